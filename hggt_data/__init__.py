@@ -1,0 +1,24 @@
+"""The data half of hggt: read an HGGT tree, check it, build a Hugging Face dataset from it, and open either.
+
+Example:
+    >>> from hggt_data import consensus_label, Label
+    >>> consensus_label([Label.POSITIVE, Label.POSITIVE, Label.NEGATIVE])
+    Consensus(label=<Label.POSITIVE: 'Positive'>, agreement=2, num_votes=3)
+"""
+
+from hggt_data.consensus import consensus_label
+from hggt_data.loading import Group, GroupSource, open_groups
+from hggt_data.schema import Annotation, Consensus, Label, PatchGroup, PatchId, Problem
+
+__all__ = [
+    "Annotation",
+    "Consensus",
+    "Group",
+    "GroupSource",
+    "Label",
+    "PatchGroup",
+    "PatchId",
+    "Problem",
+    "consensus_label",
+    "open_groups",
+]

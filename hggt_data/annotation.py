@@ -1,0 +1,181 @@
+"""One annotator's JSON for one group, to and from an `Annotation`. The `Picture_k` format lives here and nowhere else.
+
+The official file holds `Picture_1` (the original, without a label), `Picture_2`.. (the candidates in order), each with
+`Name`, `File` and `Label`, and `Time_cost` with `Start`, `End` (local time) and `Total` (seconds).
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from hggt_data.errors import AnnotationError
+from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId, Problem
+
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+_LABELS = {label.value: label for label in Label}
+_LABEL_WORDS = ", ".join(_LABELS)
+
+
+def picture_name(group_id: PatchId, name: str) -> str:
+    """The file name of a picture in the official tree: `NAME.png` for the original, `NAME_01.png` for candidate 01."""
+    return f"{group_id}.png" if name == ORIGINAL else f"{group_id}_{name}.png"
+
+
+def format_annotation(annotation: Annotation, group_id: PatchId, candidates: tuple[str, ...]) -> str:
+    """The official JSON text of one annotation."""
+    names: list[tuple[str, Label | None]] = [(ORIGINAL, None), *zip(candidates, annotation.labels, strict=True)]
+    content: dict[str, dict[str, Any]] = {
+        f"Picture_{k}": {"Name": picture_name(group_id, name), "File": name, "Label": label and label.value}
+        for k, (name, label) in enumerate(names, start=1)
+    }
+    seconds = annotation.seconds
+    content["Time_cost"] = {
+        "Start": annotation.start and annotation.start.strftime(_TIME_FORMAT),
+        "End": annotation.end and annotation.end.strftime(_TIME_FORMAT),
+        "Total": int(seconds) if seconds is not None and seconds == int(seconds) else seconds,
+    }
+    return json.dumps(content, indent=4)
+
+
+def parse_annotation(
+    data: bytes, group_id: PatchId, slot: str, candidates: tuple[str, ...], annotator: str | None = None
+) -> Annotation:
+    """Read one annotator's JSON.
+
+    Args:
+        data: the file's bytes.
+        group_id, slot: which group and annotator it must belong to.
+        candidates: the group's candidates, in the order of `Picture_2`..
+        annotator: the person behind the slot, where known.
+
+    Raises:
+        AnnotationError: the file has faults; the message lists them all.
+
+    Example:
+        >>> text = format_annotation(Annotation("A", (Label.NEGATIVE,)), PatchId("cat", 0, 8), ("01",))
+        >>> parse_annotation(text.encode(), PatchId("cat", 0, 8), "A", ("01",)).labels
+        (<Label.NEGATIVE: 'Negative'>,)
+    """
+    annotation, problems = check_annotation(data, "", group_id, slot, candidates, annotator)
+    if annotation is None:
+        raise AnnotationError("; ".join(problem.message for problem in problems if problem.severity == "error"))
+    return annotation
+
+
+def check_annotation(
+    data: bytes,
+    path: str,
+    group_id: PatchId,
+    slot: str,
+    candidates: tuple[str, ...],
+    annotator: str | None = None,
+) -> tuple[Annotation | None, list[Problem]]:
+    """Read one annotator's JSON and collect every fault; the annotation is null if one of them is an error.
+
+    Args:
+        data, group_id, slot, candidates, annotator: as for `parse_annotation`.
+        path: what problems name as their place.
+    """
+    try:
+        content = _parse_json(data)
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8: byte {data[error.start]:#04x} at position {error.start:,}"
+        return None, [Problem("wrong-encoding", "error", path, message, "Save it as UTF-8.", str(group_id))]
+    except AnnotationError as error:
+        return None, [Problem("broken-json", "error", path, str(error), "Restore it from a copy.", str(group_id))]
+    problems = [
+        Problem(kind, "error", path, message, hint, str(group_id))
+        for kind, message, hint in _picture_faults(content, group_id, candidates)
+    ]
+    start, end, seconds, time_faults = _parse_times(content.get("Time_cost"))
+    problems += [
+        Problem("impossible-time", "warning", path, message, "The labels are used; the time counts as unknown.")
+        for message in time_faults
+    ]
+    if any(problem.severity == "error" for problem in problems):
+        return None, problems
+    labels = tuple(_LABELS[content[f"Picture_{k}"]["Label"]] for k in range(2, len(candidates) + 2))
+    return Annotation(slot, labels, start, end, seconds, annotator), problems
+
+
+def _parse_json(data: bytes) -> dict[str, Any]:
+    text = data.decode("utf-8").removeprefix("\ufeff")  # a mark that Windows editors write; the content is the same
+
+    def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            repeated = next(key for key in keys if keys.count(key) > 1)
+            raise AnnotationError(f"key {repeated!r} occurs twice")
+        return dict(pairs)
+
+    try:
+        content = json.loads(text, object_pairs_hook=refuse_repeated_keys)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise AnnotationError(f"broken JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise AnnotationError(f"expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _picture_faults(
+    content: dict[str, Any], group_id: PatchId, candidates: tuple[str, ...]
+) -> Iterator[tuple[str, str, str]]:
+    """(kind, message, hint) of each fault in the `Picture_k` entries."""
+    expected = {f"Picture_{k}": name for k, name in enumerate((ORIGINAL, *candidates), start=1)}
+    for key in content:
+        if key not in expected and key != "Time_cost":
+            yield "extra-picture", f"{key!r} is not expected; expected {_span(expected)}", "Remove the entry."
+    for key, name in expected.items():
+        if key not in content:
+            yield "missing-picture", f"{key!r} ({name}) is missing; expected {_span(expected)}", "Annotate it again."
+            continue
+        picture = content[key]
+        if not isinstance(picture, dict):
+            yield "broken-json", f"{key!r} is {picture!r}; expected Name, File and Label", "Restore it from a copy."
+            continue
+        for field, wanted in (("Name", picture_name(group_id, name)), ("File", name)):
+            if picture.get(field) != wanted:
+                found = picture.get(field)
+                kind = f"wrong-{field.lower()}"
+                yield kind, f"{key!r} has {field} {found!r}; expected {wanted!r}", "Is it another group's file?"
+        label = picture.get("Label")
+        if name == ORIGINAL:
+            if label is not None:
+                yield "label-on-original", f"{key!r} is the original but has label {label!r}", "Set it to null."
+        elif label is None or label == "":
+            yield "empty-label", f"{key!r} ({name}) has no label; expected one of {_LABEL_WORDS}", "Annotate it again."
+        elif not isinstance(label, str) or label not in _LABELS:
+            message = f"{key!r} has label {label!r}; expected one of {_LABEL_WORDS}"
+            yield "unknown-label", message, "Correct the spelling."
+
+
+def _span(keys: dict[str, str]) -> str:
+    return f"Picture_1 to Picture_{len(keys)}"
+
+
+def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float | None, list[str]]:
+    """(start, end, seconds, faults) of `Time_cost`; what cannot be read is null and named among the faults."""
+    if not isinstance(cost, dict):
+        return None, None, None, [f"'Time_cost' is {'missing' if cost is None else repr(cost)}"]
+    faults: list[str] = []
+
+    def moment(key: str) -> datetime | None:
+        try:
+            return datetime.strptime(cost[key], _TIME_FORMAT)
+        except (KeyError, TypeError, ValueError):
+            faults.append(f"'Time_cost' has {key} {cost.get(key)!r}; expected a time such as 2022-08-05 17:01:12")
+            return None
+
+    start, end = moment("Start"), moment("End")
+    if start and end and end < start:
+        faults.append(f"'Time_cost' ends ({end}) before it starts ({start})")
+        start = end = None
+    total = cost.get("Total")
+    seconds: float | None = None
+    # True is an int in Python; infinities and NaN are not in JSON but Python's parser lets them through.
+    if isinstance(total, bool) or not isinstance(total, int | float) or not 0 <= total < 1e9:
+        faults.append(f"'Time_cost' has Total {total!r}; expected seconds, 0 or more")
+    else:
+        seconds = float(total)
+    return start, end, seconds, faults

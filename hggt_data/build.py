@@ -1,0 +1,545 @@
+"""Build a Hugging Face dataset (Parquet shards, card, manifest) from checked trees.
+
+Shards are written to a folder beside the output, which takes its place in one rename at the end: a killed build never
+leaves a dataset that loads. What decides a shard's bytes (inputs by hash, settings, schema) gives its key; a rerun keeps
+every shard, of a killed build or of the dataset that is there, whose key and hash still fit, and so ends byte-identical.
+"""
+
+import csv
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hggt_data.card import format_card
+from hggt_data.errors import OutputError, TreeError
+from hggt_data.features import (
+    SOURCE_COLUMNS,
+    dataset_features,
+    image_column,
+    image_columns,
+    labels_to_row,
+)
+from hggt_data.files import sha256_of, sha256_of_file, write_text
+from hggt_data.manifest import MANIFEST_FILE, Manifest, Shard, TableFile, read_manifest, shard_from_json
+from hggt_data.schema import ORIGINAL, PatchId, Problem, format_examples
+from hggt_data.shards import write_shard, write_table_file
+from hggt_data.tree import GroupFiles, Listing, open_tree
+from hggt_data.validate import DEFAULT_SCALE, Examined, InputFile, examine_group, hash_inputs, summarise
+from hggt_data.workers import advance, default_workers, run_tasks
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+TRAIN, TEST = "train", "test"
+# Part of every shard's key: raise it when the code changes what a shard holds.
+_FORMAT = 1
+_UNFINISHED_CARD = """---
+configs:
+- config_name: unfinished
+  data_files: the-build-has-not-ended/*
+---
+This build has not ended. Run the same command again; it goes on where it stopped.
+"""
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What to build; the names are those of the command's flags.
+
+    Attributes:
+        trees: the training trees.
+        output: the dataset's folder. It must be new, empty, or an earlier build.
+        test_tree: the test tree.
+        lr: the test tree's low-resolution pictures, if they are not where the official Test has them.
+        sources: a CSV with a column `image` and any of `origin`, `author`, `licence`, one line per source picture.
+        license: an SPDX or Hub licence id for the card; without it the card carries the HGGT terms.
+        citation: a BibTeX file for the card; without it the card cites the HGGT paper.
+        skip_faulty: leave groups with errors out, and list them in the manifest, instead of stopping.
+        allow_overlap: build although train and test share source pictures or originals, and list them in the manifest.
+        groups_per_shard: 256 groups of five 512 x 512 pictures make about 540 MB.
+        scale: how many times smaller LR pictures are.
+        workers: processes; does not change the result.
+    """
+
+    trees: tuple[Path, ...]
+    output: Path
+    test_tree: Path | None = None
+    lr: Path | None = None
+    sources: Path | None = None
+    license: str | None = None
+    citation: Path | None = None
+    skip_faulty: bool = False
+    allow_overlap: bool = False
+    groups_per_shard: int = 256
+    scale: int = DEFAULT_SCALE
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did.
+
+    Attributes:
+        manifest: of the finished dataset.
+        kept: how many shards were taken over from an earlier build.
+        problems: warnings, and with `skip_faulty` the errors of what was left out.
+    """
+
+    manifest: Manifest
+    kept: int
+    problems: tuple[Problem, ...]
+
+
+def build_dataset(settings: BuildSettings) -> BuildResult:
+    """Check the trees and write the dataset.
+
+    Raises:
+        TreeError: a tree is missing, or has errors and `skip_faulty` is off (the message lists them by kind), or train
+            and test overlap and `allow_overlap` is off.
+        OutputError: the output folder holds something else, or another build is writing to it.
+        OSError: the disk is full or not writable. Finished shards stay for the next run.
+    """
+    listings = _list_trees(settings)
+    with _staging(settings.output) as staging:
+        return _Build(settings, listings, staging).run()
+
+
+@dataclass(frozen=True)
+class _Root:
+    """One tree of the build and its name in the manifest (`train-0`)."""
+
+    name: str
+    split: str
+    listing: Listing
+
+
+@dataclass(frozen=True)
+class _ShardTask:
+    """What one worker needs to write one shard.
+
+    Attributes:
+        staging: the folder to write to.
+        path: of the shard, relative to the dataset.
+        groups: name of the root and files of each group.
+        sources: the lines of the sources CSV for the pictures of these groups.
+        schema: the Arrow schema, serialised.
+        reusable: shards of the same path from earlier builds, with the folder they lie in.
+    """
+
+    staging: Path
+    path: str
+    split: str
+    groups: list[tuple[str, GroupFiles]]
+    sources: dict[str, dict[str, str | None]]
+    schema: bytes
+    pictures: list[str]
+    scale: int
+    skip_faulty: bool
+    reusable: list[tuple[Path, Shard]]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one shard: null if a group in it has errors and none may be skipped."""
+
+    shard: Shard | None
+    kept: bool
+    problems: list[Problem]
+
+
+class _Build:
+    """One run of a build inside its staging folder."""
+
+    def __init__(self, settings: BuildSettings, roots: list[_Root], staging: Path) -> None:
+        self.settings = settings
+        self.roots = roots
+        self.staging = staging
+        self.candidates = roots[0].listing.tree.candidates
+        self.has_lr = any(root.listing.tree.lr_folders for root in roots)
+        self.sources, self.source_columns = _read_sources(settings.sources)
+        self.problems = [_in_root(root.name, p) for root in roots for p in root.listing.problems if p.group is None]
+
+    def run(self) -> BuildResult:
+        tasks = self._tasks()
+        outcomes = []
+        total = sum(len(root.listing) for root in self.roots)
+        workers = self.settings.workers or default_workers()
+        for outcome in run_tasks(_build_shard, tasks, workers, total=total, label="building"):
+            self.problems += outcome.problems
+            outcomes.append(outcome)
+        self._require_no_errors()
+        shards = [outcome.shard for outcome in outcomes if outcome.shard is not None]
+        if not any(shard.ids for shard in shards):
+            raise TreeError("every group has errors; nothing is left to build")
+        overlap = find_overlap(shards)
+        if any(overlap.values()) and not self.settings.allow_overlap:
+            raise TreeError(_describe_overlap(overlap))
+        manifest = self._finish(shards, overlap)
+        return BuildResult(manifest, sum(outcome.kept for outcome in outcomes), tuple(self.problems))
+
+    def _tasks(self) -> list[_ShardTask]:
+        """The shards: groups in the order of their ids, always the same number each, faulty ones counted.
+
+        So a group stays in its shard when a label changes or a picture turns out to be damaged.
+        """
+        features = dataset_features(self.candidates, self.has_lr, self.source_columns)
+        schema = features.arrow_schema.serialize().to_pybytes()
+        earlier = _earlier_shards(self.staging, self.settings.output)
+        tasks = []
+        for split in (TRAIN, TEST):
+            groups = sorted(
+                ((root.name, files) for root in self.roots if root.split == split for files in root.listing),
+                key=lambda pair: pair[1].id,
+            )
+            size = self.settings.groups_per_shard
+            chunks = [groups[start : start + size] for start in range(0, len(groups), size)]
+            for number, chunk in enumerate(chunks):
+                path = f"data/{split}-{number:05d}-of-{len(chunks):05d}.parquet"
+                images = {files.id.image for _, files in chunk}
+                tasks.append(
+                    _ShardTask(
+                        staging=self.staging,
+                        path=path,
+                        split=split,
+                        groups=chunk,
+                        sources={image: self.sources[image] for image in sorted(images & self.sources.keys())},
+                        schema=schema,
+                        pictures=image_columns(self.candidates, self.has_lr),
+                        scale=self.settings.scale,
+                        skip_faulty=self.settings.skip_faulty,
+                        reusable=earlier.get(path, []),
+                    )
+                )
+        return tasks
+
+    def _require_no_errors(self) -> None:
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        # A linked folder belongs to no single group that could be left out.
+        blocking = [problem for problem in errors if problem.kind == "link-leaves-tree" and problem.group is None]
+        if blocking or (errors and not self.settings.skip_faulty):
+            errors.sort(key=lambda problem: (problem.kind, problem.path))
+            raise TreeError(
+                f"{len(errors):,} errors; nothing was built. Mend them, or leave those groups out with "
+                f"--skip-faulty.\n{summarise(errors)}"
+            )
+
+    def _finish(self, shards: list[Shard], overlap: dict[str, list[str]]) -> Manifest:
+        """Write what belongs to the whole dataset, remove the records, and put the staging folder in its place."""
+        splits = {split: sum(len(s.ids) for s in shards if s.split == split) for split in (TRAIN, TEST)}
+        splits = {split: count for split, count in splits.items() if count}
+        tables = {split: self._write_labels(split, shards) for split in splits}
+        settings = self.settings
+        citation = settings.citation.read_text("utf-8") if settings.citation else None
+        card = format_card(
+            tables,
+            shards=shards,
+            features=dataset_features(self.candidates, self.has_lr, self.source_columns),
+            label_features=self._label_features(),
+            license_id=settings.license,
+            citation=citation,
+        )
+        write_text(self.staging / "README.md", card)
+        manifest = Manifest(
+            tool_version=version("hggt"),
+            settings={
+                "license": settings.license,
+                "citation": citation,
+                "skip_faulty": settings.skip_faulty,
+                "allow_overlap": settings.allow_overlap,
+                "groups_per_shard": settings.groups_per_shard,
+                "scale": settings.scale,
+                "sources": {column: sorted(self.sources) for column in self.source_columns},
+            },
+            candidates=list(self.candidates),
+            splits=splits,
+            shards=shards,
+            files=[_describe(self.staging, path) for path in ["README.md", *(f"labels/{s}.parquet" for s in splits)]],
+            overlap=overlap,
+        )
+        write_text(self.staging / MANIFEST_FILE, manifest.to_text())
+        _remove_strangers(self.staging, manifest)
+        _replace(self.staging, self.settings.output)
+        return manifest
+
+    def _write_labels(self, split: str, shards: list[Shard]) -> pa.Table:
+        """The light table of one split: all columns of its shards but the pictures."""
+        schema = self._label_features().arrow_schema
+        tables = [
+            pq.read_table(self.staging / shard.path, columns=schema.names).cast(schema)
+            for shard in shards
+            if shard.split == split
+        ]
+        path = self.staging / "labels" / f"{split}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        write_table_file(path, schema, tables)
+        return pa.concat_tables(tables)
+
+    def _label_features(self) -> "Features":
+        return dataset_features(self.candidates, self.has_lr, self.source_columns, with_images=False)
+
+
+def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
+    """Source pictures, and originals with the same pixels, that train and test share: both must be empty."""
+    images = {split: {PatchId.parse(i).image for s in shards if s.split == split for i in s.ids} for split in (TRAIN, TEST)}
+    trained = {digest: group for s in shards if s.split == TRAIN for group, digest in s.originals.items()}
+    same = [
+        f"{trained[digest]} = {group}"
+        for s in shards
+        if s.split == TEST
+        for group, digest in s.originals.items()
+        if digest in trained
+    ]
+    return {"source_pictures": sorted(images[TRAIN] & images[TEST]), "originals": sorted(same)}
+
+
+def _build_shard(task: _ShardTask) -> _Outcome:
+    """Keep an earlier shard that still fits, or check its groups and write it anew."""
+    kept = _reuse(task)
+    if kept is not None:
+        for _ in task.groups:
+            advance()
+        return _Outcome(kept, True, [])
+    problems: list[Problem] = []
+    originals: dict[str, str] = {}
+    inputs: dict[str, tuple[int, str]] = {}
+    dropped: dict[str, list[str]] = {}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for root, files in task.groups:
+            examined = examine_group(files, scale=task.scale)
+            inputs.update(_named_inputs(root, examined.inputs))
+            problems.extend(_in_root(root, problem) for problem in examined.problems)
+            errors = [str(_in_root(root, p)) for p in examined.problems if p.severity == "error"]
+            if errors:
+                dropped[str(files.id)] = errors
+            else:
+                originals[str(files.id)] = examined.digests[ORIGINAL]
+                yield _row(examined, task)
+            advance()
+
+    path = task.staging / task.path
+    write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), rows(), task.pictures)
+    if dropped and not task.skip_faulty:
+        path.unlink()
+        return _Outcome(None, False, problems)
+    shard = Shard(
+        path=task.path,
+        split=task.split,
+        ids=list(originals),
+        size_bytes=path.stat().st_size,
+        sha256=sha256_of_file(path),
+        key=_key(task, inputs),
+        inputs=dict(sorted(inputs.items())),
+        originals=originals,
+        dropped=dropped,
+    )
+    write_text(_record_path(task.staging, task.path), json.dumps(asdict(shard)))
+    return _Outcome(shard, False, problems)
+
+
+def _row(examined: Examined, task: _ShardTask) -> dict[str, Any]:
+    group, size = examined.group, examined.size
+    assert group is not None
+    assert size is not None
+    columns = {image_column(name): png for name, png in examined.pngs.items()}
+    return {
+        "id": str(group.id),
+        "image_name": group.id.image,
+        "top": group.id.top,
+        "left": group.id.left,
+        "height": size[0],
+        "width": size[1],
+        **{column: columns.get(column) for column in task.pictures},
+        **labels_to_row(group),
+        **task.sources.get(group.id.image, {}),
+    }
+
+
+def _reuse(task: _ShardTask) -> Shard | None:
+    """The earlier shard of this place if it would come out the same, moved or linked to where it is needed."""
+    if not task.reusable:
+        return None
+    inputs = {
+        name: place
+        for root, files in task.groups
+        for name, place in _named_inputs(root, hash_inputs(files)).items()
+    }
+    key = _key(task, inputs)
+    for folder, shard in task.reusable:
+        source, target = folder / shard.path, task.staging / task.path
+        if shard.key != key or not source.is_file() or sha256_of_file(source) != shard.sha256:
+            continue
+        if source != target:
+            target.unlink(missing_ok=True)
+            try:
+                os.link(source, target)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(source, target)
+        write_text(_record_path(task.staging, task.path), json.dumps(asdict(shard)))
+        return shard
+    return None
+
+
+def _key(task: _ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
+    """A SHA-256 over everything that decides the shard's bytes and record."""
+    parts = {
+        "format": _FORMAT,
+        "writer": pa.__version__,
+        "schema": sha256_of(task.schema),
+        "split": task.split,
+        "groups": [[root, str(files.id), dict(files.annotators)] for root, files in task.groups],
+        "inputs": inputs,
+        "sources": task.sources,
+        "scale": task.scale,
+        "skip_faulty": task.skip_faulty,
+    }
+    return sha256_of(json.dumps(parts, sort_keys=True).encode())
+
+
+def _named_inputs(root: str, inputs: Sequence[InputFile]) -> dict[str, tuple[int, str]]:
+    return {f"{root}/{file.path}": (file.size_bytes, file.sha256) for file in inputs}
+
+
+def _in_root(root: str, problem: Problem) -> Problem:
+    return replace(problem, path=f"{root}/{problem.path}")
+
+
+def _record_path(staging: Path, shard_path: str) -> Path:
+    return staging / ".records" / f"{Path(shard_path).name}.json"
+
+
+def _earlier_shards(staging: Path, output: Path) -> dict[str, list[tuple[Path, Shard]]]:
+    """Shards that a killed build or the dataset in place have, by path; whether they still fit is not checked here."""
+    found: dict[str, list[tuple[Path, Shard]]] = {}
+    for record in sorted((staging / ".records").glob("*.json")):
+        shard = shard_from_json(json.loads(record.read_bytes()))
+        found.setdefault(shard.path, []).append((staging, shard))
+    for folder in (staging, output):
+        if (folder / MANIFEST_FILE).is_file():
+            for shard in read_manifest(folder).shards:
+                found.setdefault(shard.path, []).append((folder, shard))
+    return found
+
+
+def _list_trees(settings: BuildSettings) -> list[_Root]:
+    """Find all trees and check that they fit together.
+
+    Raises:
+        TreeError: no tree, or trees with different candidates, or a group in two trees of a split.
+    """
+    roots = [_Root(f"{TRAIN}-{k}", TRAIN, Listing(open_tree(tree))) for k, tree in enumerate(settings.trees)]
+    if settings.test_tree:
+        roots.append(_Root(f"{TEST}-0", TEST, Listing(open_tree(settings.test_tree, settings.lr))))
+    if not roots:
+        raise TreeError("no tree to build from; pass --tree or --test-tree")
+    candidates = roots[0].listing.tree.candidates
+    owner: dict[tuple[str, PatchId], _Root] = {}
+    for root in roots:
+        tree = root.listing.tree
+        if tree.candidates != candidates:
+            raise TreeError(
+                f"{tree.root} has the candidates {', '.join(tree.candidates)}; "
+                f"{roots[0].listing.tree.root} has {', '.join(candidates)}. One dataset holds one set of candidates."
+            )
+        twice = [i for i in root.listing.ids if owner.setdefault((root.split, i), root) is not root]
+        if twice:
+            first = owner[root.split, twice[0]].listing.tree.root
+            raise TreeError(f"{tree.root} and {first} share groups: {format_examples(twice)}")
+    return roots
+
+
+@contextmanager
+def _staging(output: Path) -> Iterator[Path]:
+    """The folder a build writes to, beside the output; it stays there until a build ends well."""
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; expected a folder")
+    if output.is_dir() and any(output.iterdir()) and not (output / MANIFEST_FILE).is_file():
+        raise OutputError(f"{output} holds other files than a built dataset; choose a new or empty folder")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    staging, previous = _beside(output, "partial"), _beside(output, "previous")
+    (staging / "data").mkdir(parents=True, exist_ok=True)
+    handle = os.open(staging, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"another build is writing to {output}; wait for it to end") from error
+        if previous.is_dir():  # a build was killed while it put the new dataset in place of the old one
+            if output.is_dir() and any(output.iterdir()):
+                shutil.rmtree(previous)
+            else:
+                previous.rename(output)
+        write_text(staging / "README.md", _UNFINISHED_CARD)
+        yield staging
+    finally:
+        os.close(handle)
+
+
+def _replace(staging: Path, output: Path) -> None:
+    previous = _beside(output, "previous")
+    if output.is_dir():
+        output.rename(previous)
+    staging.rename(output)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _beside(output: Path, what: str) -> Path:
+    absolute = output.absolute()
+    return absolute.with_name(f".{absolute.name}.{what}")
+
+
+def _remove_strangers(staging: Path, manifest: Manifest) -> None:
+    """Remove what a killed build left in the staging folder and the manifest does not name."""
+    known = {shard.path for shard in manifest.shards} | {file.path for file in manifest.files} | {MANIFEST_FILE}
+    shutil.rmtree(staging / ".records", ignore_errors=True)
+    for path in [path for path in staging.rglob("*") if path.is_file()]:
+        if path.relative_to(staging).as_posix() not in known:
+            path.unlink()
+
+
+def _describe(folder: Path, path: str) -> TableFile:
+    return TableFile(path, (folder / path).stat().st_size, sha256_of_file(folder / path))
+
+
+def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], tuple[str, ...]]:
+    """The sources CSV: picture name to its line, and which of the known columns it has.
+
+    Raises:
+        TreeError: no column `image`, none of the known ones, or a picture named twice.
+    """
+    if path is None:
+        return {}, ()
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        names = list(reader.fieldnames or ())
+        columns = tuple(column for column in SOURCE_COLUMNS if column in names)
+        if "image" not in names or not columns:
+            expected = ", ".join(SOURCE_COLUMNS)
+            raise TreeError(f"{path}: expected a column image and any of {expected}; found {', '.join(names)}")
+        sources: dict[str, dict[str, str | None]] = {}
+        for line in reader:
+            if line["image"] in sources:
+                raise TreeError(f"{path}: picture {line['image']!r} has two lines; expected one")
+            sources[line["image"]] = {column: line[column] or None for column in columns}
+    return sources, columns
+
+
+def _describe_overlap(overlap: dict[str, list[str]]) -> str:
+    parts = {"source_pictures": "source pictures", "originals": "originals with the same pixels"}
+    found = "; ".join(
+        f"{len(items):,} {parts[kind]} ({format_examples(items)})" for kind, items in overlap.items() if items
+    )
+    return (
+        f"train and test share {found}. Scores on such a test set say nothing. Split by source picture, or pass "
+        "--allow-overlap to build and record it."
+    )

@@ -1,0 +1,41 @@
+"""The errors that hggt raises on purpose, for all three packages.
+
+Each is also a builtin error, so callers need not know this module. Its message is one paragraph that says what was
+expected, what was found, where, and what to do; the commands print it without a traceback and exit with 1.
+"""
+
+
+class HggtError(Exception):
+    """Base of every error that hggt raises on purpose."""
+
+
+class NameFormatError(HggtError, ValueError):
+    """A name is not a `PatchId`."""
+
+
+class ImageError(HggtError, ValueError):
+    """A file is not a whole 8-bit RGB picture."""
+
+
+class AnnotationError(HggtError, ValueError):
+    """An annotator's JSON does not follow the official format."""
+
+
+class TreeError(HggtError, ValueError):
+    """A folder is not an HGGT tree, or the tree has faults that block what was asked."""
+
+
+class DatasetError(HggtError, ValueError):
+    """A built dataset is missing, incomplete or of another kind than asked for."""
+
+
+class OutputError(HggtError, OSError):
+    """A result cannot be written where it was asked for."""
+
+
+class MatchError(HggtError, ValueError):
+    """Restored images cannot be matched to patch groups."""
+
+
+class WeightsError(HggtError, FileNotFoundError):
+    """Pretrained weights cannot be had."""

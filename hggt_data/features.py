@@ -1,0 +1,120 @@
+"""One patch group as one row of the dataset, and back: the columns, their types and their names.
+
+The images are columns of type `Image` that hold the PNG files untouched; labels are `ClassLabel` with the names
+positive, similar, negative. `datasets` is imported only where a schema is made.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hggt_data.schema import LR, ORIGINAL, Annotation, Label, PatchGroup, PatchId, label_from_class_id
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+CLASS_NAMES = [label.class_name for label in Label]
+SOURCE_COLUMNS = ("origin", "author", "licence")
+_CANDIDATE_PREFIX = "enhanced_"
+
+
+def image_column(name: str) -> str:
+    """The column of a picture: `original`, `lr`, and `enhanced_01` for candidate `01`."""
+    return name if name in (ORIGINAL, LR) else _CANDIDATE_PREFIX + name
+
+
+def candidates_of_columns(columns: list[str]) -> tuple[str, ...]:
+    """The candidates that a dataset with these columns has."""
+    return tuple(c.removeprefix(_CANDIDATE_PREFIX) for c in columns if c.startswith(_CANDIDATE_PREFIX))
+
+
+def image_columns(candidates: tuple[str, ...], has_lr: bool) -> list[str]:
+    """All picture columns, in the order in which a row holds them."""
+    return [image_column(name) for name in (ORIGINAL, *candidates, *([LR] if has_lr else []))]
+
+
+def dataset_features(
+    candidates: tuple[str, ...], has_lr: bool, source_columns: tuple[str, ...], with_images: bool = True
+) -> "Features":
+    """The schema of the dataset.
+
+    Args:
+        candidates: names of the enhanced versions.
+        has_lr: whether any group has a low-resolution picture; those without hold null.
+        source_columns: which of `SOURCE_COLUMNS` are known.
+        with_images: false for the light `labels` config.
+    """
+    from datasets import ClassLabel, Features, Image, List, Value
+
+    label = ClassLabel(names=CLASS_NAMES)
+    images = {column: Image() for column in image_columns(candidates, has_lr)} if with_images else {}
+    return Features(
+        {
+            "id": Value("string"),
+            "image_name": Value("string"),
+            "top": Value("int32"),
+            "left": Value("int32"),
+            "width": Value("int32"),
+            "height": Value("int32"),
+            **images,
+            "annotations": List(
+                {
+                    "slot": Value("string"),
+                    "annotator": Value("string"),
+                    "labels": List(label, length=len(candidates)),
+                    "start": Value("timestamp[s]"),
+                    "end": Value("timestamp[s]"),
+                    "seconds": Value("float64"),
+                }
+            ),
+            "consensus": List(label, length=len(candidates)),
+            "agreement": List(Value("int32"), length=len(candidates)),
+            "num_votes": List(Value("int32"), length=len(candidates)),
+            "num_positive": Value("int32"),
+            "num_negative": Value("int32"),
+            **{column: Value("string") for column in source_columns},
+        }
+    )
+
+
+def labels_to_row(group: PatchGroup) -> dict[str, Any]:
+    """The columns that follow from the annotations of a group."""
+    return {
+        "annotations": [
+            {
+                "slot": annotation.slot,
+                "annotator": annotation.annotator,
+                "labels": [label.class_id for label in annotation.labels],
+                "start": annotation.start,
+                "end": annotation.end,
+                "seconds": annotation.seconds,
+            }
+            for annotation in group.annotations
+        ],
+        "consensus": [None if label is None else label.class_id for label in group.consensus],
+        "agreement": list(group.agreement),
+        "num_votes": list(group.num_votes),
+        "num_positive": len(group.positives),
+        "num_negative": len(group.negatives),
+    }
+
+
+def group_from_row(row: Mapping[str, Any], candidates: tuple[str, ...]) -> PatchGroup:
+    """The patch group of a row, as pyarrow gives it; the inverse of `labels_to_row`."""
+    return PatchGroup(
+        id=PatchId.parse(row["id"]),
+        candidates=candidates,
+        annotations=tuple(
+            Annotation(
+                slot=annotation["slot"],
+                labels=tuple(list(Label)[class_id] for class_id in annotation["labels"]),
+                start=annotation["start"],
+                end=annotation["end"],
+                seconds=annotation["seconds"],
+                annotator=annotation["annotator"],
+            )
+            for annotation in row["annotations"]
+        ),
+        consensus=tuple(label_from_class_id(class_id) for class_id in row["consensus"]),
+        agreement=tuple(row["agreement"]),
+        num_votes=tuple(row["num_votes"]),
+    )

@@ -1,0 +1,158 @@
+"""Files of pixels: the only module that knows how pictures are stored.
+
+HGGT's pictures are 8-bit RGB PNG files. Decoding is strict: a file that is cut, bit-flipped, short of rows, 16-bit,
+grey, palette or with alpha raises `ImageError` instead of yielding pixels. Pillow alone would give black rows for a
+PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times as fast.
+"""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import kornia_rs.io
+import numpy as np
+from numpy.typing import NDArray
+
+from hggt_data.errors import ImageError
+from hggt_data.files import atomic_file
+
+Pixels = NDArray[np.uint8]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+_PRIVATE_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
+_HEADER_BYTES = 33  # signature and IHDR chunk
+
+
+@dataclass(frozen=True, slots=True)
+class PngInfo:
+    """What a PNG says of itself.
+
+    Attributes:
+        height, width: in pixels.
+        mode: such as `8-bit RGB` or `16-bit grey`.
+        metadata: the names of the places that hold EXIF or XMP (camera, GPS, author).
+    """
+
+    height: int
+    width: int
+    mode: str
+    metadata: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
+
+
+def read_png_header(path: Path) -> PngInfo:
+    """Size and mode from the first 33 bytes of a file, without looking at the rest.
+
+    Raises:
+        ImageError: the file is not a PNG.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return _parse_header(file.read(_HEADER_BYTES))
+
+
+def parse_png(data: bytes) -> PngInfo:
+    """Walk over all chunks of a PNG and check that it is whole: order, lengths, checksums, end mark.
+
+    Raises:
+        ImageError: the bytes are not a PNG, or are cut or damaged.
+    """
+    info = _parse_header(data)
+    metadata = []
+    position, kind = len(_SIGNATURE), b""
+    while kind != b"IEND":
+        if position + 12 > len(data):
+            raise ImageError(f"cut off: {len(data):,} bytes and no end mark")
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            raise ImageError(f"cut off inside its {_name(kind)} chunk, after {len(data):,} bytes")
+        body = memoryview(data)[position + 8 : end - 4]
+        if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(data[end - 4 : end], "big"):
+            raise ImageError(f"damaged: the checksum of its {_name(kind)} chunk at byte {position:,} is wrong")
+        if kind == b"tRNS":
+            info = PngInfo(info.height, info.width, f"{info.mode} with a transparent colour")
+        elif kind == b"eXIf":
+            metadata.append("EXIF")
+        elif kind in (b"tEXt", b"zTXt", b"iTXt"):
+            keyword = bytes(body[:80]).split(b"\0")[0]
+            if keyword in _PRIVATE_KEYWORDS:
+                metadata.append(keyword.decode("ascii"))
+        position = end
+    if position != len(data):
+        raise ImageError(f"{len(data) - position:,} bytes follow the end mark of the PNG")
+    return PngInfo(info.height, info.width, info.mode, tuple(metadata))
+
+
+def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
+    """The pixels of an 8-bit RGB PNG, uint8 (H, W, 3).
+
+    Args:
+        data: the file's bytes.
+        info: what `parse_png` said of them, to spare a second walk.
+
+    Raises:
+        ImageError: not a whole PNG, or one of another mode.
+    """
+    info = info or parse_png(data)
+    if info.mode != "8-bit RGB":
+        raise ImageError(f"{info.mode}; expected 8-bit RGB")
+    try:
+        return np.asarray(kornia_rs.io.decode_image_png_u8(data, info.size, "rgb"))
+    except Exception as error:  # kornia-rs raises plain Exception for every decoding fault
+        reason = str(error).removeprefix("Failed to decode the png image. ")
+        raise ImageError(f"its pixels cannot be decoded: {reason}") from error
+
+
+def read_pixels(path: Path) -> Pixels:
+    """The pixels of an 8-bit RGB PNG file, uint8 (H, W, 3).
+
+    Raises:
+        ImageError: not a whole 8-bit RGB PNG; the message opens with the path.
+        OSError: the file cannot be read.
+    """
+    try:
+        return decode_png(path.read_bytes())
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def encode_png(pixels: Pixels, compression: int = 6) -> bytes:
+    """Pixels, uint8 (H, W, 3), as the bytes of a PNG without metadata. `compression` is zlib's level, 0 to 9."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels), "RGB").save(buffer, "PNG", compress_level=compression)
+    return buffer.getvalue()
+
+
+def write_png(path: Path, pixels: Pixels) -> None:
+    """Write pixels, uint8 (H, W, 3), as a PNG file that is either whole or not there.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with atomic_file(path) as file:
+        file.write(encode_png(pixels))
+
+
+def _parse_header(data: bytes) -> PngInfo:
+    if not data:
+        raise ImageError("empty file")
+    if not data.startswith(_SIGNATURE):
+        raise ImageError(f"not a PNG: it opens with {data[:8]!r}")
+    if len(data) < _HEADER_BYTES or data[12:16] != b"IHDR":
+        raise ImageError(f"cut off inside its header, after {len(data):,} bytes")
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
+
+
+def _name(kind: bytes) -> str:
+    return kind.decode("latin-1") if kind.isalnum() else repr(kind)

@@ -1,0 +1,261 @@
+"""Open an HGGT tree or a built dataset and read single groups and pictures from it, for training and scoring.
+
+Nothing is copied or cached: labels are read once, a picture's bytes when asked for, straight from its PNG file or from
+its place inside a Parquet shard, which the shard's footer names. A source can be pickled and forked: pictures are read
+by position, and each process opens the files for itself.
+"""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from hggt_data.annotation import format_annotation, parse_annotation
+from hggt_data.consensus import judge_group
+from hggt_data.errors import AnnotationError, DatasetError, ImageError, TreeError
+from hggt_data.features import group_from_row, image_column
+from hggt_data.images import Pixels, decode_png
+from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
+from hggt_data.schema import PatchGroup, PatchId
+from hggt_data.shards import read_offsets
+from hggt_data.tree import GroupFiles, Listing, Tree, open_tree, tree_of_folders
+from hggt_data.validate import summarise
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class GroupSource(ABC, Sequence["Group"]):
+    """Patch groups in the order of their ids; `source[i]` reads labels only, `source[i].read(name)` one picture.
+
+    Attributes:
+        location: where it was opened from, for messages.
+        candidates: names of the enhanced versions, sorted.
+        ids: one per group.
+    """
+
+    location: str
+    candidates: tuple[str, ...]
+    ids: Sequence[PatchId]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> "Group": ...
+    @overload
+    def __getitem__(self, index: slice) -> "list[Group]": ...
+    def __getitem__(self, index: int | slice) -> "Group | list[Group]":
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"group {index} of {len(self)} in {self.location}")
+        index %= len(self)
+        labels = self._read_labels(index)
+        return Group(**vars(labels), source=self, index=index)
+
+    @abstractmethod
+    def _read_labels(self, index: int) -> PatchGroup:
+        """The group's annotations and consensus."""
+
+    @abstractmethod
+    def read_bytes(self, index: int, name: str) -> bytes:
+        """The PNG file of picture `name` (`original`, `01`.., `lr`) of group `index`.
+
+        Raises:
+            KeyError: the group has no picture of that name.
+            OSError: it cannot be read.
+        """
+
+    def labels_sha256(self) -> str:
+        """One SHA-256 over all annotations; the same for a tree and for the dataset that was built from it."""
+        digest = hashlib.sha256()
+        for group in self:
+            for annotation in group.annotations:
+                text = format_annotation(annotation, group.id, group.candidates)
+                digest.update(f"{group.id} {annotation.slot}\n{text}\n".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Group(PatchGroup):
+    """A patch group whose pictures can be read."""
+
+    source: GroupSource = field(repr=False)
+    index: int = field(repr=False)
+
+    def read_bytes(self, name: str) -> bytes:
+        """The PNG file of `original`, a candidate (`01`..) or `lr`; raises as `GroupSource.read_bytes`."""
+        return self.source.read_bytes(self.index, name)
+
+    def read(self, name: str) -> Pixels:
+        """The pixels of `original`, a candidate (`01`..) or `lr`: uint8 (H, W, 3) RGB.
+
+        Raises:
+            KeyError: the group has no picture of that name.
+            ImageError: the picture is damaged or not 8-bit RGB.
+            OSError: it cannot be read.
+        """
+        try:
+            return decode_png(self.read_bytes(name))
+        except ImageError as error:
+            raise ImageError(f"{self.source.location}: picture {name} of {self.id}: {error}") from error
+
+
+def open_groups(source: str | Path, split: str | None = None) -> GroupSource:
+    """Open the groups of a tree or of a built dataset.
+
+    Args:
+        source: a tree (see `tree.open_tree`) or the folder that `hggt-build-dataset` wrote.
+        split: `train` or `test` for a dataset that has both; a tree has no splits.
+
+    Returns:
+        The groups, sorted by id.
+
+    Raises:
+        DatasetError: the dataset is incomplete, has no such split, or several and none was named.
+        TreeError: the folder is neither a dataset nor a tree, or the tree's names have faults.
+
+    Example:
+        >>> from hggt_data.demo import write_demo_tree
+        >>> tree = write_demo_tree(getfixture("tmp_path")).train
+        >>> group = open_groups(tree)[0]
+        >>> group.positives, group.read("original").shape
+        (('01', '04'), (128, 128, 3))
+    """
+    folder = Path(source)
+    if is_built_dataset(folder):
+        return _DatasetSource(folder, split)
+    if split is not None:
+        raise DatasetError(f"{folder} is no built dataset and has no splits; got split {split!r}")
+    return _TreeSource(open_tree(folder))
+
+
+def open_tree_folders(images: Path, labels: Path) -> GroupSource:
+    """Open a tree by its two folders: `images` holds `original/`, `01/`.., `labels` holds `A/`, `B/`..
+
+    Raises:
+        TreeError: a folder is missing, or names in it have faults.
+    """
+    return _TreeSource(tree_of_folders(images, labels))
+
+
+def is_built_dataset(folder: Path) -> bool:
+    """Whether a folder was written by `hggt-build-dataset`."""
+    return (folder / MANIFEST_FILE).is_file()
+
+
+class _TreeSource(GroupSource):
+    """Reads the PNG and JSON files of a tree whenever a group is asked for."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.location = str(tree.root)
+        self.candidates = tree.candidates
+        self._listing = Listing(tree)
+        errors = [problem for problem in self._listing.problems if problem.severity == "error"]
+        if errors or not len(self._listing):
+            faults = summarise(errors) or "no groups"
+            raise TreeError(f"{tree.root} cannot be opened; see hggt-data validate.\n{faults}")
+        self.ids = self._listing.ids
+
+    def _read_labels(self, index: int) -> PatchGroup:
+        files = self._files(index)
+        annotations = []
+        for slot, path in files.annotations.items():
+            try:
+                annotations.append(
+                    parse_annotation(path.read_bytes(), files.id, slot, files.candidates, files.annotators.get(slot))
+                )
+            except AnnotationError as error:
+                raise AnnotationError(f"{path}: {error}") from error
+        return judge_group(files.id, files.candidates, annotations)
+
+    def read_bytes(self, index: int, name: str) -> bytes:
+        files = self._files(index)
+        if name not in files.images:
+            raise KeyError(_no_picture(name, files.id, list(files.images)))
+        return files.images[name].read_bytes()
+
+    def _files(self, index: int) -> GroupFiles:
+        return self._listing.files(self.ids[index])
+
+
+class _DatasetSource(GroupSource):
+    """Reads labels from the light Parquet table and pictures from their places inside the shards."""
+
+    def __init__(self, folder: Path, split: str | None) -> None:
+        manifest = read_manifest(folder)
+        self.location = str(folder)
+        self.candidates = tuple(manifest.candidates)
+        self.split = _choose_split(folder, manifest, split)
+        self._folder = folder
+        shards = [shard for shard in manifest.shards if shard.split == self.split]
+        for shard in shards:
+            path = folder / shard.path
+            found = path.stat().st_size if path.is_file() else None
+            if found != shard.size_bytes:
+                state = "is missing" if found is None else f"has {found:,} bytes"
+                raise DatasetError(f"{path} {state}; its manifest says {shard.size_bytes:,} bytes. Build it again.")
+        self._shards = [shard.path for shard in shards]
+        self.ids = [PatchId.parse(text) for shard in shards for text in shard.ids]
+        self._places = [(s, row) for s, shard in enumerate(shards) for row in range(len(shard.ids))]
+        self._start()
+
+    def _start(self) -> None:
+        """What each process has for itself."""
+        self._process = os.getpid()
+        self._handles: dict[int, int] = {}
+        self._offsets: dict[int, dict[str, list[tuple[int, int] | None]]] = {}
+        self._labels: pa.Table | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_process", "_handles", "_offsets", "_labels")
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start()
+
+    def __del__(self) -> None:
+        if getattr(self, "_process", None) == os.getpid():
+            for handle in self._handles.values():
+                os.close(handle)
+
+    def _read_labels(self, index: int) -> PatchGroup:
+        if self._labels is None:
+            import pyarrow.parquet as pq
+
+            self._labels = pq.read_table(self._folder / "labels" / f"{self.split}.parquet", memory_map=True)
+        return group_from_row(self._labels.slice(index, 1).to_pylist()[0], self.candidates)
+
+    def read_bytes(self, index: int, name: str) -> bytes:
+        shard, row = self._places[index]
+        if shard not in self._offsets:
+            self._offsets[shard] = read_offsets(self._folder / self._shards[shard])
+        offsets = self._offsets[shard]
+        place = offsets.get(image_column(name), [None] * (row + 1))[row]
+        if place is None:
+            raise KeyError(_no_picture(name, self.ids[index], ["original", *self.candidates]))
+        if shard not in self._handles:
+            self._handles[shard] = os.open(self._folder / self._shards[shard], os.O_RDONLY)
+        offset, size = place
+        # A read by position does not move the file's cursor, so threads and forked processes do not disturb each other.
+        return os.pread(self._handles[shard], size, offset)
+
+
+def _choose_split(folder: Path, manifest: Manifest, split: str | None) -> str:
+    splits = list(manifest.splits)
+    if split is None and len(splits) == 1:
+        return splits[0]
+    if split is None:
+        raise DatasetError(f"{folder} has the splits {', '.join(splits)}; name one")
+    if split not in splits:
+        raise DatasetError(f"{folder} has no split {split!r}; it has {', '.join(splits)}")
+    return split
+
+
+def _no_picture(name: str, group_id: PatchId, names: list[str]) -> str:
+    return f"group {group_id} has no picture {name!r}; it has {', '.join(names)}"

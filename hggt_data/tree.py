@@ -1,0 +1,328 @@
+"""The official folder tree: where the pictures and labels of each patch group lie.
+
+`Train/images/0-20193/{original,01..}/`, `Train/labels/0-20193/{A,B,C}/`; `Test/GT/Test-100/{images,labels}/` with its LR
+in `Test/Blind_Degradation_Benchmark_LQ/Test-100/Blind_LR/`. Range levels such as `0-20193` may be absent or several.
+This module lists and names files; what is inside them is for `annotation.py`, `images.py` and `validate.py`.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hggt_data.annotation import picture_name
+from hggt_data.errors import NameFormatError, TreeError
+from hggt_data.schema import LR, ORIGINAL, PatchId, Problem, Severity
+
+ANNOTATORS_FILE = "annotators.csv"
+
+_CANDIDATE = re.compile(r"[0-9]{2,}")
+_SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One pair of picture and label folders: a whole tree, or one range level of it.
+
+    Attributes:
+        images: the folder that holds `original/`, `01/`..
+        labels: the folder that holds `A/`, `B/`.. .
+        lr: the folder of low-resolution pictures, where there is one.
+    """
+
+    images: Path
+    labels: Path
+    lr: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFiles:
+    """Where the files of one group are expected; whether they are there and whole is not known yet.
+
+    Attributes:
+        root: the tree; problems name paths relative to it.
+        images: picture name (`original`, `01`.., `lr`) to file.
+        annotations: slot to file, for each slot that holds annotations.
+        annotators: slot to the person behind it, where `annotators.csv` tells.
+        problems: what is wrong with the names of these files (`Listing.problems` of this group).
+    """
+
+    id: PatchId
+    root: Path
+    images: Mapping[str, Path]
+    annotations: Mapping[str, Path]
+    annotators: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of the enhanced versions, sorted."""
+        return tuple(name for name in self.images if name not in (ORIGINAL, LR))
+
+    def relative(self, path: Path) -> str:
+        """A path as problems and manifests name it: relative to the tree, with forward slashes."""
+        return _relative(path, self.root)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An HGGT tree that was found on disk; see `open_tree`."""
+
+    root: Path
+    sections: tuple[Section, ...]
+    candidates: tuple[str, ...]
+
+    @property
+    def lr_folders(self) -> tuple[Path, ...]:
+        """The folders of low-resolution pictures, one per section that has any."""
+        return tuple(section.lr for section in self.sections if section.lr)
+
+
+def open_tree(root: Path, lr: Path | None = None) -> Tree:
+    """Find the picture and label folders of a tree.
+
+    Args:
+        root: `Train/`, `Test/`, or any folder that holds `images/` and `labels/`.
+        lr: the folder of low-resolution pictures, if it is not where the official Test has it.
+
+    Raises:
+        TreeError: nothing fits; the message says what was looked for.
+    """
+    if not root.is_dir():
+        raise TreeError(f"{root}: no such folder; expected an HGGT tree")
+    homes = [home for home in (root, root / "GT", *sorted(root.glob("GT/*"))) if _is_home(home)]
+    sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
+    if not sections:
+        raise TreeError(_nothing_fits(root))
+    return Tree(root, sections, _candidates_of(sections))
+
+
+def tree_of_folders(images: Path, labels: Path) -> Tree:
+    """A tree given by its two folders, as the official scoring scripts take them.
+
+    Args:
+        images: the folder that holds `original/`, `01/`.. (`--gts`).
+        labels: the folder that holds `A/`, `B/`.. (`--labels`).
+
+    Raises:
+        TreeError: a folder is missing or holds something else.
+    """
+    if not (images / ORIGINAL).is_dir():
+        raise TreeError(f"{images}: expected a folder with original/, 01/, 02/ ... inside; found {_entries(images)}")
+    if not labels.is_dir():
+        raise TreeError(f"{labels}: no such folder; expected one with A/, B/, C/ inside")
+    sections = (Section(images, labels),)
+    return Tree(Path(os.path.commonpath([images.absolute(), labels.absolute()])), sections, _candidates_of(sections))
+
+
+class Listing:
+    """All groups of a tree, by name only, and what in its folders fits no group.
+
+    Attributes:
+        tree: what was listed.
+        ids: the groups, sorted.
+        problems: files out of place, links that leave the tree, clashing names.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.problems: list[Problem] = []
+        self._problems_of: dict[PatchId, list[Problem]] = {}
+        self._section_of: dict[PatchId, int] = {}
+        self._slots: list[tuple[str, ...]] = []
+        self._annotators = read_annotators(tree.root)
+        for index, section in enumerate(tree.sections):
+            self._list_section(index, section)
+        self.ids = sorted(self._section_of)
+
+    def files(self, group_id: PatchId) -> GroupFiles:
+        """Where the files of one group are expected."""
+        index = self._section_of[group_id]
+        section = self.tree.sections[index]
+        names = (ORIGINAL, *self.tree.candidates)
+        images = {name: section.images / name / picture_name(group_id, name) for name in names}
+        if section.lr:
+            images[LR] = section.lr / f"{group_id}.png"
+        annotations = {slot: section.labels / slot / f"{group_id}.json" for slot in self._slots[index]}
+        people = {slot: self._annotators.get((str(group_id), slot)) for slot in annotations}
+        known = {slot: person for slot, person in people.items() if person is not None}
+        problems = tuple(self._problems_of.get(group_id, ()))
+        return GroupFiles(group_id, self.tree.root, images, annotations, known, problems)
+
+    def __iter__(self) -> Iterator[GroupFiles]:
+        return (self.files(group_id) for group_id in self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def _list_section(self, index: int, section: Section) -> None:
+        ids: set[PatchId] = set()
+        for name in (ORIGINAL, *self.tree.candidates):
+            ids.update(group for group, _ in self._named_files(section.images / name, _ending(name), "image"))
+        for group_id in sorted(ids):
+            if group_id in self._section_of:
+                first = self.tree.sections[self._section_of[group_id]].images
+                message = f"{group_id} is also in {_relative(first, self.tree.root)}; expected each group once"
+                self._report("duplicate-group", "error", section.images, message, "Remove one of them.", group_id)
+        self._section_of.update({group_id: index for group_id in ids if group_id not in self._section_of})
+        self._list_strangers(section.images, {ORIGINAL, *self.tree.candidates})
+        self._list_labels(section.labels, ids)
+        if section.lr:
+            for group_id, path in self._named_files(section.lr, ".png", "image"):
+                if group_id not in ids:
+                    self._report_stray(path, "a low-resolution picture without a group")
+
+    def _list_labels(self, folder: Path, ids: set[PatchId]) -> None:
+        slots = []
+        for slot in sorted(entry.name for entry in _scan(folder) if entry.is_dir()):
+            annotated = list(self._named_files(folder / slot, ".json", "annotation"))
+            for group_id, path in annotated:
+                if group_id not in ids:
+                    message = f"there is no picture of group {group_id}"
+                    hint = "Restore the pictures or remove the annotation."
+                    self._report("annotation-without-group", "error", path, message, hint)
+            if annotated:
+                slots.append(slot)
+        self._list_strangers(folder, {entry.name for entry in _scan(folder) if entry.is_dir()})
+        self._slots.append(tuple(slots))
+
+    def _named_files(self, folder: Path, ending: str, what: str) -> Iterator[tuple[PatchId, Path]]:
+        """(group, file) for each file `PATCHID + ending`; whatever else lies there is reported."""
+        folded: dict[str, str] = {}
+        for entry in sorted(_scan(folder), key=lambda entry: entry.name):
+            path = folder / entry.name
+            clash = folded.setdefault(entry.name.casefold(), entry.name)
+            if clash != entry.name:
+                message = f"differs from {clash} only in case, which other systems take for the same file"
+                self._report("case-clash", "warning", path, message, "Rename one of them.")
+            if entry.is_dir(follow_symlinks=False) or not entry.name.endswith(ending):
+                self._report_stray(path, f"expected only files named PATCHID{ending}")
+                continue
+            try:
+                group_id = PatchId.parse(entry.name.removesuffix(ending))
+            except NameFormatError as error:
+                hint = f"Rename or remove the {what}."
+                self._report("bad-patch-id", "error", path, str(error), hint)
+                continue
+            if entry.is_symlink() and not self._stays_inside(path):
+                message = f"a link to {path.resolve()}, which lies outside the tree"
+                self._report("link-leaves-tree", "error", path, message, "Copy the file into the tree.", group_id)
+            yield group_id, path
+
+    def _stays_inside(self, path: Path) -> bool:
+        places = (self.tree.root, *self.tree.lr_folders)
+        return any(path.resolve().is_relative_to(place.resolve()) for place in places)
+
+    def _list_strangers(self, folder: Path, expected: set[str]) -> None:
+        for entry in _scan(folder):
+            path = folder / entry.name
+            if entry.is_symlink() and not self._stays_inside(path):
+                message = f"a link to {path.resolve()}, which lies outside the tree"
+                self._report("link-leaves-tree", "error", path, message, "Copy the folder into the tree.")
+            if entry.name not in expected:
+                self._report_stray(path, f"expected only {', '.join(sorted(expected))}")
+
+    def _report_stray(self, path: Path, message: str) -> None:
+        self._report("extra-file", "warning", path, message, "It is left out; remove it if it is not needed.")
+
+    def _report(
+        self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: PatchId | None = None
+    ) -> None:
+        group = None if group_id is None else str(group_id)
+        where = _relative(path, self.tree.root)
+        problem = Problem(kind, severity, where, message, hint, group)
+        self.problems.append(problem)
+        if group_id is not None:
+            self._problems_of.setdefault(group_id, []).append(problem)
+
+
+def read_annotators(root: Path) -> dict[tuple[str, str], str]:
+    """Who is behind each slot of each group: (group, slot) to pseudonym, from the tree's `annotators.csv` if it has one.
+
+    Raises:
+        TreeError: the file lacks one of the columns group, slot, pseudonym.
+    """
+    path = root / ANNOTATORS_FILE
+    if not path.exists():
+        return {}
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        missing = {"group", "slot", "pseudonym"} - set(rows.fieldnames or ())
+        if missing:
+            raise TreeError(f"{path}: columns {', '.join(sorted(missing))} are missing; found {rows.fieldnames}")
+        return {(row["group"], row["slot"]): row["pseudonym"] for row in rows}
+
+
+def _is_home(folder: Path) -> bool:
+    return (folder / "images").is_dir() and (folder / "labels").is_dir()
+
+
+def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
+    """The LR folder of one home: given, or the `Blind_LR` under the tree that belongs to it."""
+    if given is not None:
+        if not given.is_dir():
+            raise TreeError(f"{given}: no such folder; expected the low-resolution pictures PATCHID.png")
+        return given
+    found = sorted({*root.glob("Blind_LR"), *root.glob("*/Blind_LR"), *root.glob("*/*/Blind_LR")})
+    of_this_home = [path for path in found if path.parent.name == home.name] or found
+    if len(of_this_home) > 1:
+        shown = ", ".join(str(path) for path in of_this_home)
+        raise TreeError(f"{home}: several folders of low-resolution pictures fit: {shown}; choose one with --lr")
+    return of_this_home[0] if of_this_home else None
+
+
+def _sections_of(home: Path, lr: Path | None) -> Iterator[Section]:
+    images, labels = home / "images", home / "labels"
+    if _holds_pictures(images):
+        yield Section(images, labels, lr)
+        return
+    for level in sorted(entry.name for entry in _scan(images) if entry.is_dir()):
+        if _holds_pictures(images / level):
+            yield Section(images / level, labels / level, lr)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(
+        entry.is_dir() and (entry.name == ORIGINAL or _CANDIDATE.fullmatch(entry.name)) for entry in _scan(folder)
+    )
+
+
+def _candidates_of(sections: tuple[Section, ...]) -> tuple[str, ...]:
+    names = {entry.name for section in sections for entry in _scan(section.images) if entry.is_dir()}
+    return tuple(sorted(name for name in names if _CANDIDATE.fullmatch(name)))
+
+
+def _nothing_fits(root: Path) -> str:
+    message = (
+        f"{root} is no HGGT tree. Looked for images/ and labels/ in it, in GT/ and in GT/*/, with original/, 01/, 02/ .. in "
+        f"images/ or one level (such as 0-20193/) below; found {_entries(root)}."
+    )
+    parts = [name for name in ("Train", "Test") if (root / name).is_dir()]
+    if parts:
+        message += f" Pass {' or '.join(str(root / name) for name in parts)} instead."
+    return message
+
+
+def _entries(folder: Path) -> str:
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in _scan(folder))
+    if not names:
+        return "nothing"
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of a folder without the files that operating systems leave there; none if it is missing."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if entry.name not in _SYSTEM_FILES and not entry.name.startswith("._")]
+
+
+def _ending(name: str) -> str:
+    return ".png" if name == ORIGINAL else f"_{name}.png"
+
+
+def _relative(path: Path, root: Path) -> str:
+    return Path(os.path.relpath(path, root)).as_posix()

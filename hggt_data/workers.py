@@ -1,0 +1,102 @@
+"""Run independent tasks in worker processes with one progress bar.
+
+With one worker everything runs in this process. Workers are started fresh (spawn), so nothing that the parent holds
+open leaks into them, and they end when the parent is killed.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_POLL_S = 0.2
+_advance_here: Callable[[], None] = lambda: None  # noqa: E731  replaced while tasks run
+
+
+def default_workers() -> int:
+    """As many workers as the machine has cores to give, at most 8: beyond that the disk is the limit."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def advance() -> None:
+    """Called by a task after each unit (a patch group), wherever it runs: moves the progress bar on by one."""
+    _advance_here()
+
+
+def run_tasks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, total: int, label: str
+) -> Iterator[Result]:
+    """Call `function` on every task and yield the results in the order of the tasks.
+
+    Args:
+        function: a module-level function; with several workers, it and its tasks are pickled.
+        tasks: what to call it with. Only a few more than there are workers are in flight, so results do not pile up.
+        workers: processes; 1 runs everything here.
+        total: how many units the tasks hold together, for the progress bar on a terminal.
+        label: what the progress bar says.
+
+    Raises:
+        Whatever `function` raises.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=label, unit="group", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+        if workers == 1 or len(tasks) <= 1:
+            yield from _run_here(function, tasks, lambda: bar.update(1))
+        else:
+            yield from _run_in_processes(function, tasks, workers, bar)
+
+
+def _run_here(
+    function: Callable[[Task], Result], tasks: Sequence[Task], on_advance: Callable[[], Any]
+) -> Iterator[Result]:
+    global _advance_here
+    previous, _advance_here = _advance_here, on_advance
+    try:
+        yield from map(function, tasks)
+    finally:
+        _advance_here = previous
+
+
+def _run_in_processes(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, bar: Any
+) -> Iterator[Result]:
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker, (counter, os.getpid()))
+    try:
+        waiting = list(reversed(tasks))
+        in_flight: list[Future[Result]] = []
+        while waiting or in_flight:
+            while waiting and len(in_flight) < 2 * workers:
+                in_flight.append(pool.submit(function, waiting.pop()))
+            while not in_flight[0].done():
+                wait(in_flight, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                bar.update(counter.value - bar.n)
+            bar.update(counter.value - bar.n)
+            yield in_flight.pop(0).result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
+    def count() -> None:
+        with counter.get_lock():
+            counter.value += 1
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
+        os._exit(1)
+
+    global _advance_here
+    _advance_here = count
+    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -1,0 +1,173 @@
+"""ImageNet convolutions for LPIPS (AlexNet) and DISTS (VGG16): where they lie, how they are had, what they must hold.
+
+Looked for in the folder the user named, then in torch's cache, then downloaded from torchvision's address into that
+cache. A file that is found but damaged is an error and never a reason to look further.
+"""
+
+import http.client
+import pickle
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor
+
+from hggt_data.errors import WeightsError
+from hggt_data.files import sha256_of_file
+
+# A network that swallows packets would otherwise hold a run for minutes per address.
+DOWNLOAD_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """An ImageNet network whose convolutions a metric needs.
+
+    Attributes:
+        name: torchvision's name of the network.
+        file_name: torchvision's own file; its last part is how its SHA-256 begins.
+        url: where torchvision has it.
+    """
+
+    name: str
+    file_name: str
+    url: str
+
+    @property
+    def features_name(self) -> str:
+        """The name of a file that holds the convolutions only."""
+        return f"{self.name}_features.pth"
+
+    @property
+    def hash_prefix(self) -> str:
+        """How the SHA-256 of `file_name` begins."""
+        return Path(self.file_name).stem.rpartition("-")[2]
+
+
+_TORCHVISION_URL = "https://download.pytorch.org/models"
+BACKBONES = {
+    name: Backbone(name, file_name, f"{_TORCHVISION_URL}/{file_name}")
+    for name, file_name in {"alexnet": "alexnet-owt-7be5be79.pth", "vgg16": "vgg16-397923af.pth"}.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Convolutions:
+    """The convolutions of a backbone.
+
+    Attributes:
+        weights: `features.N.weight` and `features.N.bias`, float32, on the CPU.
+        path: the file they were read from.
+        sha256: of that file.
+    """
+
+    weights: Mapping[str, Tensor]
+    path: Path
+    sha256: str
+
+
+def load_convolutions(name: str, weights_dir: Path | None = None) -> Convolutions:
+    """The ImageNet convolutions of `alexnet` or `vgg16`.
+
+    Args:
+        name: key of `BACKBONES`.
+        weights_dir: looked at before torch's cache. It holds torchvision's own file or `NAME_features.pth`.
+
+    Raises:
+        WeightsError: they cannot be had (one line: which file, where it was looked for, how to get it), or the file
+            that was found is damaged or holds other layers.
+    """
+    backbone = BACKBONES[name]
+    path = _find(backbone, weights_dir) or _download(backbone, weights_dir)
+    sha256 = sha256_of_file(path)
+    if path.name == backbone.file_name and not sha256.startswith(backbone.hash_prefix):
+        raise WeightsError(
+            f"{path}: its SHA-256 begins with {sha256[: len(backbone.hash_prefix)]}; expected {backbone.hash_prefix}. "
+            f"It is damaged: delete it and take it anew from {backbone.url}"
+        )
+    return Convolutions(_read(backbone, path), path, sha256)
+
+
+def empty_network(name: str) -> torch.nn.Module:
+    """torchvision's network without memory for its weights: no download, no slow random start of its classifier."""
+    with torch.device("meta"):
+        network: torch.nn.Module = getattr(torchvision.models, name)(weights=None)
+    return network
+
+
+@contextmanager
+def full_precision(device: str) -> Iterator[None]:
+    """Inference in true float32: no autocast, no TF32 and no bfloat16 inside products; settings are put back after."""
+    backends = torch.backends
+    switches = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        for switch in switches:
+            switch.fp32_precision = "ieee"
+        with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
+            yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.fp32_precision = value
+
+
+def _cache_folder() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _find(backbone: Backbone, weights_dir: Path | None) -> Path | None:
+    folders = [_cache_folder()] if weights_dir is None else [weights_dir, _cache_folder()]
+    places = [folder / name for folder in folders for name in (backbone.features_name, backbone.file_name)]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _download(backbone: Backbone, weights_dir: Path | None) -> Path:
+    """Fetch torchvision's file into torch's cache; torch checks its hash and never leaves half a file."""
+    path = _cache_folder() / backbone.file_name
+    timeout_before = socket.getdefaulttimeout()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
+        torch.hub.download_url_to_file(backbone.url, str(path), backbone.hash_prefix, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        looked = " and ".join(str(folder) for folder in (weights_dir, _cache_folder()) if folder is not None)
+        raise WeightsError(
+            f"{backbone.file_name} (or {backbone.features_name}) is not in {looked} and cannot be downloaded "
+            f"({error}); take it from {backbone.url} on a machine with network, put it into a folder and pass that "
+            "as --weights-dir"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout_before)
+    return path
+
+
+def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
+    """The convolutions in a file, checked against torchvision's network: names, shapes, type."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: cannot be read as weights: {reason}") from error
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path}: holds a {type(found).__name__}; expected a state dict of {backbone.name}")
+    expected = {
+        key: tensor.shape
+        for key, tensor in empty_network(backbone.name).state_dict().items()
+        if key.startswith("features.")
+    }
+    # torchvision's own file also holds the classifier, which no metric uses.
+    found = {key: value for key, value in found.items() if not str(key).startswith("classifier.")}
+    faults = [f"{key} is missing" for key in expected if key not in found]
+    faults += [f"{key} is not expected" for key in found if key not in expected]
+    for key, shape in expected.items():
+        value = found.get(key)
+        if value is not None and not (isinstance(value, Tensor) and value.shape == shape and value.is_floating_point()):
+            faults.append(f"{key} should be floats of shape {tuple(shape)}")
+    if faults:
+        raise WeightsError(f"{path}: not the convolutions of {backbone.name}: {'; '.join(faults)}")
+    return {key: value.float() for key, value in found.items()}

@@ -1,0 +1,128 @@
+"""What every full-reference metric has in common: two steps, so that each picture is looked at once.
+
+`describe` turns one picture into features, `compare` turns two features into a number. A restored image is described
+once for all its positives and a positive once for all methods. Nothing here resizes a picture.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hggt_data.errors import ImageError
+from hggt_data.images import Pixels
+
+Features = TypeVar("Features")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSettings:
+    """What metrics can be told.
+
+    Attributes:
+        border: how many pixels are cut off each side before any metric looks (the official scripts: 4, the scale).
+        y_channel: PSNR and SSIM on BT.601 luma instead of RGB; the other metrics always look at RGB.
+        device: a torch device such as `cpu` or `cuda:0`, for the metrics that are networks.
+        weights_dir: where ImageNet backbones are looked for first; null goes straight to torch's cache.
+    """
+
+    border: int = 4
+    y_channel: bool = False
+    device: str = "cpu"
+    weights_dir: Path | None = None
+
+
+class Comparer(ABC, Generic[Features]):
+    """A metric ready to run. Calling it with two pictures gives their score.
+
+    Attributes:
+        name: as in `hggt_eval.metrics.METRICS`.
+        settings: border, colour, device.
+        min_side_px: the smallest height and width, after the border is cut off, that the metric can look at.
+        weights_sha256: file name -> SHA-256 of each weights file that was loaded.
+    """
+
+    name: ClassVar[str]
+    min_side_px: int = 1
+
+    def __init__(self, settings: MetricSettings | None = None) -> None:
+        self.settings = settings or MetricSettings()
+        self.weights_sha256: dict[str, str] = {}
+
+    @abstractmethod
+    def describe(self, pixels: Pixels) -> Features:
+        """All that `compare` needs to know of one picture, uint8 (H, W, 3) RGB; the border is cut off here.
+
+        Raises:
+            ImageError: the picture is not uint8 (H, W, 3), or too small for the metric.
+        """
+
+    @abstractmethod
+    def compare(self, restored: Features, positive: Features) -> float:
+        """The score of a restored image against one positive, from their features; both must be of one size."""
+
+    def __call__(self, restored: Pixels, positive: Pixels) -> float:
+        """The score of two pictures, both uint8 (H, W, 3) RGB.
+
+        Raises:
+            ImageError: they differ in size, are not uint8 (H, W, 3), or are too small for the metric.
+        """
+        require_same_size(restored, positive)
+        return self.compare(self.describe(restored), self.describe(positive))
+
+    def cropped(self, pixels: Pixels) -> Pixels:
+        """The picture without its border; raises as `describe`."""
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise ImageError(f"{self.name}: expected pixels uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
+        height, width = pixels.shape[:2]
+        self.require_size((height, width))
+        border = self.settings.border
+        return pixels[border : height - border, border : width - border]
+
+    def require_size(self, size: tuple[int, int]) -> None:
+        """Check that a picture of this (height, width) is large enough.
+
+        Raises:
+            ImageError: it is not.
+        """
+        height, width = (side - 2 * self.settings.border for side in size)
+        if min(height, width) < self.min_side_px:
+            raise ImageError(
+                f"{self.name} needs {self.min_side_px} x {self.min_side_px} pixels or more, but a picture of "
+                f"{size[0]} x {size[1]} leaves {max(height, 0)} x {max(width, 0)} without its border of "
+                f"{self.settings.border}; use a smaller border or leave the metric out"
+            )
+
+
+AnyComparer = Comparer[Any]
+
+
+def require_same_size(restored: NDArray[Any], positive: NDArray[Any]) -> None:
+    """Check that two pictures, or two features of pictures, have one size.
+
+    Raises:
+        ImageError: they do not.
+    """
+    if restored.shape != positive.shape:
+        raise ImageError(
+            f"the restored image is {restored.shape[0]} x {restored.shape[1]}, the positive "
+            f"{positive.shape[0]} x {positive.shape[1]}; pictures are never resized before they are compared"
+        )
+
+
+def bt601_luma(pixels: Pixels) -> NDArray[np.float64]:
+    """MATLAB's Y of YCbCr, (H, W), 16 for black to 235 for white, from pixels uint8 (H, W, 3) RGB.
+
+    Example:
+        >>> bt601_luma(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)).tolist()
+        [[16.0, 235.0]]
+
+    Source: the official scripts with `--test_y_channel` keep luma in float32 between 0 and 1; the same roundings are
+    made here, which is worth 3e-7 dB.
+    """
+    unit = pixels.astype(np.float32) / np.float32(255)
+    luma = (unit @ np.array([65.481, 128.553, 24.966]) + 16) / 255
+    return (luma.astype(np.float32) * np.float32(255)).astype(np.float64)

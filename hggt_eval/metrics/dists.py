@@ -1,0 +1,106 @@
+"""DISTS (Ding et al. 2020) through torchmetrics' network, which equals the official package.
+
+torchmetrics runs the network and takes per-channel means and variances for both pictures of every pair; here they are
+taken once per picture, and a pair costs its covariances only. Pictures enter in 0 to 1, at their own size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import dists as torchmetrics_dists
+
+from hggt_data.images import Pixels
+from hggt_eval.metrics.backbones import empty_network, full_precision, load_convolutions
+from hggt_eval.metrics.comparer import Comparer, MetricSettings
+
+_C1 = _C2 = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class DistsFeatures:
+    """One picture as DISTS sees it: the picture itself and five layers of VGG16.
+
+    Attributes:
+        layers: (1, C, h, w) each.
+        means, variances: over each layer's positions, (1, C, 1, 1) each.
+    """
+
+    layers: list[Tensor]
+    means: list[Tensor]
+    variances: list[Tensor]
+
+
+class Dists(Comparer[DistsFeatures]):
+    """DISTS; 0 for identical pictures.
+
+    Args:
+        settings: device, border, where to look for weights.
+
+    Raises:
+        WeightsError: VGG16's convolutions cannot be had.
+    """
+
+    name = "dists"
+    min_side_px = 11
+
+    def __init__(self, settings: MetricSettings | None = None) -> None:
+        super().__init__(settings)
+        convolutions = load_convolutions("vgg16", self.settings.weights_dir)
+        self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
+        network = _network(convolutions.weights)
+        # On a CPU, VGG16 takes little more than half the time with the channels last.
+        self._network = network.to(self.settings.device, memory_format=torch.channels_last)
+        total = self._network.alpha.sum() + self._network.beta.sum()
+        self._alpha = torch.split(self._network.alpha / total, self._network.chns, dim=1)
+        self._beta = torch.split(self._network.beta / total, self._network.chns, dim=1)
+
+    def describe(self, pixels: Pixels) -> DistsFeatures:
+        """The picture's layers with their means and variances; raises as `Comparer.describe`."""
+        cropped = self.cropped(pixels)
+        with full_precision(self.settings.device):
+            image = torch.from_numpy(np.ascontiguousarray(cropped)).to(self.settings.device)
+            image = image.permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W), 0 to 1
+            layers = self._network.forward_once(image)
+            means = [_mean(layer) for layer in layers]
+            variances = [_mean((layer - mean).square_()) for layer, mean in zip(layers, means, strict=True)]
+            return DistsFeatures(layers, means, variances)
+
+    def compare(self, restored: DistsFeatures, positive: DistsFeatures) -> float:
+        """DISTS of two pictures.
+
+        Source: Ding et al., equations 2 to 4, in the order of operations of torchmetrics' `DISTSNetwork.forward`.
+        """
+        with full_precision(self.settings.device):
+            similarity = torch.zeros((), device=self.settings.device)
+            for k, (alpha, beta) in enumerate(zip(self._alpha, self._beta, strict=True)):
+                mean_a, mean_b = restored.means[k], positive.means[k]
+                texture = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
+                covariance = _mean(restored.layers[k] * positive.layers[k]) - mean_a * mean_b
+                structure = (2 * covariance + _C2) / (restored.variances[k] + positive.variances[k] + _C2)
+                similarity += (alpha * texture).sum() + (beta * structure).sum()
+            return 1 - float(similarity)
+
+
+def _mean(layer: Tensor) -> Tensor:
+    return layer.mean([2, 3], keepdim=True)
+
+
+def _network(convolutions: Mapping[str, Tensor]) -> torchmetrics_dists.DISTSNetwork:
+    """torchmetrics' network with these convolutions.
+
+    Its constructor always downloads torchvision's file, so it is handed an empty VGG16 for the moment.
+    """
+    with mock.patch.object(torchmetrics_dists, "vgg16", lambda **_: empty_network("vgg16")):
+        network = torchmetrics_dists.DISTSNetwork()
+    state = network.state_dict()
+    # A stage keeps torchvision's number of each layer: stage3.10.weight is features.10.weight.
+    for key in state:
+        original = f"features.{key.partition('.')[2]}"
+        if original in convolutions:
+            state[key] = convolutions[original]
+    network.load_state_dict(state, assign=True)
+    return network.eval()

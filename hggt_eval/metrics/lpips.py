@@ -1,0 +1,78 @@
+"""LPIPS (Zhang et al. 2018) with AlexNet, version 0.1, through the `lpips` package's own layers.
+
+The package runs its network on both pictures of every pair; here each picture goes through it once. Pictures enter in
+-1 to 1 as in the official script, at their own size.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import lpips
+import numpy as np
+import torch
+from torch import Tensor
+
+from hggt_data.images import Pixels
+from hggt_eval.metrics.backbones import full_precision, load_convolutions
+from hggt_eval.metrics.comparer import Comparer, MetricSettings
+
+
+class Lpips(Comparer[list[Tensor]]):
+    """LPIPS; 0 for identical pictures. Features: AlexNet's five layers, (1, C, h, w), each position of length 1.
+
+    Args:
+        settings: device, border, where to look for weights.
+
+    Raises:
+        WeightsError: AlexNet's convolutions cannot be had.
+    """
+
+    name = "lpips"
+    min_side_px = 31  # AlexNet's second pooling has nothing to pool below that
+
+    def __init__(self, settings: MetricSettings | None = None) -> None:
+        super().__init__(settings)
+        convolutions = load_convolutions("alexnet", self.settings.weights_dir)
+        self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
+        network = _network(convolutions.weights)
+        # On a CPU, AlexNet takes a quarter less time with the channels last.
+        self._network = network.to(self.settings.device, memory_format=torch.channels_last)
+
+    def describe(self, pixels: Pixels) -> list[Tensor]:
+        """The picture's features; raises as `Comparer.describe`."""
+        cropped = self.cropped(pixels)
+        with full_precision(self.settings.device):
+            image = torch.from_numpy(np.ascontiguousarray(cropped)).to(self.settings.device)
+            image = image.permute(2, 0, 1)[None].float() / 127.5 - 1  # (1, 3, H, W), -1 to 1
+            layers = self._network.net(self._network.scaling_layer(image))
+            return [lpips.normalize_tensor(layer) for layer in layers]
+
+    def compare(self, restored: list[Tensor], positive: list[Tensor]) -> float:
+        """LPIPS of two pictures, as `lpips.LPIPS.forward` computes it from its layers."""
+        with full_precision(self.settings.device):
+            distance = torch.zeros((), device=self.settings.device)
+            for weigh, a, b in zip(self._network.lins, restored, positive, strict=True):
+                distance += weigh((a - b).square_()).mean()
+            return float(distance)
+
+
+def _network(convolutions: Mapping[str, Tensor]) -> lpips.LPIPS:
+    """The package's network with these convolutions and its own linear layers of version 0.1."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package calls torchvision in an old way that still works
+        network = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
+    network.scaling_layer = lpips.ScalingLayer()
+    linear = torch.load(
+        Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth", map_location="cpu", weights_only=True
+    )
+    # A layer is registered twice, as `lin0` and as `lins.0`; a slice keeps torchvision's number of each layer:
+    # net.slice2.3.weight is features.3.weight.
+    linear |= {key.replace("lin", "lins.", 1): value for key, value in linear.items()}
+    backbone = {
+        key: convolutions[f"features.{key.split('.', 2)[2]}"]
+        for key in network.state_dict()
+        if key.startswith("net.")
+    }
+    network.load_state_dict({**network.scaling_layer.state_dict(prefix="scaling_layer."), **linear, **backbone}, assign=True)
+    return network.eval().requires_grad_(False)

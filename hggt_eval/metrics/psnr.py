@@ -1,0 +1,53 @@
+"""Peak signal-to-noise ratio in dB, equal to the official script to the last bit; identical pictures give infinity."""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hggt_data.images import Pixels
+from hggt_eval.metrics.comparer import Comparer, MetricSettings, bt601_luma, require_same_size
+
+_PEAK = 255.0
+
+
+class Psnr(Comparer[NDArray[Any]]):
+    """PSNR over all channels at once. Features: the cropped picture, uint8 (H, W, 3), or luma float64 (H, W)."""
+
+    name = "psnr"
+
+    def describe(self, pixels: Pixels) -> NDArray[Any]:
+        """The cropped picture; raises as `Comparer.describe`."""
+        cropped = self.cropped(pixels)
+        return bt601_luma(cropped) if self.settings.y_channel else np.ascontiguousarray(cropped)
+
+    def compare(self, restored: NDArray[Any], positive: NDArray[Any]) -> float:
+        """PSNR in dB, `inf` for identical pictures.
+
+        Source: official `psnr_ssim.py`, `10 log10(255^2 / mse)` in float64. On 8-bit pictures the squared error is
+        summed in integers here, which is exact.
+        """
+        require_same_size(restored, positive)
+        squared_error = cv2.norm(restored, positive, cv2.NORM_L2SQR)
+        return math.inf if squared_error == 0 else 10 * math.log10(_PEAK**2 * restored.size / squared_error)
+
+
+def psnr(restored: Pixels, positive: Pixels, border: int = 4, y_channel: bool = False) -> float:
+    """PSNR in dB of two pictures, uint8 (H, W, 3) RGB.
+
+    Args:
+        restored, positive: of one size; their order does not matter.
+        border: pixels cut off each side.
+        y_channel: on BT.601 luma instead of RGB.
+
+    Raises:
+        ImageError: the pictures differ in size, are not uint8 (H, W, 3), or are no larger than their border.
+
+    Example:
+        >>> black = np.zeros((16, 16, 3), np.uint8)
+        >>> psnr(black, black + np.uint8(255)), psnr(black, black)
+        (0.0, inf)
+    """
+    return Psnr(MetricSettings(border, y_channel))(restored, positive)

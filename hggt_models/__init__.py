@@ -1,0 +1,1 @@
+"""Networks, degradations and training for HGGT."""
