@@ -1,8 +1,8 @@
 """Build a Hugging Face dataset (Parquet shards, card, manifest) from checked trees.
 
-Shards are written to a folder beside the output, which takes its place in one rename at the end: a killed build never
-leaves a dataset that loads. What decides a shard's bytes (inputs by hash, settings, schema) gives its key; a rerun keeps
-every shard, of a killed build or of the dataset that is there, whose key and hash still fit, and so ends byte-identical.
+Shards are written to a folder beside the output, which takes its place by a rename at the end: a killed build never
+leaves a dataset that loads. What decides a shard's bytes (inputs by hash, settings, schema) gives its key. A rerun keeps
+every shard whose key and hash still fit, of a killed build or of the dataset in place, and so ends byte-identical.
 """
 
 import csv
@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 TRAIN, TEST = "train", "test"
 # Part of every shard's key: raise it when the code changes what a shard holds.
 _FORMAT = 1
+_OVERLAP_WORDS = {"source_pictures": "source pictures", "originals": "originals with the same pixels"}
 _UNFINISHED_CARD = """---
 configs:
 - config_name: unfinished
@@ -98,6 +99,26 @@ class BuildResult:
     manifest: Manifest
     kept: int
     problems: tuple[Problem, ...]
+    output: Path
+
+    def describe(self) -> list[str]:
+        """What was built, a line each."""
+        manifest = self.manifest
+        size = sum(shard.size_bytes for shard in manifest.shards)
+        groups = ", ".join(f"{count:,} groups in {split}" for split, count in manifest.splits.items())
+        kept = f", {self.kept:,} of them kept from an earlier build" if self.kept else ""
+        lines = [f"{self.output}: {groups}; {len(manifest.shards):,} shards{kept}, {size / 1e6:,.1f} MB"]
+        if TEST in manifest.splits and not manifest.has_lr:
+            lines.append("No low-resolution pictures were found for the test split; pass --lr if there are any.")
+        dropped = [group for shard in manifest.shards for group in shard.dropped]
+        if dropped:
+            lines.append(f"{len(dropped):,} groups were left out because of errors: {format_examples(dropped)}")
+        for kind, items in manifest.overlap.items():
+            if items:
+                lines.append(f"train and test share {_OVERLAP_WORDS[kind]}: {format_examples(items)}")
+        if not manifest.settings["license"]:
+            lines.append("The card carries the HGGT terms: non-commercial, no redistribution. Do not publish it.")
+        return lines
 
 
 def build_dataset(settings: BuildSettings) -> BuildResult:
@@ -170,6 +191,7 @@ class _Build:
         self.problems = [_in_root(root.name, p) for root in roots for p in root.listing.problems if p.group is None]
 
     def run(self) -> BuildResult:
+        self._require_no_overlap({"source_pictures": self._listed_overlap()})  # known before anything is written
         tasks = self._tasks()
         outcomes = []
         total = sum(len(root.listing) for root in self.roots)
@@ -182,10 +204,10 @@ class _Build:
         if not any(shard.ids for shard in shards):
             raise TreeError("every group has errors; nothing is left to build")
         overlap = find_overlap(shards)
-        if any(overlap.values()) and not self.settings.allow_overlap:
-            raise TreeError(_describe_overlap(overlap))
+        self._require_no_overlap(overlap)
         manifest = self._finish(shards, overlap)
-        return BuildResult(manifest, sum(outcome.kept for outcome in outcomes), tuple(self.problems))
+        kept = sum(outcome.kept for outcome in outcomes)
+        return BuildResult(manifest, kept, tuple(self.problems), self.settings.output)
 
     def _tasks(self) -> list[_ShardTask]:
         """The shards: groups in the order of their ids, always the same number each, faulty ones counted.
@@ -221,6 +243,26 @@ class _Build:
                     )
                 )
         return tasks
+
+    def _listed_overlap(self) -> list[str]:
+        ids = {
+            split: [patch for root in self.roots if root.split == split for patch in root.listing.ids]
+            for split in (TRAIN, TEST)
+        }
+        return _shared_pictures(ids[TRAIN], ids[TEST])
+
+    def _require_no_overlap(self, overlap: dict[str, list[str]]) -> None:
+        if not any(overlap.values()) or self.settings.allow_overlap:
+            return
+        found = "; ".join(
+            f"{len(items):,} {_OVERLAP_WORDS[kind]} ({format_examples(items)})"
+            for kind, items in overlap.items()
+            if items
+        )
+        raise TreeError(
+            f"train and test share {found}. Scores on such a test set say nothing. Split by source picture, or pass "
+            "--allow-overlap to build and record it."
+        )
 
     def _require_no_errors(self) -> None:
         errors = [problem for problem in self.problems if problem.severity == "error"]
@@ -261,6 +303,7 @@ class _Build:
                 "sources": {column: sorted(self.sources) for column in self.source_columns},
             },
             candidates=list(self.candidates),
+            has_lr=self.has_lr,
             splits=splits,
             shards=shards,
             files=[_describe(self.staging, path) for path in ["README.md", *(f"labels/{s}.parquet" for s in splits)]],
@@ -290,7 +333,7 @@ class _Build:
 
 def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
     """Source pictures, and originals with the same pixels, that train and test share: both must be empty."""
-    images = {split: {PatchId.parse(i).image for s in shards if s.split == split for i in s.ids} for split in (TRAIN, TEST)}
+    ids = {split: [PatchId.parse(i) for s in shards if s.split == split for i in s.ids] for split in (TRAIN, TEST)}
     trained = {digest: group for s in shards if s.split == TRAIN for group, digest in s.originals.items()}
     same = [
         f"{trained[digest]} = {group}"
@@ -299,7 +342,11 @@ def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
         for group, digest in s.originals.items()
         if digest in trained
     ]
-    return {"source_pictures": sorted(images[TRAIN] & images[TEST]), "originals": sorted(same)}
+    return {"source_pictures": _shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same)}
+
+
+def _shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> list[str]:
+    return sorted({patch.image for patch in train} & {patch.image for patch in test})
 
 
 def _build_shard(task: _ShardTask) -> _Outcome:
@@ -370,9 +417,7 @@ def _reuse(task: _ShardTask) -> Shard | None:
     if not task.reusable:
         return None
     inputs = {
-        name: place
-        for root, files in task.groups
-        for name, place in _named_inputs(root, hash_inputs(files)).items()
+        name: place for root, files in task.groups for name, place in _named_inputs(root, hash_inputs(files)).items()
     }
     key = _key(task, inputs)
     for folder, shard in task.reusable:
@@ -532,14 +577,3 @@ def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], 
                 raise TreeError(f"{path}: picture {line['image']!r} has two lines; expected one")
             sources[line["image"]] = {column: line[column] or None for column in columns}
     return sources, columns
-
-
-def _describe_overlap(overlap: dict[str, list[str]]) -> str:
-    parts = {"source_pictures": "source pictures", "originals": "originals with the same pixels"}
-    found = "; ".join(
-        f"{len(items):,} {parts[kind]} ({format_examples(items)})" for kind, items in overlap.items() if items
-    )
-    return (
-        f"train and test share {found}. Scores on such a test set say nothing. Split by source picture, or pass "
-        "--allow-overlap to build and record it."
-    )

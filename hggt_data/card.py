@@ -51,26 +51,30 @@ def format_card(
     """
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
-    return f"---\n{head}\n---\n\n" + "\n\n".join(
-        [
-            "# Patch groups with human-guided ground truth",
-            "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and what "
-            "several people said of each candidate compared with the original: `positive` (better), `similar` or "
-            "`negative` (worse). Made with [hggt](https://pypi.org/project/hggt/) in the form of HGGT (CVPR 2023).",
-            "## Load it",
-            _usage(list(tables)),
-            "## What is in it",
-            _counts(tables, candidates),
-            "## Columns",
-            _columns(features),
-            "## How the labels were made",
-            _labels_text(tables),
-            "## Licence",
-            _HGGT_TERMS if license_id is None else f"The data is under `{license_id}`.",
-            "## Citation",
-            f"```bibtex\n{(citation or _HGGT_CITATION).strip()}\n```",
-        ]
-    ) + "\n"
+    return (
+        f"---\n{head}\n---\n\n"
+        + "\n\n".join(
+            [
+                "# Patch groups with human-guided ground truth",
+                "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and what "
+                "several people said of each candidate compared with the original: `positive` (better), `similar` or "
+                "`negative` (worse). Made with [hggt](https://pypi.org/project/hggt/) in the form of HGGT (CVPR 2023).",
+                "## Load it",
+                _usage(list(tables)),
+                "## What is in it",
+                _counts(tables, candidates),
+                "## Columns",
+                _columns(features),
+                "## How the labels were made",
+                _labels_text(tables),
+                "## Licence",
+                _HGGT_TERMS if license_id is None else f"The data is under `{license_id}`.",
+                "## Citation",
+                f"```bibtex\n{(citation or _HGGT_CITATION).strip()}\n```",
+            ]
+        )
+        + "\n"
+    )
 
 
 def _yaml_head(

@@ -57,6 +57,7 @@ class Manifest:
     tool_version: str
     settings: dict[str, Any]
     candidates: list[str]
+    has_lr: bool
     splits: dict[str, int]
     shards: list[Shard]
     files: list[TableFile]

@@ -1,8 +1,8 @@
 """Parquet shards: written directly with pyarrow, and read by position.
 
-Pictures are stored plain (no compression, no dictionary: PNG does not shrink), so every PNG lies in the file as one run
-of bytes. The footer's key-value metadata keeps where (`hggt.offsets`), which lets `loading.py` read one picture with one
-read of its own size, whatever the row groups. Any Parquet reader ignores it.
+Pictures are stored plain (no compression, no dictionary: PNG does not shrink), so every PNG lies in the file as one
+run of bytes. The footer's key-value metadata keeps where (`hggt.offsets`), which lets `loading.py` read one picture
+with one read of its own size, whatever the row groups. Any Parquet reader ignores it.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The official folder tree: where the pictures and labels of each patch group lie.
 
-`Train/images/0-20193/{original,01..}/`, `Train/labels/0-20193/{A,B,C}/`; `Test/GT/Test-100/{images,labels}/` with its LR
-in `Test/Blind_Degradation_Benchmark_LQ/Test-100/Blind_LR/`. Range levels such as `0-20193` may be absent or several.
+`Train/images/0-20193/{original,01..}/`, `Train/labels/0-20193/{A,B,C}/`; `Test/GT/Test-100/{images,labels}/` with
+its LR in `Test/Blind_Degradation_Benchmark_LQ/Test-100/Blind_LR/`. Range levels such as `0-20193` may be several.
 This module lists and names files; what is inside them is for `annotation.py`, `images.py` and `validate.py`.
 """
 
@@ -239,7 +239,7 @@ class Listing:
 
 
 def read_annotators(root: Path) -> dict[tuple[str, str], str]:
-    """Who is behind each slot of each group: (group, slot) to pseudonym, from the tree's `annotators.csv` if it has one.
+    """Who is behind each slot of each group: (group, slot) to pseudonym, from the tree's `annotators.csv` if any.
 
     Raises:
         TreeError: the file lacks one of the columns group, slot, pseudonym.
@@ -296,8 +296,8 @@ def _candidates_of(sections: tuple[Section, ...]) -> tuple[str, ...]:
 
 def _nothing_fits(root: Path) -> str:
     message = (
-        f"{root} is no HGGT tree. Looked for images/ and labels/ in it, in GT/ and in GT/*/, with original/, 01/, 02/ .. in "
-        f"images/ or one level (such as 0-20193/) below; found {_entries(root)}."
+        f"{root} is no HGGT tree. Looked for images/ and labels/ in it, in GT/ and in GT/*/, with original/, 01/, "
+        f"02/ .. in images/ or one level (such as 0-20193/) below; found {_entries(root)}."
     )
     parts = [name for name in ("Train", "Test") if (root / name).is_dir()]
     if parts:

@@ -15,7 +15,7 @@ from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.files import sha256_of
 from hggt_data.images import PngInfo, decode_png, parse_png, read_png_header
-from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, Problem
+from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, Problem, Severity
 from hggt_data.tree import GroupFiles, Listing, open_tree
 from hggt_data.workers import advance, default_workers, run_tasks
 
@@ -181,7 +181,7 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
     path = files.images[name]
 
     def report(kind: str, message: str, hint: str) -> None:
-        severity = "warning" if kind == "picture-metadata" else "error"
+        severity: Severity = "warning" if kind == "picture-metadata" else "error"
         place = files.relative(path)
         examined.problems.append(Problem(kind, severity, place, message, hint, str(files.id)))
 

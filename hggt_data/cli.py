@@ -1,0 +1,183 @@
+"""The commands `hggt-data ...` and `hggt-build-dataset`. Each opens its inputs, calls one function, prints the result.
+
+Heavy imports stay inside the commands, so that `--help` answers at once.
+"""
+
+import json
+from pathlib import Path
+
+import click
+
+from hggt_data.command import HggtGroup
+
+_Folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_InputFile = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OutputFile = click.Path(dir_okay=False, path_type=Path)
+_OutputFolder = click.Path(file_okay=False, path_type=Path)
+
+_lr_option = click.option(
+    "--lr", type=_Folder, metavar="DIR", help="Folder of low-resolution pictures, if not under Test/.../Blind_LR."
+)
+_scale_option = click.option(
+    "--scale",
+    type=click.IntRange(1),
+    metavar="N",
+    default=4,
+    show_default=True,
+    help="How many times smaller LR pictures are.",
+)
+_workers_option = click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: one per core, at most 8]"
+)
+
+
+@click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hggt")
+def main() -> None:
+    """Check, measure and build HGGT data."""
+
+
+@main.command()
+@click.argument("tree", type=_Folder, metavar="TREE")
+@_lr_option
+@click.option("--json", "json_file", type=_OutputFile, metavar="FILE", help="Write all problems to this file.")
+@_workers_option
+@click.option("--fast", is_flag=True, help="Read only the headers of pictures; damage and duplicates stay unseen.")
+@click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
+@click.option("--expect-groups", type=click.IntRange(0), metavar="N", help="How many groups there must be.")
+@_scale_option
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    tree: Path,
+    lr: Path | None,
+    json_file: Path | None,
+    workers: int | None,
+    fast: bool,
+    strict: bool,
+    expect_groups: int | None,
+    scale: int,
+) -> None:
+    """Check an HGGT tree and list every problem.
+
+    TREE is Train/, Test/, or any folder that holds images/ and labels/. Exit 0: no errors (with --strict: no
+    warnings). Exit 1: problems.
+    """
+    from hggt_data.files import write_text
+    from hggt_data.validate import summarise, validate_tree
+
+    report = validate_tree(tree, lr, workers=workers, decode=not fast, expect_groups=expect_groups, scale=scale)
+    if json_file:
+        write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    if report.problems:
+        click.echo(summarise(report.problems))
+    click.echo(f"{report.num_groups:,} groups, {len(report.errors):,} errors, {len(report.warnings):,} warnings")
+    if report.errors or (strict and report.warnings):
+        ctx.exit(1)
+
+
+@main.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--tree", "trees", type=_Folder, multiple=True, help="Training tree; may be given several times.", metavar="DIR"
+)
+@click.option("--test-tree", type=_Folder, help="Test tree.", metavar="DIR")
+@_lr_option
+@click.option(
+    "--output", type=_OutputFolder, required=True, metavar="DIR", help="The dataset's folder, new or built before."
+)
+@click.option("--sources", type=_InputFile, help="CSV: image and any of origin, author, licence.", metavar="CSV")
+@click.option("--license", "license_id", metavar="ID", help="Licence for the card.  [default: the HGGT terms]")
+@click.option("--citation", type=_InputFile, help="BibTeX for the card.  [default: the HGGT paper]", metavar="FILE")
+@click.option("--skip-faulty", is_flag=True, help="Leave groups with errors out and list them in the manifest.")
+@click.option("--allow-overlap", is_flag=True, help="Build although train and test share source pictures.")
+@click.option(
+    "--groups-per-shard",
+    type=click.IntRange(1),
+    metavar="N",
+    default=256,
+    show_default=True,
+    help="256 groups make about 540 MB.",
+)
+@_scale_option
+@_workers_option
+def build(
+    trees: tuple[Path, ...],
+    test_tree: Path | None,
+    lr: Path | None,
+    output: Path,
+    sources: Path | None,
+    license_id: str | None,
+    citation: Path | None,
+    skip_faulty: bool,
+    allow_overlap: bool,
+    groups_per_shard: int,
+    scale: int,
+    workers: int | None,
+) -> None:
+    """Build a Hugging Face dataset from HGGT trees.
+
+    hggt-build-dataset and hggt-data build are the same. Run it again after an interruption or a change of labels: it goes on where it
+    stopped and writes only what has changed.
+    """
+    from hggt_data.build import BuildSettings, build_dataset
+    from hggt_data.validate import summarise
+
+    if not trees and test_tree is None:
+        raise click.UsageError("Pass --tree, --test-tree or both.")
+    if lr is not None and test_tree is None:
+        raise click.UsageError("--lr belongs to --test-tree, which is missing.")
+    settings = BuildSettings(
+        trees=trees,
+        output=output,
+        test_tree=test_tree,
+        lr=lr,
+        sources=sources,
+        license=license_id,
+        citation=citation,
+        skip_faulty=skip_faulty,
+        allow_overlap=allow_overlap,
+        groups_per_shard=groups_per_shard,
+        scale=scale,
+        workers=workers,
+    )
+    result = build_dataset(settings)
+    if result.problems:
+        click.echo(summarise(result.problems))
+    for line in result.describe():
+        click.echo(line)
+
+
+@main.command()
+@click.argument("source", type=_Folder, metavar="TREE|DATASET")
+@click.option("--split", help="train or test, for a dataset that has both.")
+@click.option("--json", "json_file", type=_OutputFile, metavar="FILE", help="Write the numbers to this file.")
+@click.option("--html", "html_file", type=_OutputFile, metavar="FILE", help="Write a page with plots to this file.")
+@click.option("--dawid-skene", is_flag=True, help="Also weigh annotators by their estimated reliability.")
+def stats(source: Path, split: str | None, json_file: Path | None, html_file: Path | None, dawid_skene: bool) -> None:
+    """Show what was labelled, how well annotators agree, and how long they took."""
+    from hggt_data.files import write_text
+    from hggt_data.loading import open_groups
+    from hggt_data.stats import count_labels, format_statistics, format_statistics_html
+
+    statistics = count_labels(open_groups(source, split), dawid_skene=dawid_skene)
+    click.echo(format_statistics(statistics))
+    if json_file:
+        write_text(json_file, json.dumps(statistics.to_json(), indent=2) + "\n")
+    if html_file:
+        write_text(html_file, format_statistics_html(statistics, title=source.resolve().name))
+
+
+@main.command()
+@click.argument("folder", type=_OutputFolder)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the simulated annotators and the LR noise.")
+def demo(folder: Path, seed: int) -> None:
+    """Write a small HGGT tree from real pictures, and two restored folders, to try the commands on.
+
+    FOLDER gets Train/, Test/, sources.csv and restored/. The annotators are simulated.
+    """
+    from hggt_data.demo import write_demo_restored, write_demo_tree
+
+    tree = write_demo_tree(folder, seed)
+    restored = write_demo_restored(tree.lr, folder / "restored")
+    for path in (tree.train, tree.test, tree.sources, *restored):
+        click.echo(path)
