@@ -6,9 +6,13 @@ Example:
     Consensus(label=<Label.POSITIVE: 'Positive'>, agreement=2, num_votes=3)
 """
 
+from typing import TYPE_CHECKING
+
 from hggt_data.consensus import consensus_label
-from hggt_data.loading import Group, GroupSource, open_groups
 from hggt_data.schema import Annotation, Consensus, Label, PatchGroup, PatchId, Problem
+
+if TYPE_CHECKING:
+    from hggt_data.loading import Group, GroupSource, open_groups
 
 __all__ = [
     "Annotation",
@@ -22,3 +26,12 @@ __all__ = [
     "consensus_label",
     "open_groups",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import `loading` (numpy, pyarrow) only when one of its names is asked for: commands must answer at once."""
+    if name in ("Group", "GroupSource", "open_groups"):
+        from hggt_data import loading
+
+        return getattr(loading, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,17 +1,15 @@
 """Build a Hugging Face dataset (Parquet shards, card, manifest) from checked trees.
 
 Shards are written to a folder beside the output, which takes its place by a rename at the end: a killed build never
-leaves a dataset that loads. What decides a shard's bytes (inputs by hash, settings, schema) gives its key. A rerun keeps
-every shard whose key and hash still fit, of a killed build or of the dataset in place, and so ends byte-identical.
+leaves a dataset that loads. What decides a shard's bytes (inputs by hash, settings, schema) gives its key. A rerun
+keeps every shard whose key and hash still fit, of a killed build or of the dataset in place, and ends byte-identical.
 """
 
 import csv
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hggt_data.card import format_card
-from hggt_data.errors import OutputError, TreeError
+from hggt_data.errors import TreeError
 from hggt_data.features import (
     SOURCE_COLUMNS,
     dataset_features,
@@ -33,6 +31,7 @@ from hggt_data.files import sha256_of, sha256_of_file, write_text
 from hggt_data.manifest import MANIFEST_FILE, Manifest, Shard, TableFile, read_manifest, shard_from_json
 from hggt_data.schema import ORIGINAL, PatchId, Problem, format_examples
 from hggt_data.shards import write_shard, write_table_file
+from hggt_data.staging import open_staging, put_in_place
 from hggt_data.tree import GroupFiles, Listing, open_tree
 from hggt_data.validate import DEFAULT_SCALE, Examined, InputFile, examine_group, hash_inputs, summarise
 from hggt_data.workers import advance, default_workers, run_tasks
@@ -130,9 +129,11 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
         OutputError: the output folder holds something else, or another build is writing to it.
         OSError: the disk is full or not writable. Finished shards stay for the next run.
     """
-    listings = _list_trees(settings)
-    with _staging(settings.output) as staging:
-        return _Build(settings, listings, staging).run()
+    roots = _list_trees(settings)
+    with open_staging(settings.output, known_by=MANIFEST_FILE) as staging:
+        (staging / "data").mkdir(exist_ok=True)
+        write_text(staging / "README.md", _UNFINISHED_CARD)
+        return _Build(settings, roots, staging).run()
 
 
 @dataclass(frozen=True)
@@ -311,7 +312,7 @@ class _Build:
         )
         write_text(self.staging / MANIFEST_FILE, manifest.to_text())
         _remove_strangers(self.staging, manifest)
-        _replace(self.staging, self.settings.output)
+        put_in_place(self.staging, self.settings.output)
         return manifest
 
     def _write_labels(self, split: str, shards: list[Shard]) -> pa.Table:
@@ -501,46 +502,6 @@ def _list_trees(settings: BuildSettings) -> list[_Root]:
             first = owner[root.split, twice[0]].listing.tree.root
             raise TreeError(f"{tree.root} and {first} share groups: {format_examples(twice)}")
     return roots
-
-
-@contextmanager
-def _staging(output: Path) -> Iterator[Path]:
-    """The folder a build writes to, beside the output; it stays there until a build ends well."""
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"{output} is a file; expected a folder")
-    if output.is_dir() and any(output.iterdir()) and not (output / MANIFEST_FILE).is_file():
-        raise OutputError(f"{output} holds other files than a built dataset; choose a new or empty folder")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging, previous = _beside(output, "partial"), _beside(output, "previous")
-    (staging / "data").mkdir(parents=True, exist_ok=True)
-    handle = os.open(staging, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(f"another build is writing to {output}; wait for it to end") from error
-        if previous.is_dir():  # a build was killed while it put the new dataset in place of the old one
-            if output.is_dir() and any(output.iterdir()):
-                shutil.rmtree(previous)
-            else:
-                previous.rename(output)
-        write_text(staging / "README.md", _UNFINISHED_CARD)
-        yield staging
-    finally:
-        os.close(handle)
-
-
-def _replace(staging: Path, output: Path) -> None:
-    previous = _beside(output, "previous")
-    if output.is_dir():
-        output.rename(previous)
-    staging.rename(output)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _beside(output: Path, what: str) -> Path:
-    absolute = output.absolute()
-    return absolute.with_name(f".{absolute.name}.{what}")
 
 
 def _remove_strangers(staging: Path, manifest: Manifest) -> None:

@@ -116,8 +116,8 @@ def build(
 ) -> None:
     """Build a Hugging Face dataset from HGGT trees.
 
-    hggt-build-dataset and hggt-data build are the same. Run it again after an interruption or a change of labels: it goes on where it
-    stopped and writes only what has changed.
+    hggt-build-dataset and hggt-data build are the same. Run it again after an interruption or a change of labels: it
+    goes on where it stopped and writes only what has changed.
     """
     from hggt_data.build import BuildSettings, build_dataset
     from hggt_data.validate import summarise

@@ -20,7 +20,6 @@ from hggt_data.features import group_from_row, image_column
 from hggt_data.images import Pixels, decode_png
 from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
 from hggt_data.schema import PatchGroup, PatchId
-from hggt_data.shards import read_offsets
 from hggt_data.tree import GroupFiles, Listing, Tree, open_tree, tree_of_folders
 from hggt_data.validate import summarise
 
@@ -234,6 +233,8 @@ class _DatasetSource(GroupSource):
     def read_bytes(self, index: int, name: str) -> bytes:
         shard, row = self._places[index]
         if shard not in self._offsets:
+            from hggt_data.shards import read_offsets
+
             self._offsets[shard] = read_offsets(self._folder / self._shards[shard])
         offsets = self._offsets[shard]
         place = offsets.get(image_column(name), [None] * (row + 1))[row]

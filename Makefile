@@ -1,0 +1,36 @@
+# make setup | demo | test | lint | bench          (Python 3.11 or newer)
+PYTHON ?= python3
+BIN := .venv/bin
+# Folder with pretrained backbones for LPIPS and DISTS; without it they are looked for in the torch cache and downloaded.
+WEIGHTS ?=
+
+.PHONY: setup demo test lint format bench
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/python scripts/demo.py demo $(if $(WEIGHTS),--weights-dir '$(WEIGHTS)')
+
+# Two test processes; one thread each, or they get into each other's way.
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup
+	$(BIN)/python benchmarks/bench_build.py
+	$(BIN)/python benchmarks/bench_open.py
+	$(BIN)/python benchmarks/bench_eval.py

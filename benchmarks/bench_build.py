@@ -1,0 +1,108 @@
+"""Build speed against decoding the same pictures once, and memory for a tree of 1x and 10x size.
+
+python benchmarks/bench_build.py [--groups 60] [--folder DIR]
+
+Speed: groups per second of a build with one worker (read, check, hash, decode, write, hash again), as a ratio to
+reading and decoding the same PNGs once with the fastest strict decoder (kornia-rs), in the same run and process count.
+Memory: the largest sum of proportional set sizes of a build with 4 workers and all its processes.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from large_tree import write_large_tree
+from machine import describe_machine
+
+from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.images import decode_png
+
+_REPEATS = 3
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--groups", type=int, default=60)
+    parser.add_argument("--folder", type=Path, help="where to work; needs 40 MB per group")
+    arguments = parser.parse_args()
+    print(describe_machine("pyarrow", "kornia-rs", "datasets"))
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        groups = arguments.groups
+        tree = write_large_tree(folder / "1x", groups)
+        pictures = sorted(tree.glob("images/*/*.png"))
+        size_mb = sum(path.stat().st_size for path in pictures) / 1e6
+        print(f"{groups} groups, {len(pictures)} PNGs of 512 x 512, {size_mb / len(pictures) * 1000:.0f} KB each\n")
+        decoded, built = [], []
+        for _ in range(_REPEATS):
+            decoded.append(groups / seconds_to_decode(pictures))
+            built.append(groups / seconds_to_build(tree, folder / "out", groups))
+        print("| | groups/s (best of 3) |\n|---|---|")
+        print(f"| decode once, strictly | {max(decoded):.1f} |")
+        print(f"| build, 1 worker | {max(built):.1f} |")
+        print(f"| ratio | {max(built) / max(decoded):.2f} |\n")
+        print("| tree | processes' memory at most, 4 workers |\n|---|---|")
+        print(f"| {groups} groups | {peak_memory_mb(tree, folder / 'm1'):.0f} MB |")
+        large = write_large_tree(folder / "10x", 10 * groups)
+        print(f"| {10 * groups} groups | {peak_memory_mb(large, folder / 'm10'):.0f} MB |")
+
+
+def seconds_to_decode(pictures: list[Path]) -> float:
+    """Read and decode every picture once, in this process."""
+    started = time.perf_counter()
+    for path in pictures:
+        decode_png(path.read_bytes())
+    return time.perf_counter() - started
+
+
+def seconds_to_build(tree: Path, output: Path, groups_per_shard: int) -> float:
+    """Build once, in this process."""
+    shutil.rmtree(output, ignore_errors=True)
+    started = time.perf_counter()
+    build_dataset(BuildSettings((tree,), output, groups_per_shard=groups_per_shard, workers=1))
+    return time.perf_counter() - started
+
+
+def peak_memory_mb(tree: Path, output: Path) -> float:
+    """The largest memory of a build with 4 workers, all processes together, shared pages counted once."""
+    command = [Path(sys.executable).parent / "hggt-build-dataset", "--tree", tree, "--output", output]
+    build = subprocess.Popen([*command, "--workers", "4", "--groups-per-shard", "16"], stdout=subprocess.DEVNULL)
+    peak = 0.0
+    ended = threading.Event()
+    threading.Thread(target=lambda: (build.wait(), ended.set()), daemon=True).start()
+    while not ended.wait(0.05):
+        peak = max(peak, sum(memory_mb(pid) for pid in family(build.pid)))
+    if build.returncode:
+        sys.exit("the build failed")
+    return peak
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in children.read_text().split()]
+            except OSError:
+                continue  # the thread has ended
+    return found
+
+
+def memory_mb(pid: int) -> float:
+    """Proportional set size in MB; 0 for a process that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+
+
+if __name__ == "__main__":
+    main()

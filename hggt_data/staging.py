@@ -1,0 +1,65 @@
+"""A folder that is filled beside its final place and takes it by a rename, so that nobody ever sees it half full.
+
+The staging folder of `hggt` is `.hggt.partial`; it outlives a failed or killed run, so the next one can go on.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hggt_data.errors import OutputError
+
+
+@contextmanager
+def open_staging(output: Path, known_by: str) -> Iterator[Path]:
+    """Open, lock and yield the staging folder of `output`.
+
+    Args:
+        output: the final place: missing, empty, or filled by an earlier run.
+        known_by: the name of a file that an earlier run has left in `output`; without it the folder is somebody's own.
+
+    Raises:
+        OutputError: `output` is a file or holds other things, or another process is filling it.
+        OSError: the parent folder is not writable.
+    """
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; expected a folder")
+    if _is_filled(output) and not (output / known_by).is_file():
+        raise OutputError(f"{output} holds other things (no {known_by} in it); choose a new or empty folder")
+    staging, previous = _beside(output, "partial"), _beside(output, "previous")
+    staging.mkdir(parents=True, exist_ok=True)
+    handle = os.open(staging, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"another process is writing to {output}; wait for it to end") from error
+        if previous.is_dir():  # a run was killed between the two renames of put_in_place, or right after them
+            if _is_filled(output):
+                shutil.rmtree(previous)
+            else:
+                previous.replace(output)
+        yield staging
+    finally:
+        os.close(handle)
+
+
+def put_in_place(staging: Path, output: Path) -> None:
+    """Let the staging folder take the place of `output`; what was there is removed afterwards."""
+    previous = _beside(output, "previous")
+    if output.is_dir():
+        output.replace(previous)
+    staging.replace(output)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _is_filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _beside(output: Path, what: str) -> Path:
+    absolute = output.absolute()
+    return absolute.with_name(f".{absolute.name}.{what}")
