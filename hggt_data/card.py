@@ -58,7 +58,7 @@ def format_card(
                 "# Patch groups with human-guided ground truth",
                 "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and what "
                 "several people said of each candidate compared with the original: `positive` (better), `similar` or "
-                "`negative` (worse). Made with [hggt](https://pypi.org/project/hggt/) in the form of HGGT (CVPR 2023).",
+                "`negative` (worse). Made with hggt in the form of HGGT (CVPR 2023).",
                 "## Load it",
                 _usage(list(tables)),
                 "## What is in it",

@@ -40,7 +40,10 @@ def label_from_class_id(class_id: int | None) -> Label | None:
     return None if class_id is None else list(Label)[class_id]
 
 
-_PATCH_ID = re.compile(r"(?P<image>[^/\\]+)-(?P<top>0|[1-9][0-9]*)-(?P<left>0|[1-9][0-9]*)")
+# No separators, control characters or stray bytes in a name (Windows, CSV and JSON take none), and numbers that fit int32.
+_PATCH_ID = re.compile(
+    r"(?P<image>[^/\\\x00-\x1f\x7f\ud800-\udfff]+)-(?P<top>0|[1-9][0-9]{0,8})-(?P<left>0|[1-9][0-9]{0,8})"
+)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -73,8 +76,8 @@ class PatchId:
         match = _PATCH_ID.fullmatch(text)
         if match is None:
             raise NameFormatError(
-                f"{text!r} is no patch name; expected IMAGE-TOP-LEFT with whole numbers without leading zeros, "
-                "such as 0001-586-1469"
+                f"{text!r} is no patch name; expected IMAGE-TOP-LEFT with whole numbers below 10^9 without "
+                "leading zeros, such as 0001-586-1469"
             )
         return cls(match["image"], int(match["top"]), int(match["left"]))
 

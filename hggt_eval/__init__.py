@@ -1,0 +1,26 @@
+"""The scoring half of hggt: restored images against every ground truth that people judged better than the original.
+
+Example:
+    >>> from hggt_eval import METRICS, MetricSettings, evaluate, match_restored, name_methods
+    >>> METRICS["psnr"].load(MetricSettings(border=4)).min_side_px
+    1
+"""
+
+from hggt_eval.matching import Method, match_restored, name_methods, read_methods
+from hggt_eval.metrics import METRICS, MetricSettings
+from hggt_eval.protocol import Evaluation, evaluate
+from hggt_eval.report import Settings, format_table, write_reports
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "Method",
+    "MetricSettings",
+    "Settings",
+    "evaluate",
+    "format_table",
+    "match_restored",
+    "name_methods",
+    "read_methods",
+    "write_reports",
+]

@@ -43,7 +43,7 @@ def main() -> None:
         *("hggt-build-dataset", "--tree", "Train", "--test-tree", "Test", "--output", "hggt"),
         *("--sources", "sources.csv", "--license", "cc0-1.0"),
     )
-    print(f'\n$ python -c \'{_LOAD}\'', flush=True)
+    print(f"\n$ python -c '{_LOAD}'", flush=True)
     subprocess.run([sys.executable, "-c", _LOAD], cwd=folder, env=environment(), check=True)
     run(
         folder,

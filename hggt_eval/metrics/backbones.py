@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -103,7 +104,7 @@ def empty_network(name: str) -> torch.nn.Module:
 @contextmanager
 def full_precision(device: str) -> Iterator[None]:
     """Inference in true float32: no autocast, no TF32 and no bfloat16 inside products; settings are put back after."""
-    backends = torch.backends
+    backends: Any = torch.backends  # torch's types do not know these switches
     switches = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
     before = [switch.fp32_precision for switch in switches]
     try:

@@ -7,7 +7,7 @@ once for all its positives and a positive once for all methods. Nothing here res
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class Comparer(ABC, Generic[Features]):
         weights_sha256: file name -> SHA-256 of each weights file that was loaded.
     """
 
-    name: ClassVar[str]
+    name: str
     min_side_px: int = 1
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
@@ -125,4 +125,5 @@ def bt601_luma(pixels: Pixels) -> NDArray[np.float64]:
     """
     unit = pixels.astype(np.float32) / np.float32(255)
     luma = (unit @ np.array([65.481, 128.553, 24.966]) + 16) / 255
-    return (luma.astype(np.float32) * np.float32(255)).astype(np.float64)
+    rounded: NDArray[np.float32] = luma.astype(np.float32) * np.float32(255)
+    return rounded.astype(np.float64)

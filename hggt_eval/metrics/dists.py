@@ -53,7 +53,7 @@ class Dists(Comparer[DistsFeatures]):
         self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
         network = _network(convolutions.weights)
         # On a CPU, VGG16 takes little more than half the time with the channels last.
-        self._network = network.to(self.settings.device, memory_format=torch.channels_last)
+        self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)
         total = self._network.alpha.sum() + self._network.beta.sum()
         self._alpha = torch.split(self._network.alpha / total, self._network.chns, dim=1)
         self._beta = torch.split(self._network.beta / total, self._network.chns, dim=1)
@@ -94,7 +94,7 @@ def _network(convolutions: Mapping[str, Tensor]) -> torchmetrics_dists.DISTSNetw
 
     Its constructor always downloads torchvision's file, so it is handed an empty VGG16 for the moment.
     """
-    with mock.patch.object(torchmetrics_dists, "vgg16", lambda **_: empty_network("vgg16")):
+    with mock.patch.object(torchmetrics_dists, "vgg16", return_value=empty_network("vgg16")):
         network = torchmetrics_dists.DISTSNetwork()
     state = network.state_dict()
     # A stage keeps torchvision's number of each layer: stage3.10.weight is features.10.weight.

@@ -1,10 +1,8 @@
 """Further full-reference metrics, computed by piq under piq's own function names and with piq's own defaults.
 
 piq looks at pairs only, so a picture's features are the picture as a tensor. Some of these metrics shrink pictures
-inside, as their papers say; multi-scale ones need large pictures.
+inside, as their papers say. `information_weighted_ssim` is not offered: it cannot be computed on flat pictures.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import piq
@@ -15,29 +13,32 @@ from hggt_data.images import Pixels
 from hggt_eval.metrics.backbones import full_precision
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
 
-# What piq's functions cannot go below; the multi-scale ones halve four times and then look through 11 x 11 pixels.
-_MIN_SIDES_PX = {"multi_scale_ssim": 161, "information_weighted_ssim": 161, "srsim": 16, "vif_p": 41, "fsim": 16}
-
-
-@dataclass(frozen=True, slots=True)
-class _Unused:
-    pass
+# Below these sides piq fails or gives NaN; multi-scale SSIM halves four times and then looks through 11 x 11 pixels.
+_MIN_SIDES_PX = {"multi_scale_ssim": 161, "multi_scale_gmsd": 17, "haarpsi": 16, "vif_p": 41, "dss": 32, "srsim": 40}
+_MIN_SIDE_PX = 11
 
 
 class FullReference(Comparer[Tensor]):
-    """A metric of piq. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1."""
+    """A metric of piq. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
 
-    name = ""
+    Args:
+        name: of a function of piq that takes two RGB pictures, such as `fsim`.
+        settings: device, border.
+    """
 
     def __init__(self, name: str, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
-        self._f = getattr(piq, name)
-        self.min_side_px = 1
+        self.name = name
+        self.min_side_px = _MIN_SIDES_PX.get(name, _MIN_SIDE_PX)
+        self._function = getattr(piq, name)
+
     def describe(self, pixels: Pixels) -> Tensor:
+        """The cropped picture; raises as `Comparer.describe`."""
         cropped = self.cropped(pixels)
         image = torch.from_numpy(np.ascontiguousarray(cropped)).to(self.settings.device)
-        return image.permute(2, 0, 1)[None].contiguous().float() / 255
+        return image.permute(2, 0, 1)[None].contiguous().float() / 255  # (1, 3, H, W), 0 to 1
 
     def compare(self, restored: Tensor, positive: Tensor) -> float:
+        """The metric of the pair, the positive as piq's reference: `vif_p` and `mdsi` are not symmetric."""
         with full_precision(self.settings.device):
-            return float(self._f(restored, positive, data_range=1.0))
+            return float(self._function(restored, positive, data_range=1.0))

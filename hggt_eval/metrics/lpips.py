@@ -37,7 +37,7 @@ class Lpips(Comparer[list[Tensor]]):
         self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
         network = _network(convolutions.weights)
         # On a CPU, AlexNet takes a quarter less time with the channels last.
-        self._network = network.to(self.settings.device, memory_format=torch.channels_last)
+        self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)
 
     def describe(self, pixels: Pixels) -> list[Tensor]:
         """The picture's features; raises as `Comparer.describe`."""
@@ -70,9 +70,9 @@ def _network(convolutions: Mapping[str, Tensor]) -> lpips.LPIPS:
     # net.slice2.3.weight is features.3.weight.
     linear |= {key.replace("lin", "lins.", 1): value for key, value in linear.items()}
     backbone = {
-        key: convolutions[f"features.{key.split('.', 2)[2]}"]
-        for key in network.state_dict()
-        if key.startswith("net.")
+        key: convolutions[f"features.{key.split('.', 2)[2]}"] for key in network.state_dict() if key.startswith("net.")
     }
-    network.load_state_dict({**network.scaling_layer.state_dict(prefix="scaling_layer."), **linear, **backbone}, assign=True)
+    network.load_state_dict(
+        {**network.scaling_layer.state_dict(prefix="scaling_layer."), **linear, **backbone}, assign=True
+    )
     return network.eval().requires_grad_(False)

@@ -90,12 +90,13 @@ def ssim(restored: Pixels, positive: Pixels, border: int = 4, y_channel: bool = 
 
 def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """a * b; 16 bits hold the product of two 8-bit values exactly and take a quarter of the memory of float64."""
-    return np.multiply(a, b, dtype=np.uint16 if a.dtype == np.uint8 else np.float64)
+    product: NDArray[Any] = np.multiply(a, b, dtype=np.uint16 if a.dtype == np.uint8 else np.float64)
+    return product
 
 
 def _local_mean(values: NDArray[Any]) -> NDArray[np.float64]:
     """Gaussian means in float64, (H - 10, W - 10, C) from (H, W, C): only where the whole window lies inside."""
-    filtered = cv2.sepFilter2D(values, cv2.CV_64F, _GAUSSIAN, _GAUSSIAN)
+    filtered: NDArray[Any] = cv2.sepFilter2D(values, cv2.CV_64F, _GAUSSIAN, _GAUSSIAN)
     filtered = filtered.reshape(values.shape)  # OpenCV drops the axis of a single channel
     return filtered[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
 

@@ -1,0 +1,376 @@
+"""How well annotators agree, in numpy: alpha, kappa, pairwise agreement, confusion, Dawid-Skene.
+
+No I/O. Votes are an integer array (items, raters): an item is one candidate of one group, a rater is a slot or a
+person, a value is a position in `ORDINAL_LABELS`, and -1 is a missing vote. The consensus itself is drawn in
+`consensus.py`.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hggt_data.schema import Label, PatchGroup
+
+# From worst to best. A `ClassLabel` column counts the other way round (`Label.class_id`): these are other integers.
+ORDINAL_LABELS = (Label.NEGATIVE, Label.SIMILAR, Label.POSITIVE)
+NUM_CLASSES = len(ORDINAL_LABELS)
+MISSING = -1
+# Added to every count of a rater's confusion, so that a label a rater never gave keeps a finite logarithm.
+_PSEUDO_COUNT = 0.01
+_VOTES = {label: value for value, label in enumerate(ORDINAL_LABELS)}
+
+Votes = npt.NDArray[np.integer[Any]]
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class FleissKappa(NamedTuple):
+    """Fleiss' kappa and how many items, those with a vote of every rater, it was computed from."""
+
+    kappa: float
+    num_items: int
+
+
+class PairwiseAgreement(NamedTuple):
+    """For each two raters, (raters, raters): the share of items on which they agree, and how many items both judged."""
+
+    share: FloatArray
+    shared_items: IntArray
+
+
+class DawidSkene(NamedTuple):
+    """What the Dawid-Skene model infers.
+
+    Attributes:
+        posterior: (items, classes) the probability of each true class.
+        confusion: (raters, classes, classes) `[r, true, given]`, how likely rater r gives a class where `true` is true;
+            rows sum to 1.
+        prior: (classes,) how frequent each true class is.
+    """
+
+    posterior: FloatArray
+    confusion: FloatArray
+    prior: FloatArray
+
+
+def vote_of(label: Label | None) -> int:
+    """The integer that stands for a label in an array of votes: 0 Negative, 1 Similar, 2 Positive, -1 missing."""
+    return MISSING if label is None else _VOTES[label]
+
+
+class VoteTable:
+    """Collects votes group by group, a byte each, for raters that need not be known beforehand.
+
+    Example:
+        >>> table = VoteTable()
+        >>> table.add(1, {"B": [Label.POSITIVE]})
+        >>> table.add(1, {"A": [Label.NEGATIVE], "B": [Label.SIMILAR]})
+        >>> table.raters, table.votes().tolist()
+        (('A', 'B'), [[-1, 2], [0, 1]])
+    """
+
+    def __init__(self) -> None:
+        self._num_items = 0
+        self._columns: dict[str, array[int]] = {}
+
+    def add(self, num_candidates: int, labels: Mapping[str, Sequence[Label | None]]) -> None:
+        """Add a group: one item per candidate, and each rater's labels in the order of the candidates.
+
+        Raises:
+            ValueError: a rater has more or fewer labels than there are candidates.
+        """
+        for rater, given in labels.items():
+            if len(given) != num_candidates:
+                raise ValueError(f"rater {rater!r} gave {len(given)} labels; expected {num_candidates}")
+            column = self._columns.setdefault(rater, array("b"))
+            self._pad(column)
+            column.extend(vote_of(label) for label in given)
+        self._num_items += num_candidates
+
+    def _pad(self, column: "array[int]") -> None:
+        """Bring a column up to the items before this group, which its rater did not judge."""
+        column.extend([MISSING] * (self._num_items - len(column)))
+
+    @property
+    def raters(self) -> tuple[str, ...]:
+        """Names of the raters, sorted: the columns of `votes`."""
+        return tuple(sorted(self._columns))
+
+    def votes(self) -> npt.NDArray[np.int8]:
+        """All votes so far: int8 (items, raters)."""
+        table = np.full((self._num_items, len(self._columns)), MISSING, dtype=np.int8)
+        for k, rater in enumerate(self.raters):
+            column = self._columns[rater]
+            table[: len(column), k] = column
+        return table
+
+
+def labels_by_slot(group: PatchGroup) -> dict[str, tuple[Label, ...]]:
+    """Slot to its labels."""
+    return {annotation.slot: annotation.labels for annotation in group.annotations}
+
+
+def labels_by_annotator(group: PatchGroup) -> dict[str, tuple[Label, ...]]:
+    """Annotator to labels; unknown people are left out, and one who filled two slots counts with the first."""
+    labels: dict[str, tuple[Label, ...]] = {}
+    for annotation in group.annotations:
+        if annotation.annotator is not None:
+            labels.setdefault(annotation.annotator, annotation.labels)
+    return labels
+
+
+def votes_of(
+    groups: Iterable[PatchGroup], by: Literal["slot", "annotator"] = "slot"
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
+    """The votes of patch groups as an array.
+
+    Args:
+        groups: read once, so a `GroupSource` of any size will do.
+        by: whether a rater is a slot (`A`, `B`, `C`), which several people may have filled, or a person. Annotations
+            of unknown people are left out of the latter; who filled two slots of a group counts with the first.
+
+    Returns:
+        Votes (groups x candidates, raters), and the sorted names of the raters.
+
+    Example:
+        >>> from hggt_data import Annotation, PatchId
+        >>> from hggt_data.consensus import judge_group
+        >>> annotations = [
+        ...     Annotation("A", (Label.POSITIVE, Label.NEGATIVE)),
+        ...     Annotation("B", (Label.POSITIVE, Label.SIMILAR)),
+        ... ]
+        >>> group = judge_group(PatchId("cat", 0, 8), ("01", "02"), annotations)
+        >>> votes, raters = votes_of([group])
+        >>> raters, votes.tolist()
+        (('A', 'B'), [[2, 2], [0, 1]])
+    """
+    labels_of = labels_by_slot if by == "slot" else labels_by_annotator
+    table = VoteTable()
+    for group in groups:
+        table.add(len(group.candidates), labels_of(group))
+    return table.votes(), table.raters
+
+
+def krippendorff_alpha(votes: Votes, level: Literal["nominal", "ordinal"] = "nominal") -> float:
+    """Krippendorff's alpha: 1 is perfect agreement, 0 what chance would give, below 0 is systematic disagreement.
+
+    Only how often an item got each class counts, not who gave it, so alpha over slots is also alpha over people.
+
+    Args:
+        votes: (items, raters), 0 Negative to 2 Positive, -1 missing. Items with fewer than two votes do not count.
+        level: `nominal` takes all disagreements alike; `ordinal` takes Positive against Negative as worse than
+            either against Similar.
+
+    Returns:
+        Alpha, at most 1. NaN where it is undefined: no item has two votes, or all votes that count are of one class,
+        so that no disagreement could be expected.
+
+    Raises:
+        ValueError: the array is not as described, or the level is another.
+
+    Example:
+        >>> round(krippendorff_alpha(np.array([[2, 2], [2, 2], [0, 0], [0, 2]])), 4)
+        0.5333
+
+    Source: Hayes and Krippendorff, Answering the Call for a Standard Reliability Measure for Coding Data, 2007,
+    https://doi.org/10.1080/19312450709336664
+    """
+    if level not in ("nominal", "ordinal"):
+        raise ValueError(f"level is {level!r}; expected 'nominal' or 'ordinal'")
+    counts = _class_counts(_require_votes(votes, NUM_CLASSES), NUM_CLASSES)
+    counts = counts[counts.sum(axis=1) >= 2]
+    # Every ordered pair of votes for an item is a coincidence; an item weighs as much as it has votes.
+    weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
+    coincidences = weighted.T @ counts - np.diag(weighted.sum(axis=0))
+    totals = counts.sum(axis=0)
+    distances = _distances(totals, level)
+    expected = totals @ distances @ totals
+    if expected == 0:
+        return float("nan")
+    return float(1 - (totals.sum() - 1) * (coincidences * distances).sum() / expected)
+
+
+def _distances(totals: FloatArray, level: str) -> FloatArray:
+    """(classes, classes) squared difference between classes; the ordinal one counts the votes that lie between them."""
+    if level == "nominal":
+        return 1 - np.eye(len(totals))
+    ranks = np.cumsum(totals) - totals / 2
+    return (ranks[:, None] - ranks[None, :]) ** 2
+
+
+def fleiss_kappa(votes: Votes) -> FleissKappa:
+    """Fleiss' kappa: 1 is perfect agreement, 0 what chance would give. All disagreements are alike.
+
+    Args:
+        votes: (items, raters), 0 Negative to 2 Positive, -1 missing. Kappa needs the same number of votes for
+            each item, so items with a missing vote are left out.
+
+    Returns:
+        Kappa and the number of items that count. NaN where it is undefined: fewer than two raters, no complete item, or
+        all votes of one class.
+
+    Raises:
+        ValueError: the array is not as described.
+
+    Example:
+        >>> kappa, num_items = fleiss_kappa(np.array([[2, 2], [2, 2], [0, 0], [0, 2], [1, -1]]))
+        >>> round(kappa, 4), num_items
+        (0.4667, 4)
+
+    Source: Fleiss, Measuring nominal scale agreement among many raters, 1971, https://doi.org/10.1037/h0031619
+    """
+    votes = _require_votes(votes, NUM_CLASSES)
+    num_raters = votes.shape[1]
+    counts = _class_counts(votes[(votes != MISSING).all(axis=1)], NUM_CLASSES)
+    if num_raters < 2 or len(counts) == 0 or np.count_nonzero(counts.sum(axis=0)) == 1:
+        return FleissKappa(float("nan"), len(counts))
+    observed = ((counts**2).sum(axis=1) - num_raters).mean() / (num_raters * (num_raters - 1))
+    expected = (counts.mean(axis=0) / num_raters) @ (counts.mean(axis=0) / num_raters)
+    return FleissKappa(float((observed - expected) / (1 - expected)), len(counts))
+
+
+def pairwise_agreement(votes: Votes) -> PairwiseAgreement:
+    """How often each two raters give the same label, over the items both judged. Not corrected for chance.
+
+    Args:
+        votes: (items, raters), 0 Negative to 2 Positive, -1 missing.
+
+    Returns:
+        Shares, NaN where two raters share no item, and numbers of shared items; both symmetric (raters, raters).
+
+    Raises:
+        ValueError: the array is not as described.
+
+    Example:
+        >>> pairwise_agreement(np.array([[2, 2], [0, 1], [1, -1]])).share.tolist()
+        [[1.0, 0.5], [0.5, 1.0]]
+    """
+    votes = _require_votes(votes, NUM_CLASSES)
+    # float64 holds these counts exactly and multiplies matrices far faster than integers do.
+    judged = (votes != MISSING).astype(np.float64)
+    shared = judged.T @ judged
+    agreed = np.zeros_like(shared)
+    for value in range(NUM_CLASSES):
+        given = (votes == value).astype(np.float64)
+        agreed += given.T @ given
+    share = np.divide(agreed, shared, out=np.full_like(shared, np.nan), where=shared > 0)
+    return PairwiseAgreement(share, shared.astype(np.int64))
+
+
+def confusion_with_consensus(votes: Votes, consensus: Votes) -> IntArray:
+    """What each rater said where the consensus is a given label.
+
+    A rater's own vote is part of the consensus, so these counts flatter, the more so the fewer raters there are.
+
+    Args:
+        votes: (items, raters), 0 Negative to 2 Positive, -1 missing.
+        consensus: (items,), same values; -1 where there is none, and such items do not count.
+
+    Returns:
+        Counts (raters, 3, 3): `[r, consensus, given]`.
+
+    Raises:
+        ValueError: the arrays are not as described.
+
+    Example:
+        >>> confusion_with_consensus(np.array([[2], [2], [0]]), np.array([2, 1, -1]))[0].tolist()
+        [[0, 0, 0], [0, 0, 1], [0, 0, 1]]
+    """
+    votes = _require_votes(votes, NUM_CLASSES)
+    if consensus.shape != (len(votes),):
+        raise ValueError(f"consensus has shape {consensus.shape}; expected ({len(votes)},), one per item")
+    consensus = _require_votes(consensus[:, None], NUM_CLASSES)[:, 0]
+    confusion = np.zeros((votes.shape[1], NUM_CLASSES, NUM_CLASSES), dtype=np.int64)
+    for r, given in enumerate(votes.T):
+        counted = (given != MISSING) & (consensus != MISSING)
+        np.add.at(confusion[r], (consensus[counted], given[counted]), 1)
+    return confusion
+
+
+def dawid_skene(
+    votes: Votes, num_classes: int = NUM_CLASSES, iterations: int = 100, tolerance: float = 1e-6
+) -> DawidSkene:
+    """Infer true labels and each rater's errors from each other, by expectation maximisation.
+
+    Worth it where votes are missing or raters differ much in care; with three complete votes it seldom decides
+    otherwise than the majority. Starts from the shares of the votes and is deterministic.
+
+    Args:
+        votes: (items, raters), 0 to num_classes - 1, -1 missing.
+        num_classes: how many classes there are.
+        iterations: stop after so many rounds at the latest.
+        tolerance: stop when no posterior changes by more than this.
+
+    Returns:
+        Posterior, confusion of the raters, and prior. An item without votes gets the prior.
+
+    Raises:
+        ValueError: the array is not as described or holds no vote, or `iterations` is below 1.
+
+    Example:
+        >>> votes = np.array([[2, 2, 0], [2, 2, 1], [0, 0, 2], [1, 1, 1], [0, 0, 0], [2, -1, -1]])
+        >>> dawid_skene(votes).posterior.argmax(axis=1).tolist()
+        [2, 2, 0, 1, 0, 2]
+
+    Source: Dawid and Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm, 1979,
+    https://doi.org/10.2307/2346806. We add 0.01 to each count of a rater's confusion.
+    """
+    votes = _require_votes(votes, num_classes)
+    if iterations < 1:
+        raise ValueError(f"iterations is {iterations}; expected 1 or more")
+    judged = (votes != MISSING).any(axis=1)
+    if not judged.any():
+        raise ValueError("there is no vote to infer anything from")
+    used = votes[judged]
+    counts = _class_counts(used, num_classes)
+    posterior = counts / counts.sum(axis=1, keepdims=True)
+    for _ in range(iterations):
+        prior = posterior.mean(axis=0)
+        confusion = _rater_confusion(used, posterior)
+        updated = _posterior(used, confusion, prior)
+        change = np.abs(updated - posterior).max()
+        posterior = updated
+        if change <= tolerance:
+            break
+    whole = np.tile(prior, (len(votes), 1))
+    whole[judged] = posterior
+    return DawidSkene(whole, confusion, prior)
+
+
+def _rater_confusion(votes: Votes, posterior: FloatArray) -> FloatArray:
+    """(raters, classes, classes) how likely each rater gives a class, were the posterior true: the M-step."""
+    num_classes = posterior.shape[1]
+    given = [(votes == value).astype(np.float64) for value in range(num_classes)]
+    counts = np.stack([one.T @ posterior for one in given], axis=2) + _PSEUDO_COUNT  # (raters, true, given)
+    return np.asarray(counts / counts.sum(axis=2, keepdims=True))
+
+
+def _posterior(votes: Votes, confusion: FloatArray, prior: FloatArray) -> FloatArray:
+    """(items, classes) how likely each class is true, given the raters' confusion: the E-step."""
+    with np.errstate(divide="ignore"):  # a class that nobody ever gave has prior 0 and stays impossible
+        scores = np.tile(np.log(prior), (len(votes), 1))
+    # In logarithms, because the product over many raters underflows.
+    for given, matrix in zip(votes.T, np.log(confusion), strict=True):
+        voted = given != MISSING
+        scores[voted] += matrix.T[given[voted]]
+    likelihood = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(likelihood / likelihood.sum(axis=1, keepdims=True))
+
+
+def _require_votes(votes: Votes, num_classes: int) -> Votes:
+    if votes.ndim != 2:
+        raise ValueError(f"votes have shape {votes.shape}; expected (items, raters)")
+    if not np.issubdtype(votes.dtype, np.integer):
+        raise ValueError(f"votes are {votes.dtype}; expected integers, with -1 for a missing vote")
+    wrong = votes[(votes < MISSING) | (votes >= num_classes)]
+    if wrong.size:
+        raise ValueError(f"votes hold {wrong[0]}; expected 0 to {num_classes - 1}, or -1 for a missing vote")
+    return votes
+
+
+def _class_counts(votes: Votes, num_classes: int) -> FloatArray:
+    """(items, classes) how many votes each item has for each class."""
+    return np.stack([(votes == value).sum(axis=1) for value in range(num_classes)], axis=1).astype(np.float64)

@@ -1,0 +1,234 @@
+"""The command `hggt-eval`: options in, one evaluation, a table and files out. All work is done in other modules."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from hggt_data.errors import HggtError, OutputError, WeightsError
+from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
+from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
+from hggt_eval.metrics import DEFAULT_METRICS, METRICS, MetricSettings, UnknownMetricError, require_metric
+from hggt_eval.metrics.comparer import AnyComparer
+from hggt_eval.protocol import evaluate
+from hggt_eval.report import Settings, format_table, write_reports
+
+_PATH = click.Path(path_type=Path)
+
+
+class _MetricNames(click.ParamType[tuple[str, ...]]):
+    """`psnr,ssim`: known metrics, each once."""
+
+    name = "names"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        if not names:
+            self.fail("no metric named", param, ctx)
+        try:
+            return tuple(dict.fromkeys(require_metric(name).name for name in names))
+        except UnknownMetricError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(
+    context_settings={"max_content_width": 110},
+    epilog=f"Metrics: {', '.join(METRICS)}.\n\n"
+    "Example: hggt-eval --restored results/bicubic --dataset hggt --output scores",
+)
+@click.option(
+    "--restored",
+    multiple=True,
+    metavar="[NAME=]DIR",
+    help="Folder of a method's restored images, named ID.png or ID_ANYTHING.png. Repeatable. Without a name the method "
+    "is called after the part of the path that tells it from the others.",
+)
+@click.option(
+    "--methods",
+    "methods_file",
+    type=_PATH,
+    metavar="FILE.toml",
+    help="Methods with other file names: a table each with dir and pattern ({id}x4.png) or map (CSV: id,file).",
+)
+@click.option("--dataset", type=_PATH, metavar="DIR", help="Built dataset or official tree to score against.")
+@click.option("--split", help="Split of the built dataset.  [default: test]")
+@click.option("--gts", type=_PATH, metavar="DIR", help="Instead of --dataset: folder with original/, 01/ to 04/.")
+@click.option("--labels", type=_PATH, metavar="DIR", help="With --gts: folder with A/, B/, C/.")
+@click.option(
+    "--metrics",
+    type=_MetricNames(),
+    default=",".join(DEFAULT_METRICS),
+    show_default=True,
+    metavar="NAME,...",
+    help="Which scores, see below.",
+)
+@click.option(
+    "--border",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Pixels cut off each side before any metric looks.",
+)
+@click.option("--y-channel", is_flag=True, help="PSNR and SSIM on BT.601 luma instead of RGB.")
+@click.option("--suffix", metavar="S", help="Only files ID_S.png or IDS.png are restored images.")
+@click.option(
+    "--device", default="auto", show_default=True, help="Where networks run: auto (a GPU if there is one), cpu, cuda:1."
+)
+@click.option(
+    "--weights-dir",
+    type=_PATH,
+    metavar="DIR",
+    help="Folder with torchvision's alexnet-owt-7be5be79.pth and vgg16-397923af.pth, or with alexnet_features.pth and "
+    "vgg16_features.pth. Looked at before torch's cache; what is in neither is downloaded.",
+)
+@click.option("--output", type=_PATH, metavar="DIR", help="Where to write scores.json, scores.csv and NAME/*.txt.")
+@click.option("--allow-missing", is_flag=True, help="Leave out restored images with faults; all outputs name them.")
+@click.version_option(package_name="hggt", message="hggt %(version)s")
+def main(
+    restored: tuple[str, ...],
+    methods_file: Path | None,
+    dataset: Path | None,
+    split: str | None,
+    gts: Path | None,
+    labels: Path | None,
+    metrics: tuple[str, ...],
+    border: int,
+    y_channel: bool,
+    suffix: str | None,
+    device: str,
+    weights_dir: Path | None,
+    output: Path | None,
+    allow_missing: bool,
+) -> None:
+    """Score restored images against every candidate that people judged better than the original.
+
+    Each restored image is compared with all positives of its group; scores are means over positives, then over groups.
+    """
+    _require_no_contradiction(restored, methods_file, dataset, split, gts, labels)
+    try:
+        methods = _methods(restored, methods_file)
+        source = _source(dataset, split, gts, labels)
+        _prepare(output)
+        found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
+        chosen = _resolve_device(device, metrics)
+        comparers, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
+        evaluation = evaluate(source, found, comparers, progress=sys.stderr.isatty())
+        settings = Settings(
+            metrics=evaluation.metrics,
+            skipped_metrics=skipped,
+            border=border,
+            colour="y" if y_channel else "rgb",
+            device=chosen,
+            source=str(dataset or gts),
+            split=_split(dataset, split),
+            restored={method.name: str(method.folder) for method in methods},
+            suffix=suffix,
+            allow_missing=allow_missing,
+            labels_sha256=source.labels_sha256(),
+            weights_sha256={name: sha256 for metric in comparers for name, sha256 in metric.weights_sha256.items()},
+        )
+        click.echo(format_table(evaluation, settings))
+        if output is not None:
+            write_reports(evaluation, settings, output)
+            click.echo(f"Written to {output}: scores.json, scores.csv and the official text files of each method.")
+    except HggtError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'file'}: {error.strerror or error}") from error
+
+
+def _require_no_contradiction(
+    restored: tuple[str, ...],
+    methods_file: Path | None,
+    dataset: Path | None,
+    split: str | None,
+    gts: Path | None,
+    labels: Path | None,
+) -> None:
+    """Refuse options that do not go together, in the words the user typed."""
+    if not restored and methods_file is None:
+        raise click.UsageError("nothing to score: pass --restored DIR or --methods FILE.toml")
+    if dataset is not None and (gts is not None or labels is not None):
+        raise click.UsageError("--dataset and --gts/--labels are two ways to say the same; pass one")
+    if dataset is None and gts is None and labels is None:
+        raise click.UsageError("nothing to score against: pass --dataset DIR, or --gts DIR and --labels DIR")
+    if (gts is None) != (labels is None):
+        given, absent = ("--gts", "--labels") if labels is None else ("--labels", "--gts")
+        raise click.UsageError(f"{given} needs {absent} too")
+    if split is not None and dataset is None:
+        raise click.UsageError("--split belongs to --dataset; a tree has no splits")
+
+
+def _methods(restored: Sequence[str], methods_file: Path | None) -> list[Method]:
+    """The methods of both options, of distinct names."""
+    methods = name_methods([_name_and_folder(text) for text in restored])
+    if methods_file is not None:
+        methods += read_methods(methods_file)
+    require_distinct(methods)
+    return methods
+
+
+def _name_and_folder(text: str) -> tuple[str | None, Path]:
+    """`NAME=DIR` or `DIR`; a folder whose own name holds `=` is taken as it is."""
+    name, equals, folder = text.partition("=")
+    if not equals or Path(text).is_dir():
+        return None, Path(text)
+    return name, Path(folder)
+
+
+def _split(dataset: Path | None, split: str | None) -> str | None:
+    """The split to open: `test` unless told otherwise; a tree has none."""
+    return "test" if split is None and dataset is not None and is_built_dataset(dataset) else split
+
+
+def _source(dataset: Path | None, split: str | None, gts: Path | None, labels: Path | None) -> GroupSource:
+    if dataset is not None:
+        return open_groups(dataset, _split(dataset, split))
+    assert gts is not None
+    assert labels is not None
+    return open_tree_folders(gts, labels)
+
+
+def _prepare(output: Path | None) -> None:
+    """Fail now and not after an hour of scoring where the output folder cannot be made."""
+    if output is not None:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{output}: cannot be made as a folder: {error.strerror}") from error
+
+
+def _resolve_device(device: str, metrics: Sequence[str]) -> str:
+    """The torch device to use; torch is not even imported if no metric runs on it."""
+    if not any(METRICS[name].runs_on_torch for name in metrics):
+        return "cpu"
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise click.UsageError(f"--device {device} cannot be used: {reason}") from error
+    return device
+
+
+def _load(names: Sequence[str], settings: MetricSettings) -> tuple[list[AnyComparer], dict[str, str]]:
+    """The metrics ready to run, and why the others are not.
+
+    Raises:
+        WeightsError: none is left.
+    """
+    loaded: list[AnyComparer] = []
+    skipped: dict[str, str] = {}
+    for name in names:
+        try:
+            loaded.append(METRICS[name].load(settings))
+        except WeightsError as error:
+            skipped[name] = str(error)
+            click.echo(f"Warning: {METRICS[name].title} is left out: {error}", err=True)
+    if not loaded:
+        raise WeightsError(f"no metric is left to score; each needs weights that cannot be had: {', '.join(skipped)}")
+    return loaded, skipped

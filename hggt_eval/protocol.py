@@ -1,0 +1,203 @@
+"""Multi-positive scoring: a restored image against every positive of its group, the mean, then the mean over groups.
+
+Each file is read once for all metrics. A positive's features are computed once for all methods, a restored image's once
+for all its positives. Memory holds one group at a time.
+
+Source: section 5 of the HGGT paper (CVPR 2023) and the official multi-GT scripts, which fail on a group without
+positives where this leaves it out and says so.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from hggt_data.errors import ImageError, MatchError
+from hggt_data.images import Pixels, read_pixels
+from hggt_data.loading import Group, GroupSource
+from hggt_data.schema import Label, PatchId
+from hggt_eval.matching import Fault, RestoredFiles
+from hggt_eval.metrics.comparer import AnyComparer
+
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupScores:
+    """One restored image's scores.
+
+    Attributes:
+        id: its group.
+        file: name of the restored image's file, below its method's folder.
+        labels: candidate -> consensus, for all candidates of the group.
+        positives: candidate -> metric -> score, for every positive.
+    """
+
+    id: PatchId
+    file: str
+    labels: Mapping[str, Label | None]
+    positives: Mapping[str, Scores]
+
+    @property
+    def mean(self) -> Scores:
+        """Metric -> mean over the positives; see `finite_mean`."""
+        return _mean_by_metric(list(self.positives.values()))
+
+    @property
+    def num_infinite(self) -> Mapping[str, int]:
+        """Metric -> how many positives gave an infinite score, where any did."""
+        return _count_infinite(list(self.positives.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class MethodScores:
+    """One method's scores.
+
+    Attributes:
+        name: the method.
+        groups: one per scored group, sorted by id.
+        faults: what was left out because its restored image is missing or unusable.
+    """
+
+    name: str
+    groups: tuple[GroupScores, ...]
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def mean(self) -> Scores:
+        """Metric -> mean over the groups' means; see `finite_mean`."""
+        return _mean_by_metric([group.mean for group in self.groups])
+
+    @property
+    def num_infinite(self) -> Mapping[str, int]:
+        """Metric -> how many single comparisons gave an infinite score, where any did."""
+        return _count_infinite([scores for group in self.groups for scores in group.positives.values()])
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All scores of one run.
+
+    Attributes:
+        metrics: names of the metrics that were computed, in the order asked for.
+        methods: in the order given.
+        without_positives: groups that no candidate of which is Positive; they are left out for every method.
+        num_groups: how many groups there are, scored or not.
+    """
+
+    metrics: tuple[str, ...]
+    methods: tuple[MethodScores, ...]
+    without_positives: tuple[PatchId, ...]
+    num_groups: int
+
+
+def finite_mean(values: Sequence[float]) -> float:
+    """The mean over the finite values; infinite where all are.
+
+    Identical pictures have an infinite PSNR, and one such pair would hide all others in a plain mean.
+
+    Example:
+        >>> finite_mean([30.0, math.inf, 40.0]), finite_mean([math.inf])
+        (35.0, inf)
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    return math.fsum(finite) / len(finite) if finite else math.inf
+
+
+def evaluate(
+    source: GroupSource, restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer], *, progress: bool = False
+) -> Evaluation:
+    """Score every method against every positive of every group.
+
+    Args:
+        source: the groups.
+        restored: each method's files, from `match_restored`.
+        metrics: ready to run, from `Metric.load`.
+        progress: show rate and time left on stderr, where that is a terminal.
+
+    Raises:
+        ImageError: a picture is damaged or too small for a metric, or a positive has another size than its group.
+        MatchError: no group has both a positive and a restored image.
+        OSError: a file cannot be read.
+    """
+    judged = list(source)
+    groups = [group for group in judged if group.positives]
+    _require_sizes(restored, metrics)
+    results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
+    pictures = sum(len(group.positives) + sum(group.id in files.files for files in restored) for group in groups)
+    # Nearly all time goes into describing pictures, so they are what is counted.
+    with tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar:
+        for group in groups:
+            present = [files for files in restored if group.id in files.files]
+            if present:
+                for name, scores in _score_group(group, present, metrics, bar).items():
+                    results[name].append(scores)
+            else:
+                bar.update(len(group.positives))
+    if not any(results.values()):
+        raise MatchError(f"nothing to score: no group of {source.location} has both a positive and a restored image")
+    return Evaluation(
+        metrics=tuple(metric.name for metric in metrics),
+        methods=tuple(
+            MethodScores(files.method.name, tuple(results[files.method.name]), files.faults) for files in restored
+        ),
+        without_positives=tuple(group.id for group in judged if not group.positives),
+        num_groups=len(judged),
+    )
+
+
+def _score_group(
+    group: Group, restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer], bar: "tqdm[None]"
+) -> dict[str, GroupScores]:
+    """Method -> its scores for one group."""
+    positives: dict[str, list[object]] = {}
+    size: tuple[int, ...] = ()
+    for name in group.positives:
+        pixels = group.read(name)
+        size = size or pixels.shape
+        if pixels.shape != size:
+            raise ImageError(f"{group.id}: its positives differ in size, {size[:2]} and {pixels.shape[:2]}")
+        positives[name] = _describe(pixels, metrics)
+        bar.update()
+    scores = {}
+    for files in restored:
+        path = files.files[group.id]
+        pixels = read_pixels(path)
+        if pixels.shape != size:
+            raise ImageError(f"{path}: {pixels.shape[:2]}; expected {size[:2]}, the size of its group")
+        features = _describe(pixels, metrics)
+        scores[files.method.name] = GroupScores(
+            id=group.id,
+            file=path.relative_to(files.method.folder).as_posix(),
+            labels=dict(zip(group.candidates, group.consensus, strict=True)),
+            positives={
+                name: {
+                    metric.name: metric.compare(own, other)
+                    for metric, own, other in zip(metrics, features, described, strict=True)
+                }
+                for name, described in positives.items()
+            },
+        )
+        bar.update()
+    return scores
+
+
+def _describe(pixels: Pixels, metrics: Sequence[AnyComparer]) -> list[object]:
+    return [metric.describe(pixels) for metric in metrics]
+
+
+def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer]) -> None:
+    """Fail before the first score, not in the middle, where a metric cannot look at a group."""
+    for size in {size for files in restored for size in files.sizes.values()}:
+        for metric in metrics:
+            metric.require_size(size)
+
+
+def _mean_by_metric(scores: Sequence[Scores]) -> Scores:
+    return {metric: finite_mean([score[metric] for score in scores]) for metric in (scores[0] if scores else ())}
+
+
+def _count_infinite(scores: Sequence[Scores]) -> Mapping[str, int]:
+    counts = {metric: sum(math.isinf(score[metric]) for score in scores) for metric in (scores[0] if scores else ())}
+    return {metric: count for metric, count in counts.items() if count}

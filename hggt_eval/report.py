@@ -1,0 +1,208 @@
+"""Scores as a table on screen, `scores.csv`, `scores.json` and the official scripts' text files.
+
+The text files equal those of the official scripts to the byte, unless something was left out: then it is named at the
+end. Every file is written whole or not at all.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hggt_data.errors import OutputError
+from hggt_data.files import write_text
+from hggt_data.schema import Label
+from hggt_eval.metrics import METRICS
+from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, Scores
+
+SCHEMA_VERSION = 1
+# Official file -> the metrics it holds; it is written if all of them were computed.
+_OFFICIAL_FILES = {"psnr_ssim.txt": ("psnr", "ssim"), "lpips.txt": ("lpips",), "dists.txt": ("dists",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the scores depend on, as recorded in `scores.json`.
+
+    Attributes:
+        metrics: names, in the order of the columns.
+        skipped_metrics: metric -> why it was asked for but not computed.
+        border: pixels cut off each side.
+        colour: `rgb`, or `y` where PSNR and SSIM looked at BT.601 luma.
+        device: where the networks ran.
+        source: the groups, as the user named them.
+        split: of a dataset with splits.
+        restored: method -> its folder, as the user named it.
+        suffix: what restored files' names had to end in.
+        allow_missing: whether groups with faults were left out.
+        labels_sha256: of all annotations.
+        weights_sha256: file name -> SHA-256 of each weights file.
+    """
+
+    metrics: tuple[str, ...]
+    border: int
+    colour: str
+    device: str
+    source: str
+    labels_sha256: str
+    skipped_metrics: Mapping[str, str] = field(default_factory=dict)
+    split: str | None = None
+    restored: Mapping[str, str] = field(default_factory=dict)
+    suffix: str | None = None
+    allow_missing: bool = False
+    weights_sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def format_table(evaluation: Evaluation, settings: Settings) -> str:
+    """The methods' means as lines of text; arrows point to the better side; notes name what was left out."""
+    metrics = [METRICS[name] for name in evaluation.metrics]
+    header = ["method", "groups", *(f"{m.title} {'↑' if m.higher_is_better else '↓'}" for m in metrics)]
+    rows = [
+        [method.name, str(len(method.groups)), *(f"{method.mean.get(m.name, math.nan):.4f}" for m in metrics)]
+        for method in evaluation.methods
+    ]
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(cells))
+        for cells in (list(zip(row, widths, strict=True)) for row in (header, *rows))
+    ]
+    return "\n".join([*lines, *_notes(evaluation, settings)])
+
+
+def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> list[Path]:
+    """Write all report files below `output`, making folders as needed.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: a file cannot be written; those before it are whole.
+    """
+    texts = {
+        output / "scores.json": format_json(evaluation, settings),
+        output / "scores.csv": format_csv(evaluation),
+    }
+    for method in evaluation.methods:
+        for file_name, metrics in _OFFICIAL_FILES.items():
+            if set(metrics) <= set(evaluation.metrics):
+                texts[output / method.name / file_name] = format_official(evaluation, method, metrics)
+    for path, text in texts.items():
+        try:
+            write_text(path, text)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return list(texts)
+
+
+def format_json(evaluation: Evaluation, settings: Settings) -> str:
+    """`scores.json`: everything, unrounded; infinite numbers are the string `inf`."""
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": asdict(settings),
+        "versions": _versions(evaluation.metrics),
+        "groups_without_positives": [str(group_id) for group_id in evaluation.without_positives],
+        "methods": [_method_content(method) for method in evaluation.methods],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def format_csv(evaluation: Evaluation) -> str:
+    """`scores.csv`: one row per restored image and positive; what was left out has a row with a note and no scores."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["method", "id", "candidate", *evaluation.metrics, "note"])
+    blanks = [""] * len(evaluation.metrics)
+    for method in evaluation.methods:
+        for group in method.groups:
+            for candidate, scores in group.positives.items():
+                writer.writerow(
+                    [method.name, group.id, candidate, *(repr(scores[metric]) for metric in evaluation.metrics), ""]
+                )
+        for fault in method.faults:
+            writer.writerow([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
+        for group_id in evaluation.without_positives:
+            writer.writerow([method.name, group_id, "", *blanks, "no candidate is Positive"])
+    return buffer.getvalue()
+
+
+def format_official(evaluation: Evaluation, method: MethodScores, metrics: Sequence[str]) -> str:
+    """One of the official text files, which hold the scores of PSNR and SSIM together, LPIPS, or DISTS.
+
+    Source: what the official multi-GT scripts write. Theirs average infinite PSNR to infinity; here means are over
+    finite values.
+    """
+    titles = {metric: METRICS[metric].title for metric in metrics}
+    lines = ["", f"{'/'.join(titles.values())} for testing dataset: {method.name}."]
+    for group in sorted(method.groups, key=lambda group: str(group.id)):  # as file names sort: 163 before 27
+        lines.append(f"{group.id} {' '.join(_candidate_label(*item) for item in group.labels.items())}")
+        for candidate, scores in group.positives.items():
+            lines.append(f"{candidate} " + " ".join(f"{titles[m]}:{scores[m]:.4f}" for m in metrics))
+        lines.append(" ".join(f"{titles[m]}-avg:{group.mean[m]:.4f}" for m in metrics))
+    if method.groups:
+        lines.append(" ".join(f"{titles[m]}-avg all:{method.mean[m]:.4f}" for m in metrics))
+    lines += [f"left out, {fault.kind}: {fault.message}" for fault in method.faults]
+    lines += [f"left out, no candidate is Positive: {group_id}" for group_id in evaluation.without_positives]
+    return "\n".join(lines) + "\n"
+
+
+def _candidate_label(candidate: str, label: Label | None) -> str:
+    return f"{candidate}:{label.value if label else 'None'}"
+
+
+def _notes(evaluation: Evaluation, settings: Settings) -> Iterator[str]:
+    if settings.colour == "y":
+        yield "PSNR and SSIM on luma (Y)."
+    if evaluation.without_positives:
+        names = ", ".join(map(str, evaluation.without_positives))
+        yield f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, no Positive: {names}"
+    for method in evaluation.methods:
+        if method.faults:
+            yield f"{method.name}: {len(method.faults)} left out:"
+            yield from (f"  {fault.kind}: {fault.message}" for fault in method.faults)
+        if method.num_infinite:
+            counts = ", ".join(f"{count} {METRICS[name].title}" for name, count in method.num_infinite.items())
+            yield f"{method.name}: infinite and not in the mean: {counts} (identical pictures)"
+    if settings.skipped_metrics:
+        titles = ", ".join(METRICS[name].title for name in settings.skipped_metrics)
+        yield f"Left out, because weights cannot be had: {titles}"
+
+
+def _method_content(method: MethodScores) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "num_groups": len(method.groups),
+        "mean": _numbers(method.mean),
+        "num_infinite": dict(method.num_infinite),
+        "left_out": [
+            {"kind": fault.kind, "id": fault.id and str(fault.id), "message": fault.message} for fault in method.faults
+        ],
+        "groups": [_group_content(group) for group in method.groups],
+    }
+
+
+def _group_content(group: GroupScores) -> dict[str, Any]:
+    return {
+        "id": str(group.id),
+        "file": group.file,
+        "mean": _numbers(group.mean),
+        "num_infinite": dict(group.num_infinite),
+        "positives": {candidate: _numbers(scores) for candidate, scores in group.positives.items()},
+    }
+
+
+def _numbers(scores: Scores) -> dict[str, float | str]:
+    """JSON has no infinite numbers."""
+    return {metric: score if math.isfinite(score) else str(score) for metric, score in scores.items()}
+
+
+def _versions(metrics: Sequence[str]) -> dict[str, str]:
+    """Package -> version, of hggt and of every package whose computation the scores are."""
+    packages = {"hggt", "numpy", *(METRICS[metric].package for metric in metrics)}
+    if any(METRICS[metric].runs_on_torch for metric in metrics):
+        packages |= {"torch", "torchvision"}
+    return {package: version(package) for package in sorted(packages)}

@@ -1,0 +1,67 @@
+"""Draw one group of the demo with its labels, as README shows it.
+
+python scripts/group_picture.py OUTPUT.jpg [--dataset DIR] [--split SPLIT] [--group ID]
+
+Without --dataset, the demo tree is written to a temporary folder and one of its training groups is drawn.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from hggt_data import Group, Label, open_groups
+from hggt_data.demo import write_demo_tree
+from hggt_data.files import atomic_file
+from hggt_data.schema import ORIGINAL
+
+_SIDE, _GAP, _TEXT = 256, 12, 62
+_COLOURS = {Label.POSITIVE: "#1b7f3b", Label.SIMILAR: "#5c6570", Label.NEGATIVE: "#b3261e", None: "#5c6570"}
+
+
+def main() -> None:
+    """Write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--dataset", type=Path)
+    parser.add_argument("--split")
+    parser.add_argument("--group", default="chelsea-16-96")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = open_groups(arguments.dataset or write_demo_tree(Path(folder)).train, arguments.split)
+        ids = [str(group_id) for group_id in source.ids]
+        if arguments.group not in ids:
+            parser.error(f"no group {arguments.group!r}; the first are {', '.join(ids[:5])}")
+        picture = draw_group(source[ids.index(arguments.group)])
+    with atomic_file(arguments.output) as file:
+        picture.save(file, "JPEG", quality=90)
+
+
+def draw_group(group: Group) -> Image.Image:
+    """The original and its candidates in a row, each with its consensus and the single votes below."""
+    names = (ORIGINAL, *group.candidates)
+    width = len(names) * (_SIDE + _GAP) + _GAP
+    sheet = Image.new("RGB", (width, _SIDE + _TEXT + 2 * _GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    large, small = ImageFont.load_default(20), ImageFont.load_default(15)
+    for k, name in enumerate(names):
+        left = _GAP + k * (_SIDE + _GAP)
+        picture = Image.fromarray(np.asarray(group.read(name))).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        sheet.paste(picture, (left, _GAP))
+        top = _GAP + _SIDE + 8
+        if name == ORIGINAL:
+            draw.text((left, top), "original", "black", large)
+            draw.text((left, top + 28), str(group.id), "#5c6570", small)
+            continue
+        label = group.consensus[k - 1]
+        words = "no consensus" if label is None else f"{label.value} ({group.agreement[k - 1]})"
+        draw.text((left, top), f"{name}  {words}", _COLOURS[label], large)
+        votes = "   ".join(f"{a.slot}: {a.labels[k - 1].value}" for a in group.annotations)
+        draw.text((left, top + 28), votes, "#5c6570", small)
+    return sheet
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Write docs/cli.md: the help of every command.
+
+python scripts/write_cli_docs.py [--check]
+
+With --check nothing is written; exit 1 if the file is not what the commands say.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import hggt_data.cli
+import hggt_eval.cli
+from hggt_data.files import write_text
+
+_FILE = Path(__file__).parents[1] / "docs" / "cli.md"
+_COMMANDS = {
+    "hggt-data": hggt_data.cli.main,
+    "hggt-build-dataset": hggt_data.cli.build,
+    "hggt-eval": hggt_eval.cli.main,
+}
+
+
+def main() -> None:
+    """Write or check the file."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    text = "# Commands\n\nWhat `--help` says, written by `scripts/write_cli_docs.py`.\n"
+    for name, command in _COMMANDS.items():
+        for path, help_text in helps(name, command):
+            text += f"\n## {path}\n```\n{help_text.rstrip()}\n```\n"
+    if not check:
+        write_text(_FILE, text)
+    elif not _FILE.exists() or _FILE.read_text("utf-8") != text:
+        sys.exit(f"{_FILE.name} is not what the commands say; run python scripts/write_cli_docs.py and read the change")
+
+
+def helps(path: str, command: click.Command) -> Iterator[tuple[str, str]]:
+    """(how it is called, its help) of a command and those below it."""
+    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+    yield path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for name, child in sorted(command.commands.items()):
+            yield from helps(f"{path} {name}", child)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Strict PNG reading: whatever is not a whole 8-bit RGB picture is refused, and what is whole equals Pillow."""
+
+import io
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from hggt_data.errors import ImageError
+from hggt_data.images import (
+    PngInfo,
+    decode_png,
+    encode_png,
+    parse_png,
+    read_pixels,
+    read_png_header,
+    write_png,
+)
+from tests.hggt_data.trees import join_png, noise, split_png, with_chunk, with_rows
+
+PIXELS = noise((24, 20), "picture")
+WHOLE = encode_png(PIXELS)
+
+
+def saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def test_pixels_of_every_real_picture_equal_pillows(fixtures: Path) -> None:
+    paths = sorted(fixtures.rglob("*.png"))
+    assert len(paths) >= 80
+    for path in paths:
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(read_pixels(path), np.asarray(image), err_msg=str(path))
+
+
+def test_pixels_are_rows_columns_rgb() -> None:
+    pixels = decode_png(WHOLE)
+    assert pixels.shape == (24, 20, 3)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, PIXELS)
+
+
+@pytest.mark.parametrize("compression", [0, 1, 9])
+def test_a_written_picture_is_read_back_the_same_and_carries_no_metadata(tmp_path: Path, compression: int) -> None:
+    assert {kind for kind, _ in split_png(encode_png(PIXELS, compression))} == {b"IHDR", b"IDAT", b"IEND"}
+    np.testing.assert_array_equal(decode_png(encode_png(PIXELS, compression)), PIXELS)
+    path = tmp_path / "a.png"
+    write_png(path, PIXELS)
+    np.testing.assert_array_equal(read_pixels(path), PIXELS)
+    assert read_png_header(path) == PngInfo(24, 20, "8-bit RGB")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_part_of_a_larger_array_is_written_as_it_looks() -> None:
+    np.testing.assert_array_equal(decode_png(encode_png(PIXELS[::2, 3:11, ::-1])), PIXELS[::2, 3:11, ::-1])
+
+
+@given(st.integers(0, len(WHOLE) - 1))
+def test_a_picture_cut_at_any_length_is_refused(length: int) -> None:
+    with pytest.raises(ImageError):
+        decode_png(WHOLE[:length])
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 20, 32, 33, len(WHOLE) - 12, len(WHOLE) - 1])
+def test_a_picture_cut_at_a_border_says_how_much_there_is(length: int) -> None:
+    with pytest.raises(ImageError, match=r"empty file|not a PNG|cut off.*bytes"):
+        parse_png(WHOLE[:length])
+
+
+def test_no_bit_flip_of_a_real_picture_yields_pixels(fixtures: Path) -> None:
+    path = next((fixtures / "Test").rglob("coffee-27-433_01.png"))
+    data = path.read_bytes()
+    rng = random.Random(20193)
+    positions = [rng.randrange(8 * len(data)) for _ in range(300)]
+    # The signature, header and end mark are few among so many bytes: flip each of theirs too.
+    positions += [*range(8 * 33), *range(8 * (len(data) - 12), 8 * len(data))]
+    for position in positions:
+        flipped = bytearray(data)
+        flipped[position // 8] ^= 1 << position % 8
+        with pytest.raises(ImageError):
+            decode_png(bytes(flipped))
+
+
+def test_200_of_512_rows_are_refused_though_pillow_loads_them() -> None:
+    short = with_rows(encode_png(noise((512, 512), "large"), 1), 200)
+    with Image.open(io.BytesIO(short)) as image:
+        assert not np.asarray(image)[200:].any()  # Pillow: black rows and no error
+    assert parse_png(short).size == (512, 512)  # every chunk is whole
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_png(short)
+
+
+def test_a_missing_end_mark_is_refused_though_pillow_loads_it() -> None:
+    without = WHOLE[:-12]
+    with Image.open(io.BytesIO(without)) as image:
+        np.testing.assert_array_equal(np.asarray(image), PIXELS)
+    with pytest.raises(ImageError, match="no end mark"):
+        decode_png(without)
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"trailing", WHOLE])
+def test_bytes_after_the_end_mark_are_refused(tail: bytes) -> None:
+    with pytest.raises(ImageError, match=f"{len(tail):,} bytes follow the end mark"):
+        decode_png(WHOLE + tail)
+
+
+def test_no_pixel_data_at_all_is_refused() -> None:
+    header, *_, end = split_png(WHOLE)
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_png(join_png([header, end]))
+
+
+@pytest.mark.parametrize("size", [(0, 128), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
+def test_a_header_with_an_absurd_size_is_refused_and_takes_no_memory(size: tuple[int, int]) -> None:
+    (kind, header), *rest = split_png(WHOLE)
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_png(join_png([(kind, struct.pack(">II", *size) + header[8:]), *rest]))
+
+
+def test_an_unknown_row_filter_is_refused() -> None:
+    header, *rest, end = split_png(WHOLE)
+    raw = zlib.decompress(b"".join(body for _, body in rest))
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_png(join_png([header, (b"IDAT", zlib.compress(b"\x09" + raw[1:])), end]))
+
+
+RGB = Image.fromarray(PIXELS)
+RGB16 = join_png(
+    [
+        (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" + bytes(6))),
+        (b"IEND", b""),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "mode"),
+    [
+        (saved(RGB.convert("L")), "8-bit grey"),
+        (saved(RGB.convert("1")), "1-bit grey"),
+        (saved(RGB.convert("LA")), "8-bit grey with alpha"),
+        (saved(RGB.convert("RGBA")), "8-bit RGB with alpha"),
+        (saved(RGB.convert("P")), "8-bit palette"),
+        (saved(Image.fromarray(np.zeros((3, 3), np.uint16))), "16-bit grey"),
+        (RGB16, "16-bit RGB"),
+        (saved(RGB, transparency=(1, 2, 3)), "8-bit RGB with a transparent colour"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_another_mode_is_refused_by_its_name(data: bytes, mode: str) -> None:
+    assert parse_png(data).mode == mode
+    with pytest.raises(ImageError, match=f"^{mode}; expected 8-bit RGB"):
+        decode_png(data)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "BMP", "WEBP", "TIFF"])
+def test_another_format_under_the_name_png_is_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(RGB, form))
+    for read in (read_pixels, read_png_header):
+        with pytest.raises(ImageError, match="not a PNG: it opens with"):
+            read(path)
+
+
+def test_the_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "empty.png"
+    path.write_bytes(b"")
+    with pytest.raises(ImageError, match=r"empty\.png: empty file"):
+        read_pixels(path)
+    with pytest.raises(FileNotFoundError):
+        read_pixels(tmp_path / "absent.png")
+
+
+def test_exif_and_xmp_are_seen() -> None:
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (47.0, 22.0, 0.0)}  # GPS
+    assert parse_png(saved(RGB, exif=exif)).metadata == ("EXIF",)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+    text.add_text("Comment", "harmless")
+    text.add_text("Raw profile type exif", "4578696600004d4d", zip=True)
+    assert parse_png(saved(RGB, pnginfo=text)).metadata == ("XML:com.adobe.xmp", "Raw profile type exif")
+    assert parse_png(WHOLE).metadata == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"gAMA", struct.pack(">I", 100_000)),
+        (b"sRGB", b"\0"),
+        (b"pHYs", struct.pack(">IIB", 2835, 2835, 1)),
+        (b"sBIT", b"\5\5\5"),
+        (b"tEXt", b"Software\0camera"),
+        (b"tIME", bytes(7)),
+    ],
+)
+def test_harmless_chunks_change_no_pixel(kind: bytes, body: bytes) -> None:
+    np.testing.assert_array_equal(decode_png(with_chunk(WHOLE, kind, body)), PIXELS)
+
+
+def test_pixel_data_in_many_chunks_is_read() -> None:
+    header, (_, body), end = split_png(WHOLE)
+    pieces = [(b"IDAT", body[start : start + 7]) for start in range(0, len(body), 7)]
+    np.testing.assert_array_equal(decode_png(join_png([header, *pieces, end])), PIXELS)
+
+
+def test_a_header_is_read_without_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(WHOLE[:40])
+    assert read_png_header(path) == PngInfo(24, 20, "8-bit RGB")

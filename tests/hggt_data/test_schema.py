@@ -1,0 +1,117 @@
+"""The nouns: patch names, labels, groups."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hggt_data.errors import NameFormatError
+from hggt_data.schema import Label, PatchGroup, PatchId, Problem, format_examples, label_from_class_id
+
+NUMBERS = st.integers(0, 999_999_999)
+IMAGE_NAMES = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs"]), min_size=1)
+
+
+@given(IMAGE_NAMES, NUMBERS, NUMBERS)
+def test_a_patch_id_is_read_back_as_it_was_written(image: str, top: int, left: int) -> None:
+    patch = PatchId(image, top, left)
+    assert PatchId.parse(str(patch)) == patch
+
+
+@given(st.from_regex(r"[a-z0-9-]{0,12}-[0-9]{1,4}-[0-9]{1,4}", fullmatch=True))
+def test_a_name_that_is_read_is_written_back_the_same(text: str) -> None:
+    try:
+        patch = PatchId.parse(text)
+    except NameFormatError:
+        return
+    assert str(patch) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "patch"),
+    [
+        ("0001-586-1469", PatchId("0001", 586, 1469)),
+        ("my-photo-0-96", PatchId("my-photo", 0, 96)),
+        ("a-1-2-3", PatchId("a-1", 2, 3)),
+        ("-0-0-0", PatchId("-0", 0, 0)),
+        ("Größe 3-0-1", PatchId("Größe 3", 0, 1)),
+        ("--1-2", PatchId("-", 1, 2)),
+    ],
+)
+def test_the_last_two_numbers_are_row_and_column_and_the_rest_is_the_picture(text: str, patch: PatchId) -> None:
+    assert PatchId.parse(text) == patch
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0001",
+        "0001-586",
+        "-586-1469",  # no picture
+        "0001-0586-1469",
+        "0001-586-00",
+        "0001-586-1469\n",
+        "00\n01-586-1469",
+        "00\x0001-586-1469",
+        "0001-586--1469",
+        "0001-+5-1",
+        "0001-5.0-1",
+        "0001-٣-1",  # digits for Python's int, not for a file name
+        "0001-１-1",
+        "0001-1_0-1",
+        "0001-586-1469_01",
+        "0001-586-1469.png",
+        " 0001-586-1469 ",
+        "a/b-1-2",
+        "a\\b-1-2",
+        "0001-1-10000000000",  # more rows than a picture, or an int32 column, can have
+    ],
+)
+def test_another_name_is_refused_with_the_form_that_is_expected(text: str) -> None:
+    with pytest.raises(NameFormatError, match="IMAGE-TOP-LEFT") as error:
+        PatchId.parse(text)
+    assert repr(text) in str(error.value)
+    assert isinstance(error.value, ValueError)
+
+
+def test_patches_sort_by_picture_then_row_then_column_as_numbers() -> None:
+    names = ["b-0-0", "a-10-0", "a-9-100", "a-9-20", "a-1-5-5"]
+    assert [str(patch) for patch in sorted(map(PatchId.parse, names))] == [
+        "a-9-20",
+        "a-9-100",
+        "a-10-0",
+        "a-1-5-5",
+        "b-0-0",
+    ]
+
+
+def test_the_class_ids_are_positive_similar_negative() -> None:
+    assert [(label.class_id, label.class_name) for label in Label] == [(0, "positive"), (1, "similar"), (2, "negative")]
+    assert [label_from_class_id(label.class_id) for label in Label] == list(Label)
+    assert label_from_class_id(None) is None
+
+
+def test_a_group_names_its_positives_and_negatives() -> None:
+    group = PatchGroup(
+        PatchId("a", 0, 0),
+        ("01", "02", "03", "04"),
+        (),
+        (Label.NEGATIVE, Label.POSITIVE, None, Label.POSITIVE),
+        (2, 3, 0, 2),
+        (3, 3, 1, 3),
+    )
+    assert group.positives == ("02", "04")
+    assert group.negatives == ("01",)
+    assert pickle.loads(pickle.dumps(group)) == group
+
+
+def test_a_problem_opens_with_its_place() -> None:
+    assert str(Problem("k", "error", "labels/B/x.json", "is cut", "Restore it.")) == "labels/B/x.json: is cut"
+    assert str(Problem("k", "error", "", "is cut", "Restore it.")) == "is cut"
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, ""), (1, "0"), (3, "0, 1, 2"), (5, "0, 1, 2 and 2 more")])
+def test_examples_are_cut_short(count: int, text: str) -> None:
+    assert format_examples(range(count)) == text

@@ -1,0 +1,70 @@
+"""Where fixtures lie, weights to test with, and a blocked network: no test may depend on a download."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hggt_data.images import Pixels
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    return DATA / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    return DATA / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("network is blocked in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch_home")))
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """A folder with the ImageNet convolutions; tests that need it are skipped without it."""
+    folder = os.environ.get("HGGT_TEST_WEIGHTS")
+    if not folder:
+        pytest.skip("set HGGT_TEST_WEIGHTS to a folder with alexnet_features.pth and vgg16_features.pth")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with seeded random convolutions that keep signals at a natural strength."""
+    import torch
+
+    from hggt_eval.metrics.backbones import empty_network
+
+    folder = tmp_path_factory.mktemp("random_weights")
+    for name in ("alexnet", "vgg16"):
+        generator = torch.Generator().manual_seed(7)
+        state: dict[str, Any] = {}
+        for key, tensor in empty_network(name).state_dict().items():
+            if key.startswith("features."):
+                inputs = tensor[0].numel() if tensor.ndim > 1 else 400
+                state[key] = torch.randn(tensor.shape, generator=generator) * (2 / inputs) ** 0.5
+        torch.save(state, folder / f"{name}_features.pth")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pair() -> tuple[Pixels, Pixels]:
+    """Two different pictures of 72 x 60 with structure: waves, and the same waves with noise."""
+    y, x = np.mgrid[:72, :60]
+    waves = np.stack([127 + 90 * np.sin(0.31 * x + 0.17 * y * (k + 1) + k) for k in range(3)], axis=-1)
+    noise = np.random.default_rng(3).normal(0, 12, waves.shape)
+    return waves.astype(np.uint8), np.clip(waves + noise, 0, 255).astype(np.uint8)

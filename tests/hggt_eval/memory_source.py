@@ -1,0 +1,26 @@
+"""A group source that holds its pictures in memory, for protocol tests that need odd groups."""
+
+from collections.abc import Mapping
+
+from hggt_data.consensus import judge_group
+from hggt_data.images import Pixels, encode_png
+from hggt_data.loading import GroupSource
+from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+
+
+class MemorySource(GroupSource):
+    """Groups from id -> candidate -> (pixels, the label that two annotators give it)."""
+
+    def __init__(self, groups: Mapping[str, Mapping[str, tuple[Pixels, Label]]]) -> None:
+        self.location = "memory"
+        self._groups = {PatchId.parse(text): group for text, group in groups.items()}
+        self.ids = sorted(self._groups)
+        self.candidates = tuple(next(iter(self._groups.values())))
+
+    def _read_labels(self, index: int) -> PatchGroup:
+        group = self._groups[self.ids[index]]
+        labels = tuple(label for _, label in group.values())
+        return judge_group(self.ids[index], tuple(group), [Annotation(slot, labels) for slot in "AB"])
+
+    def read_bytes(self, index: int, name: str) -> bytes:
+        return encode_png(self._groups[self.ids[index]][name][0])

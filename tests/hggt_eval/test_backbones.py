@@ -1,0 +1,122 @@
+import socket
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+
+from hggt_data.errors import WeightsError
+from hggt_eval.metrics import backbones
+from hggt_eval.metrics.backbones import BACKBONES, empty_network, full_precision, load_convolutions
+
+
+def _cache() -> Path:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _alexnet_features(random_weights: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(random_weights / "alexnet_features.pth", weights_only=True)
+    return state
+
+
+def test_convolutions_only(random_weights: Path) -> None:
+    found = load_convolutions("alexnet", random_weights)
+    assert found.path == random_weights / "alexnet_features.pth"
+    assert found.weights["features.0.weight"].shape == (64, 3, 11, 11)
+    assert len(found.sha256) == 64
+
+
+def test_torchvision_file_with_its_classifier(
+    random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "alexnet-owt-7be5be79.pth"
+    torch.save({**_alexnet_features(random_weights), "classifier.1.weight": torch.zeros(2, 2)}, path)
+    monkeypatch.setattr(backbones, "sha256_of_file", lambda _: "7be5be79" + "0" * 56)
+    found = load_convolutions("alexnet", tmp_path)
+    assert found.path == path
+    assert "classifier.1.weight" not in found.weights
+
+
+def test_torch_cache_comes_after_the_folder(random_weights: Path, tmp_path: Path) -> None:
+    cached = _cache() / "alexnet_features.pth"
+    torch.save(_alexnet_features(random_weights), cached)
+    assert load_convolutions("alexnet").path == cached
+    assert load_convolutions("alexnet", tmp_path).path == cached
+    assert load_convolutions("alexnet", random_weights).path.parent == random_weights
+
+
+def test_nothing_to_be_had_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as error:
+        load_convolutions("vgg16", tmp_path)
+    text = str(error.value)
+    assert "\n" not in text
+    expected = ("vgg16-397923af.pth", "vgg16_features.pth", str(tmp_path), torch.hub.get_dir(), "--weights-dir")
+    assert all(part in text for part in expected)
+    assert BACKBONES["vgg16"].url in text
+
+
+def test_download_has_a_timeout_and_a_hash(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def download(url: str, destination: str, hash_prefix: str, progress: bool) -> None:
+        seen.extend((url, hash_prefix, socket.getdefaulttimeout()))
+        torch.save(_alexnet_features(random_weights), destination)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(backbones, "sha256_of_file", lambda _: "7be5be79" + "0" * 56)
+    assert load_convolutions("alexnet").path.parent == _cache()
+    assert seen == [BACKBONES["alexnet"].url, "7be5be79", backbones.DOWNLOAD_TIMEOUT_S]
+    assert socket.getdefaulttimeout() is None
+
+
+def test_failed_download_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(*_: object, **__: object) -> None:
+        raise URLError("timed out")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    with pytest.raises(WeightsError, match="cannot be downloaded .*timed out"):
+        load_convolutions("alexnet")
+
+
+def test_wrong_hash_is_an_error(tmp_path: Path, random_weights: Path) -> None:
+    torch.save(_alexnet_features(random_weights), tmp_path / "alexnet-owt-7be5be79.pth")
+    with pytest.raises(WeightsError, match=r"SHA-256 begins with [0-9a-f]{8}; expected 7be5be79"):
+        load_convolutions("alexnet", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut"])
+def test_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "alexnet_features.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"alexnet_features\.pth: cannot be read as weights"):
+        load_convolutions("alexnet", tmp_path)
+
+
+def test_all_faults_of_the_layers_are_named(tmp_path: Path, random_weights: Path) -> None:
+    state = _alexnet_features(random_weights)
+    del state["features.0.bias"]
+    state["features.3.weight"] = torch.zeros(1)
+    state["fc.weight"] = torch.zeros(1)
+    torch.save(state, tmp_path / "alexnet_features.pth")
+    with pytest.raises(WeightsError) as error:
+        load_convolutions("alexnet", tmp_path)
+    for fault in (
+        "features.0.bias is missing",
+        "features.3.weight should be floats of shape (192, 64, 5, 5)",
+        "fc.weight is not expected",
+    ):
+        assert fault in str(error.value)
+
+
+def test_empty_network_has_no_memory() -> None:
+    assert all(parameter.is_meta for parameter in empty_network("vgg16").parameters())
+
+
+def test_full_precision_is_put_back() -> None:
+    before = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    with torch.autocast("cpu"), full_precision("cpu"):
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"  # type: ignore[attr-defined]
+        assert not torch.is_autocast_enabled("cpu")
+        assert torch.is_inference_mode_enabled()
+    assert torch.backends.cudnn.conv.fp32_precision == before  # type: ignore[attr-defined]

@@ -1,0 +1,157 @@
+import csv
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from hggt_data.errors import OutputError
+from hggt_data.loading import open_groups
+from hggt_data.schema import Label, PatchId
+from hggt_eval.matching import Fault, match_restored, name_methods
+from hggt_eval.metrics import METRICS, MetricSettings
+from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, evaluate
+from hggt_eval.report import Settings, format_csv, format_json, format_official, format_table, write_reports
+
+FIXTURE_METHODS = [
+    ("Test", "restored/bicubic", "bicubic"),
+    ("Test", "restored/lanczos", "lanczos"),
+    ("Test", "restored/realesrgan", "realesrgan"),
+    ("TestLarge/GT", "TestLarge/restored/bicubic", "large_bicubic"),
+    ("TestLarge/GT", "TestLarge/restored/lanczos", "large_lanczos"),
+]
+
+
+def _evaluate(fixtures: Path, gt: str, restored: str, metrics: list[str], weights: Path | None = None) -> Evaluation:
+    source = open_groups(fixtures / gt)
+    found = match_restored(name_methods([(None, fixtures / restored)]), source)
+    return evaluate(source, found, [METRICS[name].load(MetricSettings(weights_dir=weights)) for name in metrics])
+
+
+@pytest.mark.parametrize(("gt", "restored", "name"), FIXTURE_METHODS)
+def test_psnr_ssim_text_equals_the_official_one(
+    fixtures: Path, golden: Path, gt: str, restored: str, name: str
+) -> None:
+    evaluation = _evaluate(fixtures, gt, restored, ["psnr", "ssim"])
+    text = format_official(evaluation, evaluation.methods[0], ("psnr", "ssim"))
+    assert text == (golden / f"psnr_ssim_fixtures_{name}.txt").read_text()
+
+
+@pytest.mark.parametrize("metric", ["lpips", "dists"])
+@pytest.mark.parametrize(("gt", "restored", "name"), FIXTURE_METHODS)
+def test_network_metrics_are_within_1e_4_of_the_official_ones(
+    fixtures: Path, golden: Path, real_weights: Path, gt: str, restored: str, name: str, metric: str
+) -> None:
+    evaluation = _evaluate(fixtures, gt, restored, [metric], real_weights)
+    text = format_official(evaluation, evaluation.methods[0], (metric,))
+    expected = (golden / f"{metric}_fixtures_{name}.txt").read_text()
+    number = re.compile(r"\d\.\d{4}$", re.MULTILINE)
+    assert number.sub("", text) == number.sub("", expected)
+    found = [float(value) for value in number.findall(text)]
+    assert found == pytest.approx([float(value) for value in number.findall(expected)], abs=1.01e-4)
+    assert len(found) > 3
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    """Two groups, an identical picture among them, and one of each thing that can be left out."""
+    labels = {"01": Label.POSITIVE, "02": Label.POSITIVE, "03": Label.SIMILAR, "04": None}
+    groups = (
+        GroupScores(
+            PatchId("cat", 0, 8), "cat-0-8.png", labels, {"01": {"psnr": math.inf}, "02": {"psnr": 20.123456789}}
+        ),
+        GroupScores(PatchId("cat", 0, 16), "cat-0-16.png", labels, {"01": {"psnr": 30.0}}),
+    )
+    fault = Fault("missing", "net", PatchId("dog", 0, 0), "dog-0-0: no restored image")
+    return Evaluation(("psnr",), (MethodScores("net", groups, (fault,)),), (PatchId("eel", 0, 0),), 4)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(
+        ("psnr",),
+        4,
+        "rgb",
+        "cpu",
+        "tree",
+        "0" * 64,
+        skipped_metrics={"lpips": "alexnet is nowhere"},
+        allow_missing=True,
+    )
+
+
+def test_table(evaluation: Evaluation, settings: Settings) -> None:
+    assert format_table(evaluation, settings).splitlines() == [
+        "method  groups   PSNR ↑",
+        "net          2  25.0617",
+        "1 of 4 groups left out, no Positive: eel-0-0",
+        "net: 1 left out:",
+        "  missing: dog-0-0: no restored image",
+        "net: infinite and not in the mean: 1 PSNR (identical pictures)",
+        "Left out, because weights cannot be had: LPIPS",
+    ]
+
+
+def test_json(evaluation: Evaluation, settings: Settings) -> None:
+    content = json.loads(format_json(evaluation, settings))
+    assert content["schema_version"] == 1
+    assert content["settings"]["border"] == 4
+    assert content["settings"]["skipped_metrics"] == {"lpips": "alexnet is nowhere"}
+    assert {"hggt", "numpy"} <= set(content["versions"])
+    assert content["groups_without_positives"] == ["eel-0-0"]
+    (method,) = content["methods"]
+    assert method["num_groups"] == 2
+    assert method["mean"] == {"psnr": pytest.approx((20.123456789 + 30) / 2)}
+    assert method["num_infinite"] == {"psnr": 1}
+    assert method["left_out"] == [{"kind": "missing", "id": "dog-0-0", "message": "dog-0-0: no restored image"}]
+    assert method["groups"][0] == {
+        "id": "cat-0-8",
+        "file": "cat-0-8.png",
+        "mean": {"psnr": 20.123456789},
+        "num_infinite": {"psnr": 1},
+        "positives": {"01": {"psnr": "inf"}, "02": {"psnr": 20.123456789}},
+    }
+
+
+def test_csv(evaluation: Evaluation) -> None:
+    rows = list(csv.reader(format_csv(evaluation).splitlines()))
+    assert rows == [
+        ["method", "id", "candidate", "psnr", "note"],
+        ["net", "cat-0-8", "01", "inf", ""],
+        ["net", "cat-0-8", "02", "20.123456789", ""],
+        ["net", "cat-0-16", "01", "30.0", ""],
+        ["net", "dog-0-0", "", "", "missing: dog-0-0: no restored image"],
+        ["net", "eel-0-0", "", "", "no candidate is Positive"],
+    ]
+
+
+def test_official_text_names_what_was_left_out(evaluation: Evaluation) -> None:
+    text = format_official(evaluation, evaluation.methods[0], ("psnr",))
+    assert text.splitlines() == [
+        "",
+        "PSNR for testing dataset: net.",
+        "cat-0-16 01:Positive 02:Positive 03:Similar 04:None",
+        "01 PSNR:30.0000",
+        "PSNR-avg:30.0000",
+        "cat-0-8 01:Positive 02:Positive 03:Similar 04:None",
+        "01 PSNR:inf",
+        "02 PSNR:20.1235",
+        "PSNR-avg:20.1235",
+        "PSNR-avg all:25.0617",
+        "left out, missing: dog-0-0: no restored image",
+        "left out, no candidate is Positive: eel-0-0",
+    ]
+
+
+def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, settings: Settings, tmp_path: Path) -> None:
+    evaluation = _evaluate(fixtures, "TestLarge/GT", "TestLarge/restored/bicubic", ["psnr", "ssim"])
+    write_reports(evaluation, settings, tmp_path / "out")
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert files == ["out/bicubic/psnr_ssim.txt", "out/scores.csv", "out/scores.json"]
+
+
+def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "scores.json").mkdir()
+    with pytest.raises(OutputError, match=r"scores\.json: cannot be written"):
+        write_reports(evaluation, settings, tmp_path)
