@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -71,13 +70,13 @@ def seconds_to_build(tree: Path, output: Path, groups_per_shard: int) -> float:
 
 def peak_memory_mb(tree: Path, output: Path) -> float:
     """The largest memory of a build with 4 workers, all processes together, shared pages counted once."""
-    command = [Path(sys.executable).parent / "hggt-build-dataset", "--tree", tree, "--output", output]
-    build = subprocess.Popen([*command, "--workers", "4", "--groups-per-shard", "16"], stdout=subprocess.DEVNULL)
+    program = str(Path(sys.executable).parent / "hggt-build-dataset")
+    options = ["--tree", str(tree), "--output", str(output), "--workers", "4", "--groups-per-shard", "16"]
+    build = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
     peak = 0.0
-    ended = threading.Event()
-    threading.Thread(target=lambda: (build.wait(), ended.set()), daemon=True).start()
-    while not ended.wait(0.05):
+    while build.poll() is None:
         peak = max(peak, sum(memory_mb(pid) for pid in family(build.pid)))
+        time.sleep(0.05)
     if build.returncode:
         sys.exit("the build failed")
     return peak

@@ -111,7 +111,9 @@ def _parse_json(data: bytes) -> dict[str, Any]:
 
     try:
         content = json.loads(text, object_pairs_hook=refuse_repeated_keys)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except AnnotationError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError also for a number with more digits than Python reads
         raise AnnotationError(f"broken JSON: {error}") from error
     if not isinstance(content, dict):
         raise AnnotationError(f"expected a JSON object, got {type(content).__name__}")

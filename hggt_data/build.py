@@ -5,11 +5,12 @@ leaves a dataset that loads. What decides a shard's bytes (inputs by hash, setti
 keeps every shard whose key and hash still fit, of a killed build or of the dataset in place, and ends byte-identical.
 """
 
-import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hggt_data.card import format_card
-from hggt_data.errors import TreeError
+from hggt_data.errors import DatasetError, OutputError, TreeError
 from hggt_data.features import (
     SOURCE_COLUMNS,
     dataset_features,
@@ -27,12 +28,12 @@ from hggt_data.features import (
     image_columns,
     labels_to_row,
 )
-from hggt_data.files import sha256_of, sha256_of_file, write_text
-from hggt_data.manifest import MANIFEST_FILE, Manifest, Shard, TableFile, read_manifest, shard_from_json
+from hggt_data.files import read_csv, sha256_of, sha256_of_file, write_text
+from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, Shard, read_manifest, shard_from_json
 from hggt_data.schema import ORIGINAL, PatchId, Problem, format_examples
 from hggt_data.shards import write_shard, write_table_file
 from hggt_data.staging import open_staging, put_in_place
-from hggt_data.tree import GroupFiles, Listing, open_tree
+from hggt_data.tree import ANNOTATORS_FILE, GroupFiles, Listing, is_system_file, open_tree
 from hggt_data.validate import DEFAULT_SCALE, Examined, InputFile, examine_group, hash_inputs, summarise
 from hggt_data.workers import advance, default_workers, run_tasks
 
@@ -43,6 +44,7 @@ TRAIN, TEST = "train", "test"
 # Part of every shard's key: raise it when the code changes what a shard holds.
 _FORMAT = 1
 _OVERLAP_WORDS = {"source_pictures": "source pictures", "originals": "originals with the same pixels"}
+_OWN_FILES = re.compile(r"README\.md|manifest\.json|data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
 _UNFINISHED_CARD = """---
 configs:
 - config_name: unfinished
@@ -131,6 +133,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
     """
     roots = _list_trees(settings)
     with open_staging(settings.output, known_by=MANIFEST_FILE) as staging:
+        _require_own_files(settings.output)
         (staging / "data").mkdir(exist_ok=True)
         write_text(staging / "README.md", _UNFINISHED_CARD)
         return _Build(settings, roots, staging).run()
@@ -189,6 +192,7 @@ class _Build:
         self.candidates = roots[0].listing.tree.candidates
         self.has_lr = any(root.listing.tree.lr_folders for root in roots)
         self.sources, self.source_columns = _read_sources(settings.sources)
+        self.citation = _read_citation(settings.citation)
         self.problems = [_in_root(root.name, p) for root in roots for p in root.listing.problems if p.group is None]
 
     def run(self) -> BuildResult:
@@ -282,21 +286,20 @@ class _Build:
         splits = {split: count for split, count in splits.items() if count}
         tables = {split: self._write_labels(split, shards) for split in splits}
         settings = self.settings
-        citation = settings.citation.read_text("utf-8") if settings.citation else None
         card = format_card(
             tables,
             shards=shards,
             features=dataset_features(self.candidates, self.has_lr, self.source_columns),
             label_features=self._label_features(),
             license_id=settings.license,
-            citation=citation,
+            citation=self.citation,
         )
         write_text(self.staging / "README.md", card)
         manifest = Manifest(
             tool_version=version("hggt"),
             settings={
                 "license": settings.license,
-                "citation": citation,
+                "citation": self.citation,
                 "skip_faulty": settings.skip_faulty,
                 "allow_overlap": settings.allow_overlap,
                 "groups_per_shard": settings.groups_per_shard,
@@ -306,6 +309,7 @@ class _Build:
             candidates=list(self.candidates),
             has_lr=self.has_lr,
             splits=splits,
+            inputs=self._other_inputs(),
             shards=shards,
             files=[_describe(self.staging, path) for path in ["README.md", *(f"labels/{s}.parquet" for s in splits)]],
             overlap=overlap,
@@ -314,6 +318,12 @@ class _Build:
         _remove_strangers(self.staging, manifest)
         put_in_place(self.staging, self.settings.output)
         return manifest
+
+    def _other_inputs(self) -> list[FileRecord]:
+        """The input files that belong to no single group, which the shards' records do not name."""
+        paths = {f"{root.name}/{ANNOTATORS_FILE}": root.listing.tree.root / ANNOTATORS_FILE for root in self.roots}
+        paths |= {f"given/{path.name}": path for path in (self.settings.sources, self.settings.citation) if path}
+        return [FileRecord(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
 
     def _write_labels(self, split: str, shards: list[Shard]) -> pa.Table:
         """The light table of one split: all columns of its shards but the pictures."""
@@ -467,11 +477,13 @@ def _record_path(staging: Path, shard_path: str) -> Path:
 def _earlier_shards(staging: Path, output: Path) -> dict[str, list[tuple[Path, Shard]]]:
     """Shards that a killed build or the dataset in place have, by path; whether they still fit is not checked here."""
     found: dict[str, list[tuple[Path, Shard]]] = {}
+    # What is damaged is not kept, and so mended by this build.
     for record in sorted((staging / ".records").glob("*.json")):
-        shard = shard_from_json(json.loads(record.read_bytes()))
-        found.setdefault(shard.path, []).append((staging, shard))
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            shard = shard_from_json(json.loads(record.read_bytes()))
+            found.setdefault(shard.path, []).append((staging, shard))
     for folder in (staging, output):
-        if (folder / MANIFEST_FILE).is_file():
+        with suppress(DatasetError):
             for shard in read_manifest(folder).shards:
                 found.setdefault(shard.path, []).append((folder, shard))
     return found
@@ -504,6 +516,22 @@ def _list_trees(settings: BuildSettings) -> list[_Root]:
     return roots
 
 
+def _require_own_files(output: Path) -> None:
+    """An earlier build is replaced as a whole, so nothing else may lie in it.
+
+    Raises:
+        OutputError: there are other files.
+    """
+    files = (path for path in output.rglob("*") if not path.is_dir() and not is_system_file(path.name))
+    names = sorted(path.relative_to(output).as_posix() for path in files)
+    foreign = [name for name in names if not _OWN_FILES.fullmatch(name)]
+    if foreign:
+        raise OutputError(
+            f"{output} holds files that no build writes: {format_examples(foreign)}. Move them elsewhere: the folder is "
+            "replaced as a whole."
+        )
+
+
 def _remove_strangers(staging: Path, manifest: Manifest) -> None:
     """Remove what a killed build left in the staging folder and the manifest does not name."""
     known = {shard.path for shard in manifest.shards} | {file.path for file in manifest.files} | {MANIFEST_FILE}
@@ -513,8 +541,15 @@ def _remove_strangers(staging: Path, manifest: Manifest) -> None:
             path.unlink()
 
 
-def _describe(folder: Path, path: str) -> TableFile:
-    return TableFile(path, (folder / path).stat().st_size, sha256_of_file(folder / path))
+def _describe(folder: Path, path: str) -> FileRecord:
+    return FileRecord(path, (folder / path).stat().st_size, sha256_of_file(folder / path))
+
+
+def _read_citation(path: Path | None) -> str | None:
+    try:
+        return path.read_text("utf-8") if path else None
+    except UnicodeDecodeError as error:
+        raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
 
 
 def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], tuple[str, ...]]:
@@ -525,16 +560,14 @@ def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], 
     """
     if path is None:
         return {}, ()
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        names = list(reader.fieldnames or ())
-        columns = tuple(column for column in SOURCE_COLUMNS if column in names)
-        if "image" not in names or not columns:
-            expected = ", ".join(SOURCE_COLUMNS)
-            raise TreeError(f"{path}: expected a column image and any of {expected}; found {', '.join(names)}")
-        sources: dict[str, dict[str, str | None]] = {}
-        for line in reader:
-            if line["image"] in sources:
-                raise TreeError(f"{path}: picture {line['image']!r} has two lines; expected one")
-            sources[line["image"]] = {column: line[column] or None for column in columns}
+    names, lines = read_csv(path)
+    columns = tuple(column for column in SOURCE_COLUMNS if column in names)
+    if "image" not in names or not columns:
+        expected = ", ".join(SOURCE_COLUMNS)
+        raise TreeError(f"{path}: expected a column image and any of {expected}; found {', '.join(names)}")
+    sources: dict[str, dict[str, str | None]] = {}
+    for line in lines:
+        if line["image"] in sources:
+            raise TreeError(f"{path}: picture {line['image']!r} has two lines; expected one")
+        sources[line["image"]] = {column: line[column] or None for column in columns}
     return sources, columns

@@ -33,6 +33,10 @@ class OutputError(HggtError, OSError):
     """A result cannot be written where it was asked for."""
 
 
+class WorkerError(HggtError, RuntimeError):
+    """A worker process was killed from outside."""
+
+
 class MatchError(HggtError, ValueError):
     """Restored images cannot be matched to patch groups."""
 

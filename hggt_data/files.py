@@ -1,11 +1,14 @@
-"""Writing files so that a kill or a full disk never leaves half a file under a real name, and hashing them."""
+"""Writing files so that a kill or a full disk never leaves half a file under a real name; hashing; small CSV files."""
 
+import csv
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from hggt_data.errors import TreeError
 
 _BLOCK_BYTES = 1 << 22
 
@@ -48,3 +51,28 @@ def sha256_of_file(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns and the lines of a UTF-8 CSV file whose first line names the columns.
+
+    Raises:
+        TreeError: it is not UTF-8, no CSV, or a line has more or fewer values than there are columns.
+        OSError: it cannot be read.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            columns = next(reader, [])
+            lines = []
+            for values in reader:
+                if values and len(values) != len(columns):
+                    where = f"{path}, line {reader.line_num}"
+                    raise TreeError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
+                if values:
+                    lines.append(dict(zip(columns, values, strict=True)))
+    except UnicodeDecodeError as error:
+        raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise TreeError(f"{path}, line {reader.line_num}: {error}; expected CSV") from error
+    return columns, lines

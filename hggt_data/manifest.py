@@ -42,8 +42,8 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class TableFile:
-    """A file of the light `labels` config, or the card."""
+class FileRecord:
+    """A file of the light `labels` config, the card, or an input that belongs to no single group."""
 
     path: str
     size_bytes: int
@@ -59,8 +59,9 @@ class Manifest:
     candidates: list[str]
     has_lr: bool
     splits: dict[str, int]
+    inputs: list[FileRecord]
     shards: list[Shard]
-    files: list[TableFile]
+    files: list[FileRecord]
     overlap: dict[str, list[str]]
     schema_version: int = SCHEMA_VERSION
 
@@ -87,9 +88,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise DatasetError(f"{path} has schema_version {version!r}; this hggt reads {SCHEMA_VERSION}. Build it again.")
     try:
         shards = [shard_from_json(shard) for shard in content.pop("shards")]
-        files = [TableFile(**file) for file in content.pop("files")]
-        return Manifest(**content, shards=shards, files=files)
-    except (KeyError, TypeError) as error:
+        inputs, files = ([FileRecord(**file) for file in content.pop(key)] for key in ("inputs", "files"))
+        return Manifest(**content, inputs=inputs, shards=shards, files=files)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} is damaged ({error}); build the dataset again") from error
 
 

@@ -25,6 +25,7 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
         OutputError: `output` is a file or holds other things, or another process is filling it.
         OSError: the parent folder is not writable.
     """
+    output = output.resolve()  # a link stays one: its target is filled, on its own disk
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; expected a folder")
     if _is_filled(output) and not (output / known_by).is_file():
@@ -49,10 +50,16 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
 
 def put_in_place(staging: Path, output: Path) -> None:
     """Let the staging folder take the place of `output`; what was there is removed afterwards."""
+    output = output.resolve()
     previous = _beside(output, "previous")
     if output.is_dir():
         output.replace(previous)
-    staging.replace(output)
+    try:
+        staging.replace(output)
+    except OSError:
+        if previous.is_dir():
+            previous.replace(output)
+        raise
     shutil.rmtree(previous, ignore_errors=True)
 
 
@@ -61,5 +68,4 @@ def _is_filled(folder: Path) -> bool:
 
 
 def _beside(output: Path, what: str) -> Path:
-    absolute = output.absolute()
-    return absolute.with_name(f".{absolute.name}.{what}")
+    return output.with_name(f".{output.name}.{what}")

@@ -5,7 +5,6 @@ its LR in `Test/Blind_Degradation_Benchmark_LQ/Test-100/Blind_LR/`. Range levels
 This module lists and names files; what is inside them is for `annotation.py`, `images.py` and `validate.py`.
 """
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from hggt_data.annotation import picture_name
 from hggt_data.errors import NameFormatError, TreeError
+from hggt_data.files import read_csv
 from hggt_data.schema import LR, ORIGINAL, PatchId, Problem, Severity
 
 ANNOTATORS_FILE = "annotators.csv"
@@ -30,11 +30,13 @@ class Section:
         images: the folder that holds `original/`, `01/`..
         labels: the folder that holds `A/`, `B/`.. .
         lr: the folder of low-resolution pictures, where there is one.
+        level: the name of the range level, such as `0-20193`; empty for a whole tree.
     """
 
     images: Path
     labels: Path
     lr: Path | None = None
+    level: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,18 @@ class GroupFiles:
 
 @dataclass(frozen=True)
 class Tree:
-    """An HGGT tree that was found on disk; see `open_tree`."""
+    """An HGGT tree that was found on disk; see `open_tree`.
+
+    Attributes:
+        root: problems name paths relative to it.
+        candidates: names of the enhanced versions in any section, sorted.
+        given: the folders that the user named. Links must not lead out of them.
+    """
 
     root: Path
     sections: tuple[Section, ...]
     candidates: tuple[str, ...]
+    given: tuple[Path, ...]
 
     @property
     def lr_folders(self) -> tuple[Path, ...]:
@@ -96,7 +105,7 @@ def open_tree(root: Path, lr: Path | None = None) -> Tree:
     sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
     if not sections:
         raise TreeError(_nothing_fits(root))
-    return Tree(root, sections, _candidates_of(sections))
+    return Tree(root, sections, _candidates_of(sections), (root,) if lr is None else (root, lr))
 
 
 def tree_of_folders(images: Path, labels: Path) -> Tree:
@@ -114,7 +123,8 @@ def tree_of_folders(images: Path, labels: Path) -> Tree:
     if not labels.is_dir():
         raise TreeError(f"{labels}: no such folder; expected one with A/, B/, C/ inside")
     sections = (Section(images, labels),)
-    return Tree(Path(os.path.commonpath([images.absolute(), labels.absolute()])), sections, _candidates_of(sections))
+    root = Path(os.path.commonpath([images.absolute(), labels.absolute()]))
+    return Tree(root, sections, _candidates_of(sections), (images, labels))
 
 
 class Listing:
@@ -133,6 +143,7 @@ class Listing:
         self._section_of: dict[PatchId, int] = {}
         self._slots: list[tuple[str, ...]] = []
         self._annotators = read_annotators(tree.root)
+        self._list_folders()
         for index, section in enumerate(tree.sections):
             self._list_section(index, section)
         self.ids = sorted(self._section_of)
@@ -157,6 +168,21 @@ class Listing:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def _list_folders(self) -> None:
+        """Check the folders down to the sections: links, and what lies beside the range levels."""
+        sections, given = self.tree.sections, self.tree.given
+        ends = {end for section in sections for end in (section.images, section.labels, section.lr) if end}
+        for folder in sorted({folder for end in ends for folder in (end, *end.parents)} - set(given)):
+            if any(folder.is_relative_to(place) for place in given):
+                self._check_link(folder, "folder")
+        levels: dict[Path, set[str]] = {}
+        for section in sections:
+            if section.level:
+                for end in (section.images, section.labels):
+                    levels.setdefault(end.parent, set()).add(section.level)
+        for folder, expected in levels.items():
+            self._list_strangers(folder, expected)
+
     def _list_section(self, index: int, section: Section) -> None:
         ids: set[PatchId] = set()
         for name in (ORIGINAL, *self.tree.candidates):
@@ -168,6 +194,7 @@ class Listing:
                 self._report("duplicate-group", "error", section.images, message, "Remove one of them.", group_id)
         self._section_of.update({group_id: index for group_id in ids if group_id not in self._section_of})
         self._list_strangers(section.images, {ORIGINAL, *self.tree.candidates})
+        self._list_links(section.images)
         self._list_labels(section.labels, ids)
         if section.lr:
             for group_id, path in self._named_files(section.lr, ".png", "image"):
@@ -176,7 +203,8 @@ class Listing:
 
     def _list_labels(self, folder: Path, ids: set[PatchId]) -> None:
         slots = []
-        for slot in sorted(entry.name for entry in _scan(folder) if entry.is_dir()):
+        folders = _folders(folder)
+        for slot in folders:
             annotated = list(self._named_files(folder / slot, ".json", "annotation"))
             for group_id, path in annotated:
                 if group_id not in ids:
@@ -185,7 +213,8 @@ class Listing:
                     self._report("annotation-without-group", "error", path, message, hint)
             if annotated:
                 slots.append(slot)
-        self._list_strangers(folder, {entry.name for entry in _scan(folder) if entry.is_dir()})
+        self._list_strangers(folder, set(folders))
+        self._list_links(folder)
         self._slots.append(tuple(slots))
 
     def _named_files(self, folder: Path, ending: str, what: str) -> Iterator[tuple[PatchId, Path]]:
@@ -206,23 +235,26 @@ class Listing:
                 hint = f"Rename or remove the {what}."
                 self._report("bad-patch-id", "error", path, str(error), hint)
                 continue
-            if entry.is_symlink() and not self._stays_inside(path):
-                message = f"a link to {path.resolve()}, which lies outside the tree"
-                self._report("link-leaves-tree", "error", path, message, "Copy the file into the tree.", group_id)
+            if entry.is_symlink():
+                self._check_link(path, "file", group_id)
             yield group_id, path
 
-    def _stays_inside(self, path: Path) -> bool:
-        places = (self.tree.root, *self.tree.lr_folders)
-        return any(path.resolve().is_relative_to(place.resolve()) for place in places)
+    def _list_links(self, folder: Path) -> None:
+        for entry in _scan(folder):
+            if entry.is_symlink():
+                self._check_link(folder / entry.name, "folder")
+
+    def _check_link(self, path: Path, what: str, group_id: PatchId | None = None) -> None:
+        target = os.path.realpath(path)  # Path.resolve raises where a link leads to itself
+        places = [os.path.realpath(place) for place in self.tree.given]
+        if path.is_symlink() and not any(Path(target).is_relative_to(place) for place in places):
+            message = f"a link to {target}, which lies outside the tree"
+            self._report("link-leaves-tree", "error", path, message, f"Copy the {what} into the tree.", group_id)
 
     def _list_strangers(self, folder: Path, expected: set[str]) -> None:
-        for entry in _scan(folder):
-            path = folder / entry.name
-            if entry.is_symlink() and not self._stays_inside(path):
-                message = f"a link to {path.resolve()}, which lies outside the tree"
-                self._report("link-leaves-tree", "error", path, message, "Copy the folder into the tree.")
+        for entry in sorted(_scan(folder), key=lambda entry: entry.name):
             if entry.name not in expected:
-                self._report_stray(path, f"expected only {', '.join(sorted(expected))}")
+                self._report_stray(folder / entry.name, f"expected only {', '.join(sorted(expected))}")
 
     def _report_stray(self, path: Path, message: str) -> None:
         self._report("extra-file", "warning", path, message, "It is left out; remove it if it is not needed.")
@@ -242,17 +274,16 @@ def read_annotators(root: Path) -> dict[tuple[str, str], str]:
     """Who is behind each slot of each group: (group, slot) to pseudonym, from the tree's `annotators.csv` if any.
 
     Raises:
-        TreeError: the file lacks one of the columns group, slot, pseudonym.
+        TreeError: the file is no CSV in UTF-8, or lacks one of the columns group, slot, pseudonym.
     """
     path = root / ANNOTATORS_FILE
     if not path.exists():
         return {}
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = {"group", "slot", "pseudonym"} - set(rows.fieldnames or ())
-        if missing:
-            raise TreeError(f"{path}: columns {', '.join(sorted(missing))} are missing; found {rows.fieldnames}")
-        return {(row["group"], row["slot"]): row["pseudonym"] for row in rows}
+    columns, lines = read_csv(path)
+    missing = {"group", "slot", "pseudonym"} - set(columns)
+    if missing:
+        raise TreeError(f"{path}: columns {', '.join(sorted(missing))} are missing; found {', '.join(columns)}")
+    return {(line["group"], line["slot"]): line["pseudonym"] for line in lines}
 
 
 def _is_home(folder: Path) -> bool:
@@ -278,19 +309,19 @@ def _sections_of(home: Path, lr: Path | None) -> Iterator[Section]:
     if _holds_pictures(images):
         yield Section(images, labels, lr)
         return
-    for level in sorted(entry.name for entry in _scan(images) if entry.is_dir()):
-        if _holds_pictures(images / level):
-            yield Section(images / level, labels / level, lr)
+    levels = {level for level in _folders(images) if _holds_pictures(images / level)}
+    if levels:  # labels without pictures are listed too, so that they are noticed
+        levels |= {level for level in _folders(labels) if _folders(labels / level)}
+    for level in sorted(levels):
+        yield Section(images / level, labels / level, lr, level)
 
 
 def _holds_pictures(folder: Path) -> bool:
-    return any(
-        entry.is_dir() and (entry.name == ORIGINAL or _CANDIDATE.fullmatch(entry.name)) for entry in _scan(folder)
-    )
+    return any(name == ORIGINAL or _CANDIDATE.fullmatch(name) for name in _folders(folder))
 
 
 def _candidates_of(sections: tuple[Section, ...]) -> tuple[str, ...]:
-    names = {entry.name for section in sections for entry in _scan(section.images) if entry.is_dir()}
+    names = {name for section in sections for name in _folders(section.images)}
     return tuple(sorted(name for name in names if _CANDIDATE.fullmatch(name)))
 
 
@@ -306,7 +337,8 @@ def _nothing_fits(root: Path) -> str:
 
 
 def _entries(folder: Path) -> str:
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in _scan(folder))
+    folders = _folders(folder)
+    names = sorted(entry.name + "/" * (entry.name in folders) for entry in _scan(folder))
     if not names:
         return "nothing"
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
@@ -317,7 +349,17 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if entry.name not in _SYSTEM_FILES and not entry.name.startswith("._")]
+        return [entry for entry in entries if not is_system_file(entry.name)]
+
+
+def is_system_file(name: str) -> bool:
+    """Whether operating systems leave files of this name in folders without being asked."""
+    return name in _SYSTEM_FILES or name.startswith("._")
+
+
+def _folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, sorted; links to folders among them."""
+    return sorted(entry.name for entry in _scan(folder) if (folder / entry.name).is_dir())
 
 
 def _ending(name: str) -> str:
@@ -325,4 +367,5 @@ def _ending(name: str) -> str:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return Path(os.path.relpath(path, root)).as_posix()
+    relative = Path(os.path.relpath(path, root)).as_posix()
+    return relative.encode("utf-8", "backslashreplace").decode("utf-8")  # names that are no text stay printable

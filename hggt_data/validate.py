@@ -133,8 +133,8 @@ def examine_group(files: GroupFiles, *, decode: bool = True, scale: int = DEFAUL
         scale: how many times smaller the LR picture is.
     """
     examined = Examined(files, problems=list(files.problems))
-    if any(problem.severity == "error" for problem in files.problems):
-        return examined  # such as a link that leads out of the tree: do not follow it
+    if not _may_be_read(files):
+        return examined
     infos: dict[str, PngInfo] = {}
     for name in files.images:
         info = _examine_picture(examined, name, decode)
@@ -149,12 +149,19 @@ def examine_group(files: GroupFiles, *, decode: bool = True, scale: int = DEFAUL
 
 def hash_inputs(files: GroupFiles) -> list[InputFile]:
     """Every file of a group that is there, as `examine_group` would list them, without looking inside."""
-    inputs = []
+    inputs: list[InputFile] = []
+    if not _may_be_read(files):
+        return inputs
     for path in (*files.images.values(), *files.annotations.values()):
         if path.is_file():
             data = path.read_bytes()
             inputs.append(InputFile(files.relative(path), len(data), sha256_of(data)))
     return inputs
+
+
+def _may_be_read(files: GroupFiles) -> bool:
+    """Not if the group's names have an error, such as a link that leads out of the tree: it is not followed."""
+    return not any(problem.severity == "error" for problem in files.problems)
 
 
 @dataclass(frozen=True, slots=True)

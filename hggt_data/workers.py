@@ -6,13 +6,17 @@ open leaks into them, and they end when the parent is killed.
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
+
+from hggt_data.errors import WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -44,6 +48,7 @@ def run_tasks(
         label: what the progress bar says.
 
     Raises:
+        WorkerError: the system killed a worker.
         Whatever `function` raises.
     """
     from tqdm import tqdm
@@ -70,8 +75,9 @@ def _run_in_processes(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, bar: Any
 ) -> Iterator[Result]:
     context = multiprocessing.get_context("spawn")
-    counter = context.Value("q", 0)
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker, (counter, os.getpid()))
+    counter, stop = context.Value("q", 0), context.Event()
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker, (counter, stop, os.getpid()))
+    ended_well = False
     try:
         waiting = list(reversed(tasks))
         in_flight: list[Future[Result]] = []
@@ -83,20 +89,29 @@ def _run_in_processes(
                 bar.update(counter.value - bar.n)
             bar.update(counter.value - bar.n)
             yield in_flight.pop(0).result()
+        ended_well = True
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            f"the system killed one of {workers} worker processes, most likely because memory ran out; "
+            "run again with fewer --workers"
+        ) from error
     finally:
+        if not ended_well:  # an error or Ctrl-C: do not wait for work that nobody will use
+            stop.set()
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
+def _start_worker(counter: "Synchronized[int]", stop: Event, parent: int) -> None:
     def count() -> None:
         with counter.get_lock():
             counter.value += 1
 
-    def end_with_parent() -> None:
-        while os.getppid() == parent:
-            time.sleep(_POLL_S)
+    def end_when_told() -> None:
+        while os.getppid() == parent and not stop.wait(_POLL_S):
+            pass
         os._exit(1)
 
     global _advance_here
     _advance_here = count
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
+    threading.Thread(target=end_when_told, daemon=True).start()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from hggt_data.errors import HggtError, OutputError, WeightsError
+from hggt_data.command import HggtCommand
+from hggt_data.errors import OutputError, WeightsError
 from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
 from hggt_eval.metrics import DEFAULT_METRICS, METRICS, MetricSettings, UnknownMetricError, require_metric
@@ -14,7 +15,9 @@ from hggt_eval.metrics.comparer import AnyComparer
 from hggt_eval.protocol import evaluate
 from hggt_eval.report import Settings, format_table, write_reports
 
-_PATH = click.Path(path_type=Path)
+_Folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_InputFile = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OutputFolder = click.Path(file_okay=False, path_type=Path)
 
 
 class _MetricNames(click.ParamType[tuple[str, ...]]):
@@ -33,7 +36,8 @@ class _MetricNames(click.ParamType[tuple[str, ...]]):
 
 
 @click.command(
-    context_settings={"max_content_width": 110},
+    cls=HggtCommand,
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
     epilog=f"Metrics: {', '.join(METRICS)}.\n\n"
     "Example: hggt-eval --restored results/bicubic --dataset hggt --output scores",
 )
@@ -47,14 +51,14 @@ class _MetricNames(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--methods",
     "methods_file",
-    type=_PATH,
+    type=_InputFile,
     metavar="FILE.toml",
     help="Methods with other file names: a table each with dir and pattern ({id}x4.png) or map (CSV: id,file).",
 )
-@click.option("--dataset", type=_PATH, metavar="DIR", help="Built dataset or official tree to score against.")
+@click.option("--dataset", type=_Folder, metavar="DIR", help="Built dataset or official tree to score against.")
 @click.option("--split", help="Split of the built dataset.  [default: test]")
-@click.option("--gts", type=_PATH, metavar="DIR", help="Instead of --dataset: folder with original/, 01/ to 04/.")
-@click.option("--labels", type=_PATH, metavar="DIR", help="With --gts: folder with A/, B/, C/.")
+@click.option("--gts", type=_Folder, metavar="DIR", help="Instead of --dataset: folder with original/, 01/ to 04/.")
+@click.option("--labels", type=_Folder, metavar="DIR", help="With --gts: folder with A/, B/, C/.")
 @click.option(
     "--metrics",
     type=_MetricNames(),
@@ -77,14 +81,16 @@ class _MetricNames(click.ParamType[tuple[str, ...]]):
 )
 @click.option(
     "--weights-dir",
-    type=_PATH,
+    type=_Folder,
     metavar="DIR",
     help="Folder with torchvision's alexnet-owt-7be5be79.pth and vgg16-397923af.pth, or with alexnet_features.pth and "
     "vgg16_features.pth. Looked at before torch's cache; what is in neither is downloaded.",
 )
-@click.option("--output", type=_PATH, metavar="DIR", help="Where to write scores.json, scores.csv and NAME/*.txt.")
+@click.option(
+    "--output", type=_OutputFolder, metavar="DIR", help="Where to write scores.json, scores.csv and NAME/*.txt."
+)
 @click.option("--allow-missing", is_flag=True, help="Leave out restored images with faults; all outputs name them.")
-@click.version_option(package_name="hggt", message="hggt %(version)s")
+@click.version_option(package_name="hggt")
 def main(
     restored: tuple[str, ...],
     methods_file: Path | None,
@@ -106,36 +112,31 @@ def main(
     Each restored image is compared with all positives of its group; scores are means over positives, then over groups.
     """
     _require_no_contradiction(restored, methods_file, dataset, split, gts, labels)
-    try:
-        methods = _methods(restored, methods_file)
-        source = _source(dataset, split, gts, labels)
-        _prepare(output)
-        found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
-        chosen = _resolve_device(device, metrics)
-        comparers, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
-        evaluation = evaluate(source, found, comparers, progress=sys.stderr.isatty())
-        settings = Settings(
-            metrics=evaluation.metrics,
-            skipped_metrics=skipped,
-            border=border,
-            colour="y" if y_channel else "rgb",
-            device=chosen,
-            source=str(dataset or gts),
-            split=_split(dataset, split),
-            restored={method.name: str(method.folder) for method in methods},
-            suffix=suffix,
-            allow_missing=allow_missing,
-            labels_sha256=source.labels_sha256(),
-            weights_sha256={name: sha256 for metric in comparers for name, sha256 in metric.weights_sha256.items()},
-        )
-        click.echo(format_table(evaluation, settings))
-        if output is not None:
-            write_reports(evaluation, settings, output)
-            click.echo(f"Written to {output}: scores.json, scores.csv and the official text files of each method.")
-    except HggtError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or 'file'}: {error.strerror or error}") from error
+    methods = _methods(restored, methods_file)
+    source = _source(dataset, split, gts, labels)
+    found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
+    _prepare(output)
+    chosen = _resolve_device(device, metrics)
+    comparers, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
+    evaluation = evaluate(source, found, comparers, progress=sys.stderr.isatty())
+    settings = Settings(
+        metrics=evaluation.metrics,
+        skipped_metrics=skipped,
+        border=border,
+        colour="y" if y_channel else "rgb",
+        device=chosen,
+        source=str(dataset or gts),
+        split=_split(dataset, split),
+        restored={method.name: str(method.folder) for method in methods},
+        suffix=suffix,
+        allow_missing=allow_missing,
+        labels_sha256=source.labels_sha256(),
+        weights_sha256={name: sha256 for metric in comparers for name, sha256 in metric.weights_sha256.items()},
+    )
+    click.echo(format_table(evaluation, settings))
+    if output is not None:
+        write_reports(evaluation, settings, output)
+        click.echo(f"Written to {output}: scores.json, scores.csv and the official text files of each method.")
 
 
 def _require_no_contradiction(

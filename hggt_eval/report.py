@@ -77,6 +77,8 @@ def format_table(evaluation: Evaluation, settings: Settings) -> str:
 def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> list[Path]:
     """Write all report files below `output`, making folders as needed.
 
+    Official text files of metrics that were not computed this time go, so that a folder never mixes two runs.
+
     Returns:
         The files written.
 
@@ -91,11 +93,15 @@ def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> l
         for file_name, metrics in _OFFICIAL_FILES.items():
             if set(metrics) <= set(evaluation.metrics):
                 texts[output / method.name / file_name] = format_official(evaluation, method, metrics)
-    for path, text in texts.items():
-        try:
+    stale = [output / method.name / name for method in evaluation.methods for name in _OFFICIAL_FILES]
+    try:
+        for path in stale:
+            if path not in texts:
+                path.unlink(missing_ok=True)
+        for path, text in texts.items():
             write_text(path, text)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     return list(texts)
 
 

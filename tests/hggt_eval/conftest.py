@@ -14,11 +14,6 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="session")
-def fixtures() -> Path:
-    return DATA / "fixtures"
-
-
-@pytest.fixture(scope="session")
 def golden() -> Path:
     return DATA / "golden"
 

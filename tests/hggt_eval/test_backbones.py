@@ -76,7 +76,7 @@ def test_failed_download_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         raise URLError("timed out")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    with pytest.raises(WeightsError, match="cannot be downloaded .*timed out"):
+    with pytest.raises(WeightsError, match=r"cannot be downloaded .*timed out"):
         load_convolutions("alexnet")
 
 

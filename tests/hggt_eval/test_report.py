@@ -146,6 +146,9 @@ def test_official_text_names_what_was_left_out(evaluation: Evaluation) -> None:
 
 def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, settings: Settings, tmp_path: Path) -> None:
     evaluation = _evaluate(fixtures, "TestLarge/GT", "TestLarge/restored/bicubic", ["psnr", "ssim"])
+    stale = tmp_path / "out" / "bicubic" / "lpips.txt"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of an earlier run")
     write_reports(evaluation, settings, tmp_path / "out")
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert files == ["out/bicubic/psnr_ssim.txt", "out/scores.csv", "out/scores.json"]

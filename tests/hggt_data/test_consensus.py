@@ -1,0 +1,95 @@
+"""The consensus of any number of votes."""
+
+import itertools
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hggt_data.consensus import consensus_label, judge_group
+from hggt_data.schema import Annotation, Consensus, Label, PatchId
+
+P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
+VOTES = st.lists(st.none() | st.sampled_from(Label), max_size=9)
+
+
+def official(first: Label, second: Label, third: Label) -> tuple[Label, int]:
+    """The rule of the official loader (`paired_labeled_image_dataset.py`), for exactly three votes, by cases."""
+    if first is second and second is third:
+        return first, 3
+    if first is second or first is third:
+        return first, 2
+    if second is third:
+        return second, 2
+    return S, 1
+
+
+@pytest.mark.parametrize("votes", list(itertools.product(Label, repeat=3)))
+def test_three_votes_follow_the_official_rule(votes: tuple[Label, Label, Label]) -> None:
+    label, agreement = official(*votes)
+    assert consensus_label(votes) == Consensus(label, agreement, 3)
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        ([], Consensus(None, 0, 0)),
+        ([None, None, None], Consensus(None, 0, 0)),
+        ([P], Consensus(None, 0, 1)),
+        ([None, N, None], Consensus(None, 0, 1)),
+        ([P, P], Consensus(P, 2, 2)),
+        ([P, None, P], Consensus(P, 2, 2)),
+        ([P, N], Consensus(S, 1, 2)),
+        ([P, P, N, N], Consensus(S, 1, 4)),
+        ([P, P, S, N], Consensus(P, 2, 4)),
+        ([N, N, N, P], Consensus(N, 3, 4)),
+        ([S, S, P, P], Consensus(S, 1, 4)),
+        ([P, P, N, N, S], Consensus(S, 1, 5)),
+        ([P, P, P, N, N], Consensus(P, 3, 5)),
+        ([P, P, S, N, None], Consensus(P, 2, 4)),
+        ([N] * 5, Consensus(N, 5, 5)),
+    ],
+)
+def test_other_numbers_of_votes(votes: list[Label | None], expected: Consensus) -> None:
+    assert consensus_label(votes) == expected
+
+
+@given(VOTES, st.randoms())
+def test_the_order_of_votes_and_missing_ones_do_not_matter(votes: list[Label | None], rng: Random) -> None:
+    import random
+
+    expected = consensus_label(votes)
+    shuffled = [*votes, None]
+    rng.shuffle(shuffled)
+    assert consensus_label(shuffled) == expected
+
+
+@given(VOTES)
+def test_a_label_wins_only_with_strictly_most_votes_and_two_at_least(votes: list[Label | None]) -> None:
+    counts = Counter(vote for vote in votes if vote is not None)
+    result = consensus_label(votes)
+    assert result.num_votes == sum(counts.values())
+    winners = [label for label in Label if counts[label] >= 2 and all(counts[label] > counts[o] for o in {*Label} - {label})]
+    if winners:
+        assert (result.label, result.agreement) == (winners[0], counts[winners[0]])
+    elif result.num_votes >= 2:
+        assert (result.label, result.agreement) == (S, 1)
+    else:
+        assert (result.label, result.agreement) == (None, 0)
+
+
+def test_a_group_is_judged_candidate_by_candidate_with_slots_sorted() -> None:
+    b, a = Annotation("B", (P, N)), Annotation("A", (P, S))
+    group = judge_group(PatchId("x", 0, 0), ("01", "02"), [b, a])
+    assert group.annotations == (a, b)
+    assert group.consensus == (P, S)
+    assert group.agreement == (2, 1)
+    assert group.num_votes == (2, 2)
+
+
+def test_a_group_with_one_annotator_has_no_consensus() -> None:
+    group = judge_group(PatchId("x", 0, 0), ("01",), [Annotation("A", (P,))])
+    assert (group.consensus, group.agreement, group.num_votes) == ((None,), (0,), (1,))
+    assert group.positives == ()

@@ -1,0 +1,55 @@
+"""manifest.json is read back as it was written, and refused when it is damaged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hggt_data.errors import DatasetError
+from hggt_data.manifest import MANIFEST_FILE, read_manifest
+
+
+def test_a_manifest_is_read_back_as_it_was_written(real_dataset: Path) -> None:
+    text = (real_dataset / MANIFEST_FILE).read_text("utf-8")
+    assert read_manifest(real_dataset).to_text() == text
+
+
+def test_a_folder_without_one_is_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"has no manifest\.json; expected a dataset made by hggt-build-dataset"):
+        read_manifest(tmp_path)
+
+
+def without(key: str) -> Any:
+    return lambda content: content.pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.update(schema_version=2), "schema_version 2; this hggt reads 1"),
+        (without("schema_version"), "schema_version None"),
+        (without("shards"), "is damaged"),
+        (without("splits"), "is damaged"),
+        (lambda content: content["shards"][0].pop("sha256"), "is damaged"),
+        (lambda content: content["shards"][0].update(inputs=3), "is damaged"),
+        (lambda content: content["shards"][0].update(inputs={"a": [1]}), "is damaged"),
+        (lambda content: content.update(shards=None), "is damaged"),
+        (lambda content: content.update(more=1), "is damaged"),
+    ],
+)
+def test_a_damaged_manifest_is_named(dataset: Path, change: Any, message: str) -> None:
+    path = dataset / MANIFEST_FILE
+    content = json.loads(path.read_text("utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(DatasetError, match=message) as error:
+        read_manifest(dataset)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_what_is_no_manifest_is_named(dataset: Path, data: bytes) -> None:
+    (dataset / MANIFEST_FILE).write_bytes(data)
+    with pytest.raises(DatasetError, match=MANIFEST_FILE):
+        read_manifest(dataset)

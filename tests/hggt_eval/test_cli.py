@@ -1,0 +1,199 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from hggt_data.build import BuildSettings, build_dataset
+from hggt_eval.cli import main
+from tests.hggt_eval.conftest import DATA
+
+BICUBIC = str(DATA / "fixtures/restored/bicubic")
+LANCZOS = str(DATA / "fixtures/restored/lanczos")
+TREE = str(DATA / "fixtures/Test")
+
+
+def _run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="hggt-eval")
+
+
+def test_help_is_the_documented_one() -> None:
+    expected = (DATA / "help" / "hggt-eval.txt").read_text(encoding="utf-8")
+    # Line breaks depend on the version of click.
+    assert _run("--help").output.split() == expected.split()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, hggt_eval.cli; print(*{'torch', 'cv2', 'lpips', 'piq', 'torchmetrics'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
+
+
+def test_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _run("--restored", BICUBIC, "--restored", f"sharp={LANCZOS}", "--dataset", TREE, "--metrics", "psnr,ssim")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "method   groups   PSNR ↑  SSIM ↑",
+        "bicubic       6  21.3140  0.5706",
+        "sharp         6  21.4789  0.5742",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_outputs(tmp_path: Path, random_weights: Path) -> None:
+    large = DATA / "fixtures/TestLarge"
+    output = tmp_path / "deep" / "scores"
+    result = _run(
+        *("--restored", large / "restored/bicubic", "--restored", large / "restored/lanczos"),
+        *("--gts", large / "GT/images", "--labels", large / "GT/labels", "--metrics", "psnr,ssim,lpips"),
+        *("--weights-dir", random_weights, "--output", output, "--y-channel", "--device", "cpu"),
+    )
+    assert result.exit_code == 0, result.output
+    content = json.loads((output / "scores.json").read_text())
+    settings = content["settings"]
+    assert settings["colour"] == "y"
+    assert settings["device"] == "cpu"
+    assert list(settings["weights_sha256"]) == ["alexnet_features.pth"]
+    assert len(settings["labels_sha256"]) == 64
+    assert settings["restored"]["bicubic"] == str(large / "restored/bicubic")
+    assert content["methods"][1]["groups"][0]["file"] == "coffee-0-120_lanczos.png"
+    assert sorted(path.name for path in (output / "lanczos").iterdir()) == ["lpips.txt", "psnr_ssim.txt"]
+
+
+def test_dataset_of_a_tree_and_its_folders_are_the_same(tmp_path: Path) -> None:
+    gt = Path(TREE) / "GT/Test-mini"
+    for name, against in (
+        ("tree", ("--dataset", TREE)),
+        ("folders", ("--gts", gt / "images", "--labels", gt / "labels")),
+    ):
+        result = _run("--restored", BICUBIC, *against, "--metrics", "psnr", "--output", tmp_path / name)
+        assert result.exit_code == 0, result.output
+    tree, folders = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("tree", "folders"))
+    assert tree["methods"] == folders["methods"]
+    assert tree["settings"]["labels_sha256"] == folders["settings"]["labels_sha256"]
+
+
+def test_built_dataset_is_scored_like_its_tree(tmp_path: Path) -> None:
+    trees = DATA / "fixtures"
+    built = tmp_path / "hggt"
+    build_dataset(BuildSettings((trees / "Train",), built, test_tree=trees / "Test", allow_overlap=True, workers=1))
+    scores = []
+    for name, dataset in (("tree", TREE), ("built", built)):
+        result = _run("--restored", BICUBIC, "--dataset", dataset, "--metrics", "psnr", "--output", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        scores.append(json.loads((tmp_path / name / "scores.json").read_text()))
+    tree, dataset_scores = scores
+    assert tree["methods"] == dataset_scores["methods"]
+    assert tree["settings"]["labels_sha256"] == dataset_scores["settings"]["labels_sha256"]
+    assert [score["settings"]["split"] for score in scores] == [None, "test"]
+
+
+def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert [line.split()[1] for line in warnings] == ["LPIPS", "DISTS"]
+    assert "Left out, because weights cannot be had: LPIPS, DISTS" in result.stdout
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert content["settings"]["metrics"] == ["psnr", "ssim"]
+    assert "alexnet-owt-7be5be79.pth" in content["settings"]["skipped_metrics"]["lpips"]
+    assert [path.name for path in (tmp_path / "bicubic").iterdir()] == ["psnr_ssim.txt"]
+
+
+def test_no_metric_left_is_an_error() -> None:
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "lpips")
+    assert result.exit_code == 1
+    assert "Error: no metric is left to score" in result.stderr
+
+
+def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(BICUBIC, tmp_path / "net"))
+    (folder / "rocket-214-329_bicubic.png").unlink()
+    arguments = ("--restored", folder, "--dataset", TREE, "--metrics", "psnr")
+    result = _run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: restored images and groups do not fit together:\nnet: 1 of 6 groups")
+    result = _run(*arguments, "--allow-missing", "--output", tmp_path / "scores")
+    assert result.exit_code == 0, result.output
+    for text in (
+        result.stdout,
+        (tmp_path / "scores/scores.json").read_text(),
+        (tmp_path / "scores/scores.csv").read_text(),
+    ):
+        assert "rocket-214-329: no restored image" in text
+
+
+def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
+    methods = tmp_path / "methods.toml"
+    methods.write_text(f'[lz]\ndir = "{LANCZOS}"\npattern = "{{id}}_lanczos.png"\n')
+    result = _run("--restored", BICUBIC, "--methods", methods, "--dataset", TREE, "--metrics", "psnr")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["method", "bicubic", "lz"]
+    result = _run("--restored", f"LZ={BICUBIC}", "--methods", methods, "--dataset", TREE, "--metrics", "psnr")
+    assert result.exit_code == 1
+    assert "two methods have the name 'lz'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "pass --restored DIR or --methods FILE.toml"),
+        (["--restored", BICUBIC], "pass --dataset DIR, or --gts DIR and --labels DIR"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--gts", TREE], "two ways to say the same; pass one"),
+        (["--restored", BICUBIC, "--gts", TREE], "--gts needs --labels too"),
+        (["--restored", BICUBIC, "--labels", TREE], "--labels needs --gts too"),
+        (["--restored", BICUBIC, "--gts", TREE, "--labels", TREE, "--split", "test"], "--split belongs to --dataset"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "xyz"], "known ones are psnr, ssim"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric named"),
+        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' does not exist"),
+        (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
+        (
+            ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", "tpu9"],
+            "--device tpu9 cannot be used",
+        ),
+    ],
+)
+def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> None:
+    result = _run(*arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--restored", "nowhere", "--dataset", TREE], "none at nowhere: nowhere"),
+        (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot name a folder"),
+        (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--suffix", "x9"], "6 of 6 groups have no restored image"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "multi_scale_ssim"], "needs 161 x 161 pixels"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--output", f"{__file__}/x"], "cannot be made"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error(arguments: list[str], message: str) -> None:
+    result = _run(*arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cpu_and_cuda_agree(tmp_path: Path, random_weights: Path) -> None:
+    means = []
+    for device in ("cpu", "cuda"):
+        output = tmp_path / device
+        metrics = "lpips,dists,fsim,gmsd"
+        result = _run(
+            *("--restored", BICUBIC, "--dataset", TREE, "--metrics", metrics, "--device", device),
+            *("--weights-dir", random_weights, "--output", output),
+        )
+        assert result.exit_code == 0, result.output
+        means.append(json.loads((output / "scores.json").read_text())["methods"][0]["mean"])
+    assert means[1] == pytest.approx(means[0], abs=1e-4)
