@@ -345,13 +345,17 @@ class _Build:
 def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
     """Source pictures, and originals with the same pixels, that train and test share: both must be empty."""
     ids = {split: [PatchId.parse(i) for s in shards if s.split == split for i in s.ids] for split in (TRAIN, TEST)}
-    trained = {digest: group for s in shards if s.split == TRAIN for group, digest in s.originals.items()}
+    trained: dict[str, list[str]] = {}
+    for shard in shards:
+        if shard.split == TRAIN:
+            for group, digest in shard.originals.items():
+                trained.setdefault(digest, []).append(group)
     same = [
-        f"{trained[digest]} = {group}"
-        for s in shards
-        if s.split == TEST
-        for group, digest in s.originals.items()
-        if digest in trained
+        f"{twin} = {group}"
+        for shard in shards
+        if shard.split == TEST
+        for group, digest in shard.originals.items()
+        for twin in trained.get(digest, ())
     ]
     return {"source_pictures": _shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same)}
 
@@ -527,8 +531,8 @@ def _require_own_files(output: Path) -> None:
     foreign = [name for name in names if not _OWN_FILES.fullmatch(name)]
     if foreign:
         raise OutputError(
-            f"{output} holds files that no build writes: {format_examples(foreign)}. Move them elsewhere: the folder is "
-            "replaced as a whole."
+            f"{output} holds files that no build writes: {format_examples(foreign)}. Move them elsewhere: the "
+            "folder is replaced as a whole."
         )
 
 

@@ -61,8 +61,10 @@ def dataset_features(
                     "slot": Value("string"),
                     "annotator": Value("string"),
                     "labels": List(label, length=len(candidates)),
-                    "start": Value("timestamp[s]"),
-                    "end": Value("timestamp[s]"),
+                    # Parquet has no whole seconds: it would come back as [ms], no longer fit the schema that is kept
+                    # beside it, and so lose the names of all labels where there is no card.
+                    "start": Value("timestamp[ms]"),
+                    "end": Value("timestamp[ms]"),
                     "seconds": Value("float64"),
                 }
             ),

@@ -40,7 +40,7 @@ def label_from_class_id(class_id: int | None) -> Label | None:
     return None if class_id is None else list(Label)[class_id]
 
 
-# No separators, control characters or stray bytes in a name (Windows, CSV and JSON take none), and numbers that fit int32.
+# No separators, control characters or stray bytes in a name (CSV and JSON take none); numbers fit int32.
 _PATCH_ID = re.compile(
     r"(?P<image>[^/\\\x00-\x1f\x7f\ud800-\udfff]+)-(?P<top>0|[1-9][0-9]{0,8})-(?P<left>0|[1-9][0-9]{0,8})"
 )

@@ -79,7 +79,8 @@ def write_table_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) 
     """Write small columns as one compressed Parquet file, atomically."""
     with atomic_file(path) as file, pq.ParquetWriter(file, schema, compression="snappy") as writer:
         for table in tables:
-            writer.write_table(table)
+            if table.num_rows:  # `datasets` fails on a row group without rows
+                writer.write_table(table)
 
 
 def _row_groups(rows: Iterable[dict[str, Any]], pictures: list[str]) -> Iterator[list[dict[str, Any]]]:

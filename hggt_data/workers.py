@@ -9,11 +9,11 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.sharedctypes import Synchronized
-from multiprocessing.synchronize import Event
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hggt_data.errors import WorkerError
@@ -75,8 +75,9 @@ def _run_in_processes(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, bar: Any
 ) -> Iterator[Result]:
     context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", 0), context.Event()
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker, (counter, stop, os.getpid()))
+    workers = min(workers, len(tasks))
+    board = _Board(context.Value("i", 0), context.RawArray("q", workers), context.RawValue("b", 0))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (board, os.getpid()))
     ended_well = False
     try:
         waiting = list(reversed(tasks))
@@ -86,8 +87,8 @@ def _run_in_processes(
                 in_flight.append(pool.submit(function, waiting.pop()))
             while not in_flight[0].done():
                 wait(in_flight, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                bar.update(counter.value - bar.n)
-            bar.update(counter.value - bar.n)
+                bar.update(sum(board.done) - bar.n)
+            bar.update(sum(board.done) - bar.n)
             yield in_flight.pop(0).result()
         ended_well = True
     except BrokenProcessPool as error:
@@ -97,18 +98,36 @@ def _run_in_processes(
         ) from error
     finally:
         if not ended_well:  # an error or Ctrl-C: do not wait for work that nobody will use
-            stop.set()
+            board.stop.value = 1
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(counter: "Synchronized[int]", stop: Event, parent: int) -> None:
+@dataclass(frozen=True)
+class _Board:
+    """What parent and workers share, without locks in use while they run: a killed worker would keep one for ever.
+
+    Attributes:
+        started: how many workers have started.
+        done: units done, by worker.
+        stop: set by the parent when nobody needs the workers any more.
+    """
+
+    started: Any
+    done: Any
+    stop: Any
+
+
+def _start_worker(board: _Board, parent: int) -> None:
+    with board.started.get_lock():
+        mine = board.started.value
+        board.started.value += 1
+
     def count() -> None:
-        with counter.get_lock():
-            counter.value += 1
+        board.done[mine] += 1
 
     def end_when_told() -> None:
-        while os.getppid() == parent and not stop.wait(_POLL_S):
-            pass
+        while os.getppid() == parent and not board.stop.value:
+            time.sleep(_POLL_S)
         os._exit(1)
 
     global _advance_here

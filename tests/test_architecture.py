@@ -21,6 +21,8 @@ LAYERS = {
         {"validate"},
         {"loading"},
         {"build", "stats", "demo"},
+        {"stats_text"},
+        {"stats_page"},
         {"cli"},
     ],
     "hggt_eval": [

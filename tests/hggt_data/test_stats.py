@@ -14,13 +14,9 @@ import pytest
 from hggt_data import Annotation, GroupSource, Label, PatchGroup, PatchId, open_groups
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.consensus import judge_group
-from hggt_data.stats import (
-    LabelCounts,
-    LabelStatistics,
-    count_labels,
-    format_statistics,
-    format_statistics_html,
-)
+from hggt_data.stats import LabelCounts, LabelStatistics, count_labels
+from hggt_data.stats_page import format_statistics_html
+from hggt_data.stats_text import format_statistics
 
 P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
 Votes = dict[str, tuple[tuple[Label, ...], float | None]]
