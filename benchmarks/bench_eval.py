@@ -2,12 +2,11 @@
 
 python benchmarks/bench_eval.py [--groups 12] [--dists-groups 12] [--rounds 3] [--only lpips]
 
-Plain loop: reads both files of every pair; PSNR in numpy float64, SSIM with a 2-D 11 x 11 `cv2.filter2D` in float64, the
-`lpips` package, torchmetrics' DISTS. Ours: `match_restored`, which checks all files, then `evaluate`. Both get the same
-512 x 512 pictures: fixtures of the tests enlarged 4 times, with noise; 3 or 4 positives a group. Weights are random.
+Plain loop: reads both files of every pair; PSNR in numpy float64, SSIM with a 2-D 11 x 11 `cv2.filter2D` in float64,
+the `lpips` package, torchmetrics' DISTS. Ours: `match_restored`, which checks all files, then `evaluate`. Both get the
+same 512 x 512 pictures: fixtures of the tests enlarged 4 times, with noise; 3 or 4 positives a group; random weights.
 """
 
-import platform
 import statistics
 import tempfile
 import time
@@ -23,6 +22,7 @@ import lpips
 import numpy as np
 import torch
 import torchvision
+from machine import describe_machine
 from numpy.typing import NDArray
 from PIL import Image
 from torchmetrics.functional.image import dists as torchmetrics_dists
@@ -61,7 +61,7 @@ class Job:
 @click.option("--only", type=click.Choice(["psnr,ssim", "lpips", "dists"]), help="One row only.")
 def main(groups: int, dists_groups: int, rounds: int, only: str | None) -> None:
     """Print the table."""
-    print(machine())
+    print(describe_machine("torch", "opencv-python-headless", "lpips", "torchmetrics"))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_weights(root / "weights")
@@ -81,18 +81,6 @@ def main(groups: int, dists_groups: int, rounds: int, only: str | None) -> None:
                         f"{plain / ours:>6.2f}",
                         flush=True,
                     )
-
-
-def machine() -> str:
-    """One line that says where the figures come from."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        cpu = next((line.split(": ")[1] for line in info.read_text().splitlines() if "model name" in line), cpu)
-    return (
-        f"{cpu}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"OpenCV {cv2.__version__}"
-    )
 
 
 def measure(root: Path, job: Job, num_methods: int, rounds: int) -> tuple[float, float]:

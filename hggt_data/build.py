@@ -294,7 +294,7 @@ class _Build:
             license_id=settings.license,
             citation=self.citation,
         )
-        write_text(self.staging / "README.md", card)
+        tables_written = [_describe(self.staging, f"labels/{split}.parquet") for split in splits]
         manifest = Manifest(
             tool_version=version("hggt"),
             settings={
@@ -311,11 +311,12 @@ class _Build:
             splits=splits,
             inputs=self._other_inputs(),
             shards=shards,
-            files=[_describe(self.staging, path) for path in ["README.md", *(f"labels/{s}.parquet" for s in splits)]],
+            files=[FileRecord("README.md", len(card.encode()), sha256_of(card.encode())), *tables_written],
             overlap=overlap,
         )
         write_text(self.staging / MANIFEST_FILE, manifest.to_text())
         _remove_strangers(self.staging, manifest)
+        write_text(self.staging / "README.md", card)  # the last: until now the folder does not load
         put_in_place(self.staging, self.settings.output)
         return manifest
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hggt_data.features import candidates_of_columns
+from hggt_data.files import sha256_of
 from hggt_data.manifest import Shard
 from hggt_data.schema import Label, label_from_class_id
 
@@ -108,6 +109,10 @@ def _yaml_head(
     label_bytes = {split: table.nbytes for split, table in tables.items()}
     infos = {"default": info(features, picture_bytes), "labels": info(label_features, label_bytes)}
     DatasetInfosDict(infos).to_dataset_card_data(data)
+    # `datasets` caches a local dataset under a hash of this head only: without it, a changed label would not be seen.
+    content = sha256_of("".join(shard.sha256 for shard in shards).encode())
+    for entry in data["dataset_info"]:
+        entry["description"] = f"Built by hggt; content {content}"
     MetadataConfigs(
         {
             "default": {

@@ -83,8 +83,8 @@ class GroupSource(ABC, Sequence["Group"]):
 class Group(PatchGroup):
     """A patch group whose pictures can be read."""
 
-    source: GroupSource = field(repr=False)
-    index: int = field(repr=False)
+    source: GroupSource = field(repr=False, compare=False)
+    index: int = field(repr=False, compare=False)
 
     def read_bytes(self, name: str) -> bytes:
         """The PNG file of `original`, a candidate (`01`..) or `lr`; raises as `GroupSource.read_bytes`."""
@@ -123,7 +123,7 @@ def open_groups(source: str | Path, split: str | None = None) -> GroupSource:
         >>> tree = write_demo_tree(getfixture("tmp_path")).train
         >>> group = open_groups(tree)[0]
         >>> group.positives, group.read("original").shape
-        (('01', '04'), (128, 128, 3))
+        (('01', '04'), (192, 192, 3))
     """
     folder = Path(source)
     if is_built_dataset(folder):
@@ -192,12 +192,14 @@ class _DatasetSource(GroupSource):
         self.split = _choose_split(folder, manifest, split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]
-        for shard in shards:
-            path = folder / shard.path
+        self._table = f"labels/{self.split}.parquet"
+        sizes = {file.path: file.size_bytes for file in manifest.files if file.path == self._table}
+        for name, size_bytes in {**sizes, **{shard.path: shard.size_bytes for shard in shards}}.items():
+            path = folder / name
             found = path.stat().st_size if path.is_file() else None
-            if found != shard.size_bytes:
+            if found != size_bytes:
                 state = "is missing" if found is None else f"has {found:,} bytes"
-                raise DatasetError(f"{path} {state}; its manifest says {shard.size_bytes:,} bytes. Build it again.")
+                raise DatasetError(f"{path} {state}; its manifest says {size_bytes:,} bytes. Build it again.")
         self._shards = [shard.path for shard in shards]
         self.ids = [PatchId.parse(text) for shard in shards for text in shard.ids]
         self._places = [(s, row) for s, shard in enumerate(shards) for row in range(len(shard.ids))]
@@ -227,7 +229,7 @@ class _DatasetSource(GroupSource):
         if self._labels is None:
             import pyarrow.parquet as pq
 
-            self._labels = pq.read_table(self._folder / "labels" / f"{self.split}.parquet", memory_map=True)
+            self._labels = pq.read_table(self._folder / self._table, memory_map=True)
         return group_from_row(self._labels.slice(index, 1).to_pylist()[0], self.candidates)
 
     def read_bytes(self, index: int, name: str) -> bytes:
@@ -241,7 +243,9 @@ class _DatasetSource(GroupSource):
         if place is None:
             raise KeyError(_no_picture(name, self.ids[index], ["original", *self.candidates]))
         if shard not in self._handles:
-            self._handles[shard] = os.open(self._folder / self._shards[shard], os.O_RDONLY)
+            opened = os.open(self._folder / self._shards[shard], os.O_RDONLY)
+            if self._handles.setdefault(shard, opened) != opened:  # another thread was faster
+                os.close(opened)
         offset, size = place
         # A read by position does not move the file's cursor, so threads and forked processes do not disturb each other.
         return os.pread(self._handles[shard], size, offset)

@@ -8,13 +8,16 @@ positives where this leaves it out and says so.
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from tqdm import tqdm
 
 from hggt_data.errors import ImageError, MatchError
-from hggt_data.images import Pixels, read_pixels
+from hggt_data.images import read_pixels
 from hggt_data.loading import Group, GroupSource
 from hggt_data.schema import Label, PatchId
 from hggt_eval.matching import Fault, RestoredFiles
@@ -127,14 +130,22 @@ def evaluate(
     results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
     pictures = sum(len(group.positives) + sum(group.id in files.files for files in restored) for group in groups)
     # Nearly all time goes into describing pictures, so they are what is counted.
-    with tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar:
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+        tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar,
+    ):
         for group in groups:
             present = [files for files in restored if group.id in files.files]
-            if present:
-                for name, scores in _score_group(group, present, metrics, bar).items():
-                    results[name].append(scores)
-            else:
+            if not present:
                 bar.update(len(group.positives))
+                continue
+            # One method after the other, and nothing of a group outlives its turn: features may take 100 MB a picture.
+            positives = _Positives(group, metrics, threads)
+            bar.update(len(group.positives))
+            for files in present:
+                results[files.method.name].append(positives.score(files))
+                bar.update()
+            del positives
     if not any(results.values()):
         raise MatchError(f"nothing to score: no group of {source.location} has both a positive and a restored image")
     return Evaluation(
@@ -147,44 +158,45 @@ def evaluate(
     )
 
 
-def _score_group(
-    group: Group, restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer], bar: "tqdm[None]"
-) -> dict[str, GroupScores]:
-    """Method -> its scores for one group."""
-    positives: dict[str, list[object]] = {}
-    size: tuple[int, ...] = ()
-    for name in group.positives:
-        pixels = group.read(name)
-        size = size or pixels.shape
-        if pixels.shape != size:
-            raise ImageError(f"{group.id}: its positives differ in size, {size[:2]} and {pixels.shape[:2]}")
-        positives[name] = _describe(pixels, metrics)
-        bar.update()
-    scores = {}
-    for files in restored:
-        path = files.files[group.id]
-        pixels = read_pixels(path)
-        if pixels.shape != size:
-            raise ImageError(f"{path}: {pixels.shape[:2]}; expected {size[:2]}, the size of its group")
-        features = _describe(pixels, metrics)
-        scores[files.method.name] = GroupScores(
-            id=group.id,
+class _Positives:
+    """The positives of one group, read and described.
+
+    Raises:
+        ImageError: a picture is damaged, or they differ in size.
+    """
+
+    def __init__(self, group: Group, metrics: Sequence[AnyComparer], threads: Executor) -> None:
+        pictures = [group.read(name) for name in group.positives]
+        sizes = sorted({picture.shape[:2] for picture in pictures})
+        if len(sizes) > 1:
+            raise ImageError(f"{group.id}: its positives differ in size: {sizes[0]} and {sizes[1]}")
+        self._size = sizes[0]
+        self._group = group
+        self._metrics = metrics
+        self._threads = threads
+        self._features = [
+            list(threads.map(metric.describe, pictures) if metric.threadable else map(metric.describe, pictures))
+            for metric in metrics
+        ]
+
+    def score(self, files: RestoredFiles) -> GroupScores:
+        """One method's restored image against all of them."""
+        path = files.files[self._group.id]
+        picture = read_pixels(path)
+        if picture.shape[:2] != self._size:
+            raise ImageError(f"{path}: {picture.shape[:2]}; expected {self._size}, the size of its group")
+        scores: dict[str, dict[str, float]] = {name: {} for name in self._group.positives}
+        for metric, features in zip(self._metrics, self._features, strict=True):
+            compare = partial(metric.compare, metric.describe(picture))
+            values = self._threads.map(compare, features) if metric.threadable else map(compare, features)
+            for name, value in zip(self._group.positives, values, strict=True):
+                scores[name][metric.name] = value
+        return GroupScores(
+            id=self._group.id,
             file=path.relative_to(files.method.folder).as_posix(),
-            labels=dict(zip(group.candidates, group.consensus, strict=True)),
-            positives={
-                name: {
-                    metric.name: metric.compare(own, other)
-                    for metric, own, other in zip(metrics, features, described, strict=True)
-                }
-                for name, described in positives.items()
-            },
+            labels=dict(zip(self._group.candidates, self._group.consensus, strict=True)),
+            positives=scores,
         )
-        bar.update()
-    return scores
-
-
-def _describe(pixels: Pixels, metrics: Sequence[AnyComparer]) -> list[object]:
-    return [metric.describe(pixels) for metric in metrics]
 
 
 def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer]) -> None:

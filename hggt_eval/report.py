@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -211,4 +211,11 @@ def _versions(metrics: Sequence[str]) -> dict[str, str]:
     packages = {"hggt", "numpy", *(METRICS[metric].package for metric in metrics)}
     if any(METRICS[metric].runs_on_torch for metric in metrics):
         packages |= {"torch", "torchvision"}
-    return {package: version(package) for package in sorted(packages)}
+    return {package: _version(package) for package in sorted(packages)}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # cv2 of another distribution, or hggt run without being installed
+        return "unknown"

@@ -42,11 +42,13 @@ class Comparer(ABC, Generic[Features]):
         name: as in `hggt_eval.metrics.METRICS`.
         settings: border, colour, device.
         min_side_px: the smallest height and width, after the border is cut off, that the metric can look at.
+        threadable: whether it uses one core and may be called by several threads at once; torch takes all cores.
         weights_sha256: file name -> SHA-256 of each weights file that was loaded.
     """
 
     name: str
     min_side_px: int = 1
+    threadable: bool = False
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
         self.settings = settings or MetricSettings()

@@ -17,6 +17,7 @@ class Psnr(Comparer[NDArray[Any]]):
     """PSNR over all channels at once. Features: the cropped picture, uint8 (H, W, 3), or luma float64 (H, W)."""
 
     name = "psnr"
+    threadable = True
 
     def describe(self, pixels: Pixels) -> NDArray[Any]:
         """The cropped picture; raises as `Comparer.describe`."""

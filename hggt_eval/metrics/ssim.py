@@ -25,18 +25,16 @@ _STRIP_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class SsimFeatures:
-    """One picture as SSIM sees it. Half of each constant of the formula is in the terms that two pictures add.
+    """One picture as SSIM sees it.
 
     Attributes:
         values: the cropped picture, uint8 (H, W, 3), or its luma, float64 (H, W, 1).
         mean: local means, float64 (H - 10, W - 10, C).
-        mean_square: their squares plus C1 / 2.
-        variance: local variances plus C2 / 2.
+        variance: local variances plus C2 / 2, since the formula adds two variances and C2.
     """
 
     values: NDArray[Any]
     mean: NDArray[np.float64]
-    mean_square: NDArray[np.float64]
     variance: NDArray[np.float64]
 
 
@@ -44,6 +42,7 @@ class Ssim(Comparer[SsimFeatures]):
     """SSIM, the mean over the three channels."""
 
     name = "ssim"
+    threadable = True
     min_side_px = _WINDOW_PX
 
     def describe(self, pixels: Pixels) -> SsimFeatures:
@@ -52,16 +51,13 @@ class Ssim(Comparer[SsimFeatures]):
         # One channel keeps its axis, so that both colours are of one form: (H, W, C).
         values = bt601_luma(cropped)[..., None] if self.settings.y_channel else cropped
         height, width, channels = values.shape
-        mean, mean_square, variance = np.empty((3, height - 2 * _MARGIN_PX, width - 2 * _MARGIN_PX, channels))
+        mean, variance = np.empty((2, height - 2 * _MARGIN_PX, width - 2 * _MARGIN_PX, channels))
         for rows, window_rows in _strips(len(mean)):
             strip = values[window_rows]
-            mean[rows] = _local_mean(strip)
-            np.multiply(mean[rows], mean[rows], out=mean_square[rows])
-            mean_square[rows] += _C1 / 2
-            # Variance is the mean of squares less the square of the mean.
-            local = _local_mean(_product(strip, strip), plus=(_C1 + _C2) / 2)
-            np.subtract(local, mean_square[rows], out=variance[rows])
-        return SsimFeatures(values, mean, mean_square, variance)
+            mean[rows] = local = _local_mean(strip)
+            local *= local
+            np.subtract(_local_mean(_product(strip, strip), plus=_C2 / 2), local, out=variance[rows])
+        return SsimFeatures(values, mean, variance)
 
     def compare(self, restored: SsimFeatures, positive: SsimFeatures) -> float:
         """Mean SSIM, 1 for identical pictures.
@@ -72,17 +68,21 @@ class Ssim(Comparer[SsimFeatures]):
         require_same_size(a.values, b.values)
         total = 0.0
         for rows, window_rows in _strips(len(a.mean)):
-            # (mean_a mean_b + C1/2) (covariance + C2/2), in place: new arrays are what costs time here.
+            # (2 mean_a mean_b + C1) (covariance + C2/2), in place: new arrays are what costs time here.
             means = a.mean[rows] * b.mean[rows]
-            means += _C1 / 2
-            similarity = _local_mean(_product(a.values[window_rows], b.values[window_rows]), plus=(_C1 + _C2) / 2)
+            similarity = _local_mean(_product(a.values[window_rows], b.values[window_rows]), plus=_C2 / 2)
             similarity -= means
+            means *= 2
+            means += _C1
             similarity *= means
-            spread = np.add(a.variance[rows], b.variance[rows], out=means)
-            spread *= a.mean_square[rows] + b.mean_square[rows]
-            similarity /= spread
+            # Over (mean_a^2 + mean_b^2 + C1) (variance_a + variance_b + C2), the first as (mean_a - mean_b)^2 + means.
+            energy = a.mean[rows] - b.mean[rows]
+            energy *= energy
+            energy += means
+            energy *= np.add(a.variance[rows], b.variance[rows], out=means)
+            similarity /= energy
             total += float(similarity.sum())
-        return 4 * total / a.mean.size
+        return 2 * total / a.mean.size
 
 
 def ssim(restored: Pixels, positive: Pixels, border: int = 4, y_channel: bool = False) -> float:

@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import re
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from hggt_data.errors import OutputError
 from hggt_data.loading import open_groups
 from hggt_data.schema import Label, PatchId
+from hggt_eval import report
 from hggt_eval.matching import Fault, match_restored, name_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, evaluate
@@ -112,6 +114,16 @@ def test_json(evaluation: Evaluation, settings: Settings) -> None:
         "num_infinite": {"psnr": 1},
         "positives": {"01": {"psnr": "inf"}, "02": {"psnr": 20.123456789}},
     }
+
+
+def test_version_of_a_package_of_another_name(
+    evaluation: Evaluation, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(report, "version", missing)
+    assert set(json.loads(format_json(evaluation, settings))["versions"].values()) == {"unknown"}
 
 
 def test_csv(evaluation: Evaluation) -> None:
