@@ -207,13 +207,12 @@ class _DatasetSource(GroupSource):
 
     def _start(self) -> None:
         """What each process has for itself."""
-        self._process = os.getpid()
         self._handles: dict[int, int] = {}
         self._offsets: dict[int, dict[str, list[tuple[int, int] | None]]] = {}
         self._labels: pa.Table | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_process", "_handles", "_offsets", "_labels")
+        own = ("_handles", "_offsets", "_labels")
         return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -221,9 +220,8 @@ class _DatasetSource(GroupSource):
         self._start()
 
     def __del__(self) -> None:
-        if getattr(self, "_process", None) == os.getpid():
-            for handle in self._handles.values():
-                os.close(handle)
+        for handle in getattr(self, "_handles", {}).values():  # none yet where opening failed
+            os.close(handle)
 
     def _read_labels(self, index: int) -> PatchGroup:
         if self._labels is None:

@@ -58,7 +58,6 @@ def test_other_numbers_of_votes(votes: list[Label | None], expected: Consensus) 
 
 @given(VOTES, st.randoms())
 def test_the_order_of_votes_and_missing_ones_do_not_matter(votes: list[Label | None], rng: Random) -> None:
-    import random
 
     expected = consensus_label(votes)
     shuffled = [*votes, None]
@@ -71,7 +70,9 @@ def test_a_label_wins_only_with_strictly_most_votes_and_two_at_least(votes: list
     counts = Counter(vote for vote in votes if vote is not None)
     result = consensus_label(votes)
     assert result.num_votes == sum(counts.values())
-    winners = [label for label in Label if counts[label] >= 2 and all(counts[label] > counts[o] for o in {*Label} - {label})]
+    winners = [
+        label for label in Label if counts[label] >= 2 and all(counts[label] > counts[o] for o in {*Label} - {label})
+    ]
     if winners:
         assert (result.label, result.agreement) == (winners[0], counts[winners[0]])
     elif result.num_votes >= 2:

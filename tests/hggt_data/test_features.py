@@ -38,8 +38,8 @@ def test_the_columns_and_their_types_are_those_of_the_manual() -> None:
                 "slot": Value("string"),
                 "annotator": Value("string"),
                 "labels": List(LABEL, length=4),
-                "start": Value("timestamp[s]"),
-                "end": Value("timestamp[s]"),
+                "start": Value("timestamp[ms]"),
+                "end": Value("timestamp[ms]"),
                 "seconds": Value("float64"),
             }
         ),

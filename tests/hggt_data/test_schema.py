@@ -59,7 +59,7 @@ def test_the_last_two_numbers_are_row_and_column_and_the_rest_is_the_picture(tex
         "0001-+5-1",
         "0001-5.0-1",
         "0001-٣-1",  # digits for Python's int, not for a file name
-        "0001-１-1",
+        "0001-\uff11-1",
         "0001-1_0-1",
         "0001-586-1469_01",
         "0001-586-1469.png",

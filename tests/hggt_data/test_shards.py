@@ -49,7 +49,9 @@ def test_every_picture_lies_where_the_footer_says(tmp_path: Path, count: int) ->
 def test_identical_pictures_and_pictures_inside_pictures_are_told_apart(tmp_path: Path) -> None:
     inner = b"\x89PNG" + b"x" * 90
     outer = b"y" * 7 + len(inner).to_bytes(4, "little") + inner + b"z"
-    written = [{"id": str(k), "original": picture, "lr": inner} for k, picture in enumerate([outer, inner, inner, b"q"])]
+    written = [
+        {"id": str(k), "original": picture, "lr": inner} for k, picture in enumerate([outer, inner, inner, b"q"])
+    ]
     path = tmp_path / "a.parquet"
     write_shard(path, SCHEMA, written, PICTURES)
     data = path.read_bytes()
@@ -58,9 +60,7 @@ def test_identical_pictures_and_pictures_inside_pictures_are_told_apart(tmp_path
     assert [data[start : start + size] for start, size in places] == [outer, inner, inner, b"q", *[inner] * 4]
 
 
-def test_a_row_group_is_cut_when_it_would_take_too_much_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_group_is_cut_when_it_would_take_too_much_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "_ROW_GROUP_BYTES", 2500)
     path = tmp_path / "a.parquet"
     write_shard(path, SCHEMA, rows(10), PICTURES)

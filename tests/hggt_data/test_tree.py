@@ -102,7 +102,7 @@ def test_the_order_is_that_of_the_ids_whatever_the_listing_gives(
     class Backwards:
         def __init__(self, path: Path) -> None:
             with listed(path) as entries:
-                self.entries = list(reversed(sorted(entries, key=lambda entry: entry.name)))
+                self.entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
 
         def __enter__(self) -> list[os.DirEntry[str]]:
             return self.entries
@@ -305,7 +305,7 @@ class TestLinks:
 
     def test_a_link_to_nothing_or_to_itself_is_reported(self, tmp_path: Path) -> None:
         root = write_tree(tmp_path / "T", IDS)
-        for number, target in enumerate(["a-0-0_01.png", "gone.png", tmp_path / "gone.png"]):
+        for number, target in enumerate(["a-0-0_01.png", "gone.png", str(tmp_path / "gone.png")]):
             path = root / "images/0-9/01" / f"{IDS[number]}_01.png"
             path.unlink()
             path.symlink_to(target)

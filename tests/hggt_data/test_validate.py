@@ -90,7 +90,7 @@ def drop_key(path: Path) -> None:
 
 CROP = (0, 0, 156, 160)
 
-# One change to one file of a whole tree each, and the one problem that it gives there: what, file, change, kind, severity.
+# One change to one file of a whole tree each, and the one problem that it gives there.
 FAULTS: list[tuple[str, str, Change, str, str]] = [
     ("candidate missing", PICTURE, Path.unlink, "missing-image", "error"),
     ("original missing", ORIGINAL, Path.unlink, "missing-image", "error"),
@@ -111,7 +111,13 @@ FAULTS: list[tuple[str, str, Change, str, str]] = [
     ("another size", PICTURE, resave(lambda image: image.crop(CROP)), "size-mismatch", "error"),
     ("turned", PICTURE, resave(lambda image: image.crop((0, 0, 160, 100))), "size-mismatch", "error"),
     ("lr of another size", f"{LR}{GROUP}.png", resave(lambda i: i.crop((0, 0, 40, 39))), "wrong-lr-size", "error"),
-    ("lr as large as the original", f"{LR}{GROUP}.png", resave(lambda i: i.resize((160, 160))), "wrong-lr-size", "error"),
+    (
+        "lr as large as the original",
+        f"{LR}{GROUP}.png",
+        resave(lambda i: i.resize((160, 160))),
+        "wrong-lr-size",
+        "error",
+    ),
     ("annotation missing", JSON, Path.unlink, "missing-annotation", "error"),
     ("json cut", JSON, rewrite(lambda data: data[:-5]), "broken-json", "error"),
     ("json empty", JSON, rewrite(lambda _: b""), "broken-json", "error"),
@@ -136,7 +142,9 @@ FAULTS: list[tuple[str, str, Change, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "change", "kind", "severity"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
+@pytest.mark.parametrize(
+    ("path", "change", "kind", "severity"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS]
+)
 def test_one_fault_gives_one_problem(test_tree: Path, path: str, change: Change, kind: str, severity: str) -> None:
     change(test_tree / path)
     assert kinds(test_tree) == [(kind, severity, path)]
@@ -285,6 +293,12 @@ class TestLr:
     def test_another_scale_is_another_size(self, test_tree: Path) -> None:
         found = kinds(test_tree, scale=2)
         assert [kind for kind, *_ in found] == ["wrong-lr-size"] * 6
+
+    @pytest.mark.parametrize(("size", "found"), [((2, 4), []), ((4, 2), ["wrong-lr-size"])])
+    def test_height_and_width_are_not_swapped(self, tmp_path: Path, size: tuple[int, int], found: list[str]) -> None:
+        write_tree(tmp_path, ["a-0-0"], size=(8, 16), lr=True)
+        (tmp_path / "Blind_LR/a-0-0.png").write_bytes(encode_png(noise(size, "lr")))
+        assert [kind for kind, *_ in kinds(tmp_path)] == found
 
     def test_a_size_that_does_not_divide_is_told(self, tmp_path: Path) -> None:
         write_tree(tmp_path, ["a-0-0"], size=(18, 16), lr=True)

@@ -1,0 +1,332 @@
+"""Single groups and pictures from a tree or a built dataset."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hggt_data import Label, open_groups
+from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.errors import AnnotationError, DatasetError, ImageError, TreeError
+from hggt_data.files import sha256_of
+from hggt_data.images import read_pixels
+from hggt_data.loading import Group, GroupSource, is_built_dataset, open_tree_folders
+from hggt_data.schema import PatchGroup, PatchId
+from tests.hggt_data.trees import edit_text, write_tree
+
+ALL = ("original", "01", "02", "03", "04", "lr")
+
+
+def judged(group: PatchGroup) -> tuple[object, ...]:
+    """What the annotators say of a group, wherever it was read from."""
+    return tuple(getattr(group, field.name) for field in dataclasses.fields(PatchGroup))
+
+
+def digests(source: GroupSource) -> list[str]:
+    return [sha256_of(source.read_bytes(k, name)) for k in range(len(source)) for name in ("original", "01", "04")]
+
+
+@pytest.fixture
+def source(real_dataset: Path) -> GroupSource:
+    return open_groups(real_dataset, "test")
+
+
+def test_tree_and_dataset_give_the_same_groups_and_pixels(real_dataset: Path, fixtures: Path) -> None:
+    for split, tree, names in (("train", fixtures / "Train", ALL[:-1]), ("test", fixtures / "Test", ALL)):
+        ours, theirs = open_groups(tree), open_groups(real_dataset, split)
+        assert list(ours.ids) == list(theirs.ids)
+        assert ours.candidates == theirs.candidates == ("01", "02", "03", "04")
+        assert len(ours) == len(theirs) == 6
+        for mine, other in zip(ours, theirs, strict=True):
+            assert judged(mine) == judged(other)
+            assert mine == other
+            for name in names:
+                assert mine.read_bytes(name) == other.read_bytes(name)
+                np.testing.assert_array_equal(mine.read(name), other.read(name))
+        assert ours.labels_sha256() == theirs.labels_sha256()
+
+
+def test_a_group_holds_what_its_files_say(source: GroupSource, fixtures: Path) -> None:
+    group = source[3]
+    assert group.id == PatchId("coffee", 27, 433)
+    home = fixtures / "Test/GT/Test-mini"
+    for annotation in group.annotations:
+        content = json.loads((home / f"labels/{annotation.slot}/{group.id}.json").read_text())
+        assert [label.value for label in annotation.labels] == [content[f"Picture_{k}"]["Label"] for k in range(2, 6)]
+        assert annotation.seconds == content["Time_cost"]["Total"]
+        assert str(annotation.end) == content["Time_cost"]["End"]
+    assert all(isinstance(label, Label) for label in group.consensus)
+    np.testing.assert_array_equal(group.read("03"), read_pixels(home / f"images/03/{group.id}_03.png"))
+    assert group.read("lr").shape == (40, 40, 3)
+    assert group.read("lr").dtype == np.uint8
+
+
+def test_it_behaves_like_a_list(source: GroupSource) -> None:
+    names = [str(group_id) for group_id in source.ids]
+    assert [str(group.id) for group in source] == names
+    assert str(source[-1].id) == names[-1]
+    assert [str(group.id) for group in source[1:5:2]] == names[1:5:2]
+    assert [str(group.id) for group in source[::-1]] == names[::-1]
+    assert source[6:] == []
+    for index in (6, -7, 100):
+        with pytest.raises(IndexError, match=f"group {index} of 6"):
+            source[index]
+
+
+@pytest.mark.parametrize("kind", ["tree", "dataset"])
+@pytest.mark.parametrize("name", ["05", "enhanced_01", "", "Original", "id"])
+def test_an_unknown_picture_is_a_key_error_that_lists_those_there_are(
+    source: GroupSource, fixtures: Path, kind: str, name: str
+) -> None:
+    group = source[0] if kind == "dataset" else open_groups(fixtures / "Test")[0]
+    with pytest.raises(KeyError, match=r"has no picture .*original, 01, 02, 03, 04"):
+        group.read(name)
+
+
+@pytest.mark.parametrize("kind", ["tree", "dataset"])
+def test_a_group_without_lr_has_none(real_dataset: Path, fixtures: Path, kind: str) -> None:
+    source = open_groups(real_dataset, "train") if kind == "dataset" else open_groups(fixtures / "Train")
+    with pytest.raises(KeyError, match="has no picture 'lr'"):
+        source[0].read("lr")
+
+
+class TestOpening:
+    def test_a_split_must_be_named_where_there_are_two(self, real_dataset: Path) -> None:
+        with pytest.raises(DatasetError, match="has the splits train, test; name one"):
+            open_groups(real_dataset)
+
+    def test_the_only_split_need_not_be_named(self, tmp_path: Path, fixtures: Path) -> None:
+        build_dataset(BuildSettings(trees=(fixtures / "Train",), output=tmp_path / "hggt", workers=1))
+        assert len(open_groups(tmp_path / "hggt")) == 6
+        assert len(open_groups(str(tmp_path / "hggt"), "train")) == 6
+
+    def test_an_unknown_split_lists_those_there_are(self, real_dataset: Path) -> None:
+        with pytest.raises(DatasetError, match="has no split 'val'; it has train, test"):
+            open_groups(real_dataset, "val")
+
+    def test_a_tree_has_no_splits(self, fixtures: Path) -> None:
+        with pytest.raises(DatasetError, match="no built dataset and has no splits; got split 'test'"):
+            open_groups(fixtures / "Test", "test")
+
+    def test_a_folder_that_is_neither_says_what_was_looked_for(self, tmp_path: Path) -> None:
+        with pytest.raises(TreeError, match="Looked for images/ and labels/"):
+            open_groups(tmp_path)
+        with pytest.raises(TreeError, match="no such folder"):
+            open_groups(tmp_path / "absent")
+
+    def test_a_tree_whose_names_have_errors_is_refused(self, tmp_path: Path) -> None:
+        tree = write_tree(tmp_path, ["a-0-0"])
+        (tree / "images/0-9/original/no-name.png").touch()
+        with pytest.raises(TreeError, match=r"cannot be opened; see hggt-data validate(.|\n)*bad-patch-id"):
+            open_groups(tree)
+
+    def test_two_folders_are_a_tree(self, fixtures: Path) -> None:
+        home = fixtures / "Test/GT/Test-mini"
+        assert len(open_tree_folders(home / "images", home / "labels")) == 6
+
+    def test_built_datasets_are_known_by_their_manifest(self, real_dataset: Path, fixtures: Path) -> None:
+        assert is_built_dataset(real_dataset)
+        assert not is_built_dataset(fixtures / "Train")
+
+
+class TestDamage:
+    def test_a_missing_shard_is_named(self, dataset: Path) -> None:
+        (dataset / "data" / "test-00000-of-00003.parquet").unlink()
+        with pytest.raises(DatasetError, match=r"test-00000-of-00003\.parquet is missing; its manifest says"):
+            open_groups(dataset, "test")
+        assert len(open_groups(dataset, "train")) == 6
+
+    @pytest.mark.parametrize("change", [-1, -10_000, 1])
+    def test_a_shard_of_another_length_is_named(self, dataset: Path, change: int) -> None:
+        shard = dataset / "data" / "test-00000-of-00003.parquet"
+        size = shard.stat().st_size
+        os.truncate(shard, size + change)
+        with pytest.raises(DatasetError, match=rf"test-00000-of-00003\.parquet has {size + change:,} bytes"):
+            open_groups(dataset, "test")
+
+    def test_a_shard_cut_after_opening_is_told_when_it_is_read(self, dataset: Path) -> None:
+        source = open_groups(dataset, "test")
+        os.truncate(dataset / "data" / "test-00000-of-00003.parquet", 5000)
+        with pytest.raises(DatasetError, match=r"test-00000-of-00003\.parquet"):
+            source[0].read("01")
+
+    def test_a_flipped_bit_in_a_picture_is_told_with_its_name(self, dataset: Path) -> None:
+        shard = dataset / "data" / "test-00000-of-00003.parquet"
+        whole = open_groups(dataset, "test")[1].read_bytes("02")
+        data = bytearray(shard.read_bytes())
+        data[data.index(whole) + len(whole) // 2] ^= 1
+        shard.write_bytes(data)
+        source = open_groups(dataset, "test")
+        with pytest.raises(ImageError, match=r"picture 02 of astronaut-304-202: damaged"):
+            source[1].read("02")
+        source[1].read("01")
+
+    @pytest.mark.parametrize("how", ["missing", "cut", "other"])
+    def test_a_damaged_table_of_labels_is_a_dataset_error(self, dataset: Path, how: str) -> None:
+        path = dataset / "labels" / "test.parquet"
+        if how == "missing":
+            path.unlink()
+        elif how == "cut":
+            os.truncate(path, path.stat().st_size // 2)
+        else:
+            shutil.copy(dataset / "labels" / "train.parquet", path)
+        with pytest.raises(DatasetError, match=r"labels/test\.parquet"):
+            open_groups(dataset, "test")[0]
+
+    def test_a_fault_in_an_annotation_of_a_tree_is_told_with_its_file(self, test_tree: Path) -> None:
+        path = test_tree / "GT/Test-mini/labels/B/chelsea-22-159.json"
+        edit_text(path, '"Positive"', '"positve"')
+        source = open_groups(test_tree)
+        with pytest.raises(AnnotationError, match=r"labels/B/chelsea-22-159\.json: 'Picture_\d' has label 'positve'"):
+            source[2]
+        source[1]
+
+
+class TestReading:
+    def test_one_picture_reads_hardly_more_than_its_bytes(
+        self, source: GroupSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pread, taken = os.pread, [0]
+
+        def counted(handle: int, size: int, offset: int) -> bytes:
+            data = pread(handle, size, offset)
+            taken[0] += len(data)
+            return data
+
+        monkeypatch.setattr("hggt_data.loading.os.pread", counted)
+        wanted = sum(len(source.read_bytes(k, name)) for k in (4, 0, 5, 2) for name in ("lr", "03", "original"))
+        assert wanted <= taken[0] <= 1.2 * wanted
+
+    @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts what a process reads")
+    def test_a_new_process_reads_hardly_more_than_the_pictures(self, tmp_path: Path) -> None:
+        ids = [f"p{k}-0-0" for k in range(32)]
+        tree = write_tree(tmp_path / "T", ids, size=(192, 192), slots="AB")
+        build_dataset(BuildSettings(trees=(tree,), output=tmp_path / "hggt", workers=1))
+        code = """
+import sys
+from hggt_data import open_groups
+import hggt_data.images
+source = open_groups(sys.argv[1])
+source.read_bytes(0, "01")  # the footer is read once
+def taken(): return int(open("/proc/self/io").read().split()[1])
+before = taken()
+wanted = sum(len(source.read_bytes(k, name)) for k in range(31, 0, -3) for name in ("original", "04"))
+print((taken() - before) / wanted)
+"""
+        command = [sys.executable, "-c", code, str(tmp_path / "hggt")]
+        ratio = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        assert 1 <= ratio < 1.2
+
+    def test_nothing_is_written_anywhere(self, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "no-cache"))
+        before = sorted(tmp_path.rglob("*"))
+        for group in open_groups(dataset, "train"):
+            group.read("original")
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+class TestProcesses:
+    def test_a_source_and_its_groups_can_be_pickled_used_or_not(self, real_dataset: Path, fixtures: Path) -> None:
+        for source in (open_groups(real_dataset, "test"), open_groups(fixtures / "Test")):
+            expected = digests(source)  # now its files are open
+            copy = pickle.loads(pickle.dumps(source))
+            assert digests(copy) == expected
+            assert list(copy.ids) == list(source.ids)
+            group: Group = pickle.loads(pickle.dumps(source[2]))
+            assert judged(group) == judged(source[2])
+            np.testing.assert_array_equal(group.read("04"), source[2].read("04"))
+
+    def test_a_pickle_holds_no_pictures(self, real_dataset: Path) -> None:
+        assert len(pickle.dumps(open_groups(real_dataset, "test"))) < 5000
+
+    def test_parent_and_forked_children_read_at_the_same_time(self, real_dataset: Path) -> None:
+        source = open_groups(real_dataset, "test")
+        expected = digests(source)
+        labels = [judged(group) for group in source]
+        children = []
+        for number in range(3):
+            child = os.fork()
+            if child == 0:
+                try:
+                    rng = random.Random(number)
+                    fine = all(digests(source) == expected for _ in range(20))
+                    order = rng.sample(range(6), 6)
+                    fine = fine and [judged(source[k]) for k in order] == [labels[k] for k in order]
+                    os._exit(0 if fine else 1)
+                finally:
+                    os._exit(2)
+            children.append(child)
+        for _ in range(20):
+            assert digests(source) == expected
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+        assert digests(source) == expected  # no child has closed the parent's files
+
+    @pytest.mark.parametrize("method", ["fork", "spawn"])
+    def test_workers_read_what_the_parent_opened(self, real_dataset: Path, method: str) -> None:
+        source = open_groups(real_dataset, "test")
+        expected = digests(source)
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            assert pool.map(digests, [source] * 4) == [expected] * 4
+
+    def test_a_source_opened_before_the_fork_and_not_used_works_in_the_child(self, real_dataset: Path) -> None:
+        source = open_groups(real_dataset, "test")
+        child = os.fork()
+        if child == 0:
+            try:
+                source[0].read("01")
+                os._exit(0)
+            finally:
+                os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+
+    def test_threads_share_a_source(self, real_dataset: Path) -> None:
+        expected = digests(open_groups(real_dataset, "test"))
+        for _ in range(10):
+            source = open_groups(real_dataset, "test")
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(digests, [source] * 8)) == [expected] * 8
+                assert len({judged(group) for group in pool.map(source.__getitem__, [2] * 16)}) == 1
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists a process's open files")
+    def test_open_files_are_closed_with_the_source(self, real_dataset: Path) -> None:
+        def open_shards() -> int:
+            places = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+            return sum(str(real_dataset / "data") in place for place in places)
+
+        before = open_shards()
+        source = open_groups(real_dataset, "test")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(digests, [source] * 8))
+        assert open_shards() == before + 3
+        del source
+        assert open_shards() == before
+
+
+def test_the_hash_of_the_labels_changes_with_a_label_and_not_with_a_picture(test_tree: Path) -> None:
+    before = open_groups(test_tree).labels_sha256()
+    (test_tree / "GT/Test-mini/images/01/chelsea-22-159_01.png").write_bytes(b"")
+    assert open_groups(test_tree).labels_sha256() == before
+    path = test_tree / "GT/Test-mini/labels/B/chelsea-22-159.json"
+    edit_text(path, '"Positive"', '"Negative"')
+    assert open_groups(test_tree).labels_sha256() != before
+
+
+def test_other_candidates_and_annotators(tmp_path: Path) -> None:
+    tree: Any = write_tree(tmp_path / "T", ["a-0-0", "b-0-0"], candidates=("01", "02", "03", "04", "05"), slots="AB")
+    (tree / "annotators.csv").write_text("group,slot,pseudonym\na-0-0,B,owl\n")
+    build_dataset(BuildSettings(trees=(tree,), output=tmp_path / "hggt", workers=1))
+    ours, theirs = open_groups(tree), open_groups(tmp_path / "hggt")
+    assert [judged(group) for group in ours] == [judged(group) for group in theirs]
+    assert [annotation.annotator for annotation in theirs[0].annotations] == [None, "owl"]
+    assert theirs[1].read("05").shape == (16, 16, 3)
