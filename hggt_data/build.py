@@ -1,20 +1,18 @@
 """Build a Hugging Face dataset (Parquet shards, card, manifest) from checked trees.
 
 Shards are written to a folder beside the output, which takes its place by a rename at the end: a killed build never
-leaves a dataset that loads. What decides a shard's bytes (inputs by hash, settings, schema) gives its key. A rerun
-keeps every shard whose key and hash still fit, of a killed build or of the dataset in place, and ends byte-identical.
+leaves a dataset that loads. A rerun keeps every shard that still fits, of the killed build or of the dataset in place,
+and ends byte-identical. `shard_task.py` does the work of one shard.
 """
 
-import json
-import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,25 +22,22 @@ from hggt_data.errors import DatasetError, OutputError, TreeError
 from hggt_data.features import (
     SOURCE_COLUMNS,
     dataset_features,
-    image_column,
     image_columns,
-    labels_to_row,
 )
 from hggt_data.files import read_csv, sha256_of, sha256_of_file, write_text
-from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, Shard, read_manifest, shard_from_json
-from hggt_data.schema import ORIGINAL, PatchId, Problem, format_examples
-from hggt_data.shards import write_shard, write_table_file
+from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, Shard, read_manifest
+from hggt_data.schema import PatchId, Problem, format_examples
+from hggt_data.shard_task import ShardTask, build_shard, in_root, read_records, remove_records
+from hggt_data.shards import write_table_file
 from hggt_data.staging import open_staging, put_in_place
-from hggt_data.tree import ANNOTATORS_FILE, GroupFiles, Listing, is_system_file, open_tree
-from hggt_data.validate import DEFAULT_SCALE, Examined, InputFile, examine_group, hash_inputs, summarise
-from hggt_data.workers import advance, default_workers, run_tasks
+from hggt_data.tree import ANNOTATORS_FILE, Listing, is_system_file, open_tree
+from hggt_data.validate import DEFAULT_SCALE, summarise
+from hggt_data.workers import default_workers, run_tasks
 
 if TYPE_CHECKING:
     from datasets import Features
 
 TRAIN, TEST = "train", "test"
-# Part of every shard's key: raise it when the code changes what a shard holds.
-_FORMAT = 1
 _OVERLAP_WORDS = {"source_pictures": "source pictures", "originals": "originals with the same pixels"}
 _OWN_FILES = re.compile(r"README\.md|manifest\.json|data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
 _UNFINISHED_CARD = """---
@@ -136,7 +131,12 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
         _require_own_files(settings.output)
         (staging / "data").mkdir(exist_ok=True)
         write_text(staging / "README.md", _UNFINISHED_CARD)
-        return _Build(settings, roots, staging).run()
+        try:
+            return _Build(settings, roots, staging).run()
+        except Exception:
+            if not any(read_records(staging)):  # nothing that a next run could go on with
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
 
 
 @dataclass(frozen=True)
@@ -146,40 +146,6 @@ class _Root:
     name: str
     split: str
     listing: Listing
-
-
-@dataclass(frozen=True)
-class _ShardTask:
-    """What one worker needs to write one shard.
-
-    Attributes:
-        staging: the folder to write to.
-        path: of the shard, relative to the dataset.
-        groups: name of the root and files of each group.
-        sources: the lines of the sources CSV for the pictures of these groups.
-        schema: the Arrow schema, serialised.
-        reusable: shards of the same path from earlier builds, with the folder they lie in.
-    """
-
-    staging: Path
-    path: str
-    split: str
-    groups: list[tuple[str, GroupFiles]]
-    sources: dict[str, dict[str, str | None]]
-    schema: bytes
-    pictures: list[str]
-    scale: int
-    skip_faulty: bool
-    reusable: list[tuple[Path, Shard]]
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What became of one shard: null if a group in it has errors and none may be skipped."""
-
-    shard: Shard | None
-    kept: bool
-    problems: list[Problem]
 
 
 class _Build:
@@ -193,7 +159,7 @@ class _Build:
         self.has_lr = any(root.listing.tree.lr_folders for root in roots)
         self.sources, self.source_columns = _read_sources(settings.sources)
         self.citation = _read_citation(settings.citation)
-        self.problems = [_in_root(root.name, p) for root in roots for p in root.listing.problems if p.group is None]
+        self.problems = [in_root(root.name, p) for root in roots for p in root.listing.problems if p.group is None]
 
     def run(self) -> BuildResult:
         self._require_no_overlap({"source_pictures": self._listed_overlap()})  # known before anything is written
@@ -201,7 +167,7 @@ class _Build:
         outcomes = []
         total = sum(len(root.listing) for root in self.roots)
         workers = self.settings.workers or default_workers()
-        for outcome in run_tasks(_build_shard, tasks, workers, total=total, label="building"):
+        for outcome in run_tasks(build_shard, tasks, workers, total=total, label="building"):
             self.problems += outcome.problems
             outcomes.append(outcome)
         self._require_no_errors()
@@ -214,7 +180,7 @@ class _Build:
         kept = sum(outcome.kept for outcome in outcomes)
         return BuildResult(manifest, kept, tuple(self.problems), self.settings.output)
 
-    def _tasks(self) -> list[_ShardTask]:
+    def _tasks(self) -> list[ShardTask]:
         """The shards: groups in the order of their ids, always the same number each, faulty ones counted.
 
         So a group stays in its shard when a label changes or a picture turns out to be damaged.
@@ -234,7 +200,7 @@ class _Build:
                 path = f"data/{split}-{number:05d}-of-{len(chunks):05d}.parquet"
                 images = {files.id.image for _, files in chunk}
                 tasks.append(
-                    _ShardTask(
+                    ShardTask(
                         staging=self.staging,
                         path=path,
                         split=split,
@@ -365,130 +331,13 @@ def _shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> list[
     return sorted({patch.image for patch in train} & {patch.image for patch in test})
 
 
-def _build_shard(task: _ShardTask) -> _Outcome:
-    """Keep an earlier shard that still fits, or check its groups and write it anew."""
-    kept = _reuse(task)
-    if kept is not None:
-        for _ in task.groups:
-            advance()
-        return _Outcome(kept, True, [])
-    problems: list[Problem] = []
-    originals: dict[str, str] = {}
-    inputs: dict[str, tuple[int, str]] = {}
-    dropped: dict[str, list[str]] = {}
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for root, files in task.groups:
-            examined = examine_group(files, scale=task.scale)
-            inputs.update(_named_inputs(root, examined.inputs))
-            problems.extend(_in_root(root, problem) for problem in examined.problems)
-            errors = [str(_in_root(root, p)) for p in examined.problems if p.severity == "error"]
-            if errors:
-                dropped[str(files.id)] = errors
-            else:
-                originals[str(files.id)] = examined.digests[ORIGINAL]
-                yield _row(examined, task)
-            advance()
-
-    path = task.staging / task.path
-    write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), rows(), task.pictures)
-    if dropped and not task.skip_faulty:
-        path.unlink()
-        return _Outcome(None, False, problems)
-    shard = Shard(
-        path=task.path,
-        split=task.split,
-        ids=list(originals),
-        size_bytes=path.stat().st_size,
-        sha256=sha256_of_file(path),
-        key=_key(task, inputs),
-        inputs=dict(sorted(inputs.items())),
-        originals=originals,
-        dropped=dropped,
-    )
-    write_text(_record_path(task.staging, task.path), json.dumps(asdict(shard)))
-    return _Outcome(shard, False, problems)
-
-
-def _row(examined: Examined, task: _ShardTask) -> dict[str, Any]:
-    group, size = examined.group, examined.size
-    assert group is not None
-    assert size is not None
-    columns = {image_column(name): png for name, png in examined.pngs.items()}
-    return {
-        "id": str(group.id),
-        "image_name": group.id.image,
-        "top": group.id.top,
-        "left": group.id.left,
-        "height": size[0],
-        "width": size[1],
-        **{column: columns.get(column) for column in task.pictures},
-        **labels_to_row(group),
-        **task.sources.get(group.id.image, {}),
-    }
-
-
-def _reuse(task: _ShardTask) -> Shard | None:
-    """The earlier shard of this place if it would come out the same, moved or linked to where it is needed."""
-    if not task.reusable:
-        return None
-    inputs = {
-        name: place for root, files in task.groups for name, place in _named_inputs(root, hash_inputs(files)).items()
-    }
-    key = _key(task, inputs)
-    for folder, shard in task.reusable:
-        source, target = folder / shard.path, task.staging / task.path
-        if shard.key != key or not source.is_file() or sha256_of_file(source) != shard.sha256:
-            continue
-        if source != target:
-            target.unlink(missing_ok=True)
-            try:
-                os.link(source, target)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(source, target)
-        write_text(_record_path(task.staging, task.path), json.dumps(asdict(shard)))
-        return shard
-    return None
-
-
-def _key(task: _ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
-    """A SHA-256 over everything that decides the shard's bytes and record."""
-    parts = {
-        "format": _FORMAT,
-        "writer": pa.__version__,
-        "schema": sha256_of(task.schema),
-        "split": task.split,
-        "groups": [[root, str(files.id), dict(files.annotators)] for root, files in task.groups],
-        "inputs": inputs,
-        "sources": task.sources,
-        "scale": task.scale,
-        "skip_faulty": task.skip_faulty,
-    }
-    return sha256_of(json.dumps(parts, sort_keys=True).encode())
-
-
-def _named_inputs(root: str, inputs: Sequence[InputFile]) -> dict[str, tuple[int, str]]:
-    return {f"{root}/{file.path}": (file.size_bytes, file.sha256) for file in inputs}
-
-
-def _in_root(root: str, problem: Problem) -> Problem:
-    return replace(problem, path=f"{root}/{problem.path}")
-
-
-def _record_path(staging: Path, shard_path: str) -> Path:
-    return staging / ".records" / f"{Path(shard_path).name}.json"
-
-
 def _earlier_shards(staging: Path, output: Path) -> dict[str, list[tuple[Path, Shard]]]:
     """Shards that a killed build or the dataset in place have, by path; whether they still fit is not checked here."""
     found: dict[str, list[tuple[Path, Shard]]] = {}
-    # What is damaged is not kept, and so mended by this build.
-    for record in sorted((staging / ".records").glob("*.json")):
-        with suppress(AttributeError, KeyError, TypeError, ValueError):
-            shard = shard_from_json(json.loads(record.read_bytes()))
-            found.setdefault(shard.path, []).append((staging, shard))
+    for shard in read_records(staging):
+        found.setdefault(shard.path, []).append((staging, shard))
     for folder in (staging, output):
-        with suppress(DatasetError):
+        with suppress(DatasetError):  # a damaged manifest keeps nothing and is mended by this build
             for shard in read_manifest(folder).shards:
                 found.setdefault(shard.path, []).append((folder, shard))
     return found
@@ -540,7 +389,7 @@ def _require_own_files(output: Path) -> None:
 def _remove_strangers(staging: Path, manifest: Manifest) -> None:
     """Remove what a killed build left in the staging folder and the manifest does not name."""
     known = {shard.path for shard in manifest.shards} | {file.path for file in manifest.files} | {MANIFEST_FILE}
-    shutil.rmtree(staging / ".records", ignore_errors=True)
+    remove_records(staging)
     for path in [path for path in staging.rglob("*") if path.is_file()]:
         if path.relative_to(staging).as_posix() not in known:
             path.unlink()

@@ -19,7 +19,7 @@ LAYERS = {
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging"},
         {"tree", "shards", "card"},
         {"validate"},
-        {"loading"},
+        {"loading", "shard_task"},
         {"build", "stats", "demo"},
         {"stats_text"},
         {"stats_page"},

@@ -1,0 +1,194 @@
+"""One shard of a build: check its groups and write it, or keep an earlier one that would come out the same.
+
+Runs in a worker process. A finished shard has a record beside it in the staging folder; a file without one counts for
+nothing. What decides a shard's bytes (inputs by hash, settings, schema) gives the key by which it is known again.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hggt_data.features import image_column, labels_to_row
+from hggt_data.files import sha256_of, sha256_of_file, write_text
+from hggt_data.manifest import Shard, shard_from_json
+from hggt_data.schema import ORIGINAL, Problem
+from hggt_data.shards import write_shard
+from hggt_data.tree import GroupFiles
+from hggt_data.validate import Examined, InputFile, examine_group, hash_inputs
+from hggt_data.workers import advance
+
+# Part of every shard's key: raise it when the code changes what a shard holds.
+_FORMAT = 1
+_RECORDS = ".records"
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """What one worker needs to write one shard.
+
+    Attributes:
+        staging: the folder to write to.
+        path: of the shard, relative to the dataset.
+        groups: name of the root and files of each group.
+        sources: the lines of the sources CSV for the pictures of these groups.
+        schema: the Arrow schema, serialised.
+        reusable: shards of the same path from earlier builds, with the folder they lie in.
+    """
+
+    staging: Path
+    path: str
+    split: str
+    groups: list[tuple[str, GroupFiles]]
+    sources: dict[str, dict[str, str | None]]
+    schema: bytes
+    pictures: list[str]
+    scale: int
+    skip_faulty: bool
+    reusable: list[tuple[Path, Shard]]
+
+
+@dataclass(frozen=True)
+class ShardOutcome:
+    """What became of one shard: null if a group in it has errors and none may be skipped."""
+
+    shard: Shard | None
+    kept: bool
+    problems: list[Problem]
+
+
+def build_shard(task: ShardTask) -> ShardOutcome:
+    """Keep an earlier shard that still fits, or check its groups and write it anew.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    kept = _reuse(task)
+    if kept is not None:
+        for _ in task.groups:
+            advance()
+        return ShardOutcome(kept, True, [])
+    problems: list[Problem] = []
+    originals: dict[str, str] = {}
+    inputs: dict[str, tuple[int, str]] = {}
+    dropped: dict[str, list[str]] = {}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for root, files in task.groups:
+            examined = examine_group(files, scale=task.scale)
+            inputs.update(_named_inputs(root, examined.inputs))
+            problems.extend(in_root(root, problem) for problem in examined.problems)
+            errors = [str(in_root(root, p)) for p in examined.problems if p.severity == "error"]
+            if errors:
+                dropped[str(files.id)] = errors
+            else:
+                originals[str(files.id)] = examined.digests[ORIGINAL]
+                yield _row(examined, task)
+            advance()
+
+    path = task.staging / task.path
+    write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), rows(), task.pictures)
+    if dropped and not task.skip_faulty:
+        path.unlink()
+        return ShardOutcome(None, False, problems)
+    shard = Shard(
+        path=task.path,
+        split=task.split,
+        ids=list(originals),
+        size_bytes=path.stat().st_size,
+        sha256=sha256_of_file(path),
+        key=_key(task, inputs),
+        inputs=dict(sorted(inputs.items())),
+        originals=originals,
+        dropped=dropped,
+    )
+    _write_record(task, shard)
+    return ShardOutcome(shard, False, problems)
+
+
+def _row(examined: Examined, task: ShardTask) -> dict[str, Any]:
+    group, size = examined.group, examined.size
+    assert group is not None
+    assert size is not None
+    columns = {image_column(name): png for name, png in examined.pngs.items()}
+    return {
+        "id": str(group.id),
+        "image_name": group.id.image,
+        "top": group.id.top,
+        "left": group.id.left,
+        "height": size[0],
+        "width": size[1],
+        **{column: columns.get(column) for column in task.pictures},
+        **labels_to_row(group),
+        **task.sources.get(group.id.image, {}),
+    }
+
+
+def _reuse(task: ShardTask) -> Shard | None:
+    """The earlier shard of this place if it would come out the same, moved or linked to where it is needed."""
+    if not task.reusable:
+        return None
+    inputs = {
+        name: place for root, files in task.groups for name, place in _named_inputs(root, hash_inputs(files)).items()
+    }
+    key = _key(task, inputs)
+    for folder, shard in task.reusable:
+        source, target = folder / shard.path, task.staging / task.path
+        if shard.key != key or not source.is_file() or sha256_of_file(source) != shard.sha256:
+            continue
+        if source != target:
+            target.unlink(missing_ok=True)
+            try:
+                os.link(source, target)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(source, target)
+        _write_record(task, shard)
+        return shard
+    return None
+
+
+def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
+    """A SHA-256 over everything that decides the shard's bytes and record."""
+    parts = {
+        "format": _FORMAT,
+        "writer": pa.__version__,
+        "schema": sha256_of(task.schema),
+        "split": task.split,
+        "groups": [[root, str(files.id), dict(files.annotators)] for root, files in task.groups],
+        "inputs": inputs,
+        "sources": task.sources,
+        "scale": task.scale,
+        "skip_faulty": task.skip_faulty,
+    }
+    return sha256_of(json.dumps(parts, sort_keys=True).encode())
+
+
+def _named_inputs(root: str, inputs: Sequence[InputFile]) -> dict[str, tuple[int, str]]:
+    return {f"{root}/{file.path}": (file.size_bytes, file.sha256) for file in inputs}
+
+
+def in_root(root: str, problem: Problem) -> Problem:
+    """A problem of one tree as a build of several names it: with the tree's name before its path."""
+    return replace(problem, path=f"{root}/{problem.path}")
+
+
+def read_records(staging: Path) -> Iterator[Shard]:
+    """The shards that a build which did not end has finished; damaged records are passed over, and so made anew."""
+    for record in sorted((staging / _RECORDS).glob("*.json")):
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            yield shard_from_json(json.loads(record.read_bytes()))
+
+
+def remove_records(staging: Path) -> None:
+    """Forget which shards were finished, at the end of a build."""
+    shutil.rmtree(staging / _RECORDS, ignore_errors=True)
+
+
+def _write_record(task: ShardTask, shard: Shard) -> None:
+    write_text(task.staging / _RECORDS / f"{Path(task.path).name}.json", json.dumps(asdict(shard)))
