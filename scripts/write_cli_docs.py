@@ -35,9 +35,7 @@ def main() -> None:
             text += f"\n## {path}\n```\n{help_text.rstrip()}\n```\n"
     if not check:
         write_text(_FILE, text)
-    elif (
-        not _FILE.exists() or _FILE.read_text("utf-8").split() != text.split()
-    ):
+    elif not _FILE.exists() or _FILE.read_text("utf-8").split() != text.split():
         sys.exit(f"{_FILE.name} is not what the commands say; run python scripts/write_cli_docs.py and read the change")
 
 
