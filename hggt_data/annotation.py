@@ -127,7 +127,11 @@ def _picture_faults(
     expected = {f"Picture_{k}": name for k, name in enumerate((ORIGINAL, *candidates), start=1)}
     for key in content:
         if key not in expected and key != "Time_cost":
-            yield "extra-picture", f"{key!r} is not expected; expected {_span(expected)}", "Remove the entry."
+            yield (
+                "extra-picture",
+                f"{key!r} is not expected; expected {_span(expected)}",
+                _hint_of(content[key], expected),
+            )
     for key, name in expected.items():
         if key not in content:
             yield "missing-picture", f"{key!r} ({name}) is missing; expected {_span(expected)}", "Annotate it again."
@@ -140,7 +144,7 @@ def _picture_faults(
             if picture.get(field) != wanted:
                 found = picture.get(field)
                 kind = f"wrong-{field.lower()}"
-                yield kind, f"{key!r} has {field} {found!r}; expected {wanted!r}", "Is it another group's file?"
+                yield kind, f"{key!r} has {field} {found!r}; expected {wanted!r}", _hint_of(picture, expected)
         label = picture.get("Label")
         if name == ORIGINAL:
             if label is not None:
@@ -150,6 +154,14 @@ def _picture_faults(
         elif not isinstance(label, str) or label not in _LABELS:
             message = f"{key!r} has label {label!r}; expected one of {_LABEL_WORDS}"
             yield "unknown-label", message, "Correct the spelling."
+
+
+def _hint_of(picture: object, expected: dict[str, str]) -> str:
+    """What may be behind an entry that does not fit: a label for pictures that are gone, or another group's file."""
+    name = picture.get("File") if isinstance(picture, dict) else None
+    if isinstance(name, str) and name not in expected.values():
+        return f"Is the folder {name}/ of pictures missing? Restore it; otherwise correct the entry."
+    return "Is it another group's file?"
 
 
 def _span(keys: dict[str, str]) -> str:
@@ -170,6 +182,10 @@ def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float 
             return None
 
     start, end = moment("Start"), moment("End")
+    for time in (start, end):
+        if time and not 2000 <= time.year < 2100:
+            faults.append(f"'Time_cost' names the year {time.year}; expected one from 2000 on")
+            start = end = None
     if start and end and end < start:
         faults.append(f"'Time_cost' ends ({end}) before it starts ({start})")
         start = end = None

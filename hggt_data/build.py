@@ -7,7 +7,7 @@ and ends byte-identical. `shard_task.py` does the work of one shard.
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from hggt_data.features import (
 )
 from hggt_data.files import read_csv, sha256_of, sha256_of_file, write_text
 from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, Shard, read_manifest
-from hggt_data.schema import PatchId, Problem, format_examples
+from hggt_data.schema import PatchId, Problem, format_examples, plural
 from hggt_data.shard_task import ShardTask, build_shard, in_root, read_records, remove_records
 from hggt_data.shards import write_table_file
 from hggt_data.staging import open_staging, put_in_place
@@ -101,14 +101,14 @@ class BuildResult:
         """What was built, a line each."""
         manifest = self.manifest
         size = sum(shard.size_bytes for shard in manifest.shards)
-        groups = ", ".join(f"{count:,} groups in {split}" for split, count in manifest.splits.items())
+        groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in manifest.splits.items())
         kept = f", {self.kept:,} of them kept from an earlier build" if self.kept else ""
-        lines = [f"{self.output}: {groups}; {len(manifest.shards):,} shards{kept}, {size / 1e6:,.1f} MB"]
+        lines = [f"{self.output}: {groups}; {plural(len(manifest.shards), 'shard')}{kept}, {size / 1e6:,.1f} MB"]
         if TEST in manifest.splits and not manifest.has_lr:
             lines.append("No low-resolution pictures were found for the test split; pass --lr if there are any.")
         dropped = [group for shard in manifest.shards for group in shard.dropped]
         if dropped:
-            lines.append(f"{len(dropped):,} groups were left out because of errors: {format_examples(dropped)}")
+            lines.append(f"{plural(len(dropped), 'group')} left out because of errors: {format_examples(dropped)}")
         for kind, items in manifest.overlap.items():
             if items:
                 lines.append(f"train and test share {_OVERLAP_WORDS[kind]}: {format_examples(items)}")
@@ -127,11 +127,12 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
         OSError: the disk is full or not writable. Finished shards stay for the next run.
     """
     roots = _list_trees(settings)
+    _require_outside(settings.output, roots)
     with open_staging(settings.output, known_by=MANIFEST_FILE) as staging:
-        _require_own_files(settings.output)
-        (staging / "data").mkdir(exist_ok=True)
-        write_text(staging / "README.md", _UNFINISHED_CARD)
         try:
+            _require_own_files(settings.output)
+            (staging / "data").mkdir(exist_ok=True)
+            write_text(staging / "README.md", _UNFINISHED_CARD)
             return _Build(settings, roots, staging).run()
         except Exception:
             if not any(read_records(staging)):  # nothing that a next run could go on with
@@ -160,6 +161,7 @@ class _Build:
         self.sources, self.source_columns = _read_sources(settings.sources)
         self.citation = _read_citation(settings.citation)
         self.problems = [in_root(root.name, p) for root in roots for p in root.listing.problems if p.group is None]
+        self.problems += self._source_problems()
 
     def run(self) -> BuildResult:
         self._require_no_overlap({"source_pictures": self._listed_overlap()})  # known before anything is written
@@ -173,7 +175,8 @@ class _Build:
         self._require_no_errors()
         shards = [outcome.shard for outcome in outcomes if outcome.shard is not None]
         if not any(shard.ids for shard in shards):
-            raise TreeError("every group has errors; nothing is left to build")
+            raise TreeError(f"every group has errors; nothing is left to build\n{summarise(self.problems)}")
+        self.problems += _find_duplicates(shards)
         overlap = find_overlap(shards)
         self._require_no_overlap(overlap)
         manifest = self._finish(shards, overlap)
@@ -215,6 +218,19 @@ class _Build:
                 )
         return tasks
 
+    def _source_problems(self) -> Iterator[Problem]:
+        """Source pictures without a line in the sources CSV, and lines without a picture."""
+        if self.settings.sources is None:
+            return
+        pictures = {patch.image for root in self.roots for patch in root.listing.ids}
+        for names, message, hint in (
+            (pictures - self.sources.keys(), "no line for the source picture", "It gets null; add a line."),
+            (self.sources.keys() - pictures, "a line for a picture that no tree has:", "It is left out."),
+        ):
+            for name in sorted(names):
+                path = f"given/{self.settings.sources.name}"
+                yield Problem("sources-mismatch", "warning", path, f"{message} {name!r}", hint)
+
     def _listed_overlap(self) -> list[str]:
         ids = {
             split: [patch for root in self.roots if root.split == split for patch in root.listing.ids]
@@ -241,10 +257,8 @@ class _Build:
         blocking = [problem for problem in errors if problem.kind == "link-leaves-tree" and problem.group is None]
         if blocking or (errors and not self.settings.skip_faulty):
             errors.sort(key=lambda problem: (problem.kind, problem.path))
-            raise TreeError(
-                f"{len(errors):,} errors; nothing was built. Mend them, or leave those groups out with "
-                f"--skip-faulty.\n{summarise(errors)}"
-            )
+            advice = "Mend them." if blocking else "Mend them, or leave those groups out with --skip-faulty."
+            raise TreeError(f"{plural(len(errors), 'error')}; nothing was built. {advice}\n{summarise(errors)}")
 
     def _finish(self, shards: list[Shard], overlap: dict[str, list[str]]) -> Manifest:
         """Write what belongs to the whole dataset, remove the records, and put the staging folder in its place."""
@@ -327,6 +341,17 @@ def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
     return {"source_pictures": _shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same)}
 
 
+def _find_duplicates(shards: Sequence[Shard]) -> Iterator[Problem]:
+    """Originals with the same pixels inside a split."""
+    first: dict[tuple[str, str], str] = {}
+    for shard in shards:
+        for group, digest in shard.originals.items():
+            twin = first.setdefault((shard.split, digest), group)
+            if twin != group:
+                message = f"the original of {group} has the same pixels as that of {twin}"
+                yield Problem("duplicate-picture", "warning", "", message, "Is one of them under a wrong name?")
+
+
 def _shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> list[str]:
     return sorted({patch.image for patch in train} & {patch.image for patch in test})
 
@@ -370,6 +395,17 @@ def _list_trees(settings: BuildSettings) -> list[_Root]:
     return roots
 
 
+def _require_outside(output: Path, roots: Sequence[_Root]) -> None:
+    """Refuse to write into a tree, which the next check would find full of strangers.
+
+    Raises:
+        OutputError: the output lies inside a tree.
+    """
+    for root in roots:
+        if output.resolve().is_relative_to(root.listing.tree.root.resolve()):
+            raise OutputError(f"{output} lies inside the tree {root.listing.tree.root}; choose a folder outside")
+
+
 def _require_own_files(output: Path) -> None:
     """An earlier build is replaced as a whole, so nothing else may lie in it.
 
@@ -400,10 +436,15 @@ def _describe(folder: Path, path: str) -> FileRecord:
 
 
 def _read_citation(path: Path | None) -> str | None:
+    if path is None:
+        return None
     try:
-        return path.read_text("utf-8") if path else None
+        text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
+    if not text.strip() or "```" in text:
+        raise TreeError(f"{path} {'holds ```' if text.strip() else 'is empty'}; expected BibTeX")
+    return text
 
 
 def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], tuple[str, ...]]:

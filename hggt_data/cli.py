@@ -4,6 +4,7 @@ Heavy imports stay inside the commands, so that `--help` answers at once.
 """
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -71,7 +72,7 @@ def validate(
         write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     if report.problems:
         click.echo(summarise(report.problems))
-    click.echo(f"{report.num_groups:,} groups, {len(report.errors):,} errors, {len(report.warnings):,} warnings")
+    click.echo(report.describe())
     if report.errors or (strict and report.warnings):
         ctx.exit(1)
 
@@ -126,6 +127,8 @@ def build(
         raise click.UsageError("Pass --tree, --test-tree or both.")
     if lr is not None and test_tree is None:
         raise click.UsageError("--lr belongs to --test-tree, which is missing.")
+    if license_id is not None and not re.fullmatch(r"[A-Za-z0-9.+-]+", license_id):
+        raise click.UsageError(f"--license {license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0")
     settings = BuildSettings(
         trees=trees,
         output=output,

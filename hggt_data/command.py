@@ -1,10 +1,19 @@
 """What all hggt commands share: an error that hggt or the system raises on purpose ends in one message and exit 1."""
 
+import errno
 from typing import Any
 
 import click
 
 from hggt_data.errors import HggtError
+
+_ADVICE = {
+    errno.ENOSPC: "; free some space and run again, what is finished is kept",
+    errno.EDQUOT: "; free some space and run again, what is finished is kept",
+    errno.ENOENT: "; is the path right, and is the file still there?",
+    errno.EACCES: "; change the rights or choose another place",
+    errno.EROFS: "; choose another place",
+}
 
 
 class HggtCommand(click.Command):
@@ -17,8 +26,12 @@ class HggtCommand(click.Command):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (HggtError, OSError) as error:
+        except HggtError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # the reader of a pipe has had enough; click ends quietly
+        except OSError as error:
+            raise click.ClickException(_describe(error)) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(130)
@@ -28,3 +41,9 @@ class HggtGroup(click.Group):
     """A group of `HggtCommand`s."""
 
     command_class = HggtCommand
+
+
+def _describe(error: OSError) -> str:
+    """File, what the system says, and what to do."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"

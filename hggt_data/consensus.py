@@ -18,6 +18,9 @@ def consensus_label(labels: Sequence[Label | None]) -> Consensus:
     Returns:
         Label, how many gave it, and how many voted.
 
+    Raises:
+        TypeError: a vote is something else than a `Label` or null.
+
     Example:
         >>> consensus_label([Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE])
         Consensus(label=<Label.SIMILAR: 'Similar'>, agreement=1, num_votes=3)
@@ -25,6 +28,9 @@ def consensus_label(labels: Sequence[Label | None]) -> Consensus:
     Source: the official loader's rule for exactly three votes, to which this is equal there
     (`paired_labeled_image_dataset.py`); the rest is ours.
     """
+    for vote in labels:
+        if not (vote is None or isinstance(vote, Label)):
+            raise TypeError(f"a vote is {vote!r}; expected a Label or None")
     votes = Counter(label for label in labels if label is not None)
     num_votes = votes.total()
     if num_votes < 2:

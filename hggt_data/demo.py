@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 from hggt_data.annotation import format_annotation, picture_name
+from hggt_data.errors import OutputError
 from hggt_data.files import write_text
 from hggt_data.images import write_png
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
@@ -52,8 +53,12 @@ def write_demo_tree(folder: Path, seed: int = 0) -> DemoTree:
         seed: of the simulated annotators and the noise in the LR pictures.
 
     Raises:
+        OutputError: some of it is already there.
         OSError: the files cannot be written.
     """
+    for name in ("Train", "Test", "sources.csv"):
+        if (folder / name).exists():
+            raise OutputError(f"{folder / name} is already there; choose a folder without it")
     demo = DemoTree(folder / "Train", folder / "Test", folder / "Test" / _LR_FOLDER, folder / "sources.csv")
     _write_groups(demo.train / "images" / "0-6", demo.train / "labels" / "0-6", ("astronaut", "chelsea"), seed)
     home = demo.test / "GT" / "Test-demo"

@@ -22,9 +22,14 @@ def image_column(name: str) -> str:
     return name if name in (ORIGINAL, LR) else _CANDIDATE_PREFIX + name
 
 
+def picture_of_column(column: str) -> str:
+    """The picture of a column; the inverse of `image_column`."""
+    return column.removeprefix(_CANDIDATE_PREFIX)
+
+
 def candidates_of_columns(columns: list[str]) -> tuple[str, ...]:
     """The candidates that a dataset with these columns has."""
-    return tuple(c.removeprefix(_CANDIDATE_PREFIX) for c in columns if c.startswith(_CANDIDATE_PREFIX))
+    return tuple(picture_of_column(c) for c in columns if c.startswith(_CANDIDATE_PREFIX))
 
 
 def image_columns(candidates: tuple[str, ...], has_lr: bool) -> list[str]:

@@ -1,6 +1,7 @@
 """Writing files so that a kill or a full disk never leaves half a file under a real name; hashing; small CSV files."""
 
 import csv
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -28,8 +29,32 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # say which file it was to be
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_regular_file(path: Path) -> None:
+    """Refuse pipes, devices and folders; reading from a pipe would wait for ever.
+
+    Raises:
+        OSError: it is there and something else than a file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular_file(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: it is missing, unreadable or no regular file.
+    """
+    require_regular_file(path)
+    return path.read_bytes()
 
 
 def write_text(path: Path, text: str) -> None:

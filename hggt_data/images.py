@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
-from hggt_data.files import atomic_file
+from hggt_data.files import atomic_file, require_regular_file
 
 Pixels = NDArray[np.uint8]
 
@@ -24,6 +24,9 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _PRIVATE_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
 _HEADER_BYTES = 33  # signature and IHDR chunk
+# A header can claim any size: what is claimed is compared with what could be there before memory is taken for it.
+_MAX_PIXELS = 1 << 28
+_MAX_DEFLATE_RATIO = 1032
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def read_png_header(path: Path) -> PngInfo:
         ImageError: the file is not a PNG.
         OSError: it cannot be read.
     """
+    require_regular_file(path)
     with open(path, "rb") as file:
         return _parse_header(file.read(_HEADER_BYTES))
 
@@ -66,6 +70,7 @@ def parse_png(data: bytes) -> PngInfo:
     """
     info = _parse_header(data)
     metadata = []
+    compressed_bytes = 0
     position, kind = len(_SIGNATURE), b""
     while kind != b"IEND":
         if position + 12 > len(data):
@@ -77,7 +82,9 @@ def parse_png(data: bytes) -> PngInfo:
         body = memoryview(data)[position + 8 : end - 4]
         if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(data[end - 4 : end], "big"):
             raise ImageError(f"damaged: the checksum of its {_name(kind)} chunk at byte {position:,} is wrong")
-        if kind == b"tRNS":
+        if kind == b"IDAT":
+            compressed_bytes += length
+        elif kind == b"tRNS":
             info = PngInfo(info.height, info.width, f"{info.mode} with a transparent colour")
         elif kind == b"eXIf":
             metadata.append("EXIF")
@@ -88,6 +95,10 @@ def parse_png(data: bytes) -> PngInfo:
         position = end
     if position != len(data):
         raise ImageError(f"{len(data) - position:,} bytes follow the end mark of the PNG")
+    if compressed_bytes * _MAX_DEFLATE_RATIO < info.height * info.width // 8:  # 1 bit per pixel is the least there is
+        raise ImageError(
+            f"{compressed_bytes:,} bytes of pixel data cannot hold {info.height:,} x {info.width:,} pixels"
+        )
     return PngInfo(info.height, info.width, info.mode, tuple(metadata))
 
 
@@ -104,6 +115,8 @@ def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
     info = info or parse_png(data)
     if info.mode != "8-bit RGB":
         raise ImageError(f"{info.mode}; expected 8-bit RGB")
+    if info.height * info.width > _MAX_PIXELS:
+        raise ImageError(f"{info.height:,} x {info.width:,} pixels; expected {_MAX_PIXELS:,} in all at most")
     try:
         return np.asarray(kornia_rs.io.decode_image_png_u8(data, info.size, "rgb"))
     except Exception as error:  # kornia-rs raises plain Exception for every decoding fault

@@ -7,6 +7,7 @@ by position, and each process opens the files for itself.
 
 import hashlib
 import os
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 from hggt_data.annotation import format_annotation, parse_annotation
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, DatasetError, ImageError, TreeError
-from hggt_data.features import group_from_row, image_column
+from hggt_data.features import group_from_row, image_column, picture_of_column
 from hggt_data.images import Pixels, decode_png
 from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
 from hggt_data.schema import PatchGroup, PatchId
@@ -125,7 +126,7 @@ def open_groups(source: str | Path, split: str | None = None) -> GroupSource:
         >>> group.positives, group.read("original").shape
         (('01', '04'), (192, 192, 3))
     """
-    folder = Path(source)
+    folder = Path(source).absolute()  # a later change of folder does not matter
     if is_built_dataset(folder):
         return _DatasetSource(folder, split)
     if split is not None:
@@ -139,7 +140,7 @@ def open_tree_folders(images: Path, labels: Path) -> GroupSource:
     Raises:
         TreeError: a folder is missing, or names in it have faults.
     """
-    return _TreeSource(tree_of_folders(images, labels))
+    return _TreeSource(tree_of_folders(images.absolute(), labels.absolute()))
 
 
 def is_built_dataset(folder: Path) -> bool:
@@ -158,12 +159,17 @@ class _TreeSource(GroupSource):
         if errors or not len(self._listing):
             faults = summarise(errors) or "no groups"
             raise TreeError(f"{tree.root} cannot be opened; see hggt-data validate.\n{faults}")
+        if not self._listing.slots:
+            shown = ", ".join(str(section.labels) for section in tree.sections)
+            raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/ with one JSON per group")
         self.ids = self._listing.ids
 
     def _read_labels(self, index: int) -> PatchGroup:
         files = self._files(index)
         annotations = []
         for slot, path in files.annotations.items():
+            if not path.is_file():
+                raise TreeError(f"{path} is missing, but slot {slot} labelled other groups; see hggt-data validate")
             try:
                 annotations.append(
                     parse_annotation(path.read_bytes(), files.id, slot, files.candidates, files.annotators.get(slot))
@@ -208,6 +214,7 @@ class _DatasetSource(GroupSource):
     def _start(self) -> None:
         """What each process has for itself."""
         self._handles: dict[int, int] = {}
+        weakref.finalize(self, _close, self._handles)
         self._offsets: dict[int, dict[str, list[tuple[int, int] | None]]] = {}
         self._labels: pa.Table | None = None
 
@@ -218,10 +225,6 @@ class _DatasetSource(GroupSource):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._start()
-
-    def __del__(self) -> None:
-        for handle in getattr(self, "_handles", {}).values():  # none yet where opening failed
-            os.close(handle)
 
     def _read_labels(self, index: int) -> PatchGroup:
         if self._labels is None:
@@ -239,7 +242,8 @@ class _DatasetSource(GroupSource):
         offsets = self._offsets[shard]
         place = offsets.get(image_column(name), [None] * (row + 1))[row]
         if place is None:
-            raise KeyError(_no_picture(name, self.ids[index], ["original", *self.candidates]))
+            names = [picture_of_column(column) for column, places in offsets.items() if places[row] is not None]
+            raise KeyError(_no_picture(name, self.ids[index], names))
         if shard not in self._handles:
             opened = os.open(self._folder / self._shards[shard], os.O_RDONLY)
             if self._handles.setdefault(shard, opened) != opened:  # another thread was faster
@@ -247,6 +251,11 @@ class _DatasetSource(GroupSource):
         offset, size = place
         # A read by position does not move the file's cursor, so threads and forked processes do not disturb each other.
         return os.pread(self._handles[shard], size, offset)
+
+
+def _close(handles: dict[int, int]) -> None:
+    for handle in handles.values():
+        os.close(handle)
 
 
 def _choose_split(folder: Path, manifest: Manifest, split: str | None) -> str:

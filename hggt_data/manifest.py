@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import DatasetError
+from hggt_data.schema import Problem
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
@@ -27,7 +28,8 @@ class Shard:
         key: a SHA-256 over all that determines the file's bytes; a later build that computes the same key keeps it.
         inputs: path of each input file, with its root (`train-0/images/..`), to [size in bytes, SHA-256].
         originals: group to a digest of its original's pixels.
-        dropped: groups that were left out because of faults, with the faults.
+        dropped: groups that were left out because of errors.
+        problems: warnings, and the errors of the dropped groups; their paths carry the root.
     """
 
     path: str
@@ -38,7 +40,8 @@ class Shard:
     key: str
     inputs: dict[str, tuple[int, str]]
     originals: dict[str, str]
-    dropped: dict[str, list[str]] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         shards = [shard_from_json(shard) for shard in content.pop("shards")]
         inputs, files = ([FileRecord(**file) for file in content.pop(key)] for key in ("inputs", "files"))
+        if not (isinstance(content["candidates"], list) and isinstance(content["splits"], dict)):
+            raise TypeError("candidates or splits are of another type")
         return Manifest(**content, inputs=inputs, shards=shards, files=files)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} is damaged ({error}); build the dataset again") from error
@@ -97,4 +102,5 @@ def read_manifest(folder: Path) -> Manifest:
 def shard_from_json(content: dict[str, Any]) -> Shard:
     """A `Shard` from its JSON form."""
     inputs = {path: (size, digest) for path, (size, digest) in content["inputs"].items()}
-    return Shard(**{**content, "inputs": inputs})
+    problems = [Problem(**problem) for problem in content["problems"]]
+    return Shard(**{**content, "inputs": inputs, "problems": problems})

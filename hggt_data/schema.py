@@ -178,6 +178,11 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
+def plural(number: int, noun: str) -> str:
+    """`1 group`, `6 groups`: a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def format_examples(items: Sequence[object], limit: int = 3) -> str:
     """`a, b, c and 9 more`, for messages that must stay short."""
     shown = ", ".join(str(item) for item in items[:limit])

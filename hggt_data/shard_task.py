@@ -73,20 +73,19 @@ def build_shard(task: ShardTask) -> ShardOutcome:
     if kept is not None:
         for _ in task.groups:
             advance()
-        return ShardOutcome(kept, True, [])
+        return ShardOutcome(kept, True, kept.problems)
     problems: list[Problem] = []
     originals: dict[str, str] = {}
     inputs: dict[str, tuple[int, str]] = {}
-    dropped: dict[str, list[str]] = {}
+    dropped: list[str] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         for root, files in task.groups:
             examined = examine_group(files, scale=task.scale)
             inputs.update(_named_inputs(root, examined.inputs))
             problems.extend(in_root(root, problem) for problem in examined.problems)
-            errors = [str(in_root(root, p)) for p in examined.problems if p.severity == "error"]
-            if errors:
-                dropped[str(files.id)] = errors
+            if any(problem.severity == "error" for problem in examined.problems):
+                dropped.append(str(files.id))
             else:
                 originals[str(files.id)] = examined.digests[ORIGINAL]
                 yield _row(examined, task)
@@ -107,6 +106,7 @@ def build_shard(task: ShardTask) -> ShardOutcome:
         inputs=dict(sorted(inputs.items())),
         originals=originals,
         dropped=dropped,
+        problems=problems,
     )
     _write_record(task, shard)
     return ShardOutcome(shard, False, problems)

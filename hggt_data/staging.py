@@ -22,10 +22,13 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
         known_by: the name of a file that an earlier run has left in `output`; without it the folder is somebody's own.
 
     Raises:
-        OutputError: `output` is a file or holds other things, or another process is filling it.
+        OutputError: `output` is a file, holds other things or is where this process runs, or another process is
+            filling it.
         OSError: the parent folder is not writable.
     """
     output = output.resolve()  # a link stays one: its target is filled, on its own disk
+    if Path.cwd().is_relative_to(output):
+        raise OutputError(f"{output} is the folder you are in, and would be replaced; run this from another folder")
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; expected a folder")
     if _is_filled(output) and not (output / known_by).is_file():

@@ -105,7 +105,7 @@ def open_tree(root: Path, lr: Path | None = None) -> Tree:
     sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
     if not sections:
         raise TreeError(_nothing_fits(root))
-    return Tree(root, sections, _candidates_of(sections), (root,) if lr is None else (root, lr))
+    return Tree(root, sections, _require_candidates(root, sections), (root,) if lr is None else (root, lr))
 
 
 def tree_of_folders(images: Path, labels: Path) -> Tree:
@@ -124,7 +124,7 @@ def tree_of_folders(images: Path, labels: Path) -> Tree:
         raise TreeError(f"{labels}: no such folder; expected one with A/, B/, C/ inside")
     sections = (Section(images, labels),)
     root = Path(os.path.commonpath([images.absolute(), labels.absolute()]))
-    return Tree(root, sections, _candidates_of(sections), (images, labels))
+    return Tree(root, sections, _require_candidates(images, sections), (images, labels))
 
 
 class Listing:
@@ -133,6 +133,7 @@ class Listing:
     Attributes:
         tree: what was listed.
         ids: the groups, sorted.
+        slots: the folders with annotations in any section, sorted; each must hold one of every group.
         problems: files out of place, links that leave the tree, clashing names.
     """
 
@@ -141,12 +142,15 @@ class Listing:
         self.problems: list[Problem] = []
         self._problems_of: dict[PatchId, list[Problem]] = {}
         self._section_of: dict[PatchId, int] = {}
-        self._slots: list[tuple[str, ...]] = []
+        self._scanned: set[Path] = set()
         self._annotators = read_annotators(tree.root)
+        slots: set[str] = set()
         self._list_folders()
         for index, section in enumerate(tree.sections):
-            self._list_section(index, section)
+            slots |= self._list_section(index, section)
         self.ids = sorted(self._section_of)
+        self.slots = tuple(sorted(slots))
+        self._list_unknown_annotators()
 
     def files(self, group_id: PatchId) -> GroupFiles:
         """Where the files of one group are expected."""
@@ -156,7 +160,7 @@ class Listing:
         images = {name: section.images / name / picture_name(group_id, name) for name in names}
         if section.lr:
             images[LR] = section.lr / f"{group_id}.png"
-        annotations = {slot: section.labels / slot / f"{group_id}.json" for slot in self._slots[index]}
+        annotations = {slot: section.labels / slot / f"{group_id}.json" for slot in self.slots}
         people = {slot: self._annotators.get((str(group_id), slot)) for slot in annotations}
         known = {slot: person for slot, person in people.items() if person is not None}
         problems = tuple(self._problems_of.get(group_id, ()))
@@ -183,7 +187,8 @@ class Listing:
         for folder, expected in levels.items():
             self._list_strangers(folder, expected)
 
-    def _list_section(self, index: int, section: Section) -> None:
+    def _list_section(self, index: int, section: Section) -> set[str]:
+        """List one section and return the slots that hold annotations in it."""
         ids: set[PatchId] = set()
         for name in (ORIGINAL, *self.tree.candidates):
             ids.update(group for group, _ in self._named_files(section.images / name, _ending(name), "image"))
@@ -195,15 +200,15 @@ class Listing:
         self._section_of.update({group_id: index for group_id in ids if group_id not in self._section_of})
         self._list_strangers(section.images, {ORIGINAL, *self.tree.candidates})
         self._list_links(section.images)
-        self._list_labels(section.labels, ids)
         if section.lr:
             for group_id, path in self._named_files(section.lr, ".png", "image"):
                 if group_id not in ids:
                     self._report_stray(path, "a low-resolution picture without a group")
+        return self._list_labels(section.labels, ids)
 
-    def _list_labels(self, folder: Path, ids: set[PatchId]) -> None:
-        slots = []
-        folders = _folders(folder)
+    def _list_labels(self, folder: Path, ids: set[PatchId]) -> set[str]:
+        slots = set()
+        folders = self._folders(folder)
         for slot in folders:
             annotated = list(self._named_files(folder / slot, ".json", "annotation"))
             for group_id, path in annotated:
@@ -212,21 +217,27 @@ class Listing:
                     hint = "Restore the pictures or remove the annotation."
                     self._report("annotation-without-group", "error", path, message, hint)
             if annotated:
-                slots.append(slot)
+                slots.add(slot)
+            else:
+                message = f"no annotations; slot {slot} counts only if another part of the tree has some"
+                self._report("empty-slot", "warning", folder / slot, message, "Restore it, or remove the folder.")
         self._list_strangers(folder, set(folders))
         self._list_links(folder)
-        self._slots.append(tuple(slots))
+        return slots
+
+    def _list_unknown_annotators(self) -> None:
+        ids = {str(group_id) for group_id in self.ids}
+        for group, slot in self._annotators:
+            if group not in ids or slot not in self.slots:
+                message = f"names group {group}, slot {slot}, which the tree does not have"
+                hint = "Is it another tree's file?"
+                self._report("unknown-annotation", "warning", self.tree.root / ANNOTATORS_FILE, message, hint)
 
     def _named_files(self, folder: Path, ending: str, what: str) -> Iterator[tuple[PatchId, Path]]:
         """(group, file) for each file `PATCHID + ending`; whatever else lies there is reported."""
-        folded: dict[str, str] = {}
-        for entry in sorted(_scan(folder), key=lambda entry: entry.name):
+        for entry in self._scan(folder):
             path = folder / entry.name
-            clash = folded.setdefault(entry.name.casefold(), entry.name)
-            if clash != entry.name:
-                message = f"differs from {clash} only in case, which other systems take for the same file"
-                self._report("case-clash", "warning", path, message, "Rename one of them.")
-            if entry.is_dir(follow_symlinks=False) or not entry.name.endswith(ending):
+            if not (entry.is_symlink() or entry.is_file()) or not entry.name.endswith(ending):
                 self._report_stray(path, f"expected only files named PATCHID{ending}")
                 continue
             try:
@@ -240,7 +251,7 @@ class Listing:
             yield group_id, path
 
     def _list_links(self, folder: Path) -> None:
-        for entry in _scan(folder):
+        for entry in self._scan(folder):
             if entry.is_symlink():
                 self._check_link(folder / entry.name, "folder")
 
@@ -248,13 +259,35 @@ class Listing:
         target = os.path.realpath(path)  # Path.resolve raises where a link leads to itself
         places = [os.path.realpath(place) for place in self.tree.given]
         if path.is_symlink() and not any(Path(target).is_relative_to(place) for place in places):
-            message = f"a link to {target}, which lies outside the tree"
+            message = "a link that leads out of the tree"
             self._report("link-leaves-tree", "error", path, message, f"Copy the {what} into the tree.", group_id)
 
     def _list_strangers(self, folder: Path, expected: set[str]) -> None:
-        for entry in sorted(_scan(folder), key=lambda entry: entry.name):
+        for entry in self._scan(folder):
             if entry.name not in expected:
                 self._report_stray(folder / entry.name, f"expected only {', '.join(sorted(expected))}")
+
+    def _folders(self, folder: Path) -> list[str]:
+        return [entry.name for entry in self._scan(folder) if (folder / entry.name).is_dir()]
+
+    def _scan(self, folder: Path) -> list[os.DirEntry[str]]:
+        """The entries of a folder by name; the first time, faults of the folder and of names together are reported."""
+        first_time = folder not in self._scanned
+        self._scanned.add(folder)
+        try:
+            entries = sorted(_scan(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            if first_time:
+                message = f"the folder cannot be read: {error.strerror}"
+                self._report("unreadable-folder", "error", folder, message, "Change its rights.")
+            return []
+        folded: dict[str, str] = {}
+        for entry in entries if first_time else ():
+            clash = folded.setdefault(entry.name.casefold(), entry.name)
+            if clash != entry.name:
+                message = f"differs from {clash} only in case, which other systems take for the same file"
+                self._report("case-clash", "warning", folder / entry.name, message, "Rename one of them.")
+        return entries
 
     def _report_stray(self, path: Path, message: str) -> None:
         self._report("extra-file", "warning", path, message, "It is left out; remove it if it is not needed.")
@@ -274,7 +307,8 @@ def read_annotators(root: Path) -> dict[tuple[str, str], str]:
     """Who is behind each slot of each group: (group, slot) to pseudonym, from the tree's `annotators.csv` if any.
 
     Raises:
-        TreeError: the file is no CSV in UTF-8, or lacks one of the columns group, slot, pseudonym.
+        TreeError: the file is no CSV in UTF-8, lacks one of the columns group, slot, pseudonym, or names a slot of a
+            group twice.
     """
     path = root / ANNOTATORS_FILE
     if not path.exists():
@@ -283,7 +317,14 @@ def read_annotators(root: Path) -> dict[tuple[str, str], str]:
     missing = {"group", "slot", "pseudonym"} - set(columns)
     if missing:
         raise TreeError(f"{path}: columns {', '.join(sorted(missing))} are missing; found {', '.join(columns)}")
-    return {(line["group"], line["slot"]): line["pseudonym"] for line in lines}
+    annotators: dict[tuple[str, str], str] = {}
+    for line in lines:
+        key = line["group"], line["slot"]
+        if key in annotators:
+            raise TreeError(f"{path}: group {key[0]}, slot {key[1]} has two lines; expected one")
+        if line["pseudonym"]:
+            annotators[key] = line["pseudonym"]
+    return annotators
 
 
 def _is_home(folder: Path) -> bool:
@@ -320,9 +361,12 @@ def _holds_pictures(folder: Path) -> bool:
     return any(name == ORIGINAL or _CANDIDATE.fullmatch(name) for name in _folders(folder))
 
 
-def _candidates_of(sections: tuple[Section, ...]) -> tuple[str, ...]:
+def _require_candidates(root: Path, sections: tuple[Section, ...]) -> tuple[str, ...]:
     names = {name for section in sections for name in _folders(section.images)}
-    return tuple(sorted(name for name in names if _CANDIDATE.fullmatch(name)))
+    candidates = tuple(sorted(name for name in names if _CANDIDATE.fullmatch(name)))
+    if not candidates:
+        raise TreeError(f"{root} has no candidates; expected folders 01/, 02/ .. beside {sections[0].images}/original/")
+    return candidates
 
 
 def _nothing_fits(root: Path) -> str:
@@ -368,4 +412,6 @@ def _ending(name: str) -> str:
 
 def _relative(path: Path, root: Path) -> str:
     relative = Path(os.path.relpath(path, root)).as_posix()
+    if relative.startswith("../"):  # LR pictures may lie elsewhere; a manifest must not tell where
+        relative = f"lr/{path.name}"
     return relative.encode("utf-8", "backslashreplace").decode("utf-8")  # names that are no text stay printable

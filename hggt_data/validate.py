@@ -13,9 +13,9 @@ from pathlib import Path
 from hggt_data.annotation import check_annotation
 from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.files import sha256_of
+from hggt_data.files import read_regular_file, sha256_of
 from hggt_data.images import PngInfo, decode_png, parse_png, read_png_header
-from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, Problem, Severity
+from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, Problem, Severity, plural
 from hggt_data.tree import GroupFiles, Listing, open_tree
 from hggt_data.workers import advance, default_workers, run_tasks
 
@@ -55,10 +55,25 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of a validation: how many groups there are, and every problem, errors first."""
+    """The outcome of a validation: how many groups there are, and every problem, errors first.
+
+    Attributes:
+        candidates, slots: what was found in the tree; a slot that is missing as a whole shows here only.
+    """
 
     num_groups: int
     problems: tuple[Problem, ...]
+    candidates: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """What was checked and how it went, in one line."""
+        errors, warnings = plural(len(self.errors), "error"), plural(len(self.warnings), "warning")
+        found = f"{errors}, {warnings}"
+        if not self.num_groups:
+            return found
+        names = f"candidates {', '.join(self.candidates)}, slots {', '.join(self.slots) or 'none'}"
+        return f"{plural(self.num_groups, 'group')} ({names}): {found}"
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -101,9 +116,8 @@ def validate_tree(
     """
     try:
         listing = Listing(open_tree(root, lr))
-    except TreeError as error:
-        hint = "Point at Train/, Test/ or a folder with images/ and labels/."
-        return Report(0, (Problem("no-tree", "error", ".", str(error), hint),))
+    except (TreeError, OSError) as error:
+        return Report(0, (Problem("no-tree", "error", ".", str(error), "Nothing else was checked."),))
     problems = [problem for problem in listing.problems if problem.group is None]
     if not listing.ids or (expect_groups is not None and len(listing) != expect_groups):
         wanted = "at least one" if expect_groups is None else f"{expect_groups:,}"
@@ -121,7 +135,7 @@ def validate_tree(
             problems += found
             problems += _duplicates(digests, paths_of)
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
-    return Report(len(listing), tuple(problems))
+    return Report(len(listing), tuple(problems), listing.tree.candidates, listing.slots)
 
 
 def examine_group(files: GroupFiles, *, decode: bool = True, scale: int = DEFAULT_SCALE) -> Examined:
@@ -196,14 +210,15 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
         if not decode:
             info = read_png_header(path)
         else:
-            data = path.read_bytes()
+            data = read_regular_file(path)
             examined.inputs.append(InputFile(files.relative(path), len(data), sha256_of(data)))
             info = parse_png(data)
     except FileNotFoundError:
         report("missing-image", f"the picture {name} of group {files.id} is missing", "Restore it from the download.")
         return None
     except (ImageError, OSError) as error:
-        report("unreadable-image", str(error), "Restore it from the download.")
+        reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
+        report("unreadable-image", reason, "Restore it from the download.")
         return None
     if info.mode != "8-bit RGB":
         report("wrong-mode", f"{info.mode}; expected 8-bit RGB", "Convert it, or find out what wrote it.")
@@ -245,6 +260,7 @@ def _examine_annotations(examined: Examined) -> None:
     """Read every annotation of the group; the group's consensus is drawn only if all are whole."""
     files = examined.files
     annotations: list[Annotation] = []
+    places: dict[bytes, str] = {}
     if not files.annotations:
         message = f"nobody has labelled group {files.id}; expected labels/A/, B/, C/ with {files.id}.json"
         hint = "Restore the labels of this part of the tree."
@@ -253,16 +269,20 @@ def _examine_annotations(examined: Examined) -> None:
     for slot, path in files.annotations.items():
         place = files.relative(path)
         try:
-            data = path.read_bytes()
+            data = read_regular_file(path)
         except FileNotFoundError:
             message = f"annotator {slot} has labelled other groups, but not {files.id}"
             hint = "Restore the file, or annotate the group again."
             examined.problems.append(Problem("missing-annotation", "error", place, message, hint, str(files.id)))
             continue
         except OSError as error:
-            problem = Problem("broken-json", "error", place, str(error), "Check the file's rights.", str(files.id))
-            examined.problems.append(problem)
+            kind, hint = "unreadable-annotation", "Check the file's rights."
+            examined.problems.append(Problem(kind, "error", place, str(error.strerror), hint, str(files.id)))
             continue
+        twin = places.setdefault(data, place)
+        if twin != place:
+            message, hint = f"is the same file as {twin}", "Was one annotator's folder copied?"
+            examined.problems.append(Problem("duplicate-annotation", "warning", place, message, hint))
         examined.inputs.append(InputFile(place, len(data), sha256_of(data)))
         annotation, problems = check_annotation(
             data, place, files.id, slot, files.candidates, files.annotators.get(slot)

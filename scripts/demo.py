@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+_MARK = ".hggt-demo"  # only a folder with this file is replaced
 _LOAD = """from datasets import load_dataset
 groups = load_dataset("hggt")
 print(groups)
@@ -29,10 +30,11 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
     folder: Path = arguments.folder
-    if folder.exists() and not (folder / "sources.csv").is_file():
+    if folder.exists() and not (folder / _MARK).is_file():
         parser.error(f"{folder} exists and is no earlier demo; choose another folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / _MARK).touch()
     weights = ["--weights-dir", str(arguments.weights_dir.resolve())] if arguments.weights_dir else []
 
     run(folder, "hggt-data", "demo", ".")

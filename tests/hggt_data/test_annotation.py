@@ -67,7 +67,7 @@ def test_every_real_file_is_written_back_byte_for_byte(fixtures: Path) -> None:
         assert format_annotation(annotation, group_id, FOUR).encode() == path.read_bytes(), path
 
 
-MOMENTS = st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31)).map(lambda moment: moment.replace(microsecond=0))
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)).map(lambda moment: moment.replace(microsecond=0))
 
 
 @given(

@@ -314,11 +314,14 @@ class TestFaults:
         result = build(tree, output=output, skip_faulty=True, workers=workers)
         kept = [IDS[k] for k in (0, 2, 4, 5, 6)]
         assert [row["id"] for row in rows(output)] == kept
-        dropped = {group: faults for shard in result.manifest.shards for group, faults in shard.dropped.items()}
-        assert list(dropped) == ["p1-16-0", "p3-48-0"]
-        assert "train-0/images/0-9/01/p1-16-0_01.png" in dropped["p1-16-0"][0]
+        assert [group for shard in result.manifest.shards for group in shard.dropped] == ["p1-16-0", "p3-48-0"]
+        recorded = [problem for shard in result.manifest.shards for problem in shard.problems]
+        assert recorded[0].path == "train-0/images/0-9/01/p1-16-0_01.png"
+        again = build(tree, output=output, skip_faulty=True, workers=workers)
+        assert again.kept == len(again.manifest.shards)
+        assert again.problems == result.problems
         assert result.manifest.splits == {"train": 5}
-        assert any("2 groups were left out" in line for line in result.describe())
+        assert any("2 groups left out" in line for line in result.describe())
         assert {problem.kind for problem in result.problems} == {"missing-image", "broken-json"}
         found = load_dataset(str(output), split="train", cache_dir=str(output.parent / "cache"))
         assert found["id"][:] == kept
@@ -472,7 +475,7 @@ class TestUpdate:
         (tree / "images/0-9/01/p2-32-0_01.png").write_bytes(b"")
         build(tree, output=output, skip_faulty=True)
         before = contents(output)
-        with pytest.raises(TreeError, match="1 errors; nothing was built"):
+        with pytest.raises(TreeError, match="1 error; nothing was built"):
             build(tree, output=output)
         assert contents(output) == before
 
@@ -717,7 +720,7 @@ class TestStagedShards:
     def test_an_input_damaged_meanwhile_is_noticed(self, staged: Path, tree: Path, output: Path) -> None:
         path = tree / "images/0-9/02/p4-64-0_02.png"
         edit_keeping_stat(path, path.read_bytes()[:-1] + b"x")
-        with pytest.raises(TreeError, match="1 errors"):
+        with pytest.raises(TreeError, match="1 error"):
             build(tree, output=output)
 
     def test_an_original_copied_into_the_test_tree_meanwhile_is_noticed(
@@ -742,3 +745,55 @@ def test_pictures_decode_to_what_was_put_in(tree: Path, output: Path) -> None:
     picture = found[random.Random(0).randrange(7)]
     assert isinstance(picture["enhanced_02"], Image.Image)
     np.testing.assert_array_equal(np.asarray(picture["enhanced_02"]), noise((8, 8), f"0 {picture['id']} 02"))
+
+
+class TestRefusals:
+    def test_an_output_inside_a_tree(self, tree: Path) -> None:
+        with pytest.raises(OutputError, match="lies inside the tree"):
+            build(tree, output=tree / "images/new")
+        assert not (tree / "images/new").exists()
+
+    def test_the_folder_one_is_in(self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        build(tree, output=output)
+        monkeypatch.chdir(output)
+        with pytest.raises(OutputError, match="the folder you are in"):
+            build(tree, output=Path())
+        assert (output / "README.md").is_file()
+
+    @pytest.mark.parametrize(("text", "reason"), [("", "is empty"), ("a\n```\nb", "holds ```")])
+    def test_a_citation_that_is_none(self, tree: Path, output: Path, tmp_path: Path, text: str, reason: str) -> None:
+        (tmp_path / "c.bib").write_text(text)
+        with pytest.raises(TreeError, match=reason):
+            build(tree, output=output, citation=tmp_path / "c.bib")
+
+    def test_nothing_stays_of_a_build_that_got_nowhere(self, tree: Path, output: Path) -> None:
+        for path in (tree / "images/0-9/01").iterdir():
+            path.write_bytes(b"")
+        with pytest.raises(TreeError):
+            build(tree, output=output)
+        assert list(output.parent.glob(".*")) == []
+
+
+class TestWarnings:
+    def test_originals_with_the_same_pixels(self, tree: Path, output: Path) -> None:
+        originals = sorted((tree / "images/0-9/original").iterdir())
+        originals[3].write_bytes(originals[0].read_bytes())
+        found = [problem.message for problem in build(tree, output=output).problems]
+        assert found == [f"the original of {IDS[3]} has the same pixels as that of {IDS[0]}"]
+
+    def test_sources_that_do_not_fit(self, tree: Path, output: Path, tmp_path: Path) -> None:
+        lines = [f"p{k},here" for k in range(1, 7)]
+        (tmp_path / "s.csv").write_text("\n".join(["image,origin", *lines, "q,there"]))
+        found = {problem.message for problem in build(tree, output=output, sources=tmp_path / "s.csv").problems}
+        assert found == {"no line for the source picture 'p0'", "a line for a picture that no tree has: 'q'"}
+
+
+def test_a_manifest_does_not_tell_where_the_lr_lay(tmp_path: Path) -> None:
+    write_tree(tmp_path / "T", ["a-0-0"], lr=True)
+    texts = []
+    for place in ("one/LR", "home/two/LR"):
+        shutil.copytree(tmp_path / "T/Blind_LR", tmp_path / place)
+        settings = BuildSettings((), tmp_path / place / "../hggt", tmp_path / "T", tmp_path / place, workers=1)
+        texts.append(build_dataset(settings).manifest.to_text())
+    assert texts[0] == texts[1]
+    assert "test-0/lr/a-0-0.png" in texts[0]

@@ -45,7 +45,10 @@ def tree(tmp_path: Path) -> Path:
 class TestValidate:
     def test_a_whole_tree_exits_0_and_says_how_much_there_is(self, tree: Path) -> None:
         result = run("validate", tree, "--workers", 1)
-        assert (result.exit_code, result.stdout) == (0, "2 groups, 0 errors, 0 warnings\n")
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "2 groups (candidates 01, 02, slots A, B, C): 0 errors, 0 warnings\n",
+        )
 
     def test_errors_exit_1_and_are_shown_by_kind(self, tree: Path) -> None:
         for path in (tree / "images/0-9/01").iterdir():
@@ -56,7 +59,7 @@ class TestValidate:
         assert "error: missing-image (2)\n" in result.stdout
         assert "warning: extra-file (1)\n" in result.stdout
         assert "images/0-9/01/a-0-0_01.png: " in result.stdout
-        assert result.stdout.endswith("2 groups, 2 errors, 1 warnings\n")
+        assert result.stdout.endswith("2 groups (candidates 01, 02, slots A, B, C): 2 errors, 1 warning\n")
 
     def test_warnings_exit_0_and_with_strict_1(self, tree: Path) -> None:
         (tree / "images/0-9/notes.txt").touch()
@@ -151,7 +154,7 @@ class TestBuild:
     def test_it_builds_and_says_what(self, tree: Path, tmp_path: Path) -> None:
         result = run_build("--tree", tree, "--output", tmp_path / "hggt", "--workers", 1)
         assert result.exit_code == 0, result.output
-        assert "2 groups in train; 1 shards" in result.stdout
+        assert "2 groups in train; 1 shard" in result.stdout
         assert "The card carries the HGGT terms: non-commercial, no redistribution." in result.stdout
 
     def test_both_names_of_the_command_build_the_same(self, tree: Path, tmp_path: Path) -> None:
@@ -175,17 +178,17 @@ class TestBuild:
         assert content["splits"] == {"train": 2, "test": 2}
         assert content["overlap"]["source_pictures"] == ["a"]
         assert content["has_lr"] is True
-        assert [list(shard["dropped"]) for shard in content["shards"]] == [["b-0-0"], [], []]
+        assert [shard["dropped"] for shard in content["shards"]] == [["b-0-0"], [], []]
         card = (tmp_path / "hggt/README.md").read_text()
         assert "@misc{ours}" in card
         assert "license: cc0-1.0" in card
-        assert "1 groups were left out because of errors: b-0-0" in result.stdout
+        assert "1 group left out because of errors: b-0-0" in result.stdout
         assert "train and test share source pictures: a" in result.stdout
 
     def test_faults_are_one_error(self, tree: Path, tmp_path: Path) -> None:
         edit_text(tree / "labels/0-9/B/a-0-0.json", '"File": "01"', '"File": "02"')
         message = one_error(run_build("--tree", tree, "--output", tmp_path / "hggt", "--workers", 1))
-        assert "1 errors; nothing was built" in message
+        assert "1 error; nothing was built" in message
         assert "wrong-file" in message
 
     def test_a_full_output_is_one_error(self, tree: Path, tmp_path: Path) -> None:
@@ -199,7 +202,8 @@ class TestBuild:
 
         monkeypatch.setattr("hggt_data.files.os.fsync", full)
         message = one_error(run_build("--tree", tree, "--output", tmp_path / "hggt", "--workers", 1))
-        assert message == "Error: [Errno 28] No space left on device: 'a.parquet'\n"
+        advice = "free some space and run again, what is finished is kept"
+        assert message == f"Error: a.parquet: No space left on device; {advice}\n"
 
     def test_a_bug_is_not_hidden(self, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def broken(*_: object) -> None:

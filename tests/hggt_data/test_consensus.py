@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,3 +95,9 @@ def test_a_group_with_one_annotator_has_no_consensus() -> None:
     group = judge_group(PatchId("x", 0, 0), ("01",), [Annotation("A", (P,))])
     assert (group.consensus, group.agreement, group.num_votes) == ((None,), (0,), (1,))
     assert group.positives == ()
+
+
+@pytest.mark.parametrize("votes", [["positve", "positve"], [0, 0], [Label.POSITIVE, "Positive"]])
+def test_what_is_no_label_is_refused(votes: Any) -> None:
+    with pytest.raises(TypeError, match="expected a Label or None"):
+        consensus_label(votes)

@@ -7,6 +7,7 @@ import pytest
 
 from hggt_data import open_groups
 from hggt_data.demo import DemoTree, write_demo_restored, write_demo_tree
+from hggt_data.errors import OutputError
 from hggt_data.images import read_pixels
 from hggt_data.schema import Label
 from hggt_data.validate import validate_tree
@@ -57,3 +58,10 @@ def test_the_restored_pictures_fit_the_originals_and_differ(demo: DemoTree, tmp_
         assert not np.array_equal(bicubic, sharper)
         error = np.abs(bicubic.astype(int) - group.read("original").astype(int)).mean()
         assert error < 20  # it is the same picture, not turned or shifted
+
+
+def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sources.csv").write_text("mine")
+    with pytest.raises(OutputError, match="already there"):
+        write_demo_tree(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["sources.csv"]

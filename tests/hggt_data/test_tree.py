@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,11 +79,45 @@ def test_several_range_levels_side_by_side_are_one_tree(tmp_path: Path) -> None:
     assert kinds(tmp_path) == []
 
 
-def test_levels_may_have_other_annotators(tmp_path: Path) -> None:
+def test_a_slot_of_one_level_is_expected_in_all(tmp_path: Path) -> None:
     write_tree(tmp_path, IDS[:2], level="0-2")
-    write_tree(tmp_path, IDS[2:], level="2-3", slots="DE")
+    write_tree(tmp_path, IDS[2:], level="2-3", slots="AB")
     listing = Listing(open_tree(tmp_path))
-    assert [list(files.annotations) for files in listing] == [["A", "B", "C"], ["A", "B", "C"], ["D", "E"]]
+    assert listing.slots == ("A", "B", "C")
+    assert [list(files.annotations) for files in listing] == [["A", "B", "C"]] * 3
+
+
+def test_an_empty_slot_is_warned_of(tmp_path: Path) -> None:
+    (write_tree(tmp_path, IDS) / "labels/0-9/D").mkdir()
+    assert kinds(tmp_path) == [("empty-slot", "warning", "labels/0-9/D")]
+    assert Listing(open_tree(tmp_path)).slots == ("A", "B", "C")
+
+
+def test_folders_whose_names_differ_only_in_case_are_warned_of(tmp_path: Path) -> None:
+    shutil.copytree(write_tree(tmp_path, IDS) / "labels/0-9/A", tmp_path / "labels/0-9/a")
+    assert ("case-clash", "warning", "labels/0-9/a") in kinds(tmp_path)
+
+
+def test_a_tree_without_candidates_is_none(tmp_path: Path) -> None:
+    write_tree(tmp_path, IDS)
+    for folder in (tmp_path / "images/0-9").iterdir():
+        if folder.name != "original":
+            shutil.rmtree(folder)
+    with pytest.raises(TreeError, match="has no candidates; expected folders 01/"):
+        open_tree(tmp_path)
+
+
+def test_an_unreadable_folder_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_tree(tmp_path, IDS) / "labels/0-9/B"
+    scandir = os.scandir
+
+    def guarded(path: Path) -> Any:
+        if path == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("hggt_data.tree.os.scandir", guarded)
+    assert ("unreadable-folder", "error", "labels/0-9/B") in kinds(tmp_path)
 
 
 def test_a_group_in_two_levels_is_an_error(tmp_path: Path) -> None:
@@ -168,7 +203,7 @@ class TestLr:
         assert kinds(tmp_path / "T", tmp_path / "elsewhere") == []
         listing = Listing(open_tree(tmp_path / "T", tmp_path / "elsewhere"))
         files = listing.files(listing.ids[0])
-        assert files.relative(files.images["lr"]) == "../elsewhere/a-0-0.png"
+        assert files.relative(files.images["lr"]) == "lr/a-0-0.png"
 
     def test_a_given_folder_that_is_absent_is_named(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
@@ -345,6 +380,18 @@ class TestLinks:
 
 
 class TestAnnotators:
+    def test_a_slot_with_two_lines_is_an_error(self, tmp_path: Path) -> None:
+        write_tree(tmp_path, IDS)
+        (tmp_path / "annotators.csv").write_text(f"group,slot,pseudonym\n{IDS[0]},A,owl\n{IDS[0]},A,fox\n")
+        with pytest.raises(TreeError, match=f"group {IDS[0]}, slot A has two lines"):
+            Listing(open_tree(tmp_path))
+
+    def test_an_empty_pseudonym_is_nobody_and_an_unknown_group_is_warned_of(self, tmp_path: Path) -> None:
+        write_tree(tmp_path, IDS)
+        (tmp_path / "annotators.csv").write_text(f"group,slot,pseudonym\n{IDS[0]},A,\nz-1-1,A,fox\n")
+        assert kinds(tmp_path) == [("unknown-annotation", "warning", "annotators.csv")]
+        assert next(iter(Listing(open_tree(tmp_path)))).annotators == {}
+
     def test_the_file_tells_who_is_behind_a_slot(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
         (tmp_path / "annotators.csv").write_text(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -168,7 +169,7 @@ def test_a_folder_in_place_of_a_picture_or_annotation_is_told(test_tree: Path) -
         (test_tree / path).unlink()
         (test_tree / path).mkdir()
     assert kinds(test_tree) == [
-        ("broken-json", "error", JSON),
+        ("unreadable-annotation", "error", JSON),
         ("unreadable-image", "error", PICTURE),
         ("extra-file", "warning", PICTURE),
         ("extra-file", "warning", JSON),
@@ -179,7 +180,33 @@ def test_a_link_to_itself_is_unreadable(test_tree: Path) -> None:
     for path in (PICTURE, JSON):
         (test_tree / path).unlink()
         (test_tree / path).symlink_to(Path(path).name)
-    assert kinds(test_tree) == [("broken-json", "error", JSON), ("unreadable-image", "error", PICTURE)]
+    assert kinds(test_tree) == [("unreadable-annotation", "error", JSON), ("unreadable-image", "error", PICTURE)]
+
+
+def test_a_pipe_in_place_of_a_picture_does_not_hang(test_tree: Path) -> None:
+    (test_tree / PICTURE).unlink()
+    os.mkfifo(test_tree / PICTURE)
+    for decode in (True, False):
+        assert ("unreadable-image", "error", PICTURE) in kinds(test_tree, decode=decode)
+
+
+def test_a_copied_annotation_is_warned_of(test_tree: Path) -> None:
+    copy = JSON.replace("/B/", "/C/")
+    shutil.copyfile(test_tree / JSON, test_tree / copy)
+    assert kinds(test_tree) == [("duplicate-annotation", "warning", copy)]
+
+
+def test_a_missing_folder_of_pictures_is_guessed_from_the_labels(test_tree: Path) -> None:
+    shutil.rmtree(test_tree / "GT/Test-mini/images/04")
+    hints = {problem.hint for problem in validate_tree(test_tree, workers=1).problems}
+    assert hints == {"Is the folder 04/ of pictures missing? Restore it; otherwise correct the entry."}
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_an_absurd_year_is_an_impossible_time(test_tree: Path, year: str) -> None:
+    text = (test_tree / JSON).read_text()
+    (test_tree / JSON).write_text(text.replace('"Start": "2022', f'"Start": "{year}'))
+    assert ("impossible-time", "warning", JSON) in kinds(test_tree)
 
 
 def test_a_whole_slot_that_is_missing_is_no_fault_as_long_as_somebody_annotated(test_tree: Path) -> None:
@@ -275,6 +302,8 @@ def test_the_number_of_groups_can_be_demanded(train_tree: Path, expected: int | 
 def test_a_tree_without_groups_is_not_whole(tmp_path: Path) -> None:
     (tmp_path / "images" / "original").mkdir(parents=True)
     (tmp_path / "labels").mkdir()
+    assert kinds(tmp_path) == [("no-tree", "error", ".")]
+    (tmp_path / "images" / "01").mkdir()
     assert kinds(tmp_path) == [("wrong-count", "error", ".")]
 
 
