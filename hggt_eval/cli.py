@@ -1,6 +1,7 @@
 """The command `hggt-eval`: options in, one evaluation, a table and files out. All work is done in other modules."""
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,6 +113,8 @@ def main(
     Each restored image is compared with all positives of its group; scores are means over positives, then over groups.
     """
     _require_no_contradiction(restored, methods_file, dataset, split, gts, labels)
+    if output is not None and is_built_dataset(output):
+        raise click.UsageError(f"--output {output} is a built dataset, which scores do not belong in; name another")
     methods = _methods(restored, methods_file)
     source = _source(dataset, split, gts, labels)
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
@@ -135,8 +138,7 @@ def main(
     )
     click.echo(format_table(evaluation, settings))
     if output is not None:
-        write_reports(evaluation, settings, output)
-        click.echo(f"Written to {output}: scores.json, scores.csv and the official text files of each method.")
+        click.echo(f"Written to {output}: {_summarise(write_reports(evaluation, settings, output), output)}.")
 
 
 def _require_no_contradiction(
@@ -192,12 +194,21 @@ def _source(dataset: Path | None, split: str | None, gts: Path | None, labels: P
 
 
 def _prepare(output: Path | None) -> None:
-    """Fail now and not after an hour of scoring where the output folder cannot be made."""
+    """Fail now and not after an hour of scoring where the output folder cannot be made or written to."""
     if output is not None:
         try:
             output.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=output).close()  # permissions alone do not tell
         except OSError as error:
-            raise OutputError(f"{output}: cannot be made as a folder: {error.strerror}") from error
+            raise OutputError(f"{output}: cannot be made or written to: {error.strerror}") from error
+
+
+def _summarise(written: Sequence[Path], output: Path) -> str:
+    """What `write_reports` wrote, in words."""
+    names = [path.name for path in written if path.parent == output]
+    if len(names) < len(written):
+        names.append("the official text files of each method")
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _resolve_device(device: str, metrics: Sequence[str]) -> str:
@@ -209,8 +220,8 @@ def _resolve_device(device: str, metrics: Sequence[str]) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise click.UsageError(f"--device {device} cannot be used: {reason}") from error
     return device
@@ -221,6 +232,7 @@ def _load(names: Sequence[str], settings: MetricSettings) -> tuple[list[AnyCompa
 
     Raises:
         WeightsError: none is left.
+        DamagedWeightsError: weights were found, but are damaged or hold other layers.
     """
     loaded: list[AnyComparer] = []
     skipped: dict[str, str] = {}
@@ -228,7 +240,8 @@ def _load(names: Sequence[str], settings: MetricSettings) -> tuple[list[AnyCompa
         try:
             loaded.append(METRICS[name].load(settings))
         except WeightsError as error:
-            skipped[name] = str(error)
+            # The error names folders of this machine, which have no place in a report.
+            skipped[name] = f"weights of {', '.join(METRICS[name].needs)} cannot be had"
             click.echo(f"Warning: {METRICS[name].title} is left out: {error}", err=True)
     if not loaded:
         raise WeightsError(f"no metric is left to score; each needs weights that cannot be had: {', '.join(skipped)}")

@@ -1,7 +1,8 @@
 """Which restored file belongs to which patch group, and whether all of them can be scored.
 
-Every fault of every method is collected before anything is scored. A file's pixels are decoded here to find damage and
-again when it is scored, rather than held in memory in between: 3 ms a picture buys memory that does not grow.
+Every fault of every method, and of the ground truth, is collected before anything is scored. A restored image's pixels
+are decoded here to find damage and again when it is scored, rather than held in memory in between: 3 ms a picture buys
+memory that does not grow. Of the ground truth only size, mode and checksums are looked at, which is 20 times as fast.
 """
 
 import csv
@@ -16,10 +17,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from hggt_data.errors import ImageError, MatchError
-from hggt_data.images import decode_png, parse_png
-from hggt_data.loading import GroupSource
-from hggt_data.schema import PatchId
+from hggt_data.errors import HggtError, ImageError, MatchError
+from hggt_data.images import PngInfo, decode_png, parse_png
+from hggt_data.loading import Group, GroupSource
+from hggt_data.schema import ORIGINAL, PatchId
 
 FaultKind = Literal["missing", "extra", "ambiguous", "unusable"]
 
@@ -38,7 +39,7 @@ class Method:
         name: as reports call it; also the name of its folder of reports.
         folder: where its restored images lie.
         pattern: path of a file below `folder` with `{id}` in it; null stands for `ID.png` and `ID_anything.png`.
-        map_file: CSV with the columns `id` and `file` (below `folder`), instead of a pattern.
+        map_file: CSV with the columns `id` and `file` (absolute or below `folder`), instead of a pattern.
     """
 
     name: str
@@ -55,6 +56,10 @@ class Method:
         if self.name.lower() in _REPORT_FILES:
             raise MatchError(f"method name {self.name!r} is the name of a report; give another with NAME=DIR")
 
+    def file_name(self, path: Path) -> str:
+        """One of its files as reports name it: below `folder`, or in full where a map leads out of it."""
+        return (path.relative_to(self.folder) if path.is_relative_to(self.folder) else path).as_posix()
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -62,7 +67,7 @@ class Fault:
 
     Attributes:
         kind: `missing`: a group without a file; `extra`: a file without a group; `ambiguous`: several files for one
-            group; `unusable`: damaged, of the wrong size, or not an 8-bit RGB PNG.
+            group, or one file for several; `unusable`: damaged, of the wrong size, or not an 8-bit RGB PNG.
         method: name of the method.
         id: the group it concerns; null for extra files.
         message: what was found.
@@ -107,8 +112,7 @@ def name_methods(folders: Sequence[tuple[str | None, Path]]) -> list[Method]:
         >>> [method.name for method in name_methods([(None, Path("out/bicubic/Test-100"))])]
         ['bicubic']
     """
-    # Not resolve(): a link keeps the name that the user typed.
-    unnamed = [Path(os.path.abspath(folder)) for name, folder in folders if name is None]  # noqa: PTH100
+    unnamed = [_absolute(folder) for name, folder in folders if name is None]
     made = iter(_distinct_names(unnamed))
     methods = [Method(next(made) if name is None else name, folder) for name, folder in folders]
     require_distinct(methods)
@@ -175,22 +179,41 @@ def match_restored(
 
     Raises:
         MatchError: files are missing, extra, ambiguous or unusable (all of them are listed), or, whatever is allowed, a
-            method has no usable file at all.
+            method has no usable file at all, or the ground truth has faults.
     """
+    _require_places(methods)
+    found = [_find(method, source.ids, suffix) for method in methods]
+    matched, ground_truth = _check_pictures(found, source)
+    messages = [_format_ground_truth(ground_truth)] if ground_truth else []
+    empty = [files for files in matched if not files.files]
+    faulty = [files for files in (empty if allow_missing else matched) if files.faults]
+    if faulty:
+        messages.append(_format_faults(faulty, len(source), suffix))
+        if not empty:
+            messages.append("Pass --allow-missing to score the rest.")
+    if messages:
+        raise MatchError("\n".join(messages))
+    return matched
+
+
+def _require_places(methods: Sequence[Method]) -> None:
+    """Check that the methods' folders and maps are there, before anything is looked for in them."""
     absent = [f"{method.name}: {method.folder}" for method in methods if not method.folder.is_dir()]
     if absent:
         raise MatchError(
             f"expected a folder of restored images for each method, but there is none at {'; '.join(absent)}"
         )
-    found = [_find(method, source.ids, suffix) for method in methods]
-    matched = _check_pictures(found, source)
-    faults = [fault for files in matched for fault in files.faults]
-    if faults and not allow_missing:
-        raise MatchError(_format_faults(faults, len(source)) + "\nPass --allow-missing to score the rest.")
-    empty = [files for files in matched if not files.files]
-    if empty:
-        raise MatchError(_format_faults([fault for files in empty for fault in files.faults], len(source)))
-    return matched
+    absent = [f"{m.name}: {m.map_file}" for m in methods if m.map_file is not None and not m.map_file.is_file()]
+    if absent:
+        raise MatchError(
+            "expected a CSV file with the columns id and file where a methods file says map, but there is none at "
+            f"{'; '.join(absent)}; relative paths start at the methods file"
+        )
+
+
+def _absolute(path: Path) -> Path:
+    """Without `..`, but not `resolve()`: a link keeps the name that the user typed."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _distinct_names(folders: Sequence[Path]) -> list[str]:
@@ -246,15 +269,27 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
         named, extra = _by_pattern(method.folder, method.pattern, ids)
     else:
         named, extra = _by_name(method.folder, ids, suffix)
+    users: dict[Path, set[PatchId]] = defaultdict(set)
+    for group_id, paths in named.items():
+        for path in paths:
+            users[_absolute(path)].add(group_id)
+    files: dict[PatchId, Path] = {}
     faults = [Fault("extra", method.name, None, text) for text in sorted(extra)]
     for group_id in ids:
         paths = sorted(named.get(group_id, []))
+        names = " and ".join(method.file_name(path) for path in paths)
+        others = sorted({other for path in paths for other in users[_absolute(path)]} - {group_id})
         if not paths:
             faults.append(Fault("missing", method.name, group_id, f"{group_id}: no restored image"))
         elif len(paths) > 1:
-            names = " and ".join(str(path.relative_to(method.folder)) for path in paths)
             faults.append(Fault("ambiguous", method.name, group_id, f"{group_id}: {names}"))
-    files = {group_id: named[group_id][0] for group_id in ids if len(named.get(group_id, [])) == 1}
+        elif others:
+            shared = f"{group_id}: {names}, which is also that of {', '.join(map(str, others))}"
+            faults.append(Fault("ambiguous", method.name, group_id, shared))
+        elif not paths[0].is_file():
+            faults.append(Fault("missing", method.name, group_id, f"{group_id}: no file {names}, which the map names"))
+        else:
+            files[group_id] = paths[0]
     return RestoredFiles(method, files, {}, tuple(faults))
 
 
@@ -326,7 +361,7 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
         if group_id is None:
             extra.append(f"{file_text} (line {number} of {map_file.name}: no group {group_text})")
         else:
-            named[group_id].append(path)  # whether it is there shows when it is opened
+            named[group_id].append(path)
     return named, extra
 
 
@@ -337,30 +372,71 @@ def _pictures(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _check_pictures(found: Sequence[RestoredFiles], source: GroupSource) -> list[RestoredFiles]:
-    """The same without unusable pictures and with sizes; each group's size is read once for all methods."""
+def _check_pictures(found: Sequence[RestoredFiles], source: GroupSource) -> tuple[list[RestoredFiles], list[str]]:
+    """The same without unusable pictures and with sizes, and what is wrong with the ground truth.
+
+    Each group is read once for all methods; one with faults of its own says nothing about restored images.
+    """
     sizes: list[dict[PatchId, tuple[int, int]]] = [{} for _ in found]
     faults = [list(files.faults) for files in found]
+    ground_truth = []
     for index, group_id in enumerate(source.ids):
+        try:
+            group = source[index]
+        except (HggtError, OSError) as error:
+            ground_truth.append(_reason(error, f"{source.location}: annotation of {group_id}"))
+            continue
         if not any(group_id in files.files for files in found):
             continue
-        group = source[index]
-        size = parse_png(group.read_bytes(group.candidates[0])).size
+        size, own_ground_truth = _check_group(group)
+        ground_truth += own_ground_truth
         for files, own_sizes, own_faults in zip(found, sizes, faults, strict=True):
             path = files.files.get(group_id)
-            if path is None:
+            if path is None or size is None:
                 continue
             if reason := _picture_fault(path, size):
-                text = f"{path.relative_to(files.method.folder)}: {reason}"
+                text = f"{files.method.file_name(path)}: {reason}"
                 own_faults.append(Fault("unusable", files.method.name, group_id, text))
             else:
                 own_sizes[group_id] = size
-    return [
+    matched = [
         RestoredFiles(
             files.method, {group_id: files.files[group_id] for group_id in own_sizes}, own_sizes, tuple(own_faults)
         )
         for files, own_sizes, own_faults in zip(found, sizes, faults, strict=True)
     ]
+    return matched, ground_truth
+
+
+def _check_group(group: Group) -> tuple[tuple[int, int] | None, list[str]]:
+    """A group's (height, width), which its original has, and what is wrong with that and with the positives."""
+    original: PngInfo | None = None
+    faults = []
+    for name in (ORIGINAL, *group.positives):
+        what = f"{group.source.location}: picture {name} of {group.id}"
+        try:
+            info = parse_png(group.read_bytes(name))
+        except ImageError as error:
+            faults.append(f"{what}: {error}")
+        except OSError as error:
+            faults.append(_reason(error, what))
+        else:
+            if name == ORIGINAL:
+                original = info
+            elif original is not None and (info.size, info.mode) != (original.size, original.mode):
+                faults.append(f"{what}: {_size_and_mode(info)}; expected {_size_and_mode(original)}, as its original")
+    return None if original is None else original.size, faults
+
+
+def _size_and_mode(info: PngInfo) -> str:
+    return f"{info.height} x {info.width} {info.mode}"
+
+
+def _reason(error: HggtError | OSError, what: str) -> str:
+    """hggt's own errors say which file they are about; the system's may not."""
+    if isinstance(error, HggtError):
+        return str(error)
+    return f"{what} cannot be read: {error.strerror}" + (f": {error.filename}" if error.filename else "")
 
 
 def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
@@ -378,26 +454,55 @@ def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
     return None
 
 
+def _format_ground_truth(faults: Sequence[str]) -> str:
+    lines = ["the ground truth cannot be scored against:", *(f"  {fault}" for fault in faults)]
+    return "\n".join([*lines, "Put whole files in their place; hggt-data validate checks all of a tree."])
+
+
 _HEADINGS: dict[FaultKind, str] = {
-    "missing": "{count} of {groups} groups have no restored image",
-    "extra": "{count} pictures match no group",
-    "ambiguous": "{count} groups have several restored images",
-    "unusable": "{count} restored images cannot be scored",
+    "missing": "groups without a restored image: {count} of {groups}",
+    "extra": "pictures without a group: {count}",
+    "ambiguous": "groups with several restored images, or with one that is another group's too: {count} of {groups}",
+    "unusable": "restored images that cannot be scored: {count}",
 }
 
 
-def _format_faults(faults: Sequence[Fault], num_groups: int) -> str:
+def _format_faults(matched: Sequence[RestoredFiles], num_groups: int, suffix: str | None) -> str:
     """All faults, by method and kind."""
     lines = ["restored images and groups do not fit together:"]
-    by_heading: dict[tuple[str, FaultKind], list[Fault]] = defaultdict(list)
-    for fault in faults:
-        by_heading[fault.method, fault.kind].append(fault)
-    for (method, kind), own in by_heading.items():
-        lines.append(f"{method}: " + _HEADINGS[kind].format(count=len(own), groups=num_groups))
-        lines += [f"  {fault.message}" for fault in own]
-    if any(fault.kind == "extra" for fault in faults):
-        lines.append(
-            "A name is PATCHID.png or PATCHID_ANYTHING.png; pass --suffix if only some files of a folder are meant, "
-            "--methods for other patterns."
-        )
+    for files in matched:
+        method = files.method
+        by_kind: dict[FaultKind, list[Fault]] = defaultdict(list)
+        for fault in files.faults:
+            by_kind[fault.kind].append(fault)
+        for kind, own in by_kind.items():
+            lines.append(f"{method.name}: " + _HEADINGS[kind].format(count=len(own), groups=num_groups))
+            if kind == "missing" and len(own) == num_groups and method.map_file is None:
+                lines.append("  " + _explain_none(method, suffix))
+            else:
+                lines += [f"  {fault.message}" for fault in own]
+        if "extra" in by_kind and method.map_file is None and method.pattern is None:
+            lines.append(
+                "  A name is PATCHID.png or PATCHID_ANYTHING.png; pass --suffix if only some files of a folder are "
+                "meant, --methods for other patterns."
+            )
     return "\n".join(lines)
+
+
+def _explain_none(method: Method, suffix: str | None) -> str:
+    """What lies in a folder in which no group's restored image was found, and what to do."""
+    pictures = sorted(_pictures(method.folder.rglob("*")))
+    if not pictures:
+        return f"there is no picture in {method.folder} or below it; check the path"
+    own = [path for path in pictures if path.parent == method.folder]
+    seen = (
+        f"pictures in {method.folder}: {len(own)}, in folders below it: {len(pictures) - len(own)} "
+        f"(first: {method.file_name((own or pictures)[0])}); "
+    )
+    if method.pattern is not None:
+        return seen + f"none has the id of a group at pattern {method.pattern!r} of the methods file; correct that"
+    if not own:
+        return seen + "name the folder that holds them, or give a pattern such as {id}/{id}_x4.png with --methods"
+    if suffix:
+        return seen + f"none is PATCHID{suffix}.png or PATCHID_{suffix}.png; pass another --suffix or none"
+    return seen + "none begins with the id of a group; is this the output for these groups?"

@@ -17,7 +17,7 @@ from functools import partial
 from tqdm import tqdm
 
 from hggt_data.errors import ImageError, MatchError
-from hggt_data.images import read_pixels
+from hggt_data.images import Pixels, read_pixels
 from hggt_data.loading import Group, GroupSource
 from hggt_data.schema import Label, PatchId
 from hggt_eval.matching import Fault, RestoredFiles
@@ -120,7 +120,7 @@ def evaluate(
         progress: show rate and time left on stderr, where that is a terminal.
 
     Raises:
-        ImageError: a picture is damaged or too small for a metric, or a positive has another size than its group.
+        ImageError: a picture is damaged or too small for a metric, or has another size than when it was matched.
         MatchError: no group has both a positive and a restored image.
         OSError: a file cannot be read.
     """
@@ -140,7 +140,7 @@ def evaluate(
                 bar.update(len(group.positives))
                 continue
             # One method after the other, and nothing of a group outlives its turn: features may take 100 MB a picture.
-            positives = _Positives(group, metrics, threads)
+            positives = _Positives(group, present[0].sizes[group.id], metrics, threads)
             bar.update(len(group.positives))
             for files in present:
                 results[files.method.name].append(positives.score(files))
@@ -162,15 +162,14 @@ class _Positives:
     """The positives of one group, read and described.
 
     Raises:
-        ImageError: a picture is damaged, or they differ in size.
+        ImageError: a picture is damaged, or has another (height, width) than `size`.
     """
 
-    def __init__(self, group: Group, metrics: Sequence[AnyComparer], threads: Executor) -> None:
+    def __init__(self, group: Group, size: tuple[int, int], metrics: Sequence[AnyComparer], threads: Executor) -> None:
         pictures = [group.read(name) for name in group.positives]
-        sizes = sorted({picture.shape[:2] for picture in pictures})
-        if len(sizes) > 1:
-            raise ImageError(f"{group.id}: its positives differ in size: {sizes[0]} and {sizes[1]}")
-        self._size = sizes[0]
+        for name, picture in zip(group.positives, pictures, strict=True):
+            _require_size(f"{group.source.location}: picture {name} of {group.id}", picture, size)
+        self._size = size
         self._group = group
         self._metrics = metrics
         self._threads = threads
@@ -183,8 +182,7 @@ class _Positives:
         """One method's restored image against all of them."""
         path = files.files[self._group.id]
         picture = read_pixels(path)
-        if picture.shape[:2] != self._size:
-            raise ImageError(f"{path}: {picture.shape[:2]}; expected {self._size}, the size of its group")
+        _require_size(str(path), picture, self._size)
         scores: dict[str, dict[str, float]] = {name: {} for name in self._group.positives}
         for metric, features in zip(self._metrics, self._features, strict=True):
             compare = partial(metric.compare, metric.describe(picture))
@@ -193,10 +191,17 @@ class _Positives:
                 scores[name][metric.name] = value
         return GroupScores(
             id=self._group.id,
-            file=path.relative_to(files.method.folder).as_posix(),
+            file=files.method.file_name(path),
             labels=dict(zip(self._group.candidates, self._group.consensus, strict=True)),
             positives=scores,
         )
+
+
+def _require_size(where: str, picture: Pixels, size: tuple[int, int]) -> None:
+    """Fail where a picture is no longer what it was when the restored images were matched."""
+    if picture.shape[:2] != size:
+        height, width = picture.shape[:2]
+        raise ImageError(f"{where}: {height} x {width}; expected {size[0]} x {size[1]}, as when it was checked")
 
 
 def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer]) -> None:

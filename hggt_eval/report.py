@@ -77,7 +77,8 @@ def format_table(evaluation: Evaluation, settings: Settings) -> str:
 def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> list[Path]:
     """Write all report files below `output`, making folders as needed.
 
-    Official text files of metrics that were not computed this time go, so that a folder never mixes two runs.
+    Official text files of an earlier run that this one does not write again go, so that a folder never mixes two runs:
+    those of its methods and, by the `scores.json` that lies there, of earlier ones.
 
     Returns:
         The files written.
@@ -93,8 +94,10 @@ def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> l
         for file_name, metrics in _OFFICIAL_FILES.items():
             if set(metrics) <= set(evaluation.metrics):
                 texts[output / method.name / file_name] = format_official(evaluation, method, metrics)
-    stale = [output / method.name / name for method in evaluation.methods for name in _OFFICIAL_FILES]
+    path = output / "scores.json"
     try:
+        methods = {method.name for method in evaluation.methods} | _earlier_methods(path)
+        stale = [output / method / name for method in sorted(methods) for name in _OFFICIAL_FILES]
         for path in stale:
             if path not in texts:
                 path.unlink(missing_ok=True)
@@ -154,6 +157,15 @@ def format_official(evaluation: Evaluation, method: MethodScores, metrics: Seque
     lines += [f"left out, {fault.kind}: {fault.message}" for fault in method.faults]
     lines += [f"left out, no candidate is Positive: {group_id}" for group_id in evaluation.without_positives]
     return "\n".join(lines) + "\n"
+
+
+def _earlier_methods(path: Path) -> set[str]:
+    """The methods that an earlier run's `scores.json` names; none where it is not one of ours."""
+    try:
+        names = {str(method["name"]) for method in json.loads(path.read_bytes())["methods"]}
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return set()
+    return {name for name in names if name.strip(".") and Path(name).name == name}  # else it leads elsewhere
 
 
 def _candidate_label(candidate: str, label: Label | None) -> str:

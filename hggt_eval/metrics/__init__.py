@@ -51,6 +51,7 @@ class Metric:
 
         Raises:
             WeightsError: it needs weights that cannot be had.
+            DamagedWeightsError: it needs weights whose file is damaged or holds other layers.
         """
         if self.package == "piq":
             from hggt_eval.metrics.full_reference import FullReference

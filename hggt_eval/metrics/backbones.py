@@ -1,7 +1,7 @@
 """ImageNet convolutions for LPIPS (AlexNet) and DISTS (VGG16): where they lie, how they are had, what they must hold.
 
 Looked for in the folder the user named, then in torch's cache, then downloaded from torchvision's address into that
-cache. A file that is found but damaged is an error and never a reason to look further.
+cache. A file that is found but damaged is another error than one that cannot be had, and no reason to look further.
 """
 
 import http.client
@@ -18,11 +18,15 @@ import torch
 import torchvision
 from torch import Tensor
 
-from hggt_data.errors import WeightsError
+from hggt_data.errors import HggtError, WeightsError
 from hggt_data.files import sha256_of_file
 
 # A network that swallows packets would otherwise hold a run for minutes per address.
 DOWNLOAD_TIMEOUT_S = 15.0
+
+
+class DamagedWeightsError(HggtError, ValueError):
+    """A weights file was found, but is damaged or holds something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,14 @@ def load_convolutions(name: str, weights_dir: Path | None = None) -> Convolution
         weights_dir: looked at before torch's cache. It holds torchvision's own file or `NAME_features.pth`.
 
     Raises:
-        WeightsError: they cannot be had (one line: which file, where it was looked for, how to get it), or the file
-            that was found is damaged or holds other layers.
+        WeightsError: they cannot be had (one line: which file, where it was looked for, how to get it).
+        DamagedWeightsError: the file that was found is damaged or holds other layers.
     """
     backbone = BACKBONES[name]
     path = _find(backbone, weights_dir) or _download(backbone, weights_dir)
     sha256 = sha256_of_file(path)
     if path.name == backbone.file_name and not sha256.startswith(backbone.hash_prefix):
-        raise WeightsError(
+        raise DamagedWeightsError(
             f"{path}: its SHA-256 begins with {sha256[: len(backbone.hash_prefix)]}; expected {backbone.hash_prefix}. "
             f"It is damaged: delete it and take it anew from {backbone.url}"
         )
@@ -153,9 +157,9 @@ def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: cannot be read as weights: {reason}") from error
+        raise DamagedWeightsError(f"{path}: cannot be read as weights: {reason}") from error
     if not isinstance(found, dict):
-        raise WeightsError(f"{path}: holds a {type(found).__name__}; expected a state dict of {backbone.name}")
+        raise DamagedWeightsError(f"{path}: holds a {type(found).__name__}; expected a state dict of {backbone.name}")
     expected = {
         key: tensor.shape
         for key, tensor in empty_network(backbone.name).state_dict().items()
@@ -170,5 +174,5 @@ def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
         if value is not None and not (isinstance(value, Tensor) and value.shape == shape and value.is_floating_point()):
             faults.append(f"{key} should be floats of shape {tuple(shape)}")
     if faults:
-        raise WeightsError(f"{path}: not the convolutions of {backbone.name}: {'; '.join(faults)}")
+        raise DamagedWeightsError(f"{path}: not the convolutions of {backbone.name}: {'; '.join(faults)}")
     return {key: value.float() for key, value in found.items()}

@@ -4,13 +4,14 @@ torchmetrics runs the network and takes per-channel means and variances for both
 taken once per picture, and a pair costs its covariances only. Pictures enter in 0 to 1, at their own size.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from unittest import mock
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.functional.image import dists as torchmetrics_dists
 
 from hggt_data.images import Pixels
@@ -42,6 +43,7 @@ class Dists(Comparer[DistsFeatures]):
 
     Raises:
         WeightsError: VGG16's convolutions cannot be had.
+        DamagedWeightsError: their file is damaged or holds other layers.
     """
 
     name = "dists"
@@ -51,7 +53,7 @@ class Dists(Comparer[DistsFeatures]):
         super().__init__(settings)
         convolutions = load_convolutions("vgg16", self.settings.weights_dir)
         self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
-        network = _network(convolutions.weights)
+        network = _Network(convolutions.weights)
         # On a CPU, VGG16 takes little more than half the time with the channels last.
         self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)
         total = self._network.alpha.sum() + self._network.beta.sum()
@@ -89,18 +91,26 @@ def _mean(layer: Tensor) -> Tensor:
     return layer.mean([2, 3], keepdim=True)
 
 
-def _network(convolutions: Mapping[str, Tensor]) -> torchmetrics_dists.DISTSNetwork:
-    """torchmetrics' network with these convolutions.
+class _Network(torchmetrics_dists.DISTSNetwork):
+    """torchmetrics' network around these convolutions.
 
-    Its constructor always downloads torchvision's file, so it is handed an empty VGG16 for the moment.
+    Its own constructor always loads torchvision's whole file, so it is not called; what it sets up is set up here. A
+    stage keeps torchvision's number of each layer, and the max pooling before it gives way to an L2 pooling.
     """
-    with mock.patch.object(torchmetrics_dists, "vgg16", return_value=empty_network("vgg16")):
-        network = torchmetrics_dists.DISTSNetwork()
-    state = network.state_dict()
-    # A stage keeps torchvision's number of each layer: stage3.10.weight is features.10.weight.
-    for key in state:
-        original = f"features.{key.partition('.')[2]}"
-        if original in convolutions:
-            state[key] = convolutions[original]
-    network.load_state_dict(state, assign=True)
-    return network.eval()
+
+    def __init__(self, convolutions: Mapping[str, Tensor]) -> None:
+        nn.Module.__init__(self)
+        layers = empty_network("vgg16").get_submodule("features")
+        layers.load_state_dict({key.removeprefix("features."): t for key, t in convolutions.items()}, assign=True)
+        self.chns = [3, 64, 128, 256, 512, 512]
+        for stage, (first, last) in enumerate(((0, 3), (4, 8), (9, 15), (16, 22), (23, 29)), start=1):
+            modules = OrderedDict((str(k), layers.get_submodule(str(k))) for k in range(first, last + 1))
+            if stage > 1:
+                modules[str(first)] = torchmetrics_dists.L2pooling(channels=self.chns[stage - 1])
+            self.add_module(f"stage{stage}", nn.Sequential(modules))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, -1, 1, 1))
+        own_weights = Path(torchmetrics_dists.__file__).parent / "dists_models" / "weights.pt"
+        for name, tensor in torch.load(own_weights, map_location="cpu", weights_only=True).items():  # alpha and beta
+            self.register_buffer(name, tensor)
+        self.eval().requires_grad_(False)

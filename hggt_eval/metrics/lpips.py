@@ -26,6 +26,7 @@ class Lpips(Comparer[list[Tensor]]):
 
     Raises:
         WeightsError: AlexNet's convolutions cannot be had.
+        DamagedWeightsError: their file is damaged or holds other layers.
     """
 
     name = "lpips"

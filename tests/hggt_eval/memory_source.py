@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from hggt_data.consensus import judge_group
 from hggt_data.images import Pixels, encode_png
 from hggt_data.loading import GroupSource
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import ORIGINAL, Annotation, Label, PatchGroup, PatchId
 
 
 class MemorySource(GroupSource):
-    """Groups from id -> candidate -> (pixels, the label that two annotators give it)."""
+    """Groups from id -> candidate -> (pixels, the label that two annotators give it).
+
+    Every original is black and as large as the group's first candidate.
+    """
 
     def __init__(self, groups: Mapping[str, Mapping[str, tuple[Pixels, Label]]]) -> None:
         self.location = "memory"
@@ -23,4 +28,7 @@ class MemorySource(GroupSource):
         return judge_group(self.ids[index], tuple(group), [Annotation(slot, labels) for slot in "AB"])
 
     def read_bytes(self, index: int, name: str) -> bytes:
-        return encode_png(self._groups[self.ids[index]][name][0])
+        group = self._groups[self.ids[index]]
+        if name == ORIGINAL:
+            return encode_png(np.zeros_like(next(iter(group.values()))[0]))
+        return encode_png(group[name][0])

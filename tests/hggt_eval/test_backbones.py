@@ -7,7 +7,13 @@ import torch
 
 from hggt_data.errors import WeightsError
 from hggt_eval.metrics import backbones
-from hggt_eval.metrics.backbones import BACKBONES, empty_network, full_precision, load_convolutions
+from hggt_eval.metrics.backbones import (
+    BACKBONES,
+    DamagedWeightsError,
+    empty_network,
+    full_precision,
+    load_convolutions,
+)
 
 
 def _cache() -> Path:
@@ -82,14 +88,14 @@ def test_failed_download_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_wrong_hash_is_an_error(tmp_path: Path, random_weights: Path) -> None:
     torch.save(_alexnet_features(random_weights), tmp_path / "alexnet-owt-7be5be79.pth")
-    with pytest.raises(WeightsError, match=r"SHA-256 begins with [0-9a-f]{8}; expected 7be5be79"):
+    with pytest.raises(DamagedWeightsError, match=r"SHA-256 begins with [0-9a-f]{8}; expected 7be5be79"):
         load_convolutions("alexnet", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut"])
 def test_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "alexnet_features.pth").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"alexnet_features\.pth: cannot be read as weights"):
+    with pytest.raises(DamagedWeightsError, match=r"alexnet_features\.pth: cannot be read as weights"):
         load_convolutions("alexnet", tmp_path)
 
 
@@ -99,7 +105,7 @@ def test_all_faults_of_the_layers_are_named(tmp_path: Path, random_weights: Path
     state["features.3.weight"] = torch.zeros(1)
     state["fc.weight"] = torch.zeros(1)
     torch.save(state, tmp_path / "alexnet_features.pth")
-    with pytest.raises(WeightsError) as error:
+    with pytest.raises(DamagedWeightsError) as error:
         load_convolutions("alexnet", tmp_path)
     for fault in (
         "features.0.bias is missing",

@@ -1,5 +1,7 @@
+import errno
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from hggt_data.build import BuildSettings, build_dataset
+from hggt_eval import cli
 from hggt_eval.cli import main
 from tests.hggt_eval.conftest import DATA
 
@@ -87,7 +90,12 @@ def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
     assert "Left out, because weights cannot be had: LPIPS, DISTS" in result.stdout
     content = json.loads((tmp_path / "scores.json").read_text())
     assert content["settings"]["metrics"] == ["psnr", "ssim"]
-    assert "alexnet-owt-7be5be79.pth" in content["settings"]["skipped_metrics"]["lpips"]
+    assert "alexnet-owt-7be5be79.pth" in warnings[0]
+    assert torch.hub.get_dir() in warnings[0]
+    assert content["settings"]["skipped_metrics"] == {
+        "lpips": "weights of alexnet cannot be had",
+        "dists": "weights of vgg16 cannot be had",
+    }
     assert [path.name for path in (tmp_path / "bicubic").iterdir()] == ["psnr_ssim.txt"]
 
 
@@ -97,13 +105,52 @@ def test_no_metric_left_is_an_error() -> None:
     assert "Error: no metric is left to score" in result.stderr
 
 
+def test_damaged_weights_are_an_error_and_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "alexnet_features.pth").write_bytes(b"no weights")
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--weights-dir", tmp_path, "--metrics", "psnr,lpips")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {tmp_path}/alexnet_features.pth: cannot be read as weights")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("metrics", "written"),
+    [
+        ("psnr", "scores.json and scores.csv."),
+        ("psnr,ssim", "scores.json, scores.csv and the official text files of each method."),
+    ],
+)
+def test_what_was_written_is_told(tmp_path: Path, metrics: str, written: str) -> None:
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", metrics, "--output", tmp_path)
+    assert result.stdout.splitlines()[-1] == f"Written to {tmp_path}: {written}"
+
+
+def test_read_only_output_fails_before_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # root may write everywhere
+    monkeypatch.setattr(cli, "evaluate", lambda *_, **__: pytest.fail("scored"))
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {tmp_path}: cannot be made or written to: Permission denied\n"
+
+
+def test_scores_are_not_written_into_a_dataset(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
+    assert result.exit_code == 2
+    assert "is a built dataset, which scores do not belong in" in " ".join(result.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
 def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(BICUBIC, tmp_path / "net"))
     (folder / "rocket-214-329_bicubic.png").unlink()
     arguments = ("--restored", folder, "--dataset", TREE, "--metrics", "psnr")
     result = _run(*arguments)
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: restored images and groups do not fit together:\nnet: 1 of 6 groups")
+    assert result.stderr.startswith("Error: restored images and groups do not fit together:\nnet: groups without")
     result = _run(*arguments, "--allow-missing", "--output", tmp_path / "scores")
     assert result.exit_code == 0, result.output
     for text in (
@@ -139,9 +186,12 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
         (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' does not exist"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
-        (
-            ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", "tpu9"],
-            "--device tpu9 cannot be used",
+        *(
+            (
+                ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", device],
+                f"--device {device} cannot be used",
+            )
+            for device in ("tpu9", "meta", "hpu")
         ),
     ],
 )
@@ -158,7 +208,7 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
         (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot name a folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
         (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--suffix", "x9"], "6 of 6 groups have no restored image"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--suffix", "x9"], "groups without a restored image: 6 of 6"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "multi_scale_ssim"], "needs 161 x 161 pixels"),
         (["--restored", BICUBIC, "--dataset", TREE, "--output", f"{__file__}/x"], "cannot be made"),
     ],

@@ -52,9 +52,14 @@ def test_identical_pictures_are_zero(random_weights: Path, pair: tuple[Pixels, P
     assert Dists(MetricSettings(weights_dir=random_weights))(pair[0], pair[0]) == pytest.approx(0, abs=1e-6)
 
 
-def test_loading_leaves_the_global_network_alone(random_weights: Path) -> None:
+def test_torchmetrics_constructor_is_not_called_because_it_downloads(
+    random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("DISTSNetwork() loads torchvision's whole file")
+
+    monkeypatch.setattr(torchmetrics_dists.DISTSNetwork, "__init__", refuse)
     Dists(MetricSettings(weights_dir=random_weights))
-    assert vars(torchmetrics_dists)["vgg16"] is torchvision.models.vgg16
 
 
 def test_real_weights_give_the_official_value(real_weights: Path, fixtures: Path) -> None:

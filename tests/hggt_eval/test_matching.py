@@ -10,9 +10,11 @@ from PIL import Image
 
 from hggt_data.errors import MatchError
 from hggt_data.images import write_png
-from hggt_data.loading import GroupSource, open_groups
+from hggt_data.loading import Group, GroupSource, open_groups
 from hggt_data.schema import Label, PatchId
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
+from hggt_eval.metrics.psnr import Psnr
+from hggt_eval.protocol import evaluate
 from tests.hggt_eval.memory_source import MemorySource
 
 ROCKET = "rocket-214-329"
@@ -66,7 +68,7 @@ def test_longest_id_wins_and_underscores_may_stand_anywhere(tmp_path: Path) -> N
 def test_suffix_says_which_files_are_meant(bicubic: Path, source: GroupSource, suffix: str) -> None:
     for path in list(bicubic.iterdir()):
         shutil.copy(path, path.with_name(path.name.replace("bicubic", "other")))
-    with pytest.raises(MatchError, match="6 groups have several restored images"):
+    with pytest.raises(MatchError, match=r"several restored images, .*: 6 of 6"):
         _match(bicubic, source)
     assert _match(bicubic, source, suffix)[ROCKET] == f"{ROCKET}_bicubic.png"
 
@@ -86,8 +88,9 @@ def test_patterns(bicubic: Path, source: GroupSource, tmp_path: Path, pattern: s
     stranger = folder / pattern.replace("{id}", "stranger-0-0")
     stranger.parent.mkdir(exist_ok=True)
     shutil.copy(next(bicubic.iterdir()), stranger)
-    with pytest.raises(MatchError, match=r"my net: 1 pictures match no group\n  .*stranger"):
+    with pytest.raises(MatchError, match=r"my net: pictures without a group: 1\n  .*stranger") as error:
         match_restored(methods, source)
+    assert "PATCHID_ANYTHING" not in str(error.value)
 
 
 def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
@@ -100,8 +103,55 @@ def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
     with pytest.raises(MatchError) as error:
         match_restored(read_methods(tmp_path / "methods.toml"), source)
     assert "no restored image" in str(error.value)
-    assert "1 groups have several" in str(error.value)
+    assert "groups with several restored images" in str(error.value)
     assert "no group stranger-0-0" in str(error.value)
+
+
+def _write_map(folder: Path, files: dict[str, str]) -> list[Method]:
+    rows = [f"{group_id},{file}" for group_id, file in files.items()]
+    (folder / "files.csv").write_text("\n".join(["id,file", *rows]))
+    (folder / "methods.toml").write_text('[mapped]\nmap = "files.csv"\n')
+    return read_methods(folder / "methods.toml")
+
+
+@pytest.mark.parametrize("same", ["one.png", "x/../one.png", "{folder}/one.png"])
+def test_one_file_for_two_groups_is_ambiguous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_png(tmp_path / "one.png", np.zeros((12, 12, 3), np.uint8))
+    _write_map(tmp_path, {"a-0-0": "one.png", "a-0-8": same.format(folder=tmp_path)})
+    methods = read_methods(Path("methods.toml"))
+    with pytest.raises(MatchError) as error:
+        match_restored(methods, _blank_source("a-0-0", "a-0-8"), allow_missing=True)
+    assert "one that is another group's too: 2 of 2\n  a-0-0: one.png, which is also that of a-0-8" in str(error.value)
+
+
+def test_absolute_files_of_a_map_beside_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.png", "two.png"):
+        write_png(tmp_path / name, np.zeros((12, 12, 3), np.uint8))
+    _write_map(tmp_path, {"a-0-0": f"{tmp_path}/one.png", "a-0-8": "two.png"})
+    source = _blank_source("a-0-0", "a-0-8")
+    (files,) = match_restored(read_methods(Path("methods.toml")), source)
+    groups = evaluate(source, [files], [Psnr()]).methods[0].groups
+    assert [group.file for group in groups] == [f"{tmp_path}/one.png", "two.png"]
+    write_png(tmp_path / "one.png", np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(MatchError, match=r"/one\.png: 9 x 9; expected 12 x 12"):
+        match_restored(read_methods(Path("methods.toml")), source)
+
+
+def test_files_of_a_map_that_are_not_there_are_listed_with_the_rest(tmp_path: Path) -> None:
+    write_png(tmp_path / "one.png", np.zeros((12, 12, 3), np.uint8))
+    methods = _write_map(tmp_path, {"a-0-0": "one.png", "a-0-8": "x/two.png", "b-0-0": "one.png"})
+    with pytest.raises(MatchError) as error:
+        match_restored(methods, _blank_source("a-0-0", "a-0-8"))
+    assert "a-0-8: no file x/two.png, which the map names" in str(error.value)
+    assert "no group b-0-0" in str(error.value)
+
+
+def test_maps_that_are_not_there_are_all_named(tmp_path: Path) -> None:
+    (tmp_path / "methods.toml").write_text('[one]\nmap = "nomap.csv"\n[two]\nmap = "no.csv"\n')
+    with pytest.raises(MatchError, match=r"CSV file with the columns id and file .* one: .*nomap\.csv; two: .*no\.csv"):
+        match_restored(read_methods(tmp_path / "methods.toml"), _blank_source("a-0-0"))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +214,7 @@ def test_unusable_picture(bicubic: Path, source: GroupSource, name: str) -> None
     damage(bicubic / f"{ROCKET}_bicubic.png")
     with pytest.raises(MatchError) as error:
         _match(bicubic, source)
-    assert "1 restored images cannot be scored" in str(error.value)
+    assert "restored images that cannot be scored: 1" in str(error.value)
     assert f"{ROCKET}_bicubic.png: " in str(error.value)
     assert message in str(error.value)
 
@@ -185,11 +235,11 @@ def test_all_faults_of_all_methods_in_one_error(bicubic: Path, source: GroupSour
         match_restored(name_methods([(None, bicubic), (None, lanczos)]), source)
     text = str(error.value)
     for part in (
-        "bicubic: 1 of 6 groups have no restored image\n  coffee-27-433",
-        "bicubic: 1 groups have several restored images\n  chelsea-22-159",
-        "bicubic: 1 pictures match no group\n  foo_x4.png",
-        f"bicubic: 1 restored images cannot be scored\n  {ROCKET}_bicubic.png: damaged",
-        f"lanczos: 1 of 6 groups have no restored image\n  {ROCKET}",
+        "bicubic: groups without a restored image: 1 of 6\n  coffee-27-433",
+        "another group's too: 1 of 6\n  chelsea-22-159",
+        "bicubic: pictures without a group: 1\n  foo_x4.png",
+        f"bicubic: restored images that cannot be scored: 1\n  {ROCKET}_bicubic.png: damaged",
+        f"lanczos: groups without a restored image: 1 of 6\n  {ROCKET}",
         "--suffix",
         "--allow-missing",
     ):
@@ -205,8 +255,81 @@ def test_allow_missing_keeps_the_rest_and_the_faults(bicubic: Path, source: Grou
 
 def test_no_file_at_all_is_an_error_even_if_missing_is_allowed(source: GroupSource, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MatchError, match="6 of 6 groups have no restored image"):
+    with pytest.raises(MatchError, match=r"image: 6 of 6\n  there is no picture in .*empty or below it; check"):
         match_restored([Method("m", tmp_path / "empty")], source, allow_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("below", "pattern", "suffix", "message"),
+    [
+        (
+            "",
+            None,
+            "zzz",
+            r"in .*bicubic: 6, in folders below it: 0 \(first: .*\); none is PATCHIDzzz\.png or PATCHID_zzz",
+        ),
+        ("x4", None, None, r": 0, in folders below it: 6 \(first: x4/astro.*\); name the folder that holds them"),
+        ("x4", None, "bicubic", r"\(first: x4/astro.*\); name the folder that holds them"),
+        ("", "{id}_x2.png", None, r"none has the id of a group at pattern '{id}_x2\.png' of the methods file"),
+    ],
+)
+def test_folders_in_which_nothing_fits_are_explained(
+    bicubic: Path, source: GroupSource, below: str, pattern: str | None, suffix: str | None, message: str
+) -> None:
+    (bicubic / below).mkdir(exist_ok=True)
+    for path in list(bicubic.glob("*.png")):
+        path.rename(bicubic / below / path.name)
+    with pytest.raises(MatchError, match=message) as error:
+        match_restored([Method("m", bicubic, pattern)], source, suffix=suffix)
+    assert "PATCHID_ANYTHING" not in str(error.value)
+    assert "--allow-missing" not in str(error.value)
+
+
+def test_output_for_other_groups_is_explained(bicubic: Path) -> None:
+    with pytest.raises(MatchError, match="none begins with the id of a group") as error:
+        match_restored([Method("m", bicubic)], _blank_source("a-0-0"))
+    assert "pictures without a group: 6\n" in str(error.value)
+
+
+def test_all_faults_of_the_ground_truth_in_one_error(bicubic: Path, fixtures: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(fixtures / "Test", tmp_path / "Test"))
+    chelsea, coffee, rocket = (
+        next(group for group in open_groups(tree) if str(group.id) == name)
+        for name in ("chelsea-22-159", "coffee-27-433", ROCKET)
+    )
+    home = tree / "GT" / "Test-mini"
+
+    def picture(group: Group, name: str) -> Path:
+        return home / "images" / name / f"{group.id}{'' if name == 'original' else '_' + name}.png"
+
+    resized = picture(chelsea, chelsea.positives[0])
+    Image.open(resized).resize((150, 160)).save(resized)
+    cut = picture(coffee, "original")
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    picture(rocket, rocket.positives[0]).unlink()
+    (bicubic / f"{ROCKET}_bicubic.png").unlink()
+    shutil.copy(bicubic / "chelsea-22-159_bicubic.png", bicubic / f"{ROCKET}_b.png")
+    (bicubic / "stranger.png").write_bytes(b"")
+    with pytest.raises(MatchError) as error:
+        match_restored([Method("m", bicubic)], open_groups(tree))
+    for part in (
+        f"picture {chelsea.positives[0]} of chelsea-22-159: 160 x 150 8-bit RGB; expected 160 x 160 8-bit RGB, as its",
+        "picture original of coffee-27-433: cut off inside its IDAT chunk",
+        f"picture {rocket.positives[0]} of {ROCKET} cannot be read: No such file or directory: {tree}",
+        "hggt-data validate",
+        "stranger.png",
+    ):
+        assert part in str(error.value)
+    assert "chelsea-22-159_bicubic.png" not in str(error.value)
+
+
+def test_an_annotation_that_went_away_is_named(bicubic: Path, fixtures: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(fixtures / "Test", tmp_path / "Test"))
+    source = open_groups(tree)
+    annotation = tree / "GT/Test-mini/labels/A" / f"{ROCKET}.json"
+    annotation.unlink()
+    with pytest.raises(MatchError, match=f"ground truth .*\n  .*{annotation}"):
+        match_restored([Method("m", bicubic)], source)
 
 
 def test_missing_folders_are_all_named(source: GroupSource, tmp_path: Path) -> None:

@@ -116,13 +116,16 @@ def test_too_small_pictures_fail_before_the_first_score(source: MemorySource, re
         evaluate(source, restored, [Ssim(MetricSettings(border=7))])
 
 
-def test_positives_of_two_sizes_are_an_error(tmp_path: Path) -> None:
-    source = MemorySource(
-        {"a-0-0": {"01": (_picture(1), Label.POSITIVE), "02": (_picture(2, side=25), Label.POSITIVE)}}
-    )
+def test_pictures_of_another_size_than_when_matched_are_an_error(tmp_path: Path) -> None:
+    source = MemorySource({"a-0-0": {"01": (_picture(1), Label.POSITIVE)}})
+    changed = MemorySource({"a-0-0": {"01": (_picture(1, side=25), Label.POSITIVE)}})
     write_png(tmp_path / "a-0-0.png", _picture(3))
-    with pytest.raises(ImageError, match="a-0-0: its positives differ in size"):
-        evaluate(source, match_restored([Method("m", tmp_path)], source), [Psnr()])
+    found = match_restored([Method("m", tmp_path)], source)
+    with pytest.raises(ImageError, match=r"memory: picture 01 of a-0-0: 25 x 25; expected 24 x 24, as when"):
+        evaluate(changed, found, [Psnr()])
+    write_png(tmp_path / "a-0-0.png", _picture(3, side=25))
+    with pytest.raises(ImageError, match=r"a-0-0\.png: 25 x 25; expected 24 x 24, as when it was checked"):
+        evaluate(source, found, [Psnr()])
 
 
 def test_damage_after_the_check_is_an_error(fixtures: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -164,6 +165,34 @@ def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, sett
     write_reports(evaluation, settings, tmp_path / "out")
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert files == ["out/bicubic/psnr_ssim.txt", "out/scores.csv", "out/scores.json"]
+
+
+def test_earlier_methods_leave_no_official_files(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    group = replace(evaluation.methods[0].groups[1], positives={"01": {"psnr": 30.0, "ssim": 0.5}})
+    methods = tuple(MethodScores(name, (group,)) for name in ("old", "net"))
+    two = replace(evaluation, metrics=("psnr", "ssim"), methods=methods)
+    assert out / "old" / "psnr_ssim.txt" in write_reports(two, settings, out)
+    (out / "old" / "notes.txt").write_text("not ours")
+    (out / "never_scored").mkdir()
+    (out / "never_scored" / "lpips.txt").write_text("not ours")
+    write_reports(replace(two, methods=two.methods[1:]), settings, out)
+    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.txt"))
+    assert left == ["net/psnr_ssim.txt", "never_scored/lpips.txt", "old/notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "text", ["no JSON", "[]", "{}", '{"methods": [3]}', '{"methods": [{"name": ".."}, {"name": "../x"}, {"name": ""}]}']
+)
+def test_a_foreign_scores_json_names_no_files(
+    evaluation: Evaluation, settings: Settings, tmp_path: Path, text: str
+) -> None:
+    for place in (tmp_path, tmp_path / "x", tmp_path / "out"):
+        place.mkdir(exist_ok=True)
+        (place / "lpips.txt").write_text("not ours")
+    (tmp_path / "out" / "scores.json").write_text(text)
+    write_reports(evaluation, settings, tmp_path / "out")
+    assert len(list(tmp_path.rglob("lpips.txt"))) == 3
 
 
 def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
