@@ -21,19 +21,15 @@ _InputFile = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OutputFolder = click.Path(file_okay=False, path_type=Path)
 
 
-class _MetricNames(click.ParamType[tuple[str, ...]]):
+def _parse_metrics(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
     """`psnr,ssim`: known metrics, each once."""
-
-    name = "names"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        names = [name.strip() for name in str(value).split(",") if name.strip()]
-        if not names:
-            self.fail("no metric named", param, ctx)
-        try:
-            return tuple(dict.fromkeys(require_metric(name).name for name in names))
-        except UnknownMetricError as error:
-            self.fail(str(error), param, ctx)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise click.BadParameter("no metric named")
+    try:
+        return tuple(dict.fromkeys(require_metric(name).name for name in names))
+    except UnknownMetricError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command(
@@ -62,7 +58,7 @@ class _MetricNames(click.ParamType[tuple[str, ...]]):
 @click.option("--labels", type=_Folder, metavar="DIR", help="With --gts: folder with A/, B/, C/.")
 @click.option(
     "--metrics",
-    type=_MetricNames(),
+    callback=_parse_metrics,
     default=",".join(DEFAULT_METRICS),
     show_default=True,
     metavar="NAME,...",

@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -276,6 +276,9 @@ class TestDeterminism:
             def __init__(self, path: Path) -> None:
                 with listed(path) as entries:
                     self.entries = sorted(entries, key=lambda entry: sha256_of(entry.name.encode()))
+
+            def __iter__(self) -> Iterator[os.DirEntry[str]]:  # Python 3.12 walks folders so
+                return iter(self.entries)
 
             def __enter__(self) -> list[os.DirEntry[str]]:
                 return self.entries

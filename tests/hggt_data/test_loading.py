@@ -277,7 +277,7 @@ class TestProcesses:
         source = open_groups(real_dataset, "test")
         expected = digests(source)
         with multiprocessing.get_context(method).Pool(2) as pool:
-            assert pool.map(digests, [source] * 4) == [expected] * 4
+            assert pool.map_async(digests, [source] * 4).get(timeout=60) == [expected] * 4
 
     def test_a_source_opened_before_the_fork_and_not_used_works_in_the_child(self, real_dataset: Path) -> None:
         source = open_groups(real_dataset, "test")
