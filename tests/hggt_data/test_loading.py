@@ -94,6 +94,35 @@ def test_an_unknown_picture_is_a_key_error_that_lists_those_there_are(
         group.read(name)
 
 
+def test_a_dataset_names_lr_among_the_pictures_there_are(real_dataset: Path) -> None:
+    with pytest.raises(KeyError, match="it has original, 01, 02, 03, 04, lr"):
+        open_groups(real_dataset, "test")[0].read("05")
+
+
+@pytest.mark.parametrize("split", ["test", None])
+def test_a_source_opened_by_a_relative_path_outlives_a_change_of_folder(
+    real_dataset: Path, fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str | None
+) -> None:
+    folder = real_dataset if split else fixtures / "Test"
+    monkeypatch.chdir(folder.parent)
+    source = open_groups(folder.name, split)
+    monkeypatch.chdir(tmp_path)
+    assert source[0].read("original").shape == (160, 160, 3)
+
+
+def test_labels_that_are_none_are_refused(fixtures: Path) -> None:
+    home = fixtures / "Test/GT/Test-mini"
+    with pytest.raises(TreeError, match="no annotations; expected folders A/, B/, C/"):
+        open_tree_folders(home / "images", home / "labels/A")
+
+
+def test_an_annotation_that_is_missing_is_named(test_tree: Path) -> None:
+    path = test_tree / "GT/Test-mini/labels/B/coffee-27-433.json"
+    path.unlink()
+    with pytest.raises(TreeError, match=r"coffee-27-433\.json is missing, but slot B labelled other groups"):
+        list(open_groups(test_tree))
+
+
 @pytest.mark.parametrize("kind", ["tree", "dataset"])
 def test_a_group_without_lr_has_none(real_dataset: Path, fixtures: Path, kind: str) -> None:
     source = open_groups(real_dataset, "train") if kind == "dataset" else open_groups(fixtures / "Train")

@@ -36,6 +36,8 @@ def without(key: str) -> Any:
         (lambda content: content["shards"][0].update(inputs={"a": [1]}), "is damaged"),
         (lambda content: content.update(shards=None), "is damaged"),
         (lambda content: content.update(more=1), "is damaged"),
+        (lambda content: content.update(candidates=None), "is damaged"),
+        (lambda content: content.update(splits=3), "is damaged"),
     ],
 )
 def test_a_damaged_manifest_is_named(dataset: Path, change: Any, message: str) -> None:

@@ -1,0 +1,52 @@
+"""What every command does with an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from hggt_data.command import HggtCommand
+from hggt_data.errors import TreeError
+
+
+def run_with(error: BaseException) -> tuple[int, str]:
+    @click.command(cls=HggtCommand)
+    def command() -> None:
+        raise error
+
+    result = CliRunner().invoke(command)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "output"),
+    [
+        (TreeError("no tree"), 1, "Error: no tree\n"),
+        (PermissionError(13, "Permission denied", "a"), 1, "Error: a: Permission denied; change the rights or choose"),
+        (FileNotFoundError(2, "No such file or directory", "a"), 1, "Error: a: No such file or directory; is the path"),
+        (OSError("odd"), 1, "Error: odd\n"),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+    ],
+)
+def test_expected_errors_are_one_line(error: BaseException, code: int, output: str) -> None:
+    found_code, found = run_with(error)
+    assert found_code == code
+    assert found.startswith(output)
+    assert found.count("\n") == 1
+
+
+def test_a_reader_that_has_had_enough_of_a_pipe_is_no_error(tmp_path: Path) -> None:
+    script = tmp_path / "talk.py"
+    script.write_text(
+        "import click\nfrom hggt_data.command import HggtCommand\n"
+        "@click.command(cls=HggtCommand)\ndef talk():\n"
+        "    for _ in range(100_000):\n        click.echo('word ' * 20)\n"
+        "talk()\n"
+    )
+    pipe = f"'{sys.executable}' '{script}' | head -1"
+    run = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=True)
+    assert run.stdout == "word " * 20 + "\n"
+    assert run.stderr == ""
