@@ -24,7 +24,7 @@ from hggt_data.features import (
     dataset_features,
     image_columns,
 )
-from hggt_data.files import read_csv, sha256_of, sha256_of_file, write_text
+from hggt_data.files import read_csv, read_regular_file, sha256_of, sha256_of_file, write_text
 from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, Shard, read_manifest
 from hggt_data.schema import PatchId, Problem, format_examples, plural
 from hggt_data.shard_task import ShardTask, build_shard, in_root, read_records, remove_records
@@ -223,13 +223,13 @@ class _Build:
         if self.settings.sources is None:
             return
         pictures = {patch.image for root in self.roots for patch in root.listing.ids}
-        for names, message, hint in (
-            (pictures - self.sources.keys(), "no line for the source picture", "It gets null; add a line."),
-            (self.sources.keys() - pictures, "a line for a picture that no tree has:", "It is left out."),
-        ):
-            for name in sorted(names):
-                path = f"given/{self.settings.sources.name}"
-                yield Problem("sources-mismatch", "warning", path, f"{message} {name!r}", hint)
+        path = f"given/{self.settings.sources.name}"
+        for name in sorted(pictures - self.sources.keys()):
+            message, hint = f"no line for the source picture {name!r}", "It gets null; add a line."
+            yield Problem("picture-without-source", "warning", path, message, hint)
+        for name in sorted(self.sources.keys() - pictures):
+            message, hint = f"a line for a picture that no tree has: {name!r}", "It is left out."
+            yield Problem("source-without-picture", "warning", path, message, hint)
 
     def _listed_overlap(self) -> list[str]:
         ids = {
@@ -253,8 +253,9 @@ class _Build:
 
     def _require_no_errors(self) -> None:
         errors = [problem for problem in self.problems if problem.severity == "error"]
-        # A linked folder belongs to no single group that could be left out.
-        blocking = [problem for problem in errors if problem.kind == "link-leaves-tree" and problem.group is None]
+        # A linked or unreadable folder belongs to no single group that could be left out.
+        kinds = ("link-leaves-tree", "unreadable-folder")
+        blocking = [problem for problem in errors if problem.kind in kinds and problem.group is None]
         if blocking or (errors and not self.settings.skip_faulty):
             errors.sort(key=lambda problem: (problem.kind, problem.path))
             advice = "Mend them." if blocking else "Mend them, or leave those groups out with --skip-faulty."
@@ -439,7 +440,7 @@ def _read_citation(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        text = path.read_text("utf-8")
+        text = read_regular_file(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
     if not text.strip() or "```" in text:

@@ -127,7 +127,7 @@ def build(
         raise click.UsageError("Pass --tree, --test-tree or both.")
     if lr is not None and test_tree is None:
         raise click.UsageError("--lr belongs to --test-tree, which is missing.")
-    if license_id is not None and not re.fullmatch(r"[A-Za-z0-9.+-]+", license_id):
+    if license_id is not None and not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id):
         raise click.UsageError(f"--license {license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0")
     settings = BuildSettings(
         trees=trees,

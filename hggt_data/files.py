@@ -85,6 +85,7 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         TreeError: it is not UTF-8, no CSV, or a line has more or fewer values than there are columns.
         OSError: it cannot be read.
     """
+    require_regular_file(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)

@@ -143,6 +143,7 @@ class Listing:
         self._problems_of: dict[PatchId, list[Problem]] = {}
         self._section_of: dict[PatchId, int] = {}
         self._scanned: set[Path] = set()
+        self._unreadable: set[Path] = set()
         self._annotators = read_annotators(tree.root)
         slots: set[str] = set()
         self._list_folders()
@@ -218,7 +219,7 @@ class Listing:
                     self._report("annotation-without-group", "error", path, message, hint)
             if annotated:
                 slots.add(slot)
-            else:
+            elif folder / slot not in self._unreadable:
                 message = f"no annotations; slot {slot} counts only if another part of the tree has some"
                 self._report("empty-slot", "warning", folder / slot, message, "Restore it, or remove the folder.")
         self._list_strangers(folder, set(folders))
@@ -277,6 +278,7 @@ class Listing:
         try:
             entries = sorted(_scan(folder), key=lambda entry: entry.name)
         except OSError as error:
+            self._unreadable.add(folder)
             if first_time:
                 message = f"the folder cannot be read: {error.strerror}"
                 self._report("unreadable-folder", "error", folder, message, "Change its rights.")

@@ -109,8 +109,7 @@ def main(
     Each restored image is compared with all positives of its group; scores are means over positives, then over groups.
     """
     _require_no_contradiction(restored, methods_file, dataset, split, gts, labels)
-    if output is not None and is_built_dataset(output):
-        raise click.UsageError(f"--output {output} is a built dataset, which scores do not belong in; name another")
+    _require_apart(output, dataset, gts, labels)
     methods = _methods(restored, methods_file)
     source = _source(dataset, split, gts, labels)
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
@@ -174,6 +173,15 @@ def _name_and_folder(text: str) -> tuple[str | None, Path]:
     if not equals or Path(text).is_dir():
         return None, Path(text)
     return name, Path(folder)
+
+
+def _require_apart(output: Path | None, *inputs: Path | None) -> None:
+    """Refuse to write among the data: a dataset or tree with strangers in it is refused by the next build."""
+    if output is None:
+        return
+    places = [place for place in inputs if place is not None and output.resolve().is_relative_to(place.resolve())]
+    if places or is_built_dataset(output):
+        raise click.UsageError(f"--output {output} lies in {places[0] if places else 'a built dataset'}; name another")
 
 
 def _split(dataset: Path | None, split: str | None) -> str | None:

@@ -58,7 +58,8 @@ class Method:
 
     def file_name(self, path: Path) -> str:
         """One of its files as reports name it: below `folder`, or in full where a map leads out of it."""
-        return (path.relative_to(self.folder) if path.is_relative_to(self.folder) else path).as_posix()
+        whole, folder = _absolute(path), _absolute(self.folder)
+        return (whole.relative_to(folder) if whole.is_relative_to(folder) else path).as_posix()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +284,11 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
             faults.append(Fault("missing", method.name, group_id, f"{group_id}: no restored image"))
         elif len(paths) > 1:
             faults.append(Fault("ambiguous", method.name, group_id, f"{group_id}: {names}"))
+        elif not _absolute(paths[0]).is_file():
+            faults.append(Fault("missing", method.name, group_id, f"{group_id}: no file {names}, which the map names"))
         elif others:
             shared = f"{group_id}: {names}, which is also that of {', '.join(map(str, others))}"
             faults.append(Fault("ambiguous", method.name, group_id, shared))
-        elif not paths[0].is_file():
-            faults.append(Fault("missing", method.name, group_id, f"{group_id}: no file {names}, which the map names"))
         else:
             files[group_id] = paths[0]
     return RestoredFiles(method, files, {}, tuple(faults))

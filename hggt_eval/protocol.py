@@ -188,6 +188,8 @@ class _Positives:
             compare = partial(metric.compare, metric.describe(picture))
             values = self._threads.map(compare, features) if metric.threadable else map(compare, features)
             for name, value in zip(self._group.positives, values, strict=True):
+                if math.isnan(value):
+                    raise ImageError(f"{path}: {metric.name} against {name} of {self._group.id} is not a number")
                 scores[name][metric.name] = value
         return GroupScores(
             id=self._group.id,

@@ -39,13 +39,14 @@ def main() -> None:
         sys.exit(f"{_FILE.name} is not what the commands say; run python scripts/write_cli_docs.py and read the change")
 
 
-def helps(path: str, command: click.Command) -> Iterator[tuple[str, str]]:
+def helps(name: str, command: click.Command, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
     """(how it is called, its help) of a command and those below it."""
-    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
-    yield path, command.get_help(context)
+    settings = {**command.context_settings, "terminal_width": 100, "max_content_width": 100}
+    context = click.Context(command, parent, info_name=name, **settings)
+    yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
-        for name, child in sorted(command.commands.items()):
-            yield from helps(f"{path} {name}", child)
+        for child_name, child in sorted(command.commands.items()):
+            yield from helps(child_name, child, context)
 
 
 if __name__ == "__main__":

@@ -173,6 +173,8 @@ def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
         value = found.get(key)
         if value is not None and not (isinstance(value, Tensor) and value.shape == shape and value.is_floating_point()):
             faults.append(f"{key} should be floats of shape {tuple(shape)}")
+        elif value is not None and not value.isfinite().all():
+            faults.append(f"{key} holds values that are no finite numbers")
     if faults:
         raise DamagedWeightsError(f"{path}: not the convolutions of {backbone.name}: {'; '.join(faults)}")
     return {key: value.float() for key, value in found.items()}

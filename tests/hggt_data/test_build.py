@@ -769,6 +769,26 @@ class TestRefusals:
         with pytest.raises(TreeError, match=reason):
             build(tree, output=output, citation=tmp_path / "c.bib")
 
+    def test_an_unreadable_annotator_is_never_left_out(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scandir = os.scandir
+
+        def guarded(path: Path) -> Any:
+            if path == tree / "labels/0-9/B":
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr("hggt_data.tree.os.scandir", guarded)
+        with pytest.raises(TreeError, match="unreadable-folder"):
+            build(tree, output=output, skip_faulty=True)
+        assert not output.exists()
+
+    def test_a_pipe_in_place_of_a_csv_does_not_hang(self, tree: Path, output: Path) -> None:
+        os.mkfifo(tree / "annotators.csv")
+        with pytest.raises(OSError, match="not a regular file"):
+            build(tree, output=output)
+
     def test_nothing_stays_of_a_build_that_got_nowhere(self, tree: Path, output: Path) -> None:
         for path in (tree / "images/0-9/01").iterdir():
             path.write_bytes(b"")

@@ -102,6 +102,7 @@ def test_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
 def test_all_faults_of_the_layers_are_named(tmp_path: Path, random_weights: Path) -> None:
     state = _alexnet_features(random_weights)
     del state["features.0.bias"]
+    state["features.6.bias"][5] = torch.nan
     state["features.3.weight"] = torch.zeros(1)
     state["fc.weight"] = torch.zeros(1)
     torch.save(state, tmp_path / "alexnet_features.pth")
@@ -111,6 +112,7 @@ def test_all_faults_of_the_layers_are_named(tmp_path: Path, random_weights: Path
         "features.0.bias is missing",
         "features.3.weight should be floats of shape (192, 64, 5, 5)",
         "fc.weight is not expected",
+        "features.6.bias holds values that are no finite numbers",
     ):
         assert fault in str(error.value)
 

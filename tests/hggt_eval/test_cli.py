@@ -140,7 +140,7 @@ def test_scores_are_not_written_into_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
     assert result.exit_code == 2
-    assert "is a built dataset, which scores do not belong in" in " ".join(result.stderr.split())
+    assert "lies in a built dataset" in " ".join(result.stderr.split())
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
@@ -233,3 +233,11 @@ def test_cpu_and_cuda_agree(tmp_path: Path, random_weights: Path) -> None:
         assert result.exit_code == 0, result.output
         means.append(json.loads((output / "scores.json").read_text())["methods"][0]["mean"])
     assert means[1] == pytest.approx(means[0], abs=1e-4)
+
+
+def test_scores_are_not_written_among_the_data(tmp_path: Path) -> None:
+    shutil.copytree(TREE, tmp_path / "Test")
+    result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", "--output", tmp_path / "Test/scores")
+    assert result.exit_code == 2
+    assert "lies in" in result.output
+    assert not (tmp_path / "Test/scores").exists()

@@ -125,6 +125,13 @@ def test_one_file_for_two_groups_is_ambiguous(tmp_path: Path, monkeypatch: pytes
     assert "one that is another group's too: 2 of 2\n  a-0-0: one.png, which is also that of a-0-8" in str(error.value)
 
 
+def test_a_missing_file_that_is_named_twice_is_missing(tmp_path: Path) -> None:
+    methods = _write_map(tmp_path, {"a-0-0": "none.png", "a-0-8": "none.png"})
+    with pytest.raises(MatchError) as error:
+        match_restored(methods, _blank_source("a-0-0", "a-0-8"))
+    assert "groups without a restored image: 2 of 2" in str(error.value)
+
+
 def test_absolute_files_of_a_map_beside_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("one.png", "two.png"):
@@ -133,9 +140,9 @@ def test_absolute_files_of_a_map_beside_a_relative_folder(tmp_path: Path, monkey
     source = _blank_source("a-0-0", "a-0-8")
     (files,) = match_restored(read_methods(Path("methods.toml")), source)
     groups = evaluate(source, [files], [Psnr()]).methods[0].groups
-    assert [group.file for group in groups] == [f"{tmp_path}/one.png", "two.png"]
+    assert [group.file for group in groups] == ["one.png", "two.png"]
     write_png(tmp_path / "one.png", np.zeros((9, 9, 3), np.uint8))
-    with pytest.raises(MatchError, match=r"/one\.png: 9 x 9; expected 12 x 12"):
+    with pytest.raises(MatchError, match=r" one\.png: 9 x 9; expected 12 x 12"):
         match_restored(read_methods(Path("methods.toml")), source)
 
 
