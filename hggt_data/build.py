@@ -253,8 +253,8 @@ class _Build:
 
     def _require_no_errors(self) -> None:
         errors = [problem for problem in self.problems if problem.severity == "error"]
-        # A linked or unreadable folder belongs to no single group that could be left out.
-        kinds = ("link-leaves-tree", "unreadable-folder")
+        # These belong to no single group that could be left out.
+        kinds = ("link-leaves-tree", "unreadable-folder", "bad-annotators")
         blocking = [problem for problem in errors if problem.kind in kinds and problem.group is None]
         if blocking or (errors and not self.settings.skip_faulty):
             errors.sort(key=lambda problem: (problem.kind, problem.path))

@@ -144,7 +144,7 @@ class Listing:
         self._section_of: dict[PatchId, int] = {}
         self._scanned: set[Path] = set()
         self._unreadable: set[Path] = set()
-        self._annotators = read_annotators(tree.root)
+        self._annotators = self._read_annotators()
         slots: set[str] = set()
         self._list_folders()
         for index, section in enumerate(tree.sections):
@@ -225,6 +225,17 @@ class Listing:
         self._list_strangers(folder, set(folders))
         self._list_links(folder)
         return slots
+
+    def _read_annotators(self) -> dict[tuple[str, str], str]:
+        """Who is behind each slot; a faulty file is one problem among the others and names nobody."""
+        path = self.tree.root / ANNOTATORS_FILE
+        try:
+            return read_annotators(self.tree.root)
+        except (TreeError, OSError) as error:
+            message = str(error) if isinstance(error, TreeError) else f"cannot be read: {error.strerror}"
+            message = message.removeprefix(f"{path}: ")
+            self._report("bad-annotators", "error", path, message, "Correct the file, or remove it.")
+            return {}
 
     def _list_unknown_annotators(self) -> None:
         ids = {str(group_id) for group_id in self.ids}

@@ -384,7 +384,16 @@ class TestAnnotators:
         write_tree(tmp_path, IDS)
         (tmp_path / "annotators.csv").write_text(f"group,slot,pseudonym\n{IDS[0]},A,owl\n{IDS[0]},A,fox\n")
         with pytest.raises(TreeError, match=f"group {IDS[0]}, slot A has two lines"):
-            Listing(open_tree(tmp_path))
+            read_annotators(tmp_path)
+
+    def test_a_faulty_file_does_not_hide_other_faults(self, tmp_path: Path) -> None:
+        write_tree(tmp_path, IDS)
+        (tmp_path / "annotators.csv").write_text("group,slot\n")
+        (tmp_path / "images/0-9/01/notes.txt").touch()
+        assert kinds(tmp_path) == [
+            ("bad-annotators", "error", "annotators.csv"),
+            ("extra-file", "warning", "images/0-9/01/notes.txt"),
+        ]
 
     def test_an_empty_pseudonym_is_nobody_and_an_unknown_group_is_warned_of(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
