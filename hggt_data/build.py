@@ -5,41 +5,43 @@ leaves a dataset that loads. A rerun keeps every shard that still fits, of the k
 and ends byte-identical. `shard_task.py` does the work of one shard.
 """
 
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hggt_data.card import format_card
+from hggt_data.assembly import assemble, label_features
 from hggt_data.errors import DatasetError, OutputError, TreeError
 from hggt_data.features import (
     SOURCE_COLUMNS,
     dataset_features,
     image_columns,
 )
-from hggt_data.files import read_csv, read_regular_file, sha256_of, sha256_of_file, write_text
-from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, Shard, read_manifest
+from hggt_data.files import read_csv, read_regular_file, sha256_of_file, write_text
+from hggt_data.manifest import (
+    CARD_FILE,
+    MANIFEST_FILE,
+    PARQUET_PATH,
+    FileRecord,
+    Manifest,
+    Shard,
+    read_manifest,
+    read_records,
+)
 from hggt_data.schema import PatchId, Problem, format_examples, plural
-from hggt_data.shard_task import ShardTask, build_shard, in_root, read_records, remove_records
-from hggt_data.shards import write_table_file
+from hggt_data.shard_task import ShardTask, build_shard, in_root
 from hggt_data.staging import open_staging, put_in_place
 from hggt_data.tree import ANNOTATORS_FILE, Listing, is_system_file, open_tree
 from hggt_data.validate import DEFAULT_SCALE, summarise
 from hggt_data.workers import default_workers, run_tasks
 
-if TYPE_CHECKING:
-    from datasets import Features
-
 TRAIN, TEST = "train", "test"
 _OVERLAP_WORDS = {"source_pictures": "source pictures", "originals": "originals with the same pixels"}
-_OWN_FILES = re.compile(r"README\.md|manifest\.json|data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
 _UNFINISHED_CARD = """---
 configs:
 - config_name: unfinished
@@ -132,7 +134,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
         try:
             _require_own_files(settings.output)
             (staging / "data").mkdir(exist_ok=True)
-            write_text(staging / "README.md", _UNFINISHED_CARD)
+            write_text(staging / CARD_FILE, _UNFINISHED_CARD)
             return _Build(settings, roots, staging).run()
         except Exception:
             if not any(read_records(staging)):  # nothing that a next run could go on with
@@ -264,19 +266,8 @@ class _Build:
     def _finish(self, shards: list[Shard], overlap: dict[str, list[str]]) -> Manifest:
         """Write what belongs to the whole dataset, remove the records, and put the staging folder in its place."""
         splits = {split: sum(len(s.ids) for s in shards if s.split == split) for split in (TRAIN, TEST)}
-        splits = {split: count for split, count in splits.items() if count}
-        tables = {split: self._write_labels(split, shards) for split in splits}
         settings = self.settings
-        card = format_card(
-            tables,
-            shards=shards,
-            features=dataset_features(self.candidates, self.has_lr, self.source_columns),
-            label_features=self._label_features(),
-            license_id=settings.license,
-            citation=self.citation,
-        )
-        tables_written = [_describe(self.staging, f"labels/{split}.parquet") for split in splits]
-        manifest = Manifest(
+        draft = Manifest(
             tool_version=version("hggt"),
             settings={
                 "license": settings.license,
@@ -286,19 +277,20 @@ class _Build:
                 "groups_per_shard": settings.groups_per_shard,
                 "scale": settings.scale,
                 "sources": {column: sorted(self.sources) for column in self.source_columns},
+                "pseudonymous": False,
             },
             candidates=list(self.candidates),
             has_lr=self.has_lr,
-            splits=splits,
+            splits={split: count for split, count in splits.items() if count},
             inputs=self._other_inputs(),
             shards=shards,
-            files=[FileRecord("README.md", len(card.encode()), sha256_of(card.encode())), *tables_written],
+            files=[],
             overlap=overlap,
         )
-        write_text(self.staging / MANIFEST_FILE, manifest.to_text())
-        _remove_strangers(self.staging, manifest)
-        write_text(self.staging / "README.md", card)  # the last: until now the folder does not load
-        put_in_place(self.staging, self.settings.output)
+        schema = label_features(draft).arrow_schema
+        labels = {split: self._read_labels(split, shards, schema) for split in draft.splits}
+        manifest = assemble(self.staging, draft, labels)
+        put_in_place(self.staging, settings.output)
         return manifest
 
     def _other_inputs(self) -> list[FileRecord]:
@@ -307,21 +299,10 @@ class _Build:
         paths |= {f"given/{path.name}": path for path in (self.settings.sources, self.settings.citation) if path}
         return [FileRecord(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
 
-    def _write_labels(self, split: str, shards: list[Shard]) -> pa.Table:
-        """The light table of one split: all columns of its shards but the pictures."""
-        schema = self._label_features().arrow_schema
-        tables = [
-            pq.read_table(self.staging / shard.path, columns=schema.names).cast(schema)
-            for shard in shards
-            if shard.split == split
-        ]
-        path = self.staging / "labels" / f"{split}.parquet"
-        path.parent.mkdir(exist_ok=True)
-        write_table_file(path, schema, tables)
-        return pa.concat_tables(tables)
-
-    def _label_features(self) -> "Features":
-        return dataset_features(self.candidates, self.has_lr, self.source_columns, with_images=False)
+    def _read_labels(self, split: str, shards: list[Shard], schema: pa.Schema) -> pa.Table:
+        """All columns of a split's shards but the pictures."""
+        paths = [self.staging / shard.path for shard in shards if shard.split == split]
+        return pa.concat_tables(pq.read_table(path, columns=schema.names).cast(schema) for path in paths)
 
 
 def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
@@ -415,25 +396,12 @@ def _require_own_files(output: Path) -> None:
     """
     files = (path for path in output.rglob("*") if not path.is_dir() and not is_system_file(path.name))
     names = sorted(path.relative_to(output).as_posix() for path in files)
-    foreign = [name for name in names if not _OWN_FILES.fullmatch(name)]
+    foreign = [name for name in names if name not in (CARD_FILE, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)]
     if foreign:
         raise OutputError(
             f"{output} holds files that no build writes: {format_examples(foreign)}. Move them elsewhere: the "
             "folder is replaced as a whole."
         )
-
-
-def _remove_strangers(staging: Path, manifest: Manifest) -> None:
-    """Remove what a killed build left in the staging folder and the manifest does not name."""
-    known = {shard.path for shard in manifest.shards} | {file.path for file in manifest.files} | {MANIFEST_FILE}
-    remove_records(staging)
-    for path in [path for path in staging.rglob("*") if path.is_file()]:
-        if path.relative_to(staging).as_posix() not in known:
-            path.unlink()
-
-
-def _describe(folder: Path, path: str) -> FileRecord:
-    return FileRecord(path, (folder / path).stat().st_size, sha256_of_file(folder / path))
 
 
 def _read_citation(path: Path | None) -> str | None:

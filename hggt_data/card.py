@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from datasets import Features
 
 HGGT_LICENSE_NAME = "hggt-terms"
-_HGGT_TERMS = """The official HGGT data is for **non-commercial academic research only**. Its terms forbid copying,
-publishing or distributing any portion of it further; copies may be made only inside one organisation. **Do not make
-this dataset public** without the authors' permission. The software that built it is under Apache-2.0, which does not
-extend to the data."""
+HGGT_TERMS = (
+    "The official HGGT data is for non-commercial academic research only. Its terms forbid copying, publishing or "
+    "distributing any portion of it further; copies may be made only inside one organisation."
+)
+_HGGT_LICENCE_TEXT = f"""**{HGGT_TERMS} Do not make this dataset public** without the authors' permission. The software
+that built it is under Apache-2.0, which does not extend to the data."""
 _HGGT_CITATION = """@inproceedings{chen2023human,
   title     = {Human Guided Ground-truth Generation for Realistic Image Super-resolution},
   author    = {Chen, Du and Liang, Jie and Zhang, Xindong and Liu, Ming and Zeng, Hui and Zhang, Lei},
@@ -40,6 +42,7 @@ def format_card(
     label_features: "Features",
     license_id: str | None,
     citation: str | None,
+    pseudonymous: bool = False,
 ) -> str:
     """The text of the card.
 
@@ -49,6 +52,7 @@ def format_card(
         features, label_features: of the configs `default` and `labels`.
         license_id: a licence id of the Hub; null for the HGGT terms.
         citation: BibTeX; null for the HGGT paper.
+        pseudonymous: whether annotators have pseudonyms and times are relative, see `pseudonyms.py`.
     """
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
@@ -65,11 +69,11 @@ def format_card(
                 "## What is in it",
                 _counts(tables, candidates),
                 "## Columns",
-                _columns(features),
+                _columns(features, pseudonymous),
                 "## How the labels were made",
                 _labels_text(tables),
                 "## Licence",
-                _HGGT_TERMS if license_id is None else f"The data is under `{license_id}`.",
+                _HGGT_LICENCE_TEXT if license_id is None else f"The data is under `{license_id}`.",
                 "## Citation",
                 f"```bibtex\n{(citation or _HGGT_CITATION).strip()}\n```",
             ]
@@ -113,10 +117,12 @@ def _yaml_head(
     content = sha256_of("".join(shard.sha256 for shard in shards).encode())
     for entry in data["dataset_info"]:
         entry["description"] = f"Built by hggt; content {content}"
+    # Every file by its name: with a pattern, streaming would pass over a lost shard in silence.
+    paths = {split: [shard.path for shard in shards if shard.split == split] for split in tables}
     MetadataConfigs(
         {
             "default": {
-                "data_files": [{"split": split, "path": f"data/{split}-*"} for split in tables],
+                "data_files": [{"split": split, "path": paths[split]} for split in tables],
                 "default": True,
             },
             "labels": {"data_files": [{"split": split, "path": f"labels/{split}.parquet"} for split in tables]},
@@ -171,8 +177,6 @@ _COLUMN_TEXTS = {
     "height": "pixels",
     "original": "the untouched high-resolution patch, PNG",
     "lr": "the low-resolution input of the test protocol, PNG; null where there is none",
-    "annotations": "one entry per annotator: slot (the official folder), annotator (a pseudonym or null), "
-    "labels (one per candidate), start and end (local time), seconds",
     "consensus": "one label per candidate; null with fewer than two votes",
     "agreement": "how many annotators gave the consensus label; 1 when they disagreed, 0 without consensus",
     "num_votes": "how many annotators voted",
@@ -184,12 +188,23 @@ _COLUMN_TEXTS = {
 }
 
 
-def _columns(features: "Features") -> str:
+def _columns(features: "Features", pseudonymous: bool) -> str:
     lines = ["| column | content |", "|---|---|"]
+    texts = {**_COLUMN_TEXTS, "annotations": _annotations_text(pseudonymous)}
     for column in features:
-        text = _COLUMN_TEXTS.get(column) or f"candidate {column.split('_')[1]}: the patch made by one enhancer, PNG"
+        text = texts.get(column) or f"candidate {column.split('_')[1]}: the patch made by one enhancer, PNG"
         lines.append(f"| `{column}` | {text} |")
     return "\n".join(lines)
+
+
+def _annotations_text(pseudonymous: bool) -> str:
+    person, times = ("a person or null", "local time")
+    if pseudonymous:
+        person, times = ("a pseudonym or null", "counted from the annotator's first start, which is 1970-01-01")
+    return (
+        f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate), "
+        f"start and end ({times}), seconds"
+    )
 
 
 def _labels_text(tables: Mapping[str, pa.Table]) -> str:

@@ -5,7 +5,9 @@ Heavy imports stay inside the commands, so that `--help` answers at once.
 
 import json
 import re
+import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -35,7 +37,7 @@ _workers_option = click.option(
 @click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hggt")
 def main() -> None:
-    """Check, measure and build HGGT data."""
+    """Check, measure, build and publish HGGT data."""
 
 
 @main.command()
@@ -148,6 +150,89 @@ def build(
         click.echo(summarise(result.problems))
     for line in result.describe():
         click.echo(line)
+
+
+@main.command()
+@click.argument("dataset", type=_Folder, metavar="DIR")
+@click.argument("repo_id", metavar="ORG/NAME")
+@click.option("--public", is_flag=True, help="For everybody to see.  [default: private]")
+@click.option(
+    "--gated", type=click.Choice(["auto", "manual"]), help="Readers ask for access: granted at once, or by hand."
+)
+@click.option("--tag", metavar="TAG", help="Name this version, such as v1.0.")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent and deleted; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before sending.")
+@click.option("--keep-names", is_flag=True, help="Publish annotators' names and working times as they are.")
+@click.option("--i-have-permission", is_flag=True, help="Allow a public push of data under the HGGT terms.")
+@_workers_option
+def publish(
+    dataset: Path,
+    repo_id: str,
+    public: bool,
+    gated: Literal["auto", "manual"] | None,
+    tag: str | None,
+    dry_run: bool,
+    yes: bool,
+    keep_names: bool,
+    i_have_permission: bool,
+    workers: int | None,
+) -> None:
+    """Publish a built dataset on the Hugging Face Hub, private unless told otherwise.
+
+    Annotators get pseudonyms and relative times. The main branch changes all at once, after what has arrived was
+    compared with the manifest. Run it again after an interruption: it goes on where it stopped.
+    """
+    from hggt_data.publish import PublishSettings, open_publication
+
+    settings = PublishSettings(
+        dataset=dataset,
+        repo_id=repo_id,
+        public=public,
+        gated=gated,
+        tag=tag,
+        keep_names=keep_names,
+        i_have_permission=i_have_permission,
+        dry_run=dry_run,
+        workers=workers,
+    )
+    with open_publication(settings) as publication:
+        click.echo("\n".join(publication.describe()))
+        if dry_run:
+            click.echo("Nothing was sent (--dry-run).")
+            return
+        if not yes and not _confirm(f"Publish it as a {settings.visibility} dataset?"):
+            click.echo("Nothing was sent.")
+            return
+        commit = publication.push()
+        click.echo(f"Published: {publication.repository.url} ({settings.visibility}), commit {commit[:12]}.")
+        revision = f', revision="{tag}"' if tag else ""
+        click.echo(f'Load it: load_dataset("{repo_id}"{revision})')
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is nobody to ask; pass --yes to publish, or --dry-run to look")
+    return click.confirm(question)
+
+
+@main.command()
+@click.argument("repo_id", metavar="ORG/NAME")
+@click.option("--revision", metavar="TAG", help="Tag, branch or commit.  [default: main]")
+@click.option(
+    "--output", type=_OutputFolder, required=True, metavar="DIR", help="New or empty, or an earlier download or build."
+)
+def download(repo_id: str, revision: str | None, output: Path) -> None:
+    """Download a published dataset and check it against its manifest.
+
+    Run it again after an interruption: it goes on where it stopped. Files that DIR already has are not fetched again.
+    """
+    from hggt_data.download import download_dataset
+    from hggt_data.schema import plural
+
+    manifest = download_dataset(repo_id, output, revision)
+    groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in manifest.splits.items())
+    size = sum(record.size_bytes for record in manifest.contents())
+    click.echo(f"{output}: {groups}; {size / 1e6:,.1f} MB, every file as the manifest says.")
 
 
 @main.command()

@@ -33,6 +33,14 @@ class OutputError(HggtError, OSError):
     """A result cannot be written where it was asked for."""
 
 
+class PublishError(HggtError, ValueError):
+    """A publication is refused before anything is sent."""
+
+
+class HubError(HggtError, ConnectionError):
+    """The Hub cannot be reached, refuses, or holds something else than it should."""
+
+
 class WorkerError(HggtError, RuntimeError):
     """A worker process was killed from outside."""
 

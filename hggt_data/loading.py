@@ -1,6 +1,6 @@
-"""Open an HGGT tree or a built dataset and read single groups and pictures from it, for training and scoring.
+"""Open an HGGT tree or a dataset, local or from the Hub, and read single groups and pictures, for training and scoring.
 
-Nothing is copied or cached: labels are read once, a picture's bytes when asked for, straight from its PNG file or from
+Nothing is copied: labels are read once, a picture's bytes when asked for, straight from its PNG file or from
 its place inside a Parquet shard, which the shard's footer names. A source can be pickled and forked: pictures are read
 by position, and each process opens the files for itself.
 """
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from hggt_data.annotation import format_annotation, parse_annotation
+from hggt_data.annotation import parse_annotation
 from hggt_data.consensus import judge_group
-from hggt_data.errors import AnnotationError, DatasetError, ImageError, TreeError
+from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
 from hggt_data.features import group_from_row, image_column, picture_of_column
+from hggt_data.hub import REPO_ID
 from hggt_data.images import Pixels, decode_png
 from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
 from hggt_data.schema import PatchGroup, PatchId
@@ -71,12 +72,14 @@ class GroupSource(ABC, Sequence["Group"]):
         """
 
     def labels_sha256(self) -> str:
-        """One SHA-256 over all annotations; the same for a tree and for the dataset that was built from it."""
+        """One SHA-256 over all labels; the same for a tree and for the dataset that was built from it or published.
+
+        Who gave a label and when has no part in it: each group counts with the labels of its annotators, sorted.
+        """
         digest = hashlib.sha256()
         for group in self:
-            for annotation in group.annotations:
-                text = format_annotation(annotation, group.id, group.candidates)
-                digest.update(f"{group.id} {annotation.slot}\n{text}\n".encode())
+            votes = sorted(",".join(label.value for label in annotation.labels) for annotation in group.annotations)
+            digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(votes)}\n".encode())
         return digest.hexdigest()
 
 
@@ -105,18 +108,23 @@ class Group(PatchGroup):
             raise ImageError(f"{self.source.location}: picture {name} of {self.id}: {error}") from error
 
 
-def open_groups(source: str | Path, split: str | None = None) -> GroupSource:
-    """Open the groups of a tree or of a built dataset.
+def open_groups(source: str | Path, split: str | None = None, *, revision: str | None = None) -> GroupSource:
+    """Open the groups of a tree, of a built dataset or of a published one.
+
+    A dataset of the Hub is brought to the Hub's cache first, here and only here: worker processes that get the source
+    read files and never use the network.
 
     Args:
-        source: a tree (see `tree.open_tree`) or the folder that `hggt-build-dataset` wrote.
+        source: a tree (see `tree.open_tree`), the folder that `hggt-build-dataset` wrote, or `ORG/NAME` on the Hub.
         split: `train` or `test` for a dataset that has both; a tree has no splits.
+        revision: for the Hub: a tag, branch or commit.
 
     Returns:
         The groups, sorted by id.
 
     Raises:
         DatasetError: the dataset is incomplete, has no such split, or several and none was named.
+        HubError: it is no folder, and cannot be had from the Hub.
         TreeError: the folder is neither a dataset nor a tree, or the tree's names have faults.
 
     Example:
@@ -127,8 +135,18 @@ def open_groups(source: str | Path, split: str | None = None) -> GroupSource:
         (('01', '04'), (192, 192, 3))
     """
     folder = Path(source).absolute()  # a later change of folder does not matter
+    if is_hub_id(source):
+        from hggt_data.download import fetch_dataset
+
+        try:
+            snapshot = fetch_dataset(str(source), revision)
+        except HubError as error:
+            raise HubError(f"{source} is no folder here. On the Hub: {error}") from None
+        return _DatasetSource(snapshot, split, f"{source}@{snapshot.name}")
+    if revision is not None:
+        raise DatasetError(f"{folder} is a folder and has no revisions; got revision {revision!r}")
     if is_built_dataset(folder):
-        return _DatasetSource(folder, split)
+        return _DatasetSource(folder, split, str(folder))
     if split is not None:
         raise DatasetError(f"{folder} is no built dataset and has no splits; got split {split!r}")
     return _TreeSource(open_tree(folder))
@@ -141,6 +159,11 @@ def open_tree_folders(images: Path, labels: Path) -> GroupSource:
         TreeError: a folder is missing, or names in it have faults.
     """
     return _TreeSource(tree_of_folders(images.absolute(), labels.absolute()))
+
+
+def is_hub_id(source: str | Path) -> bool:
+    """Whether a source names a dataset on the Hub: it is of the form ORG/NAME, and no folder here."""
+    return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
 
 
 def is_built_dataset(folder: Path) -> bool:
@@ -191,9 +214,9 @@ class _TreeSource(GroupSource):
 class _DatasetSource(GroupSource):
     """Reads labels from the light Parquet table and pictures from their places inside the shards."""
 
-    def __init__(self, folder: Path, split: str | None) -> None:
+    def __init__(self, folder: Path, split: str | None, location: str) -> None:
         manifest = read_manifest(folder)
-        self.location = str(folder)
+        self.location = location
         self.candidates = tuple(manifest.candidates)
         self.split = _choose_split(folder, manifest, split)
         self._folder = folder

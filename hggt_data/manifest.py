@@ -1,19 +1,30 @@
 """`manifest.json`: what a built dataset was made from and what belongs to it, so that either can be checked.
 
 It lies beside the card. Its paths are relative (inputs to their tree, shards to the dataset), and it holds no times,
-machine names or worker counts: the same tree gives the same manifest.
+machine names or worker counts: the same tree gives the same manifest. While a dataset is being written, each finished
+shard has a record of its own beside it; a file without one counts for nothing.
 """
 
 import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import DatasetError
-from hggt_data.schema import Problem
+from hggt_data.files import sha256_of_file, write_text
+from hggt_data.schema import Problem, format_examples
 
 MANIFEST_FILE = "manifest.json"
+CARD_FILE = "README.md"
 SCHEMA_VERSION = 1
+# All that a build writes beside the manifest and the card; nothing else in a folder or repository is ever removed.
+PARQUET_PATH = re.compile(r"data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
+_RECORDS = ".records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A file of the light `labels` config, the card, or an input that belongs to no single group."""
+    """A file by its path, size and SHA-256.
+
+    In a manifest: a file of the light `labels` config, the card, or an input that belongs to no single group.
+    """
 
     path: str
     size_bytes: int
@@ -68,6 +82,10 @@ class Manifest:
     overlap: dict[str, list[str]]
     schema_version: int = SCHEMA_VERSION
 
+    def contents(self) -> list[FileRecord]:
+        """Every file of the dataset but the manifest itself."""
+        return [*(FileRecord(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards), *self.files]
+
     def to_text(self) -> str:
         """The JSON text, one line per value down to the files and one per file below."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
@@ -81,22 +99,105 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        content = json.loads(path.read_bytes())
+        return parse_manifest(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise DatasetError(f"{folder} has no {MANIFEST_FILE}; expected a dataset made by hggt-build-dataset") from error
+
+
+def parse_manifest(data: bytes, name: str) -> Manifest:
+    """Read the bytes of a manifest.
+
+    Args:
+        data: of the file.
+        name: where it is from, for messages.
+
+    Raises:
+        DatasetError: it is from another version of hggt, or damaged.
+    """
+    try:
+        content = json.loads(data)
     except ValueError as error:
-        raise DatasetError(f"{path} is damaged ({error}); build the dataset again") from error
+        raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
-        raise DatasetError(f"{path} has schema_version {version!r}; this hggt reads {SCHEMA_VERSION}. Build it again.")
+        raise DatasetError(f"{name} has schema_version {version!r}; this hggt reads {SCHEMA_VERSION}. Build it again.")
     try:
         shards = [shard_from_json(shard) for shard in content.pop("shards")]
         inputs, files = ([FileRecord(**file) for file in content.pop(key)] for key in ("inputs", "files"))
         if not (isinstance(content["candidates"], list) and isinstance(content["splits"], dict)):
             raise TypeError("candidates or splits are of another type")
+        # A manifest from elsewhere must not make us write, link or remove anything outside the dataset.
+        paths = [shard.path for shard in shards] + [file.path for file in files]
+        strange = [path for path in paths if path != CARD_FILE and not PARQUET_PATH.fullmatch(path)]
+        if strange:
+            raise ValueError(f"it names {strange[0]!r}, which no build writes")
         return Manifest(**content, inputs=inputs, shards=shards, files=files)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} is damaged ({error}); build the dataset again") from error
+        raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
+
+
+def describe_file(folder: Path, path: str) -> FileRecord:
+    """The record of a file of the dataset in `folder`."""
+    return FileRecord(path, (folder / path).stat().st_size, sha256_of_file(folder / path))
+
+
+def find_damage(folder: Path, contents: Sequence[FileRecord]) -> dict[str, str]:
+    """Compare files with their records, by size and hash: path to what is wrong with it.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+
+    def fault(record: FileRecord) -> str | None:
+        path = folder / record.path
+        if not path.is_file():
+            return "is missing"
+        if path.stat().st_size != record.size_bytes:
+            return f"has {path.stat().st_size:,} bytes, not {record.size_bytes:,}"
+        return None if sha256_of_file(path) == record.sha256 else "has other content"
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        faults = pool.map(fault, contents)
+    return {record.path: text for record, text in zip(contents, faults, strict=True) if text}
+
+
+def require_whole(folder: Path, contents: Sequence[FileRecord]) -> None:
+    """Compare all files with their records.
+
+    Raises:
+        DatasetError: files are missing or differ; the message names the first.
+        OSError: one cannot be read.
+    """
+    damage = [f"{path} {text}" for path, text in find_damage(folder, contents).items()]
+    if damage:
+        raise DatasetError(
+            f"{folder} does not agree with its {MANIFEST_FILE}: {format_examples(damage)}. Build it again."
+        )
+
+
+def remove_strangers(folder: Path, manifest: Manifest) -> None:
+    """Remove what an interrupted run has left in the folder and the manifest does not name."""
+    known = {record.path for record in manifest.contents()} | {MANIFEST_FILE}
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        if path.relative_to(folder).as_posix() not in known:
+            path.unlink()
+
+
+def write_record(staging: Path, shard: Shard) -> None:
+    """Remember that a shard is finished."""
+    write_text(staging / _RECORDS / f"{Path(shard.path).name}.json", json.dumps(asdict(shard)))
+
+
+def read_records(staging: Path) -> Iterator[Shard]:
+    """The shards that a run which did not end has finished; damaged records are passed over, and so made anew."""
+    for record in sorted((staging / _RECORDS).glob("*.json")):
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            yield shard_from_json(json.loads(record.read_bytes()))
+
+
+def remove_records(staging: Path) -> None:
+    """Forget which shards were finished, at the end of a run."""
+    shutil.rmtree(staging / _RECORDS, ignore_errors=True)
 
 
 def shard_from_json(content: dict[str, Any]) -> Shard:

@@ -1,23 +1,22 @@
 """One shard of a build: check its groups and write it, or keep an earlier one that would come out the same.
 
-Runs in a worker process. A finished shard has a record beside it in the staging folder; a file without one counts for
-nothing. What decides a shard's bytes (inputs by hash, settings, schema) gives the key by which it is known again.
+Runs in a worker process. What decides a shard's bytes (inputs by hash, settings, schema) gives the key by which it is
+known again.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from hggt_data.features import image_column, labels_to_row
-from hggt_data.files import sha256_of, sha256_of_file, write_text
-from hggt_data.manifest import Shard, shard_from_json
+from hggt_data.files import sha256_of, sha256_of_file
+from hggt_data.manifest import Shard, write_record
 from hggt_data.schema import ORIGINAL, Problem
 from hggt_data.shards import write_shard
 from hggt_data.tree import GroupFiles
@@ -26,7 +25,6 @@ from hggt_data.workers import advance
 
 # Part of every shard's key: raise it when the code changes what a shard holds.
 _FORMAT = 1
-_RECORDS = ".records"
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def build_shard(task: ShardTask) -> ShardOutcome:
         dropped=dropped,
         problems=problems,
     )
-    _write_record(task, shard)
+    write_record(task.staging, shard)
     return ShardOutcome(shard, False, problems)
 
 
@@ -148,7 +146,7 @@ def _reuse(task: ShardTask) -> Shard | None:
                 os.link(source, target)
             except OSError:  # a file system without hard links
                 shutil.copyfile(source, target)
-        _write_record(task, shard)
+        write_record(task.staging, shard)
         return shard
     return None
 
@@ -176,19 +174,3 @@ def _named_inputs(root: str, inputs: Sequence[InputFile]) -> dict[str, tuple[int
 def in_root(root: str, problem: Problem) -> Problem:
     """A problem of one tree as a build of several names it: with the tree's name before its path."""
     return replace(problem, path=f"{root}/{problem.path}")
-
-
-def read_records(staging: Path) -> Iterator[Shard]:
-    """The shards that a build which did not end has finished; damaged records are passed over, and so made anew."""
-    for record in sorted((staging / _RECORDS).glob("*.json")):
-        with suppress(AttributeError, KeyError, TypeError, ValueError):
-            yield shard_from_json(json.loads(record.read_bytes()))
-
-
-def remove_records(staging: Path) -> None:
-    """Forget which shards were finished, at the end of a build."""
-    shutil.rmtree(staging / _RECORDS, ignore_errors=True)
-
-
-def _write_record(task: ShardTask, shard: Shard) -> None:
-    write_text(task.staging / _RECORDS / f"{Path(task.path).name}.json", json.dumps(asdict(shard)))

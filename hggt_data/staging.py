@@ -33,20 +33,33 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
         raise OutputError(f"{output} is a file; expected a folder")
     if _is_filled(output) and not (output / known_by).is_file():
         raise OutputError(f"{output} holds other things (no {known_by} in it); choose a new or empty folder")
-    staging, previous = _beside(output, "partial"), _beside(output, "previous")
-    staging.mkdir(parents=True, exist_ok=True)
-    handle = os.open(staging, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(f"another process is writing to {output}; wait for it to end") from error
+    previous = _beside(output, "previous")
+    with open_beside(output, "partial") as staging:
         if previous.is_dir():  # a run was killed between the two renames of put_in_place, or right after them
             if _is_filled(output):
                 shutil.rmtree(previous)
             else:
                 previous.replace(output)
         yield staging
+
+
+@contextmanager
+def open_beside(place: Path, what: str) -> Iterator[Path]:
+    """Make, lock and yield the folder `.NAME.what` beside the folder NAME; it stays until somebody removes it.
+
+    Raises:
+        OutputError: another process has it open.
+        OSError: the parent folder is not writable.
+    """
+    folder = _beside(place.resolve(), what)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"another process is writing to {folder}; wait for it to end") from error
+        yield folder
     finally:
         os.close(handle)
 

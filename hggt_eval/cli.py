@@ -9,7 +9,7 @@ import click
 
 from hggt_data.command import HggtCommand
 from hggt_data.errors import OutputError, WeightsError
-from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
+from hggt_data.loading import GroupSource, is_built_dataset, is_hub_id, open_groups, open_tree_folders
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
 from hggt_eval.metrics import DEFAULT_METRICS, METRICS, MetricSettings, UnknownMetricError, require_metric
 from hggt_eval.metrics.comparer import AnyComparer
@@ -32,6 +32,13 @@ def _parse_metrics(_: click.Context, __: click.Parameter, text: str) -> tuple[st
         raise click.BadParameter(str(error)) from error
 
 
+def _parse_dataset(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """A folder, or a name on the Hub."""
+    if text is not None and not Path(text).is_dir() and not is_hub_id(text):
+        raise click.BadParameter(f"{text!r} is no folder here, and no name on the Hub (ORG/NAME)")
+    return text
+
+
 @click.command(
     cls=HggtCommand,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
@@ -52,8 +59,14 @@ def _parse_metrics(_: click.Context, __: click.Parameter, text: str) -> tuple[st
     metavar="FILE.toml",
     help="Methods with other file names: a table each with dir and pattern ({id}x4.png) or map (CSV: id,file).",
 )
-@click.option("--dataset", type=_Folder, metavar="DIR", help="Built dataset or official tree to score against.")
-@click.option("--split", help="Split of the built dataset.  [default: test]")
+@click.option(
+    "--dataset",
+    callback=_parse_dataset,
+    metavar="DIR_OR_ID",
+    help="Built dataset or official tree to score against, or ORG/NAME on the Hub.",
+)
+@click.option("--split", help="Split of the dataset.  [default: test]")
+@click.option("--revision", metavar="TAG", help="Tag, branch or commit of a dataset on the Hub.")
 @click.option("--gts", type=_Folder, metavar="DIR", help="Instead of --dataset: folder with original/, 01/ to 04/.")
 @click.option("--labels", type=_Folder, metavar="DIR", help="With --gts: folder with A/, B/, C/.")
 @click.option(
@@ -91,8 +104,9 @@ def _parse_metrics(_: click.Context, __: click.Parameter, text: str) -> tuple[st
 def main(
     restored: tuple[str, ...],
     methods_file: Path | None,
-    dataset: Path | None,
+    dataset: str | None,
     split: str | None,
+    revision: str | None,
     gts: Path | None,
     labels: Path | None,
     metrics: tuple[str, ...],
@@ -108,10 +122,10 @@ def main(
 
     Each restored image is compared with all positives of its group; scores are means over positives, then over groups.
     """
-    _require_no_contradiction(restored, methods_file, dataset, split, gts, labels)
+    _require_no_contradiction(restored, methods_file, dataset, split, revision, gts, labels)
     _require_apart(output, dataset, gts, labels)
     methods = _methods(restored, methods_file)
-    source = _source(dataset, split, gts, labels)
+    source = _source(dataset, split, revision, gts, labels)
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
     _prepare(output)
     chosen = _resolve_device(device, metrics)
@@ -123,7 +137,7 @@ def main(
         border=border,
         colour="y" if y_channel else "rgb",
         device=chosen,
-        source=str(dataset or gts),
+        source=source.location if dataset is not None and is_hub_id(dataset) else str(dataset or gts),
         split=_split(dataset, split),
         restored={method.name: str(method.folder) for method in methods},
         suffix=suffix,
@@ -139,8 +153,9 @@ def main(
 def _require_no_contradiction(
     restored: tuple[str, ...],
     methods_file: Path | None,
-    dataset: Path | None,
+    dataset: str | None,
     split: str | None,
+    revision: str | None,
     gts: Path | None,
     labels: Path | None,
 ) -> None:
@@ -156,6 +171,8 @@ def _require_no_contradiction(
         raise click.UsageError(f"{given} needs {absent} too")
     if split is not None and dataset is None:
         raise click.UsageError("--split belongs to --dataset; a tree has no splits")
+    if revision is not None and (dataset is None or not is_hub_id(dataset)):
+        raise click.UsageError("--revision belongs to a --dataset on the Hub (ORG/NAME)")
 
 
 def _methods(restored: Sequence[str], methods_file: Path | None) -> list[Method]:
@@ -175,23 +192,26 @@ def _name_and_folder(text: str) -> tuple[str | None, Path]:
     return name, Path(folder)
 
 
-def _require_apart(output: Path | None, *inputs: Path | None) -> None:
+def _require_apart(output: Path | None, *inputs: str | Path | None) -> None:
     """Refuse to write among the data: a dataset or tree with strangers in it is refused by the next build."""
     if output is None:
         return
-    places = [place for place in inputs if place is not None and output.resolve().is_relative_to(place.resolve())]
+    places = [place for place in inputs if place is not None and output.resolve().is_relative_to(Path(place).resolve())]
     if places or is_built_dataset(output):
         raise click.UsageError(f"--output {output} lies in {places[0] if places else 'a built dataset'}; name another")
 
 
-def _split(dataset: Path | None, split: str | None) -> str | None:
+def _split(dataset: str | None, split: str | None) -> str | None:
     """The split to open: `test` unless told otherwise; a tree has none."""
-    return "test" if split is None and dataset is not None and is_built_dataset(dataset) else split
+    has_splits = dataset is not None and (is_hub_id(dataset) or is_built_dataset(Path(dataset)))
+    return "test" if split is None and has_splits else split
 
 
-def _source(dataset: Path | None, split: str | None, gts: Path | None, labels: Path | None) -> GroupSource:
+def _source(
+    dataset: str | None, split: str | None, revision: str | None, gts: Path | None, labels: Path | None
+) -> GroupSource:
     if dataset is not None:
-        return open_groups(dataset, _split(dataset, split))
+        return open_groups(dataset, _split(dataset, split), revision=revision)
     assert gts is not None
     assert labels is not None
     return open_tree_folders(gts, labels)

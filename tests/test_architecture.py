@@ -15,12 +15,12 @@ PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 LAYERS = {
     "hggt_data": [
         {"errors"},
-        {"schema", "files", "command", "workers"},
+        {"schema", "files", "command", "workers", "hub_errors"},
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging"},
-        {"tree", "shards", "card"},
-        {"validate"},
-        {"loading", "shard_task"},
-        {"build", "stats", "demo"},
+        {"tree", "shards", "card", "hub"},
+        {"validate", "assembly", "download"},
+        {"loading", "shard_task", "pseudonyms"},
+        {"build", "publish", "stats", "demo"},
         {"stats_text"},
         {"stats_page"},
         {"cli"},

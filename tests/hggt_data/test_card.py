@@ -36,7 +36,10 @@ def build(tmp_path: Path, **options: Any) -> Path:
 def test_the_head_names_both_configs_and_their_files(real_dataset: Path) -> None:
     default, labels = head(real_dataset)["configs"]
     assert (default["config_name"], default["default"]) == ("default", True)
-    assert default["data_files"] == [{"split": s, "path": f"data/{s}-*"} for s in ("train", "test")]
+    assert default["data_files"] == [
+        {"split": split, "path": [f"data/{split}-{number:05d}-of-00003.parquet" for number in range(3)]}
+        for split in ("train", "test")
+    ]
     assert labels["config_name"] == "labels"
     assert labels["data_files"] == [{"split": s, "path": f"labels/{s}.parquet"} for s in ("train", "test")]
 

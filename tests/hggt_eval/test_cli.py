@@ -183,7 +183,7 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "xyz"], "known ones are psnr, ssim"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric named"),
-        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' does not exist"),
+        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is no folder here"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
         *(

@@ -1,0 +1,140 @@
+"""Bring a published dataset from the Hugging Face Hub, to a folder or to the Hub's own cache, and check it.
+
+What the Hub lists is compared with the manifest before the first picture is fetched, and every byte afterwards: a lost
+or altered shard is an error with its name, never fewer rows.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from hggt_data.errors import HubError
+from hggt_data.files import write_text
+from hggt_data.hub import Repository, find_differences
+from hggt_data.hub_errors import RUN_AGAIN, explained
+from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, find_damage, parse_manifest, remove_strangers
+from hggt_data.schema import format_examples
+from hggt_data.staging import open_staging, put_in_place
+
+# Lies in a snapshot of the Hub's cache once all its files have been hashed; goes when the snapshot is removed.
+_CHECKED = ".hggt-checked"
+
+
+def download_dataset(repo_id: str, output: Path, revision: str | None = None) -> Manifest:
+    """Download a dataset to a folder; what lies there already of it is not fetched again.
+
+    Args:
+        repo_id: `ORG/NAME`.
+        output: a new or empty folder, or an earlier download or build, which is replaced as a whole.
+        revision: a tag, branch or commit.
+
+    Raises:
+        HubError: it cannot be fetched, or lacks what its manifest names.
+        OutputError: the folder holds something else.
+        OSError: the disk is full or not writable. Finished files stay for the next run.
+    """
+    with open_staging(output, known_by=MANIFEST_FILE) as staging:
+        folder, manifest = _fetch_manifest(repo_id, revision)
+        contents = manifest.contents()
+        missing = _take_over(contents, (staging, output.resolve()), staging)
+        if missing:
+            _fetch(repo_id, folder.name, contents, missing, staging)
+        shutil.rmtree(staging / ".cache", ignore_errors=True)  # where the client remembers its downloads
+        shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)
+        remove_strangers(staging, manifest)
+        put_in_place(staging, output)
+    return manifest
+
+
+def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
+    """Bring a dataset to the Hub's cache, once, and tell where it lies there.
+
+    The folder's name is the commit. With `HF_HUB_OFFLINE=1` a dataset that was fetched before is used as it is.
+
+    Raises:
+        HubError: it cannot be fetched, or lacks what its manifest names.
+    """
+    folder, manifest = _fetch_manifest(repo_id, revision)
+    contents = manifest.contents()
+    if all((folder / record.path).is_file() for record in contents) and (folder / _CHECKED).is_file():
+        return folder
+    missing = [record for record in contents if not (folder / record.path).is_file()]
+    if missing:
+        _fetch(repo_id, folder.name, contents, missing, None)
+    _require_whole(repo_id, folder, contents)
+    write_text(folder / _CHECKED, "")
+    return folder
+
+
+def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]:
+    """The dataset's folder in the Hub's cache, which is named after the commit, and the manifest in it."""
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    repository = Repository(repo_id, "dataset")
+    with explained(repo_id, "dataset", revision):
+        try:
+            path = Path(repository.api.hf_hub_download(repo_id, MANIFEST_FILE, repo_type="dataset", revision=revision))
+        except RemoteEntryNotFoundError:
+            raise HubError(
+                f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data publish has put there"
+            ) from None
+    return path.parent, parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repo_id}")
+
+
+def _take_over(contents: Sequence[FileRecord], places: Sequence[Path], staging: Path) -> list[FileRecord]:
+    """Link into the staging folder what lies in one of the places already, whole; what is damaged there is removed.
+
+    Returns:
+        What is left to fetch.
+    """
+    missing = list(contents)
+    for place in places:
+        damage = find_damage(place, missing)
+        for record in missing:
+            source, target = place / record.path, staging / record.path
+            if record.path in damage:
+                if place == staging:
+                    target.unlink(missing_ok=True)
+            elif source != target:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(source, target)
+                except OSError:  # a file system without hard links
+                    shutil.copyfile(source, target)
+        missing = [record for record in missing if record.path in damage]
+    return missing
+
+
+def _fetch(
+    repo_id: str, commit: str, contents: Sequence[FileRecord], missing: Sequence[FileRecord], folder: Path | None
+) -> None:
+    """Compare what the Hub lists with the manifest, fetch what is missing (to the cache without a folder), check it."""
+    repository = Repository(repo_id, "dataset")
+    wrong = find_differences(contents, repository.list_files(commit))
+    if wrong:
+        raise HubError(
+            f"{repository.url} does not agree with its {MANIFEST_FILE}: {format_examples(wrong)}. Whoever published it "
+            "must publish it again."
+        )
+    with explained(repo_id, "dataset", commit):
+        paths = [record.path for record in missing]
+        place = repository.api.snapshot_download(
+            repo_id, repo_type="dataset", revision=commit, allow_patterns=paths, local_dir=folder
+        )
+    _require_whole(repo_id, Path(place), missing)
+
+
+def _require_whole(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:
+    """Check what has arrived, and remove what is damaged, which the client would take for good the next time.
+
+    Raises:
+        HubError: files are damaged.
+    """
+    damage = find_damage(folder, contents)
+    for path in damage:
+        (folder / path).resolve().unlink(missing_ok=True)
+        (folder / path).unlink(missing_ok=True)
+    if damage:
+        faults = [f"{path} {text}" for path, text in damage.items()]
+        raise HubError(f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN}")

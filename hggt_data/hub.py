@@ -1,0 +1,268 @@
+"""Repositories on the Hugging Face Hub, for datasets and networks alike: look, compare, upload as a whole.
+
+An upload goes to a pull request, is compared there file by file, and is merged only then, so that the main branch is
+never half new. Transport, resuming and retries are those of `huggingface_hub`.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hggt_data.errors import HubError, PublishError
+from hggt_data.hub_errors import RUN_AGAIN, Kind, explained, page_of
+from hggt_data.manifest import FileRecord
+from hggt_data.schema import format_examples
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+MAIN = "main"
+REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository.
+
+    Attributes:
+        size_bytes: of its content.
+        sha256: null for small files that git keeps itself.
+        blob_id: git's name of such a file's content.
+    """
+
+    size_bytes: int
+    sha256: str | None
+    blob_id: str
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository of the Hub.
+
+    Attributes:
+        repo_id: `ORG/NAME`.
+        kind: what it holds.
+    """
+
+    repo_id: str
+    kind: Kind
+
+    @property
+    def api(self) -> "HfApi":
+        """The client; it takes endpoint and token from where `hf auth login` and the environment keep them."""
+        from huggingface_hub import HfApi
+
+        return HfApi(library_name="hggt")
+
+    @property
+    def url(self) -> str:
+        """Its page."""
+        return page_of(self.repo_id, self.kind)
+
+    def visibility(self) -> str | None:
+        """`public` or `private`; null where there is none that the token may see."""
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+        with explained(self.repo_id, self.kind):
+            try:
+                info = self.api.repo_info(self.repo_id, repo_type=self.kind)
+            except GatedRepoError:
+                raise
+            except RepositoryNotFoundError:
+                self.api.whoami()  # a wrong token must not pass for a missing repository
+                return None
+        return "private" if info.private else "public"
+
+    def create(self, visibility: Literal["public", "private"], gated: Literal["auto", "manual"] | None = None) -> None:
+        """Make the repository if it is missing, and require the visibility.
+
+        Args:
+            visibility: of a new repository, and what an existing one must have.
+            gated: whether readers must ask for access, and whether that is granted at once.
+
+        Raises:
+            PublishError: it exists with another visibility.
+            HubError: the Hub refuses.
+        """
+        with explained(self.repo_id, self.kind):
+            self.api.create_repo(self.repo_id, private=visibility == "private", repo_type=self.kind, exist_ok=True)
+        self.require_visibility(visibility)
+        if gated is not None:
+            with explained(self.repo_id, self.kind):
+                self.api.update_repo_settings(self.repo_id, gated=gated, repo_type=self.kind)
+
+    def require_visibility(self, wanted: str) -> None:
+        """Refuse a private push to a public repository, and the other way round.
+
+        Raises:
+            PublishError: the visibility is another.
+        """
+        found = self.visibility()
+        if found not in (None, wanted):
+            way_out = "or pass --public" if found == "public" else "or leave out --public"
+            raise PublishError(
+                f"{self.repo_id} is {found}, and this push is {wanted}; nothing was sent. Choose another name, change "
+                f"the repository's visibility at {self.url}/settings, {way_out}."
+            )
+
+    def list_files(self, revision: str) -> dict[str, RemoteFile]:
+        """Path to file, for a branch, a tag, a commit or `refs/pr/N`."""
+        from huggingface_hub import RepoFile
+
+        with explained(self.repo_id, self.kind, revision):
+            return {
+                file.path: RemoteFile(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id)
+                for file in self.api.list_repo_tree(
+                    self.repo_id, recursive=True, revision=revision, repo_type=self.kind
+                )
+                if isinstance(file, RepoFile)
+            }
+
+    def read_file(self, path: str, revision: str) -> bytes | None:
+        """A small file, or null where there is none."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        with explained(self.repo_id, self.kind, revision):
+            try:
+                local = self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision)
+            except RemoteEntryNotFoundError:
+                return None
+        return Path(local).read_bytes()
+
+    def commit_of_tag(self, tag: str) -> str | None:
+        """The commit that a tag names, or null where there is no such tag."""
+        with explained(self.repo_id, self.kind):
+            refs = self.api.list_repo_refs(self.repo_id, repo_type=self.kind)
+        return next((ref.target_commit for ref in refs.tags if ref.name == tag), None)
+
+    def publish(
+        self,
+        folder: Path,
+        contents: Sequence[FileRecord],
+        deletions: Sequence[str],
+        *,
+        title: str,
+        visibility: str,
+        tag: str | None = None,
+    ) -> str:
+        """Bring a folder's files to the main branch, all at once.
+
+        A run that was interrupted goes on with the pull request of the same title.
+
+        Args:
+            folder: where the files lie.
+            contents: the files that the repository must hold in the end; others in the folder are not sent.
+            deletions: files of the repository to remove with the same merge.
+            title: of the pull request; it must tell this content from any other.
+            visibility: required once more before the merge.
+            tag: a name for the resulting commit.
+
+        Returns:
+            The commit.
+
+        Raises:
+            HubError: something failed, or what arrived is not what was sent; the main branch is as it was.
+            PublishError: the visibility has changed meanwhile.
+        """
+        main = self.list_files(MAIN)
+        if find_differences(contents, main, folder) or main.keys() & set(deletions):
+            self._merge(main, folder, contents, deletions, title, visibility)
+        with explained(self.repo_id, self.kind):
+            commit = self.api.repo_info(self.repo_id, repo_type=self.kind, revision=MAIN).sha
+        assert commit is not None
+        wrong = find_differences(contents, self.list_files(commit), folder)
+        if wrong:
+            raise HubError(
+                f"{self.repo_id} was changed by somebody else meanwhile: {format_examples(wrong)}. {RUN_AGAIN}"
+            )
+        if tag is not None and self.commit_of_tag(tag) is None:
+            with explained(self.repo_id, self.kind):
+                self.api.create_tag(self.repo_id, tag=tag, revision=commit, repo_type=self.kind)
+        return commit
+
+    def _merge(
+        self,
+        main: dict[str, RemoteFile],
+        folder: Path,
+        contents: Sequence[FileRecord],
+        deletions: Sequence[str],
+        title: str,
+        visibility: str,
+    ) -> None:
+        """Upload to the pull request of this title, compare, merge."""
+        with explained(self.repo_id, self.kind):
+            number, status = self._pull_request(title)
+            revision = f"refs/pr/{number}"
+            self.api.upload_folder(
+                repo_id=self.repo_id,
+                repo_type=self.kind,
+                folder_path=folder,
+                allow_patterns=[record.path for record in contents],
+                delete_patterns=list(deletions) or None,
+                revision=revision,
+                commit_message=title,
+            )
+        arrived = self.list_files(revision)
+        wrong = find_differences(contents, arrived, folder)
+        wrong += [f"{path} is still there" for path in deletions if path in arrived]
+        named = {record.path for record in contents}
+        wrong += [f"{path} is not ours" for path in arrived if path not in named and arrived[path] != main.get(path)]
+        if wrong:
+            raise HubError(
+                f"what arrived in {revision} of {self.repo_id} is not what was sent: {format_examples(wrong)}. The "
+                f"main branch is untouched. {RUN_AGAIN}"
+            )
+        self.require_visibility(visibility)
+        with explained(self.repo_id, self.kind):
+            if status == "draft":
+                self.api.change_discussion_status(self.repo_id, number, "open", repo_type=self.kind)
+            self.api.merge_pull_request(self.repo_id, number, repo_type=self.kind)
+
+    def _pull_request(self, title: str) -> tuple[int, str]:
+        """Number and status of this user's open pull request of this title; made if there is none.
+
+        The Hub itself remembers it, so an upload can go on even from another machine.
+        """
+        user = self.api.whoami()["name"]
+        for known in self.api.get_repo_discussions(self.repo_id, discussion_type="pull_request", repo_type=self.kind):
+            if (known.title, known.author) != (title, user) or known.status not in ("draft", "open"):
+                continue
+            if not self.api.get_discussion_details(self.repo_id, known.num, repo_type=self.kind).conflicting_files:
+                return known.num, known.status
+            # The main branch has moved on since; what was uploaded need not be sent again to the next one.
+            self.api.change_discussion_status(self.repo_id, known.num, "closed", repo_type=self.kind)
+        made = self.api.create_pull_request(self.repo_id, title, repo_type=self.kind)
+        return made.num, made.status
+
+
+def find_differences(
+    contents: Sequence[FileRecord], remote: dict[str, RemoteFile], folder: Path | None = None
+) -> list[str]:
+    """What of `contents` a repository lacks or holds otherwise, a phrase each.
+
+    Args:
+        contents: what should be there.
+        remote: what is.
+        folder: where the files lie here. Small files that the Hub has no SHA-256 of are compared by size if they are
+            not there.
+    """
+    differences = []
+    for record in contents:
+        found = remote.get(record.path)
+        if found is None:
+            differences.append(f"{record.path} is missing")
+        elif found.size_bytes != record.size_bytes:
+            differences.append(f"{record.path} has {found.size_bytes:,} bytes, not {record.size_bytes:,}")
+        elif (found.sha256 is not None and found.sha256 != record.sha256) or (
+            found.sha256 is None and folder is not None and found.blob_id != _git_blob_id(folder / record.path)
+        ):
+            differences.append(f"{record.path} has other content")
+    return differences
+
+
+def _git_blob_id(path: Path) -> str:
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,136 @@
+"""The errors of the Hub's client, each as one line with the way out, and without secrets."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from hggt_data.errors import HggtError, HubError
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
+
+Kind = Literal["dataset", "model"]
+
+RUN_AGAIN = "Run the same command again; it goes on where it stopped."
+
+
+def page_of(repo_id: str, kind: Kind) -> str:
+    """The address of a repository's page."""
+    from huggingface_hub.constants import ENDPOINT
+
+    return f"{ENDPOINT!s}/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
+
+
+@contextmanager
+def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator[None]:
+    """Turn what the client raises into one line with the way out, and keep secrets out of it.
+
+    The client's own messages and tracebacks can hold signed addresses, so they are not chained.
+
+    Raises:
+        HubError: instead of every error of the client.
+    """
+    _keep_secrets_out_of_logs()
+    try:
+        yield
+    except HggtError:
+        raise
+    except OSError as error:
+        if isinstance(error, FileExistsError | PermissionError) or (error.errno and error.filename):
+            raise  # of this machine's disk
+        raise HubError(_explain(error, repo_id, kind, revision)) from None
+    except (_transport_error(), RuntimeError, ValueError) as error:
+        raise HubError(_explain(error, repo_id, kind, revision)) from None
+
+
+def _explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None) -> str:
+    """The line for one error of the client."""
+    from huggingface_hub import constants, errors
+
+    name, cause, endpoint = repo_id, error.__cause__, constants.ENDPOINT
+    if isinstance(error, errors.OfflineModeIsEnabled) or isinstance(cause, errors.OfflineModeIsEnabled):
+        return f"{name}: the offline mode is on. Unset HF_HUB_OFFLINE to use the Hub."
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        if isinstance(cause, Exception):
+            return _explain(cause, repo_id, kind, revision)
+        return (
+            f"{name} is not wholly in the cache, and the Hub cannot be asked. Unset HF_HUB_OFFLINE; check the network."
+        )
+    if isinstance(error, errors.LocalTokenNotFoundError):
+        return "no token for the Hub. Run `hf auth login`, or set HF_TOKEN."
+    if isinstance(error, errors.GatedRepoError):
+        return f"{name} is gated, and this token has no access yet. Ask for it at {page_of(repo_id, kind)}."
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"{name}: no such {kind} on {endpoint}, or the token may not see it. Check the "
+            "name; for a private one run `hf auth login` or set HF_TOKEN."
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{name} has no revision {revision!r}. {page_of(repo_id, kind)}/tree/main lists its tags and branches."
+    if isinstance(error, errors.EntryNotFoundError):
+        return f"{name} lacks a file that was asked for: {redact(str(error))}"
+    if isinstance(error, errors.HfHubHTTPError):
+        return _explain_status(error, repo_id)
+    if isinstance(error, RuntimeError | ValueError) and isinstance(cause, Exception):
+        return _explain(cause, repo_id, kind, revision)  # the client's words around the true error of an upload
+    if isinstance(error, (_transport_error(), ConnectionError, TimeoutError)):
+        reason = redact(str(error)) or type(error).__name__
+        return f"no connection to {endpoint} ({reason}). Check the network. {RUN_AGAIN}"
+    return f"{name}: {redact(str(error))}. {RUN_AGAIN}"
+
+
+def _transport_error() -> type[Exception]:
+    """The client's base of failed connections: httpx2's, or httpx's before huggingface_hub 2."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+
+
+def _explain_status(error: "HfHubHTTPError", repo_id: str) -> str:
+    """The line for an answer of the Hub that is an error."""
+    from huggingface_hub.constants import ENDPOINT
+
+    status, name = error.response.status_code, repo_id
+    said = f"; the Hub says: {redact(error.server_message)}" if error.server_message else ""
+    if status == 401:
+        return "the Hub does not know this token (401). Run `hf auth login`, or set HF_TOKEN to a valid one."
+    if status == 403:
+        return (
+            f"this token may not do that with {name} (403{said}). It needs the role `write` and rights in "
+            f"{name.partition('/')[0]}; see {ENDPOINT}/settings/tokens."
+        )
+    if status == 429:
+        wait = error.response.headers.get("Retry-After")
+        when = f"{wait} s" if wait else "some minutes"
+        return f"too many requests for the Hub's rate limit (429). Wait: {when}. {RUN_AGAIN}"
+    if status >= 500:
+        return f"the Hub has a fault of its own ({status}{said}). {RUN_AGAIN}"
+    return f"{name}: the Hub refuses ({status}{said})."
+
+
+def redact(text: str) -> str:
+    """Text of the client without tokens and without the signed part of addresses, on one line."""
+    from huggingface_hub import get_token
+
+    text = re.sub(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*", r"\1", " ".join(text.split()))
+    text = re.sub(r"\bhf_\w+", "hf_***", text)
+    token = get_token()
+    return text.replace(token, "***") if token else text
+
+
+class _Redaction(logging.Filter):
+    """Keeps secrets out of what the client logs, such as the address of a request that it tries again."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
+_redaction = _Redaction()
+
+
+def _keep_secrets_out_of_logs() -> None:
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(_redaction)  # once: a handler keeps each filter only once

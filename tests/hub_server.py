@@ -1,0 +1,1121 @@
+"""A small Hugging Face Hub in memory, so that tests drive the real client over real HTTP.
+
+It speaks the Hub's HTTP API and LFS, not Xet and not git: clients need HF_HUB_DISABLE_XET=1. Endpoints, headers and
+statuses are those that huggingface_hub 1.31 to 2.4 and datasets 5.2 expect.
+
+By hand: python -m tests.hub_server --port 8888
+"""
+
+import argparse
+import base64
+import contextlib
+import copy
+import hashlib
+import json
+import re
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.message import Message
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+import yaml  # type: ignore[import-untyped]
+
+Json = dict[str, Any]
+
+MAIN = "refs/heads/main"
+LFS_SUFFIXES = (".parquet", ".safetensors", ".bin", ".png")
+LFS_FROM_BYTES = 1_000_000
+GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
+
+
+class HubError(Exception):
+    """An answer other than success. `code` is the Hub's X-Error-Code, by which the client picks its exception."""
+
+    def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = {"X-Error-Message": message, "X-Error-Code": code} | dict(headers or {})
+
+
+# --- Store: users, files, commits, repositories
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who a token stands for: a name, the organisations it belongs to, and whether the token may write."""
+
+    name: str
+    orgs: tuple[str, ...] = ()
+    role: Literal["write", "read"] = "write"
+
+    def is_member(self, namespace: str) -> bool:
+        return namespace in (self.name, *self.orgs)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What a tree tells of a file. One in LFS has a `sha256`, and its `git_oid` is that of the pointer."""
+
+    git_oid: str
+    size: int
+    sha256: str | None = None
+    pointer_size: int = 0
+
+    @classmethod
+    def regular(cls, data: bytes) -> Self:
+        return cls(git_oid(data), len(data))
+
+    @classmethod
+    def lfs(cls, sha256: str, size: int) -> Self:
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+        return cls(git_oid(pointer), size, sha256, len(pointer))
+
+    @property
+    def oid(self) -> str:
+        """Under which the content is stored."""
+        return self.sha256 or self.git_oid
+
+
+Tree = dict[str, File]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit. `tree` holds files by whole path."""
+
+    sha: str
+    parents: tuple[str, ...]
+    tree: Tree
+    title: str
+    message: str
+    author: str
+    date: datetime
+
+
+@dataclass(slots=True)
+class Repo:
+    """A `model` or `dataset`. `readers` are users let in through the gate; `contents` holds bytes by oid."""
+
+    kind: str
+    id: str
+    private: bool = False
+    gated: Literal[False, "auto", "manual"] = False
+    readers: set[str] = field(default_factory=set)
+    refs: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, Commit] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    discussions: list["Discussion"] = field(default_factory=list)
+
+    @property
+    def namespace(self) -> str:
+        return self.id.split("/")[0]
+
+    @property
+    def api_path(self) -> str:
+        return f"{self.kind}s/{self.id}"
+
+    @property
+    def web_path(self) -> str:
+        return self.id if self.kind == "model" else self.api_path
+
+    def find_ref(self, revision: str) -> str | None:
+        names = (revision, f"refs/heads/{revision}", f"refs/tags/{revision}")
+        return next((name for name in names if name in self.refs), None)
+
+    def find_commit(self, revision: str) -> Commit:
+        ref = self.find_ref(revision)
+        sha = self.refs[ref] if ref else revision
+        if sha not in self.commits:
+            raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+        return self.commits[sha]
+
+    def find_discussion(self, number: str) -> "Discussion":
+        if not 1 <= int(number) <= len(self.discussions):
+            raise HubError(404, f"Discussion {number} does not exist")
+        return self.discussions[int(number) - 1]
+
+    def history(self, sha: str) -> Iterator[Commit]:
+        """A commit and all before it, newest first."""
+        reachable = {sha}
+        for commit in reversed(self.commits.values()):
+            if commit.sha in reachable:
+                reachable.update(commit.parents)
+                yield commit
+
+    def store(self, path: str, data: bytes) -> File:
+        """Keep the content of a new file, in LFS where its path or size asks for that."""
+        file = File.lfs(hashlib.sha256(data).hexdigest(), len(data)) if is_lfs(path, len(data)) else File.regular(data)
+        self.contents[file.oid] = data
+        return file
+
+    def commit(self, ref: str, tree: Tree, title: str, author: str, message: str = "", merged: str = "") -> Commit:
+        """Add a commit and move `ref` to it. `merged` is the sha of a second parent."""
+        parents = tuple(sha for sha in (self.refs.get(ref), merged) if sha)
+        date = datetime.now(UTC)
+        identity = repr((self.id, len(self.commits), parents, sorted(tree), title, date))
+        commit = Commit(hashlib.sha1(identity.encode()).hexdigest(), parents, tree, title, message, author, date)
+        self.commits[commit.sha] = commit
+        self.refs[ref] = commit.sha
+        return commit
+
+    def merge(self, ours: str, theirs: str) -> tuple[Tree, list[str]]:
+        """Three-way merge of two commits: the tree, and the paths that both sides changed differently."""
+        our_history = {commit.sha for commit in self.history(ours)}
+        base = next(commit.tree for commit in self.history(theirs) if commit.sha in our_history)
+        our_tree, their_tree = self.commits[ours].tree, self.commits[theirs].tree
+        changed = {path for path in base | their_tree if their_tree.get(path) != base.get(path)}
+        merged = {path: file for path, file in our_tree.items() if path not in changed}
+        merged |= {path: file for path, file in their_tree.items() if path in changed}
+        unsettled = (path for path in changed if our_tree.get(path) not in (base.get(path), their_tree.get(path)))
+        return merged, sorted(unsettled)
+
+    def state(self) -> object:
+        """All of it, as a value that no later change touches."""
+        settings = (self.private, self.gated, frozenset(self.readers))
+        trees = {sha: dict(commit.tree) for sha, commit in self.commits.items()}
+        return settings, dict(self.refs), trees, dict(self.contents), copy.deepcopy(self.discussions)
+
+
+def git_oid(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def is_lfs(path: str, size: int) -> bool:
+    return size > 0 and (path.endswith(LFS_SUFFIXES) or size > LFS_FROM_BYTES)
+
+
+def files_at(tree: Tree, path: str) -> Tree:
+    """The file of that path, or the files in the folder of that path; all for the empty path."""
+    return {name: file for name, file in tree.items() if not path or name == path or name.startswith(f"{path}/")}
+
+
+def format_date(date: datetime) -> str:
+    return date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+# --- Discussions and pull requests
+
+
+@dataclass(slots=True)
+class Discussion:
+    """A discussion or pull request. `events` are kept in the form in which the Hub lists them."""
+
+    number: int
+    title: str
+    author: str
+    is_pull_request: bool
+    status: Literal["draft", "open", "closed", "merged"]
+    created: datetime
+    merge_commit: str | None = None
+    events: list[Json] = field(default_factory=list)
+
+    @property
+    def ref(self) -> str:
+        return f"refs/pr/{self.number}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in ("draft", "open")
+
+    def add_event(self, kind: str, author: str, **data: Any) -> Json:
+        date = format_date(datetime.now(UTC))
+        number = f"{self.number:08x}{len(self.events):016x}"
+        self.events.append({"id": number, "type": kind, "createdAt": date, "author": {"name": author}, "data": data})
+        return self.events[-1]
+
+    def comment(self, author: str, text: str) -> Json:
+        latest = {"raw": text, "html": text, "updatedAt": format_date(datetime.now(UTC)), "author": {"name": author}}
+        return self.add_event("comment", author, edited=False, hidden=False, latest=latest, history=[])
+
+    def change_status(self, author: str, status: Literal["open", "closed", "merged"], comment: str | None) -> Json:
+        if comment:
+            self.comment(author, comment)
+        self.status = status
+        return self.add_event("status-change", author, status=status)
+
+    def summary(self, repo: Repo) -> Json:
+        return {
+            "num": self.number,
+            "title": self.title,
+            "author": {"name": self.author},
+            "createdAt": format_date(self.created),
+            "status": self.status,
+            "isPullRequest": self.is_pull_request,
+            "repo": {"name": repo.id, "type": repo.kind},
+        }
+
+    def details(self, repo: Repo) -> Json:
+        details = self.summary(repo) | {"events": self.events}
+        if self.is_pull_request:
+            details["filesWithConflicts"] = repo.merge(repo.refs[MAIN], repo.refs[self.ref])[1] if self.is_open else []
+            details["changes"] = {"base": MAIN} | ({"mergeCommitId": self.merge_commit} if self.merge_commit else {})
+        return details
+
+
+# --- Cards
+
+_CARD_FIELDS: dict[str, tuple[type, ...]] = (
+    dict.fromkeys(("library_name", "license_link", "license_name", "pipeline_tag", "pretty_name"), (str,))
+    | dict.fromkeys(("configs", "tags", "task_categories"), (list,))
+    | dict.fromkeys(("base_model", "datasets", "language", "license", "metrics", "size_categories"), (str, list))
+)
+_TYPE_NAMES: dict[type, str] = {str: "a string", list: "an array"}
+
+
+def read_card(text: str) -> tuple[Json, list[str], list[str]]:
+    """(head, errors, warnings) of a README.md: its YAML head is a mapping whose known fields have the right type."""
+    found = re.match(r"---[ \t]*\r?\n(.*?)^---[ \t]*$", text, re.DOTALL | re.MULTILINE)
+    if found is None:
+        return {}, [], ["empty or missing yaml metadata in repo card"]
+    try:
+        head = yaml.safe_load(found[1]) or {}
+    except yaml.YAMLError as error:
+        return {}, [f"YAML Metadata Error: {error}"], []
+    if not isinstance(head, dict):
+        return {}, ["YAML Metadata Error: it must be an object"], []
+    wrong = [name for name, kinds in _CARD_FIELDS.items() if name in head and not isinstance(head[name], kinds)]
+    errors = [f'"{name}" must be {" or ".join(_TYPE_NAMES[kind] for kind in _CARD_FIELDS[name])}' for name in wrong]
+    for number, config in enumerate(head.get("configs", []) if "configs" not in wrong else []):
+        if not isinstance(config, dict) or not isinstance(config.get("config_name"), str):
+            errors.append(f'"configs[{number}].config_name" is required and must be a string')
+    return head, errors, []
+
+
+# --- HTTP API: requests, responses, the table of routes
+
+Right = Literal["read", "read files", "take part", "write", "signed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks. `target` is path and query as sent."""
+
+    method: str
+    target: str
+    headers: "Message[str, str]"
+    body: bytes = b""
+    user: User | None = None
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+    def json(self) -> Any:
+        return json.loads(self.body or b"{}")
+
+    def signed_in(self) -> User:
+        if self.user is None:
+            # The real Hub sends no code: the client knows by https and the path. Here is no https.
+            raise HubError(401, "Invalid username or password.", "RepoNotFound")
+        return self.user
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer; as a fault's action, one given instead of the right one."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    content_type = {"Content-Type": "application/json; charset=utf-8"}
+    return Response(status, json.dumps(value, default=str).encode(), content_type | dict(headers or {}))
+
+
+_PLACEHOLDERS = {
+    "{repo}": r"(?P<kind>models|datasets)/(?P<id>[^/]+/[^/]+)",
+    "{web}": r"(?:(?P<kind>datasets)/)?(?P<id>[^/]+/[^/]+?)",
+    "{revision}": r"(?P<revision>refs/(?:heads|tags|pr)/[^/]+|[^/]+)",
+    "{path}": r"(?P<path>.+)",
+    "{name}": r"(?P<name>[^/]+)",
+    "{number}": r"(?P<number>\d+)",
+    "{oid}": r"(?P<oid>[0-9a-f]{64})",
+}
+Answer = Callable[..., Any]
+ROUTES: list[tuple[str, re.Pattern[str], Right | None, Answer]] = []
+
+
+def route(method: str, pattern: str, right: Right | None = None) -> Callable[[Answer], Answer]:
+    """Enter a method into ROUTES.
+
+    It is called with the request, with the repository where a right on it is asked for, and with what the pattern's
+    placeholders matched. It returns a Response, or a value that becomes JSON.
+    """
+    for placeholder, expression in _PLACEHOLDERS.items():
+        pattern = pattern.replace(placeholder, expression)
+
+    def enter(answer: Answer) -> Answer:
+        ROUTES.append((method, re.compile(pattern), right, answer))
+        return answer
+
+    return enter
+
+
+class HubApi:
+    """The repositories, and what the Hub answers about them. Knows nothing of sockets.
+
+    Args:
+        tokens: the users by token.
+        page_size: entries of a page of a list; small, so that a client that forgets the next page is found out.
+    """
+
+    url = storage_url = ""
+
+    def __init__(self, tokens: Mapping[str, User], page_size: int) -> None:
+        self.tokens = dict(tokens)
+        self.page_size = page_size
+        self.repos: dict[tuple[str, str], Repo] = {}
+
+    def answer(self, request: Request) -> Response:
+        try:
+            result = self._answer(replace(request, user=self._user(request)))
+        except HubError as error:
+            return json_response({"error": str(error)}, error.status, error.headers)
+        return result if isinstance(result, Response) else json_response(result)
+
+    def _answer(self, request: Request) -> Any:
+        method = "GET" if request.method == "HEAD" else request.method
+        for route_method, pattern, right, answer in ROUTES:
+            found = pattern.fullmatch(request.path)
+            if found and route_method == method:
+                args = {name: unquote(value) for name, value in found.groupdict().items() if value is not None}
+                if right is None:
+                    return answer(self, request, **args)
+                kind, repo_id = args.pop("kind", "models").removesuffix("s"), args.pop("id")
+                return answer(self, request, self._repo(request, kind, repo_id, right), **args)
+        raise HubError(404, "Sorry, we can't find the page you are looking for.")
+
+    def _user(self, request: Request) -> User | None:
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            return None
+        if request.path.startswith("/lfs/"):
+            raise HubError(400, "Only one auth mechanism allowed: a signed URL takes no token")
+        if authorization.removeprefix("Bearer ") not in self.tokens:
+            raise HubError(401, "Invalid credentials in Authorization header")
+        return self.tokens[authorization.removeprefix("Bearer ")]
+
+    def _repo(self, request: Request, kind: str, repo_id: str, right: Right) -> Repo:
+        """A repository on which the request has a right.
+
+        Raises:
+            HubError: 401, 403 or 404, as the Hub has it.
+        """
+        repo, user = self.repos.get((kind, repo_id)), request.user
+        member = user is not None and user.is_member(repo_id.split("/")[0])
+        if right == "signed":
+            if repo is None or request.query.get("X-Amz-Signature") != _signature(request.method, request.path):
+                raise HubError(403, "SignatureDoesNotMatch")
+            return repo
+        if repo is None or (repo.private and not member):
+            request.signed_in()
+            raise HubError(404, "Repository not found", "RepoNotFound")
+        if right == "read files" and repo.gated and not member and (user is None or user.name not in repo.readers):
+            status, reason = (401, "Please log in") if user is None else (403, "You are not in the authorized list")
+            raise HubError(status, f"Access to {kind} {repo_id} is restricted. {reason}.", "GatedRepo")
+        if right in ("take part", "write") and request.signed_in().role != "write":
+            raise HubError(403, "This token has no write permissions")
+        if right == "write" and not member:
+            raise HubError(403, f"You have no write permissions on {repo_id}")
+        return repo
+
+    def _pushed_ref(self, request: Request, repo: Repo, revision: str) -> str:
+        """The ref of a revision that may be pushed to: by members, a pull request's also by its author.
+
+        Raises:
+            HubError: 403 or 404.
+        """
+        ref, user = repo.find_ref(revision), request.signed_in()
+        if ref is None or ref.startswith("refs/tags/"):
+            raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+        own = any(discussion.ref == ref and discussion.author == user.name for discussion in repo.discussions)
+        if not own and not user.is_member(repo.namespace):
+            raise HubError(403, f"You have no write permissions on {repo.id}; pass `create_pr=1` for a pull request")
+        return ref
+
+    def _page(self, request: Request, entries: list[Json]) -> Response:
+        start = int(request.query.get("cursor", "0"))
+        end = start + self.page_size
+        query = urlencode(request.query | {"cursor": end})
+        link = {"Link": f'<{self.url}{request.path}?{query}>; rel="next"'} if end < len(entries) else {}
+        return json_response(entries[start:end], headers=link)
+
+    # --- account, repositories, settings
+
+    @route("GET", "/api/whoami-v2")
+    def whoami(self, request: Request) -> Json:
+        user = request.signed_in()
+        return {
+            "type": "user",
+            "name": user.name,
+            "fullname": user.name,
+            "orgs": [{"type": "org", "name": org, "roleInOrg": user.role} for org in user.orgs],
+            "auth": {"type": "access_token", "accessToken": {"displayName": "test", "role": user.role}},
+        }
+
+    @route("POST", "/api/repos/create")
+    def create_repo(self, request: Request) -> Response:
+        user, wanted = request.signed_in(), request.json()
+        namespace, kind = wanted.get("organization") or user.name, wanted.get("type") or "model"
+        if kind not in ("model", "dataset") or not re.fullmatch(r"[\w.-]{1,96}", wanted["name"]):
+            raise HubError(400, f"Invalid type {kind!r} or name {wanted['name']!r}")
+        if user.role != "write" or not user.is_member(namespace):
+            raise HubError(403, f'You don\'t have the rights to create a {kind} under the namespace "{namespace}"')
+        repo = Repo(kind, f"{namespace}/{wanted['name']}")
+        answer = {"url": f"{self.url}/{repo.web_path}", "name": repo.id}
+        if (kind, repo.id) in self.repos:
+            return json_response(answer | {"error": f"You already created this {kind} repo"}, 409)
+        self._change_settings(repo, {name: wanted[name] for name in ("private", "visibility") if name in wanted})
+        repo.commit(MAIN, {".gitattributes": repo.store(".gitattributes", GITATTRIBUTES)}, "initial commit", user.name)
+        self.repos[kind, repo.id] = repo
+        return json_response(answer)
+
+    @route("DELETE", "/api/repos/delete")
+    def delete_repo(self, request: Request) -> Json:
+        wanted = request.json()
+        kind, namespace = wanted.get("type") or "model", wanted.get("organization") or request.signed_in().name
+        repo = self._repo(request, kind, f"{namespace}/{wanted['name']}", "write")
+        del self.repos[repo.kind, repo.id]
+        return {}
+
+    @route("PUT", "/api/{repo}/settings", "write")
+    def change_settings(self, request: Request, repo: Repo) -> Json:
+        self._change_settings(repo, request.json())
+        return {"private": repo.private, "gated": repo.gated}
+
+    def _change_settings(self, repo: Repo, wanted: Json) -> None:
+        for name, value in wanted.items():
+            if name == "visibility" and value in ("public", "private"):
+                repo.private = value == "private"
+            elif name == "private" and isinstance(value, bool):
+                repo.private = value
+            elif name == "gated" and value in (False, "auto", "manual"):
+                repo.gated = value
+            else:
+                raise HubError(400, f"Setting {name!r} cannot be {value!r}")
+
+    @route("GET", "/api/{repo}(?:/revision/{revision})?", "read")
+    def info(self, request: Request, repo: Repo, revision: str = MAIN) -> Json:
+        commit = repo.find_commit(revision)
+        readme = commit.tree.get("README.md")
+        card, _, _ = read_card(repo.contents.get(readme.oid, b"").decode(errors="replace") if readme else "")
+        with_blobs = request.query.get("blobs", "").lower() == "true"
+        return {
+            "id": repo.id,
+            "author": repo.namespace,
+            "sha": commit.sha,
+            "lastModified": format_date(commit.date),
+            "private": repo.private,
+            "gated": repo.gated,
+            "disabled": False,
+            "tags": card.get("tags") or [],
+            "cardData": card,
+            "siblings": [_sibling(path, file, with_blobs) for path, file in sorted(commit.tree.items())],
+        }
+
+    @route("POST", "/api/validate-yaml")
+    def validate_yaml(self, request: Request) -> Response:
+        _, errors, warnings = read_card(request.json()["content"])
+        lists = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
+        return json_response(lists, 400 if errors else 200)
+
+    # --- trees, commits, refs
+
+    @route("GET", "/api/{repo}/tree/{revision}(?:/{path})?", "read")
+    def tree(self, request: Request, repo: Repo, revision: str, path: str = "") -> Response:
+        commit = repo.find_commit(revision)
+        folder = f"{path}/" if path else ""
+        inside = [name.removeprefix(folder).split("/") for name in commit.tree if name.startswith(folder)]
+        if not inside and path:
+            raise _entry_not_found(path, commit)
+        recursive, expand = (request.query.get(name, "").lower() in ("true", "1") for name in ("recursive", "expand"))
+        depths = {
+            (folder, *parts[:depth]) for parts in inside for depth in range(1, (len(parts) if recursive else 1) + 1)
+        }
+        names = sorted(folder + "/".join(parts) for _, *parts in depths)
+        return self._page(request, [_entry(repo, commit, name, expand) for name in names])
+
+    @route("POST", "/api/{repo}/paths-info/{revision}", "read")
+    def paths_info(self, request: Request, repo: Repo, revision: str) -> list[Json]:
+        commit = repo.find_commit(revision)
+        form = parse_qsl(request.body.decode())
+        names = [value.strip("/") for name, value in form if name == "paths"]
+        expand = dict(form).get("expand", "").lower() == "true"
+        return [_entry(repo, commit, name, expand) for name in names if files_at(commit.tree, name)]
+
+    @route("GET", "/api/{repo}/commits/{revision}", "read")
+    def commits(self, request: Request, repo: Repo, revision: str) -> Response:
+        history = repo.history(repo.find_commit(revision).sha)
+        entries = [
+            _commit_summary(commit) | {"message": commit.message, "authors": [{"user": commit.author}]}
+            for commit in history
+        ]
+        return self._page(request, entries)
+
+    @route("GET", "/api/{repo}/refs", "read")
+    def refs(self, request: Request, repo: Repo) -> Json:
+        def under(prefix: str) -> list[Json]:
+            found = [(ref.removeprefix(prefix), ref, sha) for ref, sha in repo.refs.items() if ref.startswith(prefix)]
+            return [{"name": name, "ref": ref, "targetCommit": sha} for name, ref, sha in found]
+
+        pull_requests = {"pullRequests": under("refs/pr/")} if "include_prs" in request.query else {}
+        return {"branches": under("refs/heads/"), "tags": under("refs/tags/"), "converts": []} | pull_requests
+
+    @route("POST", "/api/{repo}/tag/{revision}", "write")
+    def create_tag(self, request: Request, repo: Repo, revision: str) -> Json:
+        return self._create_ref(repo, f"refs/tags/{request.json()['tag']}", revision)
+
+    @route("POST", "/api/{repo}/branch/{name}", "write")
+    def create_branch(self, request: Request, repo: Repo, name: str) -> Json:
+        return self._create_ref(repo, f"refs/heads/{name}", request.json().get("startingPoint", MAIN))
+
+    def _create_ref(self, repo: Repo, ref: str, revision: str) -> Json:
+        if ref in repo.refs:
+            raise HubError(409, f"Reference already exists: {ref}")
+        repo.refs[ref] = repo.find_commit(revision).sha
+        return {}
+
+    @route("DELETE", "/api/{repo}/tag/{name}", "write")
+    def delete_tag(self, request: Request, repo: Repo, name: str) -> Json:
+        if repo.refs.pop(f"refs/tags/{name}", None) is None:
+            raise HubError(404, f"Tag does not exist: {name}", "RevisionNotFound")
+        return {}
+
+    # --- uploads
+
+    @route("POST", "/api/{repo}/preupload/{revision}", "take part")
+    def preupload(self, request: Request, repo: Repo, revision: str) -> Json:
+        tree = repo.find_commit(revision).tree
+        if "create_pr" not in request.query:
+            self._pushed_ref(request, repo, revision)
+        answers = []
+        for file in request.json()["files"]:
+            mode = "lfs" if is_lfs(file["path"], file["size"]) else "regular"
+            known = {"oid": tree[file["path"]].oid} if file["path"] in tree else {}
+            answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False} | known)
+        return {"files": answers}
+
+    # Since 2026 the Hub takes no large files from those who may only open pull requests (huggingface_hub#3816).
+    @route("POST", r"/{web}\.git/info/lfs/objects/batch", "write")
+    def lfs_batch(self, request: Request, repo: Repo) -> Json:
+        verify = {"href": f"{self.url}/{repo.web_path}.git/info/lfs/objects/verify"}
+        objects = []
+        for wanted in request.json()["objects"]:
+            upload = {"href": self._signed_url("PUT", repo, wanted["oid"])}
+            actions = {} if wanted["oid"] in repo.contents else {"actions": {"upload": upload, "verify": verify}}
+            objects.append({"oid": wanted["oid"], "size": wanted["size"]} | actions)
+        return {"transfer": "basic", "objects": objects}
+
+    @route("PUT", "/lfs/{repo}/{oid}", "signed")
+    def put_object(self, request: Request, repo: Repo, oid: str) -> Response:
+        if hashlib.sha256(request.body).hexdigest() != oid:
+            raise HubError(400, "BadDigest: the content is not that of the oid")
+        repo.contents[oid] = request.body
+        return Response()
+
+    @route("POST", r"/{web}\.git/info/lfs/objects/verify", "write")
+    def lfs_verify(self, request: Request, repo: Repo) -> Json:
+        wanted = request.json()
+        if len(repo.contents.get(wanted["oid"], b"")) != wanted["size"]:
+            raise HubError(422, f"There is no object {wanted['oid']} of {wanted['size']} bytes")
+        return {}
+
+    @route("POST", "/api/{repo}/commit/{revision}", "take part")
+    def create_commit(self, request: Request, repo: Repo, revision: str) -> Json:
+        user, base = request.signed_in(), repo.find_commit(revision)
+        header, *operations = [json.loads(line) for line in request.body.splitlines()]
+        title, message = header["value"]["summary"], header["value"].get("description", "")
+        ref = None if "create_pr" in request.query else self._pushed_ref(request, repo, revision)
+        if header["value"].get("parentCommit", base.sha) != base.sha:
+            raise HubError(412, "A commit has happened since. Please refresh and try again.")
+        tree, added = dict(base.tree), dict[str, bytes]()
+        for operation in operations:
+            self._apply(repo, tree, added, operation["key"], operation["value"])
+        repo.contents |= added
+        answer: Json = {"success": True, "hookOutput": ""}
+        if ref is None:
+            discussion = self._open_discussion(repo, user, title, message, "open", base.sha)
+            answer["pullRequestUrl"] = f"{self.url}/{repo.web_path}/discussions/{discussion.number}"
+            ref = discussion.ref
+        commit = repo.commit(ref, tree, title, user.name, message)
+        for discussion in repo.discussions:
+            if discussion.ref == ref:
+                discussion.add_event("commit", user.name, subject=title, oid=commit.sha)
+        return answer | {"commitOid": commit.sha, "commitUrl": f"{self.url}/{repo.web_path}/commit/{commit.sha}"}
+
+    def _apply(self, repo: Repo, tree: Tree, added: dict[str, bytes], key: str, value: Json) -> None:
+        """Carry out one operation of a commit on its tree; the contents of regular files go to `added`."""
+        path = value["path"].removesuffix("/")
+        if any(part in ("", ".", "..", ".git") for part in path.split("/")):
+            raise HubError(400, f"Invalid path: {path!r}")
+        if key == "file":
+            data = base64.b64decode(value["content"])
+            errors = read_card(data.decode(errors="replace"))[1] if path == "README.md" else []
+            if errors:
+                raise HubError(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
+            tree[path] = File.regular(data)
+            added[tree[path].oid] = data
+        elif key == "lfsFile":
+            if value["oid"] not in repo.contents:
+                raise HubError(400, f"An LFS pointer pointed to a file that does not exist. Offending file: {path}")
+            tree[path] = File.lfs(value["oid"], len(repo.contents[value["oid"]]))
+        elif key in ("deletedFile", "deletedFolder"):
+            gone = files_at(tree, path)
+            if not gone or (key == "deletedFile") != (path in gone):
+                raise HubError(404, f"{path} does not exist", "EntryNotFound")
+            for name in gone:
+                del tree[name]
+        else:
+            raise HubError(400, f"Unknown operation: {key!r}")
+
+    # --- downloads
+
+    def _signed_url(self, method: str, repo: Repo, oid: str) -> str:
+        path = f"/lfs/{repo.api_path}/{oid}"
+        return f"{self.storage_url}{path}?X-Amz-Expires=3600&X-Amz-Signature={_signature(method, path)}"
+
+    @route("GET", "/{web}/resolve/{revision}/{path}", "read files")
+    def resolve(self, request: Request, repo: Repo, revision: str, path: str) -> Response:
+        commit = repo.find_commit(revision)
+        file = commit.tree.get(path)
+        if file is None:
+            raise _entry_not_found(path, commit)
+        headers = {"X-Repo-Commit": commit.sha, "ETag": f'"{file.oid}"'}
+        if file.sha256 is None:
+            return self._content(request, repo, file.oid, headers)
+        linked = {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
+        return Response(302, headers=headers | linked | {"Location": self._signed_url("GET", repo, file.sha256)})
+
+    @route("GET", "/lfs/{repo}/{oid}", "signed")
+    def get_object(self, request: Request, repo: Repo, oid: str) -> Response:
+        return self._content(request, repo, oid, {"ETag": f'"{oid}"'})
+
+    def _content(self, request: Request, repo: Repo, oid: str, headers: dict[str, str]) -> Response:
+        if oid not in repo.contents:
+            raise HubError(404, "NoSuchKey")
+        data = repo.contents[oid]
+        headers |= {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
+        if wanted is None or not any(wanted.groups()):
+            return Response(200, data, headers)
+        first, last = (int(number) if number else None for number in wanted.groups())
+        if first is None:  # the last so many bytes
+            first, last = len(data) - min(len(data), last or 0), None
+        end = len(data) if last is None else min(last + 1, len(data))
+        if first >= end:
+            raise HubError(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{len(data)}"})
+        headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(data)}"
+        return Response(206, data[first:end], headers)
+
+    # --- discussions and pull requests
+
+    def _open_discussion(
+        self, repo: Repo, user: User, title: str, text: str, status: Literal["draft", "open"], base: str | None
+    ) -> Discussion:
+        """A new discussion; with the sha of a `base` it is a pull request that starts there."""
+        number = len(repo.discussions) + 1
+        discussion = Discussion(number, title, user.name, base is not None, status, datetime.now(UTC))
+        discussion.comment(user.name, text)
+        repo.discussions.append(discussion)
+        if base:
+            repo.refs[discussion.ref] = base
+        return discussion
+
+    @route("POST", "/api/{repo}/discussions", "take part")
+    def open_discussion(self, request: Request, repo: Repo) -> Json:
+        wanted, user = request.json(), request.signed_in()
+        text = wanted.get("description", "")
+        if wanted.get("pullRequest"):
+            discussion = self._open_discussion(repo, user, wanted["title"], text, "draft", repo.refs[MAIN])
+        else:
+            discussion = self._open_discussion(repo, user, wanted["title"], text, "open", None)
+        return {"num": discussion.number, "pullRequest": discussion.is_pull_request}
+
+    @route("GET", "/api/{repo}/discussions", "read")
+    def discussions(self, request: Request, repo: Repo) -> Json:
+        query = request.query
+        kind, status, author = query.get("type", "all"), query.get("status", "all"), query.get("author")
+        if kind not in ("all", "discussion", "pull_request") or status not in ("all", "open", "closed"):
+            raise HubError(400, f"Invalid type {kind!r} or status {status!r}")
+        found = [
+            entry.summary(repo)
+            for entry in reversed(repo.discussions)
+            if kind in ("all", "pull_request" if entry.is_pull_request else "discussion")
+            and status in ("all", "open" if entry.is_open else "closed")
+            and author in (None, entry.author)
+        ]
+        start = int(query.get("p", "0")) * self.page_size
+        return {"discussions": found[start : start + self.page_size], "count": len(found), "start": start}
+
+    @route("GET", "/api/{repo}/discussions/{number}", "read")
+    def discussion(self, request: Request, repo: Repo, number: str) -> Json:
+        return repo.find_discussion(number).details(repo)
+
+    @route("POST", "/api/{repo}/discussions/{number}/comment", "take part")
+    def comment(self, request: Request, repo: Repo, number: str) -> Json:
+        text = request.json()["comment"]
+        return {"newMessage": repo.find_discussion(number).comment(request.signed_in().name, text)}
+
+    @route("POST", "/api/{repo}/discussions/{number}/status", "take part")
+    def change_status(self, request: Request, repo: Repo, number: str) -> Json:
+        discussion, user, wanted = repo.find_discussion(number), request.signed_in(), request.json()
+        if not user.is_member(repo.namespace) and user.name != discussion.author:
+            raise HubError(403, f"You have no write permissions on {repo.id} and are not the author")
+        if wanted["status"] not in ("open", "closed") or discussion.status == "merged":
+            raise HubError(400, f"The status cannot go from {discussion.status} to {wanted['status']}")
+        return {"newStatus": discussion.change_status(user.name, wanted["status"], wanted.get("comment"))}
+
+    # The real Hub may merge drafts; here a client has to open its pull request first, which is right for both.
+    @route("POST", "/api/{repo}/discussions/{number}/merge", "write")
+    def merge(self, request: Request, repo: Repo, number: str) -> Json:
+        discussion, user = repo.find_discussion(number), request.signed_in()
+        if not discussion.is_pull_request or discussion.status != "open":
+            status = "still a draft" if discussion.status == "draft" else f"already {discussion.status}"
+            raise HubError(400, f"This is {status}" if discussion.is_pull_request else "This is not a pull request")
+        theirs = repo.refs[discussion.ref]
+        tree, conflicts = repo.merge(repo.refs[MAIN], theirs)
+        if conflicts:
+            raise HubError(409, f"This pull request has conflicts: {', '.join(conflicts)}")
+        title = f"{discussion.title} (#{discussion.number})"
+        discussion.merge_commit = repo.commit(MAIN, tree, title, user.name, merged=theirs).sha
+        discussion.change_status(user.name, "merged", request.json().get("comment"))
+        return {}
+
+
+def _signature(method: str, path: str) -> str:
+    return hashlib.sha256(f"{method} {path}".encode()).hexdigest()
+
+
+def _entry_not_found(path: str, commit: Commit) -> HubError:
+    return HubError(404, f"{path} does not exist", "EntryNotFound", {"X-Repo-Commit": commit.sha})
+
+
+def _commit_summary(commit: Commit) -> Json:
+    return {"id": commit.sha, "title": commit.title, "date": format_date(commit.date)}
+
+
+def _entry(repo: Repo, commit: Commit, path: str, expand: bool) -> Json:
+    """A file or folder as trees list it; `expand` adds the commit that touched it last."""
+    file, inside = commit.tree.get(path), files_at(commit.tree, path)
+    if file is None:
+        entry: Json = {"type": "directory", "path": path, "oid": git_oid(repr(inside).encode()), "size": 0}
+    else:
+        entry = {"type": "file", "path": path, "oid": file.git_oid, "size": file.size}
+        if file.sha256:
+            entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": file.pointer_size}
+    if expand:
+        last = commit
+        while last.parents and files_at(repo.commits[last.parents[0]].tree, path) == inside:
+            last = repo.commits[last.parents[0]]
+        entry["lastCommit"] = _commit_summary(last)
+    return entry
+
+
+def _sibling(path: str, file: File, with_blobs: bool) -> Json:
+    sibling: Json = {"rfilename": path}
+    if with_blobs:
+        sibling |= {"size": file.size, "blobId": file.git_oid}
+        if file.sha256:
+            sibling["lfs"] = {"sha256": file.sha256, "size": file.size, "pointerSize": file.pointer_size}
+    return sibling
+
+
+# --- Faults
+
+
+@dataclass(frozen=True, slots=True)
+class CutRequest:
+    """Cut the connection when so many bytes of the request's body have come; nothing is done."""
+
+    after_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CutResponse:
+    """Do what was asked, and cut the connection when so many bytes of the answer's body have gone."""
+
+    after_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Call a function before what was asked is done, or when it is done and the client has not heard of it."""
+
+    function: Callable[[], object]
+    when: Literal["before", "after"] = "before"
+
+
+def delay(seconds: float) -> Do:
+    return Do(partial(time.sleep, seconds))
+
+
+Action = Response | CutRequest | CutResponse | Do
+
+
+@dataclass(slots=True)
+class Fault:
+    """What goes wrong with requests of a method (such as `PUT`) whose path and query hold a regular expression.
+
+    It lets the first `after` of them pass and hits the next `times`; `seen` counts them all.
+    """
+
+    method: str
+    path: str
+    action: Action
+    times: int = 1
+    after: int = 0
+    seen: int = 0
+
+    def hits(self, request: Request) -> bool:
+        if request.method != self.method or not re.search(self.path, request.target):
+            return False
+        self.seen += 1
+        return self.after < self.seen <= self.after + self.times
+
+
+# --- Server
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """A request that came. `status` is 0 where the connection was cut before an answer."""
+
+    method: str
+    target: str
+    status: int
+    user: str | None
+    body_bytes: int
+    changed: bool
+
+
+class HubServer(HubApi):
+    """A Hub on a port of this machine while a `with` block lasts.
+
+    Args:
+        tokens: the users by token.
+        port: 0 for any free one.
+        page_size: entries of a page of a list.
+
+    Example:
+        with HubServer({"hf_test": User("tester", orgs=("lab",))}) as hub:
+            HfApi(endpoint=hub.url, token="hf_test").create_repo("lab/pairs", repo_type="dataset")
+    """
+
+    def __init__(self, tokens: Mapping[str, User], port: int = 0, page_size: int = 50) -> None:
+        super().__init__(tokens, page_size)
+        self.faults: list[Fault] = []
+        self.requests: list[LoggedRequest] = []
+        self.own_errors: list[str] = []
+        self._lock = threading.RLock()
+        self._server = _Server(port, self)
+        # Another host, as it is for the real Hub: clients must not take their token there.
+        self.url, self.storage_url = (
+            f"http://{host}:{self._server.server_port}" for host in ("127.0.0.1", "localhost")
+        )
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        if self.own_errors and error is None:
+            raise RuntimeError(f"the Hub of the tests has an error of its own:\n{self.own_errors[0]}")
+
+    def environment(self, token: str | None, home: Path) -> dict[str, str]:
+        """What a process needs on top of `os.environ` to talk to this Hub and to keep its caches under `home`."""
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_TOKEN": token or "",
+            "HF_HOME": str(home),
+            "HF_DATASETS_CACHE": str(home / "datasets"),
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    # --- looking
+
+    def repo(self, name: str) -> Repo:
+        """A repository by `ORG/NAME`, or by `datasets/ORG/NAME` or `models/ORG/NAME` where there are both."""
+        [found] = [repo for repo in self.repos.values() if name in (repo.id, repo.api_path)]
+        return found
+
+    def files(self, name: str, ref: str = "main") -> dict[str, bytes]:
+        repo = self.repo(name)
+        return {path: repo.contents[file.oid] for path, file in repo.find_commit(ref).tree.items()}
+
+    @property
+    def writes(self) -> list[LoggedRequest]:
+        """The requests that changed anything."""
+        return [request for request in self.requests if request.changed]
+
+    def snapshot(self) -> dict[str, object]:
+        """The whole state, to be compared with a later one."""
+        with self._lock:
+            return {repo.api_path: repo.state() for repo in self.repos.values()}
+
+    # --- tampering, behind the clients' backs
+
+    def push(self, name: str, changes: Mapping[str, bytes | None], ref: str = MAIN) -> str:
+        """A commit by somebody else: contents by path, None for those to delete. Returns its sha."""
+        with self._lock:
+            repo = self.repo(name)
+            kept = {path: file for path, file in repo.find_commit(ref).tree.items() if path not in changes}
+            added = {path: repo.store(path, data) for path, data in changes.items() if data is not None}
+            return repo.commit(repo.find_ref(ref) or ref, kept | added, "A commit by somebody else", "somebody").sha
+
+    def drop_file(self, name: str, path: str, ref: str = MAIN) -> None:
+        """The commit at `ref` has lost a file; its sha stays."""
+        with self._lock:
+            del self.repo(name).find_commit(ref).tree[path]
+
+    def swap_file(self, name: str, path: str, data: bytes, ref: str = MAIN) -> None:
+        """The commit at `ref` has a file with another content, size and oid; its sha stays."""
+        with self._lock:
+            repo = self.repo(name)
+            repo.find_commit(ref).tree[path] = repo.store(path, data)
+
+    def corrupt_file(self, name: str, path: str, data: bytes, ref: str = MAIN) -> None:
+        """Other bytes are served for a file; its size and oid stay."""
+        with self._lock:
+            repo = self.repo(name)
+            repo.contents[repo.find_commit(ref).tree[path].oid] = data
+
+    def lose_object(self, oid: str) -> None:
+        """A content is gone; trees still have its size and oid."""
+        with self._lock:
+            for repo in self.repos.values():
+                repo.contents.pop(oid, None)
+
+    # --- serving, called by the threads of the connections
+
+    def fault(self, request: Request) -> Action | None:
+        with self._lock:
+            return next((fault.action for fault in self.faults if fault.hits(request)), None)
+
+    def serve(self, request: Request, instead: Response | None) -> Response:
+        with self._lock:
+            before = self.snapshot()
+            try:
+                response = instead or self.answer(request)
+            except Exception:
+                self.own_errors.append(traceback.format_exc())
+                response = Response(501)  # which clients do not try again
+            self.log(request, response.status, len(request.body), changed=self.snapshot() != before)
+        return response
+
+    def log(self, request: Request, status: int, body_bytes: int, changed: bool) -> None:
+        user = self.tokens.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        name = user.name if user else None
+        self.requests.append(LoggedRequest(request.method, request.target, status, name, body_bytes, changed))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, port: int, hub: HubServer) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.hub = hub
+        self.connections: set[socket.socket] = set()
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in list(self.connections):  # clients keep them for their next request
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), OSError):  # a client that goes away is part of the tests
+            self.hub.own_errors.append(traceback.format_exc())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
+    timeout = 60
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
+
+    def _handle(self) -> None:
+        hub, size = self.server.hub, int(self.headers.get("Content-Length", "0"))
+        request = Request(self.command, self.path, self.headers)
+        action = hub.fault(request)
+        if isinstance(action, CutRequest):
+            received = len(self.rfile.read(min(size, action.after_bytes)))
+            hub.log(request, 0, received, changed=False)
+            self._cut()
+        request = replace(request, body=self.rfile.read(size))
+        if isinstance(action, Do) and action.when == "before":
+            action.function()
+        response = hub.serve(request, action if isinstance(action, Response) else None)
+        if isinstance(action, Do) and action.when == "after":
+            action.function()
+        self._send(response, action.after_bytes if isinstance(action, CutResponse) else None)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815
+
+    def _send(self, response: Response, cut_after: int | None) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, " ".join(value.split()))
+        self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(response.body[:cut_after])
+        self.wfile.flush()
+        if cut_after is not None:
+            self._cut()
+
+    def _cut(self) -> NoReturn:
+        """Reset the connection, as a broken line does, and not end it in good order."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        raise ConnectionAbortedError
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are kept in the server's log, not printed."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A Hugging Face Hub in memory, until Ctrl-C.")
+    parser.add_argument("--port", type=int, default=8888)
+    port: int = parser.parse_args().port
+    with tempfile.TemporaryDirectory() as home, HubServer({"hf_test": User("tester", orgs=("lab",))}, port) as hub:
+        for name, value in hub.environment("hf_test", Path(home)).items():
+            print(f"export {name}={value}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
