@@ -195,24 +195,20 @@ def publish(
         dry_run=dry_run,
         workers=workers,
     )
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise click.UsageError("there is nobody to ask; pass --yes to publish, or --dry-run to look")
     with open_publication(settings) as publication:
         click.echo("\n".join(publication.describe()))
         if dry_run:
             click.echo("Nothing was sent (--dry-run).")
             return
-        if not yes and not _confirm(f"Publish it as a {settings.visibility} dataset?"):
+        if not yes and not click.confirm(f"Publish it as a {settings.visibility} dataset?"):
             click.echo("Nothing was sent.")
             return
         commit = publication.push()
         click.echo(f"Published: {publication.repository.url} ({settings.visibility}), commit {commit[:12]}.")
         revision = f', revision="{tag}"' if tag else ""
         click.echo(f'Load it: load_dataset("{repo_id}"{revision})')
-
-
-def _confirm(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is nobody to ask; pass --yes to publish, or --dry-run to look")
-    return click.confirm(question)
 
 
 @main.command()

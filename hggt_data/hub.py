@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hggt_data.errors import HubError, PublishError
-from hggt_data.hub_errors import RUN_AGAIN, Kind, explained, page_of
+from hggt_data.hub_errors import RUN_AGAIN, Kind, explain, explained, page_of
 from hggt_data.manifest import FileRecord
 from hggt_data.schema import format_examples
 
@@ -84,15 +84,40 @@ class Repository:
             gated: whether readers must ask for access, and whether that is granted at once.
 
         Raises:
-            PublishError: it exists with another visibility.
+            PublishError: it exists with another visibility, or the token has no rights there.
             HubError: the Hub refuses.
         """
+        from huggingface_hub.errors import HfHubHTTPError
+
         with explained(self.repo_id, self.kind):
-            self.api.create_repo(self.repo_id, private=visibility == "private", repo_type=self.kind, exist_ok=True)
+            try:
+                self.api.create_repo(self.repo_id, private=visibility == "private", repo_type=self.kind, exist_ok=True)
+            except HfHubHTTPError as error:
+                if error.response.status_code == 403:
+                    raise PublishError(explain(error, self.repo_id, self.kind)) from None
+                raise
         self.require_visibility(visibility)
         if gated is not None:
             with explained(self.repo_id, self.kind):
                 self.api.update_repo_settings(self.repo_id, gated=gated, repo_type=self.kind)
+
+    def require_writer(self) -> None:
+        """Refuse a missing or wrong token, and one that cannot write here, before anything is prepared.
+
+        Raises:
+            HubError: there is no token, or the Hub does not know it.
+            PublishError: it may only read, or its user does not belong to the organisation.
+        """
+        with explained(self.repo_id, self.kind):
+            user = self.api.whoami()
+        namespace = self.repo_id.partition("/")[0]
+        known = [user["name"], *(org["name"] for org in user.get("orgs", ()))]
+        if namespace not in known:
+            raise PublishError(f"this token is of {user['name']}, who may write to {', '.join(known)}; not {namespace}")
+        if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
+            raise PublishError(
+                f"this token may only read. Make one with the role `write` at {self.api.endpoint}/settings/tokens."
+            )
 
     def require_visibility(self, wanted: str) -> None:
         """Refuse a private push to a public repository, and the other way round.
@@ -193,29 +218,42 @@ class Repository:
         visibility: str,
     ) -> None:
         """Upload to the pull request of this title, compare, merge."""
-        with explained(self.repo_id, self.kind):
-            number, status = self._pull_request(title)
-            revision = f"refs/pr/{number}"
-            self.api.upload_folder(
-                repo_id=self.repo_id,
-                repo_type=self.kind,
-                folder_path=folder,
-                allow_patterns=[record.path for record in contents],
-                delete_patterns=list(deletions) or None,
-                revision=revision,
-                commit_message=title,
-            )
-        arrived = self.list_files(revision)
-        wrong = find_differences(contents, arrived, folder)
-        wrong += [f"{path} is still there" for path in deletions if path in arrived]
+
+        def differences() -> list[str]:
+            arrived = self.list_files(revision)
+            left = [f"{path} is still there" for path in deletions if path in arrived]
+            return find_differences(contents, arrived, folder) + left
+
+        number, status = self._pull_request(title)
+        revision = f"refs/pr/{number}"
+        if differences():
+            with explained(self.repo_id, self.kind):
+                self.api.upload_folder(
+                    repo_id=self.repo_id,
+                    repo_type=self.kind,
+                    folder_path=folder,
+                    allow_patterns=[record.path for record in contents],
+                    delete_patterns=list(deletions) or None,
+                    revision=revision,
+                    commit_message=title,
+                )
         named = {record.path for record in contents}
-        wrong += [f"{path} is not ours" for path in arrived if path not in named and arrived[path] != main.get(path)]
+        arrived = self.list_files(revision)
+        others = [f"{path} is not ours" for path in arrived if path not in named and arrived[path] != main.get(path)]
+        if others:
+            self._close(number)  # the next run begins a new one; large files need not be sent again
+        wrong = differences() + others
         if wrong:
             raise HubError(
                 f"what arrived in {revision} of {self.repo_id} is not what was sent: {format_examples(wrong)}. The "
                 f"main branch is untouched. {RUN_AGAIN}"
             )
-        self.require_visibility(visibility)
+        if self.visibility() != visibility:
+            self._close(number)
+            raise PublishError(
+                f"{self.repo_id} is not {visibility} any more. The main branch is untouched, but what was uploaded can "
+                f"be seen in {self.url}/discussions/{number}: delete the repository or change its visibility."
+            )
         with explained(self.repo_id, self.kind):
             if status == "draft":
                 self.api.change_discussion_status(self.repo_id, number, "open", repo_type=self.kind)
@@ -224,18 +262,35 @@ class Repository:
     def _pull_request(self, title: str) -> tuple[int, str]:
         """Number and status of this user's open pull request of this title; made if there is none.
 
-        The Hub itself remembers it, so an upload can go on even from another machine.
+        The Hub itself remembers it, so an upload can go on even from another machine. Those of other contents (all of
+        the title but its last word is the same) and those that the main branch has left behind are closed.
         """
-        user = self.api.whoami()["name"]
-        for known in self.api.get_repo_discussions(self.repo_id, discussion_type="pull_request", repo_type=self.kind):
-            if (known.title, known.author) != (title, user) or known.status not in ("draft", "open"):
-                continue
-            if not self.api.get_discussion_details(self.repo_id, known.num, repo_type=self.kind).conflicting_files:
-                return known.num, known.status
-            # The main branch has moved on since; what was uploaded need not be sent again to the next one.
-            self.api.change_discussion_status(self.repo_id, known.num, "closed", repo_type=self.kind)
-        made = self.api.create_pull_request(self.repo_id, title, repo_type=self.kind)
-        return made.num, made.status
+        with explained(self.repo_id, self.kind):
+            user = self.api.whoami()["name"]
+            ours = [
+                request
+                for request in self.api.get_repo_discussions(
+                    self.repo_id, discussion_type="pull_request", repo_type=self.kind
+                )
+                if request.author == user
+                and request.status in ("draft", "open")
+                and request.title.rpartition(" ")[0] == title.rpartition(" ")[0]
+            ]
+            found = None
+            for request in ours:
+                details = self.api.get_discussion_details(self.repo_id, request.num, repo_type=self.kind)
+                if found is None and request.title == title and not details.conflicting_files:
+                    found = request.num, str(request.status)
+                else:
+                    self._close(request.num)
+            if found is None:
+                made = self.api.create_pull_request(self.repo_id, title, repo_type=self.kind)
+                found = made.num, str(made.status)
+        return found
+
+    def _close(self, number: int) -> None:
+        with explained(self.repo_id, self.kind):
+            self.api.change_discussion_status(self.repo_id, number, "closed", repo_type=self.kind)
 
 
 def find_differences(

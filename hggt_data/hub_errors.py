@@ -40,12 +40,12 @@ def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator
     except OSError as error:
         if isinstance(error, FileExistsError | PermissionError) or (error.errno and error.filename):
             raise  # of this machine's disk
-        raise HubError(_explain(error, repo_id, kind, revision)) from None
+        raise HubError(explain(error, repo_id, kind, revision)) from None
     except (_transport_error(), RuntimeError, ValueError) as error:
-        raise HubError(_explain(error, repo_id, kind, revision)) from None
+        raise HubError(explain(error, repo_id, kind, revision)) from None
 
 
-def _explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None) -> str:
+def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None = None) -> str:
     """The line for one error of the client."""
     from huggingface_hub import constants, errors
 
@@ -54,7 +54,7 @@ def _explain(error: BaseException, repo_id: str, kind: Kind, revision: str | Non
         return f"{name}: the offline mode is on. Unset HF_HUB_OFFLINE to use the Hub."
     if isinstance(error, errors.LocalEntryNotFoundError):
         if isinstance(cause, Exception):
-            return _explain(cause, repo_id, kind, revision)
+            return explain(cause, repo_id, kind, revision)
         return (
             f"{name} is not wholly in the cache, and the Hub cannot be asked. Unset HF_HUB_OFFLINE; check the network."
         )
@@ -74,7 +74,7 @@ def _explain(error: BaseException, repo_id: str, kind: Kind, revision: str | Non
     if isinstance(error, errors.HfHubHTTPError):
         return _explain_status(error, repo_id)
     if isinstance(error, RuntimeError | ValueError) and isinstance(cause, Exception):
-        return _explain(cause, repo_id, kind, revision)  # the client's words around the true error of an upload
+        return explain(cause, repo_id, kind, revision)  # the client's words around the true error of an upload
     if isinstance(error, (_transport_error(), ConnectionError, TimeoutError)):
         reason = redact(str(error)) or type(error).__name__
         return f"no connection to {endpoint} ({reason}). Check the network. {RUN_AGAIN}"

@@ -7,18 +7,17 @@ of an earlier version and the new one does not name is deleted, and nothing else
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pyarrow.parquet as pq
 
 from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS
-from hggt_data.errors import DatasetError, PublishError
+from hggt_data.errors import DatasetError, HubError, PublishError
 from hggt_data.hub import MAIN, REPO_ID, RemoteFile, Repository, find_differences
-from hggt_data.hub_errors import explained
 from hggt_data.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -90,6 +89,7 @@ class Publication:
         remote: what is there already; null if there is no repository.
         deletions: files of the version that is there which the new one does not have.
         people: what is told of the annotators.
+        pseudonyms: to be kept for the next version.
         licence: of the data.
     """
 
@@ -100,6 +100,7 @@ class Publication:
     remote: dict[str, RemoteFile] | None
     deletions: Sequence[str]
     people: str
+    pseudonyms: Mapping[str, str]
     licence: str
 
     def describe(self) -> list[str]:
@@ -141,6 +142,8 @@ class Publication:
         """
         settings = self.settings
         self.repository.create(settings.visibility, settings.gated)
+        if self.pseudonyms:
+            write_pseudonyms(_pseudonyms_file(settings.dataset), self.pseudonyms)
         manifest = next(record for record in self.contents if record.path == MANIFEST_FILE)
         return self.repository.publish(
             self.folder,
@@ -154,7 +157,10 @@ class Publication:
 
 @contextmanager
 def open_publication(settings: PublishSettings) -> Iterator[Publication]:
-    """Check everything and prepare what will be sent, in a folder that goes when the block ends without an error.
+    """Check everything and prepare what will be sent.
+
+    The copy that hides the annotators goes at the end of the block, unless an interruption or a fault of the Hub or the
+    disk ended it: then the next run goes on with it.
 
     Raises:
         PublishError: the licence, the repository's visibility or content, or the tag stands against it.
@@ -164,56 +170,84 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
     folder, repository = settings.dataset.resolve(), Repository(settings.repo_id, "dataset")
     manifest = read_manifest(folder)
     _require_permission(settings, manifest, (folder / CARD_FILE).read_text("utf-8"))
-    with explained(settings.repo_id, "dataset"):
-        repository.api.whoami()
+    repository.require_writer()
     repository.require_visibility(settings.visibility)
     remote = None if repository.visibility() is None else repository.list_files(MAIN)
     before = _published_paths(repository, remote or {})
     require_whole(folder, manifest.contents())
-    with ExitStack() as stack:
-        people, ready, manifest = _prepare(settings, folder, manifest, stack)
-        contents = [*manifest.contents(), describe_file(ready, MANIFEST_FILE)]
-        _require_free_tag(settings, repository, remote, contents, ready)
+    with _prepared(settings, folder, manifest) as ready:
+        contents = [*ready.manifest.contents(), describe_file(ready.folder, MANIFEST_FILE)]
+        _require_free_tag(settings, repository, remote, contents, ready.folder)
         paths = {record.path for record in contents}
         yield Publication(
             settings,
             repository,
-            ready,
+            ready.folder,
             contents,
             remote,
             sorted(path for path in before if path not in paths and PARQUET_PATH.fullmatch(path)),
-            people,
+            ready.people,
+            ready.pseudonyms,
             manifest.settings["license"] or "HGGT terms: non-commercial academic research, no redistribution",
         )
 
 
-def _prepare(
-    settings: PublishSettings, folder: Path, manifest: Manifest, stack: ExitStack
-) -> tuple[str, Path, Manifest]:
-    """What to tell of the annotators, and the folder that tells no more, with its manifest."""
-    if manifest.settings.get("pseudonymous"):
-        return "pseudonyms and relative times, as in this dataset", folder, manifest
+@dataclass(frozen=True)
+class _Prepared:
+    """A folder that tells no more of the annotators than it may, and what to say of that."""
+
+    folder: Path
+    manifest: Manifest
+    people: str
+    pseudonyms: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def _prepared(settings: PublishSettings, folder: Path, manifest: Manifest) -> Iterator[_Prepared]:
+    """The dataset itself where it has nothing to hide, else a copy."""
     labels = {split: pq.read_table(folder / "labels" / f"{split}.parquet") for split in manifest.splits}
     names = find_names(labels)
+    if manifest.settings.get("pseudonymous"):
+        yield _Prepared(folder, manifest, "pseudonyms and relative times, as in this dataset")
+        return
     if settings.keep_names:
-        return f"{plural(len(names), 'name')} and all times are published (--keep-names)", folder, manifest
+        yield _Prepared(folder, manifest, f"{plural(len(names), 'name')} and all times are published (--keep-names)")
+        return
     if not names and not has_times(labels):
-        return "no names; no times", folder, manifest
-    # Beside the dataset and not in it, where a build would refuse it.
-    file = folder.with_name(f"{folder.name}.pseudonyms.csv")
-    veil = make_veil(labels, read_pseudonyms(file))
+        yield _Prepared(folder, manifest, "no names; no times")
+        return
+    known = read_pseudonyms(_pseudonyms_file(folder))
     people = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
     people += "; times made relative" if has_times(labels) else "; no times"
     workers = settings.workers or default_workers()
     if settings.dry_run:
-        copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hggt-dry-run-")))
-        return people, copy, write_veiled(folder, manifest, labels, veil, copy, workers=workers, keep_shards=False)
+        with tempfile.TemporaryDirectory(prefix="hggt-dry-run-") as temporary:
+            copy, veil = Path(temporary), make_veil(labels, known)
+            veiled = write_veiled(folder, manifest, labels, veil, copy, workers=workers, keep_shards=False)
+            yield _Prepared(copy, veiled, people)
+        return
     if names:
-        write_pseudonyms(file, veil.pseudonyms)
-        people += f"; {file.name} keeps them, for you only"
-    copy = stack.enter_context(open_beside(folder, "publish"))
-    stack.push(lambda kind, *_: shutil.rmtree(copy, ignore_errors=True) if kind is None else None)
-    return people, copy, write_veiled(folder, manifest, labels, veil, copy, workers=workers)
+        people += f"; {_pseudonyms_file(folder).name} keeps them, for you only"
+    # Beside the dataset and not in it, where a build would refuse it.
+    with open_beside(folder, "publish") as place:
+        try:
+            draft, copy = place / "pseudonyms.csv", place / "dataset"
+            veil = make_veil(labels, known | read_pseudonyms(draft))
+            write_pseudonyms(draft, veil.pseudonyms)
+            copy.mkdir(exist_ok=True)
+            veiled = write_veiled(folder, manifest, labels, veil, copy, workers=workers)
+            yield _Prepared(copy, veiled, people, veil.pseudonyms if names else {})
+        except (HubError, OSError, KeyboardInterrupt):
+            raise
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _pseudonyms_file(dataset: Path) -> Path:
+    dataset = dataset.resolve()
+    return dataset.with_name(f"{dataset.name}.pseudonyms.csv")
 
 
 def _require_permission(settings: PublishSettings, manifest: Manifest, card: str) -> None:

@@ -1,7 +1,7 @@
 """A small Hugging Face Hub in memory, so that tests drive the real client over real HTTP.
 
-It speaks the Hub's HTTP API and LFS, not Xet and not git: clients need HF_HUB_DISABLE_XET=1. Endpoints, headers and
-statuses are those that huggingface_hub 1.31 to 2.4 and datasets 5.2 expect.
+It speaks the Hub's HTTP API and LFS as huggingface_hub 1.31 to 2.4 and datasets 5.2 expect them. It leaves out Xet
+(clients need HF_HUB_DISABLE_XET=1), git, uploads in parts, .gitignore and the diffs of pull requests.
 
 By hand: python -m tests.hub_server --port 8888
 """
@@ -14,7 +14,6 @@ import hashlib
 import json
 import re
 import socket
-import struct
 import sys
 import tempfile
 import threading
@@ -46,7 +45,8 @@ class HubError(Exception):
     def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.headers = {"X-Error-Message": message, "X-Error-Code": code} | dict(headers or {})
+        one_line = " ".join(message.encode("ascii", "replace").decode().split())
+        self.headers = {"X-Error-Message": one_line} | ({"X-Error-Code": code} if code else {}) | dict(headers or {})
 
 
 # --- Store: users, files, commits, repositories
@@ -316,6 +316,9 @@ class Request:
     def query(self) -> dict[str, str]:
         return dict(parse_qsl(urlsplit(self.target).query))
 
+    def flag(self, name: str) -> bool:
+        return self.query.get(name, "").lower() in ("1", "true")
+
     def json(self) -> Any:
         return json.loads(self.body or b"{}")
 
@@ -517,7 +520,6 @@ class HubApi:
         commit = repo.find_commit(revision)
         readme = commit.tree.get("README.md")
         card, _, _ = read_card(repo.contents.get(readme.oid, b"").decode(errors="replace") if readme else "")
-        with_blobs = request.query.get("blobs", "").lower() == "true"
         return {
             "id": repo.id,
             "author": repo.namespace,
@@ -528,7 +530,7 @@ class HubApi:
             "disabled": False,
             "tags": card.get("tags") or [],
             "cardData": card,
-            "siblings": [_sibling(path, file, with_blobs) for path, file in sorted(commit.tree.items())],
+            "siblings": [_sibling(path, file, request.flag("blobs")) for path, file in sorted(commit.tree.items())],
         }
 
     @route("POST", "/api/validate-yaml")
@@ -543,15 +545,17 @@ class HubApi:
     def tree(self, request: Request, repo: Repo, revision: str, path: str = "") -> Response:
         commit = repo.find_commit(revision)
         folder = f"{path}/" if path else ""
-        inside = [name.removeprefix(folder).split("/") for name in commit.tree if name.startswith(folder)]
-        if not inside and path:
+        names: set[str] = set()
+        for name in commit.tree:
+            if name.startswith(folder):
+                parts = name.removeprefix(folder).split("/")
+                names.update(folder + "/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        if not names and path:
             raise _entry_not_found(path, commit)
-        recursive, expand = (request.query.get(name, "").lower() in ("true", "1") for name in ("recursive", "expand"))
-        depths = {
-            (folder, *parts[:depth]) for parts in inside for depth in range(1, (len(parts) if recursive else 1) + 1)
-        }
-        names = sorted(folder + "/".join(parts) for _, *parts in depths)
-        return self._page(request, [_entry(repo, commit, name, expand) for name in names])
+        if not request.flag("recursive"):
+            names = {name for name in names if "/" not in name.removeprefix(folder)}
+        entries = [_entry(repo, commit, name, request.flag("expand")) for name in sorted(names)]
+        return self._page(request, entries)
 
     @route("POST", "/api/{repo}/paths-info/{revision}", "read")
     def paths_info(self, request: Request, repo: Repo, revision: str) -> list[Json]:
@@ -576,7 +580,7 @@ class HubApi:
             found = [(ref.removeprefix(prefix), ref, sha) for ref, sha in repo.refs.items() if ref.startswith(prefix)]
             return [{"name": name, "ref": ref, "targetCommit": sha} for name, ref, sha in found]
 
-        pull_requests = {"pullRequests": under("refs/pr/")} if "include_prs" in request.query else {}
+        pull_requests = {"pullRequests": under("refs/pr/")} if request.flag("include_prs") else {}
         return {"branches": under("refs/heads/"), "tags": under("refs/tags/"), "converts": []} | pull_requests
 
     @route("POST", "/api/{repo}/tag/{revision}", "write")
@@ -604,7 +608,7 @@ class HubApi:
     @route("POST", "/api/{repo}/preupload/{revision}", "take part")
     def preupload(self, request: Request, repo: Repo, revision: str) -> Json:
         tree = repo.find_commit(revision).tree
-        if "create_pr" not in request.query:
+        if not request.flag("create_pr"):
             self._pushed_ref(request, repo, revision)
         answers = []
         for file in request.json()["files"]:
@@ -643,7 +647,7 @@ class HubApi:
         user, base = request.signed_in(), repo.find_commit(revision)
         header, *operations = [json.loads(line) for line in request.body.splitlines()]
         title, message = header["value"]["summary"], header["value"].get("description", "")
-        ref = None if "create_pr" in request.query else self._pushed_ref(request, repo, revision)
+        ref = None if request.flag("create_pr") else self._pushed_ref(request, repo, revision)
         if header["value"].get("parentCommit", base.sha) != base.sha:
             raise HubError(412, "A commit has happened since. Please refresh and try again.")
         tree, added = dict(base.tree), dict[str, bytes]()
@@ -713,17 +717,16 @@ class HubApi:
             raise HubError(404, "NoSuchKey")
         data = repo.contents[oid]
         headers |= {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
-        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
-        if wanted is None or not any(wanted.groups()):
+        wanted = re.fullmatch(r"bytes=(?!-$)(\d*)-(\d*)", request.headers.get("Range", ""))
+        if wanted is None:
             return Response(200, data, headers)
-        first, last = (int(number) if number else None for number in wanted.groups())
-        if first is None:  # the last so many bytes
-            first, last = len(data) - min(len(data), last or 0), None
-        end = len(data) if last is None else min(last + 1, len(data))
-        if first >= end:
+        first, last = wanted.groups()
+        start = int(first) if first else max(0, len(data) - int(last))
+        end = min(int(last) + 1, len(data)) if first and last else len(data)
+        if start >= end:
             raise HubError(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{len(data)}"})
-        headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(data)}"
-        return Response(206, data[first:end], headers)
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+        return Response(206, data[start:end], headers)
 
     # --- discussions and pull requests
 
@@ -947,13 +950,14 @@ class HubServer(HubApi):
             "HF_ENDPOINT": self.url,
             "HF_TOKEN": token or "",
             "HF_HOME": str(home),
+            "HF_HUB_CACHE": str(home / "hub"),
             "HF_DATASETS_CACHE": str(home / "datasets"),
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_UPDATE_DOWNLOAD_COUNTS": "0",
-            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
         }
 
     # --- looking
@@ -979,7 +983,7 @@ class HubServer(HubApi):
 
     # --- tampering, behind the clients' backs
 
-    def push(self, name: str, changes: Mapping[str, bytes | None], ref: str = MAIN) -> str:
+    def push(self, name: str, changes: Mapping[str, bytes | None], ref: str = "main") -> str:
         """A commit by somebody else: contents by path, None for those to delete. Returns its sha."""
         with self._lock:
             repo = self.repo(name)
@@ -987,18 +991,18 @@ class HubServer(HubApi):
             added = {path: repo.store(path, data) for path, data in changes.items() if data is not None}
             return repo.commit(repo.find_ref(ref) or ref, kept | added, "A commit by somebody else", "somebody").sha
 
-    def drop_file(self, name: str, path: str, ref: str = MAIN) -> None:
+    def drop_file(self, name: str, path: str, ref: str = "main") -> None:
         """The commit at `ref` has lost a file; its sha stays."""
         with self._lock:
             del self.repo(name).find_commit(ref).tree[path]
 
-    def swap_file(self, name: str, path: str, data: bytes, ref: str = MAIN) -> None:
+    def swap_file(self, name: str, path: str, data: bytes, ref: str = "main") -> None:
         """The commit at `ref` has a file with another content, size and oid; its sha stays."""
         with self._lock:
             repo = self.repo(name)
             repo.find_commit(ref).tree[path] = repo.store(path, data)
 
-    def corrupt_file(self, name: str, path: str, data: bytes, ref: str = MAIN) -> None:
+    def corrupt_file(self, name: str, path: str, data: bytes, ref: str = "main") -> None:
         """Other bytes are served for a file; its size and oid stay."""
         with self._lock:
             repo = self.repo(name)
@@ -1070,11 +1074,11 @@ class _Handler(BaseHTTPRequestHandler):
         hub, size = self.server.hub, int(self.headers.get("Content-Length", "0"))
         request = Request(self.command, self.path, self.headers)
         action = hub.fault(request)
-        if isinstance(action, CutRequest):
-            received = len(self.rfile.read(min(size, action.after_bytes)))
-            hub.log(request, 0, received, changed=False)
+        body = self.rfile.read(min(size, action.after_bytes) if isinstance(action, CutRequest) else size)
+        if isinstance(action, CutRequest) or len(body) < size:  # or the client has gone
+            hub.log(request, 0, len(body), changed=False)
             self._cut()
-        request = replace(request, body=self.rfile.read(size))
+        request = replace(request, body=body)
         if isinstance(action, Do) and action.when == "before":
             action.function()
         response = hub.serve(request, action if isinstance(action, Response) else None)
@@ -1087,7 +1091,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, response: Response, cut_after: int | None) -> None:
         self.send_response(response.status)
         for name, value in response.headers.items():
-            self.send_header(name, " ".join(value.split()))
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -1097,9 +1101,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut()
 
     def _cut(self) -> NoReturn:
-        """Reset the connection, as a broken line does, and not end it in good order."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
+        self.connection.shutdown(socket.SHUT_RDWR)
         raise ConnectionAbortedError
 
     def log_message(self, format: str, *args: object) -> None:
@@ -1110,11 +1112,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A Hugging Face Hub in memory, until Ctrl-C.")
     parser.add_argument("--port", type=int, default=8888)
     port: int = parser.parse_args().port
-    with tempfile.TemporaryDirectory() as home, HubServer({"hf_test": User("tester", orgs=("lab",))}, port) as hub:
+    tokens = {"hf_test": User("tester", orgs=("lab",))}
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as home, HubServer(tokens, port) as hub:
         for name, value in hub.environment("hf_test", Path(home)).items():
             print(f"export {name}={value}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        threading.Event().wait()
 
 
 if __name__ == "__main__":
