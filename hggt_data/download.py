@@ -39,7 +39,7 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
         contents = manifest.contents()
         missing = _take_over(contents, (staging, output.resolve()), staging)
         if missing:
-            _fetch(repo_id, folder.name, contents, missing, staging)
+            _fetch(repo_id, folder.name, contents, missing, staging, local_dir=staging)
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # where the client remembers its downloads
         shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)
         remove_strangers(staging, manifest)
@@ -61,7 +61,7 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
         return folder
     missing = [record for record in contents if not (folder / record.path).is_file()]
     if missing:
-        _fetch(repo_id, folder.name, contents, missing, None)
+        _fetch(repo_id, folder.name, contents, missing, folder)
     _require_whole(repo_id, folder, contents)
     write_text(folder / _CHECKED, "")
     return folder
@@ -107,9 +107,17 @@ def _take_over(contents: Sequence[FileRecord], places: Sequence[Path], staging: 
 
 
 def _fetch(
-    repo_id: str, commit: str, contents: Sequence[FileRecord], missing: Sequence[FileRecord], folder: Path | None
+    repo_id: str,
+    commit: str,
+    contents: Sequence[FileRecord],
+    missing: Sequence[FileRecord],
+    folder: Path,
+    local_dir: Path | None = None,
 ) -> None:
-    """Compare what the Hub lists with the manifest, fetch what is missing (to the cache without a folder), check it."""
+    """Compare what the Hub lists with the manifest, fetch what is missing in `folder`, check it.
+
+    The folder is the snapshot in the Hub's cache unless `local_dir` names it too.
+    """
     repository = Repository(repo_id, "dataset")
     wrong = find_differences(contents, repository.list_files(commit))
     if wrong:
@@ -117,12 +125,16 @@ def _fetch(
             f"{repository.url} does not agree with its {MANIFEST_FILE}: {format_examples(wrong)}. Whoever published it "
             "must publish it again."
         )
-    with explained(repo_id, "dataset", commit):
-        paths = [record.path for record in missing]
-        place = repository.api.snapshot_download(
-            repo_id, repo_type="dataset", revision=commit, allow_patterns=paths, local_dir=folder
-        )
-    _require_whole(repo_id, Path(place), missing)
+    try:
+        with explained(repo_id, "dataset", commit):
+            paths = [record.path for record in missing]
+            repository.api.snapshot_download(
+                repo_id, repo_type="dataset", revision=commit, allow_patterns=paths, local_dir=local_dir
+            )
+    except HubError as error:
+        left = [record.path for record in missing if not (folder / record.path).is_file()]
+        raise HubError(f"{error} Not here yet: {format_examples(left)}") from None
+    _require_whole(repo_id, folder, missing)
 
 
 def _require_whole(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:

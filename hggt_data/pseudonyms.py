@@ -29,8 +29,8 @@ from hggt_data.workers import advance, run_tasks
 # Raise it when the code changes what a copy holds.
 _FORMAT = 1
 _FIRST_START = datetime(1970, 1, 1)
-# A clock that was reset tells the date as well as a right one: such times are left out.
-_LONGEST_ROUND = timedelta(days=5 * 365)
+# A clock that was reset, to a day that many devices begin with, would tell the date by its distance to the others.
+_LONGEST_ROUND = timedelta(days=365)
 _OFFICIAL_SLOT = re.compile(r"[A-Z0-9]{1,2}")
 
 
@@ -109,6 +109,7 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
 
     Raises:
         DatasetError: it has other columns, or gives a name or a pseudonym twice.
+        TreeError: it is no CSV file.
     """
     if not path.exists():
         return {}
@@ -122,7 +123,7 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
 def write_pseudonyms(path: Path, pseudonyms: Mapping[str, str]) -> None:
     """Keep the pseudonyms for the next publication, readable for the owner only."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(["name", "pseudonym"])
     writer.writerows(sorted(pseudonyms.items()))
     write_text(path, text.getvalue())
