@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["dataset", "model"]
 
+# The client, and what it speaks HTTP with, before its version 2 and since; the loggers of httpcore are made late.
+_LIBRARIES = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2")
+_HTTPCORE_PARTS = ("connection", "http11", "http2", "proxy", "socks")
 RUN_AGAIN = "Run the same command again; it goes on where it stopped."
 
 
@@ -121,7 +124,7 @@ def redact(text: str) -> str:
 
 
 class _Redaction(logging.Filter):
-    """Keeps secrets out of what the client logs, such as the address of a request that it tries again."""
+    """Keeps secrets out of what the client and its HTTP library log, such as the address of each request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), ()
@@ -132,5 +135,8 @@ _redaction = _Redaction()
 
 
 def _keep_secrets_out_of_logs() -> None:
-    for handler in logging.getLogger("huggingface_hub").handlers:
-        handler.addFilter(_redaction)  # once: a handler keeps each filter only once
+    # A filter acts on the records of its own logger only, so each logger gets it; adding it again changes nothing.
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LIBRARIES]
+    names += [f"{library}.{part}" for library in _LIBRARIES[-2:] for part in _HTTPCORE_PARTS]
+    for name in (*names, *_LIBRARIES):
+        logging.getLogger(name).addFilter(_redaction)
