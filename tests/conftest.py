@@ -1,14 +1,21 @@
-"""What the tests of all packages share: where the small real tree lies, and that nothing reaches for the network."""
+"""What the tests of all packages share: trees, a Hub and its clients, and that nothing reaches for the network."""
 
+import copy
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.hggt_data.people import REPO, Published, build_named, write_named_tree
+from tests.hub_client import MEMBER, USERS, ForkServer, HubClient, sign_in
+from tests.hub_server import HubServer
+
 # Read by huggingface_hub and datasets when they are imported, so it is set before any test imports them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 # `load_dataset` keeps what it has read; no test may see what another run has left. Goes when the tests end.
 _CACHE = tempfile.TemporaryDirectory(prefix="hggt-tests-")
@@ -20,3 +27,60 @@ os.environ["HF_DATASETS_CACHE"] = f"{_CACHE.name}/datasets"
 def fixtures() -> Path:
     """Crops of public-domain pictures in the official layout: Train/, Test/ (with LR). Never written to."""
     return Path(__file__).parent / "data" / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    """An empty Hub with small pages, so that whoever forgets the next page is found out."""
+    with HubServer(USERS, page_size=5) as server:
+        yield server
+
+
+@pytest.fixture
+def member(hub: HubServer, processes: ForkServer, tmp_path: Path) -> HubClient:
+    """Somebody who may write to `lab`, at work in `tmp_path / "work"`."""
+    return sign_in(hub, processes, tmp_path)
+
+
+@pytest.fixture
+def online(hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let the client in this process talk to `hub` as a member."""
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("HF_TOKEN", MEMBER)
+    for name, value in {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_CACHE": str(tmp_path / "hub-cache"),
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+
+
+@pytest.fixture(scope="session")
+def published(processes: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """A dataset with annotators' names, and a Hub that has it under the tag `v1.0`. Never changed."""
+    machine = tmp_path_factory.mktemp("publisher")
+    with HubServer(USERS, page_size=5) as server:
+        client = sign_in(server, processes, machine)
+        tree = write_named_tree(machine / "Train")
+        dataset = build_named(tree, client.folder / "hggt")
+        outcome = client.hggt_data("publish", "hggt", REPO, "--tag", "v1.0", "--yes", "--workers", "1")
+        assert outcome.exit_code == 0, outcome.err
+        before = server.snapshot()
+        yield Published(server, tree, dataset, outcome)
+        assert server.snapshot() == before
+
+
+@pytest.fixture
+def filled_hub(hub: HubServer, published: Published) -> HubServer:
+    """A Hub of the test's own that has the same dataset."""
+    hub.repos = copy.deepcopy(published.hub.repos)
+    return hub

@@ -18,12 +18,15 @@ import pytest
 
 from hggt_data import Label, open_groups
 from hggt_data.build import BuildSettings, build_dataset
-from hggt_data.errors import AnnotationError, DatasetError, ImageError, TreeError
+from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
 from hggt_data.files import sha256_of
 from hggt_data.images import read_pixels
-from hggt_data.loading import Group, GroupSource, is_built_dataset, open_tree_folders
+from hggt_data.loading import Group, GroupSource, is_built_dataset, is_hub_id, open_tree_folders
 from hggt_data.schema import PatchGroup, PatchId
+from tests.hggt_data.people import REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import edit_text, write_tree
+from tests.hub_client import ForkServer, HubClient, sign_in
+from tests.hub_server import HubServer
 
 ALL = ("original", "01", "02", "03", "04", "lr")
 
@@ -34,7 +37,8 @@ def judged(group: PatchGroup) -> tuple[object, ...]:
 
 
 def digests(source: GroupSource) -> list[str]:
-    return [sha256_of(source.read_bytes(k, name)) for k in range(len(source)) for name in ("original", "01", "04")]
+    names = ("original", "01", source.candidates[-1])
+    return [sha256_of(source.read_bytes(k, name)) for k in range(len(source)) for name in names]
 
 
 @pytest.fixture
@@ -359,3 +363,100 @@ def test_other_candidates_and_annotators(tmp_path: Path) -> None:
     assert [judged(group) for group in ours] == [judged(group) for group in theirs]
     assert [annotation.annotator for annotation in theirs[0].annotations] == [None, "owl"]
     assert theirs[1].read("05").shape == (16, 16, 3)
+
+
+def open_and_pickle(revision: str | None = None) -> tuple[bytes, str]:
+    source = open_groups(REPO, revision=revision)
+    return pickle.dumps(source), source.location
+
+
+def read_in_workers(pickled: bytes) -> list[list[str]]:
+    """Whatever four workers read, as those of a DataLoader do."""
+    source = pickle.loads(pickled)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        return pool.map(digests, [source] * 4, chunksize=1)
+
+
+def open_and_read() -> list[str]:
+    return digests(open_groups(REPO))
+
+
+def open_error() -> str:
+    with pytest.raises(HubError) as error:
+        open_groups(REPO)
+    return str(error.value)
+
+
+class TestHub:
+    @pytest.fixture
+    def reader(self, published: Published, processes: ForkServer, tmp_path: Path) -> HubClient:
+        return sign_in(published.hub, processes, tmp_path)
+
+    def test_one_process_downloads_and_workers_use_no_network(self, published: Published, reader: HubClient) -> None:
+        expected = digests(open_groups(published.dataset))
+        pickled, location = reader.call(open_and_pickle)
+        assert location == f"{REPO}@{published.hub.repo('lab/hggt').find_commit('main').sha}"
+        asked = len(published.hub.requests)
+        assert reader.call(read_in_workers, pickled) == [expected] * 4
+        assert len(published.hub.requests) == asked
+
+    def test_what_is_in_the_cache_is_not_fetched_again_and_needs_no_hub(
+        self, published: Published, processes: ForkServer, tmp_path: Path
+    ) -> None:
+        expected = digests(open_groups(published.dataset))
+        with HubServer(published.hub.tokens) as hub:
+            hub.repos = published.hub.repos
+            reader = sign_in(hub, processes, tmp_path)
+            assert reader.call(open_and_read) == expected
+            asked = len(hub.requests)
+            assert reader.call(open_and_read) == expected
+            assert [request.method for request in hub.requests[asked:]] == ["HEAD"]  # whether there is a new version
+        assert reader.call(open_and_read) == expected
+        assert reader.having(HF_HUB_OFFLINE="1").call(open_and_read) == expected
+
+    def test_what_is_not_wholly_in_the_cache_is_an_error_in_the_offline_mode(
+        self, published: Published, reader: HubClient
+    ) -> None:
+        offline = reader.having(HF_HUB_OFFLINE="1")
+        assert "Unset HF_HUB_OFFLINE" in offline.call(open_error)
+        reader.call(open_and_read)
+        [shard] = Path(reader.environment["HF_HOME"]).rglob("snapshots/*/data/train-00001-of-00003.parquet")
+        shard.unlink()
+        assert "Unset HF_HUB_OFFLINE" in offline.call(open_error)
+        assert reader.call(open_and_read) == digests(open_groups(published.dataset))
+
+    def test_a_tag(self, filled_hub: HubServer, member: HubClient) -> None:
+        commit = filled_hub.repo(REPO).find_commit("v1.0").sha
+        filled_hub.push(REPO, {"manifest.json": None})
+        _, location = member.call(open_and_pickle, "v1.0")
+        assert location == f"{REPO}@{commit}"
+
+    def test_a_folder_of_that_name_is_meant_before_the_hub(
+        self, published: Published, reader: HubClient, tmp_path: Path
+    ) -> None:
+        folder = Path(shutil.copytree(published.dataset, reader.folder / "lab" / "hggt"))
+        asked = len(published.hub.requests)
+        assert reader.call(open_and_pickle)[1] == str(folder)
+        assert len(published.hub.requests) == asked
+
+    def test_a_folder_has_no_revisions(self, real_dataset: Path) -> None:
+        with pytest.raises(DatasetError, match="is a folder and has no revisions; got revision 'v1'"):
+            open_groups(real_dataset, "train", revision="v1")
+
+    @pytest.mark.parametrize("source", ["lab/hggt", "Lab-2/hggt-1.0_x"])
+    def test_what_can_be_a_name_on_the_hub(self, source: str) -> None:
+        assert is_hub_id(source)
+
+    @pytest.mark.parametrize(
+        "source", ["hggt", "a/b/c", "./hggt", "/lab/hggt", "../hggt", "lab/..", "lab/", "", "lab/h t", "lab/hggt\n"]
+    )
+    def test_what_cannot(self, source: str) -> None:
+        assert not is_hub_id(source)
+
+
+def test_the_hash_of_the_labels_is_the_same_for_tree_dataset_and_what_was_published(
+    published: Published, tmp_path: Path
+) -> None:
+    folder = write_files(tmp_path, remote_files(published.hub))
+    hashes = {open_groups(place).labels_sha256() for place in (published.tree, published.dataset, folder)}
+    assert len(hashes) == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hggt_data.errors import DatasetError
-from hggt_data.manifest import MANIFEST_FILE, read_manifest
+from hggt_data.manifest import MANIFEST_FILE, parse_manifest, read_manifest
 
 
 def test_a_manifest_is_read_back_as_it_was_written(real_dataset: Path) -> None:
@@ -55,3 +55,29 @@ def test_what_is_no_manifest_is_named(dataset: Path, data: bytes) -> None:
     (dataset / MANIFEST_FILE).write_bytes(data)
     with pytest.raises(DatasetError, match=MANIFEST_FILE):
         read_manifest(dataset)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x",
+        "../data/train-00000-of-00001.parquet",
+        "/data/train-00000-of-00001.parquet",
+        "data/../../train-00000-of-00001.parquet",
+        "data/train-00000-of-00001.parquet\n",
+        "data/train-00000-of-00001.parquet/x",
+        "data\\train-00000-of-00001.parquet",
+        "labels/../x",
+        "labels/val.parquet",
+        ".git/config",
+        "manifest.json",
+        "",
+    ],
+)
+@pytest.mark.parametrize("where", ["shards", "files"])
+def test_paths_that_no_build_writes_are_refused(real_dataset: Path, where: str, path: str) -> None:
+    content = json.loads((real_dataset / MANIFEST_FILE).read_text("utf-8"))
+    content[where][-1]["path"] = path
+    with pytest.raises(DatasetError, match="which no build writes") as error:
+        parse_manifest(json.dumps(content).encode(), "manifest.json of lab/hggt")
+    assert str(error.value).startswith(f"manifest.json of lab/hggt is damaged (it names {path!r}")

@@ -12,6 +12,8 @@ from hggt_data.build import BuildSettings, build_dataset
 from hggt_eval import cli
 from hggt_eval.cli import main
 from tests.hggt_eval.conftest import DATA
+from tests.hub_client import HubClient
+from tests.hub_server import HubServer
 
 BICUBIC = str(DATA / "fixtures/restored/bicubic")
 LANCZOS = str(DATA / "fixtures/restored/lanczos")
@@ -80,6 +82,35 @@ def test_built_dataset_is_scored_like_its_tree(tmp_path: Path) -> None:
     assert tree["methods"] == dataset_scores["methods"]
     assert tree["settings"]["labels_sha256"] == dataset_scores["settings"]["labels_sha256"]
     assert [score["settings"]["split"] for score in scores] == [None, "test"]
+
+
+def test_a_dataset_of_the_hub_is_scored_like_its_tree(hub: HubServer, member: HubClient, tmp_path: Path) -> None:
+    built = BuildSettings((), member.folder / "hggt", test_tree=DATA / "fixtures/Test", workers=1)
+    build_dataset(built)
+    assert member.hggt_data("publish", "hggt", "lab/hggt", "--yes", "--tag", "v1.0", "--workers", "1").exit_code == 0
+    commit = hub.repo("lab/hggt").find_commit("main").sha
+    hub.push("lab/hggt", {"manifest.json": None})
+    scored = ("--restored", BICUBIC, "--metrics", "psnr,ssim")
+    result = _run(*scored, "--dataset", TREE, "--output", tmp_path / "tree")
+    outcome = member.hggt_eval(
+        *(*scored, "--dataset", "lab/hggt", "--revision", "v1.0", "--output", tmp_path / "hub"),
+    )
+    assert outcome.exit_code == 0, outcome.err
+    assert outcome.out.splitlines()[:2] == result.stdout.splitlines()[:2]
+    tree, published = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("tree", "hub"))
+    assert published["methods"] == tree["methods"]
+    assert published["settings"]["labels_sha256"] == tree["settings"]["labels_sha256"]
+    assert published["settings"]["source"] == f"lab/hggt@{commit}"
+    assert published["settings"]["split"] == "test"
+    outcome = member.hggt_eval(*scored, "--dataset", "lab/hggt")
+    assert outcome.exit_code == 1
+    assert outcome.err.startswith("Error: lab/hggt is no folder here. On the Hub: lab/hggt has no manifest.json")
+
+
+def test_a_revision_belongs_to_a_dataset_of_the_hub() -> None:
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--revision", "v1.0")
+    assert result.exit_code == 2
+    assert "--revision belongs to a --dataset on the Hub (ORG/NAME)" in " ".join(result.stderr.split())
 
 
 def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
