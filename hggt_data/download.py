@@ -69,16 +69,9 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
 
 def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]:
     """The dataset's folder in the Hub's cache, which is named after the commit, and the manifest in it."""
-    from huggingface_hub.errors import RemoteEntryNotFoundError
-
-    repository = Repository(repo_id, "dataset")
-    with explained(repo_id, "dataset", revision):
-        try:
-            path = Path(repository.api.hf_hub_download(repo_id, MANIFEST_FILE, repo_type="dataset", revision=revision))
-        except RemoteEntryNotFoundError:
-            raise HubError(
-                f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data publish has put there"
-            ) from None
+    path = Repository(repo_id, "dataset").fetch_file(MANIFEST_FILE, revision)
+    if path is None:
+        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data publish has put there")
     return path.parent, parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repo_id}")
 
 

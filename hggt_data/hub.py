@@ -21,6 +21,45 @@ if TYPE_CHECKING:
 
 MAIN = "main"
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_TAG = re.compile(r"[A-Za-z0-9][\w.-]*")
+# What a repository may hold before its first publication: what the Hub itself puts there.
+_EMPTY_REPOSITORY = {".gitattributes", "README.md"}
+
+
+def is_hub_id(source: str | Path) -> bool:
+    """Whether a source stands for a repository on the Hub: its form is ORG/NAME, and nothing here has that path."""
+    return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where to publish; the names are those of the commands' flags.
+
+    Attributes:
+        repo_id: `ORG/NAME`.
+        public: for everybody to see; otherwise private.
+        gated: readers must ask for access, which is granted at once (`auto`) or by hand (`manual`).
+        tag: a name for this version.
+
+    Raises:
+        PublishError: `repo_id` or `tag` is no name that the Hub takes.
+    """
+
+    repo_id: str
+    public: bool = False
+    gated: Literal["auto", "manual"] | None = None
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        if not REPO_ID.fullmatch(self.repo_id):
+            raise PublishError(f"{self.repo_id!r} is no name on the Hub; expected ORG/NAME, such as my-lab/hggt")
+        if self.tag is not None and not _TAG.fullmatch(self.tag):
+            raise PublishError(f"{self.tag!r} is no tag; expected letters, digits, '.', '_' and '-', such as v1.0")
+
+    @property
+    def visibility(self) -> Literal["public", "private"]:
+        """What the repository is to be."""
+        return "public" if self.public else "private"
 
 
 @dataclass(frozen=True)
@@ -146,22 +185,50 @@ class Repository:
                 if isinstance(file, RepoFile)
             }
 
-    def read_file(self, path: str, revision: str) -> bytes | None:
-        """A small file, or null where there is none."""
+    def fetch_file(self, path: str, revision: str | None) -> Path | None:
+        """A file in the Hub's cache, brought there if need be; its folder is named after the commit.
+
+        Null where the repository has no such file.
+        """
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
         with explained(self.repo_id, self.kind, revision):
             try:
-                local = self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision)
+                return Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision))
             except RemoteEntryNotFoundError:
                 return None
-        return Path(local).read_bytes()
 
     def commit_of_tag(self, tag: str) -> str | None:
         """The commit that a tag names, or null where there is no such tag."""
         with explained(self.repo_id, self.kind):
             refs = self.api.list_repo_refs(self.repo_id, repo_type=self.kind)
         return next((ref.target_commit for ref in refs.tags if ref.name == tag), None)
+
+    def require_own(self, remote: dict[str, RemoteFile], marker: str) -> None:
+        """Refuse a repository that holds somebody's own files.
+
+        Args:
+            remote: its files.
+            marker: a file that every publication of this kind has.
+
+        Raises:
+            PublishError: there are files, and the marker is not among them.
+        """
+        others = sorted(remote.keys() - _EMPTY_REPOSITORY)
+        if others and marker not in remote:
+            raise PublishError(
+                f"{self.url} holds files that hggt has not published: {format_examples(others)}. Choose another name."
+            )
+
+    def require_free_tag(self, tag: str, contents: Sequence[FileRecord], folder: Path) -> None:
+        """Refuse to move a tag that readers rely on.
+
+        Raises:
+            PublishError: it names another version.
+        """
+        commit = self.commit_of_tag(tag)
+        if commit is not None and find_differences(contents, self.list_files(commit), folder):
+            raise PublishError(f"{self.repo_id} has a tag {tag} already, of another version; choose another")
 
     def publish(
         self,

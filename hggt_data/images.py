@@ -2,7 +2,8 @@
 
 HGGT's pictures are 8-bit RGB PNG files. Decoding is strict: a file that is cut, bit-flipped, short of rows, 16-bit,
 grey, palette or with alpha raises `ImageError` instead of yielding pixels. Pillow alone would give black rows for a
-PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times as fast.
+PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times as fast. `read_picture` is
+for people's own pictures, of any kind that can become 8-bit RGB without a loss.
 """
 
 import io
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
-from hggt_data.files import atomic_file, require_regular_file
+from hggt_data.files import atomic_file, read_regular_file, require_regular_file
 
 Pixels = NDArray[np.uint8]
 
@@ -135,6 +136,58 @@ def read_pixels(path: Path) -> Pixels:
         return decode_png(path.read_bytes())
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+
+
+def read_picture(path: Path) -> Pixels:
+    """The pixels of any 8-bit picture as RGB, uint8 (H, W, 3), turned as its EXIF says.
+
+    Grey and palette become RGB, and an alpha channel that is opaque everywhere is dropped.
+
+    Raises:
+        ImageError: not a whole picture, or one that would lose something: 16-bit, CMYK, transparent, animated. The
+            message opens with the path.
+        OSError: the file cannot be read.
+    """
+    data = read_regular_file(path)
+    try:
+        if data.startswith(_SIGNATURE):
+            info = parse_png(data)
+            if info.mode == "8-bit RGB" and not info.metadata:
+                return decode_png(data, info)
+            if info.mode.startswith("16-bit"):
+                raise ImageError(f"{info.mode}; expected 8 bits per channel, convert it first")
+        return _decode_with_pillow(data)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _decode_with_pillow(data: bytes) -> Pixels:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if not data:
+        raise ImageError("empty file")
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP", "BMP", "TIFF"]) as image:
+            height, width = image.height, image.width
+            if height * width > _MAX_PIXELS:
+                raise ImageError(f"{height:,} x {width:,} pixels; expected {_MAX_PIXELS:,} in all at most")
+            num_frames = getattr(image, "n_frames", 1)
+            if num_frames > 1:
+                raise ImageError(f"{num_frames} pictures in one file; expected one")
+            if image.mode not in ("1", "L", "P", "RGB", "LA", "PA", "RGBA"):
+                raise ImageError(f"{image.mode} pixels; expected 8-bit RGB or grey, convert it first")
+            image.load()
+            if image.has_transparency_data:
+                alpha = image.convert("RGBA").getchannel("A").getextrema()
+                if alpha != (255, 255):
+                    raise ImageError("parts of it are transparent; expected an opaque picture, flatten it first")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except UnidentifiedImageError:
+        raise ImageError(f"no PNG, JPEG, WebP, BMP or TIFF: it opens with {data[:8]!r}") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"its pixels cannot be decoded: {error}") from error
 
 
 def encode_png(pixels: Pixels, compression: int = 6) -> bytes:

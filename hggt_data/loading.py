@@ -18,7 +18,7 @@ from hggt_data.annotation import parse_annotation
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
 from hggt_data.features import group_from_row, image_column, picture_of_column
-from hggt_data.hub import REPO_ID
+from hggt_data.hub import is_hub_id
 from hggt_data.images import Pixels, decode_png
 from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
 from hggt_data.schema import PatchGroup, PatchId
@@ -159,11 +159,6 @@ def open_tree_folders(images: Path, labels: Path) -> GroupSource:
         TreeError: a folder is missing, or names in it have faults.
     """
     return _TreeSource(tree_of_folders(images.absolute(), labels.absolute()))
-
-
-def is_hub_id(source: str | Path) -> bool:
-    """Whether a source names a dataset on the Hub: it is of the form ORG/NAME, and no folder here."""
-    return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
 
 
 def is_built_dataset(folder: Path) -> bool:

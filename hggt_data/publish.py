@@ -4,20 +4,18 @@ Nothing is created before every check has passed, and the main branch changes al
 of an earlier version and the new one does not name is deleted, and nothing else.
 """
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pyarrow.parquet as pq
 
 from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS
 from hggt_data.errors import DatasetError, HubError, PublishError
-from hggt_data.hub import MAIN, REPO_ID, RemoteFile, Repository, find_differences
+from hggt_data.hub import MAIN, Destination, RemoteFile, Repository, find_differences
 from hggt_data.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -30,25 +28,17 @@ from hggt_data.manifest import (
     require_whole,
 )
 from hggt_data.pseudonyms import find_names, has_times, make_veil, read_pseudonyms, write_pseudonyms, write_veiled
-from hggt_data.schema import format_examples, plural
+from hggt_data.schema import plural
 from hggt_data.staging import open_beside
 from hggt_data.workers import default_workers
 
-# What a repository may hold before its first publication: what the Hub itself puts there.
-_EMPTY_REPOSITORY = {".gitattributes", CARD_FILE}
-_TAG = re.compile(r"[A-Za-z0-9][\w.-]*")
 
-
-@dataclass(frozen=True)
-class PublishSettings:
-    """What to publish; the names are those of the command's flags.
+@dataclass(frozen=True, kw_only=True)
+class PublishSettings(Destination):
+    """What to publish, and where; the names are those of the command's flags.
 
     Attributes:
         dataset: the folder that `hggt-build-dataset` wrote.
-        repo_id: `ORG/NAME`.
-        public: for everybody to see; otherwise private.
-        gated: readers must ask for access, which is granted at once (`auto`) or by hand (`manual`).
-        tag: a name for this version.
         keep_names: publish annotators' names and the times of their work as they are.
         i_have_permission: allow a public push of data under the HGGT terms.
         dry_run: write nothing, neither there nor here.
@@ -56,25 +46,10 @@ class PublishSettings:
     """
 
     dataset: Path
-    repo_id: str
-    public: bool = False
-    gated: Literal["auto", "manual"] | None = None
-    tag: str | None = None
     keep_names: bool = False
     i_have_permission: bool = False
     dry_run: bool = False
     workers: int | None = None
-
-    def __post_init__(self) -> None:
-        if not REPO_ID.fullmatch(self.repo_id):
-            raise PublishError(f"{self.repo_id!r} is no name on the Hub; expected ORG/NAME, such as my-lab/hggt")
-        if self.tag is not None and not _TAG.fullmatch(self.tag):
-            raise PublishError(f"{self.tag!r} is no tag; expected letters, digits, '.', '_' and '-', such as v1.0")
-
-    @property
-    def visibility(self) -> Literal["public", "private"]:
-        """What the repository is to be."""
-        return "public" if self.public else "private"
 
 
 @dataclass(frozen=True)
@@ -173,11 +148,13 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
     repository.require_writer()
     repository.require_visibility(settings.visibility)
     remote = None if repository.visibility() is None else repository.list_files(MAIN)
+    repository.require_own(remote or {}, MANIFEST_FILE)
     before = _published_paths(repository, remote or {})
     require_whole(folder, manifest.contents())
     with _prepared(settings, folder, manifest) as ready:
         contents = [*ready.manifest.contents(), describe_file(ready.folder, MANIFEST_FILE)]
-        _require_free_tag(settings, repository, remote, contents, ready.folder)
+        if settings.tag and remote is not None:
+            repository.require_free_tag(settings.tag, contents, ready.folder)
         paths = {record.path for record in contents}
         yield Publication(
             settings,
@@ -262,29 +239,11 @@ def _require_permission(settings: PublishSettings, manifest: Manifest, card: str
 
 def _published_paths(repository: Repository, remote: dict[str, RemoteFile]) -> list[str]:
     """The files of the version that is there, as its own manifest names them."""
-    data = repository.read_file(MANIFEST_FILE, MAIN) if remote else None
-    if data is not None:
+    path = repository.fetch_file(MANIFEST_FILE, MAIN) if remote else None
+    if path is not None:
         try:
-            manifest = parse_manifest(data, f"{MANIFEST_FILE} of {repository.repo_id}")
+            manifest = parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repository.repo_id}")
         except DatasetError as error:
             raise PublishError(f"{error}; or choose another name on the Hub") from error
         return [record.path for record in manifest.contents() if record.path in remote]
-    others = sorted(remote.keys() - _EMPTY_REPOSITORY)
-    if others:
-        raise PublishError(
-            f"{repository.url} holds files that hggt has not published: {format_examples(others)}. Choose another name."
-        )
     return []
-
-
-def _require_free_tag(
-    settings: PublishSettings,
-    repository: Repository,
-    remote: dict[str, RemoteFile] | None,
-    contents: Sequence[FileRecord],
-    folder: Path,
-) -> None:
-    """A tag that readers rely on never moves."""
-    commit = repository.commit_of_tag(settings.tag) if settings.tag and remote is not None else None
-    if commit is not None and find_differences(contents, repository.list_files(commit), folder):
-        raise PublishError(f"{settings.repo_id} has a tag {settings.tag} already, of another version; choose another")

@@ -36,7 +36,13 @@ def advance() -> None:
 
 
 def run_tasks(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, total: int, label: str
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    *,
+    total: int,
+    label: str,
+    unit: str = "group",
 ) -> Iterator[Result]:
     """Call `function` on every task and yield the results in the order of the tasks.
 
@@ -46,6 +52,7 @@ def run_tasks(
         workers: processes; 1 runs everything here.
         total: how many units the tasks hold together, for the progress bar on a terminal.
         label: what the progress bar says.
+        unit: what it counts.
 
     Raises:
         WorkerError: the system killed a worker.
@@ -53,7 +60,7 @@ def run_tasks(
     """
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=label, unit="group", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+    with tqdm(total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
         if workers == 1 or len(tasks) <= 1:
             yield from _run_here(function, tasks, lambda: bar.update(1))
         else:

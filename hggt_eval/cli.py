@@ -9,7 +9,8 @@ import click
 
 from hggt_data.command import HggtCommand
 from hggt_data.errors import OutputError, WeightsError
-from hggt_data.loading import GroupSource, is_built_dataset, is_hub_id, open_groups, open_tree_folders
+from hggt_data.hub import is_hub_id
+from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
 from hggt_eval.metrics import DEFAULT_METRICS, METRICS, MetricSettings, UnknownMetricError, require_metric
 from hggt_eval.metrics.comparer import AnyComparer

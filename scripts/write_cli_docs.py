@@ -14,6 +14,7 @@ import click
 
 import hggt_data.cli
 import hggt_eval.cli
+import hggt_models.cli
 from hggt_data.files import write_text
 
 _FILE = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -21,6 +22,7 @@ _COMMANDS = {
     "hggt-data": hggt_data.cli.main,
     "hggt-build-dataset": hggt_data.cli.build,
     "hggt-eval": hggt_eval.cli.main,
+    "hggt-models": hggt_models.cli.main,
 }
 
 

@@ -25,22 +25,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
-# What `datasets` and the Hub's client are made of, where it is there (the client took httpx before its version 2).
-IMPORTED_BEFORE = (
-    *(
-        "dill",
-        "filelock",
-        "fsspec",
-        "multiprocess.pool",
-        "pandas",
-        "pyarrow.dataset",
-        "pyarrow.json",
-        "pytest",
-        "xxhash",
-    ),
-    *("httpcore", "httpcore2", "httpx", "httpx2", "truststore", "tqdm.contrib.concurrent", "unittest.mock", "yaml"),
-    *("hggt_data.cli", "hggt_data.download", "hggt_data.loading", "hggt_data.publish"),
-)
+# What takes time to import, where it is there: parts of `datasets`, of the Hub's client (httpx before its version 2), ours.
+PARTS_OF_DATASETS = ("dill", "fsspec", "multiprocess.pool", "pandas", "pyarrow.dataset", "pyarrow.json", "xxhash")
+PARTS_OF_CLIENT = ("filelock", "httpcore", "httpcore2", "httpx", "httpx2", "tqdm.contrib.concurrent", "truststore")
+OURS = ("hggt_data.cli", "hggt_data.download", "hggt_data.loading", "hggt_data.publish", "pytest", "unittest.mock")
 LONGEST_RUN_S = 60
 
 MEMBER, READER, STRANGER = "hf_mTokenOfAMember00", "hf_rTokenThatOnlyReads00", "hf_sTokenOfAStranger00"
@@ -120,6 +108,10 @@ class HubClient:
         """Run the command `hggt-eval`."""
         return self._run(partial(_command, "hggt_eval.cli", [str(argument) for argument in arguments]))
 
+    def hggt_models(self, *arguments: object) -> Outcome:
+        """Run the command `hggt-models`."""
+        return self._run(partial(_command, "hggt_models.cli", [str(argument) for argument in arguments]))
+
     def call(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """What a module's function returns there; an exception fails the test."""
         place = self.records / "value"
@@ -172,7 +164,7 @@ def _write_value(place: Path, function: Callable[[], object]) -> None:
 
 def _serve() -> Callable[[], None] | None:
     """Fork a process for each function that comes: the function in such a process, null in the clean one at the end."""
-    for module in IMPORTED_BEFORE:
+    for module in (*PARTS_OF_DATASETS, *PARTS_OF_CLIENT, *OURS):
         with suppress(ModuleNotFoundError):
             importlib.import_module(module)
     assert "huggingface_hub" not in sys.modules

@@ -32,6 +32,13 @@ LAYERS = {
         {"report"},
         {"cli"},
     ],
+    "hggt_models": [
+        {"networks", "degradation"},
+        {"checkpoint", "tiling"},
+        {"inference", "push"},
+        {"cli"},
+        {"__main__"},
+    ],
 }
 
 

@@ -89,8 +89,8 @@ def test_readme_tells_every_module_of_the_packages() -> None:
     tree = next(text for _, text in blocks("") if text.startswith("hggt_data/"))
     missing = [
         path.name
-        for package in ("hggt_data", "hggt_eval")
-        for path in (ROOT / package).glob("*.py")
+        for package in ("hggt_data", "hggt_eval", "hggt_models")
+        for path in (ROOT / package).rglob("*.py")
         if path.name != "__init__.py" and path.name not in tree
     ]
     assert not missing

@@ -8,11 +8,9 @@ import http.client
 import pickle
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torchvision
@@ -103,22 +101,6 @@ def empty_network(name: str) -> torch.nn.Module:
     with torch.device("meta"):
         network: torch.nn.Module = getattr(torchvision.models, name)(weights=None)
     return network
-
-
-@contextmanager
-def full_precision(device: str) -> Iterator[None]:
-    """Inference in true float32: no autocast, no TF32 and no bfloat16 inside products; settings are put back after."""
-    backends: Any = torch.backends  # torch's types do not know these switches
-    switches = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
-    before = [switch.fp32_precision for switch in switches]
-    try:
-        for switch in switches:
-            switch.fp32_precision = "ieee"
-        with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
-            yield
-    finally:
-        for switch, value in zip(switches, before, strict=True):
-            switch.fp32_precision = value
 
 
 def _cache_folder() -> Path:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torchmetrics.functional.image import dists as torchmetrics_dists
 
 from hggt_data.images import Pixels
-from hggt_eval.metrics.backbones import empty_network, full_precision, load_convolutions
+from hggt_eval.metrics.backbones import empty_network, load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
+from hggt_eval.metrics.precision import full_precision
 
 _C1 = _C2 = 1e-6
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from hggt_data.images import Pixels
-from hggt_eval.metrics.backbones import full_precision
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
+from hggt_eval.metrics.precision import full_precision
 
 # Below these sides piq fails or gives NaN; multi-scale SSIM halves four times and then looks through 11 x 11 pixels.
 _MIN_SIDES_PX = {"multi_scale_ssim": 161, "multi_scale_gmsd": 17, "haarpsi": 16, "vif_p": 41, "dss": 32, "srsim": 40}

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from hggt_data.images import Pixels
-from hggt_eval.metrics.backbones import full_precision, load_convolutions
+from hggt_eval.metrics.backbones import load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
+from hggt_eval.metrics.precision import full_precision
 
 
 class Lpips(Comparer[list[Tensor]]):

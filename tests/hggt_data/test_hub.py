@@ -94,8 +94,11 @@ class TestLooking:
     def test_a_small_file(self, hub: HubServer, network: Repository) -> None:
         network.create("private")
         hub.push("lab/net", {"README.md": CARD})
-        assert network.read_file("README.md", "main") == CARD
-        assert network.read_file("none.txt", "main") is None
+        path = network.fetch_file("README.md", "main")
+        assert path is not None
+        assert path.read_bytes() == CARD
+        assert path.parent.name == network.api.repo_info("lab/net").sha
+        assert network.fetch_file("none.txt", "main") is None
 
     def test_the_page(self, hub: HubServer) -> None:
         assert Repository("lab/net", "model").url == f"{hub.url}/lab/net"

@@ -142,6 +142,13 @@ class TestSecrets:
         assert len(str(raised.value).splitlines()) == 1
         assert find_secrets(caplog.text, MEMBER) == []
 
+    def test_no_traceback_of_a_download_holds_one(self, hub: HubServer, network: Repository) -> None:
+        hub.push("lab/net", {"a.bin": b"\0" * 5000})
+        hub.faults = [Fault("GET", "/lfs/", Response(403))]
+        with pytest.raises(HubError) as raised:
+            network.read_file("a.bin", "main")
+        assert find_secrets("".join(traceback.format_exception(raised.value)), MEMBER) == []
+
     def test_the_search_would_find_them(
         self, hub: HubServer, network: Repository, caplog: pytest.LogCaptureFixture, tmp_path: Path
     ) -> None:

@@ -5,6 +5,7 @@ import random
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from PIL import Image, PngImagePlugin
 
 from hggt_data.errors import ImageError
 from hggt_data.images import (
+    Pixels,
     PngInfo,
     decode_png,
     encode_png,
     parse_png,
+    read_picture,
     read_pixels,
     read_png_header,
     write_png,
@@ -225,3 +228,91 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_does() -> Non
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     with pytest.raises(ImageError, match="20,000 x 20,000 pixels; expected 268,435,456 in all at most"):
         decode_png(join_png([(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]))
+
+
+class TestAnyPicture:
+    """`read_picture`: people's own files become 8-bit RGB, or are refused where something would be lost."""
+
+    @pytest.fixture
+    def crop(self, fixtures: Path) -> Pixels:
+        """A real crop, 96 x 128, so that a turned picture shows."""
+        [path, *_] = sorted((fixtures / "Train/images/0-6/original").iterdir())
+        return read_pixels(path)[:96]
+
+    @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp"])
+    def test_rgb_of_every_lossless_kind_is_untouched(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
+        path = tmp_path / f"a.{ending}"
+        options: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
+        Image.fromarray(crop).save(path, **options)
+        np.testing.assert_array_equal(read_picture(path), crop)
+
+    def test_jpeg_is_close(self, crop: Pixels, tmp_path: Path) -> None:
+        Image.fromarray(crop).save(tmp_path / "a.jpg", quality=95)
+        found = read_picture(tmp_path / "a.jpg")
+        assert found.shape == crop.shape
+        assert np.abs(found.astype(int) - crop).mean() < 4
+
+    def test_grey_and_palette_become_rgb(self, crop: Pixels, tmp_path: Path) -> None:
+        grey = Image.fromarray(crop).convert("L")
+        grey.save(tmp_path / "grey.png")
+        np.testing.assert_array_equal(read_picture(tmp_path / "grey.png"), np.asarray(grey)[..., None].repeat(3, 2))
+        palette = Image.fromarray(crop).quantize(64)
+        palette.save(tmp_path / "palette.png")
+        np.testing.assert_array_equal(read_picture(tmp_path / "palette.png"), np.asarray(palette.convert("RGB")))
+
+    def test_an_opaque_alpha_channel_is_dropped_and_another_refused(self, crop: Pixels, tmp_path: Path) -> None:
+        alpha = np.full(crop.shape[:2], 255, np.uint8)
+        Image.fromarray(np.dstack([crop, alpha])).save(tmp_path / "opaque.png")
+        np.testing.assert_array_equal(read_picture(tmp_path / "opaque.png"), crop)
+        alpha[0, 0] = 254
+        Image.fromarray(np.dstack([crop, alpha])).save(tmp_path / "clear.png")
+        with pytest.raises(ImageError, match=r"clear\.png: parts of it are transparent"):
+            read_picture(tmp_path / "clear.png")
+
+    @pytest.mark.parametrize("ending", ["png", "jpg"])
+    def test_a_turned_picture_is_turned_upright(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
+        image = Image.fromarray(crop)
+        exif = image.getexif()
+        exif[0x0112] = 6  # to be turned a quarter clockwise
+        path = tmp_path / f"a.{ending}"
+        options: dict[str, Any] = {"quality": 95} if ending == "jpg" else {}
+        image.save(path, exif=exif, **options)
+        found = read_picture(path)
+        assert found.shape == (128, 96, 3)
+        assert np.abs(found.astype(int) - np.rot90(crop, -1)).mean() < 4
+
+    def test_16_bits_are_refused(self, tmp_path: Path) -> None:
+        deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+        Image.fromarray(deep).save(tmp_path / "a.png")
+        Image.fromarray(deep).save(tmp_path / "a.tif")
+        for name in ("a.png", "a.tif"):
+            with pytest.raises(ImageError, match="convert it first"):
+                read_picture(tmp_path / name)
+        (tmp_path / "rgb.png").write_bytes(RGB16)
+        with pytest.raises(ImageError, match="16-bit RGB; expected 8 bits per channel"):
+            read_picture(tmp_path / "rgb.png")
+
+    def test_cmyk_and_animations_are_refused(self, crop: Pixels, tmp_path: Path) -> None:
+        image = Image.fromarray(crop)
+        image.convert("CMYK").save(tmp_path / "a.jpg")
+        with pytest.raises(ImageError, match="CMYK pixels; expected 8-bit RGB or grey"):
+            read_picture(tmp_path / "a.jpg")
+        image.save(tmp_path / "a.webp", save_all=True, append_images=[image.rotate(9)])
+        with pytest.raises(ImageError, match="2 pictures in one file"):
+            read_picture(tmp_path / "a.webp")
+
+    @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
+    def test_a_file_that_is_cut_is_refused(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
+        path = tmp_path / f"a.{ending}"
+        Image.fromarray(crop).save(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(ImageError, match=rf"a\.{ending}: "):
+            read_picture(path)
+
+    def test_what_is_no_picture_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "empty.png").write_bytes(b"")
+        (tmp_path / "text.png").write_text("hello")
+        with pytest.raises(ImageError, match="empty file"):
+            read_picture(tmp_path / "empty.png")
+        with pytest.raises(ImageError, match="no PNG, JPEG, WebP, BMP or TIFF"):
+            read_picture(tmp_path / "text.png")

@@ -20,8 +20,9 @@ from hggt_data import Label, open_groups
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
 from hggt_data.files import sha256_of
+from hggt_data.hub import is_hub_id
 from hggt_data.images import read_pixels
-from hggt_data.loading import Group, GroupSource, is_built_dataset, is_hub_id, open_tree_folders
+from hggt_data.loading import Group, GroupSource, is_built_dataset, open_tree_folders
 from hggt_data.schema import PatchGroup, PatchId
 from tests.hggt_data.people import REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import edit_text, write_tree

@@ -137,6 +137,7 @@ class TestNothingGetsOut:
         hashes = [*labels.values(), *(record.sha256 for record in ours.inputs), *(shard.key for shard in ours.shards)]
         assert not [sha256 for sha256 in hashes if sha256 in text]
         assert theirs.inputs == []
+        assert [shard.key for shard in theirs.shards] == [shard.sha256 for shard in theirs.shards]
         assert theirs.settings == ours.settings | {"pseudonymous": True}
 
     def test_warnings_about_label_files_stay_here(self, tmp_path: Path) -> None:
@@ -280,6 +281,12 @@ class TestNames:
         assert len(set(first.values())) == 300
         assert not set(first.items()) & set(second.items())  # drawn, not computed from the name
         assert all(len(pseudonym) == len("annotator-") + 6 for pseudonym in first.values())
+
+    def test_the_order_of_annotations_does_not_tell_that_of_names(self) -> None:
+        labels = annotated(("A", None, None), ("anna", None, None), ("zoe", None, None))
+        [found] = labels["train"]["annotations"].to_pylist()
+        veil = make_veil(labels, {"anna": "annotator-9", "zoe": "annotator-1"})
+        assert [annotation["slot"] for annotation in veil.annotations(found)] == ["A", "annotator-1", "annotator-9"]
 
     def test_one_that_is_taken_is_drawn_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = iter(["aaaaaa", "aaaaaa", "bbbbbb"])

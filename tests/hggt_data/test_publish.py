@@ -316,7 +316,7 @@ class TestDryRun:
         assert (outcome.exit_code, outcome.err) == (0, "")
         assert hub.snapshot() == {}
         assert contents(member.folder) == here
-        lines = [line.rsplit(maxsplit=1) if "  new  " in line else line for line in outcome.out.splitlines()]
+        lines = outcome.out.splitlines()
         assert lines[:5] == [
             f"hggt -> {hub.url}/datasets/{REPO}",
             "  repository  new; private, gated (auto)",
@@ -392,11 +392,13 @@ class TestRefused:
         self, hub: HubServer, member: HubClient, named: Path, refused: Callable[..., str], private: bool
     ) -> None:
         member.call(create_repository, REPO, private=private)
-        message = refused(*(["--public"] if private else []))
+        options = ["--public"] if private else []
+        message = refused(*options)
         found, wanted = ("private", "public") if private else ("public", "private")
         assert f"{REPO} is {found}, and this push is {wanted}; nothing was sent." in message
         assert ("or leave out --public" if private else "or pass --public") in message
         assert f"{hub.url}/datasets/{REPO}/settings" in message
+        assert refused(*options, "--dry-run") == message
 
     def test_a_tag_that_names_another_version(
         self, filled_hub: HubServer, member: HubClient, tmp_path: Path, refused: Callable[..., str]
@@ -491,7 +493,7 @@ class TestRefused:
     @pytest.mark.parametrize("tag", ["", "v 1", "v/1", "-v", "refs/heads/main", "v1\n"])
     def test_a_tag_that_is_none(self, tmp_path: Path, tag: str) -> None:
         with pytest.raises(PublishError, match="is no tag; expected letters"):
-            PublishSettings(tmp_path, REPO, tag=tag)
+            PublishSettings(dataset=tmp_path, repo_id=REPO, tag=tag)
 
     def test_where_nobody_can_be_asked(self, hub: HubServer, member: HubClient, named: Path) -> None:
         here = listing(member.folder)
@@ -545,7 +547,8 @@ class TestFaults:
             hub.faults = []
             assert not hub.repos or remote_files(hub) in ({}, contents(clean))
             if first.exit_code != 0:
-                assert publish(member, "--tag", "v1.0").exit_code == 0
+                again = publish(member, "--tag", "v1.0")
+                assert (again.exit_code, again.err) == (0, "")
             assert remote_files(hub) == contents(clean)
             assert commit_of(hub, "v1.0") == commit_of(hub, "main")
             assert statuses(hub) == ["merged"]
@@ -681,6 +684,15 @@ class TestOthersAtWork:
         self.assert_published_after(hub, member, "notes.md")
         assert statuses(hub) == ["merged", "closed", "merged"]
         assert remote_files(hub)["notes.md"] == b"theirs"
+
+    def test_what_others_do_between_two_runs_stays(self, hub: HubServer, member: HubClient, next_version: Path) -> None:
+        hub.push(REPO, {"notes.md": b"1", "old.md": b"1"})
+        hub.faults = [Fault("POST", "/merge$", Response(503))]
+        assert publish(member).exit_code == 1
+        theirs = {"notes.md": b"2", "new.md": b"1"}
+        hub.push(REPO, {**theirs, "old.md": None})
+        self.assert_published_after(hub, member, *theirs)
+        assert remote_files(hub).items() >= theirs.items()
 
     def test_the_repository_becomes_public(self, hub: HubServer, member: HubClient, next_version: Path) -> None:
         before = remote_files(hub)

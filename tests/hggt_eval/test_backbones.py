@@ -11,7 +11,6 @@ from hggt_eval.metrics.backbones import (
     BACKBONES,
     DamagedWeightsError,
     empty_network,
-    full_precision,
     load_convolutions,
 )
 
@@ -119,12 +118,3 @@ def test_all_faults_of_the_layers_are_named(tmp_path: Path, random_weights: Path
 
 def test_empty_network_has_no_memory() -> None:
     assert all(parameter.is_meta for parameter in empty_network("vgg16").parameters())
-
-
-def test_full_precision_is_put_back() -> None:
-    before = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-    with torch.autocast("cpu"), full_precision("cpu"):
-        assert torch.backends.cudnn.conv.fp32_precision == "ieee"  # type: ignore[attr-defined]
-        assert not torch.is_autocast_enabled("cpu")
-        assert torch.is_inference_mode_enabled()
-    assert torch.backends.cudnn.conv.fp32_precision == before  # type: ignore[attr-defined]

@@ -1,0 +1,291 @@
+"""The command `hggt-models`: options in, one function called, what it did printed. Torch is imported in commands."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from hggt_data.command import HggtGroup
+
+if TYPE_CHECKING:
+    from hggt_models.inference import Outcome, Source
+
+_Folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_OutputFolder = click.Path(file_okay=False, path_type=Path)
+
+_input_option = click.option(
+    "--input", "folder", type=_Folder, metavar="DIR", required=True, help="Folder of pictures."
+)
+_output_option = click.option(
+    "--output",
+    type=_OutputFolder,
+    metavar="DIR",
+    required=True,
+    help="New, or of an earlier run with the same options.",
+)
+_device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda:1."
+)
+_precision_option = click.option(
+    "--dtype",
+    "precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="To compute in.",
+)
+
+
+@click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hggt")
+def main() -> None:
+    """Run the networks of HGGT over folders of pictures.
+
+    On several GPUs: torchrun --nproc-per-node N -m hggt_models COMMAND ...
+    """
+
+
+def _parse_weights(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """`01=FILE` for each candidate."""
+    weights: dict[str, str] = {}
+    for value in values:
+        name, equals, file = value.partition("=")
+        if not equals or not (name.isdigit() and len(name) >= 2):
+            raise click.BadParameter(f"{value!r}: expected CANDIDATE=FILE, such as 01=enhance-01.pth")
+        if name in weights:
+            raise click.BadParameter(f"candidate {name} is given twice")
+        weights[name] = _require_weights(file)
+    return weights
+
+
+def _parse_source(_: click.Context, __: click.Parameter, value: str) -> str:
+    return _require_weights(value)
+
+
+def _require_weights(value: str) -> str:
+    """A file, a training run's folder, or a name on the Hub."""
+    from hggt_data.hub import is_hub_id
+
+    if not Path(value).exists() and not is_hub_id(value):
+        raise click.BadParameter(f"{value!r} is no file or folder here, and no name on the Hub (ORG/NAME)")
+    return value
+
+
+@main.command()
+@click.option(
+    "--weights",
+    callback=_parse_weights,
+    multiple=True,
+    required=True,
+    metavar="01=FILE",
+    help="The network of one candidate, as in upscale; repeat it for 02, 03, ...",
+)
+@_input_option
+@_output_option
+@click.option("--tile", type=click.IntRange(1), default=1200, show_default=True, metavar="PX", help="Side of a tile.")
+@click.option("--overlap", type=click.IntRange(0), default=24, show_default=True, metavar="PX", help="Rim of a tile.")
+@_precision_option
+@_device_option
+@click.pass_context
+def enhance(
+    ctx: click.Context,
+    weights: dict[str, str],
+    folder: Path,
+    output: Path,
+    tile: int,
+    overlap: int,
+    precision: Literal["fp32", "bf16"],
+    device: str,
+) -> None:
+    """Make the enhanced candidates of high-resolution pictures.
+
+    Writes original/NAME.png, 01/NAME_01.png and so on, and enhance.json with all that decides the result. Tile and
+    overlap are fixed as published, so that ground truths do not depend on the GPU.
+    """
+    from hggt_models.inference import enhance as run
+
+    sources = _list(folder, output)
+    outcome = run(
+        weights, sources, output, tile=tile, overlap_px=overlap, precision=precision, device=_resolve_device(device)
+    )
+    _finish(ctx, outcome)
+
+
+@main.command()
+@click.option(
+    "--weights",
+    callback=_parse_source,
+    required=True,
+    metavar="FILE_OR_ID",
+    help=".pth, .safetensors, a training run's folder, or ORG/NAME on the Hub.",
+)
+@click.option("--input", "folder", type=_Folder, metavar="DIR", help="Folder of pictures.")
+@click.option("--data", metavar="DIR_OR_ID", help="Instead: the low-resolution pictures of a dataset or tree.")
+@click.option("--split", help="Split of the dataset.  [default: test]")
+@_output_option
+@click.option(
+    "--tile", default="auto", show_default=True, metavar="PX|auto", help="Side of a tile; auto fits the memory."
+)
+@click.option("--overlap", type=click.IntRange(0), default=64, show_default=True, metavar="PX", help="Rim of a tile.")
+@click.option("--suffix", metavar="S", help="Write NAME_S.png.")
+@_precision_option
+@_device_option
+@click.pass_context
+def upscale(
+    ctx: click.Context,
+    weights: str,
+    folder: Path | None,
+    data: str | None,
+    split: str | None,
+    output: Path,
+    tile: str,
+    overlap: int,
+    suffix: str | None,
+    precision: Literal["fp32", "bf16"],
+    device: str,
+) -> None:
+    """Restore pictures with one network, ready for hggt-eval --restored.
+
+    Where memory runs out, --tile auto halves the tile and says so.
+    """
+    from hggt_data.hub import is_hub_id
+    from hggt_data.loading import is_built_dataset, open_groups
+    from hggt_models.inference import list_lr
+    from hggt_models.inference import upscale as run
+
+    if (folder is None) == (data is None):
+        raise click.UsageError("pass --input DIR or --data DIR_OR_ID, one of the two")
+    if split is not None and data is None:
+        raise click.UsageError("--split belongs to --data")
+    if tile != "auto" and not (tile.isdigit() and int(tile) > 0):
+        raise click.UsageError(f"--tile {tile}: expected a number of pixels, or auto")
+    if folder is not None:
+        sources = _list(folder, output)
+    else:
+        assert data is not None
+        if split is None and (is_hub_id(data) or is_built_dataset(Path(data))):
+            split = "test"
+        sources = list_lr(open_groups(data, split))
+    outcome = run(
+        weights,
+        sources,
+        output,
+        tile=None if tile == "auto" else int(tile),
+        overlap_px=overlap,
+        precision=precision,
+        device=_resolve_device(device),
+        suffix=suffix,
+    )
+    _finish(ctx, outcome)
+
+
+@main.command()
+@_input_option
+@_output_option
+@click.option("--seed", type=int, required=True, help="The same seed and names give the same bytes.")
+@click.option(
+    "--recipe",
+    type=click.Choice(["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"]),
+    default="sr",
+    show_default=True,
+    help="Published degradation.",
+)
+@click.option("--scale", type=click.IntRange(1), metavar="N", help="How many times smaller.  [default: the recipe's]")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: one per core, at most 8]")
+@click.pass_context
+def degrade(
+    ctx: click.Context,
+    folder: Path,
+    output: Path,
+    seed: int,
+    recipe: str,
+    scale: int | None,
+    workers: int | None,
+) -> None:
+    """Write low-resolution versions of pictures, degraded as in training."""
+    from hggt_data.workers import default_workers
+    from hggt_models.inference import degrade as run
+
+    sources = _list(folder, output)
+    outcome = run(sources, output, seed=seed, recipe=recipe, scale=scale, workers=workers or default_workers())
+    _finish(ctx, outcome)
+
+
+@main.command()
+@click.argument("source", metavar="RUN_OR_FILE", type=click.Path(exists=True, path_type=Path))
+@click.argument("repo_id", metavar="ORG/NAME")
+@click.option("--public", is_flag=True, help="For everybody to see.  [default: private]")
+@click.option("--gated", type=click.Choice(["auto", "manual"]), help="Readers must ask: granted at once, or by hand.")
+@click.option("--tag", metavar="TAG", help="Name this version, such as v1.0.")
+@click.option("--license", "license_id", metavar="ID", help="Of the training data.  [default: what the weights say]")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+@click.option("--i-have-permission", is_flag=True, help="Allow a public push of what data under the HGGT terms taught.")
+def push(
+    source: Path,
+    repo_id: str,
+    public: bool,
+    gated: Literal["auto", "manual"] | None,
+    tag: str | None,
+    license_id: str | None,
+    dry_run: bool,
+    i_have_permission: bool,
+) -> None:
+    """Publish a trained network on the Hugging Face Hub, private unless told otherwise.
+
+    Its card names recipe and data, and inherits the data's licence. Run it again after an interruption.
+    """
+    from hggt_models.push import PushSettings, open_push
+
+    settings = PushSettings(
+        source=source,
+        repo_id=repo_id,
+        public=public,
+        gated=gated,
+        tag=tag,
+        license=license_id,
+        i_have_permission=i_have_permission,
+    )
+    with open_push(settings) as prepared:
+        click.echo("\n".join(prepared.describe()))
+        if dry_run:
+            click.echo("Nothing was sent (--dry-run).")
+            return
+        commit = prepared.send()
+        click.echo(f"Published: {prepared.repository.url} ({settings.visibility}), commit {commit[:12]}.")
+        click.echo(f'Load it: load_network("{repo_id}")')
+
+
+def _list(folder: Path, output: Path) -> "list[Source]":
+    """The pictures of a folder; what is left out is said."""
+    from hggt_data.schema import format_examples, plural
+    from hggt_models.inference import list_pictures
+
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise click.UsageError(f"--output {output} lies in --input {folder}; name another folder")
+    sources, others = list_pictures(folder)
+    if others:
+        click.echo(f"{plural(len(others), 'file')} left out, no pictures: {format_examples(others)}", err=True)
+    return sources
+
+
+def _resolve_device(device: str) -> str:
+    """The torch device to use; under torchrun each process has its own GPU."""
+    import torch
+
+    if device == "auto":
+        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise click.UsageError(f"--device {device} cannot be used: {reason}") from error
+    return device
+
+
+def _finish(ctx: click.Context, outcome: "Outcome") -> None:
+    for line in outcome.describe():
+        click.echo(line)
+    if outcome.faults:
+        ctx.exit(1)

@@ -1,0 +1,1 @@
+"""How low-resolution pictures are made from good ones."""

@@ -1,0 +1,118 @@
+"""Blur kernels and the filter that applies them.
+
+A batch holds one kernel per sample. All are centred in squares of one odd width, zero outside their own size, and sum
+to 1. Kernels are made in float64 wherever their parameters lie; nothing here draws random numbers.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def gaussian_kernels(
+    width_px: int, sizes_px: Tensor, sigmas_px: Tensor, angles: Tensor, betas: Tensor | float = 1.0
+) -> Tensor:
+    """Gaussian kernels `exp(-d^beta / 2)`; beta 1 is the plain Gaussian, another beta the generalized one.
+
+    Args:
+        width_px: odd width of the result, at least the largest size.
+        sizes_px: odd width (N,) of each kernel's own support.
+        sigmas_px: (N, 2), along the first and the second axis; equal for an isotropic kernel.
+        angles: of the first axis against the picture's rows, (N,) in radians.
+        betas: (N,), or one for all.
+
+    Returns:
+        (N, width_px, width_px), float64.
+
+    Source: official `data/degradations.py`, `bivariate_Gaussian` and `bivariate_generalized_Gaussian`.
+    """
+    distances = _squared_distances(width_px, sigmas_px, angles)
+    return _normalised(torch.exp(-0.5 * distances ** _per_kernel(betas)), sizes_px)
+
+
+def plateau_kernels(
+    width_px: int, sizes_px: Tensor, sigmas_px: Tensor, angles: Tensor, betas: Tensor | float
+) -> Tensor:
+    """Kernels with a flat top, `1 / (1 + d^beta)`; arguments and result as of `gaussian_kernels`.
+
+    Source: official `data/degradations.py`, `bivariate_plateau`.
+    """
+    distances = _squared_distances(width_px, sigmas_px, angles)
+    return _normalised(1 / (1 + distances ** _per_kernel(betas)), sizes_px)
+
+
+def sinc_kernels(width_px: int, sizes_px: Tensor, cutoffs: Tensor) -> Tensor:
+    """Ideal circular low-pass filters, cut to their size: they ring, as over-sharpened pictures do.
+
+    Args:
+        width_px, sizes_px: as of `gaussian_kernels`.
+        cutoffs: (N,) in radians per pixel, pi at most.
+
+    Returns:
+        (N, width_px, width_px), float64.
+
+    Source: official `data/degradations.py`, `circular_lowpass_kernel`: J1(c r) / r up to a factor.
+    """
+    offsets = _offsets(width_px, cutoffs.device)
+    phases = _per_kernel(cutoffs) * torch.hypot(offsets[:, None], offsets)
+    # J1(z) / z tends to 1/2; the other branch of `where` is evaluated too and must not divide by zero.
+    at_centre = phases == 0
+    ratios = torch.special.bessel_j1(phases) / phases.masked_fill(at_centre, 1)
+    return _normalised(ratios.masked_fill(at_centre, 0.5), sizes_px)
+
+
+def filter_images(images: Tensor, kernels: Tensor) -> Tensor:
+    """Each image filtered with its own kernel; the border is reflected, the edge pixel not repeated.
+
+    Kernels are not flipped (correlation), which only matters for kernels without point symmetry.
+
+    Args:
+        images: (N, C, H, W) of any range and any size down to 1 x 1.
+        kernels: (N, K, L), both odd.
+
+    Returns:
+        (N, C, H, W).
+
+    Source: official `utils/img_process_util.py`, `filter2D`. There a kernel wider than about twice the picture fails;
+    here the reflection goes on.
+    """
+    count, channels, height, width = images.shape
+    kernel_height, kernel_width = kernels.shape[1:]
+    rows = _reflected(height, kernel_height // 2, images.device)
+    columns = _reflected(width, kernel_width // 2, images.device)
+    padded = images.index_select(2, rows).index_select(3, columns)
+    weights = kernels.to(images.dtype).repeat_interleave(channels, 0)[:, None]  # (N C, 1, K, L)
+    groups = count * channels
+    return functional.conv2d(padded.reshape(1, groups, *padded.shape[2:]), weights, groups=groups).view(images.shape)
+
+
+def _squared_distances(width_px: int, sigmas_px: Tensor, angles: Tensor) -> Tensor:
+    """Squared distance from the centre, in sigmas along each kernel's axes, (N, width_px, width_px)."""
+    x = _offsets(width_px, sigmas_px.device)
+    y = x[:, None]
+    cosine, sine = _per_kernel(torch.cos(angles)), _per_kernel(torch.sin(angles))
+    first, second = sigmas_px.double()[:, :, None, None].unbind(1)
+    return ((x * cosine + y * sine) / first) ** 2 + ((y * cosine - x * sine) / second) ** 2
+
+
+def _normalised(kernels: Tensor, sizes_px: Tensor) -> Tensor:
+    """Kernels cut to their own sizes, with sum 1."""
+    offsets = _offsets(kernels.shape[-1], kernels.device).abs()
+    inside = torch.maximum(offsets[:, None], offsets) <= _per_kernel(sizes_px) // 2
+    kernels = kernels * inside
+    return kernels / kernels.sum((1, 2), keepdim=True)
+
+
+def _offsets(width_px: int, device: torch.device) -> Tensor:
+    return torch.arange(width_px, device=device, dtype=torch.float64) - width_px // 2
+
+
+def _per_kernel(values: Tensor | float) -> Tensor | float:
+    return values.double()[:, None, None] if isinstance(values, Tensor) else values
+
+
+def _reflected(length: int, margin: int, device: torch.device) -> Tensor:
+    """Positions inside 0..length-1 for -margin..length+margin-1, reflected at both ends as often as it takes."""
+    period = max(2 * (length - 1), 1)
+    positions = torch.arange(-margin, length + margin, device=device).abs() % period
+    return torch.minimum(positions, period - positions)

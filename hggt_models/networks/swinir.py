@@ -1,0 +1,283 @@
+"""SwinIR (Liang et al. 2021) with a pixel-shuffle upsampler, HGGT's second generator."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import StochasticDepth
+
+from hggt_models.networks.network import DIV2K_MEAN, MeanShift, Network, NetworkArgs, Shapes, count_keys
+from hggt_models.networks.receptive_field import Step, convolution, receptive_field_px, windows
+from hggt_models.networks.upsampling import can_upsample, pixel_shuffle_upsampler, recognise_scale, upsampler_steps
+from hggt_models.networks.windows import from_windows, pad_to_multiple, to_windows
+
+_UPSAMPLER_FEATURES = 64
+_INITIAL_STD = 0.02
+_OTHER_REGION = -100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwinIrArgs(NetworkArgs):
+    """Arguments of `swinir`; the defaults are SwinIR-M.
+
+    Attributes:
+        upscale: side of the output over side of the input: 3, or a power of two above 1.
+        in_chans: channels of input and output.
+        img_size: side of the training input. It has no influence; the official state dict holds masks for this size.
+        window_size: of the attention.
+        img_range: largest value that the first convolution sees.
+        depths: blocks of each layer; every second block has its windows shifted by half.
+        embed_dim: features between the blocks.
+        num_heads: attention heads of each layer.
+        mlp_ratio: by how much a block's perceptron widens the features.
+        upsampler, resi_connection: the official code knows other values, which are not built here.
+        drop_path_rate: share of samples for which the last block's branches are dropped in training; it grows evenly
+            from 0 at the first block.
+        pad: `minimal` fills the input up to whole windows; `official` adds a whole window to a side that needs none,
+            which changes the output near the right and lower edge.
+    """
+
+    upscale: int = 4
+    in_chans: int = 3
+    img_size: int = 64
+    window_size: int = 8
+    img_range: float = 1.0
+    depths: tuple[int, ...] = (6, 6, 6, 6, 6, 6)
+    embed_dim: int = 180
+    num_heads: tuple[int, ...] = (6, 6, 6, 6, 6, 6)
+    mlp_ratio: float = 2.0
+    upsampler: str = "pixelshuffle"
+    resi_connection: str = "1conv"
+    drop_path_rate: float = 0.1
+    pad: str = "minimal"
+
+    def contradictions(self) -> Iterator[str]:
+        """See `NetworkArgs`."""
+        if not can_upsample(self.upscale):
+            yield f"upscale is {self.upscale}; expected 3, or a power of two above 1"
+        if self.in_chans != len(DIV2K_MEAN):
+            yield f"in_chans is {self.in_chans}; expected {len(DIV2K_MEAN)}"
+        if self.window_size % 2:
+            yield f"window_size is {self.window_size}; expected an even number"
+        if self.img_size % self.window_size or self.img_size == self.window_size:
+            yield f"img_size is {self.img_size}; expected at least two whole windows of {self.window_size}"
+        if len(self.depths) != len(self.num_heads):
+            yield f"depths has {len(self.depths)} layers and num_heads {len(self.num_heads)}"
+        if any(self.embed_dim % heads for heads in self.num_heads):
+            yield f"embed_dim {self.embed_dim} cannot be shared equally among num_heads {self.num_heads}"
+        if not 0 <= self.drop_path_rate < 1:
+            yield f"drop_path_rate is {self.drop_path_rate}; expected 0 to 1"
+        for name, known in (("upsampler", "pixelshuffle"), ("resi_connection", "1conv")):
+            if getattr(self, name) != known:
+                yield f"{name} is {getattr(self, name)!r}; only {known!r} is built"
+        if self.pad not in ("minimal", "official"):
+            yield f"pad is {self.pad!r}; expected 'minimal' or 'official'"
+
+
+class SwinIr(Network):
+    """Swin transformer blocks between convolutions.
+
+    Source: Liang et al. 2021; official class `SwinIR`. Differs: pads no whole extra window (see `pad`), and keeps the
+    attention masks of the last sizes for all blocks.
+    """
+
+    name = "swinir"
+    args_type = SwinIrArgs
+
+    def __init__(self, args: SwinIrArgs) -> None:
+        super().__init__(args)
+        self.scale = args.upscale
+        self.window = args.window_size
+        self.pads_extra = args.pad == "official"
+        self.shift = MeanShift(DIV2K_MEAN, args.img_range)
+        self.conv_first = nn.Conv2d(args.in_chans, args.embed_dim, 3, padding=1)
+        self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(args.embed_dim)})
+        self.layers = nn.ModuleList(_Layer(args, layer) for layer in range(len(args.depths)))
+        self.norm = nn.LayerNorm(args.embed_dim)
+        self.conv_after_body = nn.Conv2d(args.embed_dim, args.embed_dim, 3, padding=1)
+        self.conv_before_upsample = nn.Sequential(
+            nn.Conv2d(args.embed_dim, _UPSAMPLER_FEATURES, 3, padding=1), nn.LeakyReLU(inplace=True)
+        )
+        self.upsample = pixel_shuffle_upsampler(args.upscale, _UPSAMPLER_FEATURES)
+        self.conv_last = nn.Conv2d(_UPSAMPLER_FEATURES, args.in_chans, 3, padding=1)
+        self.receptive_field_px = receptive_field_px(self._steps(args), args.upscale, args.window_size)
+        self._initialise()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See `Network`."""
+        height, width = images.shape[2:]
+        shallow = self.conv_first(self.shift(pad_to_multiple(images, self.window, self.pads_extra)))
+        # A compiled network makes its mask itself: it may not look into a cache.
+        mask_of = shifted_window_mask if torch.compiler.is_compiling() else _kept_mask
+        mask = mask_of(shallow.shape[2], shallow.shape[3], self.window, shallow.device)
+        features = self.patch_embed["norm"](shallow.permute(0, 2, 3, 1))  # (N, H, W, C)
+        for layer in self.layers:
+            features = layer(features, mask)
+        deep = self.norm(features).permute(0, 3, 1, 2)  # (N, C, H, W)
+        enlarged = self.upsample(self.conv_before_upsample(shallow + self.conv_after_body(deep)))
+        output = self.shift.inverse(self.conv_last(enlarged))
+        return output[:, :, : height * self.scale, : width * self.scale]
+
+    @classmethod
+    def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """See `Network`. `img_range`, `drop_path_rate` and `pad` leave no trace."""
+        block = "layers.{}.residual_group.blocks.{}."
+        table = block + "attn.relative_position_bias_table"
+        if table.format(0, 0) not in shapes or "conv_before_upsample.0.weight" not in shapes:
+            return None
+        if "layers.0.conv.weight" not in shapes or "conv_up1.weight" in shapes:  # values that are not built
+            return None
+        depths: list[int] = []
+        while table.format(len(depths), 0) in shapes:
+            depths.append(count_keys(shapes, table.format(len(depths), "{}")))
+        embed_dim, in_chans = shapes["conv_first.weight"][:2]
+        window_size = (math.isqrt(shapes[table.format(0, 0)][0]) + 1) // 2
+        args: dict[str, Any] = {
+            "upscale": recognise_scale(shapes),
+            "in_chans": in_chans,
+            "window_size": window_size,
+            "depths": depths,
+            "embed_dim": embed_dim,
+            "num_heads": [shapes[table.format(layer, 0)][1] for layer in range(len(depths))],
+            "mlp_ratio": shapes[(block + "mlp.fc1.weight").format(0, 0)][0] / embed_dim,
+        }
+        windows_of_mask = next((shape[0] for key, shape in shapes.items() if key.endswith("attn_mask")), None)
+        if windows_of_mask is not None:
+            args["img_size"] = math.isqrt(windows_of_mask) * window_size
+        return args
+
+    @staticmethod
+    def _steps(args: SwinIrArgs) -> Iterator[Step]:
+        yield convolution()  # conv_last
+        yield from upsampler_steps(args.upscale)
+        yield convolution(2)  # conv_after_body and conv_before_upsample
+        for depth in reversed(args.depths):
+            yield convolution()
+            for block in reversed(range(depth)):
+                yield windows((args.window_size, args.window_size // 2 * (block % 2)))
+        yield convolution()  # conv_first
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=_INITIAL_STD)
+                nn.init.zeros_(module.bias)
+
+
+class _Layer(nn.Module):
+    """Blocks and a convolution, with a skip around them."""
+
+    def __init__(self, args: SwinIrArgs, layer: int) -> None:
+        super().__init__()
+        before, last = sum(args.depths[:layer]), max(sum(args.depths) - 1, 1)
+        blocks = nn.ModuleList(
+            _Block(args, args.num_heads[layer], block % 2 == 1, args.drop_path_rate * (before + block) / last)
+            for block in range(args.depths[layer])
+        )
+        self.residual_group = nn.ModuleDict({"blocks": blocks})
+        self.conv = nn.Conv2d(args.embed_dim, args.embed_dim, 3, padding=1)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Features (N, H, W, C) to features."""
+        inner = features
+        for block in self.residual_group["blocks"].children():
+            inner = block(inner, mask)
+        output: Tensor = features + self.conv(inner.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return output
+
+
+class _Block(nn.Module):
+    """Window attention, then a perceptron, each with a skip around it."""
+
+    def __init__(self, args: SwinIrArgs, heads: int, shifted: bool, drop_path_rate: float) -> None:
+        super().__init__()
+        self.window = args.window_size
+        self.offset = args.window_size // 2 if shifted else 0
+        if shifted:
+            # Only so that state dicts equal the official ones: `forward` gets the mask for the size it works on.
+            self.register_buffer("attn_mask", shifted_window_mask(args.img_size, args.img_size, self.window))
+        self.norm1 = nn.LayerNorm(args.embed_dim)
+        self.attn = _WindowAttention(args.embed_dim, self.window, heads)
+        self.norm2 = nn.LayerNorm(args.embed_dim)
+        hidden = int(args.embed_dim * args.mlp_ratio + 1e-6)  # a ratio taken from weights may be a hair too small
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(args.embed_dim, hidden), "fc2": nn.Linear(hidden, args.embed_dim)})
+        self.drop_path = StochasticDepth(drop_path_rate, mode="row")
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Features (N, H, W, C) to features."""
+        height, width = features.shape[1:3]
+        moved = self.norm1(features).roll((-self.offset, -self.offset), (1, 2))
+        attended = self.attn(to_windows(moved, self.window), mask if self.offset else None)
+        joined = from_windows(attended, self.window, height, width).roll((self.offset, self.offset), (1, 2))
+        features = features + self.drop_path(joined)
+        widened = functional.gelu(self.mlp["fc1"](self.norm2(features)))
+        output: Tensor = features + self.drop_path(self.mlp["fc2"](widened))
+        return output
+
+
+class _WindowAttention(nn.Module):
+    """Attention between the pixels of a window, with a learned bias for each relative position."""
+
+    relative_position_index: Tensor
+
+    def __init__(self, channels: int, window: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=_INITIAL_STD)
+        self.register_buffer("relative_position_index", _relative_positions(window))
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
+        """Windows (N, windows, pixels, C), and the mask (windows, pixels, pixels) to add where they are shifted."""
+        n, count, pixels, channels = windows.shape
+        heads = self.qkv(windows).view(n, count, pixels, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        if mask is None:
+            queries, keys, values = heads.flatten(1, 2)  # (N * windows, heads, pixels, features)
+        else:
+            # Windows that differ in their mask are further heads, so that the samples can share one bias.
+            queries, keys, values = heads.flatten(2, 3)  # (N, windows * heads, pixels, features)
+            bias = (bias + mask[:, None]).flatten(0, 1)
+        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias.to(queries.dtype))
+        joined = attended.view(n, count, self.heads, pixels, -1).transpose(2, 3).reshape(n, count, pixels, channels)
+        output: Tensor = self.proj(joined)
+        return output
+
+
+def shifted_window_mask(height: int, width: int, window: int, device: torch.device | None = None) -> Tensor:
+    """What is added to the attention of windows shifted by half: -100 between pixels that only a wrap brought together.
+
+    Returns:
+        (windows, pixels, pixels) for an input of height x width.
+    """
+    rows, columns = (_regions(size, window, device) for size in (height, width))
+    regions = 3 * rows[:, None] + columns  # (H, W)
+    inside = to_windows(regions[None, :, :, None], window)[0, :, :, 0]
+    return (inside[:, None] != inside[:, :, None]) * _OTHER_REGION
+
+
+@lru_cache(maxsize=4)  # the sizes of inner and outer tiles; the mask of a large picture takes much memory
+def _kept_mask(height: int, width: int, window: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # training may use it later
+        return shifted_window_mask(height, width, window, device)
+
+
+def _regions(size: int, window: int, device: torch.device | None) -> Tensor:
+    """Along one axis: 0 in whole windows, 1 and 2 in the halves of the last one, of which the second was wrapped."""
+    position = torch.arange(size, device=device)
+    return (position >= size - window).int() + (position >= size - window // 2).int()
+
+
+def _relative_positions(window: int) -> Tensor:
+    """Row of the bias table for each pair of a window's pixels, (window^2, window^2)."""
+    row, column = (axis.flatten() for axis in torch.meshgrid([torch.arange(window)] * 2, indexing="ij"))
+    rows = row[:, None] - row + window - 1
+    columns = column[:, None] - column + window - 1
+    return rows * (2 * window - 1) + columns

@@ -1,0 +1,41 @@
+"""Square windows: filling a picture up to whole ones, cutting it into them and joining them."""
+
+import torch
+from torch import Tensor
+
+
+def pad_to_multiple(images: Tensor, multiple: int, extra: bool = False) -> Tensor:
+    """Images (N, C, H, W) with mirrored rows and columns added below and on the right.
+
+    Args:
+        images: of any height and width; a small picture is mirrored again and again.
+        multiple: what height and width become multiples of.
+        extra: add a whole `multiple` where a side is a multiple already, as the official SwinIR does.
+    """
+    for axis in (2, 3):
+        size = images.shape[axis]
+        padded = (size // multiple + 1) * multiple if extra else -(-size // multiple) * multiple
+        if padded > size:
+            images = images.index_select(axis, _mirrored(size, padded, images.device))
+    return images
+
+
+def to_windows(images: Tensor, size: int) -> Tensor:
+    """(N, H, W, C) cut into windows row by row, (N, H * W / size^2, size^2, C)."""
+    n, height, width, channels = images.shape
+    cut = images.reshape(n, height // size, size, width // size, size, channels).transpose(2, 3)
+    return cut.reshape(n, -1, size * size, channels)
+
+
+def from_windows(windows: Tensor, size: int, height: int, width: int) -> Tensor:
+    """The reverse of `to_windows`: (N, H * W / size^2, size^2, C) to (N, H, W, C)."""
+    n, _, _, channels = windows.shape
+    cut = windows.reshape(n, height // size, width // size, size, size, channels).transpose(2, 3)
+    return cut.reshape(n, height, width, channels)
+
+
+def _mirrored(size: int, padded: int, device: torch.device) -> Tensor:
+    """Indices 0, 1, ..., size - 1, size - 2, ..., 1, 0, 1, ...: `padded` of them."""
+    period = max(2 * (size - 1), 1)
+    position = torch.arange(padded, device=device) % period
+    return torch.minimum(position, period - position)

@@ -1,0 +1,103 @@
+"""The pixel functions never wait for the device: no value of theirs is asked for, and no shape hangs on one.
+
+On fake tensors each operation only works out shapes and devices, so asking for a value fails, as does an operation
+between two devices. No CUDA device is needed for that.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from hggt_models.degradation.chain import Draws, degrade
+from hggt_models.degradation.jpeg import compress_jpeg
+from hggt_models.degradation.kernels import filter_images, gaussian_kernels, plateau_kernels, sinc_kernels
+from hggt_models.degradation.noise import add_gaussian_noise, add_poisson_noise
+from hggt_models.degradation.random_source import RandomSource
+from hggt_models.degradation.settings import SR
+from hggt_models.degradation.sharpening import sharpen
+from tests.hggt_models.degradation.golden import waves
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def _blur(images: Tensor) -> Tensor:
+    ones = torch.ones(len(images), device=images.device)
+    arguments = (9, ones * 7, torch.stack([ones, ones], 1), ones, ones)
+    kernels = gaussian_kernels(*arguments) + plateau_kernels(*arguments) + sinc_kernels(9, ones * 7, ones)
+    return filter_images(images, kernels)
+
+
+def _noisy(add_noise: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
+    def add(images: Tensor) -> Tensor:
+        ones = torch.ones(len(images), device=images.device)
+        return add_noise(images, ones, ones > 0, Generator())
+
+    return add
+
+
+PIXEL_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "blur": _blur,
+    "gaussian": _noisy(add_gaussian_noise),
+    "poisson": _noisy(add_poisson_noise),
+    "jpeg-official": lambda images: compress_jpeg(images, 50 + 40 * images[:, 0, 0, 0], "official"),
+    "jpeg-libjpeg": lambda images: compress_jpeg(images, 50 + 40 * images[:, 0, 0, 0], "libjpeg"),
+    "sharpen": sharpen,
+}
+
+
+@pytest.mark.parametrize("name", PIXEL_FUNCTIONS)
+def test_pixel_functions_ask_the_device_for_nothing(name: str) -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        images = torch.rand(2, 3, 45, 37, device="cuda")
+        result = PIXEL_FUNCTIONS[name](images)
+    assert (result.shape, result.dtype, result.device.type) == (images.shape, torch.float32, "cuda")
+
+
+def test_a_fake_tensor_refuses_to_be_asked() -> None:
+    with FakeTensorMode(), pytest.raises(DataDependentOutputException):
+        torch.rand(2, device="cuda").sum().item()
+
+
+@pytest.mark.parametrize("draws", get_args(Draws))
+@pytest.mark.parametrize("gaussian_probability", [0, 1])
+def test_the_chain_asks_the_images_for_nothing(draws: Draws, gaussian_probability: float) -> None:
+    # Choices are real numbers here, so only what comes from the images is fake.
+    images = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(waves(64, 48).repeat(2, 1, 1, 1))
+    settings = replace(SR, gaussian_probability=gaussian_probability)
+    assert degrade(images, settings, RandomSource(0), draws).shape == (2, 3, 16, 12)
+
+
+@pytest.mark.parametrize("name", ["blur", "jpeg-official", "jpeg-libjpeg", "sharpen"])
+def test_pixel_functions_compile_in_one_graph(name: str) -> None:
+    compiled = torch.compile(PIXEL_FUNCTIONS[name], backend="eager", fullgraph=True)
+    images = waves(45, 37)
+    torch.testing.assert_close(compiled(images), PIXEL_FUNCTIONS[name](images), rtol=0, atol=1e-6)
+
+
+@needs_cuda
+@pytest.mark.parametrize("draws", get_args(Draws))
+@pytest.mark.parametrize("gaussian_probability", [0, 1])
+def test_the_chain_never_waits_for_cuda(draws: Draws, gaussian_probability: float) -> None:
+    images, source = waves(64, 64).repeat(2, 1, 1, 1).cuda(), RandomSource(0, "cuda")
+    settings = replace(SR, gaussian_probability=gaussian_probability)
+    degrade(images, settings, source, draws)  # the first call may wait while libraries start
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        degrade(images, settings, source, draws)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@needs_cuda
+def test_cuda_draws_the_same_and_computes_the_same(crops: Tensor) -> None:
+    settings = replace(SR, gaussian_probability=1, gaussian_sigma_8bit=(0, 0))  # noise is another on each device
+    cpu = degrade(crops, settings, RandomSource(7), "per_sample")
+    cuda = degrade(crops.cuda(), settings, RandomSource(7, "cuda"), "per_sample").cpu()
+    different = (cpu - cuda).abs() > 0.5 / 255
+    assert different.float().mean() < 0.01
+    assert (cpu - cuda).abs().max() < 10 / 255  # a coefficient may round to the next step

@@ -1,0 +1,157 @@
+"""The command `hggt-models`: what it refuses, what it prints, its exit codes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from hggt_data.images import read_pixels, write_png
+from hggt_models.checkpoint import save_network
+from hggt_models.cli import main
+from hggt_models.networks import build_network
+
+REAL_WEIGHTS = os.environ.get("HGGT_TEST_WEIGHTS")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def rrdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small generator, x4."""
+    path = tmp_path_factory.mktemp("weights") / "rrdb.safetensors"
+    torch.manual_seed(0)
+    save_network(build_network("rrdb", num_block=1, num_feat=8, num_grow_ch=4), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def rcan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small enhancer."""
+    path = tmp_path_factory.mktemp("weights") / "rcan.safetensors"
+    torch.manual_seed(0)
+    small: dict[str, Any] = {"num_feat": 8, "num_group": 1, "num_block": 1, "squeeze_factor": 2}
+    save_network(build_network("rcan_no_upsample", **small), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two small pictures."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        write_png(tmp_path / "in" / f"{name}.png", rng.integers(0, 256, (20, 24, 3), np.uint8))
+    return tmp_path / "in"
+
+
+def test_the_three_commands_end_well(rrdb: Path, rcan: Path, folder: Path, tmp_path: Path) -> None:
+    lr, out, gt = tmp_path / "lr", tmp_path / "out", tmp_path / "gt"
+    assert run("degrade", "--input", folder, "--output", lr, "--seed", 0, "--workers", 1).output == "2 pictures made\n"
+    assert read_pixels(lr / "a.png").shape == (5, 6, 3)
+    result = run("upscale", "--weights", rrdb, "--input", lr, "--output", out, "--suffix", "x4", "--device", "cpu")
+    assert (result.exit_code, result.stdout) == (0, "2 pictures made\n")
+    assert result.stderr == "1 file left out, no pictures: degrade.json\n"
+    assert read_pixels(out / "a_x4.png").shape == (20, 24, 3)
+    again = run("upscale", "--weights", rrdb, "--input", lr, "--output", out, "--suffix", "x4", "--device", "cpu")
+    assert again.stdout == "0 pictures made, 2 were there already\n"
+    assert run("enhance", "--weights", f"01={rcan}", "--input", folder, "--output", gt).exit_code == 0
+    assert sorted(path.name for path in gt.rglob("*.png")) == ["a.png", "a_01.png", "b.png", "b_01.png"]
+
+
+def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:500])
+    result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "2 pictures made\n1 picture could not be read:\n" in result.stdout
+    assert "c.png: cut off" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["upscale", "--weights", "RRDB", "--output", "OUT"], "pass --input DIR or --data DIR_OR_ID"),
+        (["upscale", "--weights", "RRDB", "--input", "IN", "--data", "IN", "--output", "OUT"], "one of the two"),
+        (["upscale", "--weights", "RRDB", "--input", "IN", "--split", "test", "--output", "OUT"], "--split belongs to"),
+        (["upscale", "--weights", "RRDB", "--input", "IN", "--tile", "big", "--output", "OUT"], "--tile big: expected"),
+        (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "IN"], "--output IN lies in --input IN"),
+        (["upscale", "--weights", "nowhere.pth", "--input", "IN", "--output", "OUT"], "nowhere.pth"),
+        (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "OUT", "--device", "cuda:99"], "cannot be used"),
+        (["enhance", "--weights", "RRDB", "--input", "IN", "--output", "OUT"], "expected CANDIDATE=FILE"),
+        (["enhance", "--weights", "1=RRDB", "--input", "IN", "--output", "OUT"], "expected CANDIDATE=FILE"),
+        (
+            ["enhance", "--weights", "01=nowhere", "--input", "IN", "--output", "OUT"],
+            "'nowhere' is no file or",
+        ),
+        (
+            ["enhance", "--weights", "01=RRDB", "--weights", "01=RRDB", "--input", "IN", "--output", "OUT"],
+            "01 is given twice",
+        ),
+        (["degrade", "--input", "IN", "--output", "OUT"], "--seed"),
+    ],
+)
+def test_contradictions_are_usage_errors(
+    rrdb: Path, folder: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    places = {"RRDB": str(rrdb), "IN": str(folder), "OUT": str(tmp_path / "out")}
+    for short, place in places.items():
+        arguments = [argument.replace(short, place) for argument in arguments]
+        message = message.replace(short, place)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["enhance", "--weights", "01=RRDB"], "enlarges 4 times; an enhancer keeps the size"),
+        (["upscale", "--weights", "TEXT"], "text.pth"),
+    ],
+)
+def test_an_error_is_one_line(rrdb: Path, folder: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    text = tmp_path / "text.pth"
+    text.write_text("no weights")
+    arguments = [argument.replace("RRDB", str(rrdb)).replace("TEXT", str(text)) for argument in arguments]
+    result = run(*arguments, "--input", folder, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_output_that_cannot_be_made_is_one_line(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "file" / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+
+
+def test_torchrun_splits_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hggt_models"]
+    options = ["upscale", "--weights", str(rrdb), "--input", str(folder), "--output", str(tmp_path / "out")]
+    done = subprocess.run([*command, *options, "--device", "cpu"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("1 picture made\n") == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "upscale.json"]
+
+
+@pytest.mark.skipif(not REAL_WEIGHTS, reason="set HGGT_TEST_WEIGHTS to a folder with RealESRGAN_x4plus.pth")
+def test_the_real_generator_gives_the_real_results(fixtures: Path, tmp_path: Path) -> None:
+    """`restored/realesrgan` is what the official network with the same weights made of these pictures."""
+    assert REAL_WEIGHTS
+    weights = Path(REAL_WEIGHTS) / "RealESRGAN_x4plus.pth"
+    result = run("upscale", "--weights", weights, "--data", fixtures / "Test", "--output", tmp_path, "--device", "cpu")
+    assert result.stdout == "6 pictures made\n"
+    for path in sorted(tmp_path.glob("*.png")):
+        [expected] = (fixtures / "restored" / "realesrgan").rglob(f"{path.stem}*.png")
+        difference = np.abs(read_pixels(path).astype(int) - read_pixels(expected))
+        assert difference.max() <= 1, path.name

@@ -1,0 +1,265 @@
+"""Folders in, folders out, with small networks on real crops."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hggt_data.errors import ImageError, OutputError, TreeError
+from hggt_data.images import read_pixels, write_png
+from hggt_data.loading import open_groups
+from hggt_models import inference
+from hggt_models.checkpoint import CheckpointError, save_network
+from hggt_models.inference import Source, degrade, enhance, list_lr, list_pictures, upscale
+from hggt_models.networks import build_network
+from hggt_models.tiling import DeviceMemoryError, run_tiled
+
+SMALL: dict[str, dict[str, Any]] = {
+    "rcan_no_upsample": {"num_feat": 8, "num_group": 1, "num_block": 1, "squeeze_factor": 2},
+    "elan": {"m_elan": 2, "c_elan": 12, "window_sizes": (2, 4)},
+    "rrdb": {"num_block": 1, "num_feat": 8, "num_grow_ch": 4},
+}
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Files of small networks by name."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def path_of(name: str) -> Path:
+        path = folder / f"{name}.safetensors"
+        if not path.exists():
+            torch.manual_seed(0)
+            save_network(build_network(name, **SMALL[name]), path)
+        return path
+
+    return path_of
+
+
+@pytest.fixture
+def pictures(fixtures: Path) -> list[Source]:
+    """Three real crops of 128 x 128."""
+    found, others = list_pictures(fixtures / "Train" / "images" / "0-6" / "original")
+    assert not others
+    return found[:3]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_enhance_writes_a_tree_of_candidates(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
+) -> None:
+    networks = {"01": weights("rcan_no_upsample"), "03": weights("elan")}
+    outcome = enhance(networks, pictures, tmp_path / "out", tile=64)
+    names = [source.name for source in pictures]
+    assert outcome.describe() == ["3 pictures made"]
+    assert sorted(files(tmp_path / "out")) == sorted(
+        [f"01/{n}_01.png" for n in names]
+        + [f"03/{n}_03.png" for n in names]
+        + [f"original/{n}.png" for n in names]
+        + ["enhance.json"]
+    )
+    for source in pictures:
+        original = read_pixels(tmp_path / "out" / "original" / f"{source.name}.png")
+        np.testing.assert_array_equal(original, source.read())
+        enhanced = read_pixels(tmp_path / "out" / "01" / f"{source.name}_01.png")
+        assert enhanced.shape == original.shape
+        assert (enhanced != original).any()
+    record = json.loads((tmp_path / "out" / "enhance.json").read_text())
+    assert record["settings"] == {"tile": 64, "overlap_px": 24, "precision": "fp32"}
+    assert record["weights"]["01"]["network"] == "rcan_no_upsample"
+    assert len(record["weights"]["03"]["sha256"]) == 64
+
+
+def test_a_rerun_makes_only_what_is_missing(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
+) -> None:
+    networks = {"01": weights("rcan_no_upsample")}
+    enhance(networks, pictures, tmp_path, tile=64)
+    before = files(tmp_path)
+    lost = tmp_path / "01" / f"{pictures[1].name}_01.png"
+    lost.unlink()
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    outcome = enhance(networks, pictures, tmp_path, tile=64)
+    assert (outcome.made, outcome.kept) == (1, 2)
+    assert files(tmp_path) == before
+    kept = [path for path in times if pictures[1].name not in path.name]
+    assert all(path.stat().st_mtime_ns == times[path] for path in kept)
+
+
+def test_other_settings_or_weights_are_not_mixed_in(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
+) -> None:
+    enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=64)
+    before = files(tmp_path)
+    with pytest.raises(OutputError, match=r"results of other settings, see enhance\.json"):
+        enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=128)
+    with pytest.raises(OutputError, match="results of other weights"):
+        enhance({"01": weights("elan")}, pictures, tmp_path, tile=64)
+    assert files(tmp_path) == before
+
+
+def test_an_enhancer_keeps_the_size(pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="enlarges 4 times"):
+        enhance({"01": weights("rrdb")}, pictures, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_upscale_gives_what_hggt_eval_takes(fixtures: Path, weights: Callable[[str], Path], tmp_path: Path) -> None:
+    groups = open_groups(fixtures / "Test")
+    outcome = upscale(weights("rrdb"), list_lr(groups), tmp_path, suffix="x4")
+    assert outcome.made == len(groups) == 6
+    for group in groups:
+        assert read_pixels(tmp_path / f"{group.id}_x4.png").shape == group.read("original").shape
+
+
+def test_what_cannot_be_read_is_listed_and_the_rest_is_done(weights: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_png(folder / "good.png", np.full((12, 9, 3), 90, np.uint8))
+    (folder / "text.png").write_text("no picture")
+    (folder / "empty.jpg").write_bytes(b"")
+    sources, _ = list_pictures(folder)
+    outcome = upscale(weights("rrdb"), sources, tmp_path / "out")
+    assert (outcome.made, len(outcome.faults)) == (1, 2)
+    assert outcome.describe()[1:] == [
+        "2 pictures could not be read:",
+        f"  {folder}/empty.jpg: empty file",
+        f"  {folder}/text.png: no PNG, JPEG, WebP, BMP or TIFF: it opens with b'no pictu'",
+    ]
+    assert sorted(files(tmp_path / "out")) == ["good.png", "upscale.json"]
+
+
+def test_one_pixel_is_a_picture(weights: Callable[[str], Path], tmp_path: Path) -> None:
+    source = Source("dot", lambda: np.full((1, 1, 3), 90, np.uint8))
+    upscale(weights("rrdb"), [source], tmp_path)
+    assert read_pixels(tmp_path / "dot.png").shape == (4, 4, 3)
+
+
+def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles = []
+
+    def short_of_memory(*arguments: Any, tile: int | None, **options: Any) -> torch.Tensor:
+        tiles.append(tile)
+        if tile is None:
+            raise DeviceMemoryError("128 x 128 pixels at once do not fit into the memory of cuda")
+        return run_tiled(*arguments, tile=tile, **options)
+
+    monkeypatch.setattr(inference, "run_tiled", short_of_memory)
+    outcome = upscale(weights("rrdb"), pictures, tmp_path)
+    assert tiles == [None, 64, 64, 64]  # remembered for the next pictures
+    assert outcome.describe()[0] == (
+        "128 x 128 pixels at once do not fit into the memory of cuda: tiles of 64 from here on"
+    )
+
+
+@pytest.mark.parametrize("tile", [64, 128])
+def test_out_of_memory_is_an_error_where_the_tile_is_fixed(
+    pictures: list[Source],
+    weights: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tile: int,
+) -> None:
+    def no_memory(*_: Any, **__: Any) -> torch.Tensor:
+        raise DeviceMemoryError("too large")
+
+    monkeypatch.setattr(inference, "run_tiled", no_memory)
+    with pytest.raises(DeviceMemoryError, match="Pass a smaller --tile"):
+        enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path / "enhanced", tile=tile)
+    with pytest.raises(DeviceMemoryError, match="too large"):
+        upscale(weights("rrdb"), pictures, tmp_path / "fixed", tile=tile)
+    with pytest.raises(DeviceMemoryError, match="too large"):  # a tile of its own would be another result
+        upscale(weights("rcan_no_upsample"), pictures, tmp_path / "pools")
+
+
+def test_processes_of_a_torchrun_share_the_files(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscale(weights("rrdb"), pictures, tmp_path / "alone")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    made = []
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        made.append(upscale(weights("rrdb"), pictures, tmp_path / "shared").made)
+    assert made == [1, 2]
+    assert files(tmp_path / "shared") == files(tmp_path / "alone")
+
+
+def test_a_full_disk_leaves_no_half_file(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, calls = os.fsync, []
+
+    def full(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) > 2:  # the record and one picture fit
+            raise OSError(28, "No space left on device")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        upscale(weights("rrdb"), pictures, tmp_path)
+    monkeypatch.undo()
+    assert len(list(tmp_path.glob("*.png"))) == 1
+    assert not list(tmp_path.glob(".*"))
+    assert upscale(weights("rrdb"), pictures, tmp_path).made == 2
+
+
+def test_degrade_gives_the_same_bytes_whatever_the_order_and_workers(pictures: list[Source], tmp_path: Path) -> None:
+    degrade(pictures, tmp_path / "one", seed=3)
+    degrade(pictures[::-1], tmp_path / "two", seed=3, workers=2)
+    degrade(pictures, tmp_path / "other", seed=4)
+    one, two, other = (files(tmp_path / name) for name in ("one", "two", "other"))
+    assert one == two
+    assert all(one[name] != other[name] for name in one)
+    assert read_pixels(tmp_path / "one" / f"{pictures[0].name}.png").shape == (32, 32, 3)
+
+
+def test_degrade_cuts_what_the_scale_does_not_divide(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (66, 43, 3), np.uint8)
+    small = Source("small", lambda: pixels[:3])
+    outcome = degrade([Source("odd", lambda: pixels), small], tmp_path, seed=0)
+    assert read_pixels(tmp_path / "odd.png").shape == (16, 10, 3)
+    assert outcome.faults == ["small: 3 x 43 pixels are too few to shrink"]
+    with pytest.raises(OutputError, match="other settings"):
+        degrade([Source("odd", lambda: pixels)], tmp_path, seed=0, scale=2)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(TreeError, match=r"a\.jpg and a\.png would both become a\.png"):
+        list_pictures(tmp_path)
+
+
+def test_other_files_are_named_and_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TreeError, match="no pictures"):
+        list_pictures(tmp_path)
+    write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / ".DS_Store").write_text("")
+    sources, others = list_pictures(tmp_path)
+    assert [source.name for source in sources] == ["a"]
+    assert others == ["notes.txt"]
+
+
+def test_a_tree_without_lr_has_nothing_to_upscale(fixtures: Path) -> None:
+    with pytest.raises(TreeError, match="no low-resolution pictures"):
+        list_lr(open_groups(fixtures / "Train"))
+
+
+def test_a_source_that_fails_later_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
+    def fail() -> Any:
+        raise ImageError("somewhere: cut off")
+
+    assert upscale(weights("rrdb"), [Source("a", fail)], tmp_path).faults == ["somewhere: cut off"]

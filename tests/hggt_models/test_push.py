@@ -1,0 +1,115 @@
+"""Networks on the Hub: what is sent, what is refused, and that they come back the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from hggt_data.images import read_pixels, write_png
+from hggt_models.checkpoint import load_checkpoint, load_network, save_network
+from hggt_models.networks import build_network
+from hggt_models.push import format_model_card
+from tests.hggt_data.trees import noise
+from tests.hub_client import HubClient
+from tests.hub_server import Do, Fault, HubServer
+
+METADATA = {"recipe": "rrdb-gan-positive", "data": "lab/hggt", "data_revision": "v1.0", "data_license": "cc-by-4.0"}
+REPO = "lab/rrdb"
+
+
+@pytest.fixture
+def weights(member: HubClient) -> Path:
+    """A small generator that tells where it is from, where the client works."""
+    torch.manual_seed(0)
+    path = member.folder / "rrdb.safetensors"
+    save_network(build_network("rrdb", num_block=1, num_feat=8, num_grow_ch=4), path, METADATA)
+    return path
+
+
+def digest_of(source: str, revision: str | None = None) -> dict[str, float]:
+    """Runs at the client: the sum of each tensor of a network."""
+    network = load_network(source, revision=revision)
+    return {key: float(tensor.double().sum()) for key, tensor in network.state_dict().items()}
+
+
+def test_a_network_goes_there_and_comes_back(hub: HubServer, member: HubClient, weights: Path) -> None:
+    outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--tag", "v1")
+    assert outcome.exit_code == 0, outcome.err
+    assert outcome.out.splitlines()[-1] == 'Load it: load_network("lab/rrdb")'
+    repo = hub.repo(REPO)
+    assert (repo.kind, repo.private) == ("model", True)
+    files = hub.files(REPO)
+    assert files["model.safetensors"] == weights.read_bytes()
+    config = json.loads(files["config.json"])
+    assert config["network"] == "rrdb"
+    assert config["args"]["num_feat"] == 8
+    assert config["recipe"] == "rrdb-gan-positive"
+    assert member.call(digest_of, REPO, "v1") == digest_of(str(weights))
+    assert member.having(HF_HUB_OFFLINE="1").call(digest_of, REPO, "v1") == digest_of(str(weights))
+
+
+def test_upscale_takes_a_network_from_the_hub(hub: HubServer, member: HubClient, weights: Path) -> None:
+    member.hggt_models("push", "rrdb.safetensors", REPO)
+    (member.folder / "in").mkdir()
+    write_png(member.folder / "in" / "a.png", noise((9, 7), "a"))
+    for source, output in ((REPO, "there"), ("rrdb.safetensors", "here")):
+        done = member.hggt_models("upscale", "--weights", source, "--input", "in", "--output", output)
+        assert done.exit_code == 0, done.err
+    there, here = (read_pixels(member.folder / name / "a.png") for name in ("there", "here"))
+    assert there.shape == (36, 28, 3)
+    assert (there == here).all()
+
+
+def test_the_card_inherits_the_licence_and_says_where_it_is_from(member: HubClient, weights: Path) -> None:
+    card = format_model_card(load_checkpoint(weights), REPO, "cc-by-4.0")
+    for text in (
+        "license: cc-by-4.0\n",
+        "datasets:\n- lab/hggt\n",
+        "| recipe | rrdb-gan-positive |",
+        "| data | lab/hggt |",
+        "| data revision | v1.0 |",
+    ):
+        assert text in card
+    restricted = format_model_card(load_checkpoint(weights), REPO, None)
+    assert "license: other\n" in restricted
+    assert "license_name: hggt-terms\n" in restricted
+    assert "non-commercial academic research only" in restricted
+
+
+def test_a_network_of_restricted_or_unknown_data_is_not_made_public(
+    hub: HubServer, member: HubClient, weights: Path
+) -> None:
+    save_network(load_network(weights), member.folder / "unknown.safetensors")
+    refused = member.hggt_models("push", "unknown.safetensors", REPO, "--public")
+    assert refused.exit_code == 1
+    assert "Its terms forbid copying" in refused.err
+    assert hub.snapshot() == {}
+    assert member.hggt_models("push", "unknown.safetensors", REPO, "--public", "--license", "cc0-1.0").exit_code == 0
+    assert hub.repo(REPO).private is False
+
+
+def test_a_dry_run_sends_nothing(hub: HubServer, member: HubClient, weights: Path) -> None:
+    outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--dry-run")
+    assert outcome.exit_code == 0
+    assert "repository  new; private" in outcome.out
+    assert hub.snapshot() == {}
+
+
+def test_somebodys_own_repository_is_left_alone(hub: HubServer, member: HubClient, weights: Path) -> None:
+    member.hggt_models("push", "rrdb.safetensors", REPO)
+    hub.push(REPO, {"config.json": None, "pytorch_model.bin": b"theirs"})
+    before = hub.snapshot()
+    refused = member.hggt_models("push", "rrdb.safetensors", REPO)
+    assert refused.exit_code == 1
+    assert "holds files that hggt has not published" in refused.err
+    assert hub.snapshot() == before
+
+
+def test_a_push_that_was_killed_goes_on(hub: HubServer, member: HubClient, weights: Path) -> None:
+    hub.faults = [Fault("PUT", "/lfs/", Do(member.kill, "after"))]
+    assert member.hggt_models("push", "rrdb.safetensors", REPO).exit_code == -9
+    assert set(hub.files(REPO)) == {".gitattributes"}
+    assert member.hggt_models("push", "rrdb.safetensors", REPO).exit_code == 0
+    assert hub.files(REPO)["model.safetensors"] == weights.read_bytes()
+    assert [request.status for request in hub.repo(REPO).discussions] == ["merged"]
