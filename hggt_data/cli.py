@@ -163,6 +163,7 @@ def build(
 @click.option("--dry-run", is_flag=True, help="Say what would be sent and deleted; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before sending.")
 @click.option("--keep-names", is_flag=True, help="Publish annotators' names and working times as they are.")
+@click.option("--new-pseudonyms", is_flag=True, help="Go on although the file with the old pseudonyms is lost.")
 @click.option("--i-have-permission", is_flag=True, help="Allow a public push of data under the HGGT terms.")
 @_workers_option
 def publish(
@@ -174,6 +175,7 @@ def publish(
     dry_run: bool,
     yes: bool,
     keep_names: bool,
+    new_pseudonyms: bool,
     i_have_permission: bool,
     workers: int | None,
 ) -> None:
@@ -191,6 +193,7 @@ def publish(
         gated=gated,
         tag=tag,
         keep_names=keep_names,
+        new_pseudonyms=new_pseudonyms,
         i_have_permission=i_have_permission,
         dry_run=dry_run,
         workers=workers,

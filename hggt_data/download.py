@@ -7,11 +7,12 @@ or altered shard is an error with its name, never fewer rows.
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hggt_data.errors import HubError
 from hggt_data.files import write_text
-from hggt_data.hub import Repository, find_differences
+from hggt_data.hub import REPO_ID, Repository, find_differences
 from hggt_data.hub_errors import RUN_AGAIN, explained
 from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, find_damage, parse_manifest, remove_strangers
 from hggt_data.schema import format_examples
@@ -31,15 +32,19 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
 
     Raises:
         HubError: it cannot be fetched, or lacks what its manifest names.
+        DatasetError: its manifest is damaged.
         OutputError: the folder holds something else.
         OSError: the disk is full or not writable. Finished files stay for the next run.
     """
+    if not REPO_ID.fullmatch(repo_id):
+        raise HubError(f"{repo_id!r} is no name on the Hub; expected ORG/NAME, such as my-lab/hggt")
+    folder, manifest = _fetch_manifest(repo_id, revision)
     with open_staging(output, known_by=MANIFEST_FILE) as staging:
-        folder, manifest = _fetch_manifest(repo_id, revision)
         contents = manifest.contents()
         missing = _take_over(contents, (staging, output.resolve()), staging)
         if missing:
-            _fetch(repo_id, folder.name, contents, missing, staging, local_dir=staging)
+            _fetch(repo_id, folder.name, contents, missing, staging, is_cache=False)
+            _require_whole(repo_id, staging, missing)
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # where the client remembers its downloads
         shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)
         remove_strangers(staging, manifest)
@@ -54,6 +59,7 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
 
     Raises:
         HubError: it cannot be fetched, or lacks what its manifest names.
+        DatasetError: its manifest is damaged.
     """
     folder, manifest = _fetch_manifest(repo_id, revision)
     contents = manifest.contents()
@@ -61,9 +67,10 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
         return folder
     missing = [record for record in contents if not (folder / record.path).is_file()]
     if missing:
-        _fetch(repo_id, folder.name, contents, missing, folder)
+        _fetch(repo_id, folder.name, contents, missing, folder, is_cache=True)
     _require_whole(repo_id, folder, contents)
-    write_text(folder / _CHECKED, "")
+    with suppress(OSError):  # a cache that may only be read is checked each time
+        write_text(folder / _CHECKED, "")
     return folder
 
 
@@ -105,12 +112,10 @@ def _fetch(
     contents: Sequence[FileRecord],
     missing: Sequence[FileRecord],
     folder: Path,
-    local_dir: Path | None = None,
+    *,
+    is_cache: bool,
 ) -> None:
-    """Compare what the Hub lists with the manifest, fetch what is missing in `folder`, check it.
-
-    The folder is the snapshot in the Hub's cache unless `local_dir` names it too.
-    """
+    """Compare what the Hub lists with the manifest, and fetch what is missing in a folder, or in the Hub's cache."""
     repository = Repository(repo_id, "dataset")
     wrong = find_differences(contents, repository.list_files(commit))
     if wrong:
@@ -122,12 +127,15 @@ def _fetch(
         with explained(repo_id, "dataset", commit):
             paths = [record.path for record in missing]
             repository.api.snapshot_download(
-                repo_id, repo_type="dataset", revision=commit, allow_patterns=paths, local_dir=local_dir
+                repo_id,
+                repo_type="dataset",
+                revision=commit,
+                allow_patterns=paths,
+                local_dir=None if is_cache else folder,
             )
     except HubError as error:
         left = [record.path for record in missing if not (folder / record.path).is_file()]
         raise HubError(f"{error} Not here yet: {format_examples(left)}") from None
-    _require_whole(repo_id, folder, missing)
 
 
 def _require_whole(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:

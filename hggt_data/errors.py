@@ -34,11 +34,17 @@ class OutputError(HggtError, OSError):
 
 
 class PublishError(HggtError, ValueError):
-    """A publication is refused before anything is sent."""
+    """A publication is refused: the licence, the rights, or what lies there already stands against it."""
 
 
 class HubError(HggtError, ConnectionError):
-    """The Hub cannot be reached, refuses, or holds something else than it should."""
+    """The Hub cannot be reached, refuses, or holds something else than it should.
+
+    Attributes:
+        status: of the HTTP answer, where there was one that says no.
+    """
+
+    status: int | None = None
 
 
 class WorkerError(HggtError, RuntimeError):

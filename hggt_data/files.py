@@ -15,8 +15,12 @@ _BLOCK_BYTES = 1 << 22
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its name once it is closed without an error and on disk.
+
+    Args:
+        path: the file's final name.
+        private: for the eyes of its owner only.
 
     Raises:
         OSError: the folder is missing or not writable, or the disk is full. Whatever was at `path` is untouched.
@@ -25,6 +29,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
+            if private:
+                temporary.chmod(0o600)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -57,10 +63,10 @@ def read_regular_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically, making the folder if need be."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write UTF-8 text atomically, making the folder if need be; `private` as in `atomic_file`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
+    with atomic_file(path, private=private) as file:
         file.write(text.encode("utf-8"))
 
 

@@ -8,11 +8,12 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hggt_data.errors import HubError, PublishError
-from hggt_data.hub_errors import RUN_AGAIN, Kind, explain, explained, page_of
+from hggt_data.hub_errors import RUN_AGAIN, Kind, explained, page_of
 from hggt_data.manifest import FileRecord
 from hggt_data.schema import format_examples
 
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 MAIN = "main"
-REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_TAG = re.compile(r"[A-Za-z0-9][\w.-]*")
+# What the Hub takes: no `..`, `--` or `.git` at the end; a tag also has none of git's own names.
+REPO_ID = re.compile(r"(?!.*(\.\.|--|\.git$))[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,94}[A-Za-z0-9_]?")
+_TAG = re.compile(r"(?!.*(\.\.|\.lock$|\.$)|(main|HEAD|refs)$)[A-Za-z0-9][A-Za-z0-9_.-]*")
 # What a repository may hold before its first publication: what the Hub itself puts there.
-_EMPTY_REPOSITORY = {".gitattributes", "README.md"}
+GIT_ATTRIBUTES = ".gitattributes"
+_EMPTY_REPOSITORY = {GIT_ATTRIBUTES, "README.md"}
 
 
 def is_hub_id(source: str | Path) -> bool:
@@ -101,6 +104,12 @@ class Repository:
         """Its page."""
         return page_of(self.repo_id, self.kind)
 
+    @cached_property
+    def user(self) -> dict[str, Any]:
+        """Whose token it is, as the Hub says; it is asked once."""
+        with explained(self.repo_id, self.kind):
+            return dict(self.api.whoami())
+
     def visibility(self) -> str | None:
         """`public` or `private`; null where there is none that the token may see."""
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -111,7 +120,7 @@ class Repository:
             except GatedRepoError:
                 raise
             except RepositoryNotFoundError:
-                self.api.whoami()  # a wrong token must not pass for a missing repository
+                _ = self.user  # a wrong token must not pass for a missing repository
                 return None
         return "private" if info.private else "public"
 
@@ -126,15 +135,13 @@ class Repository:
             PublishError: it exists with another visibility, or the token has no rights there.
             HubError: the Hub refuses.
         """
-        from huggingface_hub.errors import HfHubHTTPError
-
-        with explained(self.repo_id, self.kind):
-            try:
+        try:
+            with explained(self.repo_id, self.kind):
                 self.api.create_repo(self.repo_id, private=visibility == "private", repo_type=self.kind, exist_ok=True)
-            except HfHubHTTPError as error:
-                if error.response.status_code == 403:
-                    raise PublishError(explain(error, self.repo_id, self.kind)) from None
+        except HubError as error:
+            if error.status != 403:
                 raise
+            raise PublishError(str(error)) from None
         self.require_visibility(visibility)
         if gated is not None:
             with explained(self.repo_id, self.kind):
@@ -147,19 +154,20 @@ class Repository:
             HubError: there is no token, or the Hub does not know it.
             PublishError: it may only read, or its user does not belong to the organisation.
         """
-        with explained(self.repo_id, self.kind):
-            user = self.api.whoami()
         namespace = self.repo_id.partition("/")[0]
-        known = [user["name"], *(org["name"] for org in user.get("orgs", ()))]
-        if namespace not in known:
-            raise PublishError(f"this token is of {user['name']}, who may write to {', '.join(known)}; not {namespace}")
-        if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        known = [self.user["name"], *(org["name"] for org in self.user.get("orgs", ()))]
+        if namespace.lower() not in [name.lower() for name in known]:
+            raise PublishError(f"this token is of {known[0]}, who may write to {', '.join(known)}; not {namespace}")
+        if self.user.get("auth", {}).get("accessToken", {}).get("role") == "read":
             raise PublishError(
                 f"this token may only read. Make one with the role `write` at {self.api.endpoint}/settings/tokens."
             )
 
-    def require_visibility(self, wanted: str) -> None:
+    def require_visibility(self, wanted: str) -> str | None:
         """Refuse a private push to a public repository, and the other way round.
+
+        Returns:
+            What it is; null where there is none.
 
         Raises:
             PublishError: the visibility is another.
@@ -171,6 +179,7 @@ class Repository:
                 f"{self.repo_id} is {found}, and this push is {wanted}; nothing was sent. Choose another name, change "
                 f"the repository's visibility at {self.url}/settings, {way_out}."
             )
+        return found
 
     def list_files(self, revision: str) -> dict[str, RemoteFile]:
         """Path to file, for a branch, a tag, a commit or `refs/pr/N`."""
@@ -259,13 +268,14 @@ class Repository:
             HubError: something failed, or what arrived is not what was sent; the main branch is as it was.
             PublishError: the visibility has changed meanwhile.
         """
+        upload = _Upload(folder, contents, deletions, title, visibility)
         main = self.list_files(MAIN)
-        if find_differences(contents, main, folder) or main.keys() & set(deletions):
-            self._merge(main, folder, contents, deletions, title, visibility)
+        if upload.differences(main):
+            self._merge(upload, main)
         with explained(self.repo_id, self.kind):
             commit = self.api.repo_info(self.repo_id, repo_type=self.kind, revision=MAIN).sha
         assert commit is not None
-        wrong = find_differences(contents, self.list_files(commit), folder)
+        wrong = upload.differences(self.list_files(commit))
         if wrong:
             raise HubError(
                 f"{self.repo_id} was changed by somebody else meanwhile: {format_examples(wrong)}. {RUN_AGAIN}"
@@ -275,89 +285,101 @@ class Repository:
                 self.api.create_tag(self.repo_id, tag=tag, revision=commit, repo_type=self.kind)
         return commit
 
-    def _merge(
-        self,
-        main: dict[str, RemoteFile],
-        folder: Path,
-        contents: Sequence[FileRecord],
-        deletions: Sequence[str],
-        title: str,
-        visibility: str,
-    ) -> None:
+    def _merge(self, upload: "_Upload", main: dict[str, RemoteFile]) -> None:
         """Upload to the pull request of this title, compare, merge."""
-
-        def differences() -> list[str]:
-            arrived = self.list_files(revision)
-            left = [f"{path} is still there" for path in deletions if path in arrived]
-            return find_differences(contents, arrived, folder) + left
-
-        number, status = self._pull_request(title)
+        number, status = self._pull_request(upload, main)
         revision = f"refs/pr/{number}"
-        if differences():
+        arrived = self.list_files(revision)
+        if upload.differences(arrived):
             with explained(self.repo_id, self.kind):
                 self.api.upload_folder(
                     repo_id=self.repo_id,
                     repo_type=self.kind,
-                    folder_path=folder,
-                    allow_patterns=[record.path for record in contents],
-                    delete_patterns=list(deletions) or None,
+                    folder_path=upload.folder,
+                    allow_patterns=[record.path for record in upload.contents],
+                    delete_patterns=list(upload.deletions) or None,
                     revision=revision,
-                    commit_message=title,
+                    commit_message=upload.title,
                 )
-        named = {record.path for record in contents}
-        arrived = self.list_files(revision)
-        others = [f"{path} is not ours" for path in arrived if path not in named and arrived[path] != main.get(path)]
-        if others:
-            self._close(number)  # the next run begins a new one; large files need not be sent again
-        wrong = differences() + others
+            arrived = self.list_files(revision)
+        wrong = upload.differences(arrived) + upload.strangers(arrived, main)
         if wrong:
             raise HubError(
                 f"what arrived in {revision} of {self.repo_id} is not what was sent: {format_examples(wrong)}. The "
                 f"main branch is untouched. {RUN_AGAIN}"
             )
-        if self.visibility() != visibility:
+        if self.visibility() != upload.visibility:
             self._close(number)
             raise PublishError(
-                f"{self.repo_id} is not {visibility} any more. The main branch is untouched, but what was uploaded can "
-                f"be seen in {self.url}/discussions/{number}: delete the repository or change its visibility."
+                f"{self.repo_id} is not {upload.visibility} any more. The main branch is untouched, but what was "
+                f"uploaded can be seen in {self.url}/discussions/{number}: delete the repository or change its "
+                "visibility."
             )
-        with explained(self.repo_id, self.kind):
-            if status == "draft":
-                self.api.change_discussion_status(self.repo_id, number, "open", repo_type=self.kind)
-            self.api.merge_pull_request(self.repo_id, number, repo_type=self.kind)
+        try:
+            with explained(self.repo_id, self.kind):
+                if status == "draft":
+                    self.api.change_discussion_status(self.repo_id, number, "open", repo_type=self.kind)
+                self.api.merge_pull_request(self.repo_id, number, repo_type=self.kind)
+        except HubError:
+            if upload.differences(self.list_files(MAIN)):
+                raise  # unless another run of the same command was faster
 
-    def _pull_request(self, title: str) -> tuple[int, str]:
+    def _pull_request(self, upload: "_Upload", main: dict[str, RemoteFile]) -> tuple[int, str]:
         """Number and status of this user's open pull request of this title; made if there is none.
 
-        The Hub itself remembers it, so an upload can go on even from another machine. Those of other contents (all of
-        the title but its last word is the same) and those that the main branch has left behind are closed.
+        The Hub itself remembers it. Those of other contents (only the last word of their title differs), those that the
+        main branch has left behind and those with strange files are closed; large files need not be sent again.
         """
         with explained(self.repo_id, self.kind):
-            user = self.api.whoami()["name"]
             ours = [
                 request
                 for request in self.api.get_repo_discussions(
                     self.repo_id, discussion_type="pull_request", repo_type=self.kind
                 )
-                if request.author == user
+                if request.author == self.user["name"]
                 and request.status in ("draft", "open")
-                and request.title.rpartition(" ")[0] == title.rpartition(" ")[0]
+                and request.title.rpartition(" ")[0] == upload.title.rpartition(" ")[0]
             ]
             found = None
             for request in ours:
                 details = self.api.get_discussion_details(self.repo_id, request.num, repo_type=self.kind)
-                if found is None and request.title == title and not details.conflicting_files:
+                is_behind = details.conflicting_files or upload.strangers(
+                    self.list_files(f"refs/pr/{request.num}"), main
+                )
+                if found is None and request.title == upload.title and not is_behind:
                     found = request.num, str(request.status)
                 else:
                     self._close(request.num)
             if found is None:
-                made = self.api.create_pull_request(self.repo_id, title, repo_type=self.kind)
+                made = self.api.create_pull_request(self.repo_id, upload.title, repo_type=self.kind)
                 found = made.num, str(made.status)
         return found
 
     def _close(self, number: int) -> None:
         with explained(self.repo_id, self.kind):
             self.api.change_discussion_status(self.repo_id, number, "closed", repo_type=self.kind)
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """What the repository is to hold in the end, as `Repository.publish` says."""
+
+    folder: Path
+    contents: Sequence[FileRecord]
+    deletions: Sequence[str]
+    title: str
+    visibility: str
+
+    def differences(self, remote: dict[str, RemoteFile]) -> list[str]:
+        """What a branch lacks, holds otherwise or has too much of."""
+        left = [f"{path} is still there" for path in self.deletions if path in remote]
+        return find_differences(self.contents, remote, self.folder) + left
+
+    def strangers(self, arrived: dict[str, RemoteFile], main: dict[str, RemoteFile]) -> list[str]:
+        """What a pull request would change on the main branch beyond this."""
+        ours = {*(record.path for record in self.contents), *self.deletions}
+        ours.add(GIT_ATTRIBUTES)  # where the Hub notes large files
+        return [f"{path} is not ours" for path in arrived if path not in ours and arrived[path] != main.get(path)]
 
 
 def find_differences(

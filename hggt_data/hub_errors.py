@@ -40,12 +40,13 @@ def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator
         yield
     except HggtError:
         raise
-    except OSError as error:
-        if isinstance(error, FileExistsError | PermissionError) or (error.errno and error.filename):
-            raise  # of this machine's disk
-        raise HubError(explain(error, repo_id, kind, revision)) from None
-    except (_transport_error(), RuntimeError, ValueError) as error:
-        raise HubError(explain(error, repo_id, kind, revision)) from None
+    except (OSError, _transport_error(), RuntimeError, ValueError) as error:
+        is_ours = isinstance(error, OSError) and error.errno is not None
+        if is_ours and not isinstance(error, ConnectionError | TimeoutError):
+            raise  # of this machine's disk; what the client raises itself has no number
+        told = HubError(explain(error, repo_id, kind, revision))
+        told.status = getattr(getattr(error, "response", None), "status_code", None)
+        raise told from None
 
 
 def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None = None) -> str:
@@ -118,7 +119,7 @@ def redact(text: str) -> str:
     from huggingface_hub import get_token
 
     text = re.sub(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*", r"\1", " ".join(text.split()))
-    text = re.sub(r"\bhf_\w+", "hf_***", text)
+    text = re.sub(r"\bhf_[A-Za-z0-9]{16,}", "hf_***", text)
     token = get_token()
     return text.replace(token, "***") if token else text
 

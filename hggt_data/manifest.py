@@ -124,8 +124,7 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
     try:
         shards = [shard_from_json(shard) for shard in content.pop("shards")]
         inputs, files = ([FileRecord(**file) for file in content.pop(key)] for key in ("inputs", "files"))
-        if not (isinstance(content["candidates"], list) and isinstance(content["splits"], dict)):
-            raise TypeError("candidates or splits are of another type")
+        _require_types(content, [*shards, *files])
         # A manifest from elsewhere must not make us write, link or remove anything outside the dataset.
         paths = [shard.path for shard in shards] + [file.path for file in files]
         strange = [path for path in paths if path != CARD_FILE and not PARQUET_PATH.fullmatch(path)]
@@ -134,6 +133,26 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
         return Manifest(**content, inputs=inputs, shards=shards, files=files)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
+
+
+def _require_types(content: dict[str, Any], records: Sequence[Shard | FileRecord]) -> None:
+    """What other modules rely on; a manifest may come from elsewhere.
+
+    Raises:
+        KeyError, TypeError: something is missing or of another type.
+    """
+    settings = content["settings"]
+    if not (isinstance(content["candidates"], list) and isinstance(content["splits"], dict)):
+        raise TypeError("candidates or splits are of another type")
+    if not {"license", "citation", "sources"} <= settings.keys() or not isinstance(settings["sources"], dict):
+        raise TypeError("settings lack license, citation or sources")
+    if not set(content["splits"]) <= {"train", "test"}:
+        raise TypeError(f"splits are {', '.join(content['splits'])}; expected train, test")
+    for record in records:
+        if not isinstance(record.size_bytes, int) or not isinstance(record.sha256, str):
+            raise TypeError(f"size or hash of {record.path} is of another type")
+        if isinstance(record, Shard) and not all(isinstance(group, str) for group in record.ids):
+            raise TypeError(f"ids of {record.path} are of another type")
 
 
 def describe_file(folder: Path, path: str) -> FileRecord:

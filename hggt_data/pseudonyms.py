@@ -31,7 +31,10 @@ _FORMAT = 1
 _FIRST_START = datetime(1970, 1, 1)
 # A clock that was reset, to a day that many devices begin with, would tell the date by its distance to the others.
 _LONGEST_ROUND = timedelta(days=365)
-_OFFICIAL_SLOT = re.compile(r"[A-Z0-9]{1,2}")
+_OFFICIAL_SLOT = re.compile(r"[A-Z]")  # two letters may be initials
+
+
+Clock = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -40,23 +43,23 @@ class Veil:
 
     Attributes:
         pseudonyms: for every name that occurs.
-        middles, starts: for each annotator the median start, and the earliest that lies near it.
+        middles, starts: by clock, the median start, and the earliest that lies near it.
     """
 
     pseudonyms: Mapping[str, str]
-    middles: Mapping[str, datetime]
-    starts: Mapping[str, datetime]
+    middles: Mapping[Clock, datetime]
+    starts: Mapping[Clock, datetime]
 
     def annotations(self, annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The annotations of one group, as pyarrow gives them, with pseudonyms and relative times."""
         veiled = []
         for annotation in annotations:
             slot, name = annotation["slot"], annotation["annotator"]
-            start, end = (self._relative(_person(annotation), annotation[key]) for key in ("start", "end"))
+            start, end = (self._relative(_clock(annotation), annotation[key]) for key in ("start", "end"))
             veiled.append(
                 annotation
                 | {
-                    "slot": self.pseudonyms.get(slot, slot),
+                    "slot": slot if _OFFICIAL_SLOT.fullmatch(slot) else self.pseudonyms[slot],
                     "annotator": None if name is None else self.pseudonyms[name],
                     "start": start,
                     "end": end,
@@ -64,10 +67,10 @@ class Veil:
             )
         return sorted(veiled, key=lambda annotation: annotation["slot"])
 
-    def _relative(self, person: str, time: datetime | None) -> datetime | None:
-        if time is None or abs(time - self.middles.get(person, time)) > _LONGEST_ROUND or person not in self.starts:
+    def _relative(self, clock: Clock, time: datetime | None) -> datetime | None:
+        if time is None or clock not in self.starts or abs(time - self.middles[clock]) > _LONGEST_ROUND:
             return None
-        return _FIRST_START + (time - self.starts[person])
+        return _FIRST_START + (time - self.starts[clock])
 
 
 def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
@@ -91,15 +94,15 @@ def make_veil(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Veil:
         while (pseudonym := f"annotator-{secrets.token_hex(3)}") in pseudonyms.values():
             pass
         pseudonyms[name] = pseudonym
-    starts: dict[str, list[datetime]] = {}
+    starts: dict[Clock, list[datetime]] = {}
     for annotation in _annotations(labels):
         if annotation["start"] is not None:
-            starts.setdefault(_person(annotation), []).append(annotation["start"])
+            starts.setdefault(_clock(annotation), []).append(annotation["start"])
     pseudonyms = dict(sorted(pseudonyms.items()))  # the order of the file, so that a rerun makes the same veil
-    middles = {person: median_low(times) for person, times in starts.items()}
+    middles = {clock: median_low(times) for clock, times in starts.items()}
     near = {
-        person: min(time for time in times if abs(time - middles[person]) <= _LONGEST_ROUND)
-        for person, times in starts.items()
+        clock: min(time for time in times if abs(time - middles[clock]) <= _LONGEST_ROUND)
+        for clock, times in starts.items()
     }
     return Veil(pseudonyms, middles, near)
 
@@ -126,8 +129,7 @@ def write_pseudonyms(path: Path, pseudonyms: Mapping[str, str]) -> None:
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(["name", "pseudonym"])
     writer.writerows(sorted(pseudonyms.items()))
-    write_text(path, text.getvalue())
-    path.chmod(0o600)
+    write_text(path, text.getvalue(), private=True)
 
 
 def write_veiled(
@@ -168,7 +170,7 @@ def write_veiled(
     shards = list(run_tasks(_write_shard, tasks, workers, total=total, label="hiding annotators"))
     draft = replace(
         manifest,
-        settings=manifest.settings | {"pseudonymous": True},
+        settings=manifest.settings | {"pseudonymous": True, "num_pseudonyms": len(find_names(labels))},
         inputs=[],
         # A shard's key depends on times and names.
         shards=[replace(shard, key=shard.sha256) for shard in shards],
@@ -234,9 +236,10 @@ def _is_picture(path: str) -> bool:
     return path.lower().endswith(".png")
 
 
-def _person(annotation: Mapping[str, Any]) -> str:
-    """Whose clock an annotation follows: the annotator's, or the slot's where nobody is named."""
-    return str(annotation["annotator"] or annotation["slot"])
+def _clock(annotation: Mapping[str, Any]) -> Clock:
+    """What an annotation's times count by: its annotator's clock, or its slot's where nobody is named."""
+    kind = "slot" if annotation["annotator"] is None else "annotator"
+    return kind, str(annotation[kind])
 
 
 def _annotations(labels: Mapping[str, pa.Table]) -> Iterator[dict[str, Any]]:

@@ -7,14 +7,14 @@ of an earlier version and the new one does not name is deleted, and nothing else
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS
-from hggt_data.errors import DatasetError, HubError, PublishError
+from hggt_data.errors import DatasetError, HubError, OutputError, PublishError, WorkerError
 from hggt_data.hub import MAIN, Destination, RemoteFile, Repository, find_differences
 from hggt_data.manifest import (
     CARD_FILE,
@@ -40,6 +40,7 @@ class PublishSettings(Destination):
     Attributes:
         dataset: the folder that `hggt-build-dataset` wrote.
         keep_names: publish annotators' names and the times of their work as they are.
+        new_pseudonyms: go on although the file with those of the version that is there is missing.
         i_have_permission: allow a public push of data under the HGGT terms.
         dry_run: write nothing, neither there nor here.
         workers: processes that write the copy without names.
@@ -47,6 +48,7 @@ class PublishSettings(Destination):
 
     dataset: Path
     keep_names: bool = False
+    new_pseudonyms: bool = False
     i_have_permission: bool = False
     dry_run: bool = False
     workers: int | None = None
@@ -64,6 +66,7 @@ class Publication:
         remote: what is there already; null if there is no repository.
         deletions: files of the version that is there which the new one does not have.
         people: what is told of the annotators.
+        warning: what the user should know of earlier versions.
         pseudonyms: to be kept for the next version.
         licence: of the data.
     """
@@ -75,6 +78,7 @@ class Publication:
     remote: dict[str, RemoteFile] | None
     deletions: Sequence[str]
     people: str
+    warning: str
     pseudonyms: Mapping[str, str]
     licence: str
 
@@ -90,6 +94,7 @@ class Publication:
             f"{self.settings.dataset} -> {self.repository.url}",
             f"  repository  {state}; {self.settings.visibility}{gated}",
             f"  people      {self.people}",
+            *([f"  warning     {self.warning}"] if self.warning else []),
             f"  licence     {self.licence}",
             *([f"  tag         {self.settings.tag}"] if self.settings.tag else []),
             f"  upload      {plural(len(sent), 'file')} of {len(self.contents)}, {size:,} bytes",
@@ -141,17 +146,21 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
         PublishError: the licence, the repository's visibility or content, or the tag stands against it.
         DatasetError: the dataset does not agree with its manifest.
         HubError: the Hub cannot be asked.
+        OutputError: another publication of this dataset is running, or there is no room for the copy.
+        TreeError: the file with the pseudonyms is no CSV file.
+        WorkerError, OSError: the copy could not be written. What is finished stays for the next run.
     """
     folder, repository = settings.dataset.resolve(), Repository(settings.repo_id, "dataset")
     manifest = read_manifest(folder)
     _require_permission(settings, manifest, (folder / CARD_FILE).read_text("utf-8"))
     repository.require_writer()
-    repository.require_visibility(settings.visibility)
-    remote = None if repository.visibility() is None else repository.list_files(MAIN)
+    is_there = repository.require_visibility(settings.visibility) is not None
+    remote = repository.list_files(MAIN) if is_there else None
     repository.require_own(remote or {}, MANIFEST_FILE)
-    before = _published_paths(repository, remote or {})
+    previous = _published_manifest(repository) if remote and MANIFEST_FILE in remote else None
+    before = [record.path for record in previous.contents()] if previous else []
     require_whole(folder, manifest.contents())
-    with _prepared(settings, folder, manifest) as ready:
+    with _prepared(settings, folder, manifest, previous) as ready:
         contents = [*ready.manifest.contents(), describe_file(ready.folder, MANIFEST_FILE)]
         if settings.tag and remote is not None:
             repository.require_free_tag(settings.tag, contents, ready.folder)
@@ -162,8 +171,9 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
             ready.folder,
             contents,
             remote,
-            sorted(path for path in before if path not in paths and PARQUET_PATH.fullmatch(path)),
+            sorted(p for p in before if p not in paths and p in (remote or {}) and PARQUET_PATH.fullmatch(p)),
             ready.people,
+            _warn_of_names(previous, ready.manifest),
             ready.pseudonyms,
             manifest.settings["license"] or "HGGT terms: non-commercial academic research, no redistribution",
         )
@@ -180,7 +190,9 @@ class _Prepared:
 
 
 @contextmanager
-def _prepared(settings: PublishSettings, folder: Path, manifest: Manifest) -> Iterator[_Prepared]:
+def _prepared(
+    settings: PublishSettings, folder: Path, manifest: Manifest, previous: Manifest | None
+) -> Iterator[_Prepared]:
     """The dataset itself where it has nothing to hide, else a copy."""
     labels = {split: pq.read_table(folder / "labels" / f"{split}.parquet") for split in manifest.splits}
     names = find_names(labels)
@@ -194,6 +206,11 @@ def _prepared(settings: PublishSettings, folder: Path, manifest: Manifest) -> It
         yield _Prepared(folder, manifest, "no names; no times")
         return
     known = read_pseudonyms(_pseudonyms_file(folder))
+    if names and not names & known.keys() and not settings.new_pseudonyms and _has_pseudonyms(previous):
+        raise PublishError(
+            f"{settings.repo_id} has pseudonyms for its annotators, and {_pseudonyms_file(folder)}, which tells whose "
+            "they are, is missing or of other people. Put it there, or pass --new-pseudonyms for new ones."
+        )
     people = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
     people += "; times made relative" if has_times(labels) else "; no times"
     workers = settings.workers or default_workers()
@@ -208,18 +225,51 @@ def _prepared(settings: PublishSettings, folder: Path, manifest: Manifest) -> It
     # Beside the dataset and not in it, where a build would refuse it.
     with open_beside(folder, "publish") as place:
         try:
+            place.chmod(0o700)
+            _require_room(place, manifest)
             draft, copy = place / "pseudonyms.csv", place / "dataset"
             veil = make_veil(labels, known | read_pseudonyms(draft))
             write_pseudonyms(draft, veil.pseudonyms)
             copy.mkdir(exist_ok=True)
             veiled = write_veiled(folder, manifest, labels, veil, copy, workers=workers)
             yield _Prepared(copy, veiled, people, veil.pseudonyms if names else {})
-        except (HubError, OSError, KeyboardInterrupt):
+        except OutputError:
+            with suppress(OSError):  # unless a copy was begun
+                place.rmdir()
+            raise
+        except (HubError, WorkerError, OSError, KeyboardInterrupt):
             raise
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _has_pseudonyms(previous: Manifest | None) -> bool:
+    return previous is not None and bool(previous.settings.get("num_pseudonyms"))
+
+
+def _warn_of_names(previous: Manifest | None, manifest: Manifest) -> str:
+    """What a new version cannot take back."""
+    if previous is None or previous.settings.get("pseudonymous") or not manifest.settings.get("pseudonymous"):
+        return ""
+    return "the version that is there was published with names and times, and its history will still show them"
+
+
+def _require_room(place: Path, manifest: Manifest) -> None:
+    """Refuse to begin a copy that the disk cannot hold.
+
+    Raises:
+        OutputError: there is too little room.
+    """
+    begun = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    needed = sum(record.size_bytes for record in manifest.contents()) - begun
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise OutputError(
+            f"{place}: the copy without names needs {needed:,} bytes more, and {free:,} are free; free some space, or "
+            "move the dataset to a larger disk"
+        )
 
 
 def _pseudonyms_file(dataset: Path) -> Path:
@@ -237,13 +287,11 @@ def _require_permission(settings: PublishSettings, manifest: Manifest, card: str
         )
 
 
-def _published_paths(repository: Repository, remote: dict[str, RemoteFile]) -> list[str]:
-    """The files of the version that is there, as its own manifest names them."""
-    path = repository.fetch_file(MANIFEST_FILE, MAIN) if remote else None
-    if path is not None:
-        try:
-            manifest = parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repository.repo_id}")
-        except DatasetError as error:
-            raise PublishError(f"{error}; or choose another name on the Hub") from error
-        return [record.path for record in manifest.contents() if record.path in remote]
-    return []
+def _published_manifest(repository: Repository) -> Manifest:
+    """What the version that is there says of itself."""
+    path = repository.fetch_file(MANIFEST_FILE, MAIN)
+    assert path is not None
+    try:
+        return parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repository.repo_id}")
+    except DatasetError as error:
+        raise PublishError(f"{error}; or choose another name on the Hub") from error

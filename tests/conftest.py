@@ -2,13 +2,14 @@
 
 import copy
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.hggt_data.people import REPO, Published, build_named, write_named_tree
+from tests.hggt_data.people import IDS, REPO, Published, build_named, write_named_tree
 from tests.hub_client import MEMBER, USERS, ForkServer, HubClient, sign_in
 from tests.hub_server import HubServer
 
@@ -77,6 +78,13 @@ def published(processes: ForkServer, tmp_path_factory: pytest.TempPathFactory) -
         before = server.snapshot()
         yield Published(server, tree, dataset, outcome)
         assert server.snapshot() == before
+
+
+@pytest.fixture
+def next_version(filled_hub: HubServer, published: Published, member: HubClient, tmp_path: Path) -> Path:
+    """What the publisher has, with two of the three groups left: the dataset `hggt`, beside it the pseudonyms."""
+    shutil.copy(published.dataset.with_name("hggt.pseudonyms.csv"), member.folder)
+    return build_named(write_named_tree(tmp_path / "Fewer", IDS[:2]), member.folder / "hggt")
 
 
 @pytest.fixture

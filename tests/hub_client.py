@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
-# What takes time to import, where it is there: parts of `datasets`, of the Hub's client (httpx before its version 2), ours.
+# What takes time to import: what `datasets` and the Hub's client (httpx before its version 2) are made of, and ours.
 PARTS_OF_DATASETS = ("dill", "fsspec", "multiprocess.pool", "pandas", "pyarrow.dataset", "pyarrow.json", "xxhash")
 PARTS_OF_CLIENT = ("filelock", "httpcore", "httpcore2", "httpx", "httpx2", "tqdm.contrib.concurrent", "truststore")
 OURS = ("hggt_data.cli", "hggt_data.download", "hggt_data.loading", "hggt_data.publish", "pytest", "unittest.mock")

@@ -12,7 +12,7 @@ from datasets import load_dataset
 
 from hggt_data.loading import open_groups
 from hggt_data.manifest import MANIFEST_FILE
-from tests.hggt_data.people import IDS, REPO, Published, build_named, remote_files, write_named_tree
+from tests.hggt_data.people import IDS, REPO, Published, remote_files
 from tests.hggt_data.trees import contents
 from tests.hub_client import STRANGER, ForkServer, HubClient, Outcome, sign_in
 from tests.hub_server import CutResponse, Do, Fault, HubServer, Response
@@ -271,8 +271,7 @@ class TestLoadDataset:
             assert found["default", streaming] == list(zip(IDS, pixels, strict=True))
             assert found["labels", streaming] == [(group_id, None) for group_id in IDS]
 
-    def test_a_tag_is_a_revision(self, filled_hub: HubServer, member: HubClient, tmp_path: Path) -> None:
-        build_named(write_named_tree(tmp_path / "Fewer", IDS[:2]), member.folder / "hggt")
+    def test_a_tag_is_a_revision(self, member: HubClient, next_version: Path) -> None:
         assert member.hggt_data("publish", "hggt", REPO, "--yes", "--tag", "v2.0", "--workers", "1").exit_code == 0
         first, second = list(IDS), list(IDS[:2])
         found = member.call(load_revisions, "v1.0", "v2.0", None)
@@ -351,4 +350,4 @@ class TestErrors:
 
     @pytest.mark.parametrize("name", ["hggt", "a/b/c", "lab/a--b"])
     def test_a_name_that_is_none(self, reader: HubClient, name: str) -> None:
-        assert name in self.fail(reader, repo=name)
+        assert f"'{name}' is no name on the Hub; expected ORG/NAME" in self.fail(reader, repo=name)

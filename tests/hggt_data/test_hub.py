@@ -133,7 +133,7 @@ class TestCreating:
     def test_rights_can_be_asked_for_before(
         self, hub: HubServer, network: Repository, monkeypatch: pytest.MonkeyPatch, token: str, message: str
     ) -> None:
-        network.require_writer()
+        Repository("lab/net", "model").require_writer()
         monkeypatch.setenv("HF_TOKEN", token)
         with pytest.raises(PublishError, match=message):
             network.require_writer()

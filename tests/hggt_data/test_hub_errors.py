@@ -40,7 +40,7 @@ class TestRedaction:
             (f"({SIGNED})", "(https://storage.example/lfs/ab12"),
             ("https://hf.co/lab/hggt has no question", "https://hf.co/lab/hggt has no question"),
             ("a line\n and another", "a line and another"),
-            ("Bearer hf_AbC123xyz is wrong", "Bearer hf_*** is wrong"),
+            ("Bearer hf_AbCdEfGhIjKlMnOp12 is wrong", "Bearer hf_*** is wrong"),
             ("what?really", "what?really"),
         ],
         ids=lambda text: text.split()[0],
@@ -90,6 +90,14 @@ class TestKinds:
         assert self.raised(ValueError(f"strange\nanswer of {SIGNED}")) == (
             f"lab/hggt: strange answer of https://storage.example/lfs/ab12. {RUN_AGAIN}"
         )
+
+    def test_the_status_of_the_answer_can_be_asked_for(self, online: None) -> None:
+        with pytest.raises(HubError) as raised:
+            Repository("lab/none", "model").list_files("main")
+        assert raised.value.status == 404
+        with pytest.raises(HubError) as raised, explained("lab/hggt", "dataset"):
+            raise TimeoutError
+        assert raised.value.status is None
 
     def test_bugs_are_not_hidden(self) -> None:
         with pytest.raises(TypeError), explained("lab/hggt", "dataset"):
@@ -146,7 +154,7 @@ class TestSecrets:
         hub.push("lab/net", {"a.bin": b"\0" * 5000})
         hub.faults = [Fault("GET", "/lfs/", Response(403))]
         with pytest.raises(HubError) as raised:
-            network.read_file("a.bin", "main")
+            network.fetch_file("a.bin", "main")
         assert find_secrets("".join(traceback.format_exception(raised.value)), MEMBER) == []
 
     def test_the_search_would_find_them(

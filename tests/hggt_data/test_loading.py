@@ -449,7 +449,21 @@ class TestHub:
         assert is_hub_id(source)
 
     @pytest.mark.parametrize(
-        "source", ["hggt", "a/b/c", "./hggt", "/lab/hggt", "../hggt", "lab/..", "lab/", "", "lab/h t", "lab/hggt\n"]
+        "source",
+        [
+            "hggt",
+            "a/b/c",
+            "./hggt",
+            "/lab/hggt",
+            "../hggt",
+            "lab/..",
+            "lab/",
+            "",
+            "lab/h t",
+            "lab/hggt\n",
+            "a/b--c",
+            "a/b..c",
+        ],
     )
     def test_what_cannot(self, source: str) -> None:
         assert not is_hub_id(source)

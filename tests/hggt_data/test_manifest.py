@@ -38,6 +38,13 @@ def without(key: str) -> Any:
         (lambda content: content.update(more=1), "is damaged"),
         (lambda content: content.update(candidates=None), "is damaged"),
         (lambda content: content.update(splits=3), "is damaged"),
+        (lambda content: content.update(splits={"val": 6}), "is damaged"),
+        (lambda content: content.update(settings=None), "is damaged"),
+        (lambda content: content["settings"].pop("license"), "is damaged"),
+        (lambda content: content["settings"].update(sources=None), "is damaged"),
+        (lambda content: content["shards"][0].update(size_bytes="many"), "is damaged"),
+        (lambda content: content["shards"][0].update(ids=[3]), "is damaged"),
+        (lambda content: content["files"][0].update(sha256=None), "is damaged"),
     ],
 )
 def test_a_damaged_manifest_is_named(dataset: Path, change: Any, message: str) -> None:

@@ -138,7 +138,7 @@ class TestNothingGetsOut:
         assert not [sha256 for sha256 in hashes if sha256 in text]
         assert theirs.inputs == []
         assert [shard.key for shard in theirs.shards] == [shard.sha256 for shard in theirs.shards]
-        assert theirs.settings == ours.settings | {"pseudonymous": True}
+        assert theirs.settings == ours.settings | {"pseudonymous": True, "num_pseudonyms": 3}
 
     def test_warnings_about_label_files_stay_here(self, tmp_path: Path) -> None:
         tree = write_named_tree(tmp_path / "T")
@@ -245,7 +245,7 @@ class TestTimes:
         day = timedelta(days=1)
         starts = [self.NOON, self.NOON + day, self.NOON + 2 * day]
         starts.insert(at, wrong)
-        found = relative(annotated(*((f"A{k}", "owl", start) for k, start in enumerate(starts))))
+        found = relative(annotated(*((slot, "owl", start) for slot, start in zip("ABCD", starts, strict=True))))
         assert found.pop(at) is None
         assert found == [timedelta(0), day, 2 * day]
 
@@ -254,6 +254,10 @@ class TestTimes:
         starts = [self.NOON + k * hour for k in range(5)]
         labels = annotated(*zip("ABCDE", ["owl", "fox", "owl", None, None], starts, strict=True))
         assert relative(labels) == [timedelta(0), timedelta(0), 2 * hour, timedelta(0), timedelta(0)]
+
+    def test_an_annotator_called_like_a_slot_has_another_clock_than_the_slot(self) -> None:
+        labels = annotated(("A", None, self.NOON), ("B", "A", self.NOON + timedelta(days=300)))
+        assert relative(labels) == [timedelta(0), timedelta(0)]
 
     def test_missing_times_stay_missing(self) -> None:
         labels = annotated(("A", "owl", None), ("B", "owl", self.NOON), ("C", None, None))
@@ -271,8 +275,8 @@ class TestTimes:
 
 class TestNames:
     def test_those_of_annotators_and_of_slots_called_after_people(self) -> None:
-        labels = annotated(("A", "owl", None), ("B2", None, None), ("C", "fox", None), ("maria", None, None))
-        assert find_names(labels) == {"owl", "fox", "maria"}
+        labels = annotated(("A", "owl", None), ("MS", None, None), ("C", "fox", None), ("maria", None, None))
+        assert find_names(labels) == {"owl", "fox", "maria", "MS"}
 
     def test_pseudonyms_tell_nothing_and_differ(self) -> None:
         names = [f"person {k}" for k in range(300)]

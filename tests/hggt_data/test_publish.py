@@ -10,16 +10,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import pyarrow.parquet as pq
 import pytest
 
 from hggt_data.card import HGGT_TERMS
-from hggt_data.errors import PublishError
+from hggt_data.errors import OutputError, PublishError
 from hggt_data.files import sha256_of
 from hggt_data.manifest import MANIFEST_FILE, parse_manifest
-from hggt_data.publish import PublishSettings
+from hggt_data.publish import PublishSettings, open_publication
 from hggt_data.staging import open_beside
 from tests.hggt_data.people import (
     ALICE,
@@ -264,9 +265,7 @@ class TestPeople:
     def test_pseudonyms_stay_over_publications_and_when_somebody_joins(
         self, filled_hub: HubServer, member: HubClient, published: Published, tmp_path: Path
     ) -> None:
-        for name in ("hggt", "hggt.pseudonyms.csv"):
-            source = published.dataset.with_name(name)
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, member.folder / name)
+        shutil.copy(published.dataset.with_name("hggt.pseudonyms.csv"), member.folder)
         before = self.published_names(filled_hub)
         tree = write_named_tree(tmp_path / "Train", annotators=ANNOTATORS | {("p2-0-0", "B"): "Dave"})
         build_named(tree, member.folder / "hggt")
@@ -278,6 +277,26 @@ class TestPeople:
         assert dave not in before.values()
         assert after == before
         assert not [path for path, data in remote_files(filled_hub).items() if b"Dave" in data]
+
+    def test_nobody_gets_a_second_pseudonym_because_a_file_was_lost(
+        self, filled_hub: HubServer, member: HubClient, next_version: Path
+    ) -> None:
+        before = self.published_names(filled_hub)
+        (member.folder / "hggt.pseudonyms.csv").unlink()
+        refused = publish(member)
+        assert refused.exit_code == 1
+        assert f"{REPO} has pseudonyms for its annotators, and " in refused.err
+        assert "Put it there, or pass --new-pseudonyms" in refused.err
+        assert self.published_names(filled_hub) == before
+        assert [path.name for path in member.folder.iterdir()] == ["hggt"]
+        assert publish(member, "--new-pseudonyms").exit_code == 0
+        assert not set(self.published_names(filled_hub).values()) & set(before.values()) - {None}
+
+    def test_names_in_the_history_are_told(self, member: HubClient, named: Path) -> None:
+        told = "warning     the version that is there was published with names and times, and its history will still"
+        assert told not in publish(member, "--keep-names").out
+        assert told in publish(member).out
+        assert told not in publish(member).out
 
     def test_names_are_published_if_asked_for(self, hub: HubServer, member: HubClient, named: Path) -> None:
         assert publish(member, "--keep-names").exit_code == 0
@@ -337,10 +356,9 @@ class TestDryRun:
         assert f"upload      6 files of 6, {sum(sizes.values()):,} bytes" in outcome.out
 
     def test_it_tells_what_is_there_and_what_would_be_deleted(
-        self, filled_hub: HubServer, member: HubClient, tmp_path: Path
+        self, filled_hub: HubServer, member: HubClient, next_version: Path
     ) -> None:
-        build_named(write_named_tree(tmp_path / "Fewer", IDS[:2]), member.folder / "hggt")
-        before = filled_hub.snapshot()
+        before, here = filled_hub.snapshot(), contents(member.folder)
         outcome = member.hggt_data("publish", "hggt", REPO, "--dry-run", "--workers", "1")
         assert "  repository  is there, with 7 files; private\n" in outcome.out
         assert "    new        data/train-00000-of-00002.parquet" in outcome.out
@@ -349,7 +367,7 @@ class TestDryRun:
             "  delete      3 files of the version that is there\n    data/train-00000-of-00003.parquet\n" in outcome.out
         )
         assert filled_hub.snapshot() == before
-        assert [path.name for path in member.folder.iterdir()] == ["hggt"]
+        assert contents(member.folder) == here
 
 
 class TestRefused:
@@ -400,10 +418,7 @@ class TestRefused:
         assert f"{hub.url}/datasets/{REPO}/settings" in message
         assert refused(*options, "--dry-run") == message
 
-    def test_a_tag_that_names_another_version(
-        self, filled_hub: HubServer, member: HubClient, tmp_path: Path, refused: Callable[..., str]
-    ) -> None:
-        build_named(write_named_tree(tmp_path / "Fewer", IDS[:2]), member.folder / "hggt")
+    def test_a_tag_that_names_another_version(self, next_version: Path, refused: Callable[..., str]) -> None:
         assert "has a tag v1.0 already, of another version; choose another" in refused("--tag", "v1.0")
 
     def test_a_repository_with_the_work_of_somebody_else(
@@ -461,6 +476,17 @@ class TestRefused:
         with open_beside(named, "publish"):
             assert "another process is writing to" in refused()
 
+    def test_where_the_disk_has_no_room_for_the_copy(
+        self, online: None, hub: HubServer, named: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here = listing(named.parent)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+        settings = PublishSettings(repo_id=REPO, dataset=named, workers=1)
+        with pytest.raises(OutputError, match=r"the copy without names needs [0-9,]+ bytes more, and 1,000 are free"):
+            open_publication(settings).__enter__()
+        assert hub.snapshot() == {}
+        assert listing(named.parent) == here
+
     @pytest.mark.parametrize("token", [READER, STRANGER])
     @pytest.mark.parametrize("there", [False, True], ids=["new", "a next version"])
     def test_without_the_right_to_write(
@@ -483,14 +509,14 @@ class TestRefused:
             STRANGER: "is of stan, who may write to stan; not lab",
         }[token] in message
 
-    @pytest.mark.parametrize("name", ["hggt", "lab/", "lab/hg gt", "a/b/c", "../x", "lab/.hggt", "https://hf.co/lab/x"])
+    @pytest.mark.parametrize("name", ["hggt", "lab/hg gt", "a/b/c", "../x", "lab/a--b", "https://hf.co/lab/x"])
     def test_a_name_that_is_none_on_the_hub(
         self, hub: HubServer, named: Path, refused: Callable[..., str], name: str
     ) -> None:
         assert "expected ORG/NAME" in refused(to=name)
         assert hub.requests == []
 
-    @pytest.mark.parametrize("tag", ["", "v 1", "v/1", "-v", "refs/heads/main", "v1\n"])
+    @pytest.mark.parametrize("tag", ["", "v 1", "v/1", "-v", "refs/heads/main", "v1\n", "v1..2", "main", "v1.lock"])
     def test_a_tag_that_is_none(self, tmp_path: Path, tag: str) -> None:
         with pytest.raises(PublishError, match="is no tag; expected letters"):
             PublishSettings(dataset=tmp_path, repo_id=REPO, tag=tag)
@@ -610,8 +636,9 @@ class TestFaults:
     @pytest.mark.parametrize("path", ["discussions$", "/commit/", "/merge$", "/tag/"])
     def test_an_answer_is_lost_although_it_was_done(self, survive: Callable[..., Outcome], path: str) -> None:
         first = survive(Fault("POST", path, CutResponse()))
-        assert first.exit_code == 1
-        assert "no connection to" in first.err
+        if path != "/merge$":  # whether it was done is looked up there
+            assert first.exit_code == 1
+            assert "no connection to" in first.err
 
     @pytest.mark.parametrize(
         ("method", "path", "after", "when"),
@@ -656,10 +683,6 @@ def test_a_client_killed_goes_on_with_its_copy_and_the_same_pseudonyms(
 
 class TestOthersAtWork:
     """Somebody changes the repository while a new version is on its way."""
-
-    @pytest.fixture
-    def next_version(self, filled_hub: HubServer, member: HubClient, tmp_path: Path) -> Path:
-        return build_named(write_named_tree(tmp_path / "Fewer", IDS[:2]), member.folder / "hggt")
 
     def assert_published_after(self, hub: HubServer, member: HubClient, *others: str) -> None:
         assert publish(member).exit_code == 0
