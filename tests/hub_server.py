@@ -681,6 +681,12 @@ class HubApi:
             if value["oid"] not in repo.contents:
                 raise HubError(400, f"An LFS pointer pointed to a file that does not exist. Offending file: {path}")
             tree[path] = File.lfs(value["oid"], len(repo.contents[value["oid"]]))
+            if not path.endswith(LFS_SUFFIXES):  # a large file of another kind gets a pattern of its own
+                data = {**repo.contents, **added}[tree[".gitattributes"].oid]
+                line = f"{path} filter=lfs diff=lfs merge=lfs -text\n".encode()
+                if line not in data:
+                    tree[".gitattributes"] = File.regular(data + line)
+                    added[tree[".gitattributes"].oid] = data + line
         elif key in ("deletedFile", "deletedFolder"):
             gone = files_at(tree, path)
             if not gone or (key == "deletedFile") != (path in gone):

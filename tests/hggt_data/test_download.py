@@ -1,11 +1,13 @@
 """Published datasets on another machine: `hggt-data download`, the Hub's cache, `load_dataset`; what they refuse."""
 
+import errno
 import json
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from datasets import load_dataset
@@ -160,6 +162,11 @@ def count_groups(repo: str) -> int:
     return len(open_groups(repo))
 
 
+def count_groups_without_writing(repo: str) -> int:
+    with patch("hggt_data.download.write_text", side_effect=OSError(errno.EROFS, "Read-only file system")):
+        return count_groups(repo)
+
+
 def fill_cache() -> None:
     from huggingface_hub import snapshot_download
 
@@ -206,6 +213,10 @@ class TestDamagedLater:
             error = member.call(error_of, count_groups, REPO)
             assert error.startswith(f"HubError: {REPO} is no folder here. On the Hub: ")
             assert message in error
+
+    def test_a_cache_that_may_only_be_read_is_enough(self, filled_hub: HubServer, member: HubClient) -> None:
+        member.call(fill_cache)
+        assert member.having(HF_HUB_OFFLINE="1").call(count_groups_without_writing, REPO) == len(IDS)
 
     def test_what_others_have_put_into_the_cache_is_checked_too(self, filled_hub: HubServer, member: HubClient) -> None:
         corrupt(filled_hub)

@@ -11,7 +11,7 @@ from hggt_data.hub import RemoteFile, Repository, find_differences
 from hggt_data.manifest import FileRecord, describe_file
 from tests.hggt_data.trees import write_bytes
 from tests.hub_client import READER, STRANGER
-from tests.hub_server import Do, Fault, HubServer, git_oid
+from tests.hub_server import LFS_FROM_BYTES, Do, Fault, HubServer, git_oid
 
 pytestmark = [
     pytest.mark.usefixtures("online"),
@@ -156,6 +156,15 @@ class TestPublishing:
         before = hub.snapshot()
         assert publish(network, folder, contents, tag="v1") == commit
         assert hub.snapshot() == before
+
+    def test_a_large_file_of_a_kind_that_the_hub_did_not_know(
+        self, hub: HubServer, network: Repository, folder: Path
+    ) -> None:
+        """The Hub adds a line to `.gitattributes` in the same commit, which is nobody's foreign file."""
+        write_bytes(folder / "manifest.json", bytes(2 * LFS_FROM_BYTES))
+        publish(network, folder, [describe_file(folder, "manifest.json")])
+        assert b"manifest.json filter=lfs" in hub.files("lab/net")[".gitattributes"]
+        assert len(hub.files("lab/net")["manifest.json"]) == 2 * LFS_FROM_BYTES
 
     def test_deletions_come_with_the_same_merge(
         self, hub: HubServer, network: Repository, folder: Path, contents: list[FileRecord]

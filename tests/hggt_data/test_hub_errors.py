@@ -70,6 +70,13 @@ class TestKinds:
                 raise error
             assert raised.value is error
 
+    def test_faults_of_the_other_transport_are_explained_and_lose_their_secrets(self) -> None:
+        hf_xet = pytest.importorskip("hf_xet", reason="install hf_xet")
+        for kind in (hf_xet.XetAuthenticationError, hf_xet.XetObjectNotFoundError, RuntimeError, ConnectionError):
+            told = self.raised(kind(f"403 Forbidden for {SIGNED}"))
+            assert "403 Forbidden for https://storage.example/lfs/ab12" in told
+            assert "X-Amz" not in told
+
     def test_our_own_pass_untouched(self) -> None:
         with pytest.raises(PublishError, match=r"^as it is$"), explained("lab/hggt", "dataset"):
             raise PublishError("as it is")
