@@ -1,7 +1,7 @@
 """Images per second and peak memory of each network: whole and tiled, fp32 and bf16, plain, channels_last, compiled.
 
 python benchmarks/bench_inference.py [--size published|small] [--sides 256,1024,4096] [--networks swinir,...]
-                                     [--device auto] [--ways fp32,bf16] [--rounds 3] [--tile 512] [--overlap 32]
+                                     [--device cuda] [--ways fp32,bf16] [--rounds 3] [--tile 512] [--overlap 32]
 
 Every line is a process of its own, so that its peak memory is its own too: of the GPU where there is one, else of the
 process, less what it held before. The ratio is to the first way of the same network and side. What does not fit into
@@ -15,12 +15,12 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from machine import describe_machine
 
+from hggt_eval.metrics.precision import full_precision
 from hggt_models.networks import build_network
 from hggt_models.tiling import DeviceMemoryError, run_tiled
 
@@ -46,7 +46,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", choices=["published", "small"], default="small")
-    parser.add_argument("--sides", default="256,1024")
+    parser.add_argument("--sides", default="256,1024,4096")
     parser.add_argument("--networks", default=",".join(SMALL))
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -96,7 +96,10 @@ def run_alone(case: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, __file__, "--one", json.dumps(case)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = run.stdout.splitlines()
-    return json.loads(lines[-1]) if run.returncode == 0 and lines else {"fault": f"failed ({run.returncode})"}
+    if run.returncode or not lines:
+        print("\n".join(run.stderr.splitlines()[-3:]), file=sys.stderr)
+        return {"fault": f"failed ({run.returncode})"}
+    return dict(json.loads(lines[-1]))
 
 
 def measure(
@@ -124,10 +127,10 @@ def measure(
     options: dict[str, Any] = {"tile": tile, "overlap_px": overlap_px, "device": device}
     dtype = torch.bfloat16 if bf16 else torch.float32
     try:
-        run_tiled(runner, picture, dtype=dtype, **options)  # warm-up and compilation
-        seconds = []
-        for _ in range(rounds):
-            with torch.cuda.device(device) if is_cuda else nullcontext():
+        with full_precision(device):  # as the commands do
+            run_tiled(runner, picture, dtype=dtype, **options)  # warm-up and compilation
+            seconds = []
+            for _ in range(rounds):
                 started = time.perf_counter()
                 run_tiled(runner, picture, dtype=dtype, **options)
                 seconds.append(time.perf_counter() - started)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from hggt_data.errors import HubError, WeightsError
@@ -37,6 +38,10 @@ _HEADER_KEY = "hggt"
 # A published network, and the weights that a training run keeps in `weights/`, by iteration.
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 RUN_WEIGHTS = "weights"
+
+
+class UnknownNetworkError(CheckpointError):
+    """Weights are of none of our networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Checkpoint:
         Raises:
             CheckpointError: a tensor is missing, not expected, of another shape or not finite.
         """
+        with torch.device("meta"):  # whatever sizes a file claims, no memory is taken before they are compared
+            load_state(build_network(self.network_name, **self.args), self.state, str(self.path))
         network = build_network(self.network_name, **self.args)
         load_state(network, self.state, str(self.path))
         return network.eval().to(device)
@@ -94,7 +101,7 @@ def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
     state, source_key, header = _read(path)
     identity = _identify(path, state, header)
     if identity is None:
-        raise CheckpointError(
+        raise UnknownNetworkError(
             f"{path}: its {len(state):,} tensors ({next(iter(state))}, ...) are of none of our networks "
             f"({', '.join(NETWORKS)}); load_community_network knows those of other projects"
         )
@@ -169,7 +176,7 @@ def save_network(network: Network, path: Path, metadata: Mapping[str, str] | Non
 def _find(source: str | Path, revision: str | None) -> Path:
     """The file of weights that a source stands for."""
     path = Path(source)
-    if is_hub_id(source):
+    if is_hub_id(source) and path.suffix not in (".pth", ".safetensors"):  # as a mistyped path has
         try:
             fetched = Repository(str(source), "model").fetch_file(WEIGHTS_FILE, revision)
         except HubError as error:
@@ -183,12 +190,12 @@ def _find(source: str | Path, revision: str | None) -> Path:
         raise CheckpointError(f"{path} is a file or folder and has no revisions; got revision {revision!r}")
     if not path.is_dir():
         return path
-    kept = sorted((path / RUN_WEIGHTS).glob("*.safetensors"))
+    kept = [file for file in (path / RUN_WEIGHTS).glob("*.safetensors") if file.stem.isdecimal()]
     if not kept:
         raise WeightsError(
-            f"{path} has no {RUN_WEIGHTS}/*.safetensors; expected the folder of a training run, or a file"
+            f"{path} has no {RUN_WEIGHTS}/ITERATION.safetensors; expected the folder of a training run, or a file"
         )
-    return kept[-1]
+    return max(kept, key=lambda file: int(file.stem))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None, dict[str, Any]]:
@@ -196,10 +203,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str | None, dict[str, Any]]:
     content: object
     source_key: str | None = None
     header: dict[str, Any] = {}
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         content, metadata = read_safetensors(path)
         header = _parse_header(path, metadata)
-    elif path.suffix == ".pth":
+    elif path.suffix.lower() == ".pth":
         content = read_pth(path)
         if isinstance(content, dict):
             source_key = next((key for key in _SOURCE_KEYS if key in content), None)
@@ -237,7 +244,7 @@ def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[
         try:
             args = network.recognise(shapes)
         except (LookupError, ValueError, ArithmeticError) as error:
-            raise CheckpointError(f"{path} has keys of {name}, but not all that tell its sizes ({error!r})") from error
+            raise CheckpointError(f"{path} has keys of {name}, but not all that tell its sizes") from error
         if args is not None:
             return name, args
     return None

@@ -1,6 +1,7 @@
 """The command `hggt-models`: options in, one function called, what it did printed. Torch is imported in commands."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,9 +29,8 @@ _output_option = click.option(
 _device_option = click.option(
     "--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda:1."
 )
-_precision_option = click.option(
+_dtype_option = click.option(
     "--dtype",
-    "precision",
     type=click.Choice(["fp32", "bf16"]),
     default="fp32",
     show_default=True,
@@ -52,7 +52,7 @@ def _parse_weights(_: click.Context, __: click.Parameter, values: Sequence[str])
     weights: dict[str, str] = {}
     for value in values:
         name, equals, file = value.partition("=")
-        if not equals or not (name.isdigit() and len(name) >= 2):
+        if not equals or not re.fullmatch(r"[0-9]{2,}", name):
             raise click.BadParameter(f"{value!r}: expected CANDIDATE=FILE, such as 01=enhance-01.pth")
         if name in weights:
             raise click.BadParameter(f"candidate {name} is given twice")
@@ -68,7 +68,8 @@ def _require_weights(value: str) -> str:
     """A file, a training run's folder, or a name on the Hub."""
     from hggt_data.hub import is_hub_id
 
-    if not Path(value).exists() and not is_hub_id(value):
+    path = Path(value)
+    if not path.exists() and (path.suffix in (".pth", ".safetensors") or not is_hub_id(value)):
         raise click.BadParameter(f"{value!r} is no file or folder here, and no name on the Hub (ORG/NAME)")
     return value
 
@@ -86,7 +87,7 @@ def _require_weights(value: str) -> str:
 @_output_option
 @click.option("--tile", type=click.IntRange(1), default=1200, show_default=True, metavar="PX", help="Side of a tile.")
 @click.option("--overlap", type=click.IntRange(0), default=24, show_default=True, metavar="PX", help="Rim of a tile.")
-@_precision_option
+@_dtype_option
 @_device_option
 @click.pass_context
 def enhance(
@@ -96,7 +97,7 @@ def enhance(
     output: Path,
     tile: int,
     overlap: int,
-    precision: Literal["fp32", "bf16"],
+    dtype: Literal["fp32", "bf16"],
     device: str,
 ) -> None:
     """Make the enhanced candidates of high-resolution pictures.
@@ -108,7 +109,14 @@ def enhance(
 
     sources = _list(folder, output)
     outcome = run(
-        weights, sources, output, tile=tile, overlap_px=overlap, precision=precision, device=_resolve_device(device)
+        weights,
+        sources,
+        output,
+        origin=str(folder),
+        tile=tile,
+        overlap=overlap,
+        dtype=dtype,
+        device=_resolve_device(device),
     )
     _finish(ctx, outcome)
 
@@ -130,7 +138,7 @@ def enhance(
 )
 @click.option("--overlap", type=click.IntRange(0), default=64, show_default=True, metavar="PX", help="Rim of a tile.")
 @click.option("--suffix", metavar="S", help="Write NAME_S.png.")
-@_precision_option
+@_dtype_option
 @_device_option
 @click.pass_context
 def upscale(
@@ -143,7 +151,7 @@ def upscale(
     tile: str,
     overlap: int,
     suffix: str | None,
-    precision: Literal["fp32", "bf16"],
+    dtype: Literal["fp32", "bf16"],
     device: str,
 ) -> None:
     """Restore pictures with one network, ready for hggt-eval --restored.
@@ -161,20 +169,24 @@ def upscale(
         raise click.UsageError("--split belongs to --data")
     if tile != "auto" and not (tile.isdigit() and int(tile) > 0):
         raise click.UsageError(f"--tile {tile}: expected a number of pixels, or auto")
+    if suffix is not None and not re.fullmatch(r"[\w.-]+", suffix):
+        raise click.UsageError(f"--suffix {suffix!r}: expected letters, digits, '_', '.' and '-'")
     if folder is not None:
-        sources = _list(folder, output)
+        sources, origin = _list(folder, output), str(folder)
     else:
         assert data is not None
         if split is None and (is_hub_id(data) or is_built_dataset(Path(data))):
             split = "test"
-        sources = list_lr(open_groups(data, split))
+        groups = open_groups(data, split)
+        sources, origin = list_lr(groups), f"{groups.location if is_hub_id(data) else data} {split or ''}".rstrip()
     outcome = run(
         weights,
         sources,
         output,
+        origin=origin,
         tile=None if tile == "auto" else int(tile),
-        overlap_px=overlap,
-        precision=precision,
+        overlap=overlap,
+        dtype=dtype,
         device=_resolve_device(device),
         suffix=suffix,
     )
@@ -209,7 +221,9 @@ def degrade(
     from hggt_models.inference import degrade as run
 
     sources = _list(folder, output)
-    outcome = run(sources, output, seed=seed, recipe=recipe, scale=scale, workers=workers or default_workers())
+    outcome = run(
+        sources, output, origin=str(folder), seed=seed, recipe=recipe, scale=scale, workers=workers or default_workers()
+    )
     _finish(ctx, outcome)
 
 
@@ -275,11 +289,13 @@ def _resolve_device(device: str) -> str:
     import torch
 
     if device == "auto":
-        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     try:
         torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
     except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0][:200]
         raise click.UsageError(f"--device {device} cannot be used: {reason}") from error
     return device
 

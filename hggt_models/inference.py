@@ -1,11 +1,10 @@
 """Folder in, folder out: enhance (several networks, one candidate folder each), upscale, degrade.
 
-Files are written whole or not at all, and those that are there are not made again. A record beside them tells the
-settings and the weights, and a rerun with others is refused: a folder never holds a mixture. What cannot be read is
-listed, and the rest is done. Under `torchrun`, each process takes its share of the files.
+Files are written whole or not at all, and those that are there and not older than their picture are not made again;
+`record.py` sees to it that a folder never holds a mixture. What cannot be read is listed, and the rest is done. Under
+`torchrun`, each process takes its share of the files.
 """
 
-import json
 import os
 import sys
 from collections import deque
@@ -13,27 +12,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from hggt_data.errors import ImageError, OutputError, TreeError
-from hggt_data.files import write_text
+from hggt_data.errors import ImageError, TreeError
+from hggt_data.files import sha256_of_file
 from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.schema import LR, ORIGINAL, plural
 from hggt_data.tree import is_system_file
 from hggt_data.workers import advance, run_tasks
 from hggt_eval.metrics.precision import full_precision
-from hggt_models.checkpoint import CheckpointError, load_checkpoint
+from hggt_models.checkpoint import CheckpointError, UnknownNetworkError, load_checkpoint, load_community_network
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
-from hggt_models.tiling import DeviceMemoryError, run_tiled
+from hggt_models.record import ResultRecord
+from hggt_models.tiling import DeviceMemoryError, require_fitting_tile, run_tiled
 
-Precision = Literal["fp32", "bf16"]
+Dtype = Literal["fp32", "bf16"]
 
 # The official enhancement cut pictures so; with a network that pools over the whole tile they decide the result.
 ENHANCE_TILE, ENHANCE_OVERLAP_PX = 1200, 24
@@ -46,10 +45,17 @@ _WRITERS = 4
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to work on: the name of its results, and how to read it."""
+    """A picture to work on.
+
+    Attributes:
+        name: of its results.
+        read: gives its pixels.
+        path: its file, where it has one of its own.
+    """
 
     name: str
     read: Callable[[], Pixels]
+    path: Path | None = None
 
 
 def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
@@ -60,7 +66,7 @@ def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not is_system_file(path.name))
     pictures = [path for path in files if path.suffix.lower() in PICTURE_ENDINGS]
-    others = [path.name for path in files if path not in set(pictures)]
+    others = [path.name for path in files if path.suffix.lower() not in PICTURE_ENDINGS]
     if not pictures:
         raise TreeError(
             f"{folder}: no pictures; expected {', '.join(PICTURE_ENDINGS)}, found {plural(len(files), 'file')}"
@@ -69,7 +75,7 @@ def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
     for path in pictures:
         if first.setdefault(path.stem, path) is not path:
             raise TreeError(f"{folder}: {first[path.stem].name} and {path.name} would both become {path.stem}.png")
-    return [Source(path.stem, partial(read_picture, path)) for path in pictures], others
+    return [Source(path.stem, partial(read_picture, path), path) for path in pictures], others
 
 
 def list_lr(groups: GroupSource) -> list[Source]:
@@ -86,7 +92,10 @@ def list_lr(groups: GroupSource) -> list[Source]:
 
 
 def _read_lr(groups: GroupSource, number: int) -> Pixels:
-    return groups[number].read(LR)
+    try:
+        return groups[number].read(LR)
+    except KeyError as error:
+        raise ImageError(f"{groups.location}: {error.args[0]}") from error
 
 
 @dataclass
@@ -97,18 +106,16 @@ class Outcome:
         made: pictures that are new.
         kept: pictures that were there already.
         faults: those that could not be read, a line each.
-        notes: what else the user should know, such as a smaller tile.
     """
 
     made: int = 0
     kept: int = 0
     faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     def describe(self) -> list[str]:
         """What was done, a line each."""
         kept = f", {self.kept:,} were there already" if self.kept else ""
-        lines = [*self.notes, f"{plural(self.made, 'picture')} made{kept}"]
+        lines = [f"{plural(self.made, 'picture')} made{kept}"]
         if self.faults:
             lines.append(f"{plural(len(self.faults), 'picture')} could not be read:")
         return lines + [f"  {fault}" for fault in self.faults]
@@ -119,9 +126,10 @@ def enhance(
     sources: Sequence[Source],
     output: Path,
     *,
+    origin: str = "",
     tile: int = ENHANCE_TILE,
-    overlap_px: int = ENHANCE_OVERLAP_PX,
-    precision: Precision = "fp32",
+    overlap: int = ENHANCE_OVERLAP_PX,
+    dtype: Dtype = "fp32",
     device: str = "cpu",
 ) -> Outcome:
     """Make the candidates of pictures: `original/NAME.png`, and `01/NAME_01.png` for the network called `01`.
@@ -132,8 +140,9 @@ def enhance(
         weights: candidate to checkpoint, as `load_checkpoint` takes it; the networks keep the size of a picture.
         sources: the pictures.
         output: the folder; made if missing, may hold an earlier run with the same settings.
-        tile, overlap_px: how pictures are cut, see `run_tiled`.
-        precision: bf16 computes under autocast.
+        origin: where the pictures are from, for the record.
+        tile, overlap: how pictures are cut, in pixels, see `run_tiled`.
+        dtype: bf16 computes under autocast.
         device: as torch names it.
 
     Raises:
@@ -143,8 +152,7 @@ def enhance(
         OSError: the disk is full. What is finished stays.
     """
     restorers = {
-        name: Restorer(path, tile=tile, overlap_px=overlap_px, precision=precision, device=device)
-        for name, path in weights.items()
+        name: Restorer(path, tile=tile, overlap=overlap, dtype=dtype, device=device) for name, path in weights.items()
     }
     for name, restorer in restorers.items():
         if restorer.network.scale != 1:
@@ -152,17 +160,21 @@ def enhance(
                 f"{weights[name]} enlarges {restorer.network.scale} times; an enhancer keeps the size. "
                 "hggt-models upscale runs it."
             )
-    settings = {"tile": tile, "overlap_px": overlap_px, "precision": precision}
-    _require_record(output, "enhance", settings, {name: r.identity for name, r in restorers.items()})
+    settings = {"tile": tile, "overlap": overlap, "dtype": dtype}
 
     def targets(source: Source) -> list[Path]:
         candidates = [output / name / f"{source.name}_{name}.png" for name in restorers]
-        return [output / ORIGINAL / f"{source.name}.png", *candidates]
+        return [*candidates, output / ORIGINAL / f"{source.name}.png"]
+
+    record = ResultRecord(
+        output, "enhance", origin, settings, {name: r.identity for name, r in restorers.items()}, device
+    )
+    record.require(*_places(sources, targets))
 
     def results(pixels: Pixels) -> Iterator[Pixels]:
-        yield pixels
         for restorer in restorers.values():
             yield restorer(pixels)
+        yield pixels
 
     try:
         return _process(sources, targets, results, "enhancing")
@@ -178,9 +190,10 @@ def upscale(
     sources: Sequence[Source],
     output: Path,
     *,
+    origin: str = "",
     tile: int | None = None,
-    overlap_px: int = UPSCALE_OVERLAP_PX,
-    precision: Precision = "fp32",
+    overlap: int = UPSCALE_OVERLAP_PX,
+    dtype: Dtype = "fp32",
     device: str = "cpu",
     suffix: str | None = None,
 ) -> Outcome:
@@ -190,34 +203,35 @@ def upscale(
         weights: as `load_checkpoint` takes it.
         sources: the pictures.
         output: the folder; made if missing, may hold an earlier run with the same settings.
+        origin: as in `enhance`.
         tile: side of a tile; null starts with whole pictures and halves it whenever memory runs out. Where the result
             depends on the tile by nature (RCAN pools over all it sees), null is the fixed tile of `enhance`.
-        overlap_px: as in `run_tiled`.
-        precision: bf16 computes under autocast.
+        overlap: as in `enhance`.
+        dtype: bf16 computes under autocast.
         device: as torch names it.
         suffix: of the written names.
 
     Raises:
         As `enhance`.
     """
-    restorer = Restorer(weights, tile=tile, overlap_px=overlap_px, precision=precision, device=device)
-    settings = {"tile": tile or "auto", "overlap_px": overlap_px, "precision": precision, "suffix": suffix}
-    _require_record(output, "upscale", settings, {"network": restorer.identity})
+    restorer = Restorer(weights, tile=tile, overlap=overlap, dtype=dtype, device=device)
     ending = f"_{suffix}" if suffix else ""
-    outcome = _process(
-        sources,
-        lambda source: [output / f"{source.name}{ending}.png"],
-        lambda pixels: iter([restorer(pixels)]),
-        "upscaling",
-    )
-    outcome.notes += restorer.notes
-    return outcome
+    settings = {"tile": tile or "auto", "overlap": overlap, "dtype": dtype, "suffix": suffix}
+
+    def targets(source: Source) -> list[Path]:
+        return [output / f"{source.name}{ending}.png"]
+
+    record = ResultRecord(output, "upscale", origin, settings, {"network": restorer.identity}, device)
+    restorer.start_from(record.require(*_places(sources, targets)))
+    restorer.on_smaller_tile = record.note_tile
+    return _process(sources, targets, lambda pixels: iter([restorer(pixels)]), "upscaling")
 
 
 def degrade(
     sources: Sequence[Source],
     output: Path,
     *,
+    origin: str = "",
     seed: int,
     recipe: str = "sr",
     scale: int | None = None,
@@ -230,6 +244,7 @@ def degrade(
     Args:
         sources: the pictures.
         output: the folder; made if missing, may hold an earlier run with the same settings.
+        origin: as in `enhance`.
         seed: of all random choices, together with the picture's name.
         recipe: key of `PUBLISHED`.
         scale: instead of the recipe's.
@@ -240,11 +255,18 @@ def degrade(
         OSError: the disk is full. What is finished stays.
     """
     settings = PUBLISHED[recipe] if scale is None else replace(PUBLISHED[recipe], scale=scale)
-    _require_record(output, "degrade", {"recipe": recipe, "scale": settings.scale, "seed": seed}, {})
+
+    def targets(source: Source) -> list[Path]:
+        return [output / f"{source.name}.png"]
+
+    record = ResultRecord(
+        output, "degrade", origin, {"recipe": recipe, "scale": settings.scale, "seed": seed}, {}, "cpu"
+    )
+    record.require(*_places(sources, targets))
     outcome = Outcome()
-    todo = [_DegradeTask(s, output / f"{s.name}.png", settings, seed) for s in _share(sources)]
-    outcome.kept = sum(task.target.exists() for task in todo)
-    todo = [task for task in todo if not task.target.exists()]
+    mine = _share(sources)
+    todo = [_DegradeTask(s, targets(s)[0], settings, seed) for s in mine if not _is_done(s, targets(s))]
+    outcome.kept = len(mine) - len(todo)
     for fault in run_tasks(_degrade_one, todo, workers, total=len(todo), label="degrading", unit="picture"):
         if fault:
             outcome.faults.append(fault)
@@ -258,22 +280,38 @@ class Restorer:
     Attributes:
         network: on the device, in eval mode.
         identity: what the record says of it.
-        notes: where a tile had to be halved.
+        on_smaller_tile: is told of each tile that had to be halved.
+
+    Raises:
+        CheckpointError, WeightsError, HubError: the network cannot be loaded, or restores no RGB pictures.
+        TileError: the tile is no multiple of the network's window.
     """
 
     def __init__(
-        self, weights: str | Path, *, tile: int | None, overlap_px: int, precision: Precision, device: str
+        self, weights: str | Path, *, tile: int | None, overlap: int, dtype: Dtype, device: str = "cpu"
     ) -> None:
-        checkpoint = load_checkpoint(weights)
-        self.network = checkpoint.build(device)
-        self.identity = {"sha256": checkpoint.sha256, "network": checkpoint.network_name, **checkpoint.args}
-        self.notes: list[str] = []
-        self._overlap_px = overlap_px
+        try:
+            checkpoint = load_checkpoint(weights)
+        except UnknownNetworkError:
+            self.network = load_community_network(weights, device)
+            _tell(f"{weights} is a network of another project: {self.network.config['architecture']}, through spandrel")
+            self.identity = {"sha256": sha256_of_file(Path(weights)), **self.network.config}
+        else:
+            self.network = checkpoint.build(device)
+            self.identity = {"sha256": checkpoint.sha256, "network": checkpoint.network_name, **checkpoint.args}
+        self.on_smaller_tile: Callable[[int], None] = lambda _: None
+        self._overlap = overlap
         self._device = device
-        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
         pools = self.network.receptive_field_px is None
         self._may_halve = tile is None and not pools
-        self._tile = ENHANCE_TILE if tile is None and pools else tile
+        self._tile = ENHANCE_TILE // self.network.window * self.network.window if tile is None and pools else tile
+        self._require_restorer(weights)
+
+    def start_from(self, tile: int | None) -> None:
+        """Go on with the tile that an earlier run with `auto` ended with."""
+        if self._may_halve and tile:
+            self._tile = tile
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Pixels uint8 (H, W, 3) to (scale * H, scale * W, 3).
@@ -281,21 +319,40 @@ class Restorer:
         Raises:
             DeviceMemoryError: a tile does not fit into memory, and the tile is fixed or as small as it may become.
         """
-        picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)  # (3, H, W)
+        picture = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
         while True:
             try:
-                with full_precision(self._device):
-                    restored = run_tiled(
-                        self.network,
-                        picture,
-                        tile=self._tile,
-                        overlap_px=self._overlap_px,
-                        device=self._device,
-                        dtype=self._dtype,
-                    )
-                return restored.permute(1, 2, 0).numpy()  # (H, W, 3)
+                return self._run(picture).permute(1, 2, 0).numpy()  # (H, W, 3)
             except DeviceMemoryError as error:
                 self._halve(error, max(picture.shape))
+
+    def _run(self, picture: Tensor) -> Tensor:
+        with full_precision(self._device):
+            return run_tiled(
+                self.network,
+                picture,
+                tile=self._tile,
+                overlap_px=self._overlap,
+                device=self._device,
+                dtype=self._dtype,
+            )
+
+    def _require_restorer(self, weights: str | Path) -> None:
+        """Try the network on a few pixels: a discriminator, or one for grey pictures, fails here."""
+        side = self.network.window
+        with full_precision(self._device):
+            try:
+                shape = tuple(self.network(torch.zeros(1, 3, side, side, device=self._device)).shape)
+            except RuntimeError as error:
+                shape = (str(error).splitlines()[0],)
+        expected = (1, 3, self.network.scale * side, self.network.scale * side)
+        if shape != expected:
+            raise CheckpointError(
+                f"{weights} holds {self.network.name}, which gives {shape} for an RGB picture of {side} x {side}; "
+                f"expected {expected}, a network that restores pictures"
+            )
+        if self._tile is not None:
+            require_fitting_tile(self._tile, self.network.window)
 
     def _halve(self, error: DeviceMemoryError, side: int) -> None:
         window = self.network.window
@@ -303,7 +360,8 @@ class Restorer:
         if not self._may_halve or smaller < max(_SMALLEST_TILE, window):
             raise error
         self._tile = smaller
-        self.notes.append(f"{error}: tiles of {smaller} from here on")
+        _tell(f"{error}: tiles of {smaller} from here on")
+        self.on_smaller_tile(smaller)
 
 
 @dataclass(frozen=True)
@@ -347,27 +405,52 @@ def _process(
 
     outcome = Outcome()
     mine = _share(sources)
-    todo = [source for source in mine if not all(path.exists() for path in targets(source))]
+    todo = [source for source in mine if not _is_done(source, targets(source))]
     outcome.kept = len(mine) - len(todo)
     for folder in sorted({path.parent for source in todo for path in targets(source)}):
         folder.mkdir(parents=True, exist_ok=True)
     quiet = not sys.stderr.isatty() or _rank()[0] > 0
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
-        writing: deque[Future[None]] = deque()
-        for source, reading in tqdm(_ahead(reader, todo), label, len(todo), unit="picture", disable=quiet):
-            try:
-                pixels = reading.result()
-            except (ImageError, OSError) as error:
-                outcome.faults.append(str(error))
-                continue
-            for path, result in zip(targets(source), results(pixels), strict=True):
-                writing.append(writer.submit(write_png, path, result))
-            while len(writing) > 2 * _WRITERS:
-                writing.popleft().result()
-            outcome.made += 1
-        for written in writing:
-            written.result()
+    try:
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
+            writing: deque[Future[None]] = deque()
+            for source, reading in tqdm(_ahead(reader, todo), label, len(todo), unit="picture", disable=quiet):
+                try:
+                    pixels = reading.result()
+                except (ImageError, OSError) as error:
+                    outcome.faults.append(str(error))
+                    continue
+                for path, result in zip(targets(source), results(pixels), strict=True):
+                    writing.append(writer.submit(write_png, path, result))
+                while len(writing) > 2 * _WRITERS:
+                    writing.popleft().result()
+                outcome.made += 1
+            for written in writing:
+                written.result()
+    except BaseException:
+        for fault in outcome.faults:  # else nobody would hear of them
+            _tell(f"could not be read: {fault}")
+        raise
     return outcome
+
+
+def _places(sources: Sequence[Source], targets: Callable[[Source], list[Path]]) -> tuple[set[Path], list[Path]]:
+    """The folders that the pictures lie in, and all results."""
+    folders = {source.path.parent for source in sources if source.path}
+    return folders, [path for source in sources for path in targets(source)]
+
+
+def _is_done(source: Source, targets: Sequence[Path]) -> bool:
+    """Whether all results are there and none is older than its picture."""
+    made = [path.stat().st_mtime for path in targets if path.exists()]
+    changed = source.path.stat().st_mtime if source.path and made else 0.0
+    return len(made) == len(targets) and min(made) >= changed
+
+
+def _tell(text: str) -> None:
+    """A line for the user at once, beside the progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
 
 
 def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source, Future[Pixels]]]:
@@ -378,33 +461,6 @@ def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source
         if len(waiting) > 1:
             yield waiting.popleft()
     yield from waiting
-
-
-def _require_record(output: Path, command: str, settings: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
-    """Write what decides the results beside them, or compare it with what an earlier run wrote.
-
-    Raises:
-        OutputError: an earlier run had other settings or weights.
-        OSError: the folder cannot be written to.
-    """
-    path = output / f"{command}.json"
-    record = {"schema_version": 1, "settings": dict(settings), "weights": dict(weights)}
-    record = json.loads(json.dumps(record))  # as it comes back from a file
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        if _rank()[0] == 0:
-            text = json.dumps({**record, "tool_version": version("hggt")}, indent=2, ensure_ascii=False)
-            write_text(path, text + "\n")
-        return
-    except ValueError as error:
-        raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
-    other = [key for key, value in record.items() if found.get(key) != value]
-    if other:
-        raise OutputError(
-            f"{output} holds results of other {' and '.join(other)}, see {path.name}; choose a new folder, or the same "
-            "options to go on"
-        )
 
 
 def _share(sources: Sequence[Source]) -> Sequence[Source]:

@@ -95,7 +95,7 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
         folder = Path(temporary)
         save_network(checkpoint.build(), folder / WEIGHTS_FILE, checkpoint.metadata)
         config = {"network": checkpoint.network_name, "args": dict(checkpoint.args), **checkpoint.metadata}
-        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         write_text(folder / _CARD_FILE, format_model_card(checkpoint, settings.repo_id, licence))
         contents = [describe_file(folder, path) for path in (WEIGHTS_FILE, CONFIG_FILE, _CARD_FILE)]
         if settings.tag and remote is not None:

@@ -68,9 +68,8 @@ def run_tiled(
     """
     device = torch.device(device or "cpu")
     height, width = picture.shape[1:]
-    if tile is not None and (tile < 1 or tile % network.window):
-        near = max(tile // network.window, 1) * network.window
-        raise TileError(f"tile {tile} is no multiple of the network's window {network.window}; {near} is")
+    if tile is not None:
+        require_fitting_tile(tile, network.window)
     scale = network.scale
     result = torch.empty(3, scale * height, scale * width, dtype=picture.dtype)
     for rows in spans(height, tile, overlap_px, network.window, network.wraps):
@@ -81,6 +80,17 @@ def run_tiled(
             target = slice(scale * rows.start, scale * rows.stop), slice(scale * columns.start, scale * columns.stop)
             result[:, target[0], target[1]] = core
     return result
+
+
+def require_fitting_tile(tile: int, window: int) -> None:
+    """Refuse a tile that would cut the network's windows.
+
+    Raises:
+        TileError: it is no multiple of the window.
+    """
+    if tile < 1 or tile % window:
+        near = max(tile // window, 1) * window
+        raise TileError(f"tile {tile} is no multiple of the network's window {window}; {near} is")
 
 
 def spans(size: int, tile: int | None, overlap_px: int, window: int, wraps: bool) -> Iterator[Span]:

@@ -34,7 +34,7 @@ LAYERS = {
     ],
     "hggt_models": [
         {"networks", "degradation"},
-        {"checkpoint", "tiling"},
+        {"checkpoint", "tiling", "record"},
         {"inference", "push"},
         {"cli"},
         {"__main__"},

@@ -18,6 +18,7 @@ from hggt_models.networks.windows import from_windows, pad_to_multiple, to_windo
 
 _UPSAMPLER_FEATURES = 64
 _INITIAL_STD = 0.02
+_LARGEST_KEPT_PX = 640 * 640  # a mask of 105 MB at the published window
 _OTHER_REGION = -100.0
 
 
@@ -112,9 +113,10 @@ class SwinIr(Network):
         """See `Network`."""
         height, width = images.shape[2:]
         shallow = self.conv_first(self.shift(pad_to_multiple(images, self.window, self.pads_extra)))
-        # A compiled network makes its mask itself: it may not look into a cache.
-        mask_of = shifted_window_mask if torch.compiler.is_compiling() else _kept_mask
-        mask = mask_of(shallow.shape[2], shallow.shape[3], self.window, shallow.device)
+        size = shallow.shape[2], shallow.shape[3]
+        # A compiled network may not look into a cache, and masks of whole large pictures would fill the memory.
+        is_kept = not torch.compiler.is_compiling() and size[0] * size[1] <= _LARGEST_KEPT_PX
+        mask = (_kept_mask if is_kept else shifted_window_mask)(*size, self.window, shallow.device)
         features = self.patch_embed["norm"](shallow.permute(0, 2, 3, 1))  # (N, H, W, C)
         for layer in self.layers:
             features = layer(features, mask)
@@ -263,7 +265,7 @@ def shifted_window_mask(height: int, width: int, window: int, device: torch.devi
     return (inside[:, None] != inside[:, :, None]) * _OTHER_REGION
 
 
-@lru_cache(maxsize=4)  # the sizes of inner and outer tiles; the mask of a large picture takes much memory
+@lru_cache(maxsize=4)  # the sizes of inner and outer tiles
 def _kept_mask(height: int, width: int, window: int, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # training may use it later
         return shifted_window_mask(height, width, window, device)

@@ -1,6 +1,7 @@
 """Weights: read from a file as tensors and nothing else, and put into a network that they fit exactly."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,17 +30,23 @@ def read_pth(path: Path) -> object:
         OSError: it cannot be read.
     """
     _require_file(path)
+    size_bytes = path.stat().st_size
     try:
-        found: object = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+        with warnings.catch_warnings(action="ignore"):  # of what torch finds odd in a file that it then refuses
+            found: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise almost anything
+        if isinstance(error, OSError) and error.filename:
+            raise
+        # The reader's own words are not passed on: they advise to read the file without this protection.
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
             raise CheckpointError(
                 f"{path}: refused, because it would run {code[1]}; expected tensors only. Ask for its state dict"
-            ) from error
-        raise CheckpointError(f"{path}: cannot be read as weights: {first_line(error)}") from error
+            ) from None
+        raise CheckpointError(
+            f"{path}: {size_bytes:,} bytes, cut off, damaged or no weights at all; expected what torch.save writes. "
+            "Download it again"
+        ) from None
     return found
 
 
@@ -73,6 +80,9 @@ def require_state_dict(found: object, where: str) -> dict[str, Tensor]:
             f"{where} holds {len(found):,} entries, of which {len(others):,} are no tensors under a name "
             f"({_listed(others)}); expected tensors under their names"
         )
+    strange = [key for key, value in found.items() if value.is_sparse or value.is_meta or value.is_complex()]
+    if strange:
+        raise CheckpointError(f"{where}: {_listed(strange)}: sparse, complex or without values; expected plain tensors")
     return found
 
 
@@ -80,7 +90,8 @@ def load_state(network: nn.Module, state: StateDict, where: str) -> None:
     """Put weights into a network, in the network's own number format.
 
     Args:
-        network: whose keys and shapes the weights must have, all of them and no others.
+        network: whose keys and shapes the weights must have, all of them and no others. One on the `meta` device is
+            only compared with them.
         state: the weights.
         where: the file, for messages.
 
@@ -103,7 +114,8 @@ def load_state(network: nn.Module, state: StateDict, where: str) -> None:
     found = [f"{len(keys):,} {fault} ({_listed(keys)})" for fault, keys in faults.items() if keys]
     if found:
         raise CheckpointError(f"{where} does not fit the network's {len(expected):,} tensors: {'; '.join(found)}")
-    network.load_state_dict(state)
+    if not any(tensor.is_meta for tensor in expected.values()):
+        network.load_state_dict(state)
 
 
 def first_line(error: Exception) -> str:

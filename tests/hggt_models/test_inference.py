@@ -17,7 +17,7 @@ from hggt_models import inference
 from hggt_models.checkpoint import CheckpointError, save_network
 from hggt_models.inference import Source, degrade, enhance, list_lr, list_pictures, upscale
 from hggt_models.networks import build_network
-from hggt_models.tiling import DeviceMemoryError, run_tiled
+from hggt_models.tiling import DeviceMemoryError, TileError, run_tiled
 
 SMALL: dict[str, dict[str, Any]] = {
     "rcan_no_upsample": {"num_feat": 8, "num_group": 1, "num_block": 1, "squeeze_factor": 2},
@@ -73,7 +73,8 @@ def test_enhance_writes_a_tree_of_candidates(
         assert enhanced.shape == original.shape
         assert (enhanced != original).any()
     record = json.loads((tmp_path / "out" / "enhance.json").read_text())
-    assert record["settings"] == {"tile": 64, "overlap_px": 24, "precision": "fp32"}
+    assert record["settings"] == {"tile": 64, "overlap": 24, "dtype": "fp32"}
+    assert record["made_with"]["device"] == "cpu"
     assert record["weights"]["01"]["network"] == "rcan_no_upsample"
     assert len(record["weights"]["03"]["sha256"]) == 64
 
@@ -144,7 +145,11 @@ def test_one_pixel_is_a_picture(weights: Callable[[str], Path], tmp_path: Path) 
 
 
 def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
-    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: list[Source],
+    weights: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     tiles = []
 
@@ -157,9 +162,13 @@ def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
     monkeypatch.setattr(inference, "run_tiled", short_of_memory)
     outcome = upscale(weights("rrdb"), pictures, tmp_path)
     assert tiles == [None, 64, 64, 64]  # remembered for the next pictures
-    assert outcome.describe()[0] == (
-        "128 x 128 pixels at once do not fit into the memory of cuda: tiles of 64 from here on"
-    )
+    assert outcome.made == 3
+    told = "128 x 128 pixels at once do not fit into the memory of cuda: tiles of 64 from here on\n"
+    assert capsys.readouterr().err == told
+    tiles.clear()
+    (tmp_path / f"{pictures[0].name}.png").unlink()
+    upscale(weights("rrdb"), pictures, tmp_path)
+    assert tiles == [64]  # and for the next run
 
 
 @pytest.mark.parametrize("tile", [64, 128])
@@ -263,3 +272,129 @@ def test_a_source_that_fails_later_is_listed(weights: Callable[[str], Path], tmp
         raise ImageError("somewhere: cut off")
 
     assert upscale(weights("rrdb"), [Source("a", fail)], tmp_path).faults == ["somewhere: cut off"]
+
+
+def test_files_of_unknown_origin_are_not_taken_for_results(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
+) -> None:
+    theirs = tmp_path / f"{pictures[1].name}.png"
+    write_png(theirs, np.zeros((8, 8, 3), np.uint8))
+    before = files(tmp_path)
+    with pytest.raises(OutputError, match=rf"{theirs.name} is there, and no upscale\.json"):
+        upscale(weights("rrdb"), pictures, tmp_path)
+    assert files(tmp_path) == before
+
+
+def test_results_of_another_command_or_input_are_not_mixed_in(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
+) -> None:
+    degrade(pictures, tmp_path, origin="mine", seed=0)
+    with pytest.raises(OutputError, match="holds results of hggt-models degrade"):
+        upscale(weights("rrdb"), pictures, tmp_path)
+    with pytest.raises(OutputError, match=r"results of other input, see degrade\.json"):
+        degrade(pictures, tmp_path, origin="other", seed=0)
+
+
+def test_a_picture_that_has_changed_is_made_again(fixtures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_png(folder / f"{name}.png", np.full((16, 16, 3), 90, np.uint8))
+    sources, _ = list_pictures(folder)
+    degrade(sources, tmp_path / "out", seed=0)
+    later = (tmp_path / "out" / "a.png").stat().st_mtime + 10
+    write_png(folder / "a.png", np.full((24, 16, 3), 90, np.uint8))
+    os.utime(folder / "a.png", (later, later))
+    outcome = degrade(sources, tmp_path / "out", seed=0)
+    assert (outcome.made, outcome.kept) == (1, 1)
+    assert read_pixels(tmp_path / "out" / "a.png").shape == (6, 4, 3)
+
+
+def test_results_never_lie_among_the_pictures(weights: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "original"
+    folder.mkdir()
+    write_png(folder / "a.png", np.full((16, 16, 3), 90, np.uint8))
+    before = files(tmp_path)
+    sources, _ = list_pictures(folder)
+    with pytest.raises(OutputError, match="results would lie among the pictures"):
+        enhance({"01": weights("rcan_no_upsample")}, sources, tmp_path)  # writes original/ too
+    assert files(tmp_path) == before
+
+
+def test_a_run_that_made_nothing_does_not_bind_the_next(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any, **__: Any) -> torch.Tensor:
+        raise DeviceMemoryError("too large")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inference, "run_tiled", no_memory)
+        with pytest.raises(DeviceMemoryError):
+            enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=128)
+    assert enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=64).made == 3
+
+
+def test_a_tile_is_refused_before_anything_is_written(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(TileError, match="tile 30 is no multiple of the network's window 4; 28 is"):
+        enhance({"01": weights("elan")}, pictures, tmp_path / "out", tile=30)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("unet_discriminator_sn", {"num_feat": 4}),
+        ("rrdb_pixelshuffle", {"num_block": 1, "num_feat": 8, "num_grow_ch": 4, "num_in_ch": 1, "num_out_ch": 1}),
+    ],
+)
+def test_only_a_network_from_rgb_to_rgb_restores(
+    pictures: list[Source], tmp_path: Path, name: str, args: dict[str, Any]
+) -> None:
+    save_network(build_network(name, **args), tmp_path / "net.safetensors")
+    with pytest.raises(CheckpointError, match=f"net.safetensors holds {name}, which gives .* for an RGB picture"):
+        upscale(tmp_path / "net.safetensors", pictures, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["degrade", "upscale"])
+def test_a_later_process_of_a_torchrun_may_be_the_first(
+    pictures: list[Source],
+    weights: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    out = tmp_path / "new" / "out"
+    made = degrade(pictures, out, seed=0) if command == "degrade" else upscale(weights("rrdb"), pictures, out)
+    assert made.made == 1
+    assert (out / f"{command}.json").is_file()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "12"])
+def test_a_damaged_record_is_an_error(pictures: list[Source], tmp_path: Path, text: str) -> None:
+    (tmp_path / "degrade.json").write_text(text)
+    with pytest.raises(OutputError, match=r"degrade\.json is damaged"):
+        degrade(pictures, tmp_path, seed=0)
+
+
+def test_faults_found_so_far_are_told_when_a_run_ends_early(
+    pictures: list[Source],
+    weights: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> Any:
+        raise ImageError("a.png: cut off")
+
+    def no_memory(*_: Any, **__: Any) -> torch.Tensor:
+        raise DeviceMemoryError("too large")
+
+    monkeypatch.setattr(inference, "run_tiled", no_memory)
+    with pytest.raises(DeviceMemoryError):
+        upscale(weights("rrdb"), [Source("a", fail), *pictures], tmp_path, tile=64)
+    assert capsys.readouterr().err == "could not be read: a.png: cut off\n"
