@@ -299,6 +299,8 @@ class Restorer:
         else:
             self.network = checkpoint.build(device)
             self.identity = {"sha256": checkpoint.sha256, "network": checkpoint.network_name, **checkpoint.args}
+        if self.network.channels_last:
+            self.network.to(memory_format=torch.channels_last)
         self.on_smaller_tile: Callable[[int], None] = lambda _: None
         self._overlap = overlap
         self._device = device

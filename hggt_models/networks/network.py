@@ -60,6 +60,7 @@ class Network(nn.Module):
         receptive_field_px: width of that rim: input pixels farther away, in rows or in columns, have no influence.
             None if the whole input has.
         wraps: whether pixels near an edge also look around it at the opposite edge.
+        channels_last: whether inference is faster with weights in that memory format, see docs/benchmarks.md.
     """
 
     name: ClassVar[str]
@@ -68,6 +69,7 @@ class Network(nn.Module):
     window: int
     receptive_field_px: int | None
     wraps: bool = False
+    channels_last: bool = False
 
     def __init__(self, args: NetworkArgs) -> None:
         super().__init__()

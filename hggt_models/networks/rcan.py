@@ -55,6 +55,7 @@ class RcanNoUpsample(Network):
 
     name = "rcan_no_upsample"
     args_type = RcanArgs
+    channels_last = True
 
     def __init__(self, args: RcanArgs) -> None:
         super().__init__(args)

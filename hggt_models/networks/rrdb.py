@@ -67,6 +67,8 @@ class _RrdbTrunk(Network):
         upsampler: its layers for `receptive_field_px`.
     """
 
+    channels_last = True
+
     def __init__(self, args: RrdbArgs, unshuffle: int, upsampler: Iterable[Step]) -> None:
         super().__init__(args)
         self.scale = args.scale

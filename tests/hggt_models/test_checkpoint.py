@@ -152,7 +152,7 @@ def test_damaged_files_are_refused_in_one_line(ending: str, kept_bytes: int, tmp
     save(small_network("rrdb").state_dict(), path)
     path.write_bytes(path.read_bytes()[:kept_bytes])
     with pytest.raises(
-        CheckpointError, match=rf"^\S+net\.{ending}: (cannot be read as safetensors: |.*cut off, damaged or no weights)"
+        CheckpointError, match=r"cannot be read as safetensors: |cut off, damaged or no weights"
     ) as error:
         load_checkpoint(path)
     assert "\n" not in str(error.value)
