@@ -113,3 +113,15 @@ def test_a_push_that_was_killed_goes_on(hub: HubServer, member: HubClient, weigh
     assert member.hggt_models("push", "rrdb.safetensors", REPO).exit_code == 0
     assert hub.files(REPO)["model.safetensors"] == weights.read_bytes()
     assert [request.status for request in hub.repo(REPO).discussions] == ["merged"]
+
+
+def test_the_folder_of_a_training_run_stands_for_its_last_weights(
+    hub: HubServer, member: HubClient, weights: Path
+) -> None:
+    run = member.folder / "run" / "weights"
+    run.mkdir(parents=True)
+    save_network(build_network("rrdb", num_block=1, num_feat=4, num_grow_ch=4), run / "9000.safetensors")
+    weights.rename(run / "10000.safetensors")
+    outcome = member.hggt_models("push", "run", REPO)
+    assert outcome.exit_code == 0, outcome.err
+    assert json.loads(hub.files(REPO)["config.json"])["args"]["num_feat"] == 8
