@@ -160,6 +160,10 @@ def _command(module: str, arguments: list[str]) -> None:
 
 def _write_value(place: Path, function: Callable[[], object]) -> None:
     place.write_bytes(pickle.dumps(function()))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that pyarrow has reading ahead of a stream may abort the process while Python shuts down in the usual way.
+    os._exit(0)
 
 
 def _serve() -> Callable[[], None] | None:
