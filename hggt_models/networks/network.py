@@ -86,7 +86,7 @@ class Network(nn.Module):
 
         Arguments that leave no trace there are left out, and so get their default.
         """
-        raise NotImplementedError
+        return None
 
 
 class MeanShift(nn.Module):

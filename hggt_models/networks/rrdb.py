@@ -3,6 +3,7 @@
 `rrdb` is the network of ESRGAN (Wang et al. 2018) as Real-ESRGAN and LDL use it, `rrdb_pixelshuffle` that of HGGT.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ class RrdbPixelShuffleArgs(RrdbArgs):
             yield f"scale is {self.scale}; expected 3, or a power of two above 1"
 
 
-class _RrdbTrunk(Network):
+class _RrdbTrunk(Network, ABC):
     """All but the upsampler.
 
     Args:
@@ -89,9 +90,9 @@ class _RrdbTrunk(Network):
             period=unshuffle,
         )
 
+    @abstractmethod
     def upsampled(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) of the blocks at the size of the output."""
-        raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Network`."""
