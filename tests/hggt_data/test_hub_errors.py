@@ -195,7 +195,8 @@ def test_a_python_that_tells_more_tells_no_secret(hub: HubServer, member: HubCli
         text=True,
     )
     shown, _ = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGABRT
+    # The dump reads the frames of threads that go on running, and so may itself end in a bad access.
+    assert -process.returncode in (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV)
     assert "thrown while requesting PUT http://localhost" in shown
     assert "Fatal Python error: Aborted" in shown
     assert find_secrets(shown, MEMBER) == []
