@@ -7,11 +7,14 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from hggt_data.command import HggtGroup
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _InputFile = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -254,6 +257,89 @@ def stats(source: Path, split: str | None, json_file: Path | None, html_file: Pa
         write_text(json_file, json.dumps(statistics.to_json(), indent=2, allow_nan=False) + "\n")
     if html_file:
         write_text(html_file, format_statistics_html(statistics, title=source.resolve().name))
+
+
+def _parse_scales(_: click.Context, __: click.Parameter, value: str) -> "tuple[Fraction, ...]":
+    from hggt_data.subimages import SubimageError, parse_scales
+
+    try:
+        return parse_scales(value)
+    except SubimageError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@main.command("extract-subimages")
+@click.option(
+    "--input",
+    "inputs",
+    type=_Folder,
+    multiple=True,
+    required=True,
+    metavar="DIR",
+    help="Folder of pictures; may be given several times.",
+)
+@click.option(
+    "--output",
+    type=_OutputFolder,
+    required=True,
+    metavar="DIR",
+    help="New, or of an earlier run with the same options.",
+)
+@click.option(
+    "--scales",
+    callback=_parse_scales,
+    default="0.75,0.5,1/3",
+    show_default=True,
+    metavar="LIST",
+    help="Of the scaled versions T0, T1, ...; or none.",
+)
+@click.option(
+    "--short-side",
+    type=click.IntRange(0),
+    default=400,
+    show_default=True,
+    metavar="PX",
+    help="Of one version more; 0 for none.",
+)
+@click.option("--crop", type=click.IntRange(1), default=400, show_default=True, metavar="PX", help="Side of a crop.")
+@click.option(
+    "--step", type=click.IntRange(1), default=200, show_default=True, metavar="PX", help="From one crop to the next."
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="PX",
+    help="What may stay uncut at the right and lower border.",
+)
+@_workers_option
+@click.pass_context
+def extract_subimages(
+    ctx: click.Context,
+    inputs: tuple[Path, ...],
+    output: Path,
+    scales: "tuple[Fraction, ...]",
+    short_side: int,
+    crop: int,
+    step: int,
+    threshold: int,
+    workers: int | None,
+) -> None:
+    """Cut large pictures into crops for pretraining, as DF2K_OST is prepared.
+
+    Each picture is cut as it is and in scaled versions: NAME_s001.png, NAMET0_s001.png and so on. Run it again after an
+    interruption: it goes on where it stopped. Exit 1 if a picture could not be read; the others are cut.
+    """
+    from hggt_data.subimages import SubimageSettings
+    from hggt_data.subimages import extract_subimages as run
+
+    settings = SubimageSettings(scales, short_side, crop, step, threshold)
+    outcome = run(inputs, output, settings, workers=workers)
+    for line in outcome.describe():
+        click.echo(line)
+    if outcome.faults:
+        ctx.exit(1)
 
 
 @main.command()

@@ -25,6 +25,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _PRIVATE_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
 _HEADER_BYTES = 33  # signature and IHDR chunk
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # of people's own pictures
 # A header can claim any size: what is claimed is compared with what could be there before memory is taken for it.
 _MAX_PIXELS = 1 << 28
 _MAX_DEFLATE_RATIO = 1032
@@ -161,13 +162,34 @@ def read_picture(path: Path) -> Pixels:
         raise ImageError(f"{path}: {error}") from error
 
 
+def read_picture_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels that the head of a picture names; where its EXIF turns it, before the turn.
+
+    Raises:
+        ImageError: there is no such head. The rest may be damaged all the same.
+        OSError: the file cannot be read.
+    """
+    from PIL import Image
+
+    require_regular_file(path)
+    with open(path, "rb") as file:
+        head = file.read(_HEADER_BYTES)
+    try:
+        if head.startswith(_SIGNATURE):
+            return _parse_header(head).size
+        with Image.open(path, formats=_FORMATS) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: its head cannot be read: {error}") from error
+
+
 def _decode_with_pillow(data: bytes) -> Pixels:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not data:
         raise ImageError("empty file")
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP", "BMP", "TIFF"]) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             height, width = image.height, image.width
             if height * width > _MAX_PIXELS:
                 raise ImageError(f"{height:,} x {width:,} pixels; expected {_MAX_PIXELS:,} in all at most")
@@ -199,14 +221,14 @@ def encode_png(pixels: Pixels, compression: int = 6) -> bytes:
     return buffer.getvalue()
 
 
-def write_png(path: Path, pixels: Pixels) -> None:
-    """Write pixels, uint8 (H, W, 3), as a PNG file that is either whole or not there.
+def write_png(path: Path, pixels: Pixels, compression: int = 6) -> None:
+    """Write pixels, uint8 (H, W, 3), as a PNG file that is either whole or not there; `encode_png` has `compression`.
 
     Raises:
         OSError: the file cannot be written.
     """
     with atomic_file(path) as file:
-        file.write(encode_png(pixels))
+        file.write(encode_png(pixels, compression))
 
 
 def _parse_header(data: bytes) -> PngInfo:

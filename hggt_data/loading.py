@@ -36,11 +36,15 @@ class GroupSource(ABC, Sequence["Group"]):
         location: where it was opened from, for messages.
         candidates: names of the enhanced versions, sorted.
         ids: one per group.
+        license: licence id of the data; null where none is named, which stands for the HGGT terms.
+        revision: commit of a published dataset; null for a folder.
     """
 
     location: str
     candidates: tuple[str, ...]
     ids: Sequence[PatchId]
+    license: str | None = None
+    revision: str | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,6 +75,19 @@ class GroupSource(ABC, Sequence["Group"]):
             OSError: it cannot be read.
         """
 
+    def read(self, index: int, name: str) -> Pixels:
+        """The pixels of picture `name` of group `index`: uint8 (H, W, 3) RGB.
+
+        Raises:
+            KeyError: the group has no picture of that name.
+            ImageError: the picture is damaged or not 8-bit RGB.
+            OSError: it cannot be read.
+        """
+        try:
+            return decode_png(self.read_bytes(index, name))
+        except ImageError as error:
+            raise ImageError(f"{self.location}: picture {name} of {self.ids[index]}: {error}") from error
+
     def labels_sha256(self) -> str:
         """One SHA-256 over all labels; the same for a tree and for the dataset that was built from it or published.
 
@@ -95,17 +112,8 @@ class Group(PatchGroup):
         return self.source.read_bytes(self.index, name)
 
     def read(self, name: str) -> Pixels:
-        """The pixels of `original`, a candidate (`01`..) or `lr`: uint8 (H, W, 3) RGB.
-
-        Raises:
-            KeyError: the group has no picture of that name.
-            ImageError: the picture is damaged or not 8-bit RGB.
-            OSError: it cannot be read.
-        """
-        try:
-            return decode_png(self.read_bytes(name))
-        except ImageError as error:
-            raise ImageError(f"{self.source.location}: picture {name} of {self.id}: {error}") from error
+        """The pixels of `original`, a candidate (`01`..) or `lr`; as `GroupSource.read`."""
+        return self.source.read(self.index, name)
 
 
 def open_groups(source: str | Path, split: str | None = None, *, revision: str | None = None) -> GroupSource:
@@ -142,7 +150,9 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
             snapshot = fetch_dataset(str(source), revision)
         except HubError as error:
             raise HubError(f"{source} is no folder here. On the Hub: {error}") from None
-        return _DatasetSource(snapshot, split, f"{source}@{snapshot.name}")
+        published = _DatasetSource(snapshot, split, f"{source}@{snapshot.name}")
+        published.revision = snapshot.name
+        return published
     if revision is not None:
         raise DatasetError(f"{folder} is a folder and has no revisions; got revision {revision!r}")
     if is_built_dataset(folder):
@@ -213,6 +223,7 @@ class _DatasetSource(GroupSource):
         manifest = read_manifest(folder)
         self.location = location
         self.candidates = tuple(manifest.candidates)
+        self.license = manifest.settings["license"]
         self.split = _choose_split(folder, manifest, split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]

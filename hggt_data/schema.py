@@ -4,8 +4,9 @@ No I/O, no third-party imports. The words are those of the paper (CVPR 2023): a 
 its enhanced *candidates*, which *annotators* judged; the *consensus* is the label that enough of them gave.
 """
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -187,3 +188,15 @@ def format_examples(items: Sequence[object], limit: int = 3) -> str:
     """`a, b, c and 9 more`, for messages that must stay short."""
     shown = ", ".join(str(item) for item in items[:limit])
     return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What to tell somebody who typed a word that is not known: the nearest that is, else all of them.
+
+    Example:
+        >>> nearest("negitive", ["positive", "negative"])
+        "did you mean 'negative'?"
+    """
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}"

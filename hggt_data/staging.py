@@ -53,13 +53,25 @@ def open_beside(place: Path, what: str) -> Iterator[Path]:
     """
     folder = _beside(place.resolve(), what)
     folder.mkdir(parents=True, exist_ok=True)
+    with lock_folder(folder):
+        yield folder
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same folder out of it.
+
+    Raises:
+        OutputError: another process has it.
+        OSError: it is not there.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputError(f"another process is writing to {folder}; wait for it to end") from error
-        yield folder
+        yield
     finally:
         os.close(handle)
 

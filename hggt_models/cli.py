@@ -41,7 +41,7 @@ _dtype_option = click.option(
 @click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hggt")
 def main() -> None:
-    """Run the networks of HGGT over folders of pictures.
+    """Train the networks of HGGT, and run them over folders of pictures.
 
     On several GPUs: torchrun --nproc-per-node N -m hggt_models COMMAND ...
     """
@@ -62,6 +62,10 @@ def _parse_weights(_: click.Context, __: click.Parameter, values: Sequence[str])
 
 def _parse_source(_: click.Context, __: click.Parameter, value: str) -> str:
     return _require_weights(value)
+
+
+def _parse_initial(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    return value and _require_weights(value)
 
 
 def _require_weights(value: str) -> str:
@@ -228,6 +232,93 @@ def degrade(
 
 
 @main.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.option(
+    "--data",
+    required=True,
+    metavar="DIR_OR_ID",
+    help="A tree, a built dataset, or ORG/NAME on the Hub; a folder of pictures for enhance-*, *-psnr and ldl-*.",
+)
+@click.option("--revision", metavar="TAG", help="For the Hub: tag, branch or commit.  [default: main]")
+@_output_option
+@click.option("--init", "initial", callback=_parse_initial, metavar="FILE_OR_ID", help="Network to start from.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Processes that read pictures, for each device.",
+)
+@_device_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    recipe: str,
+    data: str,
+    revision: str | None,
+    output: Path,
+    initial: str | None,
+    assignments: tuple[str, ...],
+    workers: int,
+    device: str,
+) -> None:
+    """Train a network by a recipe, or go on with a run that was interrupted: the command is the same.
+
+    RECIPE is a name that hggt-models recipes lists, or a TOML file of your own. Ctrl-C, SIGTERM and SIGUSR1 save and
+    stop; exit 75 after the latter two tells a batch script to queue the job again.
+    """
+    from hggt_models.checkpoint import load_checkpoint
+    from hggt_models.config import load_config
+    from hggt_models.pairs.data import open_training_data
+    from hggt_models.runtime import open_runtime
+    from hggt_models.training.trainer import TrainingRun, train_run
+
+    config = load_config(recipe, assignments)
+    start = load_checkpoint(initial) if initial else None
+    with open_runtime(_resolve_device(device)) as runtime:
+        run = TrainingRun(
+            recipe=Path(recipe).stem,
+            config=config,
+            source=data,
+            data=open_training_data(data, config, revision),
+            output=output,
+            initial=start,
+            workers=workers,
+        )
+        signals = train_run(run, runtime)
+    if signals.received:
+        ctx.exit(signals.exit_code)
+
+
+@main.command()
+@click.argument("recipe", required=False, metavar="[RECIPE]")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
+    """List the recipes, or show every setting of one as --set takes it."""
+    from hggt_models.config import describe_recipes, flat_settings, load_config
+
+    if recipe is None:
+        for name, text in describe_recipes().items():
+            click.echo(f"{name:28}{text}")
+        return
+    for key, value in flat_settings(load_config(recipe, assignments)).items():
+        click.echo(f"{key}={value}")
+
+
+@main.command()
+def fetch_weights() -> None:
+    """Download VGG19's ImageNet weights, which training needs, into PyTorch's cache.
+
+    For machines whose compute nodes have no network: run it on the login node.
+    """
+    from hggt_models.networks.vgg import fetch_weights as fetch
+
+    click.echo(fetch())
+
+
+@main.command()
 @click.argument("source", metavar="RUN_OR_FILE", type=click.Path(exists=True, path_type=Path))
 @click.argument("repo_id", metavar="ORG/NAME")
 @click.option("--public", is_flag=True, help="For everybody to see.  [default: private]")
@@ -269,6 +360,35 @@ def push(
         commit = prepared.send()
         click.echo(f"Published: {prepared.repository.url} ({settings.visibility}), commit {commit[:12]}.")
         click.echo(f'Load it: load_network("{repo_id}")')
+
+
+@main.command("show-map")
+@click.option("--data", metavar="DIR_OR_ID", required=True, help="A tree, a dataset, or ORG/NAME on the Hub.")
+@click.option("--split", help="Split of the dataset.  [default: train]")
+@click.option("--group", "ids", multiple=True, metavar="ID", help="A group with a negative; repeat it for others.")
+@click.option("--num", type=click.IntRange(1), metavar="N", help="Instead: the first N such groups.  [default: 4]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE.png",
+    required=True,
+    help="One picture of all, or a folder with one of each.",
+)
+def show_map(data: str, split: str | None, ids: tuple[str, ...], num: int | None, output: Path) -> None:
+    """Draw where negatives are spoilt: the maps of the negative loss.
+
+    A row for each negative: original, positive, negative, the map of each, and what the loss uses.
+    """
+    from hggt_data.hub import is_hub_id
+    from hggt_data.loading import is_built_dataset, open_groups
+    from hggt_models.map_picture import write_map_pictures
+
+    if ids and num is not None:
+        raise click.UsageError("pass --group ID or --num N, one of the two")
+    if split is None and (is_hub_id(data) or is_built_dataset(Path(data))):
+        split = "train"
+    for path in write_map_pictures(open_groups(data, split), output, ids, num or 4):
+        click.echo(path)
 
 
 def _list(folder: Path, output: Path) -> "list[Source]":

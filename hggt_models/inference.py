@@ -5,7 +5,6 @@ Files are written whole or not at all, and those that are there and not older th
 `torchrun`, each process takes its share of the files.
 """
 
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,14 +21,15 @@ from hggt_data.errors import ImageError, TreeError
 from hggt_data.files import sha256_of_file
 from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
+from hggt_data.pictures import list_folder
 from hggt_data.schema import LR, ORIGINAL, plural
-from hggt_data.tree import is_system_file
 from hggt_data.workers import advance, run_tasks
 from hggt_eval.metrics.precision import full_precision
 from hggt_models.checkpoint import CheckpointError, UnknownNetworkError, load_checkpoint, load_community_network
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
 from hggt_models.record import ResultRecord
+from hggt_models.runtime import rank_and_world
 from hggt_models.tiling import DeviceMemoryError, require_fitting_tile, run_tiled
 
 Dtype = Literal["fp32", "bf16"]
@@ -38,7 +38,6 @@ Dtype = Literal["fp32", "bf16"]
 ENHANCE_TILE, ENHANCE_OVERLAP_PX = 1200, 24
 # With the real x4 RRDB generator no pixel is more than one grey level from the whole picture's; see docs/networks.md.
 UPSCALE_OVERLAP_PX = 64
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _SMALLEST_TILE = 64
 _WRITERS = 4
 
@@ -64,18 +63,12 @@ def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
     Raises:
         TreeError: there is no picture, or two would give the same result's name.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not is_system_file(path.name))
-    pictures = [path for path in files if path.suffix.lower() in PICTURE_ENDINGS]
-    others = [path.name for path in files if path.suffix.lower() not in PICTURE_ENDINGS]
-    if not pictures:
-        raise TreeError(
-            f"{folder}: no pictures; expected {', '.join(PICTURE_ENDINGS)}, found {plural(len(files), 'file')}"
-        )
+    found = list_folder(folder)
     first: dict[str, Path] = {}
-    for path in pictures:
+    for path in found.pictures:
         if first.setdefault(path.stem, path) is not path:
             raise TreeError(f"{folder}: {first[path.stem].name} and {path.name} would both become {path.stem}.png")
-    return [Source(path.stem, partial(read_picture, path), path) for path in pictures], others
+    return [Source(path.stem, partial(read_picture, path), path) for path in found.pictures], found.others
 
 
 def list_lr(groups: GroupSource) -> list[Source]:
@@ -411,7 +404,7 @@ def _process(
     outcome.kept = len(mine) - len(todo)
     for folder in sorted({path.parent for source in todo for path in targets(source)}):
         folder.mkdir(parents=True, exist_ok=True)
-    quiet = not sys.stderr.isatty() or _rank()[0] > 0
+    quiet = not sys.stderr.isatty() or rank_and_world()[0] > 0
     try:
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
             writing: deque[Future[None]] = deque()
@@ -467,10 +460,5 @@ def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source
 
 def _share(sources: Sequence[Source]) -> Sequence[Source]:
     """What this process of a `torchrun` is to do."""
-    rank, world = _rank()
+    rank, world = rank_and_world()
     return sources[rank::world]
-
-
-def _rank() -> tuple[int, int]:
-    """This process's number among those of a `torchrun`, and how many there are."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

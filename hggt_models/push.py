@@ -2,7 +2,7 @@
 from.
 
 The card inherits the licence of the data the network learned from. What a checkpoint knows of its training stands in
-its metadata, under the keys `recipe`, `data`, `data_revision` and `data_license`.
+its metadata, under the keys `recipe`, `data`, `data_revision`, `data_license`, `iteration`, `started_from` and `note`.
 """
 
 import json
@@ -128,6 +128,7 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
         "recipe": known.get("recipe", "not known"),
         "data": known.get("data", "not known"),
         "data revision": known.get("data_revision", "not known"),
+        **{name.replace("_", " "): known[name] for name in ("iteration", "started_from", "note") if name in known},
         "weights": f"`{checkpoint.source_key or 'params'}` of the file with SHA-256 `{checkpoint.sha256}`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())

@@ -6,12 +6,12 @@ Example:
     (True, ('alexnet',))
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
 from hggt_data.errors import HggtError
+from hggt_data.schema import nearest
 from hggt_eval.metrics.comparer import AnyComparer, MetricSettings
 
 __all__ = ["DEFAULT_METRICS", "METRICS", "Metric", "MetricSettings", "UnknownMetricError", "require_metric"]
@@ -91,9 +91,5 @@ def require_metric(name: str, known: Sequence[str] = tuple(METRICS)) -> Metric:
         UnknownMetricError: there is none; the message names the nearest.
     """
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        raise UnknownMetricError(
-            f"metric {name!r} is not known; "
-            + (f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}")
-        )
+        raise UnknownMetricError(f"metric {name!r} is not known; {nearest(name.lower(), known)}")
     return METRICS[name]

@@ -4,7 +4,7 @@ This module draws what happens to each sample; the others compute it.
 """
 
 import math
-from typing import Literal, get_args
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,40 +18,41 @@ from hggt_models.degradation.noise import add_gaussian_noise, add_poisson_noise
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.settings import DegradationError, DegradationSettings, Range
 
-Draws = Literal["official", "per_sample"]
-
 # A wider sinc kernel has room for a lower cutoff. The official enhancers say 11; no published size is near either.
 _WIDE_SINC_PX = 13
 
 
-def degrade(images: Tensor, settings: DegradationSettings, source: RandomSource, draws: Draws = "official") -> Tensor:
+def degrade(images: Tensor, settings: DegradationSettings, sources: RandomSource | Sequence[RandomSource]) -> Tensor:
     """Low-resolution images made from good ones.
 
     Args:
         images: float32 (N, 3, H, W) in [0, 1] on the source's device.
         settings: what may happen.
-        source: of all random numbers; nothing else is random.
-        draws: `official` draws size, resize mode and kind of noise once a batch, and the rest per sample; the grey
-            samples of a batch share one noise map. `per_sample` draws everything per sample, each with a source of its
-            own, so that a sample's result depends on its place in the batch, never on its neighbours.
+        sources: of all random numbers. One source draws size, resize mode and kind of noise once for the batch and the
+            rest per sample, and the grey samples share one noise map, as the official code does. With one source for
+            each sample everything is drawn per sample, and what a sample becomes does not depend on its neighbours.
 
     Returns:
         (N, 3, H / scale, W / scale) in [0, 1], whole 8-bit levels.
 
     Raises:
         DegradationError: images of another form, with sides that `scale` does not divide, or too small to shrink; or
-            another word for `draws`.
+            more or fewer sources than samples.
 
     Source: official `models/ours_posneggt_model.py`, `feed_data`.
     """
     _require_fitting(images, settings)
-    if draws not in get_args(Draws):
-        raise DegradationError(f"draws is {draws!r}; expected one of {', '.join(get_args(Draws))}")
     # In lower precision values would round to other 8-bit levels.
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        if draws == "official":
-            return _degrade_batch(images, settings, source)
-        return torch.cat([_degrade_batch(image[None], settings, source.child()) for image in images])
+        if isinstance(sources, RandomSource):
+            return _degrade_batch(images, settings, sources)
+        if len(sources) != len(images):
+            raise DegradationError(
+                f"{len(sources)} sources for {len(images)} samples; expected one for each, or one for all"
+            )
+        return torch.cat(
+            [_degrade_batch(image[None], settings, source) for image, source in zip(images, sources, strict=True)]
+        )
 
 
 def degrade_picture(

@@ -54,6 +54,10 @@ class RandomSource:
         ).tolist()
         return drawn
 
+    def permutation(self, count: int) -> Tensor:
+        """The numbers from 0 to count - 1 in a random order, on the CPU."""
+        return torch.randperm(count, generator=self.choices)
+
     def state_dict(self) -> dict[str, Tensor]:
         """All that is needed to go on from here."""
         return {"choices": self.choices.get_state(), "pixels": self.pixels.get_state()}

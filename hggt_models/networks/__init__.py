@@ -7,11 +7,11 @@ Example:
     (4, 34)
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from hggt_data.schema import nearest
 from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.networks.elan import Elan
 from hggt_models.networks.network import Network, NetworkArgs, NetworkError
@@ -48,19 +48,13 @@ def network_args(name: str, args: Mapping[str, Any]) -> NetworkArgs:
         NetworkError: as `build_network`.
     """
     if name not in NETWORKS:
-        raise NetworkError(f"network {name!r} is not known; {_nearest(name, NETWORKS)}")
+        raise NetworkError(f"network {name!r} is not known; {nearest(name, NETWORKS)}")
     args_type = NETWORKS[name].args_type
     known = [field.name for field in fields(args_type)]
-    unknown = [f"argument {arg!r} is not known; {_nearest(arg, known)}" for arg in args if arg not in known]
+    unknown = [f"argument {arg!r} is not known; {nearest(arg, known)}" for arg in args if arg not in known]
     if unknown:
         raise NetworkError(f"{name}: {'; '.join(unknown)}")
     try:
         return args_type(**args)
     except NetworkError as error:
         raise NetworkError(f"{name}: {error}") from error
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}"

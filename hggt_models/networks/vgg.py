@@ -23,6 +23,22 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _PREFIX = "features."
 
 
+def _positions() -> dict[str, int]:
+    """Where each convolution stands in torchvision's `features`: a ReLU follows each, a pooling each block."""
+    positions = {}
+    position = 0
+    for block, convolutions in enumerate(_CONVOLUTIONS_PER_BLOCK, start=1):
+        for number in range(1, convolutions + 1):
+            positions[f"conv{block}_{number}"] = position
+            position += 2
+        position += 1
+    return positions
+
+
+# Where each convolution stands in torchvision's `features`.
+LAYERS = _positions()
+
+
 class VggFeatures(nn.Module):
     """Some layers of VGG19 before their ReLU. Gradients pass through, but the weights never change.
 
@@ -42,7 +58,7 @@ class VggFeatures(nn.Module):
 
     def __init__(self, layers: Sequence[str], weights: Path | Literal["imagenet", "random"] = "imagenet") -> None:
         super().__init__()
-        known = _positions()
+        known = LAYERS
         if not layers or not known.keys() >= set(layers):
             raise NetworkError(f"layers of VGG19 are {', '.join(known)}; got {', '.join(layers) or 'none'}")
         self.wanted = {position: layer for layer, position in known.items() if layer in layers}
@@ -64,16 +80,19 @@ class VggFeatures(nn.Module):
         return found
 
 
-def _positions() -> dict[str, int]:
-    """Where each convolution stands in torchvision's `features`: a ReLU follows each, a pooling each block."""
-    positions = {}
-    position = 0
-    for block, convolutions in enumerate(_CONVOLUTIONS_PER_BLOCK, start=1):
-        for number in range(1, convolutions + 1):
-            positions[f"conv{block}_{number}"] = position
-            position += 2
-        position += 1
-    return positions
+def fetch_weights() -> Path:
+    """Bring torchvision's ImageNet weights into torch's cache, if they are not there; their file.
+
+    Raises:
+        WeightsError: they cannot be downloaded.
+    """
+    _imagenet_state()
+    return vgg_file()
+
+
+def vgg_file() -> Path:
+    """Where torch's cache has, or would have, the ImageNet weights."""
+    return Path(torch.hub.get_dir(), "checkpoints", Path(VGG19_Weights.IMAGENET1K_V1.url).name)
 
 
 def _pretrained(weights: Path | Literal["imagenet", "random"]) -> nn.Sequential:
@@ -99,7 +118,8 @@ def _imagenet_state() -> StateDict:
         state: StateDict = source.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except (OSError, RuntimeError) as error:
         raise WeightsError(
-            f"VGG19's weights are not in {torch.hub.get_dir()} and cannot be downloaded ({error}); take them from "
-            f"{source.url} on a machine with network and name the file"
+            f"VGG19's weights ({vgg_file().name}) are not in {vgg_file().parent} and cannot be downloaded ({error}). Run "
+            f"hggt-models fetch-weights where there is a network, or take them from {source.url} and name the file "
+            "(in training: --set perceptual.weights=FILE)"
         ) from error
     return state

@@ -3,13 +3,11 @@
 Each victim is forked from a clean process that has everything imported, so that it builds at once and dies alone.
 """
 
-import multiprocessing
 import os
 import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -20,10 +18,10 @@ from datasets import load_dataset
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.errors import HggtError, OutputError
 from hggt_data.loading import open_groups
+from tests.hggt_data.kills import FORKED, die_at_rename, kill
 from tests.hggt_data.trees import contents, edit_text, write_tree
 
 IDS = tuple(f"p{k}-0-0" for k in range(20))
-FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["hggt_data.build", "datasets", "tqdm", __name__])
 
 
@@ -35,13 +33,6 @@ def start(tree: Path, output: Path, workers: int = 1) -> BaseProcess:
     process = FORKED.Process(target=build_dataset, args=(settings(tree, output, workers),))
     process.start()
     return process
-
-
-def kill(process: BaseProcess) -> bool:
-    """Kill with -9; whether it was still at work."""
-    process.kill()
-    process.join()
-    return process.exitcode == -signal.SIGKILL
 
 
 def loads_as(folder: Path, cache: Path) -> list[str] | None:
@@ -146,25 +137,6 @@ def test_a_build_with_workers_killed_at_random_moments_resumes(
     build_dataset(settings(old_tree, output, workers=2))
     assert contents(output) == clean["old"]
     assert struck >= 1
-
-
-def die_at_rename(number: int, run: Callable[[], object]) -> None:
-    """Run until just before, or just after, one rename: `2 * k` dies before rename k, `2 * k + 1` after it."""
-    replace = Path.replace
-    renames = 0
-
-    def counted(self: Path, target: Path) -> Path:
-        nonlocal renames
-        if number == 2 * renames:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = replace(self, target)
-        if number == 2 * renames + 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        renames += 1
-        return result
-
-    Path.replace = counted  # type: ignore[method-assign,assignment]  # in a process of its own
-    run()
 
 
 def build_and_die(number: int, tree: Path, output: Path) -> None:

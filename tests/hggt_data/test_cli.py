@@ -264,7 +264,7 @@ class TestDemo:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", [[], ["validate"], ["build"], ["stats"], ["demo"]])
+    @pytest.mark.parametrize("command", [[], ["validate"], ["build"], ["stats"], ["demo"], ["extract-subimages"]])
     def test_every_command_explains_itself(self, command: list[str]) -> None:
         result = run(*command, "--help")
         assert result.exit_code == 0
@@ -278,7 +278,14 @@ class TestHelp:
         assert run("validat").exit_code == 2
 
     @pytest.mark.parametrize(
-        "arguments", [["--help"], ["validate", "--help"], ["build", "--help"], ["stats", "--help"]]
+        "arguments",
+        [
+            ["--help"],
+            ["validate", "--help"],
+            ["build", "--help"],
+            ["stats", "--help"],
+            ["extract-subimages", "--help"],
+        ],
     )
     def test_help_loads_nothing_heavy(self, arguments: list[str]) -> None:
         code = f"""

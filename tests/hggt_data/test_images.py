@@ -1,6 +1,7 @@
 """Strict PNG reading: whatever is not a whole 8-bit RGB picture is refused, and what is whole equals Pillow."""
 
 import io
+import os
 import random
 import struct
 import zlib
@@ -21,6 +22,7 @@ from hggt_data.images import (
     encode_png,
     parse_png,
     read_picture,
+    read_picture_size,
     read_pixels,
     read_png_header,
     write_png,
@@ -280,6 +282,24 @@ class TestAnyPicture:
         found = read_picture(path)
         assert found.shape == (128, 96, 3)
         assert np.abs(found.astype(int) - np.rot90(crop, -1)).mean() < 4
+
+    @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+    @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp", "tif"])
+    def test_the_size_is_in_the_head_whatever_follows(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
+        path = tmp_path / f"a.{ending}"
+        Image.fromarray(crop).save(path)
+        assert read_picture_size(path) == (96, 128)
+        if ending in ("png", "jpg", "bmp"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            assert read_picture_size(path) == (96, 128)
+        path.write_bytes(path.read_bytes()[:20])
+        with pytest.raises(ImageError, match=rf"a\.{ending}: its head cannot be read: "):
+            read_picture_size(path)
+
+    def test_the_size_of_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.png")
+        with pytest.raises(OSError, match="not a regular file"):
+            read_picture_size(tmp_path / "a.png")
 
     def test_16_bits_are_refused(self, tmp_path: Path) -> None:
         deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from hggt_models.degradation import chain
-from hggt_models.degradation.chain import Draws, degrade, degrade_picture, draw_kernels
+from hggt_models.degradation.chain import degrade, degrade_picture, draw_kernels
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.settings import ENHANCE_01, SR, DegradationError, DegradationSettings
 from tests.hggt_models.degradation.golden import waves
+from tests.hggt_models.degradation.sources import Draws, sources
 
 DRAWS = get_args(Draws)
 # One kernel, no change of size, no noise, one quality: nothing is left to chance.
@@ -74,7 +75,7 @@ def test_result_is_8_bit_and_scale_times_smaller(
     draws: Draws, settings: DegradationSettings, size: tuple[int, int]
 ) -> None:
     images = waves(*size).repeat(3, 1, 1, 1)
-    low = degrade(images, settings, RandomSource(1), draws)
+    low = degrade(images, settings, sources(draws, 1, 3))
     assert low.shape == (3, 3, size[0] // settings.scale, size[1] // settings.scale)
     assert low.dtype == torch.float32
     assert 0 <= low.min() <= low.max() <= 1
@@ -83,44 +84,43 @@ def test_result_is_8_bit_and_scale_times_smaller(
 
 @pytest.mark.parametrize("draws", DRAWS)
 def test_one_seed_gives_one_result(crops: Tensor, draws: Draws) -> None:
-    first, again, other = (degrade(crops, SR, RandomSource(seed), draws) for seed in (7, 7, 8))
+    first, again, other = (degrade(crops, SR, sources(draws, seed, len(crops))) for seed in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("draws", DRAWS)
-def test_a_run_goes_on_from_a_saved_source(crops: Tensor, draws: Draws) -> None:
+def test_a_run_goes_on_from_a_saved_source(crops: Tensor) -> None:
     source = RandomSource(7)
-    degrade(crops, SR, source, draws)
+    degrade(crops, SR, source)
     state = source.state_dict()
-    expected = degrade(crops, SR, source, draws)
+    expected = degrade(crops, SR, source)
     resumed = RandomSource(0)
     resumed.load_state_dict(state)
-    assert torch.equal(degrade(crops, SR, resumed, draws), expected)
+    assert torch.equal(degrade(crops, SR, resumed), expected)
 
 
 def test_drawn_per_sample_a_sample_does_not_depend_on_its_neighbours(crops: Tensor) -> None:
-    together = degrade(crops, SR, RandomSource(7), "per_sample")
-    assert torch.equal(degrade(crops[:2], SR, RandomSource(7), "per_sample"), together[:2])
+    together = degrade(crops, SR, sources("per sample", 7, len(crops)))
+    assert torch.equal(degrade(crops[:2], SR, sources("per sample", 7, 2)), together[:2])
     others = torch.cat([1 - crops[:5], crops[5:]])
-    assert torch.equal(degrade(others, SR, RandomSource(7), "per_sample")[5], together[5])
+    assert torch.equal(degrade(others, SR, sources("per sample", 7, len(others)))[5], together[5])
 
 
 def test_official_draws_resize_a_batch_alike_and_per_sample_draws_each_its_own_way(
     resizes: list[dict[str, Any]], crops: Tensor
 ) -> None:
-    degrade(crops, SR, RandomSource(7), "official")
+    degrade(crops, SR, RandomSource(7))
     assert len(resizes) == 2
     assert resizes[0]["mode"] == resizes[1]["mode"]
     resizes.clear()
-    degrade(crops, SR, RandomSource(7), "per_sample")
+    degrade(crops, SR, sources("per sample", 7, len(crops)))
     assert len(resizes) == 12
     assert len({call["scale_factor"] for call in resizes[::2]}) > 3
     assert all(first["mode"] == last["mode"] for first, last in zip(resizes[::2], resizes[1::2], strict=True))
 
 
 def test_resizes_follow_their_probabilities(resizes: list[dict[str, Any]]) -> None:
-    degrade(waves(8, 8).expand(1500, -1, -1, -1), SR, RandomSource(5), "per_sample")
+    degrade(waves(8, 8).expand(1500, -1, -1, -1), SR, sources("per sample", 5, 1500))
     factors = torch.tensor([call["scale_factor"] for call in resizes[::2]])
     for share, expected in ((factors > 1, 0.1), (factors < 1, 0.85), (factors == 1, 0.05)):
         assert share.float().mean() == pytest.approx(expected, abs=0.03)
@@ -132,7 +132,7 @@ def test_resizes_follow_their_probabilities(resizes: list[dict[str, Any]]) -> No
 
 def test_every_picture_can_be_resized(resizes: list[dict[str, Any]]) -> None:
     always = replace(SR, enlarge_probability=0.9, shrink_probability=0.1)
-    degrade(waves(8, 8).expand(50, -1, -1, -1), always, RandomSource(5), "per_sample")
+    degrade(waves(8, 8).expand(50, -1, -1, -1), always, sources("per sample", 5, 50))
     assert 1 not in {call["scale_factor"] for call in resizes}
 
 
@@ -150,7 +150,7 @@ def test_noise_follows_its_probabilities(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(chain, "add_gaussian_noise", recorder("gaussian"))
     monkeypatch.setattr(chain, "add_poisson_noise", recorder("poisson"))
-    degrade(waves(8, 8).expand(1500, -1, -1, -1), SR, RandomSource(5), "per_sample")
+    degrade(waves(8, 8).expand(1500, -1, -1, -1), SR, sources("per sample", 5, 1500))
     assert len(strengths["gaussian"]) / 1500 == pytest.approx(0.5, abs=0.04)
     assert sum(grey) / 1500 == pytest.approx(0.2, abs=0.03)
     for kind, low, high in (("gaussian", 1, 12), ("poisson", 0.05, 0.8)):
@@ -238,9 +238,9 @@ def test_images_that_do_not_fit_are_refused(images: Tensor, settings: Degradatio
         degrade(images, settings, RandomSource(0))
 
 
-def test_an_unknown_way_of_drawing_is_refused() -> None:
-    with pytest.raises(DegradationError, match="draws is 'persample'; expected one of official, per_sample"):
-        degrade(waves(8, 8), SR, RandomSource(0), "persample")  # type: ignore[arg-type]
+def test_another_number_of_sources_than_samples_is_refused() -> None:
+    with pytest.raises(DegradationError, match="2 sources for 1 samples; expected one for each, or one for all"):
+        degrade(waves(8, 8), SR, sources("per sample", 0, 2))
 
 
 def test_a_picture_depends_on_its_text_alone() -> None:

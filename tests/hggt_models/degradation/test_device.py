@@ -13,14 +13,14 @@ import torch
 from torch import Generator, Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from hggt_models.degradation.chain import Draws, degrade
+from hggt_models.degradation.chain import degrade
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels, plateau_kernels, sinc_kernels
 from hggt_models.degradation.noise import add_gaussian_noise, add_poisson_noise
-from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.settings import SR
 from hggt_models.degradation.sharpening import sharpen
 from tests.hggt_models.degradation.golden import waves
+from tests.hggt_models.degradation.sources import Draws, sources
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -69,7 +69,7 @@ def test_the_chain_asks_the_images_for_nothing(draws: Draws, gaussian_probabilit
     # Choices are real numbers here, so only what comes from the images is fake.
     images = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(waves(64, 48).repeat(2, 1, 1, 1))
     settings = replace(SR, gaussian_probability=gaussian_probability)
-    assert degrade(images, settings, RandomSource(0), draws).shape == (2, 3, 16, 12)
+    assert degrade(images, settings, sources(draws, 0, 2)).shape == (2, 3, 16, 12)
 
 
 @pytest.mark.parametrize("name", ["blur", "jpeg-official", "jpeg-libjpeg", "sharpen"])
@@ -83,12 +83,12 @@ def test_pixel_functions_compile_in_one_graph(name: str) -> None:
 @pytest.mark.parametrize("draws", get_args(Draws))
 @pytest.mark.parametrize("gaussian_probability", [0, 1])
 def test_the_chain_never_waits_for_cuda(draws: Draws, gaussian_probability: float) -> None:
-    images, source = waves(64, 64).repeat(2, 1, 1, 1).cuda(), RandomSource(0, "cuda")
+    images, drawn = waves(64, 64).repeat(2, 1, 1, 1).cuda(), sources(draws, 0, 2, "cuda")
     settings = replace(SR, gaussian_probability=gaussian_probability)
-    degrade(images, settings, source, draws)  # the first call may wait while libraries start
+    degrade(images, settings, drawn)  # the first call may wait while libraries start
     torch.cuda.set_sync_debug_mode("error")
     try:
-        degrade(images, settings, source, draws)
+        degrade(images, settings, drawn)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -96,8 +96,8 @@ def test_the_chain_never_waits_for_cuda(draws: Draws, gaussian_probability: floa
 @needs_cuda
 def test_cuda_draws_the_same_and_computes_the_same(crops: Tensor) -> None:
     settings = replace(SR, gaussian_probability=1, gaussian_sigma_8bit=(0, 0))  # noise is another on each device
-    cpu = degrade(crops, settings, RandomSource(7), "per_sample")
-    cuda = degrade(crops.cuda(), settings, RandomSource(7, "cuda"), "per_sample").cpu()
+    cpu = degrade(crops, settings, sources("per sample", 7, len(crops)))
+    cuda = degrade(crops.cuda(), settings, sources("per sample", 7, len(crops), "cuda")).cpu()
     different = (cpu - cuda).abs() > 0.5 / 255
     assert different.float().mean() < 0.01
     assert (cpu - cuda).abs().max() < 10 / 255  # a coefficient may round to the next step

@@ -76,7 +76,8 @@ def test_weights_that_cannot_be_had_are_named_with_their_address(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(
-        WeightsError, match=r"VGG19's weights are not in .* take them from https://.*vgg19-dcbb9e9d\.pth"
+        WeightsError,
+        match=r"VGG19's weights .*are not in .*hggt-models fetch-weights.* take them from https://.*vgg19-dcbb9e9d\.pth",
     ):
         VggFeatures(["conv1_2"])
 

@@ -1,0 +1,504 @@
+"""What a training run is: typed, frozen, checked as a whole. Recipes are TOML files with what differs from defaults.
+
+The defaults are those of the published GAN runs with the RRDB generator. A key is written as in `--set
+loss.negative=0`; one that is not known is an error with the nearest that is. Nothing here touches data, devices or the
+run's folder.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+
+from hggt_data.errors import HggtError
+from hggt_data.schema import nearest
+from hggt_eval.metrics import METRICS
+from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
+from hggt_models.losses.perceptual import OFFICIAL_LAYERS
+from hggt_models.networks import NETWORKS, NetworkError, build_network, network_args
+from hggt_models.networks.vgg import LAYERS
+from hggt_models.targets import TargetKind
+
+Compiled = Literal["generator", "discriminator", "perceptual"]
+
+_RECIPES = files("hggt_models") / "recipes"
+_DEFAULTS = {
+    "generator": {"name": "rrdb_pixelshuffle"},
+    "discriminator": {"name": "unet_discriminator_sn"},
+    "degradation": {"published": "sr"},
+}
+# Change how a run is carried out and watched, not what it computes; so a run may go on with others.
+FREE_KEYS = ("iterations", "checkpoint", "log", "validation.every", "validation.images", "validation.metrics",
+             "validation.shown", "compile", "channels_last")  # fmt: skip
+
+
+class ConfigError(HggtError, ValueError):
+    """A recipe or a `--set` does not make a training run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkConfig:
+    """A network: its name and all its arguments, see `build_network`."""
+
+    name: str
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Weights of the generator's losses, and the shape of two of them.
+
+    Attributes:
+        pixel, perceptual, adversarial: weights; 0 switches a loss off. Without an adversarial loss there is no
+            discriminator.
+        negative: weight of the distance to the negative, which is subtracted.
+        negative_window_px, negative_power: of the variation map that picks where the distance counts.
+        negative_margin: distance beyond which a sample is pushed no farther; 0 pushes for ever, as published.
+        artifact_map: weight of the pixel loss on LDL's artifact map.
+        artifact_window_px: of that map.
+    """
+
+    pixel: float = 1.0
+    perceptual: float = 1.0
+    adversarial: float = 0.1
+    negative: float = 0.0
+    negative_window_px: int = 3
+    negative_power: float = 0.75
+    negative_margin: float = 0.0
+    artifact_map: float = 0.0
+    artifact_window_px: int = 7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerceptualConfig:
+    """The network behind the perceptual loss.
+
+    Attributes:
+        weights: `imagenet`, a file with them, or `random` for a trial of everything else.
+        layers: VGG19's layers, before their ReLU, and their weights.
+    """
+
+    weights: str = "imagenet"
+    layers: Mapping[str, float] = field(default_factory=lambda: dict(OFFICIAL_LAYERS))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationConfig:
+    """Looking at the network while it learns, on source pictures that it never learns from.
+
+    Attributes:
+        every: iterations from one validation to the next; 0 for none.
+        pictures: source pictures held out, a tenth of all at most (one of two to twenty); 0 validates nothing.
+        images: of them, at most so many patches are validated.
+        metrics: names of `hggt-eval`'s metrics.
+        shown: so many results are kept as files and shown in TensorBoard.
+    """
+
+    every: int = 5000
+    pictures: int = 8
+    images: int = 64
+    metrics: tuple[str, ...] = ("psnr", "ssim")
+    shown: int = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointConfig:
+    """Saving.
+
+    Attributes:
+        every: iterations from one checkpoint to the next.
+        keep: how many of the last are kept to go on from; the weights of all are.
+    """
+
+    every: int = 5000
+    keep: int = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogConfig:
+    """Telling.
+
+    Attributes:
+        every: iterations from one line to the next; losses are means over them.
+        tensorboard: whether to write event files.
+        wandb: name of a Weights & Biases project to log to; empty for none.
+    """
+
+    every: int = 100
+    tensorboard: bool = True
+    wandb: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """All that decides a training run but its data.
+
+    Attributes:
+        starts_from: the recipe whose network the published run starts from, for `--init`; a word to the user only.
+        target: what the losses compare the output with, see `hggt_models.targets`.
+        source_px: side of the square that is cut from a picture and degraded.
+        crop_px: side of the target; it is cut, with its LR, from the degraded square.
+        flip: mirror half of the samples left to right.
+        rotate: mirror half of them top to bottom as well, and turn half by 90 degrees.
+        sharpen: sharpen the LR's source and the target of the pixel and perceptual losses (LDL).
+        draws: what of the degradation is drawn once a batch, see `hggt_models.degradation.chain.degrade`.
+        batch_size: samples of one iteration, all devices together.
+        pool_size: training pairs that wait and mix, all devices together; 0 for no pool.
+        accumulate: parts that a device's share of a batch is computed in, to save memory.
+        iterations: steps of the optimizers.
+        learning_rate, betas: of Adam, for both networks.
+        milestones, decay: the rate is multiplied by `decay` after so many iterations.
+        clip_norm: gradients of a network longer than this are shortened to it; 0 leaves them alone.
+        ema_decay: of the moving average of the generator's weights, which is what is saved; 0 for none.
+        discriminator_batches: `separate` looks at real and restored images one after the other, as published; `joint`
+            at both in one batch.
+        precision: fp32, or bf16 for autocast; losses, averages and optimizers are float32 in both.
+        channels_last: memory format of the networks; `auto` is each network's own, see docs/benchmarks.md.
+        compile: which networks go through `torch.compile`.
+        seed: of everything random.
+    """
+
+    starts_from: str = ""
+    target: TargetKind = "positive"
+    source_px: int = 512
+    crop_px: int = 256
+    flip: bool = True
+    rotate: bool = False
+    sharpen: bool = False
+    draws: Literal["official", "per_sample"] = "official"
+    batch_size: int = 12
+    pool_size: int = 144
+    accumulate: int = 1
+    iterations: int = 300_000
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    milestones: tuple[int, ...] = (200_000,)
+    decay: float = 0.5
+    clip_norm: float = 0.0
+    ema_decay: float = 0.999
+    discriminator_batches: Literal["separate", "joint"] = "separate"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: Literal["auto", "yes", "no"] = "auto"
+    compile: tuple[Compiled, ...] = ()
+    seed: int = 0
+    generator: NetworkConfig
+    discriminator: NetworkConfig
+    degradation: DegradationSettings
+    loss: LossConfig = field(default_factory=LossConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    def __post_init__(self) -> None:
+        faults = [*self._range_faults(), *self._contradictions()]
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the output is than the LR."""
+        return self.degradation.scale
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether there is an adversarial loss."""
+        return self.loss.adversarial > 0
+
+    def rate(self, iteration: int) -> float:
+        """The learning rate of an iteration, counted from 0."""
+        return self.learning_rate * self.decay ** sum(iteration >= milestone for milestone in self.milestones)
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings, ready for JSON; what `make_config` takes, so that it gives this config again."""
+        content = asdict(self)
+        for name in ("generator", "discriminator"):
+            network = content[name]
+            content[name] = {"name": network["name"], **network["args"]}
+        return content
+
+    def _range_faults(self) -> Iterator[str]:
+        positive = (
+            "source_px", "crop_px", "batch_size", "accumulate", "iterations", "learning_rate", "loss.negative_power",
+            "validation.images", "checkpoint.every", "checkpoint.keep", "log.every",
+        )  # fmt: skip
+        not_negative = (
+            "pool_size", "clip_norm", "seed", "loss.pixel", "loss.perceptual", "loss.adversarial", "loss.negative",
+            "loss.negative_margin", "loss.artifact_map", "validation.every", "validation.pictures", "validation.shown",
+        )  # fmt: skip
+        for keys, is_fine, expected in (
+            (positive, lambda value: value > 0, "more than 0"),
+            (not_negative, lambda value: value >= 0, "0 or more"),
+            (("decay",), lambda value: 0 < value <= 1, "more than 0, 1 at most"),
+            (("ema_decay",), lambda value: 0 <= value < 1, "0 or more, less than 1"),
+            (("betas",), lambda value: all(0 <= beta < 1 for beta in value), "two values from 0 up to 1"),
+            (
+                ("loss.negative_window_px", "loss.artifact_window_px"),
+                lambda value: value >= 3 and value % 2 == 1,
+                "an odd number, 3 or more",
+            ),
+        ):
+            for key in keys:
+                value = _lookup(self, key)
+                if not is_fine(value):
+                    yield f"{key} is {value}; expected {expected}"
+
+    def _contradictions(self) -> Iterator[str]:
+        scale, loss = self.scale, self.loss
+        with torch.device("meta"):  # only asked how much it enlarges
+            enlarges = build_network(self.generator.name, **self.generator.args).scale
+        if self.crop_px > self.source_px:
+            yield f"crop_px {self.crop_px} is more than source_px {self.source_px}, which it is cut from"
+        for key in ("source_px", "crop_px"):
+            if _lookup(self, key) % scale:
+                yield f"{key} {_lookup(self, key)} is no multiple of degradation.scale {scale}"
+        if enlarges != scale:
+            yield f"the generator enlarges {enlarges} times, and degradation.scale is {scale}; expected the same"
+        if self.has_discriminator and self.crop_px % 8:
+            yield f"crop_px {self.crop_px} is no multiple of 8, which the discriminator needs"
+        if list(self.milestones) != sorted(set(self.milestones)):
+            yield f"milestones are {list(self.milestones)}; expected rising numbers"
+        if self.pool_size and self.pool_size < self.batch_size:
+            yield f"pool_size {self.pool_size} is less than batch_size {self.batch_size}; expected 0, or more"
+        if not any((loss.pixel, loss.perceptual, loss.adversarial, loss.artifact_map)):
+            yield "every loss has the weight 0; expected one to learn from"
+        if (loss.negative > 0) != (self.target == "positive_negative"):
+            yield (
+                f"loss.negative is {loss.negative:g} and target is {self.target!r}; expected a weight with the target "
+                "'positive_negative', and only with it"
+            )
+        if loss.artifact_map and not self.ema_decay:
+            yield "loss.artifact_map compares with the moving average, and ema_decay is 0; expected more"
+        strange = [layer for layer in self.perceptual.layers if layer not in LAYERS]
+        if strange:
+            yield f"perceptual.layers has {', '.join(strange)}; {nearest(strange[0], LAYERS)}"
+        unknown = [name for name in self.validation.metrics if name not in METRICS]
+        if unknown:
+            yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with hggt, sorted."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _RECIPES.iterdir() if entry.name.endswith(".toml"))
+
+
+def describe_recipes() -> dict[str, str]:
+    """Each recipe that comes with hggt and what it is for, from the first line of its file."""
+    return {
+        name: (_RECIPES / f"{name}.toml").read_text("utf-8").split("\n")[0].removeprefix("# ")
+        for name in recipe_names()
+    }
+
+
+def flat_settings(config: "TrainConfig") -> dict[str, str]:
+    """Every setting as `--set` takes it: dotted key, value as in TOML."""
+    return {key: _format_value(value) for key, value, _ in _compared(config.to_json(), {}, "")}
+
+
+def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainConfig:
+    """A recipe, changed by what `--set` says.
+
+    Args:
+        recipe: one of `recipe_names()`, or a TOML file of your own; `extends = "NAME"` in it builds on another recipe.
+        assignments: each `KEY=VALUE`, with the value as in TOML; quotes around texts may be left out.
+
+    Raises:
+        ConfigError: there is no such recipe, it is no TOML, a key is not known, or values do not fit each other.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> config = load_config("rrdb-gan-positive", ["loss.adversarial=0.05", "precision=bf16"])
+        >>> config.loss.adversarial, config.precision, config.pool_size
+        (0.05, 'bf16', 144)
+    """
+    settings = _read_recipe(recipe, ())
+    for assignment in assignments:
+        settings = _merged(settings, _parse_assignment(assignment))
+    try:
+        return make_config(settings)
+    except ConfigError as error:
+        raise ConfigError(f"{recipe}: {error}") from error
+
+
+def make_config(settings: Mapping[str, Any]) -> TrainConfig:
+    """A config from nested settings; what they leave out has its default.
+
+    Raises:
+        ConfigError: a key is not known, a value is of another kind, or values do not fit each other.
+    """
+    settings = _merged(_DEFAULTS, settings)
+    values = dict(_values(TrainConfig, settings, ""))
+    if values["discriminator"].name != "unet_discriminator_sn":
+        raise ConfigError(f"discriminator is {values['discriminator'].name}; expected unet_discriminator_sn")
+    if values["generator"].name == "unet_discriminator_sn":
+        raise ConfigError("generator is unet_discriminator_sn, which restores nothing")
+    return TrainConfig(**values)
+
+
+def differences(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """What makes another run of it than `found`, which `to_json` gave: `KEY is NEW, was OLD`, a text for each."""
+    return [
+        f"{key} is {new!r}, was {old!r}"
+        for key, old, new in _compared(found, _as_json(config.to_json()), "")
+        if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+    ]
+
+
+def _as_json(value: Any) -> Any:
+    """As it comes back from a file: lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(inner) for key, inner in value.items()}
+    return [_as_json(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _compared(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, Any]]:
+    for key in {**found, **wanted}:
+        old, new = found.get(key), wanted.get(key)
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
+            yield from _compared(old or {}, new or {}, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", old, new
+
+
+def _format_value(value: Any) -> str:
+    return json.dumps(_as_json(value))  # TOML writes these kinds of values as JSON does
+
+
+def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The settings in a recipe and in those that it builds on."""
+    name = str(recipe)
+    if name in seen:
+        raise ConfigError(f"{' extends '.join((*seen, name))}, for ever")
+    path = _RECIPES / f"{name}.toml" if name in recipe_names() else Path(name)
+    if not path.is_file():
+        known = recipe_names()
+        raise ConfigError(f"recipe {name!r} is not known; {nearest(name, known)}; or pass a TOML file")
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name} is no TOML: {error}") from error
+    base = settings.pop("extends", None)
+    if base is None:
+        return settings
+    if not isinstance(base, str):
+        raise ConfigError(f"{name}: extends is {base!r}; expected the name of a recipe")
+    beside = Path(name).parent / base  # a recipe of one's own may build on another of one's own
+    return _merged(_read_recipe(beside if base not in recipe_names() else base, (*seen, name)), settings)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others laid over them; a section that names another network, or other settings, starts afresh."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            afresh = any(name in value and value[name] != old.get(name) for name in ("name", "published"))
+            merged[key] = dict(value) if afresh else _merged(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _parse_assignment(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r}: expected KEY=VALUE, such as loss.negative=0")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    *sections, last = key.strip().split(".")
+    settings: dict[str, Any] = {last: parsed}
+    for section in reversed(sections):
+        settings = {section: settings}
+    return settings
+
+
+def _values(section: type[Any], settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """(field, checked value) of a section's settings."""
+    hints = get_type_hints(section)
+    known = [entry.name for entry in fields(section)]
+    for key, value in settings.items():
+        if key not in known:
+            raise ConfigError(f"config key '{prefix}{key}' is not known; {nearest(f'{prefix}{key}', _all_keys())}")
+        yield key, _checked(value, hints[key], f"{prefix}{key}")
+
+
+def _checked(value: Any, hint: Any, key: str) -> Any:
+    """A value of the kind that a type hint asks for; lists become tuples, and whole numbers stand for others."""
+    if hint is NetworkConfig:
+        return _network(value, key)
+    if hint is DegradationSettings:
+        return _degradation(value, key)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return hint(**dict(_values(hint, _require(value, Mapping, "a table of settings", key), f"{key}.")))
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in inner:
+            raise ConfigError(f"config key '{key}' is {value!r}; expected one of {', '.join(map(str, inner))}")
+        return value
+    if origin is tuple:
+        items = _require(value, (list, tuple), "a list", key)
+        kinds = [inner[0]] * len(items) if inner[1:] == (Ellipsis,) else list(inner)
+        if len(kinds) != len(items):
+            raise ConfigError(f"config key '{key}' is {value!r}; expected {len(kinds)} values")
+        return tuple(_checked(item, kind, key) for item, kind in zip(items, kinds, strict=True))
+    if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        table = _require(value, Mapping, "a table", key)
+        return {name: _checked(item, inner[1], f"{key}.{name}") for name, item in table.items()}
+    if hint is float:
+        _require(value, (int, float), "a number", key)
+        return float(value)
+    return _require(value, hint, {int: "a whole number", bool: "true or false", str: "a text"}[hint], key)
+
+
+def _require(value: Any, kind: Any, expected: str, key: str) -> Any:
+    is_bool_by_mistake = isinstance(value, bool) and kind is not bool
+    if not isinstance(value, kind) or is_bool_by_mistake:
+        raise ConfigError(f"config key '{key}' is {value!r}; expected {expected}")
+    return value
+
+
+def _network(value: Any, key: str) -> NetworkConfig:
+    settings = dict(_require(value, Mapping, "a table with a network's name and arguments", key))
+    name = settings.pop("name", None)
+    if name is None:
+        raise ConfigError(f"config key '{key}.name' is missing; known networks are {', '.join(NETWORKS)}")
+    try:
+        return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
+    except NetworkError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def _degradation(value: Any, key: str) -> DegradationSettings:
+    settings = dict(_require(value, Mapping, "a table of settings", key))
+    name = settings.pop("published", "sr")
+    if name not in PUBLISHED:
+        raise ConfigError(f"config key '{key}.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")
+    published = PUBLISHED[name]
+    changed = dict(_values(DegradationSettings, settings, f"{key}."))
+    try:
+        return DegradationSettings(**{**{f.name: getattr(published, f.name) for f in fields(published)}, **changed})
+    except DegradationError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def _lookup(config: Any, key: str) -> Any:
+    for name in key.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:
+    """Every key there is, but the arguments of networks."""
+    keys = []
+    for name, hint in get_type_hints(section).items():
+        keys.append(f"{prefix}{name}")
+        if is_dataclass(hint) and isinstance(hint, type) and hint is not NetworkConfig:
+            keys += _all_keys(hint, f"{prefix}{name}.")
+    return keys

@@ -1,0 +1,1 @@
+"""What training minimises, as pure tensor functions; weights between the losses belong to the caller."""

@@ -1,0 +1,54 @@
+"""The perceptual loss: distance between features of VGG19 instead of pixels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from hggt_models.losses.variation import full_precision
+from hggt_models.networks.vgg import VggFeatures
+
+OFFICIAL_LAYERS: Mapping[str, float] = {
+    "conv1_2": 0.1,
+    "conv2_2": 0.1,
+    "conv3_4": 1.0,
+    "conv4_4": 1.0,
+    "conv5_4": 1.0,
+}
+
+
+class PerceptualLoss(nn.Module):
+    """Weighted sum over layers of the mean absolute difference between their features, before the ReLU.
+
+    Nothing in it learns, so a checkpoint needs none of it. Under autocast the network computes in the lower precision,
+    the differences and their mean in float32.
+
+    Args:
+        layers: weight of each layer, see `VggFeatures`.
+        weights: where the network's weights come from, see `VggFeatures`.
+
+    Raises:
+        As `VggFeatures`.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, float] = OFFICIAL_LAYERS,
+        weights: Path | Literal["imagenet", "random"] = "imagenet",
+    ) -> None:
+        super().__init__()
+        self.layers = dict(layers)
+        self.network = VggFeatures(list(self.layers), weights)
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] to a scalar; `conv5_4` needs 16 x 16 px or more. Targets get no gradient."""
+        with torch.no_grad():
+            wanted = self.network(targets)
+        found = self.network(outputs)
+        distances = [
+            weight * (full_precision(found[layer]) - full_precision(wanted[layer])).abs().mean()
+            for layer, weight in self.layers.items()
+        ]
+        return torch.stack(distances).sum()

@@ -1,0 +1,1 @@
+"""From labelled groups or plain pictures to pairs of LR and target on the device."""

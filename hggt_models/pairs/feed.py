@@ -1,0 +1,95 @@
+"""Training pairs in an endless row: samples from worker processes, made into pairs on the device, mixed by the pool.
+
+The random choices of a batch, or of a sample, follow from the seed and the sample's number alone.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from hggt_models.config import TrainConfig
+from hggt_models.degradation.random_source import RandomSource
+from hggt_models.pairs.maker import PairMaker, TrainingPairs
+from hggt_models.pairs.pool import PairPool
+from hggt_models.pairs.samples import Sample, SampleDataset, ShareSampler
+from hggt_models.runtime import Runtime
+from hggt_models.stopping import leave_to_parent
+
+
+class PairFeed:
+    """Gives one process of a run its pairs.
+
+    Args:
+        samples: by their number.
+        config: of the run.
+        runtime: this process.
+        workers: processes that read pictures; 0 reads in this one.
+
+    Attributes:
+        pool: the pairs that wait.
+        waited_s: how long the feed has waited for pictures, all in all.
+    """
+
+    def __init__(self, samples: SampleDataset, config: TrainConfig, runtime: Runtime, workers: int = 0) -> None:
+        self._samples = samples
+        self._config = config
+        self._runtime = runtime
+        self._workers = workers
+        self._maker = PairMaker(config)
+        self.pool = PairPool(config.pool_size // runtime.world)
+        self.waited_s = 0.0
+        self._batches: Iterator[Sample] | None = None
+
+    def start(self, iteration: int) -> None:
+        """Begin with the samples of this iteration."""
+        config, runtime = self._config, self._runtime
+        sampler = ShareSampler(
+            config.batch_size,
+            rank=runtime.rank,
+            world=runtime.world,
+            parts=config.accumulate,
+            first_iteration=iteration,
+        )
+        loader: DataLoader[Sample] = DataLoader(
+            self._samples,
+            batch_sampler=sampler,
+            num_workers=self._workers,
+            # A fork would copy the locks of this process's threads, and what CUDA has begun.
+            multiprocessing_context="spawn" if self._workers else None,
+            worker_init_fn=leave_to_parent,
+            pin_memory=runtime.device.type == "cuda",
+        )
+        self._batches = iter(loader)
+
+    def next(self) -> TrainingPairs:
+        """The next part of this process's share of a batch.
+
+        Raises:
+            ImageError, OSError: a picture cannot be used or read.
+        """
+        assert self._batches is not None, "start() comes first"
+        started = time.perf_counter()
+        batch = next(self._batches)
+        self.waited_s += time.perf_counter() - started
+        numbers: list[int] = batch["number"].tolist()
+        device = self._runtime.device
+        on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        pairs = self._maker.make(on_device, self._sources(numbers))
+        mixing = RandomSource.from_text(f"{self._config.seed}/pool/{numbers[0]}")
+        return PairMaker.open(self.pool.exchange(pairs, mixing))
+
+    def _sources(self, numbers: list[int]) -> RandomSource | list[RandomSource]:
+        """Of the degradation: one for a batch, or one for each sample, wherever it is computed."""
+        seed, device = self._config.seed, self._runtime.device
+        if self._config.draws == "official":
+            return RandomSource.from_text(f"{seed}/batch/{numbers[0]}", device)
+        return [RandomSource.from_text(f"{seed}/sample/{number}", device) for number in numbers]
+
+
+def share_of_pools(pools: list[Mapping[str, Tensor]], runtime: Runtime) -> dict[str, Tensor]:
+    """The part of the pairs that waited in other processes' pools that falls to this one, when there are others now."""
+    names = pools[0] if pools else {}
+    return {name: torch.cat([pool[name] for pool in pools])[runtime.rank :: runtime.world] for name in names}

@@ -1,0 +1,110 @@
+"""Which process of a run this is, on which device, and what the processes must agree on.
+
+`torchrun`, `accelerate launch` or a batch script start the processes and say so in RANK, WORLD_SIZE, MASTER_ADDR and
+MASTER_PORT; without these there is one process.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+Value = TypeVar("Value")
+
+# A checkpoint or a validation of the slowest process must fit in.
+_PATIENCE = timedelta(minutes=30)
+
+
+def rank_and_world() -> tuple[int, int]:
+    """This process's number among those that were started together, and how many there are."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One of the processes of a run.
+
+    Attributes:
+        device: where it computes.
+        rank, world: its number, and how many there are; the one with number 0 writes files and speaks.
+    """
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def wrapped(self, network: nn.Module) -> nn.Module:
+        """The network as it is to be called in training, so that all processes get the mean of their gradients.
+
+        Buffers stay each process's own: spectral norm keeps them equal by itself.
+        """
+        if self.world == 1:
+            return network
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.14 renames the argument
+            return DistributedDataParallel(network, broadcast_buffers=False)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over all processes, which must call this together; every process gets it."""
+        return self.sum(values) / self.world
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, which must call this together; every process gets it."""
+        values = values.clone()
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in one of the processes, which must call this together; does not wait for a device."""
+        if self.world == 1:
+            return flag
+        told = torch.tensor(int(flag))
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        return bool(told)
+
+    def agreed(self, value: Value) -> Value:
+        """What the leading process says; all must call this together."""
+        if self.world == 1:
+            return value
+        told = [value]
+        dist.broadcast_object_list(told, device=torch.device("cpu"))
+        return told[0]
+
+    def barrier(self) -> None:
+        """Wait until all processes have come here."""
+        self.any(False)
+
+
+@contextmanager
+def open_runtime(device: str) -> Iterator[Runtime]:
+    """Join the other processes of a run, where there are any, while the block lasts.
+
+    Args:
+        device: this process's own, as torch names it.
+    """
+    rank, world = rank_and_world()
+    chosen = torch.device(device)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if world == 1:
+        yield Runtime(chosen)
+        return
+    # Flags and names go through gloo even where gradients go through NCCL, so that they never wait for a GPU.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        yield Runtime(chosen, rank, world)
+    finally:
+        dist.destroy_process_group()

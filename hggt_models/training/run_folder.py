@@ -1,0 +1,208 @@
+"""The folder of a training run: what it is, checkpoints to go on from, weights to use, and its log.
+
+RUN/run.json                      what the run is, and each time that it was started
+RUN/log.jsonl                     a line for each time the losses were told, and for each validation
+RUN/weights/005000.safetensors    the network after so many iterations; all of them stay
+RUN/checkpoints/005000/           all that is needed to go on; the last few stay
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hggt_data.errors import OutputError
+from hggt_data.files import atomic_file, sha256_of_file, write_text
+from hggt_models.checkpoint import RUN_WEIGHTS, save_network
+from hggt_models.networks import Network
+from hggt_models.networks.weights import CheckpointError, read_pth
+from hggt_models.runtime import Runtime
+
+State = dict[str, Any]
+
+_RECORD, _LOG, _CHECKPOINTS = "run.json", "log.jsonl", "checkpoints"
+_STATE_FILE, _SHARE_FILE, _SUMS_FILE = "state.pth", "share-{}.pth", "sha256.json"
+
+
+class RunFolder:
+    """Everything that a run keeps on disk.
+
+    Args:
+        path: the folder; made if missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self, runtime: Runtime) -> Iterator[None]:
+        """Keep other runs out while the block lasts.
+
+        Raises:
+            OutputError: another run is at work in the folder, or it holds other things.
+        """
+        if not runtime.leads:
+            yield
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self.path} is a file; expected a folder")
+        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / _RECORD).is_file():
+            raise OutputError(f"{self.path} holds other things (no {_RECORD} in it); choose a new or empty folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OutputError(f"another run is at work in {self.path}; wait for it to end") from error
+            yield
+        finally:
+            os.close(handle)
+
+    def read_record(self) -> State | None:
+        """What `write_record` has kept; null for a new run.
+
+        Raises:
+            OutputError: the file is damaged.
+        """
+        path = self.path / _RECORD
+        try:
+            record = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
+        if not isinstance(record, dict) or not {"config", "data", "starts"} <= record.keys():
+            raise OutputError(f"{path} tells of no training run; choose a new folder")
+        return record
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Keep what the run is."""
+        write_text(self.path / _RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def write_weights(self, iteration: int, network: Network, metadata: Mapping[str, str]) -> Path:
+        """Keep a network for use."""
+        path = self.path / RUN_WEIGHTS / f"{iteration:06d}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        save_network(network, path, metadata)
+        return path
+
+    def write_checkpoint(self, iteration: int, state: State, share: State, runtime: Runtime, keep: int) -> None:
+        """Keep all that is needed to go on; all processes call this together.
+
+        Args:
+            iteration: how many are done.
+            state: what all processes have in common, of which the leading one's is kept.
+            share: what is each process's own.
+            runtime: this process.
+            keep: how many checkpoints stay.
+        """
+        folder = self.path / _CHECKPOINTS / f"{iteration:06d}"
+        partial = folder.with_name(f".{folder.name}.partial")
+        if runtime.leads:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        runtime.barrier()
+        _write(partial / _SHARE_FILE.format(runtime.rank), share)
+        if runtime.leads:
+            _write(partial / _STATE_FILE, state)
+        runtime.barrier()
+        if runtime.leads:
+            sums = {path.name: sha256_of_file(path) for path in sorted(partial.iterdir())}
+            write_text(partial / _SUMS_FILE, json.dumps(sums, indent=2) + "\n")
+            shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+            partial.replace(folder)
+            for old in self._checkpoints()[keep:]:
+                shutil.rmtree(old)
+        runtime.barrier()
+
+    def read_checkpoint(self, runtime: Runtime, tell: Callable[[str], None]) -> tuple[int, State, list[State]] | None:
+        """The last checkpoint that is whole: iterations done, the common state, and each process's own.
+
+        All processes call this together.
+
+        Args:
+            runtime: this process.
+            tell: is told of damaged checkpoints, which are passed over.
+
+        Raises:
+            OutputError: there are checkpoints, and all are damaged.
+        """
+        name = runtime.agreed(self._last_whole(tell) if runtime.leads else None)
+        if name is None:
+            return None
+        folder = self.path / _CHECKPOINTS / name
+        num_shares = len(list(folder.glob(_SHARE_FILE.format("*"))))
+        shares = [_read(folder / _SHARE_FILE.format(number)) for number in range(num_shares)]
+        return int(name), _read(folder / _STATE_FILE), shares
+
+    def last_checkpoint(self) -> Path | None:
+        """The folder of the last checkpoint, whole or not."""
+        return next(iter(self._checkpoints()), None)
+
+    def append_log(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the log."""
+        with open(self.path / _LOG, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def cut_log(self, iteration: int) -> None:
+        """Forget what the log says of later iterations, which are to be done again."""
+        path = self.path / _LOG
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text("utf-8").splitlines():
+            try:
+                if json.loads(line)["iteration"] <= iteration:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
+                continue  # a kill or a full disk has cut it off
+        write_text(path, "".join(f"{line}\n" for line in kept))
+
+    def _checkpoints(self) -> list[Path]:
+        """The last one first."""
+        folders = (self.path / _CHECKPOINTS).glob("[0-9]*")
+        return sorted(
+            (folder for folder in folders if folder.name.isdecimal()), key=lambda f: int(f.name), reverse=True
+        )
+
+    def _last_whole(self, tell: Callable[[str], None]) -> str | None:
+        found = self._checkpoints()
+        for folder in found:
+            fault = _fault(folder)
+            if fault is None:
+                return folder.name
+            tell(f"{folder} is damaged ({fault}), and passed over")
+        if found:
+            raise OutputError(f"{self.path}: all {len(found)} checkpoints are damaged; choose a new folder")
+        return None
+
+
+def _write(path: Path, state: State) -> None:
+    with atomic_file(path) as file:
+        torch.save(state, file)
+
+
+def _read(path: Path) -> State:
+    state = read_pth(path)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__}; expected the state of a training run")
+    return state
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with a checkpoint, if anything."""
+    try:
+        sums = json.loads((folder / _SUMS_FILE).read_bytes())
+        for name, sha256 in sums.items():
+            if sha256_of_file(folder / name) != sha256:
+                return f"the content of {name} has changed"
+    except (OSError, ValueError, AttributeError) as error:
+        return str(error)
+    return None if _STATE_FILE in sums else f"{_SUMS_FILE} does not name {_STATE_FILE}"

@@ -1,0 +1,59 @@
+"""No loss waits for the device; see tests/hggt_models/degradation/test_device.py for how that is seen without one."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from hggt_models.losses.adversarial import adversarial_loss
+from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss
+from hggt_models.losses.negative import negative_loss, negative_map
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def _negative(images: Tensor) -> Tensor:
+    others, agreement = images.flip(0), torch.ones(len(images), device=images.device)
+    maps = negative_map(images.flip(3), others.flip(2), others, agreement, agreement, agreement > 2, agreement * 3)
+    return negative_loss(images, others, maps, agreement > 0, margin=0.1)
+
+
+def _artifact(images: Tensor) -> Tensor:
+    return artifact_map_loss(images, images.flip(0), artifact_map(images.flip(0), images, images.flip(2)))
+
+
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+    "negative": _negative,
+    "artifact_map": _artifact,
+    "adversarial": lambda images: adversarial_loss(images, True) + adversarial_loss(images, False),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_ask_the_device_for_nothing(name: str) -> None:
+    with FakeTensorMode():
+        loss = LOSSES[name](torch.rand(2, 3, 17, 12, device="cuda"))
+    assert (loss.shape, loss.dtype, loss.device.type) == ((), torch.float32, "cuda")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_compile_in_one_graph(name: str) -> None:
+    images = torch.rand(2, 3, 17, 12, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(LOSSES[name], backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(images), LOSSES[name](images))
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", LOSSES)
+def test_cuda_computes_the_same_without_waiting(name: str) -> None:
+    images = torch.rand(2, 3, 17, 12, generator=torch.Generator().manual_seed(0))
+    on_device = images.cuda()
+    LOSSES[name](on_device)  # the first call may wait while libraries start
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loss = LOSSES[name](on_device)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(loss.cpu(), LOSSES[name](images))
