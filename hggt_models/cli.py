@@ -1,6 +1,5 @@
 """The command `hggt-models`: options in, one function called, what it did printed. Torch is imported in commands."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,9 @@ _output_option = click.option(
     metavar="DIR",
     required=True,
     help="New, or of an earlier run with the same options.",
+)
+_revision_option = click.option(
+    "--revision", metavar="TAG", help="For --data on the Hub: tag, branch or commit.  [default: main]"
 )
 _device_option = click.option(
     "--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda:1."
@@ -136,6 +138,7 @@ def enhance(
 @click.option("--input", "folder", type=_Folder, metavar="DIR", help="Folder of pictures.")
 @click.option("--data", metavar="DIR_OR_ID", help="Instead: the low-resolution pictures of a dataset or tree.")
 @click.option("--split", help="Split of the dataset.  [default: test]")
+@_revision_option
 @_output_option
 @click.option(
     "--tile", default="auto", show_default=True, metavar="PX|auto", help="Side of a tile; auto fits the memory."
@@ -151,6 +154,7 @@ def upscale(
     folder: Path | None,
     data: str | None,
     split: str | None,
+    revision: str | None,
     output: Path,
     tile: str,
     overlap: int,
@@ -169,8 +173,8 @@ def upscale(
 
     if (folder is None) == (data is None):
         raise click.UsageError("pass --input DIR or --data DIR_OR_ID, one of the two")
-    if split is not None and data is None:
-        raise click.UsageError("--split belongs to --data")
+    if (split is not None or revision is not None) and data is None:
+        raise click.UsageError("--split and --revision belong to --data")
     if tile != "auto" and not (tile.isdigit() and int(tile) > 0):
         raise click.UsageError(f"--tile {tile}: expected a number of pixels, or auto")
     if suffix is not None and not re.fullmatch(r"[\w.-]+", suffix):
@@ -181,7 +185,7 @@ def upscale(
         assert data is not None
         if split is None and (is_hub_id(data) or is_built_dataset(Path(data))):
             split = "test"
-        groups = open_groups(data, split)
+        groups = open_groups(data, split, revision=revision)
         sources, origin = list_lr(groups), f"{groups.location if is_hub_id(data) else data} {split or ''}".rstrip()
     outcome = run(
         weights,
@@ -239,7 +243,7 @@ def degrade(
     metavar="DIR_OR_ID",
     help="A tree, a built dataset, or ORG/NAME on the Hub; a folder of pictures for enhance-*, *-psnr and ldl-*.",
 )
-@click.option("--revision", metavar="TAG", help="For the Hub: tag, branch or commit.  [default: main]")
+@_revision_option
 @_output_option
 @click.option("--init", "initial", callback=_parse_initial, metavar="FILE_OR_ID", help="Network to start from.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
@@ -281,15 +285,13 @@ def train(
         run = TrainingRun(
             recipe=Path(recipe).stem,
             config=config,
-            source=data,
             data=open_training_data(data, config, revision),
             output=output,
             initial=start,
             workers=workers,
         )
         signals = train_run(run, runtime)
-    if signals.received:
-        ctx.exit(signals.exit_code)
+    ctx.exit(signals.exit_code)
 
 
 @main.command()
@@ -405,19 +407,12 @@ def _list(folder: Path, output: Path) -> "list[Source]":
 
 
 def _resolve_device(device: str) -> str:
-    """The torch device to use; under torchrun each process has its own GPU."""
-    import torch
+    from hggt_models.runtime import DeviceError, own_device
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     try:
-        torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise click.UsageError(f"--device {device} cannot be used: {reason}") from error
-    return device
+        return own_device(device)
+    except DeviceError as error:
+        raise click.UsageError(f"--device {error}") from error
 
 
 def _finish(ctx: click.Context, outcome: "Outcome") -> None:

@@ -31,6 +31,7 @@ _DEFAULTS = {
     "generator": {"name": "rrdb_pixelshuffle"},
     "discriminator": {"name": "unet_discriminator_sn"},
     "degradation": {"published": "sr"},
+    "perceptual": {"layers": OFFICIAL_LAYERS},
 }
 # Change how a run is carried out and watched, not what it computes; so a run may go on with others.
 FREE_KEYS = ("iterations", "checkpoint", "log", "validation.every", "validation.images", "validation.metrics",
@@ -80,7 +81,7 @@ class PerceptualConfig:
 
     Attributes:
         weights: `imagenet`, a file with them, or `random` for a trial of everything else.
-        layers: VGG19's layers, before their ReLU, and their weights.
+        layers: weights of VGG19's layers, before their ReLU; 0 leaves one out.
     """
 
     weights: str = "imagenet"
@@ -93,7 +94,7 @@ class ValidationConfig:
 
     Attributes:
         every: iterations from one validation to the next; 0 for none.
-        pictures: source pictures held out, a tenth of all at most (one of two to twenty); 0 validates nothing.
+        pictures: source pictures held out, a tenth of all at most, or one of a few; 0 validates nothing.
         images: of them, at most so many patches are validated.
         metrics: names of `hggt-eval`'s metrics.
         shown: so many results are kept as files and shown in TensorBoard.
@@ -277,6 +278,8 @@ class TrainConfig:
         strange = [layer for layer in self.perceptual.layers if layer not in LAYERS]
         if strange:
             yield f"perceptual.layers has {', '.join(strange)}; {nearest(strange[0], LAYERS)}"
+        if loss.perceptual and not any(self.perceptual.layers.values()):
+            yield f"loss.perceptual is {loss.perceptual:g}, and every one of perceptual.layers has the weight 0"
         unknown = [name for name in self.validation.metrics if name not in METRICS]
         if unknown:
             yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
@@ -482,6 +485,8 @@ def _degradation(value: Any, key: str) -> DegradationSettings:
         raise ConfigError(f"config key '{key}.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")
     published = PUBLISHED[name]
     changed = dict(_values(DegradationSettings, settings, f"{key}."))
+    if "kernel_kinds" in changed:
+        changed["kernel_kinds"] = {**published.kernel_kinds, **changed["kernel_kinds"]}
     try:
         return DegradationSettings(**{**{f.name: getattr(published, f.name) for f in fields(published)}, **changed})
     except DegradationError as error:

@@ -17,10 +17,36 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hggt_data.errors import HggtError
+
 Value = TypeVar("Value")
 
 # A checkpoint or a validation of the slowest process must fit in.
 _PATIENCE = timedelta(minutes=30)
+
+
+class DeviceError(HggtError, ValueError):
+    """A device is asked for that cannot be used here."""
+
+
+def own_device(device: str = "auto") -> str:
+    """The torch device of this process: of several on one machine, each has a GPU of its own.
+
+    Args:
+        device: `auto` for a GPU if there is one, `cuda` for the process's own, or any that torch knows.
+
+    Raises:
+        DeviceError: it cannot be used.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    try:
+        torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise DeviceError(f"{device} cannot be used: {str(error).splitlines()[0][:200]}") from error
+    return device
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -89,14 +115,17 @@ class Runtime:
 
 
 @contextmanager
-def open_runtime(device: str) -> Iterator[Runtime]:
+def open_runtime(device: str = "auto") -> Iterator[Runtime]:
     """Join the other processes of a run, where there are any, while the block lasts.
 
     Args:
-        device: this process's own, as torch names it.
+        device: as `own_device` takes it.
+
+    Raises:
+        DeviceError: it cannot be used.
     """
     rank, world = rank_and_world()
-    chosen = torch.device(device)
+    chosen = torch.device(own_device(device))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if world == 1:

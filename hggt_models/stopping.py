@@ -1,9 +1,12 @@
 """Being asked to stop: Ctrl-C, SIGTERM, and the SIGUSR1 by which schedulers announce the end of a job."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 EXIT_TRY_AGAIN = 75  # sysexits.h: EX_TEMPFAIL, by which batch scripts know that the job is to be queued again
 
 
@@ -17,8 +20,7 @@ class StopSignals:
     received: signal.Signals | None = None
 
     def __enter__(self) -> Self:
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        self._before = {number: signal.signal(number, self._note) for number in wanted}
+        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -27,7 +29,9 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """What to exit with after a clean stop: 130 for Ctrl-C, 75 for a scheduler's signals."""
+        """What to exit with: 0 at the end of a run, 130 after Ctrl-C, 75 after a scheduler's signals."""
+        if self.received is None:
+            return 0
         return 130 if self.received is signal.SIGINT else EXIT_TRY_AGAIN
 
     def _note(self, number: int, _: FrameType | None) -> None:
@@ -37,7 +41,14 @@ class StopSignals:
             raise KeyboardInterrupt
 
 
-def leave_to_parent(_: int) -> None:
-    """For a loader's worker: signals that go to the whole group are its parent's business, which ends it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+@contextmanager
+def shielded_children() -> Iterator[None]:
+    """Processes started in the block never see these signals, from their first moment on.
+
+    A terminal and a scheduler send them to a whole group. They are this process's business, which ends its children.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -118,8 +118,8 @@ def _imagenet_state() -> StateDict:
         state: StateDict = source.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except (OSError, RuntimeError) as error:
         raise WeightsError(
-            f"VGG19's weights ({vgg_file().name}) are not in {vgg_file().parent} and cannot be downloaded ({error}). Run "
-            f"hggt-models fetch-weights where there is a network, or take them from {source.url} and name the file "
-            "(in training: --set perceptual.weights=FILE)"
+            f"VGG19's weights ({vgg_file().name}) are not in {vgg_file().parent} and cannot be downloaded ({error}). "
+            f"Run hggt-models fetch-weights where there is a network, or take them from {source.url} and name the "
+            "file (in training: --set perceptual.weights=FILE)"
         ) from error
     return state

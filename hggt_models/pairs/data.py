@@ -53,6 +53,7 @@ class TrainingData:
     """Opened training data.
 
     Attributes:
+        source: as the user named it.
         samples: by their number.
         held_out: to validate on.
         identity: what the data is, for the record; a run only goes on with the same.
@@ -61,6 +62,7 @@ class TrainingData:
         description: a line for the user.
     """
 
+    source: str
     samples: SampleDataset
     held_out: Sequence[HeldOut]
     identity: Mapping[str, Any]
@@ -117,6 +119,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None) -> Trai
     held_out = [number for number, image in enumerate(images) if image in held]
     digest = groups.labels_sha256()
     return TrainingData(
+        source=source,
         samples=samples,
         held_out=[_held_out_group(groups, number, labelled[number], target) for number in _spread(held_out, config)],
         identity={
@@ -161,6 +164,7 @@ def _open_pictures(folder: Path, config: TrainConfig) -> TrainingData:
     held_out = [number for number, image in enumerate(images) if image in held]
     digest = sha256_of("\n".join(names).encode())
     return TrainingData(
+        source=str(folder),
         samples=samples,
         held_out=[_held_out_picture(paths[number], names[number]) for number in _spread(held_out, config)],
         identity={

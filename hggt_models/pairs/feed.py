@@ -16,7 +16,7 @@ from hggt_models.pairs.maker import PairMaker, TrainingPairs
 from hggt_models.pairs.pool import PairPool
 from hggt_models.pairs.samples import Sample, SampleDataset, ShareSampler
 from hggt_models.runtime import Runtime
-from hggt_models.stopping import leave_to_parent
+from hggt_models.stopping import shielded_children
 
 
 class PairFeed:
@@ -59,10 +59,10 @@ class PairFeed:
             num_workers=self._workers,
             # A fork would copy the locks of this process's threads, and what CUDA has begun.
             multiprocessing_context="spawn" if self._workers else None,
-            worker_init_fn=leave_to_parent,
             pin_memory=runtime.device.type == "cuda",
         )
-        self._batches = iter(loader)
+        with shielded_children():
+            self._batches = iter(loader)
 
     def next(self) -> TrainingPairs:
         """The next part of this process's share of a batch.

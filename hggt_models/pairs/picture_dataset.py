@@ -30,4 +30,4 @@ class PictureDataset(SampleDataset):
         """
         place, rng = self.place(number)
         path = self._paths[place]
-        return {"number": torch.tensor(number), "pictures": self.cut([read_picture(path)], [str(path)], rng)}
+        return {"number": torch.tensor(number), "pictures": self.cut([str(path)], lambda _: read_picture(path), rng)}

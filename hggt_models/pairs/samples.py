@@ -5,7 +5,7 @@ to go on, and any number of processes can share the work.
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -46,22 +46,22 @@ class SampleDataset(Dataset[Sample]):
         epoch, offset = divmod(number, self._length)
         return int(_order(self._length, self._seed, epoch)[offset]), random.Random(f"{self._seed}/{number}")
 
-    def cut(self, pictures: Sequence[Pixels], names: Sequence[str], rng: random.Random) -> Tensor:
-        """Pictures of one size, all cut and turned alike: uint8 (len(pictures), 3, source_px, source_px).
+    def cut(self, names: Sequence[str], read: Callable[[int], Pixels], rng: random.Random) -> Tensor:
+        """Pictures of one size, all cut and turned alike: uint8 (len(names), 3, source_px, source_px).
 
         Args:
-            pictures: uint8 (H, W, 3); one may stand in several places.
-            names: of them, for messages.
+            names: of the pictures, for messages; one that stands in several places is read once.
+            read: gives the pixels, uint8 (H, W, 3), of the picture in a place. It is called for one after the other:
+                to hold them all takes a quarter longer, since each then lies in memory that is new to the process.
             rng: of the place and the turns.
 
         Raises:
-            ImageError: a picture is smaller, or of another size than the first.
+            ImageError: a picture is smaller, or of another size than the first; or as `read`.
         """
         side = self._source_px
-        height, width = pictures[0].shape[:2]
-        for name, pixels in zip(names, pictures, strict=True):
-            if pixels.shape[:2] != (height, width):
-                raise ImageError(f"{name}: {pixels.shape[0]} x {pixels.shape[1]} pixels; expected {height} x {width}")
+        cut = np.empty((len(names), 3, side, side), np.uint8)
+        pixels = read(0)
+        height, width = pixels.shape[:2]
         if min(height, width) < side:
             raise ImageError(
                 f"{names[0]}: {height} x {width} pixels, less than source_px {side}; leave it out, or pass "
@@ -69,12 +69,19 @@ class SampleDataset(Dataset[Sample]):
             )
         top, left = rng.randint(0, height - side), rng.randint(0, width - side)
         turns = [rng.random() < 0.5 for _ in range(3)]
-        turned: dict[int, NDArray[np.uint8]] = {}
-        for pixels in pictures:
-            if id(pixels) not in turned:
-                piece = pixels[top : top + side, left : left + side]
-                turned[id(pixels)] = self._turned(piece, turns).transpose(2, 0, 1)  # (3, H, W)
-        return torch.from_numpy(np.stack([turned[id(pixels)] for pixels in pictures]))
+        for place, name in enumerate(names):
+            first = names.index(name)
+            if first < place:
+                cut[place] = cut[first]
+                continue
+            if place > 0:
+                pixels = read(place)
+            if pixels.shape[:2] != (height, width):
+                raise ImageError(f"{name}: {pixels.shape[0]} x {pixels.shape[1]} pixels; expected {height} x {width}")
+            piece = self._turned(pixels[top : top + side, left : left + side], turns)
+            for channel in range(3):  # a mirrored copy of whole pixels, three bytes each, takes ten times as long
+                cut[place, channel] = piece[..., channel]
+        return torch.from_numpy(cut)
 
     def _turned(self, pixels: Pixels, turns: Sequence[bool]) -> Pixels:
         mirrored, upended, quarter = turns

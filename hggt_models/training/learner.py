@@ -56,9 +56,8 @@ class Learner:
             self._other_optimizer = self._adam(self.discriminator)
         self._perceptual: nn.Module | None = None
         if config.loss.perceptual:
-            loss = PerceptualLoss(config.perceptual.layers, _weights_source(config.perceptual.weights)).to(
-                runtime.device
-            )
+            layers = {name: weight for name, weight in config.perceptual.layers.items() if weight}
+            loss = PerceptualLoss(layers, _weights_source(config.perceptual.weights)).to(runtime.device)
             self._perceptual = self._compiled(self._in_format(loss, True), "perceptual")
 
     @property

@@ -74,5 +74,5 @@ class LossMeter:
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from what `state_dict` gave."""
-        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self._sums = {name: value.to(device, copy=True) for name, value in state["sums"].items()}
         self._count, self._lowest_pixel = state["count"], state["lowest_pixel"]

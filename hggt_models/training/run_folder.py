@@ -52,7 +52,9 @@ class RunFolder:
             return
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file; expected a folder")
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / _RECORD).is_file():
+        # A run that was killed at once has left nothing but a temporary file.
+        is_filled = self.path.is_dir() and any(not path.name.startswith(".") for path in self.path.iterdir())
+        if is_filled and not (self.path / _RECORD).is_file():
             raise OutputError(f"{self.path} holds other things (no {_RECORD} in it); choose a new or empty folder")
         self.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDONLY)
@@ -61,6 +63,8 @@ class RunFolder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OutputError(f"another run is at work in {self.path}; wait for it to end") from error
+            for leftover in self.path.rglob(".*.tmp"):
+                leftover.unlink()
             yield
         finally:
             os.close(handle)

@@ -46,8 +46,7 @@ class TrainingRun:
     Attributes:
         recipe: its name, for the record.
         config: all settings.
-        source: of the data, as the user named it.
-        data: opened.
+        data: to learn from.
         output: the run's folder.
         initial: network to start from.
         workers: processes that read pictures, for each device; 0 reads in this one.
@@ -55,7 +54,6 @@ class TrainingRun:
 
     recipe: str
     config: TrainConfig
-    source: str
     data: TrainingData
     output: Path
     initial: Checkpoint | None = None
@@ -63,7 +61,7 @@ class TrainingRun:
 
     def metadata(self) -> dict[str, str]:
         """What the weights say of themselves; nothing of this machine."""
-        source = self.source if is_hub_id(self.source) else Path(self.source).resolve().name
+        source = self.data.source if is_hub_id(self.data.source) else Path(self.data.source).resolve().name
         known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
         inherited = self.initial.metadata.get("data_license") if self.initial else None
         licence = HGGT_LICENSE_NAME if inherited == HGGT_LICENSE_NAME else self.data.license
@@ -147,8 +145,8 @@ class _Trainer:
         self._dominates = False
         self._log: RunLog | None = None
         if runtime.leads:
-            self._log = RunLog(folder, run.config.log, run.config.to_json(), self._done, run.config.iterations)
             self._write_record(record if found else None)
+            self._log = RunLog(folder, run.config.log, run.config.to_json(), self._done, run.config.iterations)
             for note in notes:
                 self._log.tell(note)
 
@@ -284,7 +282,7 @@ class _Trainer:
                 "schema_version": 1,
                 **run.metadata(),
                 "config": run.config.to_json(),
-                "data": {"source": run.source, "revision": run.data.revision, **run.data.identity},
+                "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
                 "initial": {"path": str(run.initial.path), "sha256": run.initial.sha256} if run.initial else None,
                 "starts": [*(record["starts"] if record else []), start],
             }

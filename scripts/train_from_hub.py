@@ -1,0 +1,95 @@
+"""Train on a dataset of the Hub in two stages: first towards positives, then away from negatives as well.
+
+python scripts/train_from_hub.py ORG/NAME --revision TAG --output runs [--init WEIGHTS]
+torchrun --nproc-per-node 4 scripts/train_from_hub.py ORG/NAME --revision TAG --output runs
+
+An example of the library, to be copied and changed. The same command again goes on after an interruption. With --small
+it is tried within a minute on a CPU, on any dataset whose patches have 128 px or more.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from hggt_data.download import fetch_dataset
+from hggt_data.errors import HggtError
+from hggt_models.checkpoint import load_checkpoint
+from hggt_models.config import load_config
+from hggt_models.pairs.data import open_training_data
+from hggt_models.runtime import open_runtime
+from hggt_models.training.trainer import TrainingRun, train_run
+
+# Recipes, and what to change of each, as in `hggt-models train --set`; here stand the published values. A stage starts
+# from the weights of the one before. The published runs start each from those of rrdb-psnr, which --init takes.
+STAGES = {
+    "rrdb-gan-positive": ["iterations=300_000"],
+    "rrdb-gan-positive-negative": ["iterations=300_000", "loss.negative=300"],
+}
+# Shows that everything works, and restores nothing.
+SMALL = [
+    *("generator.num_block=1", "generator.num_feat=8", "generator.num_grow_ch=4", "discriminator.num_feat=8"),
+    *("source_px=128", "crop_px=64", "batch_size=4", "pool_size=8", "loss.perceptual=0"),
+    *("iterations=20", "log.every=5", "checkpoint.every=10"),
+]
+
+
+def main() -> None:
+    """Train all stages and say what to do next."""
+    arguments = parse_arguments()
+    # A folder in the Hub's cache that is named after the commit, which all stages learn from.
+    dataset = fetch_dataset(arguments.dataset, arguments.revision)
+    start = load_checkpoint(arguments.init) if arguments.init else None
+    with open_runtime() as runtime:
+        for recipe, changes in STAGES.items():
+            config = load_config(recipe, [*changes, *(SMALL if arguments.small else []), *arguments.set])
+            run = TrainingRun(
+                recipe=recipe,
+                config=config,
+                data=open_training_data(arguments.dataset, config, revision=dataset.name),
+                output=arguments.output / recipe,
+                initial=start,
+                workers=arguments.workers,
+            )
+            signals = train_run(run, runtime)
+            if signals.received:  # all that is needed to go on was saved
+                sys.exit(signals.exit_code)
+            start = load_checkpoint(run.output)
+            if runtime.leads:
+                print(f"{recipe}: {start.path}")
+        if runtime.leads:
+            tell_next_commands(arguments, dataset, run.output)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("dataset", metavar="ORG/NAME")
+    parser.add_argument("--revision", metavar="TAG", help="tag, branch or commit; default: main")
+    parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="of the stages' folders")
+    parser.add_argument("--init", metavar="WEIGHTS", help="network to start from: a file, a run's folder, or ORG/NAME")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all stages; repeatable")
+    parser.add_argument("--small", action="store_true", help="a tiny network and few iterations, to see that it works")
+    parser.add_argument("--workers", type=int, default=4, metavar="N", help="reading processes a device; default: 4")
+    return parser.parse_args()
+
+
+def tell_next_commands(arguments: argparse.Namespace, dataset: Path, run: Path) -> None:
+    """How to restore and score the same dataset's test pictures, and to publish the network."""
+    restored = arguments.output / "restored"
+    organisation = arguments.dataset.split("/")[0]
+    data = [arguments.dataset, "--revision", dataset.name]
+    print("Next:")
+    for command in (
+        ["hggt-models", "upscale", "--weights", run, "--data", *data, "--output", restored],
+        ["hggt-eval", "--restored", restored, "--dataset", *data],
+        ["hggt-models", "push", run, f"{organisation}/{run.name}"],
+    ):
+        print(f"  {shlex.join(map(str, command))}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HggtError as error:
+        sys.exit(f"Error: {error}")

@@ -1,0 +1,106 @@
+"""Small training runs: every published recipe with little networks, on little pictures, in seconds on a CPU."""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from click.testing import CliRunner, Result
+
+from hggt_models.cli import main
+from hggt_models.config import TrainConfig, load_config
+from hggt_models.pairs.data import open_training_data
+from hggt_models.runtime import Runtime
+from hggt_models.stopping import StopSignals
+from hggt_models.training.trainer import TrainingRun, train_run
+
+# Of each network, by the beginning of the recipes that train it.
+SMALL_NETWORKS = {
+    "rrdb": ("num_block=1", "num_feat=8", "num_grow_ch=4"),
+    "ldl": ("num_block=1", "num_feat=8", "num_grow_ch=4"),
+    "swinir": ("embed_dim=8", "depths=[2]", "num_heads=[2]"),
+    "enhance-01": ("num_feat=8", "num_group=1", "num_block=1", "squeeze_factor=2"),
+    "enhance-02": ("num_feat=8", "num_group=1", "num_block=1", "squeeze_factor=2"),
+    "enhance-03": ("m_elan=2", "c_elan=15"),
+    "enhance-04": ("m_elan=2", "c_elan=15"),
+}
+SMALL_RUN = (
+    "discriminator.num_feat=4",
+    "source_px=64",
+    "crop_px=32",
+    "batch_size=2",
+    "pool_size=4",
+    "perceptual.weights=random",
+    *(f"perceptual.layers.{layer}=0" for layer in ("conv2_2", "conv3_4", "conv4_4", "conv5_4")),
+    "log.tensorboard=false",
+    "log.every=1",
+    "validation.shown=1",
+    "validation.images=1",
+)
+
+
+def small(recipe: str, *more: str) -> list[str]:
+    """Settings that make a recipe small; `more` wins over them."""
+    network = next(args for name, args in SMALL_NETWORKS.items() if recipe.startswith(name))
+    return [*(f"generator.{arg}" for arg in network), *SMALL_RUN, *more]
+
+
+def train(recipe: str, data: Path | str, output: Path, *more: str, options: Sequence[object] = ()) -> Result:
+    """The command `hggt-models train`, in this process."""
+    settings = [part for setting in small(recipe, *more) for part in ("--set", setting)]
+    arguments = ["train", recipe, "--data", data, "--output", output, "--workers", 0, "--device", "cpu"]
+    return CliRunner().invoke(main, [str(argument) for argument in (*arguments, *settings, *options)])
+
+
+def run_training(recipe: str, data: Path, output: Path, *more: str) -> StopSignals:
+    """The same without the command, for processes of their own."""
+    config = load_config(recipe, small(recipe, *more))
+    return train_run(training_run(recipe, config, data, output), Runtime(torch.device("cpu")))
+
+
+def training_run(recipe: str, config: TrainConfig, data: Path, output: Path) -> TrainingRun:
+    return TrainingRun(recipe=recipe, config=config, data=open_training_data(str(data), config), output=output)
+
+
+def data_for(recipe: str, groups: Path, pictures: Path) -> Path:
+    """What a recipe learns from."""
+    return groups if "gan" in recipe and "ldl" not in recipe else pictures
+
+
+def write_pictures(folder: Path) -> Path:
+    """A plain folder of four real pictures."""
+    folder.mkdir()
+    for entry in (files("hggt_data") / "demo_pictures").iterdir():
+        if entry.name.endswith(".png"):
+            (folder / entry.name).write_bytes(entry.read_bytes())
+    return folder
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log, without what differs from time to time."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    return [{key: value for key, value in line.items() if key != "about"} for line in lines]
+
+
+def state_of(run: Path, iteration: int) -> dict[str, Any]:
+    """Everything in a checkpoint, by file."""
+    folder = run / "checkpoints" / f"{iteration:06d}"
+    return {path.name: torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pth"))}
+
+
+def assert_same(first: Any, second: Any, where: str = "") -> None:
+    """That two nests of tensors and values are equal, bit for bit."""
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second), where
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), where
+        for key in first:
+            assert_same(first[key], second[key], f"{where}/{key}")
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second), where
+        for number, (one, other) in enumerate(zip(first, second, strict=True)):
+            assert_same(one, other, f"{where}/{number}")
+    else:
+        assert first == second, where

@@ -1,0 +1,114 @@
+"""Two processes of one run, joined by gloo, against one process with the whole batch."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from hggt_models.checkpoint import load_checkpoint
+from hggt_models.config import load_config
+from hggt_models.pairs.data import open_training_data
+from tests.hggt_models.training.runs import log_of, small, state_of, train
+
+RECIPE = "rrdb-gan-positive-negative"
+# Drawn for each sample, and without a pool of each process's own, a batch is the same whoever computes it.
+EQUAL = ("draws=per_sample", "pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=4", "batch_size=2")
+
+
+def start(recipe: str, data: Path, output: Path, *more: str, processes: int = 2) -> subprocess.Popen[str]:
+    """`torchrun ... -m hggt_models train`, one thread to a process."""
+    settings = [part for setting in small(recipe, *more) for part in ("--set", setting)]
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "hggt_models"]
+    arguments = ["train", recipe, "--data", str(data), "--output", str(output), "--workers", "0", "--device", "cpu"]
+    return subprocess.Popen(
+        [sys.executable, *command, *arguments, *settings],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(recipe: str, data: Path, output: Path, *more: str, processes: int = 2) -> str:
+    process = start(recipe, data, output, *more, processes=processes)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    return out
+
+
+@pytest.fixture(scope="module")
+def pair(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes."""
+    output = tmp_path_factory.mktemp("pair") / "run"
+    run(RECIPE, groups, output, *EQUAL)
+    return output
+
+
+def test_two_processes_learn_what_one_does(groups: Path, pair: Path, tmp_path: Path) -> None:
+    config = load_config(RECIPE, small(RECIPE, *EQUAL))
+    samples = open_training_data(str(groups), config).samples
+    negatives = [bool(samples[number]["has_negative"]) for number in range(8)]
+    shares = [set(negatives[2 * k : 2 * k + 2]) for k in range(4)]
+    assert {True, False} in shares  # one process has a sample with a negative where the other has none
+    assert train(RECIPE, groups, tmp_path / "run", *EQUAL).exit_code == 0
+    for line, expected in zip(log_of(pair), log_of(tmp_path / "run"), strict=True):
+        assert line.keys() == expected.keys()
+        for name, value in expected.items():
+            assert line[name] == (pytest.approx(value, rel=1e-4, abs=1e-6) if isinstance(value, float) else value)
+    ours, theirs = state_of(pair, 4)["state.pth"], state_of(tmp_path / "run", 4)["state.pth"]
+    for network in ("generator", "discriminator", "ema"):
+        for key, value in theirs[network].items():
+            torch.testing.assert_close(ours[network][key], value, rtol=0, atol=5e-6, msg=f"{network} {key}")
+
+
+def test_a_run_of_two_goes_on_with_one_and_says_what_that_means(groups: Path, pair: Path) -> None:
+    result = train(RECIPE, groups, pair, *EQUAL, "iterations=6")
+    assert result.exit_code == 0, result.output
+    assert "warning: 2 devices began and 1 go on" in result.output
+    assert load_checkpoint(pair).path.stem == "000006"
+
+
+def test_pools_are_shared_and_dealt_anew(groups: Path, tmp_path: Path) -> None:
+    more = ("pool_size=8", "batch_size=4", "iterations=3", "checkpoint.every=3", "validation.every=0")
+    run(RECIPE, groups, tmp_path / "run", *more)
+    state = state_of(tmp_path / "run", 3)
+    assert [len(state[f"share-{rank}.pth"]["pool"]["lr"]) for rank in range(2)] == [4, 4]
+    assert train(RECIPE, groups, tmp_path / "run", *more, "iterations=4").exit_code == 0
+    assert len(state_of(tmp_path / "run", 4)["share-0.pth"]["pool"]["lr"]) == 8
+
+
+def test_a_network_with_batch_norm_shares_its_statistics(pictures: Path, tmp_path: Path) -> None:
+    run("enhance-03", pictures, tmp_path / "run", "iterations=1", "validation.every=0")
+    assert train("enhance-03", pictures, tmp_path / "one", "iterations=1", "validation.every=0").exit_code == 0
+    both, one = (state_of(tmp_path / name, 1)["state.pth"]["generator"] for name in ("run", "one"))
+    keys = [key for key in one if key.endswith("running_mean")]
+    assert keys
+    assert any((both[key] != 0).any() for key in keys)
+
+
+def test_a_share_that_is_not_equal_ends_all_processes_with_the_reason(groups: Path, tmp_path: Path) -> None:
+    process = start(RECIPE, groups, tmp_path / "run", "batch_size=3", "pool_size=6")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "2 devices cannot share batch_size 3 and pool_size 6 equally; 1, 3 can" in out
+
+
+def test_torchrun_that_is_asked_to_stop_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    more = ("iterations=100000", "checkpoint.every=100000", "validation.every=0")
+    process = start(RECIPE, groups, output, *more)
+    end = time.monotonic() + 120
+    while not (output / "log.jsonl").exists() or len((output / "log.jsonl").read_text().splitlines()) < 3:
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert "asked to stop by SIGTERM" in out
+    assert load_checkpoint(output).path.is_file()
+    assert len(list((output / "checkpoints").iterdir())) == 1

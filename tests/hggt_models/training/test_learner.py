@@ -1,0 +1,203 @@
+"""One step of learning, compared with the same step written out plainly."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hggt_models.config import TrainConfig, load_config
+from hggt_models.losses.negative import negative_loss
+from hggt_models.losses.perceptual import PerceptualLoss
+from hggt_models.networks import build_network
+from hggt_models.pairs.maker import TrainingPairs
+from hggt_models.runtime import Runtime
+from hggt_models.training.learner import Learner
+from tests.hggt_models.training.runs import assert_same, small
+
+RECIPE = "rrdb-gan-positive-negative"
+ALONE = Runtime(torch.device("cpu"))
+
+
+def config(*more: str, recipe: str = RECIPE) -> TrainConfig:
+    return load_config(recipe, small(recipe, *more))
+
+
+def pairs(count: int = 4, seed: int = 0, side: int = 32, scale: int = 4) -> TrainingPairs:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(channels: int, size: int) -> Tensor:
+        return torch.rand(count, channels, size, size, generator=generator)
+
+    return TrainingPairs(
+        lr=draw(3, side // scale),
+        target=draw(3, side),
+        real=draw(3, side),
+        negative=draw(3, side),
+        negative_map=draw(1, side),
+        has_negative=torch.tensor([True, False] * (count // 2)),
+    )
+
+
+def parts_of(whole: TrainingPairs, number: int) -> Iterator[TrainingPairs]:
+    values = {name: getattr(whole, name).chunk(number) for name in TrainingPairs.__dataclass_fields__}
+    for k in range(number):
+        yield TrainingPairs(**{name: value[k] for name, value in values.items()})
+
+
+def test_a_step_is_what_the_paper_says() -> None:
+    """Generator first, against a discriminator that stays; then the discriminator, on what the generator gave."""
+    settings, given = config(), pairs()
+    learner = Learner(settings, ALONE)
+    torch.manual_seed(settings.seed)
+    generator = build_network(settings.generator.name, **settings.generator.args)
+    discriminator = build_network(settings.discriminator.name, **settings.discriminator.args)
+    perceptual = PerceptualLoss({"conv1_2": 0.1}, "random")
+    assert_same(dict(generator.state_dict()), dict(learner.generator.state_dict()))
+    assert learner.discriminator is not None
+    assert_same(dict(discriminator.state_dict()), dict(learner.discriminator.state_dict()))
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-4, (0.9, 0.99)) for net in (generator, discriminator)]
+    average = {name: weights.detach().clone() for name, weights in generator.named_parameters()}
+    for _ in range(2):
+        output = generator(given.lr)
+        verdict = discriminator(output)
+        assert given.negative is not None
+        assert given.negative_map is not None
+        assert given.has_negative is not None
+        expected = {
+            "pixel": functional.l1_loss(output, given.target),
+            "perceptual": perceptual(output, given.target),
+            "adversarial": 0.1 * functional.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict)),
+            "negative": -300 * negative_loss(output, given.negative, given.negative_map, given.has_negative),
+        }
+        generator.zero_grad()
+        torch.stack(list(expected.values())).sum().backward()  # type: ignore[no-untyped-call]
+        optimizers[0].step()
+        discriminator.zero_grad()
+        for name, images, wanted in (("real", given.real, 1.0), ("fake", output.detach(), 0.0)):
+            logits = discriminator(images)
+            loss = functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))
+            loss.backward()  # type: ignore[no-untyped-call]
+            expected[f"discriminator_{name}"] = loss
+        optimizers[1].step()
+        for name, weights in generator.named_parameters():
+            average[name] = 0.999 * average[name] + 0.001 * weights.detach()
+        losses = learner.step(lambda: given, 1e-4)
+        assert losses.keys() == expected.keys()
+        for name, value in losses.items():
+            torch.testing.assert_close(value, expected[name].detach(), rtol=1e-5, atol=1e-6)
+    for ours, plain in ((learner.generator, generator), (learner.discriminator, discriminator)):
+        for (name, value), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(value, other, rtol=0, atol=2e-6, msg=name)
+    for name, value in learner.result.named_parameters():
+        torch.testing.assert_close(value, average[name], rtol=0, atol=1e-6)
+
+
+def test_the_perceptual_loss_learns_nothing_itself() -> None:
+    learner = Learner(config(), ALONE)
+    before = learner.state_dict()
+    assert not any("vgg" in key or "features" in key for key in before["generator"])
+    assert before.keys() == {"generator", "optimizer", "ema", "discriminator", "discriminator_optimizer"}
+
+
+@pytest.mark.parametrize("num_parts", [2, 4])
+def test_a_batch_in_parts_counts_as_one(num_parts: int) -> None:
+    """Also when gradients are clipped, which happens once, after all parts."""
+    given = pairs()
+    more = "clip_norm=0.01"
+    whole, parted = (
+        Learner(config(more, "batch_size=4"), ALONE),
+        Learner(config(more, "batch_size=4", f"accumulate={num_parts}"), ALONE),
+    )
+    assert whole.discriminator is not None
+    assert parted.discriminator is not None
+    # Power iterations go on with each part; without them both see the same norms.
+    whole.discriminator.eval()
+    parted.discriminator.eval()
+    expected = whole.step(lambda: given, 1e-4)
+    parts = parts_of(given, num_parts)
+    losses = parted.step(lambda: next(parts), 1e-4)
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, rtol=1e-5, atol=1e-6)
+    for one, other in ((whole.generator, parted.generator), (whole.discriminator, parted.discriminator)):
+        for value, same in zip(one.parameters(), other.parameters(), strict=True):
+            assert value.grad is not None
+            torch.testing.assert_close(value.grad, same.grad, rtol=1e-3, atol=1e-7)
+
+
+def test_clipping_bounds_each_network_alone() -> None:
+    learner = Learner(config("clip_norm=0.001"), ALONE)
+    learner.step(pairs, 1e-4)
+    for network in (learner.generator, learner.discriminator):
+        assert network is not None
+        norm = torch.stack([value.grad.norm() for value in network.parameters() if value.grad is not None]).norm()
+        assert 0.0009 < norm < 0.00101
+
+
+def test_the_rate_is_that_of_the_step() -> None:
+    learner = Learner(config("loss.adversarial=0"), ALONE)
+    before = {name: value.detach().clone() for name, value in learner.generator.named_parameters()}
+    learner.step(pairs, 0.0)
+    for name, value in learner.generator.named_parameters():
+        assert torch.equal(value, before[name])
+    learner.step(pairs, 1e-3)
+    assert not torch.equal(learner.generator.get_parameter("conv_first.weight"), before["conv_first.weight"])
+
+
+def test_joint_batches_give_the_same_losses_at_equal_norms() -> None:
+    given = pairs()
+    separate, joint = Learner(config(), ALONE), Learner(config("discriminator_batches=joint"), ALONE)
+    for learner in (separate, joint):
+        assert learner.discriminator is not None
+        learner.discriminator.eval()
+    expected, losses = separate.step(lambda: given, 1e-4), joint.step(lambda: given, 1e-4)
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_bf16_computes_in_it_and_learns_in_float32() -> None:
+    given = pairs()
+    full, brief = Learner(config(), ALONE), Learner(config("precision=bf16"), ALONE)
+    expected, losses = full.step(lambda: given, 1e-4), brief.step(lambda: given, 1e-4)
+    for name, value in expected.items():
+        assert losses[name].dtype == torch.float32
+        torch.testing.assert_close(losses[name], value, rtol=0.05, atol=0.05)
+    assert not torch.equal(losses["pixel"], expected["pixel"])
+    for value in brief.generator.parameters():
+        assert value.dtype == torch.float32
+
+
+def test_the_artifact_map_weighs_pixels_where_the_average_does_better() -> None:
+    settings = config(recipe="ldl-gan")
+    learner = Learner(settings, ALONE)
+    given = pairs()
+    first = learner.step(lambda: given, 1e-4)
+    assert first["artifact_map"] > 0  # the network equals its average: neither does better
+    assert learner.ema is not None
+    with torch.no_grad():  # an average that is worse everywhere
+        learner.ema.network.get_parameter("conv_last.bias").add_(10)
+    assert learner.step(lambda: given, 1e-4)["artifact_map"] == 0
+
+
+def test_a_recipe_without_a_discriminator_has_none() -> None:
+    learner = Learner(config(recipe="rrdb-psnr"), ALONE)
+    assert learner.discriminator is None
+    given = replace(pairs(), negative=None, negative_map=None, has_negative=None)
+    assert learner.step(lambda: given, 1e-4).keys() == {"pixel"}
+    assert learner.state_dict().keys() == {"generator", "optimizer", "ema"}
+
+
+def test_compiled_networks_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the last stage of the compiler, which takes minutes."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    given = pairs()
+    plain = Learner(config(), ALONE)
+    compiled = Learner(config('compile=["generator", "discriminator", "perceptual"]'), ALONE)
+    for _ in range(2):
+        expected, losses = plain.step(lambda: given, 1e-4), compiled.step(lambda: given, 1e-4)
+        for name, value in expected.items():
+            torch.testing.assert_close(losses[name], value, rtol=1e-4, atol=1e-5)
+    assert compiled.state_dict()["generator"].keys() == plain.state_dict()["generator"].keys()

@@ -1,0 +1,131 @@
+"""Networks that learn what they should, measured on pictures."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hggt_data.images import Pixels, read_pixels, write_png
+from hggt_data.loading import open_groups
+from hggt_eval.metrics.psnr import psnr
+from hggt_models.checkpoint import load_network
+from hggt_models.config import load_config
+from hggt_models.degradation.chain import degrade_picture
+from hggt_models.losses.negative import negative_loss, negative_map
+from hggt_models.networks import Network
+from hggt_models.tiling import run_tiled
+from tests.hggt_models.training.runs import small, train
+
+_SIDE = 64
+# The same degradation each time, but for its noise: then 200 steps are enough to learn four patches by heart.
+_DEGRADATION = (
+    "degradation.enlarge_probability=0",
+    "degradation.shrink_probability=0",
+    "degradation.resize_modes=['area']",
+    "degradation.gaussian_probability=1",
+    "degradation.gaussian_sigma_8bit=[6,6]",
+    "degradation.grey_probability=0",
+    "degradation.sinc_probability=0",
+)
+_RUN = (
+    "generator.num_feat=48",
+    "generator.num_grow_ch=24",
+    f"source_px={_SIDE}",
+    f"crop_px={_SIDE}",
+    "flip=false",
+    "batch_size=4",
+    "pool_size=0",
+    "ema_decay=0.9",
+    "loss.perceptual=0",
+    "loss.adversarial=0",
+    "validation.pictures=0",
+    "log.every=50",
+    *_DEGRADATION,
+)
+_SETTINGS = load_config("rrdb-gan-original", small("rrdb-gan-original", *_RUN)).degradation
+
+
+@pytest.fixture(scope="module")
+def four_groups(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four groups of 64 x 64, three of them with a negative."""
+    tree = Path(shutil.copytree(groups, tmp_path_factory.mktemp("four") / "Train"))
+    for group_id in sorted(path.stem for path in (tree / "images/0-6/original").iterdir())[4:]:
+        for path in tree.rglob(f"{group_id}*"):
+            path.unlink()
+    for path in tree.rglob("*.png"):
+        write_png(path, read_pixels(path)[32 : 32 + _SIDE, 32 : 32 + _SIDE])
+    return tree
+
+
+@pytest.fixture(scope="module")
+def learned(four_groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small RRDB after 200 steps on the four originals."""
+    run = tmp_path_factory.mktemp("learned") / "run"
+    more = ("iterations=200", "checkpoint.every=200", "learning_rate=4e-3", "betas=[0.9,0.95]", "milestones=[150,185]")
+    result = train("rrdb-gan-original", four_groups, run, *_RUN, *more)
+    assert result.exit_code == 0, result.output
+    return run
+
+
+def restored(network: Network, lr: Pixels) -> Pixels:
+    picture = torch.tensor(lr).permute(2, 0, 1)
+    return run_tiled(network, picture, tile=None, overlap_px=0).permute(1, 2, 0).numpy()
+
+
+def as_images(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def test_two_hundred_steps_on_four_groups_beat_bicubic_by_a_decibel(four_groups: Path, learned: Path) -> None:
+    network = load_network(learned)
+    gains = []
+    for group in open_groups(four_groups):
+        original = group.read("original")
+        lr = degrade_picture(original, _SETTINGS, f"unseen/{group.id}")
+        bicubic = np.asarray(Image.fromarray(lr).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
+        gains.append(psnr(restored(network, lr), original) - psnr(bicubic, original))
+    assert sum(gains) / len(gains) >= 1  # measured: 1.7
+
+
+def test_negatives_are_kept_farther_away_than_positives_alone_keep_them(
+    four_groups: Path, learned: Path, tmp_path: Path
+) -> None:
+    """With a smaller weight than published: these negatives are spoilt everywhere, and 300 would know no bounds."""
+    distances, errors = {}, {}
+    more = ("iterations=60", "checkpoint.every=60", "learning_rate=2e-4")
+    for name, negative in (("positive", ()), ("positive-negative", ("loss.negative=20",))):
+        run = tmp_path / name
+        result = train(f"rrdb-gan-{name}", four_groups, run, *_RUN, *more, *negative, options=["--init", learned])
+        assert result.exit_code == 0, result.output
+        distances[name], errors[name] = _measured(load_network(run), four_groups)
+    assert distances["positive-negative"] > 1.1 * distances["positive"]
+    assert errors["positive-negative"] < 1.5 * errors["positive"]  # and yet the output stays what it should be
+
+
+def _measured(network: Network, tree: Path) -> tuple[float, float]:
+    """Distance to the negatives where these are spoilt, and mean error against the positives, or the original."""
+    distances, errors = [], []
+    for group in open_groups(tree):
+        original = group.read("original")
+        output = as_images(restored(network, degrade_picture(original, _SETTINGS, f"unseen/{group.id}")))
+        agreement = dict(zip(group.candidates, group.agreement, strict=True))
+        has_positive = bool(group.positives)
+        positive = group.positives[0] if has_positive else "original"
+        errors.append(float((output - as_images(group.read(positive))).abs().mean()))
+        for negative in group.negatives:
+            maps = negative_map(
+                as_images(original),
+                as_images(group.read(positive)),
+                as_images(group.read(negative)),
+                torch.tensor([agreement.get(positive, 3)]),
+                torch.tensor([agreement[negative]]),
+                torch.tensor([has_positive]),
+            )
+            spoilt = as_images(group.read(negative))
+            distances.append(float(negative_loss(output, spoilt, maps, torch.tensor([True]))))
+    assert distances
+    return sum(distances) / len(distances), sum(errors) / len(errors)

@@ -1,0 +1,84 @@
+"""What a run tells, read back from where it was told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hggt_data.images import read_pixels
+from hggt_models.config import LogConfig
+from hggt_models.training.run_folder import RunFolder
+from hggt_models.training.run_log import LogError, RunLog
+from hggt_models.training.validation import Restored
+from tests.hggt_models.training.runs import train
+
+
+def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard would show."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_tensorboard_shows_losses_speed_scores_and_pictures(groups: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    more = ("log.tensorboard=true", "iterations=4", "validation.every=2", "checkpoint.every=2")
+    assert train("rrdb-gan-positive", groups, tmp_path / "run", *more).exit_code == 0
+    shown = scalars_of(tmp_path / "run" / "tensorboard")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    expected = [(line["iteration"], line["pixel"]) for line in lines if line["kind"] == "train"]
+    assert np.allclose(shown["train/pixel"], expected, rtol=1e-6)
+    assert {"train/iterations_per_s", "train/learning_rate", "train/memory_gb", "validation/psnr"} <= shown.keys()
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [tag for tag in events.Tags()["images"] if tag.startswith("validation/")]
+
+
+def test_a_run_that_goes_on_leaves_no_point_twice(groups: Path, tmp_path: Path) -> None:
+    """The first run told of iterations that its last checkpoint does not hold."""
+    more = ("log.tensorboard=true", "iterations=5", "validation.every=0", "checkpoint.every=2", "checkpoint.keep=2")
+    assert train("rrdb-gan-positive", groups, tmp_path / "run", *more).exit_code == 0
+    for path in (tmp_path / "run" / "checkpoints" / "000005").iterdir():
+        path.unlink()
+    assert train("rrdb-gan-positive", groups, tmp_path / "run", *more, "iterations=6").exit_code == 0
+    shown = scalars_of(tmp_path / "run" / "tensorboard")
+    assert [step for step, _ in shown["train/pixel"]] == [1, 2, 3, 4, 5, 6]
+    lines = [json.loads(line)["iteration"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert lines == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"iteration": 1}\n{"iteration": 2}\n{"iterat')
+    RunFolder(tmp_path).cut_log(1)
+    assert (tmp_path / "log.jsonl").read_text() == '{"iteration": 1}\n'
+
+
+def test_a_validated_picture_is_kept_beside_its_lr_and_reference(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lr, sr, reference = (rng.integers(0, 256, (side, side, 3), np.uint8) for side in (4, 16, 16))
+    log = RunLog(RunFolder(tmp_path), LogConfig(tensorboard=False), {}, 0, 10)
+    log.picture(7, Restored("a-1-2", lr, sr, reference))
+    log.close()
+    row = read_pixels(tmp_path / "pictures" / "a-1-2" / "000007.png")
+    assert np.array_equal(row[:, :16], lr.repeat(4, 0).repeat(4, 1))
+    assert np.array_equal(row[:, 16:32], sr)
+    assert np.array_equal(row[:, 32:], reference)
+
+
+def test_weights_and_biases_gets_the_same(groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="pip install wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    result = train("rrdb-psnr", groups, tmp_path / "run", "target=original", "log.wandb=hggt", "iterations=2")
+    assert result.exit_code == 0, result.output
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    with pytest.raises(LogError, match="pip install wandb"):
+        RunLog(RunFolder(tmp_path), LogConfig(tensorboard=False, wandb="hggt"), {}, 0, 10)

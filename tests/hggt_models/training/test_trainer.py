@@ -1,0 +1,287 @@
+"""Runs that are killed, stopped, damaged or moved, and what they end with."""
+
+import json
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hggt_models.checkpoint import load_checkpoint, load_network
+from hggt_models.config import ConfigError, load_config
+from hggt_models.training.trainer import require_equal_shares
+from tests.hggt_data.kills import FORKED, die_at_rename, kill
+from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train
+
+RECIPE = "rrdb-gan-positive-negative"
+# All that a run can have to save: a discriminator, averages, a full pool, parts of a batch, a falling rate.
+RUN = ("iterations=8", "checkpoint.every=2", "validation.every=4", "batch_size=4", "accumulate=2", "milestones=[5]")
+GROUP_IDS = [path.stem for path in (Path(__file__).parents[2] / "data/fixtures/Train/images/0-6/original").iterdir()]
+FORKED.set_forkserver_preload(["hggt_models.training.trainer", "tests.hggt_models.training.runs", "tqdm", __name__])
+
+
+@pytest.fixture(scope="module")
+def whole(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    result = train(RECIPE, groups, output, *RUN)
+    assert result.exit_code == 0, result.output
+    return output
+
+
+def assert_same_run(run: Path, whole: Path) -> None:
+    assert log_of(run) == log_of(whole)
+    for path in sorted((whole / "weights").iterdir()):
+        assert (run / "weights" / path.name).read_bytes() == path.read_bytes()
+    assert_same(state_of(run, 8), state_of(whole, 8))
+
+
+def test_a_run_leaves_its_record_log_weights_and_checkpoints(whole: Path) -> None:
+    record = json.loads((whole / "run.json").read_text())
+    assert record["recipe"] == RECIPE
+    assert record["config"]["loss"]["negative"] == 300
+    [held_out] = record["data"]["held_out"]
+    assert record["data"]["num_used"] == sum(not group_id.startswith(held_out) for group_id in GROUP_IDS)
+    assert "random weights" in record["note"]
+    assert record["starts"][0]["after_iterations"] == 0
+    assert torch.__version__.startswith(record["starts"][0]["versions"]["torch"])
+    lines = log_of(whole)
+    assert [line["iteration"] for line in lines if line["kind"] == "train"] == list(range(1, 9))
+    assert [line["iteration"] for line in lines if line["kind"] == "validation"] == [4, 8]
+    assert {"pixel", "perceptual", "adversarial", "negative", "discriminator_real", "discriminator_fake"} < lines[
+        0
+    ].keys()
+    assert {"psnr", "ssim"} < lines[4].keys()
+    assert sorted(path.stem for path in (whole / "weights").iterdir()) == ["000002", "000004", "000006", "000008"]
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["000004", "000006", "000008"]
+    assert len(list((whole / "pictures").rglob("*.png"))) == 2
+    checkpoint = load_checkpoint(whole)
+    assert checkpoint.path.stem == "000008"
+    assert checkpoint.metadata["recipe"] == RECIPE
+    assert checkpoint.metadata["data_license"] == "hggt-terms"
+
+
+def test_the_weights_are_the_moving_average(whole: Path) -> None:
+    kept = load_network(whole).state_dict()
+    state = state_of(whole, 8)["state.pth"]
+    assert_same(dict(kept), dict(state["ema"]))
+    assert not torch.equal(state["ema"]["conv_first.weight"], state["generator"]["conv_first.weight"])
+
+
+@pytest.mark.parametrize("deaths", [(0, 3, 9, 4), (6, 7, 8), (1, 12, 13, 2), (11, 17, 5)])
+def test_killed_around_any_rename_a_run_ends_as_if_it_had_not_been(
+    deaths: tuple[int, ...], groups: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    for number in deaths:
+        process = FORKED.Process(target=_die, args=(number, groups, run))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    assert train(RECIPE, groups, run, *RUN).exit_code == 0
+    assert_same_run(run, whole)
+
+
+def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(groups: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    num_killed = 0
+    for pause_s in (0.3, 0.6, 0.9, 0.5, 1.2, 0.8):
+        process = FORKED.Process(target=run_training, args=(RECIPE, groups, run, *RUN))
+        process.start()
+        _wait_until((run / "run.json").exists)
+        time.sleep(pause_s)
+        num_killed += kill(process)
+    assert num_killed >= 1
+    assert train(RECIPE, groups, run, *RUN).exit_code == 0
+    assert_same_run(run, whole)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)])
+def test_asked_to_stop_a_run_saves_and_says_so(
+    number: signal.Signals, exit_code: int, groups: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+
+    def ask_when_it_runs() -> None:
+        _wait_until(lambda: (run / "log.jsonl").exists() and len((run / "log.jsonl").read_text().splitlines()) >= 3)
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+    asking = threading.Thread(target=ask_when_it_runs)
+    asking.start()
+    result = train(RECIPE, groups, run, *RUN)
+    asking.join()
+    assert result.exit_code == exit_code, result.output
+    assert f"asked to stop by {number.name} after" in result.output
+    saved = max(int(path.name) for path in (run / "checkpoints").iterdir())
+    assert 3 <= saved < 8
+    result = train(RECIPE, groups, run, *RUN)
+    assert result.exit_code == 0
+    assert f"going on after {saved} of 8 iterations" in result.output
+    kept = {path.name for path in (whole / "weights").iterdir()}
+    for path in (run / "weights").iterdir():
+        if path.name not in kept:
+            path.unlink()  # the one of the stop
+    assert_same_run(run, whole)
+
+
+def test_a_damaged_checkpoint_is_passed_over(groups: Path, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    state = run / "checkpoints" / "000008" / "state.pth"
+    data = bytearray(state.read_bytes())
+    data[len(data) // 2] ^= 1
+    state.write_bytes(data)
+    (run / "checkpoints" / "000006" / "share-0.pth").unlink()
+    result = train(RECIPE, groups, run, *RUN)
+    assert result.exit_code == 0
+    assert "000008 is damaged (the content of state.pth has changed), and passed over" in result.output
+    assert "000006 is damaged" in result.output
+    assert "going on after 4 of 8 iterations" in result.output
+    assert_same_run(run, whole)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(groups: Path, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    for folder in (run / "checkpoints").iterdir():
+        (folder / "sha256.json").write_text("{")
+    result = train(RECIPE, groups, run, *RUN)
+    assert result.exit_code == 1
+    assert "all 3 checkpoints are damaged" in result.output
+
+
+def test_a_finished_run_can_be_made_longer(groups: Path, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    result = train(RECIPE, groups, run, *RUN, "iterations=9")
+    assert result.exit_code == 0
+    assert log_of(run)[:-2] == log_of(whole)
+    assert len(json.loads((run / "run.json").read_text())["starts"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("seed=1",), "seed is 1, was 0"),
+        (
+            ("loss.negative=10", "learning_rate=1e-5"),
+            "learning_rate is 1e-05, was 0.0001; loss.negative is 10.0, was 300.0",
+        ),
+        (("generator.num_feat=16",), "generator.num_feat is 16, was 8"),
+    ],
+)
+def test_a_run_goes_on_only_as_itself(
+    more: tuple[str, ...], message: str, groups: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    result = train(RECIPE, groups, run, *RUN, *more)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_goes_on_only_with_its_data(groups: Path, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    fewer = Path(shutil.copytree(groups, tmp_path / "Fewer"))
+    name = next((fewer / "images/0-6/original").iterdir()).stem
+    for path in fewer.rglob(f"{name}*"):
+        path.unlink()
+    result = train(RECIPE, fewer, run, *RUN)
+    assert result.exit_code == 1
+    assert "data: labels_sha256 is" in result.output
+
+
+def test_two_runs_do_not_share_a_folder(groups: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = FORKED.Process(target=run_training, args=(RECIPE, groups, run, *RUN, "iterations=1000"))
+    process.start()
+    try:
+        _wait_until((run / "log.jsonl").exists)
+        result = train(RECIPE, groups, run, *RUN, "iterations=1000")
+    finally:
+        kill(process)
+    assert result.exit_code == 1
+    assert f"another run is at work in {run}" in result.output
+
+
+def test_a_folder_with_other_things_is_left_alone(groups: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").touch()
+    result = train(RECIPE, groups, tmp_path / "run", *RUN)
+    assert result.exit_code == 1
+    assert "holds other things (no run.json in it)" in result.output
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(
+    groups: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+    num_saved = 0
+
+    def saves_until_full(state: object, file: Any) -> None:
+        nonlocal num_saved
+        num_saved += 1
+        if num_saved == 4:
+            raise OSError(28, "No space left on device")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", saves_until_full)
+    run = tmp_path / "run"
+    result = train(RECIPE, groups, run, *RUN)
+    assert result.exit_code == 1
+    assert "No space left on device; free some space and run again" in result.output
+    assert [path.name for path in (run / "checkpoints").iterdir() if path.name.isdecimal()] == ["000002"]
+    monkeypatch.setattr(torch, "save", save)
+    assert train(RECIPE, groups, run, *RUN).exit_code == 0
+    assert_same_run(run, whole)
+
+
+def test_losses_that_are_no_numbers_end_the_run_and_name_the_last_good_checkpoint(groups: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(RECIPE, groups, run, *RUN, "iterations=4").exit_code == 0
+    result = train(RECIPE, groups, run, *RUN, "iterations=8")
+    assert result.exit_code == 0
+    other = tmp_path / "other"
+    result = train(RECIPE, groups, other, *RUN, "learning_rate=1e30", "checkpoint.every=1")
+    assert result.exit_code == 1
+    assert "000001 is the last good checkpoint" in result.output
+    assert "no finite numbers any more" in result.output
+    for value in load_network(other).state_dict().values():
+        assert value.isfinite().all()
+
+
+def test_a_diverging_pixel_loss_ends_the_run(pictures: Path, tmp_path: Path) -> None:
+    result = train("rrdb-psnr", pictures, tmp_path / "run", "iterations=60", "learning_rate=3", "batch_size=4")
+    assert result.exit_code == 1
+    assert "the mean pixel loss has grown from" in result.output or "no finite numbers" in result.output
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 6, 12])
+def test_published_batches_can_be_shared_by_these_numbers_of_devices(world: int) -> None:
+    require_equal_shares(load_config("rrdb-gan-positive"), world)
+
+
+def test_an_unequal_share_is_refused_with_the_numbers_that_fit() -> None:
+    with pytest.raises(
+        ConfigError, match=r"5 devices cannot share batch_size 12 and pool_size 144 equally; 1, 2, 3, 4, 6, 12 can"
+    ):
+        require_equal_shares(load_config("rrdb-gan-positive"), 5)
+    with pytest.raises(ConfigError, match=r"4 devices cannot share batch_size 12 in 2 parts .* 1, 2, 3, 6 can"):
+        require_equal_shares(load_config("rrdb-gan-positive", ["accumulate=2"]), 4)
+
+
+def _die(number: int, groups: Path, run: Path) -> None:
+    die_at_rename(number, lambda: run_training(RECIPE, groups, run, *RUN))
+
+
+def _wait_until(condition: object, patience_s: float = 60) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_small_settings_are_settings() -> None:
+    assert load_config(RECIPE, small(RECIPE)).crop_px == 32
