@@ -303,7 +303,7 @@ def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
 
     if recipe is None:
         for name, text in describe_recipes().items():
-            click.echo(f"{name:28}{text}")
+            click.echo(f"{name:30}{text}")
         return
     for key, value in flat_settings(load_config(recipe, assignments)).items():
         click.echo(f"{key}={value}")

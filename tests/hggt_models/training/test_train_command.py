@@ -1,0 +1,139 @@
+"""`hggt-models train`, `recipes` and `fetch-weights`: what they take, refuse and say."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.demo import write_demo_tree
+from hggt_data.loading import open_groups
+from hggt_models.checkpoint import load_checkpoint
+from hggt_models.cli import main
+from hggt_models.config import load_config, recipe_names
+from hggt_models.push import format_model_card
+from tests.hggt_models.training.runs import log_of, small, state_of, train
+
+ONE_STEP = ("iterations=1", "validation.every=0")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_recipes_are_listed_each_with_a_line() -> None:
+    lines = run("recipes").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == recipe_names()
+    assert all(len(line.split()) > 4 for line in lines)
+
+
+def test_a_recipe_is_shown_as_it_can_be_set() -> None:
+    lines = run("recipes", "swinir-gan-positive", "--set", "batch_size=4").stdout.splitlines()
+    assert "batch_size=4" in lines
+    assert 'generator.name="swinir"' in lines
+    settings = [line for line in lines if not line.startswith("generator.name=")]
+    assert load_config("swinir-gan-positive", settings) == load_config("swinir-gan-positive", ["batch_size=4"])
+
+
+def test_a_tree_and_its_dataset_train_the_same_network(tmp_path: Path) -> None:
+    demo = write_demo_tree(tmp_path)
+    build_dataset(BuildSettings(trees=(demo.train,), test_tree=demo.test, output=tmp_path / "hggt", license="cc0-1.0"))
+    for data, run_name in ((demo.train, "tree"), (tmp_path / "hggt", "dataset")):
+        result = train("rrdb-gan-positive", data, tmp_path / run_name, *ONE_STEP)
+        assert result.exit_code == 0, result.output
+    tree, dataset = (load_checkpoint(tmp_path / name) for name in ("tree", "dataset"))
+    for key, value in tree.state.items():
+        assert (dataset.state[key] == value).all()
+    assert (tree.metadata["data_license"], dataset.metadata["data_license"]) == ("hggt-terms", "cc0-1.0")
+    assert (tree.metadata["data"], dataset.metadata["data"]) == ("Train", "hggt")
+    assert str(tmp_path) not in str(dataset.metadata)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_change_nothing(workers: int, groups: Path, tmp_path: Path) -> None:
+    more = ("iterations=2", "validation.every=0", "checkpoint.every=2")
+    result = train("rrdb-gan-positive", groups, tmp_path / "run", *more, options=["--workers", workers])
+    assert result.exit_code == 0, result.output
+    assert train("rrdb-gan-positive", groups, tmp_path / "plain", *more).exit_code == 0
+    assert log_of(tmp_path / "run") == log_of(tmp_path / "plain")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "more", "message"),
+    [
+        ("rrdb-gan-postive", (), "recipe 'rrdb-gan-postive' is not known; did you mean 'rrdb-gan-positive'?"),
+        (
+            "rrdb-gan-positive",
+            ("loss.negitive=1",),
+            "config key 'loss.negitive' is not known; did you mean 'loss.negative'?",
+        ),
+        ("rrdb-gan-positive", ("source_px=4000",), "less than source_px 4000"),
+        ("rrdb-gan-positive", ("batch_size=0",), "batch_size is 0; expected more than 0"),
+        ("rrdb-psnr", (), "images/0-6/01/astronaut-165-77_01.png: 128 x 128 px"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    recipe: str, more: tuple[str, ...], message: str, groups: Path, tmp_path: Path
+) -> None:
+    settings = [part for setting in (*ONE_STEP, *more) for part in ("--set", setting)]
+    result = run("train", recipe, "--data", groups, "--output", tmp_path / "run", *settings, "--device", "cpu")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_test_set_is_refused(fixtures: Path, tmp_path: Path) -> None:
+    result = train("rrdb-gan-positive", fixtures / "Test", tmp_path / "run", *ONE_STEP)
+    assert result.exit_code == 1
+    assert "as only a test set does; pass the training tree" in result.stderr
+
+
+def test_weights_that_cannot_be_had_are_named_before_anything_is_trained(
+    groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    result = train("rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP, "perceptual.weights=imagenet")
+    assert result.exit_code == 1
+    assert "VGG19's weights (vgg19-dcbb9e9d.pth) are not in" in result.stderr
+    assert "hggt-models fetch-weights" in result.stderr
+    result = run("fetch-weights")
+    assert result.exit_code == 1
+    assert "cannot be downloaded" in result.stderr
+    result = train(
+        "rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP, f"perceptual.weights={tmp_path / 'no.pth'}"
+    )
+    assert "no.pth is not there" in result.stderr
+
+
+def test_weights_that_are_there_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hggt_models.networks.vgg._imagenet_state", dict)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert run("fetch-weights").stdout.strip() == str(tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth")
+
+
+def test_a_card_tells_how_the_network_was_trained(groups: Path, tmp_path: Path) -> None:
+    assert train("rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP).exit_code == 0
+    card = format_model_card(load_checkpoint(tmp_path / "run"), "lab/rrdb", "hggt-terms")
+    assert "| recipe | rrdb-gan-positive |" in card
+    assert "| iteration | 1 |" in card
+    assert f"| data revision | {open_groups(groups).labels_sha256()[:12]} |" in card
+    assert "| note | the perceptual loss had random weights: a trial of the software, not a trained network |" in card
+
+
+def test_a_recipe_of_ones_own(groups: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "rrdb-gan-positive"\nlearning_rate = 5e-5\n[loss]\nadversarial = 0\n')
+    settings = [part for setting in (*small("rrdb"), *ONE_STEP) for part in ("--set", setting)]
+    arguments = ["--data", groups, "--output", tmp_path / "run", "--workers", 0, "--device", "cpu"]
+    result = run("train", mine, *arguments, *settings)
+    assert result.exit_code == 0, result.output
+    assert load_checkpoint(tmp_path / "run").metadata["recipe"] == "mine"
+    assert "discriminator" not in state_of(tmp_path / "run", 1)["state.pth"]
+
+
+def test_a_device_that_is_not_there_is_a_usage_error(groups: Path, tmp_path: Path) -> None:
+    result = train("rrdb-gan-positive", groups, tmp_path / "run", options=["--device", "cuda:7"])
+    assert result.exit_code == 2
+    assert "--device cuda:7 cannot be used" in result.stderr
