@@ -9,7 +9,7 @@ import hashlib
 import os
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -89,15 +89,8 @@ class GroupSource(ABC, Sequence["Group"]):
             raise ImageError(f"{self.location}: picture {name} of {self.ids[index]}: {error}") from error
 
     def labels_sha256(self) -> str:
-        """One SHA-256 over all labels; the same for a tree and for the dataset that was built from it or published.
-
-        Who gave a label and when has no part in it: each group counts with the labels of its annotators, sorted.
-        """
-        digest = hashlib.sha256()
-        for group in self:
-            votes = sorted(",".join(label.value for label in annotation.labels) for annotation in group.annotations)
-            digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(votes)}\n".encode())
-        return digest.hexdigest()
+        """See `hash_labels`."""
+        return hash_labels(self)
 
 
 @dataclass(frozen=True)
@@ -160,6 +153,18 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     if split is not None:
         raise DatasetError(f"{folder} is no built dataset and has no splits; got split {split!r}")
     return _TreeSource(open_tree(folder))
+
+
+def hash_labels(groups: Iterable[PatchGroup]) -> str:
+    """One SHA-256 over all labels; the same for a tree and for the dataset that was built from it or published.
+
+    Who gave a label and when has no part in it: each group counts with the labels of its annotators, sorted.
+    """
+    digest = hashlib.sha256()
+    for group in groups:
+        votes = sorted(",".join(label.value for label in annotation.labels) for annotation in group.annotations)
+        digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(votes)}\n".encode())
+    return digest.hexdigest()
 
 
 def open_tree_folders(images: Path, labels: Path) -> GroupSource:

@@ -274,8 +274,8 @@ def train(
     stop; exit 75 after the latter two tells a batch script to queue the job again.
     """
     from hggt_models.checkpoint import load_checkpoint
-    from hggt_models.config import load_config
     from hggt_models.pairs.data import open_training_data
+    from hggt_models.recipes import load_config
     from hggt_models.runtime import open_runtime
     from hggt_models.training.trainer import TrainingRun, train_run
 
@@ -299,7 +299,8 @@ def train(
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
     """List the recipes, or show every setting of one as --set takes it."""
-    from hggt_models.config import describe_recipes, flat_settings, load_config
+    from hggt_models.config import flat_settings
+    from hggt_models.recipes import describe_recipes, load_config
 
     if recipe is None:
         for name, text in describe_recipes().items():

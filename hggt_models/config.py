@@ -1,4 +1,4 @@
-"""What a training run is: typed, frozen, checked as a whole. Recipes are TOML files with what differs from defaults.
+"""What a training run is: typed, frozen, checked as a whole. Recipes say what differs from the defaults.
 
 The defaults are those of the published GAN runs with the RRDB generator. A key is written as in `--set
 loss.negative=0`; one that is not known is an error with the nearest that is. Nothing here touches data, devices or the
@@ -6,11 +6,8 @@ run's folder.
 """
 
 import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
@@ -26,7 +23,6 @@ from hggt_models.targets import TargetKind
 
 Compiled = Literal["generator", "discriminator", "perceptual"]
 
-_RECIPES = files("hggt_models") / "recipes"
 _DEFAULTS = {
     "generator": {"name": "rrdb_pixelshuffle"},
     "discriminator": {"name": "unet_discriminator_sn"},
@@ -285,47 +281,9 @@ class TrainConfig:
             yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
 
 
-def recipe_names() -> list[str]:
-    """The recipes that come with hggt, sorted."""
-    return sorted(entry.name.removesuffix(".toml") for entry in _RECIPES.iterdir() if entry.name.endswith(".toml"))
-
-
-def describe_recipes() -> dict[str, str]:
-    """Each recipe that comes with hggt and what it is for, from the first line of its file."""
-    return {
-        name: (_RECIPES / f"{name}.toml").read_text("utf-8").split("\n")[0].removeprefix("# ")
-        for name in recipe_names()
-    }
-
-
-def flat_settings(config: "TrainConfig") -> dict[str, str]:
+def flat_settings(config: TrainConfig) -> dict[str, str]:
     """Every setting as `--set` takes it: dotted key, value as in TOML."""
     return {key: _format_value(value) for key, value, _ in _compared(config.to_json(), {}, "")}
-
-
-def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainConfig:
-    """A recipe, changed by what `--set` says.
-
-    Args:
-        recipe: one of `recipe_names()`, or a TOML file of your own; `extends = "NAME"` in it builds on another recipe.
-        assignments: each `KEY=VALUE`, with the value as in TOML; quotes around texts may be left out.
-
-    Raises:
-        ConfigError: there is no such recipe, it is no TOML, a key is not known, or values do not fit each other.
-        OSError: the file cannot be read.
-
-    Example:
-        >>> config = load_config("rrdb-gan-positive", ["loss.adversarial=0.05", "precision=bf16"])
-        >>> config.loss.adversarial, config.precision, config.pool_size
-        (0.05, 'bf16', 144)
-    """
-    settings = _read_recipe(recipe, ())
-    for assignment in assignments:
-        settings = _merged(settings, _parse_assignment(assignment))
-    try:
-        return make_config(settings)
-    except ConfigError as error:
-        raise ConfigError(f"{recipe}: {error}") from error
 
 
 def make_config(settings: Mapping[str, Any]) -> TrainConfig:
@@ -334,13 +292,26 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: a key is not known, a value is of another kind, or values do not fit each other.
     """
-    settings = _merged(_DEFAULTS, settings)
+    settings = merged(_DEFAULTS, settings)
     values = dict(_values(TrainConfig, settings, ""))
     if values["discriminator"].name != "unet_discriminator_sn":
         raise ConfigError(f"discriminator is {values['discriminator'].name}; expected unet_discriminator_sn")
     if values["generator"].name == "unet_discriminator_sn":
         raise ConfigError("generator is unet_discriminator_sn, which restores nothing")
     return TrainConfig(**values)
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others laid over them; a section that names another network, or other settings, starts afresh."""
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            afresh = any(name in value and value[name] != old.get(name) for name in ("name", "published"))
+            result[key] = dict(value) if afresh else merged(old, value)
+        else:
+            result[key] = value
+    return result
 
 
 def differences(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
@@ -370,56 +341,6 @@ def _compared(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str) 
 
 def _format_value(value: Any) -> str:
     return json.dumps(_as_json(value))  # TOML writes these kinds of values as JSON does
-
-
-def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The settings in a recipe and in those that it builds on."""
-    name = str(recipe)
-    if name in seen:
-        raise ConfigError(f"{' extends '.join((*seen, name))}, for ever")
-    path = _RECIPES / f"{name}.toml" if name in recipe_names() else Path(name)
-    if not path.is_file():
-        known = recipe_names()
-        raise ConfigError(f"recipe {name!r} is not known; {nearest(name, known)}; or pass a TOML file")
-    try:
-        settings = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name} is no TOML: {error}") from error
-    base = settings.pop("extends", None)
-    if base is None:
-        return settings
-    if not isinstance(base, str):
-        raise ConfigError(f"{name}: extends is {base!r}; expected the name of a recipe")
-    beside = Path(name).parent / base  # a recipe of one's own may build on another of one's own
-    return _merged(_read_recipe(beside if base not in recipe_names() else base, (*seen, name)), settings)
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others laid over them; a section that names another network, or other settings, starts afresh."""
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            afresh = any(name in value and value[name] != old.get(name) for name in ("name", "published"))
-            merged[key] = dict(value) if afresh else _merged(old, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _parse_assignment(text: str) -> dict[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {text!r}: expected KEY=VALUE, such as loss.negative=0")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    *sections, last = key.strip().split(".")
-    settings: dict[str, Any] = {last: parsed}
-    for section in reversed(sections):
-        settings = {section: settings}
-    return settings
 
 
 def _values(section: type[Any], settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

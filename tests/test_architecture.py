@@ -36,7 +36,7 @@ LAYERS = {
         {"networks", "degradation", "targets", "runtime", "stopping"},
         {"checkpoint", "tiling", "record", "losses"},
         {"config", "inference", "push", "map_picture"},
-        {"pairs"},
+        {"recipes", "pairs"},
         {"training"},
         {"cli"},
         {"__main__"},

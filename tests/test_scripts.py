@@ -24,7 +24,7 @@ import pytest
 
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_models.checkpoint import load_checkpoint, load_network
-from hggt_models.config import load_config
+from hggt_models.recipes import load_config
 from hggt_models.training.trainer import require_equal_shares
 from tests.hub_client import HubClient
 

@@ -6,7 +6,7 @@ Patches of one source picture are alike, so whole source pictures are held out. 
 import os
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +18,9 @@ from hggt_data.errors import DatasetError, ImageError, TreeError
 from hggt_data.files import sha256_of
 from hggt_data.hub import is_hub_id
 from hggt_data.images import Pixels, read_picture, read_picture_size
-from hggt_data.loading import GroupSource, is_built_dataset, open_groups
+from hggt_data.loading import GroupSource, hash_labels, is_built_dataset, open_groups
 from hggt_data.pictures import PICTURE_ENDINGS, is_picture_name
-from hggt_data.schema import LR, ORIGINAL, plural
+from hggt_data.schema import LR, ORIGINAL, PatchGroup, plural
 from hggt_models.config import TrainConfig
 from hggt_models.pairs.group_dataset import GroupDataset
 from hggt_models.pairs.picture_dataset import PictureDataset
@@ -96,7 +96,14 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None) -> Trai
     split = "train" if is_hub_id(source) or is_built_dataset(Path(source)) else None
     groups = open_groups(source, split, revision=revision)
     _refuse_test_set(groups, source)
-    labelled = [Labelled.of(group) for group in groups]
+    labelled: list[Labelled] = []
+
+    def kept() -> Iterator[PatchGroup]:
+        for group in groups:
+            labelled.append(Labelled.of(group))
+            yield group
+
+    digest = hash_labels(kept())  # reads each label once for both
     images = [group_id.image for group_id in groups.ids]
     held = _hold_out(images, config)
     serving = [number for number, one in enumerate(labelled) if images[number] not in held and one.serves(target)]
@@ -117,7 +124,6 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None) -> Trai
     )
     samples[0]  # a size that does not fit is told before anything else happens
     held_out = [number for number, image in enumerate(images) if image in held]
-    digest = groups.labels_sha256()
     return TrainingData(
         source=source,
         samples=samples,

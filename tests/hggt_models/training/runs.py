@@ -10,8 +10,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from hggt_models.cli import main
-from hggt_models.config import TrainConfig, load_config
+from hggt_models.config import TrainConfig
 from hggt_models.pairs.data import open_training_data
+from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from hggt_models.stopping import StopSignals
 from hggt_models.training.trainer import TrainingRun, train_run

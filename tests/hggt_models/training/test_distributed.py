@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from hggt_models.checkpoint import load_checkpoint
-from hggt_models.config import load_config
 from hggt_models.pairs.data import open_training_data
+from hggt_models.recipes import load_config
 from tests.hggt_models.training.runs import log_of, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from hggt_models.checkpoint import load_checkpoint, load_network
-from hggt_models.config import ConfigError, load_config
+from hggt_models.config import ConfigError
+from hggt_models.recipes import load_config
 from hggt_models.training.trainer import require_equal_shares
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
 from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from hggt_data.images import Pixels
 from hggt_eval.metrics.psnr import psnr
 from hggt_eval.metrics.ssim import ssim
-from hggt_models.config import TrainConfig, load_config
+from hggt_models.config import TrainConfig
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.networks import Network, NetworkArgs
 from hggt_models.pairs.data import HeldOut, open_training_data
+from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from hggt_models.training.validation import Validation
 from tests.hggt_models.training.runs import small
