@@ -311,14 +311,19 @@ def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
 
 
 @main.command()
-def fetch_weights() -> None:
+@click.option("--metrics", metavar="NAMES", default="", help="Also what these need, such as lpips,dists.")
+def fetch_weights(metrics: str) -> None:
     """Download VGG19's ImageNet weights, which training needs, into PyTorch's cache.
 
     For machines whose compute nodes have no network: run it on the login node.
     """
+    from hggt_eval.metrics import require_metric
     from hggt_models.networks.vgg import fetch_weights as fetch
 
+    wanted = [require_metric(name) for name in metrics.split(",") if name]
     click.echo(fetch())
+    for metric in wanted:
+        metric.load()
 
 
 @main.command()
