@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hggt_data.errors import HggtError
+from hggt_data.errors import HggtError, WorkerError
 
 Value = TypeVar("Value")
 
@@ -123,6 +123,7 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
 
     Raises:
         DeviceError: it cannot be used.
+        WorkerError: another process has ended while this one waited for it.
     """
     rank, world = rank_and_world()
     chosen = torch.device(own_device(device))
@@ -135,5 +136,11 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield Runtime(chosen, rank, world)
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+            raise WorkerError(
+                f"process {rank} of {world}: another process of the run has ended, and says why"
+            ) from error
+        raise
     finally:
         dist.destroy_process_group()

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from hggt_data.errors import HggtError, WorkerError
 from hggt_models.config import TrainConfig
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.pairs.maker import PairMaker, TrainingPairs
@@ -41,7 +42,7 @@ class PairFeed:
         self._maker = PairMaker(config)
         self.pool = PairPool(config.pool_size // runtime.world)
         self.waited_s = 0.0
-        self._batches: Iterator[Sample] | None = None
+        self._batches: Iterator[Sample | Exception] | None = None
 
     def start(self, iteration: int) -> None:
         """Begin with the samples of this iteration."""
@@ -53,9 +54,10 @@ class PairFeed:
             parts=config.accumulate,
             first_iteration=iteration,
         )
-        loader: DataLoader[Sample] = DataLoader(
-            self._samples,
-            batch_sampler=sampler,
+        loader: DataLoader[Sample | Exception] = DataLoader(
+            _Batches(self._samples),
+            sampler=sampler,
+            batch_size=None,
             num_workers=self._workers,
             # A fork would copy the locks of this process's threads, and what CUDA has begun.
             multiprocessing_context="spawn" if self._workers else None,
@@ -69,11 +71,21 @@ class PairFeed:
 
         Raises:
             ImageError, OSError: a picture cannot be used or read.
+            WorkerError: a worker process was killed.
         """
         assert self._batches is not None, "start() comes first"
         started = time.perf_counter()
-        batch = next(self._batches)
+        try:
+            batch = next(self._batches)
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise WorkerError(
+                f"{str(error).splitlines()[0]} Did memory run out? Run again with fewer --workers"
+            ) from None
         self.waited_s += time.perf_counter() - started
+        if isinstance(batch, Exception):
+            raise batch
         numbers: list[int] = batch["number"].tolist()
         device = self._runtime.device
         on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
@@ -87,6 +99,23 @@ class PairFeed:
         if self._config.draws == "official":
             return RandomSource.from_text(f"{seed}/batch/{numbers[0]}", device)
         return [RandomSource.from_text(f"{seed}/sample/{number}", device) for number in numbers]
+
+
+class _Batches(Dataset[Sample | Exception]):
+    """Stacked samples by a list of numbers; what is wrong with one comes as a value.
+
+    Raised in a worker it would arrive as a text of many lines.
+    """
+
+    def __init__(self, samples: SampleDataset) -> None:
+        self._samples = samples
+
+    def __getitem__(self, numbers: list[int]) -> Sample | Exception:
+        try:
+            batch: Sample = default_collate([self._samples[number] for number in numbers])
+        except (HggtError, OSError) as error:
+            return error
+        return batch
 
 
 def share_of_pools(pools: list[Mapping[str, Tensor]], runtime: Runtime) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Two processes of one run, joined by gloo, against one process with the whole batch."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,3 +113,14 @@ def test_torchrun_that_is_asked_to_stop_leaves_a_checkpoint(groups: Path, tmp_pa
     assert "asked to stop by SIGTERM" in out
     assert load_checkpoint(output).path.is_file()
     assert len(list((output / "checkpoints").iterdir())) == 1
+
+
+def test_an_error_in_one_process_ends_all_and_is_told_by_one(pictures: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(pictures, tmp_path / "HR"))
+    damaged = folder / "coffee.png"
+    damaged.write_bytes(damaged.read_bytes()[:5000])
+    process = start("rrdb-psnr", folder, tmp_path / "run", "iterations=100", "validation.pictures=0")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"Error: {damaged}: cut off" in out
+    assert "hggt_models/training/trainer.py" not in out  # no traceback of ours

@@ -1,5 +1,6 @@
 """`hggt-models train`, `recipes` and `fetch-weights`: what they take, refuse and say."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,16 @@ def test_a_device_that_is_not_there_is_a_usage_error(groups: Path, tmp_path: Pat
     result = train("rrdb-gan-positive", groups, tmp_path / "run", options=["--device", "cuda:7"])
     assert result.exit_code == 2
     assert "--device cuda:7 cannot be used" in result.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_gets_damaged_is_named_in_one_line(workers: int, pictures: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(pictures, tmp_path / "HR"))
+    damaged = folder / "coffee.png"
+    damaged.write_bytes(damaged.read_bytes()[:5000])  # its head is whole, so nothing is wrong at first
+    more = ("iterations=8", "validation.pictures=0")
+    result = train("rrdb-psnr", folder, tmp_path / "run", *more, options=["--workers", workers])
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"Error: {damaged}: cut off")
+    assert "Traceback" not in result.stderr
