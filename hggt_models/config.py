@@ -6,6 +6,7 @@ run's folder.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -23,7 +24,8 @@ from hggt_models.targets import TargetKind
 
 Compiled = Literal["generator", "discriminator", "perceptual"]
 
-_DEFAULTS = {
+_CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
+DEFAULTS = {
     "generator": {"name": "rrdb_pixelshuffle"},
     "discriminator": {"name": "unet_discriminator_sn"},
     "degradation": {"published": "sr"},
@@ -254,12 +256,18 @@ class TrainConfig:
         for key in ("source_px", "crop_px"):
             if _lookup(self, key) % scale:
                 yield f"{key} {_lookup(self, key)} is no multiple of degradation.scale {scale}"
+        for key in ("generator", "discriminator"):
+            for name, value in getattr(self, key).args.items():
+                if name in _CHANNELS and value != 3:
+                    yield f"{key}.{name} is {value}; expected 3, as pictures are RGB"
         if enlarges != scale:
             yield f"the generator enlarges {enlarges} times, and degradation.scale is {scale}; expected the same"
         if self.has_discriminator and self.crop_px % 8:
             yield f"crop_px {self.crop_px} is no multiple of 8, which the discriminator needs"
         if list(self.milestones) != sorted(set(self.milestones)):
             yield f"milestones are {list(self.milestones)}; expected rising numbers"
+        elif self.milestones and self.milestones[0] < 1:
+            yield f"milestones are {list(self.milestones)}; expected numbers of 1 or more"
         if self.pool_size and self.pool_size < self.batch_size:
             yield f"pool_size {self.pool_size} is less than batch_size {self.batch_size}; expected 0, or more"
         if not any((loss.pixel, loss.perceptual, loss.adversarial, loss.artifact_map)):
@@ -274,6 +282,9 @@ class TrainConfig:
         strange = [layer for layer in self.perceptual.layers if layer not in LAYERS]
         if strange:
             yield f"perceptual.layers has {', '.join(strange)}; {nearest(strange[0], LAYERS)}"
+        for layer, weight in self.perceptual.layers.items():
+            if weight < 0:
+                yield f"perceptual.layers.{layer} is {weight:g}; expected 0 or more"
         if loss.perceptual and not any(self.perceptual.layers.values()):
             yield f"loss.perceptual is {loss.perceptual:g}, and every one of perceptual.layers has the weight 0"
         unknown = [name for name in self.validation.metrics if name not in METRICS]
@@ -292,7 +303,7 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: a key is not known, a value is of another kind, or values do not fit each other.
     """
-    settings = merged(_DEFAULTS, settings)
+    settings = merged(DEFAULTS, settings)
     values = dict(_values(TrainConfig, settings, ""))
     if values["discriminator"].name != "unet_discriminator_sn":
         raise ConfigError(f"discriminator is {values['discriminator'].name}; expected unet_discriminator_sn")
@@ -340,7 +351,8 @@ def _compared(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str) 
 
 
 def _format_value(value: Any) -> str:
-    return json.dumps(_as_json(value))  # TOML writes these kinds of values as JSON does
+    # TOML writes these kinds of values as JSON does, but has no pairs of surrogates.
+    return json.dumps(_as_json(value), ensure_ascii=False)
 
 
 def _values(section: type[Any], settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -377,6 +389,8 @@ def _checked(value: Any, hint: Any, key: str) -> Any:
         return {name: _checked(item, inner[1], f"{key}.{name}") for name, item in table.items()}
     if hint is float:
         _require(value, (int, float), "a number", key)
+        if not abs(value) <= sys.float_info.max:
+            raise ConfigError(f"config key '{key}' is {value!r}; expected a finite number")
         return float(value)
     return _require(value, hint, {int: "a whole number", bool: "true or false", str: "a text"}[hint], key)
 
@@ -393,6 +407,7 @@ def _network(value: Any, key: str) -> NetworkConfig:
     name = settings.pop("name", None)
     if name is None:
         raise ConfigError(f"config key '{key}.name' is missing; known networks are {', '.join(NETWORKS)}")
+    _require(name, str, "a text", f"{key}.name")
     try:
         return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
     except NetworkError as error:
@@ -401,7 +416,7 @@ def _network(value: Any, key: str) -> NetworkConfig:
 
 def _degradation(value: Any, key: str) -> DegradationSettings:
     settings = dict(_require(value, Mapping, "a table of settings", key))
-    name = settings.pop("published", "sr")
+    name = _require(settings.pop("published", "sr"), str, "a text", f"{key}.published")
     if name not in PUBLISHED:
         raise ConfigError(f"config key '{key}.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")
     published = PUBLISHED[name]

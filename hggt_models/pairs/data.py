@@ -161,11 +161,13 @@ def _open_pictures(folder: Path, config: TrainConfig) -> TrainingData:
     )
     if not paths:
         raise TreeError(f"{folder}: no pictures; expected {', '.join(PICTURE_ENDINGS)}")
-    names = [str(path.relative_to(folder).with_suffix("")) for path in paths]
-    images = [_SUB_IMAGE.sub("", name) for name in names]
+    # A name on the disk may be no text.
+    names = [os.fsencode(path.relative_to(folder).with_suffix("")).decode(errors="replace") for path in paths]
+    # Whatever the folder: crops of a picture and of its smaller versions often lie in two.
+    images = [_SUB_IMAGE.sub("", name.rpartition(os.sep)[2]) for name in names]
     held = _hold_out(images, config)
     used = [path for path, image in zip(paths, images, strict=True) if image not in held]
-    _require_sizes(used, config.source_px)
+    _require_sizes(paths, config.source_px)
     samples = PictureDataset(used, source_px=config.source_px, flip=config.flip, rotate=config.rotate, seed=config.seed)
     held_out = [number for number, image in enumerate(images) if image in held]
     digest = sha256_of("\n".join(names).encode())

@@ -4,13 +4,13 @@ The published runs lie beside this file. A recipe may build on another (`extends
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from hggt_data.schema import nearest
-from hggt_models.config import ConfigError, TrainConfig, make_config, merged
+from hggt_models.config import DEFAULTS, ConfigError, TrainConfig, make_config, merged
 
 _RECIPES = files("hggt_models.recipes")
 
@@ -56,19 +56,19 @@ def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainCon
 def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     """The settings in a recipe and in those that it builds on."""
     name = str(recipe)
-    if name in seen:
-        raise ConfigError(f"{' extends '.join((*seen, name))}, for ever")
     path = _RECIPES / f"{name}.toml" if name in recipe_names() else Path(name)
     if not path.is_file():
         known = recipe_names()
         raise ConfigError(f"recipe {name!r} is not known; {nearest(name, known)}; or pass a TOML file")
+    if Path(name).resolve() in [Path(other).resolve() for other in seen]:  # there are many ways to write a path
+        raise ConfigError(f"{' extends '.join((*seen, name))}, for ever")
     try:
         settings = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{name} is no TOML: {error}") from error
     base = settings.pop("extends", None)
     if base is None:
-        return settings
+        return merged(DEFAULTS, settings)
     if not isinstance(base, str):
         raise ConfigError(f"{name}: extends is {base!r}; expected the name of a recipe")
     beside = Path(name).parent / base  # a recipe of one's own may build on another of one's own
@@ -77,13 +77,13 @@ def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 def _parse_assignment(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
+    *sections, last = (part.strip() for part in key.split("."))
+    if not equals or not all((*sections, last)):
         raise ConfigError(f"--set {text!r}: expected KEY=VALUE, such as loss.negative=0")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         parsed = value.strip()
-    *sections, last = key.strip().split(".")
     settings: dict[str, Any] = {last: parsed}
     for section in reversed(sections):
         settings = {section: settings}
