@@ -35,3 +35,5 @@ bench: setup
 	$(BIN)/python benchmarks/bench_open.py
 	$(BIN)/python benchmarks/bench_eval.py
 	$(BIN)/python benchmarks/bench_inference.py
+	$(BIN)/python benchmarks/bench_loader.py
+	$(BIN)/python benchmarks/bench_train.py

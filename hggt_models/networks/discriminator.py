@@ -39,6 +39,7 @@ class UnetDiscriminator(Network):
 
     name = "unet_discriminator_sn"
     args_type = UnetDiscriminatorArgs
+    channels_last = True
 
     def __init__(self, args: UnetDiscriminatorArgs) -> None:
         super().__init__(args)

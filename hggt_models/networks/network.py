@@ -60,7 +60,7 @@ class Network(nn.Module):
         receptive_field_px: width of that rim: input pixels farther away, in rows or in columns, have no influence.
             None if the whole input has.
         wraps: whether pixels near an edge also look around it at the opposite edge.
-        channels_last: whether inference is faster with weights in that memory format, see docs/benchmarks.md.
+        channels_last: whether it is faster with weights in that memory format, see docs/benchmarks.md.
     """
 
     name: ClassVar[str]

@@ -1,0 +1,191 @@
+"""Training samples per second of one core, as a ratio to a plain loader that decodes and parses all of a group.
+
+python benchmarks/bench_loader.py [--groups 48] [--batches 4] [--batch-size 12] [--rounds 5]
+
+A core makes whole batches of 512 x 512 pictures: read, decode, choose, mirror, stack. Plain: `plain_groups.py`, with
+Pillow and with OpenCV. Ours: `GroupDataset` from the tree, and from the dataset built of it. All take turns, and the
+best round counts. The ratio is of the processor's time to that of plain with Pillow; the clock's time also tells how
+busy others keep the machine. The second table says where our time goes.
+"""
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import cv2
+import kornia_rs.io
+import torch
+from large_tree import write_large_tree
+from machine import describe_machine
+from plain_groups import NEGATIVE, POSITIVE, PlainGroups, decode_with_opencv, decode_with_pillow, draw
+from torch import Tensor
+from torch.utils import data
+from torch.utils.data import Dataset
+
+from hggt_data import images, open_groups
+from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.loading import GroupSource
+from hggt_models.pairs import group_dataset
+from hggt_models.pairs.group_dataset import GroupDataset
+from hggt_models.targets import Labelled, TargetKind
+
+SIDE = 512
+TARGETS: tuple[TargetKind, ...] = ("original", "positive", "positive_negative")
+PARTS = ("read", "walk over chunks", "decode", "cut, mirror, stack", "choose", "collate", "the rest")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--groups", type=int, default=48)
+    parser.add_argument("--batches", type=int, default=4, help="of one round")
+    parser.add_argument("--batch-size", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    random.seed(0)
+    print(describe_machine("torch", "numpy", "kornia-rs", "pillow", "opencv-python-headless"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tree = write_large_tree(folder, arguments.groups)
+        build_dataset(BuildSettings((tree,), folder / "hggt"))
+        sources = {"ours, tree": open_groups(tree), "ours, dataset": open_groups(folder / "hggt")}
+        print_pictures(sources["ours, dataset"])
+        print("| target | way | samples/s of a core | ratio | samples/s by the clock |\n|---|---|---|---|---|")
+        for target in TARGETS:
+            ways: dict[str, Dataset[Any]] = {
+                "plain, Pillow": PlainSamples(PlainGroups(tree, decode_with_pillow), target),
+                "plain, OpenCV": PlainSamples(PlainGroups(tree, decode_with_opencv), target),
+                **{way: group_samples(groups, target) for way, groups in sources.items()},
+            }
+            print_rates(target, ways, arguments.rounds, arguments.batches, arguments.batch_size)
+        print(f"\n| target | ms of a core per sample, dataset | {' | '.join(PARTS)} |")
+        print("|---" * (len(PARTS) + 2) + "|")
+        for target in TARGETS:
+            groups = sources["ours, dataset"]
+            samples = group_samples(groups, target)
+            print_shares(target, samples, type(groups), arguments.rounds, arguments.batches, arguments.batch_size)
+
+
+class PlainSamples(Dataset[Mapping[str, Tensor]]):
+    """What a target uses of each sample of `groups`."""
+
+    def __init__(self, groups: PlainGroups, target: TargetKind) -> None:
+        self._groups = groups
+        self._target = target
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Sample `number`."""
+        sample = self._groups[number]
+        chosen = {"original": sample["original"]}
+        if self._target == "original":
+            return chosen
+        labels = sample["labels"].tolist()
+        chosen["positive"] = sample[draw(labels, POSITIVE) or "original"]
+        if self._target == "positive":
+            return chosen
+        chosen["map_positive"] = sample[draw(labels, POSITIVE) or "original"]
+        chosen["negative"] = sample[draw(labels, NEGATIVE) or "original"]
+        return {**chosen, "labels": sample["labels"], "agreement": sample["agreement"]}
+
+
+def group_samples(groups: GroupSource, target: TargetKind) -> GroupDataset:
+    """Ours; every group of the large tree serves every target."""
+    labelled = [Labelled.of(group) for group in groups]
+    assert all(one.positives and one.negatives for one in labelled)
+    positions = range(len(groups))
+    return GroupDataset(groups, positions, labelled, target, source_px=SIDE, flip=True, rotate=False, seed=0)
+
+
+def print_pictures(groups: GroupSource) -> None:
+    """What is read, and how many pictures a sample of the widest target needs."""
+    sizes = [len(groups.read_bytes(i, "original")) for i in range(len(groups))]
+    labelled = [Labelled.of(group) for group in groups]
+    # Both positives are drawn, so they differ with this probability; two more are the original and the negative.
+    needed = sum(2 + 1 + (1 - 1 / len(one.positives)) for one in labelled) / len(labelled)
+    print(
+        f"{len(groups)} groups of {SIDE} x {SIDE}, {sum(sizes) / len(sizes) / 1000:.0f} KB a picture; a sample of "
+        f"{TARGETS[-1]} uses {needed:.2f} of 5 pictures on average\n"
+    )
+
+
+def make_batches(samples: Dataset[Any], batches: int, batch_size: int) -> None:
+    """What a loader's process does."""
+    for first in range(0, batches * batch_size, batch_size):
+        data.default_collate([samples[number] for number in range(first, first + batch_size)])
+
+
+def print_rates(target: str, ways: Mapping[str, Dataset[Any]], rounds: int, batches: int, batch_size: int) -> None:
+    """A line for each way."""
+    best = {way: (float("inf"), float("inf")) for way in ways}
+    for number in range(rounds + 1):
+        for way, samples in ways.items():
+            clock, processor = time.perf_counter(), time.process_time()
+            make_batches(samples, batches if number else 1, batch_size)
+            clock, processor = time.perf_counter() - clock, time.process_time() - processor
+            if number:  # the first one warms up
+                best[way] = min(best[way][0], processor), min(best[way][1], clock)
+    count = batches * batch_size
+    plain = next(iter(best.values()))[0]
+    for way, (processor, clock) in best.items():
+        figures = f"{count / processor:.1f} | {plain / processor:.2f} | {count / clock:.1f}"
+        print(f"| {target} | {way} | {figures} |", flush=True)
+
+
+def print_shares(
+    target: str, samples: GroupDataset, source: type[GroupSource], rounds: int, batches: int, batch_size: int
+) -> None:
+    """A line: the processor's milliseconds per sample, and how they are spent."""
+    best: dict[str, float] = {}
+    total = float("inf")
+    for _ in range(rounds):
+        with watched(source) as spent:
+            started = time.process_time()
+            make_batches(samples, batches, batch_size)
+            seconds = time.process_time() - started
+        if seconds < total:
+            total, best = seconds, spent
+    best["the rest"] = total - sum(best.values())
+    scale = 1000 / (batches * batch_size)
+    figures = " | ".join(f"{best[part] * scale:.2f}" for part in PARTS)
+    print(f"| {target} | {total * scale:.2f} | {figures} |", flush=True)
+
+
+@contextmanager
+def watched(source: type[GroupSource]) -> Iterator[dict[str, float]]:
+    """While the block lasts, the processor's seconds in each part, without those it calls, are added up."""
+    spent = dict.fromkeys(PARTS[:-1], 0.0)
+
+    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            before, started = sum(spent.values()), time.process_time()
+            result = function(*args, **kwargs)
+            inner = sum(spent.values()) - before  # of parts that this one calls
+            spent[part] += time.process_time() - started - inner
+            return result
+
+        return run
+
+    parts: list[tuple[str, Any, str]] = [
+        ("read", source, "read_bytes"),
+        ("walk over chunks", images, "parse_png"),
+        ("decode", kornia_rs.io, "decode_image_png_u8"),
+        ("cut, mirror, stack", GroupDataset, "cut"),
+        ("choose", group_dataset, "choose"),
+        ("collate", data, "default_collate"),
+    ]
+    with ExitStack() as stack:
+        for part, owner, name in parts:
+            stack.enter_context(mock.patch.object(owner, name, timed(part, getattr(owner, name))))
+        yield spent
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,323 @@
+"""Training steps per second, peak memory and where the time goes, as ratios to a plain float32 step.
+
+python benchmarks/bench_train.py [--size published|small] [--networks rrdb,swinir] [--device cuda] [--steps 50]
+                                 [--ways fp32,"bf16 channels_last compiled"] [--workers 8] [--vgg FILE]
+                                 [--set KEY=VALUE] [--budget-s 1500]
+
+The run is the published one towards a positive and away from a negative. Plain is `plain_training.py`; ours is what
+`hggt-models train` does in a step. A way is made of words: `fp32` or `bf16`; `channels_last` for all networks, or
+`auto` for those that prefer it (the default of a run), else for none; `compiled`; `joint` for discriminator_batches;
+`cudnn_benchmark`, which plain has on a GPU. Each way is a process of its own, so that its peak memory is its own: of
+the GPU, else of the process above what it held at its start. On a CPU one thread computes, and without workers times
+are the processor's, whatever else the machine does. Time is first measured over whole steps, the pool being full, then
+by parts, which waits for a GPU at each and so adds up to more. All start from the same networks but draw differently:
+how far a mean loss may lie from plain's by chance, `plain again` shows, with other draws. With --budget-s each way gets
+an equal share of what is left, and makes fewer steps if need be.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from large_tree import write_large_tree
+from machine import describe_machine
+from plain_training import PlainTraining
+from stopwatch import Stopwatch
+from torch import Tensor
+
+from hggt_data.demo import write_demo_tree
+from hggt_models.config import TrainConfig
+from hggt_models.pairs import maker
+from hggt_models.pairs.data import open_training_data
+from hggt_models.pairs.feed import PairFeed
+from hggt_models.pairs.maker import TrainingPairs
+from hggt_models.recipes import load_config
+from hggt_models.runtime import Runtime, open_runtime
+from hggt_models.training import learner as learner_module
+from hggt_models.training.learner import Learner
+from hggt_models.training.loss_meter import LossMeter
+
+PLAIN, AGAIN = "plain", "plain again"
+WAYS = {
+    "cpu": f"{AGAIN},fp32,fp32 auto,fp32 channels_last,bf16 channels_last",
+    "cuda": f"{AGAIN},fp32 auto,fp32,fp32 channels_last,bf16,bf16 channels_last,bf16 compiled,"
+    "bf16 channels_last compiled",
+}
+WORDS = ("fp32", "bf16", "auto", "channels_last", "compiled", "joint", "cudnn_benchmark")
+FIGURES = ("steps/s", "ratio", "peak memory", "mean loss", "difference to plain", "ms a step, watched")
+PARTS = (
+    "waiting for data",
+    "degradation and pool",
+    "generator",
+    "perceptual",
+    "discriminator",
+    "negative",
+    "optimizers and average",
+    "the rest",
+)
+SMALL_RUN = (
+    "source_px=192",
+    "crop_px=128",
+    "batch_size=4",
+    "pool_size=8",
+    "discriminator.num_feat=16",
+    "perceptual.layers={conv3_4=0,conv4_4=0,conv5_4=0}",
+    "loss.negative=30",  # the demo's negatives are so bad that 300 makes random networks diverge within 50 steps
+)
+SMALL_GENERATORS = {
+    "rrdb": ("generator.num_block=6", "generator.num_feat=32", "generator.num_grow_ch=16"),
+    "swinir": ("generator.embed_dim=60", "generator.depths=[4, 4]", "generator.num_heads=[6, 6]"),
+}
+_GROUPS = 48
+_WATCHED_STEPS = 5
+_WARM_UP_STEPS, _LEAST_STEPS = 3, 3
+_LEAST_S = 20  # less is not worth the start of a process
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", choices=["published", "small"])
+    parser.add_argument("--networks", default=",".join(SMALL_GENERATORS))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--ways")
+    parser.add_argument("--steps", type=int, help="timed, at most; 100 on a GPU, else 8")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--vgg", help="file with VGG19's weights")
+    parser.add_argument("--set", action="append", default=[], dest="assignments", metavar="KEY=VALUE")
+    parser.add_argument("--budget-s", type=float, default=math.inf)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(**json.loads(arguments.one))))
+        return
+    ends = time.time() + arguments.budget_s
+    is_cuda = arguments.device.startswith("cuda")
+    size = arguments.size or ("published" if is_cuda else "small")
+    ways = [PLAIN, *(arguments.ways or WAYS["cuda" if is_cuda else "cpu"]).split(",")]
+    unknown = {word for way in ways if way not in (PLAIN, AGAIN) for word in way.split()} - set(WORDS)
+    if unknown:
+        parser.error(f"--ways has {', '.join(sorted(unknown))}; a way is made of {', '.join(WORDS)}")
+    cores = os.cpu_count() or 1
+    steps = arguments.steps or (100 if is_cuda else 8)
+    workers = arguments.workers if arguments.workers is not None else (max(min(cores - 2, 12), 1) if is_cuda else 0)
+    weights = arguments.vgg or ("imagenet" if has_vgg() else "random")
+    device = torch.cuda.get_device_name() if is_cuda else "CPU"
+    print(f"{describe_machine('torch', 'numpy')}; {device}")
+    print(f"{size} sizes, {workers} workers, weights of VGG19: {weights}, at most {steps} steps\n")
+    columns = ("network", "way", *FIGURES, *PARTS)
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        tree = write_large_tree(Path(name), _GROUPS) if size == "published" else write_demo_tree(Path(name)).train
+        cases = [
+            {
+                "network": network,
+                "way": way,
+                "assignments": [*sizes_of(network, size), f"perceptual.weights={weights}", *arguments.assignments],
+                "tree": str(tree),
+                "device": arguments.device,
+                "workers": workers,
+                "steps": steps,
+            }
+            for network in arguments.networks.split(",")
+            for way in ways
+        ]
+        plain: dict[str, Any] = {}
+        for number, case in enumerate(cases):
+            found = run_alone({**case, "ends": time.time() + (ends - time.time()) / (len(cases) - number)})
+            plain = found if case["way"] == PLAIN else plain
+            print(f"| {case['network']} | {case['way']} | {' | '.join(format_figures(found, plain))} |", flush=True)
+
+
+def has_vgg() -> bool:
+    """Whether torch keeps torchvision's weights on this machine."""
+    return (Path(torch.hub.get_dir()) / "checkpoints" / "vgg19-dcbb9e9d.pth").is_file()
+
+
+def sizes_of(network: str, size: str) -> list[str]:
+    """What is changed in the recipe, as `--set` takes it."""
+    return ["validation.every=0", *((*SMALL_RUN, *SMALL_GENERATORS[network]) if size == "small" else ())]
+
+
+def format_figures(found: dict[str, Any], plain: dict[str, Any]) -> list[str]:
+    """What stands in a line; or what went wrong."""
+    if "fault" in found:
+        return [found["fault"], *[""] * (len(FIGURES) - 1 + len(PARTS))]
+    return [
+        f"{found['rate']:.3g}",
+        f"{found['rate'] / plain['rate']:.2f}" if "rate" in plain else "",
+        f"{found['peak_bytes'] / 1e9:.2f} GB",
+        f"{statistics.fmean(found['losses']):.4g} of {len(found['losses'])}",
+        format_difference(found["losses"], plain["losses"]) if "rate" in plain and plain is not found else "",
+        f"{1000 * sum(found['parts'].values()):.0f}",
+        *(f"{1000 * found['parts'].get(part, 0):.0f}" for part in PARTS),
+    ]
+
+
+def format_difference(ours: list[float], plain: list[float]) -> str:
+    """Mean and standard error of what two runs' losses differ by, step by step."""
+    differences = [one - other for one, other in zip(ours, plain, strict=False)]
+    return f"{statistics.fmean(differences):+.3g} ± {statistics.stdev(differences) / len(differences) ** 0.5:.2g}"
+
+
+def run_alone(case: dict[str, Any]) -> dict[str, Any]:
+    """Measure in a fresh process."""
+    limit_s = case["ends"] - time.time()
+    if limit_s < _LEAST_S:
+        return {"fault": "left out: the time is up"}
+    command = [sys.executable, __file__, "--one", json.dumps(case)]
+    timeout_s = None if math.isinf(limit_s) else limit_s + _LEAST_S
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return {"fault": f"not done within {timeout_s:.0f} s"}
+    lines = run.stdout.splitlines()
+    if run.returncode or not lines:
+        print("\n".join(run.stderr.splitlines()[-3:]), file=sys.stderr)
+        return {"fault": "out of memory" if "OutOfMemory" in run.stderr else f"failed ({run.returncode})"}
+    return dict(json.loads(lines[-1]))
+
+
+def measure(
+    network: str,
+    way: str,
+    assignments: list[str],
+    tree: str,
+    device: str,
+    workers: int,
+    steps: int,
+    ends: float,
+) -> dict[str, Any]:
+    """Steps per second, peak bytes, seconds of each part in a step, and the losses from the first step on."""
+    is_cuda = device.startswith("cuda")
+    if not is_cuda:
+        torch.set_num_threads(1)  # several wait for each other, and take twice as long where others compute too
+    held = 0 if is_cuda else resident_bytes("VmRSS")
+    words = way.split()
+    torch.backends.cudnn.benchmark = way in (PLAIN, AGAIN) or "cudnn_benchmark" in words
+    config = load_config(f"{network}-gan-positive-negative", [*assignments, *settings(words)])
+    with open_runtime(device) as runtime:
+        clock = time.perf_counter if is_cuda or workers else time.process_time
+        watch = Stopwatch(runtime.device, clock)
+        step: Callable[[], Tensor | float]
+        if way in (PLAIN, AGAIN):
+            step = PlainTraining(config, Path(tree), runtime.device, workers, watch, draws=int(way == AGAIN)).step
+        else:
+            step = our_step(config, Path(tree), runtime, workers, watch)
+        losses = [step() for _ in range(-(-config.pool_size // config.batch_size) + _WARM_UP_STEPS)]
+        wait(is_cuda)
+        warm, latest = len(losses), (time.time() + ends) / 2
+        started = clock()
+        while len(losses) < warm + _LEAST_STEPS or (len(losses) < warm + steps and time.time() < latest):
+            losses.append(step())
+        wait(is_cuda)
+        rate = (len(losses) - warm) / (clock() - started)
+        peak = torch.cuda.max_memory_allocated() if is_cuda else resident_bytes("VmHWM") - held
+        parts = watch_parts(step, watch, ends)
+    return {"rate": rate, "peak_bytes": peak, "parts": parts, "losses": [float(loss) for loss in losses]}
+
+
+def settings(words: list[str]) -> list[str]:
+    """What the words of a way change in a config."""
+    layout = "auto" if "auto" in words else "yes" if "channels_last" in words else "no"
+    return [
+        f"precision={'bf16' if 'bf16' in words else 'fp32'}",
+        f"channels_last={layout}",
+        f"compile={['generator', 'discriminator', 'perceptual'] if 'compiled' in words else []}",
+        f"discriminator_batches={'joint' if 'joint' in words else 'separate'}",
+    ]
+
+
+def our_step(
+    config: TrainConfig, tree: Path, runtime: Runtime, workers: int, watch: Stopwatch
+) -> Callable[[], Tensor | float]:
+    """A step as `hggt-models train` makes it, watched where the parts begin."""
+    data = open_training_data(str(tree), config)
+    learner = Learner(config, runtime)
+    feed = PairFeed(data.samples, config, runtime, workers)
+    feed.start(0)
+    meter = LossMeter(config.loss.pixel)
+    done = itertools.count()
+    for watched, part in (
+        (learner._restore, "generator"),
+        (learner._perceptual, "perceptual"),
+        (learner._judge, "discriminator"),
+    ):
+        assert watched is not None
+        watch.watch_network(watched, part, "the rest")
+    for optimizer in (learner._optimizer, learner._other_optimizer):
+        optimizer.register_step_pre_hook(lambda *_: watch.begin("optimizers and average"))
+        optimizer.register_step_post_hook(lambda *_: watch.begin("the rest"))
+    for owner, name, part, after in (
+        (learner.ema, "update", "optimizers and average", "the rest"),
+        (learner_module, "negative_loss", "negative", "the rest"),
+        (maker, "negative_map", "negative", "degradation and pool"),
+    ):
+        mock.patch.object(owner, name, watch.watched(getattr(owner, name), part, after)).start()
+    assert feed._batches is not None
+    feed._batches = watched_batches(feed._batches, watch)
+
+    def next_pairs() -> TrainingPairs:
+        pairs = feed.next()
+        watch.begin("the rest")
+        return pairs
+
+    def step() -> Tensor:
+        torch.manual_seed(next(done))
+        losses = learner.step(next_pairs, config.rate(0))
+        meter.add(losses)
+        return torch.stack([value for name, value in losses.items() if not name.startswith("discriminator")]).sum()
+
+    return step
+
+
+def watched_batches(batches: Iterator[Any], watch: Stopwatch) -> Iterator[Any]:
+    """What a feed's loader gives."""
+    while True:
+        watch.begin("waiting for data")
+        batch = next(batches)
+        watch.begin("degradation and pool")
+        yield batch
+
+
+def watch_parts(step: Callable[[], Any], watch: Stopwatch, ends: float) -> dict[str, float]:
+    """Seconds of each part in a step, on average."""
+    watch.runs = True
+    step()  # a compiled network may be compiled again for a watched tensor
+    watch.begin("")
+    watch.seconds.clear()
+    done = 0
+    while done == 0 or (done < _WATCHED_STEPS and time.time() < ends):
+        step()
+        watch.begin("")
+        done += 1
+    watch.runs = False
+    return {part: seconds / done for part, seconds in watch.seconds.items()}
+
+
+def wait(is_cuda: bool) -> None:
+    """Until the device has done all that it was told."""
+    if is_cuda:
+        torch.cuda.synchronize()
+
+
+def resident_bytes(key: str) -> int:
+    """VmRSS, what of this process is in memory; VmHWM, the most of it that ever was."""
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+
+
+if __name__ == "__main__":
+    main()
