@@ -35,7 +35,7 @@ from hggt_data.manifest import (
 )
 from hggt_data.schema import PatchId, Problem, format_examples, plural
 from hggt_data.shard_task import ShardTask, build_shard, in_root
-from hggt_data.staging import open_staging, put_in_place
+from hggt_data.staging import open_staging, put_in_place, require_outside
 from hggt_data.tree import ANNOTATORS_FILE, Listing, is_system_file, open_tree
 from hggt_data.validate import DEFAULT_SCALE, summarise
 from hggt_data.workers import default_workers, run_tasks
@@ -384,8 +384,7 @@ def _require_outside(output: Path, roots: Sequence[_Root]) -> None:
         OutputError: the output lies inside a tree.
     """
     for root in roots:
-        if output.resolve().is_relative_to(root.listing.tree.root.resolve()):
-            raise OutputError(f"{output} lies inside the tree {root.listing.tree.root}; choose a folder outside")
+        require_outside(output, root.listing.tree.root, "the tree")
 
 
 def _require_own_files(output: Path) -> None:

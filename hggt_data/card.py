@@ -1,10 +1,11 @@
-"""The dataset card (README.md of a built dataset): what is in it, counted, and how it may be used.
+"""The dataset card (README.md of a built dataset or of exported pairs): what is in it, counted, and how it may be used.
 
-The YAML head is what `load_dataset` and the Hub read: the two configs, their files, features and sizes.
+The YAML head is what `load_dataset` and the Hub read: the configs, their files, features and sizes.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from hggt_data.schema import Label, label_from_class_id
 if TYPE_CHECKING:
     from datasets import Features
 
+LICENSE_FILE = "LICENSE.txt"
 HGGT_LICENSE_NAME = "hggt-terms"
 HGGT_TERMS = (
     "The official HGGT data is for non-commercial academic research only. Its terms forbid copying, publishing or "
@@ -73,7 +75,7 @@ def format_card(
                 "## How the labels were made",
                 _labels_text(tables),
                 "## Licence",
-                _HGGT_LICENCE_TEXT if license_id is None else f"The data is under `{license_id}`.",
+                _licence_text(license_id),
                 "## Citation",
                 f"```bibtex\n{(citation or _HGGT_CITATION).strip()}\n```",
             ]
@@ -89,46 +91,163 @@ def _yaml_head(
     label_features: "Features",
     license_id: str | None,
 ) -> str:
+    num_rows = {split: table.num_rows for split, table in tables.items()}
+    pictures = _Config(
+        features,
+        num_rows,
+        {split: sum(shard.size_bytes for shard in shards if shard.split == split) for split in tables},
+        {split: [shard.path for shard in shards if shard.split == split] for split in tables},
+    )
+    labels = _Config(
+        label_features,
+        num_rows,
+        {split: table.nbytes for split, table in tables.items()},
+        {split: f"labels/{split}.parquet" for split in tables},
+    )
+    return _format_head(
+        {"default": pictures, "labels": labels},
+        pretty_name="HGGT patch groups",
+        license_id=license_id,
+        tags=[],
+        content=sha256_of("".join(shard.sha256 for shard in shards).encode()),
+    )
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What `load_dataset` can be asked for; each mapping is by split.
+
+    Attributes:
+        paths: one file or a list of files.
+    """
+
+    features: "Features"
+    num_rows: Mapping[str, int]
+    sizes_bytes: Mapping[str, int]
+    paths: Mapping[str, Any]
+
+
+def _format_head(
+    configs: Mapping[str, _Config], *, pretty_name: str, license_id: str | None, tags: Sequence[str], content: str
+) -> str:
+    """The YAML head. `content` is a hash of all data: see below."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData
 
-    def info(columns: "Features", sizes: Mapping[str, int]) -> Any:
+    def info(config: _Config) -> Any:
         splits = SplitDict()
-        for split, table in tables.items():
-            splits.add(SplitInfo(split, num_bytes=sizes[split], num_examples=table.num_rows))
-        total = sum(sizes.values())
-        return DatasetInfo(features=columns, splits=splits, download_size=total, dataset_size=total)
+        for split, num_rows in config.num_rows.items():
+            splits.add(SplitInfo(split, num_bytes=config.sizes_bytes[split], num_examples=num_rows))
+        total = sum(config.sizes_bytes.values())
+        return DatasetInfo(features=config.features, splits=splits, download_size=total, dataset_size=total)
 
     data = DatasetCardData(
-        pretty_name="HGGT patch groups",
+        pretty_name=pretty_name,
         license=license_id or "other",
         license_name=None if license_id else HGGT_LICENSE_NAME,
         task_categories=["image-to-image"],
-        tags=["super-resolution", "image-restoration", "human-preference", "hggt"],
-        size_categories=_size_category(sum(table.num_rows for table in tables.values())),
+        tags=["super-resolution", "image-restoration", "human-preference", *tags, "hggt"],
+        size_categories=_size_category(sum(configs["default"].num_rows.values())),
     )
-    picture_bytes = {split: sum(shard.size_bytes for shard in shards if shard.split == split) for split in tables}
-    label_bytes = {split: table.nbytes for split, table in tables.items()}
-    infos = {"default": info(features, picture_bytes), "labels": info(label_features, label_bytes)}
-    DatasetInfosDict(infos).to_dataset_card_data(data)
+    DatasetInfosDict({name: info(config) for name, config in configs.items()}).to_dataset_card_data(data)
     # `datasets` caches a local dataset under a hash of this head only: without it, a changed label would not be seen.
-    content = sha256_of("".join(shard.sha256 for shard in shards).encode())
-    for entry in data["dataset_info"]:
+    entries = data["dataset_info"]
+    for entry in entries if isinstance(entries, list) else [entries]:
         entry["description"] = f"Built by hggt; content {content}"
     # Every file by its name: with a pattern, streaming would pass over a lost shard in silence.
-    paths = {split: [shard.path for shard in shards if shard.split == split] for split in tables}
     MetadataConfigs(
         {
-            "default": {
-                "data_files": [{"split": split, "path": paths[split]} for split in tables],
-                "default": True,
-            },
-            "labels": {"data_files": [{"split": split, "path": f"labels/{split}.parquet"} for split in tables]},
+            name: {
+                "data_files": [{"split": split, "path": path} for split, path in config.paths.items()],
+                **({"default": True} if name == "default" else {}),
+            }
+            for name, config in configs.items()
         }
     ).to_dataset_card_data(data)
     return str(data.to_yaml()).strip()
+
+
+def format_pairs_card(
+    kinds: Mapping[str, Mapping[str, int]],
+    *,
+    paths: Mapping[str, Sequence[str]],
+    sizes_bytes: Mapping[str, int],
+    features: "Features",
+    license_id: str | None,
+    content: str,
+) -> str:
+    """The text of the card of exported pairs.
+
+    Args:
+        kinds: split to how many pairs there are of each kind.
+        paths: split to its Parquet files.
+        sizes_bytes: split to the size of these files.
+        features: the columns.
+        license_id: a licence id of the Hub; null for the HGGT terms.
+        content: a hash of all rows.
+    """
+    num_pairs = {split: sum(counts.values()) for split, counts in kinds.items()}
+    head = _format_head(
+        {"default": _Config(features, num_pairs, sizes_bytes, paths)},
+        pretty_name="HGGT preference pairs",
+        license_id=license_id,
+        tags=["preference-pairs", "dpo"],
+        content=content,
+    )
+    lines = ["| column | content |", "|---|---|"]
+    lines += [f"| `{column}` | {_PAIR_COLUMN_TEXTS[column]} |" for column in features]
+    counted = [
+        f"- `{split}`: {num_pairs[split]:,} pairs; "
+        + ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+        for split, counts in kinds.items()
+    ]
+    return (
+        f"---\n{head}\n---\n\n"
+        + "\n\n".join(
+            [
+                "# Pairs of pictures, one of which people prefer",
+                "Each row is a pair from one *patch group*: two versions of the same high-resolution patch, of which "
+                "several people preferred `chosen` to `rejected`. Made with hggt from data in the form of HGGT.",
+                "## What is in it",
+                "\n".join(counted),
+                "## Columns",
+                "\n".join(lines),
+                "`margin` = (positive - negative votes of chosen) / votes - (positive - negative votes of rejected) / "
+                "votes, where the original has 0: from -2 to 2, the larger the clearer.",
+                "## Licence",
+                _licence_text(license_id),
+            ]
+        )
+        + "\n"
+    )
+
+
+_PAIR_COLUMN_TEXTS = {
+    "lr": "low-resolution input, PNG; null where there is none",
+    "chosen": "the picture that is preferred, PNG",
+    "rejected": "the other one, PNG",
+    "original": "the untouched patch that both are versions of, PNG",
+    "group": "`IMAGE-TOP-LEFT`, the name of the patch; IMAGE is the source picture",
+    "chosen_name": "which candidate it is, or `original`",
+    "rejected_name": "the same of the other one",
+    "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative)",
+    "votes_chosen": "how many annotators gave each label; none for the original",
+    "votes_rejected": "the same of the other one",
+    "margin": "by how much it is preferred; see below",
+}
+
+
+def format_licence_note(license_id: str | None) -> str:
+    """The text of the file that goes with an export: under which licence its data is."""
+    if license_id is None:
+        return f"The data here is under the HGGT terms. {HGGT_TERMS}\n"
+    return f"The data here is under {license_id}, like the data that it was taken from.\n"
+
+
+def _licence_text(license_id: str | None) -> str:
+    return _HGGT_LICENCE_TEXT if license_id is None else f"The data is under `{license_id}`."
 
 
 def _size_category(num_rows: int) -> str:

@@ -37,10 +37,16 @@ _workers_option = click.option(
 )
 
 
+def _require_license_id(license_id: str | None) -> str | None:
+    if license_id is not None and not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id):
+        raise click.UsageError(f"--license {license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0")
+    return license_id
+
+
 @click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hggt")
 def main() -> None:
-    """Check, measure, build and publish HGGT data."""
+    """Check, measure, split, build, publish and export HGGT data."""
 
 
 @main.command()
@@ -132,8 +138,7 @@ def build(
         raise click.UsageError("Pass --tree, --test-tree or both.")
     if lr is not None and test_tree is None:
         raise click.UsageError("--lr belongs to --test-tree, which is missing.")
-    if license_id is not None and not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id):
-        raise click.UsageError(f"--license {license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0")
+    _require_license_id(license_id)
     settings = BuildSettings(
         trees=trees,
         output=output,
@@ -235,6 +240,183 @@ def download(repo_id: str, revision: str | None, output: Path) -> None:
     groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in manifest.splits.items())
     size = sum(record.size_bytes for record in manifest.contents())
     click.echo(f"{output}: {groups}; {size / 1e6:,.1f} MB, every file as the manifest says.")
+
+
+@main.command()
+@click.argument("tree", type=_Folder, metavar="TREE")
+@click.option("--output", type=_OutputFolder, required=True, metavar="DIR", help="New or empty; gets Train/ and Test/.")
+@click.option(
+    "--test-groups", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="Groups of the test."
+)
+@click.option(
+    "--min-positives",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Candidates with the consensus Positive that a test group has at least.",
+)
+@click.option(
+    "--max-per-picture",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Test groups of one source picture, at most; fewer lose more groups.  [default: any number]",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice among equally good test sets.")
+@click.option("--copy", is_flag=True, help="Copy pictures.  [default: hard links, where the disk is the same]")
+def split(
+    tree: Path,
+    output: Path,
+    test_groups: int,
+    min_positives: int,
+    max_per_picture: int | None,
+    seed: int,
+    copy: bool,
+) -> None:
+    """Split a tree by source picture into a training and a test tree.
+
+    A source picture goes to one side with all its groups. Groups of a test picture that have too few positives, or are
+    more than asked for, are left out of both; the pictures are chosen so that these are as few as can be. Says at the
+    end how to make the LR of the test.
+    """
+    from hggt_data.split import SplitSettings, split_tree
+
+    settings = SplitSettings(test_groups, min_positives, max_per_picture, seed, copy)
+    result = split_tree(tree, output, settings)
+    for line in result.describe():
+        click.echo(line)
+
+
+@main.group(cls=HggtGroup)
+def export() -> None:
+    """Take positives, preference pairs or the official tree out of a tree or a dataset.
+
+    SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
+    """
+
+
+_source_argument = click.argument("source", metavar="SOURCE")
+_split_option = click.option("--split", "split_name", type=click.Choice(["train", "test"]), help="Of a dataset.")
+_revision_option = click.option("--revision", metavar="TAG", help="Of the Hub: tag, branch or commit.  [default: main]")
+_tree_license_option = click.option(
+    "--license",
+    "license_id",
+    metavar="ID",
+    callback=lambda _, __, value: _require_license_id(value),
+    help="Of a tree's data; a dataset tells its own.  [default: the HGGT terms]",
+)
+_export_folder_option = click.option(
+    "--output", type=_OutputFolder, required=True, metavar="DIR", help="New or empty, outside SOURCE."
+)
+
+
+@export.command()
+@_source_argument
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="NAME.csv, or NAME.txt with a picture a line; with --files a new or empty folder.",
+)
+@click.option("--files", is_flag=True, help="Write the pictures into gt/, and a list beside them.")
+@click.option(
+    "--min-agreement",
+    type=click.IntRange(2),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Annotators that said Positive, at least.",
+)
+@_split_option
+@_revision_option
+@_tree_license_option
+def positives(
+    source: str,
+    output: Path,
+    files: bool,
+    min_agreement: int,
+    split_name: str | None,
+    revision: str | None,
+    license_id: str | None,
+) -> None:
+    """List the candidates whose consensus is Positive, or write their pictures.
+
+    The list has group, candidate, agreement, num_votes, and where the picture is: the path in the tree, or split and
+    row of the dataset.
+    """
+    from hggt_data.export import export_positives, open_source
+
+    opened = open_source(source, split_name, revision=revision, license_id=license_id)
+    for line in export_positives(opened, output, files=files, min_agreement=min_agreement):
+        click.echo(line)
+
+
+@export.command()
+@_source_argument
+@_export_folder_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["parquet", "jsonl"]),
+    default="parquet",
+    show_default=True,
+    help="parquet holds the pictures; jsonl names their files beside it.",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(["P-S", "P-N", "S-N", "P-original", "original-N"]),
+    multiple=True,
+    help="Only pairs of this kind, the preferred first; may be given several times.  [default: all]",
+)
+@click.option("--min-margin", type=click.FloatRange(-2, 2), metavar="X", help="Only pairs with at least this margin.")
+@_split_option
+@_revision_option
+@_tree_license_option
+def pairs(
+    source: str,
+    output: Path,
+    form: Literal["parquet", "jsonl"],
+    kinds: tuple[str, ...],
+    min_margin: float | None,
+    split_name: str | None,
+    revision: str | None,
+    license_id: str | None,
+) -> None:
+    """Write pairs of pictures of which people prefer one, for preference learning.
+
+    Positive over similar, negative and the original; similar over negative; the original over negative (P>S, P>N,
+    P>original, S>N, original>N). load_dataset opens the parquet form. margin says how clearly, from -2 to 2.
+    """
+    from hggt_data.export import PairSettings, export_pairs, open_source
+    from hggt_data.preferences import PairKind
+
+    wanted = {PairKind(kind.replace("-", ">")) for kind in kinds} or set(PairKind)
+    opened = open_source(source, split_name, revision=revision, license_id=license_id)
+    for line in export_pairs(opened, output, PairSettings(wanted, min_margin, form)):
+        click.echo(line)
+
+
+@export.command("tree")
+@_source_argument
+@_export_folder_option
+@_split_option
+@_revision_option
+@_tree_license_option
+def export_tree(
+    source: str, output: Path, split_name: str | None, revision: str | None, license_id: str | None
+) -> None:
+    """Write the official folder tree: Train/ and Test/ with pictures, labels and LR.
+
+    What is built from it has the same rows. annotators.csv and sources.csv are written where the dataset has them.
+    """
+    from hggt_data.export import export_tree as run
+    from hggt_data.export import open_source
+
+    opened = open_source(source, split_name, revision=revision, license_id=license_id)
+    for line in run(opened, output):
+        click.echo(line)
 
 
 @main.command()

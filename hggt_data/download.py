@@ -4,14 +4,13 @@ What the Hub lists is compared with the manifest before the first picture is fet
 or altered shard is an error with its name, never fewer rows.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from hggt_data.errors import HubError
-from hggt_data.files import write_text
+from hggt_data.files import link_or_copy, write_text
 from hggt_data.hub import REPO_ID, Repository, find_differences
 from hggt_data.hub_errors import RUN_AGAIN, explained
 from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, find_damage, parse_manifest, remove_strangers
@@ -98,10 +97,7 @@ def _take_over(contents: Sequence[FileRecord], places: Sequence[Path], staging: 
                     target.unlink(missing_ok=True)
             elif source != target:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    os.link(source, target)
-                except OSError:  # a file system without hard links
-                    shutil.copyfile(source, target)
+                link_or_copy(source, target)
         missing = [record for record in missing if record.path in damage]
     return missing
 

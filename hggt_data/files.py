@@ -3,8 +3,10 @@
 import csv
 import errno
 import hashlib
+import io
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -68,6 +70,44 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, private=private) as file:
         file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def csv_file(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[object]], object]]:
+    """Open a CSV file that is whole or not there, and yield what writes one line of it; `read_csv` reads it.
+
+    Args:
+        path: the file's final name; its folder is made if need be.
+        columns: the first line.
+
+    Raises:
+        OSError: as `atomic_file`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        yield writer.writerow
+        text.flush()
+        text.detach()  # `atomic_file` closes it
+
+
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Give a file a second name (a hard link), or copy it where that cannot be; `target` must not be there.
+
+    Returns:
+        Whether it is a link.
+
+    Raises:
+        OSError: neither can be done.
+    """
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:  # another disk, or a file system without hard links
+        shutil.copyfile(source, target)
+        return False
+    return True
 
 
 def sha256_of(data: bytes) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 from hggt_data.annotation import parse_annotation
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
-from hggt_data.features import group_from_row, image_column, picture_of_column
+from hggt_data.features import SOURCE_COLUMNS, group_from_row, image_column, picture_of_column
 from hggt_data.hub import is_hub_id
 from hggt_data.images import Pixels, decode_png
 from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
@@ -36,6 +36,7 @@ class GroupSource(ABC, Sequence["Group"]):
         location: where it was opened from, for messages.
         candidates: names of the enhanced versions, sorted.
         ids: one per group.
+        split: `train` or `test`; of a tree, `test` where its pictures lie under `GT/`.
         license: licence id of the data; null where none is named, which stands for the HGGT terms.
         revision: commit of a published dataset; null for a folder.
     """
@@ -43,6 +44,7 @@ class GroupSource(ABC, Sequence["Group"]):
     location: str
     candidates: tuple[str, ...]
     ids: Sequence[PatchId]
+    split: str
     license: str | None = None
     revision: str | None = None
 
@@ -88,6 +90,26 @@ class GroupSource(ABC, Sequence["Group"]):
         except ImageError as error:
             raise ImageError(f"{self.location}: picture {name} of {self.ids[index]}: {error}") from error
 
+    def has_picture(self, index: int, name: str) -> bool:
+        """Whether group `index` has a picture of that name, without reading it."""
+        try:
+            self.read_bytes(index, name)
+        except KeyError:
+            return False
+        return True
+
+    def find_file(self, index: int, name: str) -> str | None:
+        """The file of picture `name` of group `index`, relative to the tree; null in a dataset.
+
+        Raises:
+            KeyError: the group has no picture of that name.
+        """
+        return None
+
+    def read_sources(self) -> dict[str, dict[str, str | None]]:
+        """What a dataset tells of the source pictures: their names to origin, author, licence, as far as known."""
+        return {}
+
     def labels_sha256(self) -> str:
         """See `hash_labels`."""
         return hash_labels(self)
@@ -99,6 +121,10 @@ class Group(PatchGroup):
 
     source: GroupSource = field(repr=False, compare=False)
     index: int = field(repr=False, compare=False)
+
+    def has_picture(self, name: str) -> bool:
+        """Whether it has `original`, a candidate (`01`..) or `lr`."""
+        return self.source.has_picture(self.index, name)
 
     def read_bytes(self, name: str) -> bytes:
         """The PNG file of `original`, a candidate (`01`..) or `lr`; raises as `GroupSource.read_bytes`."""
@@ -137,12 +163,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     """
     folder = Path(source).absolute()  # a later change of folder does not matter
     if is_hub_id(source):
-        from hggt_data.download import fetch_dataset
-
-        try:
-            snapshot = fetch_dataset(str(source), revision)
-        except HubError as error:
-            raise HubError(f"{source} is no folder here. On the Hub: {error}") from None
+        snapshot = _fetch(source, revision)
         published = _DatasetSource(snapshot, split, f"{source}@{snapshot.name}")
         published.revision = snapshot.name
         return published
@@ -153,6 +174,40 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     if split is not None:
         raise DatasetError(f"{folder} is no built dataset and has no splits; got split {split!r}")
     return _TreeSource(open_tree(folder))
+
+
+def open_splits(source: str | Path, split: str | None = None, *, revision: str | None = None) -> dict[str, GroupSource]:
+    """Open all splits of a dataset, or the one that is named; a tree is one split.
+
+    Args:
+        source, revision: as for `open_groups`.
+        split: null for all.
+
+    Returns:
+        The splits by their names, `train` before `test`.
+
+    Raises:
+        DatasetError, HubError, TreeError: as `open_groups`.
+    """
+    if split is None:
+        folder = Path(source)
+        if is_hub_id(source):
+            folder = _fetch(source, revision)
+            revision = folder.name  # all splits of one version
+        if is_built_dataset(folder):
+            return {name: open_groups(source, name, revision=revision) for name in read_manifest(folder).splits}
+    groups = open_groups(source, split, revision=revision)
+    return {groups.split: groups}
+
+
+def _fetch(source: str | Path, revision: str | None) -> Path:
+    """A published dataset in the Hub's cache; the folder is named after the commit."""
+    from hggt_data.download import fetch_dataset
+
+    try:
+        return fetch_dataset(str(source), revision)
+    except HubError as error:
+        raise HubError(f"{source} is no folder here. On the Hub: {error}") from None
 
 
 def hash_labels(groups: Iterable[PatchGroup]) -> str:
@@ -196,6 +251,7 @@ class _TreeSource(GroupSource):
             shown = ", ".join(str(section.labels) for section in tree.sections)
             raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/ with one JSON per group")
         self.ids = self._listing.ids
+        self.split = "test" if tree.sections[0].images.is_relative_to(tree.root / "GT") else "train"
 
     def _read_labels(self, index: int) -> PatchGroup:
         files = self._files(index)
@@ -212,10 +268,19 @@ class _TreeSource(GroupSource):
         return judge_group(files.id, files.candidates, annotations)
 
     def read_bytes(self, index: int, name: str) -> bytes:
+        return self._path(self._files(index), name).read_bytes()
+
+    def has_picture(self, index: int, name: str) -> bool:
+        return name in self._files(index).images
+
+    def find_file(self, index: int, name: str) -> str:
         files = self._files(index)
+        return files.relative(self._path(files, name))
+
+    def _path(self, files: GroupFiles, name: str) -> Path:
         if name not in files.images:
             raise KeyError(_no_picture(name, files.id, list(files.images)))
-        return files.images[name].read_bytes()
+        return files.images[name]
 
     def _files(self, index: int) -> GroupFiles:
         return self._listing.files(self.ids[index])
@@ -261,21 +326,44 @@ class _DatasetSource(GroupSource):
         self._start()
 
     def _read_labels(self, index: int) -> PatchGroup:
+        return group_from_row(self._label_table().slice(index, 1).to_pylist()[0], self.candidates)
+
+    def read_sources(self) -> dict[str, dict[str, str | None]]:
+        table = self._label_table()
+        columns = [column for column in SOURCE_COLUMNS if column in table.column_names]
+        if not columns:
+            return {}
+        rows = table.select(["image_name", *columns]).to_pylist()
+        return {row["image_name"]: {column: row[column] for column in columns} for row in rows}
+
+    def _label_table(self) -> "pa.Table":
         if self._labels is None:
             import pyarrow.parquet as pq
 
             self._labels = pq.read_table(self._folder / self._table, memory_map=True)
-        return group_from_row(self._labels.slice(index, 1).to_pylist()[0], self.candidates)
+        return self._labels
 
-    def read_bytes(self, index: int, name: str) -> bytes:
+    def has_picture(self, index: int, name: str) -> bool:
+        return self._find_picture(index, name) is not None
+
+    def _find_picture(self, index: int, name: str) -> tuple[int, int] | None:
+        """Offset and size of a picture in its shard; null where there is none."""
         shard, row = self._places[index]
+        places = self._offsets_of(shard).get(image_column(name))
+        return None if places is None else places[row]
+
+    def _offsets_of(self, shard: int) -> dict[str, list[tuple[int, int] | None]]:
         if shard not in self._offsets:
             from hggt_data.shards import read_offsets
 
             self._offsets[shard] = read_offsets(self._folder / self._shards[shard])
-        offsets = self._offsets[shard]
-        place = offsets.get(image_column(name), [None] * (row + 1))[row]
+        return self._offsets[shard]
+
+    def read_bytes(self, index: int, name: str) -> bytes:
+        shard, row = self._places[index]
+        place = self._find_picture(index, name)
         if place is None:
+            offsets = self._offsets_of(shard)
             names = [picture_of_column(column) for column, places in offsets.items() if places[row] is not None]
             raise KeyError(_no_picture(name, self.ids[index], names))
         if shard not in self._handles:

@@ -5,8 +5,6 @@ known again.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from hggt_data.features import image_column, labels_to_row
-from hggt_data.files import sha256_of, sha256_of_file
+from hggt_data.files import link_or_copy, sha256_of, sha256_of_file
 from hggt_data.manifest import Shard, write_record
 from hggt_data.schema import ORIGINAL, Problem
 from hggt_data.shards import write_shard
@@ -142,10 +140,7 @@ def _reuse(task: ShardTask) -> Shard | None:
             continue
         if source != target:
             target.unlink(missing_ok=True)
-            try:
-                os.link(source, target)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(source, target)
+            link_or_copy(source, target)
         write_record(task.staging, shard)
         return shard
     return None

@@ -26,11 +26,7 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
             filling it.
         OSError: the parent folder is not writable.
     """
-    output = output.resolve()  # a link stays one: its target is filled, on its own disk
-    if Path.cwd().is_relative_to(output):
-        raise OutputError(f"{output} is the folder you are in, and would be replaced; run this from another folder")
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"{output} is a file; expected a folder")
+    output = _require_folder(output)
     if _is_filled(output) and not (output / known_by).is_file():
         raise OutputError(f"{output} holds other things (no {known_by} in it); choose a new or empty folder")
     previous = _beside(output, "previous")
@@ -41,6 +37,45 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
             else:
                 previous.replace(output)
         yield staging
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `output` at the end of the block, and goes if an error ends it.
+
+    Args:
+        output: the final place: missing or empty.
+
+    Raises:
+        OutputError: something is there, it is where this process runs, or another process is filling it.
+        OSError: the parent folder is not writable.
+    """
+    output = _require_folder(output)
+    if _is_filled(output):
+        raise OutputError(f"{output} is not empty; choose a new or empty folder")
+    with open_beside(output, "new") as staging:
+        try:
+            _empty(staging)  # a run that was killed may have left some of it
+            yield staging
+            put_in_place(staging, output)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+def require_outside(output: Path, source: Path, what: str) -> None:
+    """Refuse to write into what is being read.
+
+    Args:
+        output: the final place.
+        source: the folder that is read.
+        what: what to call it, such as `the tree`.
+
+    Raises:
+        OutputError: the output lies inside.
+    """
+    if output.resolve().is_relative_to(source.resolve()):
+        raise OutputError(f"{output} lies inside {what} {source}; choose a place outside")
 
 
 @contextmanager
@@ -89,6 +124,24 @@ def put_in_place(staging: Path, output: Path) -> None:
             previous.replace(output)
         raise
     shutil.rmtree(previous, ignore_errors=True)
+
+
+def _require_folder(output: Path) -> Path:
+    """The final place without links: a link stays one, its target is filled, on its own disk."""
+    output = output.resolve()
+    if Path.cwd().is_relative_to(output):
+        raise OutputError(f"{output} is the folder you are in, and would be replaced; run this from another folder")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; expected a folder")
+    return output
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _is_filled(folder: Path) -> bool:

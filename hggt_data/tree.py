@@ -17,8 +17,10 @@ from hggt_data.files import read_csv
 from hggt_data.schema import LR, ORIGINAL, PatchId, Problem, Severity
 
 ANNOTATORS_FILE = "annotators.csv"
+ANNOTATORS_COLUMNS = ("group", "slot", "pseudonym")
 
 _CANDIDATE = re.compile(r"[0-9]{2,}")
+_LR_RECORD = "degrade.json"  # hggt-models degrade leaves it beside its pictures
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep"}
 
 
@@ -37,6 +39,30 @@ class Section:
     labels: Path
     lr: Path | None = None
     level: str = ""
+
+    def picture(self, group_id: PatchId, name: str) -> Path:
+        """Where a picture of a group is expected: `original`, `01`.., or `lr` where the section has any."""
+        if name == LR:
+            assert self.lr is not None
+            return self.lr / f"{group_id}.png"
+        return self.images / name / picture_name(group_id, name)
+
+    def annotation(self, group_id: PatchId, slot: str) -> Path:
+        """Where the JSON of a slot is expected."""
+        return self.labels / slot / f"{group_id}.json"
+
+
+def official_train(root: Path, num_groups: int) -> Section:
+    """The official layout of a training tree with this many groups: `images/0-20193/`; LR, if any, in `Blind_LR/`."""
+    level = f"0-{num_groups}"
+    return Section(root / "images" / level, root / "labels" / level, root / "Blind_LR", level)
+
+
+def official_test(root: Path, num_groups: int) -> Section:
+    """The official layout of a test tree with this many groups: `GT/Test-100/images/`, and its `Blind_LR/`."""
+    name = f"Test-{num_groups}"
+    home = root / "GT" / name
+    return Section(home / "images", home / "labels", root / "Blind_Degradation_Benchmark_LQ" / name / "Blind_LR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +184,8 @@ class Listing:
         index = self._section_of[group_id]
         section = self.tree.sections[index]
         names = (ORIGINAL, *self.tree.candidates)
-        images = {name: section.images / name / picture_name(group_id, name) for name in names}
-        if section.lr:
-            images[LR] = section.lr / f"{group_id}.png"
-        annotations = {slot: section.labels / slot / f"{group_id}.json" for slot in self.slots}
+        images = {name: section.picture(group_id, name) for name in (*names, *([LR] if section.lr else []))}
+        annotations = {slot: section.annotation(group_id, slot) for slot in self.slots}
         people = {slot: self._annotators.get((str(group_id), slot)) for slot in annotations}
         known = {slot: person for slot, person in people.items() if person is not None}
         problems = tuple(self._problems_of.get(group_id, ()))
@@ -202,7 +226,7 @@ class Listing:
         self._list_strangers(section.images, {ORIGINAL, *self.tree.candidates})
         self._list_links(section.images)
         if section.lr:
-            for group_id, path in self._named_files(section.lr, ".png", "image"):
+            for group_id, path in self._named_files(section.lr, ".png", "image", beside=_LR_RECORD):
                 if group_id not in ids:
                     self._report_stray(path, "a low-resolution picture without a group")
         return self._list_labels(section.labels, ids)
@@ -245,9 +269,13 @@ class Listing:
                 hint = "Is it another tree's file?"
                 self._report("unknown-annotation", "warning", self.tree.root / ANNOTATORS_FILE, message, hint)
 
-    def _named_files(self, folder: Path, ending: str, what: str) -> Iterator[tuple[PatchId, Path]]:
-        """(group, file) for each file `PATCHID + ending`; whatever else lies there is reported."""
+    def _named_files(
+        self, folder: Path, ending: str, what: str, beside: str | None = None
+    ) -> Iterator[tuple[PatchId, Path]]:
+        """(group, file) for each file `PATCHID + ending`; whatever else lies there, but for `beside`, is reported."""
         for entry in self._scan(folder):
+            if entry.name == beside:
+                continue
             path = folder / entry.name
             if not (entry.is_symlink() or entry.is_file()) or not entry.name.endswith(ending):
                 self._report_stray(path, f"expected only files named PATCHID{ending}")
@@ -327,7 +355,7 @@ def read_annotators(root: Path) -> dict[tuple[str, str], str]:
     if not path.exists():
         return {}
     columns, lines = read_csv(path)
-    missing = {"group", "slot", "pseudonym"} - set(columns)
+    missing = set(ANNOTATORS_COLUMNS) - set(columns)
     if missing:
         raise TreeError(f"{path}: columns {', '.join(sorted(missing))} are missing; found {', '.join(columns)}")
     annotators: dict[tuple[str, str], str] = {}
@@ -371,12 +399,17 @@ def _sections_of(home: Path, lr: Path | None) -> Iterator[Section]:
 
 
 def _holds_pictures(folder: Path) -> bool:
-    return any(name == ORIGINAL or _CANDIDATE.fullmatch(name) for name in _folders(folder))
+    return any(name == ORIGINAL or is_candidate_name(name) for name in _folders(folder))
+
+
+def is_candidate_name(name: str) -> bool:
+    """Whether a folder of this name holds a candidate: two or more digits."""
+    return _CANDIDATE.fullmatch(name) is not None
 
 
 def _require_candidates(root: Path, sections: tuple[Section, ...]) -> tuple[str, ...]:
     names = {name for section in sections for name in _folders(section.images)}
-    candidates = tuple(sorted(name for name in names if _CANDIDATE.fullmatch(name)))
+    candidates = tuple(sorted(name for name in names if is_candidate_name(name)))
     if not candidates:
         raise TreeError(f"{root} has no candidates; expected folders 01/, 02/ .. beside {sections[0].images}/original/")
     return candidates

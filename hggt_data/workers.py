@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from hggt_data.errors import WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 _POLL_S = 0.2
 _advance_here: Callable[[], None] = lambda: None  # noqa: E731  replaced while tasks run
@@ -58,13 +59,25 @@ def run_tasks(
         WorkerError: the system killed a worker.
         Whatever `function` raises.
     """
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+    with _bar(total, label, unit) as bar:
         if workers == 1 or len(tasks) <= 1:
             yield from _run_here(function, tasks, lambda: bar.update(1))
         else:
             yield from _run_in_processes(function, tasks, workers, bar)
+
+
+def show_progress(items: Iterable[Item], total: int, label: str, unit: str = "group") -> Iterator[Item]:
+    """Pass the items on, one at a time, and count them on a progress bar; the arguments are those of `run_tasks`."""
+    with _bar(total, label, unit) as bar:
+        for item in items:
+            yield item
+            bar.update(1)
+
+
+def _bar(total: int, label: str, unit: str) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
 
 
 def _run_here(

@@ -16,11 +16,11 @@ LAYERS = {
     "hggt_data": [
         {"errors"},
         {"schema", "files", "command", "workers", "hub_errors"},
-        {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging"},
+        {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences"},
         {"tree", "shards", "card", "hub"},
         {"validate", "assembly", "download", "pictures"},
         {"loading", "shard_task", "pseudonyms"},
-        {"build", "publish", "stats", "demo", "subimages"},
+        {"build", "publish", "stats", "demo", "subimages", "split", "export"},
         {"stats_text"},
         {"stats_page"},
         {"cli"},

@@ -1,11 +1,12 @@
 """Atomic files and hashes."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from hggt_data.files import atomic_file, sha256_of, sha256_of_file, write_text
+from hggt_data.files import atomic_file, csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_text
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -44,3 +45,42 @@ def test_hashes_are_sha256_over_all_blocks(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(data)
     assert sha256_of(data) == sha256_of_file(path) == hashlib.sha256(data).hexdigest()
+
+
+def test_what_is_written_as_csv_is_read_back(tmp_path: Path) -> None:
+    lines = [["1", 'say "x", twice'], ["Größe", "two\nlines"], ["", " "]]
+    with csv_file(tmp_path / "new" / "a.csv", ["first", "second"]) as write_line:
+        for line in lines:
+            write_line(line)
+    columns, found = read_csv(tmp_path / "new" / "a.csv")
+    assert columns == ["first", "second"]
+    assert [list(line.values()) for line in found] == lines
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.csv"]
+
+
+def test_half_a_csv_is_none(tmp_path: Path) -> None:
+    def fail() -> None:
+        with csv_file(tmp_path / "a.csv", ["first"]) as write_line:
+            write_line(["1"])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "a"
+    source.write_bytes(b"1")
+    (tmp_path / "link").symlink_to("a")
+    assert link_or_copy(tmp_path / "link", tmp_path / "b")
+    assert source.stat().st_nlink == 2
+    assert not (tmp_path / "b").is_symlink()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert not link_or_copy(source, tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() == b"1"
+    assert source.stat().st_nlink == 2

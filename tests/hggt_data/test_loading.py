@@ -22,7 +22,7 @@ from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError
 from hggt_data.files import sha256_of
 from hggt_data.hub import is_hub_id
 from hggt_data.images import read_pixels
-from hggt_data.loading import Group, GroupSource, is_built_dataset, open_tree_folders
+from hggt_data.loading import Group, GroupSource, is_built_dataset, open_splits, open_tree_folders
 from hggt_data.schema import PatchGroup, PatchId
 from tests.hggt_data.people import REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import edit_text, write_tree
@@ -135,7 +135,47 @@ def test_a_group_without_lr_has_none(real_dataset: Path, fixtures: Path, kind: s
         source[0].read("lr")
 
 
+@pytest.mark.parametrize("kind", ["tree", "dataset"])
+def test_what_pictures_a_group_has_is_known_without_reading_them(real_dataset: Path, fixtures: Path, kind: str) -> None:
+    for split, expected in (("train", ALL[:-1]), ("test", ALL)):
+        source = open_groups(fixtures / split.capitalize()) if kind == "tree" else open_groups(real_dataset, split)
+        assert [name for name in (*ALL, "05", "") if source[0].has_picture(name)] == list(expected)
+        assert source.split == split
+
+
+def test_a_picture_of_a_tree_is_a_file_and_one_of_a_dataset_is_none(real_dataset: Path, fixtures: Path) -> None:
+    tree = open_groups(fixtures / "Test")
+    for name in ALL:
+        path = tree.find_file(0, name)
+        assert path is not None
+        assert (fixtures / "Test" / path).read_bytes() == tree.read_bytes(0, name)
+        assert open_groups(real_dataset, "test").find_file(0, name) is None
+    with pytest.raises(KeyError, match="has no picture '05'"):
+        tree.find_file(0, "05")
+
+
+def test_a_dataset_tells_of_its_source_pictures(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "T", ["a-0-0", "a-8-0", "b-0-0"])
+    (tmp_path / "s.csv").write_text("image,author,origin\na,Ann,\n")
+    build_dataset(BuildSettings(trees=(tree,), output=tmp_path / "hggt", sources=tmp_path / "s.csv", workers=1))
+    assert open_groups(tmp_path / "hggt").read_sources() == {
+        "a": {"origin": None, "author": "Ann"},
+        "b": {"origin": None, "author": None},
+    }
+    assert open_groups(tree).read_sources() == {}
+
+
 class TestOpening:
+    def test_all_splits_at_once(self, real_dataset: Path, fixtures: Path) -> None:
+        assert {name: len(groups) for name, groups in open_splits(real_dataset).items()} == {"train": 6, "test": 6}
+        assert list(open_splits(real_dataset)) == ["train", "test"]
+        assert list(open_splits(str(real_dataset), "test")) == ["test"]
+        assert [*open_splits(fixtures / "Train"), *open_splits(fixtures / "Test")] == ["train", "test"]
+        with pytest.raises(DatasetError, match="has no split 'val'"):
+            open_splits(real_dataset, "val")
+        with pytest.raises(DatasetError, match="has no revisions"):
+            open_splits(real_dataset, revision="v1.0")
+
     def test_a_split_must_be_named_where_there_are_two(self, real_dataset: Path) -> None:
         with pytest.raises(DatasetError, match="has the splits train, test; name one"):
             open_groups(real_dataset)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hggt_data.errors import OutputError
-from hggt_data.staging import open_staging, put_in_place
+from hggt_data.staging import new_folder, open_staging, put_in_place, require_outside
 from tests.hggt_data.trees import contents, write_bytes
 
 
@@ -137,3 +137,66 @@ def test_a_relative_output_is_filled_where_it_was_meant(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path / "a")
     fill(Path("../b/hggt"), b"1")
     assert contents(tmp_path) == {"b/hggt/manifest.json": b"1"}
+
+
+class TestNewFolder:
+    @pytest.mark.parametrize("empty", [False, True])
+    def test_it_is_there_only_when_it_is_whole(self, tmp_path: Path, empty: bool) -> None:
+        output = tmp_path / "deep" / "out"
+        if empty:
+            output.mkdir(parents=True)
+        with new_folder(output) as staging:
+            write_bytes(staging / "a" / "b", b"1")
+            assert contents(output) == {}
+        assert contents(output) == {"a/b": b"1"}
+        assert siblings(output) == ["out"]
+
+    @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+    def test_an_error_leaves_nothing(self, tmp_path: Path, error: type[BaseException]) -> None:
+        def fail() -> None:
+            with new_folder(tmp_path / "out") as staging:
+                write_bytes(staging / "half", b"half")
+                raise error
+
+        with pytest.raises(error):
+            fail()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_a_killed_run_has_left_does_not_get_in(self, tmp_path: Path) -> None:
+        write_bytes(tmp_path / "elsewhere" / "mine", b"x")
+        write_bytes(tmp_path / ".out.new" / "a" / "old", b"old")
+        (tmp_path / ".out.new" / "link").symlink_to(tmp_path / "elsewhere")
+        with new_folder(tmp_path / "out") as staging:
+            write_bytes(staging / "new", b"new")
+        assert contents(tmp_path) == {"elsewhere/mine": b"x", "out/new": b"new"}
+
+    def test_what_is_there_is_refused_and_untouched(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fill_new(output: Path) -> None:
+            with new_folder(output):
+                pass
+
+        write_bytes(tmp_path / "out" / "mine", b"x")
+        with pytest.raises(OutputError, match="is not empty; choose a new or empty folder"):
+            fill_new(tmp_path / "out")
+        with pytest.raises(OutputError, match="is a file; expected a folder"):
+            fill_new(tmp_path / "out" / "mine")
+        monkeypatch.chdir(tmp_path / "out")
+        with pytest.raises(OutputError, match="is the folder you are in"):
+            fill_new(tmp_path / "out")
+        assert contents(tmp_path) == {"out/mine": b"x"}
+
+    def test_a_second_writer_leaves_the_first_alone(self, tmp_path: Path) -> None:
+        with new_folder(tmp_path / "out") as staging:
+            write_bytes(staging / "a", b"1")
+            with pytest.raises(OutputError, match="another process is writing"), new_folder(tmp_path / "out"):
+                pass
+        assert contents(tmp_path) == {"out/a": b"1"}
+
+
+def test_an_output_in_what_is_read_is_refused_also_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "T").mkdir()
+    (tmp_path / "link").symlink_to("T")
+    for output in (tmp_path / "T", tmp_path / "T/a/b", tmp_path / "link/a", tmp_path / "T/../link/x"):
+        with pytest.raises(OutputError, match="lies inside the tree"):
+            require_outside(output, tmp_path / "T", "the tree")
+    require_outside(tmp_path / "T2", tmp_path / "T", "the tree")

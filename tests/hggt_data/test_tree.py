@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ import pytest
 
 from hggt_data.errors import TreeError
 from hggt_data.schema import PatchId, Problem
-from hggt_data.tree import Listing, open_tree, read_annotators, tree_of_folders
+from hggt_data.tree import (
+    Listing,
+    Section,
+    official_test,
+    official_train,
+    open_tree,
+    read_annotators,
+    tree_of_folders,
+)
 from tests.hggt_data.trees import contents, write_bytes, write_tree
 
 IDS = ("a-0-0", "a-16-0", "b-0-32")
@@ -441,3 +450,23 @@ class TestTwoFolders:
             tree_of_folders(home, home / "labels")
         with pytest.raises(TreeError, match="expected one with A/, B/, C/"):
             tree_of_folders(home / "images", home / "absent")
+
+
+@pytest.mark.parametrize("official", [official_train, official_test])
+def test_the_official_layout_is_found_again(tmp_path: Path, official: Callable[[Path, int], Section]) -> None:
+    section, group_id = official(tmp_path, 1), PatchId("a", 0, 0)
+    for name in ("original", "01", "lr"):
+        write_bytes(section.picture(group_id, name), b"")
+    write_bytes(section.annotation(group_id, "A"), b"")
+    tree = open_tree(tmp_path)
+    assert tree.sections == (section,)
+    assert Listing(tree).problems == []
+
+
+def test_what_degrade_leaves_beside_lr_is_no_stranger(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "T", ["a-0-0"], lr=True)
+    write_bytes(tree / "Blind_LR/degrade.json", b"{}")
+    write_bytes(tree / "Blind_LR/other.json", b"{}")
+    write_bytes(tree / "images/0-9/01/degrade.json", b"{}")
+    strangers = [problem.path for problem in Listing(open_tree(tree)).problems]
+    assert strangers == ["images/0-9/01/degrade.json", "Blind_LR/other.json"]
