@@ -80,7 +80,10 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
     [
         (["upscale", "--weights", "RRDB", "--output", "OUT"], "pass --input DIR or --data DIR_OR_ID"),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--data", "IN", "--output", "OUT"], "one of the two"),
-        (["upscale", "--weights", "RRDB", "--input", "IN", "--split", "test", "--output", "OUT"], "--split belongs to"),
+        (
+            ["upscale", "--weights", "RRDB", "--input", "IN", "--split", "test", "--output", "OUT"],
+            "--split and --revision belong to",
+        ),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--suffix", "../x", "--output", "OUT"], "--suffix '../x'"),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--tile", "big", "--output", "OUT"], "--tile big: expected"),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "IN"], "--output IN lies in --input IN"),
