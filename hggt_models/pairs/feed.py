@@ -66,6 +66,10 @@ class PairFeed:
         with shielded_children():
             self._batches = iter(loader)
 
+    def stop(self) -> None:
+        """End the worker processes."""
+        self._batches = None
+
     def next(self) -> TrainingPairs:
         """The next part of this process's share of a batch.
 
@@ -81,7 +85,7 @@ class PairFeed:
             if not str(error).startswith("DataLoader worker"):
                 raise
             raise WorkerError(
-                f"{str(error).splitlines()[0]} Did memory run out? Run again with fewer --workers"
+                f"{str(error).splitlines()[0].rstrip(' .')}. Did memory run out? Run again with fewer --workers"
             ) from None
         self.waited_s += time.perf_counter() - started
         if isinstance(batch, Exception):

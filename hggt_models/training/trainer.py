@@ -176,7 +176,8 @@ class _Trainer:
             self._log.tell(f"{which} after {self._done:,} iterations; {self._folder.path} keeps all that is needed")
 
     def close(self) -> None:
-        """Write what the logs still hold."""
+        """End the workers, and write what the logs still hold."""
+        self._feed.stop()
         if self._log:
             self._log.close()
 

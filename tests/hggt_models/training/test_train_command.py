@@ -1,6 +1,11 @@
 """`hggt-models train`, `recipes` and `fetch-weights`: what they take, refuse and say."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -151,3 +156,34 @@ def test_a_picture_that_gets_damaged_is_named_in_one_line(workers: int, pictures
     last = result.stderr.splitlines()[-1]
     assert last.startswith(f"Error: {damaged}: cut off")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("moment", ["while workers start", "while they read"])
+def test_a_signal_to_the_whole_group_is_this_process_s_business(
+    number: signal.Signals, moment: str, pictures: Path, tmp_path: Path
+) -> None:
+    """As schedulers send it: workers too, and multiprocessing's own helper."""
+    run_folder = tmp_path / "run"
+    settings = [part for setting in small("rrdb-psnr", "iterations=500000") for part in ("--set", setting)]
+    command = [sys.executable, "-m", "hggt_models", "train", "rrdb-psnr", "--data", str(pictures)]
+    process = subprocess.Popen(
+        [*command, "--output", str(run_folder), "--workers", "2", "--device", "cpu", *settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    sign = run_folder / ("run.json" if moment == "while workers start" else "log.jsonl")
+    while not sign.exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.killpg(process.pid, number)
+    shown, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, shown
+    assert f"asked to stop by {number.name}" in shown
+    assert "Traceback" not in shown
+    assert "died" not in shown
