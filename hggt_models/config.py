@@ -32,8 +32,8 @@ DEFAULTS = {
     "perceptual": {"layers": OFFICIAL_LAYERS},
 }
 # Change how a run is carried out and watched, not what it computes; so a run may go on with others.
-FREE_KEYS = ("iterations", "checkpoint", "log", "validation.every", "validation.images", "validation.metrics",
-             "validation.shown", "compile", "channels_last")  # fmt: skip
+FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
+             "validation.metrics", "validation.shown", "compile", "channels_last")  # fmt: skip
 
 
 class ConfigError(HggtError, ValueError):
@@ -91,7 +91,7 @@ class ValidationConfig:
     """Looking at the network while it learns, on source pictures that it never learns from.
 
     Attributes:
-        every: iterations from one validation to the next; 0 for none.
+        every: iterations from one validation to the next; 0 for none (what is held out stays so).
         pictures: source pictures held out, a tenth of all at most, or one of a few; 0 validates nothing.
         images: of them, at most so many patches are validated.
         metrics: names of `hggt-eval`'s metrics.
@@ -351,8 +351,8 @@ def _compared(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str) 
 
 
 def _format_value(value: Any) -> str:
-    # TOML writes these kinds of values as JSON does, but has no pairs of surrogates.
-    return json.dumps(_as_json(value), ensure_ascii=False)
+    # TOML writes these kinds of values as JSON does, but has no pairs of surrogates, and no bare DEL.
+    return json.dumps(_as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _values(section: type[Any], settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -29,6 +29,7 @@ from hggt_models.targets import Labelled, TargetKind
 
 # Sub-images of `0001.png` are `0001_s001.png`, those of its smaller versions `0001T0_s001.png`.
 _SUB_IMAGE = re.compile(r"(T\d+)?_s\d+$")
+_TEST_FOLDER = re.compile(r"GT|Test|Test-.*")
 _HEADER_READERS = 16  # threads: most of the time is spent waiting for the disk
 _HELD_OUT_SHARE = 10  # one of so many source pictures, at most, but one of two
 
@@ -95,7 +96,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None) -> Trai
     target = config.target
     split = "train" if is_hub_id(source) or is_built_dataset(Path(source)) else None
     groups = open_groups(source, split, revision=revision)
-    _refuse_test_set(groups, source)
+    _refuse_test_set(groups, source, is_tree=split is None)
     labelled: list[Labelled] = []
 
     def kept() -> Iterator[PatchGroup]:
@@ -141,7 +142,10 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None) -> Trai
     )
 
 
-def _refuse_test_set(groups: GroupSource, source: str) -> None:
+def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None:
+    folder = Path(source).resolve()
+    if is_tree and any(_TEST_FOLDER.fullmatch(name) for name in (folder.name, folder.parent.name)):
+        raise DatasetError(f"{source} is a test set, by the official names of its folders; pass the training tree")
     try:
         groups.read_bytes(0, LR)
     except KeyError:
@@ -156,9 +160,12 @@ def _held_out_group(groups: GroupSource, number: int, labelled: Labelled, target
 
 
 def _open_pictures(folder: Path, config: TrainConfig) -> TrainingData:
-    paths = sorted(
-        Path(parent, name) for parent, _, names in os.walk(folder) for name in names if is_picture_name(name)
-    )
+    if is_built_dataset(folder) or {"images", "labels"} <= {path.name for path in folder.iterdir()}:
+        raise TreeError(
+            f"{folder} is a tree or a dataset, whose candidates are no targets of their own; the target 'picture' "
+            "learns from a plain folder of pictures, such as its images/original"
+        )
+    paths = sorted(_walk_pictures(folder))
     if not paths:
         raise TreeError(f"{folder}: no pictures; expected {', '.join(PICTURE_ENDINGS)}")
     # A name on the disk may be no text.
@@ -188,6 +195,15 @@ def _open_pictures(folder: Path, config: TrainConfig) -> TrainingData:
     )
 
 
+def _walk_pictures(folder: Path) -> Iterator[Path]:
+    """All pictures in a folder and in the folders inside, links to folders included."""
+    seen: set[str] = set()  # a link may lead back to where it lies
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if os.path.realpath(Path(parent, name)) not in seen]
+        seen.update(os.path.realpath(Path(parent, name)) for name in folders)
+        yield from (Path(parent, name) for name in names if is_picture_name(name))
+
+
 def _held_out_picture(path: Path, name: str) -> HeldOut:
     read = partial(read_picture, path)
     return HeldOut(name.replace(os.sep, "-"), read, (read,))
@@ -215,7 +231,7 @@ def _require_sizes(paths: Sequence[Path], source_px: int) -> None:
 def _hold_out(images: Sequence[str], config: TrainConfig) -> set[str]:
     """Source pictures to validate on, the same for the same seed."""
     known = sorted(set(images))
-    most = max(len(known) // _HELD_OUT_SHARE, 1) if config.validation.every and len(known) > 1 else 0
+    most = max(len(known) // _HELD_OUT_SHARE, 1) if len(known) > 1 else 0
     number = min(config.validation.pictures, most)
     return set(random.Random(f"{config.seed}/held out").sample(known, number))
 

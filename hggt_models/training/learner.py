@@ -18,6 +18,7 @@ from hggt_models.networks.weights import StateDict, load_state
 from hggt_models.pairs.maker import TrainingPairs
 from hggt_models.runtime import Runtime
 from hggt_models.training.ema import Ema
+from hggt_models.training.loss_meter import DivergedError
 
 Losses = dict[str, Tensor]
 Module = TypeVar("Module", bound=nn.Module)
@@ -110,6 +111,17 @@ class Learner:
         if self.discriminator is not None:
             load_state(self.discriminator, state["discriminator"], where)
             self._other_optimizer.load_state_dict(state["discriminator_optimizer"])
+
+    def require_finite(self) -> None:
+        """Check that the last step left nothing but numbers in the networks.
+
+        Raises:
+            DivergedError: it did not.
+        """
+        networks = [self.generator, self.discriminator, self.ema.network if self.ema else None]
+        values = [value for network in networks if network is not None for value in network.parameters()]
+        if not torch.stack([value.detach().isfinite().all() for value in values]).all():
+            raise DivergedError("weights are no finite numbers any more")
 
     def share_statistics(self) -> None:
         """Give all processes the mean of their batch-norm statistics, as they saw different samples."""

@@ -10,6 +10,7 @@ from hggt_data.errors import HggtError
 from hggt_models.runtime import Runtime
 
 _DIVERGED = 10  # times the lowest mean so far
+_WINDOW = 100  # iterations that such a mean is over, at least
 
 
 class DivergedError(HggtError, ArithmeticError):
@@ -27,6 +28,7 @@ class LossMeter:
         self._pixel_weight = pixel_weight
         self._sums: dict[str, Tensor] = {}
         self._count = 0
+        self._pixel_sum, self._pixel_count = 0.0, 0
         self._lowest_pixel = math.inf
 
     def add(self, losses: dict[str, Tensor]) -> None:
@@ -57,22 +59,38 @@ class LossMeter:
     def restart(self, means: dict[str, float]) -> None:
         """Begin a new mean after one was told.
 
+        Whether a run diverges is judged over many iterations, however often it tells of itself: one easy batch among
+        few would set a mark that no other can meet.
+
         Raises:
             DivergedError: the pixel loss is many times what it was at its lowest.
         """
+        count = self._count
         self._sums, self._count = {}, 0
         if not self._pixel_weight:
             return
-        pixel = means["pixel"] / self._pixel_weight
+        self._pixel_sum += count * means["pixel"] / self._pixel_weight
+        self._pixel_count += count
+        if self._pixel_count < _WINDOW:
+            return
+        pixel = self._pixel_sum / self._pixel_count
+        self._pixel_sum, self._pixel_count = 0.0, 0
         if pixel > _DIVERGED * self._lowest_pixel:
             raise DivergedError(f"the mean pixel loss has grown from {self._lowest_pixel:.4g} to {pixel:.4g}")
         self._lowest_pixel = min(self._lowest_pixel, pixel)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on."""
-        return {"sums": self._sums, "count": self._count, "lowest_pixel": self._lowest_pixel}
+        return {
+            "sums": self._sums,
+            "count": self._count,
+            "pixel_sum": self._pixel_sum,
+            "pixel_count": self._pixel_count,
+            "lowest_pixel": self._lowest_pixel,
+        }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from what `state_dict` gave."""
         self._sums = {name: value.to(device, copy=True) for name, value in state["sums"].items()}
         self._count, self._lowest_pixel = state["count"], state["lowest_pixel"]
+        self._pixel_sum, self._pixel_count = state["pixel_sum"], state["pixel_count"]

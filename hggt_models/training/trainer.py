@@ -36,6 +36,7 @@ from hggt_models.training.run_log import RunLog
 from hggt_models.training.validation import Validation
 
 _ASK_EVERY = 8  # iterations; several processes must agree to stop, and asking each time would hold them up
+_INHERITED = ("started_from", "data_license")  # of the weights' metadata
 _TRIAL_NOTE = "the perceptual loss had random weights: a trial of the software, not a trained network"
 
 
@@ -133,8 +134,13 @@ class _Trainer:
         found = folder.read_checkpoint(runtime, notes.append)
         if record is not None and found is not None:
             _require_same_run(folder, record, run)
+        # What a run began with stays true of it, whether or not --init is given again.
+        began = record if record is not None and found is not None else {}
+        self._metadata = {**run.metadata(), **{key: began[key] for key in _INHERITED if key in began}}
         self._learner = Learner(run.config, runtime, _initial_state(run))
-        self._validation = Validation(run.data.held_out, run.config, runtime) if run.data.held_out else None
+        self._validation: Validation | None = None
+        if run.data.held_out and run.config.validation.every:
+            self._validation = Validation(run.data.held_out, run.config, runtime)
         self._feed = PairFeed(run.data.samples, run.config, runtime, run.workers)
         self._meter = LossMeter(run.config.loss.pixel)
         self._done = 0
@@ -145,7 +151,7 @@ class _Trainer:
         self._dominates = False
         self._log: RunLog | None = None
         if runtime.leads:
-            self._write_record(record if found else None)
+            self._write_record(began)
             self._log = RunLog(folder, run.config.log, run.config.to_json(), self._done, run.config.iterations)
             for note in notes:
                 self._log.tell(note)
@@ -257,9 +263,10 @@ class _Trainer:
     def _save(self) -> None:
         with self._naming_what_stays():
             self._meter.means(self._runtime)  # so that no checkpoint ever holds what is no number
+            self._learner.require_finite()
         self._learner.share_statistics()
         if self._runtime.leads:
-            metadata = {**self._run.metadata(), "iteration": str(self._done)}
+            metadata = {**self._metadata, "iteration": str(self._done)}
             self._folder.write_weights(self._done, self._learner.result, metadata)
         share = {"pool": self._feed.pool.state_dict(), "meter": self._meter.state_dict()}
         self._folder.write_checkpoint(
@@ -267,7 +274,7 @@ class _Trainer:
         )
         self._start_watch()
 
-    def _write_record(self, record: Mapping[str, Any] | None) -> None:
+    def _write_record(self, record: Mapping[str, Any]) -> None:
         run, runtime = self._run, self._runtime
         start = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -281,11 +288,11 @@ class _Trainer:
         self._folder.write_record(
             {
                 "schema_version": 1,
-                **run.metadata(),
+                **self._metadata,
                 "config": run.config.to_json(),
                 "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
-                "initial": {"path": str(run.initial.path), "sha256": run.initial.sha256} if run.initial else None,
-                "starts": [*(record["starts"] if record else []), start],
+                "initial": record["initial"] if record else _describe_initial(run),
+                "starts": [*record.get("starts", []), start],
             }
         )
 
@@ -303,6 +310,10 @@ class _Trainer:
             ) from None
 
 
+def _describe_initial(run: TrainingRun) -> dict[str, str] | None:
+    return {"path": str(run.initial.path), "sha256": run.initial.sha256} if run.initial else None
+
+
 def _require_same_run(folder: RunFolder, record: Mapping[str, Any], run: TrainingRun) -> None:
     """Refuse to go on with other settings, data or initial weights.
 
@@ -318,7 +329,7 @@ def _require_same_run(folder: RunFolder, record: Mapping[str, Any], run: Trainin
     ]
     initial = record.get("initial")
     if run.initial and (initial is None or initial["sha256"] != run.initial.sha256):
-        others.append("--init names other weights than it began with")
+        others.append(f"--init is {run.initial.path}, it began with {initial['path'] if initial else 'random weights'}")
     if others:
         raise OutputError(
             f"{folder.path} is of another run: {'; '.join(others)}. Choose a new folder, or go on with the same options"

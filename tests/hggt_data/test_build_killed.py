@@ -86,26 +86,23 @@ def test_a_build_killed_at_random_moments_is_never_taken_for_whole_and_resumes(
             shutil.copytree(template, output)
         return output
 
-    durations = []
-    for number in range(2):  # the first also starts the process that the others are forked from
-        output = prepare(f"timed{number}")
-        began = time.monotonic()
-        process = start(tree, output)
-        process.join()
-        durations.append(time.monotonic() - began)
-        assert contents(output) == expected
     staged = []
     for number in range(10):
-        delay_s = durations[1] * (number + rng.random()) / 10  # spread over the whole run, one in each tenth of it
         for attempt in range(10):
+            wanted = 2 * max(
+                number - attempt, 0
+            )  # of 20 shards; earlier again where the build was done before the kill
             output = prepare(f"killed{number}.{attempt}")
             process = start(tree, output)
-            process.join(delay_s * 0.8**attempt)  # earlier again where the build was done before the kill
+            shards = output.parent / ".hggt.partial" / "data"
+            while process.is_alive() and len(list(shards.glob("*.parquet"))) < wanted:
+                time.sleep(0.001)
+            time.sleep(0.02 * rng.random())
             if kill(process):
                 break
         else:
             pytest.fail("the kills came too late to show anything")
-        staged.append(len(list((output.parent / ".hggt.partial" / "data").glob("*.parquet"))))
+        staged.append(len(list(shards.glob("*.parquet"))))
         whole = contents(output) if output.exists() else {}
         assert whole in ({}, clean["old"], expected)
         if not whole:

@@ -90,7 +90,7 @@ def test_what_is_held_out_does_not_depend_on_the_target_or_the_run(tree: Path, b
         (1600, "validation.pictures=3", 3),
         (1600, "validation.pictures=1600", 160),
         (1600, "validation.pictures=0", 0),
-        (1600, "validation.every=0", 0),
+        (1600, "validation.every=0", 8),
         (0, "validation.pictures=8", 0),
     ],
 )
@@ -143,7 +143,7 @@ def test_few_patches_of_many_are_validated_and_the_rest_is_not_learned_from(tmp_
     assert len(opened.samples) == 10
 
 
-@pytest.mark.parametrize("setting", ["validation.every=0", "validation.pictures=0"])
+@pytest.mark.parametrize("setting", ["validation.pictures=0"])
 def test_without_validation_everything_is_learned_from(tree: Path, setting: str) -> None:
     opened = open_groups_of(tree, "original", setting)
     assert (len(opened.samples), list(opened.held_out), opened.identity["held_out"]) == (6, [], [])
@@ -191,17 +191,21 @@ def test_opening_reads_one_sample_and_no_more(tree: Path, monkeypatch: pytest.Mo
     assert len(decoded) == 2
 
 
-@pytest.mark.parametrize("what", ["tree", "dataset"])
-def test_a_test_set_is_refused(fixtures: Path, tmp_path: Path, what: str) -> None:
-    source = fixtures / "Test"
-    if what == "tree":
-        with pytest.raises(
-            DatasetError, match=r"Test has low-resolution pictures, as only a test set does; pass the tr"
-        ):
-            open_groups_of(source)
-        return
+def test_a_test_set_is_refused_for_its_low_resolution_pictures(fixtures: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(fixtures / "Test", tmp_path / "mine"))
+    with pytest.raises(DatasetError, match=r"mine has low-resolution pictures, as only a test set does; pass the trai"):
+        open_groups_of(source)
+
+
+@pytest.mark.parametrize("folder", ["Test", "Test/GT/Test-mini"])
+def test_a_test_set_is_refused_for_its_official_names(fixtures: Path, folder: str) -> None:
+    with pytest.raises(DatasetError, match=f"{folder} is a test set, by the official names of its folders; pass the"):
+        open_groups_of(fixtures / folder)
+
+
+def test_a_dataset_of_a_test_set_alone_is_refused(fixtures: Path, tmp_path: Path) -> None:
     built = tmp_path / "hggt"
-    build_dataset(BuildSettings(trees=(), test_tree=source, output=built, license="cc0-1.0", workers=1))
+    build_dataset(BuildSettings(trees=(), test_tree=fixtures / "Test", output=built, license="cc0-1.0", workers=1))
     with pytest.raises(DatasetError, match=r"hggt has no split 'train'; it has test"):
         open_groups_of(built)
 
@@ -335,11 +339,29 @@ def test_pictures_are_looked_for_in_all_folders_and_other_files_left_alone(tmp_p
     (folder / "empty").mkdir()
     Image.new("RGB", (9, 8)).save(folder / "photo.jpg")
     Image.new("L", (8, 9)).save(folder / "grey.webp", lossless=True)
-    opened = open_pictures(folder, "validation.every=0")
+    opened = open_pictures(folder, "validation.pictures=0")
     assert len(opened.samples) == 6
     assert opened.identity["num_pictures"] == opened.identity["num_used"] == 6
     assert opened.description == "6 of 6 pictures to learn from; nothing held out, no validation"
     assert [opened.samples[number]["pictures"].shape for number in range(6)] == [(1, 3, 8, 8)] * 6
+
+
+def test_links_to_folders_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "HR", ["a.png", "deep/b.png"], (8, 8))
+    other = write_pictures(tmp_path / "other", ["c.png"], (8, 8))
+    (folder / "linked").symlink_to(other)
+    (folder / "deep/back").symlink_to(folder / "deep")
+    (other / "back").symlink_to(other)
+    opened = open_pictures(folder, "validation.pictures=0")
+    assert opened.identity["num_pictures"] == len(opened.samples) == 3
+
+
+def test_a_tree_or_a_dataset_is_no_folder_of_pictures(tree: Path, built: Path) -> None:
+    for source in (tree, built):
+        with pytest.raises(TreeError, match=r"whose candidates are no targets of their own; .* its images/original"):
+            open_pictures(source)
+    opened = open_pictures(tree / "images/0-9/original")
+    assert opened.identity["num_pictures"] == 6
 
 
 def test_pictures_have_no_known_licence_and_a_digest_of_their_names(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hggt_data.errors import ImageError
+from hggt_models.degradation.random_source import RandomSource
 from hggt_models.pairs.data import open_training_data
 from hggt_models.pairs.feed import PairFeed, share_of_pools
 from hggt_models.pairs.maker import TrainingPairs
@@ -19,7 +20,7 @@ from tests.hggt_models.pairs.coded import NO_DEGRADATION, picture_of
 from tests.hggt_models.training.runs import assert_same
 
 RECIPE = "rrdb-gan-positive-negative"
-SMALL = ("source_px=16", "crop_px=8", "batch_size=8", "validation.every=0")
+SMALL = ("source_px=16", "crop_px=8", "batch_size=8", "validation.pictures=0")
 Pairs = dict[str, Tensor]
 
 
@@ -135,9 +136,22 @@ def test_the_seed_decides(tree: Path) -> None:
     assert not torch.equal(first[0]["lr"], other[0]["lr"])
 
 
-def test_no_two_batches_are_drawn_alike(tree: Path) -> None:
-    batches = taken(feed(tree, recipe="rrdb-gan-original"), 12)
-    assert len({pairs["lr"].numpy().tobytes() for pairs in batches}) == 12
+@pytest.mark.parametrize("draws", ["official", "per_sample"])
+def test_all_that_is_drawn_hangs_on_the_seed_and_on_numbers_of_its_own(
+    tree: Path, draws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    from_text = RandomSource.from_text
+
+    def record(text: str, device: torch.device | str = "cpu") -> RandomSource:
+        texts.append(text)
+        return from_text(text, device)
+
+    monkeypatch.setattr(RandomSource, "from_text", record)
+    for rank in range(2):
+        taken(feed(tree, f"draws={draws}", "seed=7", "accumulate=2", rank=rank, world=2), 6)
+    assert len(texts) == len(set(texts)) == 2 * 6 * {"official": 2, "per_sample": 3}[draws]
+    assert all(text.startswith("7/") for text in texts)
 
 
 def test_worker_processes_change_nothing(built: Path) -> None:

@@ -68,6 +68,20 @@ def test_stages_chain(groups: Path, pictures: Path, tmp_path: Path) -> None:
         assert (ended.state[key] - value).abs().max() < 1e-4
 
 
+def test_what_a_run_began_with_stays_true_of_it(groups: Path, pictures: Path, tmp_path: Path) -> None:
+    """Its origin and the licence that came from there, also where it goes on without --init."""
+    first, second = tmp_path / "gan", tmp_path / "psnr"
+    assert train("rrdb-gan-positive", groups, first, "iterations=1").exit_code == 0
+    assert train("rrdb-psnr", pictures, second, "iterations=1", options=["--init", first]).exit_code == 0
+    began = load_checkpoint(second).metadata
+    assert began["data_license"] == "hggt-terms"
+    assert train("rrdb-psnr", pictures, second, "iterations=2").exit_code == 0
+    assert train("rrdb-psnr", pictures, second, "iterations=3", options=["--init", first]).exit_code == 0
+    assert load_checkpoint(second).metadata == {**began, "iteration": "3"}
+    result = train("rrdb-psnr", pictures, second, "iterations=4", options=["--init", second])
+    assert "it began with" in result.output
+
+
 def test_a_start_from_another_network_is_refused(groups: Path, pictures: Path, tmp_path: Path) -> None:
     assert train("rrdb-psnr", pictures, tmp_path / "psnr", *RUN, "iterations=1").exit_code == 0
     options = ["--init", tmp_path / "psnr"]

@@ -75,7 +75,7 @@ def test_workers_change_nothing(workers: int, groups: Path, tmp_path: Path) -> N
         ),
         ("rrdb-gan-positive", ("source_px=4000",), "less than source_px 4000"),
         ("rrdb-gan-positive", ("batch_size=0",), "batch_size is 0; expected more than 0"),
-        ("rrdb-psnr", (), "images/0-6/01/astronaut-165-77_01.png: 128 x 128 px"),
+        ("rrdb-psnr", (), "is a tree or a dataset, whose candidates are no targets"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -90,10 +90,11 @@ def test_what_cannot_be_is_one_line(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_test_set_is_refused(fixtures: Path, tmp_path: Path) -> None:
-    result = train("rrdb-gan-positive", fixtures / "Test", tmp_path / "run", *ONE_STEP)
+@pytest.mark.parametrize("place", ["Test", "Test/GT/Test-mini"])
+def test_a_test_set_is_refused(place: str, fixtures: Path, tmp_path: Path) -> None:
+    result = train("rrdb-gan-positive", fixtures / place, tmp_path / "run", *ONE_STEP)
     assert result.exit_code == 1
-    assert "as only a test set does; pass the training tree" in result.stderr
+    assert "is a test set, by the official names of its folders; pass the training tree" in result.stderr
 
 
 def test_weights_that_cannot_be_had_are_named_before_anything_is_trained(
