@@ -524,6 +524,93 @@ def extract_subimages(
         ctx.exit(1)
 
 
+@main.command("select-patches")
+@click.option(
+    "--input",
+    "folder",
+    type=_Folder,
+    required=True,
+    metavar="DIR",
+    help="What hggt-models enhance wrote: original/, 01/, 02/ and so on.",
+)
+@click.option(
+    "--output",
+    type=_OutputFolder,
+    required=True,
+    metavar="DIR",
+    help="New, or of an earlier run with the same options; Train/images/NAME makes it part of a tree.",
+)
+@click.option("--crop", type=click.IntRange(1), default=512, show_default=True, metavar="PX", help="Side of a patch.")
+@click.option(
+    "--step",
+    type=click.IntRange(33),
+    default=288,
+    show_default=True,
+    metavar="PX",
+    help="From one place to the next, before each is moved by up to 16 pixels.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the places.")
+@click.option(
+    "--detail",
+    type=click.Choice(["official", "signed"]),
+    default="official",
+    show_default=True,
+    help="How detail is measured: official clips negative responses of the Laplacian to 0.",
+)
+@click.option(
+    "--score",
+    type=click.Choice(["official", "absolute"]),
+    default="absolute",
+    show_default=True,
+    help="How change is measured, in grey levels: |mean(difference)| or mean(|difference|).",
+)
+@click.option(
+    "--min-difference",
+    type=click.FloatRange(0, 255),
+    default=0,
+    show_default=True,
+    metavar="X",
+    help="Leave out patches whose candidates all score less.",
+)
+@click.option(
+    "--max-per-image",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Keep the patches with the highest scores of each picture.  [default: all]",
+)
+@_workers_option
+@click.pass_context
+def select_patches(
+    ctx: click.Context,
+    folder: Path,
+    output: Path,
+    crop: int,
+    step: int,
+    seed: int,
+    detail: Literal["official", "signed"],
+    score: Literal["official", "absolute"],
+    min_difference: float,
+    max_per_image: int | None,
+    workers: int | None,
+) -> None:
+    """Choose patches of enhanced pictures for people to judge.
+
+    Writes original/IMAGE-TOP-LEFT.png, 01/IMAGE-TOP-LEFT_01.png and so on where any version shows enough detail;
+    patches.csv with every place that was looked at, crop_area_info.txt with those kept, and contact sheets. Run it
+    again after an interruption: it goes on where it stopped. Exit 1 if a picture could not be read; the others are
+    done.
+    """
+    from hggt_data.patches import PatchSettings
+    from hggt_data.selection import cut_patches
+
+    settings = PatchSettings(crop, step, seed, detail, score, min_difference, max_per_image)
+    outcome = cut_patches(folder, output, settings, workers=workers)
+    for line in outcome.describe():
+        click.echo(line)
+    if outcome.faults:
+        ctx.exit(1)
+
+
 @main.command()
 @click.argument("folder", type=_OutputFolder)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the simulated annotators and the LR noise.")

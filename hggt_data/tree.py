@@ -21,6 +21,8 @@ ANNOTATORS_COLUMNS = ("group", "slot", "pseudonym")
 
 _CANDIDATE = re.compile(r"[0-9]{2,}")
 _LR_RECORD = "degrade.json"  # hggt-models degrade leaves it beside its pictures
+# hggt-data select-patches leaves these beside its folders of pictures
+_SELECTION_FILE = re.compile(r"patches\.(json|csv)|crop_area_info\.txt|contact_sheet(_[0-9]{3,})?\.png")
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep"}
 
 
@@ -223,7 +225,7 @@ class Listing:
                 message = f"{group_id} is also in {_relative(first, self.tree.root)}; expected each group once"
                 self._report("duplicate-group", "error", section.images, message, "Remove one of them.", group_id)
         self._section_of.update({group_id: index for group_id in ids if group_id not in self._section_of})
-        self._list_strangers(section.images, {ORIGINAL, *self.tree.candidates})
+        self._list_strangers(section.images, {ORIGINAL, *self.tree.candidates}, beside=_SELECTION_FILE)
         self._list_links(section.images)
         if section.lr:
             for group_id, path in self._named_files(section.lr, ".png", "image", beside=_LR_RECORD):
@@ -302,9 +304,9 @@ class Listing:
             message = "a link that leads out of the tree"
             self._report("link-leaves-tree", "error", path, message, f"Copy the {what} into the tree.", group_id)
 
-    def _list_strangers(self, folder: Path, expected: set[str]) -> None:
+    def _list_strangers(self, folder: Path, expected: set[str], beside: re.Pattern[str] | None = None) -> None:
         for entry in self._scan(folder):
-            if entry.name not in expected:
+            if entry.name not in expected and not (beside and beside.fullmatch(entry.name)):
                 self._report_stray(folder / entry.name, f"expected only {', '.join(sorted(expected))}")
 
     def _folders(self, folder: Path) -> list[str]:

@@ -143,8 +143,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None) -> Trai
 
 
 def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None:
-    folder = Path(source).resolve()
-    if is_tree and any(_TEST_FOLDER.fullmatch(name) for name in (folder.name, folder.parent.name)):
+    if is_tree and _TEST_FOLDER.fullmatch(Path(source).resolve().name):
         raise DatasetError(f"{source} is a test set, by the official names of its folders; pass the training tree")
     try:
         groups.read_bytes(0, LR)

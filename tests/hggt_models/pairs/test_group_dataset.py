@@ -6,13 +6,13 @@ from typing import get_args
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
 from hggt_data.errors import ImageError
 from hggt_data.images import Pixels, decode_png, encode_png
 from hggt_data.loading import GroupSource, open_groups
 from hggt_models.pairs.group_dataset import GroupDataset
-from hggt_models.pairs.samples import Sample, ShareSampler
+from hggt_models.pairs.samples import Sample
 from hggt_models.targets import Labelled, TargetKind
 from tests.hggt_models.pairs.coded import coded, cut_of, picture_of
 from tests.hggt_models.pairs.conftest import LABELS
@@ -150,20 +150,15 @@ def test_samples_can_be_stacked(tree: Path, target: TargetKind) -> None:
     assert all(batch[name].dtype == torch.bool for name in batch.keys() & {"has_positive", "has_negative"})
 
 
-def test_samples_can_be_sent_to_another_process(tree: Path) -> None:
-    samples = dataset(open_groups(tree), "positive_negative")
+@pytest.mark.parametrize("source", ["tree", "built"])
+def test_samples_can_be_sent_to_another_process(source: str, request: pytest.FixtureRequest) -> None:
+    # What one does with them there: test_feed.py.
+    groups = open_groups(request.getfixturevalue(source), "train" if source == "built" else None)
+    samples = dataset(groups, "positive_negative")
+    samples[0]  # files that are open here are of no use there
     sent = pickle.loads(pickle.dumps(samples))
     for number in (7, 0, 30):
         assert_same(sent[number], samples[number])
-
-
-def test_a_worker_process_gives_the_same_samples(built: Path) -> None:
-    samples = dataset(open_groups(built, "train"), "positive_negative")
-    samples[0]  # files that are open here are of no use there
-    expected = [default_collate([samples[2 * k], samples[2 * k + 1]]) for k in range(5)]
-    loader = DataLoader(samples, batch_sampler=ShareSampler(2), num_workers=1, multiprocessing_context="spawn")
-    for batch, wanted in zip(loader, expected, strict=False):
-        assert_same(batch, wanted)
 
 
 def test_other_seeds_make_other_choices(tree: Path) -> None:

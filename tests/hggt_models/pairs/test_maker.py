@@ -97,7 +97,7 @@ def where(crop: Tensor, picture: Tensor) -> tuple[int, int]:
 def test_lr_and_crop_show_the_same_place_of_the_right_pictures(target: str, draws: Draws) -> None:
     make = PairMaker(config(target, *NO_DEGRADATION)).make
     places = set()
-    for seed in range(20):
+    for seed in range(10):
         pairs = make(coded_batch(target), sources(draws, seed, 4))
         assert pairs["lr"].shape == (4, 3, 8, 8)
         assert pairs["target"].shape == (4, 3, 32, 32)
@@ -110,7 +110,7 @@ def test_lr_and_crop_show_the_same_place_of_the_right_pictures(target: str, draw
                 negative = cell_cut(pairs["negative"][n])
                 assert (negative.code, negative.top, negative.left) == (10 * n + 3, lr.top, lr.left)
             places.add((lr.top, lr.left))
-    assert len(places) > 10
+    assert len(places) > 6
 
 
 @pytest.mark.parametrize("draws", DRAWS)

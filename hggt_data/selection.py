@@ -1,0 +1,758 @@
+"""Cut patch groups from whole pictures and their enhanced versions, to be judged by people.
+
+Reads what `hggt-models enhance` writes and writes the picture folders of a tree. A picture is selected from again
+unless all its patches are there and none is older than it, and files are written whole or not at all: a run can be
+killed and repeated. `patches.json` beside the patches keeps the settings, so that a folder never holds a mixture.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from hggt_data.annotation import picture_name
+from hggt_data.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
+from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
+from hggt_data.files import write_text
+from hggt_data.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
+from hggt_data.patches import PatchSettings, Place, Verdict, cut, seeded_draw, select_patches
+from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
+from hggt_data.staging import lock_folder, require_outside
+from hggt_data.tree import is_candidate_name, is_system_file
+from hggt_data.workers import advance, default_workers, run_tasks
+
+RECORD = "patches.json"
+PLACES = "patches.csv"
+CROP_AREA_INFO = "crop_area_info.txt"
+
+_SHEET = re.compile(r"contact_sheet(_[0-9]{3,})?\.png")
+_PARTS = ".selection"  # the lines of finished pictures, until all are in PLACES
+_LEFTOVER = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
+_COMPRESSION = 4  # see subimages.py
+_COLUMNS = ("image", "top", "left", "verdict", "index", "std", "variance", "version", "score")
+
+
+@dataclass(frozen=True)
+class EnhancedPictures:
+    """Originals and candidates in a folder, by name only.
+
+    Attributes:
+        folder: holds `original/NAME.png`, `01/NAME_01.png` and so on.
+        candidates: the names of the enhanced versions, sorted.
+        sizes: name of each original, sorted, to its (height, width) in pixels; null where its head cannot be read.
+        left_out: other files and folders.
+    """
+
+    folder: Path
+    candidates: tuple[str, ...]
+    sizes: Mapping[str, tuple[int, int] | None]
+    left_out: list[str]
+
+
+@dataclass
+class SelectionOutcome:
+    """What a run did.
+
+    Attributes:
+        output: where the patches are.
+        made, kept: pictures that were selected from, and those whose patches were there already.
+        candidates: the names of the enhanced versions.
+        verdicts: how many places of the grids came to what.
+        limit: the greatest number of patches per picture, where there is one.
+        small: pictures smaller than a patch.
+        empty: pictures at least as large as a patch that gave none.
+        sheets: the pages to look at.
+        left_out: files and folders of the input that were not looked at.
+        faults: what is wrong with pictures that could not be read, a line each.
+    """
+
+    output: Path
+    candidates: tuple[str, ...]
+    limit: int | None
+    made: int = 0
+    kept: int = 0
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    small: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    sheets: list[Path] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def describe(self) -> list[str]:
+        """What was done and what was not, a line each."""
+        before = f", {self.kept:,} of them before" if self.kept else ""
+        groups = plural(self.verdicts[Verdict.KEPT], "patch group")
+        lines = [
+            f"{plural(self.made + self.kept, 'picture')}{before}: {groups} (candidates {', '.join(self.candidates)})"
+        ]
+        reasons = {
+            Verdict.OVERHANGS: "overhang the picture",
+            Verdict.SMOOTH: "too smooth",
+            Verdict.LITTLE_CHANGED: "changed too little",
+            Verdict.OVER_LIMIT: f"more than {self.limit} of a picture",
+        }
+        dropped = [f"{self.verdicts[verdict]:,} {text}" for verdict, text in reasons.items() if self.verdicts[verdict]]
+        if dropped:
+            lines.append(f"{plural(self.verdicts.total(), 'place')} on the grids: {', '.join(dropped)}")
+        if self.small:
+            shown = format_examples(self.small)
+            lines.append(f"{plural(len(self.small), 'picture')} smaller than a patch, none cut: {shown}")
+        if self.empty:
+            lines.append(f"{plural(len(self.empty), 'picture')} gave no patch: {format_examples(self.empty)}")
+        if self.left_out:
+            lines.append(f"Not looked at in the input: {format_examples(self.left_out)}")
+        if self.sheets:
+            lines.append(
+                "Look at " + " to ".join(str(path) for path in dict.fromkeys((self.sheets[0], self.sheets[-1])))
+            )
+        if self.faults:
+            lines.append(f"{plural(len(self.faults), 'picture')} could not be read:")
+        return [_printable(line) for line in [*lines, *(f"  {fault}" for fault in self.faults)]]
+
+
+def list_enhanced(folder: Path) -> EnhancedPictures:
+    """Find the originals and candidates in a folder and compare them.
+
+    Raises:
+        TreeError: a folder, a candidate or an original is missing, sizes differ, or names cannot be those of patches.
+            All such faults are told at once.
+        OSError: a folder cannot be read.
+    """
+    entries = {entry.name: entry.is_dir() for entry in _scan(folder) if not is_system_file(entry.name)}
+    candidates = tuple(sorted(name for name, is_folder in entries.items() if is_folder and is_candidate_name(name)))
+    if not (entries.get(ORIGINAL) and candidates):
+        found = ", ".join(sorted(name + "/" * is_folder for name, is_folder in entries.items())) or "nothing"
+        raise TreeError(
+            f"{folder}: expected original/NAME.png, 01/NAME_01.png and so on, as hggt-models enhance writes them; "
+            f"found {_printable(found)}"
+        )
+    versions = (ORIGINAL, *candidates)
+    left_out = sorted(name for name in entries if name not in versions and name != "enhance.json")
+    stems: dict[str, set[str]] = {}
+    for version in versions:
+        stems[version] = set()
+        for entry in _scan(folder / version):
+            ending = _file_name("", version)
+            if entry.name.endswith(ending) and entry.name != ending and not is_system_file(entry.name):
+                stems[version].add(entry.name.removesuffix(ending))
+            elif not is_system_file(entry.name):
+                left_out.append(f"{version}/{entry.name}")
+    if not stems[ORIGINAL]:
+        raise TreeError(f"{folder / ORIGINAL}: no pictures; expected NAME.png")
+    faults = [*_check_names(stems[ORIGINAL]), *_check_missing(stems)]
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for name in sorted(stems[ORIGINAL]):
+        found_sizes = {
+            version: _read_size(folder / version / _file_name(name, version))
+            for version in versions
+            if name in stems[version]
+        }
+        sizes[name] = found_sizes[ORIGINAL]
+        faults += _check_sizes(name, found_sizes)
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise TreeError(
+            _printable(
+                f"{folder}: {plural(len(faults), 'fault')}; every original needs candidates {', '.join(candidates)} of "
+                f"its size. Nothing was written; mend or remove these:\n{lines}"
+            )
+        )
+    return EnhancedPictures(folder, candidates, sizes, left_out)
+
+
+def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers: int | None = None) -> SelectionOutcome:
+    """Choose patches of whole pictures and write them with all their versions, as the picture folders of a tree.
+
+    Writes `original/IMAGE-TOP-LEFT.png`, `01/IMAGE-TOP-LEFT_01.png` and so on (8-bit RGB PNG without metadata),
+    `patches.csv` with every place that was looked at, `crop_area_info.txt` with the kept ones, and contact sheets. The
+    bytes depend on the pictures, their names and the settings only. A picture that cannot be read is listed, and the
+    others are done; patches that it had before stay.
+
+    Args:
+        folder: what `hggt-models enhance` wrote, see `list_enhanced`.
+        output: new or empty, or of an earlier run with the same settings, over the same pictures or fewer.
+        settings: how to choose.
+        workers: processes; null for one per core, at most 8. Each holds two whole pictures at a time.
+
+    Raises:
+        TreeError: see `list_enhanced`; nothing is written.
+        OutputError: `output` holds other things or patches of other settings, lies in `folder`, or is being written to.
+        WorkerError: the system killed a worker.
+        OSError: the disk is full or `output` cannot be written to. What is finished stays.
+
+    Source: official `patch_select.py`, see `patches.py`.
+    """
+    require_outside(output, folder, "the enhanced pictures in")
+    pictures = list_enhanced(folder)
+    outcome = SelectionOutcome(output, pictures.candidates, settings.max_per_image, left_out=pictures.left_out)
+    output.mkdir(parents=True, exist_ok=True)
+    with lock_folder(output):
+        there = _survey(output, pictures)
+        _require_record(output, pictures, settings, there)
+        _remove_leftovers(output, pictures.candidates)
+        workers = workers or default_workers()
+        try:
+            rows = _cut_all(output, pictures, settings, there, workers, outcome)
+            # A list that is older than a picture says nothing of it, so it is written again after each change.
+            changed = any(_names_in(output / _PARTS))
+            _write(output / PLACES, _format_places(rows, pictures.candidates), again=changed)
+            _write(output / CROP_AREA_INFO, _format_crop_area_info(rows))
+            _draw_sheets(output, pictures, settings, rows, workers, outcome)
+            shutil.rmtree(output / _PARTS, ignore_errors=True)
+        except BaseException:
+            for fault in outcome.faults:  # else nobody would hear of them
+                _tell(_printable(f"could not be read: {fault}"))
+            raise
+        finally:
+            _remove_leftovers(output, pictures.candidates)  # a worker may have been stopped in the middle of a file
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of `patches.csv`, as text: what is read back is what was written.
+
+    Attributes:
+        rank: see `Place`; in the file it is counted over all pictures.
+        measured: the columns from `std` on, with commas between them.
+    """
+
+    id: PatchId
+    verdict: Verdict
+    rank: int | None
+    measured: str
+
+    @property
+    def scores(self) -> list[str]:
+        """The score, then each candidate's."""
+        return self.measured.split(",")[3:]
+
+    def values(self, before: int) -> list[object]:
+        """The columns of the line, where so many patches of other pictures stand before."""
+        index = "" if self.rank is None else before + self.rank
+        return [self.id.image, self.id.top, self.id.left, self.verdict.value, index, *self.measured.split(",")]
+
+
+def _make_row(image: str, place: Place, candidates: Sequence[str]) -> _Row:
+    if place.measures:
+        best = place.most_detailed
+        scores = [place.score, *(measure.score for measure in place.measures[1:])]
+        version = (ORIGINAL, *candidates)[place.measures.index(best)]
+        measured = [f"{best.std:.4f}", f"{best.variance:.4f}", version, *(f"{score:.4f}" for score in scores)]
+    else:
+        measured = [""] * (4 + len(candidates))
+    return _Row(PatchId(image, place.top, place.left), place.verdict, place.rank, ",".join(measured))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One picture.
+
+    Attributes:
+        there: patches of which at least one file is in `output`.
+        before: the picture's lines in the `patches.csv` of an earlier run, null without any.
+        before_ns: when that was written.
+    """
+
+    name: str
+    folder: Path
+    output: Path
+    candidates: tuple[str, ...]
+    settings: PatchSettings
+    there: frozenset[PatchId]
+    before: tuple[_Row, ...] | None
+    before_ns: int
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        return (ORIGINAL, *self.candidates)
+
+    @property
+    def part(self) -> Path:
+        return self.output / _PARTS / f"{self.name}.csv"
+
+    def source(self, version: str) -> Path:
+        return self.folder / version / _file_name(self.name, version)
+
+    def patch_files(self, ids: Iterable[PatchId]) -> Iterator[Path]:
+        return (self.output / version / picture_name(patch, version) for patch in ids for version in self.versions)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What became of a picture: its lines, and whether they were there before; or a fault."""
+
+    rows: tuple[_Row, ...]
+    kept: bool = False
+    fault: str = ""
+
+
+def _cut_all(
+    output: Path,
+    pictures: EnhancedPictures,
+    settings: PatchSettings,
+    there: "_There",
+    workers: int,
+    outcome: SelectionOutcome,
+) -> list[tuple[_Row, ...]]:
+    """The lines of each picture, by name; pictures without any are left out."""
+    for version in (ORIGINAL, *pictures.candidates, _PARTS):
+        (output / version).mkdir(exist_ok=True)
+    before, before_ns = _read_rows(output / PLACES, pictures.candidates)
+    tasks = [
+        _Task(
+            name,
+            pictures.folder,
+            output,
+            pictures.candidates,
+            settings,
+            frozenset(there.patches.get(name, ())),
+            before.get(name),
+            before_ns,
+        )
+        for name in pictures.sizes
+    ]
+    rows = []
+    results = run_tasks(_cut_or_keep, tasks, workers, total=len(tasks), label="selecting", unit="picture")
+    for task, result in zip(tasks, results, strict=True):
+        if result.rows:
+            rows.append(result.rows)
+        _add(outcome, task, pictures.sizes[task.name], result)
+    return rows
+
+
+def _add(outcome: SelectionOutcome, task: _Task, size: tuple[int, int] | None, result: _Result) -> None:
+    outcome.verdicts.update(row.verdict for row in result.rows)
+    if result.fault:
+        outcome.faults.append(result.fault)
+        return
+    outcome.kept += result.kept
+    outcome.made += not result.kept
+    if not _kept_ids(result.rows):
+        small = size is not None and min(size) < task.settings.crop
+        (outcome.small if small else outcome.empty).append(task.name)
+
+
+def _cut_or_keep(task: _Task) -> _Result:
+    try:
+        done = _find_done(task)
+        return _Result(_cut(task)) if done is None else _Result(done, kept=True)
+    except ImageError as error:
+        return _Result(_keep_whole(task), fault=str(error))
+    finally:
+        advance()
+
+
+def _find_done(task: _Task) -> tuple[_Row, ...] | None:
+    """The picture's lines of an earlier run, if exactly their patches are there, and none is older than the picture."""
+    try:
+        changed_ns = max(task.source(version).stat().st_mtime_ns for version in task.versions)
+    except OSError:
+        return None  # reading it will tell what is wrong
+    for rows, written_ns in _earlier(task):
+        ids = _kept_ids(rows)
+        if ids != task.there:
+            continue
+        try:
+            if min([written_ns, *(path.stat().st_mtime_ns for path in task.patch_files(ids))]) >= changed_ns:
+                return rows
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def _keep_whole(task: _Task) -> tuple[_Row, ...]:
+    """What stays of a picture that cannot be read: all its patches, if they are whole; else none."""
+    for rows, _ in _earlier(task):
+        ids = _kept_ids(rows)
+        if ids and ids == task.there and all(path.exists() for path in task.patch_files(ids)):
+            return rows
+    for path in task.patch_files(task.there):
+        path.unlink(missing_ok=True)
+    return ()
+
+
+def _earlier(task: _Task) -> Iterator[tuple[tuple[_Row, ...], int]]:
+    """(lines, when they were written): those of a run that was interrupted, then those of one that ended."""
+    rows, written_ns = _read_rows(task.part, task.candidates)
+    if task.name in rows:
+        yield rows[task.name], written_ns
+    if task.before is not None:
+        yield task.before, task.before_ns
+
+
+def _cut(task: _Task) -> tuple[_Row, ...]:
+    """Choose and write all patches; others of the picture go first, or a kill would leave them."""
+    places = select_patches(_read_versions(task), task.settings, seeded_draw(task.settings.seed, task.name))
+    rows = tuple(_make_row(task.name, place, task.candidates) for place in places)
+    ids = _kept_ids(rows)
+    for path in task.patch_files(task.there - ids):
+        path.unlink(missing_ok=True)
+    try:
+        for version in task.versions:
+            _cut_version(task, version, sorted(ids))
+    except ImageError:  # it was whole a moment ago
+        for path in task.patch_files(ids):
+            path.unlink(missing_ok=True)
+        raise
+    if rows:
+        write_text(task.part, _format_places([rows], task.candidates))
+    return rows
+
+
+def _read_versions(task: _Task) -> Iterator[Pixels]:
+    """The original and its candidates, one after the other; none is kept here."""
+    sizes: list[tuple[int, ...]] = []
+
+    def read(version: str) -> Pixels:
+        pixels = _read(task.source(version))
+        sizes.append(pixels.shape[:2])
+        if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
+            raise ImageError(
+                f"{task.source(version)}: {_format_size(sizes[-1])} pixels once it is turned as its EXIF says; "
+                f"expected {_format_size(sizes[0])} as the original"
+            )
+        return pixels
+
+    return (read(version) for version in task.versions)
+
+
+def _cut_version(task: _Task, version: str, ids: Sequence[PatchId]) -> None:
+    if ids:
+        pixels = _read(task.source(version))
+        for patch in ids:
+            crop = cut(pixels, (patch.top, patch.left), task.settings.crop)
+            write_png(task.output / version / picture_name(patch, version), crop, _COMPRESSION)
+
+
+def _read(path: Path) -> Pixels:
+    try:
+        return read_picture(path)
+    except OSError as error:  # of this picture alone, other than one in writing
+        raise ImageError(f"{path}: {error.strerror or error}") from error
+
+
+def _kept_ids(rows: Iterable[_Row]) -> frozenset[PatchId]:
+    return frozenset(row.id for row in rows if row.verdict is Verdict.KEPT)
+
+
+def _format_places(rows: Iterable[Sequence[_Row]], candidates: Sequence[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_columns(candidates))
+    before = 0
+    for rows_of_one in rows:
+        writer.writerows(row.values(before) for row in rows_of_one)
+        before += len(_kept_ids(rows_of_one))
+    return text.getvalue()
+
+
+def _columns(candidates: Sequence[str]) -> list[str]:
+    return [*_COLUMNS, *(f"score_{name}" for name in candidates)]
+
+
+def _read_rows(path: Path, candidates: Sequence[str]) -> tuple[dict[str, tuple[_Row, ...]], int]:
+    """The lines of each picture in a file that `_format_places` made, and when it was written.
+
+    Nothing where it is missing or was changed by hand so that it cannot be read: then all is made again.
+    """
+    rows: dict[str, list[_Row]] = {}
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            written_ns = os.fstat(file.fileno()).st_mtime_ns
+            reader = csv.reader(file, strict=True)
+            if next(reader, None) != _columns(candidates):
+                return {}, 0
+            for image, top, left, verdict, index, *measured in reader:
+                if len(measured) != len(_columns(candidates)) - 5:
+                    return {}, 0
+                patch = PatchId(image, int(top), int(left))
+                rank = int(index) if index else None
+                rows.setdefault(image, []).append(_Row(patch, Verdict(verdict), rank, ",".join(measured)))
+    except (FileNotFoundError, ValueError, csv.Error):
+        return {}, 0
+    return {image: _count_from_one(lines) for image, lines in rows.items()}, written_ns
+
+
+def _count_from_one(rows: Sequence[_Row]) -> tuple[_Row, ...]:
+    before = min((row.rank for row in rows if row.rank is not None), default=1) - 1
+    return tuple(
+        row if row.rank is None else _Row(row.id, row.verdict, row.rank - before, row.measured) for row in rows
+    )
+
+
+def _by_rank(rows: Iterable[Sequence[_Row]]) -> Iterator[_Row]:
+    """The kept patches, picture by picture, by falling score."""
+    for rows_of_one in rows:
+        yield from sorted((row for row in rows_of_one if row.rank is not None), key=lambda row: row.rank or 0)
+
+
+def _format_crop_area_info(rows: Iterable[Sequence[_Row]]) -> str:
+    """The official list of kept patches: `IMAGE-TOP-LEFT-SCORE-INDEX.png`, the index counted over all pictures."""
+    return "".join(f"{row.id}-{row.scores[0]}-{index}.png\n" for index, row in enumerate(_by_rank(rows), 1))
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """One page; `rows` are its groups, each with its index."""
+
+    path: Path
+    output: Path
+    candidates: tuple[str, ...]
+    title: str
+    subtitle: str
+    rows: tuple[tuple[int, _Row], ...]
+
+    def files(self, row: _Row) -> dict[str, Path]:
+        return {name: self.output / name / picture_name(row.id, name) for name in (ORIGINAL, *self.candidates)}
+
+
+def _draw_sheets(
+    output: Path,
+    pictures: EnhancedPictures,
+    settings: PatchSettings,
+    rows: Sequence[Sequence[_Row]],
+    workers: int,
+    outcome: SelectionOutcome,
+) -> None:
+    """Draw the pages that are missing or older than what they show, and remove those that show nothing any more."""
+    kept = sorted(enumerate(_by_rank(rows), 1), key=lambda numbered: -float(numbered[1].scores[0]))
+    num_pages = -(-len(kept) // GROUPS_PER_PAGE)
+    rule = {"absolute": "mean |difference|", "official": "|mean difference|"}[settings.score]
+    sheets = []
+    for page in range(num_pages):
+        first = page * GROUPS_PER_PAGE
+        chosen = tuple(kept[first : first + GROUPS_PER_PAGE])
+        path = output / (f"contact_sheet_{page + 1:03d}.png" if num_pages > 1 else "contact_sheet.png")
+        where = f", page {page + 1} of {num_pages}" if num_pages > 1 else ""
+        sheets.append(
+            _Sheet(
+                path,
+                output,
+                pictures.candidates,
+                f"{plural(len(kept), 'patch group')}, the most changed first{where}",
+                f"Pixel by pixel where candidates differ most. Below: {rule} from the original, of 255.",
+                chosen,
+            )
+        )
+    outcome.sheets = [sheet.path for sheet in sheets]
+    for entry in _scan(output):
+        if _SHEET.fullmatch(entry.name) and output / entry.name not in outcome.sheets:
+            (output / entry.name).unlink()
+    listed_ns = (output / PLACES).stat().st_mtime_ns
+    stale = [sheet for sheet in sheets if not _is_fresh(sheet, listed_ns)]
+    for _ in run_tasks(_draw_sheet, stale, workers, total=len(stale), label="drawing contact sheets", unit="page"):
+        pass
+
+
+def _is_fresh(sheet: _Sheet, listed_ns: int) -> bool:
+    try:
+        drawn_ns = sheet.path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+    shown = (path.stat().st_mtime_ns for _, row in sheet.rows for path in sheet.files(row).values())
+    return drawn_ns >= listed_ns and all(drawn_ns >= changed_ns for changed_ns in shown)
+
+
+def _draw_sheet(sheet: _Sheet) -> None:
+    groups = []
+    for index, row in sheet.rows:
+        score, *scores = row.scores
+        captions = {name: f"{name}   {float(value):.2f}" for name, value in zip(sheet.candidates, scores, strict=True)}
+        groups.append(
+            SheetGroup(
+                name=str(row.id),
+                note=f"score {float(score):.2f}   no. {index}",
+                versions={name: read_pixels(path) for name, path in sheet.files(row).items()},
+                captions={ORIGINAL: ORIGINAL, **captions},
+                marked=sheet.candidates[scores.index(score)],
+            )
+        )
+    write_png(sheet.path, draw_page(groups, sheet.title, sheet.subtitle))
+    advance()
+
+
+@dataclass(frozen=True)
+class _There:
+    """What a run finds in its output.
+
+    Attributes:
+        patches: by picture, the patches of which at least one file is there.
+        strangers: pictures that the input does not give.
+        others: anything else that no run writes.
+        own: whether there are other files that a run writes.
+    """
+
+    patches: Mapping[str, set[PatchId]]
+    strangers: list[str]
+    others: list[str]
+    own: bool
+
+
+def _survey(output: Path, pictures: EnhancedPictures) -> _There:
+    versions = (ORIGINAL, *pictures.candidates)
+    patches: dict[str, set[PatchId]] = {}
+    strangers, others, own = [], [], False
+    for entry in _scan(output):
+        if entry.is_dir() and (entry.name in versions or is_candidate_name(entry.name)):
+            for name in _names_in(output / entry.name):
+                patch = _parse_file_name(name, entry.name)
+                if patch is not None and patch.image in pictures.sizes and entry.name in versions:
+                    patches.setdefault(patch.image, set()).add(patch)
+                elif not (is_system_file(name) or _LEFTOVER.fullmatch(name)):
+                    strangers.append(f"{entry.name}/{name}")
+        elif entry.name in (PLACES, CROP_AREA_INFO, _PARTS) or _SHEET.fullmatch(entry.name):
+            own = True
+        elif not (entry.name == RECORD or is_system_file(entry.name) or _LEFTOVER.fullmatch(entry.name)):
+            others.append(entry.name)
+    return _There(patches, sorted(strangers), sorted(others), own)
+
+
+def _parse_file_name(name: str, version: str) -> PatchId | None:
+    ending = _file_name("", version)
+    try:
+        return PatchId.parse(name.removesuffix(ending)) if name.endswith(ending) else None
+    except NameFormatError:
+        return None
+
+
+def _require_record(output: Path, pictures: EnhancedPictures, settings: PatchSettings, there: _There) -> None:
+    """Compare with what an earlier run has left, and keep the record where there was none."""
+    path = output / RECORD
+    content = {
+        "schema_version": 1,
+        "input": str(pictures.folder),
+        "candidates": list(pictures.candidates),
+        "settings": asdict(settings),
+    }
+    found = _read_record(path)
+    if found is None and (there.patches or there.strangers or there.others or there.own):
+        raise OutputError(f"{output} holds other things (no {RECORD} in it); choose a new or empty folder")
+    other = [key for key, value in content.items() if found is not None and found.get(key) != value]
+    if other and (there.patches or there.strangers):
+        raise OutputError(
+            f"{output} holds patches of other {' and '.join(other)}, see {RECORD}; choose a new folder, or the same "
+            "options to go on"
+        )
+    if there.strangers:
+        raise OutputError(
+            _printable(
+                f"{output} holds {plural(len(there.strangers), 'file')} that the input does not give "
+                f"({format_examples(there.strangers)}); remove what should not be there, or choose a new folder"
+            )
+        )
+    if other:  # nothing was kept under the other settings; what was found out under them must not be taken for ours
+        shutil.rmtree(output / _PARTS, ignore_errors=True)
+        (output / PLACES).unlink(missing_ok=True)
+    if found is None or other:
+        made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
+        write_text(path, json.dumps({**content, "made_with": made_with}, indent=2, ensure_ascii=False) + "\n")
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
+    if not isinstance(found, dict):
+        raise OutputError(f"{path} is damaged: no JSON object; choose a new folder")
+    return found
+
+
+def _remove_leftovers(output: Path, candidates: Sequence[str]) -> None:
+    """Remove the half-written files of processes that were killed."""
+    for folder in (output, *(output / name for name in (ORIGINAL, *candidates, _PARTS))):
+        if folder.is_dir():
+            for name in _names_in(folder):
+                if _LEFTOVER.fullmatch(name):
+                    (folder / name).unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str, *, again: bool = False) -> None:
+    """Write a file, but leave one alone that has this text already unless it is to be written again."""
+    if again or not (path.is_file() and path.read_bytes() == text.encode("utf-8")):
+        write_text(path, text)
+
+
+def _check_names(names: Iterable[str]) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            PatchId.parse(str(PatchId(name, 0, 0)))
+        except NameFormatError:
+            yield f"original/{name}.png: a name with control characters, or no text; no patch can be called so"
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            yield f"original/{other}.png and original/{name}.png: names that differ only in case; rename one"
+
+
+def _check_missing(stems: Mapping[str, set[str]]) -> Iterator[str]:
+    originals = stems[ORIGINAL]
+    candidates = [version for version in stems if version != ORIGINAL]
+    for name in sorted(originals):
+        missing = [f"{version}/{_file_name(name, version)}" for version in candidates if name not in stems[version]]
+        if missing:
+            yield f"original/{name}.png: no {', '.join(missing)}"
+    for name in sorted(set[str]().union(*stems.values()) - originals):
+        found = [f"{version}/{_file_name(name, version)}" for version in candidates if name in stems[version]]
+        yield f"{', '.join(found)}: no original/{name}.png"
+
+
+def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iterator[str]:
+    expected = sizes[ORIGINAL]
+    other = [
+        f"{version}/{_file_name(name, version)} has {_format_size(size)}"
+        for version, size in sizes.items()
+        if size is not None and expected is not None and size != expected
+    ]
+    if other and expected is not None:
+        yield f"original/{name}.png: {_format_size(expected)} pixels, but {', '.join(other)}"
+
+
+def _read_size(path: Path) -> tuple[int, int] | None:
+    try:
+        return read_picture_size(path)
+    except (ImageError, OSError):
+        return None  # reading all of it will tell what is wrong
+
+
+def _file_name(name: str, version: str) -> str:
+    return f"{name}.png" if version == ORIGINAL else f"{name}_{version}.png"
+
+
+def _format_size(size: Sequence[int]) -> str:
+    return " x ".join(f"{side:,}" for side in size)
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """One at a time: there may be a million."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.name
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # file names may be no text
+
+
+def _tell(text: str) -> None:
+    """A line for the user at once, beside the progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
