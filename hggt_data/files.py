@@ -4,14 +4,15 @@ import csv
 import errno
 import hashlib
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from hggt_data.errors import TreeError
+from hggt_data.errors import OutputError, TreeError
 
 _BLOCK_BYTES = 1 << 22
 
@@ -148,3 +149,21 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     except csv.Error as error:
         raise TreeError(f"{path}, line {reader.line_num}: {error}; expected CSV") from error
     return columns, lines
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The JSON object that an earlier run has left beside its results; null where there is none.
+
+    Raises:
+        OutputError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
+    if not isinstance(found, dict):
+        raise OutputError(f"{path} is damaged: no JSON object; choose a new folder")
+    return found

@@ -17,12 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
 
 from hggt_data.annotation import picture_name
 from hggt_data.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
-from hggt_data.files import write_text
+from hggt_data.files import read_record, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
 from hggt_data.patches import PatchSettings, Place, Verdict, cut, seeded_draw, select_patches
 from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
@@ -634,7 +633,7 @@ def _require_record(output: Path, pictures: EnhancedPictures, settings: PatchSet
         "candidates": list(pictures.candidates),
         "settings": asdict(settings),
     }
-    found = _read_record(path)
+    found = read_record(path)
     if found is None and (there.patches or there.strangers or there.others or there.own):
         raise OutputError(f"{output} holds other things (no {RECORD} in it); choose a new or empty folder")
     other = [key for key, value in content.items() if found is not None and found.get(key) != value]
@@ -656,18 +655,6 @@ def _require_record(output: Path, pictures: EnhancedPictures, settings: PatchSet
     if found is None or other:
         made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
         write_text(path, json.dumps({**content, "made_with": made_with}, indent=2, ensure_ascii=False) + "\n")
-
-
-def _read_record(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
-    if not isinstance(found, dict):
-        raise OutputError(f"{path} is damaged: no JSON object; choose a new folder")
-    return found
 
 
 def _remove_leftovers(output: Path, candidates: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from hggt_data.errors import HggtError, ImageError, OutputError, TreeError
-from hggt_data.files import write_text
+from hggt_data.files import read_record, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, write_png
 from hggt_data.pictures import is_picture_name, list_folder
 from hggt_data.schema import format_examples, plural
@@ -435,7 +435,7 @@ def _require_record(output: Path, inputs: Sequence[Path], settings: SubimageSett
     """Compare with what an earlier run has left, and keep the record where there was none."""
     path = output / RECORD
     content = {"schema_version": 1, "inputs": [str(folder) for folder in inputs], "settings": settings.to_json()}
-    found = _read_record(path)
+    found = read_record(path)
     if found is None and (there.highest or there.strangers or there.others):
         raise OutputError(f"{output} holds other things (no {RECORD} in it); choose a new or empty folder")
     if found is not None and (there.highest or there.strangers):
@@ -456,18 +456,6 @@ def _require_record(output: Path, inputs: Sequence[Path], settings: SubimageSett
     if found is None or any(found.get(key) != value for key, value in content.items()):
         made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
         write_text(path, json.dumps({**content, "made_with": made_with}, indent=2) + "\n")
-
-
-def _read_record(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
-    if not isinstance(found, dict):
-        raise OutputError(f"{path} is damaged: no JSON object; choose a new folder")
-    return found
 
 
 def _remove_leftovers(output: Path) -> None:

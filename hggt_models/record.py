@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import OutputError
-from hggt_data.files import write_text
+from hggt_data.files import read_record, write_text
 
 COMMANDS = ("enhance", "upscale", "degrade")
 
@@ -53,13 +53,13 @@ class ResultRecord:
             raise OutputError(f"{self.output} holds results of hggt-models {others[0]}; choose a new folder")
         content = {"input": self.origin, "settings": dict(self.settings), "weights": dict(self.weights)}
         content = json.loads(json.dumps(content))  # as it comes back from a file
-        found, first = self._read(), next((path for path in results if path.exists()), None)
+        found, first = read_record(self.path), next((path for path in results if path.exists()), None)
         if found is None and first is not None:
             raise OutputError(f"{first} is there, and no {self.path.name} that tells what made it; choose a new folder")
         if found is None or (first is None and _differences(found, content)):
             made_with = {"hggt": version("hggt"), "torch": version("torch"), "device": self.device}
             self._write({"schema_version": 1, **content, "made_with": made_with})
-            found = self._read() or {}  # perhaps of a process with other options that has begun just now
+            found = read_record(self.path) or {}  # perhaps of a process with other options that has begun just now
         other = _differences(found, content)
         if other:
             raise OutputError(
@@ -71,18 +71,7 @@ class ResultRecord:
 
     def note_tile(self, tile: int) -> None:
         """Keep a tile that memory forced on a run, so that the next goes on with it."""
-        self._write((self._read() or {}) | {"smallest_tile": tile})
-
-    def _read(self) -> dict[str, Any] | None:
-        try:
-            found = json.loads(self.path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise OutputError(f"{self.path} is damaged ({error}); choose a new folder") from error
-        if not isinstance(found, dict):
-            raise OutputError(f"{self.path} is damaged: no JSON object; choose a new folder")
-        return found
+        self._write((read_record(self.path) or {}) | {"smallest_tile": tile})
 
     def _write(self, content: Mapping[str, Any]) -> None:
         write_text(self.path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
