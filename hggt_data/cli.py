@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -609,6 +609,88 @@ def select_patches(
         click.echo(line)
     if outcome.faults:
         ctx.exit(1)
+
+
+@main.command()
+@click.argument("round_folder", type=_Folder, metavar="ROUND")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N", help="0 for any free one."
+)
+@click.option("--annotator", metavar="NAME", help="Who is at this machine.  [default: the only one of the round]")
+@click.option("--accounts", type=_InputFile, metavar="FILE", help="Several people, with URLs of hggt-data accounts.")
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="A name by which others call this machine; several times."
+)
+@click.option("--tls-certificate", type=_InputFile, metavar="FILE", help="To answer https://; with --tls-key.")
+@click.option("--tls-key", type=_InputFile, metavar="FILE", help="The certificate's key.")
+@click.option("--plain-http", is_flag=True, help="Answer other machines without encryption, where it can be trusted.")
+@click.option("--patches", type=_Folder, metavar="DIR", help="The pictures, if they were moved since they were dealt.")
+def annotate(round_folder: Path, **flags: Any) -> None:
+    """Serve a round of annotation: people judge candidates in the browser.
+
+    Every answer is a file as soon as the page says so; stop and start the server whenever you like. /admin shows how
+    the round is going. Other machines are let in with --accounts only, and over https:// unless you say --plain-http.
+    """
+    try:
+        from hggt_data.annotate.server import ServerSettings, serve_round
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error.name} is missing: pip install 'hggt[annotate]'") from error
+
+    serve_round(round_folder, ServerSettings(**flags), click.echo)
+
+
+@main.group(cls=HggtGroup)
+def accounts() -> None:
+    """Let people in: personal URLs for hggt-data annotate."""
+
+
+_accounts_option = click.option(
+    "--accounts",
+    "accounts_file",
+    type=_OutputFile,
+    default="accounts.json",
+    show_default=True,
+    metavar="FILE",
+    help="Made if need be; holds hashes of the secrets.",
+)
+
+
+@accounts.command("add")
+@click.argument("name")
+@_accounts_option
+@click.option(
+    "--url", default="http://127.0.0.1:8000/", show_default=True, metavar="URL", help="Where people find the server."
+)
+@click.option("--admin", is_flag=True, help="For /admin; sees everybody's answers, cannot judge.")
+@click.option("--renew", is_flag=True, help="Make a new URL for a name that has one; the old one is void.")
+def add_account(name: str, accounts_file: Path, url: str, admin: bool, renew: bool) -> None:
+    """Print a personal URL for NAME. It is shown this once; whoever has it is NAME."""
+    from hggt_data.annotate.accounts import Account
+    from hggt_data.annotate.accounts import add_account as run
+
+    token = run(accounts_file, Account(name, admin), renew=renew)
+    click.echo(f"{url.rstrip('/')}/{'admin' if admin else ''}#{token}")
+
+
+@accounts.command("remove")
+@click.argument("name")
+@_accounts_option
+def remove_account(name: str, accounts_file: Path) -> None:
+    """Void the URL of NAME, also for a server that is running. Answers stay."""
+    from hggt_data.annotate.accounts import remove_account as run
+
+    run(accounts_file, name)
+
+
+@accounts.command("list")
+@_accounts_option
+def list_accounts(accounts_file: Path) -> None:
+    """Show who has a URL."""
+    from hggt_data.annotate.accounts import Accounts
+
+    for account in Accounts(accounts_file).all():
+        click.echo(f"{account.name} (admin)" if account.is_admin else account.name)
 
 
 @main.command()

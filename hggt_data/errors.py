@@ -29,6 +29,10 @@ class DatasetError(HggtError, ValueError):
     """A built dataset is missing, incomplete or of another kind than asked for."""
 
 
+class RoundError(HggtError, ValueError):
+    """A round of annotation cannot be dealt, opened or merged as asked."""
+
+
 class OutputError(HggtError, OSError):
     """A result cannot be written where it was asked for."""
 

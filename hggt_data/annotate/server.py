@@ -1,0 +1,151 @@
+"""Serve one round: the socket, the names, who may come in, and what to tell them.
+
+A round is served by one process, which holds its folder; `hggt-data deal --add` and the like wait until it ends.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from hggt_data.annotate.accounts import Account, Accounts
+from hggt_data.annotate.app import make_app
+from hggt_data.annotate.guard import LOOPBACK, Guard
+from hggt_data.annotate.store import AnswerStore
+from hggt_data.errors import OutputError, RoundError
+from hggt_data.rounds import Round, read_round
+from hggt_data.schema import format_examples, plural
+from hggt_data.staging import lock_folder
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How to serve a round; the names are those of the command's flags.
+
+    Attributes:
+        host: the address to listen at.
+        port: 0 for any that is free.
+        annotator: the one person who may come in, from this machine.
+        accounts: a file of accounts, for several people.
+        allow_host: names under which people from elsewhere call the server.
+        tls_certificate, tls_key: files to answer https:// with.
+        plain_http: answer people from elsewhere without encryption.
+        patches: where the pictures are, if they were moved.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    annotator: str | None = None
+    accounts: Path | None = None
+    allow_host: tuple[str, ...] = ()
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    plain_http: bool = False
+    patches: Path | None = None
+
+
+def serve_round(folder: Path, settings: ServerSettings, tell: Callable[[str], object]) -> None:
+    """Serve until somebody stops it (Ctrl-C, SIGTERM).
+
+    Args:
+        folder: the round.
+        settings: how.
+        tell: called with each line to show, the URLs among them.
+
+    Raises:
+        RoundError: it is no round, nobody is named who takes part, or strangers could come in.
+        OutputError: the port is taken, or another process serves the round or deals it anew.
+        OSError: answers cannot be read.
+    """
+    _require_safe(settings)
+    with lock_folder(folder):
+        dealt = read_round(folder, settings.patches)
+        accounts = Accounts(settings.accounts)
+        store = AnswerStore(dealt)
+        with _listen(settings) as listener:
+            hosts = {*settings.allow_host, *([] if _is_any(settings.host) else [settings.host])}
+            app = Guard(make_app(store), accounts.find, hosts, plain_http=settings.plain_http)
+            port = listener.getsockname()[1]
+            for line in _welcome(dealt, store, accounts, settings, port):
+                tell(line)
+            config = uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+                ssl_certfile=settings.tls_certificate,
+                ssl_keyfile=settings.tls_key,
+            )
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _require_safe(settings: ServerSettings) -> None:
+    if settings.host not in LOOPBACK and settings.accounts is None:
+        raise RoundError(f"--host {settings.host} lets people from elsewhere in, who need --accounts FILE")
+    if _is_any(settings.host) and not settings.allow_host:
+        raise RoundError(f"--host {settings.host} needs --allow-host NAME: the name by which people call this machine")
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise RoundError("--tls-certificate and --tls-key belong together")
+    if settings.host not in LOOPBACK and settings.tls_key is None and not settings.plain_http:
+        raise RoundError(
+            f"--host {settings.host} without encryption: anybody on the way could read the secret URLs. Pass "
+            "--tls-certificate and --tls-key; or listen at 127.0.0.1 behind a server that does it, with --allow-host "
+            "NAME; or --plain-http where you trust the network"
+        )
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise OutputError(f"cannot listen at {where}: {error.strerror}; choose another --host or --port") from error
+
+
+def _welcome(dealt: Round, store: AnswerStore, accounts: Accounts, settings: ServerSettings, port: int) -> list[str]:
+    scheme = "https" if settings.tls_key else "http"
+    name = settings.allow_host[0] if _is_any(settings.host) else settings.host
+    url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
+    active = [annotator.name for annotator in dealt.annotators if annotator.is_active]
+    lines = []
+    if store.unreadable:
+        shown = format_examples(store.unreadable)
+        lines.append(f"{plural(len(store.unreadable), 'file')} cannot be read as answers and do not count: {shown}")
+    if settings.accounts is None:
+        person = _only_person(dealt, settings.annotator, active)
+        lines.append(f"{person}: {url}#{accounts.admit(Account(person))}")
+    else:
+        names = {account.name for account in accounts.all() if not account.is_admin}
+        if strangers := sorted(names - set(active)):
+            lines.append(f"In {settings.accounts} but not in the round: {format_examples(strangers)}")
+        if without := [person for person in active if person not in names]:
+            command = f"hggt-data accounts add NAME --accounts {settings.accounts} --url {url}"
+            lines.append(f"In the round but without a URL: {format_examples(without)}. {command} makes one.")
+        known = len(names & set(active))
+        lines.append(f"{known} of {plural(len(active), 'annotator')} may come to {url}, each by a URL of their own.")
+    if not any(account.is_admin for account in accounts.all()):
+        lines.append(f"Progress: {url}admin#{accounts.admit(Account('admin', is_admin=True))}")
+    return [*lines, "Stop it with Ctrl-C; every answer is on disk as soon as the page says so."]
+
+
+def _only_person(dealt: Round, name: str | None, active: list[str]) -> str:
+    if name is not None:
+        if not dealt.annotator(name).is_active:
+            raise RoundError(f"{name} was dropped from the round; hggt-data deal --add {name} brings them back")
+        return name
+    if len(active) != 1:
+        raise RoundError(f"who is it? Pass --annotator NAME ({format_examples(active, 8)}), or --accounts FILE")
+    return active[0]
+
+
+def _is_any(host: str) -> bool:
+    """Whether an address stands for all addresses of the machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

@@ -1,0 +1,542 @@
+// The page on which a person judges one group after the other.
+
+import {Clock} from "./clock.js";
+import {Outbox} from "./outbox.js";
+import {loadTexts, requestJson, requestPicture, token, wait} from "./server.js";
+import {Stage} from "./stage.js";
+
+const LABEL_KEYS = {p: "Positive", s: "Similar", n: "Negative"};
+const IDLE_SECONDS = 180;
+const GROUPS_AHEAD = 2;
+const GROUPS_KEPT = 5;
+
+const $ = (id) => document.getElementById(id);
+const text = await loadTexts();
+
+class Page {
+  #round;
+  #batch = 0;
+  #items = [];
+  #index = 0;
+  #labels = [];
+  #undone = []; // what labels were before each change, for undo
+  #isChanged = false;
+  #answered = []; // indices in the order in which they were answered, for undo
+  #pictures = new Map();
+  #clock = new Clock();
+  #times = [];
+  #idle = null;
+  #turn = 0; // counts what the person turns to, so that what arrives late is not shown
+  #stage;
+  #outbox;
+
+  async start() {
+    this.#outbox = new Outbox(token.slice(0, 8), (state, detail) => this.#tellSaving(state, detail));
+    this.#round = await requestJson("/api/round");
+    this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
+      label: (position, label) => this.#label(position, label),
+      select: () => {},
+      zoom: () => this.#tellZoom(),
+    });
+    $("instructions-text").textContent = this.#round.instructions;
+    $("instructions").hidden = !this.#round.instructions;
+    this.#fillHelp();
+    this.#fillBatches();
+    this.#listen();
+    const first = this.#round.batches.findIndex((batch) => batch.open > 0);
+    await this.#openBatch(first < 0 ? 0 : first);
+    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${token.slice(0, 8)}`)) {
+      this.#openDialog("instructions");
+      localStorage.setItem(`hggt-read:${token.slice(0, 8)}`, "1");
+    }
+  }
+
+  get #item() {
+    return this.#items[this.#index];
+  }
+
+  get #isPractice() {
+    return this.#round.batches[this.#batch].is_practice;
+  }
+
+  // Batches and groups
+
+  #fillBatches() {
+    $("batch").replaceChildren(
+      ...this.#round.batches.map((batch, number) => {
+        const option = document.createElement("option");
+        option.value = number;
+        const practice = this.#round.batches[0].is_practice ? 0 : 1;
+        option.textContent = batch.is_practice ? text("practice") : text("batch", {number: number + practice});
+        return option;
+      }),
+    );
+  }
+
+  async #openBatch(number) {
+    const turn = ++this.#turn;
+    $("batch").value = number;
+    const items = this.#round.batches.length ? await this.#persist(() => requestJson(`/api/batches/${number}`)) : [];
+    if (turn !== this.#turn) {
+      return;
+    }
+    this.#batch = number;
+    this.#items = items;
+    this.#answered = [];
+    for (const item of this.#items) {
+      const waiting = this.#outbox.waiting(item.id);
+      item.state = waiting ? (waiting.labels ? "saved" : "skipped") : item.state;
+    }
+    const first = this.#items.findIndex((item) => item.state === "open");
+    if (first < 0) {
+      this.#tellDone();
+    } else {
+      await this.#openGroup(first);
+    }
+  }
+
+  async #openGroup(index) {
+    this.#index = index;
+    this.#undone = [];
+    this.#isChanged = false;
+    this.#labels = Array(this.#round.num_candidates).fill(null);
+    const turn = ++this.#turn;
+    const item = this.#item;
+    this.#stage.show(null);
+    this.#stage.showLabels(this.#labels);
+    this.#stage.select(1);
+    this.#tellProgress();
+    this.#tell(text("loading"));
+    const [labels, pictures] = await Promise.all([this.#loadLabels(item), this.#loadPictures(item.id)]);
+    if (turn !== this.#turn) {
+      return;
+    }
+    this.#labels = labels ?? this.#labels;
+    this.#stage.showLabels(this.#labels);
+    this.#stage.show(pictures);
+    this.#tell("");
+    this.#clock.start();
+    this.#keepAwake();
+    if (document.querySelector("dialog[open]")) {
+      this.#clock.pause();
+    }
+    for (const next of this.#items.slice(index + 1).filter(({state}) => state === "open").slice(0, GROUPS_AHEAD)) {
+      this.#loadPictures(next.id).catch(() => {}); // tried again when its turn comes
+    }
+  }
+
+  /** What the person said before; null if nothing. */
+  async #loadLabels(item) {
+    const waiting = this.#outbox.waiting(item.id);
+    if (waiting || item.state !== "saved") {
+      return waiting?.labels ? [...waiting.labels] : null;
+    }
+    const {labels, version} = await this.#persist(() => requestJson(`/api/items/${item.id}/answer`));
+    this.#outbox.learn(item.id, version);
+    return labels;
+  }
+
+  async #loadPictures(id) {
+    if (!this.#pictures.has(id)) {
+      const positions = [...Array(this.#round.num_candidates + 1).keys()];
+      const loading = Promise.all(positions.map((k) => requestPicture(`/api/items/${id}/pictures/${k}`)));
+      loading.catch(() => this.#pictures.delete(id));
+      this.#pictures.set(id, loading);
+      for (const old of [...this.#pictures.keys()].slice(0, -GROUPS_KEPT)) {
+        this.#pictures.delete(old);
+      }
+    }
+    const loading = this.#pictures.get(id);
+    return loading.catch((error) => (id === this.#item.id ? this.#persist(() => this.#loadPictures(id), error) : null));
+  }
+
+  /** Try until it succeeds or can never succeed, and say so meanwhile. */
+  async #persist(action, error = null) {
+    for (let pause = 1; ; pause = Math.min(10, 2 * pause)) {
+      try {
+        if (error) {
+          throw error;
+        }
+        return await action();
+      } catch (failure) {
+        error = null;
+        if (failure.mayPass === false) {
+          this.#notice(failure.message);
+          throw failure;
+        }
+        this.#tell(text("loading_failed"));
+        await wait(pause);
+      }
+    }
+  }
+
+  // Judging
+
+  #label(position, label) {
+    if (this.#stage.selected !== position) {
+      this.#stage.select(position);
+    }
+    this.#undone.push({position, label: this.#labels[position - 1]});
+    this.#setLabel(position, label);
+    this.#tell(text("labelled", {number: position, label: text(label.toLowerCase())}));
+    const left = this.#open();
+    if (left.length) {
+      this.#stage.select(left.find((other) => other > position) ?? left[0]);
+    } else {
+      this.#tell(text("ready"));
+    }
+  }
+
+  #setLabel(position, label) {
+    this.#labels[position - 1] = label;
+    this.#isChanged = true;
+    this.#stage.showLabels(this.#labels);
+  }
+
+  /** Positions without a label. */
+  #open() {
+    return this.#labels.flatMap((label, k) => (label ? [] : [k + 1]));
+  }
+
+  async #next() {
+    const left = this.#open();
+    if (!this.#stage.isShown) {
+      return;
+    }
+    if (left.length) {
+      this.#tell(text("judge_all", {numbers: left.join(", ")}));
+      this.#stage.select(left[0]);
+      return;
+    }
+    if (this.#isChanged) {
+      await this.#save();
+    }
+    await this.#goOn();
+  }
+
+  async #save() {
+    const item = this.#item;
+    const {width, height} = screen;
+    const reading = this.#clock.read();
+    const delivered = this.#outbox.put(item.id, `/api/items/${item.id}/answer`, {
+      labels: [...this.#labels],
+      ...reading,
+      display: {
+        device_pixel_ratio: devicePixelRatio,
+        zoom: this.#stage.scale,
+        width: innerWidth,
+        height: innerHeight,
+        screen_width: width,
+        screen_height: height,
+        flips: this.#stage.numFlips,
+      },
+    });
+    this.#settle("saved");
+    this.#times.push(reading.seconds);
+    const response = this.#isPractice ? await delivered : null;
+    if (response?.feedback) {
+      await this.#showFeedback(response.feedback, item);
+    }
+  }
+
+  async #skip() {
+    $("skip-text").value = "";
+    if ((await this.#openDialog("skip")) !== "skip") {
+      return;
+    }
+    const reason = new FormData($("skip-form")).get("reason");
+    const words = [reason === "skip_other" ? "" : text(reason), $("skip-text").value.trim()].filter(Boolean);
+    const item = this.#item;
+    void this.#outbox.put(item.id, `/api/items/${item.id}/skip`, {reason: words.join(": ") || text(reason)});
+    this.#settle("skipped");
+    await this.#goOn();
+  }
+
+  #settle(state) {
+    const batch = this.#round.batches[this.#batch];
+    batch.open -= this.#item.state === "open";
+    this.#item.state = state;
+    this.#isChanged = false;
+    this.#answered.push(this.#index);
+    this.#tellProgress();
+  }
+
+  async #goOn() {
+    const open = this.#items.map(({state}, k) => (state === "open" ? k : -1)).filter((k) => k >= 0);
+    const next = open.find((k) => k > this.#index) ?? open[0];
+    if (next === undefined) {
+      this.#tellDone();
+    } else {
+      await this.#openGroup(next);
+    }
+  }
+
+  async #previous() {
+    if (this.#index > 0) {
+      await this.#openGroup(this.#index - 1);
+    }
+  }
+
+  async #undo() {
+    const last = this.#undone.pop();
+    if (last) {
+      this.#setLabel(last.position, last.label);
+      this.#stage.select(last.position);
+    } else if (this.#answered.length) {
+      await this.#openGroup(this.#answered.pop());
+    }
+  }
+
+  // Dialogs and pauses
+
+  /** Open a dialog, with the clock standing still, and return what closed it. */
+  async #openDialog(name) {
+    const dialog = $(`${name}-dialog`);
+    if (document.querySelector("dialog[open]")) {
+      return "";
+    }
+    this.#clock.pause();
+    this.#stage.flip(false);
+    dialog.returnValue = "";
+    dialog.showModal();
+    await new Promise((resolve) => dialog.addEventListener("close", resolve, {once: true}));
+    this.#clock.goOn();
+    this.#keepAwake();
+    return dialog.returnValue;
+  }
+
+  /** The clock stops by itself when nobody does anything for long. */
+  #keepAwake() {
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#openDialog("pause"), 1000 * IDLE_SECONDS);
+  }
+
+  async #showFeedback({labels, note}) {
+    const wrong = labels.flatMap((expected, k) =>
+      expected && expected !== this.#labels[k]
+        ? [
+            text("feedback_wrong", {
+              number: k + 1,
+              given: text(this.#labels[k].toLowerCase()),
+              expected: text(expected.toLowerCase()),
+            }),
+          ]
+        : [],
+    );
+    fill("feedback-list", "li", wrong.length ? wrong : [text("feedback_right")]);
+    $("feedback-note").textContent = note;
+    await this.#openDialog("feedback");
+  }
+
+  async #tellDone() {
+    this.#stage.show(null);
+    this.#stage.showLabels([]);
+    this.#tell("");
+    this.#tellProgress();
+    const other = this.#round.batches.findIndex((batch) => batch.open > 0);
+    const skipped = this.#items.filter(({state}) => state === "skipped").length;
+    $("done-title").textContent = text(other < 0 ? "all_done" : "batch_done");
+    $("done-text").textContent = skipped ? text("skipped_left", {count: skipped}) : "";
+    $("done-next").hidden = other < 0;
+    const choice = await this.#openDialog("done");
+    if (choice === "next" && other >= 0) {
+      await this.#openBatch(other);
+    } else if (this.#items.length) {
+      await this.#openGroup(0);
+    }
+  }
+
+  #fillHelp() {
+    const numbers = `1–${this.#round.num_candidates}`;
+    const [space, shift] = [text("key_space"), text("key_shift")];
+    const keys = [
+      [[numbers], "help_select"],
+      [["←", "→"], "help_step"],
+      [["P", "S", "N"], "help_label"],
+      [[space], "help_flip"],
+      [["Enter"], "help_next"],
+      [["Backspace"], "help_previous"],
+      [["U"], "help_undo"],
+      [["X"], "help_skip"],
+      [["+", "−", "0"], "help_zoom"],
+      [[`${shift} ←↑→↓`], "help_pan"],
+      [["F"], "help_focus"],
+      [["Z"], "help_slider"],
+      [[",", "."], "help_slide"],
+      [["B"], "help_pause"],
+      [["I"], "help_instructions"],
+      [["H"], "help_help"],
+    ];
+    for (const [caps, key] of keys) {
+      const term = document.createElement("dt");
+      for (const cap of caps) {
+        const element = document.createElement("kbd");
+        element.textContent = cap;
+        term.append(element, " ");
+      }
+      const meaning = document.createElement("dd");
+      meaning.textContent = text(key);
+      $("keys").append(term, meaning);
+    }
+  }
+
+  // What is said
+
+  #tell(message) {
+    $("status").textContent = message;
+  }
+
+  #notice(message) {
+    $("notice").textContent = message;
+    $("notice").hidden = !message;
+  }
+
+  #tellSaving(state, detail) {
+    if (state === "conflict" || state === "refused") {
+      this.#notice(state === "conflict" ? text("conflict") : text("refused", {count: 1, error: detail}));
+    } else if (state === "waiting") {
+      $("saving").textContent = text("not_saved", {count: detail});
+    } else {
+      $("saving").textContent = text(state === "empty" ? "all_saved" : "saving");
+    }
+    $("saving").dataset.state = state;
+  }
+
+  #tellZoom() {
+    const scale = this.#stage?.scale ?? 1; // the stage tells while it is made
+    $("zoom").value = text("zoom_value", {percent: Math.round(100 * scale)});
+  }
+
+  #tellProgress() {
+    const total = this.#items.length;
+    const open = this.#items.filter(({state}) => state === "open").length;
+    $("progress").textContent = text("progress", {done: total - open, total});
+    $("bar").style.width = `${total ? (100 * (total - open)) / total : 0}%`;
+    $("track").setAttribute("aria-valuemax", total);
+    $("track").setAttribute("aria-valuenow", total - open);
+    const recent = this.#times.slice(-20).sort((one, other) => one - other);
+    const minutes = recent.length ? (open * recent[recent.length >> 1]) / 60 : 0;
+    $("time-left").textContent =
+      minutes >= 90
+        ? text("time_left_hours", {hours: Math.round(minutes / 60)})
+        : open && recent.length
+          ? text("time_left", {minutes: Math.max(1, Math.round(minutes))})
+          : "";
+  }
+
+  // Keys and buttons
+
+  #listen() {
+    const toggle = (name) => {
+      const isOn = $(name).getAttribute("aria-pressed") !== "true";
+      $(name).setAttribute("aria-pressed", isOn);
+      this.#stage[name](isOn);
+      this.#tellZoom();
+    };
+    const actions = {
+      previous: () => this.#previous(),
+      next: () => this.#next(),
+      undo: () => this.#undo(),
+      skip: () => this.#skip(),
+      pause: () => this.#openDialog("pause"),
+      instructions: () => this.#openDialog("instructions"),
+      help: () => this.#openDialog("help"),
+      focus: () => toggle("focus"),
+      slider: () => toggle("slider"),
+      "zoom-in": () => this.#stage.zoomBy(1),
+      "zoom-out": () => this.#stage.zoomBy(-1),
+    };
+    for (const [id, action] of Object.entries(actions)) {
+      $(id).addEventListener("click", action);
+    }
+    const step = (by) => {
+      const count = this.#round.num_candidates;
+      this.#stage.select(((this.#stage.selected - 1 + by + count) % count) + 1);
+    };
+    const keys = {
+      arrowleft: () => step(-1),
+      arrowright: () => step(1),
+      "shift+arrowleft": () => this.#stage.panBy(-0.2, 0),
+      "shift+arrowright": () => this.#stage.panBy(0.2, 0),
+      "shift+arrowup": () => this.#stage.panBy(0, -0.2),
+      "shift+arrowdown": () => this.#stage.panBy(0, 0.2),
+      enter: actions.next,
+      backspace: actions.previous,
+      u: actions.undo,
+      x: actions.skip,
+      b: actions.pause,
+      i: actions.instructions,
+      h: actions.help,
+      "?": actions.help,
+      f: actions.focus,
+      z: actions.slider,
+      "+": actions["zoom-in"],
+      "=": actions["zoom-in"],
+      "-": actions["zoom-out"],
+      0: () => this.#stage.showWhole(),
+      ",": () => this.#stage.slide(-0.05),
+      ".": () => this.#stage.slide(0.05),
+      " ": () => this.#stage.flip(true),
+    };
+    addEventListener("keydown", (event) => {
+      const isTyping = event.target.matches("input, select, textarea");
+      if (isTyping || event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) {
+        return;
+      }
+      const key = event.key.toLowerCase();
+      const onButton = event.target.matches("button") && (key === "enter" || key === " ");
+      const action = keys[event.shiftKey && key.startsWith("arrow") ? `shift+${key}` : key] ?? this.#numberOrLabel(key);
+      if (action && !onButton) {
+        event.preventDefault();
+        if (!event.repeat || key.startsWith("arrow") || "+-=,.".includes(key)) {
+          action();
+        }
+      }
+    });
+    addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys go on judging
+    addEventListener("keyup", (event) => event.key === " " && this.#stage.flip(false));
+    addEventListener("blur", () => this.#stage.flip(false));
+    for (const kind of ["keydown", "pointermove", "pointerdown"]) {
+      addEventListener(kind, () => this.#keepAwake(), {passive: true});
+    }
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) {
+        this.#clock.pause();
+      } else if (!document.querySelector("dialog[open]")) {
+        this.#clock.goOn();
+      }
+    });
+    addEventListener("beforeunload", (event) => this.#outbox.size && event.preventDefault());
+    $("batch").addEventListener("change", () => {
+      $("batch").blur(); // keys are for judging again
+      void this.#openBatch(Number($("batch").value));
+    });
+    addEventListener("hashchange", () => location.reload());
+  }
+
+  #numberOrLabel(key) {
+    const position = Number(key);
+    if (position >= 1 && position <= this.#round.num_candidates) {
+      return () => this.#stage.select(position);
+    }
+    return key in LABEL_KEYS ? () => this.#stage.isShown && this.#label(this.#stage.selected, LABEL_KEYS[key]) : null;
+  }
+}
+
+function fill(id, tag, texts) {
+  $(id).replaceChildren(
+    ...texts.map((content) => {
+      const element = document.createElement(tag);
+      element.textContent = content;
+      return element;
+    }),
+  );
+}
+
+try {
+  await new Page().start();
+} catch (error) {
+  $("notice").textContent = error.message;
+  $("notice").hidden = false;
+  $("stage").dataset.state = "failed";
+}

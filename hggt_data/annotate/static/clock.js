@@ -1,0 +1,41 @@
+// How long a group is looked at, by a clock that nobody can set, and without pauses.
+
+export class Clock {
+  #seconds = 0;
+  #since = null;
+  #pausedAt = null;
+  #pauses = [];
+
+  start() {
+    this.#seconds = 0;
+    this.#pauses = [];
+    this.#pausedAt = null;
+    this.#since = performance.now();
+  }
+
+  pause() {
+    if (this.#since !== null && this.#pausedAt === null) {
+      this.#seconds += (performance.now() - this.#since) / 1000;
+      this.#pausedAt = performance.now();
+    }
+  }
+
+  goOn() {
+    if (this.#pausedAt !== null) {
+      this.#pauses.push([this.#seconds, (performance.now() - this.#pausedAt) / 1000]);
+      this.#pausedAt = null;
+      this.#since = performance.now();
+    }
+  }
+
+  /** Seconds looked at, the pauses as [seconds before, seconds], and the person's time of day. */
+  read() {
+    const running = this.#since !== null && this.#pausedAt === null ? (performance.now() - this.#since) / 1000 : 0;
+    return {
+      seconds: this.#seconds + running,
+      pauses: this.#pauses,
+      end_ms: Date.now(),
+      utc_offset_min: -new Date().getTimezoneOffset(),
+    };
+  }
+}

@@ -1,0 +1,313 @@
+"""The answers of a round: what a person is shown, and saving what they say, one whole file at a time.
+
+A page knows an item by an id that tells neither the group nor its kind, and candidates by their place in an order of
+the person's own. An answer names the version that it replaces, so that of two windows none overwrites the other; the
+same answer sent twice is saved once. Answers are in the official format, `shown/` has what does not fit into it.
+"""
+
+import hashlib
+import hmac
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hggt_data.annotation import check_annotation, format_annotation, picture_name
+from hggt_data.errors import AnnotationError, OutputError
+from hggt_data.files import write_text
+from hggt_data.rounds import Annotator, Item, Kind, Round
+from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+
+_LABELS = {label.value: label for label in Label}
+_YEARS = range(2000, 2100)  # as `annotation.py` believes them
+_LONGEST_S = 1e7
+_MOST_PAUSES = 1000
+_DISPLAY = ("device_pixel_ratio", "zoom", "width", "height", "screen_width", "screen_height", "flips")
+_LONGEST_REASON = 500
+_BROKEN = ".broken"  # what could not be read when somebody answered anew
+
+
+class ConflictError(OutputError):
+    """The group was answered otherwise meanwhile, in another window; the answer that is there stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person says of a group, as the page sends it.
+
+    Attributes:
+        labels: in the order in which the candidates were shown.
+        seconds: how long the pictures were looked at, by a clock that nobody can set; pauses are not in it.
+        pauses: (seconds before it, seconds) of each pause.
+        end: when the person was done, by their own clock and time zone; null where that clock must be wrong.
+        display: how it was shown: pixels of the screen per CSS pixel, last zoom, window, screen, how often flipped.
+    """
+
+    labels: tuple[Label, ...]
+    seconds: float
+    pauses: tuple[tuple[float, float], ...] = ()
+    end: datetime | None = None
+    display: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, content: object, num_candidates: int) -> "Answer":
+        """Read what the page has sent.
+
+        Raises:
+            AnnotationError: it is no answer; the message says what was expected.
+        """
+        if not isinstance(content, dict):
+            raise AnnotationError(f"expected a JSON object, got {type(content).__name__}")
+        labels = content.get("labels")
+        if not isinstance(labels, list) or len(labels) != num_candidates:
+            raise AnnotationError(f"labels is {labels!r}; expected {num_candidates}")
+        for label in labels:
+            if not isinstance(label, str) or label not in _LABELS:
+                raise AnnotationError(f"labels holds {label!r}; expected one of {', '.join(_LABELS)}")
+        pauses = content.get("pauses", [])
+        if not isinstance(pauses, list) or len(pauses) > _MOST_PAUSES:
+            raise AnnotationError(f"pauses is no list of at most {_MOST_PAUSES:,}")
+        display = content.get("display", {})
+        if not isinstance(display, dict):
+            raise AnnotationError("display is no JSON object")
+        return cls(
+            labels=tuple(_LABELS[label] for label in labels),
+            seconds=_number(content.get("seconds"), "seconds", _LONGEST_S),
+            pauses=tuple(_parse_pause(pause) for pause in pauses),
+            end=_parse_moment(content.get("end_ms"), content.get("utc_offset_min")),
+            display={key: _number(display[key], f"display.{key}", 1e9) for key in _DISPLAY if key in display},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAnswer:
+    """An answer that is on disk.
+
+    Attributes:
+        labels: in the order in which the candidates are shown.
+        version: changes whenever the answer does.
+    """
+
+    labels: tuple[Label, ...]
+    version: str
+
+
+class AnswerStore:
+    """All answers of a round, in memory and on disk.
+
+    Args:
+        dealt: the round. Only this object may write its answers while it lives (`server.py` locks the folder).
+
+    Attributes:
+        unreadable: files that are no answers to what was dealt; they count as not there, and a new answer to the same
+            group keeps them under another name.
+
+    Raises:
+        OSError: answers cannot be read.
+    """
+
+    def __init__(self, dealt: Round) -> None:
+        self.round = dealt
+        self.unreadable: list[Path] = []
+        self._items: dict[str, dict[str, Item]] = {}
+        self._answers: dict[str, dict[Item, Annotation]] = defaultdict(dict)
+        self._skips: dict[str, dict[Item, str]] = defaultdict(dict)
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        for annotator in dealt.annotators:
+            self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
+            self._load(annotator)
+
+    def item_id(self, annotator: Annotator, item: Item) -> str:
+        """What the page calls an item; without the round's secret nobody can tell the group or its kind from it."""
+        return self._digest(annotator, item)[:20]
+
+    def find(self, annotator: Annotator, item_id: str) -> Item | None:
+        """The item of an id; null if it is not the person's."""
+        return self._items[annotator.pseudonym].get(item_id)
+
+    def order(self, annotator: Annotator, item: Item) -> tuple[str, ...]:
+        """The candidates as this person sees them: always the same for an item, unrelated between items."""
+        return tuple(sorted(self.round.candidates, key=lambda name: self._digest(annotator, item, name)))
+
+    def picture(self, annotator: Annotator, item: Item, position: int) -> Path | None:
+        """The file of what is shown: the original at 0, the candidates from 1 on in their order; null beyond."""
+        shown = (ORIGINAL, *self.order(annotator, item))
+        return self.picture_of(item.group, shown[position]) if position in range(len(shown)) else None
+
+    def picture_of(self, group: PatchId, name: str) -> Path:
+        """The file of an original or candidate."""
+        return self.round.patches / name / picture_name(group, name)
+
+    def answers(self, annotator: Annotator) -> Mapping[Item, Annotation]:
+        """What the person has answered; labels in the order of the round's candidates."""
+        return self._answers[annotator.pseudonym]
+
+    def skips(self, annotator: Annotator) -> Mapping[Item, str]:
+        """What the person could not judge, and why."""
+        return self._skips[annotator.pseudonym]
+
+    def read(self, annotator: Annotator, item: Item) -> SavedAnswer | None:
+        """The person's answer to an item; null if there is none yet."""
+        annotation = self.answers(annotator).get(item)
+        return None if annotation is None else self._saved(annotator, item, annotation)
+
+    def save(self, annotator: Annotator, item: Item, answer: Answer, replaces: str | None) -> SavedAnswer:
+        """Write an answer; once this returns it is on disk.
+
+        Args:
+            annotator, item: who and what.
+            answer: what they say.
+            replaces: the version of the answer that the person has seen; null if there was none.
+
+        Raises:
+            ConflictError: there is another answer than that.
+            OSError: it cannot be written; what was there stays.
+        """
+        received = datetime.now(UTC)
+        annotation = self._annotation(annotator, item, answer, received)
+        with self._locks[annotator.pseudonym]:
+            earlier = self.answers(annotator).get(item)
+            if earlier == annotation:
+                return self._saved(annotator, item, annotation)
+            if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
+                raise ConflictError(f"{item.group} has another answer by now; that one stays")
+            self._write_shown(annotator, item, answer, received, earlier)
+            path = self.round.answer_path(annotator, item)
+            if earlier is None and path.exists():
+                path.replace(path.with_suffix(_BROKEN))
+            write_text(path, format_annotation(annotation, item.group, self.round.candidates))
+            self._answers[annotator.pseudonym][item] = annotation
+            if self._skips[annotator.pseudonym].pop(item, None) is not None:
+                self.round.skip_path(annotator, item).unlink(missing_ok=True)
+        return self._saved(annotator, item, annotation)
+
+    def skip(self, annotator: Annotator, item: Item, reason: object) -> None:
+        """Write down why a person cannot judge a group.
+
+        Raises:
+            AnnotationError: the reason is no text, or too long.
+            ConflictError: the person has answered it.
+            OSError: it cannot be written.
+        """
+        if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_REASON:
+            raise AnnotationError(f"expected a reason of at most {_LONGEST_REASON} letters")
+        with self._locks[annotator.pseudonym]:
+            if item in self.answers(annotator):
+                raise ConflictError(f"{item.group} has an answer; that one stays")
+            content = {"reason": reason.strip(), "received": _format_instant(datetime.now(UTC))}
+            write_text(self.round.skip_path(annotator, item), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            self._skips[annotator.pseudonym][item] = content["reason"]
+
+    def _load(self, annotator: Annotator) -> None:
+        pseudonym = annotator.pseudonym
+        for kind in Kind:
+            for path, group in _files(self.round.folder / kind.folder / pseudonym):
+                annotation = group and self._parse(path, group, annotator)
+                if group and annotation:  # also to what was dealt to somebody else since
+                    self._answers[pseudonym][Item(kind, group)] = annotation
+                elif path.suffix != _BROKEN:
+                    self.unreadable.append(path)
+            for path, group in _files(self.round.folder / "skips" / kind.folder / pseudonym):
+                reason = _reason_of(path)
+                if group and reason and Item(kind, group) not in self._answers[pseudonym]:
+                    self._skips[pseudonym][Item(kind, group)] = reason
+
+    def _parse(self, path: Path, group: PatchId, annotator: Annotator) -> Annotation | None:
+        candidates = self.round.candidates
+        return check_annotation(path.read_bytes(), "", group, annotator.pseudonym, candidates, annotator.name)[0]
+
+    def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
+        of_name = dict(zip(self.order(annotator, item), answer.labels, strict=True))
+        labels = tuple(of_name[name] for name in self.round.candidates)
+        end = answer.end or received.astimezone().replace(tzinfo=None)
+        end = end.replace(microsecond=0)
+        took = answer.seconds + sum(seconds for _, seconds in answer.pauses)
+        start = (end - timedelta(seconds=took)).replace(microsecond=0)
+        return Annotation(annotator.pseudonym, labels, start, end, float(round(answer.seconds)), annotator.name)
+
+    def _saved(self, annotator: Annotator, item: Item, annotation: Annotation) -> SavedAnswer:
+        of_name = dict(zip(self.round.candidates, annotation.labels, strict=True))
+        shown = tuple(of_name[name] for name in self.order(annotator, item))
+        text = format_annotation(annotation, item.group, self.round.candidates)
+        return SavedAnswer(shown, hashlib.sha256(text.encode()).hexdigest()[:20])
+
+    def _write_shown(
+        self, annotator: Annotator, item: Item, answer: Answer, received: datetime, earlier: Annotation | None
+    ) -> None:
+        path = self.round.shown_path(annotator, item)
+        history = []
+        if earlier is not None:
+            labels = [label.value for label in earlier.labels]
+            history = [*_history_of(path), {"labels": labels, "seconds": earlier.seconds}]
+        content = {
+            "order": self.order(annotator, item),
+            "seconds": answer.seconds,
+            "pauses": [{"after_s": after, "seconds": seconds} for after, seconds in answer.pauses],
+            "clock": "annotator's" if answer.end else "server's",
+            "received": _format_instant(received),
+            "display": answer.display,
+            "earlier": history,
+        }
+        write_text(path, json.dumps(content, indent=1) + "\n")
+
+    def _digest(self, *parts: object) -> str:
+        words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
+        return hmac.new(self.round.secret.encode(), "\0".join(words).encode(), "sha256").hexdigest()
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, PatchId | None]]:
+    """Each file of a folder, and the group that it is named after."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith(".") and path.suffix == ".tmp":
+            continue  # of a process that was killed
+        try:
+            yield path, PatchId.parse(path.stem) if path.suffix == ".json" else None
+        except ValueError:
+            yield path, None
+
+
+def _reason_of(path: Path) -> str | None:
+    try:
+        return str(json.loads(path.read_bytes())["reason"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _history_of(path: Path) -> list[Any]:
+    """Answers before the last, where the file tells."""
+    try:
+        return list(json.loads(path.read_bytes())["earlier"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _parse_pause(pause: object) -> tuple[float, float]:
+    if not isinstance(pause, list) or len(pause) != 2:
+        raise AnnotationError(f"pauses holds {pause!r}; expected [seconds before it, seconds]")
+    after, seconds = (_number(value, "pauses", _LONGEST_S) for value in pause)
+    return after, seconds
+
+
+def _parse_moment(end_ms: object, utc_offset_min: object) -> datetime | None:
+    """A person's wall clock; null where it shows a year that cannot be."""
+    milliseconds = _number(end_ms, "end_ms", 1e15)
+    offset = _number(utc_offset_min, "utc_offset_min", 1440, least=-1440)
+    try:
+        moment = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds, minutes=offset)
+    except OverflowError:
+        return None
+    return moment if moment.year in _YEARS else None
+
+
+def _number(value: object, name: str, most: float, least: float = 0) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise AnnotationError(f"{name} is {value!r}; expected a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def _format_instant(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

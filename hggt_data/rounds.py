@@ -1,0 +1,247 @@
+"""A round of annotation on disk: who is to judge what, and where each answer lies.
+
+`assignments.json` says what was dealt (`deal.py` writes it), and stays with whoever runs the round: it holds the names
+of people. Answers lie by pseudonym: `votes/PSEUDONYM/GROUP.json` in the official format, and beside `votes/` the
+answers that do not count as votes, in `practice/`, `gold/` and `repeats/`. How a group was shown is in `shown/`, what
+people could not judge in `skips/`, each with the same folders below.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hggt_data.errors import RoundError
+from hggt_data.files import write_text
+from hggt_data.schema import Label, PatchId
+
+ASSIGNMENTS = "assignments.json"
+INSTRUCTIONS = "instructions.txt"
+TEXTS = "texts.json"
+
+_FORMAT = 1
+
+
+class Kind(Enum):
+    """What an answer is for. The value is the word in `assignments.json`.
+
+    Votes make the consensus. Of the others a person does not know, but for practice: gold groups have a known answer,
+    repeats are groups that the same person judges a second time.
+    """
+
+    VOTE = "vote"
+    PRACTICE = "practice"
+    GOLD = "gold"
+    REPEAT = "repeat"
+
+    @property
+    def folder(self) -> str:
+        """Where answers of this kind lie in a round."""
+        return {Kind.VOTE: "votes", Kind.REPEAT: "repeats"}.get(self, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One group for one person to judge, once."""
+
+    kind: Kind
+    group: PatchId
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.group}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Item":
+        """Read `KIND GROUP`, the form in `assignments.json`.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        kind, _, group = text.partition(" ")
+        return cls(Kind(kind), PatchId.parse(group))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """What is right for a practice or gold group.
+
+    Attributes:
+        labels: one per candidate; null where any label will do.
+        note: why, for practice: shown once the person has answered.
+    """
+
+    labels: tuple[Label | None, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """A person who takes part.
+
+    Attributes:
+        name: stays in the round.
+        pseudonym: names the folders of answers, and is all that leaves the round.
+        batches: what to judge, in order; practice, where there is any, is a batch of its own and the first.
+        is_active: false once dropped; what was answered stays.
+    """
+
+    name: str
+    pseudonym: str
+    batches: tuple[tuple[Item, ...], ...] = ()
+    is_active: bool = True
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Everything dealt to the person, in order."""
+        return tuple(item for batch in self.batches for item in batch)
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round of annotation; see the module.
+
+    Attributes:
+        folder: where it lies.
+        patches: the pictures: `original/GROUP.png`, `01/GROUP_01.png` and so on.
+        candidates: names of the enhanced versions, sorted.
+        votes: how many people judge each group.
+        per_batch: how many votes a batch holds at most.
+        seed: of the dealing.
+        secret: the order in which candidates are shown follows from it, so that nobody can tell it beforehand.
+        annotators: in the order in which they were named.
+        known: the right answers of practice and gold groups.
+    """
+
+    folder: Path
+    patches: Path
+    candidates: tuple[str, ...]
+    votes: int
+    per_batch: int
+    seed: int
+    secret: str
+    annotators: tuple[Annotator, ...]
+    known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
+
+    def annotator(self, name: str) -> Annotator:
+        """The person of a name.
+
+        Raises:
+            RoundError: nobody is called so; the message names those who take part.
+        """
+        for annotator in self.annotators:
+            if annotator.name == name:
+                return annotator
+        names = ", ".join(annotator.name for annotator in self.annotators)
+        raise RoundError(f"{self.folder}: nobody called {name!r} takes part; expected one of {names}")
+
+    def answer_path(self, annotator: Annotator, item: Item) -> Path:
+        """Where a person's answer lies, in the official format."""
+        return self.folder / _place(annotator, item)
+
+    def shown_path(self, annotator: Annotator, item: Item) -> Path:
+        """Where it lies how the group was shown and judged: order, pauses, display."""
+        return self.folder / "shown" / _place(annotator, item)
+
+    def skip_path(self, annotator: Annotator, item: Item) -> Path:
+        """Where it lies why a person could not judge a group."""
+        return self.folder / "skips" / _place(annotator, item)
+
+    def with_annotators(self, annotators: tuple[Annotator, ...]) -> "Round":
+        """The same round with other people or other batches."""
+        return replace(self, annotators=annotators)
+
+
+def write_round(dealt: Round) -> None:
+    """Write `assignments.json`, for the eyes of its owner only.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    content = {
+        "format": _FORMAT,
+        "patches": os.path.relpath(dealt.patches, dealt.folder),
+        "candidates": list(dealt.candidates),
+        "votes": dealt.votes,
+        "per_batch": dealt.per_batch,
+        "seed": dealt.seed,
+        "secret": dealt.secret,
+        "known": {
+            str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
+            for group, answer in sorted(dealt.known.items())
+        },
+        "annotators": [
+            {
+                "name": annotator.name,
+                "pseudonym": annotator.pseudonym,
+                "active": annotator.is_active,
+                "batches": [[str(item) for item in batch] for batch in annotator.batches],
+            }
+            for annotator in dealt.annotators
+        ],
+    }
+    write_text(dealt.folder / ASSIGNMENTS, json.dumps(content, indent=1, ensure_ascii=False) + "\n", private=True)
+
+
+def read_round(folder: Path, patches: Path | None = None) -> Round:
+    """Read the round in a folder.
+
+    Args:
+        folder: what `hggt-data deal` wrote.
+        patches: where the pictures are, if they were moved since.
+
+    Raises:
+        RoundError: it is no round, `assignments.json` is damaged, or the pictures are not where they were.
+        OSError: it cannot be read.
+    """
+    path = folder / ASSIGNMENTS
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RoundError(f"{folder} is no round (no {ASSIGNMENTS} in it); hggt-data deal makes one") from error
+    except ValueError as error:
+        raise RoundError(f"{path} is damaged ({error}); restore it from a copy") from error
+    try:
+        dealt = _round_of(folder, content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RoundError(f"{path} is damaged ({error!r}); restore it from a copy") from error
+    if patches is not None:
+        dealt = replace(dealt, patches=patches)
+    if not dealt.patches.is_dir():
+        raise RoundError(f"{dealt.patches}: the pictures of the round are not there; say where with --patches")
+    return dealt
+
+
+def _round_of(folder: Path, content: dict[str, Any]) -> Round:
+    if content["format"] != _FORMAT:
+        raise ValueError(f"format {content['format']!r}, expected {_FORMAT}")
+    return Round(
+        folder=folder,
+        patches=folder / content["patches"],
+        candidates=tuple(content["candidates"]),
+        votes=content["votes"],
+        per_batch=content["per_batch"],
+        seed=content["seed"],
+        secret=content["secret"],
+        annotators=tuple(
+            Annotator(
+                name=entry["name"],
+                pseudonym=entry["pseudonym"],
+                batches=tuple(tuple(Item.parse(text) for text in batch) for batch in entry["batches"]),
+                is_active=entry["active"],
+            )
+            for entry in content["annotators"]
+        ),
+        known={
+            PatchId.parse(group): KnownAnswer(
+                tuple(None if label is None else Label(label) for label in answer["labels"]), answer["note"]
+            )
+            for group, answer in content["known"].items()
+        },
+    )
+
+
+def _place(annotator: Annotator, item: Item) -> Path:
+    return Path(item.kind.folder, annotator.pseudonym, f"{item.group}.json")

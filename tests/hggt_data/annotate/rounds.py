@@ -1,0 +1,35 @@
+"""Small rounds of annotation, without dealing: who has what is written out in the test."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hggt_data.rounds import Annotator, Item, Kind, KnownAnswer, Round, write_round
+from hggt_data.schema import PatchId
+from tests.hggt_data.trees import FOUR, write_tree
+
+IDS = ("p0-0-0", "p1-0-0", "p2-0-0", "p3-0-0")
+
+
+def votes(*ids: str) -> tuple[Item, ...]:
+    return tuple(Item(Kind.VOTE, PatchId.parse(group)) for group in ids)
+
+
+def make_round(
+    folder: Path,
+    batches: Mapping[str, Sequence[tuple[Item, ...]]],
+    *,
+    patches: Path | None = None,
+    candidates: tuple[str, ...] = FOUR,
+    known: Mapping[PatchId, KnownAnswer] | None = None,
+    size: tuple[int, int] = (16, 16),
+) -> Round:
+    """Write a round for these people; pictures are noise unless `patches` has them."""
+    if patches is None:
+        groups = sorted({str(item.group) for dealt in batches.values() for batch in dealt for item in batch})
+        patches = write_tree(folder / "pictures", groups, candidates=candidates, size=size) / "images" / "0-9"
+    annotators = tuple(
+        Annotator(name, f"annotator-{number:06x}", tuple(dealt)) for number, (name, dealt) in enumerate(batches.items())
+    )
+    dealt = Round(folder / "round", patches, candidates, 2, 1000, 0, "a secret", annotators, known or {})
+    write_round(dealt)
+    return dealt

@@ -1,0 +1,83 @@
+"""`hggt-data annotate` as a process of its own, which can be killed and started again at the same port."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+
+class Server:
+    """A running server; the URLs are what it printed.
+
+    Args:
+        folder: the round.
+        options: of the command.
+        port: of an earlier one, to take its place.
+    """
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self._folder = folder
+        self._options = options
+        self.port = port or free_port()
+        self._log = folder.parent / f"server-{time.monotonic_ns()}.log"
+        self.start()
+
+    def start(self) -> None:
+        code = "import sys; from hggt_data.cli import main; main(sys.argv[1:])"
+        arguments = ["annotate", str(self._folder), "--port", str(self.port), *self._options]
+        with open(self._log, "w") as log:
+            command = [sys.executable, "-u", "-c", code, *arguments]
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/texts", timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"the server does not answer: {self.log}")
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def url_of(self, name: str) -> str:
+        """The personal URL that the server printed."""
+        match = re.search(rf"^{name}: (\S+)", self.log, re.MULTILINE)
+        assert match, self.log
+        return match[1]
+
+    @property
+    def admin_url(self) -> str:
+        return self.url_of("Progress")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
