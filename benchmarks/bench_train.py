@@ -73,7 +73,7 @@ SMALL_RUN = (
     "batch_size=4",
     "pool_size=8",
     "discriminator.num_feat=16",
-    "perceptual.layers={conv3_4=0,conv4_4=0,conv5_4=0}",
+    *(f"perceptual.layers.{layer}=0" for layer in ("conv3_4", "conv4_4", "conv5_4")),
     "loss.negative=30",  # the demo's negatives are so bad that 300 makes random networks diverge within 50 steps
 )
 SMALL_GENERATORS = {

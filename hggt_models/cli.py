@@ -277,6 +277,7 @@ def train(
     from hggt_models.pairs.data import open_training_data
     from hggt_models.recipes import load_config
     from hggt_models.runtime import open_runtime
+    from hggt_models.training.run_folder import RunFolder
     from hggt_models.training.trainer import TrainingRun, train_run
 
     config = load_config(recipe, assignments)
@@ -285,7 +286,7 @@ def train(
         run = TrainingRun(
             recipe=Path(recipe).stem,
             config=config,
-            data=open_training_data(data, config, revision),
+            data=open_training_data(data, config, revision, RunFolder(output).read_beginning()),
             output=output,
             initial=start,
             workers=workers,
@@ -373,6 +374,7 @@ def push(
 @main.command("show-map")
 @click.option("--data", metavar="DIR_OR_ID", required=True, help="A tree, a dataset, or ORG/NAME on the Hub.")
 @click.option("--split", help="Split of the dataset.  [default: train]")
+@_revision_option
 @click.option("--group", "ids", multiple=True, metavar="ID", help="A group with a negative; repeat it for others.")
 @click.option("--num", type=click.IntRange(1), metavar="N", help="Instead: the first N such groups.  [default: 4]")
 @click.option(
@@ -382,7 +384,9 @@ def push(
     required=True,
     help="One picture of all, or a folder with one of each.",
 )
-def show_map(data: str, split: str | None, ids: tuple[str, ...], num: int | None, output: Path) -> None:
+def show_map(
+    data: str, split: str | None, revision: str | None, ids: tuple[str, ...], num: int | None, output: Path
+) -> None:
     """Draw where negatives are spoilt: the maps of the negative loss.
 
     A row for each negative: original, positive, negative, the map of each, and what the loss uses.
@@ -395,7 +399,7 @@ def show_map(data: str, split: str | None, ids: tuple[str, ...], num: int | None
         raise click.UsageError("pass --group ID or --num N, one of the two")
     if split is None and (is_hub_id(data) or is_built_dataset(Path(data))):
         split = "train"
-    for path in write_map_pictures(open_groups(data, split), output, ids, num or 4):
+    for path in write_map_pictures(open_groups(data, split, revision=revision), output, ids, num or 4):
         click.echo(path)
 
 

@@ -19,7 +19,7 @@ from hggt_eval.metrics import METRICS
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import NETWORKS, NetworkError, build_network, network_args
-from hggt_models.networks.vgg import LAYERS
+from hggt_models.networks.vgg import LAYERS, smallest_px
 from hggt_models.targets import TargetKind
 
 Compiled = Literal["generator", "discriminator", "perceptual"]
@@ -281,10 +281,18 @@ class TrainConfig:
             yield "loss.artifact_map compares with the moving average, and ema_decay is 0; expected more"
         strange = [layer for layer in self.perceptual.layers if layer not in LAYERS]
         if strange:
-            yield f"perceptual.layers has {', '.join(strange)}; {nearest(strange[0], LAYERS)}"
+            yield f"perceptual.layers has {', '.join(strange)}; known ones are {', '.join(LAYERS)}"
         for layer, weight in self.perceptual.layers.items():
             if weight < 0:
                 yield f"perceptual.layers.{layer} is {weight:g}; expected 0 or more"
+        used = [name for name, weight in self.perceptual.layers.items() if weight and name in LAYERS]
+        blind = [name for name in used if smallest_px(name) > self.crop_px]
+        if blind and loss.perceptual:
+            least_px = max(map(smallest_px, blind))
+            yield (
+                f"crop_px {self.crop_px} is too small for {', '.join(blind)} of perceptual.layers; expected {least_px} "
+                "or more, or a weight of 0"
+            )
         if loss.perceptual and not any(self.perceptual.layers.values()):
             yield f"loss.perceptual is {loss.perceptual:g}, and every one of perceptual.layers has the weight 0"
         unknown = [name for name in self.validation.metrics if name not in METRICS]
@@ -403,7 +411,8 @@ def _require(value: Any, kind: Any, expected: str, key: str) -> Any:
 
 
 def _network(value: Any, key: str) -> NetworkConfig:
-    settings = dict(_require(value, Mapping, "a table with a network's name and arguments", key))
+    expected = f"a table with a network's name and arguments; {key}.name chooses another"
+    settings = dict(_require(value, Mapping, expected, key))
     name = settings.pop("name", None)
     if name is None:
         raise ConfigError(f"config key '{key}.name' is missing; known networks are {', '.join(NETWORKS)}")
@@ -415,7 +424,7 @@ def _network(value: Any, key: str) -> NetworkConfig:
 
 
 def _degradation(value: Any, key: str) -> DegradationSettings:
-    settings = dict(_require(value, Mapping, "a table of settings", key))
+    settings = dict(_require(value, Mapping, f"a table of settings; {key}.published chooses others", key))
     name = _require(settings.pop("published", "sr"), str, "a text", f"{key}.published")
     if name not in PUBLISHED:
         raise ConfigError(f"config key '{key}.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.files import sha256_of_file
@@ -30,15 +29,17 @@ from hggt_models.degradation.chain import degrade_picture
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
 from hggt_models.record import ResultRecord
 from hggt_models.runtime import rank_and_world
-from hggt_models.tiling import DeviceMemoryError, require_fitting_tile, run_tiled
+from hggt_models.tiling import (
+    ENHANCE_OVERLAP_PX,
+    ENHANCE_TILE,
+    UPSCALE_OVERLAP_PX,
+    DeviceMemoryError,
+    Tiler,
+    require_fitting_tile,
+)
 
 Dtype = Literal["fp32", "bf16"]
 
-# The official enhancement cut pictures so; with a network that pools over the whole tile they decide the result.
-ENHANCE_TILE, ENHANCE_OVERLAP_PX = 1200, 24
-# With the real x4 RRDB generator no pixel is more than one grey level from the whole picture's; see docs/networks.md.
-UPSCALE_OVERLAP_PX = 64
-_SMALLEST_TILE = 64
 _WRITERS = 4
 
 
@@ -215,8 +216,13 @@ def upscale(
         return [output / f"{source.name}{ending}.png"]
 
     record = ResultRecord(output, "upscale", origin, settings, {"network": restorer.identity}, device)
-    restorer.start_from(record.require(*_places(sources, targets)))
-    restorer.on_smaller_tile = record.note_tile
+    restorer.tiler.start_from(record.require(*_places(sources, targets)))
+
+    def note(error: DeviceMemoryError, tile: int) -> None:
+        _tell(f"{error}: tiles of {tile} from here on")
+        record.note_tile(tile)
+
+    restorer.tiler.on_smaller_tile = note
     return _process(sources, targets, lambda pixels: iter([restorer(pixels)]), "upscaling")
 
 
@@ -273,7 +279,7 @@ class Restorer:
     Attributes:
         network: on the device, in eval mode.
         identity: what the record says of it.
-        on_smaller_tile: is told of each tile that had to be halved.
+        tiler: cuts the pictures.
 
     Raises:
         CheckpointError, WeightsError, HubError: the network cannot be loaded, or restores no RGB pictures.
@@ -294,19 +300,11 @@ class Restorer:
             self.identity = {"sha256": checkpoint.sha256, "network": checkpoint.network_name, **checkpoint.args}
         if self.network.channels_last:
             self.network.to(memory_format=torch.channels_last)
-        self.on_smaller_tile: Callable[[int], None] = lambda _: None
-        self._overlap = overlap
-        self._device = device
-        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-        pools = self.network.receptive_field_px is None
-        self._may_halve = tile is None and not pools
-        self._tile = ENHANCE_TILE // self.network.window * self.network.window if tile is None and pools else tile
-        self._require_restorer(weights)
-
-    def start_from(self, tile: int | None) -> None:
-        """Go on with the tile that an earlier run with `auto` ended with."""
-        if self._may_halve and tile:
-            self._tile = tile
+        dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
+        self.tiler = Tiler(tile=tile, overlap_px=overlap, device=device, dtype=dtypes[dtype])
+        self._require_restorer(weights, device)
+        if tile is not None:
+            require_fitting_tile(tile, self.network.window)
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Pixels uint8 (H, W, 3) to (scale * H, scale * W, 3).
@@ -314,30 +312,14 @@ class Restorer:
         Raises:
             DeviceMemoryError: a tile does not fit into memory, and the tile is fixed or as small as it may become.
         """
-        picture = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
-        while True:
-            try:
-                return self._run(picture).permute(1, 2, 0).numpy()  # (H, W, 3)
-            except DeviceMemoryError as error:
-                self._halve(error, max(picture.shape))
+        return self.tiler(self.network, pixels)
 
-    def _run(self, picture: Tensor) -> Tensor:
-        with full_precision(self._device):
-            return run_tiled(
-                self.network,
-                picture,
-                tile=self._tile,
-                overlap_px=self._overlap,
-                device=self._device,
-                dtype=self._dtype,
-            )
-
-    def _require_restorer(self, weights: str | Path) -> None:
+    def _require_restorer(self, weights: str | Path, device: str) -> None:
         """Try the network on a few pixels: a discriminator, or one for grey pictures, fails here."""
         side = self.network.window
-        with full_precision(self._device):
+        with full_precision(device):
             try:
-                shape = tuple(self.network(torch.zeros(1, 3, side, side, device=self._device)).shape)
+                shape = tuple(self.network(torch.zeros(1, 3, side, side, device=device)).shape)
             except RuntimeError as error:
                 shape = (str(error).splitlines()[0],)
         expected = (1, 3, self.network.scale * side, self.network.scale * side)
@@ -346,17 +328,6 @@ class Restorer:
                 f"{weights} holds {self.network.name}, which gives {shape} for an RGB picture of {side} x {side}; "
                 f"expected {expected}, a network that restores pictures"
             )
-        if self._tile is not None:
-            require_fitting_tile(self._tile, self.network.window)
-
-    def _halve(self, error: DeviceMemoryError, side: int) -> None:
-        window = self.network.window
-        smaller = min(self._tile or side, side) // 2 // window * window
-        if not self._may_halve or smaller < max(_SMALLEST_TILE, window):
-            raise error
-        self._tile = smaller
-        _tell(f"{error}: tiles of {smaller} from here on")
-        self.on_smaller_tile(smaller)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ MASTER_PORT; without these there is one process.
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hggt_data.errors import HggtError, WorkerError
 
 Value = TypeVar("Value")
+Module = TypeVar("Module", bound=nn.Module)
 
 # A checkpoint or a validation of the slowest process must fit in.
 _PATIENCE = timedelta(minutes=30)
@@ -81,6 +82,29 @@ class Runtime:
             return network
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.14 renames the argument
             return DistributedDataParallel(network, broadcast_buffers=False)
+
+    def with_joint_batch_norm(self, network: Module) -> Module:
+        """The network with batch norm over all processes, which PyTorch has for GPUs only; weights keep their names."""
+        if self.world == 1 or self.device.type != "cuda":
+            return network
+        joined = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return cast(Module, joined)
+
+    def together(self, work: Callable[[], Value]) -> Value:
+        """What `work` gives; if it fails in one process it fails in all, which must call this together.
+
+        Raises:
+            HggtError, OSError: as `work`.
+            WorkerError: it failed in another process.
+        """
+        fault: Exception | None = None
+        try:
+            result = work()
+        except (HggtError, OSError) as error:
+            fault = error
+        if self.any(fault is not None):
+            raise fault or WorkerError(f"process {self.rank} of {self.world}: another one cannot go on, and says why")
+        return result
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over all processes, which must call this together; every process gets it."""

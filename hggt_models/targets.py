@@ -43,6 +43,11 @@ class Labelled:
 
         return cls(with_agreement(group.positives), with_agreement(group.negatives), max(group.num_votes))
 
+    def names(self, target: TargetKind) -> list[str]:
+        """All pictures of the group that a run with this target may look at."""
+        wanted = {"positive": self.positives, "positive_negative": self.positives + self.negatives}
+        return [ORIGINAL, *(name for name, _ in wanted.get(target, ()))]
+
     def serves(self, target: TargetKind) -> bool:
         """Whether a run with this target learns from the group."""
         if target == "original":

@@ -4,7 +4,7 @@ A tile is computed with a rim of neighbours around it, which is cut off. Where t
 field the result is that of the whole picture. Only one tile and its result lie on the device at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 
 from hggt_data.errors import HggtError
+from hggt_data.images import Pixels
+from hggt_eval.metrics.precision import full_precision
 from hggt_models.networks import Network
+
+# The official enhancement cut pictures so; with a network that pools over the whole tile they decide the result.
+ENHANCE_TILE, ENHANCE_OVERLAP_PX = 1200, 24
+# With the real x4 RRDB generator no pixel is more than one grey level from the whole picture's; see docs/networks.md.
+UPSCALE_OVERLAP_PX = 64
+_SMALLEST_TILE = 64
 
 
 class TileError(HggtError, ValueError):
@@ -21,6 +29,69 @@ class TileError(HggtError, ValueError):
 
 class DeviceMemoryError(HggtError, MemoryError):
     """A tile does not fit into the device's memory."""
+
+
+class Tiler:
+    """Restores pictures in whatever tiles the memory has room for.
+
+    Args:
+        tile: side of a tile; null starts with whole pictures and halves it whenever memory runs out. Where the result
+            depends on the tile by nature (RCAN pools over all it sees), null is the fixed tile of the enhancers.
+        overlap_px, device, dtype: as in `run_tiled`.
+
+    Attributes:
+        tile: as it is now.
+        on_smaller_tile: is told of each tile that had to be halved: the reason, and the new one.
+    """
+
+    def __init__(
+        self, *, tile: int | None, overlap_px: int, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.tile = tile
+        self.on_smaller_tile: Callable[[DeviceMemoryError, int], None] = lambda _, __: None
+        self._may_halve = tile is None
+        self._overlap_px = overlap_px
+        self._device = device
+        self._dtype = dtype
+
+    def start_from(self, tile: int | None) -> None:
+        """Where memory decides, go on with the tile that it led to before."""
+        if self._may_halve and tile:
+            self.tile = tile
+
+    def __call__(self, network: Network, pixels: Pixels) -> Pixels:
+        """What a network makes of a picture: uint8 (H, W, 3) to (scale * H, scale * W, 3).
+
+        Raises:
+            TileError: the tile is no multiple of the network's window.
+            DeviceMemoryError: a tile does not fit into memory, and is fixed or as small as it may become.
+        """
+        picture = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
+        pools = network.receptive_field_px is None
+        while True:
+            tile = ENHANCE_TILE // network.window * network.window if pools and self._may_halve else self.tile
+            try:
+                with full_precision(self._device):
+                    restored = run_tiled(
+                        network,
+                        picture,
+                        tile=tile,
+                        overlap_px=self._overlap_px,
+                        device=self._device,
+                        dtype=self._dtype,
+                    )
+                return restored.permute(1, 2, 0).numpy()  # (H, W, 3)
+            except DeviceMemoryError as error:
+                if pools or not self._may_halve:
+                    raise
+                self._halve(error, max(picture.shape), network.window)
+
+    def _halve(self, error: DeviceMemoryError, side: int, window: int) -> None:
+        smaller = min(self.tile or side, side) // 2 // window * window
+        if smaller < max(_SMALLEST_TILE, window):
+            raise error
+        self.tile = smaller
+        self.on_smaller_tile(error, smaller)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hggt_models.checkpoint import load_checkpoint
 from hggt_models.pairs.data import open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import open_runtime
+from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.trainer import TrainingRun, train_run
 
 # Recipes, and what to change of each, as in `hggt-models train --set`; here stand the published values. A stage starts
@@ -43,11 +44,12 @@ def main() -> None:
     with open_runtime() as runtime:
         for recipe, changes in STAGES.items():
             config = load_config(recipe, [*changes, *(SMALL if arguments.small else []), *arguments.set])
+            output = arguments.output / recipe
             run = TrainingRun(
                 recipe=recipe,
                 config=config,
-                data=open_training_data(arguments.dataset, config, revision=dataset.name),
-                output=arguments.output / recipe,
+                data=open_training_data(arguments.dataset, config, dataset.name, RunFolder(output).read_beginning()),
+                output=output,
                 initial=start,
                 workers=arguments.workers,
             )

@@ -15,22 +15,25 @@ from hggt_data.images import Pixels
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels, plateau_kernels, sinc_kernels
 from hggt_models.degradation.noise import add_gaussian_noise, add_poisson_noise
-from hggt_models.degradation.random_source import RandomSource
+from hggt_models.degradation.random_source import BatchSource, RandomSource
 from hggt_models.degradation.settings import DegradationError, DegradationSettings, Range
+
+Source = RandomSource | BatchSource
 
 # A wider sinc kernel has room for a lower cutoff. The official enhancers say 11; no published size is near either.
 _WIDE_SINC_PX = 13
 
 
-def degrade(images: Tensor, settings: DegradationSettings, sources: RandomSource | Sequence[RandomSource]) -> Tensor:
+def degrade(images: Tensor, settings: DegradationSettings, sources: Source | Sequence[RandomSource]) -> Tensor:
     """Low-resolution images made from good ones.
 
     Args:
         images: float32 (N, 3, H, W) in [0, 1] on the source's device.
         settings: what may happen.
-        sources: of all random numbers. One source draws size, resize mode and kind of noise once for the batch and the
-            rest per sample, and the grey samples share one noise map, as the official code does. With one source for
-            each sample everything is drawn per sample, and what a sample becomes does not depend on its neighbours.
+        sources: of all random numbers. A `RandomSource` draws size, resize mode and kind of noise once for the batch
+            and the rest per sample, and the grey samples share one noise map, as the official code does. A
+            `BatchSource` does the same, but each sample has a noise map of its own, and what it becomes does not depend
+            on its neighbours. With a list of sources, one for each sample, everything is drawn per sample.
 
     Returns:
         (N, 3, H / scale, W / scale) in [0, 1], whole 8-bit levels.
@@ -44,12 +47,12 @@ def degrade(images: Tensor, settings: DegradationSettings, sources: RandomSource
     _require_fitting(images, settings)
     # In lower precision values would round to other 8-bit levels.
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        if isinstance(sources, RandomSource):
-            return _degrade_batch(images, settings, sources)
-        if len(sources) != len(images):
+        if not isinstance(sources, RandomSource) and len(sources) != len(images):
             raise DegradationError(
                 f"{len(sources)} sources for {len(images)} samples; expected one for each, or one for all"
             )
+        if not isinstance(sources, Sequence):
+            return _degrade_batch(images, settings, sources)
         return torch.cat(
             [_degrade_batch(image[None], settings, source) for image, source in zip(images, sources, strict=True)]
         )
@@ -84,7 +87,7 @@ def degrade_picture(
     return (degraded[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
 
 
-def draw_kernels(count: int, settings: DegradationSettings, source: RandomSource) -> Tensor:
+def draw_kernels(count: int, settings: DegradationSettings, source: Source) -> Tensor:
     """Blur kernels as the settings have them, float64 (count, K, K) on the CPU; K is the largest size there is.
 
     Source: official `data/posneggt_posneg_dataset.py` and `data/degradations.py`, `random_mixed_kernels`.
@@ -112,7 +115,7 @@ def draw_kernels(count: int, settings: DegradationSettings, source: RandomSource
     return torch.where(is_sinc[:, None, None], sinc, bells)
 
 
-def _degrade_batch(images: Tensor, settings: DegradationSettings, source: RandomSource) -> Tensor:
+def _degrade_batch(images: Tensor, settings: DegradationSettings, source: Source) -> Tensor:
     count, _, height, width = images.shape
 
     def on_device(drawn: Tensor) -> Tensor:
@@ -120,14 +123,14 @@ def _degrade_batch(images: Tensor, settings: DegradationSettings, source: Random
         return drawn.to(images.device, non_blocking=True)
 
     degraded = filter_images(images, on_device(draw_kernels(count, settings, source)))
-    factor = _draw_resize_factor(settings, source)
-    mode = settings.resize_modes[source.choose(1, [1] * len(settings.resize_modes))[0]]
+    factor = _draw_resize_factor(settings, source.shared)
+    mode = settings.resize_modes[source.shared.choose(1, [1] * len(settings.resize_modes))[0]]
     if settings.resize_form == "official":
         degraded = functional.interpolate(degraded, scale_factor=factor, mode=mode)
     else:
         degraded = functional.interpolate(degraded, (int(height * factor), int(width * factor)), mode=mode)
     is_grey = on_device(source.happens(count, settings.grey_probability))
-    if source.happens(1, settings.gaussian_probability):
+    if source.shared.happens(1, settings.gaussian_probability):
         sigmas_8bit = on_device(source.uniform(count, *settings.gaussian_sigma_8bit))
         degraded = add_gaussian_noise(degraded, sigmas_8bit, is_grey, source.pixels)
     else:
@@ -147,7 +150,7 @@ def _draw_resize_factor(settings: DegradationSettings, source: RandomSource) -> 
     return float(source.uniform(1, *bounds))
 
 
-def _draw_betas(count: int, bounds: Range, source: RandomSource) -> Tensor:
+def _draw_betas(count: int, bounds: Range, source: Source) -> Tensor:
     low, high = bounds
     return torch.where(source.happens(count, 0.5), source.uniform(count, low, 1), source.uniform(count, 1, high))
 

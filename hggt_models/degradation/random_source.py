@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 class RandomSource:
@@ -34,6 +34,11 @@ class RandomSource:
     def from_text(cls, text: str, device: torch.device | str = "cpu") -> Self:
         """A source seeded by a text such as `SEED/FILE_NAME`, the same on every machine."""
         return cls(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]), device)
+
+    @property
+    def shared(self) -> "RandomSource":
+        """What a batch has in common comes from here, see `BatchSource`."""
+        return self
 
     def child(self) -> "RandomSource":
         """A new source on the same device; how much is drawn from it does not change what this one gives next."""
@@ -69,3 +74,39 @@ class RandomSource:
 
     def _draw_seed(self) -> int:
         return int(torch.randint(2**32, (), generator=self.choices))  # the CPU's generator reads 32 bits of a seed
+
+
+class BatchSource:
+    """A source for each sample of a batch, and one for what all have in common.
+
+    What a sample gets does not depend on which others are there. So a batch can be computed in parts, in several
+    processes, whose `shared` sources hang on the same seed.
+
+    Args:
+        shared: of choices that are made once for the whole batch.
+        samples: one for each sample that is here.
+    """
+
+    def __init__(self, shared: RandomSource, samples: Sequence[RandomSource]) -> None:
+        self.shared = shared
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @property
+    def pixels(self) -> list[Generator]:
+        """Of what is drawn per pixel, for each sample."""
+        return [sample.pixels for sample in self._samples]
+
+    def uniform(self, count: int, low: float | Tensor, high: float) -> Tensor:
+        """As that of `RandomSource`; `count` is the number of samples, here and below."""
+        return low + (high - low) * torch.cat([sample.uniform(1, 0, 1) for sample in self._samples])
+
+    def happens(self, count: int, probability: float) -> Tensor:
+        """As that of `RandomSource`."""
+        return torch.cat([sample.happens(1, probability) for sample in self._samples])
+
+    def choose(self, count: int, weights: Sequence[float]) -> list[int]:
+        """As that of `RandomSource`."""
+        return [sample.choose(1, weights)[0] for sample in self._samples]

@@ -39,6 +39,11 @@ def _positions() -> dict[str, int]:
 LAYERS = _positions()
 
 
+def smallest_px(layer: str) -> int:
+    """Side of the smallest image of which something reaches a layer, through the poolings before it."""
+    return 1 << (int(layer.removeprefix("conv").split("_")[0]) - 1)
+
+
 class VggFeatures(nn.Module):
     """Some layers of VGG19 before their ReLU. Gradients pass through, but the weights never change.
 

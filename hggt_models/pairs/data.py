@@ -6,21 +6,23 @@ Patches of one source picture are alike, so whole source pictures are held out. 
 import os
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from PIL import Image
 
 from hggt_data.card import HGGT_LICENSE_NAME
 from hggt_data.errors import DatasetError, ImageError, TreeError
 from hggt_data.files import sha256_of
 from hggt_data.hub import is_hub_id
-from hggt_data.images import Pixels, read_picture, read_picture_size
+from hggt_data.images import Pixels, read_picture, read_picture_size, read_png_header
 from hggt_data.loading import GroupSource, hash_labels, is_built_dataset, open_groups
 from hggt_data.pictures import PICTURE_ENDINGS, is_picture_name
-from hggt_data.schema import LR, ORIGINAL, PatchGroup, plural
+from hggt_data.schema import LR, ORIGINAL, PatchGroup, format_examples, plural
 from hggt_models.config import TrainConfig
 from hggt_models.pairs.group_dataset import GroupDataset
 from hggt_models.pairs.picture_dataset import PictureDataset
@@ -30,8 +32,11 @@ from hggt_models.targets import Labelled, TargetKind
 # Sub-images of `0001.png` are `0001_s001.png`, those of its smaller versions `0001T0_s001.png`.
 _SUB_IMAGE = re.compile(r"(T\d+)?_s\d+$")
 _TEST_FOLDER = re.compile(r"GT|Test|Test-.*")
+_Fault = tuple[str, str]  # its kind, and a text that names the file
+_UNREADABLE = "not readable as 8-bit RGB"
 _HEADER_READERS = 16  # threads: most of the time is spent waiting for the disk
 _HELD_OUT_SHARE = 10  # one of so many source pictures, at most, but one of two
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +55,39 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a run has kept of its data, for when it goes on.
+
+    Attributes:
+        identity, names: of its `TrainingData`.
+    """
+
+    identity: Mapping[str, Any]
+    names: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingData:
     """Opened training data.
 
     Attributes:
         source: as the user named it.
+        noun: what it consists of, `picture` or `group`.
         samples: by their number.
+        names: of all pictures or groups, and whether the run learns from each; that of a group tells its labels, too.
+        num_missing: pictures or groups that a run began with and that are not there any more.
         held_out: to validate on.
-        identity: what the data is, for the record; a run only goes on with the same.
+        identity: what the data is, for the record; a run only goes on with the same, or with a part of it.
         revision: of the data: a commit of the Hub, or a digest.
         license: licence id; null where it is not known.
         description: a line for the user.
     """
 
     source: str
+    noun: str
     samples: SampleDataset
+    names: Mapping[str, bool]
+    num_missing: int
     held_out: Sequence[HeldOut]
     identity: Mapping[str, Any]
     revision: str
@@ -72,7 +95,9 @@ class TrainingData:
     description: str
 
 
-def open_training_data(source: str, config: TrainConfig, revision: str | None = None) -> TrainingData:
+def open_training_data(
+    source: str, config: TrainConfig, revision: str | None = None, beginning: Beginning | None = None
+) -> TrainingData:
     """Open what a run is to learn from.
 
     Args:
@@ -80,34 +105,40 @@ def open_training_data(source: str, config: TrainConfig, revision: str | None = 
             dataset or `ORG/NAME` on the Hub, of which the training split is taken.
         config: of the run.
         revision: for the Hub: a tag, branch or commit.
+        beginning: of the run that is to go on. Where some of its pictures or groups are missing, the next ones take
+            their turns; all others keep theirs, and what is held out stays so.
 
     Raises:
-        TreeError, DatasetError, HubError: there is no such data, it is a test set, or the target cannot learn from it.
-        ImageError: a picture is smaller than `source_px`.
+        TreeError, DatasetError, HubError: there is no such data, it is a test set, the target cannot learn from it, or
+            pictures cannot be used, by what their heads say.
+        ImageError: a picture of a dataset is smaller than `source_px`.
     """
     if config.target == "picture":
         if revision is not None or not Path(source).is_dir():
             raise TreeError(f"{source}: the target 'picture' learns from a folder of pictures, and this is none here")
-        return _open_pictures(Path(source), config)
-    return _open_groups(source, config, revision)
+        return _open_pictures(Path(source), config, beginning)
+    return _open_groups(source, config, revision, beginning)
 
 
-def _open_groups(source: str, config: TrainConfig, revision: str | None) -> TrainingData:
+def _open_groups(source: str, config: TrainConfig, revision: str | None, beginning: Beginning | None) -> TrainingData:
     target = config.target
     split = "train" if is_hub_id(source) or is_built_dataset(Path(source)) else None
     groups = open_groups(source, split, revision=revision)
     _refuse_test_set(groups, source, is_tree=split is None)
     labelled: list[Labelled] = []
+    names: list[str] = []
 
     def kept() -> Iterator[PatchGroup]:
         for group in groups:
             labelled.append(Labelled.of(group))
+            names.append(f"{group.id} {hash_labels([group])[:16]}")
             yield group
 
-    digest = hash_labels(kept())  # reads each label once for both
+    digest = hash_labels(kept())  # reads each label once for all
     images = [group_id.image for group_id in groups.ids]
-    held = _hold_out(images, config)
-    serving = [number for number, one in enumerate(labelled) if images[number] not in held and one.serves(target)]
+    identity = {"kind": "groups", "labels_sha256": digest}
+    chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, beginning)
+    serving, held = chosen.positions, chosen.held
     if not serving:
         raise TreeError(
             f"{source}: of {plural(len(groups), 'group')}, none has what the target {target!r} learns from "
@@ -123,20 +154,18 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None) -> Trai
         rotate=config.rotate,
         seed=config.seed,
     )
-    samples[0]  # a size that does not fit is told before anything else happens
-    held_out = [number for number, image in enumerate(images) if image in held]
+    held_out = _spread([number for number, image in enumerate(images) if image in held], config)
+    _require_fitting_groups(groups, [*serving, *held_out], labelled, config)
+    samples[0]  # of a dataset, a size that does not fit is told before anything else happens
     return TrainingData(
         source=source,
+        noun="group",
         samples=samples,
-        held_out=[_held_out_group(groups, number, labelled[number], target) for number in _spread(held_out, config)],
-        identity={
-            "kind": "groups",
-            "labels_sha256": digest,
-            "num_groups": len(groups),
-            "num_used": len(serving),
-            "held_out": sorted(held),
-        },
-        revision=groups.revision or digest[:12],
+        names=chosen.names,
+        num_missing=chosen.num_missing,
+        held_out=[_held_out_group(groups, number, labelled[number], target) for number in held_out],
+        identity=chosen.identity,
+        revision=groups.revision or chosen.identity["labels_sha256"][:12],
         license=groups.license or HGGT_LICENSE_NAME,
         description=f"{len(serving):,} of {plural(len(groups), 'group')} serve the target {target!r}; {_tell(held)}",
     )
@@ -158,7 +187,7 @@ def _held_out_group(groups: GroupSource, number: int, labelled: Labelled, target
     return HeldOut(str(groups.ids[number]), partial(groups.read, number, ORIGINAL), references)
 
 
-def _open_pictures(folder: Path, config: TrainConfig) -> TrainingData:
+def _open_pictures(folder: Path, config: TrainConfig, beginning: Beginning | None) -> TrainingData:
     if is_built_dataset(folder) or {"images", "labels"} <= {path.name for path in folder.iterdir()}:
         raise TreeError(
             f"{folder} is a tree or a dataset, whose candidates are no targets of their own; the target 'picture' "
@@ -171,24 +200,22 @@ def _open_pictures(folder: Path, config: TrainConfig) -> TrainingData:
     names = [os.fsencode(path.relative_to(folder).with_suffix("")).decode(errors="replace") for path in paths]
     # Whatever the folder: crops of a picture and of its smaller versions often lie in two.
     images = [_SUB_IMAGE.sub("", name.rpartition(os.sep)[2]) for name in names]
-    held = _hold_out(images, config)
-    used = [path for path, image in zip(paths, images, strict=True) if image not in held]
-    _require_sizes(paths, config.source_px)
+    _require_usable(paths, config.source_px)
+    identity = {"kind": "pictures", "names_sha256": sha256_of("\n".join(names).encode())}
+    files = [f"{name}{path.suffix}" for name, path in zip(names, paths, strict=True)]
+    chosen = _choose(identity, files, images, [True] * len(files), config, beginning)
+    used, held = [paths[number] for number in chosen.positions], chosen.held
     samples = PictureDataset(used, source_px=config.source_px, flip=config.flip, rotate=config.rotate, seed=config.seed)
     held_out = [number for number, image in enumerate(images) if image in held]
-    digest = sha256_of("\n".join(names).encode())
     return TrainingData(
         source=str(folder),
+        noun="picture",
         samples=samples,
+        names=chosen.names,
+        num_missing=chosen.num_missing,
         held_out=[_held_out_picture(paths[number], names[number]) for number in _spread(held_out, config)],
-        identity={
-            "kind": "pictures",
-            "names_sha256": digest,
-            "num_pictures": len(paths),
-            "num_used": len(used),
-            "held_out": sorted(held),
-        },
-        revision=digest[:12],
+        identity=chosen.identity,
+        revision=chosen.identity["names_sha256"][:12],
         license=None,
         description=f"{len(used):,} of {plural(len(paths), 'picture')} to learn from; {_tell(held)}",
     )
@@ -208,23 +235,140 @@ def _held_out_picture(path: Path, name: str) -> HeldOut:
     return HeldOut(name.replace(os.sep, "-"), read, (read,))
 
 
-def _require_sizes(paths: Sequence[Path], source_px: int) -> None:
-    """Look at every picture's header: a small one is to be found now, not after a day."""
+def _require_usable(paths: Sequence[Path], source_px: int) -> None:
+    """Look at every picture's head: what cannot be used is to be found now, not after a day."""
 
-    def fault(path: Path) -> str | None:
+    def fault(path: Path) -> _Fault | None:
         try:
             height, width = read_picture_size(path)
+            if min(height, width) < source_px:
+                return _too_small(source_px), f"{path}: {height:,} x {width:,} px"
+            if not _is_plain(path):
+                read_picture(path)
         except (ImageError, OSError) as error:
-            return str(error)
-        return f"{path}: {height:,} x {width:,} px" if min(height, width) < source_px else None
+            return _UNREADABLE, str(error)
+        return None
 
+    _require_none(_in_threads(fault, paths), f"{len(paths):,} pictures")
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether its head says that a picture is 8-bit RGB or grey; of others, such as with alpha, only pixels tell."""
+    try:
+        return read_png_header(path).mode in ("8-bit RGB", "8-bit grey")
+    except ImageError:
+        with Image.open(path) as image:
+            return image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
+
+
+def _require_fitting_groups(
+    groups: GroupSource, numbers: Sequence[int], labelled: Sequence[Labelled], config: TrainConfig
+) -> None:
+    """The same for the pictures of a tree, which must have one size in each group. A dataset was checked when built."""
+
+    def fault(number: int) -> _Fault | None:
+        first: tuple[int, int] | None = None
+        for name in labelled[number].names(config.target):
+            path = Path(groups.location, groups.find_file(number, name) or "")
+            try:
+                info = read_png_header(path)
+            except (ImageError, OSError) as error:
+                return _UNREADABLE, str(error) if isinstance(error, OSError) else f"{path}: {error}"
+            text = f"{path}: {info.height:,} x {info.width:,} px"
+            if info.mode != "8-bit RGB":
+                return _UNREADABLE, f"{path}: {info.mode}"
+            if min(info.size) < config.source_px:
+                return _too_small(config.source_px), text
+            if info.size != (first := first or info.size):
+                return "not of their original's size", f"{text}, not {first[0]:,} x {first[1]:,}"
+        return None
+
+    if groups.find_file(0, ORIGINAL) is not None:
+        _require_none(_in_threads(fault, sorted(set(numbers))), f"{len(set(numbers)):,} groups")
+
+
+def _too_small(source_px: int) -> str:
+    return f"smaller than source_px {source_px}"
+
+
+def _in_threads(check: Callable[[Item], _Fault | None], items: Iterable[Item]) -> list[_Fault]:
     with ThreadPoolExecutor(_HEADER_READERS) as pool:
-        faults = [found for found in pool.map(fault, paths) if found]
-    if faults:
+        return [found for found in pool.map(check, items) if found]
+
+
+def _require_none(faults: Sequence[_Fault], searched: str) -> None:
+    kinds: dict[str, list[str]] = {}
+    for kind, text in faults:
+        kinds.setdefault(kind, []).append(text)
+    if kinds:
+        told = "; ".join(f"{len(texts):,} {kind} ({format_examples(texts)})" for kind, texts in kinds.items())
         raise TreeError(
-            f"{plural(len(faults), 'picture')} of {len(paths):,} cannot give a square of source_px {source_px} (first: "
-            f"{faults[0]}); leave them out, cut large ones with hggt-data extract-subimages, or --set source_px=N"
+            f"{len(faults):,} of {searched} cannot be used: {told}. Leave them out, or convert them; cut large ones "
+            "with hggt-data extract-subimages, or --set source_px=N"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What of the data a run learns from.
+
+    Attributes:
+        held: source pictures that are held out.
+        positions: of what each sample is made of.
+        names, num_missing, identity: as in `TrainingData`.
+    """
+
+    held: set[str]
+    positions: Sequence[int]
+    names: Mapping[str, bool]
+    num_missing: int
+    identity: Mapping[str, Any]
+
+
+def _choose(
+    identity: Mapping[str, Any],
+    names: Sequence[str],
+    images: Sequence[str],
+    serves: Sequence[bool],
+    config: TrainConfig,
+    beginning: Beginning | None,
+) -> _Chosen:
+    """Choose what is learned from, as a run's beginning did if this is a part of what that had.
+
+    Args:
+        identity: kind and digest of the data.
+        names, images, serves: of each picture or group: its name, its source picture, and whether the target can learn
+            from it.
+        config, beginning: as in `open_training_data`.
+    """
+
+    def serving(held: Collection[str]) -> list[int]:
+        return [number for number, image in enumerate(images) if image not in held and serves[number]]
+
+    if beginning and len(names) < len(beginning.names) and beginning.names.keys() >= set(names):
+        held = set(beginning.identity["held_out"])
+        there = {names[number]: number for number in serving(held)}
+        used = [name for name, is_used in beginning.names.items() if is_used]
+        missing = len(beginning.names) - len(names)
+        if there:
+            return _Chosen(held, _stood_in(used, there), beginning.names, missing, beginning.identity)
+    held = _hold_out(images, config)
+    positions = serving(held)
+    used_positions = set(positions)
+    return _Chosen(
+        held,
+        positions,
+        {name: number in used_positions for number, name in enumerate(names)},
+        0,
+        {**identity, f"num_{identity['kind']}": len(names), "num_used": len(positions), "held_out": sorted(held)},
+    )
+
+
+def _stood_in(names: Sequence[str], there: Mapping[str, int]) -> list[int]:
+    """The position of each name; where it has none, that of the next one that has, the first following the last."""
+    position = next(there[name] for name in names if name in there)
+    backwards = [position := there.get(name, position) for name in reversed(names)]
+    return backwards[::-1]
 
 
 def _hold_out(images: Sequence[str], config: TrainConfig) -> set[str]:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from hggt_data.errors import HggtError, WorkerError
 from hggt_models.config import TrainConfig
-from hggt_models.degradation.random_source import RandomSource
+from hggt_models.degradation.random_source import BatchSource, RandomSource
 from hggt_models.pairs.maker import PairMaker, TrainingPairs
 from hggt_models.pairs.pool import PairPool
 from hggt_models.pairs.samples import Sample, SampleDataset, ShareSampler
@@ -43,6 +43,7 @@ class PairFeed:
         self.pool = PairPool(config.pool_size // runtime.world)
         self.waited_s = 0.0
         self._batches: Iterator[Sample | Exception] | None = None
+        self._fetched: list[Sample] = []
 
     def start(self, iteration: int) -> None:
         """Begin with the samples of this iteration."""
@@ -63,6 +64,7 @@ class PairFeed:
             multiprocessing_context="spawn" if self._workers else None,
             pin_memory=runtime.device.type == "cuda",
         )
+        self._fetched.clear()
         with shielded_children():
             self._batches = iter(loader)
 
@@ -70,13 +72,26 @@ class PairFeed:
         """End the worker processes."""
         self._batches = None
 
-    def next(self) -> TrainingPairs:
-        """The next part of this process's share of a batch.
+    def fetch(self) -> None:
+        """Wait for the pictures of one iteration, which changes nothing else; all processes call this together.
 
         Raises:
             ImageError, OSError: a picture cannot be used or read.
-            WorkerError: a worker process was killed.
+            WorkerError: a worker process was killed, or another process of the run cannot go on.
         """
+        self._fetched += self._runtime.together(lambda: [self._read() for _ in range(self._config.accumulate)])
+
+    def next(self) -> TrainingPairs:
+        """The next part of this process's share of a batch; raises as `fetch`, if that was not called before."""
+        batch = self._fetched.pop(0) if self._fetched else self._read()
+        numbers: list[int] = batch["number"].tolist()
+        device = self._runtime.device
+        on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        pairs = self._maker.make(on_device, self._sources(numbers))
+        mixing = RandomSource.from_text(f"{self._config.seed}/pool/{numbers[0]}")
+        return PairMaker.open(self.pool.exchange(pairs, mixing))
+
+    def _read(self) -> Sample:
         assert self._batches is not None, "start() comes first"
         started = time.perf_counter()
         try:
@@ -90,19 +105,16 @@ class PairFeed:
         self.waited_s += time.perf_counter() - started
         if isinstance(batch, Exception):
             raise batch
-        numbers: list[int] = batch["number"].tolist()
-        device = self._runtime.device
-        on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        pairs = self._maker.make(on_device, self._sources(numbers))
-        mixing = RandomSource.from_text(f"{self._config.seed}/pool/{numbers[0]}")
-        return PairMaker.open(self.pool.exchange(pairs, mixing))
+        return batch
 
-    def _sources(self, numbers: list[int]) -> RandomSource | list[RandomSource]:
-        """Of the degradation: one for a batch, or one for each sample, wherever it is computed."""
+    def _sources(self, numbers: list[int]) -> BatchSource | list[RandomSource]:
+        """Of the degradation: the same whichever processes and parts share the samples of an iteration."""
         seed, device = self._config.seed, self._runtime.device
-        if self._config.draws == "official":
-            return RandomSource.from_text(f"{seed}/batch/{numbers[0]}", device)
-        return [RandomSource.from_text(f"{seed}/sample/{number}", device) for number in numbers]
+        samples = [RandomSource.from_text(f"{seed}/sample/{number}", device) for number in numbers]
+        if self._config.draws == "per_sample":
+            return samples
+        iteration = numbers[0] // self._config.batch_size
+        return BatchSource(RandomSource.from_text(f"{seed}/batch/{iteration}", device), samples)
 
 
 class _Batches(Dataset[Sample | Exception]):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hggt_models.config import TrainConfig
-from hggt_models.degradation.chain import degrade
+from hggt_models.degradation.chain import Source, degrade
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.sharpening import sharpen
 from hggt_models.losses.negative import negative_map
@@ -48,7 +48,7 @@ class PairMaker:
         self._config = config
 
     @torch.no_grad()
-    def make(self, batch: Mapping[str, Tensor], sources: RandomSource | Sequence[RandomSource]) -> dict[str, Tensor]:
+    def make(self, batch: Mapping[str, Tensor], sources: Source | Sequence[RandomSource]) -> dict[str, Tensor]:
         """Degrade and cut.
 
         Args:
@@ -98,17 +98,17 @@ class PairMaker:
         images = {name: _as_images(value) if value.dtype == torch.uint8 else value for name, value in pairs.items()}
         return TrainingPairs(**{"real": images["target"], **images})
 
-    def _corners(self, lr: Tensor, sources: RandomSource | Sequence[RandomSource]) -> list[tuple[int, int]]:
-        """Top and left of each sample's crop, in pixels of the LR; one for all where they share a source."""
+    def _corners(self, lr: Tensor, sources: Source | Sequence[RandomSource]) -> list[tuple[int, int]]:
+        """Top and left of each sample's crop, in pixels of the LR; one for all where sources are not apart."""
         room = [side - self._config.crop_px // self._config.scale for side in lr.shape[2:]]
 
         def draw(source: RandomSource) -> tuple[int, int]:
             top, left = (min(int(source.uniform(1, 0, size + 1)), size) for size in room)
             return top, left
 
-        if isinstance(sources, RandomSource):
-            return [draw(sources)] * len(lr)
-        return [draw(source) for source in sources]
+        if isinstance(sources, Sequence):
+            return [draw(source) for source in sources]
+        return [draw(sources.shared)] * len(lr)
 
 
 def _cut(images: Tensor, corners: Sequence[tuple[int, int]], scale: int, side: int) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hggt_data.schema import nearest
 from hggt_models.config import DEFAULTS, ConfigError, TrainConfig, make_config, merged
+from hggt_models.networks.vgg import LAYERS
 
 _RECIPES = files("hggt_models.recipes")
 
@@ -84,6 +85,8 @@ def _parse_assignment(text: str) -> dict[str, Any]:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except ValueError:
         parsed = value.strip()
+    if [*sections, last] == ["perceptual", "layers"] and isinstance(parsed, dict):
+        parsed = {**dict.fromkeys(LAYERS, 0), **parsed}  # who names the layers wants no others
     settings: dict[str, Any] = {last: parsed}
     for section in reversed(sections):
         settings = {section: settings}

@@ -123,13 +123,25 @@ class Learner:
         if not torch.stack([value.detach().isfinite().all() for value in values]).all():
             raise DivergedError("weights are no finite numbers any more")
 
+    @property
+    def has_split_batch_norm(self) -> bool:
+        """Whether batch norm sees the samples of its own process only, and others see others."""
+        return self._runtime.world > 1 and bool(self._split_statistics())
+
     def share_statistics(self) -> None:
-        """Give all processes the mean of their batch-norm statistics, as they saw different samples."""
-        for module in self.generator.modules():
-            if isinstance(module, nn.BatchNorm2d) and self._runtime.world > 1:
-                for statistic in (module.running_mean, module.running_var):
-                    if statistic is not None:
-                        statistic.copy_(self._runtime.mean(statistic))
+        """Give all processes the mean of their batch-norm statistics, where they saw different samples."""
+        for statistic in self._split_statistics():
+            statistic.copy_(self._runtime.mean(statistic))
+
+    def _split_statistics(self) -> list[Tensor]:
+        """Of the generator and of its average, which has copies."""
+        norms = (
+            module
+            for network in (self.generator, *([self.ema.network] if self.ema else []))
+            for module in network.modules()
+            if isinstance(module, nn.BatchNorm2d)
+        )
+        return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
     def _improve_generator(self, parts: list[TrainingPairs], rate: float) -> tuple[Losses, list[Tensor]]:
         if self.discriminator is not None:
@@ -207,7 +219,7 @@ class Learner:
         optimizer.step()
 
     def _build(self, name: str, args: Mapping[str, Any]) -> Network:
-        network = build_network(name, **args).to(self._runtime.device)
+        network = self._runtime.with_joint_batch_norm(build_network(name, **args).to(self._runtime.device))
         return self._in_format(network, network.channels_last)
 
     def _in_format(self, network: Module, prefers_channels_last: bool) -> Module:

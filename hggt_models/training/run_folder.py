@@ -1,6 +1,7 @@
 """The folder of a training run: what it is, checkpoints to go on from, weights to use, and its log.
 
 RUN/run.json                      what the run is, and each time that it was started
+RUN/data.json                     the names of its pictures or groups, and whether it learns from each
 RUN/log.jsonl                     a line for each time the losses were told, and for each validation
 RUN/weights/005000.safetensors    the network after so many iterations; all of them stay
 RUN/checkpoints/005000/           all that is needed to go on; the last few stay
@@ -22,11 +23,13 @@ from hggt_data.files import atomic_file, sha256_of_file, write_text
 from hggt_models.checkpoint import RUN_WEIGHTS, save_network
 from hggt_models.networks import Network
 from hggt_models.networks.weights import CheckpointError, read_pth
+from hggt_models.pairs.data import Beginning
 from hggt_models.runtime import Runtime
 
 State = dict[str, Any]
 
-_RECORD, _LOG, _CHECKPOINTS = "run.json", "log.jsonl", "checkpoints"
+_RECORD, _DATA, _LOG = "run.json", "data.json", "log.jsonl"
+_CHECKPOINTS, _PICTURES = "checkpoints", "pictures"
 _STATE_FILE, _SHARE_FILE, _SUMS_FILE = "state.pth", "share-{}.pth", "sha256.json"
 
 
@@ -89,6 +92,31 @@ class RunFolder:
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Keep what the run is."""
         write_text(self.path / _RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def write_names(self, names: Mapping[str, bool]) -> None:
+        """Keep what the run learns from, see `TrainingData`."""
+        write_text(self.path / _DATA, json.dumps(dict(names), indent=0, ensure_ascii=False) + "\n")
+
+    def read_beginning(self) -> Beginning | None:
+        """What data the run began with, for `open_training_data`; null for a run that has still to begin.
+
+        Raises:
+            OutputError: a file is damaged.
+        """
+        record, path = self.read_record(), self.path / _DATA
+        if record is None or self.last_checkpoint() is None or not path.is_file():
+            return None
+        try:
+            names = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
+        identity = {key: value for key, value in record["data"].items() if key not in ("source", "revision")}
+        return Beginning(identity, names)
+
+    def has_weights(self, iteration: int | None = None) -> bool:
+        """Whether weights are kept, of this iteration or of any."""
+        name = "*" if iteration is None else f"{iteration:06d}"
+        return any((self.path / RUN_WEIGHTS).glob(f"{name}.safetensors"))
 
     def write_weights(self, iteration: int, network: Network, metadata: Mapping[str, str]) -> Path:
         """Keep a network for use."""
@@ -155,8 +183,15 @@ class RunFolder:
         with open(self.path / _LOG, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def picture_path(self, name: str, iteration: int) -> Path:
+        """Where a validated picture is kept."""
+        return self.path / _PICTURES / name / f"{iteration:06d}.png"
+
     def cut_log(self, iteration: int) -> None:
-        """Forget what the log says of later iterations, which are to be done again."""
+        """Forget what log and pictures tell of later iterations, which are to be done again."""
+        for picture in (self.path / _PICTURES).glob("*/[0-9]*.png"):
+            if picture.stem.isdecimal() and int(picture.stem) > iteration:
+                picture.unlink()
         path = self.path / _LOG
         if not path.exists():
             return

@@ -12,6 +12,9 @@ from hggt_models.config import LogConfig
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.validation import Restored
 
+# A number of ours, as the one of Weights & Biases may never go back, which a run does that was killed.
+_ITERATION = "iteration"
+
 
 class LogError(HggtError, ImportError):
     """A log is wanted whose package is not installed."""
@@ -26,18 +29,21 @@ class RunLog:
         settings: of the run, for Weights & Biases.
         start: iterations that were done before; what was told of later ones is forgotten.
         end: iterations that the run will have.
+        run_id: by which Weights & Biases knows the run, whatever its folder is called.
 
     Raises:
         LogError: a package is missing.
     """
 
-    def __init__(self, folder: RunFolder, config: LogConfig, settings: Mapping[str, Any], start: int, end: int) -> None:
+    def __init__(
+        self, folder: RunFolder, config: LogConfig, settings: Mapping[str, Any], start: int, end: int, run_id: str
+    ) -> None:
         from tqdm import tqdm
 
         self._folder = folder
         folder.cut_log(start)
         self._board = _open_tensorboard(folder, start) if config.tensorboard else None
-        self._wandb = _open_wandb(folder, config.wandb, settings) if config.wandb else None
+        self._wandb = _open_wandb(folder, config.wandb, settings, run_id) if config.wandb else None
         self._bar = tqdm(
             total=end, initial=start, unit="it", disable=not sys.stderr.isatty(), dynamic_ncols=True, smoothing=0.05
         )
@@ -65,14 +71,14 @@ class RunLog:
             for name, value in everything.items():
                 self._board.add_scalar(name, value, iteration)
         if self._wandb:
-            self._wandb.log(everything, step=iteration)
+            self._wandb.log({**everything, _ITERATION: iteration})
 
     def picture(self, iteration: int, restored: Restored) -> None:
         """Keep a validated picture: LR, output and reference side by side."""
         scale = restored.reference.shape[0] // restored.lr.shape[0]
         enlarged = restored.lr.repeat(scale, 0).repeat(scale, 1)
         row: Pixels = np.concatenate([enlarged, restored.sr, restored.reference], axis=1)
-        path = self._folder.path / "pictures" / restored.name / f"{iteration:06d}.png"
+        path = self._folder.picture_path(restored.name, iteration)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(path, row)
         if self._board:
@@ -80,7 +86,7 @@ class RunLog:
         if self._wandb:
             import wandb
 
-            self._wandb.log({f"validation/{restored.name}": wandb.Image(row)}, step=iteration)
+            self._wandb.log({f"validation/{restored.name}": wandb.Image(row), _ITERATION: iteration})
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -101,10 +107,14 @@ def _open_tensorboard(folder: RunFolder, start: int) -> Any:
     return SummaryWriter(str(folder.path / "tensorboard"), purge_step=start + 1)
 
 
-def _open_wandb(folder: RunFolder, project: str, settings: Mapping[str, Any]) -> Any:
+def _open_wandb(folder: RunFolder, project: str, settings: Mapping[str, Any], run_id: str) -> Any:
     try:
         import wandb
     except ImportError as error:
         raise LogError("Weights & Biases is not installed: pip install wandb, or leave out log.wandb") from error
     name = folder.path.resolve().name
-    return wandb.init(project=project, dir=str(folder.path), id=name, name=name, resume="allow", config=dict(settings))
+    opened = wandb.init(
+        project=project, dir=str(folder.path), id=run_id, name=name, resume="allow", config=dict(settings)
+    )
+    opened.define_metric("*", step_metric=_ITERATION)
+    return opened

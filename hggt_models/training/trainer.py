@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from typing import Any
 import torch
 
 from hggt_data.card import HGGT_LICENSE_NAME
-from hggt_data.errors import OutputError
+from hggt_data.errors import HggtError, OutputError
 from hggt_data.hub import is_hub_id
+from hggt_data.schema import plural
 from hggt_models.checkpoint import Checkpoint, CheckpointError
 from hggt_models.config import ConfigError, TrainConfig, differences
 from hggt_models.pairs.data import TrainingData
@@ -35,7 +37,6 @@ from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.validation import Validation
 
-_ASK_EVERY = 8  # iterations; several processes must agree to stop, and asking each time would hold them up
 _INHERITED = ("started_from", "data_license")  # of the weights' metadata
 _TRIAL_NOTE = "the perceptual loss had random weights: a trial of the software, not a trained network"
 
@@ -91,7 +92,9 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         CheckpointError: the network to start from is another one.
         DivergedError: losses are not finite or have grown; the last checkpoint stays.
         WeightsError: weights of the perceptual loss or of a metric cannot be had.
-        ImageError, OSError: a picture cannot be read, or the disk is full; the last checkpoint stays.
+        ImageError, OSError: a picture cannot be read, and all that was done is saved; or the disk is full, and the last
+            checkpoint stays.
+        WorkerError: a process that reads pictures was killed, or another one of the run has to end.
     """
     require_equal_shares(run.config, runtime.world)
     folder = RunFolder(run.output)
@@ -134,9 +137,12 @@ class _Trainer:
         found = folder.read_checkpoint(runtime, notes.append)
         if record is not None and found is not None:
             _require_same_run(folder, record, run)
+        elif runtime.leads and folder.has_weights():
+            raise OutputError(f"{folder.path} has weights, but no checkpoint to go on from; choose a new folder")
         # What a run began with stays true of it, whether or not --init is given again.
         began = record if record is not None and found is not None else {}
         self._metadata = {**run.metadata(), **{key: began[key] for key in _INHERITED if key in began}}
+        self._run_id = began.get("run_id", uuid.uuid4().hex)
         self._learner = Learner(run.config, runtime, _initial_state(run))
         self._validation: Validation | None = None
         if run.data.held_out and run.config.validation.every:
@@ -147,35 +153,47 @@ class _Trainer:
         if found is not None:
             self._done, state, shares = found
             self._restore(state, shares, notes)
+        self._saved = self._done
+        notes += self._warnings()
         notes.append(self._beginning())
         self._dominates = False
         self._log: RunLog | None = None
         if runtime.leads:
             self._write_record(began)
-            self._log = RunLog(folder, run.config.log, run.config.to_json(), self._done, run.config.iterations)
+            if found is None:
+                folder.write_names(run.data.names)
+            elif not folder.has_weights(self._done):  # killed after the checkpoint
+                self._write_weights()
+            self._log = RunLog(
+                folder, run.config.log, run.config.to_json(), self._done, run.config.iterations, self._run_id
+            )
             for note in notes:
                 self._log.tell(note)
+            if self._validation:
+                self._validation.tiler.on_smaller_tile = self._tell_tile
 
     def loop(self, signals: StopSignals) -> None:
         """Iterate to the end or until asked to stop."""
         config, runtime = self._config, self._runtime
-        self._feed.start(self._done)
+        stopping = self._done >= config.iterations
+        if not stopping:
+            self._feed.start(self._done)
         self._start_watch()
-        stopping = False
-        while self._done < config.iterations and not stopping:
+        while not stopping:
+            with self._saving_at_a_fault():
+                self._feed.fetch()
             torch.manual_seed(_seed(f"{config.seed}/{self._done}/{runtime.rank}"))  # of drop paths
             self._meter.add(self._learner.step(self._feed.next, config.rate(self._done)))
             self._done += 1
             if self._log:
                 self._log.advance()
-            if runtime.world == 1 or self._done % _ASK_EVERY == 0:
-                stopping = runtime.any(signals.received is not None)
             at_end = self._done == config.iterations
+            stopping = at_end or runtime.any(signals.received is not None)
             if at_end or self._done % config.log.every == 0:
                 self._tell_losses()
             if self._validation and (at_end or self._done % config.validation.every == 0):
                 self._validate(self._validation)
-            if at_end or stopping or self._done % config.checkpoint.every == 0:
+            if stopping or self._done % config.checkpoint.every == 0:
                 self._save()
         if self._log:
             which = f"asked to stop by {signals.received.name}" if signals.received else "done"
@@ -188,6 +206,8 @@ class _Trainer:
             self._log.close()
 
     def _beginning(self) -> str:
+        if self._done > self._config.iterations:
+            return f"the run has {self._done:,} iterations already, more than the {self._config.iterations:,} wanted"
         if self._done:
             return f"going on after {self._done:,} of {self._config.iterations:,} iterations"
         if self._run.initial:
@@ -195,6 +215,20 @@ class _Trainer:
         if self._config.starts_from:
             return f"starting from random weights; the published run starts from {self._config.starts_from} (--init)"
         return "starting from random weights"
+
+    def _warnings(self) -> Iterator[str]:
+        """What is not as in a run of one process that nothing disturbed."""
+        data = self._run.data
+        if data.num_missing:
+            yield (
+                f"warning: {plural(data.num_missing, data.noun)} that the run began with cannot be found any more. "
+                "Others take their turns, so this is the same experiment but not the same numbers"
+            )
+        if self._learner.has_split_batch_norm:
+            yield (
+                "batch norm sees the samples of each process alone: PyTorch joins it on GPUs only. Its statistics are "
+                "averaged for each validation and checkpoint"
+            )
 
     def _restore(self, state: Mapping[str, Any], shares: list[dict[str, Any]], notes: list[str]) -> None:
         runtime = self._runtime
@@ -217,7 +251,7 @@ class _Trainer:
     def _tell_losses(self) -> None:
         with self._naming_what_stays():
             means = self._meter.means(self._runtime)
-            self._meter.restart(means)
+            self._meter.restart()
         if not self._log:
             return
         seconds = time.perf_counter() - self._watched_since
@@ -249,9 +283,14 @@ class _Trainer:
             )
         self._dominates = dominates
 
+    def _tell_tile(self, reason: Exception, tile: int) -> None:
+        if self._log:
+            self._log.tell(f"{reason}: validation in tiles of {tile} from here on")
+
     def _validate(self, validation: Validation) -> None:
         self._learner.share_statistics()
-        scores, shown = validation.run(self._learner.result)
+        with self._saving_at_a_fault():
+            scores, shown = validation.run(self._learner.result)
         if self._log:
             self._log.scalars(self._done, "validation", scores, {})
             for restored in shown:
@@ -262,23 +301,29 @@ class _Trainer:
 
     def _save(self) -> None:
         with self._naming_what_stays():
-            self._meter.means(self._runtime)  # so that no checkpoint ever holds what is no number
+            self._meter.means(self._runtime)  # so that no checkpoint ever holds what has diverged
             self._learner.require_finite()
         self._learner.share_statistics()
-        if self._runtime.leads:
-            metadata = {**self._metadata, "iteration": str(self._done)}
-            self._folder.write_weights(self._done, self._learner.result, metadata)
         share = {"pool": self._feed.pool.state_dict(), "meter": self._meter.state_dict()}
         self._folder.write_checkpoint(
             self._done, self._learner.state_dict(), share, self._runtime, self._config.checkpoint.keep
         )
+        self._saved = self._done
+        # Afterwards, so that no weights are ever left by a run that cannot go on.
+        if self._runtime.leads:
+            self._write_weights()
         self._start_watch()
+
+    def _write_weights(self) -> None:
+        metadata = {**self._metadata, "iteration": str(self._done)}
+        self._folder.write_weights(self._done, self._learner.result, metadata)
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
         run, runtime = self._run, self._runtime
         start = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "after_iterations": self._done,
+            "missing": run.data.num_missing,
             "devices": runtime.world,
             "device": _device_name(runtime.device),
             "versions": {name: version(name) for name in ("hggt", "torch", "torchvision", "numpy")},
@@ -288,6 +333,7 @@ class _Trainer:
         self._folder.write_record(
             {
                 "schema_version": 1,
+                "run_id": self._run_id,
                 **self._metadata,
                 "config": run.config.to_json(),
                 "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
@@ -295,6 +341,16 @@ class _Trainer:
                 "starts": [*record.get("starts", []), start],
             }
         )
+
+    @contextmanager
+    def _saving_at_a_fault(self) -> Iterator[None]:
+        """A picture that cannot be read costs nothing that was learned before; all processes meet it together."""
+        try:
+            yield
+        except (HggtError, OSError):
+            if self._done > self._saved:
+                self._save()
+            raise
 
     @contextmanager
     def _naming_what_stays(self) -> Iterator[None]:

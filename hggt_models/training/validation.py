@@ -3,18 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from hggt_data.images import Pixels
 from hggt_eval.metrics import METRICS, MetricSettings
-from hggt_eval.metrics.precision import full_precision
 from hggt_models.config import TrainConfig
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.networks import Network
 from hggt_models.pairs.data import HeldOut
 from hggt_models.runtime import Runtime
-from hggt_models.tiling import run_tiled
+from hggt_models.tiling import UPSCALE_OVERLAP_PX, Tiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Validation:
         config: of the run.
         runtime: this process.
 
+    Attributes:
+        tiler: cuts pictures that the memory has no room for.
+
     Raises:
         WeightsError: a metric needs weights that cannot be had.
     """
@@ -46,6 +50,13 @@ class Validation:
         settings = MetricSettings(device=str(runtime.device))
         self._comparers = {name: METRICS[name].load(settings) for name in config.validation.metrics}
         self._lr: dict[int, Pixels] = {}
+        # A large picture must not end a run.
+        self.tiler = Tiler(
+            tile=None,
+            overlap_px=UPSCALE_OVERLAP_PX,
+            device=str(runtime.device),
+            dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32,
+        )
 
     def run(self, network: Network) -> tuple[dict[str, float], list[Restored]]:
         """The mean of each metric over pictures, on all processes alike, and the first results of this one.
@@ -54,16 +65,28 @@ class Validation:
 
         Args:
             network: in whatever mode; it is left in it.
+
+        Raises:
+            ImageError, OSError: a picture cannot be read.
+            DeviceMemoryError: not even a small tile of one fits into memory.
+            WorkerError: another process of the run cannot go on.
         """
         was_training = network.training
         network.eval()
+        sums, shown = self._runtime.together(partial(self._score, network))
+        network.train(was_training)
+        total, count = self._runtime.sum(sums).tolist()
+        return {name: total[k] / count[k] for k, name in enumerate(self._comparers) if count[k]}, shown
+
+    def _score(self, network: Network) -> tuple[Tensor, list[Restored]]:
+        """Sums of each metric over this process's pictures, with how many they are, (2, metrics); the first results."""
         sums = torch.zeros(2, len(self._comparers), dtype=torch.float64, device=self._runtime.device)
         shown: list[Restored] = []
         for number, held_out in self._mine:
             source = held_out.source()
             references = [self._fitting(read()) for read in held_out.references]
             lr = self._degraded(number, held_out.name, source)
-            sr = self._restored(network, lr)
+            sr = self.tiler(network, lr)
             for column, comparer in enumerate(self._comparers.values()):
                 features = comparer.describe(sr)
                 scores = [comparer.compare(features, comparer.describe(reference)) for reference in references]
@@ -72,24 +95,13 @@ class Validation:
                     sums[:, column] += torch.tensor([sum(finite) / len(finite), 1.0]).to(sums)
             if len(shown) < self._config.validation.shown:
                 shown.append(Restored(held_out.name, lr, sr, references[0]))
-        network.train(was_training)
-        total, count = self._runtime.sum(sums).tolist()
-        return {name: total[k] / count[k] for k, name in enumerate(self._comparers) if count[k]}, shown
+        return sums, shown
 
     def _degraded(self, number: int, name: str, source: Pixels) -> Pixels:
         if number not in self._lr:
             text = f"{self._config.seed}/validation/{name}"
             self._lr[number] = degrade_picture(self._fitting(source), self._config.degradation, text)
         return self._lr[number]
-
-    def _restored(self, network: Network, lr: Pixels) -> Pixels:
-        device = str(self._runtime.device)
-        dtype = torch.bfloat16 if self._config.precision == "bf16" else torch.float32
-        with full_precision(device):
-            restored = run_tiled(
-                network, torch.tensor(lr).permute(2, 0, 1), tile=None, overlap_px=0, device=device, dtype=dtype
-            )
-        return restored.permute(1, 2, 0).numpy()
 
     def _fitting(self, pixels: Pixels) -> Pixels:
         """Cut to sides that the scale divides."""

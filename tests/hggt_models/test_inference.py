@@ -13,7 +13,7 @@ import torch
 from hggt_data.errors import ImageError, OutputError, TreeError
 from hggt_data.images import read_pixels, write_png
 from hggt_data.loading import open_groups
-from hggt_models import inference
+from hggt_models import tiling
 from hggt_models.checkpoint import CheckpointError, save_network
 from hggt_models.inference import Source, degrade, enhance, list_lr, list_pictures, upscale
 from hggt_models.networks import build_network
@@ -159,7 +159,7 @@ def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
             raise DeviceMemoryError("128 x 128 pixels at once do not fit into the memory of cuda")
         return run_tiled(*arguments, tile=tile, **options)
 
-    monkeypatch.setattr(inference, "run_tiled", short_of_memory)
+    monkeypatch.setattr(tiling, "run_tiled", short_of_memory)
     outcome = upscale(weights("rrdb"), pictures, tmp_path)
     assert tiles == [None, 64, 64, 64]  # remembered for the next pictures
     assert outcome.made == 3
@@ -182,7 +182,7 @@ def test_out_of_memory_is_an_error_where_the_tile_is_fixed(
     def no_memory(*_: Any, **__: Any) -> torch.Tensor:
         raise DeviceMemoryError("too large")
 
-    monkeypatch.setattr(inference, "run_tiled", no_memory)
+    monkeypatch.setattr(tiling, "run_tiled", no_memory)
     with pytest.raises(DeviceMemoryError, match="Pass a smaller --tile"):
         enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path / "enhanced", tile=tile)
     with pytest.raises(DeviceMemoryError, match="too large"):
@@ -328,7 +328,7 @@ def test_a_run_that_made_nothing_does_not_bind_the_next(
         raise DeviceMemoryError("too large")
 
     with monkeypatch.context() as patch:
-        patch.setattr(inference, "run_tiled", no_memory)
+        patch.setattr(tiling, "run_tiled", no_memory)
         with pytest.raises(DeviceMemoryError):
             enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=128)
     assert enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=64).made == 3
@@ -394,7 +394,7 @@ def test_faults_found_so_far_are_told_when_a_run_ends_early(
     def no_memory(*_: Any, **__: Any) -> torch.Tensor:
         raise DeviceMemoryError("too large")
 
-    monkeypatch.setattr(inference, "run_tiled", no_memory)
+    monkeypatch.setattr(tiling, "run_tiled", no_memory)
     with pytest.raises(DeviceMemoryError):
         upscale(weights("rrdb"), [Source("a", fail), *pictures], tmp_path, tile=64)
     assert capsys.readouterr().err == "could not be read: a.png: cut off\n"

@@ -175,3 +175,6 @@ def test_the_command_says_what_is_wrong(tree: Path, tmp_path: Path) -> None:
     result = run("--data", tree, "--group", "p-0-0", "--num", 2, "--output", tmp_path / "maps.png")
     assert result.exit_code == 2
     assert "pass --group ID or --num N, one of the two" in result.output
+    result = run("--data", tree, "--revision", "v1", "--output", tmp_path / "maps.png")
+    assert result.exit_code == 1
+    assert "has no revisions; got revision 'v1'" in result.output

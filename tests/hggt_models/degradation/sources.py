@@ -1,13 +1,16 @@
-"""Random sources of both ways to draw: once for a batch, or for each sample."""
+"""Random sources of all ways to draw: once for a batch, with or without sources of the samples, or for each sample."""
 
 from typing import Literal
 
-from hggt_models.degradation.random_source import RandomSource
+from hggt_models.degradation.chain import Source
+from hggt_models.degradation.random_source import BatchSource, RandomSource
 
-Draws = Literal["per batch", "per sample"]
+Draws = Literal["per batch", "joined", "per sample"]
 
 
-def sources(draws: Draws, seed: int, count: int, device: str = "cpu") -> RandomSource | list[RandomSource]:
-    if draws == "per batch":
-        return RandomSource(seed, device)
-    return [RandomSource(10_000 * seed + number, device) for number in range(count)]
+def sources(draws: Draws, seed: int, count: int, device: str = "cpu") -> Source | list[RandomSource]:
+    samples = [RandomSource(10_000 * seed + number, device) for number in range(count)]
+    if draws == "per sample":
+        return samples
+    shared = RandomSource(seed + 5_000, device)
+    return shared if draws == "per batch" else BatchSource(shared, samples)

@@ -1,6 +1,7 @@
 import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from PIL import Image
 
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.card import HGGT_LICENSE_NAME
-from hggt_data.errors import DatasetError, HubError, TreeError
-from hggt_data.images import Pixels, decode_png, read_pixels
+from hggt_data.errors import DatasetError, HubError, ImageError, TreeError
+from hggt_data.images import Pixels, decode_png, encode_png, read_pixels
 from hggt_data.loading import open_groups
 from hggt_models.config import TrainConfig
 from hggt_models.pairs import data
-from hggt_models.pairs.data import TrainingData, open_training_data
+from hggt_models.pairs.data import Beginning, TrainingData, open_training_data
 from hggt_models.recipes import load_config
 from tests.hggt_data.trees import write_bytes
 from tests.hggt_models.pairs.coded import cut_of, picture_of, write_groups, write_pictures
@@ -28,7 +29,7 @@ IDS = list(LABELS)
 def config(target: str, *more: str) -> TrainConfig:
     """Of small squares without turns."""
     recipe = {"picture": "rrdb-psnr"}.get(target, f"rrdb-gan-{target.replace('_', '-')}")
-    return load_config(recipe, ["source_px=8", "crop_px=8", "flip=false", *more])
+    return load_config(recipe, ["source_px=8", "crop_px=8", "loss.perceptual=0", "flip=false", *more])
 
 
 def open_groups_of(source: Path, target: str = "original", *more: str) -> TrainingData:
@@ -240,8 +241,13 @@ def test_labels_of_one_person_are_no_labels(tmp_path: Path) -> None:
 
 
 def test_groups_that_are_too_small_are_told_at_once(tree: Path) -> None:
-    with pytest.raises(ValueError, match=r"picture original of p.*: 24 x 20 pixels, less than source_px 24"):
+    with pytest.raises(TreeError, match=r"^6 of 6 groups cannot be used: 6 smaller than source_px 24 \(.*: 24 x 20 px"):
         open_groups_of(tree, "original", "source_px=24")
+
+
+def test_groups_of_a_dataset_that_are_too_small_are_told_at_once(built: Path) -> None:
+    with pytest.raises(ImageError, match=r"picture original of p.*: 24 x 20 pixels, less than source_px 24"):
+        open_groups_of(built, "original", "source_px=24")
 
 
 @pytest.mark.parametrize(
@@ -397,8 +403,9 @@ def test_pictures_that_are_too_small_are_found_at_once_held_out_or_not(tmp_path:
     with pytest.raises(TreeError) as caught:
         open_pictures(folder, f"seed={seed}")
     assert str(caught.value) == (
-        f"2 pictures of 5 cannot give a square of source_px 8 (first: {folder}/d/low.png: 7 x 30 px); leave them out, "
-        "cut large ones with hggt-data extract-subimages, or --set source_px=N"
+        f"2 of 5 pictures cannot be used: 2 smaller than source_px 8 ({folder}/d/low.png: 7 x 30 px, {folder}/e.png: "
+        "30 x 7 px). Leave them out, or convert them; cut large ones with hggt-data extract-subimages, or --set "
+        "source_px=N"
     )
 
 
@@ -407,8 +414,122 @@ def test_pictures_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
     write_bytes(folder / "aa.jpg", b"no picture")
     (folder / "ab.png").symlink_to(tmp_path / "nowhere.png")
     write_bytes(folder / "ac.png", b"")
-    with pytest.raises(TreeError, match=r"^3 pictures of 6 cannot give .* \(first: .*aa\.jpg: its head cannot be read"):
+    with pytest.raises(TreeError, match=r"^3 of 6 pictures cannot be used: .*aa\.jpg: its head cannot be read"):
         open_pictures(folder)
+
+
+def test_pictures_that_would_lose_something_are_found_at_once_by_kind(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "HR", ["a.png", "b.png", "small.png"], (8, 8))
+    write_pictures(folder, ["small.png"], (7, 8))
+    deep = np.full((8, 8), 40_000, np.uint16)
+    Image.fromarray(deep).save(folder / "deep.png")
+    Image.fromarray(deep).save(folder / "deep.tif")
+    Image.new("CMYK", (8, 8)).save(folder / "print.jpg")
+    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(folder / "clear.webp", lossless=True)
+    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(folder / "clear.png")
+    for name in ("opaque.png", "opaque.webp"):
+        Image.new("RGBA", (8, 8), (1, 2, 3, 255)).save(folder / name, lossless=True)
+    for mode in ("L", "P", "1"):
+        Image.new(mode, (8, 8)).save(folder / f"fine-{mode}.png")
+    with pytest.raises(TreeError) as caught:
+        open_pictures(folder)
+    assert str(caught.value).startswith("6 of 13 pictures cannot be used: 5 not readable as 8-bit RGB (")
+    assert f"; 1 smaller than source_px 8 ({folder}/small.png: 7 x 8 px). Leave them out" in str(caught.value)
+    for name in ("deep.png", "deep.tif", "print.jpg", "clear.webp", "clear.png", "small.png"):
+        (folder / name).unlink()
+    opened = open_pictures(folder, "validation.pictures=0")
+    assert len([opened.samples[number] for number in range(7)]) == 7
+
+
+def test_twenty_thousand_pictures_are_looked_at_in_seconds(tmp_path: Path) -> None:
+    png = encode_png(np.zeros((8, 8, 3), np.uint8))
+    folder = tmp_path / "HR"
+    folder.mkdir()
+    for number in range(20_000):
+        (folder / f"{number}.png").write_bytes(png)
+    started = time.process_time()
+    open_pictures(folder)
+    assert time.process_time() - started < 30
+
+
+def test_pictures_of_a_tree_that_do_not_fit_are_found_at_once_by_kind(tmp_path: Path) -> None:
+    tree = write_groups(tmp_path / "Train", {f"p{k}-0-0": "PN" for k in range(6)})
+    images = tree / "images/0-9"
+
+    def replace(name: str, picture: Image.Image) -> None:
+        picture.save(images / name)
+
+    replace("01/p0-0-0_01.png", Image.new("RGB", (20, 23)))
+    replace("02/p1-0-0_02.png", Image.new("RGB", (19, 24)))
+    replace("original/p2-0-0.png", Image.new("L", (20, 24)))
+    replace("original/p3-0-0.png", Image.new("RGB", (7, 24)))
+    (images / "01/p4-0-0_01.png").write_bytes(b"no picture")
+    with pytest.raises(TreeError) as caught:
+        open_groups_of(tree, "positive_negative", "validation.pictures=0")
+    text = str(caught.value)
+    assert text.startswith("5 of 6 groups cannot be used: 2 not of their original's size (")
+    assert f"{images}/01/p0-0-0_01.png: 23 x 20 px, not 24 x 20, " in text
+    assert f"2 not readable as 8-bit RGB ({images}/original/p2-0-0.png: 8-bit grey, " in text
+    assert f"1 smaller than source_px 8 ({images}/original/p3-0-0.png: 24 x 7 px)" in text
+    with pytest.raises(TreeError, match="4 of 6 groups"):  # the negative of one is not looked at
+        open_groups_of(tree, "positive", "validation.pictures=0")
+
+
+# Going on
+
+
+def beginning_of(opened: TrainingData) -> Beginning:
+    return Beginning(opened.identity, opened.names)
+
+
+def test_where_pictures_are_missing_all_others_keep_their_turns(tmp_path: Path) -> None:
+    names = [f"{number:02d}.png" for number in range(20)]
+    folder = write_pictures(tmp_path / "HR", names, (8, 8))
+    before = open_pictures(folder)
+    turns = codes_of(before, 3)
+    learned = [code for code, name in enumerate(names) if before.names[name]]
+    assert len(learned) == 18
+    for code in (learned[4], learned[5], learned[-1]):
+        (folder / names[code]).unlink()
+    after = open_training_data(str(folder), config("picture"), beginning=beginning_of(before))
+    assert (after.identity, after.revision, after.names) == (before.identity, before.revision, before.names)
+    assert (before.num_missing, after.num_missing, after.noun) == (0, 3, "picture")
+    assert [one.name for one in after.held_out] == [one.name for one in before.held_out]
+    instead = {learned[4]: learned[6], learned[5]: learned[6], learned[-1]: learned[0]}
+    assert codes_of(after, 3) == [instead.get(code, code) for code in turns]
+
+
+def test_a_held_out_picture_that_is_missing_changes_no_turn(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "HR", [f"{number:02d}.png" for number in range(20)], (8, 8))
+    before = open_pictures(folder)
+    turns = codes_of(before, 2)
+    (folder / f"{before.held_out[0].name}.png").unlink()
+    after = open_training_data(str(folder), config("picture"), beginning=beginning_of(before))
+    assert (after.num_missing, len(after.held_out)) == (1, len(before.held_out) - 1)
+    assert codes_of(after, 2) == turns
+
+
+@pytest.mark.parametrize("target", ["original", "positive", "positive_negative"])
+def test_groups_may_be_missing_but_not_change(tree: Path, tmp_path: Path, target: str) -> None:
+    before = open_groups_of(tree, target, "validation.pictures=0")
+    fewer = write_groups(tmp_path / "fewer", {name: letters for name, letters in LABELS.items() if name != "p1-9-0"})
+    settings = config(target, "validation.pictures=0")
+    after = open_training_data(str(fewer), settings, beginning=beginning_of(before))
+    assert (after.identity, after.revision, after.num_missing) == (before.identity, before.revision, 1)
+    assert len(after.samples) == len(before.samples)
+    changed = write_groups(tmp_path / "changed", {"p0-0-0": "NNNN", "p3-0-0": LABELS["p3-0-0"]})
+    other = open_training_data(str(changed), settings, beginning=beginning_of(before))
+    assert (other.num_missing, other.identity["num_groups"]) == (0, 2)
+
+
+def test_more_pictures_or_others_are_no_part_of_what_was_there(tmp_path: Path) -> None:
+    before = open_pictures(write_pictures(tmp_path / "HR", ["a.png", "b.png", "c.png"], (8, 8)))
+    held_out = f"{before.held_out[0].name}.png"
+    for names in (["a.png", "b.png", "c.png", "d.png"], ["x.png", "y.png"], [held_out]):
+        folder = write_pictures(tmp_path / names[-1], names, (8, 8))
+        opened = open_training_data(str(folder), config("picture"), beginning=beginning_of(before))
+        assert opened.identity["names_sha256"] != before.identity["names_sha256"]
+        assert opened.num_missing == 0
 
 
 def test_a_large_picture_is_not_decoded_to_be_found_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """One process stands for several: `Runtime(device, rank, world)` says which it is."""
 
 import shutil
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.hggt_models.pairs.coded import NO_DEGRADATION, picture_of
 from tests.hggt_models.training.runs import assert_same
 
 RECIPE = "rrdb-gan-positive-negative"
-SMALL = ("source_px=16", "crop_px=8", "batch_size=8", "validation.pictures=0")
+SMALL = ("source_px=16", "crop_px=8", "loss.perceptual=0", "batch_size=8", "validation.pictures=0")
 Pairs = dict[str, Tensor]
 
 
@@ -50,16 +51,16 @@ def joined(parts: list[Pairs]) -> Pairs:
 # Several processes
 
 
+@pytest.mark.parametrize("draws", ["official", "per_sample"])
 @pytest.mark.parametrize("recipe", [RECIPE, "rrdb-gan-positive"])
 @pytest.mark.parametrize(("world", "parts"), [(2, 1), (4, 1), (1, 4), (2, 2), (8, 1)])
-def test_shares_and_parts_join_to_the_pairs_of_one_process(tree: Path, recipe: str, world: int, parts: int) -> None:
-    one = taken(feed(tree, "draws=per_sample", recipe=recipe, start=2), 3)
+def test_shares_and_parts_join_to_the_pairs_of_one_process(
+    tree: Path, draws: str, recipe: str, world: int, parts: int
+) -> None:
+    one = taken(feed(tree, f"draws={draws}", recipe=recipe, start=2), 3)
+    settings = (f"draws={draws}", f"accumulate={parts}")
     shares = [
-        taken(
-            feed(tree, "draws=per_sample", f"accumulate={parts}", recipe=recipe, rank=rank, world=world, start=2),
-            3 * parts,
-        )
-        for rank in range(world)
+        taken(feed(tree, *settings, recipe=recipe, rank=rank, world=world, start=2), 3 * parts) for rank in range(world)
     ]
     for k, expected in enumerate(one):
         batch = [part for share in shares for part in share[parts * k : parts * (k + 1)]]
@@ -150,8 +151,11 @@ def test_all_that_is_drawn_hangs_on_the_seed_and_on_numbers_of_its_own(
     monkeypatch.setattr(RandomSource, "from_text", record)
     for rank in range(2):
         taken(feed(tree, f"draws={draws}", "seed=7", "accumulate=2", rank=rank, world=2), 6)
-    assert len(texts) == len(set(texts)) == 2 * 6 * {"official": 2, "per_sample": 3}[draws]
     assert all(text.startswith("7/") for text in texts)
+    of_batches = [text for text in texts if text.startswith("7/batch/")]
+    own = [text for text in texts if text not in of_batches]
+    assert len(own) == len(set(own)) == 2 * 6 * 3  # a pool's and two samples' of each part
+    assert Counter(of_batches) == ({f"7/batch/{k}": 4 for k in range(3)} if draws == "official" else {})
 
 
 def test_worker_processes_change_nothing(built: Path) -> None:

@@ -1,5 +1,5 @@
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -13,13 +13,12 @@ from hggt_models.losses.negative import negative_map
 from hggt_models.pairs import maker
 from hggt_models.pairs.maker import PairMaker, TrainingPairs
 from hggt_models.recipes import load_config
-from tests.hggt_models.degradation.sources import sources
+from tests.hggt_models.degradation.sources import Draws, sources
 from tests.hggt_models.pairs.coded import NO_DEGRADATION, Cut, coded, cut_of
 
 CELLS, SCALE = 16, 4
 SMALL = ("source_px=64", "crop_px=32", "batch_size=4", "pool_size=0")
-Draws = Literal["per batch", "per sample"]
-DRAWS: tuple[Draws, ...] = ("per batch", "per sample")
+DRAWS: tuple[Draws, ...] = ("per batch", "joined", "per sample")
 RECIPES = {
     "picture": "rrdb-psnr",
     "original": "rrdb-gan-original",
@@ -124,12 +123,13 @@ def test_crops_are_taken_anywhere_with_equal_chances(draws: Draws) -> None:
     assert shares == pytest.approx(dict.fromkeys(shares, 1 / 9), abs=0.08)
 
 
-def test_with_one_source_all_samples_are_cut_alike_and_with_their_own_not() -> None:
+def test_with_one_source_or_a_joined_one_all_samples_are_cut_alike_and_with_their_own_not() -> None:
     make = PairMaker(config("original", *NO_DEGRADATION)).make
     batch = coded_batch("original", 6)
     for seed in range(10):
-        alike, apart = (make(batch, sources(draws, seed, 6))["lr"] for draws in DRAWS)
-        assert len({(cut.top, cut.left) for cut in map(cut_of, alike)}) == 1
+        *alike, apart = (make(batch, sources(draws, seed, 6))["lr"] for draws in DRAWS)
+        for lr in alike:
+            assert len({(cut.top, cut.left) for cut in map(cut_of, lr)}) == 1
         assert len({(cut.top, cut.left) for cut in map(cut_of, apart)}) > 1
 
 

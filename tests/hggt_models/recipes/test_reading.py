@@ -324,6 +324,18 @@ def test_the_last_word_counts(assignments: list[str], expected: list[str]) -> No
     assert load_config(RECIPE, assignments) == load_config(RECIPE, expected)
 
 
+def test_a_table_of_layers_leaves_no_others_and_one_layer_does() -> None:
+    def layers(*assignments: str) -> dict[str, float]:
+        config = load_config(RECIPE, assignments)
+        assert make_config(config.to_json()) == config
+        return {name: weight for name, weight in config.perceptual.layers.items() if weight}
+
+    assert layers("perceptual.layers={conv2_1=2, conv5_4=1}") == {"conv2_1": 2, "conv5_4": 1}
+    assert layers("perceptual.layers={conv2_1=2}", "perceptual.layers.conv1_1=3") == {"conv1_1": 3, "conv2_1": 2}
+    assert layers("perceptual.layers.conv1_1=3", "perceptual.layers={conv2_1=2}") == {"conv2_1": 2}
+    assert len(layers("perceptual.layers.conv1_1=3")) == 6
+
+
 def test_the_word_of_a_set_counts_more_than_the_recipe(tmp_path: Path) -> None:
     own = write(tmp_path / "mine.toml", "seed = 3\n[loss]\npixel = 0.5\nadversarial = 0.2\n")
     config = load_config(own, ["loss.pixel=0.25"])

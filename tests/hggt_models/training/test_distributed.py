@@ -14,11 +14,11 @@ import torch
 from hggt_models.checkpoint import load_checkpoint
 from hggt_models.pairs.data import open_training_data
 from hggt_models.recipes import load_config
-from tests.hggt_models.training.runs import log_of, small, state_of, train
+from tests.hggt_models.training.runs import assert_same, log_of, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"
-# Drawn for each sample, and without a pool of each process's own, a batch is the same whoever computes it.
-EQUAL = ("draws=per_sample", "pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=4", "batch_size=2")
+# Without a pool of each process's own, a batch is the same whoever computes it.
+EQUAL = ("pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=4", "batch_size=2")
 
 
 def start(recipe: str, data: Path, output: Path, *more: str, processes: int = 2) -> subprocess.Popen[str]:
@@ -84,7 +84,8 @@ def test_pools_are_shared_and_dealt_anew(groups: Path, tmp_path: Path) -> None:
 
 
 def test_a_network_with_batch_norm_shares_its_statistics(pictures: Path, tmp_path: Path) -> None:
-    run("enhance-03", pictures, tmp_path / "run", "iterations=1", "validation.every=0")
+    told = run("enhance-03", pictures, tmp_path / "run", "iterations=1", "validation.every=0")
+    assert "batch norm sees the samples of each process alone: PyTorch joins it on GPUs only" in told
     assert train("enhance-03", pictures, tmp_path / "one", "iterations=1", "validation.every=0").exit_code == 0
     both, one = (state_of(tmp_path / name, 1)["state.pth"]["generator"] for name in ("run", "one"))
     keys = [key for key in one if key.endswith("running_mean")]
@@ -115,12 +116,22 @@ def test_torchrun_that_is_asked_to_stop_leaves_a_checkpoint(groups: Path, tmp_pa
     assert len(list((output / "checkpoints").iterdir())) == 1
 
 
-def test_an_error_in_one_process_ends_all_and_is_told_by_one(pictures: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(pictures, tmp_path / "HR"))
-    damaged = folder / "coffee.png"
-    damaged.write_bytes(damaged.read_bytes()[:5000])
-    process = start("rrdb-psnr", folder, tmp_path / "run", "iterations=100", "validation.pictures=0")
+def test_an_error_in_one_process_ends_all_with_a_checkpoint_and_is_told_by_one(pictures: Path, tmp_path: Path) -> None:
+    folder, output = Path(shutil.copytree(pictures, tmp_path / "HR")), tmp_path / "run"
+    settings = ("iterations=4", "validation.pictures=0")
+    samples = open_training_data(str(folder), load_config("rrdb-psnr", small("rrdb-psnr", *settings))).samples
+    damaged = sorted(folder.iterdir())[samples.place(3)[0]]  # of the second process in the second iteration
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:5000])
+    process = start("rrdb-psnr", folder, output, *settings)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 1
+    assert out.count("\nError: ") == 2
     assert f"Error: {damaged}: cut off" in out
+    assert "Error: process 0 of 2: another one cannot go on, and says why" in out
     assert "hggt_models/training/trainer.py" not in out  # no traceback of ours
+    assert [path.name for path in (output / "checkpoints").iterdir()] == ["000001"]
+    damaged.write_bytes(content)
+    run("rrdb-psnr", folder, output, *settings)
+    run("rrdb-psnr", folder, tmp_path / "whole", *settings)
+    assert_same(state_of(output, 4), state_of(tmp_path / "whole", 4))

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hggt_models.config import TrainConfig
@@ -202,3 +202,34 @@ def test_compiled_networks_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> No
         for name, value in expected.items():
             torch.testing.assert_close(losses[name], value, rtol=1e-4, atol=1e-5)
     assert compiled.state_dict()["generator"].keys() == plain.state_dict()["generator"].keys()
+
+
+class Averaging(Runtime):
+    """One of two processes; the other has seen nothing but zeros."""
+
+    def wrapped(self, network: nn.Module) -> nn.Module:
+        return network
+
+    def mean(self, values: Tensor) -> Tensor:
+        return values / 2
+
+
+@pytest.mark.parametrize("ema", [0, 0.9])
+def test_batch_norm_of_the_network_and_of_its_average_is_shared(ema: float) -> None:
+    more = ("source_px=32", "crop_px=32", f"ema_decay={ema}")
+    learner = Learner(config(*more, recipe="enhance-03"), Averaging(ALONE.device, 0, 2))
+    assert learner.has_split_batch_norm
+    learner.step(lambda: pairs(2, scale=1), 1e-4)
+    before = {key: value.clone() for key, value in learner.generator.named_buffers()}
+    learner.share_statistics()
+    changed = [key for key, value in before.items() if "running_" in key]
+    assert changed
+    for network in (learner.generator, learner.result):
+        buffers = dict(network.named_buffers())
+        for key in changed:
+            assert torch.equal(buffers[key], before[key] / 2)
+
+
+def test_without_batch_norm_or_others_nothing_is_split() -> None:
+    assert not Learner(config(), Averaging(ALONE.device, 0, 2)).has_split_batch_norm
+    assert not Learner(config("source_px=32", "crop_px=32", recipe="enhance-03"), ALONE).has_split_batch_norm

@@ -18,7 +18,7 @@ def test_means_are_over_all_that_was_added_since_the_last_restart() -> None:
     for pixel in (0.25, 0.5, 0.75):
         meter.add(losses(pixel, 2 * pixel))
     assert meter.means(ALONE) == {"pixel": 0.5, "other": 1.0}
-    meter.restart(meter.means(ALONE))
+    meter.restart()
     assert meter.means(ALONE) == {}
     meter.add(losses(0.125))
     assert meter.means(ALONE) == {"pixel": 0.125, "other": 1.0}
@@ -33,40 +33,69 @@ def test_one_strange_loss_among_many_is_found(strange: float) -> None:
         meter.means(ALONE)
 
 
-def tell(meter: LossMeter, pixel: float, times: int = 100) -> None:
+def add(meter: LossMeter, pixel: float, times: int = 100) -> None:
     for _ in range(times):
         meter.add(losses(pixel))
-    meter.restart(meter.means(ALONE))
 
 
 def test_a_pixel_loss_ten_times_its_lowest_is_divergence() -> None:
     meter = LossMeter(pixel_weight=0.01)
-    tell(meter, 1e-9, times=1)  # one easy batch is no mark for the others
     for pixel in (0.004, 0.002, 0.0199):
-        tell(meter, pixel)
-    with pytest.raises(DivergedError, match=r"has grown from 0\.2 to 2\.01"):
-        tell(meter, 0.0201)
+        add(meter, pixel)
+        meter.means(ALONE)
+    add(meter, 0.0201, times=10)
+    with pytest.raises(DivergedError, match=r"the mean pixel loss has grown from 0\.2 to 2\.01"):
+        meter.means(ALONE)
 
 
-def test_without_a_pixel_loss_nothing_is_held_against_it() -> None:
+@pytest.mark.parametrize("told_every", [1, 7, 100])
+def test_one_easy_batch_is_no_mark_and_one_hard_batch_no_divergence(told_every: int) -> None:
+    meter = LossMeter(pixel_weight=1)
+    for number in range(300):
+        meter.add(losses({50: 1e-9, 250: 4.0}.get(number, 0.05)))
+        if number % told_every == 0:
+            meter.means(ALONE)
+            meter.restart()
+
+
+def test_ten_iterations_that_explode_are_enough_however_seldom_it_tells() -> None:
+    meter = LossMeter(pixel_weight=1)
+    add(meter, 0.02, times=190)
+    add(meter, 5.0, times=10)
+    with pytest.raises(DivergedError, match=r"from 0\.02 to 5"):
+        meter.means(ALONE)
+
+
+@pytest.mark.parametrize(
+    ("names", "judged"),
+    [
+        (["perceptual", "adversarial", "negative"], "perceptual"),
+        (["adversarial", "artifact_map"], "artifact_map"),
+        (["adversarial"], "adversarial"),
+    ],
+)
+def test_without_a_pixel_loss_another_is_judged(names: list[str], judged: str) -> None:
     meter = LossMeter(pixel_weight=0)
-    for other in (0.001, 1000.0):
-        meter.add({"other": torch.tensor(other)})
-        meter.restart(meter.means(ALONE))
+    for value in [0.5] * 100 + [6.0] * 10:
+        meter.add({name: torch.tensor(value) for name in names} | {"discriminator_real": torch.tensor(value)})
+    with pytest.raises(DivergedError, match=rf"the mean {judged} loss has grown from 0\.5 to 6"):
+        meter.means(ALONE)
 
 
-def test_a_meter_goes_on_from_its_state() -> None:
-    meter, other = LossMeter(1), LossMeter(1)
-    for _ in range(100):
-        meter.add(losses(0.1))
-    meter.restart(meter.means(ALONE))
-    meter.add(losses(0.25))
-    other.load_state_dict(meter.state_dict(), torch.device("cpu"))
-    for each in (meter, other):
-        each.add(losses(0.75))
-    assert other.means(ALONE) == meter.means(ALONE) == {"pixel": 0.5, "other": 1.0}
-    other.restart(other.means(ALONE))
-    for _ in range(98):
-        other.add(losses(1.2704081632653061))  # with the two before, 1.25 on average
-    with pytest.raises(DivergedError, match=r"from 0\.1 to 1\.25"):
-        other.restart(other.means(ALONE))
+@pytest.mark.parametrize("done", [0, 5, 99, 100, 130])
+def test_a_meter_goes_on_from_its_state(done: int) -> None:
+    whole, other = LossMeter(1), LossMeter(1)
+    values = [0.1 + 0.001 * number for number in range(150)] + [20.0] * 3
+    for value in values[:done]:
+        whole.add(losses(value))
+    other.load_state_dict(whole.state_dict(), torch.device("cpu"))
+    for value in values[done:-1]:
+        for meter in (whole, other):
+            meter.add(losses(value))
+    texts = []
+    for meter in (whole, other):
+        with pytest.raises(DivergedError) as caught:
+            meter.means(ALONE)
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]
+    assert "has grown from 0.1495 to" in texts[0]

@@ -1,7 +1,11 @@
 """What a run tells, read back from where it was told."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +64,7 @@ def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
 def test_a_validated_picture_is_kept_beside_its_lr_and_reference(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     lr, sr, reference = (rng.integers(0, 256, (side, side, 3), np.uint8) for side in (4, 16, 16))
-    log = RunLog(RunFolder(tmp_path), LogConfig(tensorboard=False), {}, 0, 10)
+    log = RunLog(RunFolder(tmp_path), LogConfig(tensorboard=False), {}, 0, 10, "one")
     log.picture(7, Restored("a-1-2", lr, sr, reference))
     log.close()
     row = read_pixels(tmp_path / "pictures" / "a-1-2" / "000007.png")
@@ -78,7 +82,54 @@ def test_weights_and_biases_gets_the_same(groups: Path, tmp_path: Path, monkeypa
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
 
 
+class FakeWandb(ModuleType):
+    """Keeps what it is told of each run."""
+
+    Image = staticmethod(lambda row: row.shape)
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.opened: list[dict[str, Any]] = []
+        self.logged: list[dict[str, Any]] = []
+        self.axes: list[tuple[str, str]] = []
+
+    def init(self, **options: Any) -> "FakeWandb":
+        self.opened.append(options)
+        return self
+
+    def define_metric(self, name: str, step_metric: str) -> None:
+        self.axes.append((name, step_metric))
+
+    def log(self, values: dict[str, Any]) -> None:  # takes no `step`, which may not go back
+        self.logged.append(values)
+
+    def finish(self) -> None:
+        pass
+
+
+def test_weights_and_biases_knows_a_run_by_an_id_of_its_own(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    more = ("log.wandb=hggt", "iterations=3", "validation.every=3", "checkpoint.every=2")
+    first, second = tmp_path / "a" / "run", tmp_path / "b" / "run"
+    assert train("rrdb-psnr", pictures, first, *more).exit_code == 0
+    shutil.rmtree(first / "checkpoints" / "000003")  # as if it had been killed after the second iteration
+    assert train("rrdb-psnr", pictures, first, *more).exit_code == 0
+    (tmp_path / "b").mkdir()
+    assert train("rrdb-psnr", pictures, second, *more).exit_code == 0
+    ids = [options["id"] for options in wandb.opened]
+    assert ids[0] == ids[1] != ids[2]
+    assert ids[0] == json.loads((first / "run.json").read_text())["run_id"]
+    assert [options["name"] for options in wandb.opened] == ["run"] * 3
+    assert wandb.axes == [("*", "iteration")] * 3
+    told = [values["iteration"] for values in wandb.logged if "train/pixel" in values]
+    assert told == [1, 2, 3, 3, 1, 2, 3]
+    assert [values["iteration"] for values in wandb.logged if "validation/psnr" in values] == [3] * 3
+
+
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "wandb", None)
     with pytest.raises(LogError, match="pip install wandb"):
-        RunLog(RunFolder(tmp_path), LogConfig(tensorboard=False, wandb="hggt"), {}, 0, 10)
+        RunLog(RunFolder(tmp_path), LogConfig(tensorboard=False, wandb="hggt"), {}, 0, 10, "one")

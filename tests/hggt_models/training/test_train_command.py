@@ -73,7 +73,7 @@ def test_workers_change_nothing(workers: int, groups: Path, tmp_path: Path) -> N
             ("loss.negitive=1",),
             "config key 'loss.negitive' is not known; did you mean 'loss.negative'?",
         ),
-        ("rrdb-gan-positive", ("source_px=4000",), "less than source_px 4000"),
+        ("rrdb-gan-positive", ("source_px=4000",), "5 of 5 groups cannot be used: 5 smaller than source_px 4000 ("),
         ("rrdb-gan-positive", ("batch_size=0",), "batch_size is 0; expected more than 0"),
         ("rrdb-psnr", (), "is a tree or a dataset, whose candidates are no targets"),
     ],

@@ -11,9 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from hggt_data.errors import ImageError
+from hggt_data.images import Pixels, read_picture
 from hggt_models.checkpoint import load_checkpoint, load_network
 from hggt_models.config import ConfigError
+from hggt_models.pairs import picture_dataset
+from hggt_models.pairs.feed import PairFeed
 from hggt_models.recipes import load_config
+from hggt_models.training.learner import Learner
+from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.trainer import require_equal_shares
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
 from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train
@@ -185,13 +191,127 @@ def test_a_run_goes_on_only_as_itself(
 
 def test_a_run_goes_on_only_with_its_data(groups: Path, whole: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
-    fewer = Path(shutil.copytree(groups, tmp_path / "Fewer"))
-    name = next((fewer / "images/0-6/original").iterdir()).stem
-    for path in fewer.rglob(f"{name}*"):
-        path.unlink()
-    result = train(RECIPE, fewer, run, *RUN)
+    other = Path(shutil.copytree(groups, tmp_path / "Other"))
+    path = next((other / "labels/0-6/A").iterdir())
+    path.write_text(path.read_text().replace("Positive", "Negative").replace("Similar", "Negative"))
+    result = train(RECIPE, other, run, *RUN)
     assert result.exit_code == 1
     assert "data: labels_sha256 is" in result.output
+
+
+def test_a_run_goes_on_with_a_part_of_its_data_and_says_so(groups: Path, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    fewer = Path(shutil.copytree(groups, tmp_path / "Fewer"))
+    names = json.loads((run / "data.json").read_text())
+    name = next(name for name, is_used in names.items() if is_used).split()[0]
+    for path in fewer.rglob(f"{name}*"):
+        path.unlink()
+    result = train(RECIPE, fewer, run, *RUN, "iterations=12")
+    assert result.exit_code == 0, result.output
+    assert "warning: 1 group that the run began with cannot be found any more. Others take their turns" in result.output
+    record = json.loads((run / "run.json").read_text())
+    assert record["data"] | {"source": ""} == json.loads((whole / "run.json").read_text())["data"] | {"source": ""}
+    assert [start["missing"] for start in record["starts"]] == [0, 1]
+    assert json.loads((run / "data.json").read_text()) == names
+    result = train(RECIPE, groups, run, *RUN, "iterations=14")  # it was found again
+    assert result.exit_code == 0
+    assert "warning: 1 group" not in result.output
+
+
+PICTURES = ("batch_size=2", "accumulate=2", "pool_size=4", "iterations=8", "validation.every=4", "checkpoint.every=100")
+
+
+@pytest.mark.parametrize("error", [ImageError("moon.png: cut off"), FileNotFoundError(2, "No such file", "moon.png")])
+@pytest.mark.parametrize("num_read", [7, 8])
+def test_a_picture_that_cannot_be_read_costs_nothing_that_was_learned(
+    error: Exception, num_read: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert train("rrdb-psnr", pictures, whole, *PICTURES).exit_code == 0
+    left = num_read  # the second part of a batch may fail after the first was read
+
+    def read_some(path: Path) -> Pixels:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise error
+        return read_picture(path)
+
+    monkeypatch.setattr(picture_dataset, "read_picture", read_some)
+    result = train("rrdb-psnr", pictures, run, *PICTURES)
+    assert result.exit_code == 1
+    assert "moon.png" in result.output
+    done = num_read // 2
+    assert [path.name for path in (run / "checkpoints").iterdir()] == [f"{done:06d}"]
+    monkeypatch.setattr(picture_dataset, "read_picture", read_picture)
+    result = train("rrdb-psnr", pictures, run, *PICTURES)
+    assert result.exit_code == 0
+    assert f"going on after {done} of 8 iterations" in result.output
+    (run / "weights" / f"{done:06d}.safetensors").unlink()
+    assert_same_run(run, whole)
+
+
+def test_a_picture_that_cannot_be_validated_costs_nothing_that_was_learned(pictures: Path, tmp_path: Path) -> None:
+    folder, run = Path(shutil.copytree(pictures, tmp_path / "HR")), tmp_path / "run"
+    settings = (*PICTURES, "validation.every=3")
+    assert train("rrdb-psnr", folder, run, *settings, "iterations=1").exit_code == 0
+    [held_out] = json.loads((run / "run.json").read_text())["data"]["held_out"]
+    path = folder / f"{held_out}.png"
+    path.write_bytes(path.read_bytes()[:5000])
+    result = train("rrdb-psnr", folder, run, *settings)
+    assert result.exit_code == 1
+    assert f"{path}: cut off" in result.output
+    assert (run / "checkpoints" / "000003").is_dir()
+    path.unlink()
+    result = train("rrdb-psnr", folder, run, *settings)
+    assert result.exit_code == 0, result.output
+    assert "warning: 1 picture that the run began with cannot be found any more" in result.output
+
+
+def test_weights_are_never_left_by_a_run_that_cannot_go_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the first checkpoint and its weights it writes them; before, it leaves nothing but its record."""
+    run = tmp_path / "run"
+    write_weights = RunFolder.write_weights
+    monkeypatch.setattr(RunFolder, "write_weights", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_training("rrdb-psnr", pictures, run, *PICTURES)
+    monkeypatch.setattr(RunFolder, "write_weights", write_weights)
+    assert train("rrdb-psnr", pictures, run, *PICTURES).exit_code == 0
+    assert [path.name for path in (run / "weights").iterdir()] == ["000008.safetensors"]
+
+    other = tmp_path / "other"
+    write_checkpoint = RunFolder.write_checkpoint
+    monkeypatch.setattr(RunFolder, "write_checkpoint", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_training("rrdb-psnr", pictures, other, *PICTURES)
+    monkeypatch.setattr(RunFolder, "write_checkpoint", write_checkpoint)
+    assert not (other / "weights").exists()
+    assert list((other / "pictures").glob("*/000004.png"))
+    assert train("rrdb-psnr", pictures, other, *PICTURES, "seed=1", "validation.every=0").exit_code == 0
+    assert not list((other / "pictures").glob("*/*.png"))
+    assert [path.name for path in (other / "weights").iterdir()] == ["000008.safetensors"]
+
+
+def test_weights_without_a_checkpoint_are_not_written_over(groups: Path, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    shutil.rmtree(run / "checkpoints")
+    result = train(RECIPE, groups, run, *RUN)
+    assert result.exit_code == 1
+    assert "has weights, but no checkpoint to go on from; choose a new folder" in result.output
+
+
+def test_a_run_that_is_past_its_end_says_so_and_starts_no_workers(
+    groups: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    monkeypatch.setattr(PairFeed, "start", _killed)
+    result = train(RECIPE, groups, run, *RUN, "iterations=2")
+    assert result.exit_code == 0, result.output
+    assert "the run has 8 iterations already, more than the 2 wanted" in result.output
+    assert "of 2 iterations" not in result.output
+    assert train(RECIPE, groups, run, *RUN).exit_code == 0
 
 
 def test_two_runs_do_not_share_a_folder(groups: Path, tmp_path: Path) -> None:
@@ -262,6 +382,27 @@ def test_a_diverging_pixel_loss_ends_the_run(groups: Path, tmp_path: Path) -> No
     assert "warning: the negative loss" in result.output
 
 
+def test_a_checkpoint_of_losses_that_have_exploded_is_none(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is finite, and would be the last good one."""
+    step = Learner.step
+    num_steps = 0
+
+    def explodes(learner: Learner, *arguments: Any) -> dict[str, torch.Tensor]:
+        nonlocal num_steps
+        num_steps += 1
+        return {name: value * (1000 if num_steps > 104 else 1) for name, value in step(learner, *arguments).items()}
+
+    monkeypatch.setattr(Learner, "step", explodes)
+    more = ("iterations=200", "log.every=200", "checkpoint.every=52", "validation.pictures=0")
+    result = train("rrdb-psnr", pictures, tmp_path / "run", *PICTURES, *more)
+    assert result.exit_code == 1
+    assert "after 156 iterations" in result.output
+    assert "000104 is the last good checkpoint" in result.output
+    assert load_checkpoint(tmp_path / "run").path.stem == "000104"
+
+
 @pytest.mark.parametrize("world", [1, 2, 3, 4, 6, 12])
 def test_published_batches_can_be_shared_by_these_numbers_of_devices(world: int) -> None:
     require_equal_shares(load_config("rrdb-gan-positive"), world)
@@ -278,6 +419,10 @@ def test_an_unequal_share_is_refused_with_the_numbers_that_fit() -> None:
 
 def _die(number: int, groups: Path, run: Path) -> None:
     die_at_rename(number, lambda: run_training(RECIPE, groups, run, *RUN))
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _wait_until(condition: object, patience_s: float = 60) -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ from torch import Tensor, nn
 from hggt_data.images import Pixels
 from hggt_eval.metrics.psnr import psnr
 from hggt_eval.metrics.ssim import ssim
+from hggt_models import tiling
 from hggt_models.config import TrainConfig
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.networks import Network, NetworkArgs
 from hggt_models.pairs.data import HeldOut, open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
+from hggt_models.tiling import DeviceMemoryError, run_tiled
 from hggt_models.training.validation import Validation
 from tests.hggt_models.training.runs import small
 
@@ -89,6 +92,9 @@ class Unjoined(Runtime):
     def sum(self, values: Tensor) -> Tensor:
         return values
 
+    def any(self, flag: bool) -> bool:
+        return flag
+
 
 def test_processes_share_the_pictures() -> None:
     grey = np.full((32, 32, 3), 128, np.uint8)
@@ -102,3 +108,24 @@ def test_a_size_that_the_scale_does_not_divide_is_cut() -> None:
     odd = np.random.default_rng(0).integers(0, 256, (33, 38, 3), np.uint8)
     _, shown = Validation([HeldOut("odd", lambda: odd, (lambda: odd,))], config(), ALONE).run(Nearest())
     assert shown[0].sr.shape == shown[0].reference.shape == (32, 36, 3)
+
+
+def test_a_picture_that_is_too_large_at_once_is_restored_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles: list[int | None] = []
+
+    def short_of_memory(*arguments: Any, tile: int | None, **options: Any) -> Tensor:
+        tiles.append(tile)
+        if tile is None:
+            raise DeviceMemoryError("too large")
+        return run_tiled(*arguments, tile=tile, **options)
+
+    monkeypatch.setattr(tiling, "run_tiled", short_of_memory)
+    large = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    validation = Validation([HeldOut("large", lambda: large, (lambda: large,))], config(), ALONE)
+    told: list[str] = []
+    validation.tiler.on_smaller_tile = lambda reason, tile: told.append(f"{reason}: {tile}")
+    for _ in range(2):
+        _, [shown] = validation.run(Nearest())
+        assert np.array_equal(shown.sr, enlarged(shown.lr))
+    assert tiles == [None, 64, 64]
+    assert told == ["too large: 64"]
