@@ -612,6 +612,100 @@ def select_patches(
 
 
 @main.command()
+@click.argument("round_folder", type=_OutputFolder, metavar="[ROUND]", required=False)
+@click.option("--input", "patches", type=_Folder, metavar="DIR", help="What hggt-data select-patches wrote.")
+@click.option("--output", type=_OutputFolder, metavar="DIR", help="The round, new or empty.")
+@click.option("--annotators", "names_file", type=_InputFile, metavar="FILE", help="The people, one name a line.")
+@click.option(
+    "--votes", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="People who judge each group."
+)
+@click.option(
+    "--per-batch",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Votes in a batch, at most.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of who gets what, in which order.")
+@click.option("--practice", type=_InputFile, metavar="CSV", help="Groups to begin with, and their right answers.")
+@click.option("--gold", type=_InputFile, metavar="CSV", help="Groups with known answers, to see who looks closely.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Groups of each batch shown to the same person again.",
+)
+@click.option(
+    "--batches",
+    type=click.Choice(["lists", "links", "copies"]),
+    default="lists",
+    show_default=True,
+    help="For people who use another tool: lists of groups, or folders of pictures.",
+)
+@click.option("--add", multiple=True, metavar="NAME", help="Of a ROUND: somebody joins; several times.")
+@click.option("--drop", multiple=True, metavar="NAME", help="Of a ROUND: somebody leaves; several times.")
+@click.pass_context
+def deal(
+    ctx: click.Context,
+    /,
+    round_folder: Path | None,
+    patches: Path | None,
+    output: Path | None,
+    names_file: Path | None,
+    add: tuple[str, ...],
+    drop: tuple[str, ...],
+    **settings: Any,
+) -> None:
+    """Deal patch groups to people who will judge them.
+
+    With --input, --output and --annotators a new round is made: every group goes to different people, loads are equal,
+    pairs of people mixed. Practice, gold and repeated groups are kept out of the votes; their CSV has the columns
+    group, one per candidate (Positive, Similar, Negative, or empty for any) and, if wanted, note.
+
+    With ROUND and --add or --drop, what nobody has judged yet is dealt anew; what was answered stays.
+    """
+    from hggt_data.deal import DealSettings, deal_groups, read_names, redeal_groups
+
+    if round_folder is not None:
+        given = [
+            name for name in ctx.params if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        ]
+        wrong = sorted(set(given) - {"round_folder", "add", "drop"})
+        if wrong or not (add or drop):
+            what = f"--{wrong[0].replace('_', '-')} belongs to a new round" if wrong else "Pass --add or --drop"
+            raise click.UsageError(f"{what}; {round_folder} is dealt already.")
+        result = redeal_groups(round_folder, add, drop)
+    else:
+        if add or drop:
+            raise click.UsageError("--add and --drop need the ROUND that they change.")
+        if patches is None or output is None or names_file is None:
+            raise click.UsageError("Pass --input, --output and --annotators; or a ROUND with --add or --drop.")
+        result = deal_groups(patches, output, read_names(names_file), DealSettings(**settings))
+    for line in result.describe():
+        click.echo(line)
+
+
+@main.command()
+@click.option("--round", "round_folder", type=_Folder, required=True, metavar="ROUND", help="What hggt-data deal made.")
+@click.option("--output", type=_OutputFolder, required=True, metavar="TREE", help="New or empty.")
+@click.option("--copy", is_flag=True, help="Copy pictures.  [default: hard links, where the disk is the same]")
+@click.option("--patches", type=_Folder, metavar="DIR", help="The pictures, if they were moved since they were dealt.")
+def merge(round_folder: Path, output: Path, copy: bool, patches: Path | None) -> None:
+    """Make the official tree of a round's votes.
+
+    Groups with all their votes get the slots A, B, C and so on; the others are listed, as is what does not count, and
+    all of it in ROUND/merge.json. annotators.csv says who is behind each slot, by pseudonym: names stay in the round.
+    """
+    from hggt_data.merge import merge_round
+
+    for line in merge_round(round_folder, output, copy=copy, patches=patches).describe():
+        click.echo(line)
+
+
+@main.command()
 @click.argument("round_folder", type=_Folder, metavar="ROUND")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option(

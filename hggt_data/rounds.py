@@ -8,19 +8,23 @@ people could not judge in `skips/`, each with the same folders below.
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from hggt_data.annotation import picture_name
 from hggt_data.errors import RoundError
-from hggt_data.files import write_text
-from hggt_data.schema import Label, PatchId
+from hggt_data.files import link_or_copy, write_text
+from hggt_data.schema import ORIGINAL, Label, PatchId
 
 ASSIGNMENTS = "assignments.json"
 INSTRUCTIONS = "instructions.txt"
 TEXTS = "texts.json"
+
+BatchForm = Literal["lists", "links", "copies"]
 
 _FORMAT = 1
 
@@ -110,6 +114,7 @@ class Round:
         votes: how many people judge each group.
         per_batch: how many votes a batch holds at most.
         seed: of the dealing.
+        batch_form: how batches are written for people who use another tool: `lists`, `links` or `copies` of pictures.
         secret: the order in which candidates are shown follows from it, so that nobody can tell it beforehand.
         annotators: in the order in which they were named.
         known: the right answers of practice and gold groups.
@@ -124,6 +129,7 @@ class Round:
     secret: str
     annotators: tuple[Annotator, ...]
     known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
+    batch_form: BatchForm = "lists"
 
     def annotator(self, name: str) -> Annotator:
         """The person of a name.
@@ -136,6 +142,10 @@ class Round:
                 return annotator
         names = ", ".join(annotator.name for annotator in self.annotators)
         raise RoundError(f"{self.folder}: nobody called {name!r} takes part; expected one of {names}")
+
+    def picture(self, group: PatchId, name: str) -> Path:
+        """Where an original or a candidate lies."""
+        return self.patches / name / picture_name(group, name)
 
     def answer_path(self, annotator: Annotator, item: Item) -> Path:
         """Where a person's answer lies, in the official format."""
@@ -168,6 +178,7 @@ def write_round(dealt: Round) -> None:
         "per_batch": dealt.per_batch,
         "seed": dealt.seed,
         "secret": dealt.secret,
+        "batch_form": dealt.batch_form,
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
             for group, answer in sorted(dealt.known.items())
@@ -214,6 +225,23 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
     return dealt
 
 
+def write_pictures(dealt: Round, images: Path, groups: Iterable[PatchId], *, copy: bool) -> None:
+    """Write the pictures of groups into `original/`, `01/` and so on: copies, or else links where that can be.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    groups = list(groups)
+    for name in (ORIGINAL, *dealt.candidates):
+        (images / name).mkdir(parents=True)
+        for group in groups:
+            target = images / name / picture_name(group, name)
+            if copy:
+                shutil.copyfile(dealt.picture(group, name), target)
+            else:
+                link_or_copy(dealt.picture(group, name), target)
+
+
 def _round_of(folder: Path, content: dict[str, Any]) -> Round:
     if content["format"] != _FORMAT:
         raise ValueError(f"format {content['format']!r}, expected {_FORMAT}")
@@ -225,6 +253,7 @@ def _round_of(folder: Path, content: dict[str, Any]) -> Round:
         per_batch=content["per_batch"],
         seed=content["seed"],
         secret=content["secret"],
+        batch_form=content["batch_form"],
         annotators=tuple(
             Annotator(
                 name=entry["name"],

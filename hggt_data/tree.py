@@ -146,13 +146,26 @@ def tree_of_folders(images: Path, labels: Path) -> Tree:
     Raises:
         TreeError: a folder is missing or holds something else.
     """
-    if not (images / ORIGINAL).is_dir():
-        raise TreeError(f"{images}: expected a folder with original/, 01/, 02/ ... inside; found {_entries(images)}")
+    pictures = tree_of_pictures(images)
     if not labels.is_dir():
         raise TreeError(f"{labels}: no such folder; expected one with A/, B/, C/ inside")
-    sections = (Section(images, labels),)
     root = Path(os.path.commonpath([images.absolute(), labels.absolute()]))
-    return Tree(root, sections, _require_candidates(images, sections), (images, labels))
+    return Tree(root, (Section(images, labels),), pictures.candidates, (images, labels))
+
+
+def tree_of_pictures(images: Path) -> Tree:
+    """Picture folders that nobody has labelled yet, as `hggt-data select-patches` writes them.
+
+    Args:
+        images: the folder that holds `original/`, `01/`.. .
+
+    Raises:
+        TreeError: it holds something else.
+    """
+    if not (images / ORIGINAL).is_dir():
+        raise TreeError(f"{images}: expected a folder with original/, 01/, 02/ ... inside; found {_entries(images)}")
+    sections = (Section(images, images / "labels"),)
+    return Tree(images, sections, _require_candidates(images, sections), (images,))
 
 
 class Listing:

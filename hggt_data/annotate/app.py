@@ -135,7 +135,7 @@ def make_app(store: AnswerStore) -> Starlette:
         dealt = {item.group for annotator in store.round.annotators for item in annotator.items}
         if group not in dealt or name not in (ORIGINAL, *store.round.candidates):
             raise HTTPException(404, "No such picture in the round.")
-        return _picture(store.picture_of(group, name))
+        return _picture(store.round.picture(group, name))
 
     def export_answers(request: Request) -> Response:
         require_admin(request)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hggt_data.annotation import check_annotation, format_annotation, picture_name
+from hggt_data.annotation import check_annotation, format_annotation
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.files import write_text
 from hggt_data.rounds import Annotator, Item, Kind, Round
@@ -136,11 +136,7 @@ class AnswerStore:
     def picture(self, annotator: Annotator, item: Item, position: int) -> Path | None:
         """The file of what is shown: the original at 0, the candidates from 1 on in their order; null beyond."""
         shown = (ORIGINAL, *self.order(annotator, item))
-        return self.picture_of(item.group, shown[position]) if position in range(len(shown)) else None
-
-    def picture_of(self, group: PatchId, name: str) -> Path:
-        """The file of an original or candidate."""
-        return self.round.patches / name / picture_name(group, name)
+        return self.round.picture(item.group, shown[position]) if position in range(len(shown)) else None
 
     def answers(self, annotator: Annotator) -> Mapping[Item, Annotation]:
         """What the person has answered; labels in the order of the round's candidates."""

@@ -100,7 +100,7 @@ def test_pictures_are_those_of_the_order(server: Server) -> None:
     for position, name in enumerate(names):
         answer = ada.get(f"/api/items/{item}/pictures/{position}")
         assert answer.headers["content-type"] == "image/png"
-        assert answer.content == server.store.picture_of(PRACTISED, name).read_bytes()
+        assert answer.content == server.store.round.picture(PRACTISED, name).read_bytes()
     assert ada.get(f"/api/items/{item}/pictures/5").status_code == 404
 
 

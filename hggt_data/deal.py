@@ -1,0 +1,532 @@
+"""Deal patch groups to people, and deal anew what is not yet judged when people come or go.
+
+Loads are equal and pairs of people mixed, so that any two can be compared. Pictures are looked at by their heads only;
+who judges what is written to `assignments.json` (`rounds.py`).
+"""
+
+import random
+import re
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from itertools import combinations, islice, pairwise
+from math import ceil
+from pathlib import Path
+
+from hggt_data.errors import HggtError, NameFormatError, RoundError
+from hggt_data.files import read_csv, write_text
+from hggt_data.images import read_picture_size
+from hggt_data.rounds import (
+    INSTRUCTIONS,
+    Annotator,
+    BatchForm,
+    Item,
+    Kind,
+    KnownAnswer,
+    Round,
+    read_round,
+    write_pictures,
+    write_round,
+)
+from hggt_data.schema import ORIGINAL, Label, PatchId, format_examples, plural
+from hggt_data.staging import lock_folder, new_folder, require_outside
+from hggt_data.tree import GroupFiles, Listing, tree_of_pictures
+
+_BATCHES = "batches"
+_LABELS = {label.class_name: label for label in Label}
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_SHOWN = 10
+_MOST_COMPARED = 100  # when one group of many is to change hands
+
+
+@dataclass(frozen=True)
+class DealSettings:
+    """How to deal; the names are those of the command's flags.
+
+    Attributes:
+        votes: how many people judge each group.
+        per_batch: how many votes a batch holds at most.
+        seed: of who gets what, and in which order.
+        practice, gold: CSV files of groups with known answers, which are kept out of the votes.
+        repeats: how many groups of each batch are shown a second time to the same person.
+        batches: how batches are written for people who use another tool.
+    """
+
+    votes: int = 3
+    per_batch: int = 1000
+    seed: int = 0
+    practice: Path | None = None
+    gold: Path | None = None
+    repeats: int = 0
+    batches: BatchForm = "lists"
+
+
+@dataclass
+class Seating:
+    """Who judges which group, while it is dealt.
+
+    Attributes:
+        seats: group to the people who judge it.
+        loads: how many groups each person has.
+        pairs: how many groups each two people share.
+    """
+
+    rng: random.Random
+    seats: dict[PatchId, set[str]] = field(default_factory=dict)
+    loads: Counter[str] = field(default_factory=Counter)
+    pairs: Counter[frozenset[str]] = field(default_factory=Counter)
+
+    def add(self, group: PatchId, person: str) -> None:
+        """Give a group to a person."""
+        seated = self.seats.setdefault(group, set())
+        for other in seated:
+            self.pairs[frozenset((person, other))] += 1
+        seated.add(person)
+        self.loads[person] += 1
+
+    def remove(self, group: PatchId, person: str) -> None:
+        """Take a group from a person."""
+        self.seats[group].remove(person)
+        for other in self.seats[group]:
+            self.pairs[frozenset((person, other))] -= 1
+        self.loads[person] -= 1
+
+    def fill(self, group: PatchId, people: Sequence[str], votes: int) -> None:
+        """Seat the least loaded, of them those who share fewest groups with who is seated, until there are enough."""
+        while len(seated := self.seats.setdefault(group, set())) < votes:
+            free = [person for person in people if person not in seated]
+            if not free:
+                return
+            self.add(group, min(free, key=lambda p: (self.loads[p], self.shared(group, p), self.rng.random())))
+
+    def shared(self, group: PatchId, person: str) -> int:
+        """How many groups a person shares with those who judge this one."""
+        return sum(self.pairs[frozenset((person, other))] for other in self.seats[group] if other != person)
+
+    def level(self, people: Sequence[str], movable: "Movable", barred: "Barred") -> None:
+        """Move groups from the most to the least loaded while loads differ by more than one.
+
+        Args:
+            people: among whom.
+            movable: what each of them may lose, in the order in which it is looked at; kept up to date.
+            barred: who must not get what.
+        """
+        while move := self._next_move(people, movable, barred):
+            giver, taker, group = move
+            self.remove(group, giver)
+            self.add(group, taker)
+            del movable[giver][group]
+            movable[taker][group] = None
+
+    def _next_move(
+        self, people: Sequence[str], movable: "Movable", barred: "Barred"
+    ) -> tuple[str, str, PatchId] | None:
+        ordered = sorted(people, key=lambda person: self.loads[person])
+        for giver in reversed(ordered):
+            for taker in ordered:
+                if self.loads[giver] - self.loads[taker] < 2:
+                    break
+                free = (g for g in movable[giver] if taker not in self.seats[g] and (taker, g) not in barred)
+                if groups := list(islice(free, _MOST_COMPARED)):
+                    return giver, taker, min(groups, key=lambda group: self.shared(group, taker))
+        return None
+
+
+Movable = dict[str, dict[PatchId, None]]
+Barred = set[tuple[str, PatchId]]
+
+
+@dataclass(frozen=True)
+class DealResult:
+    """What was dealt.
+
+    Attributes:
+        before: the round as it was, where it was dealt anew.
+    """
+
+    dealt: Round
+    before: Round | None = None
+
+    def describe(self) -> list[str]:
+        """What was done and what comes next, a line each."""
+        dealt = self.dealt
+        active = [annotator for annotator in dealt.annotators if annotator.is_active]
+        votes = {annotator.name: _votes_of(annotator) for annotator in dealt.annotators}
+        groups = set().union(*votes.values())
+        loads = [len(votes[annotator.name]) for annotator in active]
+        lines = [
+            f"{plural(len(groups), 'group')} (candidates {', '.join(dealt.candidates)}), {plural(dealt.votes, 'vote')} "
+            f"each, to {plural(len(active), 'annotator')}: {_span(loads)} each, in "
+            f"batches of {dealt.per_batch:,} at most"
+        ]
+        if len(active) > 1:
+            shared = [len(votes[one.name] & votes[other.name]) for one, other in combinations(active, 2)]
+            lines.append(f"Any two people share {_span(shared)}.")
+        for kind, what in ((Kind.PRACTICE, "practice"), (Kind.GOLD, "gold"), (Kind.REPEAT, "repeats")):
+            numbers = [sum(item.kind is kind for item in annotator.items) for annotator in active]
+            if any(numbers):
+                lines.append(f"Beside the votes, {what}: {_span(numbers)} each")
+        if self.before:
+            lines += self._describe_changes(votes)
+        return [
+            *lines,
+            f"Next: hggt-data annotate {dealt.folder} --annotator NAME, or --accounts FILE for several people",
+        ]
+
+    def _describe_changes(self, votes: Mapping[str, set[PatchId]]) -> Iterator[str]:
+        assert self.before
+        earlier = {annotator.name: _votes_of(annotator) for annotator in self.before.annotators}
+        for name, groups in votes.items():
+            had = earlier.get(name, set())
+            if groups != had:
+                yield f"{name}: {len(groups - had):,} more, {len(had - groups):,} fewer"
+
+
+def deal_groups(patches: Path, output: Path, names: Sequence[str], settings: DealSettings) -> DealResult:
+    """Deal all groups of a folder to people and write the round.
+
+    Args:
+        patches: `original/`, `01/` and so on, as `hggt-data select-patches` writes them.
+        output: the round's folder, new or empty.
+        names: of the people.
+        settings: how.
+
+    Raises:
+        RoundError: there are fewer people than votes, or the files of known answers have faults.
+        TreeError: pictures are missing or differ in size; all such faults are told at once, and nothing is written.
+        OutputError: the output is not empty, or lies inside the pictures.
+        OSError: something cannot be read or written.
+    """
+    names = require_names(names)
+    if len(names) < settings.votes:
+        found = f"{plural(len(names), 'name')} for {plural(settings.votes, 'vote')} a group"
+        raise RoundError(f"{found}; expected as many people as votes at least, for nobody judges a group twice")
+    require_outside(output, patches, "the pictures")
+    listing = Listing(tree_of_pictures(patches))
+    _require_whole(listing)
+    practice, gold = _read_all_known(settings, listing)
+    known = practice | gold
+    groups = [group for group in listing.ids if group not in known]
+    if not groups:
+        raise RoundError(f"{patches} has no group to vote on; every one of them is practice or gold")
+    rng = random.Random(f"deal {settings.seed}")
+    seating = Seating(rng)
+    for group in rng.sample(groups, len(groups)):
+        seating.fill(group, names, settings.votes)
+    with new_folder(output) as folder:
+        dealt = Round(
+            folder=folder,
+            patches=patches.resolve(),
+            candidates=listing.tree.candidates,
+            votes=settings.votes,
+            per_batch=settings.per_batch,
+            seed=settings.seed,
+            secret=secrets.token_hex(16),
+            annotators=(),
+            known=known,
+            batch_form=settings.batches,
+        )
+        people: list[Annotator] = []
+        for name in names:
+            person = Annotator(name, _new_pseudonym(people))
+            votes = [group for group in groups if name in seating.seats[group]]
+            people.append(_with_first_batches(person, votes, dealt, practice, gold, settings.repeats))
+        dealt = dealt.with_annotators(tuple(people))
+        (folder / INSTRUCTIONS).write_bytes((files("hggt_data") / INSTRUCTIONS).read_bytes())
+        _write_batches(dealt, folder / _BATCHES)
+        write_round(dealt)
+    return DealResult(replace(dealt, folder=output))
+
+
+def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = ()) -> DealResult:
+    """Deal anew what nobody has judged yet: new people take their share, the seats of others are filled.
+
+    What was answered stays, and as little as possible changes hands. A group that somebody skipped goes to another.
+
+    Args:
+        folder: the round.
+        add: people who join; who was dropped before comes back with what they have answered.
+        drop: people who leave.
+
+    Raises:
+        RoundError: it is no round, a name is unknown or there already, or too few people are left.
+        OutputError: the round is being served.
+        OSError: it cannot be read or written; the round stays as it was.
+    """
+    with lock_folder(folder):
+        before = read_round(folder)
+        people = _change_people(before, add, drop)
+        active = [person.name for person in people if person.is_active]
+        if len(active) < before.votes:
+            left = f"{len(active)} would be left to take part"
+            raise RoundError(f"{left}; expected {before.votes} at least, as many as each group has votes: add somebody")
+        seating, movable, barred = _seat_again(before, people)
+        for group in seating.rng.sample(sorted(seating.seats), len(seating.seats)):
+            willing = [name for name in active if (name, group) not in barred]
+            earlier = set(seating.seats[group])
+            seating.fill(group, willing, before.votes)
+            seating.fill(group, active, before.votes)  # if nobody else is left, who skipped it gets it again
+            for name in sorted(seating.seats[group] - earlier):
+                movable[name][group] = None
+        seating.level(active, movable, barred)
+        dealt = before.with_annotators(tuple(_with_new_batches(person, seating, before) for person in people))
+        # Lists first: assignments.json is what counts, and is written last.
+        _write_batches(dealt, folder / _BATCHES)
+        write_round(dealt)
+    return DealResult(dealt, before)
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a file, one a line; empty lines and those that start with # do not count.
+
+    Raises:
+        RoundError: it is not UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise RoundError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def require_names(names: Sequence[str]) -> list[str]:
+    """The names, if each can stand for one person.
+
+    Raises:
+        RoundError: a name is there twice, differs from another only in case, or has control characters.
+    """
+    faults = [f"{name!r} has control characters" for name in names if _UNPRINTABLE.search(name)]
+    counts = Counter(name.casefold() for name in names)
+    faults += [f"{name!r} is there {count} times" for name, count in counts.items() if count > 1]
+    if faults:
+        raise RoundError(f"{plural(len(faults), 'name')} cannot be used: {format_examples(faults)}")
+    return list(names)
+
+
+def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer], list[str]]:
+    """Read known answers from a CSV with the columns group, one for each candidate, and, if wanted, note.
+
+    Args:
+        path: the file; a label may be left empty where any will do.
+        listing: the groups there are.
+
+    Returns:
+        The answers in the order of the file, and what is wrong with the other lines.
+
+    Raises:
+        TreeError: it is no CSV.
+        RoundError: a column is missing.
+        OSError: it cannot be read.
+    """
+    columns, lines = read_csv(path)
+    candidates = listing.tree.candidates
+    missing = [name for name in ("group", *candidates) if name not in columns]
+    if missing:
+        raise RoundError(f"{path}: columns {', '.join(missing)} are missing; found {', '.join(columns)}")
+    ids = {str(group): group for group in listing.ids}
+    known: dict[PatchId, KnownAnswer] = {}
+    faults = []
+    for number, line in enumerate(lines, start=2):
+        words = [line[name].strip().lower() for name in candidates]
+        wrong = [word for word in words if word and word not in _LABELS]
+        group = ids.get(line["group"])
+        if group is None:
+            faults.append(f"{path}, line {number}: there is no group {line['group']!r}")
+        elif group in known:
+            faults.append(f"{path}, line {number}: group {group} is there twice")
+        elif wrong:
+            expected = ", ".join(label.value for label in Label)
+            faults.append(f"{path}, line {number}: label {wrong[0]!r}; expected one of {expected}, or nothing")
+        else:
+            labels = tuple(_LABELS[word] if word else None for word in words)
+            known[group] = KnownAnswer(labels, line.get("note", "").strip())
+    return known, faults
+
+
+def _read_all_known(
+    settings: DealSettings, listing: Listing
+) -> tuple[dict[PatchId, KnownAnswer], dict[PatchId, KnownAnswer]]:
+    practice, faults = read_known(settings.practice, listing) if settings.practice else ({}, [])
+    gold, more = read_known(settings.gold, listing) if settings.gold else ({}, [])
+    faults += [*more, *(f"group {group} is both practice and gold" for group in practice.keys() & gold.keys())]
+    if faults:
+        raise RoundError("\n".join([f"{plural(len(faults), 'fault')} in the known answers:", *_shown(faults)]))
+    return practice, gold
+
+
+def _require_whole(listing: Listing) -> None:
+    """Refuse groups of which a picture is missing, unreadable or of another size."""
+    faults = [str(problem) for problem in listing.problems if problem.severity == "error"]
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(_faults_of, listing):
+            faults += found
+    if faults:
+        raise RoundError("\n".join([f"{plural(len(faults), 'fault')} in {listing.tree.root}:", *_shown(faults)]))
+
+
+def _faults_of(group: GroupFiles) -> list[str]:
+    sizes: dict[str, tuple[int, int]] = {}
+    faults = []
+    for name, path in group.images.items():
+        try:
+            sizes[name] = read_picture_size(path)
+        except FileNotFoundError:
+            faults.append(f"{group.relative(path)}: missing")
+        except (HggtError, OSError) as error:
+            faults.append(f"{group.relative(path)}: {error}")
+    for name, size in sizes.items():
+        if ORIGINAL in sizes and size != sizes[ORIGINAL]:
+            expected = "{} x {}, as the original".format(*sizes[ORIGINAL])
+            faults.append(f"{group.relative(group.images[name])}: {size[0]} x {size[1]}; expected {expected}")
+    return faults
+
+
+def _shown(faults: list[str]) -> list[str]:
+    rest = [f"and {len(faults) - _MOST_SHOWN:,} more"] if len(faults) > _MOST_SHOWN else []
+    return [f"  {fault}" for fault in [*faults[:_MOST_SHOWN], *rest]]
+
+
+def _change_people(before: Round, add: Sequence[str], drop: Sequence[str]) -> list[Annotator]:
+    require_names([*add, *drop])
+    by_name = {annotator.name: annotator for annotator in before.annotators}
+    for name in drop:
+        by_name[name] = replace(before.annotator(name), is_active=False)
+    for name in add:
+        if name in by_name and by_name[name].is_active:
+            raise RoundError(f"{name} takes part already")
+        by_name[name] = replace(by_name.get(name, Annotator(name, _new_pseudonym(before.annotators))), is_active=True)
+    require_names(list(by_name))
+    return list(by_name.values())
+
+
+def _seat_again(before: Round, people: Sequence[Annotator]) -> tuple[Seating, Movable, Barred]:
+    """The seats that stay, what of them may still change hands, and who skipped what."""
+    groups = sorted(set().union(*(_votes_of(person) for person in before.annotators)))
+    answered = {person.name: _groups_in(before.folder / Kind.VOTE.folder / person.pseudonym) for person in people}
+    skipped = {
+        person.name: _groups_in(before.folder / "skips" / Kind.VOTE.folder / person.pseudonym) for person in people
+    }
+    names = " ".join(person.name for person in people if person.is_active)
+    seating = Seating(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
+    movable: Movable = {person.name: {} for person in people}
+    dealt_to = {person.name: _votes_of(person) for person in people}
+    for group in seating.rng.sample(groups, len(groups)):
+        seating.seats[group] = set()
+        for person in people:
+            name = person.name
+            if group in answered[name]:
+                seating.add(group, name)
+            elif person.is_active and group in dealt_to[name] and group not in skipped[name]:
+                seating.add(group, name)
+                movable[name][group] = None
+    return seating, movable, {(name, group) for name, theirs in skipped.items() for group in theirs}
+
+
+def _groups_in(folder: Path) -> set[PatchId]:
+    """The groups that JSON files of a folder are named after."""
+    found = set()
+    for path in folder.glob("*.json"):
+        with suppress(NameFormatError):
+            found.add(PatchId.parse(path.stem))
+    return found
+
+
+def _with_first_batches(
+    person: Annotator,
+    votes: Sequence[PatchId],
+    dealt: Round,
+    practice: Iterable[PatchId],
+    gold: Iterable[PatchId],
+    repeats: int,
+) -> Annotator:
+    """Everything for a person who has nothing yet: practice, then the votes with gold groups and repeats among them."""
+    rng = random.Random(f"batches {dealt.seed} {person.name}")
+    batches = _cut(rng.sample(list(votes), len(votes)), dealt.per_batch)
+    for batch in batches:
+        _insert_repeats(batch, repeats, rng)
+    gold_items = [Item(Kind.GOLD, group) for group in gold]
+    for number, item in enumerate(rng.sample(gold_items, len(gold_items)) if batches else []):
+        batch = batches[number % len(batches)]
+        batch.insert(rng.randrange(len(batch) + 1), item)
+    first = tuple(Item(Kind.PRACTICE, group) for group in practice)
+    return replace(person, batches=(*([first] if first else []), *(tuple(batch) for batch in batches)))
+
+
+def _with_new_batches(person: Annotator, seating: Seating, before: Round) -> Annotator:
+    """A person's batches after dealing anew: what is theirs no more goes, what is new comes at the end."""
+    theirs = {group for group, seated in seating.seats.items() if person.name in seated}
+    if not person.batches and person.is_active:
+        others = [item for annotator in before.annotators for item in annotator.items]
+        kinds = {kind: dict.fromkeys(item.group for item in others if item.kind is kind) for kind in Kind}
+        repeats = max((_most_repeats(annotator) for annotator in before.annotators), default=0)
+        votes = sorted(theirs)
+        return _with_first_batches(person, votes, before, kinds[Kind.PRACTICE], kinds[Kind.GOLD], repeats)
+    kept = [tuple(item for item in batch if _stays(person, item, theirs, before)) for batch in person.batches]
+    new = sorted(theirs - {item.group for batch in kept for item in batch if item.kind is Kind.VOTE})
+    rng = seating.rng
+    batches = _cut(rng.sample(new, len(new)), before.per_batch)
+    return replace(person, batches=(*(batch for batch in kept if batch), *(tuple(batch) for batch in batches)))
+
+
+def _stays(person: Annotator, item: Item, theirs: set[PatchId], before: Round) -> bool:
+    """Whether an item stays with a person who judges these groups; a repeat goes with the group that it repeats."""
+    if before.answer_path(person, item).exists():
+        return True
+    if item.kind is Kind.VOTE:
+        return item.group in theirs
+    return person.is_active and (item.kind is not Kind.REPEAT or item.group in theirs)
+
+
+def _cut(groups: Sequence[PatchId], per_batch: int) -> list[list[Item]]:
+    """As few batches as will do, as equal as can be."""
+    number = ceil(len(groups) / per_batch)
+    edges = [len(groups) * k // number for k in range(number + 1)] if number else []
+    return [[Item(Kind.VOTE, group) for group in groups[a:b]] for a, b in pairwise(edges)]
+
+
+def _insert_repeats(batch: list[Item], repeats: int, rng: random.Random) -> None:
+    """Show some groups of a batch again, a third of it later at least."""
+    later = max(1, len(batch) // 3)
+    early = batch[: max(1, len(batch) - later)]
+    for item in rng.sample(early, min(repeats, len(early))):
+        first = batch.index(item)
+        batch.insert(rng.randint(min(first + later, len(batch)), len(batch)), Item(Kind.REPEAT, item.group))
+
+
+def _most_repeats(annotator: Annotator) -> int:
+    return max((sum(item.kind is Kind.REPEAT for item in batch) for batch in annotator.batches), default=0)
+
+
+def _write_batches(dealt: Round, folder: Path) -> None:
+    """Write what people need who use another tool: lists of groups, or folders of pictures in the official layout."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for person in dealt.annotators:
+        for number, batch in enumerate(person.batches if person.is_active else (), start=1):
+            place = folder / person.pseudonym / f"{number:03d}"
+            groups = dict.fromkeys(item.group for item in batch)
+            if dealt.batch_form == "lists":
+                write_text(place.with_suffix(".txt"), "".join(f"{group}\n" for group in groups))
+            else:
+                write_pictures(dealt, place, groups, copy=dealt.batch_form == "copies")
+
+
+def _votes_of(annotator: Annotator) -> set[PatchId]:
+    return {item.group for item in annotator.items if item.kind is Kind.VOTE}
+
+
+def _new_pseudonym(people: Iterable[Annotator]) -> str:
+    taken = {person.pseudonym for person in people}
+    while (pseudonym := f"annotator-{secrets.token_hex(3)}") in taken:
+        pass
+    return pseudonym
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,197 @@
+"""From the votes of a round to the official tree: `images/0-N/`, `labels/0-N/{A,B,C}/`, and who is behind each slot.
+
+Only groups with all their votes make the tree, for a tree has every slot of every group; whatever is left out is
+listed. People leave the round as pseudonyms.
+"""
+
+import json
+import random
+import shutil
+import string
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hggt_data.annotation import check_annotation
+from hggt_data.errors import NameFormatError, RoundError
+from hggt_data.files import csv_file, write_text
+from hggt_data.rounds import Annotator, Kind, Round, read_round, write_pictures
+from hggt_data.schema import PatchId, format_examples, plural
+from hggt_data.staging import new_folder, require_outside
+from hggt_data.tree import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, official_train
+
+_SLOTS = string.ascii_uppercase
+_MOST_SHOWN = 5
+
+
+@dataclass
+class Ballot:
+    """The votes of a round.
+
+    Attributes:
+        votes: group to who voted (pseudonyms, in their slots' order) and the file of each vote.
+        skips: group to the reasons of those who could not judge it.
+        conflicts: files that are no votes, with the reason: broken, of nobody known, not dealt to that person.
+        extra: votes beyond what a group needs; they are left out.
+    """
+
+    votes: dict[PatchId, dict[str, Path]] = field(default_factory=dict)
+    skips: dict[PatchId, list[str]] = field(default_factory=dict)
+    conflicts: dict[str, str] = field(default_factory=dict)
+    extra: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What was written.
+
+    Attributes:
+        output: the tree.
+        complete: groups in it.
+        wanted: votes that a group needs.
+        partial: each other group with the number of its votes.
+        ballot: all that was found.
+        people: votes in the tree, by pseudonym.
+    """
+
+    output: Path
+    complete: tuple[PatchId, ...]
+    wanted: int
+    partial: dict[PatchId, int]
+    ballot: Ballot
+    people: Counter[str]
+
+    def describe(self) -> list[str]:
+        """What was done and what was not, a line each."""
+        lines = [
+            f"{self.output}: {plural(len(self.complete), 'group')} with {plural(self.wanted, 'vote')} each, "
+            f"by {plural(len(self.people), 'annotator')}"
+        ]
+        by_votes: dict[int, list[PatchId]] = defaultdict(list)
+        for group, votes in self.partial.items():
+            by_votes[votes].append(group)
+        for votes, groups in sorted(by_votes.items(), reverse=True):
+            shown = format_examples(groups, _MOST_SHOWN)
+            lines.append(f"Left out, with {votes} of {self.wanted} votes: {plural(len(groups), 'group')}: {shown}")
+        skipped = {group: reasons for group, reasons in self.ballot.skips.items() if group in self.partial}
+        if skipped:
+            shown = format_examples(
+                [f"{group} ({'; '.join(reasons)})" for group, reasons in skipped.items()], _MOST_SHOWN
+            )
+            lines.append(f"Of these somebody could not judge {len(skipped):,}: {shown}")
+        if self.ballot.conflicts:
+            shown = format_examples([f"{path}: {why}" for path, why in self.ballot.conflicts.items()], _MOST_SHOWN)
+            lines.append(f"{plural(len(self.ballot.conflicts), 'file')} did not count: {shown}")
+        if self.ballot.extra:
+            lines.append(f"More votes than slots, left out: {format_examples(self.ballot.extra, _MOST_SHOWN)}")
+        return lines
+
+    def to_json(self) -> dict[str, object]:
+        """All that is left out, as JSON takes it."""
+        return {
+            "complete": len(self.complete),
+            "partial": {str(group): votes for group, votes in self.partial.items()},
+            "skipped": {str(group): reasons for group, reasons in self.ballot.skips.items()},
+            "conflicts": self.ballot.conflicts,
+            "extra": self.ballot.extra,
+        }
+
+
+def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path | None = None) -> MergeResult:
+    """Write the tree of a round's votes; the round may go on and be merged again.
+
+    Args:
+        folder: the round.
+        output: the tree, new or empty.
+        copy: copy pictures also where a second name for the file (a hard link) would do.
+        patches: where the pictures are, if they were moved.
+
+    Raises:
+        RoundError: it is no round, or no group has all its votes.
+        OutputError: the output is not empty, or lies inside the round or its pictures.
+        OSError: something cannot be read or written.
+    """
+    dealt = read_round(folder, patches)
+    if dealt.votes > len(_SLOTS):
+        raise RoundError(f"{folder} has {dealt.votes} votes a group; a tree has {len(_SLOTS)} slots at most")
+    require_outside(output, folder, "the round")
+    require_outside(output, dealt.patches, "the pictures")
+    ballot = count_votes(dealt)
+    complete = tuple(sorted(group for group, votes in ballot.votes.items() if len(votes) == dealt.votes))
+    if not complete:
+        raise RoundError(
+            f"{folder}: no group has all its {plural(dealt.votes, 'vote')} yet; "
+            f"{plural(sum(map(len, ballot.votes.values())), 'vote')} so far"
+        )
+    with new_folder(output) as staging:
+        tree = official_train(staging, len(complete))
+        write_pictures(dealt, tree.images, complete, copy=copy)
+        with csv_file(staging / ANNOTATORS_FILE, ANNOTATORS_COLUMNS) as write_line:
+            for group in complete:
+                for slot, (pseudonym, path) in zip(_SLOTS, ballot.votes[group].items(), strict=False):
+                    target = tree.annotation(group, slot)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, target)
+                    write_line((group, slot, pseudonym))
+    partial = {
+        group: len(ballot.votes.get(group, ())) for group in sorted(_groups_of(dealt)) if group not in set(complete)
+    }
+    people = Counter(pseudonym for group in complete for pseudonym in ballot.votes[group])
+    result = MergeResult(output, complete, dealt.votes, partial, ballot, people)
+    write_text(folder / "merge.json", json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
+    return result
+
+
+def count_votes(dealt: Round) -> Ballot:
+    """Read all votes of a round, and sort out what is none."""
+    ballot = Ballot()
+    found: dict[PatchId, dict[str, Path]] = defaultdict(dict)
+    by_pseudonym = {annotator.pseudonym: annotator for annotator in dealt.annotators}
+    groups = _groups_of(dealt)
+    home = dealt.folder / Kind.VOTE.folder
+    for person in sorted(home.iterdir()) if home.is_dir() else ():
+        for path in sorted(person.iterdir()) if person.is_dir() else [person]:
+            if path.name.startswith(".") and path.suffix == ".tmp":
+                continue  # of a process that was killed
+            why = _fault_of(path, by_pseudonym.get(person.name), groups, dealt)
+            if why:
+                ballot.conflicts[path.relative_to(dealt.folder).as_posix()] = why
+            else:
+                found[PatchId.parse(path.stem)][person.name] = path
+    for group, votes in sorted(found.items()):
+        # The order of slots is drawn for each group, so that a slot is not a person.
+        order = random.Random(f"slots {dealt.seed} {group}").sample(sorted(votes), len(votes))
+        ballot.votes[group] = {pseudonym: votes[pseudonym] for pseudonym in order[: dealt.votes]}
+        ballot.extra += [votes[pseudonym].relative_to(dealt.folder).as_posix() for pseudonym in order[dealt.votes :]]
+    for group, reason in _skips(dealt):
+        ballot.skips.setdefault(group, []).append(reason)
+    return ballot
+
+
+def _fault_of(path: Path, annotator: Annotator | None, groups: set[PatchId], dealt: Round) -> str | None:
+    """Why a file is no vote; null if it is one."""
+    if annotator is None:
+        return "of nobody who takes part"
+    if path.suffix != ".json":
+        return "no JSON file"
+    try:
+        group = PatchId.parse(path.stem)
+    except NameFormatError as error:
+        return str(error)
+    if group not in groups:
+        return "a group that nobody votes on"
+    _, problems = check_annotation(path.read_bytes(), "", group, annotator.pseudonym, dealt.candidates)
+    return "; ".join(problem.message for problem in problems if problem.severity == "error") or None
+
+
+def _skips(dealt: Round) -> Iterator[tuple[PatchId, str]]:
+    for annotator in dealt.annotators:
+        for item in annotator.items:
+            path = dealt.skip_path(annotator, item)
+            if item.kind is Kind.VOTE and path.exists() and not dealt.answer_path(annotator, item).exists():
+                yield item.group, str(json.loads(path.read_bytes())["reason"])
+
+
+def _groups_of(dealt: Round) -> set[PatchId]:
+    return {item.group for annotator in dealt.annotators for item in annotator.items if item.kind is Kind.VOTE}

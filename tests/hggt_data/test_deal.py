@@ -1,0 +1,368 @@
+import json
+import random
+import stat
+from collections import Counter
+from datetime import datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hggt_data.annotation import format_annotation
+from hggt_data.cli import main
+from hggt_data.deal import DealSettings, Seating, deal_groups, read_names, redeal_groups
+from hggt_data.errors import OutputError, RoundError
+from hggt_data.images import encode_png
+from hggt_data.rounds import Annotator, Item, Kind, Round, read_round
+from hggt_data.schema import Annotation, Label, PatchId
+from hggt_data.staging import lock_folder
+from tests.hggt_data.trees import contents, noise, write_bytes, write_tree
+
+TWO = ("01", "02")
+PEOPLE = ("Ada", "Bob", "Carol", "Dan")
+
+
+def make_patches(folder: Path, number: int) -> Path:
+    ids = [f"p{k}-0-0" for k in range(number)]
+    return write_tree(folder / "t", ids, candidates=TWO, slots="", size=(4, 4)) / "images" / "0-9"
+
+
+@pytest.fixture
+def patches(tmp_path: Path) -> Path:
+    return make_patches(tmp_path, 30)
+
+
+def votes_of(person: Annotator) -> set[PatchId]:
+    return {item.group for item in person.items if item.kind is Kind.VOTE}
+
+
+def judge(dealt: Round, person: Annotator, group: PatchId) -> None:
+    rng = random.Random(f"{person.name} {group}")
+    labels = tuple(rng.choice(list(Label)) for _ in dealt.candidates)
+    start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
+    annotation = Annotation("A", labels, start, start + timedelta(seconds=30), 30)
+    text = format_annotation(annotation, group, dealt.candidates)
+    write_bytes(dealt.answer_path(person, Item(Kind.VOTE, group)), text.encode())
+
+
+def skip(dealt: Round, person: Annotator, group: PatchId) -> None:
+    write_bytes(dealt.skip_path(person, Item(Kind.VOTE, group)), b'{"reason": "black"}')
+
+
+def require_fair(dealt: Round) -> None:
+    """Every group has its votes, nobody judges one twice, and loads are equal."""
+    active = [person for person in dealt.annotators if person.is_active]
+    items = [[item for item in person.items if item.kind is Kind.VOTE] for person in dealt.annotators]
+    assert all(len(set(theirs)) == len(theirs) for theirs in items)
+    counts = Counter(item.group for theirs in items for item in theirs)
+    assert set(counts.values()) == {dealt.votes}
+    loads = [len(votes_of(person)) for person in active]
+    assert max(loads) - min(loads) <= 1
+
+
+@pytest.mark.parametrize(
+    ("people", "votes"), [(3, 2), (3, 3), (4, 2), (4, 3), (7, 2), (7, 3), (7, 5), (20, 2), (20, 3), (20, 5)]
+)
+def test_loads_are_equal_and_pairs_mixed(people: int, votes: int) -> None:
+    names = [f"person {k}" for k in range(people)]
+    seating = Seating(random.Random(0))
+    groups = [PatchId(f"p{k}", 0, 0) for k in range(1000)]
+    for group in groups:
+        seating.fill(group, names, votes)
+    assert all(len(seated) == votes for seated in seating.seats.values())
+    loads = [seating.loads[name] for name in names]
+    assert sum(loads) == 1000 * votes
+    assert max(loads) - min(loads) <= 1
+    shared = Counter(frozenset(pair) for seated in seating.seats.values() for pair in combinations(sorted(seated), 2))
+    assert shared == Counter({pair: count for pair, count in seating.pairs.items() if count})
+    expected = 1000 * votes * (votes - 1) / people / (people - 1)
+    numbers = [seating.pairs[frozenset(pair)] for pair in combinations(names, 2)]
+    assert min(numbers) >= 0.8 * expected - 1
+    assert max(numbers) <= 1.2 * expected + 1
+
+
+def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
+    output = tmp_path / "round"
+    result = deal_groups(patches, output, PEOPLE, DealSettings(votes=3, per_batch=10))
+    dealt = read_round(output)
+    require_fair(dealt)
+    assert dealt.patches.resolve() == patches.resolve()
+    assert all([len(batch) for batch in person.batches] in ([7, 8, 8], [7, 7, 8]) for person in dealt.annotators)
+    orders = [[item.group for item in person.items] for person in dealt.annotators]
+    assert all(order != sorted(order) for order in orders)
+    assert stat.S_IMODE((output / "assignments.json").stat().st_mode) == 0o600
+    assert "Compare every version with the original" in (output / "instructions.txt").read_text()
+    text = "\n".join(result.describe())
+    assert "30 groups (candidates 01, 02), 3 votes each, to 4 annotators: 22 to 23 each" in text
+    assert f"hggt-data annotate {output}" in text
+
+
+def test_the_seed_decides_all_but_the_pseudonyms(patches: Path, tmp_path: Path) -> None:
+    rounds = []
+    for k, seed in enumerate((0, 0, 1)):
+        deal_groups(patches, tmp_path / f"round{k}", PEOPLE, DealSettings(seed=seed, repeats=1))
+        rounds.append(read_round(tmp_path / f"round{k}"))
+    batches = [[person.batches for person in dealt.annotators] for dealt in rounds]
+    assert batches[0] == batches[1] != batches[2]
+    assert len({person.pseudonym for dealt in rounds for person in dealt.annotators}) == 12
+    assert len({dealt.secret for dealt in rounds}) == 3
+
+
+def test_lists_have_the_groups_of_each_batch(patches: Path, tmp_path: Path) -> None:
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(per_batch=10))
+    for person in read_round(tmp_path / "round").annotators:
+        for number, batch in enumerate(person.batches, start=1):
+            lines = (tmp_path / f"round/batches/{person.pseudonym}/{number:03d}.txt").read_text().splitlines()
+            assert lines == [str(item.group) for item in batch]
+
+
+@pytest.mark.parametrize("form", ["links", "copies"])
+def test_pictures_on_request(patches: Path, tmp_path: Path, form: str) -> None:
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(batches=form))  # type: ignore[arg-type]
+    [person, *_] = read_round(tmp_path / "round").annotators
+    place = tmp_path / f"round/batches/{person.pseudonym}/001"
+    for group in votes_of(person):
+        for name, ending in {"original": "", "01": "_01", "02": "_02"}.items():
+            source, target = (folder / name / f"{group}{ending}.png" for folder in (patches, place))
+            assert target.read_bytes() == source.read_bytes()
+            assert target.samefile(source) == (form == "links")
+
+
+def known_csv(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(["group,01,02,note", *lines, ""]), "utf-8")
+    return path
+
+
+def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_path: Path) -> None:
+    practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,Look at {01}.", "p1-0-0,NEGATIVE,similar,")
+    gold = known_csv(tmp_path / "gold.csv", *(f"p{k}-0-0,Positive,Negative," for k in range(10, 16)))
+    settings = DealSettings(per_batch=9, practice=practice, gold=gold, repeats=2)
+    deal_groups(patches, tmp_path / "round", PEOPLE, settings)
+    dealt = read_round(tmp_path / "round")
+    require_fair(dealt)
+    assert dealt.known[PatchId("p3", 0, 0)].labels == (Label.POSITIVE, None)
+    assert dealt.known[PatchId("p3", 0, 0)].note == "Look at {01}."
+    assert dealt.known[PatchId("p1", 0, 0)].labels == (Label.NEGATIVE, Label.SIMILAR)
+    for person in dealt.annotators:
+        assert not votes_of(person) & dealt.known.keys()
+        first, *batches = person.batches
+        assert first == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)), Item(Kind.PRACTICE, PatchId("p1", 0, 0)))
+        golds = [[item.group.image for item in batch if item.kind is Kind.GOLD] for batch in batches]
+        assert sorted(image for theirs in golds for image in theirs) == [f"p{k}" for k in range(10, 16)]
+        assert {len(theirs) for theirs in golds} == {3}
+        for batch in batches:
+            repeated = [item for item in batch if item.kind is Kind.REPEAT]
+            assert len(repeated) == 2
+            for item in repeated:
+                distance = batch.index(item) - batch.index(Item(Kind.VOTE, item.group))
+                assert distance >= (sum(other.kind is Kind.VOTE for other in batch)) // 3
+
+
+def test_faults_of_known_answers_are_told_together(patches: Path, tmp_path: Path) -> None:
+    practice = known_csv(tmp_path / "practice.csv", "p0-0-0,Good,,", "p99-0-0,,,", "p1-0-0,,,", "p1-0-0,,,")
+    gold = known_csv(tmp_path / "gold.csv", "p1-0-0,,,")
+    with pytest.raises(RoundError) as caught:
+        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(practice=practice, gold=gold))
+    text = str(caught.value)
+    assert text.startswith("4 faults in the known answers:")
+    assert "practice.csv, line 2: label 'good'; expected one of Positive, Similar, Negative, or nothing" in text
+    assert "line 3: there is no group 'p99-0-0'" in text
+    assert "line 5: group p1-0-0 is there twice" in text
+    assert "group p1-0-0 is both practice and gold" in text
+    assert not (tmp_path / "round").exists()
+    (tmp_path / "bad.csv").write_text("group,01\n")
+    with pytest.raises(RoundError, match="columns 02 are missing"):
+        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(gold=tmp_path / "bad.csv"))
+
+
+def test_faults_of_pictures_are_told_together_and_nothing_is_written(patches: Path, tmp_path: Path) -> None:
+    (patches / "01" / "p1-0-0_01.png").unlink()
+    (patches / "02" / "p2-0-0_02.png").write_bytes(b"text")
+    (patches / "02" / "p3-0-0_02.png").write_bytes(encode_png(noise((4, 6), "x")))
+    with pytest.raises(RoundError) as caught:
+        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+    text = str(caught.value)
+    assert "3 faults" in text
+    assert "01/p1-0-0_01.png: missing" in text
+    assert "02/p2-0-0_02.png" in text
+    assert "02/p3-0-0_02.png: 4 x 6; expected 4 x 4, as the original" in text
+    assert not (tmp_path / "round").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["Ada", "Bob"], "2 names for 3 votes a group"),
+        (["Ada", "Bob", "Ada", "Dan"], "'ada' is there 2 times"),
+        (["Ada", "Bob", "ADA", "Dan"], "'ada' is there 2 times"),
+        (["Ada", "Bob", "C\x1b[2J"], "has control characters"),
+    ],
+)
+def test_names_that_will_not_do(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(RoundError, match=message.replace("[", r"\[")):
+        deal_groups(patches, tmp_path / "round", names, DealSettings())
+
+
+def test_names_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("\ufeffAda\n\n# left\n  Bob  \nÇağla Öz\n", "utf-8")
+    assert read_names(path) == ["Ada", "Bob", "Çağla Öz"]
+    path.write_bytes("Ça".encode("latin-1"))
+    with pytest.raises(RoundError, match="is not UTF-8"):
+        read_names(path)
+
+
+def test_a_round_is_never_written_over(patches: Path, tmp_path: Path) -> None:
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+    before = contents(tmp_path / "round")
+    with pytest.raises(OutputError, match="not empty"):
+        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+    assert contents(tmp_path / "round") == before
+    with pytest.raises(OutputError, match="lies inside the pictures"):
+        deal_groups(patches, patches / "round", PEOPLE, DealSettings())
+
+
+# Dealing anew
+
+
+@pytest.fixture
+def begun(patches: Path, tmp_path: Path) -> Round:
+    """Each of four people has judged the first half of what they have."""
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(per_batch=10))
+    dealt = read_round(tmp_path / "round")
+    for person in dealt.annotators:
+        for item in person.items[: len(person.items) // 2]:
+            judge(dealt, person, item.group)
+    return dealt
+
+
+def require_answers_stay(before: Round, after: Round) -> None:
+    people = {person.name: person for person in after.annotators}
+    for person in before.annotators:
+        for item in person.items:
+            if before.answer_path(person, item).exists():
+                assert item in people[person.name].items
+
+
+def test_who_joins_takes_a_share_and_little_else_changes(begun: Round) -> None:
+    redeal_groups(begun.folder, add=["Eve"])
+    after = read_round(begun.folder)
+    require_fair(after)
+    require_answers_stay(begun, after)
+    *others, eve = after.annotators
+    assert eve.name == "Eve"
+    assert len(votes_of(eve)) == 18  # 90 votes, five people
+    for old, new in zip(begun.annotators, others, strict=True):
+        assert new.pseudonym == old.pseudonym
+        assert votes_of(new) < votes_of(old)  # nothing else was moved about
+        assert [item for item in old.items if item in new.items] == list(new.items)
+
+
+def test_who_leaves_keeps_what_was_judged_and_the_rest_goes_to_others(begun: Round) -> None:
+    result = redeal_groups(begun.folder, drop=["Bob"])
+    after = read_round(begun.folder)
+    require_answers_stay(begun, after)
+    bob = after.annotator("Bob")
+    assert not bob.is_active
+    assert len(votes_of(bob)) == 11
+    counts = Counter(group for person in after.annotators for group in votes_of(person))
+    assert set(counts.values()) == {3}
+    loads = [len(votes_of(person)) for person in after.annotators if person.is_active]
+    assert max(loads) - min(loads) <= 1
+    for old, new in zip(begun.annotators, after.annotators, strict=True):
+        if new.is_active:
+            assert new.batches[: len(old.batches)] == old.batches
+    assert any(line.startswith("Bob: 0 more, ") for line in result.describe())
+    assert not (begun.folder / "batches" / bob.pseudonym).exists()
+    redeal_groups(begun.folder, add=["Bob"])
+    again = read_round(begun.folder)
+    require_fair(again)
+    assert again.annotator("Bob").pseudonym == bob.pseudonym
+
+
+def test_what_somebody_skipped_goes_to_another_and_never_back(begun: Round) -> None:
+    ada = begun.annotator("Ada")
+    skipped = [item.group for item in ada.items[-3:]]
+    for group in skipped:
+        skip(begun, ada, group)
+    for change in ({"add": ["Eve"]}, {"drop": ["Dan"]}, {"add": ["Finn"]}):
+        redeal_groups(begun.folder, **change)
+        after = read_round(begun.folder)
+        assert not votes_of(after.annotator("Ada")) & set(skipped)
+        counts = Counter(group for person in after.annotators for group in votes_of(person))
+        assert set(counts.values()) == {3}
+        require_answers_stay(begun, after)
+
+
+def test_with_nobody_else_left_a_skipped_group_comes_back(patches: Path, tmp_path: Path) -> None:
+    deal_groups(patches, tmp_path / "round", PEOPLE[:3], DealSettings())
+    dealt = read_round(tmp_path / "round")
+    group = dealt.annotators[0].items[0].group
+    skip(dealt, dealt.annotators[0], group)
+    redeal_groups(dealt.folder, add=["Dan"], drop=["Bob"])
+    counts = Counter(group for person in read_round(dealt.folder).annotators for group in votes_of(person))
+    assert counts[group] == 3
+
+
+def test_who_joins_gets_practice_gold_and_repeats_too(patches: Path, tmp_path: Path) -> None:
+    practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,")
+    gold = known_csv(tmp_path / "gold.csv", "p4-0-0,Positive,,")
+    settings = DealSettings(practice=practice, gold=gold, repeats=2)
+    deal_groups(patches, tmp_path / "round", PEOPLE, settings)
+    redeal_groups(tmp_path / "round", add=["Eve"])
+    dealt = read_round(tmp_path / "round")
+    require_fair(dealt)
+    kinds = Counter(item.kind for item in dealt.annotator("Eve").items)
+    assert (kinds[Kind.PRACTICE], kinds[Kind.GOLD], kinds[Kind.REPEAT]) == (1, 1, 2)
+    assert dealt.annotator("Eve").batches[0] == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)),)
+    for person in dealt.annotators:  # a repeat goes with the group that it repeats
+        assert {item.group for item in person.items if item.kind is Kind.REPEAT} <= votes_of(person)
+
+
+def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:
+    before = contents(begun.folder)
+    with lock_folder(begun.folder), pytest.raises(OutputError, match="another process"):
+        redeal_groups(begun.folder, add=["Eve"])
+    assert contents(begun.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("add", "drop", "message"),
+    [
+        (["Ada"], [], "Ada takes part already"),
+        (["ADA"], [], "'ada' is there 2 times"),
+        ([], ["Zoe"], "nobody called 'Zoe' takes part; expected one of Ada, Bob, Carol, Dan"),
+        ([], ["Ada", "Bob"], "2 would be left to take part; expected 3 at least"),
+        (["Eve"], ["Eve"], "'eve' is there 2 times"),
+    ],
+)
+def test_changes_that_cannot_be(begun: Round, add: list[str], drop: list[str], message: str) -> None:
+    before = contents(begun.folder)
+    with pytest.raises(RoundError, match=message):
+        redeal_groups(begun.folder, add=add, drop=drop)
+    assert contents(begun.folder) == before
+
+
+def test_the_command(patches: Path, tmp_path: Path) -> None:
+    names, output = tmp_path / "names.txt", tmp_path / "round"
+    names.write_text("Ada\nBob\nCarol\n")
+    options = ["--input", patches, "--output", output, "--annotators", names, "--per-batch", 20]
+
+    def deal(*arguments: object) -> tuple[int, str]:
+        result = CliRunner().invoke(main, ["deal", *map(str, arguments)])
+        return result.exit_code, result.output
+
+    code, text = deal(*options)
+    assert code == 0, text
+    assert "30 groups" in text
+    code, text = deal(output, "--add", "Dan")
+    assert code == 0, text
+    assert "Dan: 22 more, 0 fewer" in text or "Dan: 23 more, 0 fewer" in text
+    assert deal(*options[:4])[0] == 2
+    assert deal(*options, "--add", "Eve")[0] == 2
+    code, text = deal(output, "--votes", 2, "--add", "Eve")
+    assert code == 2
+    assert "--votes belongs to a new round" in text
+    assert deal(output)[0] == 2
+    assert json.loads((output / "assignments.json").read_text())["votes"] == 3
