@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
+import httpx2
 from large_tree import write_large_tree
 from machine import describe_machine
 
@@ -96,7 +96,7 @@ async def work(url: str, token: str, think_s: float, views: list[float], saves: 
     """One person: all groups, one after the other."""
     rng = random.Random(token)
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
         await asyncio.sleep(rng.uniform(0, think_s))
         for item in (await client.get("api/batches/0")).json():
             path = f"api/items/{item['id']}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -457,7 +457,7 @@ def test_of_200_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> Non
     acknowledged: dict[str, list[str]] = {}
     kills = 0
     with Server(dealt.folder, "--accounts", str(tmp_path / "accounts.json")) as server:
-        items = [item["id"] for item in httpx.get(f"{server.url}api/batches/0", headers=headers).json()]
+        items = [item["id"] for item in httpx2.get(f"{server.url}api/batches/0", headers=headers).json()]
         killer: threading.Timer | None = None
         while len(acknowledged) < 200:
             item = items[len(acknowledged)]
@@ -468,8 +468,8 @@ def test_of_200_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> Non
                 killer.start()
             try:
                 path = f"{server.url}api/items/{item}/answer"
-                response = httpx.put(path, json=body | {"labels": labels}, headers=headers)
-            except httpx.TransportError:
+                response = httpx2.put(path, json=body | {"labels": labels}, headers=headers)
+            except httpx2.TransportError:
                 server.kill()
                 server.start()
                 continue

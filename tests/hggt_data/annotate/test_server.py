@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from click.testing import CliRunner, Result
 
@@ -36,10 +36,10 @@ def test_one_person_at_this_machine(dealt: Round) -> None:
     with Server(dealt.folder, "--annotator", "Ada") as server:
         url = server.url_of("Ada")
         assert url.startswith(f"{server.url}#")
-        assert httpx.get(server.url + "api/round", headers=token_of(url)).json()["name"] == "Ada"
-        assert httpx.get(server.url + "api/admin/progress", headers=token_of(server.admin_url)).status_code == 200
-        assert httpx.get(server.url + "api/round").status_code == 401
-        foreign = httpx.get(server.url, headers={"Host": "evil.example"})
+        assert httpx2.get(server.url + "api/round", headers=token_of(url)).json()["name"] == "Ada"
+        assert httpx2.get(server.url + "api/admin/progress", headers=token_of(server.admin_url)).status_code == 200
+        assert httpx2.get(server.url + "api/round").status_code == 401
+        foreign = httpx2.get(server.url, headers={"Host": "evil.example"})
         assert foreign.status_code == 400
         assert server.stop() == -signal.SIGTERM
         assert "Traceback" not in server.log
@@ -57,7 +57,7 @@ def test_several_people_by_their_accounts(dealt: Round, tmp_path: Path) -> None:
 
         def status(token: str) -> int:
             headers = {"Authorization": f"Bearer {token}"}
-            return httpx.get(server.url + "api/round", headers=headers).status_code
+            return httpx2.get(server.url + "api/round", headers=headers).status_code
 
         assert [status(tokens["Ada"]), status(tokens["Eve"]), status("x")] == [200, 403, 401]
         assert status(add_account(path, Account("Bob"))) == 200  # while it runs
@@ -129,8 +129,8 @@ def test_pictures_that_were_moved(dealt: Round, tmp_path: Path) -> None:
     assert "say where with --patches" in result.output
     with Server(dealt.folder, "--annotator", "Ada", "--patches", str(moved)) as server:
         headers = token_of(server.url_of("Ada"))
-        [item, *_] = httpx.get(server.url + "api/batches/0", headers=headers).json()
-        assert httpx.get(f"{server.url}api/items/{item['id']}/pictures/0", headers=headers).status_code == 200
+        [item, *_] = httpx2.get(server.url + "api/batches/0", headers=headers).json()
+        assert httpx2.get(f"{server.url}api/items/{item['id']}/pictures/0", headers=headers).status_code == 200
 
 
 def test_round_and_pictures_can_be_moved_together(dealt: Round, tmp_path: Path) -> None:
