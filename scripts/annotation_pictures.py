@@ -1,0 +1,86 @@
+"""Take the pictures of the annotation page that the documents show, from the demo's groups in a real browser.
+
+python scripts/annotation_pictures.py [--output docs/images]
+
+Needs the extra `dev` and a Chromium (`apt install chromium`).
+"""
+
+import argparse
+import random
+import shutil
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
+
+from hggt_data.annotate.accounts import Account, Accounts
+from hggt_data.annotate.app import make_app
+from hggt_data.annotate.guard import Guard
+from hggt_data.annotate.store import Answer, AnswerStore
+from hggt_data.deal import DealSettings, deal_groups
+from hggt_data.demo import write_demo_tree
+from hggt_data.rounds import read_round
+from hggt_data.schema import Label
+
+PEOPLE = ("Ada", "Bob", "Carol", "Dan")
+
+
+def main() -> None:
+    """Write annotate.jpg and annotate-admin.jpg."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, default=Path("docs/images"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        patches = write_demo_tree(folder).train / "images" / "0-6"
+        deal_groups(patches, folder / "round", PEOPLE, DealSettings())
+        dealt = replace(read_round(folder / "round"), secret="the same pictures in the same order each time")
+        store, accounts = AnswerStore(dealt), Accounts()
+        judge_some(store)
+        tokens = {person: accounts.admit(Account(person)) for person in PEOPLE}
+        admin = accounts.admit(Account("admin", is_admin=True))
+        server = uvicorn.Server(uvicorn.Config(Guard(make_app(store), accounts.find), port=8765, log_level="error"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        with sync_playwright() as playwright:
+            flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+            take(browser, f"http://127.0.0.1:8765/#{tokens['Ada']}", arguments.output / "annotate.jpg")
+            take(browser, f"http://127.0.0.1:8765/admin#{admin}", arguments.output / "annotate-admin.jpg")
+            browser.close()
+        server.should_exit = True
+        thread.join()
+
+
+def judge_some(store: AnswerStore) -> None:
+    """Let people who look closely, and one who does not, judge most of what they have."""
+    opinions = {"01": (8, 2, 1), "02": (2, 6, 2), "03": (2, 2, 7), "04": (7, 3, 1)}
+    for annotator in store.round.annotators:
+        for item in annotator.items[:-1]:
+            rng = random.Random(f"{annotator.name} {item}")
+            labels = {name: rng.choices(list(Label), weights)[0] for name, weights in opinions.items()}
+            shown = tuple(labels[name] for name in store.order(annotator, item))
+            store.save(annotator, item, Answer(shown, rng.uniform(15, 40)), None)
+
+
+def take(browser: Browser, url: str, path: Path) -> None:
+    """A picture of a page as on a laptop."""
+    is_admin = "admin" in path.name
+    page = browser.new_page(viewport={"width": 1280, "height": 880 if is_admin else 720})
+    page.goto(url)
+    if is_admin:
+        page.wait_for_selector("#contrary figure:last-child")
+        page.wait_for_load_state("networkidle")
+    else:
+        page.wait_for_selector("#stage[data-state=shown]")
+        for key in ("Enter", "p", "n", "s", "+"):  # Enter closes the instructions
+            page.keyboard.press(key)
+    page.screenshot(path=path, type="jpeg", quality=85)
+    page.close()
+
+
+if __name__ == "__main__":
+    main()
