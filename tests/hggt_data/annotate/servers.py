@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,13 +18,14 @@ class Server:
     Args:
         folder: the round.
         options: of the command.
-        port: of an earlier one, to take its place.
+        scheme: that it answers.
     """
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, scheme: str = "http") -> None:
         self._folder = folder
         self._options = options
-        self.port = port or free_port()
+        self._scheme = scheme
+        self.port = free_port()
         self._log = folder.parent / f"server-{time.monotonic_ns()}.log"
         self.start()
 
@@ -39,7 +41,9 @@ class Server:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/texts", timeout=5).close()
+                context = ssl._create_unverified_context() if self._scheme == "https" else None
+                url = f"{self._scheme}://127.0.0.1:{self.port}/api/texts"
+                urllib.request.urlopen(url, timeout=5, context=context).close()
                 return
             except OSError:
                 time.sleep(0.05)

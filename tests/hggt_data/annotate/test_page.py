@@ -339,6 +339,22 @@ def test_a_pause_hides_the_pictures_and_stops_the_clock(page: Page, voting: Voti
     assert content["seconds"] < took
 
 
+def test_a_clock_that_is_set_back_changes_no_duration(page: Page, voting: Voting) -> None:
+    dealt = voting.dealt
+    page.goto(voting.url)
+    shown(page)
+    time.sleep(1)
+    page.evaluate("const now = Date.now; Date.now = () => now() - 3600 * 1000")
+    press(page, *PATTERN, "Enter")
+    wait_until(lambda: len(answers(dealt)) == 1, "the answer is on disk")
+    ada = dealt.annotators[0]
+    annotation = AnswerStore(dealt).answers(ada)[ada.items[0]]
+    assert annotation.start
+    assert annotation.end
+    assert 0 <= (annotation.end - annotation.start).total_seconds() < 60
+    assert 1 <= json.loads(dealt.shown_path(ada, ada.items[0]).read_text())["seconds"] < 60
+
+
 def test_two_people_at_once(browser: Browser, dealt: Round, tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     tokens = {name: add_account(path, Account(name)) for name in ("Ada", "Bob")}

@@ -1,5 +1,7 @@
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from dataclasses import replace
@@ -61,6 +63,52 @@ def test_several_people_by_their_accounts(dealt: Round, tmp_path: Path) -> None:
 
         assert [status(tokens["Ada"]), status(tokens["Eve"]), status("x")] == [200, 403, 401]
         assert status(add_account(path, Account("Bob"))) == 200  # while it runs
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl")
+def test_people_from_elsewhere_are_answered_in_https(dealt: Round, tmp_path: Path) -> None:
+    key, certificate, accounts = (tmp_path / name for name in ("key.pem", "certificate.pem", "accounts.json"))
+    subject = ["-subj", "/CN=lab.example", "-addext", "subjectAltName=DNS:lab.example"]
+    made: list[str | Path] = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        *subject,
+    ]
+    subprocess.run(made, check=True, capture_output=True)
+    token = add_account(accounts, Account("Ada"))
+    options = ["--accounts", accounts, "--host", "0.0.0.0", "--allow-host", "lab.example"]
+    tls = ["--tls-certificate", certificate, "--tls-key", key]
+    with Server(dealt.folder, *map(str, [*options, *tls]), scheme="https") as server:
+        assert f"may come to https://lab.example:{server.port}/" in server.log
+        context = ssl.create_default_context(cafile=str(certificate))
+        headers = {"Authorization": f"Bearer {token}", "Host": "lab.example"}
+        with httpx2.Client(verify=context) as client:
+            path = f"https://127.0.0.1:{server.port}/api/round"
+            names = {"sni_hostname": "lab.example"}
+            assert client.get(path, headers=headers, extensions=names).json()["name"] == "Ada"
+            assert client.get(path, headers=headers | {"Host": "other.example"}, extensions=names).status_code == 400
+
+
+def test_people_from_elsewhere_are_answered_in_http_on_request_only(dealt: Round, tmp_path: Path) -> None:
+    token = add_account(tmp_path / "accounts.json", Account("Ada"))
+    options = ["--accounts", str(tmp_path / "accounts.json"), "--allow-host", "lab.example"]
+    headers = {"Authorization": f"Bearer {token}", "Host": "lab.example"}
+    proxied = headers | {"X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.7"}
+    with Server(dealt.folder, *options) as server:
+        refused = httpx2.get(f"{server.url}api/round", headers=headers)
+        assert refused.status_code == 403
+        assert "https" in refused.json()["error"]
+        assert httpx2.get(f"{server.url}api/round", headers=proxied).status_code == 200
+    with Server(dealt.folder, *options, "--host", "0.0.0.0", "--plain-http") as server:
+        assert httpx2.get(f"{server.url}api/round", headers=headers).status_code == 200
 
 
 def test_while_a_round_is_served_nobody_else_has_it(dealt: Round) -> None:
