@@ -12,8 +12,15 @@ from hggt_data.errors import OutputError, WeightsError
 from hggt_data.hub import is_hub_id
 from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
-from hggt_eval.metrics import DEFAULT_METRICS, METRICS, MetricSettings, UnknownMetricError, require_metric
-from hggt_eval.metrics.comparer import AnyComparer
+from hggt_eval.metrics import (
+    DEFAULT_METRICS,
+    METRICS,
+    NO_REFERENCE,
+    MetricSettings,
+    UnknownMetricError,
+    require_metric,
+)
+from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.protocol import evaluate
 from hggt_eval.report import Settings, format_table, write_reports
 
@@ -43,7 +50,7 @@ def _parse_dataset(_: click.Context, __: click.Parameter, text: str | None) -> s
 @click.command(
     cls=HggtCommand,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
-    epilog=f"Metrics: {', '.join(METRICS)}.\n\n"
+    epilog=f"Metrics: {', '.join([*METRICS, *NO_REFERENCE])}, and those of pyiqa by their names there.\n\n"
     "Example: hggt-eval --restored results/bicubic --dataset hggt --output scores",
 )
 @click.option(
@@ -238,7 +245,7 @@ def _summarise(written: Sequence[Path], output: Path) -> str:
 
 def _resolve_device(device: str, metrics: Sequence[str]) -> str:
     """The torch device to use; torch is not even imported if no metric runs on it."""
-    if not any(METRICS[name].runs_on_torch for name in metrics):
+    if not any(require_metric(name).runs_on_torch for name in metrics):
         return "cpu"
     import torch
 
@@ -252,22 +259,24 @@ def _resolve_device(device: str, metrics: Sequence[str]) -> str:
     return device
 
 
-def _load(names: Sequence[str], settings: MetricSettings) -> tuple[list[AnyComparer], dict[str, str]]:
+def _load(names: Sequence[str], settings: MetricSettings) -> tuple[list[LoadedMetric], dict[str, str]]:
     """The metrics ready to run, and why the others are not.
 
     Raises:
         WeightsError: none is left.
         DamagedWeightsError: weights were found, but are damaged or hold other layers.
     """
-    loaded: list[AnyComparer] = []
+    loaded: list[LoadedMetric] = []
     skipped: dict[str, str] = {}
     for name in names:
+        metric = require_metric(name)
         try:
-            loaded.append(METRICS[name].load(settings))
+            loaded.append(metric.load(settings))
         except WeightsError as error:
             # The error names folders of this machine, which have no place in a report.
-            skipped[name] = f"weights of {', '.join(METRICS[name].needs)} cannot be had"
-            click.echo(f"Warning: {METRICS[name].title} is left out: {error}", err=True)
+            what = f"weights of {', '.join(metric.needs)}" if metric.needs else f"{metric.package} or its weights"
+            skipped[name] = f"{what} cannot be had"
+            click.echo(f"Warning: {metric.title} is left out: {error}", err=True)
     if not loaded:
         raise WeightsError(f"no metric is left to score; each needs weights that cannot be had: {', '.join(skipped)}")
     return loaded, skipped

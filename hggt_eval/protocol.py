@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from tqdm import tqdm
@@ -21,7 +21,7 @@ from hggt_data.images import Pixels, read_pixels
 from hggt_data.loading import Group, GroupSource
 from hggt_data.schema import Label, PatchId
 from hggt_eval.matching import Fault, RestoredFiles
-from hggt_eval.metrics.comparer import AnyComparer
+from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, Rater
 
 Scores = Mapping[str, float]
 
@@ -35,17 +35,19 @@ class GroupScores:
         file: name of the restored image's file, below its method's folder.
         labels: candidate -> consensus, for all candidates of the group.
         positives: candidate -> metric -> score, for every positive.
+        alone: metric -> score, of the metrics that look at the restored image alone.
     """
 
     id: PatchId
     file: str
     labels: Mapping[str, Label | None]
     positives: Mapping[str, Scores]
+    alone: Scores = field(default_factory=dict)
 
     @property
     def mean(self) -> Scores:
-        """Metric -> mean over the positives; see `finite_mean`."""
-        return _mean_by_metric(list(self.positives.values()))
+        """Metric -> mean over the positives (see `finite_mean`), or the score of the image alone."""
+        return {**_mean_by_metric(list(self.positives.values())), **self.alone}
 
     @property
     def num_infinite(self) -> Mapping[str, int]:
@@ -109,9 +111,11 @@ def finite_mean(values: Sequence[float]) -> float:
 
 
 def evaluate(
-    source: GroupSource, restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer], *, progress: bool = False
+    source: GroupSource, restored: Sequence[RestoredFiles], metrics: Sequence[LoadedMetric], *, progress: bool = False
 ) -> Evaluation:
     """Score every method against every positive of every group.
+
+    No-reference metrics look at the restored images of the same groups, so that all scores are of the same pictures.
 
     Args:
         source: the groups.
@@ -165,17 +169,18 @@ class _Positives:
         ImageError: a picture is damaged, or has another (height, width) than `size`.
     """
 
-    def __init__(self, group: Group, size: tuple[int, int], metrics: Sequence[AnyComparer], threads: Executor) -> None:
+    def __init__(self, group: Group, size: tuple[int, int], metrics: Sequence[LoadedMetric], threads: Executor) -> None:
         pictures = [group.read(name) for name in group.positives]
         for name, picture in zip(group.positives, pictures, strict=True):
             _require_size(f"{group.source.location}: picture {name} of {group.id}", picture, size)
         self._size = size
         self._group = group
-        self._metrics = metrics
+        self._comparers: list[AnyComparer] = [metric for metric in metrics if isinstance(metric, Comparer)]
+        self._raters = [metric for metric in metrics if isinstance(metric, Rater)]
         self._threads = threads
         self._features = [
             list(threads.map(metric.describe, pictures) if metric.threadable else map(metric.describe, pictures))
-            for metric in metrics
+            for metric in self._comparers
         ]
 
     def score(self, files: RestoredFiles) -> GroupScores:
@@ -184,18 +189,21 @@ class _Positives:
         picture = read_pixels(path)
         _require_size(str(path), picture, self._size)
         scores: dict[str, dict[str, float]] = {name: {} for name in self._group.positives}
-        for metric, features in zip(self._metrics, self._features, strict=True):
+        for metric, features in zip(self._comparers, self._features, strict=True):
             compare = partial(metric.compare, metric.describe(picture))
             values = self._threads.map(compare, features) if metric.threadable else map(compare, features)
             for name, value in zip(self._group.positives, values, strict=True):
-                if math.isnan(value):
-                    raise ImageError(f"{path}: {metric.name} against {name} of {self._group.id} is not a number")
+                _require_number(value, f"{path}: {metric.name} against {name} of {self._group.id}")
                 scores[name][metric.name] = value
+        alone = {metric.name: metric.rate(picture) for metric in self._raters}
+        for name, value in alone.items():
+            _require_number(value, f"{path}: {name}")
         return GroupScores(
             id=self._group.id,
             file=files.method.file_name(path),
             labels=dict(zip(self._group.candidates, self._group.consensus, strict=True)),
             positives=scores,
+            alone=alone,
         )
 
 
@@ -206,7 +214,12 @@ def _require_size(where: str, picture: Pixels, size: tuple[int, int]) -> None:
         raise ImageError(f"{where}: {height} x {width}; expected {size[0]} x {size[1]}, as when it was checked")
 
 
-def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[AnyComparer]) -> None:
+def _require_number(value: float, what: str) -> None:
+    if math.isnan(value):
+        raise ImageError(f"{what} is not a number")
+
+
+def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[LoadedMetric]) -> None:
     """Fail before the first score, not in the middle, where a metric cannot look at a group."""
     for size in {size for files in restored for size in files.sizes.values()}:
         for metric in metrics:

@@ -10,14 +10,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import OutputError
 from hggt_data.files import write_text
 from hggt_data.schema import Label
-from hggt_eval.metrics import METRICS
+from hggt_eval.metrics import metric_versions, require_metric
 from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, Scores
 
 SCHEMA_VERSION = 1
@@ -60,7 +59,7 @@ class Settings:
 
 def format_table(evaluation: Evaluation, settings: Settings) -> str:
     """The methods' means as lines of text; arrows point to the better side; notes name what was left out."""
-    metrics = [METRICS[name] for name in evaluation.metrics]
+    metrics = [require_metric(name) for name in evaluation.metrics]
     header = ["method", "groups", *(f"{m.title} {'↑' if m.higher_is_better else '↓'}" for m in metrics)]
     rows = [
         [method.name, str(len(method.groups)), *(f"{method.mean.get(m.name, math.nan):.4f}" for m in metrics)]
@@ -113,7 +112,7 @@ def format_json(evaluation: Evaluation, settings: Settings) -> str:
     content = {
         "schema_version": SCHEMA_VERSION,
         "settings": asdict(settings),
-        "versions": _versions(evaluation.metrics),
+        "versions": metric_versions([require_metric(name) for name in evaluation.metrics]),
         "groups_without_positives": [str(group_id) for group_id in evaluation.without_positives],
         "methods": [_method_content(method) for method in evaluation.methods],
     }
@@ -121,17 +120,20 @@ def format_json(evaluation: Evaluation, settings: Settings) -> str:
 
 
 def format_csv(evaluation: Evaluation) -> str:
-    """`scores.csv`: one row per restored image and positive; what was left out has a row with a note and no scores."""
+    """`scores.csv`: one row per restored image and positive, and one for the image alone where a metric looks at that.
+
+    What was left out has a row with a note and no scores.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["method", "id", "candidate", *evaluation.metrics, "note"])
     blanks = [""] * len(evaluation.metrics)
     for method in evaluation.methods:
         for group in method.groups:
-            for candidate, scores in group.positives.items():
-                writer.writerow(
-                    [method.name, group.id, candidate, *(repr(scores[metric]) for metric in evaluation.metrics), ""]
-                )
+            rows = {**group.positives, **({"": group.alone} if group.alone else {})}
+            for candidate, scores in rows.items():
+                cells = [repr(scores[metric]) if metric in scores else "" for metric in evaluation.metrics]
+                writer.writerow([method.name, group.id, candidate, *cells, ""])
         for fault in method.faults:
             writer.writerow([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
         for group_id in evaluation.without_positives:
@@ -145,7 +147,7 @@ def format_official(evaluation: Evaluation, method: MethodScores, metrics: Seque
     Source: what the official multi-GT scripts write. Theirs average infinite PSNR to infinity; here means are over
     finite values.
     """
-    titles = {metric: METRICS[metric].title for metric in metrics}
+    titles = {metric: require_metric(metric).title for metric in metrics}
     lines = ["", f"{'/'.join(titles.values())} for testing dataset: {method.name}."]
     for group in sorted(method.groups, key=lambda group: str(group.id)):  # as file names sort: 163 before 27
         lines.append(f"{group.id} {' '.join(_candidate_label(*item) for item in group.labels.items())}")
@@ -183,11 +185,11 @@ def _notes(evaluation: Evaluation, settings: Settings) -> Iterator[str]:
             yield f"{method.name}: {len(method.faults)} left out:"
             yield from (f"  {fault.kind}: {fault.message}" for fault in method.faults)
         if method.num_infinite:
-            counts = ", ".join(f"{count} {METRICS[name].title}" for name, count in method.num_infinite.items())
+            counts = ", ".join(f"{count} {require_metric(name).title}" for name, count in method.num_infinite.items())
             yield f"{method.name}: infinite and not in the mean: {counts} (identical pictures)"
     if settings.skipped_metrics:
-        titles = ", ".join(METRICS[name].title for name in settings.skipped_metrics)
-        yield f"Left out, because weights cannot be had: {titles}"
+        titles = ", ".join(require_metric(name).title for name in settings.skipped_metrics)
+        yield f"Left out, because what they need cannot be had: {titles}"
 
 
 def _method_content(method: MethodScores) -> dict[str, Any]:
@@ -210,24 +212,10 @@ def _group_content(group: GroupScores) -> dict[str, Any]:
         "mean": _numbers(group.mean),
         "num_infinite": dict(group.num_infinite),
         "positives": {candidate: _numbers(scores) for candidate, scores in group.positives.items()},
+        **({"alone": _numbers(group.alone)} if group.alone else {}),
     }
 
 
 def _numbers(scores: Scores) -> dict[str, float | str]:
     """JSON has no infinite numbers."""
     return {metric: score if math.isfinite(score) else str(score) for metric, score in scores.items()}
-
-
-def _versions(metrics: Sequence[str]) -> dict[str, str]:
-    """Package -> version, of hggt and of every package whose computation the scores are."""
-    packages = {"hggt", "numpy", *(METRICS[metric].package for metric in metrics)}
-    if any(METRICS[metric].runs_on_torch for metric in metrics):
-        packages |= {"torch", "torchvision"}
-    return {package: _version(package) for package in sorted(packages)}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # cv2 of another distribution, or hggt run without being installed
-        return "unknown"

@@ -9,12 +9,24 @@ Example:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 
 from hggt_data.errors import HggtError
 from hggt_data.schema import nearest
-from hggt_eval.metrics.comparer import AnyComparer, MetricSettings
+from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, Rater
 
-__all__ = ["DEFAULT_METRICS", "METRICS", "Metric", "MetricSettings", "UnknownMetricError", "require_metric"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "METRICS",
+    "NO_REFERENCE",
+    "FullReferenceMetric",
+    "Metric",
+    "MetricSettings",
+    "NoReferenceMetric",
+    "UnknownMetricError",
+    "metric_versions",
+    "require_metric",
+]
 
 
 class UnknownMetricError(HggtError, KeyError):
@@ -28,7 +40,7 @@ class Metric:
     """What is known of a metric before it is loaded.
 
     Attributes:
-        name: as users type it; piq's metrics keep the names of piq's functions.
+        name: as users type it; metrics of piq and pyiqa keep the names they have there.
         title: as reports print it.
         higher_is_better: whether a larger score is a better picture.
         needs: names of the ImageNet backbones whose weights it loads.
@@ -38,58 +50,106 @@ class Metric:
     name: str
     title: str
     higher_is_better: bool
-    needs: tuple[str, ...]
-    package: str
+    needs: tuple[str, ...] = ()
+    package: str = "hggt"
 
     @property
     def runs_on_torch(self) -> bool:
         """Whether it is computed by torch, on the device of its settings."""
-        return self.package in ("lpips", "torchmetrics", "piq")
+        return self.package in ("lpips", "torchmetrics", "piq", "pyiqa")
+
+
+class FullReferenceMetric(Metric):
+    """A metric that compares a restored image with a ground truth."""
+
+    __slots__ = ()
 
     def load(self, settings: MetricSettings | None = None) -> AnyComparer:
         """The metric ready to run.
 
         Raises:
-            WeightsError: it needs weights that cannot be had.
+            WeightsError: it needs weights, or a package, that cannot be had.
             DamagedWeightsError: it needs weights whose file is damaged or holds other layers.
         """
         if self.package == "piq":
             from hggt_eval.metrics.full_reference import FullReference
 
             return FullReference(self.name, settings)
+        if self.package == "pyiqa":
+            from hggt_eval.metrics.iqa import IqaComparer
+
+            return IqaComparer(self.name, settings)
         module = import_module(f"hggt_eval.metrics.{self.name}")
         comparer: AnyComparer = getattr(module, self.name.capitalize())(settings)
         return comparer
 
 
+class NoReferenceMetric(Metric):
+    """A metric that looks at the restored image alone."""
+
+    __slots__ = ()
+
+    def load(self, settings: MetricSettings | None = None) -> Rater:
+        """The metric ready to run; raises as `FullReferenceMetric.load`."""
+        if self.package == "pyiqa":
+            from hggt_eval.metrics.iqa import IqaRater
+
+            return IqaRater(self.name, settings)
+        from hggt_eval.metrics.niqe import Niqe
+
+        return Niqe(settings)
+
+
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("psnr", "PSNR", True, (), "numpy"),
-        Metric("ssim", "SSIM", True, (), "opencv-python-headless"),
-        Metric("lpips", "LPIPS", False, ("alexnet",), "lpips"),
-        Metric("dists", "DISTS", False, ("vgg16",), "torchmetrics"),
-        Metric("multi_scale_ssim", "MS-SSIM", True, (), "piq"),
-        Metric("fsim", "FSIM", True, (), "piq"),
-        Metric("vsi", "VSI", True, (), "piq"),
-        Metric("haarpsi", "HaarPSI", True, (), "piq"),
-        Metric("vif_p", "VIFp", True, (), "piq"),
-        Metric("dss", "DSS", True, (), "piq"),
-        Metric("srsim", "SR-SIM", True, (), "piq"),
-        Metric("gmsd", "GMSD", False, (), "piq"),
-        Metric("multi_scale_gmsd", "MS-GMSD", False, (), "piq"),
-        Metric("mdsi", "MDSI", False, (), "piq"),
+        FullReferenceMetric("psnr", "PSNR", True, (), "numpy"),
+        FullReferenceMetric("ssim", "SSIM", True, (), "opencv-python-headless"),
+        FullReferenceMetric("lpips", "LPIPS", False, ("alexnet",), "lpips"),
+        FullReferenceMetric("dists", "DISTS", False, ("vgg16",), "torchmetrics"),
+        FullReferenceMetric("multi_scale_ssim", "MS-SSIM", True, (), "piq"),
+        FullReferenceMetric("fsim", "FSIM", True, (), "piq"),
+        FullReferenceMetric("vsi", "VSI", True, (), "piq"),
+        FullReferenceMetric("haarpsi", "HaarPSI", True, (), "piq"),
+        FullReferenceMetric("vif_p", "VIFp", True, (), "piq"),
+        FullReferenceMetric("dss", "DSS", True, (), "piq"),
+        FullReferenceMetric("srsim", "SR-SIM", True, (), "piq"),
+        FullReferenceMetric("gmsd", "GMSD", False, (), "piq"),
+        FullReferenceMetric("multi_scale_gmsd", "MS-GMSD", False, (), "piq"),
+        FullReferenceMetric("mdsi", "MDSI", False, (), "piq"),
     )
 }
+NO_REFERENCE = {"niqe": NoReferenceMetric("niqe", "NIQE", False, (), "opencv-python-headless")}
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "dists")
 
 
-def require_metric(name: str, known: Sequence[str] = tuple(METRICS)) -> Metric:
-    """The metric of this name.
+def require_metric(name: str) -> FullReferenceMetric | NoReferenceMetric:
+    """The metric of this name: one of ours, or one that pyiqa has.
 
     Raises:
         UnknownMetricError: there is none; the message names the nearest.
     """
-    if name not in known:
-        raise UnknownMetricError(f"metric {name!r} is not known; {nearest(name.lower(), known)}")
-    return METRICS[name]
+    own: dict[str, FullReferenceMetric | NoReferenceMetric] = {**METRICS, **NO_REFERENCE}
+    if name in own:
+        return own[name]
+    from hggt_eval.metrics.iqa import find_metric, known_names
+
+    if (metric := find_metric(name)) is not None:
+        return metric
+    hint = nearest(name.lower(), (*own, *known_names()))
+    raise UnknownMetricError(f"metric {name!r} is not known; {hint}")
+
+
+def metric_versions(metrics: Sequence[Metric]) -> dict[str, str]:
+    """Package -> version, of hggt and of every package whose computation these metrics are."""
+    packages = {"hggt", "numpy", *(metric.package for metric in metrics)}
+    if any(metric.runs_on_torch for metric in metrics):
+        packages |= {"torch", "torchvision"}
+    return {package: _version(package) for package in sorted(packages)}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # cv2 of another distribution, or hggt run without being installed
+        return "unknown"

@@ -1,7 +1,8 @@
-"""What every full-reference metric has in common: two steps, so that each picture is looked at once.
+"""What all metrics that are ready to run have in common; nothing here resizes a picture.
 
-`describe` turns one picture into features, `compare` turns two features into a number. A restored image is described
-once for all its positives and a positive once for all methods. Nothing here resizes a picture.
+A full-reference metric (`Comparer`) takes two steps, so that each picture is looked at once: `describe` turns one
+picture into features, `compare` turns two features into a number. A restored image is described once for all its
+positives and a positive once for all methods. A no-reference metric (`Rater`) looks at the restored image alone.
 """
 
 from abc import ABC, abstractmethod
@@ -35,11 +36,11 @@ class MetricSettings:
     weights_dir: Path | None = None
 
 
-class Comparer(ABC, Generic[Features]):
-    """A metric ready to run. Calling it with two pictures gives their score.
+class LoadedMetric(ABC):
+    """A metric ready to run.
 
     Attributes:
-        name: as in `hggt_eval.metrics.METRICS`.
+        name: as in `hggt_eval.metrics`.
         settings: border, colour, device.
         min_side_px: the smallest height and width, after the border is cut off, that the metric can look at.
         threadable: whether it uses one core and may be called by several threads at once; torch takes all cores.
@@ -53,6 +54,37 @@ class Comparer(ABC, Generic[Features]):
     def __init__(self, settings: MetricSettings | None = None) -> None:
         self.settings = settings or MetricSettings()
         self.weights_sha256: dict[str, str] = {}
+
+    def cropped(self, pixels: Pixels) -> Pixels:
+        """The picture without its border.
+
+        Raises:
+            ImageError: the picture is not uint8 (H, W, 3), or too small for the metric.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise ImageError(f"{self.name}: expected pixels uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
+        height, width = pixels.shape[:2]
+        self.require_size((height, width))
+        border = self.settings.border
+        return pixels[border : height - border, border : width - border]
+
+    def require_size(self, size: tuple[int, int]) -> None:
+        """Check that a picture of this (height, width) is large enough.
+
+        Raises:
+            ImageError: it is not.
+        """
+        height, width = (side - 2 * self.settings.border for side in size)
+        if min(height, width) < self.min_side_px:
+            raise ImageError(
+                f"{self.name} needs {self.min_side_px} x {self.min_side_px} pixels or more, but a picture of "
+                f"{size[0]} x {size[1]} leaves {max(height, 0)} x {max(width, 0)} without its border of "
+                f"{self.settings.border}; use a smaller border or leave the metric out"
+            )
+
+
+class Comparer(LoadedMetric, Generic[Features]):
+    """A full-reference metric ready to run. Calling it with two pictures gives their score."""
 
     @abstractmethod
     def describe(self, pixels: Pixels) -> Features:
@@ -75,28 +107,17 @@ class Comparer(ABC, Generic[Features]):
         require_same_size(restored, positive)
         return self.compare(self.describe(restored), self.describe(positive))
 
-    def cropped(self, pixels: Pixels) -> Pixels:
-        """The picture without its border; raises as `describe`."""
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise ImageError(f"{self.name}: expected pixels uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
-        height, width = pixels.shape[:2]
-        self.require_size((height, width))
-        border = self.settings.border
-        return pixels[border : height - border, border : width - border]
 
-    def require_size(self, size: tuple[int, int]) -> None:
-        """Check that a picture of this (height, width) is large enough.
+class Rater(LoadedMetric):
+    """A no-reference metric ready to run."""
+
+    @abstractmethod
+    def rate(self, pixels: Pixels) -> float:
+        """The score of one picture, uint8 (H, W, 3) RGB; the border is cut off here.
 
         Raises:
-            ImageError: it is not.
+            ImageError: the picture is not uint8 (H, W, 3), or too small for the metric.
         """
-        height, width = (side - 2 * self.settings.border for side in size)
-        if min(height, width) < self.min_side_px:
-            raise ImageError(
-                f"{self.name} needs {self.min_side_px} x {self.min_side_px} pixels or more, but a picture of "
-                f"{size[0]} x {size[1]} leaves {max(height, 0)} x {max(width, 0)} without its border of "
-                f"{self.settings.border}; use a smaller border or leave the metric out"
-            )
 
 
 AnyComparer = Comparer[Any]

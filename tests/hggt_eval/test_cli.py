@@ -2,6 +2,7 @@ import errno
 import json
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -113,12 +114,22 @@ def test_a_revision_belongs_to_a_dataset_of_the_hub() -> None:
     assert "--revision belongs to a --dataset on the Hub (ORG/NAME)" in " ".join(result.stderr.split())
 
 
+@pytest.mark.skipif(find_spec("pyiqa") is not None, reason="pip uninstall pyiqa")
+def test_without_pyiqa_the_other_metrics_are_scored(tmp_path: Path) -> None:
+    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr,musiq", "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "Warning: MUSIQ is left out: musiq is a metric of pyiqa, which is not installed" in result.stderr
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert content["settings"]["metrics"] == ["psnr"]
+    assert content["settings"]["skipped_metrics"] == {"musiq": "pyiqa or its weights cannot be had"}
+
+
 def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
     result = _run("--restored", BICUBIC, "--dataset", TREE, "--output", tmp_path)
     assert result.exit_code == 0, result.output
     warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
     assert [line.split()[1] for line in warnings] == ["LPIPS", "DISTS"]
-    assert "Left out, because weights cannot be had: LPIPS, DISTS" in result.stdout
+    assert "Left out, because what they need cannot be had: LPIPS, DISTS" in result.stdout
     content = json.loads((tmp_path / "scores.json").read_text())
     assert content["settings"]["metrics"] == ["psnr", "ssim"]
     assert "alexnet-owt-7be5be79.pth" in warnings[0]

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from hggt_data.errors import ImageError, MatchError
-from hggt_data.images import Pixels, write_png
-from hggt_data.loading import open_groups
+from hggt_data.images import Pixels, read_pixels, write_png
+from hggt_data.loading import open_groups, open_tree_folders
 from hggt_data.schema import Label
-from hggt_eval.matching import Method, RestoredFiles, match_restored
-from hggt_eval.metrics import MetricSettings
+from hggt_eval.matching import Method, RestoredFiles, match_restored, name_methods
+from hggt_eval.metrics import MetricSettings, require_metric
 from hggt_eval.metrics.comparer import Comparer
+from hggt_eval.metrics.niqe import niqe
 from hggt_eval.metrics.psnr import Psnr, psnr
 from hggt_eval.metrics.ssim import Ssim
 from hggt_eval.protocol import Evaluation, evaluate
@@ -136,3 +137,19 @@ def test_damage_after_the_check_is_an_error(fixtures: Path, tmp_path: Path) -> N
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ImageError, match=r"coffee-0-120\.png: cut off"):
         evaluate(source, found, [Psnr()])
+
+
+def test_no_reference_metrics_look_at_the_restored_images_alone(fixtures: Path) -> None:
+    home = fixtures / "TestLarge"
+    source = open_tree_folders(home / "GT/images", home / "GT/labels")
+    found = match_restored(name_methods([(None, home / "restored/bicubic"), (None, home / "restored/lanczos")]), source)
+    metrics = [require_metric(name).load() for name in ("psnr", "niqe")]
+    evaluation = evaluate(source, found, metrics)
+    assert evaluation.metrics == ("psnr", "niqe")
+    for method in evaluation.methods:
+        for group in method.groups:
+            path = home / "restored" / method.name / group.file
+            assert group.alone == {"niqe": niqe(read_pixels(path))}
+            assert all(scores.keys() == {"psnr"} for scores in group.positives.values())
+            assert group.mean["niqe"] == group.alone["niqe"]
+        assert method.mean["niqe"] == pytest.approx(np.mean([group.alone["niqe"] for group in method.groups]))

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import math
 import re
@@ -11,9 +12,9 @@ import pytest
 from hggt_data.errors import OutputError
 from hggt_data.loading import open_groups
 from hggt_data.schema import Label, PatchId
-from hggt_eval import report
+from hggt_eval import metrics
 from hggt_eval.matching import Fault, match_restored, name_methods
-from hggt_eval.metrics import METRICS, MetricSettings
+from hggt_eval.metrics import METRICS, MetricSettings, require_metric
 from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, evaluate
 from hggt_eval.report import Settings, format_csv, format_json, format_official, format_table, write_reports
 
@@ -92,7 +93,7 @@ def test_table(evaluation: Evaluation, settings: Settings) -> None:
         "net: 1 left out:",
         "  missing: dog-0-0: no restored image",
         "net: infinite and not in the mean: 1 PSNR (identical pictures)",
-        "Left out, because weights cannot be had: LPIPS",
+        "Left out, because what they need cannot be had: LPIPS",
     ]
 
 
@@ -123,7 +124,7 @@ def test_version_of_a_package_of_another_name(
     def missing(package: str) -> str:
         raise PackageNotFoundError(package)
 
-    monkeypatch.setattr(report, "version", missing)
+    monkeypatch.setattr(metrics, "version", missing)
     assert set(json.loads(format_json(evaluation, settings))["versions"].values()) == {"unknown"}
 
 
@@ -199,3 +200,20 @@ def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Setting
     (tmp_path / "scores.json").mkdir()
     with pytest.raises(OutputError, match=r"scores\.json: cannot be written"):
         write_reports(evaluation, settings, tmp_path)
+
+
+def test_scores_of_the_image_alone_have_a_row_of_their_own(fixtures: Path, settings: Settings) -> None:
+    source = open_groups(fixtures / "TestLarge/GT")
+    found = match_restored(name_methods([(None, fixtures / "TestLarge/restored/bicubic")]), source)
+    scored = evaluate(source, found, [require_metric(name).load() for name in ("psnr", "niqe")])
+    [group] = scored.methods[0].groups
+    rows = list(csv.DictReader(io.StringIO(format_csv(scored))))
+    assert [(row["candidate"], bool(row["psnr"]), bool(row["niqe"])) for row in rows] == [
+        *((name, True, False) for name in group.positives),
+        ("", False, True),
+    ]
+    assert float(rows[-1]["niqe"]) == group.alone["niqe"]
+    content = json.loads(format_json(scored, replace(settings, metrics=scored.metrics)))
+    assert content["methods"][0]["groups"][0]["alone"] == group.alone
+    assert content["methods"][0]["mean"]["niqe"] == group.alone["niqe"]
+    assert "NIQE ↓" in format_table(scored, settings)

@@ -1,0 +1,171 @@
+"""Any other metric of pyiqa by pyiqa's name, through the extra `iqa`: pip install 'hggt[iqa]'.
+
+Some of these metrics sample patches at random or depend on what else is in a batch: each picture is looked at alone,
+from the same seed. pyiqa (PolyForm Noncommercial) is imported only when one of its metrics is asked for; its weights
+come from its own cache or download.
+"""
+
+import contextlib
+import io
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hggt_data.errors import WeightsError
+from hggt_data.images import Pixels
+from hggt_eval.metrics.comparer import Comparer, MetricSettings, Rater
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hggt_eval.metrics import FullReferenceMetric, NoReferenceMetric
+
+_SEED = 0
+_INSTALL = "pip install 'hggt[iqa]' (PolyForm Noncommercial, 1.5 GB)"
+# Which names ask for pyiqa where it is not installed; with it, its own list counts. Scores of sets (FID) are no choice.
+_WITHOUT_PYIQA = (
+    *("arniqa", "brisque", "clipiqa", "clipiqa+", "cnniqa", "compare2score", "dbcnn", "entropy", "hyperiqa", "ilniqe"),
+    *("laion_aes", "liqe", "liqe_mix", "maclip", "maniqa", "maniqa-kadid", "maniqa-pipal", "musiq", "musiq-ava"),
+    *("musiq-paq2piq", "musiq-spaq", "nima", "nrqm", "paq2piq", "pi", "piqe", "qalign", "qualiclip", "topiq_iaa"),
+    *("topiq_nr", "tres", "unique", "wadiqam_nr"),
+    *("afine_fr", "ahiq", "ckdn", "cw_ssim", "deepdc", "lpips-vgg", "mad", "nlpd", "pieapp", "stlpips", "topiq_fr"),
+    *("vif", "wadiqam_fr"),
+)
+_SET_METRICS = ("fid", "sfid", "fid_dinov2", "inception_score")
+
+
+def known_names() -> tuple[str, ...]:
+    """The metrics that pyiqa has, where it is installed, else those of its metrics that people ask for most."""
+    return tuple(_configs() or _WITHOUT_PYIQA)
+
+
+def find_metric(name: str) -> "FullReferenceMetric | NoReferenceMetric | None":
+    """pyiqa's metric of this name, null where there is none.
+
+    Without pyiqa a metric that it is known to have is returned all the same: loading it says what to install.
+    """
+    from hggt_eval.metrics import FullReferenceMetric, NoReferenceMetric
+
+    if name not in known_names():
+        return None
+    config = _configs().get(name, {})
+    kind = FullReferenceMetric if config.get("metric_mode") == "FR" else NoReferenceMetric
+    return kind(name, name.upper(), not config.get("lower_better", False), (), "pyiqa")
+
+
+def _configs() -> dict[str, Any]:
+    """pyiqa's name -> mode and direction; empty where pyiqa is not installed or cannot be imported."""
+    if find_spec("pyiqa") is None:
+        return {}
+    try:
+        from pyiqa.default_model_configs import DEFAULT_CONFIGS
+    except ImportError:  # `_load` tells why
+        return {}
+    return {name: config for name, config in DEFAULT_CONFIGS.items() if name not in _SET_METRICS}
+
+
+class IqaRater(Rater):
+    """A no-reference metric of pyiqa.
+
+    Args:
+        name: as pyiqa calls it.
+        settings: device, border.
+
+    Raises:
+        WeightsError: pyiqa, a package it needs, or its weights cannot be had.
+    """
+
+    def __init__(self, name: str, settings: MetricSettings | None = None) -> None:
+        super().__init__(settings)
+        self.name = name
+        self._network = _load(name, self.settings.device)
+
+    def rate(self, pixels: Pixels) -> float:
+        """The score as pyiqa gives it; raises as `Rater.rate`."""
+        return _run(self._network, self.settings.device, _image(self.cropped(pixels), self.settings.device))
+
+
+class IqaComparer(Comparer["Tensor"]):
+    """A full-reference metric of pyiqa. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
+
+    Args:
+        name: as pyiqa calls it.
+        settings: device, border.
+
+    Raises:
+        WeightsError: pyiqa, a package it needs, or its weights cannot be had.
+    """
+
+    def __init__(self, name: str, settings: MetricSettings | None = None) -> None:
+        super().__init__(settings)
+        self.name = name
+        self._network = _load(name, self.settings.device)
+
+    def describe(self, pixels: Pixels) -> "Tensor":
+        """The cropped picture; raises as `Comparer.describe`."""
+        return _image(self.cropped(pixels), self.settings.device)
+
+    def compare(self, restored: "Tensor", positive: "Tensor") -> float:
+        """The metric of the pair, the positive as pyiqa's reference."""
+        return _run(self._network, self.settings.device, restored, positive)
+
+
+def _load(name: str, device: str) -> Any:
+    """pyiqa's metric on the device."""
+    try:
+        import pyiqa
+
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # what is loaded from where
+            warnings.simplefilter("ignore")
+            return pyiqa.create_metric(name, device=device)
+    except ModuleNotFoundError as error:
+        missing = str(error.name)
+        if missing == "pyiqa":
+            raise WeightsError(f"{name} is a metric of pyiqa, which is not installed; {_INSTALL}") from error
+        advice = "'setuptools<82'" if missing == "pkg_resources" else missing
+        raise WeightsError(f"{name} needs {missing}, which is not installed; pip install {advice}") from error
+    except Exception as error:  # pyiqa passes on whatever its downloads and its loaders raise
+        import torch
+
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f'pyiqa cannot load {name} ({reason}); on a machine with network run python -c "import pyiqa; '
+            f"pyiqa.create_metric('{name}')\" and copy its {torch.hub.get_dir()} to the same place here"
+        ) from error
+
+
+def _image(cropped: Pixels, device: str) -> "Tensor":
+    import torch
+
+    image = torch.from_numpy(np.ascontiguousarray(cropped)).to(device)
+    return image.permute(2, 0, 1)[None].contiguous().float() / 255  # (1, 3, H, W), 0 to 1
+
+
+def _run(network: Any, device: str, *images: "Tensor") -> float:
+    from hggt_eval.metrics.precision import full_precision
+
+    with full_precision(device), _seeded(images):
+        return float(network(*images))
+
+
+@contextmanager
+def _seeded(images: Sequence["Tensor"]) -> Iterator[None]:
+    """Every picture starts from the same seed; the random states of others are put back."""
+    import torch
+
+    devices = [image.device for image in images[:1] if image.is_cuda]
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(_SEED)
+            random.seed(_SEED)
+            np.random.seed(_SEED)
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

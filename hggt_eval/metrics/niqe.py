@@ -1,0 +1,141 @@
+"""NIQE (Mittal et al. 2013) as the MATLAB release and BasicSR compute it: luma, blocks of 96 x 96, two scales.
+
+How far the statistics of a picture's blocks lie from those of pristine photographs; the authors' model of the latter
+lies in `niqe_parameters.npz` (origin and licence in `niqe_parameters.txt`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import convolve
+from scipy.special import gamma
+
+from hggt_data.errors import ImageError
+from hggt_data.files import sha256_of_file
+from hggt_data.images import Pixels
+from hggt_eval.metrics.comparer import MetricSettings, Rater, bt601_luma
+
+Floats = NDArray[np.floating[Any]]
+
+PARAMETERS = Path(__file__).with_name("niqe_parameters.npz")
+_BLOCK_PX = 96
+# MATLAB's bicubic halving with antialiasing: one output pixel from 8, at distances 0.5 to 3.5 from its centre.
+_HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
+_SHAPES = np.arange(200, 10_001) / 1000  # in which the fit looks for the exponent
+_RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
+_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+
+
+class Niqe(Rater):
+    """NIQE; smaller is more natural.
+
+    Args:
+        settings: border.
+    """
+
+    name = "niqe"
+    threadable = True
+    min_side_px = _BLOCK_PX
+
+    def __init__(self, settings: MetricSettings | None = None) -> None:
+        super().__init__(settings)
+        self.weights_sha256 = {PARAMETERS.name: sha256_of_file(PARAMETERS)}
+        with np.load(PARAMETERS) as parameters:
+            self._mean, self._covariance = parameters["mu_pris_param"][0], parameters["cov_pris_param"]
+            self._window = parameters["gaussian_window"]
+
+    def require_size(self, size: tuple[int, int]) -> None:
+        """Check that a picture of this (height, width) has two whole blocks: one has no covariance.
+
+        Raises:
+            ImageError: it has not.
+        """
+        super().require_size(size)
+        height, width = (side - 2 * self.settings.border for side in size)
+        if (height // _BLOCK_PX) * (width // _BLOCK_PX) < 2:
+            raise ImageError(
+                f"niqe needs two blocks of {_BLOCK_PX} x {_BLOCK_PX} pixels, but a picture of {size[0]} x {size[1]} "
+                f"leaves {height} x {width} without its border of {self.settings.border}; leave the metric out"
+            )
+
+    def rate(self, pixels: Pixels) -> float:
+        """NIQE of one picture; raises as `Rater.rate`.
+
+        Source: equations 1 to 10 of the paper; where it leaves things open, as the MATLAB release: luma is rounded,
+        what is left of the last blocks is cut off, neighbours wrap around at a block's edges, flat blocks do not count.
+        """
+        luma = bt601_luma(self.cropped(pixels)).round()
+        rows, columns = (side // _BLOCK_PX for side in luma.shape)
+        luma = luma[: rows * _BLOCK_PX, : columns * _BLOCK_PX]
+        half = cv2.sepFilter2D(luma, cv2.CV_64F, _HALVING, _HALVING, anchor=(3, 3), borderType=cv2.BORDER_REFLECT)
+        scales: list[Floats] = [luma, np.asarray(half, np.float64)[::2, ::2]]
+        parts = [_blocks(_normalised(scale, self._window), rows, columns) for scale in scales]
+        with np.errstate(divide="ignore", invalid="ignore"):  # flat blocks have no shape
+            features = np.concatenate([_features(blocks) for blocks in parts], axis=1)
+        whole = features[~np.isnan(features).any(axis=1)]
+        if len(whole) < 2:
+            raise ImageError("niqe cannot look at a picture of flat areas; leave the metric out")
+        distance = self._mean - np.nanmean(features, axis=0)
+        inverse = np.linalg.pinv((self._covariance + np.cov(whole, rowvar=False)) / 2)
+        return float(np.sqrt(distance @ inverse @ distance))
+
+
+def niqe(pixels: Pixels, border: int = 4) -> float:
+    """NIQE of one picture, uint8 (H, W, 3) RGB.
+
+    Args:
+        pixels: two blocks of 96 x 96 or more.
+        border: pixels cut off each side.
+
+    Raises:
+        ImageError: the picture is not uint8 (H, W, 3), too small, or flat.
+
+    Example:
+        >>> noise = np.random.default_rng(0).integers(0, 256, (208, 208, 3), np.uint8)
+        >>> niqe(noise) > 20
+        True
+    """
+    return Niqe(MetricSettings(border)).rate(pixels)
+
+
+def _normalised(luma: Floats, window: Floats) -> Floats:
+    """Each pixel less its local mean, over its local deviation plus 1 (equations 1 to 3).
+
+    In float32 and with a 2-D window, as BasicSR does it: in flat areas nothing but rounding is left of a pixel, and its
+    sign counts.
+    """
+    single = luma.astype(np.float32)
+    mean = convolve(single, window, mode="nearest")
+    normalised: Floats = (single - mean) / (np.sqrt(np.abs(convolve(single**2, window, mode="nearest") - mean**2)) + 1)
+    return normalised
+
+
+def _blocks(values: Floats, rows: int, columns: int) -> Floats:
+    """(H, W) as (rows * columns, h, w)."""
+    height, width = values.shape[0] // rows, values.shape[1] // columns
+    return values.reshape(rows, height, columns, width).swapaxes(1, 2).reshape(-1, height, width)
+
+
+def _features(blocks: Floats) -> Floats:
+    """18 features of each block, (N, 18): two of its values, four of their products with each of four neighbours."""
+    shape, left, right = _fit(blocks)
+    features = [shape, (left + right) / 2]
+    for shift in _NEIGHBOURS:
+        shape, left, right = _fit(blocks * np.roll(blocks, shift, axis=(1, 2)))
+        features += [shape, (right - left) * gamma(2 / shape) / gamma(1 / shape), left, right]  # equation 8
+    return np.stack(features, axis=1)
+
+
+def _fit(blocks: Floats) -> tuple[Floats, Floats, Floats]:
+    """Exponent, left and right scale of the asymmetric generalised Gaussian of each block (equations 4 to 7)."""
+    values = blocks.reshape(len(blocks), -1)
+    squares = values**2
+    left, right = (np.sqrt((squares * side).sum(1) / side.sum(1)) for side in (values < 0, values > 0))
+    ratio = left / right
+    wanted = np.abs(values).mean(1) ** 2 / squares.mean(1) * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
+    shape = _SHAPES[np.abs(_RATIOS - wanted[:, None]).argmin(1)]
+    scale = np.sqrt(gamma(1 / shape) / gamma(3 / shape))
+    return shape, left * scale, right * scale
