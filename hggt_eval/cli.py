@@ -107,6 +107,11 @@ def _parse_dataset(_: click.Context, __: click.Parameter, text: str | None) -> s
 @click.option(
     "--output", type=_OutputFolder, metavar="DIR", help="Where to write scores.json, scores.csv and NAME/*.txt."
 )
+@click.option(
+    "--label-measures",
+    is_flag=True,
+    help="Also: the best positive, distance to negatives, which is nearer, and scores by how many annotators agreed.",
+)
 @click.option("--allow-missing", is_flag=True, help="Leave out restored images with faults; all outputs name them.")
 @click.version_option(package_name="hggt")
 def main(
@@ -124,6 +129,7 @@ def main(
     device: str,
     weights_dir: Path | None,
     output: Path | None,
+    label_measures: bool,
     allow_missing: bool,
 ) -> None:
     """Score restored images against every candidate that people judged better than the original.
@@ -138,7 +144,7 @@ def main(
     _prepare(output)
     chosen = _resolve_device(device, metrics)
     comparers, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
-    evaluation = evaluate(source, found, comparers, progress=sys.stderr.isatty())
+    evaluation = evaluate(source, found, comparers, negatives=label_measures, progress=sys.stderr.isatty())
     settings = Settings(
         metrics=evaluation.metrics,
         skipped_metrics=skipped,
@@ -150,6 +156,7 @@ def main(
         restored={method.name: str(method.folder) for method in methods},
         suffix=suffix,
         allow_missing=allow_missing,
+        label_measures=label_measures,
         labels_sha256=source.labels_sha256(),
         weights_sha256={name: sha256 for metric in comparers for name, sha256 in metric.weights_sha256.items()},
     )

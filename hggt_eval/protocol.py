@@ -1,7 +1,7 @@
 """Multi-positive scoring: a restored image against every positive of its group, the mean, then the mean over groups.
 
-Each file is read once for all metrics. A positive's features are computed once for all methods, a restored image's once
-for all its positives. Memory holds one group at a time.
+Each file is read once for all metrics. A candidate's features are computed once for all methods, a restored image's
+once for all its candidates. Memory holds one group at a time.
 
 Source: section 5 of the HGGT paper (CVPR 2023) and the official multi-GT scripts, which fail on a group without
 positives where this leaves it out and says so.
@@ -36,6 +36,8 @@ class GroupScores:
         labels: candidate -> consensus, for all candidates of the group.
         positives: candidate -> metric -> score, for every positive.
         alone: metric -> score, of the metrics that look at the restored image alone.
+        negatives: candidate -> metric -> score, for every negative, where they were asked for.
+        agreement: positive or negative -> how many annotators gave it that label.
     """
 
     id: PatchId
@@ -43,6 +45,8 @@ class GroupScores:
     labels: Mapping[str, Label | None]
     positives: Mapping[str, Scores]
     alone: Scores = field(default_factory=dict)
+    negatives: Mapping[str, Scores] = field(default_factory=dict)
+    agreement: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def mean(self) -> Scores:
@@ -111,7 +115,12 @@ def finite_mean(values: Sequence[float]) -> float:
 
 
 def evaluate(
-    source: GroupSource, restored: Sequence[RestoredFiles], metrics: Sequence[LoadedMetric], *, progress: bool = False
+    source: GroupSource,
+    restored: Sequence[RestoredFiles],
+    metrics: Sequence[LoadedMetric],
+    *,
+    negatives: bool = False,
+    progress: bool = False,
 ) -> Evaluation:
     """Score every method against every positive of every group.
 
@@ -121,6 +130,7 @@ def evaluate(
         source: the groups.
         restored: each method's files, from `match_restored`.
         metrics: ready to run, from `Metric.load`.
+        negatives: also compare with every negative, for `label_measures.py`.
         progress: show rate and time left on stderr, where that is a terminal.
 
     Raises:
@@ -132,7 +142,8 @@ def evaluate(
     groups = [group for group in judged if group.positives]
     _require_sizes(restored, metrics)
     results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
-    pictures = sum(len(group.positives) + sum(group.id in files.files for files in restored) for group in groups)
+    compared = {group.id: (*group.positives, *(group.negatives if negatives else ())) for group in groups}
+    pictures = sum(len(compared[group.id]) + sum(group.id in files.files for files in restored) for group in groups)
     # Nearly all time goes into describing pictures, so they are what is counted.
     with (
         ThreadPoolExecutor(os.cpu_count()) as threads,
@@ -141,15 +152,15 @@ def evaluate(
         for group in groups:
             present = [files for files in restored if group.id in files.files]
             if not present:
-                bar.update(len(group.positives))
+                bar.update(len(compared[group.id]))
                 continue
             # One method after the other, and nothing of a group outlives its turn: features may take 100 MB a picture.
-            positives = _Positives(group, present[0].sizes[group.id], metrics, threads)
-            bar.update(len(group.positives))
+            candidates = _Candidates(group, compared[group.id], present[0].sizes[group.id], metrics, threads)
+            bar.update(len(compared[group.id]))
             for files in present:
-                results[files.method.name].append(positives.score(files))
+                results[files.method.name].append(candidates.score(files))
                 bar.update()
-            del positives
+            del candidates
     if not any(results.values()):
         raise MatchError(f"nothing to score: no group of {source.location} has both a positive and a restored image")
     return Evaluation(
@@ -162,17 +173,25 @@ def evaluate(
     )
 
 
-class _Positives:
-    """The positives of one group, read and described.
+class _Candidates:
+    """The positives of one group, and its negatives if they are asked for, read and described.
 
     Raises:
         ImageError: a picture is damaged, or has another (height, width) than `size`.
     """
 
-    def __init__(self, group: Group, size: tuple[int, int], metrics: Sequence[LoadedMetric], threads: Executor) -> None:
-        pictures = [group.read(name) for name in group.positives]
-        for name, picture in zip(group.positives, pictures, strict=True):
+    def __init__(
+        self,
+        group: Group,
+        names: Sequence[str],
+        size: tuple[int, int],
+        metrics: Sequence[LoadedMetric],
+        threads: Executor,
+    ) -> None:
+        pictures = [group.read(name) for name in names]
+        for name, picture in zip(names, pictures, strict=True):
             _require_size(f"{group.source.location}: picture {name} of {group.id}", picture, size)
+        self._names = names
         self._size = size
         self._group = group
         self._comparers: list[AnyComparer] = [metric for metric in metrics if isinstance(metric, Comparer)]
@@ -188,11 +207,11 @@ class _Positives:
         path = files.files[self._group.id]
         picture = read_pixels(path)
         _require_size(str(path), picture, self._size)
-        scores: dict[str, dict[str, float]] = {name: {} for name in self._group.positives}
+        scores: dict[str, dict[str, float]] = {name: {} for name in self._names}
         for metric, features in zip(self._comparers, self._features, strict=True):
             compare = partial(metric.compare, metric.describe(picture))
             values = self._threads.map(compare, features) if metric.threadable else map(compare, features)
-            for name, value in zip(self._group.positives, values, strict=True):
+            for name, value in zip(self._names, values, strict=True):
                 _require_number(value, f"{path}: {metric.name} against {name} of {self._group.id}")
                 scores[name][metric.name] = value
         alone = {metric.name: metric.rate(picture) for metric in self._raters}
@@ -202,8 +221,14 @@ class _Positives:
             id=self._group.id,
             file=files.method.file_name(path),
             labels=dict(zip(self._group.candidates, self._group.consensus, strict=True)),
-            positives=scores,
+            positives={name: scores[name] for name in self._group.positives},
             alone=alone,
+            negatives={name: scores[name] for name in self._names if name in self._group.negatives},
+            agreement={
+                name: number
+                for name, number in zip(self._group.candidates, self._group.agreement, strict=True)
+                if name in scores
+            },
         )
 
 

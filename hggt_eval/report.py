@@ -16,7 +16,8 @@ from typing import Any
 from hggt_data.errors import OutputError
 from hggt_data.files import write_text
 from hggt_data.schema import Label
-from hggt_eval.metrics import metric_versions, require_metric
+from hggt_eval.label_measures import GroupMean, LabelMeasures, measure_labels
+from hggt_eval.metrics import FullReferenceMetric, metric_versions, require_metric
 from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, Scores
 
 SCHEMA_VERSION = 1
@@ -39,6 +40,7 @@ class Settings:
         restored: method -> its folder, as the user named it.
         suffix: what restored files' names had to end in.
         allow_missing: whether groups with faults were left out.
+        label_measures: whether negatives were compared with, too.
         labels_sha256: of all annotations.
         weights_sha256: file name -> SHA-256 of each weights file.
     """
@@ -54,6 +56,7 @@ class Settings:
     restored: Mapping[str, str] = field(default_factory=dict)
     suffix: str | None = None
     allow_missing: bool = False
+    label_measures: bool = False
     weights_sha256: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,12 +68,9 @@ def format_table(evaluation: Evaluation, settings: Settings) -> str:
         [method.name, str(len(method.groups)), *(f"{method.mean.get(m.name, math.nan):.4f}" for m in metrics)]
         for method in evaluation.methods
     ]
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(cells))
-        for cells in (list(zip(row, widths, strict=True)) for row in (header, *rows))
-    ]
-    return "\n".join([*lines, *_notes(evaluation, settings)])
+    lines = _aligned([header, *rows])
+    measures = _measure_lines(evaluation) if settings.label_measures else []
+    return "\n".join([*lines, *measures, *_notes(evaluation, settings)])
 
 
 def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> list[Path]:
@@ -114,7 +114,7 @@ def format_json(evaluation: Evaluation, settings: Settings) -> str:
         "settings": asdict(settings),
         "versions": metric_versions([require_metric(name) for name in evaluation.metrics]),
         "groups_without_positives": [str(group_id) for group_id in evaluation.without_positives],
-        "methods": [_method_content(method) for method in evaluation.methods],
+        "methods": [_method_content(method, evaluation, settings) for method in evaluation.methods],
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -122,7 +122,7 @@ def format_json(evaluation: Evaluation, settings: Settings) -> str:
 def format_csv(evaluation: Evaluation) -> str:
     """`scores.csv`: one row per restored image and positive, and one for the image alone where a metric looks at that.
 
-    What was left out has a row with a note and no scores.
+    Negatives have the note `negative`; what was left out has a row with a note and no scores.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -130,10 +130,12 @@ def format_csv(evaluation: Evaluation) -> str:
     blanks = [""] * len(evaluation.metrics)
     for method in evaluation.methods:
         for group in method.groups:
-            rows = {**group.positives, **({"": group.alone} if group.alone else {})}
-            for candidate, scores in rows.items():
+            rows = [(name, scores, "") for name, scores in group.positives.items()]
+            rows += [(name, scores, "negative") for name, scores in group.negatives.items()]
+            rows += [("", group.alone, "")] if group.alone else []
+            for candidate, scores, note in rows:
                 cells = [repr(scores[metric]) if metric in scores else "" for metric in evaluation.metrics]
-                writer.writerow([method.name, group.id, candidate, *cells, ""])
+                writer.writerow([method.name, group.id, candidate, *cells, note])
         for fault in method.faults:
             writer.writerow([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
         for group_id in evaluation.without_positives:
@@ -192,7 +194,8 @@ def _notes(evaluation: Evaluation, settings: Settings) -> Iterator[str]:
         yield f"Left out, because what they need cannot be had: {titles}"
 
 
-def _method_content(method: MethodScores) -> dict[str, Any]:
+def _method_content(method: MethodScores, evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
+    measures = _measures_content(measure_labels(method, evaluation.metrics)) if settings.label_measures else None
     return {
         "name": method.name,
         "num_groups": len(method.groups),
@@ -201,7 +204,24 @@ def _method_content(method: MethodScores) -> dict[str, Any]:
         "left_out": [
             {"kind": fault.kind, "id": fault.id and str(fault.id), "message": fault.message} for fault in method.faults
         ],
+        **({"label_measures": measures} if measures else {}),
         "groups": [_group_content(group) for group in method.groups],
+    }
+
+
+def _measures_content(measures: LabelMeasures) -> dict[str, Any]:
+    def means(of_metric: Mapping[str, GroupMean]) -> dict[str, Any]:
+        return {
+            metric: {"mean": _number(mean.value) if mean.num_groups else None, "num_groups": mean.num_groups}
+            for metric, mean in of_metric.items()
+        }
+
+    return {
+        "best_of_positives": means(measures.best_of_positives),
+        "distance_to_negatives": means(measures.distance_to_negatives),
+        "positive_margin": means(measures.positive_margin),
+        "nearer_to_negative": means(measures.nearer_to_negative),
+        "by_agreement": {str(level): means(of_metric) for level, of_metric in measures.by_agreement.items()},
     }
 
 
@@ -213,9 +233,52 @@ def _group_content(group: GroupScores) -> dict[str, Any]:
         "num_infinite": dict(group.num_infinite),
         "positives": {candidate: _numbers(scores) for candidate, scores in group.positives.items()},
         **({"alone": _numbers(group.alone)} if group.alone else {}),
+        **(
+            {"negatives": {candidate: _numbers(scores) for candidate, scores in group.negatives.items()}}
+            if group.negatives
+            else {}
+        ),
     }
 
 
 def _numbers(scores: Scores) -> dict[str, float | str]:
+    return {metric: _number(score) for metric, score in scores.items()}
+
+
+def _number(score: float) -> float | str:
     """JSON has no infinite numbers."""
-    return {metric: score if math.isfinite(score) else str(score) for metric, score in scores.items()}
+    return score if math.isfinite(score) else str(score)
+
+
+def _measure_lines(evaluation: Evaluation) -> list[str]:
+    """A table of the label measures: a line for each method and measure, with the groups that it is of."""
+    metrics = [name for name in evaluation.metrics if isinstance(require_metric(name), FullReferenceMetric)]
+    rows = [["method", "measure", "groups", *(require_metric(name).title for name in metrics)]]
+    for method in evaluation.methods:
+        measures = measure_labels(method, evaluation.metrics)
+        named = {
+            "best of positives": measures.best_of_positives,
+            "negatives": measures.distance_to_negatives,
+            "positive margin": measures.positive_margin,
+            "nearer to a negative": measures.nearer_to_negative,
+            **{f"positives of {level} votes": means for level, means in measures.by_agreement.items()},
+        }
+        for title, means in named.items():
+            if not means:  # only distances have a margin
+                continue
+            groups = max(mean.num_groups for mean in means.values())
+            cells = [f"{means[name].value:.4f}" if groups and name in means else "-" for name in metrics]
+            rows.append([method.name, title, str(groups), *cells])
+    return ["", *_aligned(rows, num_left=2)]
+
+
+def _aligned(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
+    """Rows of cells as lines: the first `num_left` columns to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < num_left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

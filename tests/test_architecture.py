@@ -29,6 +29,7 @@ LAYERS = {
         {"metrics"},
         {"matching"},
         {"protocol"},
+        {"label_measures"},
         {"report"},
         {"cli"},
     ],

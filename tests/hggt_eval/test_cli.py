@@ -283,3 +283,21 @@ def test_scores_are_not_written_among_the_data(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "lies in" in result.output
     assert not (tmp_path / "Test/scores").exists()
+
+
+def test_label_measures_are_told_and_written(tmp_path: Path) -> None:
+    options = ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr,ssim"]
+    plain = _run(*options)
+    result = _run(*options, "--label-measures", "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(plain.stdout.rstrip("\n"))
+    assert "positives of 3 votes" in result.stdout
+    assert "positive margin" not in result.stdout  # neither metric is a distance
+    method = json.loads((tmp_path / "scores.json").read_text())["methods"][0]
+    best = [max(scores["psnr"] for scores in group["positives"].values()) for group in method["groups"]]
+    measures = method["label_measures"]
+    assert measures["best_of_positives"]["psnr"]["mean"] == pytest.approx(sum(best) / len(best))
+    with_negatives = [group for group in method["groups"] if "negatives" in group]
+    assert measures["distance_to_negatives"]["psnr"]["num_groups"] == len(with_negatives) > 0
+    rows = [line for line in (tmp_path / "scores.csv").read_text().splitlines() if line.endswith(",negative")]
+    assert len(rows) == sum(len(group["negatives"]) for group in with_negatives)

@@ -153,3 +153,17 @@ def test_no_reference_metrics_look_at_the_restored_images_alone(fixtures: Path) 
             assert all(scores.keys() == {"psnr"} for scores in group.positives.values())
             assert group.mean["niqe"] == group.alone["niqe"]
         assert method.mean["niqe"] == pytest.approx(np.mean([group.alone["niqe"] for group in method.groups]))
+
+
+def test_negatives_are_compared_with_on_request(source: MemorySource, restored: list[RestoredFiles]) -> None:
+    without, with_negatives = (evaluate(source, restored, [Psnr()], negatives=wanted) for wanted in (False, True))
+    for before, after in zip(without.methods, with_negatives.methods, strict=True):
+        assert before.mean == after.mean
+        for one, other in zip(before.groups, after.groups, strict=True):
+            assert one.negatives == {}
+            assert one.positives == other.positives
+            assert other.negatives.keys() == set(source[source.ids.index(other.id)].negatives)
+            assert other.agreement.keys() == other.positives.keys() | other.negatives.keys()
+    group = with_negatives.methods[0].groups[0]
+    path = restored[0].files[group.id]
+    assert group.negatives == {"03": {"psnr": psnr(read_pixels(path), _picture(3))}}
