@@ -7,6 +7,7 @@ for people's own pictures, of any kind that can become 8-bit RGB without a loss.
 """
 
 import io
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _PRIVATE_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:c
 _HEADER_BYTES = 33  # signature and IHDR chunk
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # of people's own pictures
 # A header can claim any size: what is claimed is compared with what could be there before memory is taken for it.
+_OTHER_FORMATS = {"JPEG": rb"\xff\xd8\xff", "WebP": rb"RIFF....WEBP", "BMP": rb"BM", "TIFF": rb"II\*\0|MM\0\*"}
 _MAX_PIXELS = 1 << 28
 _MAX_DEFLATE_RATIO = 1032
 
@@ -235,6 +237,9 @@ def _parse_header(data: bytes) -> PngInfo:
     if not data:
         raise ImageError("empty file")
     if not data.startswith(_SIGNATURE):
+        known = next((name for name, start in _OTHER_FORMATS.items() if re.match(start, data, re.DOTALL)), None)
+        if known:
+            raise ImageError(f"not a PNG but a {known}; expected a PNG, which keeps pixels as they were computed")
         raise ImageError(f"not a PNG: it opens with {data[:8]!r}")
     if len(data) < _HEADER_BYTES or data[12:16] != b"IHDR":
         raise ImageError(f"cut off inside its header, after {len(data):,} bytes")

@@ -14,6 +14,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hggt_data.errors import ImageError, MatchError
@@ -38,6 +40,7 @@ class GroupScores:
         alone: metric -> score, of the metrics that look at the restored image alone.
         negatives: candidate -> metric -> score, for every negative, where they were asked for.
         agreement: positive or negative -> how many annotators gave it that label.
+        looks_swapped: whether the image is nearer to its positive with red and blue exchanged.
     """
 
     id: PatchId
@@ -47,6 +50,7 @@ class GroupScores:
     alone: Scores = field(default_factory=dict)
     negatives: Mapping[str, Scores] = field(default_factory=dict)
     agreement: Mapping[str, int] = field(default_factory=dict)
+    looks_swapped: bool = False
 
     @property
     def mean(self) -> Scores:
@@ -82,6 +86,12 @@ class MethodScores:
     def num_infinite(self) -> Mapping[str, int]:
         """Metric -> how many single comparisons gave an infinite score, where any did."""
         return _count_infinite([scores for group in self.groups for scores in group.positives.values()])
+
+    @property
+    def num_swapped(self) -> int:
+        """How many images look as if red and blue were exchanged; 0 unless most do, for one alone may be chance."""
+        number = sum(group.looks_swapped for group in self.groups)
+        return number if 2 * number > len(self.groups) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,7 @@ class _Candidates:
         for name, picture in zip(names, pictures, strict=True):
             _require_size(f"{group.source.location}: picture {name} of {group.id}", picture, size)
         self._names = names
+        self._glance = _glance(pictures[0])
         self._size = size
         self._group = group
         self._comparers: list[AnyComparer] = [metric for metric in metrics if isinstance(metric, Comparer)]
@@ -229,6 +240,7 @@ class _Candidates:
                 for name, number in zip(self._group.candidates, self._group.agreement, strict=True)
                 if name in scores
             },
+            looks_swapped=_looks_swapped(_glance(picture), self._glance),
         )
 
 
@@ -237,6 +249,17 @@ def _require_size(where: str, picture: Pixels, size: tuple[int, int]) -> None:
     if picture.shape[:2] != size:
         height, width = picture.shape[:2]
         raise ImageError(f"{where}: {height} x {width}; expected {size[0]} x {size[1]}, as when it was checked")
+
+
+def _glance(picture: Pixels) -> NDArray[np.float32]:
+    """Every fourth pixel of a picture, to look at its colours."""
+    return picture[::4, ::4].astype(np.float32)
+
+
+def _looks_swapped(restored: NDArray[np.float32], positive: NDArray[np.float32]) -> bool:
+    """Whether exchanging red and blue more than halves the squared difference; OpenCV writes files so, given RGB."""
+    as_it_is, exchanged = (((pixels - positive) ** 2).mean() for pixels in (restored, restored[..., ::-1]))
+    return bool(exchanged < as_it_is / 2)
 
 
 def _require_number(value: float, what: str) -> None:

@@ -186,6 +186,9 @@ def _notes(evaluation: Evaluation, settings: Settings) -> Iterator[str]:
         if method.faults:
             yield f"{method.name}: {len(method.faults)} left out:"
             yield from (f"  {fault.kind}: {fault.message}" for fault in method.faults)
+        if method.num_swapped:
+            share = f"{method.num_swapped} of {len(method.groups)} images"
+            yield f"{method.name}: red and blue look exchanged in {share}; did OpenCV, which takes BGR, write RGB?"
         if method.num_infinite:
             counts = ", ".join(f"{count} {require_metric(name).title}" for name, count in method.num_infinite.items())
             yield f"{method.name}: infinite and not in the mean: {counts} (identical pictures)"
@@ -201,6 +204,7 @@ def _method_content(method: MethodScores, evaluation: Evaluation, settings: Sett
         "num_groups": len(method.groups),
         "mean": _numbers(method.mean),
         "num_infinite": dict(method.num_infinite),
+        "num_swapped": method.num_swapped,
         "left_out": [
             {"kind": fault.kind, "id": fault.id and str(fault.id), "message": fault.message} for fault in method.faults
         ],

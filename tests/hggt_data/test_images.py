@@ -168,12 +168,12 @@ def test_another_mode_is_refused_by_its_name(data: bytes, mode: str) -> None:
         decode_png(data)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "BMP", "WEBP", "TIFF"])
+@pytest.mark.parametrize("form", ["JPEG", "BMP", "WebP", "TIFF"])
 def test_another_format_under_the_name_png_is_refused(tmp_path: Path, form: str) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(saved(RGB, form))
     for read in (read_pixels, read_png_header):
-        with pytest.raises(ImageError, match="not a PNG: it opens with"):
+        with pytest.raises(ImageError, match=f"not a PNG but a {form}; expected a PNG"):
             read(path)
 
 

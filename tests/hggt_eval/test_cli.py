@@ -5,11 +5,13 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 
 from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.images import read_pixels, write_png
 from hggt_eval import cli
 from hggt_eval.cli import main
 from tests.hggt_eval.conftest import DATA
@@ -301,3 +303,17 @@ def test_label_measures_are_told_and_written(tmp_path: Path) -> None:
     assert measures["distance_to_negatives"]["psnr"]["num_groups"] == len(with_negatives) > 0
     rows = [line for line in (tmp_path / "scores.csv").read_text().splitlines() if line.endswith(",negative")]
     assert len(rows) == sum(len(group["negatives"]) for group in with_negatives)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_exchanged_colours_are_suspected_and_said(tmp_path: Path, swapped: bool) -> None:
+    folder = tmp_path / "net"
+    folder.mkdir()
+    for path in Path(BICUBIC).glob("*.png"):
+        pixels = read_pixels(path)
+        write_png(folder / path.name, np.ascontiguousarray(pixels[..., ::-1]) if swapped else pixels)
+    result = _run("--restored", folder, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "scores")
+    assert result.exit_code == 0, result.output
+    assert ("net: red and blue look exchanged in 6 of 6 images" in result.stdout) == swapped
+    method = json.loads((tmp_path / "scores" / "scores.json").read_text())["methods"][0]
+    assert method["num_swapped"] == (6 if swapped else 0)

@@ -211,7 +211,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "16-bit grey; expected 8-bit RGB",
     ),
     "size": (lambda path: Image.open(path).resize((150, 160)).save(path), "160 x 150; expected 160 x 160"),
-    "JPEG inside": (lambda path: Image.open(path).save(path, "JPEG"), "not a PNG"),
+    "JPEG inside": (lambda path: Image.open(path).save(path, "JPEG"), "not a PNG but a JPEG; expected a PNG"),
+    "WebP inside": (lambda path: Image.open(path).save(path, "WEBP"), "not a PNG but a WebP"),
 }
 
 
