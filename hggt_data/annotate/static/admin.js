@@ -153,4 +153,4 @@ $("export").addEventListener("click", () => attempt(downloadAnswers));
 $("more").addEventListener("click", () => attempt(showMore));
 await attempt(refresh);
 await attempt(loadContrary);
-setInterval(() => attempt(refresh), 1000 * REFRESH_SECONDS);
+setInterval(() => document.hidden || attempt(refresh), 1000 * REFRESH_SECONDS);
