@@ -393,7 +393,7 @@ class Page {
 
   #tellSaving(state, detail) {
     if (state === "conflict" || state === "refused") {
-      this.#notice(state === "conflict" ? text("conflict") : text("refused", {count: 1, error: detail}));
+      this.#notice(state === "conflict" ? text("conflict") : text("refused", {error: detail}));
     } else if (state === "waiting") {
       $("saving").textContent = text("not_saved", {count: detail});
     } else {

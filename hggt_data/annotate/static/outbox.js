@@ -1,5 +1,6 @@
 // Answers on their way to the server. Each is kept in the browser until the server has it on disk, so that neither a
-// lost network nor a reload loses one. Of several answers to the same group only the last is sent.
+// lost network nor a reload loses one. Of several answers to the same group only the last is sent. What the server
+// refuses, such as an answer to a group that was dealt to somebody else meanwhile, stays there until the next reload.
 
 import {Refusal, requestJson, wait} from "./server.js";
 
@@ -97,7 +98,7 @@ export class Outbox {
         return;
       }
       this.#tell(error.status === 409 ? "conflict" : "refused", error.message);
-      this.#done(entry, null);
+      this.#done(entry, null, error.status !== 409);
     }
   }
 
@@ -110,12 +111,14 @@ export class Outbox {
     }
   }
 
-  #done(entry, response) {
+  #done(entry, response, isKept = false) {
     if (this.#entries.get(entry.id).body !== entry.body) {
       return; // changed while it was on its way: sent again
     }
     this.#entries.delete(entry.id);
-    localStorage.removeItem(this.#prefix + entry.id);
+    if (!isKept) {
+      localStorage.removeItem(this.#prefix + entry.id);
+    }
     this.#listeners.get(entry.id)?.(response);
     this.#listeners.delete(entry.id);
   }

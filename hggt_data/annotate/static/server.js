@@ -61,6 +61,7 @@ export async function loadTexts() {
     element.title = texts[element.dataset.label];
   }
   document.title = texts.title;
+  document.documentElement.lang = texts.lang;
   return (key, values = {}) =>
     texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }

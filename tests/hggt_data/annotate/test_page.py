@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from hggt_data.annotate.accounts import Account, add_account
 from hggt_data.annotate.store import Answer, AnswerStore
 from hggt_data.images import encode_png
-from hggt_data.rounds import Item, Kind, KnownAnswer, Round
+from hggt_data.rounds import Item, Kind, KnownAnswer, Round, write_round
 from hggt_data.schema import Label, PatchId
 from tests.hggt_data.annotate.conftest import Launch
 from tests.hggt_data.annotate.rounds import make_round, votes
@@ -415,6 +415,48 @@ def test_a_server_lost_for_five_seconds_costs_nothing(page: Page, voting: Voting
     expect(page.locator("#done-title")).to_be_visible()
     expect(page.locator("#saving")).to_have_text("All saved")
     assert answers(dealt) == dict.fromkeys(groups(5), LABELS)
+
+
+def test_an_answer_to_what_was_dealt_to_another_meanwhile_is_kept_and_told(page: Page, voting: Voting) -> None:
+    dealt, server = voting.dealt, voting.server
+    ada = dealt.annotators[0]
+    page.goto(voting.url)
+    shown(page)
+    server.kill()
+    press(page, *PATTERN, "Enter")
+    expect(page.locator("#saving")).to_contain_text("1 not saved yet")
+    write_round(dealt.with_annotators((replace(ada, batches=(ada.items[1:],)),)))
+    server.start()
+    expect(page.locator("#notice")).to_contain_text("not among what was given to you")
+    expect(page.locator("#notice")).to_contain_text("kept in this browser")
+    assert answers(dealt) == {}
+    server.kill()
+    write_round(dealt)
+    server.start()
+    page.reload()
+    wait_until(lambda: len(answers(dealt)) == 1, "the answer is on disk")
+    assert list(answers(dealt).values()) == [LABELS]
+
+
+def test_a_page_in_another_language(page: Page, voting: Voting) -> None:
+    (voting.dealt.folder / "texts.json").write_text('{"lang": "de", "next": "Weiter"}', "utf-8")
+    voting.server.kill()
+    voting.server.start()
+    page.goto(voting.url)
+    shown(page)
+    expect(page.locator("#next")).to_have_text("Weiter")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+
+
+def test_pictures_that_cannot_be_loaded_are_tried_again(page: Page, voting: Voting) -> None:
+    path = next((voting.dealt.patches / "original").glob(f"{voting.dealt.annotators[0].items[0].group}.png"))
+    path.rename(path.with_suffix(".away"))
+    page.goto(voting.url)
+    expect(page.locator("#status")).to_have_text("The pictures cannot be loaded; trying again.")
+    press(page, *PATTERN, "Enter")  # nothing is judged that was not seen
+    assert answers(voting.dealt) == {}
+    path.with_suffix(".away").rename(path)
+    shown(page)
 
 
 def test_what_waits_for_the_server_survives_closing_the_page(browser: Browser, voting: Voting) -> None:
