@@ -512,5 +512,5 @@ def _read_checked(group: Group, name: str) -> bytes:
     try:
         parse_png(data)
     except ImageError as error:
-        raise ImageError(f"{group.source.location}: picture {name} of {group.id}: {error}") from error
+        raise ImageError(f"{group.name_picture(name)}: {error}") from error
     return data

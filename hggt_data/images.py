@@ -25,7 +25,7 @@ Pixels = NDArray[np.uint8]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _PRIVATE_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
-_HEADER_BYTES = 33  # signature and IHDR chunk
+PNG_HEADER_BYTES = 33  # signature and IHDR chunk
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # of people's own pictures
 # A header can claim any size: what is claimed is compared with what could be there before memory is taken for it.
 _OTHER_FORMATS = {"JPEG": rb"\xff\xd8\xff", "WebP": rb"RIFF....WEBP", "BMP": rb"BM", "TIFF": rb"II\*\0|MM\0\*"}
@@ -63,7 +63,26 @@ def read_png_header(path: Path) -> PngInfo:
     """
     require_regular_file(path)
     with open(path, "rb") as file:
-        return _parse_header(file.read(_HEADER_BYTES))
+        return parse_png_header(file.read(PNG_HEADER_BYTES))
+
+
+def parse_png_header(data: bytes) -> PngInfo:
+    """Size and mode from the first `PNGPNG_HEADER_BYTES` of a file.
+
+    Raises:
+        ImageError: they are not those of a PNG.
+    """
+    if not data:
+        raise ImageError("empty file")
+    if not data.startswith(_SIGNATURE):
+        known = next((name for name, start in _OTHER_FORMATS.items() if re.match(start, data, re.DOTALL)), None)
+        if known:
+            raise ImageError(f"not a PNG but a {known}; expected a PNG, which keeps pixels as they were computed")
+        raise ImageError(f"not a PNG: it opens with {data[:8]!r}")
+    if len(data) < PNG_HEADER_BYTES or data[12:16] != b"IHDR":
+        raise ImageError(f"cut off inside its header, after {len(data):,} bytes")
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
 
 
 def parse_png(data: bytes) -> PngInfo:
@@ -72,7 +91,7 @@ def parse_png(data: bytes) -> PngInfo:
     Raises:
         ImageError: the bytes are not a PNG, or are cut or damaged.
     """
-    info = _parse_header(data)
+    info = parse_png_header(data)
     metadata = []
     compressed_bytes = 0
     position, kind = len(_SIGNATURE), b""
@@ -175,10 +194,10 @@ def read_picture_size(path: Path) -> tuple[int, int]:
 
     require_regular_file(path)
     with open(path, "rb") as file:
-        head = file.read(_HEADER_BYTES)
+        head = file.read(PNG_HEADER_BYTES)
     try:
         if head.startswith(_SIGNATURE):
-            return _parse_header(head).size
+            return parse_png_header(head).size
         with Image.open(path, formats=_FORMATS) as image:
             return image.height, image.width
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -231,20 +250,6 @@ def write_png(path: Path, pixels: Pixels, compression: int = 6) -> None:
     """
     with atomic_file(path) as file:
         file.write(encode_png(pixels, compression))
-
-
-def _parse_header(data: bytes) -> PngInfo:
-    if not data:
-        raise ImageError("empty file")
-    if not data.startswith(_SIGNATURE):
-        known = next((name for name, start in _OTHER_FORMATS.items() if re.match(start, data, re.DOTALL)), None)
-        if known:
-            raise ImageError(f"not a PNG but a {known}; expected a PNG, which keeps pixels as they were computed")
-        raise ImageError(f"not a PNG: it opens with {data[:8]!r}")
-    if len(data) < _HEADER_BYTES or data[12:16] != b"IHDR":
-        raise ImageError(f"cut off inside its header, after {len(data):,} bytes")
-    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
 
 
 def _name(kind: bytes) -> str:

@@ -7,6 +7,7 @@ by position, and each process opens the files for itself.
 
 import hashlib
 import os
+import sys
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
 from hggt_data.features import SOURCE_COLUMNS, group_from_row, image_column, picture_of_column
 from hggt_data.hub import is_hub_id
-from hggt_data.images import Pixels, decode_png
+from hggt_data.images import PNG_HEADER_BYTES, Pixels, PngInfo, decode_png, parse_png_header
 from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
 from hggt_data.schema import PatchGroup, PatchId
 from hggt_data.tree import GroupFiles, Listing, Tree, open_tree, tree_of_folders
@@ -88,7 +89,28 @@ class GroupSource(ABC, Sequence["Group"]):
         try:
             return decode_png(self.read_bytes(index, name))
         except ImageError as error:
-            raise ImageError(f"{self.location}: picture {name} of {self.ids[index]}: {error}") from error
+            raise ImageError(f"{self.name_picture(index, name)}: {error}") from error
+
+    def read_header(self, index: int, name: str) -> PngInfo:
+        """Size and mode of picture `name` of group `index`, from the beginning of its file.
+
+        Raises:
+            KeyError: the group has no picture of that name.
+            ImageError: it is no PNG.
+            OSError: it cannot be read.
+        """
+        try:
+            return parse_png_header(self._read_beginning(index, name, PNG_HEADER_BYTES))
+        except ImageError as error:
+            raise ImageError(f"{self.name_picture(index, name)}: {error}") from error
+
+    def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
+        """The first bytes of a picture; cheaper where a source can do better than this."""
+        return self.read_bytes(index, name)[:size_bytes]
+
+    def name_picture(self, index: int, name: str) -> str:
+        """A picture as messages call it: by its file, or where that holds many, by its group."""
+        return f"{self.location}: picture {name} of {self.ids[index]}"
 
     def has_picture(self, index: int, name: str) -> bool:
         """Whether group `index` has a picture of that name, without reading it."""
@@ -125,6 +147,10 @@ class Group(PatchGroup):
     def has_picture(self, name: str) -> bool:
         """Whether it has `original`, a candidate (`01`..) or `lr`."""
         return self.source.has_picture(self.index, name)
+
+    def name_picture(self, name: str) -> str:
+        """A picture as messages call it, see `GroupSource.name_picture`."""
+        return self.source.name_picture(self.index, name)
 
     def read_bytes(self, name: str) -> bytes:
         """The PNG file of `original`, a candidate (`01`..) or `lr`; raises as `GroupSource.read_bytes`."""
@@ -270,6 +296,13 @@ class _TreeSource(GroupSource):
     def read_bytes(self, index: int, name: str) -> bytes:
         return self._path(self._files(index), name).read_bytes()
 
+    def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
+        with open(self._path(self._files(index), name), "rb") as file:
+            return file.read(size_bytes)
+
+    def name_picture(self, index: int, name: str) -> str:
+        return str(self._path(self._files(index), name))
+
     def has_picture(self, index: int, name: str) -> bool:
         return name in self._files(index).images
 
@@ -360,6 +393,9 @@ class _DatasetSource(GroupSource):
         return self._offsets[shard]
 
     def read_bytes(self, index: int, name: str) -> bytes:
+        return self._read_beginning(index, name)
+
+    def _read_beginning(self, index: int, name: str, size_bytes: int = sys.maxsize) -> bytes:
         shard, row = self._places[index]
         place = self._find_picture(index, name)
         if place is None:
@@ -372,7 +408,7 @@ class _DatasetSource(GroupSource):
                 os.close(opened)
         offset, size = place
         # A read by position does not move the file's cursor, so threads and forked processes do not disturb each other.
-        return os.pread(self._handles[shard], size, offset)
+        return os.pread(self._handles[shard], min(size, size_bytes), offset)
 
 
 def _close(handles: dict[int, int]) -> None:

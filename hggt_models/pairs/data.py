@@ -111,7 +111,6 @@ def open_training_data(
     Raises:
         TreeError, DatasetError, HubError: there is no such data, it is a test set, the target cannot learn from it, or
             pictures cannot be used, by what their heads say.
-        ImageError: a picture of a dataset is smaller than `source_px`.
     """
     if config.target == "picture":
         if revision is not None or not Path(source).is_dir():
@@ -156,7 +155,6 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, beginni
     )
     held_out = _spread([number for number, image in enumerate(images) if image in held], config)
     _require_fitting_groups(groups, [*serving, *held_out], labelled, config)
-    samples[0]  # of a dataset, a size that does not fit is told before anything else happens
     return TrainingData(
         source=source,
         noun="group",
@@ -264,27 +262,26 @@ def _is_plain(path: Path) -> bool:
 def _require_fitting_groups(
     groups: GroupSource, numbers: Sequence[int], labelled: Sequence[Labelled], config: TrainConfig
 ) -> None:
-    """The same for the pictures of a tree, which must have one size in each group. A dataset was checked when built."""
+    """The same for the pictures of groups, which must have one size in each of them."""
 
     def fault(number: int) -> _Fault | None:
         first: tuple[int, int] | None = None
         for name in labelled[number].names(config.target):
-            path = Path(groups.location, groups.find_file(number, name) or "")
             try:
-                info = read_png_header(path)
+                info = groups.read_header(number, name)
             except (ImageError, OSError) as error:
-                return _UNREADABLE, str(error) if isinstance(error, OSError) else f"{path}: {error}"
-            text = f"{path}: {info.height:,} x {info.width:,} px"
+                return _UNREADABLE, str(error)
+            picture = groups.name_picture(number, name)
+            text = f"{picture}: {info.height:,} x {info.width:,} px"
             if info.mode != "8-bit RGB":
-                return _UNREADABLE, f"{path}: {info.mode}"
+                return _UNREADABLE, f"{picture}: {info.mode}"
             if min(info.size) < config.source_px:
                 return _too_small(config.source_px), text
             if info.size != (first := first or info.size):
                 return "not of their original's size", f"{text}, not {first[0]:,} x {first[1]:,}"
         return None
 
-    if groups.find_file(0, ORIGINAL) is not None:
-        _require_none(_in_threads(fault, sorted(set(numbers))), f"{len(set(numbers)):,} groups")
+    _require_none(_in_threads(fault, sorted(set(numbers))), f"{len(set(numbers)):,} groups")
 
 
 def _too_small(source_px: int) -> str:

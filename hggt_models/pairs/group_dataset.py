@@ -51,7 +51,7 @@ class GroupDataset(SampleDataset):
         place, rng = self.place(number)
         choice = choose(self._labelled[place], self._target, rng)
         position = self._positions[place]
-        labels = [f"{self._groups.location}: picture {name} of {self._groups.ids[position]}" for name in choice.names]
+        labels = [self._groups.name_picture(position, name) for name in choice.names]
         pictures = self.cut(labels, lambda k: self._groups.read(position, choice.names[k]), rng)
         sample = {"number": torch.tensor(number), "pictures": pictures}
         if self._target != "positive_negative":

@@ -277,7 +277,7 @@ class TestPairs:
     def test_a_damaged_picture_ends_it_in_one_line(self, tree: Path, tmp_path: Path, form: str) -> None:
         path = tree / "images/0-9/original/b-0-8.png"
         path.write_bytes(path.read_bytes()[:-10])
-        refused("picture original of b-0-8: cut off", "pairs", tree, "--output", tmp_path / "out", "--format", form)
+        refused("original/b-0-8.png: cut off", "pairs", tree, "--output", tmp_path / "out", "--format", form)
         assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
     @pytest.mark.parametrize(

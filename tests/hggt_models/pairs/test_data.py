@@ -12,7 +12,7 @@ from PIL import Image
 
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.card import HGGT_LICENSE_NAME
-from hggt_data.errors import DatasetError, HubError, ImageError, TreeError
+from hggt_data.errors import DatasetError, HubError, TreeError
 from hggt_data.images import Pixels, decode_png, encode_png, read_pixels
 from hggt_data.loading import open_groups
 from hggt_models.config import TrainConfig
@@ -180,7 +180,8 @@ def test_another_target_or_seed_is_other_data(tree: Path) -> None:
     assert found[0] != found[1]
 
 
-def test_opening_reads_one_sample_and_no_more(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("source", ["tree", "built"])
+def test_opening_decodes_nothing(source: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
 
     def record(png: bytes) -> Pixels:
@@ -188,8 +189,8 @@ def test_opening_reads_one_sample_and_no_more(tree: Path, monkeypatch: pytest.Mo
         return decode_png(png)
 
     monkeypatch.setattr("hggt_data.loading.decode_png", record)
-    open_groups_of(tree, "positive")
-    assert len(decoded) == 2
+    open_groups_of(request.getfixturevalue(source), "positive")
+    assert decoded == []
 
 
 def test_a_test_set_is_refused_for_its_low_resolution_pictures(fixtures: Path, tmp_path: Path) -> None:
@@ -246,7 +247,7 @@ def test_groups_that_are_too_small_are_told_at_once(tree: Path) -> None:
 
 
 def test_groups_of_a_dataset_that_are_too_small_are_told_at_once(built: Path) -> None:
-    with pytest.raises(ImageError, match=r"picture original of p.*: 24 x 20 pixels, less than source_px 24"):
+    with pytest.raises(TreeError, match=r"smaller than source_px 24 \(.*: picture original of p0-0-0: 24 x 20 px"):
         open_groups_of(built, "original", "source_px=24")
 
 

@@ -202,5 +202,5 @@ def test_a_picture_that_cannot_be_used_is_named(tree: Path, tmp_path: Path) -> N
     opened = feed(copy, recipe="rrdb-gan-original")
     for path in (copy / "images/0-9/original").glob("*.png"):
         path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ImageError, match=r"^.*Train: picture original of p\d-\d-\d+: "):
+    with pytest.raises(ImageError, match=r"^.*Train/images/0-9/original/p\d-\d-\d+\.png: "):
         opened.next()

@@ -186,18 +186,18 @@ def fault_of(samples: GroupDataset) -> str:
 def test_a_group_that_is_too_small_is_named(tree: Path) -> None:
     samples = dataset(open_groups(tree), "positive", source_px=21)
     fault = fault_of(samples)
-    assert fault.startswith(f"{tree}: picture original of p")
+    assert fault.startswith(f"{tree}/images/0-9/original/p")
     assert "24 x 20 pixels, less than source_px 21; leave it out, or pass --set source_px=20 or less" in fault
 
 
 def test_a_candidate_of_another_size_is_named(tree: Path, tmp_path: Path) -> None:
     samples = damaged(tree, tmp_path, "02", encode_png(coded(2, (23, 20))))
-    assert fault_of(samples) == f"{tmp_path / 'Train'}: picture 02 of p0-0-0: 23 x 20 pixels; expected 24 x 20"
+    assert fault_of(samples) == f"{tmp_path}/Train/images/0-9/02/p0-0-0_02.png: 23 x 20 pixels; expected 24 x 20"
 
 
 def test_a_damaged_candidate_is_named_when_it_is_drawn(tree: Path, tmp_path: Path) -> None:
     samples = damaged(tree, tmp_path, "02", encode_png(coded(2, (24, 20)))[:-20])
-    assert fault_of(samples).startswith(f"{tmp_path / 'Train'}: picture 02 of p0-0-0: ")
+    assert fault_of(samples).startswith(f"{tmp_path}/Train/images/0-9/02/p0-0-0_02.png: cut off")
     unused = damaged(tree, tmp_path / "other", "03", b"")  # a negative, which this target never reads
     for number in range(20 * len(unused)):
         unused[number]
