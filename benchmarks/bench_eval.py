@@ -1,10 +1,11 @@
 """How fast `hggt_eval` scores, as a ratio to a plain loop that looks at one pair at a time.
 
-python benchmarks/bench_eval.py [--groups 12] [--dists-groups 12] [--rounds 3] [--only lpips]
+python benchmarks/bench_eval.py [--groups 12] [--dists-groups 12] [--rounds 3] [--methods 1,3,10] [--only lpips]
 
 Plain loop: reads both files of every pair; PSNR in numpy float64, SSIM with a 2-D 11 x 11 `cv2.filter2D` in float64,
-the `lpips` package, torchmetrics' DISTS. Ours: `match_restored`, which checks all files, then `evaluate`. Both get the
-same 512 x 512 pictures: fixtures of the tests enlarged 4 times, with noise; 3 or 4 positives a group; random weights.
+the `lpips` package, torchmetrics' DISTS. Ours: `match_restored`, which checks all files, then `evaluate`; cached: the
+same once more, with the ground truths' features on disk from the run before. All get the same 512 x 512 pictures:
+fixtures of the tests enlarged 4 times, with noise; 3 or 4 positives a group; random weights.
 """
 
 import statistics
@@ -33,11 +34,12 @@ from hggt_data.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label, PatchId
 from hggt_eval import METRICS, MetricSettings, evaluate, match_restored, name_methods
+from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics.backbones import empty_network
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "data" / "fixtures"
 CANDIDATES = ("01", "02", "03", "04")
-METHODS = ("one", "two", "three")
+METHODS = tuple(f"method-{number}" for number in range(1, 11))
 BORDER = 4
 SIDE = 512
 
@@ -58,8 +60,9 @@ class Job:
 @click.option("--groups", default=12, show_default=True, help="Groups for PSNR, SSIM and LPIPS.")
 @click.option("--dists-groups", default=12, show_default=True, help="Groups for DISTS, which takes seconds a pair.")
 @click.option("--rounds", default=3, show_default=True, help="Plain and ours take turns; the median counts.")
+@click.option("--methods", default="1,3,10", show_default=True, help="How many methods, at most 10; a line each.")
 @click.option("--only", type=click.Choice(["psnr,ssim", "lpips", "dists"]), help="One row only.")
-def main(groups: int, dists_groups: int, rounds: int, only: str | None) -> None:
+def main(groups: int, dists_groups: int, rounds: int, methods: str, only: str | None) -> None:
     """Print the table."""
     print(describe_machine("torch", "opencv-python-headless", "lpips", "torchmetrics"))
     with tempfile.TemporaryDirectory() as folder:
@@ -71,20 +74,21 @@ def main(groups: int, dists_groups: int, rounds: int, only: str | None) -> None:
             Job("LPIPS", ("lpips",), groups, plain_lpips(root / "weights")),
             Job("DISTS", ("dists",), dists_groups, plain_dists(root / "weights")),
         ]
-        print(f"{'metrics':<10} {'methods':>7} {'groups':>6} {'plain':>9} {'ours':>9} {'ratio':>6}")
+        heads = f"{'metrics':<10} {'methods':>7} {'groups':>6} {'plain':>9} {'ours':>9} {'ratio':>6}"
+        print(f"{heads} {'cached':>9} {'ratio':>6}")
         for job in jobs:
             if only in (None, ",".join(job.metrics)):
-                for num_methods in (1, 3):
-                    plain, ours = measure(root, job, num_methods, rounds)
+                for num_methods in map(int, methods.split(",")):
+                    plain, ours, cached = measure(root, job, num_methods, rounds)
                     print(
                         f"{job.title:<10} {num_methods:>7} {job.num_groups:>6} {plain:>7.2f} s {ours:>7.2f} s "
-                        f"{plain / ours:>6.2f}",
+                        f"{plain / ours:>6.2f} {cached:>7.2f} s {plain / cached:>6.2f}",
                         flush=True,
                     )
 
 
-def measure(root: Path, job: Job, num_methods: int, rounds: int) -> tuple[float, float]:
-    """Median seconds of the plain loop and of ours, which take turns."""
+def measure(root: Path, job: Job, num_methods: int, rounds: int) -> tuple[float, float, float]:
+    """Median seconds of the plain loop, of ours, and of ours with a filled cache, which take turns."""
     tree, methods = root / "tree", name_methods([(None, root / name) for name in METHODS[:num_methods]])
     ids = open_groups(tree).ids[: job.num_groups]
     source = open_groups(tree)
@@ -92,8 +96,11 @@ def measure(root: Path, job: Job, num_methods: int, rounds: int) -> tuple[float,
     settings = MetricSettings(BORDER, weights_dir=root / "weights")
     comparers = [METRICS[name].load(settings) for name in job.metrics]
 
-    def ours() -> None:
-        evaluate(source, match_restored(methods, source, allow_missing=True), comparers)
+    def ours(cache: FeatureCache | None = None) -> None:
+        evaluate(source, match_restored(methods, source, allow_missing=True), comparers, cache=cache)
+
+    def cached() -> None:
+        ours(FeatureCache(root / "cache"))
 
     def plain() -> None:
         for method in methods:
@@ -103,13 +110,14 @@ def measure(root: Path, job: Job, num_methods: int, rounds: int) -> tuple[float,
                     positive = read_pixels(tree / "images" / name / picture_name(group.id, name))
                     job.plain(_cropped(restored), _cropped(positive))
 
-    times: dict[Callable[[], None], list[float]] = {plain: [], ours: []}
+    cached()
+    times: dict[Callable[[], None], list[float]] = {plain: [], ours: [], cached: []}
     for _ in range(rounds):
         for run, seconds in times.items():
             start = time.perf_counter()
             run()
             seconds.append(time.perf_counter() - start)
-    return statistics.median(times[plain]), statistics.median(times[ours])
+    return statistics.median(times[plain]), statistics.median(times[ours]), statistics.median(times[cached])
 
 
 def plain_psnr_ssim(restored: Pixels, positive: Pixels) -> object:

@@ -31,6 +31,11 @@ def default_workers() -> int:
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
+def rank_and_world() -> tuple[int, int]:
+    """This process's number among those that `torchrun` or a batch script started together, and how many there are."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
 def advance() -> None:
     """Called by a task after each unit (a patch group), wherever it runs: moves the progress bar on by one."""
     _advance_here()

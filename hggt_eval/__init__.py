@@ -8,8 +8,10 @@ Example:
 
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods
 from hggt_eval.metrics import METRICS, MetricSettings
-from hggt_eval.protocol import Evaluation, evaluate
-from hggt_eval.report import Settings, format_table, write_reports
+from hggt_eval.protocol import evaluate
+from hggt_eval.report import format_table, write_reports
+from hggt_eval.scores import Evaluation
+from hggt_eval.scores_file import Settings, read_scores
 
 __all__ = [
     "METRICS",
@@ -22,5 +24,6 @@ __all__ = [
     "match_restored",
     "name_methods",
     "read_methods",
+    "read_scores",
     "write_reports",
 ]

@@ -1,16 +1,21 @@
-"""The command `hggt-eval`: options in, one evaluation, a table and files out. All work is done in other modules."""
+"""The command `hggt-eval`: options in, a table and files out. All work is done in other modules."""
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from hggt_data.command import HggtCommand
+from hggt_data.command import HggtGroup
 from hggt_data.errors import OutputError, WeightsError
 from hggt_data.hub import is_hub_id
 from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
+from hggt_eval.comparison import compare_methods, group_seeds, require_baseline
+from hggt_eval.feature_cache import FeatureCache
+from hggt_eval.figure import WIDTH_IN, Crop, draw_figure, require_format, write_figure
+from hggt_eval.joining import join_scores
+from hggt_eval.journal import Journal
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
 from hggt_eval.metrics import (
     DEFAULT_METRICS,
@@ -21,8 +26,13 @@ from hggt_eval.metrics import (
     require_metric,
 )
 from hggt_eval.metrics.comparer import LoadedMetric
+from hggt_eval.processes import Processes
 from hggt_eval.protocol import evaluate
-from hggt_eval.report import Settings, format_table, write_reports
+from hggt_eval.report import format_table, write_reports
+from hggt_eval.report_page import format_page
+from hggt_eval.scored_pictures import ScoredPictures
+from hggt_eval.scores import Evaluation
+from hggt_eval.scores_file import Settings, versions_of, what_scores_depend_on
 
 _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _InputFile = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -47,9 +57,66 @@ def _parse_dataset(_: click.Context, __: click.Parameter, text: str | None) -> s
     return text
 
 
-@click.command(
-    cls=HggtCommand,
+def _parse_decimals(_: click.Context, __: click.Parameter, text: str | None) -> dict[str, int]:
+    """`3` for all metrics, `psnr=2,lpips=3` for some."""
+    chosen: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        name, equals, number = part.strip().rpartition("=")
+        try:
+            metric = require_metric(name).name if equals else ""
+        except UnknownMetricError as error:
+            raise click.BadParameter(str(error)) from error
+        if not number.isdecimal() or int(number) > 10:
+            raise click.BadParameter(f"{part!r}; expected a number from 0 to 10, or METRIC=NUMBER,...")
+        chosen[metric] = int(number)
+    return chosen
+
+
+class _ScoreByDefault(HggtGroup):
+    """What is no command is an option of `score`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = (*self.commands, "--help", "-h", "--version")
+        return super().parse_args(ctx, args if args and args[0] in known else ["score", *args])
+
+
+_baseline = click.option(
+    "--baseline",
+    metavar="NAME",
+    help="Method that all others are compared with: paired differences, their intervals and tests. NAME@SEED folders "
+    "are called NAME.",
+)
+_decimals = click.option(
+    "--decimals",
+    callback=_parse_decimals,
+    metavar="N|METRIC=N,...",
+    help="Decimals in tables for papers.  [default: psnr=2, others 4]",
+)
+
+_gallery = click.option(
+    "--gallery",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="In the report, show the N best and the N worst groups of each metric with all their pictures.",
+)
+
+
+@click.group(
+    cls=_ScoreByDefault,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+    epilog="Example: hggt-eval --restored results/bicubic --dataset hggt --output scores",
+)
+@click.version_option(package_name="hggt")
+def main() -> None:
+    """Score restored images against every candidate that people judged better than the original.
+
+    Without the name of a command, `hggt-eval --restored DIR ...` means `hggt-eval score --restored DIR ...`.
+    """
+
+
+@main.command(
     epilog=f"Metrics: {', '.join([*METRICS, *NO_REFERENCE])}, and those of pyiqa by their names there.\n\n"
     "Example: hggt-eval --restored results/bicubic --dataset hggt --output scores",
 )
@@ -58,7 +125,7 @@ def _parse_dataset(_: click.Context, __: click.Parameter, text: str | None) -> s
     multiple=True,
     metavar="[NAME=]DIR",
     help="Folder of a method's restored images, named ID.png or ID_ANYTHING.png. Repeatable. Without a name the method "
-    "is called after the part of the path that tells it from the others.",
+    "is called after the part of the path that tells it from the others; NAME@SEED is one of several training runs.",
 )
 @click.option(
     "--methods",
@@ -105,7 +172,20 @@ def _parse_dataset(_: click.Context, __: click.Parameter, text: str | None) -> s
     "vgg16_features.pth. Looked at before torch's cache; what is in neither is downloaded.",
 )
 @click.option(
-    "--output", type=_OutputFolder, metavar="DIR", help="Where to write scores.json, scores.csv and NAME/*.txt."
+    "--output",
+    type=_OutputFolder,
+    metavar="DIR",
+    help="Where to write scores.json, scores.csv, comparison.csv, table.md, table.tex, report.html and NAME/*.txt. An "
+    "interrupted run goes on from there.",
+)
+@_baseline
+@_decimals
+@_gallery
+@click.option(
+    "--cache",
+    type=_OutputFolder,
+    metavar="DIR",
+    help="Keep features of ground truths for later runs: 11 MB (LPIPS) and 127 MB (DISTS) a picture of 512 x 512.",
 )
 @click.option(
     "--label-measures",
@@ -113,8 +193,7 @@ def _parse_dataset(_: click.Context, __: click.Parameter, text: str | None) -> s
     help="Also: the best positive, distance to negatives, which is nearer, and scores by how many annotators agreed.",
 )
 @click.option("--allow-missing", is_flag=True, help="Leave out restored images with faults; all outputs name them.")
-@click.version_option(package_name="hggt")
-def main(
+def score(
     restored: tuple[str, ...],
     methods_file: Path | None,
     dataset: str | None,
@@ -129,6 +208,10 @@ def main(
     device: str,
     weights_dir: Path | None,
     output: Path | None,
+    baseline: str | None,
+    decimals: dict[str, int],
+    gallery: int,
+    cache: Path | None,
     label_measures: bool,
     allow_missing: bool,
 ) -> None:
@@ -138,31 +221,151 @@ def main(
     """
     _require_no_contradiction(restored, methods_file, dataset, split, revision, gts, labels)
     _require_apart(output, dataset, gts, labels)
+    processes = Processes()
     methods = _methods(restored, methods_file)
+    names = [method.name for method in methods]
+    group_seeds(names)
+    if baseline is not None:
+        require_baseline(names, baseline)
     source = _source(dataset, split, revision, gts, labels)
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
     _prepare(output)
-    chosen = _resolve_device(device, metrics)
-    comparers, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
-    evaluation = evaluate(source, found, comparers, negatives=label_measures, progress=sys.stderr.isatty())
+    chosen = _resolve_device(device, metrics, processes)
+    loaded, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
+    scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
-        metrics=evaluation.metrics,
+        metrics=scored_metrics,
         skipped_metrics=skipped,
         border=border,
         colour="y" if y_channel else "rgb",
-        device=chosen,
+        device=chosen.partition(":")[0] if processes.world > 1 else chosen,
         source=source.location if dataset is not None and is_hub_id(dataset) else str(dataset or gts),
         split=_split(dataset, split),
+        labels=None if labels is None else str(labels),
         restored={method.name: str(method.folder) for method in methods},
         suffix=suffix,
         allow_missing=allow_missing,
         label_measures=label_measures,
         labels_sha256=source.labels_sha256(),
-        weights_sha256={name: sha256 for metric in comparers for name, sha256 in metric.weights_sha256.items()},
+        weights_sha256={name: sha256 for metric in loaded for name, sha256 in metric.weights_sha256.items()},
+        versions=versions_of(scored_metrics),
     )
-    click.echo(format_table(evaluation, settings))
-    if output is not None:
-        click.echo(f"Written to {output}: {_summarise(write_reports(evaluation, settings, output), output)}.")
+    journal = None if output is None else Journal(output, what_scores_depend_on(settings), processes.rank)
+    if journal is not None and journal.num_found and processes.leads:
+        click.echo(f"Going on: {journal.num_found} images were scored before the interruption.", err=True)
+    evaluation = evaluate(
+        source,
+        found,
+        loaded,
+        negatives=label_measures,
+        cache=None if cache is None else FeatureCache(cache),
+        journal=journal,
+        processes=processes,
+        progress=processes.leads and sys.stderr.isatty(),
+    )
+    if processes.leads:
+        _report(evaluation, settings, baseline, decimals, gallery, output, source)
+        if journal is not None:
+            journal.finish()
+
+
+def _report(
+    evaluation: Evaluation,
+    settings: Settings,
+    baseline: str | None,
+    decimals: Mapping[str, int],
+    gallery: int,
+    output: Path | None,
+    source: GroupSource | None = None,
+) -> None:
+    """Print the table, and write all files where there is a folder for them."""
+    comparison = compare_methods(evaluation, baseline)
+    click.echo(format_table(evaluation, settings, comparison, decimals))
+    if output is None:
+        return
+    pictures = ScoredPictures(evaluation, settings, source)
+    page = format_page(evaluation, settings, comparison, pictures, num_shown=gallery, decimals=decimals)
+    written = write_reports(evaluation, settings, comparison, output, decimals=decimals, page=page)
+    click.echo(f"Written to {output}: {_summarise(written, output)}.")
+
+
+@main.command(epilog="Example: hggt-eval compare scores/a scores/b --baseline bicubic --output compared")
+@click.argument("scores", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@_baseline
+@_decimals
+@_gallery
+@click.option("--output", type=_OutputFolder, metavar="DIR", help="Where to write the same files as `score` does.")
+def compare(
+    scores: tuple[Path, ...], baseline: str | None, decimals: dict[str, int], gallery: int, output: Path | None
+) -> None:
+    """Put the methods of several SCORES, folders or their scores.json, beside each other; nothing is scored again.
+
+    They must be of the same labels and pictures, with the same border and weights. The report's gallery needs the
+    pictures where they were; without them, pass --gallery 0.
+    """
+    joined, remarks = join_scores(scores)
+    for remark in remarks:
+        click.echo(f"Warning: {remark}", err=True)
+    _prepare(output)
+    _report(joined.evaluation, joined.settings, baseline, decimals, gallery, output)
+
+
+@main.command(
+    epilog="Example: hggt-eval figure scores --crop 0001-586-1469:120,64,96 --methods bicubic,swinir --output zoom.pdf"
+)
+@click.argument("scores", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--crop",
+    "crops",
+    multiple=True,
+    required=True,
+    metavar="ID:TOP,LEFT,SIZE",
+    help="A square of a group, in pixels of the ground truth. Repeatable: a row each.",
+)
+@click.option("--methods", metavar="NAME,...", help="Which, in this order.  [default: all]")
+@click.option(
+    "--candidates",
+    metavar="NAME,...",
+    help="Of original, 01.. which to show too.  [default: the original and the positive most agreed on]",
+)
+@click.option("--metrics", metavar="NAME,...", help="Scores to print below each method.  [default: none]")
+@_decimals
+@click.option("--width", "width_in", type=click.FloatRange(2, 40), default=WIDTH_IN, show_default=True, metavar="INCH")
+@click.option("--dpi", type=click.IntRange(50, 1200), default=300, show_default=True, help="Of a PNG.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.pdf|png|svg")
+def figure(
+    scores: Path,
+    crops: tuple[str, ...],
+    methods: str | None,
+    candidates: str | None,
+    metrics: str | None,
+    decimals: dict[str, int],
+    width_in: float,
+    dpi: int,
+    output: Path,
+) -> None:
+    """Draw the zoom figure: a picture with a box, and the box as each method of SCORES has it.
+
+    SCORES is a folder or its scores.json; the pictures are read where they lay when they were scored.
+    """
+    require_format(output)
+    parsed = [Crop.parse(text) for text in crops]
+    scored, _ = join_scores([scores])
+    drawn = draw_figure(
+        ScoredPictures(scored.evaluation, scored.settings),
+        parsed,
+        _listed(methods) or [method.name for method in scored.evaluation.methods],
+        candidates=_listed(candidates),
+        metrics=_listed(metrics),
+        decimals=decimals,
+        width_in=width_in,
+    )
+    write_figure(drawn, output, dpi)
+    click.echo(f"Written: {output}")
+
+
+def _listed(text: str | None) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else []
 
 
 def _require_no_contradiction(
@@ -250,14 +453,15 @@ def _summarise(written: Sequence[Path], output: Path) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _resolve_device(device: str, metrics: Sequence[str]) -> str:
+def _resolve_device(device: str, metrics: Sequence[str], processes: Processes) -> str:
     """The torch device to use; torch is not even imported if no metric runs on it."""
     if not any(require_metric(name).runs_on_torch for name in metrics):
         return "cpu"
     import torch
 
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = processes.own_device(device)
     try:
         torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
     except (RuntimeError, AssertionError, ImportError) as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from hggt_eval.metrics import require_metric
-from hggt_eval.protocol import GroupScores, MethodScores, Scores, finite_mean
+from hggt_eval.scores import GroupScores, MethodScores, Scores, finite_mean
 
 # Distances: 0 for what looks the same, and comparable between pictures.
 MARGIN_METRICS = ("lpips", "dists")

@@ -28,7 +28,7 @@ _PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", "
 _ID_FIELD = "{id}"
 # A method's name becomes a folder; these characters are refused by one system or another.
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_REPORT_FILES = ("scores.csv", "scores.json")
+_REPORT_FILES = ("scores.csv", "scores.json", "comparison.csv", "table.md", "table.tex", "report.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +121,30 @@ def name_methods(folders: Sequence[tuple[str | None, Path]]) -> list[Method]:
 
 
 def require_distinct(methods: Sequence[Method]) -> None:
-    """Check that no two methods have one name; upper and lower case do not tell names apart, as on some disks.
+    """Check that no two methods have one name, as `require_distinct_names`.
 
     Raises:
         MatchError: two have.
     """
-    first: dict[str, Method] = {}
-    for method in methods:
-        other = first.setdefault(method.name.casefold(), method)
-        if other is not method:
+    require_distinct_names([(method.name, str(method.folder)) for method in methods])
+
+
+def require_distinct_names(methods: Sequence[tuple[str, str]]) -> None:
+    """Check that no two methods have one name; upper and lower case do not tell names apart, as on some disks.
+
+    Args:
+        methods: (name, where it comes from).
+
+    Raises:
+        MatchError: two have.
+    """
+    first: dict[str, str] = {}
+    for name, place in methods:
+        if name.casefold() in first:
             raise MatchError(
-                f"two methods have the name {method.name!r}: {other.folder} and {method.folder}; "
-                "name them with NAME=DIR"
+                f"two methods have the name {name!r}: {first[name.casefold()]} and {place}; name them with NAME=DIR"
             )
+        first[name.casefold()] = place
 
 
 def read_methods(path: Path) -> list[Method]:
@@ -414,7 +425,7 @@ def _check_group(group: Group) -> tuple[tuple[int, int] | None, list[str]]:
     original: PngInfo | None = None
     faults = []
     for name in (ORIGINAL, *group.positives):
-        what = f"{group.source.location}: picture {name} of {group.id}"
+        what = group.name_picture(name)
         try:
             info = parse_png(group.read_bytes(name))
         except ImageError as error:
@@ -437,7 +448,8 @@ def _reason(error: HggtError | OSError, what: str) -> str:
     """hggt's own errors say which file they are about; the system's may not."""
     if isinstance(error, HggtError):
         return str(error)
-    return f"{what} cannot be read: {error.strerror}" + (f": {error.filename}" if error.filename else "")
+    place = f": {error.filename}" if error.filename and str(error.filename) not in what else ""
+    return f"{what} cannot be read: {error.strerror}{place}"
 
 
 def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:

@@ -1,6 +1,6 @@
-"""Scores as a table on screen, `scores.csv`, `scores.json` and the official scripts' text files.
+"""What a run of `hggt-eval` prints and writes: a table on screen, the files of its output folder.
 
-The text files equal those of the official scripts to the byte, unless something was left out: then it is named at the
+The official scripts' text files are equal to theirs to the byte, unless something was left out: then it is named at the
 end. Every file is written whole or not at all.
 """
 
@@ -9,75 +9,76 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hggt_data.errors import OutputError
 from hggt_data.files import write_text
 from hggt_data.schema import Label
-from hggt_eval.label_measures import GroupMean, LabelMeasures, measure_labels
-from hggt_eval.metrics import FullReferenceMetric, metric_versions, require_metric
-from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, Scores
+from hggt_eval.comparison import Comparison
+from hggt_eval.label_measures import measure_labels
+from hggt_eval.metrics import FullReferenceMetric, require_metric
+from hggt_eval.scores import Evaluation, MethodScores
+from hggt_eval.scores_file import Settings, format_json
+from hggt_eval.tables import (
+    aligned,
+    arrow_of,
+    comparison_tables,
+    format_comparison_csv,
+    format_latex,
+    format_markdown,
+    format_text,
+)
 
-SCHEMA_VERSION = 1
 # Official file -> the metrics it holds; it is written if all of them were computed.
 _OFFICIAL_FILES = {"psnr_ssim.txt": ("psnr", "ssim"), "lpips.txt": ("lpips",), "dists.txt": ("dists",)}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the scores depend on, as recorded in `scores.json`.
+def format_table(
+    evaluation: Evaluation,
+    settings: Settings,
+    comparison: Comparison | None = None,
+    decimals: Mapping[str, int] | None = None,
+) -> str:
+    """The methods' means as lines of text; arrows point to the better side; notes name what was left out.
 
-    Attributes:
-        metrics: names, in the order of the columns.
-        skipped_metrics: metric -> why it was asked for but not computed.
-        border: pixels cut off each side.
-        colour: `rgb`, or `y` where PSNR and SSIM looked at BT.601 luma.
-        device: where the networks ran.
-        source: the groups, as the user named them.
-        split: of a dataset with splits.
-        restored: method -> its folder, as the user named it.
-        suffix: what restored files' names had to end in.
-        allow_missing: whether groups with faults were left out.
-        label_measures: whether negatives were compared with, too.
-        labels_sha256: of all annotations.
-        weights_sha256: file name -> SHA-256 of each weights file.
+    A comparison adds what it has beyond that: means over seeds, and differences to a baseline.
     """
-
-    metrics: tuple[str, ...]
-    border: int
-    colour: str
-    device: str
-    source: str
-    labels_sha256: str
-    skipped_metrics: Mapping[str, str] = field(default_factory=dict)
-    split: str | None = None
-    restored: Mapping[str, str] = field(default_factory=dict)
-    suffix: str | None = None
-    allow_missing: bool = False
-    label_measures: bool = False
-    weights_sha256: Mapping[str, str] = field(default_factory=dict)
-
-
-def format_table(evaluation: Evaluation, settings: Settings) -> str:
-    """The methods' means as lines of text; arrows point to the better side; notes name what was left out."""
     metrics = [require_metric(name) for name in evaluation.metrics]
-    header = ["method", "groups", *(f"{m.title} {'↑' if m.higher_is_better else '↓'}" for m in metrics)]
+    header = ["method", "groups", *(f"{m.title} {arrow_of(m.name)}" for m in metrics)]
     rows = [
         [method.name, str(len(method.groups)), *(f"{method.mean.get(m.name, math.nan):.4f}" for m in metrics)]
         for method in evaluation.methods
     ]
-    lines = _aligned([header, *rows])
-    measures = _measure_lines(evaluation) if settings.label_measures else []
-    return "\n".join([*lines, *measures, *_notes(evaluation, settings)])
+    lines = aligned([header, *rows])
+    if settings.label_measures:
+        lines += _measure_lines(evaluation)
+    if comparison is not None:
+        means, *differences = comparison_tables(comparison, decimals)
+        over_seeds = [means] if any(summary.num_seeds > 1 for summary in comparison.summaries) else []
+        for table in (*over_seeds, *differences):
+            lines += ["", f"{table.title}:", format_text(table)]
+    return "\n".join([*lines, *_notes(evaluation, settings)])
 
 
-def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> list[Path]:
+def write_reports(
+    evaluation: Evaluation,
+    settings: Settings,
+    comparison: Comparison,
+    output: Path,
+    *,
+    decimals: Mapping[str, int] | None = None,
+    page: str | None = None,
+) -> list[Path]:
     """Write all report files below `output`, making folders as needed.
 
     Official text files of an earlier run that this one does not write again go, so that a folder never mixes two runs:
     those of its methods and, by the `scores.json` that lies there, of earlier ones.
+
+    Args:
+        evaluation, settings, comparison: what to write.
+        output: the folder.
+        decimals: metric -> decimals in `table.md` and `table.tex`, see `decimals_of`.
+        page: `report.html`, or null for none.
 
     Returns:
         The files written.
@@ -85,9 +86,14 @@ def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> l
     Raises:
         OutputError: a file cannot be written; those before it are whole.
     """
+    tables = comparison_tables(comparison, decimals)
     texts = {
-        output / "scores.json": format_json(evaluation, settings),
+        output / "scores.json": format_json(evaluation, settings, comparison),
         output / "scores.csv": format_csv(evaluation),
+        output / "comparison.csv": format_comparison_csv(comparison),
+        output / "table.md": format_markdown(tables),
+        output / "table.tex": format_latex(tables),
+        **({output / "report.html": page} if page is not None else {}),
     }
     for method in evaluation.methods:
         for file_name, metrics in _OFFICIAL_FILES.items():
@@ -97,7 +103,7 @@ def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> l
     try:
         methods = {method.name for method in evaluation.methods} | _earlier_methods(path)
         stale = [output / method / name for method in sorted(methods) for name in _OFFICIAL_FILES]
-        for path in stale:
+        for path in (*stale, output / "report.html"):
             if path not in texts:
                 path.unlink(missing_ok=True)
         for path, text in texts.items():
@@ -105,18 +111,6 @@ def write_reports(evaluation: Evaluation, settings: Settings, output: Path) -> l
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     return list(texts)
-
-
-def format_json(evaluation: Evaluation, settings: Settings) -> str:
-    """`scores.json`: everything, unrounded; infinite numbers are the string `inf`."""
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "settings": asdict(settings),
-        "versions": metric_versions([require_metric(name) for name in evaluation.metrics]),
-        "groups_without_positives": [str(group_id) for group_id in evaluation.without_positives],
-        "methods": [_method_content(method, evaluation, settings) for method in evaluation.methods],
-    }
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def format_csv(evaluation: Evaluation) -> str:
@@ -197,63 +191,6 @@ def _notes(evaluation: Evaluation, settings: Settings) -> Iterator[str]:
         yield f"Left out, because what they need cannot be had: {titles}"
 
 
-def _method_content(method: MethodScores, evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
-    measures = _measures_content(measure_labels(method, evaluation.metrics)) if settings.label_measures else None
-    return {
-        "name": method.name,
-        "num_groups": len(method.groups),
-        "mean": _numbers(method.mean),
-        "num_infinite": dict(method.num_infinite),
-        "num_swapped": method.num_swapped,
-        "left_out": [
-            {"kind": fault.kind, "id": fault.id and str(fault.id), "message": fault.message} for fault in method.faults
-        ],
-        **({"label_measures": measures} if measures else {}),
-        "groups": [_group_content(group) for group in method.groups],
-    }
-
-
-def _measures_content(measures: LabelMeasures) -> dict[str, Any]:
-    def means(of_metric: Mapping[str, GroupMean]) -> dict[str, Any]:
-        return {
-            metric: {"mean": _number(mean.value) if mean.num_groups else None, "num_groups": mean.num_groups}
-            for metric, mean in of_metric.items()
-        }
-
-    return {
-        "best_of_positives": means(measures.best_of_positives),
-        "distance_to_negatives": means(measures.distance_to_negatives),
-        "positive_margin": means(measures.positive_margin),
-        "nearer_to_negative": means(measures.nearer_to_negative),
-        "by_agreement": {str(level): means(of_metric) for level, of_metric in measures.by_agreement.items()},
-    }
-
-
-def _group_content(group: GroupScores) -> dict[str, Any]:
-    return {
-        "id": str(group.id),
-        "file": group.file,
-        "mean": _numbers(group.mean),
-        "num_infinite": dict(group.num_infinite),
-        "positives": {candidate: _numbers(scores) for candidate, scores in group.positives.items()},
-        **({"alone": _numbers(group.alone)} if group.alone else {}),
-        **(
-            {"negatives": {candidate: _numbers(scores) for candidate, scores in group.negatives.items()}}
-            if group.negatives
-            else {}
-        ),
-    }
-
-
-def _numbers(scores: Scores) -> dict[str, float | str]:
-    return {metric: _number(score) for metric, score in scores.items()}
-
-
-def _number(score: float) -> float | str:
-    """JSON has no infinite numbers."""
-    return score if math.isfinite(score) else str(score)
-
-
 def _measure_lines(evaluation: Evaluation) -> list[str]:
     """A table of the label measures: a line for each method and measure, with the groups that it is of."""
     metrics = [name for name in evaluation.metrics if isinstance(require_metric(name), FullReferenceMetric)]
@@ -273,16 +210,4 @@ def _measure_lines(evaluation: Evaluation) -> list[str]:
             groups = max(mean.num_groups for mean in means.values())
             cells = [f"{means[name].value:.4f}" if groups and name in means else "-" for name in metrics]
             rows.append([method.name, title, str(groups), *cells])
-    return ["", *_aligned(rows, num_left=2)]
-
-
-def _aligned(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
-    """Rows of cells as lines: the first `num_left` columns to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < num_left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return ["", *aligned(rows, num_left=2)]

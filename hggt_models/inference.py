@@ -22,13 +22,12 @@ from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.pictures import list_folder
 from hggt_data.schema import LR, ORIGINAL, plural
-from hggt_data.workers import advance, run_tasks
+from hggt_data.workers import advance, rank_and_world, run_tasks
 from hggt_eval.metrics.precision import full_precision
 from hggt_models.checkpoint import CheckpointError, UnknownNetworkError, load_checkpoint, load_community_network
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
 from hggt_models.record import ResultRecord
-from hggt_models.runtime import rank_and_world
 from hggt_models.tiling import (
     ENHANCE_OVERLAP_PX,
     ENHANCE_TILE,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hggt_data.errors import HggtError, WorkerError
+from hggt_data.workers import rank_and_world
 
 Value = TypeVar("Value")
 Module = TypeVar("Module", bound=nn.Module)
@@ -48,11 +49,6 @@ def own_device(device: str = "auto") -> str:
     except (RuntimeError, AssertionError, ImportError) as error:
         raise DeviceError(f"{device} cannot be used: {str(error).splitlines()[0][:200]}") from error
     return device
-
-
-def rank_and_world() -> tuple[int, int]:
-    """This process's number among those that were started together, and how many there are."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 @dataclass(frozen=True, slots=True)

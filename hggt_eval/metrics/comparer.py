@@ -6,6 +6,7 @@ positives and a positive once for all methods. A no-reference metric (`Rater`) l
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -84,7 +85,13 @@ class LoadedMetric(ABC):
 
 
 class Comparer(LoadedMetric, Generic[Features]):
-    """A full-reference metric ready to run. Calling it with two pictures gives their score."""
+    """A full-reference metric ready to run. Calling it with two pictures gives their score.
+
+    Attributes:
+        worth_caching: whether features take longer to compute than to read; then `pack` and `unpack` are there.
+    """
+
+    worth_caching: bool = False
 
     @abstractmethod
     def describe(self, pixels: Pixels) -> Features:
@@ -97,6 +104,14 @@ class Comparer(LoadedMetric, Generic[Features]):
     @abstractmethod
     def compare(self, restored: Features, positive: Features) -> float:
         """The score of a restored image against one positive, from their features; both must be of one size."""
+
+    def pack(self, features: Features) -> dict[str, NDArray[Any]]:
+        """Features as arrays by name, to be kept in a file."""
+        raise NotImplementedError(f"features of {self.name} are not worth keeping")
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
+        """The same features again, to the bit and in the same layout, on the device of the settings."""
+        raise NotImplementedError(f"features of {self.name} are not worth keeping")
 
     def __call__(self, restored: Pixels, positive: Pixels) -> float:
         """The score of two pictures, both uint8 (H, W, 3) RGB.

@@ -8,18 +8,22 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.image import dists as torchmetrics_dists
 
 from hggt_data.images import Pixels
 from hggt_eval.metrics.backbones import empty_network, load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
+from hggt_eval.metrics.layers import pack_layers, unpack_layers
 from hggt_eval.metrics.precision import full_precision
 
 _C1 = _C2 = 1e-6
+_PARTS = ("layer", "mean", "variance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Dists(Comparer[DistsFeatures]):
     """
 
     name = "dists"
+    worth_caching = True
     min_side_px = 11
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
@@ -86,6 +91,15 @@ class Dists(Comparer[DistsFeatures]):
                 structure = (2 * covariance + _C2) / (restored.variances[k] + positive.variances[k] + _C2)
                 similarity += (alpha * texture).sum() + (beta * structure).sum()
             return 1 - float(similarity)
+
+    def pack(self, features: DistsFeatures) -> dict[str, NDArray[Any]]:
+        """Layers, means and variances as arrays."""
+        parts = zip(_PARTS, (features.layers, features.means, features.variances), strict=True)
+        return {key: array for name, layers in parts for key, array in pack_layers(name, layers).items()}
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> DistsFeatures:
+        """Layers, means and variances again."""
+        return DistsFeatures(*(unpack_layers(name, arrays, self.settings.device) for name in _PARTS))
 
 
 def _mean(layer: Tensor) -> Tensor:

@@ -7,15 +7,18 @@ The package runs its network on both pictures of every pair; here each picture g
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import lpips
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hggt_data.images import Pixels
 from hggt_eval.metrics.backbones import load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
+from hggt_eval.metrics.layers import pack_layers, unpack_layers
 from hggt_eval.metrics.precision import full_precision
 
 
@@ -31,6 +34,7 @@ class Lpips(Comparer[list[Tensor]]):
     """
 
     name = "lpips"
+    worth_caching = True
     min_side_px = 31  # AlexNet's second pooling has nothing to pool below that
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
@@ -57,6 +61,14 @@ class Lpips(Comparer[list[Tensor]]):
             for weigh, a, b in zip(self._network.lins, restored, positive, strict=True):
                 distance += weigh((a - b).square_()).mean()
             return float(distance)
+
+    def pack(self, features: list[Tensor]) -> dict[str, NDArray[Any]]:
+        """The layers as arrays."""
+        return pack_layers("layer", features)
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> list[Tensor]:
+        """The layers again."""
+        return unpack_layers("layer", arrays, self.settings.device)
 
 
 def _network(convolutions: Mapping[str, Tensor]) -> lpips.LPIPS:

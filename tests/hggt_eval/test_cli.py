@@ -21,6 +21,7 @@ from tests.hub_server import HubServer
 BICUBIC = str(DATA / "fixtures/restored/bicubic")
 LANCZOS = str(DATA / "fixtures/restored/lanczos")
 TREE = str(DATA / "fixtures/Test")
+REPORTS = "scores.json, scores.csv, comparison.csv, table.md, table.tex"
 
 
 def _run(*arguments: str | Path) -> Result:
@@ -160,8 +161,8 @@ def test_damaged_weights_are_an_error_and_not_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metrics", "written"),
     [
-        ("psnr", "scores.json and scores.csv."),
-        ("psnr,ssim", "scores.json, scores.csv and the official text files of each method."),
+        ("psnr", f"{REPORTS} and report.html."),
+        ("psnr,ssim", f"{REPORTS}, report.html and the official text files of each method."),
     ],
 )
 def test_what_was_written_is_told(tmp_path: Path, metrics: str, written: str) -> None:
@@ -230,6 +231,8 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
         (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is no folder here"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "psnr"], "'psnr'; expected a number from 0 to 10"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "snr=2"], "did you mean 'psnr'?"),
         *(
             (
                 ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", device],
@@ -251,6 +254,8 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
         (["--restored", "nowhere", "--dataset", TREE], "none at nowhere: nowhere"),
         (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot name a folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "a baseline is one of bicubic"),
+        (["--restored", f"a={BICUBIC}", "--restored", f"a@1={LANCZOS}", "--dataset", TREE], "has seeds too: a, a@1"),
         (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
         (["--restored", BICUBIC, "--dataset", TREE, "--suffix", "x9"], "groups without a restored image: 6 of 6"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "multi_scale_ssim"], "needs 161 x 161 pixels"),
@@ -317,3 +322,67 @@ def test_exchanged_colours_are_suspected_and_said(tmp_path: Path, swapped: bool)
     assert ("net: red and blue look exchanged in 6 of 6 images" in result.stdout) == swapped
     method = json.loads((tmp_path / "scores" / "scores.json").read_text())["methods"][0]
     assert method["num_swapped"] == (6 if swapped else 0)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of scores for each of two methods."""
+    folder = tmp_path_factory.mktemp("scored")
+    for name, place in (("bicubic", BICUBIC), ("lanczos", LANCZOS)):
+        result = _run("--restored", place, "--dataset", TREE, "--metrics", "psnr,ssim", "--output", folder / name)
+        assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_score_is_what_is_meant_without_a_command() -> None:
+    options = ("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr")
+    assert _run("score", *options).stdout == _run(*options).stdout
+    assert "compare" in _run("--help").stdout
+    assert "--restored" in _run("score", "--help").stdout
+
+
+def test_comparing_scores_equals_scoring_together(scored: Path, tmp_path: Path) -> None:
+    together = _run(
+        *("--restored", BICUBIC, "--restored", LANCZOS, "--dataset", TREE, "--metrics", "psnr,ssim"),
+        *("--baseline", "bicubic", "--decimals", "3,ssim=2", "--output", tmp_path / "together"),
+    )
+    compared = _run(
+        *("compare", scored / "bicubic", scored / "lanczos/scores.json", "--baseline", "bicubic"),
+        *("--decimals", "3,ssim=2", "--output", tmp_path / "compared"),
+    )
+    assert compared.exit_code == 0, compared.output
+    assert together.stdout.replace("together", "compared") == compared.stdout
+    files = sorted(path.name for path in (tmp_path / "together").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "compared").iterdir())
+    for name in ("scores.json", "table.md", "comparison.csv", "report.html", "lanczos/psnr_ssim.txt"):
+        assert (tmp_path / "together" / name).read_text() == (tmp_path / "compared" / name).read_text(), name
+    assert "| bicubic | 6 | 4 | *21.314*" in (tmp_path / "compared/table.md").read_text()
+
+
+def test_pictures_that_are_gone_cost_only_the_gallery(scored: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    shutil.copytree(BICUBIC, folder)
+    options = ("--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "scores")
+    assert _run("--restored", folder, *options).exit_code == 0
+    shutil.rmtree(folder)
+    result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again")
+    assert result.exit_code == 1
+    assert str(folder) in result.stderr
+    assert not (tmp_path / "again/scores.json").exists()
+    result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again", "--gallery", "0")
+    assert result.exit_code == 0, result.output
+
+
+def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path) -> None:
+    crop = "rocket-214-329:10,20,40"
+    result = _run(
+        *("figure", scored / "bicubic", "--crop", crop, "--metrics", "psnr", "--output", tmp_path / "zoom.pdf")
+    )
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "zoom.pdf").read_bytes().startswith(b"%PDF")
+    result = _run("figure", scored / "bicubic", "--crop", crop, "--output", tmp_path / "zoom.gif")
+    assert result.exit_code == 1
+    assert "expected a name that ends in .pdf, .png, .svg" in result.stderr
+    result = _run("figure", scored / "bicubic", "--crop", "rocket:1,2,3", "--output", tmp_path / "zoom.png")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: crop 'rocket:1,2,3': ")

@@ -6,7 +6,7 @@ import pytest
 
 from hggt_data.schema import PatchId
 from hggt_eval.label_measures import GroupMean, measure_labels
-from hggt_eval.protocol import GroupScores, MethodScores
+from hggt_eval.scores import GroupScores, MethodScores
 
 
 def group(

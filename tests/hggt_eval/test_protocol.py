@@ -14,7 +14,8 @@ from hggt_eval.metrics.comparer import Comparer
 from hggt_eval.metrics.niqe import niqe
 from hggt_eval.metrics.psnr import Psnr, psnr
 from hggt_eval.metrics.ssim import Ssim
-from hggt_eval.protocol import Evaluation, evaluate
+from hggt_eval.protocol import evaluate
+from hggt_eval.scores import Evaluation
 from tests.hggt_eval.memory_source import MemorySource
 
 

@@ -1,10 +1,8 @@
 import csv
 import io
-import json
 import math
 import re
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,13 @@ import pytest
 from hggt_data.errors import OutputError
 from hggt_data.loading import open_groups
 from hggt_data.schema import Label, PatchId
-from hggt_eval import metrics
+from hggt_eval.comparison import compare_methods
 from hggt_eval.matching import Fault, match_restored, name_methods
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
-from hggt_eval.protocol import Evaluation, GroupScores, MethodScores, evaluate
-from hggt_eval.report import Settings, format_csv, format_json, format_official, format_table, write_reports
+from hggt_eval.protocol import evaluate
+from hggt_eval.report import format_csv, format_official, format_table, write_reports
+from hggt_eval.scores import Evaluation, GroupScores, MethodScores
+from hggt_eval.scores_file import Settings
 
 FIXTURE_METHODS = [
     ("Test", "restored/bicubic", "bicubic"),
@@ -97,37 +97,6 @@ def test_table(evaluation: Evaluation, settings: Settings) -> None:
     ]
 
 
-def test_json(evaluation: Evaluation, settings: Settings) -> None:
-    content = json.loads(format_json(evaluation, settings))
-    assert content["schema_version"] == 1
-    assert content["settings"]["border"] == 4
-    assert content["settings"]["skipped_metrics"] == {"lpips": "alexnet is nowhere"}
-    assert {"hggt", "numpy"} <= set(content["versions"])
-    assert content["groups_without_positives"] == ["eel-0-0"]
-    (method,) = content["methods"]
-    assert method["num_groups"] == 2
-    assert method["mean"] == {"psnr": pytest.approx((20.123456789 + 30) / 2)}
-    assert method["num_infinite"] == {"psnr": 1}
-    assert method["left_out"] == [{"kind": "missing", "id": "dog-0-0", "message": "dog-0-0: no restored image"}]
-    assert method["groups"][0] == {
-        "id": "cat-0-8",
-        "file": "cat-0-8.png",
-        "mean": {"psnr": 20.123456789},
-        "num_infinite": {"psnr": 1},
-        "positives": {"01": {"psnr": "inf"}, "02": {"psnr": 20.123456789}},
-    }
-
-
-def test_version_of_a_package_of_another_name(
-    evaluation: Evaluation, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(package: str) -> str:
-        raise PackageNotFoundError(package)
-
-    monkeypatch.setattr(metrics, "version", missing)
-    assert set(json.loads(format_json(evaluation, settings))["versions"].values()) == {"unknown"}
-
-
 def test_csv(evaluation: Evaluation) -> None:
     rows = list(csv.reader(format_csv(evaluation).splitlines()))
     assert rows == [
@@ -163,9 +132,12 @@ def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, sett
     stale = tmp_path / "out" / "bicubic" / "lpips.txt"
     stale.parent.mkdir(parents=True)
     stale.write_text("of an earlier run")
-    write_reports(evaluation, settings, tmp_path / "out")
+    write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out", page="<p>")
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-    assert files == ["out/bicubic/psnr_ssim.txt", "out/scores.csv", "out/scores.json"]
+    reports = ["comparison.csv", "report.html", "scores.csv", "scores.json", "table.md", "table.tex"]
+    assert files == ["out/bicubic/psnr_ssim.txt", *(f"out/{name}" for name in reports)]
+    write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out")
+    assert not (tmp_path / "out/report.html").exists()  # it would be of another run
 
 
 def test_earlier_methods_leave_no_official_files(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
@@ -173,11 +145,12 @@ def test_earlier_methods_leave_no_official_files(evaluation: Evaluation, setting
     group = replace(evaluation.methods[0].groups[1], positives={"01": {"psnr": 30.0, "ssim": 0.5}})
     methods = tuple(MethodScores(name, (group,)) for name in ("old", "net"))
     two = replace(evaluation, metrics=("psnr", "ssim"), methods=methods)
-    assert out / "old" / "psnr_ssim.txt" in write_reports(two, settings, out)
+    assert out / "old" / "psnr_ssim.txt" in write_reports(two, settings, compare_methods(two), out)
     (out / "old" / "notes.txt").write_text("not ours")
     (out / "never_scored").mkdir()
     (out / "never_scored" / "lpips.txt").write_text("not ours")
-    write_reports(replace(two, methods=two.methods[1:]), settings, out)
+    one = replace(two, methods=two.methods[1:])
+    write_reports(one, settings, compare_methods(one), out)
     left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.txt"))
     assert left == ["net/psnr_ssim.txt", "never_scored/lpips.txt", "old/notes.txt"]
 
@@ -192,14 +165,14 @@ def test_a_foreign_scores_json_names_no_files(
         place.mkdir(exist_ok=True)
         (place / "lpips.txt").write_text("not ours")
     (tmp_path / "out" / "scores.json").write_text(text)
-    write_reports(evaluation, settings, tmp_path / "out")
+    write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out")
     assert len(list(tmp_path.rglob("lpips.txt"))) == 3
 
 
 def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "scores.json").mkdir()
     with pytest.raises(OutputError, match=r"scores\.json: cannot be written"):
-        write_reports(evaluation, settings, tmp_path)
+        write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
 
 
 def test_scores_of_the_image_alone_have_a_row_of_their_own(fixtures: Path, settings: Settings) -> None:
@@ -213,7 +186,20 @@ def test_scores_of_the_image_alone_have_a_row_of_their_own(fixtures: Path, setti
         ("", False, True),
     ]
     assert float(rows[-1]["niqe"]) == group.alone["niqe"]
-    content = json.loads(format_json(scored, replace(settings, metrics=scored.metrics)))
-    assert content["methods"][0]["groups"][0]["alone"] == group.alone
-    assert content["methods"][0]["mean"]["niqe"] == group.alone["niqe"]
     assert "NIQE ↓" in format_table(scored, settings)
+
+
+def test_a_baseline_and_seeds_have_tables_of_their_own_on_screen(fixtures: Path, settings: Settings) -> None:
+    source = open_groups(fixtures / "Test")
+    folders = [(name, fixtures / "restored" / place) for name, place in (("a@1", "bicubic"), ("a@2", "lanczos"))]
+    found = match_restored(name_methods([*folders, ("b", fixtures / "restored/lanczos")]), source)
+    scored = evaluate(source, found, [METRICS["psnr"].load(MetricSettings())])
+    complete = replace(settings, skipped_metrics={})
+    lines = format_table(scored, complete, compare_methods(scored, "b")).splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["method", "a@1", "a@2", "b"]
+    assert lines[4:6] == ["", "Scores:"]
+    assert lines[7].split()[:6] == ["a", "6", "4", "2", "21.40", "±"]
+    assert lines[10] == "Difference to b:"
+    assert lines[12].split()[:4] == ["a", "PSNR", "↑", "\N{MINUS SIGN}0.08"]
+    alone = replace(scored, methods=scored.methods[2:])
+    assert len(format_table(alone, complete, compare_methods(alone)).splitlines()) == 2

@@ -20,7 +20,7 @@ from hggt_data.annotate.store import Answer, AnswerStore
 from hggt_data.images import encode_png
 from hggt_data.rounds import Item, Kind, KnownAnswer, Round, write_round
 from hggt_data.schema import Label, PatchId
-from tests.hggt_data.annotate.conftest import Launch
+from tests.chromium import Launch
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.annotate.servers import Server
 from tests.hggt_data.trees import FOUR, write_bytes

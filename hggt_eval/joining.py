@@ -1,0 +1,124 @@
+"""Several `scores.json` as one, where they can be compared: same labels, same pictures, same way of scoring."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hggt_data.errors import MatchError
+from hggt_eval.matching import require_distinct_names
+from hggt_eval.scores import Evaluation, GroupScores, MethodScores, Scores
+from hggt_eval.scores_file import ScoresFile, Settings, read_scores
+
+
+def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
+    """Read several files and put their methods together.
+
+    Only metrics that all of them have are kept.
+
+    Args:
+        paths: `scores.json` files, or folders that hold one.
+
+    Returns:
+        All methods, in the order of the files; and what is worth telling: metrics left out, versions that differ.
+
+    Raises:
+        MatchError: a file is none of ours; two cannot be compared; two methods have one name; no metric is in all.
+        OSError: a file cannot be read.
+    """
+    places = [path / "scores.json" if path.is_dir() else path for path in paths]
+    files = [read_scores(place) for place in places]
+    first = files[0]
+    require_distinct_names(
+        [
+            (method.name, str(place))
+            for place, file in zip(places, files, strict=True)
+            for method in file.evaluation.methods
+        ]
+    )
+    for place, file in zip(places[1:], files[1:], strict=True):
+        _require_comparable(places[0], first.settings, place, file.settings)
+        _require_same_pictures(places[0], first.evaluation, place, file.evaluation)
+    metrics = tuple(name for name in first.settings.metrics if all(name in file.settings.metrics for file in files))
+    if not metrics:
+        listed = "; ".join(f"{place}: {', '.join(f.settings.metrics)}" for place, f in zip(places, files, strict=True))
+        raise MatchError(f"no metric is in all files: {listed}")
+    evaluation = replace(
+        first.evaluation,
+        metrics=metrics,
+        methods=tuple(_with_metrics(method, metrics) for file in files for method in file.evaluation.methods),
+    )
+    settings = replace(
+        first.settings,
+        metrics=metrics,
+        skipped_metrics={},
+        restored={name: folder for file in files for name, folder in file.settings.restored.items()},
+        allow_missing=any(file.settings.allow_missing for file in files),
+        label_measures=all(file.settings.label_measures for file in files),
+    )
+    return ScoresFile(evaluation, settings), _remarks(places, files, metrics)
+
+
+def _require_comparable(place: Path, settings: Settings, other_place: Path, other: Settings) -> None:
+    """Name everything that differs and changes scores."""
+    weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
+    pairs: dict[str, tuple[Any, Any]] = {
+        "labels": (settings.labels_sha256, other.labels_sha256),
+        "border": (settings.border, other.border),
+        "colour": (settings.colour, other.colour),
+        **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},
+    }
+    faults = [f"{what} {str(a)[:16]} and {str(b)[:16]}" for what, (a, b) in pairs.items() if a != b]
+    if faults:
+        raise MatchError(
+            f"{place} and {other_place} cannot be compared: {'; '.join(faults)}. Score one of them again with "
+            "the settings of the other"
+        )
+
+
+def _require_same_pictures(place: Path, evaluation: Evaluation, other_place: Path, other: Evaluation) -> None:
+    known = _ground_truths(evaluation)
+    faults = [key for key, sha256 in _ground_truths(other).items() if known.get(key, sha256) != sha256]
+    if faults:
+        group, candidate = faults[0]
+        raise MatchError(
+            f"{place} and {other_place} were scored against different pictures: {len(faults)} ground truths differ "
+            f"(first: {candidate} of {group}); score one of them again"
+        )
+
+
+def _ground_truths(evaluation: Evaluation) -> Mapping[tuple[str, str], str]:
+    groups = [group for method in evaluation.methods for group in method.groups]
+    return {
+        (str(group.id), candidate): sha256
+        for group in groups
+        for candidate, sha256 in group.ground_truths_sha256.items()
+    }
+
+
+def _with_metrics(method: MethodScores, metrics: Sequence[str]) -> MethodScores:
+    def kept(scores: Scores) -> Scores:
+        return {metric: scores[metric] for metric in metrics if metric in scores}
+
+    def of(group: GroupScores) -> GroupScores:
+        return replace(
+            group,
+            positives={name: kept(scores) for name, scores in group.positives.items()},
+            negatives={name: kept(scores) for name, scores in group.negatives.items()},
+            alone=kept(group.alone),
+        )
+
+    return replace(method, groups=tuple(of(group) for group in method.groups))
+
+
+def _remarks(places: Sequence[Path], files: Sequence[ScoresFile], metrics: Sequence[str]) -> list[str]:
+    remarks = []
+    for name in dict.fromkeys(name for file in files for name in file.settings.metrics):
+        if name not in metrics:
+            lacking = [str(p) for p, file in zip(places, files, strict=True) if name not in file.settings.metrics]
+            remarks.append(f"{name} is left out: it is not in {', '.join(lacking)}")
+    for package in dict.fromkeys(package for file in files for package in file.settings.versions):
+        versions = dict.fromkeys(file.settings.versions[package] for file in files if package in file.settings.versions)
+        if len(versions) > 1:
+            remarks.append(f"scored with {package} {' and '.join(versions)}; the last digits may differ")
+    return remarks

@@ -1,0 +1,304 @@
+"""A comparison as tables that go into a paper: Markdown, LaTeX (booktabs), CSV, and HTML for the report.
+
+Every number shows of how many groups and source pictures it is. The best and the second of a metric are marked; methods
+that print the same number get the same mark.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+from hggt_eval.comparison import Comparison, Difference, Summary
+from hggt_eval.metrics import require_metric
+
+Mark = Literal["", "best", "second"]
+# As papers print them; all others have four.
+_DECIMALS = {"psnr": 2}
+# Percentile intervals of means cover less than they say from about here down.
+_FEW_PICTURES = 20
+_CSV_COLUMNS = (
+    *("method", "metric", "mean", "low", "high", "seeds", "deviation", "groups", "source_pictures", "infinite"),
+    *("baseline", "difference", "difference_low", "difference_high", "p", "p_holm"),
+    *("paired_groups", "paired_source_pictures"),
+)
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of a table.
+
+    Attributes:
+        text: the number or name.
+        detail: what belongs to it and is printed smaller: spread, interval, another n.
+        mark: whether it is the best or second of its column.
+    """
+
+    text: str
+    detail: str = ""
+    mark: Mark = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in no format yet.
+
+    Attributes:
+        title: what it shows.
+        columns: heads.
+        rows: cells, as many as there are columns; the first is a name.
+        note: how to read it.
+        num_names: how many columns at the left hold names and not numbers.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str
+    num_names: int = 1
+
+
+def decimals_of(metric: str, chosen: Mapping[str, int] | None = None) -> int:
+    """How many decimals a metric is printed with; `chosen` may name it, or with `""` all metrics."""
+    chosen = chosen or {}
+    return chosen.get(metric, chosen.get("", _DECIMALS.get(metric, 4)))
+
+
+def comparison_tables(comparison: Comparison, decimals: Mapping[str, int] | None = None) -> list[Table]:
+    """The means, and where there is a baseline, the differences to it."""
+    tables = [_means_table(comparison, decimals)]
+    if comparison.differences:
+        tables.append(_differences_table(comparison, decimals))
+    return tables
+
+
+def arrow_of(metric: str) -> str:
+    """Points to the better side."""
+    return "↑" if require_metric(metric).higher_is_better else "↓"
+
+
+def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> Table:
+    metrics = list(dict.fromkeys(summary.metric for summary in comparison.summaries))
+    with_seeds = any(summary.num_seeds > 1 for summary in comparison.summaries)
+    marks = {metric: _marks(comparison, metric, decimals_of(metric, decimals)) for metric in metrics}
+    rows = []
+    for method in comparison.methods:
+        own = [comparison.summary(method, metric) for metric in metrics]
+        num_groups = max(summary.num_groups + summary.num_infinite for summary in own)
+        num_pictures = max(summary.num_pictures for summary in own)
+        counts = [num_groups, num_pictures, *([own[0].num_seeds] if with_seeds else [])]
+        cells = [
+            _mean_cell(
+                summary, decimals_of(summary.metric, decimals), num_groups, marks[summary.metric].get(method, "")
+            )
+            for summary in own
+        ]
+        rows.append((Cell(method), *(Cell(str(count)) for count in counts), *cells))
+    heads = [f"{require_metric(metric).title} {arrow_of(metric)}" for metric in metrics]
+    note = (
+        f"Mean over groups [95 % bootstrap interval, source pictures drawn {comparison.num_resamples:,} times]. "
+        "The best of a column and the second are marked."
+    )
+    if any(summary.num_pictures < _FEW_PICTURES for summary in comparison.summaries):
+        note += f" With fewer than {_FEW_PICTURES} source pictures intervals are narrower than they should be."
+    if with_seeds:
+        note += " After ±, the standard deviation over training seeds; a group counts with its mean over them."
+    counts_heads = ["groups", "source pictures", *(["seeds"] if with_seeds else [])]
+    return Table("Scores", ("method", *counts_heads, *heads), tuple(rows), note)
+
+
+def _mean_cell(summary: Summary, decimals: int, num_groups: int, mark: Mark) -> Cell:
+    details = []
+    if summary.deviation is not None:
+        details.append(f"± {summary.deviation:.{decimals}f}")
+    if summary.low is not None and summary.high is not None:
+        details.append(f"[{_fixed(summary.low, decimals)}, {_fixed(summary.high, decimals)}]")
+    if summary.num_groups != num_groups:
+        details.append(f"(n = {summary.num_groups})")
+    return Cell(_fixed(summary.mean, decimals), " ".join(details), mark)
+
+
+def _marks(comparison: Comparison, metric: str, decimals: int) -> dict[str, Mark]:
+    """Method -> mark; none where there is nothing to choose from."""
+    means = {s.method: round(s.mean, decimals) for s in comparison.summaries if s.metric == metric and s.mean == s.mean}
+    order = sorted(set(means.values()), reverse=require_metric(metric).higher_is_better)
+    if len(order) < 2:
+        return {}
+    names: dict[float, Mark] = {order[0]: "best", order[1]: "second"}
+    return {method: names.get(value, "") for method, value in means.items()}
+
+
+def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> Table:
+    rows = tuple(
+        (
+            Cell(difference.method),
+            Cell(f"{require_metric(difference.metric).title} {arrow_of(difference.metric)}"),
+            *_difference_cells(difference, decimals_of(difference.metric, decimals)),
+            Cell(str(difference.num_groups)),
+            Cell(str(difference.num_pictures)),
+        )
+        for difference in comparison.differences
+    )
+    columns = ("method", "metric", "difference", "95 %", "p", "p (Holm)", "groups", "source pictures")
+    note = (
+        "Method less baseline, on the same groups; paired permutation test with signs flipped by source picture, "
+        "corrected by Holm for all methods within a metric."
+    )
+    return Table(f"Difference to {comparison.baseline}", columns, rows, note, num_names=2)
+
+
+def _difference_cells(difference: Difference, decimals: int) -> tuple[Cell, ...]:
+    low, high = difference.low, difference.high
+    interval = "-" if low is None or high is None else f"[{_with_sign(low, decimals)}, {_with_sign(high, decimals)}]"
+    return (
+        Cell(_with_sign(difference.mean, decimals)),
+        Cell(interval),
+        *map(_p_cell, (difference.p_value, difference.p_holm)),
+    )
+
+
+def _p_cell(value: float | None) -> Cell:
+    return Cell("-" if value is None else f"{value:.4f}")
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """With a real minus sign; no minus for what is printed as zero."""
+    if math.isnan(value):
+        return "-"
+    text = f"{value:.{decimals}f}"
+    return text.replace("-", _MINUS if float(text) else "")
+
+
+def _with_sign(value: float, decimals: int) -> str:
+    """With its sign, be it plus or minus."""
+    text = _fixed(value, decimals)
+    return text if value <= 0 or math.isnan(value) or not float(text) else f"+{text}"
+
+
+def format_text(table: Table) -> str:
+    """For a terminal, without the note."""
+    rows = [list(table.columns)] + [[f"{c.text} {c.detail}".strip() for c in row] for row in table.rows]
+    return "\n".join(aligned(rows, table.num_names))
+
+
+def aligned(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
+    """Rows of cells as lines: the first `num_left` columns to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < num_left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def format_markdown(tables: Iterable[Table]) -> str:
+    """`table.md`: the best in bold, the second in italics."""
+    around = {"best": "**", "second": "*", "": ""}
+
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    def cell(content: Cell) -> str:
+        text = f"{around[content.mark]}{_escape_markdown(content.text)}{around[content.mark]}"
+        return f"{text} {content.detail}".strip()
+
+    parts = []
+    for table in tables:
+        sides = [":--" if column < table.num_names else "--:" for column in range(len(table.columns))]
+        rows = [line(map(_escape_markdown, table.columns)), line(sides), *(line(map(cell, row)) for row in table.rows)]
+        parts.append("\n".join([f"### {_escape_markdown(table.title)}", "", *rows, "", table.note]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _escape_markdown(text: str) -> str:
+    return "".join(f"\\{character}" if character in r"\`*_{}[]<>#|" else character for character in text)
+
+
+def format_latex(tables: Iterable[Table]) -> str:
+    r"""`table.tex`: needs `\usepackage{booktabs}`; the best in bold, the second underlined."""
+    commands = {"best": r"\textbf", "second": r"\underline"}
+
+    def cell(content: Cell) -> str:
+        text = _escape_latex(content.text)
+        text = f"{commands[content.mark]}{{{text}}}" if content.mark else text
+        return text + (rf" {{\scriptsize {_escape_latex(content.detail)}}}" if content.detail else "")
+
+    parts = [r"% \usepackage{booktabs}"]
+    for table in tables:
+        sides = "l" * table.num_names + "r" * (len(table.columns) - table.num_names)
+        lines = [
+            rf"\begin{{tabular}}{{{sides}}}",
+            r"\toprule",
+            " & ".join(map(_escape_latex, table.columns)) + r" \\",
+            r"\midrule",
+            *(" & ".join(map(cell, row)) + r" \\" for row in table.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+        parts.append("\n".join([f"% {table.title}", *lines, f"% {table.note}"]))
+    return "\n\n".join(parts) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "[": "{[}",  # after a line break it would begin an option
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    _MINUS: "$-$",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def format_html(tables: Iterable[Table]) -> str:
+    """Sections of the report; marks are classes."""
+
+    def cell(content: Cell) -> str:
+        mark = f' class="{content.mark}"' if content.mark else ""
+        detail = f" <small>{escape(content.detail)}</small>" if content.detail else ""
+        return f"<td{mark}><span>{escape(content.text)}</span>{detail}</td>"
+
+    parts = []
+    for table in tables:
+        heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+        rows = "".join(
+            f'<tr><th scope="row">{escape(row[0].text)}</th>{"".join(map(cell, row[1:]))}</tr>\n' for row in table.rows
+        )
+        title = escape(table.title)
+        parts.append(
+            f'<section><h2>{title}</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table>\n'
+            f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
+            f'<p class="note">{escape(table.note)}</p></section>'
+        )
+    return "\n".join(parts)
+
+
+def format_comparison_csv(comparison: Comparison) -> str:
+    """`comparison.csv`: one row per method and metric, unrounded; what a method does not have is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    differences = {(d.method, d.metric): d for d in comparison.differences}
+    for s in comparison.summaries:
+        row = [s.method, s.metric, s.mean, s.low, s.high, s.num_seeds, s.deviation, s.num_groups, s.num_pictures]
+        row.append(s.num_infinite)
+        if d := differences.get((s.method, s.metric)):
+            row += [d.baseline, d.mean, d.low, d.high, d.p_value, d.p_holm, d.num_groups, d.num_pictures]
+        else:
+            row += [None] * 8
+        writer.writerow("" if value is None or value != value else value for value in row)
+    return buffer.getvalue()

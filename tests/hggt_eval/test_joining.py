@@ -1,0 +1,88 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hggt_data.errors import MatchError
+from hggt_data.schema import Label, PatchId
+from hggt_eval.joining import join_scores
+from hggt_eval.scores import Evaluation, GroupScores, MethodScores
+from hggt_eval.scores_file import Settings, format_json
+
+SETTINGS = Settings(
+    ("psnr", "ssim"), 4, "rgb", "cpu", "tree", "1" * 64, weights_sha256={"a.pth": "2" * 64}, versions={"torch": "2.11"}
+)
+
+
+def write(folder: Path, name: str, settings: Settings = SETTINGS, truth: str = "3" * 64) -> Path:
+    scores = dict.fromkeys(settings.metrics, 20.0)
+    group = GroupScores(
+        id=PatchId("cat", 0, 8),
+        file="cat-0-8.png",
+        labels={"01": Label.POSITIVE},
+        positives={"01": scores},
+        agreement={"01": 3},
+        sha256="4" * 64,
+        ground_truths_sha256={"01": truth},
+    )
+    evaluation = Evaluation(settings.metrics, (MethodScores(name, (group,)),), (), 1)
+    path = folder / name / "scores.json"
+    path.parent.mkdir()
+    path.write_text(format_json(evaluation, replace(settings, restored={name: f"results/{name}"})))
+    return path
+
+
+def test_methods_of_files_and_folders_stand_beside_each_other(tmp_path: Path) -> None:
+    joined, remarks = join_scores([write(tmp_path, "one"), write(tmp_path, "two").parent])
+    assert [method.name for method in joined.evaluation.methods] == ["one", "two"]
+    assert joined.settings.restored == {"one": "results/one", "two": "results/two"}
+    assert joined.evaluation.metrics == ("psnr", "ssim")
+    assert remarks == []
+
+
+def test_metrics_that_are_not_in_all_are_left_out_and_said(tmp_path: Path) -> None:
+    newer = replace(SETTINGS, metrics=("ssim", "niqe"), versions={"torch": "2.15"})
+    joined, remarks = join_scores([write(tmp_path, "one"), write(tmp_path, "two", newer)])
+    assert joined.evaluation.metrics == joined.settings.metrics == ("ssim",)
+    assert [set(method.groups[0].mean) for method in joined.evaluation.methods] == [{"ssim"}, {"ssim"}]
+    assert remarks == [
+        f"psnr is left out: it is not in {tmp_path}/two/scores.json",
+        f"niqe is left out: it is not in {tmp_path}/one/scores.json",
+        "scored with torch 2.11 and 2.15; the last digits may differ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "truth", "message"),
+    [
+        (replace(SETTINGS, border=0), "3" * 64, "cannot be compared: border 4 and 0"),
+        (replace(SETTINGS, colour="y"), "3" * 64, "cannot be compared: colour rgb and y"),
+        (replace(SETTINGS, labels_sha256="9" * 64), "3" * 64, "labels 1111111111111111 and 9999999999999999"),
+        (replace(SETTINGS, weights_sha256={"a.pth": "8" * 64}), "3" * 64, "weights a.pth 2222222222222222"),
+        (SETTINGS, "5" * 64, r"1 ground truths differ \(first: 01 of cat-0-8\)"),
+        (replace(SETTINGS, metrics=("niqe",)), "3" * 64, "no metric is in all files: .*two/scores.json: niqe"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path: Path, settings: Settings, truth: str, message: str) -> None:
+    paths = [write(tmp_path, "one"), write(tmp_path, "two", settings, truth)]
+    with pytest.raises(MatchError, match=message):
+        join_scores(paths)
+
+
+def test_one_name_twice_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "one")
+    with pytest.raises(MatchError, match=r"two methods have the name 'one': .*scores.json and .*scores.json"):
+        join_scores([path, path.parent])
+
+
+@pytest.mark.parametrize("change", [lambda c: c.pop("methods"), lambda c: c["methods"][0]["groups"][0].pop("id")])
+def test_a_damaged_file_is_named(tmp_path: Path, change: Callable[[Any], object]) -> None:
+    path = write(tmp_path, "one")
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(MatchError, match=r"one/scores.json is damaged: KeyError"):
+        join_scores([path])

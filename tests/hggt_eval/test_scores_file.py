@@ -1,0 +1,114 @@
+import json
+import math
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from hggt_data.errors import MatchError
+from hggt_data.files import sha256_of_file
+from hggt_data.loading import open_groups
+from hggt_eval import metrics
+from hggt_eval.comparison import compare_methods
+from hggt_eval.matching import Fault, match_restored, name_methods
+from hggt_eval.metrics import METRICS, MetricSettings
+from hggt_eval.protocol import evaluate
+from hggt_eval.scores import Evaluation
+from hggt_eval.scores_file import SCHEMA_FILE, SCHEMA_VERSION, Settings, format_json, read_scores, versions_of
+
+SETTINGS = Settings(("psnr", "ssim"), 4, "rgb", "cpu", "tree", "0" * 64, versions=versions_of(("psnr", "ssim")))
+
+
+@pytest.fixture(scope="module")
+def evaluation(fixtures: Path) -> Evaluation:
+    source = open_groups(fixtures / "Test")
+    methods = name_methods([(None, fixtures / "restored" / name) for name in ("bicubic", "lanczos")])
+    metrics = [METRICS[name].load(MetricSettings()) for name in SETTINGS.metrics]
+    return evaluate(source, match_restored(methods, source), metrics, negatives=True)
+
+
+def odd(evaluation: Evaluation) -> Evaluation:
+    """The same with an infinite score, a fault, and a group without a label."""
+    method = evaluation.methods[0]
+    group = method.groups[0]
+    name = next(iter(group.positives))
+    strange = replace(
+        group,
+        positives={**group.positives, name: {"psnr": math.inf, "ssim": 1.0}},
+        labels={**group.labels, "04": None},
+        looks_swapped=True,
+    )
+    fault = Fault("extra", method.name, None, "x.png")
+    return replace(evaluation, methods=(replace(method, groups=(strange, *method.groups[1:]), faults=(fault,)),))
+
+
+@pytest.mark.parametrize("change", [lambda e: e, odd])
+def test_what_is_read_equals_what_was_written_and_fits_the_schema(
+    evaluation: Evaluation, tmp_path: Path, change: object
+) -> None:
+    scored = change(evaluation)  # type: ignore[operator]
+    settings = replace(SETTINGS, label_measures=True)
+    path = tmp_path / "scores.json"
+    path.write_text(format_json(scored, settings, compare_methods(scored, "bicubic")))
+    jsonschema.validate(json.loads(path.read_text()), json.loads(SCHEMA_FILE.read_text()))
+    found = read_scores(path)
+    assert found.evaluation == scored
+    assert found.settings == settings
+
+
+def test_the_schema_has_the_version_of_the_files() -> None:
+    schema = json.loads(SCHEMA_FILE.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["properties"]["schema_version"] == {"const": SCHEMA_VERSION}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(("schema_version",), 2), (("settings", "border"), -1), (("methods", 0, "groups", 0, "sha256"), "x"), (("x",), 1)],
+)
+def test_the_schema_refuses_what_is_none_of_ours(
+    evaluation: Evaluation, place: tuple[str | int, ...], value: object
+) -> None:
+    content = json.loads(format_json(evaluation, SETTINGS))
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, json.loads(SCHEMA_FILE.read_text()))
+
+
+def test_hashes_are_of_the_files(evaluation: Evaluation, fixtures: Path) -> None:
+    group = evaluation.methods[0].groups[0]
+    assert group.sha256 == sha256_of_file(fixtures / "restored/bicubic" / group.file)
+    images = fixtures / "Test/GT/Test-mini/images"
+    expected = {name: sha256_of_file(images / name / f"{group.id}_{name}.png") for name in group.ground_truths_sha256}
+    assert dict(group.ground_truths_sha256) == expected
+    assert set(expected) == set(group.positives) | set(group.negatives)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no scores.json of hggt-eval"),
+        ("[]", "is no scores.json of hggt-eval"),
+        ("{}", "is no scores.json of hggt-eval"),
+        ('{"schema_version": 7}', "has version 7; expected 1. Score again"),
+        ('{"schema_version": 1, "settings": {}}', "is damaged"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(text)
+    with pytest.raises(MatchError, match=message):
+        read_scores(path)
+
+
+def test_version_of_a_package_of_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(metrics, "version", missing)
+    assert set(versions_of(("psnr",)).values()) == {"unknown"}

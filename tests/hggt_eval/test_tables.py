@@ -1,0 +1,106 @@
+import csv
+import math
+
+import pytest
+
+from hggt_eval.comparison import Comparison, Difference, Summary
+from hggt_eval.tables import (
+    comparison_tables,
+    decimals_of,
+    format_comparison_csv,
+    format_html,
+    format_latex,
+    format_markdown,
+    format_text,
+)
+
+
+def summary(method: str, metric: str, mean: float, **others: object) -> Summary:
+    facts = {"low": mean - 1, "high": mean + 1, "num_groups": 9, "num_pictures": 5, **others}
+    return Summary(method, metric, mean, **facts)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    return Comparison(
+        methods=("base_line", "net", "old"),
+        summaries=(
+            summary("base_line", "psnr", 24.004, num_groups=8, num_infinite=1),
+            summary("base_line", "lpips", 0.3),
+            summary("net", "psnr", 24.001, num_seeds=3, deviation=0.1),
+            summary("net", "lpips", 0.2, num_seeds=3, deviation=0.01),
+            summary("old", "psnr", 23.0, low=None, high=None),
+            summary("old", "lpips", 0.25),
+        ),
+        differences=(
+            Difference("net", "base_line", "psnr", -0.003, -0.02, 0.01, 0.25, 0.5, 8, 5),
+            Difference("old", "base_line", "lpips", -0.05, None, None, None, None, 0, 0),
+        ),
+        baseline="base_line",
+    )
+
+
+def test_markdown(comparison: Comparison) -> None:
+    text = format_markdown(comparison_tables(comparison))
+    assert text.count("\N{MINUS SIGN}") == 5
+    lines = text.replace("\N{MINUS SIGN}", "-").splitlines()
+    assert lines[2] == "| method | groups | source pictures | seeds | PSNR ↑ | LPIPS ↓ |"
+    # 24.004 and 24.001 print the same and are both the best; of LPIPS the lowest is.
+    assert lines[4] == (r"| base\_line | 9 | 5 | 1 | **24.00** [23.00, 25.00] (n = 8) | 0.3000 [-0.7000, 1.3000] |")
+    assert lines[5] == ("| net | 9 | 5 | 3 | **24.00** ± 0.10 [23.00, 25.00] | **0.2000** ± 0.0100 [-0.8000, 1.2000] |")
+    assert lines[6] == "| old | 9 | 5 | 1 | *23.00* | *0.2500* [-0.7500, 1.2500] |"
+    assert r"### Difference to base\_line" in lines
+    # What prints as zero has no sign.
+    assert lines[14] == r"| net | PSNR ↑ | 0.00 | \[-0.02, +0.01\] | 0.2500 | 0.5000 | 8 | 5 |"
+    assert lines[15] == "| old | LPIPS ↓ | -0.0500 | - | - | - | 0 | 0 |"
+
+
+def test_latex(comparison: Comparison) -> None:
+    text = format_latex(comparison_tables(comparison, {"": 3}))
+    assert text.count(r"\begin{tabular}{lrrrrr}") == 1
+    assert r"method & groups & source pictures & seeds & PSNR $\uparrow$ & LPIPS $\downarrow$ \\" in text
+    assert r"base\_line & 9 & 5 & 1 & \textbf{24.004} {\scriptsize {[}23.004, 25.004] (n = 8)}" in text
+    assert r"net & 9 & 5 & 3 & \underline{24.001} {\scriptsize $\pm$ 0.100 {[}23.001, 25.001]}" in text
+    assert r"net & PSNR $\uparrow$ & $-$0.003 & {[}$-$0.020, +0.010] & 0.2500 & 0.5000 & 8 & 5 \\" in text
+    for line in text.splitlines():
+        assert line.startswith("%") or "%" not in line.replace(r"\%", "")
+
+
+def test_csv_is_unrounded(comparison: Comparison) -> None:
+    rows = list(csv.DictReader(format_comparison_csv(comparison).splitlines()))
+    assert len(rows) == 6
+    assert rows[0]["mean"] == "24.004"
+    assert (rows[2]["difference"], rows[2]["p"], rows[2]["p_holm"]) == ("-0.003", "0.25", "0.5")
+    assert (rows[0]["baseline"], rows[0]["difference"]) == ("", "")
+    assert (rows[4]["low"], rows[5]["p"]) == ("", "")
+
+
+def test_html_escapes_names() -> None:
+    table = comparison_tables(Comparison(("<b>&",), (summary("<b>&", "psnr", 24.0),), ()))
+    html = format_html(table)
+    assert '<th scope="row">&lt;b&gt;&amp;</th>' in html
+    assert "<td><span>24.00</span> <small>[23.00, 25.00]</small></td>" in html
+
+
+def test_one_method_alone_is_not_the_best() -> None:
+    [table] = comparison_tables(Comparison(("a",), (summary("a", "psnr", 24.0),), ()))
+    assert [cell.mark for cell in table.rows[0]] == ["", "", "", ""]
+    assert "seeds" not in table.columns
+
+
+def test_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
+    assert "fewer than 20 source pictures" in comparison_tables(comparison)[0].note
+    many = Comparison(("a",), (summary("a", "psnr", 24.0, num_pictures=20),), ())
+    assert "fewer than" not in comparison_tables(many)[0].note
+
+
+def test_a_mean_of_nothing_is_a_dash() -> None:
+    nothing = summary("a", "psnr", math.nan, low=None, high=None, num_groups=0)
+    [table] = comparison_tables(Comparison(("a",), (nothing,), ()))
+    assert format_text(table).splitlines()[1].split() == ["a", "0", "5", "-"]
+    assert format_comparison_csv(Comparison(("a",), (nothing,), ())).splitlines()[1].startswith("a,psnr,,,")
+
+
+def test_decimals() -> None:
+    assert [decimals_of(name) for name in ("psnr", "lpips")] == [2, 4]
+    assert [decimals_of(name, {"": 1, "lpips": 3}) for name in ("psnr", "lpips")] == [1, 3]
