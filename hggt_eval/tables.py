@@ -97,7 +97,7 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
             )
             for summary in own
         ]
-        rows.append((Cell(method), *(Cell(str(count)) for count in counts), *cells))
+        rows.append((Cell(method), *cells, *(Cell(str(count)) for count in counts)))
     heads = [f"{require_metric(metric).title} {arrow_of(metric)}" for metric in metrics]
     note = (
         f"Mean over groups [95 % bootstrap interval, source pictures drawn {comparison.num_resamples:,} times]. "
@@ -108,7 +108,7 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
     if with_seeds:
         note += " After ±, the standard deviation over training seeds; a group counts with its mean over them."
     counts_heads = ["groups", "source pictures", *(["seeds"] if with_seeds else [])]
-    return Table("Scores", ("method", *counts_heads, *heads), tuple(rows), note)
+    return Table("Scores", ("method", *heads, *counts_heads), tuple(rows), note)
 
 
 def _mean_cell(summary: Summary, decimals: int, num_groups: int, mark: Mark) -> Cell:

@@ -57,7 +57,7 @@ def main() -> None:
         "Train, Test": "the official folder tree",
         "hggt": "the dataset, with its card and manifest",
         "restored": "two methods' results",
-        "scores": "scores.json, scores.csv and the official text files",
+        "scores": "report.html, tables for papers, scores.json, the official text files",
     }.items():
         print(f"  {name:12} {text}")
 

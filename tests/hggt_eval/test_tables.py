@@ -44,11 +44,11 @@ def test_markdown(comparison: Comparison) -> None:
     text = format_markdown(comparison_tables(comparison))
     assert text.count("\N{MINUS SIGN}") == 5
     lines = text.replace("\N{MINUS SIGN}", "-").splitlines()
-    assert lines[2] == "| method | groups | source pictures | seeds | PSNR ↑ | LPIPS ↓ |"
+    assert lines[2] == "| method | PSNR ↑ | LPIPS ↓ | groups | source pictures | seeds |"
     # 24.004 and 24.001 print the same and are both the best; of LPIPS the lowest is.
-    assert lines[4] == (r"| base\_line | 9 | 5 | 1 | **24.00** [23.00, 25.00] (n = 8) | 0.3000 [-0.7000, 1.3000] |")
-    assert lines[5] == ("| net | 9 | 5 | 3 | **24.00** ± 0.10 [23.00, 25.00] | **0.2000** ± 0.0100 [-0.8000, 1.2000] |")
-    assert lines[6] == "| old | 9 | 5 | 1 | *23.00* | *0.2500* [-0.7500, 1.2500] |"
+    assert lines[4] == (r"| base\_line | **24.00** [23.00, 25.00] (n = 8) | 0.3000 [-0.7000, 1.3000] | 9 | 5 | 1 |")
+    assert lines[5] == ("| net | **24.00** ± 0.10 [23.00, 25.00] | **0.2000** ± 0.0100 [-0.8000, 1.2000] | 9 | 5 | 3 |")
+    assert lines[6] == "| old | *23.00* | *0.2500* [-0.7500, 1.2500] | 9 | 5 | 1 |"
     assert r"### Difference to base\_line" in lines
     # What prints as zero has no sign.
     assert lines[14] == r"| net | PSNR ↑ | 0.00 | \[-0.02, +0.01\] | 0.2500 | 0.5000 | 8 | 5 |"
@@ -58,9 +58,9 @@ def test_markdown(comparison: Comparison) -> None:
 def test_latex(comparison: Comparison) -> None:
     text = format_latex(comparison_tables(comparison, {"": 3}))
     assert text.count(r"\begin{tabular}{lrrrrr}") == 1
-    assert r"method & groups & source pictures & seeds & PSNR $\uparrow$ & LPIPS $\downarrow$ \\" in text
-    assert r"base\_line & 9 & 5 & 1 & \textbf{24.004} {\scriptsize {[}23.004, 25.004] (n = 8)}" in text
-    assert r"net & 9 & 5 & 3 & \underline{24.001} {\scriptsize $\pm$ 0.100 {[}23.001, 25.001]}" in text
+    assert r"method & PSNR $\uparrow$ & LPIPS $\downarrow$ & groups & source pictures & seeds \\" in text
+    assert r"base\_line & \textbf{24.004} {\scriptsize {[}23.004, 25.004] (n = 8)}" in text
+    assert r"net & \underline{24.001} {\scriptsize $\pm$ 0.100 {[}23.001, 25.001]}" in text
     assert r"net & PSNR $\uparrow$ & $-$0.003 & {[}$-$0.020, +0.010] & 0.2500 & 0.5000 & 8 & 5 \\" in text
     for line in text.splitlines():
         assert line.startswith("%") or "%" not in line.replace(r"\%", "")
@@ -97,7 +97,7 @@ def test_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
 def test_a_mean_of_nothing_is_a_dash() -> None:
     nothing = summary("a", "psnr", math.nan, low=None, high=None, num_groups=0)
     [table] = comparison_tables(Comparison(("a",), (nothing,), ()))
-    assert format_text(table).splitlines()[1].split() == ["a", "0", "5", "-"]
+    assert format_text(table).splitlines()[1].split() == ["a", "-", "0", "5"]
     assert format_comparison_csv(Comparison(("a",), (nothing,), ())).splitlines()[1].startswith("a,psnr,,,")
 
 
