@@ -7,7 +7,7 @@ that print the same number get the same mark.
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -34,13 +34,20 @@ class Cell:
 
     Attributes:
         text: the number or name.
-        detail: what belongs to it and is printed smaller: spread, interval, another n.
+        beside: what belongs to it: spread over seeds, another n.
+        below: its interval, under it where the format can.
         mark: whether it is the best or second of its column.
     """
 
     text: str
-    detail: str = ""
+    beside: str = ""
+    below: str = ""
     mark: Mark = ""
+
+    @property
+    def detail(self) -> str:
+        """What is beside and below, in one line."""
+        return f"{self.beside} {self.below}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +119,12 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
 
 
 def _mean_cell(summary: Summary, decimals: int, num_groups: int, mark: Mark) -> Cell:
-    details = []
-    if summary.deviation is not None:
-        details.append(f"± {summary.deviation:.{decimals}f}")
-    if summary.low is not None and summary.high is not None:
-        details.append(f"[{_fixed(summary.low, decimals)}, {_fixed(summary.high, decimals)}]")
+    beside = [f"± {summary.deviation:.{decimals}f}"] if summary.deviation is not None else []
     if summary.num_groups != num_groups:
-        details.append(f"(n = {summary.num_groups})")
-    return Cell(_fixed(summary.mean, decimals), " ".join(details), mark)
+        beside.append(f"(n = {summary.num_groups})")
+    low, high = summary.low, summary.high
+    interval = "" if low is None or high is None else f"[{_fixed(low, decimals)}, {_fixed(high, decimals)}]"
+    return Cell(_fixed(summary.mean, decimals), " ".join(beside), interval, mark)
 
 
 def _marks(comparison: Comparison, metric: str, decimals: int) -> dict[str, Mark]:
@@ -221,13 +226,21 @@ def _escape_markdown(text: str) -> str:
 
 
 def format_latex(tables: Iterable[Table]) -> str:
-    r"""`table.tex`: needs `\usepackage{booktabs}`; the best in bold, the second underlined."""
+    r"""`table.tex`: needs `\usepackage{booktabs}`; the best in bold, the second underlined, intervals below."""
     commands = {"best": r"\textbf", "second": r"\underline"}
+
+    def small(text: str) -> str:
+        return rf"{{\scriptsize {_escape_latex(text)}}}" if text else ""
 
     def cell(content: Cell) -> str:
         text = _escape_latex(content.text)
         text = f"{commands[content.mark]}{{{text}}}" if content.mark else text
-        return text + (rf" {{\scriptsize {_escape_latex(content.detail)}}}" if content.detail else "")
+        return f"{text} {small(content.beside)}".strip()
+
+    def lines_of(row: Sequence[Cell]) -> Iterator[str]:
+        yield " & ".join(map(cell, row)) + r" \\"
+        if any(content.below for content in row):
+            yield " & ".join(small(content.below) for content in row) + r" \\"
 
     parts = [r"% \usepackage{booktabs}"]
     for table in tables:
@@ -237,7 +250,7 @@ def format_latex(tables: Iterable[Table]) -> str:
             r"\toprule",
             " & ".join(map(_escape_latex, table.columns)) + r" \\",
             r"\midrule",
-            *(" & ".join(map(cell, row)) + r" \\" for row in table.rows),
+            *(line for row in table.rows for line in lines_of(row)),
             r"\bottomrule",
             r"\end{tabular}",
         ]

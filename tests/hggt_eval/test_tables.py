@@ -46,7 +46,7 @@ def test_markdown(comparison: Comparison) -> None:
     lines = text.replace("\N{MINUS SIGN}", "-").splitlines()
     assert lines[2] == "| method | PSNR ↑ | LPIPS ↓ | groups | source pictures | seeds |"
     # 24.004 and 24.001 print the same and are both the best; of LPIPS the lowest is.
-    assert lines[4] == (r"| base\_line | **24.00** [23.00, 25.00] (n = 8) | 0.3000 [-0.7000, 1.3000] | 9 | 5 | 1 |")
+    assert lines[4] == (r"| base\_line | **24.00** (n = 8) [23.00, 25.00] | 0.3000 [-0.7000, 1.3000] | 9 | 5 | 1 |")
     assert lines[5] == ("| net | **24.00** ± 0.10 [23.00, 25.00] | **0.2000** ± 0.0100 [-0.8000, 1.2000] | 9 | 5 | 3 |")
     assert lines[6] == "| old | *23.00* | *0.2500* [-0.7500, 1.2500] | 9 | 5 | 1 |"
     assert r"### Difference to base\_line" in lines
@@ -59,9 +59,13 @@ def test_latex(comparison: Comparison) -> None:
     text = format_latex(comparison_tables(comparison, {"": 3}))
     assert text.count(r"\begin{tabular}{lrrrrr}") == 1
     assert r"method & PSNR $\uparrow$ & LPIPS $\downarrow$ & groups & source pictures & seeds \\" in text
-    assert r"base\_line & \textbf{24.004} {\scriptsize {[}23.004, 25.004] (n = 8)}" in text
-    assert r"net & \underline{24.001} {\scriptsize $\pm$ 0.100 {[}23.001, 25.001]}" in text
+    assert r"base\_line & \textbf{24.004} {\scriptsize (n = 8)} & 0.300 & 9 & 5 & 1 \\" in text
+    assert (
+        r"net & \underline{24.001} {\scriptsize $\pm$ 0.100} & \textbf{0.200} {\scriptsize $\pm$ 0.010} & 9 & 5 & 3 \\"
+        in text
+    )
     assert r"net & PSNR $\uparrow$ & $-$0.003 & {[}$-$0.020, +0.010] & 0.2500 & 0.5000 & 8 & 5 \\" in text
+    assert r" & {\scriptsize {[}23.004, 25.004]} & {\scriptsize {[}$-$0.700, 1.300]} &  &  &  \\" in text
     for line in text.splitlines():
         assert line.startswith("%") or "%" not in line.replace(r"\%", "")
 
