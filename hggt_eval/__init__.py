@@ -6,6 +6,7 @@ Example:
     1
 """
 
+from hggt_eval.comparison import Comparison, compare_methods
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
@@ -15,10 +16,12 @@ from hggt_eval.scores_file import Settings, read_scores
 
 __all__ = [
     "METRICS",
+    "Comparison",
     "Evaluation",
     "Method",
     "MetricSettings",
     "Settings",
+    "compare_methods",
     "evaluate",
     "format_table",
     "match_restored",

@@ -73,11 +73,12 @@ def _parse_decimals(_: click.Context, __: click.Parameter, text: str | None) -> 
 
 
 class _ScoreByDefault(HggtGroup):
-    """What is no command is an option of `score`."""
+    """Options without a command are those of `score`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        known = (*self.commands, "--help", "-h", "--version")
-        return super().parse_args(ctx, args if args and args[0] in known else ["score", *args])
+        first = args[0] if args else "-"
+        own = first in ("--help", "-h", "--version") or not first.startswith("-")
+        return super().parse_args(ctx, args if own else ["score", *args])
 
 
 _baseline = click.option(
@@ -117,6 +118,7 @@ def main() -> None:
 
 
 @main.command(
+    short_help="Score restored images; needs not be said.",
     epilog=f"Metrics: {', '.join([*METRICS, *NO_REFERENCE])}, and those of pyiqa by their names there.\n\n"
     "Example: hggt-eval --restored results/bicubic --dataset hggt --output scores",
 )
@@ -289,7 +291,10 @@ def _report(
     click.echo(f"Written to {output}: {_summarise(written, output)}.")
 
 
-@main.command(epilog="Example: hggt-eval compare scores/a scores/b --baseline bicubic --output compared")
+@main.command(
+    short_help="Put scores beside each other.",
+    epilog="Example: hggt-eval compare scores/a scores/b --baseline bicubic --output compared",
+)
 @click.argument("scores", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @_baseline
 @_decimals
@@ -311,9 +316,10 @@ def compare(
 
 
 @main.command(
-    epilog="Example: hggt-eval figure scores --crop 0001-586-1469:120,64,96 --methods bicubic,swinir --output zoom.pdf"
+    short_help="Draw the zoom figure of a paper.",
+    epilog="Example: hggt-eval figure scores --crop 0001-586-1469:120,64,96 --methods bicubic,swinir --output zoom.pdf",
 )
-@click.argument("scores", type=click.Path(exists=True, path_type=Path))
+@click.argument("scores", type=click.Path(exists=True, path_type=Path), default="scores")
 @click.option(
     "--crop",
     "crops",
@@ -346,7 +352,8 @@ def figure(
 ) -> None:
     """Draw the zoom figure: a picture with a box, and the box as each method of SCORES has it.
 
-    SCORES is a folder or its scores.json; the pictures are read where they lay when they were scored.
+    SCORES is a folder or its scores.json, `scores` unless told otherwise; the pictures are read where they lay when
+    they were scored.
     """
     require_format(output)
     parsed = [Crop.parse(text) for text in crops]

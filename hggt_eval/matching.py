@@ -311,6 +311,7 @@ _Named = tuple[dict[PatchId, list[Path]], list[str]]
 def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named:
     """Files named `ID.png` or `ID_anything.png`, and the names of pictures that belong to no group."""
     by_text = {str(group_id): group_id for group_id in ids}
+    by_folded = {text.casefold(): group_id for text, group_id in by_text.items()}
     named: dict[PatchId, list[Path]] = defaultdict(list)
     extra = []
     for path in _pictures(folder.iterdir()):
@@ -318,7 +319,8 @@ def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named
         if suffix and not path.stem.endswith(suffix):
             continue  # the suffix says which files are meant
         if group_id is None:
-            extra.append(path.name)
+            near = _longest_id(path.stem.casefold(), by_folded)
+            extra.append(f"{path.name} (but for upper and lower case, it would be {near})" if near else path.name)
         else:
             named[group_id].append(path)
     return named, extra

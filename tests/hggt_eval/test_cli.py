@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.images import read_pixels, write_png
@@ -338,6 +339,7 @@ def test_score_is_what_is_meant_without_a_command() -> None:
     options = ("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr")
     assert _run("score", *options).stdout == _run(*options).stdout
     assert "compare" in _run("--help").stdout
+    assert "Did you mean one of: 'compare', 'score'?" in _run("comparee").stderr
     assert "--restored" in _run("score", "--help").stdout
 
 
@@ -373,8 +375,12 @@ def test_pictures_that_are_gone_cost_only_the_gallery(scored: Path, tmp_path: Pa
     assert result.exit_code == 0, result.output
 
 
-def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path) -> None:
+def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crop = "rocket-214-329:10,20,40"
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(scored / "bicubic", tmp_path / "scores")
+    assert _run("figure", "--crop", crop, "--methods", "bicubic", "--output", "zoom.png").exit_code == 0
+    assert Image.open("zoom.png").size[0] > 1000
     result = _run(
         *("figure", scored / "bicubic", "--crop", crop, "--metrics", "psnr", "--output", tmp_path / "zoom.pdf")
     )

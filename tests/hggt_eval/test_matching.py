@@ -371,3 +371,13 @@ def test_clashing_names_are_an_error() -> None:
 def test_names_that_cannot_be_folders(name: str) -> None:
     with pytest.raises(MatchError, match="give another with NAME=DIR"):
         Method(name, Path("x"))
+
+
+def test_names_in_another_case_are_pointed_out(bicubic: Path, fixtures: Path) -> None:
+    path = next(bicubic.glob("chelsea-22-159*"))
+    path.rename(path.with_name("Chelsea-22-159_X4.PNG"))
+    with pytest.raises(MatchError) as error:
+        match_restored([Method("m", bicubic)], open_groups(fixtures / "Test"))
+    text = str(error.value)
+    assert "  Chelsea-22-159_X4.PNG (but for upper and lower case, it would be chelsea-22-159)\n" in text
+    assert "  chelsea-22-159: no restored image\n" in text
