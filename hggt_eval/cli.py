@@ -14,7 +14,7 @@ from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_t
 from hggt_eval.comparison import compare_methods, group_seeds, require_baseline
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.figure import WIDTH_IN, Crop, draw_figure, require_format, write_figure
-from hggt_eval.joining import join_scores
+from hggt_eval.joining import find_scores, join_scores
 from hggt_eval.journal import Journal
 from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
 from hggt_eval.metrics import (
@@ -222,7 +222,8 @@ def score(
     Each restored image is compared with all positives of its group; scores are means over positives, then over groups.
     """
     _require_no_contradiction(restored, methods_file, dataset, split, revision, gts, labels)
-    _require_apart(output, dataset, gts, labels)
+    _require_apart("--output", output, dataset, gts, labels)
+    _require_apart("--cache", cache, dataset, gts, labels)
     processes = Processes()
     methods = _methods(restored, methods_file)
     names = [method.name for method in methods]
@@ -308,6 +309,9 @@ def compare(
     They must be of the same labels and pictures, with the same border and weights. The report's gallery needs the
     pictures where they were; without them, pass --gallery 0.
     """
+    taken = {find_scores(path).resolve() for path in scores}
+    if output is not None and len(scores) > 1 and find_scores(output).resolve() in taken:
+        raise click.UsageError(f"--output {output} holds scores that go into the comparison; name another")
     joined, remarks = join_scores(scores)
     for remark in remarks:
         click.echo(f"Warning: {remark}", err=True)
@@ -417,13 +421,13 @@ def _name_and_folder(text: str) -> tuple[str | None, Path]:
     return name, Path(folder)
 
 
-def _require_apart(output: Path | None, *inputs: str | Path | None) -> None:
+def _require_apart(option: str, folder: Path | None, *inputs: str | Path | None) -> None:
     """Refuse to write among the data: a dataset or tree with strangers in it is refused by the next build."""
-    if output is None:
+    if folder is None:
         return
-    places = [place for place in inputs if place is not None and output.resolve().is_relative_to(Path(place).resolve())]
-    if places or is_built_dataset(output):
-        raise click.UsageError(f"--output {output} lies in {places[0] if places else 'a built dataset'}; name another")
+    places = [place for place in inputs if place is not None and folder.resolve().is_relative_to(Path(place).resolve())]
+    if places or is_built_dataset(folder):
+        raise click.UsageError(f"{option} {folder} lies in {places[0] if places else 'a built dataset'}; name another")
 
 
 def _split(dataset: str | None, split: str | None) -> str | None:

@@ -11,6 +11,11 @@ from hggt_eval.scores import Evaluation, GroupScores, MethodScores, Scores
 from hggt_eval.scores_file import ScoresFile, Settings, read_scores
 
 
+def find_scores(path: Path) -> Path:
+    """The `scores.json` of a folder; a file is taken as it is."""
+    return path / "scores.json" if path.is_dir() else path
+
+
 def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     """Read several files and put their methods together.
 
@@ -26,7 +31,7 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         MatchError: a file is none of ours; two cannot be compared; two methods have one name; no metric is in all.
         OSError: a file cannot be read.
     """
-    places = [path / "scores.json" if path.is_dir() else path for path in paths]
+    places = [find_scores(path) for path in paths]
     files = [read_scores(place) for place in places]
     first = files[0]
     require_distinct_names(

@@ -285,11 +285,12 @@ def test_cpu_and_cuda_agree(tmp_path: Path, random_weights: Path) -> None:
     assert means[1] == pytest.approx(means[0], abs=1e-4)
 
 
-def test_scores_are_not_written_among_the_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--output", "--cache"])
+def test_nothing_is_written_among_the_data(tmp_path: Path, option: str) -> None:
     shutil.copytree(TREE, tmp_path / "Test")
-    result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", "--output", tmp_path / "Test/scores")
+    result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", option, tmp_path / "Test/scores")
     assert result.exit_code == 2
-    assert "lies in" in result.output
+    assert f"{option} {tmp_path}/Test/scores lies in" in " ".join(result.output.split())
     assert not (tmp_path / "Test/scores").exists()
 
 
@@ -359,6 +360,16 @@ def test_comparing_scores_equals_scoring_together(scored: Path, tmp_path: Path) 
     for name in ("scores.json", "table.md", "comparison.csv", "report.html", "lanczos/psnr_ssim.txt"):
         assert (tmp_path / "together" / name).read_text() == (tmp_path / "compared" / name).read_text(), name
     assert "| bicubic | *21.314*" in (tmp_path / "compared/table.md").read_text()
+
+
+def test_scores_are_not_overwritten_by_a_comparison_with_others(scored: Path) -> None:
+    before = (scored / "bicubic/scores.json").read_bytes()
+    result = _run("compare", scored / "bicubic", scored / "lanczos/scores.json", "--output", scored / "bicubic")
+    assert result.exit_code == 2
+    assert "holds scores that go into the comparison" in " ".join(result.stderr.split())
+    assert (scored / "bicubic/scores.json").read_bytes() == before
+    alone = _run("compare", scored / "bicubic", "--output", scored / "bicubic", "--decimals", "1")
+    assert alone.exit_code == 0, alone.output
 
 
 def test_pictures_that_are_gone_cost_only_the_gallery(scored: Path, tmp_path: Path) -> None:
