@@ -15,8 +15,7 @@ from hggt_data.errors import OutputError
 from hggt_data.files import write_text
 from hggt_data.schema import Label
 from hggt_eval.comparison import Comparison
-from hggt_eval.label_measures import measure_labels
-from hggt_eval.metrics import FullReferenceMetric, require_metric
+from hggt_eval.metrics import require_metric
 from hggt_eval.scores import Evaluation, MethodScores
 from hggt_eval.scores_file import Settings, format_json
 from hggt_eval.tables import (
@@ -27,6 +26,8 @@ from hggt_eval.tables import (
     format_latex,
     format_markdown,
     format_text,
+    measures_table,
+    paper_tables,
 )
 
 # Official file -> the metrics it holds; it is written if all of them were computed.
@@ -51,7 +52,7 @@ def format_table(
     ]
     lines = aligned([header, *rows])
     if settings.label_measures:
-        lines += _measure_lines(evaluation)
+        lines += ["", format_text(measures_table(evaluation, decimals))]
     if comparison is not None:
         means, *differences = comparison_tables(comparison, decimals)
         over_seeds = [means] if any(summary.num_seeds > 1 for summary in comparison.summaries) else []
@@ -86,7 +87,7 @@ def write_reports(
     Raises:
         OutputError: a file cannot be written; those before it are whole.
     """
-    tables = comparison_tables(comparison, decimals)
+    tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
     texts = {
         output / "scores.json": format_json(evaluation, settings, comparison),
         output / "scores.csv": format_csv(evaluation),
@@ -189,25 +190,3 @@ def _notes(evaluation: Evaluation, settings: Settings) -> Iterator[str]:
     if settings.skipped_metrics:
         titles = ", ".join(require_metric(name).title for name in settings.skipped_metrics)
         yield f"Left out, because what they need cannot be had: {titles}"
-
-
-def _measure_lines(evaluation: Evaluation) -> list[str]:
-    """A table of the label measures: a line for each method and measure, with the groups that it is of."""
-    metrics = [name for name in evaluation.metrics if isinstance(require_metric(name), FullReferenceMetric)]
-    rows = [["method", "measure", "groups", *(require_metric(name).title for name in metrics)]]
-    for method in evaluation.methods:
-        measures = measure_labels(method, evaluation.metrics)
-        named = {
-            "best of positives": measures.best_of_positives,
-            "negatives": measures.distance_to_negatives,
-            "positive margin": measures.positive_margin,
-            "nearer to a negative": measures.nearer_to_negative,
-            **{f"positives of {level} votes": means for level, means in measures.by_agreement.items()},
-        }
-        for title, means in named.items():
-            if not means:  # only distances have a margin
-                continue
-            groups = max(mean.num_groups for mean in means.values())
-            cells = [f"{means[name].value:.4f}" if groups and name in means else "-" for name in metrics]
-            rows.append([method.name, title, str(groups), *cells])
-    return ["", *aligned(rows, num_left=2)]

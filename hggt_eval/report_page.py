@@ -22,7 +22,7 @@ from hggt_eval.metrics import require_metric
 from hggt_eval.scored_pictures import ScoredPictures
 from hggt_eval.scores import Evaluation
 from hggt_eval.scores_file import Settings
-from hggt_eval.tables import comparison_tables, decimals_of, format_html
+from hggt_eval.tables import decimals_of, format_html, paper_tables
 
 _PAGE = Path(__file__).with_name("page")
 
@@ -69,10 +69,11 @@ def format_page(
             for group_id, why in choose_groups(evaluation, num_shown).items()
         ],
     }
+    tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
     parts = {
         "<!--TITLE-->": escape(title),
         "/*CSS*/": (_PAGE / "report.css").read_text("utf-8"),
-        "<!--TABLES-->": format_html(comparison_tables(comparison, decimals)),
+        "<!--TABLES-->": format_html(tables),
         "/*DATA*/": _json(data),
         "/*JS*/": (_PAGE / "report.js").read_text("utf-8"),
     }

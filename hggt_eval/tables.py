@@ -13,7 +13,9 @@ from html import escape
 from typing import Literal
 
 from hggt_eval.comparison import Comparison, Difference, Summary
-from hggt_eval.metrics import require_metric
+from hggt_eval.label_measures import GroupMean, measure_labels
+from hggt_eval.metrics import FullReferenceMetric, require_metric
+from hggt_eval.scores import Evaluation
 
 Mark = Literal["", "best", "second"]
 # As papers print them; all others have four.
@@ -83,6 +85,44 @@ def comparison_tables(comparison: Comparison, decimals: Mapping[str, int] | None
     return tables
 
 
+def paper_tables(
+    evaluation: Evaluation, comparison: Comparison, decimals: Mapping[str, int] | None = None, *, label_measures: bool
+) -> list[Table]:
+    """All tables of a run; `label_measures` says whether negatives were compared with, too."""
+    measures = [measures_table(evaluation, decimals)] if label_measures else []
+    return [*comparison_tables(comparison, decimals), *measures]
+
+
+def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = None) -> Table:
+    """What the labels tell beyond the mean over positives: a row for each method and measure."""
+    metrics = [name for name in evaluation.metrics if isinstance(require_metric(name), FullReferenceMetric)]
+    rows = []
+    for method in evaluation.methods:
+        measures = measure_labels(method, evaluation.metrics)
+        named = {
+            "best of positives": measures.best_of_positives,
+            "negatives": measures.distance_to_negatives,
+            "positive margin": measures.positive_margin,
+            "nearer to a negative": measures.nearer_to_negative,
+            **{f"positives of {level} votes": means for level, means in measures.by_agreement.items()},
+        }
+        for title, means in named.items():
+            if means:  # only distances have a margin
+                cells = [_measure_cell(means.get(name), decimals_of(name, decimals)) for name in metrics]
+                num_groups = max(mean.num_groups for mean in means.values())
+                rows.append((Cell(method.name), Cell(title), *cells, Cell(str(num_groups))))
+    heads = [require_metric(name).title for name in metrics]
+    note = (
+        "Means over the groups that have such candidates. Positive margin: distance to the nearest negative less that to "
+        "the nearest positive; nearer to a negative: share of groups in which it is below 0."
+    )
+    return Table("By label", ("method", "measure", *heads, "groups"), tuple(rows), note, num_names=2)
+
+
+def _measure_cell(mean: GroupMean | None, decimals: int) -> Cell:
+    return Cell("-" if mean is None or not mean.num_groups else _fixed(mean.value, decimals))
+
+
 def arrow_of(metric: str) -> str:
     """Points to the better side."""
     return "↑" if require_metric(metric).higher_is_better else "↓"
@@ -133,7 +173,9 @@ def _marks(comparison: Comparison, metric: str, decimals: int) -> dict[str, Mark
     order = sorted(set(means.values()), reverse=require_metric(metric).higher_is_better)
     if len(order) < 2:
         return {}
-    names: dict[float, Mark] = {order[0]: "best", order[1]: "second"}
+    names: dict[float, Mark] = {order[0]: "best"}
+    if len(means) > 2:
+        names[order[1]] = "second"
     return {method: names.get(value, "") for method, value in means.items()}
 
 

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from hggt_eval.comparison import Comparison, Difference, Summary
+from hggt_eval.scores import Evaluation
 from hggt_eval.tables import (
     comparison_tables,
     decimals_of,
@@ -12,7 +13,9 @@ from hggt_eval.tables import (
     format_latex,
     format_markdown,
     format_text,
+    measures_table,
 )
+from tests.hggt_eval.test_label_measures import METHOD
 
 
 def summary(method: str, metric: str, mean: float, **others: object) -> Summary:
@@ -103,6 +106,18 @@ def test_a_mean_of_nothing_is_a_dash() -> None:
     [table] = comparison_tables(Comparison(("a",), (nothing,), ()))
     assert format_text(table).splitlines()[1].split() == ["a", "-", "0", "5"]
     assert format_comparison_csv(Comparison(("a",), (nothing,), ())).splitlines()[1].startswith("a,psnr,,,")
+
+
+def test_label_measures_have_a_row_each_and_a_dash_where_there_is_nothing() -> None:
+    table = measures_table(Evaluation(("lpips", "niqe", "psnr"), (METHOD,), (), 3))
+    assert table.columns == ("method", "measure", "LPIPS", "PSNR", "groups")
+    rows = [[cell.text for cell in row[1:]] for row in table.rows]
+    assert rows[:4] == [
+        ["best of positives", "0.1333", "26.67", "3"],
+        ["negatives", "0.2500", "15.00", "2"],
+        ["positive margin", "0.0500", "-", "2"],
+        ["nearer to a negative", "0.5000", "-", "2"],
+    ]
 
 
 def test_decimals() -> None:
