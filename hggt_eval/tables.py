@@ -113,8 +113,8 @@ def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = 
                 rows.append((Cell(method.name), Cell(title), *cells, Cell(str(num_groups))))
     heads = [require_metric(name).title for name in metrics]
     note = (
-        "Means over the groups that have such candidates. Positive margin: distance to the nearest negative less that to "
-        "the nearest positive; nearer to a negative: share of groups in which it is below 0."
+        "Means over the groups that have such candidates. Positive margin: distance to the nearest negative less that "
+        "to the nearest positive; nearer to a negative: share of groups in which it is below 0."
     )
     return Table("By label", ("method", "measure", *heads, "groups"), tuple(rows), note, num_names=2)
 
