@@ -224,7 +224,7 @@ def score(
     _require_no_contradiction(restored, methods_file, dataset, split, revision, gts, labels)
     _require_apart("--output", output, dataset, gts, labels)
     _require_apart("--cache", cache, dataset, gts, labels)
-    processes = Processes()
+    processes = Processes.of_environment()
     methods = _methods(restored, methods_file)
     names = [method.name for method in methods]
     group_seeds(names)

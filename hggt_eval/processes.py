@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ Item = TypeVar("Item")
 _PATIENCE = timedelta(hours=6)
 
 
+@dataclass(frozen=True, slots=True)
 class Processes:
     """This process among those that were started together.
 
@@ -20,8 +22,13 @@ class Processes:
         rank, world: its number, and how many there are; the one with number 0 writes files and speaks.
     """
 
-    def __init__(self) -> None:
-        self.rank, self.world = rank_and_world()
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def of_environment(cls) -> "Processes":
+        """As `torchrun` or a batch script has started them."""
+        return cls(*rank_and_world())
 
     @property
     def leads(self) -> bool:
@@ -53,3 +60,6 @@ class Processes:
             return gathered
         finally:
             dist.destroy_process_group()
+
+
+ALONE = Processes()

@@ -27,7 +27,7 @@ from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.journal import Journal
 from hggt_eval.matching import RestoredFiles
 from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, Rater
-from hggt_eval.processes import Processes
+from hggt_eval.processes import ALONE, Processes
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores
 
 
@@ -39,7 +39,7 @@ def evaluate(
     negatives: bool = False,
     cache: FeatureCache | None = None,
     journal: Journal | None = None,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     progress: bool = False,
 ) -> Evaluation:
     """Score every method against every positive of every group.
@@ -53,7 +53,7 @@ def evaluate(
         negatives: also compare with every negative, for `label_measures.py`.
         cache: keeps features of positives and negatives for the next run.
         journal: knows and keeps scores image by image, so that an interrupted run can go on.
-        processes: those that share the groups; each of them returns everything.
+        processes: those that share the groups; all must call this together, and each gets everything.
         progress: show rate and time left on stderr, where that is a terminal.
 
     Raises:
@@ -62,7 +62,6 @@ def evaluate(
         OutputError: features or scores cannot be kept.
         OSError: a file cannot be read.
     """
-    processes = processes or Processes()
     judged = list(source)
     groups = [group for group in judged if group.positives]
     _require_sizes(restored, metrics)

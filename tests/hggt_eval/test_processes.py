@@ -38,7 +38,7 @@ def test_every_item_is_of_one_process(monkeypatch: pytest.MonkeyPatch, rank: int
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("LOCAL_RANK", "5")
-    processes = Processes()
+    processes = Processes.of_environment()
     assert list(processes.own(range(7))) == own
     assert processes.leads == (rank == 0)
     assert [processes.own_device(device) for device in ("cuda", "cuda:1", "cpu")] == ["cuda:5", "cuda:1", "cpu"]
