@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from hggt_data.command import HggtGroup
+from hggt_data.workers import default_workers
 
 if TYPE_CHECKING:
     from hggt_models.inference import Outcome, Source
@@ -225,7 +226,6 @@ def degrade(
     workers: int | None,
 ) -> None:
     """Write low-resolution versions of pictures, degraded as in training."""
-    from hggt_data.workers import default_workers
     from hggt_models.inference import degrade as run
 
     sources = _list(folder, output)
@@ -250,8 +250,8 @@ def degrade(
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    default=4,
-    show_default=True,
+    default=lambda: min(4, default_workers()),
+    show_default="one per core, at most 4",
     metavar="N",
     help="Processes that read pictures, for each device.",
 )

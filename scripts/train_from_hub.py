@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hggt_data.download import fetch_dataset
 from hggt_data.errors import HggtError
+from hggt_data.workers import default_workers
 from hggt_models.checkpoint import load_checkpoint
 from hggt_models.pairs.data import open_training_data
 from hggt_models.recipes import load_config
@@ -72,7 +73,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--init", metavar="WEIGHTS", help="network to start from: a file, a run's folder, or ORG/NAME")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all stages; repeatable")
     parser.add_argument("--small", action="store_true", help="a tiny network and few iterations, to see that it works")
-    parser.add_argument("--workers", type=int, default=4, metavar="N", help="reading processes a device; default: 4")
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), metavar="N", help="reading processes a device"
+    )
     return parser.parse_args()
 
 
