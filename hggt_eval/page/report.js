@@ -283,6 +283,7 @@ function startImages() {
 const view = { scale: 1, left: 0, top: 0 };
 const pointers = new Map();
 let panes = []; // {picture, figure, frame, image, canvas}
+let opening = 0;
 
 function moveTo(scale, left, top) {
   view.scale = Math.min(64, Math.max(1, scale));
@@ -355,6 +356,7 @@ function makePane(picture, shape) {
 }
 
 async function openGroup(number) {
+  const ticket = ++opening; // whoever clicks again before pictures are decoded wants the later group
   const group = data.gallery[number];
   [...byId("groups").children].forEach((button, k) => button.setAttribute("aria-pressed", String(k === number)));
   const unchecked = new Set([...byId("shown").querySelectorAll("input:not(:checked)")].map((input) => input.value));
@@ -363,6 +365,7 @@ async function openGroup(number) {
   const size = new Image();
   size.src = large.src;
   await size.decode();
+  if (ticket !== opening) return;
   panes = group.pictures.map((picture) => makePane(picture, `${size.naturalWidth} / ${size.naturalHeight}`));
   byId("panes").replaceChildren(...panes.map(({ figure }) => figure));
   byId("shown").replaceChildren(element("legend", "Pictures"), ...panes.map(({ picture, figure }) => {
@@ -378,6 +381,7 @@ async function openGroup(number) {
   fillSelect(byId("difference"), [["", "none"], ...choices]);
   byId("difference").value = choices.some(([name]) => name === reference) ? reference : "";
   await Promise.all(panes.map(({ image }) => image.decode()));
+  if (ticket !== opening) return;
   moveTo(1, 0, 0);
   showDifferences();
 }

@@ -245,6 +245,16 @@ def test_pictures_can_be_left_out_and_stay_so_in_the_next_group(page: Page) -> N
     expect(page.locator("#panes figure").nth(1)).to_be_visible()
 
 
+def test_of_two_quick_clicks_the_later_counts(page: Page, report: Path) -> None:
+    ids = [group["id"] for group in data_of(report)["gallery"]]
+    page.evaluate("[1, 2].forEach((number) => document.querySelectorAll('#groups button')[number].click())")
+    expect(page.locator("#groups button[aria-pressed=true]")).to_contain_text(ids[2])
+    source = data_of(report)["gallery"][2]["pictures"][0]["src"]
+    page.wait_for_function("(source) => panes[0].image.src === source && panes[0].image.style.transform", arg=source)
+    page.wait_for_timeout(300)
+    assert page.evaluate("panes[0].image.src") == source
+
+
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (390, 844)])
 def test_nothing_is_cut_off_and_all_is_accessible(
     browser: Browser, report: Path, errors: list[str], width: int, height: int
