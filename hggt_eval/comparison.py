@@ -11,7 +11,7 @@ Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), chapter 3 (sig
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,58 +160,80 @@ def compare_methods(
         MatchError: no method is called as the baseline, or a name stands both alone and with seeds.
     """
     methods = {method.name: method for method in evaluation.methods}
-    runs = {base: [methods[name] for name in names] for base, names in group_seeds(methods).items()}
     if baseline is not None:
         require_baseline(methods, baseline)
-    values = {(base, metric): _group_values(own, metric) for base, own in runs.items() for metric in evaluation.metrics}
-
-    def interval(of: _GroupValues) -> tuple[float | None, float | None]:
-        return bootstrap_interval(*_by_picture(of), num_resamples, seed)
-
-    summaries = []
-    for (base, metric), of in values.items():
-        finite = _finite(of)
-        low, high = interval(finite)
-        summaries.append(
-            Summary(
-                method=base,
-                metric=metric,
-                mean=_mean(finite, empty=math.inf if of else math.nan),
-                low=low,
-                high=high,
-                num_groups=len(finite),
-                num_pictures=_num_pictures(finite),
-                num_infinite=len(of) - len(finite),
-                num_seeds=len(runs[base]),
-                deviation=_deviation([method.mean.get(metric, math.nan) for method in runs[base]]),
-            )
-        )
-    differences: list[Difference] = []
-    for metric in evaluation.metrics if baseline is not None else ():
-        own = []
-        for base in runs:
-            if base == baseline:
-                continue
-            paired = _differences(values[base, metric], values[baseline or "", metric])
-            low, high = interval(paired)
-            own.append(
-                Difference(
-                    method=base,
-                    baseline=baseline or "",
-                    metric=metric,
-                    mean=_mean(paired, empty=math.nan),
-                    low=low,
-                    high=high,
-                    p_value=sign_flip_p_value(_by_picture(paired)[0], num_resamples, seed) if paired else None,
-                    p_holm=None,
-                    num_groups=len(paired),
-                    num_pictures=_num_pictures(paired),
-                )
-            )
-        differences += _with_holm(own)
+    runs = {base: [methods[name] for name in names] for base, names in group_seeds(methods).items()}
+    values = {metric: {base: _group_values(own, metric) for base, own in runs.items()} for metric in evaluation.metrics}
+    chance = _Chance(num_resamples, seed)
+    summaries = [
+        _summarise(base, metric, values[metric][base], own, chance)
+        for base, own in runs.items()
+        for metric in evaluation.metrics
+    ]
+    differences = (
+        []
+        if baseline is None
+        else [found for metric in values for found in _compare_with(baseline, metric, values[metric], chance)]
+    )
     order = {base: number for number, base in enumerate(runs)}
     differences.sort(key=lambda difference: order[difference.method])  # stable: metrics keep their order
     return Comparison(tuple(runs), tuple(summaries), tuple(differences), baseline, num_resamples, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chance:
+    """How often to draw, and from which random numbers."""
+
+    num_resamples: int
+    seed: int
+
+    def interval(self, values: _GroupValues) -> tuple[float | None, float | None]:
+        return bootstrap_interval(*_by_picture(values), self.num_resamples, self.seed)
+
+    def p_value(self, differences: _GroupValues) -> float | None:
+        return sign_flip_p_value(_by_picture(differences)[0], self.num_resamples, self.seed) if differences else None
+
+
+def _summarise(
+    method: str, metric: str, values: _GroupValues, runs: Sequence[MethodScores], chance: _Chance
+) -> Summary:
+    finite = {group_id: value for group_id, value in values.items() if math.isfinite(value)}
+    low, high = chance.interval(finite)
+    return Summary(
+        method=method,
+        metric=metric,
+        mean=_mean(finite, empty=math.inf if values else math.nan),
+        low=low,
+        high=high,
+        num_groups=len(finite),
+        num_pictures=_num_pictures(finite),
+        num_infinite=len(values) - len(finite),
+        num_seeds=len(runs),
+        deviation=_deviation([run.mean.get(metric, math.nan) for run in runs]),
+    )
+
+
+def _compare_with(
+    baseline: str, metric: str, values: Mapping[str, _GroupValues], chance: _Chance
+) -> Iterator[Difference]:
+    """Every other method's difference, corrected for their number."""
+    paired = {base: _differences(own, values[baseline]) for base, own in values.items() if base != baseline}
+    p_values = {base: p for base, own in paired.items() if (p := chance.p_value(own)) is not None}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    for base, own in paired.items():
+        low, high = chance.interval(own)
+        yield Difference(
+            method=base,
+            baseline=baseline,
+            metric=metric,
+            mean=_mean(own, empty=math.nan),
+            low=low,
+            high=high,
+            p_value=p_values.get(base),
+            p_holm=corrected.get(base),
+            num_groups=len(own),
+            num_pictures=_num_pictures(own),
+        )
 
 
 def bootstrap_interval(
@@ -279,13 +301,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _with_holm(differences: Sequence[Difference]) -> Iterator[Difference]:
-    tested = [difference.p_value for difference in differences if difference.p_value is not None]
-    corrected = iter(holm(tested))
-    for difference in differences:
-        yield replace(difference, p_holm=None if difference.p_value is None else next(corrected))
-
-
 def _in_blocks(total: int, draw: Callable[[int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
     """Draws a thousand at a time: for 10,000 source pictures, all at once would take a gigabyte."""
     for start in range(0, total, _BLOCK):
@@ -302,10 +317,6 @@ def _group_values(runs: Sequence[MethodScores], metric: str) -> dict[PatchId, fl
 def _differences(values: _GroupValues, baseline: _GroupValues) -> dict[PatchId, float]:
     pairs = {group_id: (values[group_id], baseline[group_id]) for group_id in values if group_id in baseline}
     return {group_id: a - b for group_id, (a, b) in pairs.items() if math.isfinite(a) and math.isfinite(b)}
-
-
-def _finite(values: _GroupValues) -> dict[PatchId, float]:
-    return {group_id: value for group_id, value in values.items() if math.isfinite(value)}
 
 
 def _by_picture(values: _GroupValues) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
