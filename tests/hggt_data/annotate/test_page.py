@@ -596,6 +596,16 @@ def test_axe_finds_nothing(page: Page, server: Server, dealt: Round) -> None:
     assert accessibility_faults(page) == []
 
 
+def test_a_phone_shows_all_labels_whole(page: Page, voting: Voting) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(voting.url)
+    shown(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    boxes = [button.bounding_box() for button in page.locator(".labels button:visible").all()]
+    assert len(boxes) == 12
+    assert all(box and box["x"] + box["width"] <= 390 and min(box["width"], box["height"]) >= 36 for box in boxes)
+
+
 def test_keys_alone_reach_everything(page: Page, voting: Voting) -> None:
     page.goto(voting.url)
     shown(page)
