@@ -726,10 +726,7 @@ def annotate(round_folder: Path, **flags: Any) -> None:
     Every answer is a file as soon as the page says so; stop and start the server whenever you like. /admin shows how
     the round is going. Other machines are let in with --accounts only, and over https:// unless you say --plain-http.
     """
-    try:
-        from hggt_data.annotate.server import ServerSettings, serve_round
-    except ModuleNotFoundError as error:
-        raise click.ClickException(f"{error.name} is missing: pip install 'hggt[annotate]'") from error
+    from hggt_data.annotate.server import ServerSettings, serve_round
 
     serve_round(round_folder, ServerSettings(**flags), click.echo)
 

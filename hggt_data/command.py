@@ -1,4 +1,7 @@
-"""What all hggt commands share: an error that hggt or the system raises on purpose ends in one message and exit 1."""
+"""What all hggt commands share: an error that hggt or the system raises on purpose ends in one message and exit 1.
+
+So does a package of an extra that is not installed.
+"""
 
 import errno
 from typing import Any
@@ -13,6 +16,14 @@ _ADVICE = {
     errno.ENOENT: "; is the path right, and is the file still there?",
     errno.EACCES: "; change the rights or choose another place",
     errno.EROFS: "; choose another place",
+}
+
+# Package of a command -> extra -> modules that it brings; `tests/test_extras.py` holds this against pyproject.toml.
+_SCORING = {"lpips", "matplotlib", "piq", "scipy", "torchmetrics"}
+EXTRAS = {
+    "hggt_data": {"annotate": {"starlette", "uvicorn"}},
+    "hggt_eval": {"eval": {"cv2", "torch", "torchvision", *_SCORING}},
+    "hggt_models": {"models": {"cv2", "safetensors", "tensorboard", "torch", "torchvision"}, "eval": _SCORING},
 }
 
 
@@ -32,6 +43,10 @@ class HggtCommand(click.Command):
             raise  # the reader of a pipe has had enough; click ends quietly
         except OSError as error:
             raise click.ClickException(_describe(error)) from error
+        except ModuleNotFoundError as error:
+            if (advice := _advise(error.name or "", self.callback.__module__ if self.callback else "")) is None:
+                raise
+            raise click.ClickException(advice) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(130)
@@ -47,3 +62,12 @@ def _describe(error: OSError) -> str:
     """File, what the system says, and what to do."""
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
+
+
+def _advise(missing: str, module: str) -> str | None:
+    """Which extra to install for a command of this module; null where no extra has what is missing."""
+    name = missing.partition(".")[0]
+    for extra, brought in EXTRAS.get(module.partition(".")[0], {}).items():
+        if name in brought:
+            return f"{name} is not installed, which this needs; pip install 'hggt[{extra}]'"
+    return None
