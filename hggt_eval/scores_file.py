@@ -16,7 +16,13 @@ from hggt_data.schema import Label, PatchId
 from hggt_eval.comparison import Comparison
 from hggt_eval.label_measures import GroupMean, measure_labels
 from hggt_eval.matching import Fault
-from hggt_eval.metrics import metric_versions, require_metric
+from hggt_eval.metrics import (
+    FullReferenceMetric,
+    NoReferenceMetric,
+    metric_versions,
+    require_metric,
+    tell_metric,
+)
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores, Scores
 
 SCHEMA_VERSION = 1
@@ -91,6 +97,7 @@ def format_json(evaluation: Evaluation, settings: Settings, comparison: Comparis
     content = {
         "schema_version": SCHEMA_VERSION,
         "settings": asdict(settings),
+        "metrics": {name: _metric_content(name) for name in evaluation.metrics},
         "num_groups": evaluation.num_groups,
         "groups_without_positives": [str(group_id) for group_id in evaluation.without_positives],
         "methods": [_method_content(method, evaluation, settings) for method in evaluation.methods],
@@ -114,6 +121,8 @@ def read_scores(path: Path) -> ScoresFile:
     if found != SCHEMA_VERSION:
         raise MatchError(f"{path} has version {found!r}; expected {SCHEMA_VERSION}. Score again with this hggt")
     try:
+        for name, facts in content["metrics"].items():
+            tell_metric(_parse_metric(name, facts))
         metrics = tuple(content["settings"]["metrics"])
         known = {part.name for part in fields(Settings)}
         settings = Settings(**{**{k: v for k, v in content["settings"].items() if k in known}, "metrics": metrics})
@@ -126,6 +135,22 @@ def read_scores(path: Path) -> ScoresFile:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise MatchError(f"{path} is damaged: {type(error).__name__} {error}; score again") from error
     return ScoresFile(evaluation, settings)
+
+
+def _metric_content(name: str) -> dict[str, Any]:
+    """What a reader without the metric's package cannot know."""
+    metric = require_metric(name)
+    return {
+        "title": metric.title,
+        "higher_is_better": metric.higher_is_better,
+        "full_reference": isinstance(metric, FullReferenceMetric),
+        "package": metric.package,
+    }
+
+
+def _parse_metric(name: str, facts: Mapping[str, Any]) -> FullReferenceMetric | NoReferenceMetric:
+    kind = FullReferenceMetric if facts["full_reference"] else NoReferenceMetric
+    return kind(name, facts["title"], facts["higher_is_better"], (), facts["package"])
 
 
 def group_content(group: GroupScores) -> dict[str, Any]:

@@ -26,6 +26,7 @@ __all__ = [
     "UnknownMetricError",
     "metric_versions",
     "require_metric",
+    "tell_metric",
 ]
 
 
@@ -123,13 +124,23 @@ NO_REFERENCE = {"niqe": NoReferenceMetric("niqe", "NIQE", False, (), "opencv-pyt
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "dists")
 
 
+# Metrics of packages that may not be here, as files of scores tell of them.
+_told: dict[str, FullReferenceMetric | NoReferenceMetric] = {}
+
+
+def tell_metric(metric: FullReferenceMetric | NoReferenceMetric) -> None:
+    """Make known what a file of scores says of a metric: without its package nobody here knows its direction."""
+    if metric.name not in METRICS and metric.name not in NO_REFERENCE:
+        _told[metric.name] = metric
+
+
 def require_metric(name: str) -> FullReferenceMetric | NoReferenceMetric:
-    """The metric of this name: one of ours, or one that pyiqa has.
+    """The metric of this name: one of ours, one that a file of scores has told of, or one that pyiqa has.
 
     Raises:
         UnknownMetricError: there is none; the message names the nearest.
     """
-    own: dict[str, FullReferenceMetric | NoReferenceMetric] = {**METRICS, **NO_REFERENCE}
+    own: dict[str, FullReferenceMetric | NoReferenceMetric] = {**METRICS, **NO_REFERENCE, **_told}
     if name in own:
         return own[name]
     from hggt_eval.metrics.iqa import find_metric, known_names

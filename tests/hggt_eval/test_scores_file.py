@@ -13,7 +13,14 @@ from hggt_data.loading import open_groups
 from hggt_eval import metrics
 from hggt_eval.comparison import compare_methods
 from hggt_eval.matching import Fault, match_restored, name_methods
-from hggt_eval.metrics import METRICS, MetricSettings
+from hggt_eval.metrics import (
+    METRICS,
+    FullReferenceMetric,
+    MetricSettings,
+    NoReferenceMetric,
+    require_metric,
+    tell_metric,
+)
 from hggt_eval.protocol import evaluate
 from hggt_eval.scores import Evaluation
 from hggt_eval.scores_file import SCHEMA_FILE, SCHEMA_VERSION, Settings, format_json, read_scores, versions_of
@@ -87,6 +94,32 @@ def test_hashes_are_of_the_files(evaluation: Evaluation, fixtures: Path) -> None
     expected = {name: sha256_of_file(images / name / f"{group.id}_{name}.png") for name in group.ground_truths_sha256}
     assert dict(group.ground_truths_sha256) == expected
     assert set(expected) == set(group.positives) | set(group.negatives)
+
+
+def test_a_reader_without_pyiqa_knows_directions_from_the_file(
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores of pyiqa are compared where it is not installed, and nobody else knows a direction."""
+    monkeypatch.setattr(metrics, "_told", {})
+    tell_metric(FullReferenceMetric("nlpd", "NLPD", False, (), "pyiqa"))
+    tell_metric(NoReferenceMetric("piqe", "PIQE", False, (), "pyiqa"))
+    method = evaluation.methods[0]
+    group = replace(method.groups[0], positives={"01": {"nlpd": 0.5}}, negatives={}, alone={"piqe": 40.0})
+    scored = replace(evaluation, metrics=("nlpd", "piqe"), methods=(replace(method, groups=(group,)),))
+    path = tmp_path / "scores.json"
+    path.write_text(format_json(scored, replace(SETTINGS, metrics=("nlpd", "piqe"))))
+    jsonschema.validate(json.loads(path.read_text()), json.loads(SCHEMA_FILE.read_text()))
+    monkeypatch.setattr(metrics, "_told", {})
+    assert read_scores(path).evaluation == scored
+    assert [require_metric(name).higher_is_better for name in ("nlpd", "piqe")] == [False, False]
+    assert isinstance(require_metric("nlpd"), FullReferenceMetric)
+    assert isinstance(require_metric("piqe"), NoReferenceMetric)
+
+
+def test_a_file_cannot_change_our_own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_told", {})
+    tell_metric(FullReferenceMetric("lpips", "LPIPS", True))
+    assert not require_metric("lpips").higher_is_better
 
 
 @pytest.mark.parametrize(
