@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -143,10 +144,10 @@ class _GroupScorer:
         path = files.files[self._group.id]
         data = path.read_bytes()
         sha256 = sha256_of(data)
-        name = files.method.name
+        name, file = files.method.name, files.method.file_name(path)
         if journal and (known := journal.find(name, self._group.id, sha256, self._sha256)):
-            return known
-        scores = self._compute(path, data, sha256, files.method.file_name(path))
+            return replace(known, file=file)  # it may have been renamed
+        scores = self._compute(path, data, sha256, file)
         if journal:
             journal.add(name, scores)
         return scores

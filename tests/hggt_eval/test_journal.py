@@ -1,6 +1,7 @@
 """Interrupted runs: what was scored is known again, and only that."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,19 @@ def test_a_restored_image_that_changed_is_scored_again(tmp_path: Path) -> None:
     assert after.methods[0].groups[0].sha256 != before.methods[0].groups[0].sha256
     assert after.methods[0].groups[0].mean != before.methods[0].groups[0].mean
     assert after.methods[0].groups[1:] == before.methods[0].groups[1:]
+
+
+def test_a_restored_image_that_was_renamed_is_known_under_its_new_name(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DATA / "restored/bicubic", tmp_path / "method"))
+    output = tmp_path / "out"
+    output.mkdir()
+    score(Counting(), Journal(output, SETTINGS), [folder])
+    for path in list(folder.iterdir()):
+        path.rename(path.with_name(path.name.replace("_bicubic", "_x4")))
+    again = Counting()
+    renamed = score(again, Journal(output, SETTINGS), [folder])
+    assert again.compared == 0
+    assert all(group.file.endswith("_x4.png") for group in renamed.methods[0].groups)
 
 
 def test_other_settings_know_nothing(tmp_path: Path) -> None:
