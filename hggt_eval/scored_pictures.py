@@ -60,7 +60,7 @@ class ScoredPictures:
         """The image that was scored: uint8 (H, W, 3).
 
         Raises:
-            MatchError: the method has none in this group, or another picture lies there now.
+            MatchError: the method has none in this group, or no or another picture lies there now.
             ImageError: it is damaged.
             OSError: it cannot be read.
         """
@@ -68,7 +68,12 @@ class ScoredPictures:
         if scores is None:
             raise MatchError(f"{method} has no score of {group_id}")
         path = Path(self._settings.restored[method]) / scores.file
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise MatchError(
+                f"{path} is not there, where it was scored; a relative path starts at the folder in which that was done"
+            ) from error
         if scores.sha256 != sha256_of(data):
             raise MatchError(f"{path} is not the picture that was scored; score it again")
         try:
