@@ -88,6 +88,8 @@ def shown(page: Page) -> None:
 def press(page: Page, *keys: str) -> None:
     for key in keys:
         page.keyboard.press(key)
+        if key == "Escape":  # closes a dialog only after the key is dealt with, and the next key may be faster
+            expect(page.locator("dialog[open]")).to_have_count(0)
 
 
 def answers(dealt: Round, person: int = 0) -> dict[str, list[str]]:
