@@ -190,7 +190,14 @@ def _skips(dealt: Round) -> Iterator[tuple[PatchId, str]]:
         for item in annotator.items:
             path = dealt.skip_path(annotator, item)
             if item.kind is Kind.VOTE and path.exists() and not dealt.answer_path(annotator, item).exists():
-                yield item.group, str(json.loads(path.read_bytes())["reason"])
+                yield item.group, _reason_of(path)
+
+
+def _reason_of(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_bytes())["reason"])
+    except (ValueError, LookupError, TypeError):
+        return f"{path} is damaged and gives no reason"
 
 
 def _groups_of(dealt: Round) -> set[PatchId]:

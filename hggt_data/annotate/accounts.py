@@ -3,8 +3,10 @@
 Only the hash of a token is kept, in a file that its owner alone can read. A running server takes up changes at once.
 """
 
+import base64
 import fcntl
 import hashlib
+import hmac
 import json
 import re
 import secrets
@@ -48,9 +50,15 @@ class Accounts:
         if path is not None:
             self._refresh()  # a file that is damaged later lets nobody in
 
-    def admit(self, account: Account) -> str:
-        """Make a token that holds as long as this object."""
-        token = _new_token()
+    def admit(self, account: Account, secret: str | None = None) -> str:
+        """Make a token that holds as long as this object.
+
+        Args:
+            account: whose it is.
+            secret: the token follows from it and the name, so that the next server gives the same one: a page that is
+                still open can send what it has kept. Without it, a new one.
+        """
+        token = _new_token() if secret is None else _token_from(secret, account.name)
         self._passing[_hash(token)] = account
         return token
 
@@ -149,6 +157,11 @@ def _read(path: Path) -> Iterator[tuple[str, Account]]:
 
 def _new_token() -> str:
     return secrets.token_urlsafe(24)
+
+
+def _token_from(secret: str, name: str) -> str:
+    digest = hmac.new(secret.encode(), f"token\0{name}".encode(), "sha256").digest()
+    return base64.urlsafe_b64encode(digest[:24]).decode()
 
 
 def _hash(token: str) -> str:

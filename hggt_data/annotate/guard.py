@@ -39,7 +39,9 @@ class Guard:
         hosts: names under which the server may be called, besides those of the machine itself.
         plain_http: let people from elsewhere in without encryption.
         rate: requests a second that a known person may send in the long run, with a burst of `burst`.
-        strangers_rate, strangers_burst: the same for an address that shows no valid token.
+        strangers_rate, strangers_burst: the same for an address that asks for data without a valid token.
+        files_rate, files_burst: the same for an address, of the page's own files, which need none; people often share
+            an address, and each opens the page with a dozen requests.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Guard:
         burst: int = 300,
         strangers_rate: float = 5,
         strangers_burst: int = 60,
+        files_rate: float = 200,
+        files_burst: int = 2000,
     ) -> None:
         self._app = app
         self._find_account = find_account
@@ -60,6 +64,7 @@ class Guard:
         self._plain_http = plain_http
         self._people = RateLimit(rate, burst)
         self._strangers = RateLimit(strangers_rate, strangers_burst)
+        self._files = RateLimit(files_rate, files_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -88,7 +93,12 @@ class Guard:
         if headers.get("sec-fetch-site") == "cross-site" and scope["path"].startswith("/api/"):
             return refusal(403, "Requests from other pages are refused.")
         client = (scope.get("client") or ("unknown", 0))[0]
-        wait_s = self._people.take(account.name) if account else self._strangers.take(client)
+        if account is not None:
+            wait_s = self._people.take(account.name)
+        elif _token_of(headers) or (scope["path"].startswith("/api/") and scope["path"] != "/api/texts"):
+            wait_s = self._strangers.take(client)
+        else:
+            wait_s = self._files.take(client)
         if wait_s > 0:
             return refusal(429, "Too many requests.", {"Retry-After": str(int(wait_s) + 1)})
         return None

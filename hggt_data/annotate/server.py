@@ -118,7 +118,7 @@ def _welcome(dealt: Round, store: AnswerStore, accounts: Accounts, settings: Ser
         lines.append(f"{plural(len(store.unreadable), 'file')} cannot be read as answers and do not count: {shown}")
     if settings.accounts is None:
         person = _only_person(dealt, settings.annotator, active)
-        lines.append(f"{person}: {url}#{accounts.admit(Account(person))}")
+        lines.append(f"{person}: {url}#{accounts.admit(Account(person), dealt.secret)}")
     else:
         names = {account.name for account in accounts.all() if not account.is_admin}
         if strangers := sorted(names - set(active)):

@@ -191,6 +191,8 @@ class AnswerStore:
         """
         if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_REASON:
             raise AnnotationError(f"expected a reason of at most {_LONGEST_REASON} letters")
+        if not reason.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in reason):
+            raise AnnotationError("expected a reason that is text; it holds half a character")
         with self._locks[annotator.pseudonym]:
             if item in self.answers(annotator):
                 raise ConflictError(f"{item.group} has an answer; that one stays")

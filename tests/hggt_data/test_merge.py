@@ -86,6 +86,13 @@ def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_pat
         assert len(group.annotations) == 3
 
 
+def test_a_damaged_skip_is_listed(judged: Round, tmp_path: Path) -> None:
+    [path] = (judged.folder / "skips").rglob("*.json")
+    path.write_text("{bad")
+    text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
+    assert f"somebody could not judge 1: p1-0-0 ({path} is damaged and gives no reason)" in text
+
+
 def test_what_is_left_out_is_listed(judged: Round, tmp_path: Path) -> None:
     text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
     assert "8 groups with 3 votes each, by 5 annotators" in text

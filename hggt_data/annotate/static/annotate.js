@@ -32,7 +32,7 @@ class Page {
 
   async start() {
     this.#outbox = new Outbox(token.slice(0, 8), (state, detail) => this.#tellSaving(state, detail));
-    this.#round = await requestJson("/api/round");
+    this.#round = await this.#persist(() => requestJson("/api/round"));
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
       label: (position, label) => this.#label(position, label),
       select: () => {},

@@ -92,7 +92,7 @@ export class Outbox {
         throw error;
       }
       const {version, labels} = error.body;
-      if (error.status === 409 && version !== replaces && entry.sent.includes(JSON.stringify(labels))) {
+      if (entry.body.labels && error.status === 409 && version !== replaces && entry.sent.includes(JSON.stringify(labels))) {
         // An earlier answer of this page had arrived, though its reply had not; the person has changed it since.
         this.#versions.set(entry.id, version);
         return;

@@ -39,9 +39,14 @@ export async function request(path, body) {
   throw new Refusal(response.status, content.error ?? response.statusText, content, wait);
 }
 
-/** The JSON that a request brings. */
+/** The JSON that a request brings; one that is cut off, or that somebody else has answered, may succeed later. */
 export async function requestJson(path, body) {
-  return (await request(path, body)).json();
+  const response = await request(path, body);
+  try {
+    return await response.json();
+  } catch (error) {
+    throw new Refusal(0, error.message);
+  }
 }
 
 /** A picture, decoded to its own colours: neither profile nor alpha changes a value. */
@@ -52,7 +57,14 @@ export async function requestPicture(path) {
 
 /** All words of the page; fills in the elements that name one. */
 export async function loadTexts() {
-  const texts = await (await fetch("/api/texts")).json();
+  let texts;
+  while (!texts) {
+    const response = await fetch("/api/texts").catch(() => null);
+    texts = response?.ok ? await response.json().catch(() => null) : null;
+    if (!texts) {
+      await wait(1);
+    }
+  }
   for (const element of document.querySelectorAll("[data-text]")) {
     element.textContent = texts[element.dataset.text];
   }

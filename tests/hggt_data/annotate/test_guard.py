@@ -83,11 +83,12 @@ def test_bodies_are_small_whatever_the_request_says_of_them() -> None:
 
 
 def test_haste_is_refused_to_whoever_is_hasty() -> None:
-    hasty = client(rate=0.001, burst=5, strangers_rate=0.001, strangers_burst=3)
+    hasty = client(rate=0.001, burst=5, strangers_rate=0.001, strangers_burst=3, files_rate=0.001, files_burst=4)
     ada, bob = ({"Authorization": f"Bearer {name}-token"} for name in ("ada", "bob"))
     assert [hasty.get("/", headers=ada).status_code for _ in range(6)] == [200] * 5 + [429]
     assert hasty.get("/", headers=bob).status_code == 200
-    assert [hasty.get("/").status_code for _ in range(4)] == [200] * 3 + [429]
+    assert [hasty.get("/").status_code for _ in range(5)] == [200] * 4 + [429]
+    assert [hasty.get("/api/x").status_code for _ in range(4)] == [200] * 3 + [429]
     guess = hasty.get("/", headers={"Authorization": "Bearer guess"})
     assert guess.status_code == 429
     assert int(guess.headers["Retry-After"]) > 100

@@ -13,7 +13,7 @@ import httpx2
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from hggt_data.annotate.accounts import Account, add_account
 from hggt_data.annotate.store import Answer, AnswerStore
@@ -316,6 +316,78 @@ def test_a_group_is_skipped_with_a_reason(page: Page, voting: Voting) -> None:
     ada = dealt.annotators[0]
     wait_until(lambda: bool(AnswerStore(dealt).skips(ada)), "the reason is on disk")
     assert AnswerStore(dealt).skips(ada) == {ada.items[0]: "I cannot decide: too dark"}
+
+
+def test_skipping_an_answered_group_keeps_the_answer_and_does_not_stop_what_follows(page: Page, voting: Voting) -> None:
+    puts: list[str] = []
+    page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
+    page.goto(voting.url)
+    shown(page)
+    press(page, *PATTERN, "Enter")
+    expect(page.locator("#progress")).to_have_text("1 of 5 done")
+    expect(page.locator("#saving")).to_have_text("All saved")
+    shown(page)
+    press(page, "Backspace")
+    shown(page)
+    press(page, "x")
+    page.get_by_role("button", name="Skip this group").click()
+    expect(page.locator("#notice")).to_contain_text("That answer stays")
+    for number in range(1, 5):
+        shown(page)
+        press(page, *PATTERN, "Enter")
+        if number < 4:
+            expect(page.locator("#progress")).to_have_text(f"{number + 1} of 5 done")
+    wait_until(lambda: len(answers(voting.dealt)) == 5, "all five are on disk")
+    time.sleep(1)
+    assert len(puts) <= 7
+
+
+@pytest.mark.parametrize("body", ['{"version": 1', "<html>Please log in</html>"])
+def test_a_reply_that_is_no_json_is_no_reply(page: Page, voting: Voting, body: str) -> None:
+    """Cut off by a lost network, or from somebody else such as a hotel's login page."""
+    broken = 2
+
+    def reply(route: Route) -> None:
+        nonlocal broken
+        if route.request.method != "PUT" or not broken:
+            route.continue_()
+            return
+        broken -= 1
+        if broken:
+            route.fetch()  # it had arrived
+        route.fulfill(status=200, content_type="application/json", body=body)
+
+    page.route("**/answer", reply)
+    page.goto(voting.url)
+    for number in range(5):
+        shown(page)
+        press(page, *PATTERN, "Enter")
+        if number < 4:
+            expect(page.locator("#progress")).to_have_text(f"{number + 1} of 5 done")
+    expect(page.locator("#saving")).to_have_text("All saved", timeout=30_000)
+    assert answers(voting.dealt) == dict.fromkeys(groups(5), LABELS)
+
+
+def test_one_person_alone_has_the_same_url_after_a_restart_and_loses_nothing(page: Page, server: Server) -> None:
+    url = server.url_of("Ada")
+    page.goto(url)
+    shown(page)
+    server.kill()
+    press(page, *PATTERN, "Enter")
+    expect(page.locator("#saving")).to_contain_text("1 not saved yet")
+    server.start()
+    assert server.url_of("Ada") == url
+    expect(page.locator("#saving")).to_have_text("All saved", timeout=30_000)
+
+
+def test_twelve_people_behind_one_address_open_the_page_at_once(browser: Browser, voting: Voting) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    pages = [context.new_page() for _ in range(12)]
+    for window in pages:
+        window.goto(voting.url, wait_until="commit")
+    for window in pages:
+        shown(window)
+    context.close()
 
 
 def test_a_pause_hides_the_pictures_and_stops_the_clock(page: Page, voting: Voting) -> None:
