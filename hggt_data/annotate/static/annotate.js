@@ -208,18 +208,22 @@ class Page {
       this.#stage.select(left[0]);
       return;
     }
+    const turn = this.#turn;
     if (this.#isChanged) {
       await this.#save();
     }
-    await this.#goOn();
+    if (turn === this.#turn) { // else the person has not waited for the feedback
+      await this.#goOn();
+    }
   }
 
   async #save() {
     const item = this.#item;
     const {width, height} = screen;
     const reading = this.#clock.read();
+    const given = [...this.#labels];
     const delivered = this.#outbox.put(item.id, `/api/items/${item.id}/answer`, {
-      labels: [...this.#labels],
+      labels: given,
       ...reading,
       display: {
         device_pixel_ratio: devicePixelRatio,
@@ -235,7 +239,7 @@ class Page {
     this.#times.push(reading.seconds);
     const response = this.#isPractice ? await delivered : null;
     if (response?.feedback) {
-      await this.#showFeedback(response.feedback, item);
+      await this.#showFeedback(response.feedback, given);
     }
   }
 
@@ -311,13 +315,13 @@ class Page {
     this.#idle = setTimeout(() => this.#openDialog("pause"), 1000 * IDLE_SECONDS);
   }
 
-  async #showFeedback({labels, note}) {
+  async #showFeedback({labels, note}, given) {
     const wrong = labels.flatMap((expected, k) =>
-      expected && expected !== this.#labels[k]
+      expected && expected !== given[k]
         ? [
             text("feedback_wrong", {
               number: k + 1,
-              given: text(this.#labels[k].toLowerCase()),
+              given: text(given[k].toLowerCase()),
               expected: text(expected.toLowerCase()),
             }),
           ]

@@ -380,6 +380,31 @@ def test_one_person_alone_has_the_same_url_after_a_restart_and_loses_nothing(pag
     expect(page.locator("#saving")).to_have_text("All saved", timeout=30_000)
 
 
+def test_late_feedback_is_about_what_was_answered_and_disturbs_nothing(page: Page, tmp_path: Path) -> None:
+    ids = groups(3)
+    practice = tuple(Item(Kind.PRACTICE, PatchId.parse(group)) for group in ids[:2])
+    known = {item.group: KnownAnswer((Label.POSITIVE,) * 4, "Look.") for item in practice}
+    patches = write_pictures(tmp_path / "pictures", ids)
+    dealt = make_round(tmp_path, {"Ada": [practice, votes(ids[2])]}, patches=patches, known=known)
+    with Server(dealt.folder, "--annotator", "Ada") as server:
+        page.goto(server.url_of("Ada"))
+        shown(page)
+        page.wait_for_load_state("networkidle")  # the next group is there
+        page.context.set_offline(True)
+        press(page, "p", "p", "p", "p", "Enter")
+        expect(page.locator("#saving")).to_contain_text("1 not saved yet")
+        press(page, "Enter")
+        expect(page.locator('button[aria-pressed="true"].positive')).to_have_count(0)
+        page.context.set_offline(False)
+        expect(page.locator("#feedback-dialog")).to_be_visible(timeout=30_000)
+        expect(page.locator("#feedback-list")).not_to_contain_text("you said")
+        press(page, "Enter")
+        shown(page)
+        expect(page.locator("#progress")).to_have_text("1 of 2 done")
+        press(page, "n", "n", "n", "n")
+        expect(page.locator('button[aria-pressed="true"].negative')).to_have_count(4)
+
+
 def test_twelve_people_behind_one_address_open_the_page_at_once(browser: Browser, voting: Voting) -> None:
     context = browser.new_context(viewport={"width": 1366, "height": 768})
     pages = [context.new_page() for _ in range(12)]

@@ -255,7 +255,7 @@ def test_a_skip_has_a_reason_and_gives_way_to_an_answer(store: AnswerStore, deal
         store.skip(ada, first(ada), "too late")
 
 
-@pytest.mark.parametrize("reason", [None, "", "  ", 3, ["x"], "x" * 501])
+@pytest.mark.parametrize("reason", [None, "", "  ", 3, ["x"], "x" * 501, "\ud800abc"])
 def test_a_reason_is_a_short_text(store: AnswerStore, ada: Annotator, reason: object) -> None:
     with pytest.raises(AnnotationError, match="expected a reason"):
         store.skip(ada, first(ada), reason)
