@@ -617,7 +617,12 @@ def select_patches(
 @click.option("--output", type=_OutputFolder, metavar="DIR", help="The round, new or empty.")
 @click.option("--annotators", "names_file", type=_InputFile, metavar="FILE", help="The people, one name a line.")
 @click.option(
-    "--votes", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="People who judge each group."
+    "--votes",
+    type=click.IntRange(1, 26),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="People who judge each group.",
 )
 @click.option(
     "--per-batch",
@@ -647,6 +652,8 @@ def select_patches(
 )
 @click.option("--add", multiple=True, metavar="NAME", help="Of a ROUND: somebody joins; several times.")
 @click.option("--drop", multiple=True, metavar="NAME", help="Of a ROUND: somebody leaves; several times.")
+@click.option("--fast", is_flag=True, help="Check only the heads of pictures; damage stays unseen.")
+@_workers_option
 @click.pass_context
 def deal(
     ctx: click.Context,
@@ -657,13 +664,16 @@ def deal(
     names_file: Path | None,
     add: tuple[str, ...],
     drop: tuple[str, ...],
+    fast: bool,
+    workers: int | None,
     **settings: Any,
 ) -> None:
     """Deal patch groups to people who will judge them.
 
-    With --input, --output and --annotators a new round is made: every group goes to different people, loads are equal,
-    pairs of people mixed. Practice, gold and repeated groups are kept out of the votes; their CSV has the columns
-    group, one per candidate (Positive, Similar, Negative, or empty for any) and, if wanted, note.
+    With --input, --output and --annotators a new round is made: every picture is checked, every group goes to
+    different people, loads are equal, pairs of people mixed. Practice, gold and repeated groups are kept out of the
+    votes; their CSV has the columns group, one per candidate (Positive, Similar, Negative, or empty for any) and, if
+    wanted, note.
 
     With ROUND and --add or --drop, what nobody has judged yet is dealt anew; what was answered stays.
     """
@@ -683,7 +693,9 @@ def deal(
             raise click.UsageError("--add and --drop need the ROUND that they change.")
         if patches is None or output is None or names_file is None:
             raise click.UsageError("Pass --input, --output and --annotators; or a ROUND with --add or --drop.")
-        result = deal_groups(patches, output, read_names(names_file), DealSettings(**settings))
+        result = deal_groups(
+            patches, output, read_names(names_file), DealSettings(**settings), workers=workers, decode=not fast
+        )
     for line in result.describe():
         click.echo(line)
 

@@ -11,8 +11,8 @@ import click
 from hggt_data.errors import HggtError
 
 _ADVICE = {
-    errno.ENOSPC: "; free some space and run again, what is finished is kept",
-    errno.EDQUOT: "; free some space and run again, what is finished is kept",
+    errno.ENOSPC: "; free some space and run again",
+    errno.EDQUOT: "; free some space and run again",
     errno.ENOENT: "; is the path right, and is the file still there?",
     errno.EACCES: "; change the rights or choose another place",
     errno.EROFS: "; choose another place",
@@ -59,8 +59,9 @@ class HggtGroup(click.Group):
 
 
 def _describe(error: OSError) -> str:
-    """File, what the system says, and what to do."""
-    place = f"{error.filename}: " if error.filename else ""
+    """File, what the system says, and what to do; of a copy the file that could not be written."""
+    name = error.filename2 or error.filename
+    place = f"{name}: " if name else ""
     return f"{place}{error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
 
 

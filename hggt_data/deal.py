@@ -1,16 +1,16 @@
 """Deal patch groups to people, and deal anew what is not yet judged when people come or go.
 
-Loads are equal and pairs of people mixed, so that any two can be compared. Pictures are looked at by their heads only;
-who judges what is written to `assignments.json` (`rounds.py`).
+Loads are equal and pairs of people mixed, so that any two can be compared. Every picture is checked first, as a build
+will: nobody's time goes into what cannot be used. Who judges what is written to `assignments.json` (`rounds.py`).
 """
 
 import random
 import re
 import secrets
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -18,9 +18,8 @@ from itertools import combinations, islice, pairwise
 from math import ceil
 from pathlib import Path
 
-from hggt_data.errors import HggtError, NameFormatError, RoundError
+from hggt_data.errors import NameFormatError, RoundError
 from hggt_data.files import read_csv, write_text
-from hggt_data.images import read_picture_size
 from hggt_data.rounds import (
     INSTRUCTIONS,
     Annotator,
@@ -33,9 +32,10 @@ from hggt_data.rounds import (
     write_pictures,
     write_round,
 )
-from hggt_data.schema import ORIGINAL, Label, PatchId, format_examples, plural
+from hggt_data.schema import SLOTS, Label, PatchId, format_examples, plural
 from hggt_data.staging import lock_folder, new_folder, require_outside
-from hggt_data.tree import GroupFiles, Listing, tree_of_pictures
+from hggt_data.tree import Listing, tree_of_pictures
+from hggt_data.validate import examine_groups
 
 _BATCHES = "batches"
 _LABELS = {label.class_name: label for label in Label}
@@ -64,6 +64,20 @@ class DealSettings:
     gold: Path | None = None
     repeats: int = 0
     batches: BatchForm = "lists"
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What people are given beside the votes.
+
+    Attributes:
+        practice, gold: groups with known answers; everybody judges each once.
+        repeats: how many groups of a batch the same person judges twice.
+    """
+
+    practice: tuple[PatchId, ...]
+    gold: tuple[PatchId, ...]
+    repeats: int
 
 
 @dataclass
@@ -175,7 +189,8 @@ class DealResult:
             lines += self._describe_changes(votes)
         return [
             *lines,
-            f"Next: hggt-data annotate {dealt.folder} --annotator NAME, or --accounts FILE for several people",
+            f"Next: hggt-data annotate {shlex.quote(str(dealt.folder))} --annotator NAME, or --accounts FILE for "
+            "several people",
         ]
 
     def _describe_changes(self, votes: Mapping[str, set[PatchId]]) -> Iterator[str]:
@@ -187,7 +202,15 @@ class DealResult:
                 yield f"{name}: {len(groups - had):,} more, {len(had - groups):,} fewer"
 
 
-def deal_groups(patches: Path, output: Path, names: Sequence[str], settings: DealSettings) -> DealResult:
+def deal_groups(
+    patches: Path,
+    output: Path,
+    names: Sequence[str],
+    settings: DealSettings,
+    *,
+    workers: int | None = None,
+    decode: bool = True,
+) -> DealResult:
     """Deal all groups of a folder to people and write the round.
 
     Args:
@@ -195,10 +218,14 @@ def deal_groups(patches: Path, output: Path, names: Sequence[str], settings: Dea
         output: the round's folder, new or empty.
         names: of the people.
         settings: how.
+        workers: processes that check the pictures; by default one per core, at most 8.
+        decode: check every pixel; without it only the heads of pictures are read, and damage stays unseen.
 
     Raises:
-        RoundError: there are fewer people than votes, or the files of known answers have faults.
-        TreeError: pictures are missing or differ in size; all such faults are told at once, and nothing is written.
+        RoundError: there are fewer people than votes or more votes than slots; the files of known answers have faults;
+            or pictures are missing, damaged, no 8-bit RGB PNGs or differ in size. All faults are told at once, and
+            nothing is written.
+        TreeError: there are no pictures.
         OutputError: the output is not empty, or lies inside the pictures.
         OSError: something cannot be read or written.
     """
@@ -206,9 +233,11 @@ def deal_groups(patches: Path, output: Path, names: Sequence[str], settings: Dea
     if len(names) < settings.votes:
         found = f"{plural(len(names), 'name')} for {plural(settings.votes, 'vote')} a group"
         raise RoundError(f"{found}; expected as many people as votes at least, for nobody judges a group twice")
+    if settings.votes > len(SLOTS):
+        raise RoundError(f"{settings.votes} votes a group; expected {len(SLOTS)} at most, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
-    _require_whole(listing)
+    _require_whole(listing, workers, decode)
     practice, gold = _read_all_known(settings, listing)
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
@@ -216,6 +245,7 @@ def deal_groups(patches: Path, output: Path, names: Sequence[str], settings: Dea
         raise RoundError(f"{patches} has no group to vote on; every one of them is practice or gold")
     rng = random.Random(f"deal {settings.seed}")
     seating = Seating(rng)
+    checks = Checks(tuple(practice), tuple(gold), settings.repeats)
     for group in rng.sample(groups, len(groups)):
         seating.fill(group, names, settings.votes)
     with new_folder(output) as folder:
@@ -235,7 +265,8 @@ def deal_groups(patches: Path, output: Path, names: Sequence[str], settings: Dea
         for name in names:
             person = Annotator(name, _new_pseudonym(people))
             votes = [group for group in groups if name in seating.seats[group]]
-            people.append(_with_first_batches(person, votes, dealt, practice, gold, settings.repeats))
+            rng = random.Random(f"batches {settings.seed} {name}")
+            people.append(_with_batches(person, votes, checks, settings.per_batch, rng))
         dealt = dealt.with_annotators(tuple(people))
         (folder / INSTRUCTIONS).write_bytes((files("hggt_data") / INSTRUCTIONS).read_bytes())
         _write_batches(dealt, folder / _BATCHES)
@@ -274,7 +305,8 @@ def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (
             for name in sorted(seating.seats[group] - earlier):
                 movable[name][group] = None
         seating.level(active, movable, barred)
-        dealt = before.with_annotators(tuple(_with_new_batches(person, seating, before) for person in people))
+        checks = _checks_of(before)
+        dealt = before.with_annotators(tuple(_with_new_batches(person, seating, checks, before) for person in people))
         # Lists first: assignments.json is what counts, and is written last.
         _write_batches(dealt, folder / _BATCHES)
         write_round(dealt)
@@ -360,31 +392,14 @@ def _read_all_known(
     return practice, gold
 
 
-def _require_whole(listing: Listing) -> None:
-    """Refuse groups of which a picture is missing, unreadable or of another size."""
-    faults = [str(problem) for problem in listing.problems if problem.severity == "error"]
-    with ThreadPoolExecutor(8) as pool:
-        for found in pool.map(_faults_of, listing):
-            faults += found
+def _require_whole(listing: Listing, workers: int | None, decode: bool) -> None:
+    """Refuse groups that a build would refuse."""
+    problems = [problem for problem in listing.problems if problem.group is None]
+    for found, _ in examine_groups(listing, workers=workers, decode=decode, labelled=False, label="checking"):
+        problems += found
+    faults = [str(problem) for problem in problems if problem.severity == "error"]
     if faults:
         raise RoundError("\n".join([f"{plural(len(faults), 'fault')} in {listing.tree.root}:", *_shown(faults)]))
-
-
-def _faults_of(group: GroupFiles) -> list[str]:
-    sizes: dict[str, tuple[int, int]] = {}
-    faults = []
-    for name, path in group.images.items():
-        try:
-            sizes[name] = read_picture_size(path)
-        except FileNotFoundError:
-            faults.append(f"{group.relative(path)}: missing")
-        except (HggtError, OSError) as error:
-            faults.append(f"{group.relative(path)}: {error}")
-    for name, size in sizes.items():
-        if ORIGINAL in sizes and size != sizes[ORIGINAL]:
-            expected = "{} x {}, as the original".format(*sizes[ORIGINAL])
-            faults.append(f"{group.relative(group.images[name])}: {size[0]} x {size[1]}; expected {expected}")
-    return faults
 
 
 def _shown(faults: list[str]) -> list[str]:
@@ -437,41 +452,39 @@ def _groups_in(folder: Path) -> set[PatchId]:
     return found
 
 
-def _with_first_batches(
+def _with_batches(
     person: Annotator,
-    votes: Sequence[PatchId],
-    dealt: Round,
-    practice: Iterable[PatchId],
-    gold: Iterable[PatchId],
-    repeats: int,
+    votes: Iterable[PatchId],
+    checks: Checks,
+    per_batch: int,
+    rng: random.Random,
+    kept: Sequence[Sequence[Item]] = (),
 ) -> Annotator:
-    """Everything for a person who has nothing yet: practice, then the votes with gold groups and repeats among them."""
-    rng = random.Random(f"batches {dealt.seed} {person.name}")
-    batches = _cut(rng.sample(list(votes), len(votes)), dealt.per_batch)
+    """What a person keeps, practice first, and after it what is new to them, with checks of quality among it."""
+    had = {item for batch in kept for item in batch}
+    new = [group for group in votes if Item(Kind.VOTE, group) not in had]
+    batches = _cut(rng.sample(new, len(new)), per_batch)
+    usual = max(map(len, kept), default=0)
     for batch in batches:
-        _insert_repeats(batch, repeats, rng)
-    gold_items = [Item(Kind.GOLD, group) for group in gold]
-    for number, item in enumerate(rng.sample(gold_items, len(gold_items)) if batches else []):
+        share = min(1, len(batch) / usual) if usual else 1  # few groups that come later are not repeated more often
+        _insert_repeats(batch, round(checks.repeats * share), rng)
+    gold = [item for group in checks.gold if (item := Item(Kind.GOLD, group)) not in had]
+    for number, item in enumerate(rng.sample(gold, len(gold)) if batches else []):
         batch = batches[number % len(batches)]
         batch.insert(rng.randrange(len(batch) + 1), item)
-    first = tuple(Item(Kind.PRACTICE, group) for group in practice)
-    return replace(person, batches=(*([first] if first else []), *(tuple(batch) for batch in batches)))
+    missing = [item for group in checks.practice if (item := Item(Kind.PRACTICE, group)) not in had]
+    if missing and batches:
+        practice = [item for batch in kept for item in batch if item.kind is Kind.PRACTICE]
+        others = [[item for item in batch if item.kind is not Kind.PRACTICE] for batch in kept]
+        kept = [[*practice, *missing], *others]
+    return replace(person, batches=tuple(tuple(batch) for batch in (*kept, *batches) if batch))
 
 
-def _with_new_batches(person: Annotator, seating: Seating, before: Round) -> Annotator:
+def _with_new_batches(person: Annotator, seating: Seating, checks: Checks, before: Round) -> Annotator:
     """A person's batches after dealing anew: what is theirs no more goes, what is new comes at the end."""
     theirs = {group for group, seated in seating.seats.items() if person.name in seated}
-    if not person.batches and person.is_active:
-        others = [item for annotator in before.annotators for item in annotator.items]
-        kinds = {kind: dict.fromkeys(item.group for item in others if item.kind is kind) for kind in Kind}
-        repeats = max((_most_repeats(annotator) for annotator in before.annotators), default=0)
-        votes = sorted(theirs)
-        return _with_first_batches(person, votes, before, kinds[Kind.PRACTICE], kinds[Kind.GOLD], repeats)
-    kept = [tuple(item for item in batch if _stays(person, item, theirs, before)) for batch in person.batches]
-    new = sorted(theirs - {item.group for batch in kept for item in batch if item.kind is Kind.VOTE})
-    rng = seating.rng
-    batches = _cut(rng.sample(new, len(new)), before.per_batch)
-    return replace(person, batches=(*(batch for batch in kept if batch), *(tuple(batch) for batch in batches)))
+    kept = [[item for item in batch if _stays(person, item, theirs, before)] for batch in person.batches]
+    return _with_batches(person, sorted(theirs), checks, before.per_batch, seating.rng, kept)
 
 
 def _stays(person: Annotator, item: Item, theirs: set[PatchId], before: Round) -> bool:
@@ -499,8 +512,16 @@ def _insert_repeats(batch: list[Item], repeats: int, rng: random.Random) -> None
         batch.insert(rng.randint(min(first + later, len(batch)), len(batch)), Item(Kind.REPEAT, item.group))
 
 
-def _most_repeats(annotator: Annotator) -> int:
-    return max((sum(item.kind is Kind.REPEAT for item in batch) for batch in annotator.batches), default=0)
+def _checks_of(dealt: Round) -> Checks:
+    """The checks of quality that people of a round have."""
+    items = [item for annotator in dealt.annotators for item in annotator.items]
+    practice, gold = (
+        tuple(dict.fromkeys(item.group for item in items if item.kind is kind)) for kind in (Kind.PRACTICE, Kind.GOLD)
+    )
+    repeats = (
+        sum(item.kind is Kind.REPEAT for item in batch) for annotator in dealt.annotators for batch in annotator.batches
+    )
+    return Checks(practice, gold, max(repeats, default=0))
 
 
 def _write_batches(dealt: Round, folder: Path) -> None:

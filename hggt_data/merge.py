@@ -7,7 +7,6 @@ listed. People leave the round as pseudonyms.
 import json
 import random
 import shutil
-import string
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,11 +16,10 @@ from hggt_data.annotation import check_annotation
 from hggt_data.errors import NameFormatError, RoundError
 from hggt_data.files import csv_file, write_text
 from hggt_data.rounds import Annotator, Kind, Round, read_round, write_pictures
-from hggt_data.schema import PatchId, format_examples, plural
+from hggt_data.schema import SLOTS, PatchId, format_examples, plural
 from hggt_data.staging import new_folder, require_outside
 from hggt_data.tree import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, official_train
 
-_SLOTS = string.ascii_uppercase
 _MOST_SHOWN = 5
 
 
@@ -113,8 +111,6 @@ def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path
         OSError: something cannot be read or written.
     """
     dealt = read_round(folder, patches)
-    if dealt.votes > len(_SLOTS):
-        raise RoundError(f"{folder} has {dealt.votes} votes a group; a tree has {len(_SLOTS)} slots at most")
     require_outside(output, folder, "the round")
     require_outside(output, dealt.patches, "the pictures")
     ballot = count_votes(dealt)
@@ -129,7 +125,7 @@ def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path
         write_pictures(dealt, tree.images, complete, copy=copy)
         with csv_file(staging / ANNOTATORS_FILE, ANNOTATORS_COLUMNS) as write_line:
             for group in complete:
-                for slot, (pseudonym, path) in zip(_SLOTS, ballot.votes[group].items(), strict=False):
+                for slot, (pseudonym, path) in zip(SLOTS, ballot.votes[group].items(), strict=False):
                     target = tree.annotation(group, slot)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)

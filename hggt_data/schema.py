@@ -6,6 +6,7 @@ its enhanced *candidates*, which *annotators* judged; the *consensus* is the lab
 
 import difflib
 import re
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from hggt_data.errors import NameFormatError
 
 ORIGINAL = "original"
 LR = "lr"
+SLOTS = string.ascii_uppercase  # what a tree calls the votes of a group: A, B, C and so on
 
 
 class Label(Enum):

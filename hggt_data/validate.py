@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hggt_data.annotation import check_annotation
 from hggt_data.consensus import judge_group
@@ -124,27 +125,52 @@ def validate_tree(
         message = f"the tree has {len(listing):,} groups; expected {wanted}"
         problems.append(Problem("wrong-count", "error", ".", message, "Is the download complete?"))
     paths_of: dict[str, str] = {}
-    tasks = [
-        _Task([listing.files(group_id) for group_id in listing.ids[start : start + _GROUPS_PER_TASK]], decode, scale)
-        for start in range(0, len(listing), _GROUPS_PER_TASK)
-    ]
-    for examined in run_tasks(
-        _examine_task, tasks, workers or default_workers(), total=len(listing), label="validating"
-    ):
-        for found, digests in examined:
-            problems += found
-            problems += _duplicates(digests, paths_of)
+    for found, digests in examine_groups(listing, workers=workers, decode=decode, scale=scale):
+        problems += found
+        problems += _duplicates(digests, paths_of)
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
     return Report(len(listing), tuple(problems), listing.tree.candidates, listing.slots)
 
 
-def examine_group(files: GroupFiles, *, decode: bool = True, scale: int = DEFAULT_SCALE) -> Examined:
+def examine_groups(
+    listing: Listing,
+    *,
+    workers: int | None = None,
+    decode: bool = True,
+    scale: int = DEFAULT_SCALE,
+    labelled: bool = True,
+    label: str = "validating",
+) -> Iterator[tuple[list[Problem], dict[str, str]]]:
+    """(problems, path to pixel digest) of each group, in order.
+
+    Args:
+        listing: the groups.
+        workers, decode, scale: as for `validate_tree`.
+        labelled: whether there must be annotations; otherwise none are looked for.
+        label: what the progress bar says.
+    """
+    tasks = [
+        _Task(
+            [listing.files(group_id) for group_id in listing.ids[start : start + _GROUPS_PER_TASK]],
+            {"decode": decode, "scale": scale, "labelled": labelled},
+        )
+        for start in range(0, len(listing), _GROUPS_PER_TASK)
+    ]
+    workers = workers or default_workers()
+    for examined in run_tasks(_examine_task, tasks, workers, total=len(listing), label=label):
+        yield from examined
+
+
+def examine_group(
+    files: GroupFiles, *, decode: bool = True, scale: int = DEFAULT_SCALE, labelled: bool = True
+) -> Examined:
     """Read and check everything of one group.
 
     Args:
         files: where its files are expected.
         decode: decode the pictures; otherwise only their headers are looked at and no bytes are kept.
         scale: how many times smaller the LR picture is.
+        labelled: whether there must be annotations; otherwise none are looked for.
     """
     examined = Examined(files, problems=list(files.problems))
     if not _may_be_read(files):
@@ -157,7 +183,8 @@ def examine_group(files: GroupFiles, *, decode: bool = True, scale: int = DEFAUL
     examined.problems += _check_sizes(files, infos, scale)
     if ORIGINAL in infos:
         examined.size = infos[ORIGINAL].size
-    _examine_annotations(examined)
+    if labelled:
+        _examine_annotations(examined)
     return examined
 
 
@@ -181,15 +208,14 @@ def _may_be_read(files: GroupFiles) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Task:
     groups: list[GroupFiles]
-    decode: bool
-    scale: int
+    how: dict[str, Any]
 
 
 def _examine_task(task: _Task) -> list[tuple[list[Problem], dict[str, str]]]:
     """(problems, path to pixel digest) of each group, without the pictures themselves."""
     results = []
     for files in task.groups:
-        examined = examine_group(files, decode=task.decode, scale=task.scale)
+        examined = examine_group(files, **task.how)
         digests = {files.relative(files.images[name]): digest for name, digest in examined.digests.items()}
         results.append((examined.problems, digests))
         advance()

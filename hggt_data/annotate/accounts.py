@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,8 @@ def add_account(path: Path, account: Account, *, renew: bool = False) -> str:
         RoundError: the name has a token already, or is no name; or the file is damaged.
         OSError: it cannot be written.
     """
-    if not account.name.strip() or _UNPRINTABLE.search(account.name):
+    account = replace(account, name=account.name.strip())
+    if not account.name or _UNPRINTABLE.search(account.name):
         raise RoundError(f"{account.name!r} is no name; expected printable characters")
     with _edited(path) as entries:
         known = [digest for digest, other in entries.items() if other.name == account.name]

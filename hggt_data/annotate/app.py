@@ -7,7 +7,9 @@ dealt to the person who asks, and no path is made of what a client sends.
 import csv
 import io
 import json
+import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from hggt_data.errors import AnnotationError, NameFormatError, RoundError
 from hggt_data.rounds import INSTRUCTIONS, TEXTS, Annotator, Item, Kind
 from hggt_data.schema import ORIGINAL, PatchGroup, PatchId, nearest
 
+_LOG = logging.getLogger(__name__)  # on the terminal, for whoever runs the server
 _STATIC = files("hggt_data.annotate") / "static"
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # A picture never changes during a round, and may stay with the person who was shown it.
@@ -69,6 +72,7 @@ def make_app(store: AnswerStore) -> Starlette:
         person = person_of(request)
         return JSONResponse(
             {
+                "person": store.person_id(person),
                 "name": person.name,
                 "num_candidates": len(store.round.candidates),
                 "instructions": _read_instructions(store.round.folder),
@@ -153,6 +157,11 @@ def make_app(store: AnswerStore) -> Starlette:
             raise HTTPException(404, "There is nothing here.")
         return Response((_STATIC / name).read_bytes(), media_type=_MEDIA_TYPES[suffix])
 
+    def refuse_for_disk(_: Request, error: Exception) -> Response:
+        assert isinstance(error, OSError)
+        _LOG.error("%s %s", datetime.now().isoformat(" ", "seconds"), error)
+        return refusal(500, texts["error_disk"].replace("{reason}", error.strerror or str(error)))
+
     return Starlette(
         routes=[
             Route("/", show_static),
@@ -176,7 +185,7 @@ def make_app(store: AnswerStore) -> Starlette:
             BodyTooLargeError: lambda _, __: refusal(
                 413, f"The body is too large; expected at most {MAX_BODY_BYTES:,} bytes."
             ),
-            OSError: lambda _, error: refusal(500, f"{texts['error_disk']} ({error.strerror})"),
+            OSError: refuse_for_disk,
         },
     )
 

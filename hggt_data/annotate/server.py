@@ -5,6 +5,7 @@ A round is served by one process, which holds its folder; `hggt-data deal --add`
 
 import ipaddress
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,22 @@ def _require_safe(settings: ServerSettings) -> None:
             "--tls-certificate and --tls-key; or listen at 127.0.0.1 behind a server that does it, with --allow-host "
             "NAME; or --plain-http where you trust the network"
         )
+    if settings.tls_certificate is not None:
+        _require_certificate(settings.tls_certificate, settings.tls_key)
+
+
+def _require_certificate(certificate: Path, key: Path | None) -> None:
+    """Refuse what no encrypted connection can be made with, before anybody is told a URL."""
+
+    def refuse_password() -> str:
+        raise RoundError(f"{key} needs a password; expected a key without one, readable by its owner only")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse_password)
+    except ssl.SSLError as error:
+        what = f"--tls-certificate {certificate} and --tls-key {key}"
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        raise RoundError(f"{what} are no certificate and its key, both in PEM form ({reason})") from error
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

@@ -125,6 +125,10 @@ class AnswerStore:
         """What the page calls an item; without the round's secret nobody can tell the group or its kind from it."""
         return self._digest(annotator, item)[:20]
 
+    def person_id(self, annotator: Annotator) -> str:
+        """What the page calls a person of this round, whatever their URL."""
+        return self._digest(annotator)[:20]
+
     def find(self, annotator: Annotator, item_id: str) -> Item | None:
         """The item of an id; null if it is not the person's."""
         return self._items[annotator.pseudonym].get(item_id)

@@ -184,10 +184,26 @@ def test_faults_of_pictures_are_told_together_and_nothing_is_written(patches: Pa
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
     text = str(caught.value)
     assert "3 faults" in text
-    assert "01/p1-0-0_01.png: missing" in text
-    assert "02/p2-0-0_02.png" in text
-    assert "02/p3-0-0_02.png: 4 x 6; expected 4 x 4, as the original" in text
+    assert "01/p1-0-0_01.png: the picture 01 of group p1-0-0 is missing" in text
+    assert "02/p2-0-0_02.png: not a PNG" in text
+    assert "02/p3-0-0_02.png: 4 x 6 px (height x width); the group's other pictures have 4 x 4" in text
     assert not (tmp_path / "round").exists()
+
+
+def test_a_damaged_picture_is_seen_unless_only_heads_are_read(tmp_path: Path) -> None:
+    patches = make_patches(tmp_path, 3)
+    path = patches / "01" / "p1-0-0_01.png"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(RoundError, match=r"(?s)1 fault in .*01/p1-0-0_01.png: "):
+        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+    assert not (tmp_path / "round").exists()
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(), decode=False)
+
+
+def test_a_tree_has_only_so_many_slots(patches: Path, tmp_path: Path) -> None:
+    names = [f"person {k}" for k in range(30)]
+    with pytest.raises(RoundError, match="27 votes a group; expected 26 at most, the slots of a tree"):
+        deal_groups(patches, tmp_path / "round", names, DealSettings(votes=27))
 
 
 @pytest.mark.parametrize(
@@ -318,6 +334,54 @@ def test_who_joins_gets_practice_gold_and_repeats_too(patches: Path, tmp_path: P
     assert dealt.annotator("Eve").batches[0] == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)),)
     for person in dealt.annotators:  # a repeat goes with the group that it repeats
         assert {item.group for item in person.items if item.kind is Kind.REPEAT} <= votes_of(person)
+
+
+def test_who_was_dropped_and_comes_back_gets_the_checks_that_are_left(patches: Path, tmp_path: Path) -> None:
+    practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,", "p5-0-0,Positive,,")
+    gold = known_csv(tmp_path / "gold.csv", *(f"p{k}-0-0,Positive,," for k in range(10, 16)))
+    settings = DealSettings(practice=practice, gold=gold, repeats=3)
+    deal_groups(patches, tmp_path / "round", PEOPLE, settings)
+    before = read_round(tmp_path / "round")
+    bob = before.annotator("Bob")
+    for item in bob.items[:8]:
+        write_bytes(before.answer_path(bob, item), b"{}")
+    done = set(bob.items[:8])
+    redeal_groups(tmp_path / "round", drop=["Bob"])
+    assert set(read_round(tmp_path / "round").annotator("Bob").items) == done
+    redeal_groups(tmp_path / "round", add=["Bob"])
+    dealt = read_round(tmp_path / "round")
+    require_fair(dealt)
+    bob = dealt.annotator("Bob")
+    assert done < set(bob.items)
+    assert len(set(bob.items)) == len(bob.items)
+    kinds = Counter(item.kind for item in bob.items)
+    assert (kinds[Kind.PRACTICE], kinds[Kind.GOLD]) == (2, 6)
+    assert kinds[Kind.REPEAT] >= 3
+    for batch in bob.batches[1:]:
+        assert {item.group for item in batch if item.kind is Kind.REPEAT} <= votes_of(bob)
+
+
+def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_path: Path) -> None:
+    practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,", "p5-0-0,Positive,,")
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(practice=practice))
+    before = read_round(tmp_path / "round")
+    bob = before.annotator("Bob")
+    write_bytes(before.answer_path(bob, bob.items[0]), b"{}")
+    redeal_groups(tmp_path / "round", drop=["Bob"])
+    redeal_groups(tmp_path / "round", add=["Bob"])
+    first, *others = read_round(tmp_path / "round").annotator("Bob").batches
+    assert [str(item) for item in first] == ["practice p3-0-0", "practice p5-0-0"]
+    assert not any(item.kind is Kind.PRACTICE for batch in others for item in batch)
+
+
+def test_a_few_groups_that_come_later_are_not_repeated_as_often_as_a_batch(patches: Path, tmp_path: Path) -> None:
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(votes=2, repeats=5))
+    redeal_groups(tmp_path / "round", drop=["Dan"])
+    for person in read_round(tmp_path / "round").annotators[:3]:
+        first, more = person.batches
+        counts = [Counter(item.kind for item in batch) for batch in (first, more)]
+        assert (counts[0][Kind.VOTE], counts[0][Kind.REPEAT]) == (15, 5)
+        assert (counts[1][Kind.VOTE], counts[1][Kind.REPEAT]) == (5, 1)
 
 
 def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:

@@ -527,7 +527,7 @@ class TestAnotherRun:
         *faults, last = result.stderr.splitlines()
         assert faults == ([f"could not be read: {enhanced}/02/a_02.png: empty file"] if number else [])
         assert last.startswith(f"Error: {tmp_path}/out/")
-        assert last.endswith("No space left on device; free some space and run again, what is finished is kept")
+        assert last.endswith("No space left on device; free some space and run again")
         assert not list((tmp_path / "out").rglob(".*.tmp"))
         select(enhanced, tmp_path / "out")
         select(enhanced, tmp_path / "new")

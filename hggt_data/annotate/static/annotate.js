@@ -2,7 +2,7 @@
 
 import {Clock} from "./clock.js";
 import {Outbox} from "./outbox.js";
-import {loadTexts, requestJson, requestPicture, token, wait} from "./server.js";
+import {loadTexts, requestJson, requestPicture, wait} from "./server.js";
 import {Stage} from "./stage.js";
 
 const LABEL_KEYS = {p: "Positive", s: "Similar", n: "Negative"};
@@ -19,8 +19,9 @@ class Page {
   #items = [];
   #index = 0;
   #labels = [];
+  #given = []; // the labels as the server has them, or will have
   #undone = []; // what labels were before each change, for undo
-  #isChanged = false;
+  #drafts = new Map(); // what was begun and left for another group: {labels, reading} by item
   #answered = []; // indices in the order in which they were answered, for undo
   #pictures = new Map();
   #clock = new Clock();
@@ -31,8 +32,9 @@ class Page {
   #outbox;
 
   async start() {
-    this.#outbox = new Outbox(token.slice(0, 8), (state, detail) => this.#tellSaving(state, detail));
     this.#round = await this.#persist(() => requestJson("/api/round"));
+    // By person, not by URL: a new URL finds what the old one could not send.
+    this.#outbox = new Outbox(this.#round.person, (state, detail) => this.#tellSaving(state, detail));
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
       label: (position, label) => this.#label(position, label),
       select: () => {},
@@ -45,9 +47,9 @@ class Page {
     this.#listen();
     const first = this.#round.batches.findIndex((batch) => batch.open > 0);
     await this.#openBatch(first < 0 ? 0 : first);
-    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${token.slice(0, 8)}`)) {
+    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.person}`)) {
       this.#openDialog("instructions");
-      localStorage.setItem(`hggt-read:${token.slice(0, 8)}`, "1");
+      localStorage.setItem(`hggt-read:${this.#round.person}`, "1");
     }
   }
 
@@ -57,6 +59,10 @@ class Page {
 
   get #isPractice() {
     return this.#round.batches[this.#batch].is_practice;
+  }
+
+  get #isChanged() {
+    return this.#labels.some((label, k) => label !== this.#given[k]);
   }
 
   // Batches and groups
@@ -74,6 +80,7 @@ class Page {
   }
 
   async #openBatch(number) {
+    this.#leave();
     const turn = ++this.#turn;
     $("batch").value = number;
     const items = this.#round.batches.length ? await this.#persist(() => requestJson(`/api/batches/${number}`)) : [];
@@ -96,26 +103,33 @@ class Page {
   }
 
   async #openGroup(index) {
+    this.#leave();
     this.#index = index;
     this.#undone = [];
-    this.#isChanged = false;
-    this.#labels = Array(this.#round.num_candidates).fill(null);
+    this.#given = Array(this.#round.num_candidates).fill(null);
+    this.#labels = [...this.#given];
     const turn = ++this.#turn;
     const item = this.#item;
-    this.#stage.show(null);
     this.#stage.showLabels(this.#labels);
     this.#stage.select(1);
     this.#tellProgress();
     this.#tell(text("loading"));
-    const [labels, pictures] = await Promise.all([this.#loadLabels(item), this.#loadPictures(item.id)]);
+    const [given, pictures] = await Promise.all([
+      this.#loadLabels(item),
+      this.#persist(() => this.#loadPictures(item.id)),
+    ]);
     if (turn !== this.#turn) {
       return;
     }
-    this.#labels = labels ?? this.#labels;
+    const draft = this.#drafts.get(item.id);
+    this.#drafts.delete(item.id);
+    this.#given = given ?? this.#given;
+    this.#labels = [...(draft?.labels ?? this.#given)];
     this.#stage.showLabels(this.#labels);
+    this.#stage.select(this.#open()[0] ?? 1);
     this.#stage.show(pictures);
     this.#tell("");
-    this.#clock.start();
+    this.#clock.start(draft?.reading);
     this.#keepAwake();
     if (document.querySelector("dialog[open]")) {
       this.#clock.pause();
@@ -125,18 +139,29 @@ class Page {
     }
   }
 
+  /** Show the group no more, and put by what was begun with it until it is opened again. */
+  #leave() {
+    if (this.#stage.isShown && this.#isChanged) {
+      this.#drafts.set(this.#item.id, {labels: this.#labels, reading: this.#clock.read()});
+    }
+    this.#stage.show(null);
+  }
+
   /** What the person said before; null if nothing. */
   async #loadLabels(item) {
     const waiting = this.#outbox.waiting(item.id);
     if (waiting || item.state !== "saved") {
       return waiting?.labels ? [...waiting.labels] : null;
     }
-    const {labels, version} = await this.#persist(() => requestJson(`/api/items/${item.id}/answer`));
-    this.#outbox.learn(item.id, version);
-    return labels;
+    const saved = await this.#persist(() => requestJson(`/api/items/${item.id}/answer`));
+    if (saved) {
+      this.#outbox.learn(item.id, saved.version);
+    }
+    return saved?.labels ?? null;
   }
 
-  async #loadPictures(id) {
+  /** The pictures of an item; what has failed is asked for anew. */
+  #loadPictures(id) {
     if (!this.#pictures.has(id)) {
       const positions = [...Array(this.#round.num_candidates + 1).keys()];
       const loading = Promise.all(positions.map((k) => requestPicture(`/api/items/${id}/pictures/${k}`)));
@@ -146,20 +171,19 @@ class Page {
         this.#pictures.delete(old);
       }
     }
-    const loading = this.#pictures.get(id);
-    return loading.catch((error) => (id === this.#item.id ? this.#persist(() => this.#loadPictures(id), error) : null));
+    return this.#pictures.get(id);
   }
 
-  /** Try until it succeeds or can never succeed, and say so meanwhile. */
-  async #persist(action, error = null) {
-    for (let pause = 1; ; pause = Math.min(10, 2 * pause)) {
+  /** Try until it succeeds or can never succeed, and say so meanwhile; null once the person has turned elsewhere. */
+  async #persist(action) {
+    const turn = this.#turn;
+    for (let pause = 1; turn === this.#turn; pause = Math.min(10, 2 * pause)) {
       try {
-        if (error) {
-          throw error;
-        }
         return await action();
       } catch (failure) {
-        error = null;
+        if (turn !== this.#turn) {
+          break;
+        }
         if (failure.mayPass === false) {
           this.#notice(failure.message);
           throw failure;
@@ -168,11 +192,15 @@ class Page {
         await wait(pause);
       }
     }
+    return null;
   }
 
   // Judging
 
   #label(position, label) {
+    if (!this.#stage.isShown) {
+      return; // nothing is judged that is not seen
+    }
     if (this.#stage.selected !== position) {
       this.#stage.select(position);
     }
@@ -189,7 +217,6 @@ class Page {
 
   #setLabel(position, label) {
     this.#labels[position - 1] = label;
-    this.#isChanged = true;
     this.#stage.showLabels(this.#labels);
   }
 
@@ -218,12 +245,13 @@ class Page {
   }
 
   async #save() {
+    this.#notice("");
     const item = this.#item;
     const {width, height} = screen;
     const reading = this.#clock.read();
-    const given = [...this.#labels];
+    const labels = [...this.#labels];
     const delivered = this.#outbox.put(item.id, `/api/items/${item.id}/answer`, {
-      labels: given,
+      labels,
       ...reading,
       display: {
         device_pixel_ratio: devicePixelRatio,
@@ -239,15 +267,26 @@ class Page {
     this.#times.push(reading.seconds);
     const response = this.#isPractice ? await delivered : null;
     if (response?.feedback) {
-      await this.#showFeedback(response.feedback, given);
+      await this.#showFeedback(response.feedback, labels);
     }
   }
 
   async #skip() {
-    $("skip-text").value = "";
+    if (!this.#item) {
+      return;
+    }
+    if (this.#item.state === "saved") {
+      this.#tell(text("skip_answered"));
+      return;
+    }
+    $("skip-form").reset();
+    if (!this.#stage.isShown) {
+      $("skip-form").elements.reason.value = "skip_broken";
+    }
     if ((await this.#openDialog("skip")) !== "skip") {
       return;
     }
+    this.#notice("");
     const reason = new FormData($("skip-form")).get("reason");
     const words = [reason === "skip_other" ? "" : text(reason), $("skip-text").value.trim()].filter(Boolean);
     const item = this.#item;
@@ -260,7 +299,7 @@ class Page {
     const batch = this.#round.batches[this.#batch];
     batch.open -= this.#item.state === "open";
     this.#item.state = state;
-    this.#isChanged = false;
+    this.#given = [...this.#labels];
     this.#answered.push(this.#index);
     this.#tellProgress();
   }
@@ -333,7 +372,7 @@ class Page {
   }
 
   async #tellDone() {
-    this.#stage.show(null);
+    this.#leave();
     this.#stage.showLabels([]);
     this.#tell("");
     this.#tellProgress();
@@ -396,14 +435,22 @@ class Page {
   }
 
   #tellSaving(state, detail) {
-    if (state === "conflict" || state === "refused") {
-      this.#notice(state === "conflict" ? text("conflict") : text("refused", {error: detail}));
+    if (state === "conflict") {
+      const item = this.#items.find(({id}) => id === detail.id);
+      if (item) {
+        item.state = "saved"; // also where the other window has answered what was skipped here
+      }
+      this.#notice(text(detail.isSkip ? "skip_conflict" : "conflict"));
+    } else if (state === "refused") {
+      this.#notice(text("refused", {error: detail.error}));
     } else if (state === "waiting") {
-      $("saving").textContent = text("not_saved", {count: detail});
+      const reason = detail.error || text("no_connection");
+      $("saving").textContent = text("not_saved", {count: detail.count, reason});
+    } else if (state === "sending") {
+      $("saving").textContent = text("saving");
     } else {
-      $("saving").textContent = text(state === "empty" ? "all_saved" : "saving");
+      $("saving").textContent = detail.refused ? text("some_refused", {count: detail.refused}) : text("all_saved");
     }
-    $("saving").dataset.state = state;
   }
 
   #tellZoom() {
@@ -515,7 +562,6 @@ class Page {
       $("batch").blur(); // keys are for judging again
       void this.#openBatch(Number($("batch").value));
     });
-    addEventListener("hashchange", () => location.reload());
   }
 
   #numberOrLabel(key) {
@@ -523,7 +569,7 @@ class Page {
     if (position >= 1 && position <= this.#round.num_candidates) {
       return () => this.#stage.select(position);
     }
-    return key in LABEL_KEYS ? () => this.#stage.isShown && this.#label(this.#stage.selected, LABEL_KEYS[key]) : null;
+    return key in LABEL_KEYS ? () => this.#label(this.#stage.selected, LABEL_KEYS[key]) : null;
   }
 }
 
@@ -537,6 +583,7 @@ function fill(id, tag, texts) {
   );
 }
 
+addEventListener("hashchange", () => location.reload()); // another URL, whether this one was right or wrong
 try {
   await new Page().start();
 } catch (error) {

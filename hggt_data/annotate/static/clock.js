@@ -6,9 +6,10 @@ export class Clock {
   #pausedAt = null;
   #pauses = [];
 
-  start() {
-    this.#seconds = 0;
-    this.#pauses = [];
+  /** @param earlier what was read when the group was left, if it is opened again */
+  start(earlier = {seconds: 0, pauses: []}) {
+    this.#seconds = earlier.seconds;
+    this.#pauses = [...earlier.pauses];
     this.#pausedAt = null;
     this.#since = performance.now();
   }

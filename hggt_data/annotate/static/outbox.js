@@ -10,13 +10,15 @@ export class Outbox {
   #entries = new Map();
   #versions = new Map(); // of each answer, as last seen; the server refuses to replace another
   #listeners = new Map();
+  #refused = new Set();
   #isSending = false;
   #prefix;
   #tell;
 
   /**
-   * @param owner tells apart the answers of several people in one browser
-   * @param tell called with ("waiting" | "sending" | "empty" | "refused" | "conflict", detail) whenever that changes
+   * @param owner tells apart the answers of several people, and of several rounds, in one browser
+   * @param tell called with what changes: ("sending", {}), ("waiting", {count, error}) with the server's words or "" if
+   *   it is not reached, ("refused", {error}), ("conflict", {id, isSkip}), ("idle", {refused}) with the number of those
    */
   constructor(owner, tell) {
     this.#prefix = `hggt:${owner}:`;
@@ -48,6 +50,7 @@ export class Outbox {
   /** Send a body for an item to a path; resolves to the server's answer, or to null if it is refused for good. */
   put(id, path, body) {
     const {time = Date.now(), sent = []} = this.#entries.get(id) ?? {};
+    this.#refused.delete(id);
     this.#keep({id, path, body, time, sent, replaces: this.#versions.get(id) ?? null});
     const delivered = new Promise((resolve) => this.#listeners.set(id, resolve));
     void this.#send();
@@ -62,7 +65,7 @@ export class Outbox {
     let pause = 1;
     while (this.size) {
       const [entry] = this.#entries.values();
-      this.#tell("sending", this.size);
+      this.#tell("sending", {});
       try {
         await this.#deliver(entry);
         pause = 1;
@@ -70,13 +73,13 @@ export class Outbox {
         if (!(error instanceof Refusal && error.mayPass)) {
           throw error;
         }
-        this.#tell("waiting", this.size);
+        this.#tell("waiting", {count: this.size, error: error.status ? error.message : ""});
         await wait(error.waitSeconds || pause);
         pause = Math.min(LONGEST_WAIT, 2 * pause);
       }
     }
     this.#isSending = false;
-    this.#tell("empty", 0);
+    this.#tell("idle", {refused: this.#refused.size});
   }
 
   async #deliver(entry) {
@@ -97,7 +100,12 @@ export class Outbox {
         this.#versions.set(entry.id, version);
         return;
       }
-      this.#tell(error.status === 409 ? "conflict" : "refused", error.message);
+      if (error.status === 409) {
+        this.#tell("conflict", {id: entry.id, isSkip: !entry.body.labels});
+      } else {
+        this.#refused.add(entry.id);
+        this.#tell("refused", {error: error.message});
+      }
       this.#done(entry, null, error.status !== 409);
     }
   }

@@ -18,8 +18,8 @@ export class Refusal extends Error {
 }
 
 /** Send a request and return the response; refusals are thrown. */
-export async function request(path, body) {
-  const options = {headers: {Authorization: `Bearer ${token}`}};
+export async function request(path, body, cache = "default") {
+  const options = {cache, headers: {Authorization: `Bearer ${token}`}};
   if (body !== undefined) {
     options.method = "PUT";
     options.headers["Content-Type"] = "application/json";
@@ -51,7 +51,18 @@ export async function requestJson(path, body) {
 
 /** A picture, decoded to its own colours: neither profile nor alpha changes a value. */
 export async function requestPicture(path) {
-  const blob = await (await request(path)).blob();
+  try {
+    return await decode(await request(path));
+  } catch (error) {
+    if (error instanceof Refusal) {
+      throw error;
+    }
+    return decode(await request(path, undefined, "reload")); // the browser would keep the damaged one for a day
+  }
+}
+
+async function decode(response) {
+  const blob = await response.blob();
   return createImageBitmap(blob, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
 }
 

@@ -45,9 +45,9 @@ export class Stage {
     return this.#pictures !== null;
   }
 
-  /** Device pixels for one of the picture, as the selected version shows it. */
+  /** Device pixels for one of the picture, the same in all panes. */
   get scale() {
-    return this.#pictures ? this.#scaleOf(this.#panes[this.isFocused ? this.selected : 0].canvas) : 1;
+    return this.#pictures ? this.#zoom || this.#fit() : 1;
   }
 
   /** Show pictures, the original first; null hides everything. */
@@ -244,8 +244,8 @@ export class Stage {
   /** Where in the picture the pointer is. */
   #pointOf({canvas}, event) {
     const ratio = canvas.width / canvas.clientWidth;
-    const {left, top, scale} = this.#placeIn(canvas);
-    return [(event.offsetX * ratio - left) / scale, (event.offsetY * ratio - top) / scale];
+    const {left, top} = this.#placeIn(canvas);
+    return [(event.offsetX * ratio - left) / this.scale, (event.offsetY * ratio - top) / this.scale];
   }
 
   #resize(entries) {
@@ -277,20 +277,18 @@ export class Stage {
     this.#draw();
   }
 
-  #scaleOf(canvas) {
+  /** The scale at which every pane that is seen has room for the whole picture. */
+  #fit() {
     const [{width, height}] = this.#pictures;
-    if (this.#zoom) {
-      return this.#zoom;
-    }
-    const fit = Math.min(canvas.width / width, canvas.height / height);
+    const seen = this.#panes.filter(({figure}) => !figure.hidden);
+    const fit = Math.min(...seen.map(({canvas}) => Math.min(canvas.width / width, canvas.height / height)));
     return fit >= 1 ? Math.floor(fit) : Math.max(fit, 0.01);
   }
 
   #placeIn(canvas) {
     const [{width, height}] = this.#pictures;
-    const scale = this.#scaleOf(canvas);
+    const {scale} = this;
     return {
-      scale,
       left: place(canvas.width, width * scale, this.#centre[0] * scale),
       top: place(canvas.height, height * scale, this.#centre[1] * scale),
     };
@@ -309,7 +307,8 @@ export class Stage {
     }
     const original = this.#pictures[0];
     const shown = this.isFlipped ? original : this.#pictures[position];
-    const {left, top, scale} = this.#placeIn(canvas);
+    const {left, top} = this.#placeIn(canvas);
+    const {scale} = this;
     const size = [original.width * scale, original.height * scale];
     context.imageSmoothingEnabled = scale < 1;
     context.imageSmoothingQuality = "high";

@@ -37,6 +37,13 @@ def test_a_name_has_one_token(tmp_path: Path) -> None:
     assert (accounts.find(old), accounts.find(new)) == (None, Account("Ada"))
 
 
+def test_space_around_a_name_is_none_of_it(tmp_path: Path) -> None:
+    add_account(tmp_path / "accounts.json", Account(" Bob "))
+    assert Accounts(tmp_path / "accounts.json").all() == [Account("Bob")]
+    with pytest.raises(RoundError, match="Bob has a URL already"):
+        add_account(tmp_path / "accounts.json", Account("Bob "))
+
+
 def test_changes_hold_at_once(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     add_account(path, Account("Ada"))

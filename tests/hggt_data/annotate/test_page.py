@@ -239,6 +239,19 @@ def test_all_panes_show_the_same_place(page: Page, voting: Voting) -> None:
     assert float(scales.pop() or 0) > before
 
 
+@pytest.mark.parametrize(("width", "height"), [(768, 1024), (1000, 1000), (1366, 768), (390, 844)])
+def test_the_whole_of_a_picture_is_seen_at_one_scale(page: Page, voting: Voting, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(voting.url)
+    shown(page)
+    scales = {page.locator(f'[data-position="{k}"] canvas').get_attribute("data-scale") for k in range(5)}
+    assert len(scales) == 1
+    assert float(scales.pop() or 0) * SIDE <= min(
+        page.locator(f'[data-position="{k}"] canvas').evaluate("canvas => Math.min(canvas.width, canvas.height)")
+        for k in range(5)
+    )
+
+
 def test_large_shows_one_version_and_keeps_its_keys(page: Page, voting: Voting) -> None:
     page.goto(voting.url)
     shown(page)
@@ -318,28 +331,103 @@ def test_a_group_is_skipped_with_a_reason(page: Page, voting: Voting) -> None:
     assert AnswerStore(dealt).skips(ada) == {ada.items[0]: "I cannot decide: too dark"}
 
 
-def test_skipping_an_answered_group_keeps_the_answer_and_does_not_stop_what_follows(page: Page, voting: Voting) -> None:
-    puts: list[str] = []
-    page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
+def test_an_answered_group_is_not_skipped(page: Page, voting: Voting) -> None:
     page.goto(voting.url)
     shown(page)
     press(page, *PATTERN, "Enter")
     expect(page.locator("#progress")).to_have_text("1 of 5 done")
-    expect(page.locator("#saving")).to_have_text("All saved")
     shown(page)
     press(page, "Backspace")
     shown(page)
     press(page, "x")
-    page.get_by_role("button", name="Skip this group").click()
-    expect(page.locator("#notice")).to_contain_text("That answer stays")
-    for number in range(1, 5):
+    expect(page.locator("#status")).to_have_text("This group has your answer. Change its labels instead.")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+def test_skipping_what_another_window_has_answered_stops_nothing(browser: Browser, voting: Voting) -> None:
+    one, two = (browser.new_context(viewport={"width": 1366, "height": 768}).new_page() for _ in range(2))
+    puts: list[str] = []
+    two.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
+    for page in (one, two):
+        page.goto(voting.url)
         shown(page)
-        press(page, *PATTERN, "Enter")
+    press(one, *PATTERN, "Enter")
+    expect(one.locator("#saving")).to_have_text("All saved")
+    press(two, "x")
+    two.get_by_role("button", name="Skip this group").click()
+    expect(two.locator("#notice")).to_contain_text("skipped was answered in another window. That answer stays.")
+    for number in range(1, 5):
+        shown(two)
+        press(two, *PATTERN, "Enter")
         if number < 4:
-            expect(page.locator("#progress")).to_have_text(f"{number + 1} of 5 done")
+            expect(two.locator("#notice")).to_be_hidden()  # it was about another group
+            expect(two.locator("#progress")).to_have_text(f"{number + 1} of 5 done")
     wait_until(lambda: len(answers(voting.dealt)) == 5, "all five are on disk")
+    expect(two.locator("#done-text")).not_to_contain_text("skipped")
     time.sleep(1)
-    assert len(puts) <= 7
+    assert len(puts) == 5
+    for page in (one, two):
+        page.context.close()
+
+
+def test_what_was_begun_is_there_when_one_comes_back(page: Page, voting: Voting) -> None:
+    page.goto(voting.url)
+    shown(page)
+    press(page, *PATTERN, "Enter")
+    expect(page.locator("#progress")).to_have_text("1 of 5 done")
+    shown(page)
+    press(page, "n", "s")
+    time.sleep(1)
+    press(page, "Backspace")
+    expect(page.locator('button[aria-pressed="true"].positive')).to_have_count(2)
+    shown(page)
+    press(page, "2", "n", "Backspace")  # the first there is: stays
+    press(page, "Enter")
+    expect(page.locator('[data-position="1"] button.negative')).to_have_attribute("aria-pressed", "true")
+    expect(page.locator('[data-position="2"] button.similar')).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".pane.selected")).to_have_attribute("data-position", "3")
+    shown(page)
+    press(page, "p", "p", "Enter")
+    shown(page)
+    wait_until(lambda: len(answers(voting.dealt)) == 2, "both are on disk")
+    first, second = voting.dealt.annotators[0].items[:2]
+    assert answers(voting.dealt) == {
+        str(first.group): ["Positive", "Negative", "Negative", "Positive"],
+        str(second.group): ["Negative", "Similar", "Positive", "Positive"],
+    }
+    shown_how = json.loads(voting.dealt.shown_path(voting.dealt.annotators[0], second).read_text())
+    assert shown_how["seconds"] >= 1  # what was looked at before it was left counts
+
+
+def test_a_new_url_sends_what_the_old_one_could_not(page: Page, tmp_path: Path, voting: Voting) -> None:
+    page.goto(voting.url)
+    shown(page)
+    token = add_account(tmp_path / "accounts.json", Account("Ada"), renew=True)
+    press(page, *PATTERN, "Enter")
+    expect(page.locator("#notice")).to_contain_text("needs your personal URL")
+    expect(page.locator("#notice")).to_contain_text("kept in this browser")
+    expect(page.locator("#saving")).to_have_text("1 could not be saved")
+    page.goto(f"{voting.server.url}#{token}")
+    shown(page)
+    expect(page.locator("#saving")).to_have_text("All saved")
+    expect(page.locator("#progress")).to_have_text("1 of 5 done")
+    assert list(answers(voting.dealt).values()) == [LABELS]
+
+
+def test_a_disk_that_is_full_is_called_so(page: Page, voting: Voting) -> None:
+    page.goto(voting.url)
+    shown(page)
+    blocked = voting.dealt.folder / "shown"
+    blocked.write_text("")  # no folder can be made here, as on a broken disk
+    press(page, *PATTERN, "Enter")
+    expect(page.locator("#saving")).to_have_text(
+        "1 not saved yet (the server cannot read or write its files: Not a directory). Go on: they are kept here "
+        "and sent again."
+    )
+    assert f"Not a directory: '{blocked}" in voting.server.log
+    blocked.unlink()
+    expect(page.locator("#saving")).to_have_text("All saved", timeout=30_000)
+    assert list(answers(voting.dealt).values()) == [LABELS]
 
 
 @pytest.mark.parametrize("body", ['{"version": 1', "<html>Please log in</html>"])
@@ -503,7 +591,7 @@ def test_a_server_lost_for_five_seconds_costs_nothing(page: Page, voting: Voting
         press(page, *PATTERN, "Enter")
         expect(page.locator("#progress")).to_have_text(f"{number + 1} of 5 done")
     expect(page.locator("#saving")).to_contain_text("3 not saved yet")
-    expect(page.locator("#status")).to_have_text("The pictures cannot be loaded; trying again.")
+    expect(page.locator("#status")).to_contain_text("The pictures cannot be loaded; trying again.")
     time.sleep(5)
     assert answers(dealt) == {}
     server.start()
@@ -551,10 +639,39 @@ def test_pictures_that_cannot_be_loaded_are_tried_again(page: Page, voting: Voti
     path = next((voting.dealt.patches / "original").glob(f"{voting.dealt.annotators[0].items[0].group}.png"))
     path.rename(path.with_suffix(".away"))
     page.goto(voting.url)
-    expect(page.locator("#status")).to_have_text("The pictures cannot be loaded; trying again.")
+    expect(page.locator("#status")).to_contain_text("The pictures cannot be loaded; trying again.")
     press(page, *PATTERN, "Enter")  # nothing is judged that was not seen
     assert answers(voting.dealt) == {}
     path.with_suffix(".away").rename(path)
+    shown(page)
+
+
+def test_a_damaged_picture_is_asked_for_ever_more_seldom_and_can_be_skipped(page: Page, voting: Voting) -> None:
+    item = voting.dealt.annotators[0].items[0]
+    path = voting.dealt.patches / "original" / f"{item.group}.png"
+    path.write_bytes(path.read_bytes()[:60])
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/pictures/0") else None)
+    page.goto(voting.url)
+    expect(page.locator("#status")).to_contain_text("Skip goes on without them")
+    page.wait_for_timeout(4000)
+    assert 3 <= asked.count(asked[0]) <= 6
+    press(page, "x")
+    expect(page.locator('input[value="skip_broken"]')).to_be_checked()
+    page.get_by_role("button", name="Skip this group").click()
+    shown(page)
+    expect(page.locator("#progress")).to_have_text("1 of 5 done")
+    wait_until(lambda: bool(AnswerStore(voting.dealt).skips(voting.dealt.annotators[0])), "the reason is on disk")
+    assert list(AnswerStore(voting.dealt).skips(voting.dealt.annotators[0])) == [item]
+
+
+def test_a_picture_that_was_damaged_is_not_kept_by_the_browser(page: Page, voting: Voting) -> None:
+    path = voting.dealt.patches / "original" / f"{voting.dealt.annotators[0].items[0].group}.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60])
+    page.goto(voting.url)
+    expect(page.locator("#status")).to_contain_text("trying again")
+    path.write_bytes(whole)
     shown(page)
 
 
@@ -644,9 +761,12 @@ def test_of_200_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> Non
     assert {item: [label.value for label in answer.labels] for item, answer in saved.items() if answer} == acknowledged
 
 
-def test_a_wrong_url_says_so(page: Page, voting: Voting) -> None:
+def test_a_wrong_url_says_so_and_can_be_corrected(page: Page, voting: Voting) -> None:
     page.goto(f"{voting.server.url}#wrong")
     expect(page.locator("#notice")).to_contain_text("needs your personal URL")
+    page.goto(voting.url)
+    shown(page)
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_the_instructions_open_the_first_time(page: Page, voting: Voting) -> None:

@@ -65,24 +65,23 @@ def test_several_people_by_their_accounts(dealt: Round, tmp_path: Path) -> None:
         assert status(add_account(path, Account("Bob"))) == 200  # while it runs
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl")
-def test_people_from_elsewhere_are_answered_in_https(dealt: Round, tmp_path: Path) -> None:
-    key, certificate, accounts = (tmp_path / name for name in ("key.pem", "certificate.pem", "accounts.json"))
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl")
+
+
+def make_certificate(folder: Path, *protection: str) -> tuple[Path, Path]:
+    """The files of a certificate for lab.example and of its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
     subject = ["-subj", "/CN=lab.example", "-addext", "subjectAltName=DNS:lab.example"]
-    made: list[str | Path] = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        certificate,
-        *subject,
-    ]
-    subprocess.run(made, check=True, capture_output=True)
+    form = ["-x509", "-newkey", "rsa:2048", *protection]
+    command: list[str | Path] = ["openssl", "req", *form, "-keyout", key, "-out", certificate, *subject]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+@needs_openssl
+def test_people_from_elsewhere_are_answered_in_https(dealt: Round, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "-nodes")
+    accounts = tmp_path / "accounts.json"
     token = add_account(accounts, Account("Ada"))
     options = ["--accounts", accounts, "--host", "0.0.0.0", "--allow-host", "lab.example"]
     tls = ["--tls-certificate", certificate, "--tls-key", key]
@@ -148,6 +147,28 @@ def test_what_would_not_be_safe_or_clear_is_refused(
     result = refuse(dealt.folder, *(option.format(accounts=path) for option in options))
     assert result.exit_code == 1, result.output
     assert message in result.output
+
+
+def refuse_certificate(dealt: Round, certificate: Path, key: Path) -> str:
+    """What is said of files that are no certificate and its key, before anybody is told a URL."""
+    result = refuse(dealt.folder, "--annotator", "Ada", "--tls-certificate", certificate, "--tls-key", key)
+    assert result.exit_code == 1
+    [line] = result.output.splitlines()
+    return line
+
+
+def test_files_that_are_no_certificate_are_named(dealt: Round, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_text("text")
+    key.write_text("text")
+    line = refuse_certificate(dealt, certificate, key)
+    assert f"--tls-certificate {certificate} and --tls-key {key} are no certificate and its key" in line
+
+
+@needs_openssl
+def test_a_key_with_a_password_is_refused_without_asking_for_it(dealt: Round, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "-passout", "pass:secret")
+    assert f"{key} needs a password; expected a key without one" in refuse_certificate(dealt, certificate, key)
 
 
 @pytest.mark.parametrize(
