@@ -6,6 +6,7 @@ Small pictures of whole patches would hide what enhancement changes, so versions
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +49,13 @@ def draw_page(groups: Sequence[SheetGroup], title: str, subtitle: str) -> Pixels
     side = max(pixels.shape[0] for pixels in groups[0].versions.values())
     cell = min(max(side, _CELL_PX[0]), _CELL_PX[1])
     num_cells = len(groups[0].versions) + (side > cell)
-    width = 2 * _MARGIN_PX + num_cells * (cell + _GAP_PX) - _GAP_PX
+    text_px = max(_font(17).getlength(title), _font(12).getlength(subtitle))
+    width = 2 * _MARGIN_PX + max(num_cells * (cell + _GAP_PX) - _GAP_PX, ceil(text_px))
     row_height = cell + 2 * _LINE_PX + 2 * _GAP_PX
     page = Image.new("RGB", (width, _MARGIN_PX + _HEADER_PX + len(groups) * row_height + _MARGIN_PX // 2), _PAPER)
     draw = ImageDraw.Draw(page)
-    _write(draw, (_MARGIN_PX, _MARGIN_PX - 4), title, width - 2 * _MARGIN_PX, _INK, 17)
-    _write(draw, (_MARGIN_PX, _MARGIN_PX + 20), subtitle, width - 2 * _MARGIN_PX, _FAINT, 12)
+    draw.text((_MARGIN_PX, _MARGIN_PX - 4), title, _INK, _font(17))
+    draw.text((_MARGIN_PX, _MARGIN_PX + 20), subtitle, _FAINT, _font(12))
     for number, group in enumerate(groups):
         _draw_group(page, draw, group, _MARGIN_PX + _HEADER_PX + number * row_height, cell)
     return np.asarray(page)

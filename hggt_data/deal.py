@@ -8,17 +8,17 @@ import random
 import re
 import secrets
 import shlex
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import combinations, islice, pairwise
 from math import ceil
 from pathlib import Path
 
-from hggt_data.errors import NameFormatError, RoundError
+from hggt_data.annotation import picture_name
+from hggt_data.answers import Answers, read_answers
+from hggt_data.errors import RoundError
 from hggt_data.files import read_csv, write_text
 from hggt_data.rounds import (
     INSTRUCTIONS,
@@ -32,9 +32,9 @@ from hggt_data.rounds import (
     write_pictures,
     write_round,
 )
-from hggt_data.schema import SLOTS, Label, PatchId, format_examples, plural
-from hggt_data.staging import lock_folder, new_folder, require_outside
-from hggt_data.tree import Listing, tree_of_pictures
+from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId, format_examples, plural
+from hggt_data.staging import lock_folder, new_folder, replaced_folder, require_outside
+from hggt_data.tree import Listing, is_system_file, tree_of_pictures
 from hggt_data.validate import examine_groups
 
 _BATCHES = "batches"
@@ -161,10 +161,12 @@ class DealResult:
 
     Attributes:
         before: the round as it was, where it was dealt anew.
+        faults: files among the answers that did not count; what they should answer was dealt anew.
     """
 
     dealt: Round
     before: Round | None = None
+    faults: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
         """What was done and what comes next, a line each."""
@@ -187,6 +189,8 @@ class DealResult:
                 lines.append(f"Beside the votes, {what}: {_span(numbers)} each")
         if self.before:
             lines += self._describe_changes(votes)
+        if self.faults:
+            lines.append(f"{plural(len(self.faults), 'file')} did not count as answers: {format_examples(self.faults)}")
         return [
             *lines,
             f"Next: hggt-data annotate {shlex.quote(str(dealt.folder))} --annotator NAME, or --accounts FILE for "
@@ -291,12 +295,14 @@ def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (
     """
     with lock_folder(folder):
         before = read_round(folder)
+        _require_own_batches(before)
         people = _change_people(before, add, drop)
         active = [person.name for person in people if person.is_active]
         if len(active) < before.votes:
             left = f"{len(active)} would be left to take part"
             raise RoundError(f"{left}; expected {before.votes} at least, as many as each group has votes: add somebody")
-        seating, movable, barred = _seat_again(before, people)
+        answers = {person.name: read_answers(before, person) for person in people}
+        seating, movable, barred = _seat_again(before, people, answers)
         for group in seating.rng.sample(sorted(seating.seats), len(seating.seats)):
             willing = [name for name in active if (name, group) not in barred]
             earlier = set(seating.seats[group])
@@ -306,11 +312,17 @@ def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (
                 movable[name][group] = None
         seating.level(active, movable, barred)
         checks = _checks_of(before)
-        dealt = before.with_annotators(tuple(_with_new_batches(person, seating, checks, before) for person in people))
-        # Lists first: assignments.json is what counts, and is written last.
-        _write_batches(dealt, folder / _BATCHES)
-        write_round(dealt)
-    return DealResult(dealt, before)
+        dealt = before.with_annotators(
+            tuple(
+                _with_new_batches(person, seating, checks, before.per_batch, answers[person.name].given)
+                for person in people
+            )
+        )
+        with replaced_folder(folder / _BATCHES) as staging:
+            _write_batches(dealt, staging)
+        write_round(dealt)  # last: until then the same command does the same again
+    faults = [path.relative_to(folder).as_posix() for theirs in answers.values() for path in theirs.faults]
+    return DealResult(dealt, before, tuple(faults))
 
 
 def read_names(path: Path) -> list[str]:
@@ -420,13 +432,13 @@ def _change_people(before: Round, add: Sequence[str], drop: Sequence[str]) -> li
     return list(by_name.values())
 
 
-def _seat_again(before: Round, people: Sequence[Annotator]) -> tuple[Seating, Movable, Barred]:
+def _seat_again(
+    before: Round, people: Sequence[Annotator], answers: Mapping[str, Answers]
+) -> tuple[Seating, Movable, Barred]:
     """The seats that stay, what of them may still change hands, and who skipped what."""
     groups = sorted(set().union(*(_votes_of(person) for person in before.annotators)))
-    answered = {person.name: _groups_in(before.folder / Kind.VOTE.folder / person.pseudonym) for person in people}
-    skipped = {
-        person.name: _groups_in(before.folder / "skips" / Kind.VOTE.folder / person.pseudonym) for person in people
-    }
+    answered = {name: _groups_to_vote_on(theirs.given) for name, theirs in answers.items()}
+    skipped = {name: _groups_to_vote_on(theirs.skips) for name, theirs in answers.items()}
     names = " ".join(person.name for person in people if person.is_active)
     seating = Seating(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
     movable: Movable = {person.name: {} for person in people}
@@ -443,13 +455,8 @@ def _seat_again(before: Round, people: Sequence[Annotator]) -> tuple[Seating, Mo
     return seating, movable, {(name, group) for name, theirs in skipped.items() for group in theirs}
 
 
-def _groups_in(folder: Path) -> set[PatchId]:
-    """The groups that JSON files of a folder are named after."""
-    found = set()
-    for path in folder.glob("*.json"):
-        with suppress(NameFormatError):
-            found.add(PatchId.parse(path.stem))
-    return found
+def _groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
+    return {item.group for item in items if item.kind is Kind.VOTE}
 
 
 def _with_batches(
@@ -480,17 +487,17 @@ def _with_batches(
     return replace(person, batches=tuple(tuple(batch) for batch in (*kept, *batches) if batch))
 
 
-def _with_new_batches(person: Annotator, seating: Seating, checks: Checks, before: Round) -> Annotator:
+def _with_new_batches(
+    person: Annotator, seating: Seating, checks: Checks, per_batch: int, answered: Container[Item]
+) -> Annotator:
     """A person's batches after dealing anew: what is theirs no more goes, what is new comes at the end."""
     theirs = {group for group, seated in seating.seats.items() if person.name in seated}
-    kept = [[item for item in batch if _stays(person, item, theirs, before)] for batch in person.batches]
-    return _with_batches(person, sorted(theirs), checks, before.per_batch, seating.rng, kept)
+    kept = [[item for item in batch if item in answered or _stays(person, item, theirs)] for batch in person.batches]
+    return _with_batches(person, sorted(theirs), checks, per_batch, seating.rng, kept)
 
 
-def _stays(person: Annotator, item: Item, theirs: set[PatchId], before: Round) -> bool:
-    """Whether an item stays with a person who judges these groups; a repeat goes with the group that it repeats."""
-    if before.answer_path(person, item).exists():
-        return True
+def _stays(person: Annotator, item: Item, theirs: set[PatchId]) -> bool:
+    """Whether what is not answered stays with a person who judges these groups; a repeat goes with what it repeats."""
     if item.kind is Kind.VOTE:
         return item.group in theirs
     return person.is_active and (item.kind is not Kind.REPEAT or item.group in theirs)
@@ -526,7 +533,6 @@ def _checks_of(dealt: Round) -> Checks:
 
 def _write_batches(dealt: Round, folder: Path) -> None:
     """Write what people need who use another tool: lists of groups, or folders of pictures in the official layout."""
-    shutil.rmtree(folder, ignore_errors=True)
     for person in dealt.annotators:
         for number, batch in enumerate(person.batches if person.is_active else (), start=1):
             place = folder / person.pseudonym / f"{number:03d}"
@@ -537,8 +543,33 @@ def _write_batches(dealt: Round, folder: Path) -> None:
                 write_pictures(dealt, place, groups, copy=dealt.batch_form == "copies")
 
 
+def _require_own_batches(dealt: Round) -> None:
+    """Refuse to write batches anew over what somebody else has put among them."""
+    folder = dealt.folder / _BATCHES
+    people = {annotator.pseudonym for annotator in dealt.annotators}
+    pictures = {
+        f"{name}/{picture_name(group, name)}"
+        for group in {item.group for annotator in dealt.annotators for item in annotator.items}
+        for name in (ORIGINAL, *dealt.candidates)
+    }
+
+    def is_ours(path: Path) -> bool:
+        person, batch, *rest = path.relative_to(folder).parts
+        if person not in people or not re.fullmatch(r"[0-9]{3,}(\.txt)?", batch):
+            return False
+        return "/".join(rest) in pictures if rest else batch.endswith(".txt")
+
+    files = [path for path in sorted(folder.rglob("*")) if not path.is_dir() and not is_system_file(path.name)]
+    if strangers := [path for path in files if len(path.relative_to(folder).parts) < 2 or not is_ours(path)]:
+        raise RoundError(
+            f"{folder} is written anew, but holds {plural(len(strangers), 'file')} of somebody else: "
+            f"{format_examples([path.relative_to(folder) for path in strangers])}. Answers belong into "
+            f"{dealt.folder / Kind.VOTE.folder}/PSEUDONYM/GROUP.json; move what is there, and run this again"
+        )
+
+
 def _votes_of(annotator: Annotator) -> set[PatchId]:
-    return {item.group for item in annotator.items if item.kind is Kind.VOTE}
+    return _groups_to_vote_on(annotator.items)
 
 
 def _new_pseudonym(people: Iterable[Annotator]) -> str:

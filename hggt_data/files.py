@@ -67,10 +67,33 @@ def read_regular_file(path: Path) -> bytes:
 
 
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
-    """Write UTF-8 text atomically, making the folder if need be; `private` as in `atomic_file`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write UTF-8 text atomically, making the folder if need be; `private` as in `atomic_file`.
+
+    Once this returns the file is on disk under its name, and is there after a power cut too.
+    """
+    _make_folder(path.parent)
     with atomic_file(path, private=private) as file:
         file.write(text.encode("utf-8"))
+    _sync_names(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_names(folder.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    """A rename or a new folder is on disk only once the folder around it is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+    finally:
+        os.close(handle)
 
 
 @contextmanager

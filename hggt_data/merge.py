@@ -8,14 +8,13 @@ import json
 import random
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hggt_data.annotation import check_annotation
-from hggt_data.errors import NameFormatError, RoundError
+from hggt_data.answers import find_strangers, read_answers
+from hggt_data.errors import RoundError
 from hggt_data.files import csv_file, write_text
-from hggt_data.rounds import Annotator, Kind, Round, read_round, write_pictures
+from hggt_data.rounds import Item, Kind, Round, read_round, write_pictures
 from hggt_data.schema import SLOTS, PatchId, format_examples, plural
 from hggt_data.staging import new_folder, require_outside
 from hggt_data.tree import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, official_train
@@ -142,58 +141,25 @@ def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path
 def count_votes(dealt: Round) -> Ballot:
     """Read all votes of a round, and sort out what is none."""
     ballot = Ballot()
-    found: dict[PatchId, dict[str, Path]] = defaultdict(dict)
+    found: dict[PatchId, list[str]] = defaultdict(list)
     by_pseudonym = {annotator.pseudonym: annotator for annotator in dealt.annotators}
-    groups = _groups_of(dealt)
-    home = dealt.folder / Kind.VOTE.folder
-    for person in sorted(home.iterdir()) if home.is_dir() else ():
-        for path in sorted(person.iterdir()) if person.is_dir() else [person]:
-            if path.name.startswith(".") and path.suffix == ".tmp":
-                continue  # of a process that was killed
-            why = _fault_of(path, by_pseudonym.get(person.name), groups, dealt)
-            if why:
-                ballot.conflicts[path.relative_to(dealt.folder).as_posix()] = why
-            else:
-                found[PatchId.parse(path.stem)][person.name] = path
-    for group, votes in sorted(found.items()):
-        # The order of slots is drawn for each group, so that a slot is not a person.
-        order = random.Random(f"slots {dealt.seed} {group}").sample(sorted(votes), len(votes))
-        ballot.votes[group] = {pseudonym: votes[pseudonym] for pseudonym in order[: dealt.votes]}
-        ballot.extra += [votes[pseudonym].relative_to(dealt.folder).as_posix() for pseudonym in order[dealt.votes :]]
-    for group, reason in _skips(dealt):
-        ballot.skips.setdefault(group, []).append(reason)
-    return ballot
-
-
-def _fault_of(path: Path, annotator: Annotator | None, groups: set[PatchId], dealt: Round) -> str | None:
-    """Why a file is no vote; null if it is one."""
-    if annotator is None:
-        return "of nobody who takes part"
-    if path.suffix != ".json":
-        return "no JSON file"
-    try:
-        group = PatchId.parse(path.stem)
-    except NameFormatError as error:
-        return str(error)
-    if group not in groups:
-        return "a group that nobody votes on"
-    _, problems = check_annotation(path.read_bytes(), "", group, annotator.pseudonym, dealt.candidates)
-    return "; ".join(problem.message for problem in problems if problem.severity == "error") or None
-
-
-def _skips(dealt: Round) -> Iterator[tuple[PatchId, str]]:
+    faults = dict.fromkeys(find_strangers(dealt), "of nobody who takes part")
     for annotator in dealt.annotators:
+        answers = read_answers(dealt, annotator)
+        faults |= {path: why for path, why in answers.faults.items() if path.is_relative_to(dealt.folder / "votes")}
         for item in annotator.items:
-            path = dealt.skip_path(annotator, item)
-            if item.kind is Kind.VOTE and path.exists() and not dealt.answer_path(annotator, item).exists():
-                yield item.group, _reason_of(path)
-
-
-def _reason_of(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_bytes())["reason"])
-    except (ValueError, LookupError, TypeError):
-        return f"{path} is damaged and gives no reason"
+            if item.kind is Kind.VOTE and item in answers.given:
+                found[item.group].append(annotator.pseudonym)
+            elif item.kind is Kind.VOTE and item in answers.skips:
+                ballot.skips.setdefault(item.group, []).append(answers.skips[item])
+    ballot.conflicts = {path.relative_to(dealt.folder).as_posix(): why for path, why in sorted(faults.items())}
+    for group, people in sorted(found.items()):
+        paths = {name: dealt.answer_path(by_pseudonym[name], Item(Kind.VOTE, group)) for name in people}
+        # The order of slots is drawn for each group, so that a slot is not a person.
+        order = random.Random(f"slots {dealt.seed} {group}").sample(sorted(people), len(people))
+        ballot.votes[group] = {name: paths[name] for name in order[: dealt.votes]}
+        ballot.extra += [paths[name].relative_to(dealt.folder).as_posix() for name in order[dealt.votes :]]
+    return ballot
 
 
 def _groups_of(dealt: Round) -> set[PatchId]:

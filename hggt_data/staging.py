@@ -53,6 +53,13 @@ def new_folder(output: Path) -> Iterator[Path]:
     output = _require_folder(output)
     if _is_filled(output):
         raise OutputError(f"{output} is not empty; choose a new or empty folder")
+    with replaced_folder(output) as staging:
+        yield staging
+
+
+@contextmanager
+def replaced_folder(output: Path) -> Iterator[Path]:
+    """As `new_folder`, but what is at `output` is replaced, whole, at the end of the block."""
     with open_beside(output, "new") as staging:
         try:
             _empty(staging)  # a run that was killed may have left some of it

@@ -19,7 +19,7 @@ LAYERS = {
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences"},
         {"tree", "shards", "card", "hub", "patches", "contact_sheet"},
         {"validate", "assembly", "download", "pictures", "rounds"},
-        {"loading", "shard_task", "pseudonyms"},
+        {"loading", "shard_task", "pseudonyms", "answers"},
         {"build", "publish", "stats", "demo", "subimages", "split", "export", "selection", "deal", "merge"},
         {"stats_text", "annotate"},
         {"stats_page"},

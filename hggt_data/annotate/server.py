@@ -4,6 +4,7 @@ A round is served by one process, which holds its folder; `hggt-data deal --add`
 """
 
 import ipaddress
+import shlex
 import socket
 import ssl
 from collections.abc import Callable
@@ -128,6 +129,10 @@ def _welcome(dealt: Round, store: AnswerStore, accounts: Accounts, settings: Ser
     scheme = "https" if settings.tls_key else "http"
     name = settings.allow_host[0] if _is_any(settings.host) else settings.host
     url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
+    # At this machine's own address alone people from elsewhere come through a web server beside this one.
+    outside = url
+    if settings.host in LOOPBACK and settings.allow_host:
+        outside = f"{'http' if settings.plain_http else 'https'}://{settings.allow_host[0]}/"
     active = [annotator.name for annotator in dealt.annotators if annotator.is_active]
     lines = []
     if store.unreadable:
@@ -141,10 +146,14 @@ def _welcome(dealt: Round, store: AnswerStore, accounts: Accounts, settings: Ser
         if strangers := sorted(names - set(active)):
             lines.append(f"In {settings.accounts} but not in the round: {format_examples(strangers)}")
         if without := [person for person in active if person not in names]:
-            command = f"hggt-data accounts add NAME --accounts {settings.accounts} --url {url}"
+            command = f"hggt-data accounts add NAME --accounts {shlex.quote(str(settings.accounts))} --url {outside}"
             lines.append(f"In the round but without a URL: {format_examples(without)}. {command} makes one.")
         known = len(names & set(active))
-        lines.append(f"{known} of {plural(len(active), 'annotator')} may come to {url}, each by a URL of their own.")
+        lines.append(
+            f"{known} of {plural(len(active), 'annotator')} may come to {outside}, each by a URL of their own."
+        )
+        if outside != url:
+            lines.append(f"{outside} is to be a web server that passes requests on to {url}; see docs/annotation.md.")
     if not any(account.is_admin for account in accounts.all()):
         lines.append(f"Progress: {url}admin#{accounts.admit(Account('admin', is_admin=True))}")
     return [*lines, "Stop it with Ctrl-C; every answer is on disk as soon as the page says so."]

@@ -10,17 +10,18 @@ import hmac
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hggt_data.annotation import check_annotation, format_annotation
+from hggt_data.annotation import format_annotation
+from hggt_data.answers import BROKEN, read_answers
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.files import write_text
-from hggt_data.rounds import Annotator, Item, Kind, Round
-from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+from hggt_data.rounds import Annotator, Item, Round
+from hggt_data.schema import ORIGINAL, Annotation, Label
 
 _LABELS = {label.value: label for label in Label}
 _YEARS = range(2000, 2100)  # as `annotation.py` believes them
@@ -28,7 +29,6 @@ _LONGEST_S = 1e7
 _MOST_PAUSES = 1000
 _DISPLAY = ("device_pixel_ratio", "zoom", "width", "height", "screen_width", "screen_height", "flips")
 _LONGEST_REASON = 500
-_BROKEN = ".broken"  # what could not be read when somebody answered anew
 
 
 class ConflictError(OutputError):
@@ -114,12 +114,15 @@ class AnswerStore:
         self.round = dealt
         self.unreadable: list[Path] = []
         self._items: dict[str, dict[str, Item]] = {}
-        self._answers: dict[str, dict[Item, Annotation]] = defaultdict(dict)
-        self._skips: dict[str, dict[Item, str]] = defaultdict(dict)
+        self._answers: dict[str, dict[Item, Annotation]] = {}
+        self._skips: dict[str, dict[Item, str]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         for annotator in dealt.annotators:
             self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
-            self._load(annotator)
+            found = read_answers(dealt, annotator)
+            self._answers[annotator.pseudonym] = found.given
+            self._skips[annotator.pseudonym] = found.skips
+            self.unreadable += found.faults
 
     def item_id(self, annotator: Annotator, item: Item) -> str:
         """What the page calls an item; without the round's secret nobody can tell the group or its kind from it."""
@@ -178,7 +181,7 @@ class AnswerStore:
             self._write_shown(annotator, item, answer, received, earlier)
             path = self.round.answer_path(annotator, item)
             if earlier is None and path.exists():
-                path.replace(path.with_suffix(_BROKEN))
+                path.replace(path.with_suffix(BROKEN))
             write_text(path, format_annotation(annotation, item.group, self.round.candidates))
             self._answers[annotator.pseudonym][item] = annotation
             if self._skips[annotator.pseudonym].pop(item, None) is not None:
@@ -203,24 +206,6 @@ class AnswerStore:
             content = {"reason": reason.strip(), "received": _format_instant(datetime.now(UTC))}
             write_text(self.round.skip_path(annotator, item), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
             self._skips[annotator.pseudonym][item] = content["reason"]
-
-    def _load(self, annotator: Annotator) -> None:
-        pseudonym = annotator.pseudonym
-        for kind in Kind:
-            for path, group in _files(self.round.folder / kind.folder / pseudonym):
-                annotation = group and self._parse(path, group, annotator)
-                if group and annotation:  # also to what was dealt to somebody else since
-                    self._answers[pseudonym][Item(kind, group)] = annotation
-                elif path.suffix != _BROKEN:
-                    self.unreadable.append(path)
-            for path, group in _files(self.round.folder / "skips" / kind.folder / pseudonym):
-                reason = _reason_of(path)
-                if group and reason and Item(kind, group) not in self._answers[pseudonym]:
-                    self._skips[pseudonym][Item(kind, group)] = reason
-
-    def _parse(self, path: Path, group: PatchId, annotator: Annotator) -> Annotation | None:
-        candidates = self.round.candidates
-        return check_annotation(path.read_bytes(), "", group, annotator.pseudonym, candidates, annotator.name)[0]
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
         of_name = dict(zip(self.order(annotator, item), answer.labels, strict=True))
@@ -259,24 +244,6 @@ class AnswerStore:
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
         return hmac.new(self.round.secret.encode(), "\0".join(words).encode(), "sha256").hexdigest()
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, PatchId | None]]:
-    """Each file of a folder, and the group that it is named after."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.startswith(".") and path.suffix == ".tmp":
-            continue  # of a process that was killed
-        try:
-            yield path, PatchId.parse(path.stem) if path.suffix == ".json" else None
-        except ValueError:
-            yield path, None
-
-
-def _reason_of(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_bytes())["reason"])
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _history_of(path: Path) -> list[Any]:

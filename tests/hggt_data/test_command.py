@@ -27,6 +27,11 @@ def run_with(error: BaseException) -> tuple[int, str]:
         (TreeError("no tree"), 1, "Error: no tree\n"),
         (PermissionError(13, "Permission denied", "a"), 1, "Error: a: Permission denied; change the rights or choose"),
         (FileNotFoundError(2, "No such file or directory", "a"), 1, "Error: a: No such file or directory; is the path"),
+        (
+            OSError(28, "No space left on device", "from", None, "to"),
+            1,
+            "Error: to: No space left on device; free some",
+        ),
         (OSError("odd"), 1, "Error: odd\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],

@@ -75,6 +75,13 @@ class TestPage:
     def test_any_name_has_room(self, name: str) -> None:
         assert draw_page([group(64, name)], "title", "sub").shape == draw_page([group(64)], "title", "sub").shape
 
+    def test_what_is_said_at_the_top_is_never_cut(self) -> None:
+        short, long = "a few words", "a few words " * 20
+        pages = [draw_page([group(33)], "title", text) for text in (short, long)]
+        assert pages[0].shape[1] < pages[1].shape[1]
+        assert (pages[1][:, -24:] == pages[1][0, 0]).all()  # nothing in the margin
+        assert (pages[1][40:64, -60:-24] != pages[1][0, 0]).any()
+
     def test_the_same_groups_give_the_same_page(self) -> None:
         assert np.array_equal(draw_page([group(64)], "t", "s"), draw_page([group(64)], "t", "s"))
         assert not np.array_equal(draw_page([group(64)], "t", "s"), draw_page([group(64)], "u", "s"))

@@ -1,5 +1,6 @@
 import json
 import random
+import shutil
 import stat
 from collections import Counter
 from datetime import datetime, timedelta
@@ -37,13 +38,13 @@ def votes_of(person: Annotator) -> set[PatchId]:
     return {item.group for item in person.items if item.kind is Kind.VOTE}
 
 
-def judge(dealt: Round, person: Annotator, group: PatchId) -> None:
+def judge(dealt: Round, person: Annotator, group: PatchId, kind: Kind = Kind.VOTE) -> None:
     rng = random.Random(f"{person.name} {group}")
     labels = tuple(rng.choice(list(Label)) for _ in dealt.candidates)
     start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
     annotation = Annotation("A", labels, start, start + timedelta(seconds=30), 30)
     text = format_annotation(annotation, group, dealt.candidates)
-    write_bytes(dealt.answer_path(person, Item(Kind.VOTE, group)), text.encode())
+    write_bytes(dealt.answer_path(person, Item(kind, group)), text.encode())
 
 
 def skip(dealt: Round, person: Annotator, group: PatchId) -> None:
@@ -344,7 +345,7 @@ def test_who_was_dropped_and_comes_back_gets_the_checks_that_are_left(patches: P
     before = read_round(tmp_path / "round")
     bob = before.annotator("Bob")
     for item in bob.items[:8]:
-        write_bytes(before.answer_path(bob, item), b"{}")
+        judge(before, bob, item.group, item.kind)
     done = set(bob.items[:8])
     redeal_groups(tmp_path / "round", drop=["Bob"])
     assert set(read_round(tmp_path / "round").annotator("Bob").items) == done
@@ -366,7 +367,7 @@ def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_pa
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(practice=practice))
     before = read_round(tmp_path / "round")
     bob = before.annotator("Bob")
-    write_bytes(before.answer_path(bob, bob.items[0]), b"{}")
+    judge(before, bob, bob.items[0].group, Kind.PRACTICE)
     redeal_groups(tmp_path / "round", drop=["Bob"])
     redeal_groups(tmp_path / "round", add=["Bob"])
     first, *others = read_round(tmp_path / "round").annotator("Bob").batches
@@ -382,6 +383,64 @@ def test_a_few_groups_that_come_later_are_not_repeated_as_often_as_a_batch(patch
         counts = [Counter(item.kind for item in batch) for batch in (first, more)]
         assert (counts[0][Kind.VOTE], counts[0][Kind.REPEAT]) == (15, 5)
         assert (counts[1][Kind.VOTE], counts[1][Kind.REPEAT]) == (5, 1)
+
+
+def test_a_vote_that_is_damaged_is_none_and_its_group_goes_to_another(begun: Round) -> None:
+    bob = begun.annotator("Bob")
+    group = bob.items[0].group
+    begun.answer_path(bob, bob.items[0]).write_bytes(b"")
+    result = redeal_groups(begun.folder, drop=["Bob"])
+    after = read_round(begun.folder)
+    assert group not in votes_of(after.annotator("Bob"))
+    assert sum(group in votes_of(person) for person in after.annotators) == 3
+    place = f"votes/{bob.pseudonym}/{group}.json"
+    assert f"1 file did not count as answers: {place}" in "\n".join(result.describe())
+
+
+@pytest.mark.parametrize("form", ["lists", "links"])
+def test_what_another_tool_has_put_among_the_batches_is_not_written_over(
+    patches: Path, tmp_path: Path, form: str
+) -> None:
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(batches=form))  # type: ignore[arg-type]
+    dealt = read_round(tmp_path / "round")
+    before = contents(tmp_path / "round")
+    person = dealt.annotators[0]
+    group = person.items[0].group
+    for place in (f"{person.pseudonym}/001/labels/{group}.json", f"{person.pseudonym}/{group}.json", "notes.txt"):
+        path = tmp_path / "round/batches" / place
+        write_bytes(path, b"{}")
+        with pytest.raises(
+            RoundError, match=f"1 file of somebody else: {place}. Answers belong into .*/votes/PSEUDONYM/"
+        ):
+            redeal_groups(tmp_path / "round", add=["Eve"])
+        assert path.read_bytes() == b"{}"
+        path.unlink()
+    assert contents(tmp_path / "round") == before
+    (tmp_path / "round/batches/.DS_Store").touch()
+    redeal_groups(tmp_path / "round", add=["Eve"])
+    redeal_groups(tmp_path / "round", drop=["Eve"])
+    for person in read_round(tmp_path / "round").annotators:
+        assert (tmp_path / "round/batches" / person.pseudonym).is_dir() == person.is_active
+
+
+def test_a_run_that_is_killed_before_the_end_is_run_again(
+    begun: Round, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches are there before `assignments.json`, whose writing fails here; the same command then does the same."""
+    shutil.copytree(begun.folder, tmp_path / "other")
+    before = (begun.folder / "assignments.json").read_bytes()
+
+    def fail(_: Round) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hggt_data.deal.write_round", fail)
+        with pytest.raises(OSError, match="No space left"):
+            redeal_groups(begun.folder, drop=["Bob"])
+    assert (begun.folder / "assignments.json").read_bytes() == before
+    for folder in (begun.folder, tmp_path / "other"):
+        redeal_groups(folder, drop=["Bob"])
+    assert contents(begun.folder) == contents(tmp_path / "other")
 
 
 def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:

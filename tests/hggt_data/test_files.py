@@ -40,6 +40,23 @@ def test_text_is_utf8_and_its_folder_is_made(tmp_path: Path) -> None:
     assert path.read_bytes() == b"Gr\xc3\xb6\xc3\x9fe\n"
 
 
+def test_text_is_on_disk_under_its_name_and_so_are_new_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut only that is there which was synced: the bytes, then the names in each folder."""
+    sync, synced = os.fsync, []
+
+    def watch(handle: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{handle}").readlink(), path.exists()))
+        sync(handle)
+
+    path = tmp_path / "new" / "deep" / "a.txt"
+    monkeypatch.setattr(os, "fsync", watch)
+    write_text(path, "text")
+    *folders, (data, _), last = synced
+    assert folders == [(tmp_path, False), (tmp_path / "new", False)]
+    assert data.parent == path.parent
+    assert last == (path.parent, True)
+
+
 def test_hashes_are_sha256_over_all_blocks(tmp_path: Path) -> None:
     data = b"0123456789abcdef" * 600_000  # more than two of the blocks in which files are read
     path = tmp_path / "a"

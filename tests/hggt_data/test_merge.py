@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hggt_data.cli import main
 from hggt_data.deal import DealSettings, deal_groups
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.merge import merge_round
-from hggt_data.rounds import Item, Kind, Round, read_round
+from hggt_data.rounds import Item, Kind, Round, read_round, write_round
 from hggt_data.schema import PatchId
 from hggt_data.validate import validate_tree
 from tests.hggt_data.test_deal import TWO, judge, known_csv, make_patches, skip
@@ -111,7 +112,7 @@ def test_what_is_no_vote_is_listed_and_does_not_count(judged: Round, tmp_path: P
     mine = sorted(folder.glob("*.json"))
     broken = next(path for path in mine if path.stem not in ("p0-0-0", "p1-0-0"))
     broken.write_text("{")
-    write_bytes(folder / "p11-0-0.json", mine[0].read_bytes())  # gold
+    judge(judged, ada, PatchId("p11", 0, 0))  # gold, no vote
     write_bytes(folder / "notes.txt", b"x")
     write_bytes(folder / ".p3-0-0.json.7.tmp", b"half")
     write_bytes(judged.folder / "votes/annotator-stray/p3-0-0.json", mine[0].read_bytes())
@@ -120,18 +121,32 @@ def test_what_is_no_vote_is_listed_and_does_not_count(judged: Round, tmp_path: P
     conflicts = {Path(path).name: why for path, why in result.ballot.conflicts.items()}
     assert conflicts == {
         broken.name: conflicts[broken.name],
-        "p11-0-0.json": "a group that nobody votes on",
-        "notes.txt": "no JSON file",
-        "p3-0-0.json": "of nobody who takes part",
+        "p11-0-0.json": "not dealt to this person",
+        "notes.txt": "not named GROUP.json",
+        "annotator-stray": "of nobody who takes part",
     }
     assert "broken JSON" in conflicts[broken.name]
     assert "4 files did not count" in "\n".join(result.describe())
 
 
-def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None:
+def test_a_vote_of_somebody_who_was_not_asked_does_not_count(judged: Round, tmp_path: Path) -> None:
+    """Such as a copy of another's; the votes of those who were asked all stay."""
     group = PatchId("p5", 0, 0)
     other = next(person for person in judged.annotators if Item(Kind.VOTE, group) not in person.items)
+    before = merge_round(judged.folder, tmp_path / "before").ballot.votes[group]
     judge(judged, other, group)
+    ballot = merge_round(judged.folder, tmp_path / "after").ballot
+    assert ballot.votes[group] == before
+    assert ballot.conflicts == {f"votes/{other.pseudonym}/{group}.json": "not dealt to this person"}
+
+
+def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None:
+    group = PatchId("p5", 0, 0)
+    item = Item(Kind.VOTE, group)
+    other = next(person for person in judged.annotators if item not in person.items)
+    judge(judged, other, group)
+    asked = replace(other, batches=(*other.batches, (item,)))
+    write_round(judged.with_annotators(tuple(asked if p is other else p for p in judged.annotators)))
     result = merge_round(judged.folder, tmp_path / "Train")
     assert len(result.ballot.extra) == 1
     assert "More votes than slots" in "\n".join(result.describe())

@@ -509,7 +509,7 @@ class TestAnotherRun:
 
         def full(handle: int) -> None:
             calls.append(handle)
-            if len(calls) > 6:  # the record, b with its four crops, and one of c
+            if len(calls) > 7:  # the record and its name, b with its four crops, and one of c
                 raise OSError(28, "No space left on device")
             sync(handle)
 
@@ -521,8 +521,7 @@ class TestAnotherRun:
         assert result.exit_code == 1
         assert result.stderr.splitlines() == [
             f"could not be read: {folder}/a.png: empty file",
-            f"Error: {tmp_path}/out/c_s002.png: No space left on device; free some space and run again, what is "
-            "finished is kept",
+            f"Error: {tmp_path}/out/c_s002.png: No space left on device; free some space and run again",
         ]
         assert names(tmp_path / "out") == [*(f"b_s00{n}.png" for n in range(1, 5)), "c_s001.png"]
         (folder / "a.png").unlink()

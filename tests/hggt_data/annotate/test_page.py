@@ -421,10 +421,10 @@ def test_a_disk_that_is_full_is_called_so(page: Page, voting: Voting) -> None:
     blocked.write_text("")  # no folder can be made here, as on a broken disk
     press(page, *PATTERN, "Enter")
     expect(page.locator("#saving")).to_have_text(
-        "1 not saved yet (the server cannot read or write its files: Not a directory). Go on: they are kept here "
+        "1 not saved yet (the server cannot read or write its files: File exists). Go on: they are kept here "
         "and sent again."
     )
-    assert f"Not a directory: '{blocked}" in voting.server.log
+    assert f"File exists: '{blocked}" in voting.server.log
     blocked.unlink()
     expect(page.locator("#saving")).to_have_text("All saved", timeout=30_000)
     assert list(answers(voting.dealt).values()) == [LABELS]

@@ -106,6 +106,8 @@ def test_people_from_elsewhere_are_answered_in_http_on_request_only(dealt: Round
         assert refused.status_code == 403
         assert "https" in refused.json()["error"]
         assert httpx2.get(f"{server.url}api/round", headers=proxied).status_code == 200
+        assert "may come to https://lab.example/" in server.log
+        assert f"https://lab.example/ is to be a web server that passes requests on to {server.url}" in server.log
     with Server(dealt.folder, *options, "--host", "0.0.0.0", "--plain-http") as server:
         assert httpx2.get(f"{server.url}api/round", headers=headers).status_code == 200
 
