@@ -129,9 +129,8 @@ def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
                     write_line((group, slot, pseudonym))
-    partial = {
-        group: len(ballot.votes.get(group, ())) for group in sorted(_groups_of(dealt)) if group not in set(complete)
-    }
+    left_out = sorted(_groups_of(dealt) - set(complete))
+    partial = {group: len(ballot.votes.get(group, ())) for group in left_out}
     people = Counter(pseudonym for group in complete for pseudonym in ballot.votes[group])
     result = MergeResult(output, complete, dealt.votes, partial, ballot, people)
     write_text(folder / "merge.json", json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
