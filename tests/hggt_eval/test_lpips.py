@@ -60,9 +60,3 @@ def test_real_weights_give_the_official_value(real_weights: Path, fixtures: Path
     restored = read_pixels(fixtures / "TestLarge/restored/bicubic/coffee-0-120_bicubic.png")
     positive = read_pixels(fixtures / "TestLarge/GT/images/01/coffee-0-120_01.png")
     assert metric(restored, positive) == pytest.approx(0.5171, abs=1e-4)  # golden/lpips_fixtures_large_bicubic.txt
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_same_on_cuda(random_weights: Path, pair: tuple[Pixels, Pixels]) -> None:
-    cpu, cuda = (Lpips(MetricSettings(device=name, weights_dir=random_weights)) for name in ("cpu", "cuda"))
-    assert cuda(*pair) == pytest.approx(cpu(*pair), abs=1e-4)
