@@ -1,11 +1,11 @@
 // The page on which a person judges one group after the other.
 
 import {Clock} from "./clock.js";
+import {listenToKeys, showKeys} from "./keys.js";
 import {Outbox} from "./outbox.js";
 import {loadTexts, requestJson, requestPicture, wait} from "./server.js";
 import {Stage} from "./stage.js";
 
-const LABEL_KEYS = {p: "Positive", s: "Similar", n: "Negative"};
 const IDLE_SECONDS = 180;
 const GROUPS_AHEAD = 2;
 const GROUPS_KEPT = 5;
@@ -42,7 +42,6 @@ class Page {
     });
     $("instructions-text").textContent = this.#round.instructions;
     $("instructions").hidden = !this.#round.instructions;
-    this.#fillHelp();
     this.#fillBatches();
     this.#listen();
     const first = this.#round.batches.findIndex((batch) => batch.open > 0);
@@ -389,40 +388,6 @@ class Page {
     }
   }
 
-  #fillHelp() {
-    const numbers = `1–${this.#round.num_candidates}`;
-    const [space, shift] = [text("key_space"), text("key_shift")];
-    const keys = [
-      [[numbers], "help_select"],
-      [["←", "→"], "help_step"],
-      [["P", "S", "N"], "help_label"],
-      [[space], "help_flip"],
-      [["Enter"], "help_next"],
-      [["Backspace"], "help_previous"],
-      [["U"], "help_undo"],
-      [["X"], "help_skip"],
-      [["+", "−", "0"], "help_zoom"],
-      [[`${shift} ←↑→↓`], "help_pan"],
-      [["F"], "help_focus"],
-      [["Z"], "help_slider"],
-      [[",", "."], "help_slide"],
-      [["B"], "help_pause"],
-      [["I"], "help_instructions"],
-      [["H"], "help_help"],
-    ];
-    for (const [caps, key] of keys) {
-      const term = document.createElement("dt");
-      for (const cap of caps) {
-        const element = document.createElement("kbd");
-        element.textContent = cap;
-        term.append(element, " ");
-      }
-      const meaning = document.createElement("dd");
-      meaning.textContent = text(key);
-      $("keys").append(term, meaning);
-    }
-  }
-
   // What is said
 
   #tell(message) {
@@ -478,72 +443,9 @@ class Page {
   // Keys and buttons
 
   #listen() {
-    const toggle = (name) => {
-      const isOn = $(name).getAttribute("aria-pressed") !== "true";
-      $(name).setAttribute("aria-pressed", isOn);
-      this.#stage[name](isOn);
-      this.#tellZoom();
-    };
-    const actions = {
-      previous: () => this.#previous(),
-      next: () => this.#next(),
-      undo: () => this.#undo(),
-      skip: () => this.#skip(),
-      pause: () => this.#openDialog("pause"),
-      instructions: () => this.#openDialog("instructions"),
-      help: () => this.#openDialog("help"),
-      focus: () => toggle("focus"),
-      slider: () => toggle("slider"),
-      "zoom-in": () => this.#stage.zoomBy(1),
-      "zoom-out": () => this.#stage.zoomBy(-1),
-    };
-    for (const [id, action] of Object.entries(actions)) {
-      $(id).addEventListener("click", action);
-    }
-    const step = (by) => {
-      const count = this.#round.num_candidates;
-      this.#stage.select(((this.#stage.selected - 1 + by + count) % count) + 1);
-    };
-    const keys = {
-      arrowleft: () => step(-1),
-      arrowright: () => step(1),
-      "shift+arrowleft": () => this.#stage.panBy(-0.2, 0),
-      "shift+arrowright": () => this.#stage.panBy(0.2, 0),
-      "shift+arrowup": () => this.#stage.panBy(0, -0.2),
-      "shift+arrowdown": () => this.#stage.panBy(0, 0.2),
-      enter: actions.next,
-      backspace: actions.previous,
-      u: actions.undo,
-      x: actions.skip,
-      b: actions.pause,
-      i: actions.instructions,
-      h: actions.help,
-      "?": actions.help,
-      f: actions.focus,
-      z: actions.slider,
-      "+": actions["zoom-in"],
-      "=": actions["zoom-in"],
-      "-": actions["zoom-out"],
-      0: () => this.#stage.showWhole(),
-      ",": () => this.#stage.slide(-0.05),
-      ".": () => this.#stage.slide(0.05),
-      " ": () => this.#stage.flip(true),
-    };
-    addEventListener("keydown", (event) => {
-      const isTyping = event.target.matches("input, select, textarea");
-      if (isTyping || event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) {
-        return;
-      }
-      const key = event.key.toLowerCase();
-      const onButton = event.target.matches("button") && (key === "enter" || key === " ");
-      const action = keys[event.shiftKey && key.startsWith("arrow") ? `shift+${key}` : key] ?? this.#numberOrLabel(key);
-      if (action && !onButton) {
-        event.preventDefault();
-        if (!event.repeat || key.startsWith("arrow") || "+-=,.".includes(key)) {
-          action();
-        }
-      }
-    });
+    const rows = this.#keys();
+    listenToKeys(rows);
+    showKeys(rows, $("keys"), text);
     addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys go on judging
     addEventListener("keyup", (event) => event.key === " " && this.#stage.flip(false));
     addEventListener("blur", () => this.#stage.flip(false));
@@ -564,12 +466,57 @@ class Page {
     });
   }
 
-  #numberOrLabel(key) {
-    const position = Number(key);
-    if (position >= 1 && position <= this.#round.num_candidates) {
-      return () => this.#stage.select(position);
-    }
-    return key in LABEL_KEYS ? () => this.#label(this.#stage.selected, LABEL_KEYS[key]) : null;
+  /** Which key does what, in the order of the help; see keys.js. */
+  #keys() {
+    const stage = this.#stage;
+    const count = this.#round.num_candidates;
+    const numbers = Array.from({length: count}, (_, k) => [k + 1, () => stage.select(k + 1)]);
+    const step = (by) => stage.select(((stage.selected - 1 + by + count) % count) + 1);
+    const label = (word) => () => this.#label(stage.selected, word);
+    const [zoomIn, zoomOut] = [() => stage.zoomBy(1), () => stage.zoomBy(-1)];
+    const open = (dialog) => () => void this.#openDialog(dialog);
+    const [space, shift] = [text("key_space"), text("key_shift")];
+    return [
+      {caps: [`1–${count}`], help: "help_select", keys: Object.fromEntries(numbers)},
+      {caps: ["←", "→"], help: "help_step", keys: {arrowleft: () => step(-1), arrowright: () => step(1)}},
+      {caps: ["P", "S", "N"], help: "help_label", keys: {p: label("Positive"), s: label("Similar"), n: label("Negative")}},
+      {caps: [space], help: "help_flip", keys: {" ": () => stage.flip(true)}},
+      {caps: ["Enter"], help: "help_next", keys: {enter: () => this.#next()}, buttons: {next: "enter"}},
+      {caps: ["Backspace"], help: "help_previous", keys: {backspace: () => this.#previous()}, buttons: {previous: "backspace"}},
+      {caps: ["U"], help: "help_undo", keys: {u: () => this.#undo()}, buttons: {undo: "u"}},
+      {caps: ["X"], help: "help_skip", keys: {x: () => this.#skip()}, buttons: {skip: "x"}},
+      {
+        caps: ["+", "−", "0"],
+        help: "help_zoom",
+        keys: {"+": zoomIn, "=": zoomIn, "-": zoomOut, 0: () => stage.showWhole()},
+        buttons: {"zoom-in": "+", "zoom-out": "-"},
+      },
+      {
+        caps: [`${shift} ←↑→↓`],
+        help: "help_pan",
+        keys: {
+          "shift+arrowleft": () => stage.panBy(-0.2, 0),
+          "shift+arrowright": () => stage.panBy(0.2, 0),
+          "shift+arrowup": () => stage.panBy(0, -0.2),
+          "shift+arrowdown": () => stage.panBy(0, 0.2),
+        },
+      },
+      {caps: ["F"], help: "help_focus", keys: {f: () => this.#toggle("focus")}, buttons: {focus: "f"}},
+      {caps: ["Z"], help: "help_slider", keys: {z: () => this.#toggle("slider")}, buttons: {slider: "z"}},
+      {caps: [",", "."], help: "help_slide", keys: {",": () => stage.slide(-0.05), ".": () => stage.slide(0.05)}},
+      {caps: ["B"], help: "help_pause", keys: {b: open("pause")}, buttons: {pause: "b"}},
+      ...(this.#round.instructions
+        ? [{caps: ["I"], help: "help_instructions", keys: {i: open("instructions")}, buttons: {instructions: "i"}}]
+        : []),
+      {caps: ["H"], help: "help_help", keys: {h: open("help"), "?": open("help")}, buttons: {help: "h"}},
+    ];
+  }
+
+  #toggle(name) {
+    const isOn = $(name).getAttribute("aria-pressed") !== "true";
+    $(name).setAttribute("aria-pressed", isOn);
+    this.#stage[name](isOn);
+    this.#tellZoom();
   }
 }
 
