@@ -9,17 +9,16 @@ import re
 import secrets
 import shlex
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
-from itertools import combinations, islice, pairwise
-from math import ceil
+from itertools import combinations
 from pathlib import Path
 
-from hggt_data.annotation import picture_name
 from hggt_data.answers import Answers, read_answers
+from hggt_data.batches import BATCHES, Checks, require_own_batches, with_batches, write_batches
 from hggt_data.errors import RoundError
-from hggt_data.files import read_csv, write_text
+from hggt_data.files import read_csv
 from hggt_data.rounds import (
     INSTRUCTIONS,
     Annotator,
@@ -29,19 +28,17 @@ from hggt_data.rounds import (
     KnownAnswer,
     Round,
     read_round,
-    write_pictures,
     write_round,
 )
-from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId, format_examples, plural
+from hggt_data.schema import SLOTS, Label, PatchId, format_examples, plural
+from hggt_data.seating import Barred, Movable, Seating
 from hggt_data.staging import lock_folder, new_folder, replaced_folder, require_outside
-from hggt_data.tree import Listing, is_system_file, tree_of_pictures
+from hggt_data.tree import Listing, tree_of_pictures
 from hggt_data.validate import examine_groups
 
-_BATCHES = "batches"
 _LABELS = {label.class_name: label for label in Label}
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_SHOWN = 10
-_MOST_COMPARED = 100  # when one group of many is to change hands
 
 
 @dataclass(frozen=True)
@@ -64,95 +61,6 @@ class DealSettings:
     gold: Path | None = None
     repeats: int = 0
     batches: BatchForm = "lists"
-
-
-@dataclass(frozen=True)
-class Checks:
-    """What people are given beside the votes.
-
-    Attributes:
-        practice, gold: groups with known answers; everybody judges each once.
-        repeats: how many groups of a batch the same person judges twice.
-    """
-
-    practice: tuple[PatchId, ...]
-    gold: tuple[PatchId, ...]
-    repeats: int
-
-
-@dataclass
-class Seating:
-    """Who judges which group, while it is dealt.
-
-    Attributes:
-        seats: group to the people who judge it.
-        loads: how many groups each person has.
-        pairs: how many groups each two people share.
-    """
-
-    rng: random.Random
-    seats: dict[PatchId, set[str]] = field(default_factory=dict)
-    loads: Counter[str] = field(default_factory=Counter)
-    pairs: Counter[frozenset[str]] = field(default_factory=Counter)
-
-    def add(self, group: PatchId, person: str) -> None:
-        """Give a group to a person."""
-        seated = self.seats.setdefault(group, set())
-        for other in seated:
-            self.pairs[frozenset((person, other))] += 1
-        seated.add(person)
-        self.loads[person] += 1
-
-    def remove(self, group: PatchId, person: str) -> None:
-        """Take a group from a person."""
-        self.seats[group].remove(person)
-        for other in self.seats[group]:
-            self.pairs[frozenset((person, other))] -= 1
-        self.loads[person] -= 1
-
-    def fill(self, group: PatchId, people: Sequence[str], votes: int) -> None:
-        """Seat the least loaded, of them those who share fewest groups with who is seated, until there are enough."""
-        while len(seated := self.seats.setdefault(group, set())) < votes:
-            free = [person for person in people if person not in seated]
-            if not free:
-                return
-            self.add(group, min(free, key=lambda p: (self.loads[p], self.shared(group, p), self.rng.random())))
-
-    def shared(self, group: PatchId, person: str) -> int:
-        """How many groups a person shares with those who judge this one."""
-        return sum(self.pairs[frozenset((person, other))] for other in self.seats[group] if other != person)
-
-    def level(self, people: Sequence[str], movable: "Movable", barred: "Barred") -> None:
-        """Move groups from the most to the least loaded while loads differ by more than one.
-
-        Args:
-            people: among whom.
-            movable: what each of them may lose, in the order in which it is looked at; kept up to date.
-            barred: who must not get what.
-        """
-        while move := self._next_move(people, movable, barred):
-            giver, taker, group = move
-            self.remove(group, giver)
-            self.add(group, taker)
-            del movable[giver][group]
-            movable[taker][group] = None
-
-    def _next_move(
-        self, people: Sequence[str], movable: "Movable", barred: "Barred"
-    ) -> tuple[str, str, PatchId] | None:
-        ordered = sorted(people, key=lambda person: self.loads[person])
-        for giver in reversed(ordered):
-            for taker in ordered:
-                if self.loads[giver] - self.loads[taker] < 2:
-                    break
-                free = (g for g in movable[giver] if taker not in self.seats[g] and (taker, g) not in barred)
-                if groups := list(islice(free, _MOST_COMPARED)):
-                    return giver, taker, min(groups, key=lambda group: self.shared(group, taker))
-        return None
-
-
-Movable = dict[str, dict[PatchId, None]]
-Barred = set[tuple[str, PatchId]]
 
 
 @dataclass(frozen=True)
@@ -268,12 +176,11 @@ def deal_groups(
         people: list[Annotator] = []
         for name in names:
             person = Annotator(name, _new_pseudonym(people))
-            votes = [group for group in groups if name in seating.seats[group]]
             rng = random.Random(f"batches {settings.seed} {name}")
-            people.append(_with_batches(person, votes, checks, settings.per_batch, rng))
+            people.append(with_batches(person, seating.groups_of(name), checks, settings.per_batch, rng))
         dealt = dealt.with_annotators(tuple(people))
         (folder / INSTRUCTIONS).write_bytes((files("hggt_data") / INSTRUCTIONS).read_bytes())
-        _write_batches(dealt, folder / _BATCHES)
+        write_batches(dealt, folder / BATCHES)
         write_round(dealt)
     return DealResult(replace(dealt, folder=output))
 
@@ -295,7 +202,7 @@ def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (
     """
     with lock_folder(folder):
         before = read_round(folder)
-        _require_own_batches(before)
+        require_own_batches(before)
         people = _change_people(before, add, drop)
         active = [person.name for person in people if person.is_active]
         if len(active) < before.votes:
@@ -311,15 +218,22 @@ def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (
             for name in sorted(seating.seats[group] - earlier):
                 movable[name][group] = None
         seating.level(active, movable, barred)
-        checks = _checks_of(before)
+        checks = Checks.of(before)
         dealt = before.with_annotators(
             tuple(
-                _with_new_batches(person, seating, checks, before.per_batch, answers[person.name].given)
+                with_batches(
+                    person,
+                    seating.groups_of(person.name),
+                    checks,
+                    before.per_batch,
+                    seating.rng,
+                    answers[person.name].given,
+                )
                 for person in people
             )
         )
-        with replaced_folder(folder / _BATCHES) as staging:
-            _write_batches(dealt, staging)
+        with replaced_folder(folder / BATCHES) as staging:
+            write_batches(dealt, staging)
         write_round(dealt)  # last: until then the same command does the same again
     faults = [path.relative_to(folder).as_posix() for theirs in answers.values() for path in theirs.faults]
     return DealResult(dealt, before, tuple(faults))
@@ -457,115 +371,6 @@ def _seat_again(
 
 def _groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
     return {item.group for item in items if item.kind is Kind.VOTE}
-
-
-def _with_batches(
-    person: Annotator,
-    votes: Iterable[PatchId],
-    checks: Checks,
-    per_batch: int,
-    rng: random.Random,
-    kept: Sequence[Sequence[Item]] = (),
-) -> Annotator:
-    """What a person keeps, practice first, and after it what is new to them, with checks of quality among it."""
-    had = {item for batch in kept for item in batch}
-    new = [group for group in votes if Item(Kind.VOTE, group) not in had]
-    batches = _cut(rng.sample(new, len(new)), per_batch)
-    usual = max(map(len, kept), default=0)
-    for batch in batches:
-        share = min(1, len(batch) / usual) if usual else 1  # few groups that come later are not repeated more often
-        _insert_repeats(batch, round(checks.repeats * share), rng)
-    gold = [item for group in checks.gold if (item := Item(Kind.GOLD, group)) not in had]
-    for number, item in enumerate(rng.sample(gold, len(gold)) if batches else []):
-        batch = batches[number % len(batches)]
-        batch.insert(rng.randrange(len(batch) + 1), item)
-    missing = [item for group in checks.practice if (item := Item(Kind.PRACTICE, group)) not in had]
-    if missing and batches:
-        practice = [item for batch in kept for item in batch if item.kind is Kind.PRACTICE]
-        others = [[item for item in batch if item.kind is not Kind.PRACTICE] for batch in kept]
-        kept = [[*practice, *missing], *others]
-    return replace(person, batches=tuple(tuple(batch) for batch in (*kept, *batches) if batch))
-
-
-def _with_new_batches(
-    person: Annotator, seating: Seating, checks: Checks, per_batch: int, answered: Container[Item]
-) -> Annotator:
-    """A person's batches after dealing anew: what is theirs no more goes, what is new comes at the end."""
-    theirs = {group for group, seated in seating.seats.items() if person.name in seated}
-    kept = [[item for item in batch if item in answered or _stays(person, item, theirs)] for batch in person.batches]
-    return _with_batches(person, sorted(theirs), checks, per_batch, seating.rng, kept)
-
-
-def _stays(person: Annotator, item: Item, theirs: set[PatchId]) -> bool:
-    """Whether what is not answered stays with a person who judges these groups; a repeat goes with what it repeats."""
-    if item.kind is Kind.VOTE:
-        return item.group in theirs
-    return person.is_active and (item.kind is not Kind.REPEAT or item.group in theirs)
-
-
-def _cut(groups: Sequence[PatchId], per_batch: int) -> list[list[Item]]:
-    """As few batches as will do, as equal as can be."""
-    number = ceil(len(groups) / per_batch)
-    edges = [len(groups) * k // number for k in range(number + 1)] if number else []
-    return [[Item(Kind.VOTE, group) for group in groups[a:b]] for a, b in pairwise(edges)]
-
-
-def _insert_repeats(batch: list[Item], repeats: int, rng: random.Random) -> None:
-    """Show some groups of a batch again, a third of it later at least."""
-    later = max(1, len(batch) // 3)
-    early = batch[: max(1, len(batch) - later)]
-    for item in rng.sample(early, min(repeats, len(early))):
-        first = batch.index(item)
-        batch.insert(rng.randint(min(first + later, len(batch)), len(batch)), Item(Kind.REPEAT, item.group))
-
-
-def _checks_of(dealt: Round) -> Checks:
-    """The checks of quality that people of a round have."""
-    items = [item for annotator in dealt.annotators for item in annotator.items]
-    practice, gold = (
-        tuple(dict.fromkeys(item.group for item in items if item.kind is kind)) for kind in (Kind.PRACTICE, Kind.GOLD)
-    )
-    repeats = (
-        sum(item.kind is Kind.REPEAT for item in batch) for annotator in dealt.annotators for batch in annotator.batches
-    )
-    return Checks(practice, gold, max(repeats, default=0))
-
-
-def _write_batches(dealt: Round, folder: Path) -> None:
-    """Write what people need who use another tool: lists of groups, or folders of pictures in the official layout."""
-    for person in dealt.annotators:
-        for number, batch in enumerate(person.batches if person.is_active else (), start=1):
-            place = folder / person.pseudonym / f"{number:03d}"
-            groups = dict.fromkeys(item.group for item in batch)
-            if dealt.batch_form == "lists":
-                write_text(place.with_suffix(".txt"), "".join(f"{group}\n" for group in groups))
-            else:
-                write_pictures(dealt, place, groups, copy=dealt.batch_form == "copies")
-
-
-def _require_own_batches(dealt: Round) -> None:
-    """Refuse to write batches anew over what somebody else has put among them."""
-    folder = dealt.folder / _BATCHES
-    people = {annotator.pseudonym for annotator in dealt.annotators}
-    pictures = {
-        f"{name}/{picture_name(group, name)}"
-        for group in {item.group for annotator in dealt.annotators for item in annotator.items}
-        for name in (ORIGINAL, *dealt.candidates)
-    }
-
-    def is_ours(path: Path) -> bool:
-        person, batch, *rest = path.relative_to(folder).parts
-        if person not in people or not re.fullmatch(r"[0-9]{3,}(\.txt)?", batch):
-            return False
-        return "/".join(rest) in pictures if rest else batch.endswith(".txt")
-
-    files = [path for path in sorted(folder.rglob("*")) if not path.is_dir() and not is_system_file(path.name)]
-    if strangers := [path for path in files if len(path.relative_to(folder).parts) < 2 or not is_ours(path)]:
-        raise RoundError(
-            f"{folder} is written anew, but holds {plural(len(strangers), 'file')} of somebody else: "
-            f"{format_examples([path.relative_to(folder) for path in strangers])}. Answers belong into "
-            f"{dealt.folder / Kind.VOTE.folder}/PSEUDONYM/GROUP.json; move what is there, and run this again"
-        )
 
 
 def _votes_of(annotator: Annotator) -> set[PatchId]:

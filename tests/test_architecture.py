@@ -16,10 +16,10 @@ LAYERS = {
     "hggt_data": [
         {"errors"},
         {"schema", "files", "command", "workers", "hub_errors"},
-        {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences"},
+        {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
         {"tree", "shards", "card", "hub", "patches", "contact_sheet"},
         {"validate", "assembly", "download", "pictures", "rounds"},
-        {"loading", "shard_task", "pseudonyms", "answers"},
+        {"loading", "shard_task", "pseudonyms", "answers", "batches"},
         {"build", "publish", "stats", "demo", "subimages", "split", "export", "selection", "deal", "merge"},
         {"stats_text", "annotate"},
         {"stats_page"},

@@ -4,7 +4,6 @@ import shutil
 import stat
 from collections import Counter
 from datetime import datetime, timedelta
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from click.testing import CliRunner
 
 from hggt_data.annotation import format_annotation
 from hggt_data.cli import main
-from hggt_data.deal import DealSettings, Seating, deal_groups, read_names, redeal_groups
+from hggt_data.deal import DealSettings, deal_groups, read_names, redeal_groups
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.images import encode_png
 from hggt_data.rounds import Annotator, Item, Kind, Round, read_round
@@ -60,27 +59,6 @@ def require_fair(dealt: Round) -> None:
     assert set(counts.values()) == {dealt.votes}
     loads = [len(votes_of(person)) for person in active]
     assert max(loads) - min(loads) <= 1
-
-
-@pytest.mark.parametrize(
-    ("people", "votes"), [(3, 2), (3, 3), (4, 2), (4, 3), (7, 2), (7, 3), (7, 5), (20, 2), (20, 3), (20, 5)]
-)
-def test_loads_are_equal_and_pairs_mixed(people: int, votes: int) -> None:
-    names = [f"person {k}" for k in range(people)]
-    seating = Seating(random.Random(0))
-    groups = [PatchId(f"p{k}", 0, 0) for k in range(1000)]
-    for group in groups:
-        seating.fill(group, names, votes)
-    assert all(len(seated) == votes for seated in seating.seats.values())
-    loads = [seating.loads[name] for name in names]
-    assert sum(loads) == 1000 * votes
-    assert max(loads) - min(loads) <= 1
-    shared = Counter(frozenset(pair) for seated in seating.seats.values() for pair in combinations(sorted(seated), 2))
-    assert shared == Counter({pair: count for pair, count in seating.pairs.items() if count})
-    expected = 1000 * votes * (votes - 1) / people / (people - 1)
-    numbers = [seating.pairs[frozenset(pair)] for pair in combinations(names, 2)]
-    assert min(numbers) >= 0.8 * expected - 1
-    assert max(numbers) <= 1.2 * expected + 1
 
 
 def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
@@ -373,16 +351,6 @@ def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_pa
     first, *others = read_round(tmp_path / "round").annotator("Bob").batches
     assert [str(item) for item in first] == ["practice p3-0-0", "practice p5-0-0"]
     assert not any(item.kind is Kind.PRACTICE for batch in others for item in batch)
-
-
-def test_a_few_groups_that_come_later_are_not_repeated_as_often_as_a_batch(patches: Path, tmp_path: Path) -> None:
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(votes=2, repeats=5))
-    redeal_groups(tmp_path / "round", drop=["Dan"])
-    for person in read_round(tmp_path / "round").annotators[:3]:
-        first, more = person.batches
-        counts = [Counter(item.kind for item in batch) for batch in (first, more)]
-        assert (counts[0][Kind.VOTE], counts[0][Kind.REPEAT]) == (15, 5)
-        assert (counts[1][Kind.VOTE], counts[1][Kind.REPEAT]) == (5, 1)
 
 
 def test_a_vote_that_is_damaged_is_none_and_its_group_goes_to_another(begun: Round) -> None:
