@@ -675,19 +675,22 @@ def deal(
     votes; their CSV has the columns group, one per candidate (Positive, Similar, Negative, or empty for any) and, if
     wanted, note.
 
-    With ROUND and --add or --drop, what nobody has judged yet is dealt anew; what was answered stays.
+    With ROUND and --add or --drop, what nobody has judged yet is dealt anew; what was answered stays. With --input the
+    round takes its pictures from there from now on, where they were moved.
     """
     from hggt_data.deal import DealSettings, deal_groups, read_names, redeal_groups
 
     if round_folder is not None:
-        given = [
-            name for name in ctx.params if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        wrong = [
+            parameter.opts[0]
+            for parameter in ctx.command.params
+            if parameter.name not in ("round_folder", "patches", "add", "drop")
+            and ctx.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
         ]
-        wrong = sorted(set(given) - {"round_folder", "add", "drop"})
-        if wrong or not (add or drop):
-            what = f"--{wrong[0].replace('_', '-')} belongs to a new round" if wrong else "Pass --add or --drop"
+        if wrong or not (add or drop or patches):
+            what = f"{wrong[0]} belongs to a new round" if wrong else "Pass --add or --drop"
             raise click.UsageError(f"{what}; {round_folder} is dealt already.")
-        result = redeal_groups(round_folder, add, drop)
+        result = redeal_groups(round_folder, add, drop, patches=patches)
     else:
         if add or drop:
             raise click.UsageError("--add and --drop need the ROUND that they change.")
@@ -705,15 +708,17 @@ def deal(
 @click.option("--output", type=_OutputFolder, required=True, metavar="TREE", help="New or empty.")
 @click.option("--copy", is_flag=True, help="Copy pictures.  [default: hard links, where the disk is the same]")
 @click.option("--patches", type=_Folder, metavar="DIR", help="The pictures, if they were moved since they were dealt.")
-def merge(round_folder: Path, output: Path, copy: bool, patches: Path | None) -> None:
+@_workers_option
+def merge(round_folder: Path, output: Path, copy: bool, patches: Path | None, workers: int | None) -> None:
     """Make the official tree of a round's votes.
 
-    Groups with all their votes get the slots A, B, C and so on; the others are listed, as is what does not count, and
-    all of it in ROUND/merge.json. annotators.csv says who is behind each slot, by pseudonym: names stay in the round.
+    Groups with all their votes get the slots A, B, C and so on; the others are listed, as are files that do not count
+    and groups whose pictures are not those that were dealt, and all of it in ROUND/merge.json. annotators.csv says who
+    is behind each slot, by pseudonym: names stay in the round.
     """
     from hggt_data.merge import merge_round
 
-    for line in merge_round(round_folder, output, copy=copy, patches=patches).describe():
+    for line in merge_round(round_folder, output, copy=copy, patches=patches, workers=workers).describe():
         click.echo(line)
 
 
@@ -772,6 +777,8 @@ def add_account(name: str, accounts_file: Path, url: str, admin: bool, renew: bo
     from hggt_data.annotate.accounts import Account
     from hggt_data.annotate.accounts import add_account as run
 
+    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
+        raise click.UsageError(f"--url {url!r} is not where a server is; expected one such as https://lab.example.org/")
     token = run(accounts_file, Account(name, admin), renew=renew)
     click.echo(f"{url.rstrip('/')}/{'admin' if admin else ''}#{token}")
 

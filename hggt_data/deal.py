@@ -5,7 +5,6 @@ will: nobody's time goes into what cannot be used. Who judges what is written to
 """
 
 import random
-import re
 import secrets
 import shlex
 from collections import Counter
@@ -18,26 +17,28 @@ from pathlib import Path
 from hggt_data.answers import Answers, read_answers
 from hggt_data.batches import BATCHES, Checks, require_own_batches, with_batches, write_batches
 from hggt_data.errors import RoundError
-from hggt_data.files import read_csv
+from hggt_data.files import csv_file, read_csv
 from hggt_data.rounds import (
     INSTRUCTIONS,
+    PICTURES,
     Annotator,
     BatchForm,
     Item,
     Kind,
     KnownAnswer,
     Round,
+    clean_name,
+    lock_round,
     read_round,
     write_round,
 )
-from hggt_data.schema import SLOTS, Label, PatchId, format_examples, plural
+from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId, format_examples, plural
 from hggt_data.seating import Barred, Movable, Seating
-from hggt_data.staging import lock_folder, new_folder, replaced_folder, require_outside
+from hggt_data.staging import new_folder, replaced_folder, require_outside
 from hggt_data.tree import Listing, tree_of_pictures
 from hggt_data.validate import examine_groups
 
 _LABELS = {label.class_name: label for label in Label}
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_SHOWN = 10
 
 
@@ -99,6 +100,8 @@ class DealResult:
             lines += self._describe_changes(votes)
         if self.faults:
             lines.append(f"{plural(len(self.faults), 'file')} did not count as answers: {format_examples(self.faults)}")
+        if dealt.votes < 2:
+            lines.append("One vote a group is no consensus, which needs two: nothing will be positive or negative.")
         return [
             *lines,
             f"Next: hggt-data annotate {shlex.quote(str(dealt.folder))} --annotator NAME, or --accounts FILE for "
@@ -149,7 +152,7 @@ def deal_groups(
         raise RoundError(f"{settings.votes} votes a group; expected {len(SLOTS)} at most, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
-    _require_whole(listing, workers, decode)
+    digests = _require_whole(listing, workers, decode)
     practice, gold = _read_all_known(settings, listing)
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
@@ -181,11 +184,19 @@ def deal_groups(
         dealt = dealt.with_annotators(tuple(people))
         (folder / INSTRUCTIONS).write_bytes((files("hggt_data") / INSTRUCTIONS).read_bytes())
         write_batches(dealt, folder / BATCHES)
+        if digests:
+            with csv_file(folder / PICTURES, ("group", ORIGINAL, *dealt.candidates)) as write_line:
+                for group in listing.ids:
+                    files_of = listing.files(group)
+                    paths = (files_of.images[name] for name in (ORIGINAL, *dealt.candidates))
+                    write_line([group, *(digests[files_of.relative(path)] for path in paths)])
         write_round(dealt)
     return DealResult(replace(dealt, folder=output))
 
 
-def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = ()) -> DealResult:
+def redeal_groups(
+    folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (), *, patches: Path | None = None
+) -> DealResult:
     """Deal anew what nobody has judged yet: new people take their share, the seats of others are filled.
 
     What was answered stays, and as little as possible changes hands. A group that somebody skipped goes to another.
@@ -194,14 +205,15 @@ def redeal_groups(folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (
         folder: the round.
         add: people who join; who was dropped before comes back with what they have answered.
         drop: people who leave.
+        patches: where the pictures are, if they were moved; the round keeps it.
 
     Raises:
         RoundError: it is no round, a name is unknown or there already, or too few people are left.
         OutputError: the round is being served.
         OSError: it cannot be read or written; the round stays as it was.
     """
-    with lock_folder(folder):
-        before = read_round(folder)
+    with lock_round(folder):
+        before = read_round(folder, patches)
         require_own_batches(before)
         people = _change_people(before, add, drop)
         active = [person.name for person in people if person.is_active]
@@ -250,21 +262,27 @@ def read_names(path: Path) -> list[str]:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise RoundError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    stripped = [line.strip() for line in lines]
+    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def require_names(names: Sequence[str]) -> list[str]:
-    """The names, if each can stand for one person.
+    """The names as a round has them, if each can stand for one person.
 
     Raises:
-        RoundError: a name is there twice, differs from another only in case, or has control characters.
+        RoundError: a name is there twice, differs from another only in case, or is none.
     """
-    faults = [f"{name!r} has control characters" for name in names if _UNPRINTABLE.search(name)]
-    counts = Counter(name.casefold() for name in names)
+    cleaned, faults = [], []
+    for name in names:
+        try:
+            cleaned.append(clean_name(name))
+        except RoundError as error:
+            faults.append(str(error))
+    counts = Counter(name.casefold() for name in cleaned)
     faults += [f"{name!r} is there {count} times" for name, count in counts.items() if count > 1]
     if faults:
         raise RoundError(f"{plural(len(faults), 'name')} cannot be used: {format_examples(faults)}")
-    return list(names)
+    return cleaned
 
 
 def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer], list[str]]:
@@ -318,14 +336,17 @@ def _read_all_known(
     return practice, gold
 
 
-def _require_whole(listing: Listing, workers: int | None, decode: bool) -> None:
-    """Refuse groups that a build would refuse."""
+def _require_whole(listing: Listing, workers: int | None, decode: bool) -> dict[str, str]:
+    """Refuse groups that a build would refuse; path to pixel digest of all pictures, if they are decoded."""
     problems = [problem for problem in listing.problems if problem.group is None]
-    for found, _ in examine_groups(listing, workers=workers, decode=decode, labelled=False, label="checking"):
+    digests: dict[str, str] = {}
+    for found, of_group in examine_groups(listing, workers=workers, decode=decode, labelled=False, label="checking"):
         problems += found
+        digests |= of_group
     faults = [str(problem) for problem in problems if problem.severity == "error"]
     if faults:
         raise RoundError("\n".join([f"{plural(len(faults), 'fault')} in {listing.tree.root}:", *_shown(faults)]))
+    return digests
 
 
 def _shown(faults: list[str]) -> list[str]:
@@ -334,6 +355,7 @@ def _shown(faults: list[str]) -> list[str]:
 
 
 def _change_people(before: Round, add: Sequence[str], drop: Sequence[str]) -> list[Annotator]:
+    add, drop = require_names(add), require_names(drop)
     require_names([*add, *drop])
     by_name = {annotator.name: annotator for annotator in before.annotators}
     for name in drop:

@@ -134,6 +134,16 @@ def link_or_copy(source: Path, target: Path) -> bool:
     return True
 
 
+def changed_ns(path: Path) -> int:
+    """When a file came to be what it is in its place, in ns: moving it there or setting its time back counts too.
+
+    Raises:
+        OSError: it is not there.
+    """
+    status, link = path.stat(), path.lstat()
+    return max(status.st_mtime_ns, status.st_ctime_ns, link.st_ctime_ns)
+
+
 def sha256_of(data: bytes) -> str:
     """The SHA-256 of bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

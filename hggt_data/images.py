@@ -107,6 +107,8 @@ def parse_png(data: bytes) -> PngInfo:
             raise ImageError(f"damaged: the checksum of its {_name(kind)} chunk at byte {position:,} is wrong")
         if kind == b"IDAT":
             compressed_bytes += length
+        elif kind == b"acTL":
+            raise ImageError("an animated PNG; expected one picture in a file")
         elif kind == b"tRNS":
             info = PngInfo(info.height, info.width, f"{info.mode} with a transparent colour")
         elif kind == b"eXIf":

@@ -8,18 +8,21 @@ import json
 import random
 import shutil
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hggt_data.answers import find_strangers, read_answers
 from hggt_data.errors import RoundError
-from hggt_data.files import csv_file, write_text
-from hggt_data.rounds import Item, Kind, Round, read_round, write_pictures
-from hggt_data.schema import SLOTS, PatchId, format_examples, plural
+from hggt_data.files import csv_file, read_csv, write_text
+from hggt_data.rounds import PICTURES, Item, Kind, Round, read_round, write_pictures
+from hggt_data.schema import ORIGINAL, SLOTS, PatchId, format_examples, plural
 from hggt_data.staging import new_folder, require_outside
-from hggt_data.tree import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, official_train
+from hggt_data.tree import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, Listing, official_train, tree_of_pictures
+from hggt_data.validate import examine_groups
 
 _MOST_SHOWN = 5
+_REPORT = "merge.json"
 
 
 @dataclass
@@ -50,6 +53,9 @@ class MergeResult:
         partial: each other group with the number of its votes.
         ballot: all that was found.
         people: votes in the tree, by pseudonym.
+        faults: each group whose pictures are not those that were dealt, and which picture it is.
+        is_compared: whether pictures could be compared with those that were dealt.
+        unwritten: why the list of what was left out is not in the round; empty if it is.
     """
 
     output: Path
@@ -58,6 +64,9 @@ class MergeResult:
     partial: dict[PatchId, int]
     ballot: Ballot
     people: Counter[str]
+    faults: dict[PatchId, str] = field(default_factory=dict)
+    is_compared: bool = True
+    unwritten: str = ""
 
     def describe(self) -> list[str]:
         """What was done and what was not, a line each."""
@@ -77,11 +86,20 @@ class MergeResult:
                 [f"{group} ({'; '.join(reasons)})" for group, reasons in skipped.items()], _MOST_SHOWN
             )
             lines.append(f"Of these somebody could not judge {len(skipped):,}: {shown}")
+        if self.faults:
+            count = plural(len(self.faults), "group")
+            lines.append(
+                f"Left out, for their pictures are not those that were judged: {count}: {_format_faults(self.faults)}"
+            )
+        if not self.is_compared:
+            lines.append("Dealt with --fast: whether the pictures are those that were judged is not known.")
         if self.ballot.conflicts:
             shown = format_examples([f"{path}: {why}" for path, why in self.ballot.conflicts.items()], _MOST_SHOWN)
             lines.append(f"{plural(len(self.ballot.conflicts), 'file')} did not count: {shown}")
         if self.ballot.extra:
             lines.append(f"More votes than slots, left out: {format_examples(self.ballot.extra, _MOST_SHOWN)}")
+        if self.unwritten:
+            lines.append(f"What was left out is not written down: {self.unwritten}")
         return lines
 
     def to_json(self) -> dict[str, object]:
@@ -89,13 +107,16 @@ class MergeResult:
         return {
             "complete": len(self.complete),
             "partial": {str(group): votes for group, votes in self.partial.items()},
+            "pictures": {str(group): why for group, why in self.faults.items()},
             "skipped": {str(group): reasons for group, reasons in self.ballot.skips.items()},
             "conflicts": self.ballot.conflicts,
             "extra": self.ballot.extra,
         }
 
 
-def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path | None = None) -> MergeResult:
+def merge_round(
+    folder: Path, output: Path, *, copy: bool = False, patches: Path | None = None, workers: int | None = None
+) -> MergeResult:
     """Write the tree of a round's votes; the round may go on and be merged again.
 
     Args:
@@ -103,6 +124,7 @@ def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path
         output: the tree, new or empty.
         copy: copy pictures also where a second name for the file (a hard link) would do.
         patches: where the pictures are, if they were moved.
+        workers: processes that compare the pictures with those that were dealt; by default one per core, at most 8.
 
     Raises:
         RoundError: it is no round, or no group has all its votes.
@@ -119,6 +141,10 @@ def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path
             f"{folder}: no group has all its {plural(dealt.votes, 'vote')} yet; "
             f"{plural(sum(map(len, ballot.votes.values())), 'vote')} so far"
         )
+    faults = _faults_of_pictures(dealt, complete, workers)
+    complete = tuple(group for group in complete if group not in faults)
+    if not complete:
+        raise RoundError(f"{dealt.patches}: no pictures are those that were judged: {_format_faults(faults)}")
     with new_folder(output) as staging:
         tree = official_train(staging, len(complete))
         write_pictures(dealt, tree.images, complete, copy=copy)
@@ -129,12 +155,47 @@ def merge_round(folder: Path, output: Path, *, copy: bool = False, patches: Path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
                     write_line((group, slot, pseudonym))
-    left_out = sorted(_groups_of(dealt) - set(complete))
+    left_out = sorted(_groups_of(dealt) - set(complete) - faults.keys())
     partial = {group: len(ballot.votes.get(group, ())) for group in left_out}
     people = Counter(pseudonym for group in complete for pseudonym in ballot.votes[group])
-    result = MergeResult(output, complete, dealt.votes, partial, ballot, people)
-    write_text(folder / "merge.json", json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
+    is_compared = (folder / PICTURES).exists()
+    result = MergeResult(output, complete, dealt.votes, partial, ballot, people, faults, is_compared)
+    try:
+        write_text(folder / _REPORT, json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:  # a round that is kept where nothing is written any more
+        return replace(result, unwritten=f"{folder / _REPORT}: {error.strerror}")
     return result
+
+
+def _faults_of_pictures(dealt: Round, groups: Sequence[PatchId], workers: int | None) -> dict[PatchId, str]:
+    """The groups whose pictures are not those that were dealt, or are damaged since, with the first such picture."""
+    path = dealt.folder / PICTURES
+    lines = read_csv(path)[1] if path.exists() else []
+    expected = {line["group"]: line for line in lines}
+    listing = Listing(tree_of_pictures(dealt.patches))
+    present = set(listing.ids)
+    faults = {group: f"group {group} has no pictures any more" for group in groups if group not in present}
+    groups = [group for group in groups if group in present]
+    examined = examine_groups(
+        listing, groups, workers=workers, decode=bool(expected), labelled=False, label="comparing pictures"
+    )
+    for group, (problems, digests) in zip(groups, examined, strict=True):
+        errors = [str(problem) for problem in problems if problem.severity == "error"]
+        files = listing.files(group)
+        errors += [
+            f"{files.relative(files.images[name])} was replaced since it was dealt"
+            for name in (ORIGINAL, *dealt.candidates)
+            if expected
+            and not errors
+            and digests[files.relative(files.images[name])] != expected.get(str(group), {}).get(name)
+        ]
+        if errors:
+            faults[group] = errors[0]
+    return faults
+
+
+def _format_faults(faults: Mapping[PatchId, str]) -> str:
+    return format_examples(list(faults.values()), _MOST_SHOWN)
 
 
 def count_votes(dealt: Round) -> Ballot:

@@ -8,8 +8,11 @@ people could not judge in `skips/`, each with the same folders below.
 
 import json
 import os
+import re
 import shutil
+import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -19,14 +22,17 @@ from hggt_data.annotation import picture_name
 from hggt_data.errors import RoundError
 from hggt_data.files import link_or_copy, write_text
 from hggt_data.schema import ORIGINAL, Label, PatchId
+from hggt_data.staging import lock_folder
 
 ASSIGNMENTS = "assignments.json"
 INSTRUCTIONS = "instructions.txt"
 TEXTS = "texts.json"
+PICTURES = "pictures.csv"  # group, and a digest of the pixels of each of its pictures when it was dealt
 
 BatchForm = Literal["lists", "links", "copies"]
 
 _FORMAT = 1
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Kind(Enum):
@@ -138,7 +144,7 @@ class Round:
             RoundError: nobody is called so; the message names those who take part.
         """
         for annotator in self.annotators:
-            if annotator.name == name:
+            if annotator.name == clean_name(name):
                 return annotator
         names = ", ".join(annotator.name for annotator in self.annotators)
         raise RoundError(f"{self.folder}: nobody called {name!r} takes part; expected one of {names}")
@@ -164,6 +170,28 @@ class Round:
         return replace(self, annotators=annotators)
 
 
+def lock_round(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes from serving a round, or from dealing it anew.
+
+    Raises:
+        OutputError: one does.
+        OSError: it is not there.
+    """
+    return lock_folder(folder, f"{folder} is served by hggt-data annotate, or dealt anew just now; stop that first")
+
+
+def clean_name(text: str) -> str:
+    """A person's name as rounds and accounts have it: without space around, letters composed (NFC).
+
+    Raises:
+        RoundError: nothing is left, or it has control characters.
+    """
+    name = unicodedata.normalize("NFC", text.strip())
+    if not name or _UNPRINTABLE.search(name):
+        raise RoundError(f"{text!r} is no name; expected printable characters")
+    return name
+
+
 def write_round(dealt: Round) -> None:
     """Write `assignments.json`, for the eyes of its owner only.
 
@@ -172,7 +200,7 @@ def write_round(dealt: Round) -> None:
     """
     content = {
         "format": _FORMAT,
-        "patches": os.path.relpath(dealt.patches, dealt.folder),
+        "patches": os.path.relpath(dealt.patches.resolve(), dealt.folder.resolve()),
         "candidates": list(dealt.candidates),
         "votes": dealt.votes,
         "per_batch": dealt.per_batch,
@@ -221,7 +249,10 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
     if patches is not None:
         dealt = replace(dealt, patches=patches)
     if not dealt.patches.is_dir():
-        raise RoundError(f"{dealt.patches}: the pictures of the round are not there; say where with --patches")
+        raise RoundError(
+            f"{dealt.patches}: the pictures of the round are not there; say where they are with --patches, or for good "
+            f"with hggt-data deal {folder} --input DIR"
+        )
     return dealt
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from hggt_data.annotation import picture_name
 from hggt_data.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
-from hggt_data.files import read_record, write_text
+from hggt_data.files import changed_ns, read_record, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
 from hggt_data.patches import PatchSettings, Place, Verdict, cut, seeded_draw, select_patches
 from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
@@ -30,6 +30,8 @@ from hggt_data.tree import is_candidate_name, is_system_file
 from hggt_data.workers import advance, default_workers, run_tasks
 
 RECORD = "patches.json"
+_LONGEST_NAME = 255  # bytes of a file's name
+_HIGHEST_PROCESS = 1 << 22  # Linux's limit of process numbers, which temporary names hold
 PLACES = "patches.csv"
 CROP_AREA_INFO = "crop_area_info.txt"
 
@@ -147,7 +149,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
                 left_out.append(f"{version}/{entry.name}")
     if not stems[ORIGINAL]:
         raise TreeError(f"{folder / ORIGINAL}: no pictures; expected NAME.png")
-    faults = [*_check_names(stems[ORIGINAL]), *_check_missing(stems)]
+    faults = [*_check_names(stems[ORIGINAL], list(stems)), *_check_missing(stems)]
     sizes: dict[str, tuple[int, int] | None] = {}
     for name in sorted(stems[ORIGINAL]):
         found_sizes = {
@@ -354,7 +356,7 @@ def _cut_or_keep(task: _Task) -> _Result:
 def _find_done(task: _Task) -> tuple[_Row, ...] | None:
     """The picture's lines of an earlier run, if exactly their patches are there, and none is older than the picture."""
     try:
-        changed_ns = max(task.source(version).stat().st_mtime_ns for version in task.versions)
+        newest_ns = max(changed_ns(task.source(version)) for version in task.versions)
     except OSError:
         return None  # reading it will tell what is wrong
     for rows, written_ns in _earlier(task):
@@ -362,7 +364,7 @@ def _find_done(task: _Task) -> tuple[_Row, ...] | None:
         if ids != task.there:
             continue
         try:
-            if min([written_ns, *(path.stat().st_mtime_ns for path in task.patch_files(ids))]) >= changed_ns:
+            if min([written_ns, *(path.stat().st_mtime_ns for path in task.patch_files(ids))]) >= newest_ns:
                 return rows
         except FileNotFoundError:
             continue
@@ -559,7 +561,7 @@ def _is_fresh(sheet: _Sheet, listed_ns: int) -> bool:
     except FileNotFoundError:
         return False
     shown = (path.stat().st_mtime_ns for _, row in sheet.rows for path in sheet.files(row).values())
-    return drawn_ns >= listed_ns and all(drawn_ns >= changed_ns for changed_ns in shown)
+    return drawn_ns >= listed_ns and all(drawn_ns >= written_ns for written_ns in shown)
 
 
 def _draw_sheet(sheet: _Sheet) -> None:
@@ -571,13 +573,20 @@ def _draw_sheet(sheet: _Sheet) -> None:
             SheetGroup(
                 name=str(row.id),
                 note=f"score {float(score):.2f}   no. {index}",
-                versions={name: read_pixels(path) for name, path in sheet.files(row).items()},
+                versions={name: _read_patch(path) for name, path in sheet.files(row).items()},
                 captions={ORIGINAL: ORIGINAL, **captions},
                 marked=sheet.candidates[scores.index(score)],
             )
         )
     write_png(sheet.path, draw_page(groups, sheet.title, sheet.subtitle))
     advance()
+
+
+def _read_patch(path: Path) -> Pixels:
+    try:
+        return read_pixels(path)
+    except ImageError as error:
+        raise OutputError(f"{error}. Remove it and run again: it is then cut anew") from error
 
 
 @dataclass(frozen=True)
@@ -629,7 +638,7 @@ def _require_record(output: Path, pictures: EnhancedPictures, settings: PatchSet
     path = output / RECORD
     content = {
         "schema_version": 1,
-        "input": str(pictures.folder),
+        "input": str(pictures.folder.resolve()),
         "candidates": list(pictures.candidates),
         "settings": asdict(settings),
     }
@@ -672,13 +681,16 @@ def _write(path: Path, text: str, *, again: bool = False) -> None:
         write_text(path, text)
 
 
-def _check_names(names: Iterable[str]) -> Iterator[str]:
+def _check_names(names: Iterable[str], versions: Sequence[str]) -> Iterator[str]:
     first: dict[str, str] = {}
     for name in sorted(names):
         try:
             PatchId.parse(str(PatchId(name, 0, 0)))
         except NameFormatError:
             yield f"original/{name}.png: a name with control characters, or no text; no patch can be called so"
+        longest = max((picture_name(PatchId(name, 99_999, 99_999), version) for version in versions), key=len)
+        if (excess := len(os.fsencode(f".{longest}.{_HIGHEST_PROCESS}.tmp")) - _LONGEST_NAME) > 0:
+            yield f"original/{name}.png: a name {plural(excess, 'byte')} too long for its patches; shorten it"
         other = first.setdefault(name.casefold(), name)
         if other != name:
             yield f"original/{other}.png and original/{name}.png: names that differ only in case; rename one"

@@ -100,8 +100,12 @@ def open_beside(place: Path, what: str) -> Iterator[Path]:
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path, busy: str = "") -> Iterator[None]:
     """Keep other processes that ask for the same folder out of it.
+
+    Args:
+        folder: which.
+        busy: what to say if another process has it.
 
     Raises:
         OutputError: another process has it.
@@ -112,7 +116,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise OutputError(f"another process is writing to {folder}; wait for it to end") from error
+            raise OutputError(busy or f"another process is writing to {folder}; wait for it to end") from error
         yield
     finally:
         os.close(handle)

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from hggt_data.errors import HggtError, ImageError, OutputError, TreeError
-from hggt_data.files import read_record, write_text
+from hggt_data.files import changed_ns, read_record, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, write_png
 from hggt_data.pictures import is_picture_name, list_folder
 from hggt_data.schema import format_examples, plural
@@ -314,10 +314,10 @@ def _find_done(task: _Task) -> list[_Version] | None:
     counts = {version.suffix: len(version.corners) for version in versions}
     if tuple(counts.get(suffix, 0) for suffix in task.settings.suffixes) != task.highest:
         return None
-    changed_ns = task.path.stat().st_mtime_ns
+    newest_ns = changed_ns(task.path)
     paths = [task.crop_path(suffix, number) for suffix, count in counts.items() for number in range(1, count + 1)]
     try:
-        return versions if min(path.stat().st_mtime_ns for path in paths) >= changed_ns else None
+        return versions if min(path.stat().st_mtime_ns for path in paths) >= newest_ns else None
     except FileNotFoundError:
         return None
 
@@ -434,14 +434,15 @@ def _survey(output: Path, versions: set[str]) -> _There:
 def _require_record(output: Path, inputs: Sequence[Path], settings: SubimageSettings, there: _There) -> None:
     """Compare with what an earlier run has left, and keep the record where there was none."""
     path = output / RECORD
-    content = {"schema_version": 1, "inputs": [str(folder) for folder in inputs], "settings": settings.to_json()}
+    places = [str(folder.resolve()) for folder in inputs]
+    content = {"schema_version": 1, "inputs": places, "settings": settings.to_json()}
     found = read_record(path)
     if found is None and (there.highest or there.strangers or there.others):
         raise OutputError(f"{output} holds other things (no {RECORD} in it); choose a new or empty folder")
     if found is not None and (there.highest or there.strangers):
         other = [key for key in ("schema_version", "settings") if found.get(key) != content[key]]
         before = found.get("inputs")
-        if not isinstance(before, list) or not set(map(str, before)) <= set(map(str, inputs)):
+        if not isinstance(before, list) or not set(map(str, before)) <= set(places):
             other.insert(0, "input")
         if other:
             raise OutputError(

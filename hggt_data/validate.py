@@ -16,7 +16,7 @@ from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.files import read_regular_file, sha256_of
 from hggt_data.images import PngInfo, decode_png, parse_png, read_png_header
-from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, Problem, Severity, plural
+from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId, Problem, Severity, plural
 from hggt_data.tree import GroupFiles, Listing, open_tree
 from hggt_data.workers import advance, default_workers, run_tasks
 
@@ -134,6 +134,7 @@ def validate_tree(
 
 def examine_groups(
     listing: Listing,
+    ids: Sequence[PatchId] | None = None,
     *,
     workers: int | None = None,
     decode: bool = True,
@@ -145,19 +146,21 @@ def examine_groups(
 
     Args:
         listing: the groups.
+        ids: those of them that are wanted; by default all.
         workers, decode, scale: as for `validate_tree`.
         labelled: whether there must be annotations; otherwise none are looked for.
         label: what the progress bar says.
     """
+    ids = listing.ids if ids is None else ids
     tasks = [
         _Task(
-            [listing.files(group_id) for group_id in listing.ids[start : start + _GROUPS_PER_TASK]],
+            [listing.files(group_id) for group_id in ids[start : start + _GROUPS_PER_TASK]],
             {"decode": decode, "scale": scale, "labelled": labelled},
         )
-        for start in range(0, len(listing), _GROUPS_PER_TASK)
+        for start in range(0, len(ids), _GROUPS_PER_TASK)
     ]
     workers = workers or default_workers()
-    for examined in run_tasks(_examine_task, tasks, workers, total=len(listing), label=label):
+    for examined in run_tasks(_examine_task, tasks, workers, total=len(ids), label=label):
         yield from examined
 
 

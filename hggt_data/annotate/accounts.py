@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import hmac
 import json
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +17,8 @@ from typing import Any
 
 from hggt_data.errors import RoundError
 from hggt_data.files import write_text
+from hggt_data.rounds import clean_name
 from hggt_data.schema import nearest
-
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +100,7 @@ def add_account(path: Path, account: Account, *, renew: bool = False) -> str:
         RoundError: the name has a token already, or is no name; or the file is damaged.
         OSError: it cannot be written.
     """
-    account = replace(account, name=account.name.strip())
-    if not account.name or _UNPRINTABLE.search(account.name):
-        raise RoundError(f"{account.name!r} is no name; expected printable characters")
+    account = replace(account, name=clean_name(account.name))
     with _edited(path) as entries:
         known = [digest for digest, other in entries.items() if other.name == account.name]
         if known and not renew:
@@ -124,7 +120,7 @@ def remove_account(path: Path, name: str) -> None:
         OSError: it cannot be written.
     """
     with _edited(path) as entries:
-        known = [digest for digest, other in entries.items() if other.name == name]
+        known = [digest for digest, other in entries.items() if other.name == clean_name(name)]
         if not known:
             hint = nearest(name, [account.name for account in entries.values()])
             raise RoundError(f"{path}: nobody called {name!r}; {hint}")

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import uvicorn
 
@@ -18,9 +19,8 @@ from hggt_data.annotate.app import make_app
 from hggt_data.annotate.guard import LOOPBACK, Guard
 from hggt_data.annotate.store import AnswerStore
 from hggt_data.errors import OutputError, RoundError
-from hggt_data.rounds import Round, read_round
+from hggt_data.rounds import Round, lock_round, read_round
 from hggt_data.schema import format_examples, plural
-from hggt_data.staging import lock_folder
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,12 @@ def serve_round(folder: Path, settings: ServerSettings, tell: Callable[[str], ob
     Raises:
         RoundError: it is no round, nobody is named who takes part, or strangers could come in.
         OutputError: the port is taken, or another process serves the round or deals it anew.
-        OSError: answers cannot be read.
+        OSError: answers cannot be read, or none can be written.
     """
     _require_safe(settings)
-    with lock_folder(folder):
+    with lock_round(folder):
+        with TemporaryFile(dir=folder):
+            pass  # answers can be written here, or this is the error to end with
         dealt = read_round(folder, settings.patches)
         accounts = Accounts(settings.accounts)
         store = AnswerStore(dealt)

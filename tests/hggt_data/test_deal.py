@@ -191,7 +191,7 @@ def test_a_tree_has_only_so_many_slots(patches: Path, tmp_path: Path) -> None:
         (["Ada", "Bob"], "2 names for 3 votes a group"),
         (["Ada", "Bob", "Ada", "Dan"], "'ada' is there 2 times"),
         (["Ada", "Bob", "ADA", "Dan"], "'ada' is there 2 times"),
-        (["Ada", "Bob", "C\x1b[2J"], "has control characters"),
+        (["Ada", "Bob", "C\x1b[2J"], "is no name; expected printable characters"),
     ],
 )
 def test_names_that_will_not_do(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:
@@ -201,7 +201,7 @@ def test_names_that_will_not_do(patches: Path, tmp_path: Path, names: list[str],
 
 def test_names_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "names.txt"
-    path.write_text("\ufeffAda\n\n# left\n  Bob  \nÇağla Öz\n", "utf-8")
+    path.write_text("\ufeffAda\n\n# left\n  # left too\n  Bob  \nÇağla Öz\n", "utf-8")
     assert read_names(path) == ["Ada", "Bob", "Çağla Öz"]
     path.write_bytes("Ça".encode("latin-1"))
     with pytest.raises(RoundError, match="is not UTF-8"):
@@ -281,8 +281,8 @@ def test_what_somebody_skipped_goes_to_another_and_never_back(begun: Round) -> N
     skipped = [item.group for item in ada.items[-3:]]
     for group in skipped:
         skip(begun, ada, group)
-    for change in ({"add": ["Eve"]}, {"drop": ["Dan"]}, {"add": ["Finn"]}):
-        redeal_groups(begun.folder, **change)
+    for add, drop in ((["Eve"], []), ([], ["Dan"]), (["Finn"], [])):
+        redeal_groups(begun.folder, add, drop)
         after = read_round(begun.folder)
         assert not votes_of(after.annotator("Ada")) & set(skipped)
         counts = Counter(group for person in after.annotators for group in votes_of(person))
@@ -353,6 +353,45 @@ def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_pa
     assert not any(item.kind is Kind.PRACTICE for batch in others for item in batch)
 
 
+def test_a_round_whose_pictures_were_moved_takes_them_from_there(begun: Round, tmp_path: Path) -> None:
+    moved = begun.patches.resolve().rename(tmp_path / "moved")
+    with pytest.raises(RoundError, match=f"deal {begun.folder} --input DIR"):
+        redeal_groups(begun.folder, add=["Eve"])
+    result = CliRunner().invoke(main, ["deal", str(begun.folder), "--input", str(moved)])
+    assert result.exit_code == 0, result.output
+    assert read_round(begun.folder).patches.resolve() == moved
+    result = CliRunner().invoke(main, ["deal", str(begun.folder), "--annotators", str(moved / "x"), "--add", "Eve"])
+    assert "does not exist" in result.output
+    result = CliRunner().invoke(main, ["deal", str(begun.folder), "--per-batch", "3", "--add", "Eve"])
+    assert "--per-batch belongs to a new round" in result.output
+
+
+def test_a_round_is_dealt_anew_through_a_short_link(begun: Round, tmp_path: Path) -> None:
+    """Relative paths are those of where the round is, not of what it is called."""
+    (tmp_path / "far/away").mkdir(parents=True)
+    (tmp_path / "far/away/link").symlink_to(begun.folder)
+    patches = begun.patches.resolve()
+    redeal_groups(tmp_path / "far/away/link", add=["Eve"])
+    assert read_round(begun.folder).patches.resolve() == patches
+
+
+def test_one_vote_is_no_consensus_and_said_so(patches: Path, tmp_path: Path) -> None:
+    result = deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(votes=1))
+    assert "One vote a group is no consensus" in "\n".join(result.describe())
+
+
+def test_names_are_one_however_they_are_written(patches: Path, tmp_path: Path) -> None:
+    composed, decomposed = "Jos\u00e9", "Jose\u0301"
+    with pytest.raises(RoundError, match="is there 2 times"):
+        deal_groups(patches, tmp_path / "round", [composed, decomposed, "Bob"], DealSettings())
+    deal_groups(patches, tmp_path / "round", [decomposed, "Ada ", "Bob"], DealSettings())
+    dealt = read_round(tmp_path / "round")
+    assert [person.name for person in dealt.annotators] == [composed, "Ada", "Bob"]
+    assert dealt.annotator(decomposed).name == composed
+    with pytest.raises(RoundError, match="takes part already"):
+        redeal_groups(tmp_path / "round", add=[decomposed])
+
+
 def test_a_vote_that_is_damaged_is_none_and_its_group_goes_to_another(begun: Round) -> None:
     bob = begun.annotator("Bob")
     group = bob.items[0].group
@@ -413,7 +452,7 @@ def test_a_run_that_is_killed_before_the_end_is_run_again(
 
 def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:
     before = contents(begun.folder)
-    with lock_folder(begun.folder), pytest.raises(OutputError, match="another process"):
+    with lock_folder(begun.folder), pytest.raises(OutputError, match=r"is served by .*; stop that first"):
         redeal_groups(begun.folder, add=["Eve"])
     assert contents(begun.folder) == before
 

@@ -131,6 +131,15 @@ def test_a_header_with_an_absurd_size_is_refused_and_takes_no_memory(size: tuple
         decode_png(join_png([(kind, struct.pack(">II", *size) + header[8:]), *rest]))
 
 
+def test_an_animated_png_is_refused(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(frames[0], save_all=True, append_images=frames[1:]))
+    for read in (read_pixels, read_picture):
+        with pytest.raises(ImageError, match="an animated PNG; expected one picture in a file"):
+            read(path)
+
+
 def test_an_unknown_row_filter_is_refused() -> None:
     header, *rest, end = split_png(WHOLE)
     raw = zlib.decompress(b"".join(body for _, body in rest))

@@ -173,6 +173,38 @@ def test_refusals(judged: Round, tmp_path: Path) -> None:
     assert not (tmp_path / "tree").exists()
 
 
+def test_groups_whose_pictures_were_replaced_since_are_left_out(judged: Round, tmp_path: Path) -> None:
+    before = merge_round(judged.folder, tmp_path / "before")
+    first, second, third, *rest = before.complete
+    replaced = judged.picture(first, "01")
+    write_bytes(replaced, judged.picture(first, "original").read_bytes())
+    judged.picture(second, "02").write_bytes(b"cut")
+    for name in ("original", *judged.candidates):
+        judged.picture(third, name).unlink()
+    result = merge_round(judged.folder, tmp_path / "after")
+    assert result.complete == tuple(rest)
+    assert result.faults[first] == f"01/{first}_01.png was replaced since it was dealt"
+    assert result.faults[second].startswith(f"02/{second}_02.png: ")
+    assert result.faults[third] == f"group {third} has no pictures any more"
+    assert not result.faults.keys() & result.partial.keys()
+    text = "\n".join(result.describe())
+    assert "Left out, for their pictures are not those that were judged: 3 groups: " in text
+    assert set(json.loads((judged.folder / "merge.json").read_text())["pictures"]) == {
+        str(g) for g in (first, second, third)
+    }
+    (judged.folder / "pictures.csv").unlink()
+    result = merge_round(judged.folder, tmp_path / "fast")
+    assert first in result.complete
+    assert "Dealt with --fast: whether the pictures are those that were judged is not known." in result.describe()
+
+
+def test_a_round_that_cannot_be_written_to_is_merged_all_the_same(judged: Round, tmp_path: Path) -> None:
+    (judged.folder / "merge.json").mkdir()
+    result = merge_round(judged.folder, tmp_path / "Train")
+    assert validate_tree(tmp_path / "Train").errors == ()
+    assert result.describe()[-1].startswith(f"What was left out is not written down: {judged.folder / 'merge.json'}: ")
+
+
 def test_the_command(judged: Round, tmp_path: Path) -> None:
     arguments = ["merge", "--round", str(judged.folder), "--output", str(tmp_path / "Train")]
     result = CliRunner().invoke(main, arguments)

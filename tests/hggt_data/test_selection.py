@@ -415,6 +415,56 @@ class TestAnotherRun:
         select(enhanced, tmp_path / "new")
         assert contents(tmp_path / "out") == contents(tmp_path / "new")
 
+    def test_an_older_picture_that_was_moved_into_place_is_seen(self, enhanced: Path, tmp_path: Path) -> None:
+        """As `mv`, `cp -p`, `rsync -t` and archives do, which keep its time."""
+        other = enhanced.with_name("other")
+        shutil.copytree(enhanced, other)
+        add_picture(other, "a", (110, 80), seed="changed")
+        for name in ("original", *TWO):
+            os.utime(picture_file(other, "a", name), (1, 1))
+        select(enhanced, tmp_path / "out")
+        for name in ("original", *TWO):
+            picture_file(other, "a", name).replace(picture_file(enhanced, "a", name))
+        assert select(enhanced, tmp_path / "out").kept == 1
+        select(enhanced, tmp_path / "new")
+        assert contents(tmp_path / "out") == contents(tmp_path / "new")
+
+    def test_an_input_is_where_it_is_and_not_what_it_is_called(
+        self, enhanced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for place in ("one", "two"):
+            shutil.copytree(enhanced, tmp_path / place / "in")
+        monkeypatch.chdir(tmp_path / "one")
+        select(Path("in"), tmp_path / "out")
+        assert select(tmp_path / "one/in", tmp_path / "out").kept == 2
+        monkeypatch.chdir(tmp_path / "two")
+        with pytest.raises(OutputError, match="patches of other input"):
+            select(Path("in"), tmp_path / "out")
+
+    def test_a_patch_that_was_damaged_is_named_with_what_to_do(self, enhanced: Path, tmp_path: Path) -> None:
+        select(enhanced, tmp_path / "out")
+        before = contents(tmp_path / "out")
+        patch = sorted((tmp_path / "out/01").iterdir())[0]
+        patch.write_bytes(b"")
+        make_newer(patch)
+        result = run_small(enhanced, tmp_path / "out")
+        assert result.exit_code == 1
+        assert f"{patch}: empty file. Remove it and run again: it is then cut anew" in result.stderr
+        patch.unlink()
+        select(enhanced, tmp_path / "out")
+        assert contents(tmp_path / "out") == before
+
+    def test_a_name_too_long_for_its_patches_is_told_before_anything_is_written(
+        self, enhanced: Path, tmp_path: Path
+    ) -> None:
+        add_picture(enhanced, "n" * 215, (70, 60))
+        assert select(enhanced, tmp_path / "fits").made == 3
+        add_picture(enhanced, "n" * 230, (70, 60))
+        result = run_small(enhanced, tmp_path / "out")
+        assert result.exit_code == 1
+        assert "a name 7 bytes too long for its patches; shorten it" in result.stderr
+        assert not (tmp_path / "out").exists()
+
     def test_pictures_may_be_added(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         add_picture(enhanced, "a0", (90, 90))

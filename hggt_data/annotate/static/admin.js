@@ -101,7 +101,7 @@ async function showGroup({id, candidates, labels}) {
     canvas.setAttribute("aria-label", `${id} ${name}`);
     figure.append(canvas, caption);
     row.append(figure);
-    const path = ["/api/admin/pictures", encodeURIComponent(id), encodeURIComponent(name)].join("/");
+    const path = ["api/admin/pictures", encodeURIComponent(id), encodeURIComponent(name)].join("/");
     const picture = await requestPicture(path);
     [canvas.width, canvas.height] = [picture.width, picture.height];
     canvas.getContext("2d").drawImage(picture, 0, 0);
@@ -116,21 +116,21 @@ async function showMore() {
 }
 
 async function refresh() {
-  const progress = await requestJson("/api/admin/progress");
+  const progress = await requestJson("api/admin/progress");
   showTotals(progress);
   showPeople(progress.people);
   $("updated").textContent = text("admin_updated", {time: new Date().toLocaleTimeString()});
 }
 
 async function loadContrary() {
-  const {total, groups} = await requestJson("/api/admin/disagreements");
+  const {total, groups} = await requestJson("api/admin/disagreements");
   contrary = groups;
   $("contrary-text").textContent = total ? text("admin_contrary_count", {count: total}) : text("admin_contrary_none");
   await showMore();
 }
 
 async function downloadAnswers() {
-  const blob = await (await request("/api/admin/answers.csv")).blob();
+  const blob = await (await request("api/admin/answers.csv")).blob();
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = "answers.csv";

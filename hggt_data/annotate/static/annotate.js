@@ -32,7 +32,7 @@ class Page {
   #outbox;
 
   async start() {
-    this.#round = await this.#persist(() => requestJson("/api/round"));
+    this.#round = await this.#persist(() => requestJson("api/round"));
     // By person, not by URL: a new URL finds what the old one could not send.
     this.#outbox = new Outbox(this.#round.person, (state, detail) => this.#tellSaving(state, detail));
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
@@ -82,7 +82,7 @@ class Page {
     this.#leave();
     const turn = ++this.#turn;
     $("batch").value = number;
-    const items = this.#round.batches.length ? await this.#persist(() => requestJson(`/api/batches/${number}`)) : [];
+    const items = this.#round.batches.length ? await this.#persist(() => requestJson(`api/batches/${number}`)) : [];
     if (turn !== this.#turn) {
       return;
     }
@@ -152,7 +152,7 @@ class Page {
     if (waiting || item.state !== "saved") {
       return waiting?.labels ? [...waiting.labels] : null;
     }
-    const saved = await this.#persist(() => requestJson(`/api/items/${item.id}/answer`));
+    const saved = await this.#persist(() => requestJson(`api/items/${item.id}/answer`));
     if (saved) {
       this.#outbox.learn(item.id, saved.version);
     }
@@ -163,7 +163,7 @@ class Page {
   #loadPictures(id) {
     if (!this.#pictures.has(id)) {
       const positions = [...Array(this.#round.num_candidates + 1).keys()];
-      const loading = Promise.all(positions.map((k) => requestPicture(`/api/items/${id}/pictures/${k}`)));
+      const loading = Promise.all(positions.map((k) => requestPicture(`api/items/${id}/pictures/${k}`)));
       loading.catch(() => this.#pictures.delete(id));
       this.#pictures.set(id, loading);
       for (const old of [...this.#pictures.keys()].slice(0, -GROUPS_KEPT)) {
@@ -249,7 +249,7 @@ class Page {
     const {width, height} = screen;
     const reading = this.#clock.read();
     const labels = [...this.#labels];
-    const delivered = this.#outbox.put(item.id, `/api/items/${item.id}/answer`, {
+    const delivered = this.#outbox.put(item.id, `api/items/${item.id}/answer`, {
       labels,
       ...reading,
       display: {
@@ -289,7 +289,7 @@ class Page {
     const reason = new FormData($("skip-form")).get("reason");
     const words = [reason === "skip_other" ? "" : text(reason), $("skip-text").value.trim()].filter(Boolean);
     const item = this.#item;
-    void this.#outbox.put(item.id, `/api/items/${item.id}/skip`, {reason: words.join(": ") || text(reason)});
+    void this.#outbox.put(item.id, `api/items/${item.id}/skip`, {reason: words.join(": ") || text(reason)});
     this.#settle("skipped");
     await this.#goOn();
   }

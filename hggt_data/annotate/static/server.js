@@ -70,7 +70,7 @@ async function decode(response) {
 export async function loadTexts() {
   let texts;
   while (!texts) {
-    const response = await fetch("/api/texts").catch(() => null);
+    const response = await fetch("api/texts").catch(() => null);
     texts = response?.ok ? await response.json().catch(() => null) : null;
     if (!texts) {
       await wait(1);

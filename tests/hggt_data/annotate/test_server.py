@@ -116,7 +116,7 @@ def test_while_a_round_is_served_nobody_else_has_it(dealt: Round) -> None:
     with lock_folder(dealt.folder):
         result = refuse(dealt.folder, "--annotator", "Ada")
     assert result.exit_code == 1
-    assert "another process is writing to" in result.output
+    assert "is served by hggt-data annotate, or dealt anew just now; stop that first" in result.output
 
 
 def test_a_port_that_is_taken(dealt: Round) -> None:
@@ -197,7 +197,7 @@ def test_pictures_that_were_moved(dealt: Round, tmp_path: Path) -> None:
     dealt.patches.rename(moved)
     result = refuse(dealt.folder, "--annotator", "Ada")
     assert result.exit_code == 1
-    assert "say where with --patches" in result.output
+    assert "say where they are with --patches" in result.output
     with Server(dealt.folder, "--annotator", "Ada", "--patches", str(moved)) as server:
         headers = token_of(server.url_of("Ada"))
         [item, *_] = httpx2.get(server.url + "api/batches/0", headers=headers).json()
@@ -236,6 +236,10 @@ def test_the_commands_for_accounts(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     added = accounts("add", "Ada", "--accounts", path, "--url", "https://lab.example/hggt")
     assert added.output.startswith("https://lab.example/hggt/#")
+    for url in ("lab.example:8000", "not a url", "http://lab/?a=1", "http://lab/#x", "https://"):
+        wrong = accounts("add", "Eve", "--accounts", path, "--url", url)
+        assert wrong.exit_code == 2
+        assert f"--url {url!r} is not where a server is" in wrong.output
     assert accounts("add", "lab", "--admin", "--accounts", path).output.startswith("http://127.0.0.1:8000/admin#")
     assert accounts("list", "--accounts", path).output == "Ada\nlab (admin)\n"
     assert accounts("add", "Ada", "--accounts", path).exit_code == 1
