@@ -22,6 +22,7 @@ from hggt_data.schema import PatchId
 from hggt_data.selection import SelectionOutcome, cut_patches, list_enhanced
 from hggt_data.staging import lock_folder
 from hggt_data.validate import validate_tree
+from tests.full_disk import FullDisk
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
 from tests.hggt_data.trees import contents, noise, with_chunk, write_annotation, write_bytes
 
@@ -556,23 +557,14 @@ class TestAnotherRun:
             select(enhanced, tmp_path / "out")
         assert list((tmp_path / "out").iterdir()) == []
 
-    @pytest.mark.parametrize("number", [0, 2, 6, 11])  # the record is synced twice: its bytes and its name
+    @pytest.mark.parametrize("number", [0, 1, 5, 10])
     def test_a_full_disk_is_one_line_and_what_is_finished_stays(
-        self, enhanced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+        self, enhanced: Path, tmp_path: Path, full_disk: FullDisk, number: int
     ) -> None:
         picture_file(enhanced, "a", "02").write_bytes(b"")
         add_picture(enhanced, "c", (70, 60))
-        sync, calls = os.fsync, []
-
-        def full(handle: int) -> None:
-            calls.append(handle)
-            if len(calls) > number:
-                raise OSError(28, "No space left on device")
-            sync(handle)
-
-        monkeypatch.setattr(os, "fsync", full)
-        result = run_small(enhanced, tmp_path / "out")
-        monkeypatch.undo()
+        with full_disk(number):
+            result = run_small(enhanced, tmp_path / "out")
         assert result.exit_code == 1
         *faults, last = result.stderr.splitlines()
         assert faults == ([f"could not be read: {enhanced}/02/a_02.png: empty file"] if number else [])

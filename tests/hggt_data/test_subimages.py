@@ -19,6 +19,7 @@ from hggt_data.errors import OutputError, TreeError
 from hggt_data.images import Pixels, parse_png, read_pixels, write_png
 from hggt_data.staging import lock_folder
 from hggt_data.subimages import SubimageError, SubimageOutcome, SubimageSettings, extract_subimages, parse_scales
+from tests.full_disk import FullDisk
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
 from tests.hggt_data.trees import contents, noise
 
@@ -500,24 +501,13 @@ class TestAnotherRun:
             cut(folder, tmp_path / "out", PLAIN)
         assert names(tmp_path / "out") == []
 
-    def test_a_full_disk_is_one_line_and_what_is_finished_stays(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_full_disk_is_one_line_and_what_is_finished_stays(self, tmp_path: Path, full_disk: FullDisk) -> None:
         folder = write_pictures(tmp_path / "in", b=(30, 30), c=(30, 30))
         (folder / "a.png").touch()
-        sync, calls = os.fsync, []
-
-        def full(handle: int) -> None:
-            calls.append(handle)
-            if len(calls) > 7:  # the record and its name, b with its four crops, and one of c
-                raise OSError(28, "No space left on device")
-            sync(handle)
-
         arguments = ["--input", folder, "--output", tmp_path / "out", "--crop", 20, "--step", 10, "--workers", 1]
         arguments += ["--scales", "none", "--short-side", 0]
-        monkeypatch.setattr(os, "fsync", full)
-        result = run(*arguments)
-        monkeypatch.undo()
+        with full_disk(6):  # the record, b with its four crops, and one of c
+            result = run(*arguments)
         assert result.exit_code == 1
         assert result.stderr.splitlines() == [
             f"could not be read: {folder}/a.png: empty file",

@@ -19,6 +19,7 @@ from hggt_models.checkpoint import (
     save_network,
 )
 from hggt_models.networks import NETWORKS, Network
+from tests.full_disk import FullDisk
 from tests.hggt_models.networks.small import OFFICIAL_FULL, random_images, small_network
 
 # Arguments that leave no trace in the weights, at their published value.
@@ -215,16 +216,11 @@ def test_only_known_endings_are_read_and_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, full_disk: FullDisk) -> None:
     path = tmp_path / "net.safetensors"
     save_network(small_network("rrdb"), path)
     before = path.read_bytes()
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with full_disk(0), pytest.raises(OSError, match="No space left"):
         save_network(small_network("rrdb", num_feat=8), path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["net.safetensors"]

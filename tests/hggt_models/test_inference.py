@@ -18,6 +18,7 @@ from hggt_models.checkpoint import CheckpointError, save_network
 from hggt_models.inference import Source, degrade, enhance, list_lr, list_pictures, upscale
 from hggt_models.networks import build_network
 from hggt_models.tiling import DeviceMemoryError, TileError, run_tiled
+from tests.full_disk import FullDisk
 
 SMALL: dict[str, dict[str, Any]] = {
     "rcan_no_upsample": {"num_feat": 8, "num_group": 1, "num_block": 1, "squeeze_factor": 2},
@@ -205,20 +206,10 @@ def test_processes_of_a_torchrun_share_the_files(
 
 
 def test_a_full_disk_leaves_no_half_file(
-    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, full_disk: FullDisk
 ) -> None:
-    sync, calls = os.fsync, []
-
-    def full(handle: int) -> None:
-        calls.append(handle)
-        if len(calls) > 2:  # the record and one picture fit
-            raise OSError(28, "No space left on device")
-        sync(handle)
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with full_disk(2), pytest.raises(OSError, match="No space left"):  # the record and one picture fit
         upscale(weights("rrdb"), pictures, tmp_path)
-    monkeypatch.undo()
     assert len(list(tmp_path.glob("*.png"))) == 1
     assert not list(tmp_path.glob(".*"))
     assert upscale(weights("rrdb"), pictures, tmp_path).made == 2

@@ -1,5 +1,4 @@
 import json
-import os
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from hggt_data.annotation import parse_annotation
 from hggt_data.errors import AnnotationError
 from hggt_data.rounds import Annotator, Item, Kind, Round
 from hggt_data.schema import Label, PatchId
+from tests.full_disk import FullDisk
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 from tests.hggt_data.kills import FORKED, die_at_rename
 
@@ -187,17 +187,11 @@ def test_nobody_touches_anothers_answer(store: AnswerStore, dealt: Round) -> Non
 
 
 def test_a_full_disk_leaves_what_was_there(
-    store: AnswerStore, dealt: Round, ada: Annotator, monkeypatch: pytest.MonkeyPatch
+    store: AnswerStore, dealt: Round, ada: Annotator, full_disk: FullDisk
 ) -> None:
     one = store.save(ada, first(ada), answer(P, P, P, P), None)
-
-    def fail(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with full_disk(0), pytest.raises(OSError, match="No space left"):
         store.save(ada, first(ada), answer(N, N, N, N), one.version)
-    monkeypatch.undo()
     assert store.read(ada, first(ada)) == one
     assert AnswerStore(dealt).read(ada, first(ada)) == one
     assert store.save(ada, first(ada), answer(N, N, N, N), one.version).labels == (N, N, N, N)
