@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hggt_data.command import HggtGroup
-from hggt_data.errors import OutputError, WeightsError
+from hggt_data.errors import HggtError, OutputError, WeightsError
 from hggt_data.hub import is_hub_id
 from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
 from hggt_eval.comparison import compare_methods, group_seeds, require_baseline
@@ -28,7 +28,7 @@ from hggt_eval.metrics import (
 from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.processes import Processes
 from hggt_eval.protocol import evaluate
-from hggt_eval.report import format_table, write_reports
+from hggt_eval.report import REPORT_NAME, format_table, require_nothing_lost, write_page, write_reports
 from hggt_eval.report_page import format_page
 from hggt_eval.scored_pictures import ScoredPictures
 from hggt_eval.scores import Evaluation
@@ -231,7 +231,7 @@ def score(
     if baseline is not None:
         require_baseline(names, baseline)
     source = _source(dataset, split, revision, gts, labels)
-    found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing)
+    found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing, negatives=label_measures)
     _prepare(output)
     chosen = _resolve_device(device, metrics, processes)
     loaded, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
@@ -251,11 +251,14 @@ def score(
         label_measures=label_measures,
         labels_sha256=source.labels_sha256(),
         weights_sha256={name: sha256 for metric in loaded for name, sha256 in metric.weights_sha256.items()},
+        other_weights=tuple(name for metric in loaded for name in metric.other_weights),
         versions=versions_of(scored_metrics),
     )
     journal = None if output is None else Journal(output, what_scores_depend_on(settings), processes.rank)
     if journal is not None and journal.num_found and processes.leads:
         click.echo(f"Going on: {journal.num_found} images were scored before the interruption.", err=True)
+    if output is not None:
+        require_nothing_lost(output, names, settings)
     evaluation = evaluate(
         source,
         found,
@@ -286,9 +289,16 @@ def _report(
     click.echo(format_table(evaluation, settings, comparison, decimals))
     if output is None:
         return
+    written = write_reports(evaluation, settings, comparison, output, decimals=decimals)
+    # Scores are kept before pictures are read that only the gallery shows, and that nobody has looked at so far.
     pictures = ScoredPictures(evaluation, settings, source)
-    page = format_page(evaluation, settings, comparison, pictures, num_shown=gallery, decimals=decimals)
-    written = write_reports(evaluation, settings, comparison, output, decimals=decimals, page=page)
+    try:
+        page = format_page(evaluation, settings, comparison, pictures, num_shown=gallery, decimals=decimals)
+    except (HggtError, OSError) as error:
+        raise OutputError(
+            f"all scores are in {output}, but no {REPORT_NAME}: {error}; --gallery 0 makes one without pictures"
+        ) from error
+    written.append(write_page(page, output))
     click.echo(f"Written to {output}: {_summarise(written, output)}.")
 
 
@@ -365,14 +375,22 @@ def figure(
     drawn = draw_figure(
         ScoredPictures(scored.evaluation, scored.settings),
         parsed,
-        _listed(methods) or [method.name for method in scored.evaluation.methods],
+        _chosen("method", methods, [method.name for method in scored.evaluation.methods], otherwise_all=True),
         candidates=_listed(candidates),
-        metrics=_listed(metrics),
+        metrics=_chosen("metric", metrics, scored.evaluation.metrics),
         decimals=decimals,
         width_in=width_in,
     )
     write_figure(drawn, output, dpi)
     click.echo(f"Written: {output}")
+
+
+def _chosen(what: str, text: str | None, known: Sequence[str], *, otherwise_all: bool = False) -> list[str]:
+    """The names in a list, each of them known."""
+    names = _listed(text)
+    if strange := [name for name in names if name not in known]:
+        raise click.UsageError(f"no {what} of the scores is called {strange[0]!r}; they have {', '.join(known)}")
+    return names or (list(known) if otherwise_all else [])
 
 
 def _listed(text: str | None) -> list[str]:

@@ -10,7 +10,7 @@ Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), chapter 3 (sig
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +37,12 @@ class Summary:
         metric: name.
         mean: over groups; infinite where all scores are, NaN where the seeds share no group.
         low, high: bootstrap interval of 95 %; null with fewer than two source pictures.
-        num_groups, num_pictures: groups that count, and source pictures they are cut from.
+        num_groups: groups that count.
         num_infinite: groups left out because their score is infinite.
+        num_pictures: source pictures that both are cut from.
+        num_missing: groups that another method was scored on and this one was not.
         num_seeds: training runs; 1 where the method has no seeds.
-        deviation: standard deviation (n - 1) of the seeds' means; null with fewer than two.
+        deviation: standard deviation (n - 1) of the seeds' means over these groups; null with fewer than two seeds.
     """
 
     method: str
@@ -51,6 +53,7 @@ class Summary:
     num_groups: int
     num_pictures: int
     num_infinite: int = 0
+    num_missing: int = 0
     num_seeds: int = 1
     deviation: float | None = None
 
@@ -63,7 +66,7 @@ class Difference:
         method, baseline, metric: names.
         mean: of the differences over groups; NaN without a group.
         low, high: bootstrap interval of 95 %; null with fewer than two source pictures.
-        p_value: of the two-sided paired permutation test; null without a group.
+        p_value: of the two-sided paired permutation test; null with fewer than two source pictures.
         p_holm: the same, corrected by Holm for all methods compared within the metric.
         num_groups, num_pictures: groups that both methods have, and their source pictures.
     """
@@ -164,9 +167,10 @@ def compare_methods(
         require_baseline(methods, baseline)
     runs = {base: [methods[name] for name in names] for base, names in group_seeds(methods).items()}
     values = {metric: {base: _group_values(own, metric) for base, own in runs.items()} for metric in evaluation.metrics}
+    known = {metric: set().union(*of_method.values()) for metric, of_method in values.items()}
     chance = _Chance(num_resamples, seed)
     summaries = [
-        _summarise(base, metric, values[metric][base], own, chance)
+        _summarise(base, metric, values[metric][base], len(known[metric]), own, chance)
         for base, own in runs.items()
         for metric in evaluation.metrics
     ]
@@ -191,11 +195,12 @@ class _Chance:
         return bootstrap_interval(*_by_picture(values), self.num_resamples, self.seed)
 
     def p_value(self, differences: _GroupValues) -> float | None:
-        return sign_flip_p_value(_by_picture(differences)[0], self.num_resamples, self.seed) if differences else None
+        sums, _ = _by_picture(differences)
+        return sign_flip_p_value(sums, self.num_resamples, self.seed) if len(sums) > 1 else None
 
 
 def _summarise(
-    method: str, metric: str, values: _GroupValues, runs: Sequence[MethodScores], chance: _Chance
+    method: str, metric: str, values: _GroupValues, num_known: int, runs: Sequence[MethodScores], chance: _Chance
 ) -> Summary:
     finite = {group_id: value for group_id, value in values.items() if math.isfinite(value)}
     low, high = chance.interval(finite)
@@ -206,10 +211,11 @@ def _summarise(
         low=low,
         high=high,
         num_groups=len(finite),
-        num_pictures=_num_pictures(finite),
+        num_pictures=_num_pictures(values),
         num_infinite=len(values) - len(finite),
+        num_missing=num_known - len(values),
         num_seeds=len(runs),
-        deviation=_deviation([run.mean.get(metric, math.nan) for run in runs]),
+        deviation=_deviation(runs, metric, finite),
     )
 
 
@@ -335,7 +341,8 @@ def _mean(values: _GroupValues, empty: float) -> float:
     return math.fsum(values.values()) / len(values) if values else empty
 
 
-def _deviation(means: Sequence[float]) -> float | None:
-    """Null with fewer than two finite means."""
-    finite = [mean for mean in means if math.isfinite(mean)]
-    return float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+def _deviation(runs: Sequence[MethodScores], metric: str, groups: Collection[PatchId]) -> float | None:
+    """Of the runs' means over the same groups."""
+    if len(runs) < 2 or not groups:
+        return None
+    return float(np.std([np.mean([g.mean[metric] for g in run.groups if g.id in groups]) for run in runs], ddof=1))

@@ -3,7 +3,7 @@
 Pixels are shown as they are, without smoothing. Drawn by matplotlib; in PDF and SVG, text stays text.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,13 +108,13 @@ def draw_figure(
         methods: names, in the order of the tiles.
         candidates: of `original`, `01`.. which to show beside the methods; without any, the original and the positive
             that most annotators agreed on.
-        metrics: printed below each method, the best in bold.
+        metrics: printed below each method, in bold where it is the best in all of them.
         decimals: metric -> decimals.
         width_in: of the figure, in inches.
 
     Raises:
-        MatchError: a group, method, score or candidate is not there, a crop lies outside, or a picture is not the one
-            that was scored.
+        MatchError: a group, method, score or candidate is not there, a crop lies outside, a picture is not the one that
+            was scored, or the font lacks letters.
         ImageError, OSError: a picture cannot be read.
     """
     import matplotlib
@@ -131,6 +131,7 @@ def draw_figure(
             *_candidate_tiles(group, candidates),
         ]
         rows.append((crop, original, tiles))
+    _require_letters([str(crop.id) for crop in crops] + [line for *_, tiles in rows for t in tiles for line in t.lines])
     titles = " / ".join(f"{require_metric(metric).title} {arrow_of(metric)}" for metric in metrics)
     num_lines = 1 + bool(metrics)
     with matplotlib.rc_context(_STYLE):
@@ -141,6 +142,18 @@ def draw_figure(
             _draw_row(figure, crop, original, tiles, top_in, (str(crop.id), titles)[:num_lines], width_in)
             top_in -= height + _GAP_IN
     return figure
+
+
+def _require_letters(texts: Iterable[str]) -> None:
+    """Fail where the font would draw boxes."""
+    from matplotlib import font_manager
+
+    known = font_manager.get_font(font_manager.findfont(font_manager.FontProperties())).get_charmap()
+    absent = sorted({letter for text in texts for letter in text if ord(letter) not in known})
+    if absent:
+        raise MatchError(
+            f"the font of the figure has no {' '.join(absent)}; give the method or picture a name in other letters"
+        )
 
 
 def require_format(path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import MatchError
+from hggt_data.schema import PatchId
 from hggt_eval.matching import require_distinct_names
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores, Scores
 from hggt_eval.scores_file import ScoresFile, Settings, read_scores
@@ -19,7 +20,7 @@ def find_scores(path: Path) -> Path:
 def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     """Read several files and put their methods together.
 
-    Only metrics that all of them have are kept.
+    Only metrics that all of them have are kept. A method that several have, such as a baseline, counts once.
 
     Args:
         paths: `scores.json` files, or folders that hold one.
@@ -28,19 +29,13 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         All methods, in the order of the files; and what is worth telling: metrics left out, versions that differ.
 
     Raises:
-        MatchError: a file is none of ours; two cannot be compared; two methods have one name; no metric is in all.
+        MatchError: a file is none of ours; two cannot be compared; one name stands for different images; no metric is
+            in all.
         OSError: a file cannot be read.
     """
     places = [find_scores(path) for path in paths]
     files = [read_scores(place) for place in places]
     first = files[0]
-    require_distinct_names(
-        [
-            (method.name, str(place))
-            for place, file in zip(places, files, strict=True)
-            for method in file.evaluation.methods
-        ]
-    )
     for place, file in zip(places[1:], files[1:], strict=True):
         _require_comparable(places[0], first.settings, place, file.settings)
         _require_same_pictures(places[0], first.evaluation, place, file.evaluation)
@@ -48,20 +43,39 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     if not metrics:
         listed = "; ".join(f"{place}: {', '.join(f.settings.metrics)}" for place, f in zip(places, files, strict=True))
         raise MatchError(f"no metric is in all files: {listed}")
+    methods = _distinct_methods(places, files)
     evaluation = replace(
         first.evaluation,
         metrics=metrics,
-        methods=tuple(_with_metrics(method, metrics) for file in files for method in file.evaluation.methods),
+        methods=tuple(_with_metrics(method, metrics) for method, _ in methods),
     )
     settings = replace(
         first.settings,
         metrics=metrics,
         skipped_metrics={},
-        restored={name: folder for file in files for name, folder in file.settings.restored.items()},
+        restored={method.name: folder for method, folder in methods if folder is not None},
         allow_missing=any(file.settings.allow_missing for file in files),
         label_measures=all(file.settings.label_measures for file in files),
     )
     return ScoresFile(evaluation, settings), _remarks(places, files, metrics)
+
+
+def _distinct_methods(places: Sequence[Path], files: Sequence[ScoresFile]) -> list[tuple[MethodScores, str | None]]:
+    """All methods with their folders; of one that several files have, with the same images, the first."""
+    methods: dict[str, tuple[MethodScores, str | None]] = {}
+    origins: list[tuple[str, str]] = []
+    for place, file in zip(places, files, strict=True):
+        for method in file.evaluation.methods:
+            known, _ = methods.setdefault(method.name, (method, file.settings.restored.get(method.name)))
+            if known is method or _images(known) != _images(method):
+                origins.append((method.name, str(place)))
+    require_distinct_names(origins, "they are of different images; score one again under another name")
+    return list(methods.values())
+
+
+def _images(method: MethodScores) -> Mapping[PatchId, str]:
+    """Group -> SHA-256 of the restored image."""
+    return {group.id: group.sha256 for group in method.groups}
 
 
 def _require_comparable(place: Path, settings: Settings, other_place: Path, other: Settings) -> None:
@@ -69,6 +83,7 @@ def _require_comparable(place: Path, settings: Settings, other_place: Path, othe
     weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
     pairs: dict[str, tuple[Any, Any]] = {
         "labels": (settings.labels_sha256, other.labels_sha256),
+        "weights that are not the published ones": (settings.other_weights, other.other_weights),
         "border": (settings.border, other.border),
         "colour": (settings.colour, other.colour),
         **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},

@@ -5,7 +5,7 @@ passed over. Several processes write a file each and read all of them.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,8 +14,6 @@ from hggt_data.files import sha256_of
 from hggt_data.schema import PatchId
 from hggt_eval.scores import GroupScores
 from hggt_eval.scores_file import group_content, parse_group
-
-_PREFIX = ".unfinished-"
 
 
 class Journal:
@@ -32,9 +30,10 @@ class Journal:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
         self._folder = folder
-        self._own = folder / f"{_PREFIX}{rank}.jsonl"
         self._run = sha256_of(json.dumps(settings, sort_keys=True).encode())
-        self._known = dict(_read(folder, self._run))
+        self._pattern = f".unfinished-{self._run[:16]}-*.jsonl"
+        self._own = folder / self._pattern.replace("*", str(rank))
+        self._known = _read(sorted(folder.glob(self._pattern)), self._run)
         self._file: IO[str] | None = None
         self.num_found = len(self._known)
 
@@ -64,16 +63,16 @@ class Journal:
             raise OutputError(f"{self._own}: cannot be written: {error.strerror or error}") from error
 
     def finish(self) -> None:
-        """Forget all: the results are written."""
+        """Forget this run: the results are written. What others have left here stays."""
         if self._file is not None:
             self._file.close()
-        for path in self._folder.glob(f"{_PREFIX}*.jsonl"):
+        for path in self._folder.glob(self._pattern):
             path.unlink(missing_ok=True)
 
 
-def _read(folder: Path, run: str) -> dict[tuple[str, str], GroupScores]:
+def _read(paths: Iterable[Path], run: str) -> dict[tuple[str, str], GroupScores]:
     found: dict[tuple[str, str], GroupScores] = {}
-    for path in sorted(folder.glob(f"{_PREFIX}*.jsonl")):
+    for path in paths:
         for line in path.read_text("utf-8", errors="replace").splitlines():
             try:
                 content = json.loads(line)

@@ -21,12 +21,14 @@ class GroupMean:
     """A mean over groups.
 
     Attributes:
-        value: NaN where there is no group.
+        value: over the finite ones; infinite where all are, NaN where there is no group.
         num_groups: over how many.
+        num_infinite: groups left out because their score is infinite.
     """
 
     value: float
     num_groups: int
+    num_infinite: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +100,5 @@ def _average_agreed(level: int, group: GroupScores, metric: str) -> float | None
 
 def _mean(values: Iterable[float | None]) -> GroupMean:
     known = [value for value in values if value is not None]
-    return GroupMean(finite_mean(known) if known else math.nan, len(known))
+    num_finite = sum(map(math.isfinite, known))
+    return GroupMean(finite_mean(known) if known else math.nan, num_finite, len(known) - num_finite)

@@ -48,13 +48,7 @@ class Method:
     map_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or self.name != self.name.strip(". ") or _UNSAFE.search(self.name):
-            raise MatchError(
-                f"method name {self.name!r} cannot name a folder of reports; give another with NAME=DIR, without "
-                'any of < > : " / \\ | ? * and without dots or spaces at its ends'
-            )
-        if self.name.lower() in _REPORT_FILES:
-            raise MatchError(f"method name {self.name!r} is the name of a report; give another with NAME=DIR")
+        require_method_name(self.name)
 
     def file_name(self, path: Path) -> str:
         """One of its files as reports name it: below `folder`, or in full where a map leads out of it."""
@@ -97,6 +91,21 @@ class RestoredFiles:
     faults: tuple[Fault, ...] = ()
 
 
+def require_method_name(name: str) -> None:
+    """Check that a method's name can be that of its folder of reports.
+
+    Raises:
+        MatchError: it cannot.
+    """
+    if not name or name != name.strip(". ") or _UNSAFE.search(name):
+        raise MatchError(
+            f"method name {name!r} cannot name a folder of reports; give another with NAME=DIR, without "
+            'any of < > : " / \\ | ? * and without dots or spaces at its ends'
+        )
+    if name.lower() in _REPORT_FILES:
+        raise MatchError(f"method name {name!r} is the name of a report; give another with NAME=DIR")
+
+
 def name_methods(folders: Sequence[tuple[str | None, Path]]) -> list[Method]:
     """Methods from (name, folder), where null names are made from what tells a path from the others.
 
@@ -129,11 +138,12 @@ def require_distinct(methods: Sequence[Method]) -> None:
     require_distinct_names([(method.name, str(method.folder)) for method in methods])
 
 
-def require_distinct_names(methods: Sequence[tuple[str, str]]) -> None:
+def require_distinct_names(methods: Sequence[tuple[str, str]], advice: str = "name them with NAME=DIR") -> None:
     """Check that no two methods have one name; upper and lower case do not tell names apart, as on some disks.
 
     Args:
         methods: (name, where it comes from).
+        advice: how to mend it.
 
     Raises:
         MatchError: two have.
@@ -141,9 +151,7 @@ def require_distinct_names(methods: Sequence[tuple[str, str]]) -> None:
     first: dict[str, str] = {}
     for name, place in methods:
         if name.casefold() in first:
-            raise MatchError(
-                f"two methods have the name {name!r}: {first[name.casefold()]} and {place}; name them with NAME=DIR"
-            )
+            raise MatchError(f"two methods have the name {name!r}: {first[name.casefold()]} and {place}; {advice}")
         first[name.casefold()] = place
 
 
@@ -176,7 +184,12 @@ def read_methods(path: Path) -> list[Method]:
 
 
 def match_restored(
-    methods: Sequence[Method], source: GroupSource, *, suffix: str | None = None, allow_missing: bool = False
+    methods: Sequence[Method],
+    source: GroupSource,
+    *,
+    suffix: str | None = None,
+    allow_missing: bool = False,
+    negatives: bool = False,
 ) -> list[RestoredFiles]:
     """Find and check every method's file of every group.
 
@@ -185,6 +198,7 @@ def match_restored(
         source: the groups they are scored against.
         suffix: where a method has no pattern, only `ID_SUFFIX.png` and `IDSUFFIX.png` are its files.
         allow_missing: leave out what has faults and record it instead of failing.
+        negatives: whether negatives will be compared with, and so are checked too.
 
     Returns:
         One entry per method, in their order.
@@ -195,7 +209,7 @@ def match_restored(
     """
     _require_places(methods)
     found = [_find(method, source.ids, suffix) for method in methods]
-    matched, ground_truth = _check_pictures(found, source)
+    matched, ground_truth = _check_pictures(found, source, negatives=negatives)
     messages = [_format_ground_truth(ground_truth)] if ground_truth else []
     empty = [files for files in matched if not files.files]
     faulty = [files for files in (empty if allow_missing else matched) if files.faults]
@@ -386,7 +400,9 @@ def _pictures(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _check_pictures(found: Sequence[RestoredFiles], source: GroupSource) -> tuple[list[RestoredFiles], list[str]]:
+def _check_pictures(
+    found: Sequence[RestoredFiles], source: GroupSource, *, negatives: bool
+) -> tuple[list[RestoredFiles], list[str]]:
     """The same without unusable pictures and with sizes, and what is wrong with the ground truth.
 
     Each group is read once for all methods; one with faults of its own says nothing about restored images.
@@ -400,9 +416,12 @@ def _check_pictures(found: Sequence[RestoredFiles], source: GroupSource) -> tupl
         except (HggtError, OSError) as error:
             ground_truth.append(_reason(error, f"{source.location}: annotation of {group_id}"))
             continue
+        if not group.positives:  # such a group is not scored
+            faults = [[f for f in own if (f.kind, f.id) != ("missing", group_id)] for own in faults]
         if not any(group_id in files.files for files in found):
             continue
-        size, own_ground_truth = _check_group(group)
+        names = (ORIGINAL, *group.positives, *(group.negatives if negatives else ()))
+        size, own_ground_truth = _check_group(group, names)
         ground_truth += own_ground_truth
         for files, own_sizes, own_faults in zip(found, sizes, faults, strict=True):
             path = files.files.get(group_id)
@@ -422,11 +441,11 @@ def _check_pictures(found: Sequence[RestoredFiles], source: GroupSource) -> tupl
     return matched, ground_truth
 
 
-def _check_group(group: Group) -> tuple[tuple[int, int] | None, list[str]]:
-    """A group's (height, width), which its original has, and what is wrong with that and with the positives."""
+def _check_group(group: Group, names: Iterable[str]) -> tuple[tuple[int, int] | None, list[str]]:
+    """A group's (height, width), which its original has, and what is wrong with its pictures, the original first."""
     original: PngInfo | None = None
     faults = []
-    for name in (ORIGINAL, *group.positives):
+    for name in names:
         what = group.name_picture(name)
         try:
             info = parse_png(group.read_bytes(name))

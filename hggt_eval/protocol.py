@@ -163,9 +163,7 @@ class _GroupScorer:
             for name, value in zip(self._names, values, strict=True):
                 _require_number(value, f"{path}: {metric.name} against {name} of {group.id}")
                 scores[name][metric.name] = value
-        alone = {metric.name: metric.rate(picture) for metric in self._raters}
-        for name, value in alone.items():
-            _require_number(value, f"{path}: {name}")
+        alone = {metric.name: _rate(metric, picture, str(path)) for metric in self._raters}
         return GroupScores(
             id=group.id,
             file=file,
@@ -225,6 +223,15 @@ def _looks_swapped(restored: NDArray[np.float32], positive: NDArray[np.float32])
     """Whether exchanging red and blue more than halves the squared difference; OpenCV writes files so, given RGB."""
     as_it_is, exchanged = (((pixels - positive) ** 2).mean() for pixels in (restored, restored[..., ::-1]))
     return bool(exchanged < as_it_is / 2)
+
+
+def _rate(metric: Rater, picture: Pixels, where: str) -> float:
+    try:
+        value = metric.rate(picture)
+    except ImageError as error:
+        raise ImageError(f"{where}: {error}") from error
+    _require_number(value, f"{where}: {metric.name}")
+    return value
 
 
 def _require_number(value: float, what: str) -> None:

@@ -6,18 +6,18 @@ end. Every file is written whole or not at all.
 
 import csv
 import io
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from hggt_data.errors import OutputError
+from hggt_data.errors import MatchError, OutputError
 from hggt_data.files import write_text
 from hggt_data.schema import Label
 from hggt_eval.comparison import Comparison
 from hggt_eval.metrics import require_metric
+from hggt_eval.notes import list_notes
 from hggt_eval.scores import Evaluation, MethodScores
-from hggt_eval.scores_file import Settings, format_json
+from hggt_eval.scores_file import Settings, format_json, read_scores
 from hggt_eval.tables import (
     aligned,
     arrow_of,
@@ -26,10 +26,12 @@ from hggt_eval.tables import (
     format_latex,
     format_markdown,
     format_text,
+    list_lines,
     measures_table,
     paper_tables,
 )
 
+REPORT_NAME = "report.html"
 # Official file -> the metrics it holds; it is written if all of them were computed.
 _OFFICIAL_FILES = {"psnr_ssim.txt": ("psnr", "ssim"), "lpips.txt": ("lpips",), "dists.txt": ("dists",)}
 
@@ -58,7 +60,7 @@ def format_table(
         over_seeds = [means] if any(summary.num_seeds > 1 for summary in comparison.summaries) else []
         for table in (*over_seeds, *differences):
             lines += ["", f"{table.title}:", format_text(table)]
-    return "\n".join([*lines, *_notes(evaluation, settings)])
+    return "\n".join([*lines, *list_lines(list_notes(evaluation, settings, comparison))])
 
 
 def write_reports(
@@ -68,50 +70,90 @@ def write_reports(
     output: Path,
     *,
     decimals: Mapping[str, int] | None = None,
-    page: str | None = None,
 ) -> list[Path]:
-    """Write all report files below `output`, making folders as needed.
+    """Write all files but the page below `output`, making folders as needed.
 
-    Official text files of an earlier run that this one does not write again go, so that a folder never mixes two runs:
-    those of its methods and, by the `scores.json` that lies there, of earlier ones.
+    A `report.html` that lies there goes: it would show other scores. `format_page` makes the new one.
 
     Args:
         evaluation, settings, comparison: what to write.
         output: the folder.
         decimals: metric -> decimals in `table.md` and `table.tex`, see `decimals_of`.
-        page: `report.html`, or null for none.
 
     Returns:
         The files written.
 
     Raises:
-        OutputError: a file cannot be written; those before it are whole.
+        OutputError: scores would be lost, see `require_nothing_lost`; or a file cannot be written, and those before it
+            are whole.
     """
+    require_nothing_lost(output, [method.name for method in evaluation.methods], settings)
+    notes = list_notes(evaluation, settings, comparison)
     tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
     texts = {
         output / "scores.json": format_json(evaluation, settings, comparison),
         output / "scores.csv": format_csv(evaluation),
         output / "comparison.csv": format_comparison_csv(comparison),
-        output / "table.md": format_markdown(tables),
-        output / "table.tex": format_latex(tables),
-        **({output / "report.html": page} if page is not None else {}),
+        output / "table.md": format_markdown(tables, notes),
+        output / "table.tex": format_latex(tables, notes),
     }
     for method in evaluation.methods:
         for file_name, metrics in _OFFICIAL_FILES.items():
             if set(metrics) <= set(evaluation.metrics):
                 texts[output / method.name / file_name] = format_official(evaluation, method, metrics)
+    try:
+        (output / REPORT_NAME).unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_write(output / REPORT_NAME, error) from error
+    return [_write(path, text) for path, text in texts.items()]
+
+
+def write_page(page: str, output: Path) -> Path:
+    """Write `report.html` below `output`, and return its path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    return _write(output / REPORT_NAME, page)
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return path
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def require_nothing_lost(output: Path, methods: Collection[str], settings: Settings) -> None:
+    """Check that scores which lie in a folder are all scored again, before others take their place.
+
+    Args:
+        output: the folder.
+        methods: names of those scored now.
+        settings: of this run.
+
+    Raises:
+        OutputError: its `scores.json` has methods, metrics or label measures that this run has not, or is none of ours.
+    """
     path = output / "scores.json"
     try:
-        methods = {method.name for method in evaluation.methods} | _earlier_methods(path)
-        stale = [output / method / name for method in sorted(methods) for name in _OFFICIAL_FILES]
-        for path in (*stale, output / "report.html"):
-            if path not in texts:
-                path.unlink(missing_ok=True)
-        for path, text in texts.items():
-            write_text(path, text)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return list(texts)
+        there = read_scores(path)
+    except FileNotFoundError:
+        return
+    except (MatchError, OSError) as error:
+        raise OutputError(f"{error}; it would be overwritten. Name another --output, or move it away") from error
+    lost = [method.name for method in there.evaluation.methods if method.name not in methods]
+    lost += [require_metric(name).title for name in there.settings.metrics if name not in settings.metrics]
+    lost += ["label measures"] if there.settings.label_measures and not settings.label_measures else []
+    if lost:
+        raise OutputError(
+            f"{output} holds scores that would be lost: {', '.join(lost)}. Name another --output, or move them away"
+        )
 
 
 def format_csv(evaluation: Evaluation) -> str:
@@ -158,35 +200,5 @@ def format_official(evaluation: Evaluation, method: MethodScores, metrics: Seque
     return "\n".join(lines) + "\n"
 
 
-def _earlier_methods(path: Path) -> set[str]:
-    """The methods that an earlier run's `scores.json` names; none where it is not one of ours."""
-    try:
-        names = {str(method["name"]) for method in json.loads(path.read_bytes())["methods"]}
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
-        return set()
-    return {name for name in names if name.strip(".") and Path(name).name == name}  # else it leads elsewhere
-
-
 def _candidate_label(candidate: str, label: Label | None) -> str:
     return f"{candidate}:{label.value if label else 'None'}"
-
-
-def _notes(evaluation: Evaluation, settings: Settings) -> Iterator[str]:
-    if settings.colour == "y":
-        yield "PSNR and SSIM on luma (Y)."
-    if evaluation.without_positives:
-        names = ", ".join(map(str, evaluation.without_positives))
-        yield f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, no Positive: {names}"
-    for method in evaluation.methods:
-        if method.faults:
-            yield f"{method.name}: {len(method.faults)} left out:"
-            yield from (f"  {fault.kind}: {fault.message}" for fault in method.faults)
-        if method.num_swapped:
-            share = f"{method.num_swapped} of {len(method.groups)} images"
-            yield f"{method.name}: red and blue look exchanged in {share}; did OpenCV, which takes BGR, write RGB?"
-        if method.num_infinite:
-            counts = ", ".join(f"{count} {require_metric(name).title}" for name, count in method.num_infinite.items())
-            yield f"{method.name}: infinite and not in the mean: {counts} (identical pictures)"
-    if settings.skipped_metrics:
-        titles = ", ".join(require_metric(name).title for name in settings.skipped_metrics)
-        yield f"Left out, because what they need cannot be had: {titles}"

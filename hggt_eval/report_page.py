@@ -19,6 +19,7 @@ from hggt_data.loading import Group
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_eval.comparison import Comparison
 from hggt_eval.metrics import require_metric
+from hggt_eval.notes import list_notes
 from hggt_eval.scored_pictures import ScoredPictures
 from hggt_eval.scores import Evaluation
 from hggt_eval.scores_file import Settings
@@ -73,7 +74,7 @@ def format_page(
     parts = {
         "<!--TITLE-->": escape(title),
         "/*CSS*/": (_PAGE / "report.css").read_text("utf-8"),
-        "<!--TABLES-->": format_html(tables),
+        "<!--TABLES-->": format_html(tables, list_notes(evaluation, settings, comparison)),
         "/*DATA*/": _json(data),
         "/*JS*/": (_PAGE / "report.js").read_text("utf-8"),
     }
@@ -105,18 +106,15 @@ def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[PatchId, list[
 def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
     """What the scores are of and depend on, as (name, value)."""
     scored = evaluation.num_groups - len(evaluation.without_positives)
-    left_out = sum(len(method.faults) for method in evaluation.methods)
     versions = ", ".join(f"{package} {version}" for package, version in settings.versions.items())
     return [
         ("Ground truths", settings.source + (f", split {settings.split}" if settings.split else "")),
         ("Groups", f"{scored} with a positive, of {evaluation.num_groups}"),
-        *([("Left out", f"{left_out} images with faults")] if left_out else []),
         ("Border", f"{settings.border} pixels"),
         ("Colour", "luma for PSNR and SSIM" if settings.colour == "y" else "RGB"),
         ("Device", settings.device),
         ("Labels", settings.labels_sha256[:16]),
         *[(f"Weights {name}", sha256[:16]) for name, sha256 in settings.weights_sha256.items()],
-        *[(f"{require_metric(name).title} left out", why) for name, why in settings.skipped_metrics.items()],
         ("Versions", versions),
     ]
 

@@ -43,9 +43,9 @@ class ScoredPictures:
             MatchError: the source has none of this id.
         """
         if group_id not in self._index:
-            raise MatchError(
-                f"{self.source.location} has no group {group_id}, which was scored; is it another version?"
-            )
+            scored = any(known == group_id for _, known in self._scores)
+            advice = ", which was scored; is it another version?" if scored else f"; one is {self.source.ids[0]}"
+            raise MatchError(f"{self.source.location} has no group {group_id}{advice}")
         return self.source[self._index[group_id]]
 
     @cached_property
@@ -67,6 +67,8 @@ class ScoredPictures:
         scores = self.scores(method, group_id)
         if scores is None:
             raise MatchError(f"{method} has no score of {group_id}")
+        if method not in self._settings.restored:
+            raise MatchError(f"the scores do not say where the restored images of {method} lie")
         path = Path(self._settings.restored[method]) / scores.file
         try:
             data = path.read_bytes()

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hggt_data.errors import MatchError
+from hggt_data.errors import HggtError, MatchError
 from hggt_data.schema import Label, PatchId
 from hggt_eval.comparison import Comparison
 from hggt_eval.label_measures import GroupMean, measure_labels
-from hggt_eval.matching import Fault
+from hggt_eval.matching import Fault, require_distinct_names, require_method_name
 from hggt_eval.metrics import (
     FullReferenceMetric,
     NoReferenceMetric,
@@ -48,6 +48,7 @@ class Settings:
         allow_missing: whether groups with faults were left out.
         label_measures: whether negatives were compared with, too.
         weights_sha256: file name -> SHA-256 of each weights file.
+        other_weights: those of these files that hold other numbers than the published metrics.
         versions: package -> version, of every package whose computation the scores are.
     """
 
@@ -65,6 +66,7 @@ class Settings:
     allow_missing: bool = False
     label_measures: bool = False
     weights_sha256: Mapping[str, str] = field(default_factory=dict)
+    other_weights: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -123,18 +125,42 @@ def read_scores(path: Path) -> ScoresFile:
     try:
         for name, facts in content["metrics"].items():
             tell_metric(_parse_metric(name, facts))
-        metrics = tuple(content["settings"]["metrics"])
         known = {part.name for part in fields(Settings)}
-        settings = Settings(**{**{k: v for k, v in content["settings"].items() if k in known}, "metrics": metrics})
+        facts = {name: value for name, value in content["settings"].items() if name in known}
+        metrics, other = (tuple(facts.get(name, ())) for name in ("metrics", "other_weights"))
+        settings = Settings(**{**facts, "metrics": metrics, "other_weights": other})
         evaluation = Evaluation(
             metrics=metrics,
             methods=tuple(_parse_method(method) for method in content["methods"]),
             without_positives=tuple(PatchId.parse(text) for text in content["groups_without_positives"]),
             num_groups=content["num_groups"],
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        _require_consistent(evaluation)
+    except (HggtError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise MatchError(f"{path} is damaged: {type(error).__name__} {error}; score again") from error
     return ScoresFile(evaluation, settings)
+
+
+def _require_consistent(evaluation: Evaluation) -> None:
+    """Check what all that work with scores rely on.
+
+    Raises:
+        MatchError, ValueError: it is not so.
+    """
+    kinds = {name: isinstance(require_metric(name), FullReferenceMetric) for name in evaluation.metrics}
+    compared = {name for name, has_reference in kinds.items() if has_reference}
+    alone = kinds.keys() - compared
+    require_distinct_names([(method.name, "the same file") for method in evaluation.methods])
+    for method in evaluation.methods:
+        require_method_name(method.name)
+        if len({group.id for group in method.groups}) != len(method.groups):
+            raise ValueError(f"{method.name} has a group twice")
+        for group in method.groups:
+            scores = [*group.positives.values(), *group.negatives.values()]
+            if not group.positives or any(own.keys() != compared for own in scores) or group.alone.keys() != alone:
+                raise ValueError(f"{method.name} has not all scores of {group.id}")
+            if not group.agreement.keys() >= group.positives.keys():
+                raise ValueError(f"{method.name} has not all agreements of {group.id}")
 
 
 def _metric_content(name: str) -> dict[str, Any]:
@@ -222,7 +248,11 @@ def _parse_method(content: Mapping[str, Any]) -> MethodScores:
 def _measures_content(method: MethodScores, evaluation: Evaluation) -> dict[str, Any]:
     def means(of_metric: Mapping[str, GroupMean]) -> dict[str, Any]:
         return {
-            metric: {"mean": _number(mean.value) if mean.num_groups else None, "num_groups": mean.num_groups}
+            metric: {
+                "mean": None if math.isnan(mean.value) else _number(mean.value),
+                "num_groups": mean.num_groups,
+                "num_infinite": mean.num_infinite,
+            }
             for metric, mean in of_metric.items()
         }
 
@@ -252,4 +282,7 @@ def _number(score: float) -> float | str:
 
 
 def _parse_numbers(scores: Mapping[str, float | str]) -> dict[str, float]:
-    return {metric: float(score) for metric, score in scores.items()}
+    numbers = {metric: float(score) for metric, score in scores.items()}
+    if any(map(math.isnan, numbers.values())):
+        raise ValueError("a score is not a number")
+    return numbers

@@ -15,6 +15,7 @@ from typing import Literal
 from hggt_eval.comparison import Comparison, Difference, Summary
 from hggt_eval.label_measures import GroupMean, measure_labels
 from hggt_eval.metrics import FullReferenceMetric, require_metric
+from hggt_eval.notes import Note
 from hggt_eval.scores import Evaluation
 
 Mark = Literal["", "best", "second"]
@@ -22,8 +23,11 @@ Mark = Literal["", "best", "second"]
 _DECIMALS = {"psnr": 2}
 # Percentile intervals of means cover less than they say from about here down.
 _FEW_PICTURES = 20
+# If even the smallest p that is possible is above this, the table says so.
+_COARSE_P = 0.001
 _CSV_COLUMNS = (
-    *("method", "metric", "mean", "low", "high", "seeds", "deviation", "groups", "source_pictures", "infinite"),
+    *("method", "metric", "mean", "low", "high", "seeds", "deviation", "groups", "source_pictures"),
+    *("infinite_groups", "missing_groups"),
     *("baseline", "difference", "difference_low", "difference_high", "p", "p_holm"),
     *("paired_groups", "paired_source_pictures"),
 )
@@ -108,8 +112,8 @@ def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = 
         }
         for title, means in named.items():
             if means:  # only distances have a margin
-                cells = [_measure_cell(means.get(name), decimals_of(name, decimals)) for name in metrics]
-                num_groups = max(mean.num_groups for mean in means.values())
+                num_groups = max(mean.num_groups + mean.num_infinite for mean in means.values())
+                cells = [_measure_cell(means.get(name), decimals_of(name, decimals), num_groups) for name in metrics]
                 rows.append((Cell(method.name), Cell(title), *cells, Cell(str(num_groups))))
     heads = [require_metric(name).title for name in metrics]
     note = (
@@ -119,8 +123,15 @@ def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = 
     return Table("By label", ("method", "measure", *heads, "groups"), tuple(rows), note, num_names=2)
 
 
-def _measure_cell(mean: GroupMean | None, decimals: int) -> Cell:
-    return Cell("-" if mean is None or not mean.num_groups else _fixed(mean.value, decimals))
+def _measure_cell(mean: GroupMean | None, decimals: int, num_groups: int) -> Cell:
+    if mean is None:
+        return Cell("-")
+    return Cell(_fixed(mean.value, decimals), _other_count(mean.num_groups, num_groups))
+
+
+def _other_count(number: int, num_groups: int) -> str:
+    """Of how many groups a number is, where its row says another."""
+    return f"(n = {number})" if number != num_groups else ""
 
 
 def arrow_of(metric: str) -> str:
@@ -150,7 +161,7 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
         f"Mean over groups [95 % bootstrap interval, source pictures drawn {comparison.num_resamples:,} times]. "
         "The best of a column and the second are marked."
     )
-    if any(summary.num_pictures < _FEW_PICTURES for summary in comparison.summaries):
+    if any(summary.low is not None and summary.num_pictures < _FEW_PICTURES for summary in comparison.summaries):
         note += f" With fewer than {_FEW_PICTURES} source pictures intervals are narrower than they should be."
     if with_seeds:
         note += " After ±, the standard deviation over training seeds; a group counts with its mean over them."
@@ -159,17 +170,20 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
 
 
 def _mean_cell(summary: Summary, decimals: int, num_groups: int, mark: Mark) -> Cell:
-    beside = [f"± {summary.deviation:.{decimals}f}"] if summary.deviation is not None else []
-    if summary.num_groups != num_groups:
-        beside.append(f"(n = {summary.num_groups})")
+    deviation = "" if summary.deviation is None else f"± {summary.deviation:.{decimals}f}"
+    beside = f"{deviation} {_other_count(summary.num_groups, num_groups)}".strip()
     low, high = summary.low, summary.high
     interval = "" if low is None or high is None else f"[{_fixed(low, decimals)}, {_fixed(high, decimals)}]"
-    return Cell(_fixed(summary.mean, decimals), " ".join(beside), interval, mark)
+    return Cell(_fixed(summary.mean, decimals), beside, interval, mark)
 
 
 def _marks(comparison: Comparison, metric: str, decimals: int) -> dict[str, Mark]:
-    """Method -> mark; none where there is nothing to choose from."""
-    means = {s.method: round(s.mean, decimals) for s in comparison.summaries if s.metric == metric and s.mean == s.mean}
+    """Method -> mark; none where there is nothing to choose from, or where a mean is not over all groups."""
+    means = {
+        s.method: round(s.mean, decimals)
+        for s in comparison.summaries
+        if s.metric == metric and not s.num_missing and (math.isinf(s.mean) or (s.num_groups and not s.num_infinite))
+    }
     order = sorted(set(means.values()), reverse=require_metric(metric).higher_is_better)
     if len(order) < 2:
         return {}
@@ -195,6 +209,9 @@ def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | Non
         "Method less baseline, on the same groups; paired permutation test with signs flipped by source picture, "
         "corrected by Holm for all methods within a metric."
     )
+    num_pictures = max(difference.num_pictures for difference in comparison.differences)
+    if 2 ** (1 - num_pictures) > _COARSE_P:
+        note += f" With {num_pictures} source pictures no p can be below {2 ** (1 - num_pictures):.4f}."
     return Table(f"Difference to {comparison.baseline}", columns, rows, note, num_names=2)
 
 
@@ -214,8 +231,8 @@ def _p_cell(value: float | None) -> Cell:
 
 def _fixed(value: float, decimals: int) -> str:
     """With a real minus sign; no minus for what is printed as zero."""
-    if math.isnan(value):
-        return "-"
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else f"{_MINUS if value < 0 else ''}∞"
     text = f"{value:.{decimals}f}"
     return text.replace("-", _MINUS if float(text) else "")
 
@@ -224,6 +241,13 @@ def _with_sign(value: float, decimals: int) -> str:
     """With its sign, be it plus or minus."""
     text = _fixed(value, decimals)
     return text if value <= 0 or math.isnan(value) or not float(text) else f"+{text}"
+
+
+def list_lines(notes: Iterable[Note], bullet: str = "") -> Iterator[str]:
+    """Notes as lines of text, details indented below theirs."""
+    for note in notes:
+        for indent, text in (("", note.text), *(("  ", detail) for detail in note.details)):
+            yield indent + bullet + " ".join(text.splitlines())
 
 
 def format_text(table: Table) -> str:
@@ -244,7 +268,7 @@ def aligned(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
     ]
 
 
-def format_markdown(tables: Iterable[Table]) -> str:
+def format_markdown(tables: Iterable[Table], notes: Sequence[Note]) -> str:
     """`table.md`: the best in bold, the second in italics."""
     around = {"best": "**", "second": "*", "": ""}
 
@@ -260,6 +284,8 @@ def format_markdown(tables: Iterable[Table]) -> str:
         sides = [":--" if column < table.num_names else "--:" for column in range(len(table.columns))]
         rows = [line(map(_escape_markdown, table.columns)), line(sides), *(line(map(cell, row)) for row in table.rows)]
         parts.append("\n".join([f"### {_escape_markdown(table.title)}", "", *rows, "", table.note]))
+    if notes:
+        parts.append("\n".join(["### Notes", "", *(_escape_markdown(line) for line in list_lines(notes, "- "))]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -267,8 +293,11 @@ def _escape_markdown(text: str) -> str:
     return "".join(f"\\{character}" if character in r"\`*_{}[]<>#|" else character for character in text)
 
 
-def format_latex(tables: Iterable[Table]) -> str:
-    r"""`table.tex`: needs `\usepackage{booktabs}`; the best in bold, the second underlined, intervals below."""
+def format_latex(tables: Iterable[Table], notes: Sequence[Note]) -> str:
+    r"""`table.tex`: needs `\usepackage{booktabs}`; the best in bold, the second underlined, intervals below.
+
+    Notes are comments.
+    """
     commands = {"best": r"\textbf", "second": r"\underline"}
 
     def small(text: str) -> str:
@@ -297,6 +326,8 @@ def format_latex(tables: Iterable[Table]) -> str:
             r"\end{tabular}",
         ]
         parts.append("\n".join([f"% {table.title}", *lines, f"% {table.note}"]))
+    if notes:
+        parts.append("\n".join(f"% {line}" for line in list_lines(notes)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -308,6 +339,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     _MINUS: "$-$",
     "±": r"$\pm$",
+    "∞": r"$\infty$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "<": "$<$",
@@ -319,7 +351,7 @@ def _escape_latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def format_html(tables: Iterable[Table]) -> str:
+def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
     """Sections of the report; marks are classes."""
 
     def cell(content: Cell) -> str:
@@ -339,7 +371,14 @@ def format_html(tables: Iterable[Table]) -> str:
             f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
             f'<p class="note">{escape(table.note)}</p></section>'
         )
+    if notes:
+        parts.append(f"<section><h2>Notes</h2>\n<ul>\n{''.join(map(_html_note, notes))}</ul></section>")
     return "\n".join(parts)
+
+
+def _html_note(note: Note) -> str:
+    details = "".join(f"<li>{escape(detail)}</li>" for detail in note.details)
+    return f"<li>{escape(note.text)}{f'<ul>{details}</ul>' if details else ''}</li>\n"
 
 
 def format_comparison_csv(comparison: Comparison) -> str:
@@ -350,7 +389,7 @@ def format_comparison_csv(comparison: Comparison) -> str:
     differences = {(d.method, d.metric): d for d in comparison.differences}
     for s in comparison.summaries:
         row = [s.method, s.metric, s.mean, s.low, s.high, s.num_seeds, s.deviation, s.num_groups, s.num_pictures]
-        row.append(s.num_infinite)
+        row += [s.num_infinite, s.num_missing]
         if d := differences.get((s.method, s.metric)):
             row += [d.baseline, d.mean, d.low, d.high, d.p_value, d.p_holm, d.num_groups, d.num_pictures]
         else:

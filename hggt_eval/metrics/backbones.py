@@ -4,6 +4,7 @@ Looked for in the folder the user named, then in torch's cache, then downloaded 
 cache. A file that is found but damaged is another error than one that cannot be had, and no reason to look further.
 """
 
+import hashlib
 import http.client
 import pickle
 import socket
@@ -34,12 +35,17 @@ class Backbone:
     Attributes:
         name: torchvision's name of the network.
         file_name: torchvision's own file; its last part is how its SHA-256 begins.
-        url: where torchvision has it.
+        convolutions_sha256: `hash_tensors` of its convolutions.
     """
 
     name: str
     file_name: str
-    url: str
+    convolutions_sha256: str
+
+    @property
+    def url(self) -> str:
+        """Where torchvision has its file."""
+        return f"https://download.pytorch.org/models/{self.file_name}"
 
     @property
     def features_name(self) -> str:
@@ -52,10 +58,14 @@ class Backbone:
         return Path(self.file_name).stem.rpartition("-")[2]
 
 
-_TORCHVISION_URL = "https://download.pytorch.org/models"
 BACKBONES = {
-    name: Backbone(name, file_name, f"{_TORCHVISION_URL}/{file_name}")
-    for name, file_name in {"alexnet": "alexnet-owt-7be5be79.pth", "vgg16": "vgg16-397923af.pth"}.items()
+    backbone.name: backbone
+    for backbone in (
+        Backbone(
+            "alexnet", "alexnet-owt-7be5be79.pth", "44534cd66e37ce9a6258bb5e845ef8cd47c33aa68024441c7e616d63c0c1c41a"
+        ),
+        Backbone("vgg16", "vgg16-397923af.pth", "02ea23240491c2589ec6c79346a0cd2cde49db15b57118399c02f252fb928f83"),
+    )
 }
 
 
@@ -67,11 +77,13 @@ class Convolutions:
         weights: `features.N.weight` and `features.N.bias`, float32, on the CPU.
         path: the file they were read from.
         sha256: of that file.
+        are_torchvisions: whether they are what torchvision trained on ImageNet, to the bit.
     """
 
     weights: Mapping[str, Tensor]
     path: Path
     sha256: str
+    are_torchvisions: bool
 
 
 def load_convolutions(name: str, weights_dir: Path | None = None) -> Convolutions:
@@ -93,7 +105,17 @@ def load_convolutions(name: str, weights_dir: Path | None = None) -> Convolution
             f"{path}: its SHA-256 begins with {sha256[: len(backbone.hash_prefix)]}; expected {backbone.hash_prefix}. "
             f"It is damaged: delete it and take it anew from {backbone.url}"
         )
-    return Convolutions(_read(backbone, path), path, sha256)
+    weights = _read(backbone, path)
+    return Convolutions(weights, path, sha256, hash_tensors(weights) == backbone.convolutions_sha256)
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names and numbers, in the order of the names, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def empty_network(name: str) -> torch.nn.Module:

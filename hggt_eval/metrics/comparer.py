@@ -9,13 +9,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
 from hggt_data.images import Pixels
+
+if TYPE_CHECKING:  # torch is imported only for metrics that run on it
+    from hggt_eval.metrics.backbones import Convolutions
 
 Features = TypeVar("Features")
 
@@ -46,6 +49,7 @@ class LoadedMetric(ABC):
         min_side_px: the smallest height and width, after the border is cut off, that the metric can look at.
         threadable: whether it uses one core and may be called by several threads at once; torch takes all cores.
         weights_sha256: file name -> SHA-256 of each weights file that was loaded.
+        other_weights: those of these files that hold other numbers than all the world scores with.
     """
 
     name: str
@@ -55,6 +59,12 @@ class LoadedMetric(ABC):
     def __init__(self, settings: MetricSettings | None = None) -> None:
         self.settings = settings or MetricSettings()
         self.weights_sha256: dict[str, str] = {}
+        self.other_weights: tuple[str, ...] = ()
+
+    def _record(self, convolutions: "Convolutions") -> None:
+        """Say which weights this metric has."""
+        self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
+        self.other_weights = () if convolutions.are_torchvisions else (convolutions.path.name,)
 
     def cropped(self, pixels: Pixels) -> Pixels:
         """The picture without its border.

@@ -58,7 +58,7 @@ class Dists(Comparer[DistsFeatures]):
     def __init__(self, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
         convolutions = load_convolutions("vgg16", self.settings.weights_dir)
-        self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
+        self._record(convolutions)
         network = _Network(convolutions.weights)
         # On a CPU, VGG16 takes little more than half the time with the channels last.
         self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)

@@ -40,7 +40,7 @@ class Lpips(Comparer[list[Tensor]]):
     def __init__(self, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
         convolutions = load_convolutions("alexnet", self.settings.weights_dir)
-        self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
+        self._record(convolutions)
         network = _network(convolutions.weights)
         # On a CPU, AlexNet takes a quarter less time with the channels last.
         self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)

@@ -77,7 +77,7 @@ class Niqe(Rater):
             features = np.concatenate([_features(blocks) for blocks in parts], axis=1)
         whole = features[~np.isnan(features).any(axis=1)]
         if len(whole) < 2:
-            raise ImageError("niqe cannot look at a picture of flat areas; leave the metric out")
+            raise ImageError("of flat areas alone, which has no NIQE; mend the picture, or leave niqe out of --metrics")
         distance = self._mean - np.nanmean(features, axis=0)
         inverse = np.linalg.pinv((self._covariance + np.cov(whole, rowvar=False)) / 2)
         return float(np.sqrt(distance @ inverse @ distance))

@@ -382,9 +382,10 @@ def test_pictures_that_are_gone_cost_only_the_gallery(scored: Path, tmp_path: Pa
     shutil.rmtree(folder)
     result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {folder}/")
+    assert result.stderr.startswith(f"Error: all scores are in {tmp_path / 'again'}, but no report.html: {folder}/")
     assert "is not there, where it was scored; a relative path starts at" in result.stderr
-    assert not (tmp_path / "again/scores.json").exists()
+    assert result.stderr.endswith("; --gallery 0 makes one without pictures\n")
+    assert (tmp_path / "again/scores.json").read_bytes() == (tmp_path / "scores/scores.json").read_bytes()
     result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again", "--gallery", "0")
     assert result.exit_code == 0, result.output
 

@@ -142,6 +142,26 @@ def test_seeds_are_one_method_with_the_deviation_of_their_means() -> None:
     assert only_difference(comparison).mean == 2.0
 
 
+def test_the_deviation_of_seeds_is_over_the_groups_that_all_have() -> None:
+    """The same pictures do not differ because another of them is missing, or infinite, in each run."""
+    runs = [
+        method("net@1", {**BASE, "b-0-0": math.inf}),
+        method("net@2", {name: value for name, value in BASE.items() if name != "c-0-0"}),
+    ]
+    [summary] = compare_methods(evaluation(*runs)).summaries
+    assert (summary.mean, summary.deviation) == (21.0, 0.0)
+    assert (summary.num_groups, summary.num_infinite, summary.num_missing) == (2, 1, 0)
+
+
+def test_groups_that_another_method_has_are_missing() -> None:
+    part = method("part", {"a-0-0": 40.0, "d-0-0": math.inf})
+    summaries = compare_methods(evaluation(method("base", BASE), part)).summaries
+    assert [(s.method, s.num_groups, s.num_infinite, s.num_missing) for s in summaries] == [
+        ("base", 4, 0, 1),
+        ("part", 1, 1, 3),
+    ]
+
+
 def test_a_name_with_and_without_seeds_is_refused() -> None:
     with pytest.raises(MatchError, match="'net' is a method of its own and has seeds too: net, net@1"):
         group_seeds(["net", "net@1"])
@@ -160,6 +180,8 @@ def test_one_source_picture_has_no_interval_and_all_infinite_no_mean() -> None:
     comparison = compare_methods(evaluation(method("net", {"a-0-0": 20.0, "a-0-8": 21.0})))
     [summary] = comparison.summaries
     assert (summary.low, summary.high, summary.num_pictures) == (None, None, 1)
+    two = [method(name, {"a-0-0": value, "a-0-8": 21.0}) for name, value in (("base", 20.0), ("net", 22.0))]
+    assert only_difference(compare_methods(evaluation(*two), "base")).p_value is None
     [summary] = compare_methods(evaluation(method("net", {"a-0-0": math.inf}))).summaries
     assert summary.mean == math.inf
 

@@ -17,20 +17,21 @@ SETTINGS = Settings(
 )
 
 
-def write(folder: Path, name: str, settings: Settings = SETTINGS, truth: str = "3" * 64) -> Path:
-    scores = dict.fromkeys(settings.metrics, 20.0)
+def write(folder: Path, name: str, settings: Settings = SETTINGS, truth: str = "3" * 64, image: str = "4") -> Path:
+    scores = {name: 20.0 for name in settings.metrics if name != "niqe"}
     group = GroupScores(
         id=PatchId("cat", 0, 8),
         file="cat-0-8.png",
         labels={"01": Label.POSITIVE},
         positives={"01": scores},
+        alone={"niqe": 5.0} if "niqe" in settings.metrics else {},
         agreement={"01": 3},
-        sha256="4" * 64,
+        sha256=image * 64,
         ground_truths_sha256={"01": truth},
     )
     evaluation = Evaluation(settings.metrics, (MethodScores(name, (group,)),), (), 1)
     path = folder / name / "scores.json"
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_text(format_json(evaluation, replace(settings, restored={name: f"results/{name}"})))
     return path
 
@@ -72,10 +73,23 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, settings: Settings, 
         join_scores(paths)
 
 
-def test_one_name_twice_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, "one")
-    with pytest.raises(MatchError, match=r"two methods have the name 'one': .*scores.json and .*scores.json"):
-        join_scores([path, path.parent])
+def test_a_method_of_several_files_counts_once(tmp_path: Path) -> None:
+    """So runs that each have the baseline can be put together."""
+    paths = [write(tmp_path / place, "one", image=image) for place, image in (("a", "4"), ("b", "4"), ("c", "5"))]
+    joined, _ = join_scores(paths[:2])
+    assert [method.name for method in joined.evaluation.methods] == ["one"]
+    assert joined == join_scores(paths[:1])[0]
+    with pytest.raises(
+        MatchError,
+        match=r"two methods have the name 'one': .*/a/one/scores.json and .*/c/.*; they are of different images",
+    ):
+        join_scores(paths)
+
+
+def test_other_weights_are_not_compared_with_the_published(tmp_path: Path) -> None:
+    renamed = replace(SETTINGS, weights_sha256={"b.pth": "3" * 64}, other_weights=("b.pth",))
+    with pytest.raises(MatchError, match="cannot be compared: weights that are not the published ones"):
+        join_scores([write(tmp_path, "one"), write(tmp_path, "two", renamed)])
 
 
 @pytest.mark.parametrize("change", [lambda c: c.pop("methods"), lambda c: c["methods"][0]["groups"][0].pop("id")])

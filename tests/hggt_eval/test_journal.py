@@ -103,9 +103,13 @@ def test_a_restored_image_that_was_renamed_is_known_under_its_new_name(tmp_path:
     assert all(group.file.endswith("_x4.png") for group in renamed.methods[0].groups)
 
 
-def test_other_settings_know_nothing(tmp_path: Path) -> None:
+def test_other_settings_know_nothing_and_take_nothing_away(tmp_path: Path) -> None:
     score(Counting(), Journal(tmp_path, SETTINGS))
-    assert Journal(tmp_path, {"border": 0}).num_found == 0
+    other = Journal(tmp_path, {"border": 0})
+    assert other.num_found == 0
+    score(Counting(), other)
+    other.finish()
+    assert Journal(tmp_path, SETTINGS).num_found == Journal(tmp_path, SETTINGS, rank=1).num_found > 0
 
 
 def test_other_ground_truths_are_not_the_same_score(tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_all_processes_files_are_read(tmp_path: Path) -> None:
 
 def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "gone", SETTINGS)
-    with pytest.raises(OutputError, match=r"unfinished-0.jsonl: cannot be written"):
+    with pytest.raises(OutputError, match=r"unfinished-[0-9a-f]{16}-0.jsonl: cannot be written"):
         journal.add("net", score(Counting(), None).methods[0].groups[0])
 
 
@@ -154,9 +158,8 @@ def test_the_command_goes_on_after_kill_9(tmp_path: Path) -> None:
         *("--metrics", "psnr", "--gallery", "0", "--output", str(tmp_path)),
     ]
     process = subprocess.Popen([sys.executable, "-c", code, *arguments])
-    journal = tmp_path / ".unfinished-0.jsonl"
     deadline = time.monotonic() + 60
-    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 3):
+    while sum(path.read_bytes().count(b"\n") for path in tmp_path.glob(".unfinished-*")) < 3:
         assert time.monotonic() < deadline
         assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.02)
@@ -165,7 +168,7 @@ def test_the_command_goes_on_after_kill_9(tmp_path: Path) -> None:
     assert not (tmp_path / "scores.json").exists()
     again = subprocess.run([sys.executable, "-m", "hggt_eval", *arguments], capture_output=True, text=True, check=True)
     assert "images were scored before the interruption" in again.stderr
-    assert not journal.exists()
+    assert not list(tmp_path.glob(".unfinished-*"))
     expected = score(Psnr(), None, [DATA / "restored/bicubic"]).methods[0]
     content = json.loads((tmp_path / "scores.json").read_text())
     assert content["methods"][0]["mean"] == dict(expected.mean)

@@ -39,8 +39,8 @@ METHOD = MethodScores(
 METRICS = ("psnr", "lpips")
 
 
-def mean(value: float, num_groups: int) -> GroupMean:
-    return GroupMean(pytest.approx(value), num_groups)  # type: ignore[arg-type]
+def mean(value: float, num_groups: int, num_infinite: int = 0) -> GroupMean:
+    return GroupMean(pytest.approx(value), num_groups, num_infinite)  # type: ignore[arg-type]
 
 
 def test_the_best_positive_is_the_nearest_for_a_distance_and_the_highest_for_a_similarity() -> None:
@@ -76,6 +76,14 @@ def test_without_any_negative_there_is_no_number() -> None:
     measures = measure_labels(MethodScores("net", (group(0, {"01": 0.2}, {}),)), METRICS)
     assert math.isnan(measures.positive_margin["lpips"].value)
     assert measures.distance_to_negatives["lpips"].num_groups == 0
+
+
+def test_groups_whose_best_is_infinite_are_counted_and_not_in_the_mean() -> None:
+    perfect = group(0, {"01": -math.inf, "02": 0.3}, {})  # infinite PSNR
+    best = measure_labels(MethodScores("net", (perfect, group(1, {"01": 0.2}, {}))), METRICS).best_of_positives
+    assert best["psnr"] == mean(20, 1, num_infinite=1)
+    best = measure_labels(MethodScores("net", (perfect,)), METRICS).best_of_positives
+    assert best["psnr"] == GroupMean(math.inf, 0, 1)
 
 
 def test_metrics_without_a_reference_are_passed_over() -> None:

@@ -14,9 +14,10 @@ from hggt_eval.comparison import compare_methods
 from hggt_eval.matching import Fault, match_restored, name_methods
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
 from hggt_eval.protocol import evaluate
-from hggt_eval.report import format_csv, format_official, format_table, write_reports
+from hggt_eval.report import format_csv, format_official, format_table, write_page, write_reports
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores
 from hggt_eval.scores_file import Settings
+from tests.hggt_data.trees import contents
 
 FIXTURE_METHODS = [
     ("Test", "restored/bicubic", "bicubic"),
@@ -63,9 +64,13 @@ def evaluation() -> Evaluation:
     labels = {"01": Label.POSITIVE, "02": Label.POSITIVE, "03": Label.SIMILAR, "04": None}
     groups = (
         GroupScores(
-            PatchId("cat", 0, 8), "cat-0-8.png", labels, {"01": {"psnr": math.inf}, "02": {"psnr": 20.123456789}}
+            PatchId("cat", 0, 8),
+            "cat-0-8.png",
+            labels,
+            {"01": {"psnr": math.inf}, "02": {"psnr": 20.123456789}},
+            agreement={"01": 3, "02": 2},
         ),
-        GroupScores(PatchId("cat", 0, 16), "cat-0-16.png", labels, {"01": {"psnr": 30.0}}),
+        GroupScores(PatchId("cat", 0, 16), "cat-0-16.png", labels, {"01": {"psnr": 30.0}}, agreement={"01": 3}),
     )
     fault = Fault("missing", "net", PatchId("dog", 0, 0), "dog-0-0: no restored image")
     return Evaluation(("psnr",), (MethodScores("net", groups, (fault,)),), (PatchId("eel", 0, 0),), 4)
@@ -90,10 +95,10 @@ def test_table(evaluation: Evaluation, settings: Settings) -> None:
         "method  groups   PSNR ↑",
         "net          2  25.0617",
         "1 of 4 groups left out, no Positive: eel-0-0",
+        "Left out, because what they need cannot be had: LPIPS",
         "net: 1 left out:",
         "  missing: dog-0-0: no restored image",
         "net: infinite and not in the mean: 1 PSNR (identical pictures)",
-        "Left out, because what they need cannot be had: LPIPS",
     ]
 
 
@@ -129,50 +134,69 @@ def test_official_text_names_what_was_left_out(evaluation: Evaluation) -> None:
 
 def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, settings: Settings, tmp_path: Path) -> None:
     evaluation = _evaluate(fixtures, "TestLarge/GT", "TestLarge/restored/bicubic", ["psnr", "ssim"])
-    stale = tmp_path / "out" / "bicubic" / "lpips.txt"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("of an earlier run")
-    write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out", page="<p>")
+    settings = replace(settings, metrics=evaluation.metrics)
+    write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out")
+    write_page("<p>", tmp_path / "out")
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     reports = ["comparison.csv", "report.html", "scores.csv", "scores.json", "table.md", "table.tex"]
     assert files == ["out/bicubic/psnr_ssim.txt", *(f"out/{name}" for name in reports)]
     write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out")
-    assert not (tmp_path / "out/report.html").exists()  # it would be of another run
+    assert not (tmp_path / "out/report.html").exists()  # it would show other scores
 
 
-def test_earlier_methods_leave_no_official_files(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    group = replace(evaluation.methods[0].groups[1], positives={"01": {"psnr": 30.0, "ssim": 0.5}})
-    methods = tuple(MethodScores(name, (group,)) for name in ("old", "net"))
-    two = replace(evaluation, metrics=("psnr", "ssim"), methods=methods)
-    assert out / "old" / "psnr_ssim.txt" in write_reports(two, settings, compare_methods(two), out)
-    (out / "old" / "notes.txt").write_text("not ours")
-    (out / "never_scored").mkdir()
-    (out / "never_scored" / "lpips.txt").write_text("not ours")
-    one = replace(two, methods=two.methods[1:])
-    write_reports(one, settings, compare_methods(one), out)
-    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.txt"))
-    assert left == ["net/psnr_ssim.txt", "never_scored/lpips.txt", "old/notes.txt"]
+def test_scores_that_are_not_scored_again_are_not_overwritten(
+    evaluation: Evaluation, settings: Settings, tmp_path: Path
+) -> None:
+    methods = tuple(replace(evaluation.methods[0], name=name) for name in ("net", "old"))
+    two = replace(evaluation, methods=methods)
+    write_reports(two, replace(settings, label_measures=True), compare_methods(two), tmp_path)
+    before = contents(tmp_path)
+    other = replace(settings, metrics=("ssim",))
+    with pytest.raises(OutputError, match=r"holds scores that would be lost: old, PSNR, label measures\. Name another"):
+        write_reports(replace(evaluation, metrics=("ssim",)), other, compare_methods(evaluation), tmp_path)
+    assert contents(tmp_path) == before
+    more = replace(two, methods=(*methods, replace(methods[0], name="new")))
+    write_reports(more, replace(settings, label_measures=True), compare_methods(more), tmp_path)
 
 
-@pytest.mark.parametrize(
-    "text", ["no JSON", "[]", "{}", '{"methods": [3]}', '{"methods": [{"name": ".."}, {"name": "../x"}, {"name": ""}]}']
-)
-def test_a_foreign_scores_json_names_no_files(
+@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", '{"schema_version": 1}', '{"schema_version": 2}'])
+def test_a_foreign_scores_json_is_not_overwritten(
     evaluation: Evaluation, settings: Settings, tmp_path: Path, text: str
 ) -> None:
-    for place in (tmp_path, tmp_path / "x", tmp_path / "out"):
-        place.mkdir(exist_ok=True)
-        (place / "lpips.txt").write_text("not ours")
-    (tmp_path / "out" / "scores.json").write_text(text)
-    write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out")
-    assert len(list(tmp_path.rglob("lpips.txt"))) == 3
+    (tmp_path / "scores.json").write_text(text)
+    with pytest.raises(OutputError, match=r"scores\.json .*; it would be overwritten\. Name another --output"):
+        write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
+    assert contents(tmp_path) == {"scores.json": text.encode()}
 
 
 def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "scores.json").mkdir()
-    with pytest.raises(OutputError, match=r"scores\.json: cannot be written"):
+    (tmp_path / "table.md").mkdir()
+    with pytest.raises(OutputError, match=r"table\.md: cannot be written"):
         write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OutputError, match=r"report\.html: cannot be written"):
+        write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
+    with pytest.raises(OutputError, match=r"report\.html: cannot be written"):
+        write_page("<p>", tmp_path)
+
+
+def test_every_output_has_the_notes(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
+    """A table must not stand in a paper without what was left out of it."""
+    part = MethodScores("part", evaluation.methods[0].groups[:1])
+    two = replace(evaluation, methods=(*evaluation.methods, part, replace(part, name="copy")))
+    write_reports(two, settings, compare_methods(two), tmp_path)
+    expected = [
+        "missing: dog-0-0: no restored image",
+        "net: infinite and not in the mean: 1 PSNR (identical pictures)",
+        "part: a mean over 1 of 2 groups is not ranked with means over all",
+        "part and copy: the same images, file by file",
+    ]
+    for text in (
+        format_table(two, settings, compare_methods(two)),
+        (tmp_path / "table.md").read_text(),
+        (tmp_path / "table.tex").read_text(),
+    ):
+        assert [line for line in expected if line not in text] == []
 
 
 def test_scores_of_the_image_alone_have_a_row_of_their_own(fixtures: Path, settings: Settings) -> None:

@@ -1,9 +1,11 @@
 import csv
 import math
+from dataclasses import replace
 
 import pytest
 
 from hggt_eval.comparison import Comparison, Difference, Summary
+from hggt_eval.notes import Note
 from hggt_eval.scores import Evaluation
 from hggt_eval.tables import (
     comparison_tables,
@@ -17,6 +19,8 @@ from hggt_eval.tables import (
 )
 from tests.hggt_eval.test_label_measures import METHOD
 
+NOTES = (Note("net_1: 2 left out:", ("missing: a<b&c.png", "extra: 1 %.png")),)
+
 
 def summary(method: str, metric: str, mean: float, **others: object) -> Summary:
     facts = {"low": mean - 1, "high": mean + 1, "num_groups": 9, "num_pictures": 5, **others}
@@ -28,7 +32,7 @@ def comparison() -> Comparison:
     return Comparison(
         methods=("base_line", "net", "old"),
         summaries=(
-            summary("base_line", "psnr", 24.004, num_groups=8, num_infinite=1),
+            summary("base_line", "psnr", 24.004),
             summary("base_line", "lpips", 0.3),
             summary("net", "psnr", 24.001, num_seeds=3, deviation=0.1),
             summary("net", "lpips", 0.2, num_seeds=3, deviation=0.01),
@@ -44,14 +48,15 @@ def comparison() -> Comparison:
 
 
 def test_markdown(comparison: Comparison) -> None:
-    text = format_markdown(comparison_tables(comparison))
+    text = format_markdown(comparison_tables(comparison), NOTES)
     assert text.count("\N{MINUS SIGN}") == 5
     lines = text.replace("\N{MINUS SIGN}", "-").splitlines()
     assert lines[2] == "| method | PSNR ↑ | LPIPS ↓ | groups | source pictures | seeds |"
     # 24.004 and 24.001 print the same and are both the best; of LPIPS the lowest is.
-    assert lines[4] == (r"| base\_line | **24.00** (n = 8) [23.00, 25.00] | 0.3000 [-0.7000, 1.3000] | 9 | 5 | 1 |")
+    assert lines[4] == (r"| base\_line | **24.00** [23.00, 25.00] | 0.3000 [-0.7000, 1.3000] | 9 | 5 | 1 |")
     assert lines[5] == ("| net | **24.00** ± 0.10 [23.00, 25.00] | **0.2000** ± 0.0100 [-0.8000, 1.2000] | 9 | 5 | 3 |")
     assert lines[6] == "| old | *23.00* | *0.2500* [-0.7500, 1.2500] | 9 | 5 | 1 |"
+    assert lines[-5:] == ["### Notes", "", r"- net\_1: 2 left out:", "  - missing: a\\<b&c.png", "  - extra: 1 %.png"]
     assert r"### Difference to base\_line" in lines
     # What prints as zero has no sign.
     assert lines[14] == r"| net | PSNR ↑ | 0.00 | \[-0.02, +0.01\] | 0.2500 | 0.5000 | 8 | 5 |"
@@ -59,16 +64,17 @@ def test_markdown(comparison: Comparison) -> None:
 
 
 def test_latex(comparison: Comparison) -> None:
-    text = format_latex(comparison_tables(comparison, {"": 3}))
+    text = format_latex(comparison_tables(comparison, {"": 3}), NOTES)
     assert text.count(r"\begin{tabular}{lrrrrr}") == 1
     assert r"method & PSNR $\uparrow$ & LPIPS $\downarrow$ & groups & source pictures & seeds \\" in text
-    assert r"base\_line & \textbf{24.004} {\scriptsize (n = 8)} & 0.300 & 9 & 5 & 1 \\" in text
+    assert r"base\_line & \textbf{24.004} & 0.300 & 9 & 5 & 1 \\" in text
     assert (
         r"net & \underline{24.001} {\scriptsize $\pm$ 0.100} & \textbf{0.200} {\scriptsize $\pm$ 0.010} & 9 & 5 & 3 \\"
         in text
     )
     assert r"net & PSNR $\uparrow$ & $-$0.003 & {[}$-$0.020, +0.010] & 0.2500 & 0.5000 & 8 & 5 \\" in text
     assert r" & {\scriptsize {[}23.004, 25.004]} & {\scriptsize {[}$-$0.700, 1.300]} &  &  &  \\" in text
+    assert text.splitlines()[-3:] == ["% net_1: 2 left out:", "%   missing: a<b&c.png", "%   extra: 1 %.png"]
     for line in text.splitlines():
         assert line.startswith("%") or "%" not in line.replace(r"\%", "")
 
@@ -84,9 +90,37 @@ def test_csv_is_unrounded(comparison: Comparison) -> None:
 
 def test_html_escapes_names() -> None:
     table = comparison_tables(Comparison(("<b>&",), (summary("<b>&", "psnr", 24.0),), ()))
-    html = format_html(table)
+    html = format_html(table, NOTES)
     assert '<th scope="row">&lt;b&gt;&amp;</th>' in html
     assert "<td><span>24.00</span> <small>[23.00, 25.00]</small></td>" in html
+    assert "<li>net_1: 2 left out:<ul><li>missing: a&lt;b&amp;c.png</li><li>extra: 1 %.png</li></ul></li>" in html
+    assert "Notes" not in format_html(table, [])
+
+
+def test_means_over_other_groups_are_not_ranked() -> None:
+    """Whoever fails on hard pictures would win; and a perfect image, whose PSNR is infinite, would not count."""
+    methods = {
+        "easy": summary("easy", "psnr", 30.0, num_groups=4, num_missing=5),
+        "partly_perfect": summary("partly_perfect", "psnr", 29.0, num_groups=8, num_infinite=1),
+        "whole": summary("whole", "psnr", 24.0),
+        "worse": summary("worse", "psnr", 23.0),
+        "perfect": summary("perfect", "psnr", math.inf, num_groups=0, num_infinite=9, low=None, high=None),
+    }
+    [table] = comparison_tables(Comparison(tuple(methods), tuple(methods.values()), ()))
+    assert [(row[1].text, row[1].beside, row[1].mark) for row in table.rows] == [
+        ("30.00", "", ""),
+        ("29.00", "(n = 8)", ""),
+        ("24.00", "", "second"),
+        ("23.00", "", ""),
+        ("∞", "(n = 0)", "best"),
+    ]
+    assert r"\textbf{$\infty$}" in format_latex([table], [])
+
+
+def test_a_table_says_how_small_p_can_be(comparison: Comparison) -> None:
+    assert comparison_tables(comparison)[1].note.endswith(" With 5 source pictures no p can be below 0.0625.")
+    many = replace(comparison, differences=(replace(comparison.differences[0], num_pictures=11),))
+    assert comparison_tables(many)[1].note.endswith("within a metric.")
 
 
 def test_one_method_alone_is_not_the_best() -> None:
