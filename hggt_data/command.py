@@ -4,6 +4,8 @@ So does a package of an extra that is not installed.
 """
 
 import errno
+import io
+import sys
 from typing import Any
 
 import click
@@ -35,6 +37,8 @@ class HggtCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a log in Latin-1 has no arrows, and gets `\\u2191`
         try:
             return super().invoke(ctx)
         except HggtError as error:

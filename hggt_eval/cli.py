@@ -178,7 +178,7 @@ def main() -> None:
     type=_OutputFolder,
     metavar="DIR",
     help="Where to write scores.json, scores.csv, comparison.csv, table.md, table.tex, report.html and NAME/*.txt. An "
-    "interrupted run goes on from there.",
+    "interrupted run goes on from there; scores of others are not overwritten.",
 )
 @_baseline
 @_decimals
@@ -194,7 +194,7 @@ def main() -> None:
     is_flag=True,
     help="Also: the best positive, distance to negatives, which is nearer, and scores by how many annotators agreed.",
 )
-@click.option("--allow-missing", is_flag=True, help="Leave out restored images with faults; all outputs name them.")
+@click.option("--allow-missing", is_flag=True, help="Leave out restored images with faults; every output says so.")
 def score(
     restored: tuple[str, ...],
     methods_file: Path | None,
@@ -270,9 +270,7 @@ def score(
         progress=processes.leads and sys.stderr.isatty(),
     )
     if processes.leads:
-        _report(evaluation, settings, baseline, decimals, gallery, output, source)
-        if journal is not None:
-            journal.finish()
+        _report(evaluation, settings, baseline, decimals, gallery, output, source, journal)
 
 
 def _report(
@@ -283,23 +281,31 @@ def _report(
     gallery: int,
     output: Path | None,
     source: GroupSource | None = None,
+    journal: Journal | None = None,
 ) -> None:
-    """Print the table, and write all files where there is a folder for them."""
+    """Write all files where there is a folder for them, then print the table.
+
+    What nobody has looked at so far comes last, and costs no score: the gallery's pictures, and where the table goes.
+    """
     comparison = compare_methods(evaluation, baseline)
-    click.echo(format_table(evaluation, settings, comparison, decimals))
-    if output is None:
-        return
-    written = write_reports(evaluation, settings, comparison, output, decimals=decimals)
-    # Scores are kept before pictures are read that only the gallery shows, and that nobody has looked at so far.
-    pictures = ScoredPictures(evaluation, settings, source)
-    try:
-        page = format_page(evaluation, settings, comparison, pictures, num_shown=gallery, decimals=decimals)
-    except (HggtError, OSError) as error:
+    lines = [format_table(evaluation, settings, comparison, decimals)]
+    failure: HggtError | OSError | None = None
+    if output is not None:
+        written = write_reports(evaluation, settings, comparison, output, decimals=decimals)
+        pictures = ScoredPictures(evaluation, settings, source)
+        try:
+            page = format_page(evaluation, settings, comparison, pictures, num_shown=gallery, decimals=decimals)
+            written.append(write_page(page, output))
+        except (HggtError, OSError) as error:
+            failure = error
+        lines.append(f"Written to {output}: {_summarise(written, output)}.")
+    if journal is not None and failure is None:
+        journal.finish()
+    click.echo("\n".join(lines))
+    if failure is not None:
         raise OutputError(
-            f"all scores are in {output}, but no {REPORT_NAME}: {error}; --gallery 0 makes one without pictures"
-        ) from error
-    written.append(write_page(page, output))
-    click.echo(f"Written to {output}: {_summarise(written, output)}.")
+            f"all scores are in {output}, but no {REPORT_NAME}: {failure}; --gallery 0 makes one without pictures"
+        ) from failure
 
 
 @main.command(
@@ -316,8 +322,8 @@ def compare(
 ) -> None:
     """Put the methods of several SCORES, folders or their scores.json, beside each other; nothing is scored again.
 
-    They must be of the same labels and pictures, with the same border and weights. The report's gallery needs the
-    pictures where they were; without them, pass --gallery 0.
+    They must be of the same labels and pictures, with the same border and weights. A method that several hold, such as
+    a baseline, counts once. The report's gallery needs the pictures where they were; without them, pass --gallery 0.
     """
     taken = {find_scores(path).resolve() for path in scores}
     if output is not None and len(scores) > 1 and find_scores(output).resolve() in taken:

@@ -281,7 +281,7 @@ def sign_flip_p_value(sums: NDArray[np.float64], num_resamples: int = NUM_RESAMP
         sums: per source picture, the sum of its groups' differences, (P,).
         num_resamples, seed: how often, and from which random numbers, where there are too many to try all.
     """
-    observed = abs(sums.sum()) * (1 - 1e-12)  # sums in another order differ in the last bits
+    observed = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()  # sums in another order differ in the last bits
     if len(sums) <= _MOST_EXACT:
         bits = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
         return float((np.abs((1 - 2 * bits) @ sums) >= observed).mean())

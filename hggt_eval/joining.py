@@ -38,7 +38,7 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     first = files[0]
     for place, file in zip(places[1:], files[1:], strict=True):
         _require_comparable(places[0], first.settings, place, file.settings)
-        _require_same_pictures(places[0], first.evaluation, place, file.evaluation)
+    _require_same_pictures(places, files)
     metrics = tuple(name for name in first.settings.metrics if all(name in file.settings.metrics for file in files))
     if not metrics:
         listed = "; ".join(f"{place}: {', '.join(f.settings.metrics)}" for place, f in zip(places, files, strict=True))
@@ -96,15 +96,19 @@ def _require_comparable(place: Path, settings: Settings, other_place: Path, othe
         )
 
 
-def _require_same_pictures(place: Path, evaluation: Evaluation, other_place: Path, other: Evaluation) -> None:
-    known = _ground_truths(evaluation)
-    faults = [key for key, sha256 in _ground_truths(other).items() if known.get(key, sha256) != sha256]
-    if faults:
-        group, candidate = faults[0]
-        raise MatchError(
-            f"{place} and {other_place} were scored against different pictures: {len(faults)} ground truths differ "
-            f"(first: {candidate} of {group}); score one of them again"
-        )
+def _require_same_pictures(places: Sequence[Path], files: Sequence[ScoresFile]) -> None:
+    """Any two may have groups that the others have not."""
+    known: dict[tuple[str, str], tuple[str, Path]] = {}
+    for place, file in zip(places, files, strict=True):
+        own = _ground_truths(file.evaluation)
+        faults = [key for key, sha256 in own.items() if known.get(key, (sha256, place))[0] != sha256]
+        if faults:
+            group, candidate = faults[0]
+            raise MatchError(
+                f"{known[faults[0]][1]} and {place} were scored against different pictures: {len(faults)} ground "
+                f"truths differ (first: {candidate} of {group}); score one of them again"
+            )
+        known |= {key: (sha256, place) for key, sha256 in own.items() if key not in known}
 
 
 def _ground_truths(evaluation: Evaluation) -> Mapping[tuple[str, str], str]:
@@ -137,6 +141,9 @@ def _remarks(places: Sequence[Path], files: Sequence[ScoresFile], metrics: Seque
         if name not in metrics:
             lacking = [str(p) for p, file in zip(places, files, strict=True) if name not in file.settings.metrics]
             remarks.append(f"{name} is left out: it is not in {', '.join(lacking)}")
+    without = [str(p) for p, file in zip(places, files, strict=True) if not file.settings.label_measures]
+    if 0 < len(without) < len(files):
+        remarks.append(f"label measures are left out: they are not in {', '.join(without)}")
     for package in dict.fromkeys(package for file in files for package in file.settings.versions):
         versions = dict.fromkeys(file.settings.versions[package] for file in files if package in file.settings.versions)
         if len(versions) > 1:

@@ -332,11 +332,14 @@ def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named
         group_id = _id_with_suffix(path.stem, suffix, by_text) if suffix else _longest_id(path.stem, by_text)
         if suffix and not path.stem.endswith(suffix):
             continue  # the suffix says which files are meant
-        if group_id is None:
-            near = _longest_id(path.stem.casefold(), by_folded)
-            extra.append(f"{path.name} (but for upper and lower case, it would be {near})" if near else path.name)
-        else:
+        if group_id is not None:
             named[group_id].append(path)
+        elif near := _longest_id(path.stem, by_text):  # there is a suffix
+            extra.append(f"{path.name} ({near} is followed by {path.stem.removeprefix(str(near))}, not by {suffix})")
+        elif near := _longest_id(path.stem.casefold(), by_folded):
+            extra.append(f"{path.name} (but for upper and lower case, it would be {near})")
+        else:
+            extra.append(path.name)
     return named, extra
 
 
@@ -511,7 +514,7 @@ def _format_faults(matched: Sequence[RestoredFiles], num_groups: int, suffix: st
             by_kind[fault.kind].append(fault)
         for kind, own in by_kind.items():
             lines.append(f"{method.name}: " + _HEADINGS[kind].format(count=len(own), groups=num_groups))
-            if kind == "missing" and len(own) == num_groups and method.map_file is None:
+            if kind == "missing" and not files.files and by_kind.keys() <= {"missing", "extra"} and not method.map_file:
                 lines.append("  " + _explain_none(method, suffix))
             else:
                 lines += [f"  {fault.message}" for fault in own]

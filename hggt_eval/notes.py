@@ -12,6 +12,9 @@ from hggt_eval.metrics import require_metric
 from hggt_eval.scores import Evaluation
 from hggt_eval.scores_file import Settings
 
+# Of the official scripts.
+BORDER_PX = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -33,6 +36,8 @@ def list_notes(evaluation: Evaluation, settings: Settings, comparison: Compariso
 
 
 def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
+    if settings.border != BORDER_PX:
+        yield Note(f"Border of {settings.border} pixels instead of {BORDER_PX}.")
     if settings.colour == "y":
         yield Note("PSNR and SSIM on luma (Y).")
     if evaluation.without_positives:

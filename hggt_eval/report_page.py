@@ -23,7 +23,7 @@ from hggt_eval.notes import list_notes
 from hggt_eval.scored_pictures import ScoredPictures
 from hggt_eval.scores import Evaluation
 from hggt_eval.scores_file import Settings
-from hggt_eval.tables import decimals_of, format_html, paper_tables
+from hggt_eval.tables import decimals_of, format_html, format_score, paper_tables
 
 _PAGE = Path(__file__).with_name("page")
 
@@ -95,9 +95,10 @@ def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[PatchId, list[
         most = max(map(len, scores.values()), default=0)
         means = {group_id: math.fsum(own) / most for group_id, own in scores.items() if len(own) == most}
         best_first = sorted(means, key=means.__getitem__, reverse=require_metric(metric).higher_is_better)
-        num = min(num_shown, (len(best_first) + 1) // 2)
+        best = best_first[: min(num_shown, (len(best_first) + 1) // 2)]
+        worst = best_first[::-1][: min(num_shown, len(best_first) // 2)]
         title = require_metric(metric).title
-        for word, ids in (("best", best_first[:num]), ("worst", best_first[::-1][:num])):
+        for word, ids in (("best", best), ("worst", worst)):
             for group_id in ids:
                 chosen.setdefault(group_id, []).append(f"{word} {title}")
     return chosen
@@ -146,8 +147,8 @@ def _gallery_group(
     for method in evaluation.methods:
         if scores := pictures.scores(method.name, group_id):
             note = ", ".join(
-                f"{require_metric(metric).title} {value:.{decimals_of(metric, decimals)}f}"
-                for metric, value in scores.mean.items()
+                f"{require_metric(metric).title} {format_score(scores.mean[metric], decimals_of(metric, decimals))}"
+                for metric in evaluation.metrics
             )
             picture = _picture(method.name, "restored", pictures.restored(method.name, group_id))
             shown.append({**picture, "note": note})

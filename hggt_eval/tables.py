@@ -126,7 +126,7 @@ def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = 
 def _measure_cell(mean: GroupMean | None, decimals: int, num_groups: int) -> Cell:
     if mean is None:
         return Cell("-")
-    return Cell(_fixed(mean.value, decimals), _other_count(mean.num_groups, num_groups))
+    return Cell(format_score(mean.value, decimals), _other_count(mean.num_groups, num_groups))
 
 
 def _other_count(number: int, num_groups: int) -> str:
@@ -161,10 +161,12 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
         f"Mean over groups [95 % bootstrap interval, source pictures drawn {comparison.num_resamples:,} times]. "
         "The best of a column and the second are marked."
     )
-    if any(summary.low is not None and summary.num_pictures < _FEW_PICTURES for summary in comparison.summaries):
-        note += f" With fewer than {_FEW_PICTURES} source pictures intervals are narrower than they should be."
+    note += _few_pictures(comparison.summaries)
     if with_seeds:
-        note += " After ±, the standard deviation over training seeds; a group counts with its mean over them."
+        note += (
+            " After ±, the standard deviation over training seeds, which intervals do not contain; a group counts with "
+            "its mean over them."
+        )
     counts_heads = ["groups", "source pictures", *(["seeds"] if with_seeds else [])]
     return Table("Scores", ("method", *heads, *counts_heads), tuple(rows), note)
 
@@ -173,8 +175,8 @@ def _mean_cell(summary: Summary, decimals: int, num_groups: int, mark: Mark) -> 
     deviation = "" if summary.deviation is None else f"± {summary.deviation:.{decimals}f}"
     beside = f"{deviation} {_other_count(summary.num_groups, num_groups)}".strip()
     low, high = summary.low, summary.high
-    interval = "" if low is None or high is None else f"[{_fixed(low, decimals)}, {_fixed(high, decimals)}]"
-    return Cell(_fixed(summary.mean, decimals), beside, interval, mark)
+    interval = "" if low is None or high is None else f"[{format_score(low, decimals)}, {format_score(high, decimals)}]"
+    return Cell(format_score(summary.mean, decimals), beside, interval, mark)
 
 
 def _marks(comparison: Comparison, metric: str, decimals: int) -> dict[str, Mark]:
@@ -209,10 +211,18 @@ def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | Non
         "Method less baseline, on the same groups; paired permutation test with signs flipped by source picture, "
         "corrected by Holm for all methods within a metric."
     )
+    note += _few_pictures(comparison.differences)
     num_pictures = max(difference.num_pictures for difference in comparison.differences)
     if 2 ** (1 - num_pictures) > _COARSE_P:
         note += f" With {num_pictures} source pictures no p can be below {2 ** (1 - num_pictures):.4f}."
     return Table(f"Difference to {comparison.baseline}", columns, rows, note, num_names=2)
+
+
+def _few_pictures(numbers: Iterable[Summary | Difference]) -> str:
+    """What to say where intervals cannot be trusted."""
+    if any(number.low is not None and number.num_pictures < _FEW_PICTURES for number in numbers):
+        return f" With fewer than {_FEW_PICTURES} source pictures intervals are narrower than they should be."
+    return ""
 
 
 def _difference_cells(difference: Difference, decimals: int) -> tuple[Cell, ...]:
@@ -229,8 +239,8 @@ def _p_cell(value: float | None) -> Cell:
     return Cell("-" if value is None else f"{value:.4f}")
 
 
-def _fixed(value: float, decimals: int) -> str:
-    """With a real minus sign; no minus for what is printed as zero."""
+def format_score(value: float, decimals: int) -> str:
+    """A number of a table: with a real minus sign; no minus for what is printed as zero."""
     if not math.isfinite(value):
         return "-" if math.isnan(value) else f"{_MINUS if value < 0 else ''}∞"
     text = f"{value:.{decimals}f}"
@@ -239,7 +249,7 @@ def _fixed(value: float, decimals: int) -> str:
 
 def _with_sign(value: float, decimals: int) -> str:
     """With its sign, be it plus or minus."""
-    text = _fixed(value, decimals)
+    text = format_score(value, decimals)
     return text if value <= 0 or math.isnan(value) or not float(text) else f"+{text}"
 
 
@@ -293,7 +303,7 @@ def _escape_markdown(text: str) -> str:
     return "".join(f"\\{character}" if character in r"\`*_{}[]<>#|" else character for character in text)
 
 
-def format_latex(tables: Iterable[Table], notes: Sequence[Note]) -> str:
+def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:
     r"""`table.tex`: needs `\usepackage{booktabs}`; the best in bold, the second underlined, intervals below.
 
     Notes are comments.
@@ -314,6 +324,12 @@ def format_latex(tables: Iterable[Table], notes: Sequence[Note]) -> str:
             yield " & ".join(small(content.below) for content in row) + r" \\"
 
     parts = [r"% \usepackage{booktabs}"]
+    if any(
+        ord(letter) > _LAST_LATIN for table in tables for row in table.rows for letter in _escape_latex(row[0].text)
+    ):
+        parts.append(
+            "% Names have letters that pdflatex does not know; use xelatex or lualatex, with a font that does."
+        )
     for table in tables:
         sides = "l" * table.num_names + "r" * (len(table.columns) - table.num_names)
         lines = [
@@ -331,6 +347,7 @@ def format_latex(tables: Iterable[Table], notes: Sequence[Note]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_LAST_LATIN = 0x24F
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -354,6 +371,9 @@ def _escape_latex(text: str) -> str:
 def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
     """Sections of the report; marks are classes."""
 
+    def name(content: Cell) -> str:
+        return f'<th scope="row">{escape(content.text)}</th>'
+
     def cell(content: Cell) -> str:
         mark = f' class="{content.mark}"' if content.mark else ""
         detail = f" <small>{escape(content.detail)}</small>" if content.detail else ""
@@ -363,7 +383,8 @@ def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
     for table in tables:
         heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
         rows = "".join(
-            f'<tr><th scope="row">{escape(row[0].text)}</th>{"".join(map(cell, row[1:]))}</tr>\n' for row in table.rows
+            f"<tr>{''.join(map(name, row[: table.num_names]))}{''.join(map(cell, row[table.num_names :]))}</tr>\n"
+            for row in table.rows
         )
         title = escape(table.title)
         parts.append(

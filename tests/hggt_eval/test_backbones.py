@@ -33,6 +33,12 @@ def test_convolutions_only(random_weights: Path) -> None:
     assert len(found.sha256) == 64
 
 
+def test_published_weights_are_told_from_others(random_weights: Path, real_weights: Path) -> None:
+    for name in ("alexnet", "vgg16"):
+        assert load_convolutions(name, real_weights).are_torchvisions
+        assert not load_convolutions(name, random_weights).are_torchvisions
+
+
 def test_torchvision_file_with_its_classifier(
     random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +16,7 @@ from PIL import Image
 
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.images import read_pixels, write_png
+from hggt_data.loading import open_groups
 from hggt_eval import cli
 from hggt_eval.cli import main
 from tests.hggt_eval.conftest import DATA
@@ -407,3 +411,77 @@ def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path, monkeypatch
     result = _run("figure", scored / "bicubic", "--crop", "rocket:1,2,3", "--output", tmp_path / "zoom.png")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: crop 'rocket:1,2,3': ")
+
+
+def test_scores_by_other_weights_say_so(random_weights: Path, tmp_path: Path) -> None:
+    result = _run(
+        *("--restored", BICUBIC, "--dataset", TREE, "--metrics", "lpips", "--weights-dir", random_weights),
+        *("--gallery", "0", "--output", tmp_path / "scores"),
+    )
+    assert result.exit_code == 0, result.output
+    note = "Not the published weights, so not the published metric: alexnet_features.pth"
+    assert note in result.stdout
+    for name in ("table.md", "table.tex", "report.html"):
+        assert note.replace("_", r"\_" if name == "table.md" else "_") in (tmp_path / "scores" / name).read_text()
+
+
+def test_another_run_does_not_overwrite_scores(tmp_path: Path) -> None:
+    options = ("--dataset", TREE, "--metrics", "psnr", "--gallery", "0", "--output", tmp_path / "scores")
+    assert _run("--restored", BICUBIC, *options).exit_code == 0
+    before = (tmp_path / "scores/scores.json").read_bytes()
+    result = _run("--restored", LANCZOS, *options)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: {tmp_path}/scores holds scores that would be lost: bicubic. Name another --output, or move them away\n"
+    )
+    assert (tmp_path / "scores/scores.json").read_bytes() == before
+    assert _run("--restored", BICUBIC, "--restored", LANCZOS, *options).exit_code == 0
+
+
+def test_a_picture_of_the_gallery_alone_costs_no_score(tmp_path: Path) -> None:
+    """A candidate that nobody calls Positive is first read when the report is made."""
+    tree = Path(shutil.copytree(TREE, tmp_path / "Test"))
+    group = next(g for g in open_groups(tree) if len(g.positives) < len(g.candidates))
+    similar = next(name for name in group.candidates if name not in group.positives)
+    [path] = tree.rglob(f"{group.id}_{similar}.png")
+    path.write_bytes(path.read_bytes()[:200])
+    options = ("--restored", BICUBIC, "--dataset", tree, "--metrics", "psnr", "--output", tmp_path / "scores")
+    result = _run(*options, "--gallery", "6")
+    assert result.exit_code == 1
+    assert "bicubic       6  21.3140" in result.stdout
+    assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but no report.html: {path}: ")
+    assert json.loads((tmp_path / "scores/scores.json").read_text())["methods"][0]["num_groups"] == 6
+    again = _run(*options, "--gallery", "0")
+    assert again.exit_code == 0, again.output
+    assert "Going on: 6 images were scored before" in again.stderr
+
+
+def test_a_flat_picture_without_niqe_is_named(tmp_path: Path) -> None:
+    large = DATA / "fixtures/TestLarge"
+    folder = Path(shutil.copytree(large / "restored/bicubic", tmp_path / "net"))
+    [path] = folder.glob("*.png")
+    write_png(path, np.full_like(read_pixels(path), 7))
+    result = _run(
+        *("--restored", folder, "--gts", large / "GT/images", "--labels", large / "GT/labels"),
+        *("--metrics", "psnr,niqe"),
+    )
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {path}: of flat areas alone, which has no NIQE")
+
+
+@pytest.mark.parametrize("stream", ["latin-1", "full"])
+def test_scores_are_kept_wherever_the_table_goes(tmp_path: Path, stream: str) -> None:
+    """Into a log in Latin-1, which has no arrows, or onto a full disk."""
+    command = [sys.executable, "-m", "hggt_eval", "--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr"]
+    with open("/dev/full" if stream == "full" else tmp_path / "log", "wb") as log:
+        done = subprocess.run(
+            [*command, "--gallery", "0", "--output", str(tmp_path / "scores")],
+            env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (tmp_path / "scores/report.html").exists()
+    assert "Traceback" not in done.stderr
+    if stream == "latin-1":
+        assert r"PSNR \u2191" in (tmp_path / "log").read_text("latin-1")

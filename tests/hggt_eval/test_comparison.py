@@ -116,6 +116,11 @@ def test_no_difference_has_a_p_value_of_one() -> None:
     assert sign_flip_p_value(np.zeros(50)) == 1.0
 
 
+def test_differences_that_cancel_have_a_p_value_of_one() -> None:
+    """Whatever rounding leaves of their sum."""
+    assert sign_flip_p_value(np.array([0.1, 0.1, 0.1, -0.3])) == 1
+
+
 def test_holm_is_that_of_statsmodels() -> None:
     p_values = [0.01, 0.04, 0.03, 0.005, 0.5, 0.04]
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hggt_eval.matching import match_restored, name_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
 from hggt_eval.scored_pictures import ScoredPictures
+from hggt_eval.scores import Evaluation, MethodScores
 from hggt_eval.scores_file import Settings
 
 CROP = Crop.parse("astronaut-231-286:40,52,48")
@@ -169,3 +171,13 @@ def test_another_ending_is_refused(pictures: ScoredPictures, tmp_path: Path) -> 
     with pytest.raises(OutputError, match=r"expected a name that ends in .pdf, .png, .svg"):
         write_figure(draw_figure(pictures, [CROP], ["bicubic"]), tmp_path / "figure.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_letters_that_the_font_lacks_are_named(folder: Path, pictures: ScoredPictures) -> None:
+    """Boxes in a paper's figure would be found late."""
+    settings = replace(pictures._settings, restored={"神": str(folder / "bicubic")})
+    found = pictures.scores("bicubic", CROP.id)
+    assert found is not None
+    renamed = Evaluation(("psnr",), (MethodScores("神", (found,)),), (), 6)
+    with pytest.raises(MatchError, match="the font of the figure has no 神; give"):
+        draw_figure(ScoredPictures(renamed, settings), [CROP], ["神"])

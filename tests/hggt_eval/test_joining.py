@@ -17,11 +17,18 @@ SETTINGS = Settings(
 )
 
 
-def write(folder: Path, name: str, settings: Settings = SETTINGS, truth: str = "3" * 64, image: str = "4") -> Path:
+def write(
+    folder: Path,
+    name: str,
+    settings: Settings = SETTINGS,
+    truth: str = "3" * 64,
+    image: str = "4",
+    group: str = "cat-0-8",
+) -> Path:
     scores = {name: 20.0 for name in settings.metrics if name != "niqe"}
-    group = GroupScores(
-        id=PatchId("cat", 0, 8),
-        file="cat-0-8.png",
+    scored = GroupScores(
+        id=PatchId.parse(group),
+        file=f"{group}.png",
         labels={"01": Label.POSITIVE},
         positives={"01": scores},
         alone={"niqe": 5.0} if "niqe" in settings.metrics else {},
@@ -29,7 +36,7 @@ def write(folder: Path, name: str, settings: Settings = SETTINGS, truth: str = "
         sha256=image * 64,
         ground_truths_sha256={"01": truth},
     )
-    evaluation = Evaluation(settings.metrics, (MethodScores(name, (group,)),), (), 1)
+    evaluation = Evaluation(settings.metrics, (MethodScores(name, (scored,)),), (), 1)
     path = folder / name / "scores.json"
     path.parent.mkdir(parents=True)
     path.write_text(format_json(evaluation, replace(settings, restored={name: f"results/{name}"})))
@@ -84,6 +91,21 @@ def test_a_method_of_several_files_counts_once(tmp_path: Path) -> None:
         match=r"two methods have the name 'one': .*/a/one/scores.json and .*/c/.*; they are of different images",
     ):
         join_scores(paths)
+
+
+def test_any_two_files_are_of_the_same_pictures(tmp_path: Path) -> None:
+    """Also where the first has none of the groups in question."""
+    paths = [write(tmp_path, "one", group="dog-0-8"), write(tmp_path, "two"), write(tmp_path, "three", truth="5" * 64)]
+    join_scores(paths[:2])
+    with pytest.raises(MatchError, match=r"/two/scores.json and .*/three/scores.json were scored against different"):
+        join_scores(paths)
+
+
+def test_label_measures_that_are_not_in_all_are_left_out_and_said(tmp_path: Path) -> None:
+    paths = [write(tmp_path, "one", replace(SETTINGS, label_measures=True)), write(tmp_path, "two")]
+    joined, remarks = join_scores(paths)
+    assert not joined.settings.label_measures
+    assert remarks == [f"label measures are left out: they are not in {paths[1]}"]
 
 
 def test_other_weights_are_not_compared_with_the_published(tmp_path: Path) -> None:

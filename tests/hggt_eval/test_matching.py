@@ -381,3 +381,30 @@ def test_names_in_another_case_are_pointed_out(bicubic: Path, fixtures: Path) ->
     text = str(error.value)
     assert "  Chelsea-22-159_X4.PNG (but for upper and lower case, it would be chelsea-22-159)\n" in text
     assert "  chelsea-22-159: no restored image\n" in text
+
+
+def test_a_group_without_positives_needs_no_restored_image(tmp_path: Path) -> None:
+    """It is not scored."""
+    pixels = np.zeros((12, 12, 3), np.uint8)
+    source = MemorySource({"a-0-0": {"01": (pixels, Label.POSITIVE)}, "b-0-0": {"01": (pixels, Label.SIMILAR)}})
+    write_png(tmp_path / "a-0-0.png", pixels)
+    [found] = match_restored([Method("m", tmp_path)], source)
+    assert (list(map(str, found.files)), found.faults) == (["a-0-0"], ())
+
+
+def test_negatives_that_will_be_compared_with_are_checked_too(tmp_path: Path) -> None:
+    pixels = np.zeros((12, 12, 3), np.uint8)
+    source = MemorySource({"a-0-0": {"01": (pixels, Label.POSITIVE), "02": (pixels[:8], Label.NEGATIVE)}})
+    write_png(tmp_path / "a-0-0.png", pixels)
+    match_restored([Method("m", tmp_path)], source)
+    with pytest.raises(MatchError, match=r"02 of a-0-0: 8 x 12 8-bit RGB; expected 12 x 12 8-bit RGB, as"):
+        match_restored([Method("m", tmp_path)], source, negatives=True)
+
+
+def test_a_suffix_that_does_not_fit_is_explained(bicubic: Path, source: GroupSource) -> None:
+    path = bicubic / f"{ROCKET}_bicubic.png"
+    path.rename(bicubic / f"{ROCKET}_x4_bicubic.png")
+    with pytest.raises(
+        MatchError, match=rf"{ROCKET}_x4_bicubic\.png \({ROCKET} is followed by _x4_bicubic, not by bicubic\)"
+    ):
+        match_restored([Method("m", bicubic)], source, suffix="bicubic")

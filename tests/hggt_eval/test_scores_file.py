@@ -1,8 +1,10 @@
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -145,3 +147,26 @@ def test_version_of_a_package_of_another_name(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(metrics, "version", missing)
     assert set(versions_of(("psnr",)).values()) == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m["groups"][0]["positives"].clear(), "bicubic has not all scores of"),
+        (lambda m: next(iter(m["groups"][0]["positives"].values())).pop("psnr"), "bicubic has not all scores of"),
+        (lambda m: m["groups"][0]["agreement"].clear(), "bicubic has not all agreements of"),
+        (lambda m: m["groups"].append(m["groups"][0]), "bicubic has a group twice"),
+        (lambda m: m.update(name="../../evil"), "cannot name a folder of reports"),
+        (lambda m: m.update(name="lanczos"), "two methods have the name 'lanczos'"),
+        (lambda m: next(iter(m["groups"][0]["positives"].values())).update(psnr="nan"), "a score is not a number"),
+    ],
+)
+def test_what_is_damaged_inside_is_refused(
+    evaluation: Evaluation, tmp_path: Path, change: Callable[[Any], object], message: str
+) -> None:
+    content = json.loads(format_json(evaluation, SETTINGS))
+    change(content["methods"][0])
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(MatchError, match=rf"scores\.json is damaged: .*{message}"):
+        read_scores(path)
