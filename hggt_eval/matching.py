@@ -110,7 +110,8 @@ def name_methods(folders: Sequence[tuple[str | None, Path]]) -> list[Method]:
     """Methods from (name, folder), where null names are made from what tells a path from the others.
 
     Official outputs all end in `Test-100`, so parts at the end that start with `Test-` do not count unless nothing else
-    tells the paths apart. What is left loses the parts all paths share at both ends.
+    tells the paths apart, nor does what all paths end in. A name is the last part of what is left, or as many as it
+    takes to tell all apart.
 
     Raises:
         MatchError: two methods would have one name, or a name cannot name a folder.
@@ -246,18 +247,15 @@ def _distinct_names(folders: Sequence[Path]) -> list[str]:
     full = [folder.parts for folder in folders]
     short = [_without_test_set(parts) for parts in full]
     paths = short if len(set(short)) == len(short) else full
-    if len(paths) == 1:
-        return [paths[0][-1]]
-    start = _num_shared(paths)
-    tails = [parts[start:] for parts in paths]
-    end = _num_shared([parts[::-1] for parts in tails])
-    # A path that is the beginning of another has no part of its own; its last one names it.
-    return ["-".join(tail[: len(tail) - end]) or parts[-1] for tail, parts in zip(tails, paths, strict=True)]
-
-
-def _num_shared(paths: Sequence[tuple[str, ...]]) -> int:
-    """How many parts all paths begin with."""
-    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False)))
+    if len(paths) > 1:
+        backwards = zip(*(parts[::-1] for parts in paths), strict=False)
+        num_shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, backwards))
+        paths = [parts[: max(2, len(parts) - num_shared)] for parts in paths]
+    for num in range(1, max(map(len, paths), default=0) + 1):
+        names = ["-".join(parts[-num:]) for parts in paths]
+        if len({name.casefold() for name in names}) == len(names):
+            return names
+    return [parts[-1] for parts in full]  # one of them is there twice
 
 
 def _without_test_set(parts: tuple[str, ...]) -> tuple[str, ...]:

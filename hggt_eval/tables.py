@@ -161,6 +161,8 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
         f"Mean over groups [95 % bootstrap interval, source pictures drawn {comparison.num_resamples:,} times]. "
         "The best of a column and the second are marked."
     )
+    if any(summary.num_missing for summary in comparison.summaries):
+        note += " Means over fewer groups than others are not ranked."
     note += _few_pictures(comparison.summaries)
     if with_seeds:
         note += (
@@ -381,7 +383,10 @@ def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
 
     parts = []
     for table in tables:
-        heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+        heads = "".join(
+            f'<th scope="col"{" class=name" if number < table.num_names else ""}>{escape(column)}</th>'
+            for number, column in enumerate(table.columns)
+        )
         rows = "".join(
             f"<tr>{''.join(map(name, row[: table.num_names]))}{''.join(map(cell, row[table.num_names :]))}</tr>\n"
             for row in table.rows
