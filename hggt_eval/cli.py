@@ -251,7 +251,7 @@ def score(
         label_measures=label_measures,
         labels_sha256=source.labels_sha256(),
         weights_sha256={name: sha256 for metric in loaded for name, sha256 in metric.weights_sha256.items()},
-        other_weights=tuple(name for metric in loaded for name in metric.other_weights),
+        other_weights={metric.name: metric.other_weights for metric in loaded if metric.other_weights},
         versions=versions_of(scored_metrics),
     )
     journal = None if output is None else Journal(output, what_scores_depend_on(settings), processes.rank)

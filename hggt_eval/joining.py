@@ -83,9 +83,16 @@ def _require_comparable(place: Path, settings: Settings, other_place: Path, othe
     weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
     pairs: dict[str, tuple[Any, Any]] = {
         "labels": (settings.labels_sha256, other.labels_sha256),
-        "weights that are not the published ones": (settings.other_weights, other.other_weights),
         "border": (settings.border, other.border),
         "colour": (settings.colour, other.colour),
+        **{
+            f"{name} by the published weights or not": (
+                name not in settings.other_weights,
+                name not in other.other_weights,
+            )
+            for name in settings.metrics
+            if name in other.metrics
+        },
         **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},
     }
     faults = [f"{what} {str(a)[:16]} and {str(b)[:16]}" for what, (a, b) in pairs.items() if a != b]

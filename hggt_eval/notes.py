@@ -46,7 +46,8 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
             f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, no Positive: {names}"
         )
     if settings.other_weights:
-        yield Note(f"Not the published weights, so not the published metric: {', '.join(settings.other_weights)}")
+        named = ", ".join(f"{require_metric(name).title} ({file})" for name, file in settings.other_weights.items())
+        yield Note(f"Not the published weights, so not the published metric: {named}")
     if settings.skipped_metrics:
         titles = ", ".join(require_metric(name).title for name in settings.skipped_metrics)
         yield Note(f"Left out, because what they need cannot be had: {titles}")

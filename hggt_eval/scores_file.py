@@ -48,7 +48,7 @@ class Settings:
         allow_missing: whether groups with faults were left out.
         label_measures: whether negatives were compared with, too.
         weights_sha256: file name -> SHA-256 of each weights file.
-        other_weights: those of these files that hold other numbers than the published metrics.
+        other_weights: metric -> its file of weights, where that holds other numbers than the published metric.
         versions: package -> version, of every package whose computation the scores are.
     """
 
@@ -66,7 +66,7 @@ class Settings:
     allow_missing: bool = False
     label_measures: bool = False
     weights_sha256: Mapping[str, str] = field(default_factory=dict)
-    other_weights: tuple[str, ...] = ()
+    other_weights: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -127,8 +127,8 @@ def read_scores(path: Path) -> ScoresFile:
             tell_metric(_parse_metric(name, facts))
         known = {part.name for part in fields(Settings)}
         facts = {name: value for name, value in content["settings"].items() if name in known}
-        metrics, other = (tuple(facts.get(name, ())) for name in ("metrics", "other_weights"))
-        settings = Settings(**{**facts, "metrics": metrics, "other_weights": other})
+        metrics = tuple(facts["metrics"])
+        settings = Settings(**{**facts, "metrics": metrics})
         evaluation = Evaluation(
             metrics=metrics,
             methods=tuple(_parse_method(method) for method in content["methods"]),

@@ -49,7 +49,7 @@ class LoadedMetric(ABC):
         min_side_px: the smallest height and width, after the border is cut off, that the metric can look at.
         threadable: whether it uses one core and may be called by several threads at once; torch takes all cores.
         weights_sha256: file name -> SHA-256 of each weights file that was loaded.
-        other_weights: those of these files that hold other numbers than all the world scores with.
+        other_weights: the file of these that holds other numbers than the published metric; empty where none does.
     """
 
     name: str
@@ -59,12 +59,12 @@ class LoadedMetric(ABC):
     def __init__(self, settings: MetricSettings | None = None) -> None:
         self.settings = settings or MetricSettings()
         self.weights_sha256: dict[str, str] = {}
-        self.other_weights: tuple[str, ...] = ()
+        self.other_weights = ""
 
     def _record(self, convolutions: "Convolutions") -> None:
         """Say which weights this metric has."""
         self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
-        self.other_weights = () if convolutions.are_torchvisions else (convolutions.path.name,)
+        self.other_weights = "" if convolutions.are_torchvisions else convolutions.path.name
 
     def cropped(self, pixels: Pixels) -> Pixels:
         """The picture without its border.

@@ -419,7 +419,7 @@ def test_scores_by_other_weights_say_so(random_weights: Path, tmp_path: Path) ->
         *("--gallery", "0", "--output", tmp_path / "scores"),
     )
     assert result.exit_code == 0, result.output
-    note = "Not the published weights, so not the published metric: alexnet_features.pth"
+    note = "Not the published weights, so not the published metric: LPIPS (alexnet_features.pth)"
     assert note in result.stdout
     for name in ("table.md", "table.tex", "report.html"):
         assert note.replace("_", r"\_" if name == "table.md" else "_") in (tmp_path / "scores" / name).read_text()
