@@ -280,6 +280,8 @@ def train(
     from hggt_models.training.run_folder import RunFolder
     from hggt_models.training.trainer import TrainingRun, train_run
 
+    if Path(data).is_dir():
+        _require_outside(output, "--data", Path(data))
     config = load_config(recipe, assignments)
     start = load_checkpoint(initial) if initial else None
     with open_runtime(_resolve_device(device)) as runtime:
@@ -403,13 +405,18 @@ def show_map(
         click.echo(path)
 
 
+def _require_outside(output: Path, option: str, folder: Path) -> None:
+    """What is written among pictures would be read as one of them the next time."""
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise click.UsageError(f"--output {output} lies in {option} {folder}; name another folder")
+
+
 def _list(folder: Path, output: Path) -> "list[Source]":
     """The pictures of a folder; what is left out is said."""
     from hggt_data.schema import format_examples, plural
     from hggt_models.inference import list_pictures
 
-    if output.resolve().is_relative_to(folder.resolve()):
-        raise click.UsageError(f"--output {output} lies in --input {folder}; name another folder")
+    _require_outside(output, "--input", folder)
     sources, others = list_pictures(folder)
     if others:
         click.echo(f"{plural(len(others), 'file')} left out, no pictures: {format_examples(others)}", err=True)

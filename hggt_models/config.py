@@ -233,6 +233,7 @@ class TrainConfig:
         for keys, is_fine, expected in (
             (positive, lambda value: value > 0, "more than 0"),
             (not_negative, lambda value: value >= 0, "0 or more"),
+            (("seed",), lambda value: value < 2**63, "less than 2^63"),
             (("decay",), lambda value: 0 < value <= 1, "more than 0, 1 at most"),
             (("ema_decay",), lambda value: 0 <= value < 1, "0 or more, less than 1"),
             (("betas",), lambda value: all(0 <= beta < 1 for beta in value), "two values from 0 up to 1"),

@@ -198,8 +198,9 @@ def _open_pictures(folder: Path, config: TrainConfig, beginning: Beginning | Non
     names = [os.fsencode(path.relative_to(folder).with_suffix("")).decode(errors="replace") for path in paths]
     # Whatever the folder: crops of a picture and of its smaller versions often lie in two.
     images = [_SUB_IMAGE.sub("", name.rpartition(os.sep)[2]) for name in names]
-    _require_usable(paths, config.source_px)
-    identity = {"kind": "pictures", "names_sha256": sha256_of("\n".join(names).encode())}
+    sizes = _require_usable(paths, config.source_px)
+    listed = "\n".join(f"{name} {height} {width}" for name, (height, width) in zip(names, sizes, strict=True))
+    identity = {"kind": "pictures", "names_and_sizes_sha256": sha256_of(listed.encode())}
     files = [f"{name}{path.suffix}" for name, path in zip(names, paths, strict=True)]
     chosen = _choose(identity, files, images, [True] * len(files), config, beginning)
     used, held = [paths[number] for number in chosen.positions], chosen.held
@@ -213,7 +214,7 @@ def _open_pictures(folder: Path, config: TrainConfig, beginning: Beginning | Non
         num_missing=chosen.num_missing,
         held_out=[_held_out_picture(paths[number], names[number]) for number in _spread(held_out, config)],
         identity=chosen.identity,
-        revision=chosen.identity["names_sha256"][:12],
+        revision=chosen.identity["names_and_sizes_sha256"][:12],
         license=None,
         description=f"{len(used):,} of {plural(len(paths), 'picture')} to learn from; {_tell(held)}",
     )
@@ -233,12 +234,17 @@ def _held_out_picture(path: Path, name: str) -> HeldOut:
     return HeldOut(name.replace(os.sep, "-"), read, (read,))
 
 
-def _require_usable(paths: Sequence[Path], source_px: int) -> None:
-    """Look at every picture's head: what cannot be used is to be found now, not after a day."""
+def _require_usable(paths: Sequence[Path], source_px: int) -> list[tuple[int, int]]:
+    """Look at every picture's head: what cannot be used is to be found now, not after a day.
+
+    Returns:
+        (height, width) of each.
+    """
+    sizes: dict[Path, tuple[int, int]] = {}
 
     def fault(path: Path) -> _Fault | None:
         try:
-            height, width = read_picture_size(path)
+            height, width = sizes[path] = read_picture_size(path)
             if min(height, width) < source_px:
                 return _too_small(source_px), f"{path}: {height:,} x {width:,} px"
             if not _is_plain(path):
@@ -248,6 +254,7 @@ def _require_usable(paths: Sequence[Path], source_px: int) -> None:
         return None
 
     _require_none(_in_threads(fault, paths), f"{len(paths):,} pictures")
+    return [sizes[path] for path in paths]
 
 
 def _is_plain(path: Path) -> bool:

@@ -3,7 +3,7 @@
 The whole picture is degraded first and cut afterwards, so the degradation sees what lies around a crop.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ class TrainingPairs:
     Attributes:
         lr: the generator's input, `scale` times smaller than the others.
         target: what the pixel and perceptual losses compare with.
-        real: the discriminator's real input; the target, unless that is sharpened.
+        real: the discriminator's real input, which artefacts are sought by too; the target, unless that is sharpened.
         negative: what the output should be far from, null but for the target `positive_negative`.
         negative_map: (N, 1, H, W), where that counts.
         has_negative: (N,), for which samples it does.
@@ -68,11 +68,9 @@ class PairMaker:
             return _cut(images, corners, config.scale, config.crop_px)
 
         compared = 0 if config.target in ("picture", "original") else 1
+        pairs["target"] = crop(pictures[:, compared])
         if config.sharpen:
-            sharpened = source_images if compared == 0 else sharpen(_as_images(pictures[:, compared]))
-            pairs |= {"target": crop(sharpened), "real": crop(pictures[:, compared])}
-        else:
-            pairs["target"] = crop(pictures[:, compared])
+            pairs |= {"real": pairs["target"], "target": self._sharpened(pictures[:, compared], crop)}
         if config.target == "positive_negative":
             original, positive, negative = (crop(pictures[:, k]) for k in (0, 2, 3))
             pairs |= {
@@ -91,6 +89,12 @@ class PairMaker:
                 ),
             }
         return pairs
+
+    def _sharpened(self, pixels: Tensor, crop: Callable[[Tensor], Tensor]) -> Tensor:
+        """As officially: with a discriminator the crop is sharpened, without one the picture is, before it is cut."""
+        if self._config.has_discriminator:
+            return sharpen(_as_images(crop(pixels)))
+        return crop(sharpen(_as_images(pixels)))
 
     @staticmethod
     def open(pairs: Mapping[str, Tensor]) -> TrainingPairs:

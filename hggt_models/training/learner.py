@@ -182,8 +182,8 @@ class Learner:
         if weights.artifact_map and self.ema:
             with torch.no_grad(), self._autocast():
                 steadier = self.ema.network(pairs.lr)
-            maps = artifact_map(pairs.target, output, steadier.float(), weights.artifact_window_px)
-            losses["artifact_map"] = weights.artifact_map * artifact_map_loss(output, pairs.target, maps)
+            maps = artifact_map(pairs.real, output, steadier.float(), weights.artifact_window_px)
+            losses["artifact_map"] = weights.artifact_map * artifact_map_loss(output, pairs.real, maps)
         return losses
 
     def _improve_discriminator(self, parts: list[TrainingPairs], outputs: list[Tensor], rate: float) -> Losses:

@@ -375,7 +375,7 @@ def test_pictures_have_no_known_licence_and_a_digest_of_their_names(tmp_path: Pa
     one = open_pictures(write_pictures(tmp_path / "one", ["a.png", "b.png"]))
     other = open_pictures(write_pictures(tmp_path / "other", ["a.png", "c.png"]))
     assert one.license is None
-    assert one.revision == one.identity["names_sha256"][:12] != other.revision
+    assert one.revision == one.identity["names_and_sizes_sha256"][:12] != other.revision
     assert one.source == str(tmp_path / "one")
 
 
@@ -529,8 +529,17 @@ def test_more_pictures_or_others_are_no_part_of_what_was_there(tmp_path: Path) -
     for names in (["a.png", "b.png", "c.png", "d.png"], ["x.png", "y.png"], [held_out]):
         folder = write_pictures(tmp_path / names[-1], names, (8, 8))
         opened = open_training_data(str(folder), config("picture"), beginning=beginning_of(before))
-        assert opened.identity["names_sha256"] != before.identity["names_sha256"]
+        assert opened.identity["names_and_sizes_sha256"] != before.identity["names_and_sizes_sha256"]
         assert opened.num_missing == 0
+
+
+def test_other_pictures_of_the_same_names_are_other_data(tmp_path: Path) -> None:
+    """Crops of one picture have the same names whatever their size."""
+    one, other = (
+        open_pictures(write_pictures(tmp_path / str(side), ["a_s001.png", "b_s001.png"], (side, side)))
+        for side in (8, 12)
+    )
+    assert one.identity != other.identity
 
 
 def test_a_large_picture_is_not_decoded_to_be_found_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

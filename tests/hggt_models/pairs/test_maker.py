@@ -238,13 +238,20 @@ def test_target_and_source_are_sharpened_and_the_real_picture_is_not(photos: Ten
     assert torch.equal(PairMaker.open(plain).target, opened.real)
 
 
-def test_sharpened_targets_are_cut_from_the_sharpened_picture(photos: Tensor) -> None:
+@pytest.mark.parametrize("adversarial", [0, 0.1])
+def test_a_discriminator_decides_whether_sharpening_or_cutting_comes_first(photos: Tensor, adversarial: float) -> None:
+    """As in the official models, where borders are mirrored once at the picture's and once at the crop's edge."""
     batch = real_batch(photos, "picture")
-    pairs = PairMaker(config("picture", "sharpen=true")).make(batch, RandomSource(4))
+    settings = config("picture", "sharpen=true", f"loss.adversarial={adversarial}")
+    pairs = PairMaker(settings).make(batch, RandomSource(4))
     whole = sharpen(batch["pictures"][:, 0].float() / 255)
     for n in range(4):
         top, left = where(pairs["real"][n], batch["pictures"][n, 0])
-        assert torch.equal(pairs["target"][n], whole[n, :, top : top + 32, left : left + 32])
+        cut_last = whole[n, :, top : top + 32, left : left + 32]
+        cut_first = sharpen(pairs["real"][n : n + 1].float() / 255)[0]
+        expected, other = (cut_first, cut_last) if adversarial else (cut_last, cut_first)
+        torch.testing.assert_close(pairs["target"][n], expected, rtol=0, atol=1e-6)
+        assert (pairs["target"][n] - other).abs().max() > 1 / 255
 
 
 def test_a_negative_is_never_sharpened(photos: Tensor) -> None:

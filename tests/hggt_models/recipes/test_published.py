@@ -30,7 +30,7 @@ RUNS: dict[str, tuple[Any, ...]] = {
         "", "picture", "elan", 400, 96, True, False, 4, 40, 1e-4, _200, 0.0, 1.0, 1.0, 0.1, 0.0, 0.0),
     "rrdb-psnr": (
         "", "picture", "rrdb_pixelshuffle",
-        400, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
+        512, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
     "rrdb-gan-original": (
         "rrdb-psnr", "original", "rrdb_pixelshuffle",
         512, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
@@ -42,7 +42,7 @@ RUNS: dict[str, tuple[Any, ...]] = {
         512, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 1.0, 0.1, 300.0, 0.0),
     "swinir-psnr": (
         "", "picture", "swinir",
-        400, 256, False, False, 8, 160, 2e-4, _SWINIR_PSNR, 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
+        512, 256, False, False, 8, 160, 2e-4, _SWINIR_PSNR, 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
     "swinir-gan-original": (
         "swinir-psnr", "original", "swinir",
         512, 256, False, False, 8, 160, 1e-4, _SWINIR, 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
@@ -54,10 +54,10 @@ RUNS: dict[str, tuple[Any, ...]] = {
         512, 256, False, False, 8, 144, 1e-4, _SWINIR, 0.999, 1.0, 1.0, 0.1, 300.0, 0.0),
     "ldl-psnr": (
         "", "picture", "rrdb",
-        400, 256, False, True, 12, 180, 2e-4, (), 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
+        512, 256, False, True, 12, 180, 2e-4, (), 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
     "ldl-gan": (
         "ldl-psnr", "picture", "rrdb",
-        400, 256, False, True, 6, 180, 1e-4, (), 0.999, 0.01, 1.0, 0.1, 0.0, 1.0),
+        512, 256, False, True, 6, 180, 1e-4, (), 0.999, 0.01, 1.0, 0.1, 0.0, 1.0),
 }
 
 ALL_RUNS: dict[str, Any] = {

@@ -183,6 +183,17 @@ def test_the_artifact_map_weighs_pixels_where_the_average_does_better() -> None:
     assert learner.step(lambda: given, 1e-4)["artifact_map"] == 0
 
 
+def test_artefacts_are_sought_in_the_picture_that_is_not_sharpened() -> None:
+    """Source: the official LDL model, whose other losses of the generator look at the sharpened one."""
+    given = pairs()
+    tasks = (given, replace(given, target=given.target / 2), replace(given, real=given.real / 2))
+    plain, sharper, another = (
+        Learner(config(recipe="ldl-gan"), ALONE).step(iter([one]).__next__, 1e-4) for one in tasks
+    )
+    assert sharper["artifact_map"] == plain["artifact_map"] != another["artifact_map"]
+    assert sharper["pixel"] != plain["pixel"] == another["pixel"]
+
+
 def test_a_recipe_without_a_discriminator_has_none() -> None:
     learner = Learner(config(recipe="rrdb-psnr"), ALONE)
     assert learner.discriminator is None

@@ -129,6 +129,14 @@ def test_a_card_tells_how_the_network_was_trained(groups: Path, tmp_path: Path) 
     assert "| note | the perceptual loss had random weights: a trial of the software, not a trained network |" in card
 
 
+def test_a_run_among_its_pictures_is_refused(pictures: Path) -> None:
+    """The pictures that it writes would be learned from when it goes on."""
+    result = train("rrdb-psnr", pictures, pictures / "run")
+    assert result.exit_code == 2
+    assert f"--output {pictures}/run lies in --data {pictures}" in " ".join(result.output.split())
+    assert not (pictures / "run").exists()
+
+
 def test_a_recipe_of_ones_own(groups: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text('extends = "rrdb-gan-positive"\nlearning_rate = 5e-5\n[loss]\nadversarial = 0\n')
