@@ -433,7 +433,10 @@ def _resolve_device(device: str) -> str:
 
 
 def _finish(ctx: click.Context, outcome: "Outcome") -> None:
+    from hggt_models.runtime import wait_for_others
+
     for line in outcome.describe():
         click.echo(line)
+    wait_for_others()
     if outcome.faults:
         ctx.exit(1)

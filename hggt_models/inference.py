@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.files import sha256_of_file
+from hggt_data.files import changed_ns, sha256_of_file
 from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.pictures import list_folder
@@ -344,7 +344,8 @@ def _degrade_one(task: _DegradeTask) -> str | None:
         scale = task.settings.scale
         height, width = (side // scale * scale for side in pixels.shape[:2])
         if not height or not width:
-            raise ImageError(f"{task.source.name}: {pixels.shape[0]} x {pixels.shape[1]} pixels are too few to shrink")
+            place = task.source.path or task.source.name
+            raise ImageError(f"{place}: {pixels.shape[0]} x {pixels.shape[1]} pixels are too few to shrink")
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the last bit of a sum depends on how many share it
         try:
@@ -406,8 +407,8 @@ def _places(sources: Sequence[Source], targets: Callable[[Source], list[Path]]) 
 
 def _is_done(source: Source, targets: Sequence[Path]) -> bool:
     """Whether all results are there and none is older than its picture."""
-    made = [path.stat().st_mtime for path in targets if path.exists()]
-    changed = source.path.stat().st_mtime if source.path and made else 0.0
+    made = [changed_ns(path) for path in targets if path.exists()]
+    changed = changed_ns(source.path) if source.path and made else 0
     return len(made) == len(targets) and min(made) >= changed
 
 

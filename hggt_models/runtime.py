@@ -134,6 +134,17 @@ class Runtime:
         self.any(False)
 
 
+def wait_for_others() -> None:
+    """Wait, however long it takes, until all processes have come here, before this one ends with a fault.
+
+    For processes that share work and nothing else: torchrun ends all as soon as one ends with a fault.
+    """
+    if rank_and_world()[1] > 1 and "MASTER_ADDR" in os.environ:
+        dist.init_process_group("gloo", timeout=timedelta(days=30))
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 @contextmanager
 def open_runtime(device: str = "auto") -> Iterator[Runtime]:
     """Join the other processes of a run, where there are any, while the block lasts.

@@ -276,8 +276,10 @@ def _require_fitting_groups(
         for name in labelled[number].names(config.target):
             try:
                 info = groups.read_header(number, name)
-            except (ImageError, OSError) as error:
+            except ImageError as error:
                 return _UNREADABLE, str(error)
+            except OSError as error:
+                return "not to be read", f"{groups.name_picture(number, name)}: {error.strerror}"
             picture = groups.name_picture(number, name)
             text = f"{picture}: {info.height:,} x {info.width:,} px"
             if info.mode != "8-bit RGB":
@@ -307,8 +309,8 @@ def _require_none(faults: Sequence[_Fault], searched: str) -> None:
     if kinds:
         told = "; ".join(f"{len(texts):,} {kind} ({format_examples(texts)})" for kind, texts in kinds.items())
         raise TreeError(
-            f"{len(faults):,} of {searched} cannot be used: {told}. Leave them out, or convert them; cut large ones "
-            "with hggt-data extract-subimages, or --set source_px=N"
+            f"{len(faults):,} of {searched} cannot be used: {told}. Leave them out, or mend or convert them; for "
+            "small ones --set source_px=N"
         )
 
 

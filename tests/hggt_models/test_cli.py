@@ -149,6 +149,21 @@ def test_torchrun_splits_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "upscale.json"]
 
 
+def test_faults_of_one_process_do_not_stop_the_others(rrdb: Path, tmp_path: Path) -> None:
+    """torchrun ends all as soon as one ends with a fault; the first process has nothing but damaged pictures here."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"{number:02}a.png").write_bytes(b"damaged")
+        write_png(folder / f"{number:02}b.png", np.full((64, 64, 3), 90, np.uint8))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hggt_models"]
+    options = ["upscale", "--weights", str(rrdb), "--input", str(folder), "--output", str(tmp_path / "out")]
+    done = subprocess.run([*command, *options, "--device", "cpu"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "12 pictures made\n" in done.stdout
+    assert len(list((tmp_path / "out").glob("*.png"))) == 12
+
+
 @pytest.mark.skipif(not REAL_WEIGHTS, reason="set HGGT_TEST_WEIGHTS to a folder with RealESRGAN_x4plus.pth")
 def test_the_real_generator_gives_the_real_results(fixtures: Path, tmp_path: Path) -> None:
     """`restored/realesrgan` is what the official network with the same weights made of these pictures."""

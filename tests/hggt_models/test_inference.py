@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -299,6 +301,22 @@ def test_a_picture_that_has_changed_is_made_again(fixtures: Path, tmp_path: Path
     outcome = degrade(sources, tmp_path / "out", seed=0)
     assert (outcome.made, outcome.kept) == (1, 1)
     assert read_pixels(tmp_path / "out" / "a.png").shape == (6, 4, 3)
+
+
+def test_a_picture_is_made_again_from_one_that_is_older(tmp_path: Path) -> None:
+    """As `cp -p`, `rsync -a` and `unzip` put it there."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_png(folder / "a.png", np.full((16, 16, 3), 90, np.uint8))
+    sources, _ = list_pictures(folder)
+    degrade(sources, tmp_path / "out", seed=0)
+    time.sleep(0.05)  # the clock of files ticks slower than this runs
+    write_png(tmp_path / "b.png", np.full((24, 16, 3), 90, np.uint8))
+    os.utime(tmp_path / "b.png", (1, 1))
+    shutil.copy2(tmp_path / "b.png", folder / "a.png")
+    assert degrade(sources, tmp_path / "out", seed=0).made == 1
+    assert read_pixels(tmp_path / "out" / "a.png").shape == (6, 4, 3)
+    assert degrade(sources, tmp_path / "out", seed=0).kept == 1
 
 
 def test_results_never_lie_among_the_pictures(weights: Callable[[str], Path], tmp_path: Path) -> None:

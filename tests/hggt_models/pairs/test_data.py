@@ -405,8 +405,7 @@ def test_pictures_that_are_too_small_are_found_at_once_held_out_or_not(tmp_path:
         open_pictures(folder, f"seed={seed}")
     assert str(caught.value) == (
         f"2 of 5 pictures cannot be used: 2 smaller than source_px 8 ({folder}/d/low.png: 7 x 30 px, {folder}/e.png: "
-        "30 x 7 px). Leave them out, or convert them; cut large ones with hggt-data extract-subimages, or --set "
-        "source_px=N"
+        "30 x 7 px). Leave them out, or mend or convert them; for small ones --set source_px=N"
     )
 
 
