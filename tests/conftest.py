@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.hggt_data.people import IDS, REPO, Published, build_named, write_name
 from tests.hub_client import MEMBER, USERS, ForkServer, HubClient, sign_in
 from tests.hub_server import HubServer
 
+# A shell starts what runs in the background with Ctrl-C ignored, and so would all that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Read by huggingface_hub and datasets when they are imported, so it is set before any test imports them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
