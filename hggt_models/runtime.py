@@ -137,9 +137,10 @@ class Runtime:
 def wait_for_others() -> None:
     """Wait, however long it takes, until all processes have come here, before this one ends with a fault.
 
-    For processes that share work and nothing else: torchrun ends all as soon as one ends with a fault.
+    For processes that share work and nothing else: torchrun ends all as soon as one ends with a fault. Where nobody
+    ends the others, nobody is waited for, since one of them may be gone.
     """
-    if rank_and_world()[1] > 1 and "MASTER_ADDR" in os.environ:
+    if rank_and_world()[1] > 1 and dist.is_torchelastic_launched():
         dist.init_process_group("gloo", timeout=timedelta(days=30))
         dist.barrier()
         dist.destroy_process_group()

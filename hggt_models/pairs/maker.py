@@ -3,7 +3,7 @@
 The whole picture is degraded first and cut afterwards, so the degradation sees what lies around a crop.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,7 +70,12 @@ class PairMaker:
         compared = 0 if config.target in ("picture", "original") else 1
         pairs["target"] = crop(pictures[:, compared])
         if config.sharpen:
-            pairs |= {"real": pairs["target"], "target": self._sharpened(pictures[:, compared], crop)}
+            pairs["real"] = pairs["target"]
+            if config.has_discriminator:  # as officially; without one, sharpening comes before cutting
+                pairs["target"] = sharpen(_as_images(pairs["real"]))
+            else:
+                whole = source_images if compared == 0 else sharpen(_as_images(pictures[:, compared]))
+                pairs["target"] = crop(whole)
         if config.target == "positive_negative":
             original, positive, negative = (crop(pictures[:, k]) for k in (0, 2, 3))
             pairs |= {
@@ -89,12 +94,6 @@ class PairMaker:
                 ),
             }
         return pairs
-
-    def _sharpened(self, pixels: Tensor, crop: Callable[[Tensor], Tensor]) -> Tensor:
-        """As officially: with a discriminator the crop is sharpened, without one the picture is, before it is cut."""
-        if self._config.has_discriminator:
-            return sharpen(_as_images(crop(pixels)))
-        return crop(sharpen(_as_images(pixels)))
 
     @staticmethod
     def open(pairs: Mapping[str, Tensor]) -> TrainingPairs:
