@@ -12,6 +12,7 @@ from hggt_data.errors import HggtError, OutputError, WeightsError
 from hggt_data.hub import is_hub_id
 from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
 from hggt_eval.comparison import compare_methods, group_seeds, require_baseline
+from hggt_eval.device_check import compare_with_cpu
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.figure import WIDTH_IN, Crop, draw_figure, require_format, write_figure
 from hggt_eval.joining import find_scores, join_scores
@@ -235,6 +236,7 @@ def score(
     _prepare(output)
     chosen = _resolve_device(device, metrics, processes)
     loaded, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
+    differences = compare_with_cpu(loaded, source, found)
     scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
         metrics=scored_metrics,
@@ -242,6 +244,7 @@ def score(
         border=border,
         colour="y" if y_channel else "rgb",
         device=chosen.partition(":")[0] if processes.world > 1 else chosen,
+        differences_to_cpu=differences,
         source=source.location if dataset is not None and is_hub_id(dataset) else str(dataset or gts),
         split=_split(dataset, split),
         labels=None if labels is None else str(labels),

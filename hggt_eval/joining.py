@@ -52,12 +52,19 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     settings = replace(
         first.settings,
         metrics=metrics,
+        differences_to_cpu=_largest([file.settings.differences_to_cpu for file in files], metrics),
         skipped_metrics={},
         restored={method.name: folder for method, folder in methods if folder is not None},
         allow_missing=any(file.settings.allow_missing for file in files),
         label_measures=all(file.settings.label_measures for file in files),
     )
     return ScoresFile(evaluation, settings), _remarks(places, files, metrics)
+
+
+def _largest(differences: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> Mapping[str, float]:
+    """Metric -> the largest of its differences, where it has any."""
+    found = {metric: [own[metric] for own in differences if metric in own] for metric in metrics}
+    return {metric: max(values) for metric, values in found.items() if values}
 
 
 def _distinct_methods(places: Sequence[Path], files: Sequence[ScoresFile]) -> list[tuple[MethodScores, str | None]]:

@@ -108,12 +108,13 @@ def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
     """What the scores are of and depend on, as (name, value)."""
     scored = evaluation.num_groups - len(evaluation.without_positives)
     versions = ", ".join(f"{package} {version}" for package, version in settings.versions.items())
+    off = max(settings.differences_to_cpu.values(), default=0)
     return [
         ("Ground truths", settings.source + (f", split {settings.split}" if settings.split else "")),
         ("Groups", f"{scored} with a positive, of {evaluation.num_groups}"),
         ("Border", f"{settings.border} pixels"),
         ("Colour", "luma for PSNR and SSIM" if settings.colour == "y" else "RGB"),
-        ("Device", settings.device),
+        ("Device", settings.device + (f", {off:.1e} off the CPU at most, on one image" if off else "")),
         ("Labels", settings.labels_sha256[:16]),
         *[(f"Weights {name}", sha256[:16]) for name, sha256 in settings.weights_sha256.items()],
         ("Versions", versions),

@@ -38,6 +38,7 @@ class Settings:
         border: pixels cut off each side.
         colour: `rgb`, or `y` where PSNR and SSIM looked at BT.601 luma.
         device: where the networks ran.
+        differences_to_cpu: metric -> how far its scores of one image on the device were off the CPU's.
         source: the groups, as the user named them.
         labels_sha256: of all annotations.
         skipped_metrics: metric -> why it was asked for but not computed.
@@ -58,6 +59,7 @@ class Settings:
     device: str
     source: str
     labels_sha256: str
+    differences_to_cpu: Mapping[str, float] = field(default_factory=dict)
     skipped_metrics: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     labels: str | None = None

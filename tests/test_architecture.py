@@ -28,7 +28,7 @@ LAYERS = {
     "hggt_eval": [
         {"metrics", "processes"},
         {"matching", "feature_cache"},
-        {"scores"},
+        {"scores", "device_check"},
         {"comparison", "label_measures"},
         {"scores_file"},
         {"notes"},

@@ -78,7 +78,7 @@ def _in_parts(padded: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor
 
 def _by_fourier(padded: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
     size = padded.shape[-2:]
-    product = torch.einsum("bihw,oihw->bohw", torch.fft.rfft2(padded), torch.fft.rfft2(weight, s=size).conj())
+    product = torch.einsum("bihw,oihw->bohw", torch.fft.rfft2(padded), torch.fft.rfft2(weight, s=size).conj_physical())
     height, width = (outer - inner + 1 for outer, inner in zip(size, weight.shape[-2:], strict=True))
     whole_size: Tensor = torch.fft.irfft2(product, s=size)
     return whole_size[..., : height : stride[0], : width : stride[1]]
