@@ -44,118 +44,10 @@ def make_app(store: AnswerStore) -> Starlette:
         RoundError: the round's own `texts.json` is no such file, or has words for what the page does not have.
     """
     texts = read_texts(store.round.folder)
-    people = {annotator.name: annotator for annotator in store.round.annotators if annotator.is_active}
-
-    def person_of(request: Request) -> Annotator:
-        account: Account | None = request.state.account
-        if account is None:
-            raise HTTPException(401, texts["error_who"])
-        if account.is_admin or account.name not in people:
-            raise HTTPException(403, texts["error_not_in_round"])
-        return people[account.name]
-
-    def item_of(request: Request) -> tuple[Annotator, Item]:
-        person = person_of(request)
-        item = store.find(person, request.path_params["item"])
-        if item is None:
-            raise HTTPException(404, texts["error_not_dealt"])
-        return person, item
-
-    def require_admin(request: Request) -> None:
-        account: Account | None = request.state.account
-        if account is None:
-            raise HTTPException(401, texts["error_who"])
-        if not account.is_admin:
-            raise HTTPException(403, texts["error_not_admin"])
-
-    def show_round(request: Request) -> Response:
-        person = person_of(request)
-        return JSONResponse(
-            {
-                "person": store.person_id(person),
-                "name": person.name,
-                "num_candidates": len(store.round.candidates),
-                "instructions": _read_instructions(store.round.folder),
-                "batches": [_summarise(store, person, batch) for batch in person.batches],
-            }
-        )
-
-    def show_batch(request: Request) -> Response:
-        person, number = person_of(request), request.path_params["number"]
-        if number not in range(len(person.batches)):
-            raise HTTPException(404, texts["error_not_dealt"])
-        return JSONResponse(
-            [
-                {"id": store.item_id(person, item), "state": _state(store, person, item)}
-                for item in person.batches[number]
-            ]
-        )
-
-    def show_picture(request: Request) -> Response:
-        path = store.picture(*item_of(request), request.path_params["position"])
-        if path is None:
-            raise HTTPException(404, texts["error_not_dealt"])
-        return _picture(path)
-
-    def show_answer(request: Request) -> Response:
-        saved = store.read(*item_of(request))
-        if saved is None:
-            raise HTTPException(404, texts["error_no_answer"])
-        return JSONResponse(_format_saved(saved))
-
-    def save_answer(request: Request, body: object) -> Response:
-        person, item = item_of(request)
-        answer = Answer.parse(body, len(store.round.candidates))
-        replaces = body.get("replaces") if isinstance(body, dict) else None
-        try:
-            saved = store.save(person, item, answer, replaces)
-        except ConflictError:
-            there = store.read(person, item)
-            assert there is not None
-            return JSONResponse({"error": texts["error_conflict"], **_format_saved(there)}, 409)
-        return JSONResponse(_format_saved(saved) | _feedback(store, person, item))
-
-    def save_skip(request: Request, body: object) -> Response:
-        person, item = item_of(request)
-        try:
-            store.skip(person, item, body.get("reason") if isinstance(body, dict) else None)
-        except ConflictError:
-            return refusal(409, texts["error_conflict"])
-        return JSONResponse({})
-
-    def show_progress(request: Request) -> Response:
-        require_admin(request)
-        return JSONResponse(measure_progress(store).to_json())
-
-    def show_disagreements(request: Request) -> Response:
-        require_admin(request)
-        found = disagreements(store)
-        shown = [_format_group(group) for group in found[:_MOST_DISAGREEMENTS]]
-        return JSONResponse({"total": len(found), "groups": shown})
-
-    def show_any_picture(request: Request) -> Response:
-        require_admin(request)
-        group, name = _parse_group(request.path_params["group"]), request.path_params["name"]
-        dealt = {item.group for annotator in store.round.annotators for item in annotator.items}
-        if group not in dealt or name not in (ORIGINAL, *store.round.candidates):
-            raise HTTPException(404, "No such picture in the round.")
-        return _picture(store.round.picture(group, name))
-
-    def export_answers(request: Request) -> Response:
-        require_admin(request)
-        headers = {"Content-Disposition": 'attachment; filename="answers.csv"'}
-        return Response(_format_answers(store), media_type="text/csv", headers=headers)
+    people, admin = _ForPeople(store, texts), _ForAdmin(store, texts)
 
     def show_texts(_: Request) -> Response:
         return JSONResponse(texts)
-
-    def show_static(request: Request) -> Response:
-        name = request.path_params.get("name") or {"/": "index.html", "/admin": "admin.html"}[request.url.path]
-        known = {entry.name for entry in _STATIC.iterdir()}
-        suffix = Path(name).suffix
-        if name not in known or suffix not in _MEDIA_TYPES:
-            raise HTTPException(404, "There is nothing here.")
-        return Response((_STATIC / name).read_bytes(), media_type=_MEDIA_TYPES[suffix])
 
     def refuse_for_disk(_: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
@@ -164,20 +56,12 @@ def make_app(store: AnswerStore) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/", show_static),
-            Route("/admin", show_static),
-            Route("/static/{name}", show_static),
+            Route("/", _show_static),
+            Route("/admin", _show_static),
+            Route("/static/{name}", _show_static),
             Route("/api/texts", show_texts),
-            Route("/api/round", show_round),
-            Route("/api/batches/{number:int}", show_batch),
-            Route("/api/items/{item}/pictures/{position:int}", show_picture),
-            Route("/api/items/{item}/answer", show_answer),
-            Route("/api/items/{item}/answer", _with_body(save_answer), methods=["PUT"]),
-            Route("/api/items/{item}/skip", _with_body(save_skip), methods=["PUT"]),
-            Route("/api/admin/progress", show_progress),
-            Route("/api/admin/disagreements", show_disagreements),
-            Route("/api/admin/pictures/{group}/{name}", show_any_picture),
-            Route("/api/admin/answers.csv", export_answers),
+            *people.routes(),
+            *admin.routes(),
         ],
         exception_handlers={
             HTTPException: lambda _, error: refusal(error.status_code, error.detail),
@@ -188,6 +72,163 @@ def make_app(store: AnswerStore) -> Starlette:
             OSError: refuse_for_disk,
         },
     )
+
+
+class _ForPeople:
+    """What a person who judges asks for and sends.
+
+    Args:
+        store: the answers of the round.
+        texts: all words of the pages.
+    """
+
+    def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
+        self._store = store
+        self._texts = texts
+        self._people = {annotator.name: annotator for annotator in store.round.annotators if annotator.is_active}
+
+    def routes(self) -> list[Route]:
+        """Where each is asked for."""
+        return [
+            Route("/api/round", self._show_round),
+            Route("/api/batches/{number:int}", self._show_batch),
+            Route("/api/items/{item}/pictures/{position:int}", self._show_picture),
+            Route("/api/items/{item}/answer", self._show_answer),
+            Route("/api/items/{item}/answer", _with_body(self._save_answer), methods=["PUT"]),
+            Route("/api/items/{item}/skip", _with_body(self._save_skip), methods=["PUT"]),
+        ]
+
+    def _person(self, request: Request) -> Annotator:
+        account: Account | None = request.state.account
+        if account is None:
+            raise HTTPException(401, self._texts["error_who"])
+        if account.is_admin or account.name not in self._people:
+            raise HTTPException(403, self._texts["error_not_in_round"])
+        return self._people[account.name]
+
+    def _item(self, request: Request) -> tuple[Annotator, Item]:
+        person = self._person(request)
+        item = self._store.find(person, request.path_params["item"])
+        if item is None:
+            raise HTTPException(404, self._texts["error_not_dealt"])
+        return person, item
+
+    def _show_round(self, request: Request) -> Response:
+        person = self._person(request)
+        return JSONResponse(
+            {
+                "person": self._store.person_id(person),
+                "name": person.name,
+                "num_candidates": len(self._store.round.candidates),
+                "instructions": _read_instructions(self._store.round.folder),
+                "batches": [_summarise(self._store, person, batch) for batch in person.batches],
+            }
+        )
+
+    def _show_batch(self, request: Request) -> Response:
+        person, number = self._person(request), request.path_params["number"]
+        if number not in range(len(person.batches)):
+            raise HTTPException(404, self._texts["error_not_dealt"])
+        return JSONResponse(
+            [
+                {"id": self._store.item_id(person, item), "state": _state(self._store, person, item)}
+                for item in person.batches[number]
+            ]
+        )
+
+    def _show_picture(self, request: Request) -> Response:
+        path = self._store.picture(*self._item(request), request.path_params["position"])
+        if path is None:
+            raise HTTPException(404, self._texts["error_not_dealt"])
+        return _picture(path)
+
+    def _show_answer(self, request: Request) -> Response:
+        saved = self._store.read(*self._item(request))
+        if saved is None:
+            raise HTTPException(404, self._texts["error_no_answer"])
+        return JSONResponse(_format_saved(saved))
+
+    def _save_answer(self, request: Request, body: object) -> Response:
+        person, item = self._item(request)
+        answer = Answer.parse(body, len(self._store.round.candidates))
+        replaces = body.get("replaces") if isinstance(body, dict) else None
+        try:
+            saved = self._store.save(person, item, answer, replaces)
+        except ConflictError:
+            there = self._store.read(person, item)
+            assert there is not None
+            return JSONResponse({"error": self._texts["error_conflict"], **_format_saved(there)}, 409)
+        return JSONResponse(_format_saved(saved) | _feedback(self._store, person, item))
+
+    def _save_skip(self, request: Request, body: object) -> Response:
+        person, item = self._item(request)
+        try:
+            self._store.skip(person, item, body.get("reason") if isinstance(body, dict) else None)
+        except ConflictError:
+            return refusal(409, self._texts["error_conflict"])
+        return JSONResponse({})
+
+
+class _ForAdmin:
+    """What whoever looks after the round asks for.
+
+    Args:
+        store: the answers of the round.
+        texts: all words of the pages.
+    """
+
+    def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
+        self._store = store
+        self._texts = texts
+
+    def routes(self) -> list[Route]:
+        """Where each is asked for; all want an admin's account."""
+        endpoints = {
+            "progress": self._show_progress,
+            "disagreements": self._show_disagreements,
+            "pictures/{group}/{name}": self._show_picture,
+            "answers.csv": self._export_answers,
+        }
+        return [Route(f"/api/admin/{path}", self._for_admin_only(show)) for path, show in endpoints.items()]
+
+    def _for_admin_only(self, show: Callable[[Request], Response]) -> Callable[[Request], Response]:
+        def run(request: Request) -> Response:
+            account: Account | None = request.state.account
+            if account is None:
+                raise HTTPException(401, self._texts["error_who"])
+            if not account.is_admin:
+                raise HTTPException(403, self._texts["error_not_admin"])
+            return show(request)
+
+        return run
+
+    def _show_progress(self, _: Request) -> Response:
+        return JSONResponse(measure_progress(self._store).to_json())
+
+    def _show_disagreements(self, _: Request) -> Response:
+        found = disagreements(self._store)
+        shown = [_format_group(group) for group in found[:_MOST_DISAGREEMENTS]]
+        return JSONResponse({"total": len(found), "groups": shown})
+
+    def _show_picture(self, request: Request) -> Response:
+        group, name = _parse_group(request.path_params["group"]), request.path_params["name"]
+        dealt = {item.group for annotator in self._store.round.annotators for item in annotator.items}
+        if group not in dealt or name not in (ORIGINAL, *self._store.round.candidates):
+            raise HTTPException(404, "No such picture in the round.")
+        return _picture(self._store.round.picture(group, name))
+
+    def _export_answers(self, _: Request) -> Response:
+        headers = {"Content-Disposition": 'attachment; filename="answers.csv"'}
+        return Response(_format_answers(self._store), media_type="text/csv", headers=headers)
+
+
+def _show_static(request: Request) -> Response:
+    name = request.path_params.get("name") or {"/": "index.html", "/admin": "admin.html"}[request.url.path]
+    known = {entry.name for entry in _STATIC.iterdir()}
+    suffix = Path(name).suffix
+    if name not in known or suffix not in _MEDIA_TYPES:
+        raise HTTPException(404, "There is nothing here.")
+    return Response((_STATIC / name).read_bytes(), media_type=_MEDIA_TYPES[suffix])
 
 
 def read_texts(folder: Path) -> dict[str, str]:

@@ -38,10 +38,10 @@ class Guard:
         find_account: token to account; null if nobody's.
         hosts: names under which the server may be called, besides those of the machine itself.
         plain_http: let people from elsewhere in without encryption.
-        rate: requests a second that a known person may send in the long run, with a burst of `burst`.
-        strangers_rate, strangers_burst: the same for an address that asks for data without a valid token.
-        files_rate, files_burst: the same for an address, of the page's own files, which need none; people often share
-            an address, and each opens the page with a dozen requests.
+        people: how many requests a known person may send.
+        strangers: how many an address that asks for data without a valid token.
+        files: how many an address for the page's own files, which need none; people often share an address, and each
+            opens the page with a dozen requests.
     """
 
     def __init__(
@@ -51,20 +51,17 @@ class Guard:
         hosts: Iterable[str] = (),
         *,
         plain_http: bool = False,
-        rate: float = 60,
-        burst: int = 300,
-        strangers_rate: float = 5,
-        strangers_burst: int = 60,
-        files_rate: float = 200,
-        files_burst: int = 2000,
+        people: "RateLimit | None" = None,
+        strangers: "RateLimit | None" = None,
+        files: "RateLimit | None" = None,
     ) -> None:
         self._app = app
         self._find_account = find_account
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._plain_http = plain_http
-        self._people = RateLimit(rate, burst)
-        self._strangers = RateLimit(strangers_rate, strangers_burst)
-        self._files = RateLimit(files_rate, files_burst)
+        self._people = people or RateLimit(rate=60, burst=300)
+        self._strangers = strangers or RateLimit(rate=5, burst=60)
+        self._files = files or RateLimit(rate=200, burst=2000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -73,9 +70,8 @@ class Guard:
             return
         headers = Headers(scope=scope)
         account = self._find_account(_token_of(headers))
-        refusal = self._refuse(scope, headers, account)
-        if refusal is not None:
-            await refusal(scope, receive, _with_headers(send))
+        if (refused := self._refuse(scope, headers, account)) is not None:
+            await refused(scope, receive, _with_headers(send))
             return
         scope.setdefault("state", {})["account"] = account
         body = _LimitedBody(receive)
@@ -105,7 +101,13 @@ class Guard:
 
 
 class RateLimit:
-    """So many requests a second, for each of any number of clients; those not seen for longest are forgotten."""
+    """So many requests a second, for each of any number of clients; those not seen for longest are forgotten.
+
+    Args:
+        rate: requests a second in the long run.
+        burst: requests at once.
+        clock: seconds.
+    """
 
     _MOST_CLIENTS = 10_000
 

@@ -26,6 +26,19 @@ _FEWEST_LABELS = 8
 
 
 @dataclass(frozen=True)
+class Flag:
+    """Something to talk about with a person.
+
+    Attributes:
+        text: key of its sentence in the words of the pages.
+        values: what stands in that sentence's braces.
+    """
+
+    text: str
+    values: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True)
 class PersonProgress:
     """How one person is getting on.
 
@@ -36,7 +49,7 @@ class PersonProgress:
         labels: how often each label was given, by its word.
         gold: (right, given) labels of gold groups.
         repeats: (same, given) labels of groups judged twice.
-        flags: what to talk about, in words.
+        flags: what to talk about.
     """
 
     name: str
@@ -49,7 +62,7 @@ class PersonProgress:
     labels: Mapping[str, int]
     gold: tuple[int, int]
     repeats: tuple[int, int]
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True)
@@ -172,16 +185,16 @@ def _repeats(answers: Mapping[Item, Annotation]) -> tuple[int, int]:
 
 def _flags(
     done: int, seconds: float | None, labels: Counter[Label], gold: tuple[int, int], repeats: tuple[int, int]
-) -> Iterator[str]:
+) -> Iterator[Flag]:
     if done >= _FEWEST_GROUPS:
         if seconds is not None and seconds < FASTEST_S:
-            yield f"too fast: {seconds:g} s a group"
+            yield Flag("admin_flag_fast", {"seconds": seconds})
         (label, count), *_ = labels.most_common()
         if count >= ONE_LABEL_SHARE * labels.total():
-            yield f"one label only: {count / labels.total():.0%} {label.value}"
+            yield Flag("admin_flag_one_label", {"percent": round(100 * count / labels.total()), "label": label.value})
     for (right, given), least, text in (
-        (gold, GOLD_SHARE, "gold failed: {} of {} labels right"),
-        (repeats, REPEAT_SHARE, "repeats differ: {} of {} labels the same"),
+        (gold, GOLD_SHARE, "admin_flag_gold"),
+        (repeats, REPEAT_SHARE, "admin_flag_repeats"),
     ):
         if given >= _FEWEST_LABELS and right < least * given:
-            yield text.format(right, given)
+            yield Flag(text, {"right": right, "given": given})

@@ -11,7 +11,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -174,8 +174,8 @@ class AnswerStore:
         annotation = self._annotation(annotator, item, answer, received)
         with self._locks[annotator.pseudonym]:
             earlier = self.answers(annotator).get(item)
-            if earlier == annotation:
-                return self._saved(annotator, item, annotation)
+            if earlier is not None and _say_the_same(earlier, annotation, answer):
+                return self._saved(annotator, item, earlier)
             if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
                 raise ConflictError(f"{item.group} has another answer by now; that one stays")
             self._write_shown(annotator, item, answer, received, earlier)
@@ -244,6 +244,11 @@ class AnswerStore:
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
         return hmac.new(self.round.secret.encode(), "\0".join(words).encode(), "sha256").hexdigest()
+
+
+def _say_the_same(earlier: Annotation, annotation: Annotation, answer: Answer) -> bool:
+    """Whether an answer has come twice; where its own clock tells no time, that of the first counts."""
+    return earlier == (annotation if answer.end else replace(annotation, start=earlier.start, end=earlier.end))
 
 
 def _history_of(path: Path) -> list[Any]:

@@ -56,6 +56,11 @@ function shareOf(labels) {
   return bar;
 }
 
+function say(flag) {
+  const label = flag.values.label && text(flag.values.label.toLowerCase());
+  return text(flag.text, {...flag.values, label});
+}
+
 function showPeople(people) {
   $("columns").replaceChildren(...COLUMNS.map((column) => {
     const head = make("th", "", text(`admin_column_${column}`));
@@ -72,7 +77,7 @@ function showPeople(people) {
       gold: percent(...person.gold),
       repeats: percent(...person.repeats),
       last: person.last ?? "–",
-      flags: person.flags.join("; "),
+      flags: person.flags.map(say).join("; "),
     };
     const row = document.createElement("tr");
     row.append(...COLUMNS.map((column) => make("td", column, cells[column])));

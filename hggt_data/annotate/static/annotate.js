@@ -3,7 +3,7 @@
 import {Clock} from "./clock.js";
 import {listenToKeys, showKeys} from "./keys.js";
 import {Outbox} from "./outbox.js";
-import {loadTexts, requestJson, requestPicture, wait} from "./server.js";
+import {loadTexts, Refusal, requestJson, requestPicture, wait} from "./server.js";
 import {Stage} from "./stage.js";
 
 const IDLE_SECONDS = 180;
@@ -37,7 +37,6 @@ class Page {
     this.#outbox = new Outbox(this.#round.person, (state, detail) => this.#tellSaving(state, detail));
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
       label: (position, label) => this.#label(position, label),
-      select: () => {},
       zoom: () => this.#tellZoom(),
     });
     $("instructions-text").textContent = this.#round.instructions;
@@ -459,6 +458,8 @@ class Page {
         this.#clock.goOn();
       }
     });
+    // #persist has told of it, and whoever asked goes no further.
+    addEventListener("unhandledrejection", (event) => event.reason instanceof Refusal && event.preventDefault());
     addEventListener("beforeunload", (event) => this.#outbox.size && event.preventDefault());
     $("batch").addEventListener("change", () => {
       $("batch").blur(); // keys are for judging again

@@ -16,7 +16,6 @@ export class Stage {
   #pointer = null; // [x, y] in the picture
   #split = 0.5;
   #observer = new ResizeObserver((entries) => this.#resize(entries));
-  #onSelect;
   #onZoom;
   selected = 1;
   isFlipped = false;
@@ -27,12 +26,11 @@ export class Stage {
   /**
    * @param root the element to fill
    * @param text key, values -> words
-   * @param handlers {label(position, label), select(position), zoom()}
+   * @param handlers {label(position, label), zoom()}
    */
   constructor(root, text, numCandidates, handlers) {
     this.#root = root;
     this.#text = text;
-    this.#onSelect = handlers.select;
     this.#onZoom = handlers.zoom;
     for (let position = 0; position <= numCandidates; position++) {
       this.#panes.push(this.#makePane(position, handlers.label));
@@ -69,7 +67,6 @@ export class Stage {
       pane.figure.classList.toggle("selected", pane.position === position);
     }
     this.#arrange();
-    this.#onSelect(position);
   }
 
   showLabels(labels) {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from hggt_data.annotate import app
+from hggt_data.annotate import app, progress
 from hggt_data.annotate.accounts import Account
 from hggt_data.annotate.app import make_app, read_texts
 from hggt_data.annotate.guard import Guard
@@ -309,7 +309,7 @@ def test_wrong_words_are_told_at_the_start(tmp_path: Path, content: str, message
 def test_every_text_is_used_and_every_text_that_is_used_is_there(tmp_path: Path) -> None:
     static = files("hggt_data.annotate") / "static"
     sources = [entry.read_text("utf-8") for entry in static.iterdir() if entry.name.endswith((".js", ".html"))]
-    source = "\n".join([*sources, inspect.getsource(app)])
+    source = "\n".join([*sources, inspect.getsource(app), inspect.getsource(progress)])
     texts = read_texts(tmp_path)
     composed = {key for key in texts if key.startswith(("positive", "similar", "negative", "admin_column_"))}
     used = {key for key in texts if re.search(rf"[\"'.\s]{key}[\"':\s]", source)}

@@ -83,7 +83,8 @@ def test_bodies_are_small_whatever_the_request_says_of_them() -> None:
 
 
 def test_haste_is_refused_to_whoever_is_hasty() -> None:
-    hasty = client(rate=0.001, burst=5, strangers_rate=0.001, strangers_burst=3, files_rate=0.001, files_burst=4)
+    people, strangers, files = (RateLimit(rate=0.001, burst=burst) for burst in (5, 3, 4))
+    hasty = client(people=people, strangers=strangers, files=files)
     ada, bob = ({"Authorization": f"Bearer {name}-token"} for name in ("ada", "bob"))
     assert [hasty.get("/", headers=ada).status_code for _ in range(6)] == [200] * 5 + [429]
     assert hasty.get("/", headers=bob).status_code == 200

@@ -414,6 +414,23 @@ def test_a_new_url_sends_what_the_old_one_could_not(page: Page, tmp_path: Path, 
     assert list(answers(voting.dealt).values()) == [LABELS]
 
 
+def test_pictures_that_an_old_url_cannot_have_are_told_of(page: Page, tmp_path: Path, voting: Voting) -> None:
+    num_left = len(PATTERN) + 1  # those of the first group; what is loaded ahead is not there
+
+    def reply(route: Route) -> None:
+        nonlocal num_left
+        num_left -= 1
+        route.continue_() if num_left >= 0 else route.abort()
+
+    page.route("**/pictures/*", reply)
+    page.goto(voting.url)
+    shown(page)
+    add_account(tmp_path / "accounts.json", Account("Ada"), renew=True)
+    page.unroute_all(behavior="ignoreErrors")
+    press(page, *PATTERN, "Enter")
+    expect(page.locator("#notice")).to_contain_text("needs your personal URL")
+
+
 def test_a_disk_that_is_full_is_called_so(page: Page, voting: Voting) -> None:
     page.goto(voting.url)
     shown(page)

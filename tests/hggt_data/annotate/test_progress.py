@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hggt_data.agreement import krippendorff_alpha, votes_of
-from hggt_data.annotate.progress import disagreements, judged_groups, measure_progress
+from hggt_data.annotate.app import read_texts
+from hggt_data.annotate.progress import PersonProgress, disagreements, judged_groups, measure_progress
 from hggt_data.annotate.store import Answer, AnswerStore
 from hggt_data.rounds import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.schema import Label, PatchId
@@ -81,8 +82,13 @@ def test_disagreement_is_positive_against_negative_and_the_worst_comes_first(tmp
     }
 
 
-def flags_of(store: AnswerStore) -> dict[str, tuple[str, ...]]:
-    return {person.name: person.flags for person in measure_progress(store).people}
+def said_of(person: PersonProgress) -> list[str]:
+    texts = read_texts(Path("no texts of the round's own"))
+    return [texts[flag.text].format(**flag.values) for flag in person.flags]
+
+
+def flags_of(store: AnswerStore) -> dict[str, list[str]]:
+    return {person.name: said_of(person) for person in measure_progress(store).people}
 
 
 def test_who_hurries_or_says_one_thing_only_is_pointed_out_after_some_groups(tmp_path: Path) -> None:
@@ -93,8 +99,8 @@ def test_who_hurries_or_says_one_thing_only_is_pointed_out_after_some_groups(tmp
         say(store, ada, item, (P, P), seconds=1)
         say(store, bob, item, ((P, S), (N, P), (S, N))[number % 3], seconds=3)
         if number == 18:
-            assert flags_of(store) == {"Ada": (), "Bob": ()}
-    assert flags_of(store) == {"Ada": ("too fast: 1 s a group", "one label only: 100% Positive"), "Bob": ()}
+            assert flags_of(store) == {"Ada": [], "Bob": []}
+    assert flags_of(store) == {"Ada": ["too fast: 1.0 s a group", "one label only: 100 % Positive"], "Bob": []}
 
 
 def test_gold_and_repeats_are_measured_and_are_no_votes(tmp_path: Path) -> None:
@@ -115,9 +121,9 @@ def test_gold_and_repeats_are_measured_and_are_no_votes(tmp_path: Path) -> None:
     progress = measure_progress(store)
     assert (progress.groups, progress.votes) == (5, 10)
     one, two = progress.people
-    assert (one.gold, one.repeats, one.flags) == ((9, 9), (10, 10), ())
+    assert (one.gold, one.repeats, said_of(one)) == ((9, 9), (10, 10), [])
     assert (two.gold, two.repeats) == ((0, 9), (0, 10))
-    assert two.flags == ("gold failed: 0 of 9 labels right", "repeats differ: 0 of 10 labels the same")
+    assert said_of(two) == ["gold failed: 0 of 9 labels right", "repeats differ: 0 of 10 labels the same"]
     assert (two.dealt, two.done) == (15, 15)
 
 

@@ -1,6 +1,6 @@
 import json
 import threading
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,22 @@ def test_the_same_answer_twice_is_saved_once(store: AnswerStore, dealt: Round, a
     stamp = dealt.answer_path(ada, first(ada)).stat().st_mtime_ns
     assert store.save(ada, first(ada), answer(), None) == one
     assert AnswerStore(dealt).save(ada, first(ada), answer(), None) == one  # also after a restart
+    assert dealt.answer_path(ada, first(ada)).stat().st_mtime_ns == stamp
+
+
+def test_the_same_answer_twice_is_saved_once_where_the_servers_clock_counts(
+    store: AnswerStore, dealt: Round, ada: Annotator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = store.save(ada, first(ada), answer(end_ms=0), None)
+    stamp = dealt.answer_path(ada, first(ada)).stat().st_mtime_ns
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=30)
+
+    monkeypatch.setattr("hggt_data.annotate.store.datetime", Later)
+    assert store.save(ada, first(ada), answer(end_ms=0), None) == one
     assert dealt.answer_path(ada, first(ada)).stat().st_mtime_ns == stamp
 
 
