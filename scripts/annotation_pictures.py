@@ -69,14 +69,14 @@ def judge_some(store: AnswerStore) -> None:
 def take(browser: Browser, url: str, path: Path) -> None:
     """A picture of a page as on a laptop."""
     is_admin = "admin" in path.name
-    page = browser.new_page(viewport={"width": 1280, "height": 880 if is_admin else 720})
+    page = browser.new_page(viewport={"width": 1280, "height": 880 if is_admin else 950})
     page.goto(url)
     if is_admin:
         page.wait_for_selector("#contrary figure:last-child")
         page.wait_for_load_state("networkidle")
     else:
         page.wait_for_selector("#stage[data-state=shown]")
-        for key in ("Enter", "p", "n", "s", "+"):  # Enter closes the instructions
+        for key in ("Enter", "p", "n", "s"):  # Enter closes the instructions
             page.keyboard.press(key)
     page.screenshot(path=path, type="jpeg", quality=85)
     page.close()

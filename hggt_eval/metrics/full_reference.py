@@ -16,10 +16,12 @@ from hggt_eval.metrics.precision import full_precision
 # Below these sides piq fails or gives NaN; multi-scale SSIM halves four times and then looks through 11 x 11 pixels.
 _MIN_SIDES_PX = {"multi_scale_ssim": 161, "multi_scale_gmsd": 17, "haarpsi": 16, "vif_p": 41, "dss": 32, "srsim": 40}
 _MIN_SIDE_PX = 11
+# In float32 the algorithm that a device takes for convolutions moves these by 1e-4.
+_IN_DOUBLE = ("dss",)
 
 
 class FullReference(Comparer[Tensor]):
-    """A metric of piq. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
+    """A metric of piq. Features: the cropped picture, float32 or float64 (1, 3, H, W), 0 to 1.
 
     Args:
         name: of a function of piq that takes two RGB pictures, such as `fsim`.
@@ -31,12 +33,13 @@ class FullReference(Comparer[Tensor]):
         self.name = name
         self.min_side_px = _MIN_SIDES_PX.get(name, _MIN_SIDE_PX)
         self._function = getattr(piq, name)
+        self._dtype = torch.float64 if name in _IN_DOUBLE else torch.float32
 
     def describe(self, pixels: Pixels) -> Tensor:
         """The cropped picture; raises as `Comparer.describe`."""
         cropped = self.cropped(pixels)
         image = torch.from_numpy(np.ascontiguousarray(cropped)).to(self.settings.device)
-        return image.permute(2, 0, 1)[None].contiguous().float() / 255  # (1, 3, H, W), 0 to 1
+        return image.permute(2, 0, 1)[None].contiguous().to(self._dtype) / 255  # (1, 3, H, W), 0 to 1
 
     def compare(self, restored: Tensor, positive: Tensor) -> float:
         """The metric of the pair, the positive as piq's reference: `vif_p` and `mdsi` are not symmetric."""
