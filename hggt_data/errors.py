@@ -4,6 +4,8 @@ Each is also a builtin error, so callers need not know this module. Its message 
 expected, what was found, where, and what to do; the commands print it without a traceback and exit with 1.
 """
 
+RUN_AGAIN = "Run the same command again; it goes on where it stopped."
+
 
 class HggtError(Exception):
     """Base of every error that hggt raises on purpose."""

@@ -4,19 +4,15 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from hggt_data.errors import HggtError, HubError
-
-if TYPE_CHECKING:
-    from huggingface_hub.errors import HfHubHTTPError
+from hggt_data.errors import RUN_AGAIN, HggtError, HubError
 
 Kind = Literal["dataset", "model"]
 
 # The client, and what it speaks HTTP with, before its version 2 and since; the loggers of httpcore are made late.
 _LIBRARIES = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2")
 _HTTPCORE_PARTS = ("connection", "http11", "http2", "proxy", "socks")
-RUN_AGAIN = "Run the same command again; it goes on where it stopped."
 
 
 def page_of(repo_id: str, kind: Kind) -> str:
@@ -76,9 +72,14 @@ def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None
     if isinstance(error, errors.EntryNotFoundError):
         return f"{name} lacks a file that was asked for: {redact(str(error))}"
     if isinstance(error, errors.HfHubHTTPError):
-        return _explain_status(error, repo_id)
+        answer = error.response
+        return _explain_status(answer.status_code, repo_id, error.server_message, answer.headers.get("Retry-After"))
     if isinstance(error, RuntimeError | ValueError) and isinstance(cause, Exception):
         return explain(cause, repo_id, kind, revision)  # the client's words around the true error of an upload
+    if status := re.search(
+        r"HTTP status (?:client|server) error \((\d{3})", str(error)
+    ):  # as the transport Xet words it
+        return _explain_status(int(status[1]), repo_id)
     if isinstance(error, (_transport_error(), ConnectionError, TimeoutError)):
         reason = redact(str(error)) or type(error).__name__
         return f"no connection to {endpoint} ({reason}). Check the network. {RUN_AGAIN}"
@@ -92,12 +93,11 @@ def _transport_error() -> type[Exception]:
     return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
 
 
-def _explain_status(error: "HfHubHTTPError", repo_id: str) -> str:
-    """The line for an answer of the Hub that is an error."""
+def _explain_status(status: int, name: str, message: str | None = None, wait: str | None = None) -> str:
+    """The line for an answer of the Hub that is an error; `wait` is for how many seconds, if it says so."""
     from huggingface_hub.constants import ENDPOINT
 
-    status, name = error.response.status_code, repo_id
-    said = f"; the Hub says: {redact(error.server_message)}" if error.server_message else ""
+    said = f"; the Hub says: {redact(message)}" if message else ""
     if status == 401:
         return "the Hub does not know this token (401). Run `hf auth login`, or set HF_TOKEN to a valid one."
     if status == 403:
@@ -106,12 +106,11 @@ def _explain_status(error: "HfHubHTTPError", repo_id: str) -> str:
             f"{name.partition('/')[0]}; see {ENDPOINT}/settings/tokens."
         )
     if status == 429:
-        wait = error.response.headers.get("Retry-After")
         when = f"{wait} s" if wait else "some minutes"
         return f"too many requests for the Hub's rate limit (429). Wait: {when}. {RUN_AGAIN}"
     if status >= 500:
         return f"the Hub has a fault of its own ({status}{said}). {RUN_AGAIN}"
-    return f"{name}: the Hub refuses ({status}{said})."
+    return f"{name}: the Hub refuses ({status}{said}). {RUN_AGAIN}"
 
 
 def redact(text: str) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from hggt_data.errors import HubError, PublishError
+from hggt_data.errors import RUN_AGAIN, HubError, PublishError
 from hggt_data.hub import Repository
-from hggt_data.hub_errors import RUN_AGAIN, explained, page_of, redact
+from hggt_data.hub_errors import explained, page_of, redact
 from hggt_data.manifest import describe_file
 from tests.hggt_data.people import Published
 from tests.hggt_data.trees import contents, write_bytes
