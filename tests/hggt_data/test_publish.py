@@ -36,7 +36,7 @@ from tests.hggt_data.people import (
 )
 from tests.hggt_data.trees import contents, edit_text, write_tree
 from tests.hub_client import READER, STRANGER, HubClient, Outcome
-from tests.hub_server import CutRequest, CutResponse, Do, Fault, HubServer, Response, read_card
+from tests.hub_server import CutRequest, CutResponse, Do, Fault, HubServer, Response, XetFolders, read_card
 
 
 def publish(client: HubClient, *options: str, to: str = REPO) -> Outcome:
@@ -664,6 +664,33 @@ class TestFaults:
     def test_the_user_interrupts(self, member: HubClient, survive: Callable[..., Outcome]) -> None:
         first = survive(Fault("PUT", "/lfs/", Do(partial(member.kill, signal.SIGINT)), after=1))
         assert (first.exit_code, first.err) == (130, "Interrupted.\n")
+
+
+class TestXet:
+    """The transport that every installation has unless it is switched off."""
+
+    @pytest.fixture
+    def through_xet(self, hub: HubServer, member: HubClient, tmp_path: Path) -> HubClient:
+        pytest.importorskip("hf_xet", reason="install hf_xet")
+        hub.xet = XetFolders(tmp_path / "xet", member.folder)
+        return member.having(HF_HUB_DISABLE_XET="0")
+
+    def test_the_hub_holds_what_lies_here(self, hub: HubServer, through_xet: HubClient, clean: Path) -> None:
+        outcome = publish(through_xet, "--tag", "v1.0")
+        assert (outcome.exit_code, outcome.err) == (0, "")
+        assert remote_files(hub) == contents(clean)
+        assert commit_of(hub, "v1.0") == commit_of(hub, "main")
+        assert not [request for request in hub.requests if request.method == "PUT"]  # nothing went by LFS
+        assert list((hub.xet.store if hub.xet else clean).iterdir())
+
+    def test_a_refusal_is_no_fault_of_the_network(self, hub: HubServer, through_xet: HubClient, clean: Path) -> None:
+        hub.faults = [Fault("GET", "xet-write-token", Response(403), times=100)]
+        refused = publish(through_xet)
+        assert refused.exit_code == 1
+        assert refused.err.splitlines()[-1].startswith("Error: this token may not do that with lab/hggt (403).")
+        hub.faults = []
+        assert publish(through_xet).exit_code == 0
+        assert remote_files(hub) == contents(clean)
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "repos/create"), ("PUT", "/lfs/")])
