@@ -56,7 +56,7 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
             missing = _take_over(contents, (staging, output.resolve()), staging)
             if missing:
                 _fetch(repo_id, folder.name, contents, missing, staging, is_cache=False)
-                _require_whole(repo_id, staging, missing)
+                _remove_damaged(repo_id, staging, missing)
         except BaseException:
             with suppress(OSError):  # unless a download was begun
                 staging.rmdir()
@@ -102,7 +102,7 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
     missing = [record for record in contents if not (folder / record.path).is_file()]
     if missing:
         _fetch(repo_id, folder.name, contents, missing, folder, is_cache=True)
-    _require_whole(repo_id, folder, contents)
+    _remove_damaged(repo_id, folder, contents)
     with suppress(OSError):  # a cache that may only be read is checked each time
         write_text(folder / CHECKED_FILE, "")
     return folder
@@ -169,8 +169,8 @@ def _fetch(
         raise HubError(f"{error} Not here yet: {format_examples(left)}") from None
 
 
-def _require_whole(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:
-    """Check what has arrived, and remove what is damaged, which the client would take for good the next time.
+def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:
+    """Hash what has arrived, and remove what is damaged, which the client would take for good the next time.
 
     Raises:
         HubError: files are damaged.
@@ -181,4 +181,7 @@ def _require_whole(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -
         (folder / path).unlink(missing_ok=True)
     if damage:
         faults = [f"{path} {text}" for path, text in damage.items()]
-        raise HubError(f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN}")
+        raise HubError(
+            f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN} If it stays so, whoever "
+            "published it must publish it again."
+        )

@@ -26,6 +26,7 @@ MAIN = "main"
 # What the Hub takes: no `..`, `--` or `.git` at the end; a tag also has none of git's own names.
 REPO_ID = re.compile(r"(?!.*(\.\.|--|\.git$))[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,94}[A-Za-z0-9_]?")
 _TAG = re.compile(r"(?!.*(\.\.|\.lock$|\.$)|(main|HEAD|refs)$)[A-Za-z0-9][A-Za-z0-9_.-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 # What a repository may hold before its first publication: what the Hub itself puts there.
 GIT_ATTRIBUTES = ".gitattributes"
 _EMPTY_REPOSITORY = {GIT_ATTRIBUTES, "README.md"}
@@ -120,7 +121,9 @@ class Repository:
     def user(self) -> dict[str, Any]:
         """Whose token it is, as the Hub says; it is asked once."""
         with explained(self.repo_id, self.kind):
-            return dict(self.api.whoami())
+            user = dict(self.api.whoami())
+            _ = user["name"]  # an answer that is not the Hub's has none
+            return user
 
     def visibility(self) -> str | None:
         """`public` or `private`; null where there is none that the token may see."""
@@ -177,6 +180,11 @@ class Repository:
             raise PublishError(
                 f"this token may only read. Make one with the role `write` at {self.api.endpoint}/settings/tokens."
             )
+        for org in self.user.get("orgs", ()):
+            if org["name"].lower() == namespace.lower() and org.get("roleInOrg") == "read":
+                raise PublishError(
+                    f"{known[0]} may only read in {namespace}. Ask one of its admins for the role `write`."
+                )
 
     def require_visibility(self, wanted: str) -> str | None:
         """Refuse a private push to a public repository, and the other way round.
@@ -212,15 +220,29 @@ class Repository:
     def fetch_file(self, path: str, revision: str | None) -> Path | None:
         """A file in the Hub's cache, brought there if need be; its folder is named after the commit.
 
-        Null where the repository has no such file.
+        Null where the repository has no such file. In the offline mode the cache is used as it is.
         """
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
+        commit = self._commit_of(revision)
         with explained(self.repo_id, self.kind, revision):
             try:
-                return Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision))
+                fetched = Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision))
+                if commit is not None and fetched.parent.name != commit:
+                    # The Hub has answered with an error, and the client has taken an older version from the cache.
+                    fetched = Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=commit))
+                return fetched
             except RemoteEntryNotFoundError:
                 return None
+
+    def _commit_of(self, revision: str | None) -> str | None:
+        """The commit that a branch or tag names at the moment; null in the offline mode."""
+        from huggingface_hub import constants
+
+        if constants.HF_HUB_OFFLINE or _COMMIT.fullmatch(revision or ""):
+            return None if constants.HF_HUB_OFFLINE else revision
+        with explained(self.repo_id, self.kind, revision):
+            return self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
 
     def read_file(self, path: str, revision: str) -> bytes | None:
         """A file's content, of which nothing is kept here; null where the repository has no such file."""
@@ -280,8 +302,14 @@ class Repository:
         """Refuse to move a tag that readers rely on.
 
         Raises:
-            PublishError: it names another version.
+            PublishError: it names another version, or a branch.
         """
+        with explained(self.repo_id, self.kind):
+            branches = self.api.list_repo_refs(self.repo_id, repo_type=self.kind).branches
+        if tag in [branch.name for branch in branches]:
+            raise PublishError(
+                f"{self.repo_id} has a branch {tag}, for which readers would take it; choose another --tag"
+            )
         commit = self.commit_of_tag(tag)
         if commit is not None and find_differences(contents, self.list_files(commit), folder):
             raise PublishError(f"{self.repo_id} has a tag {tag} already, of another version; choose another --tag")

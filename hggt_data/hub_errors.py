@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Literal
 
 from hggt_data.errors import RUN_AGAIN, HggtError, HubError
@@ -36,7 +37,7 @@ def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator
         yield
     except HggtError:
         raise
-    except (OSError, _transport_error(), RuntimeError, ValueError) as error:
+    except (OSError, _transport_error(), RuntimeError, ValueError, KeyError) as error:
         is_ours = isinstance(error, OSError) and error.errno is not None
         if is_ours and not isinstance(error, ConnectionError | TimeoutError):
             raise  # of this machine's disk; what the client raises itself has no number
@@ -47,11 +48,12 @@ def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator
 
 def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None = None) -> str:
     """The line for one error of the client."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants, errors, get_token
 
     name, cause, endpoint = repo_id, error.__cause__, constants.ENDPOINT
     if isinstance(error, errors.OfflineModeIsEnabled) or isinstance(cause, errors.OfflineModeIsEnabled):
-        return f"{name}: the offline mode is on. Unset HF_HUB_OFFLINE to use the Hub."
+        absent = f" is not in the cache under the revision {revision}, and" if revision else ":"
+        return f"{name}{absent} the offline mode is on. Unset HF_HUB_OFFLINE to use the Hub."
     if isinstance(error, errors.LocalEntryNotFoundError):
         if isinstance(cause, Exception):
             return explain(cause, repo_id, kind, revision)
@@ -61,7 +63,10 @@ def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None
     if isinstance(error, errors.LocalTokenNotFoundError):
         return "no token for the Hub. Run `hf auth login`, or set HF_TOKEN."
     if isinstance(error, errors.GatedRepoError):
-        return f"{name} is gated, and this token has no access yet. Ask for it at {page_of(repo_id, kind)}."
+        page = page_of(repo_id, kind)
+        if get_token() is None:
+            return f"{name} is gated, and there is no token. Ask for access at {page}, then run `hf auth login`."
+        return f"{name} is gated, and this token has no access yet. Ask for it at {page}."
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
             f"{name}: no such {kind} on {endpoint}, or the token may not see it. Check the "
@@ -74,6 +79,10 @@ def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None
     if isinstance(error, errors.HfHubHTTPError):
         answer = error.response
         return _explain_status(answer.status_code, repo_id, error.server_message, answer.headers.get("Retry-After"))
+    if isinstance(error, UnicodeEncodeError):
+        return "the token for the Hub holds what no token has. Run `hf auth login`, or set HF_TOKEN to a valid one."
+    if isinstance(error, KeyError | JSONDecodeError):
+        return f"{endpoint} does not answer as a Hub does; does a proxy or a login page of the network? {RUN_AGAIN}"
     if isinstance(error, RuntimeError | ValueError) and isinstance(cause, Exception):
         return explain(cause, repo_id, kind, revision)  # the client's words around the true error of an upload
     if status := re.search(
@@ -101,8 +110,9 @@ def _explain_status(status: int, name: str, message: str | None = None, wait: st
     if status == 401:
         return "the Hub does not know this token (401). Run `hf auth login`, or set HF_TOKEN to a valid one."
     if status == 403:
+        needs = "If that is for want of rights: it" if said else "It"
         return (
-            f"this token may not do that with {name} (403{said}). It needs the role `write` and rights in "
+            f"this token may not do that with {name} (403{said}). {needs} needs the role `write` and rights in "
             f"{name.partition('/')[0]}; see {ENDPOINT}/settings/tokens."
         )
     if status == 429:

@@ -276,7 +276,8 @@ def _prepared(
             with suppress(OSError):  # unless a copy was begun
                 place.rmdir()
             raise
-        except (HubError, WorkerError, OSError, KeyboardInterrupt):
+        except (HubError, WorkerError, OSError, KeyboardInterrupt) as error:
+            error.add_note(f"The copy without names is kept in {place} for the next run; remove it if there is none.")
             raise
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)

@@ -375,7 +375,7 @@ def route(method: str, pattern: str, right: Right | None = None) -> Callable[[An
 
 @dataclass(frozen=True, slots=True)
 class XetFolders:
-    """Stands for Xet: clients write to `store`, which is not read; contents come from `sources`, where their files lie."""
+    """Stands for Xet: clients write to `store`, which is not read; contents are found in `sources`, their files."""
 
     store: Path
     sources: Path
