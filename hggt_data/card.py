@@ -44,7 +44,7 @@ _NO_LICENCE = (HGGT_LICENSE_NAME, "other", "unknown")
 
 def is_restricted(license_id: str | None) -> bool:
     """Whether data counts as under the HGGT terms: those of whom nobody says under which licence it is."""
-    return license_id is None or license_id in _NO_LICENCE
+    return not license_id or license_id in _NO_LICENCE
 
 
 def require_license_id(license_id: str) -> str:

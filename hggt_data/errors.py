@@ -48,9 +48,11 @@ class HubError(HggtError, ConnectionError):
 
     Attributes:
         status: of the HTTP answer, where there was one that says no.
+        is_unreachable: whether there was no answer at all.
     """
 
     status: int | None = None
+    is_unreachable: bool = False
 
 
 class WorkerError(HggtError, RuntimeError):

@@ -6,6 +6,7 @@ never half new. Transport, resuming and retries are those of `huggingface_hub`.
 
 import hashlib
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -220,7 +221,7 @@ class Repository:
     def fetch_file(self, path: str, revision: str | None) -> Path | None:
         """A file in the Hub's cache, brought there if need be; its folder is named after the commit.
 
-        Null where the repository has no such file. In the offline mode the cache is used as it is.
+        Null where the repository has no such file. Offline, and where nobody answers, the cache is used as it is.
         """
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
@@ -236,13 +237,19 @@ class Repository:
                 return None
 
     def _commit_of(self, revision: str | None) -> str | None:
-        """The commit that a branch or tag names at the moment; null in the offline mode."""
+        """The commit that a branch or tag names at the moment; null where nobody can be asked."""
         from huggingface_hub import constants
 
         if constants.HF_HUB_OFFLINE or _COMMIT.fullmatch(revision or ""):
             return None if constants.HF_HUB_OFFLINE else revision
-        with explained(self.repo_id, self.kind, revision):
-            return self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
+        try:
+            with explained(self.repo_id, self.kind, revision):
+                return self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
+        except HubError as error:
+            if not error.is_unreachable:
+                raise
+            print(f"{self.repo_id}: the Hub cannot be reached; what is in the cache is used.", file=sys.stderr)
+            return None
 
     def read_file(self, path: str, revision: str) -> bytes | None:
         """A file's content, of which nothing is kept here; null where the repository has no such file."""

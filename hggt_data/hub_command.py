@@ -22,7 +22,7 @@ def license_option(help: str) -> Callable[[Callback], Callback]:
         from hggt_data.card import require_license_id
 
         try:
-            return license_id and require_license_id(license_id)
+            return None if license_id is None else require_license_id(license_id)
         except PublishError as error:
             raise click.BadParameter(str(error)) from error
 

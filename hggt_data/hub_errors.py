@@ -43,6 +43,7 @@ def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator
             raise  # of this machine's disk; what the client raises itself has no number
         told = HubError(explain(error, repo_id, kind, revision))
         told.status = getattr(getattr(error, "response", None), "status_code", None)
+        told.is_unreachable = told.status is None and isinstance(error, _no_answer())
         raise told from None
 
 
@@ -89,10 +90,15 @@ def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None
         r"HTTP status (?:client|server) error \((\d{3})", str(error)
     ):  # as the transport Xet words it
         return _explain_status(int(status[1]), repo_id)
-    if isinstance(error, (_transport_error(), ConnectionError, TimeoutError)):
+    if isinstance(error, _no_answer()):
         reason = redact(str(error)) or type(error).__name__
         return f"no connection to {endpoint} ({reason}). Check the network. {RUN_AGAIN}"
     return f"{name}: {redact(str(error))}. {RUN_AGAIN}"
+
+
+def _no_answer() -> tuple[type[Exception], ...]:
+    """What is raised where no answer comes."""
+    return _transport_error(), ConnectionError, TimeoutError
 
 
 def _transport_error() -> type[Exception]:

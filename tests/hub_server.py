@@ -275,6 +275,10 @@ _CARD_FIELDS: dict[str, tuple[type, ...]] = (
 _TYPE_NAMES: dict[type, str] = {str: "a string", list: "an array"}
 
 
+# Some of the licences that the Hub knows.
+LICENCES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "odc-by", "other", "unknown")
+
+
 def read_card(text: str) -> tuple[Json, list[str], list[str]]:
     """(head, errors, warnings) of a README.md: its YAML head is a mapping whose known fields have the right type."""
     found = re.match(r"---[ \t]*\r?\n(.*?)^---[ \t]*$", text, re.DOTALL | re.MULTILINE)
@@ -288,6 +292,9 @@ def read_card(text: str) -> tuple[Json, list[str], list[str]]:
         return {}, ["YAML Metadata Error: it must be an object"], []
     wrong = [name for name, kinds in _CARD_FIELDS.items() if name in head and not isinstance(head[name], kinds)]
     errors = [f'"{name}" must be {" or ".join(_TYPE_NAMES[kind] for kind in _CARD_FIELDS[name])}' for name in wrong]
+    licence = head.get("license", "unknown")
+    if isinstance(licence, str) and licence not in LICENCES:
+        errors.append(f'"license" must be one of {", ".join(LICENCES)}')
     for number, config in enumerate(head.get("configs", []) if "configs" not in wrong else []):
         if not isinstance(config, dict) or not isinstance(config.get("config_name"), str):
             errors.append(f'"configs[{number}].config_name" is required and must be a string')
