@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hggt_data.card import format_card
+from hggt_data.errors import OutputError
 from hggt_data.features import dataset_features
 from hggt_data.files import sha256_of, write_text
 from hggt_data.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
+    PARQUET_PATH,
     FileRecord,
     Manifest,
     describe_file,
+    is_manifest,
     remove_records,
     remove_strangers,
 )
+from hggt_data.schema import format_examples
 from hggt_data.shards import write_table_file
+from hggt_data.tree import is_system_file
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -28,6 +33,24 @@ if TYPE_CHECKING:
 def label_features(manifest: Manifest) -> "Features":
     """The schema of the `labels` config: all columns but the pictures."""
     return dataset_features(tuple(manifest.candidates), manifest.has_lr, _source_columns(manifest), with_images=False)
+
+
+def require_own_files(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything else than a dataset; it would go with it.
+
+    Raises:
+        OutputError: there are other files, or `manifest.json` is that of another program.
+    """
+    files = (path for path in folder.rglob("*") if not path.is_dir() and not is_system_file(path.name))
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    foreign = [name for name in names if name not in (CARD_FILE, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)]
+    if (folder / MANIFEST_FILE).is_file() and not is_manifest((folder / MANIFEST_FILE).read_bytes()):
+        foreign.append(MANIFEST_FILE)
+    if foreign:
+        raise OutputError(
+            f"{folder} holds files that no build writes: {format_examples(foreign)}. Move them elsewhere: the "
+            "folder is replaced as a whole."
+        )
 
 
 def assemble(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table]) -> Manifest:

@@ -15,8 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hggt_data.assembly import assemble, label_features
-from hggt_data.errors import DatasetError, OutputError, TreeError
+from hggt_data.assembly import assemble, label_features, require_own_files
+from hggt_data.card import require_license_id
+from hggt_data.errors import DatasetError, TreeError
 from hggt_data.features import (
     SOURCE_COLUMNS,
     dataset_features,
@@ -26,7 +27,6 @@ from hggt_data.files import read_csv, read_regular_file, sha256_of_file, write_t
 from hggt_data.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
-    PARQUET_PATH,
     FileRecord,
     Manifest,
     Shard,
@@ -36,7 +36,7 @@ from hggt_data.manifest import (
 from hggt_data.schema import PatchId, Problem, format_examples, plural
 from hggt_data.shard_task import ShardTask, build_shard, in_root
 from hggt_data.staging import open_staging, put_in_place, require_outside
-from hggt_data.tree import ANNOTATORS_FILE, Listing, is_system_file, open_tree
+from hggt_data.tree import ANNOTATORS_FILE, Listing, open_tree
 from hggt_data.validate import DEFAULT_SCALE, summarise
 from hggt_data.workers import default_workers, run_tasks
 
@@ -68,6 +68,9 @@ class BuildSettings:
         groups_per_shard: 256 groups of five 512 x 512 pictures make about 540 MB.
         scale: how many times smaller LR pictures are.
         workers: processes; does not change the result.
+
+    Raises:
+        PublishError: `license` is no licence id.
     """
 
     trees: tuple[Path, ...]
@@ -82,6 +85,10 @@ class BuildSettings:
     groups_per_shard: int = 256
     scale: int = DEFAULT_SCALE
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.license is not None:
+            require_license_id(self.license)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
     _require_outside(settings.output, roots)
     with open_staging(settings.output, known_by=MANIFEST_FILE) as staging:
         try:
-            _require_own_files(settings.output)
+            require_own_files(settings.output)
             (staging / "data").mkdir(exist_ok=True)
             write_text(staging / CARD_FILE, _UNFINISHED_CARD)
             return _Build(settings, roots, staging).run()
@@ -385,22 +392,6 @@ def _require_outside(output: Path, roots: Sequence[_Root]) -> None:
     """
     for root in roots:
         require_outside(output, root.listing.tree.root, "the tree")
-
-
-def _require_own_files(output: Path) -> None:
-    """An earlier build is replaced as a whole, so nothing else may lie in it.
-
-    Raises:
-        OutputError: there are other files.
-    """
-    files = (path for path in output.rglob("*") if not path.is_dir() and not is_system_file(path.name))
-    names = sorted(path.relative_to(output).as_posix() for path in files)
-    foreign = [name for name in names if name not in (CARD_FILE, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)]
-    if foreign:
-        raise OutputError(
-            f"{output} holds files that no build writes: {format_examples(foreign)}. Move them elsewhere: the "
-            "folder is replaced as a whole."
-        )
 
 
 def _read_citation(path: Path | None) -> str | None:

@@ -3,6 +3,7 @@
 The YAML head is what `load_dataset` and the Hub read: the configs, their files, features and sizes.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hggt_data.errors import PublishError
 from hggt_data.features import candidates_of_columns
 from hggt_data.files import sha256_of
 from hggt_data.manifest import Shard
@@ -34,6 +36,41 @@ _HGGT_CITATION = """@inproceedings{chen2023human,
   year      = {2023}
 }
 """
+
+
+# Ids of the Hub that name no licence.
+_NO_LICENCE = (HGGT_LICENSE_NAME, "other", "unknown")
+
+
+def is_restricted(license_id: str | None) -> bool:
+    """Whether data counts as under the HGGT terms: those of whom nobody says under which licence it is."""
+    return not license_id or license_id in _NO_LICENCE
+
+
+def require_license_id(license_id: str) -> str:
+    """Refuse what is no licence that data can be passed on under; whether the Hub knows it, the Hub is asked.
+
+    Raises:
+        PublishError: it is none.
+    """
+    if not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id) or is_restricted(license_id):
+        raise PublishError(
+            f"{license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0, and none for the HGGT terms"
+        )
+    return license_id
+
+
+def read_license(card: str) -> str | None:
+    """The licence id in the head of a card; null where it has none."""
+    found = re.search(r"^license: *(\S+) *$", card.partition("\n---")[0], re.MULTILINE)
+    return found[1].strip("'\"") if found else None
+
+
+def describe_license(license_id: str | None) -> str:
+    """A licence in a line."""
+    if license_id is None or is_restricted(license_id):
+        return "HGGT terms: non-commercial academic research, no redistribution"
+    return license_id
 
 
 def format_card(
@@ -145,8 +182,8 @@ def _format_head(
 
     data = DatasetCardData(
         pretty_name=pretty_name,
-        license=license_id or "other",
-        license_name=None if license_id else HGGT_LICENSE_NAME,
+        license="other" if is_restricted(license_id) else license_id,
+        license_name=HGGT_LICENSE_NAME if is_restricted(license_id) else None,
         task_categories=["image-to-image"],
         tags=["super-resolution", "image-restoration", "human-preference", *tags, "hggt"],
         size_categories=_size_category(sum(configs["default"].num_rows.values())),
@@ -241,13 +278,13 @@ _PAIR_COLUMN_TEXTS = {
 
 def format_licence_note(license_id: str | None) -> str:
     """The text of the file that goes with an export: under which licence its data is."""
-    if license_id is None:
+    if is_restricted(license_id):
         return f"The data here is under the HGGT terms. {HGGT_TERMS}\n"
     return f"The data here is under {license_id}, like the data that it was taken from.\n"
 
 
 def _licence_text(license_id: str | None) -> str:
-    return _HGGT_LICENCE_TEXT if license_id is None else f"The data is under `{license_id}`."
+    return _HGGT_LICENCE_TEXT if is_restricted(license_id) else f"The data is under `{license_id}`."
 
 
 def _size_category(num_rows: int) -> str:

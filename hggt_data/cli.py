@@ -5,13 +5,13 @@ Heavy imports stay inside the commands, so that `--help` answers at once.
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from hggt_data.command import HggtGroup
+from hggt_data.command import HggtGroup, ResumedCommand
+from hggt_data.hub_command import license_option, publish_if_told
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -35,12 +35,6 @@ _scale_option = click.option(
 _workers_option = click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: one per core, at most 8]"
 )
-
-
-def _require_license_id(license_id: str | None) -> str | None:
-    if license_id is not None and not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id):
-        raise click.UsageError(f"--license {license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0")
-    return license_id
 
 
 @click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,7 +92,7 @@ def validate(
     "--output", type=_OutputFolder, required=True, metavar="DIR", help="The dataset's folder, new or built before."
 )
 @click.option("--sources", type=_InputFile, help="CSV: image and any of origin, author, licence.", metavar="CSV")
-@click.option("--license", "license_id", metavar="ID", help="Licence for the card.  [default: the HGGT terms]")
+@license_option("Licence for the card.  [default: the HGGT terms]")
 @click.option("--citation", type=_InputFile, help="BibTeX for the card.  [default: the HGGT paper]", metavar="FILE")
 @click.option("--skip-faulty", is_flag=True, help="Leave groups with errors out and list them in the manifest.")
 @click.option("--allow-overlap", is_flag=True, help="Build although train and test share source pictures.")
@@ -138,7 +132,6 @@ def build(
         raise click.UsageError("Pass --tree, --test-tree or both.")
     if lr is not None and test_tree is None:
         raise click.UsageError("--lr belongs to --test-tree, which is missing.")
-    _require_license_id(license_id)
     settings = BuildSettings(
         trees=trees,
         output=output,
@@ -160,7 +153,7 @@ def build(
         click.echo(line)
 
 
-@main.command()
+@main.command(cls=ResumedCommand)
 @click.argument("dataset", type=_Folder, metavar="DIR")
 @click.argument("repo_id", metavar="ORG/NAME")
 @click.option("--public", is_flag=True, help="For everybody to see.  [default: private]")
@@ -206,23 +199,10 @@ def publish(
         dry_run=dry_run,
         workers=workers,
     )
-    if not (dry_run or yes or sys.stdin.isatty()):
-        raise click.UsageError("there is nobody to ask; pass --yes to publish, or --dry-run to look")
-    with open_publication(settings) as publication:
-        click.echo("\n".join(publication.describe()))
-        if dry_run:
-            click.echo("Nothing was sent (--dry-run).")
-            return
-        if not yes and not click.confirm(f"Publish it as a {settings.visibility} dataset?"):
-            click.echo("Nothing was sent.")
-            return
-        commit = publication.push()
-        click.echo(f"Published: {publication.repository.url} ({settings.visibility}), commit {commit[:12]}.")
-        revision = f', revision="{tag}"' if tag else ""
-        click.echo(f'Load it: load_dataset("{repo_id}"{revision})')
+    publish_if_told(open_publication(settings), "load_dataset", dry_run=dry_run, yes=yes)
 
 
-@main.command()
+@main.command(cls=ResumedCommand)
 @click.argument("repo_id", metavar="ORG/NAME")
 @click.option("--revision", metavar="TAG", help="Tag, branch or commit.  [default: main]")
 @click.option(
@@ -298,13 +278,7 @@ def export() -> None:
 _source_argument = click.argument("source", metavar="SOURCE")
 _split_option = click.option("--split", "split_name", type=click.Choice(["train", "test"]), help="Of a dataset.")
 _revision_option = click.option("--revision", metavar="TAG", help="Of the Hub: tag, branch or commit.  [default: main]")
-_tree_license_option = click.option(
-    "--license",
-    "license_id",
-    metavar="ID",
-    callback=lambda _, __, value: _require_license_id(value),
-    help="Of a tree's data; a dataset tells its own.  [default: the HGGT terms]",
-)
+_tree_license_option = license_option("Of a tree's data; a dataset tells its own.  [default: the HGGT terms]")
 _export_folder_option = click.option(
     "--output", type=_OutputFolder, required=True, metavar="DIR", help="New or empty, outside SOURCE."
 )
@@ -420,25 +394,36 @@ def export_tree(
 
 
 @main.command()
-@click.argument("source", type=_Folder, metavar="TREE|DATASET")
-@click.option("--split", help="train or test, for a dataset that has both.")
+@_source_argument
+@_split_option
+@_revision_option
 @click.option("--json", "json_file", type=_OutputFile, metavar="FILE", help="Write the numbers to this file.")
 @click.option("--html", "html_file", type=_OutputFile, metavar="FILE", help="Write a page with plots to this file.")
 @click.option("--dawid-skene", is_flag=True, help="Also weigh annotators by their estimated reliability.")
-def stats(source: Path, split: str | None, json_file: Path | None, html_file: Path | None, dawid_skene: bool) -> None:
-    """Show what was labelled, how well annotators agree, and how long they took."""
+def stats(
+    source: str,
+    split_name: str | None,
+    revision: str | None,
+    json_file: Path | None,
+    html_file: Path | None,
+    dawid_skene: bool,
+) -> None:
+    """Show what was labelled, how well annotators agree, and how long they took.
+
+    SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
+    """
     from hggt_data.files import write_text
     from hggt_data.loading import open_groups
     from hggt_data.stats import count_labels
     from hggt_data.stats_page import format_statistics_html
     from hggt_data.stats_text import format_statistics
 
-    statistics = count_labels(open_groups(source, split), dawid_skene=dawid_skene)
+    statistics = count_labels(open_groups(source, split_name, revision=revision), dawid_skene=dawid_skene)
     click.echo(format_statistics(statistics))
     if json_file:
         write_text(json_file, json.dumps(statistics.to_json(), indent=2, allow_nan=False) + "\n")
     if html_file:
-        write_text(html_file, format_statistics_html(statistics, title=source.resolve().name))
+        write_text(html_file, format_statistics_html(statistics, title=Path(source).resolve().name))
 
 
 def _parse_scales(_: click.Context, __: click.Parameter, value: str) -> "tuple[Fraction, ...]":

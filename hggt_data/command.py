@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hggt_data.errors import HggtError
+from hggt_data.errors import RUN_AGAIN, HggtError
 
 _ADVICE = {
     errno.ENOSPC: "; free some space and run again",
@@ -35,6 +35,8 @@ class HggtCommand(click.Command):
     Exit codes: 0 done, 1 an error or, for checks, faults found; 2 wrong usage; 130 interrupted.
     """
 
+    interrupted = "Interrupted."
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -52,8 +54,14 @@ class HggtCommand(click.Command):
                 raise
             raise click.ClickException(advice) from error
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            click.echo(self.interrupted, err=True)
             ctx.exit(130)
+
+
+class ResumedCommand(HggtCommand):
+    """A command that goes on where it was interrupted, and says so."""
+
+    interrupted = f"Interrupted. {RUN_AGAIN}"
 
 
 class HggtGroup(click.Group):

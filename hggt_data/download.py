@@ -1,7 +1,7 @@
 """Bring a published dataset from the Hugging Face Hub, to a folder or to the Hub's own cache, and check it.
 
 What the Hub lists is compared with the manifest before the first picture is fetched, and every byte afterwards: a lost
-or altered shard is an error with its name, never fewer rows.
+or altered shard is an error with its name, never fewer rows. The card may be edited on the Hub; it is taken as it is.
 """
 
 import shutil
@@ -9,16 +9,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hggt_data.errors import HubError
+from hggt_data.assembly import require_own_files
+from hggt_data.errors import RUN_AGAIN, HubError, OutputError
 from hggt_data.files import link_or_copy, write_text
-from hggt_data.hub import REPO_ID, Repository, find_differences
-from hggt_data.hub_errors import RUN_AGAIN, explained
-from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, find_damage, parse_manifest, remove_strangers
+from hggt_data.hub import Repository, find_differences, require_repo_id
+from hggt_data.hub_errors import explained
+from hggt_data.manifest import (
+    CARD_FILE,
+    MANIFEST_FILE,
+    FileRecord,
+    Manifest,
+    find_damage,
+    parse_manifest,
+    read_manifest,
+    remove_strangers,
+)
 from hggt_data.schema import format_examples
 from hggt_data.staging import open_staging, put_in_place
 
 # Lies in a snapshot of the Hub's cache once all its files have been hashed; goes when the snapshot is removed.
-_CHECKED = ".hggt-checked"
+CHECKED_FILE = ".hggt-checked"
 
 
 def download_dataset(repo_id: str, output: Path, revision: str | None = None) -> Manifest:
@@ -31,24 +41,49 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
 
     Raises:
         HubError: it cannot be fetched, or lacks what its manifest names.
-        DatasetError: its manifest is damaged.
-        OutputError: the folder holds something else.
+        DatasetError: its manifest is damaged, or that of the dataset to be replaced.
+        OutputError: the folder holds something else, or names and times that the published dataset does not have.
         OSError: the disk is full or not writable. Finished files stay for the next run.
     """
-    if not REPO_ID.fullmatch(repo_id):
-        raise HubError(f"{repo_id!r} is no name on the Hub; expected ORG/NAME, such as my-lab/hggt")
+    require_repo_id(repo_id)
     folder, manifest = _fetch_manifest(repo_id, revision)
+    card = Repository(repo_id, "dataset").fetch_file(CARD_FILE, folder.name)
     with open_staging(output, known_by=MANIFEST_FILE) as staging:
-        contents = manifest.contents()
-        missing = _take_over(contents, (staging, output.resolve()), staging)
-        if missing:
-            _fetch(repo_id, folder.name, contents, missing, staging, is_cache=False)
-            _require_whole(repo_id, staging, missing)
+        try:
+            require_own_files(output)
+            _require_no_loss(output, manifest, repo_id)
+            contents = manifest.contents()
+            missing = _take_over(contents, (staging, output.resolve()), staging)
+            if missing:
+                _fetch(repo_id, folder.name, contents, missing, staging, is_cache=False)
+                _remove_damaged(repo_id, staging, missing)
+        except BaseException:
+            with suppress(OSError):  # unless a download was begun
+                staging.rmdir()
+            raise
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # where the client remembers its downloads
         shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)
+        (staging / CARD_FILE).unlink(missing_ok=True)
+        if card is not None:
+            shutil.copyfile(card, staging / CARD_FILE)
         remove_strangers(staging, manifest)
         put_in_place(staging, output)
     return manifest
+
+
+def _require_no_loss(output: Path, manifest: Manifest, repo_id: str) -> None:
+    """Refuse to replace the dataset that a publisher has by the copy without names and times.
+
+    Raises:
+        OutputError: the folder has names or times, and what is published has not.
+    """
+    if not (output / MANIFEST_FILE).is_file() or not manifest.settings.get("pseudonymous"):
+        return
+    if not read_manifest(output).settings.get("pseudonymous"):
+        raise OutputError(
+            f"{output} is a dataset with annotators' names and times, which {repo_id} does not have: they would be "
+            "lost. Choose another --output, or remove the folder first."
+        )
 
 
 def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
@@ -62,14 +97,14 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
     """
     folder, manifest = _fetch_manifest(repo_id, revision)
     contents = manifest.contents()
-    if all((folder / record.path).is_file() for record in contents) and (folder / _CHECKED).is_file():
+    if all((folder / record.path).is_file() for record in contents) and (folder / CHECKED_FILE).is_file():
         return folder
     missing = [record for record in contents if not (folder / record.path).is_file()]
     if missing:
         _fetch(repo_id, folder.name, contents, missing, folder, is_cache=True)
-    _require_whole(repo_id, folder, contents)
+    _remove_damaged(repo_id, folder, contents)
     with suppress(OSError):  # a cache that may only be read is checked each time
-        write_text(folder / _CHECKED, "")
+        write_text(folder / CHECKED_FILE, "")
     return folder
 
 
@@ -134,8 +169,8 @@ def _fetch(
         raise HubError(f"{error} Not here yet: {format_examples(left)}") from None
 
 
-def _require_whole(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:
-    """Check what has arrived, and remove what is damaged, which the client would take for good the next time.
+def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:
+    """Hash what has arrived, and remove what is damaged, which the client would take for good the next time.
 
     Raises:
         HubError: files are damaged.
@@ -146,4 +181,7 @@ def _require_whole(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -
         (folder / path).unlink(missing_ok=True)
     if damage:
         faults = [f"{path} {text}" for path, text in damage.items()]
-        raise HubError(f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN}")
+        raise HubError(
+            f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN} If it stays so, whoever "
+            "published it must publish it again."
+        )

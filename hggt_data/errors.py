@@ -4,6 +4,8 @@ Each is also a builtin error, so callers need not know this module. Its message 
 expected, what was found, where, and what to do; the commands print it without a traceback and exit with 1.
 """
 
+RUN_AGAIN = "Run the same command again; it goes on where it stopped."
+
 
 class HggtError(Exception):
     """Base of every error that hggt raises on purpose."""
@@ -46,9 +48,11 @@ class HubError(HggtError, ConnectionError):
 
     Attributes:
         status: of the HTTP answer, where there was one that says no.
+        is_unreachable: whether there was no answer at all.
     """
 
     status: int | None = None
+    is_unreachable: bool = False
 
 
 class WorkerError(HggtError, RuntimeError):

@@ -6,16 +6,19 @@ never half new. Transport, resuming and retries are those of `huggingface_hub`.
 
 import hashlib
 import re
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hggt_data.errors import HubError, PublishError
-from hggt_data.hub_errors import RUN_AGAIN, Kind, explained, page_of
+from hggt_data.errors import RUN_AGAIN, HubError, PublishError
+from hggt_data.files import sha256_of
+from hggt_data.hub_errors import Kind, explained, page_of, redact
 from hggt_data.manifest import FileRecord
-from hggt_data.schema import format_examples
+from hggt_data.schema import format_examples, plural
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -24,6 +27,7 @@ MAIN = "main"
 # What the Hub takes: no `..`, `--` or `.git` at the end; a tag also has none of git's own names.
 REPO_ID = re.compile(r"(?!.*(\.\.|--|\.git$))[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,94}[A-Za-z0-9_]?")
 _TAG = re.compile(r"(?!.*(\.\.|\.lock$|\.$)|(main|HEAD|refs)$)[A-Za-z0-9][A-Za-z0-9_.-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 # What a repository may hold before its first publication: what the Hub itself puts there.
 GIT_ATTRIBUTES = ".gitattributes"
 _EMPTY_REPOSITORY = {GIT_ATTRIBUTES, "README.md"}
@@ -32,6 +36,16 @@ _EMPTY_REPOSITORY = {GIT_ATTRIBUTES, "README.md"}
 def is_hub_id(source: str | Path) -> bool:
     """Whether a source stands for a repository on the Hub: its form is ORG/NAME, and nothing here has that path."""
     return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
+
+
+def require_repo_id(repo_id: str) -> None:
+    """Refuse what the Hub takes for no repository's name.
+
+    Raises:
+        HubError: it is none.
+    """
+    if not REPO_ID.fullmatch(repo_id):
+        raise HubError(f"{repo_id!r} is no name on the Hub; expected ORG/NAME, such as my-lab/hggt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +59,8 @@ class Destination:
         tag: a name for this version.
 
     Raises:
-        PublishError: `repo_id` or `tag` is no name that the Hub takes.
+        HubError: `repo_id` is no name that the Hub takes.
+        PublishError: `tag` is none.
     """
 
     repo_id: str
@@ -54,8 +69,7 @@ class Destination:
     tag: str | None = None
 
     def __post_init__(self) -> None:
-        if not REPO_ID.fullmatch(self.repo_id):
-            raise PublishError(f"{self.repo_id!r} is no name on the Hub; expected ORG/NAME, such as my-lab/hggt")
+        require_repo_id(self.repo_id)
         if self.tag is not None and not _TAG.fullmatch(self.tag):
             raise PublishError(f"{self.tag!r} is no tag; expected letters, digits, '.', '_' and '-', such as v1.0")
 
@@ -108,7 +122,9 @@ class Repository:
     def user(self) -> dict[str, Any]:
         """Whose token it is, as the Hub says; it is asked once."""
         with explained(self.repo_id, self.kind):
-            return dict(self.api.whoami())
+            user = dict(self.api.whoami())
+            _ = user["name"]  # an answer that is not the Hub's has none
+            return user
 
     def visibility(self) -> str | None:
         """`public` or `private`; null where there is none that the token may see."""
@@ -157,11 +173,19 @@ class Repository:
         namespace = self.repo_id.partition("/")[0]
         known = [self.user["name"], *(org["name"] for org in self.user.get("orgs", ()))]
         if namespace.lower() not in [name.lower() for name in known]:
-            raise PublishError(f"this token is of {known[0]}, who may write to {', '.join(known)}; not {namespace}")
+            raise PublishError(
+                f"this token is of {known[0]}, who may write to {', '.join(known)}; not {namespace}. Choose one of "
+                "these, or use the token of a member."
+            )
         if self.user.get("auth", {}).get("accessToken", {}).get("role") == "read":
             raise PublishError(
                 f"this token may only read. Make one with the role `write` at {self.api.endpoint}/settings/tokens."
             )
+        for org in self.user.get("orgs", ()):
+            if org["name"].lower() == namespace.lower() and org.get("roleInOrg") == "read":
+                raise PublishError(
+                    f"{known[0]} may only read in {namespace}. Ask one of its admins for the role `write`."
+                )
 
     def require_visibility(self, wanted: str) -> str | None:
         """Refuse a private push to a public repository, and the other way round.
@@ -197,15 +221,67 @@ class Repository:
     def fetch_file(self, path: str, revision: str | None) -> Path | None:
         """A file in the Hub's cache, brought there if need be; its folder is named after the commit.
 
-        Null where the repository has no such file.
+        Null where the repository has no such file. Offline, and where nobody answers, the cache is used as it is.
         """
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
+        commit = self._commit_of(revision)
         with explained(self.repo_id, self.kind, revision):
             try:
-                return Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision))
+                fetched = Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision))
+                if commit is not None and fetched.parent.name != commit:
+                    # The Hub has answered with an error, and the client has taken an older version from the cache.
+                    fetched = Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=commit))
+                return fetched
             except RemoteEntryNotFoundError:
                 return None
+
+    def _commit_of(self, revision: str | None) -> str | None:
+        """The commit that a branch or tag names at the moment; null where nobody can be asked."""
+        from huggingface_hub import constants
+
+        if constants.HF_HUB_OFFLINE or _COMMIT.fullmatch(revision or ""):
+            return None if constants.HF_HUB_OFFLINE else revision
+        try:
+            with explained(self.repo_id, self.kind, revision):
+                return self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
+        except HubError as error:
+            if not error.is_unreachable:
+                raise
+            print(f"{self.repo_id}: the Hub cannot be reached; what is in the cache is used.", file=sys.stderr)
+            return None
+
+    def read_file(self, path: str, revision: str) -> bytes | None:
+        """A file's content, of which nothing is kept here; null where the repository has no such file."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        with tempfile.TemporaryDirectory(prefix="hggt-") as folder, explained(self.repo_id, self.kind, revision):
+            try:
+                fetched = self.api.hf_hub_download(
+                    self.repo_id, path, repo_type=self.kind, revision=revision, local_dir=folder
+                )
+            except RemoteEntryNotFoundError:
+                return None
+            return Path(fetched).read_bytes()
+
+    def require_card(self, text: str) -> None:
+        """Refuse a card that the Hub does not take, such as one with a licence that it does not know.
+
+        Raises:
+            PublishError: the Hub tells faults.
+            HubError: it cannot be asked.
+        """
+        from huggingface_hub import get_session, hf_raise_for_status
+
+        with explained(self.repo_id, self.kind):
+            asked = {"repoType": self.kind, "content": text}
+            response = get_session().post(f"{self.api.endpoint}/api/validate-yaml", json=asked)
+            if response.status_code == 400:
+                faults = "; ".join(fault["message"] for fault in response.json()["errors"])
+                raise PublishError(
+                    f"the Hub does not take the card of {self.repo_id}: {redact(faults)}; nothing was sent"
+                )
+            hf_raise_for_status(response)
 
     def commit_of_tag(self, tag: str) -> str | None:
         """The commit that a tag names, or null where there is no such tag."""
@@ -233,11 +309,17 @@ class Repository:
         """Refuse to move a tag that readers rely on.
 
         Raises:
-            PublishError: it names another version.
+            PublishError: it names another version, or a branch.
         """
+        with explained(self.repo_id, self.kind):
+            branches = self.api.list_repo_refs(self.repo_id, repo_type=self.kind).branches
+        if tag in [branch.name for branch in branches]:
+            raise PublishError(
+                f"{self.repo_id} has a branch {tag}, for which readers would take it; choose another --tag"
+            )
         commit = self.commit_of_tag(tag)
         if commit is not None and find_differences(contents, self.list_files(commit), folder):
-            raise PublishError(f"{self.repo_id} has a tag {tag} already, of another version; choose another")
+            raise PublishError(f"{self.repo_id} has a tag {tag} already, of another version; choose another --tag")
 
     def publish(
         self,
@@ -266,7 +348,7 @@ class Repository:
 
         Raises:
             HubError: something failed, or what arrived is not what was sent; the main branch is as it was.
-            PublishError: the visibility has changed meanwhile.
+            PublishError: the visibility has changed meanwhile, or somebody else has made a tag of this name.
         """
         upload = _Upload(folder, contents, deletions, title, visibility)
         main = self.list_files(MAIN)
@@ -280,9 +362,11 @@ class Repository:
             raise HubError(
                 f"{self.repo_id} was changed by somebody else meanwhile: {format_examples(wrong)}. {RUN_AGAIN}"
             )
-        if tag is not None and self.commit_of_tag(tag) is None:
-            with explained(self.repo_id, self.kind):
-                self.api.create_tag(self.repo_id, tag=tag, revision=commit, repo_type=self.kind)
+        if tag is not None:
+            if self.commit_of_tag(tag) is None:
+                with explained(self.repo_id, self.kind):
+                    self.api.create_tag(self.repo_id, tag=tag, revision=commit, repo_type=self.kind)
+            self.require_free_tag(tag, contents, folder)  # somebody may have been faster
         return commit
 
     def _merge(self, upload: "_Upload", main: dict[str, RemoteFile]) -> None:
@@ -323,6 +407,17 @@ class Repository:
         except HubError:
             if upload.differences(self.list_files(MAIN)):
                 raise  # unless another run of the same command was faster
+
+    def unmerged_requests(self, title: str) -> list[int]:
+        """The numbers of pull requests whose title begins so, open or closed: readers may see what is in them."""
+        with explained(self.repo_id, self.kind):
+            return [
+                request.num
+                for request in self.api.get_repo_discussions(
+                    self.repo_id, discussion_type="pull_request", repo_type=self.kind
+                )
+                if request.title.startswith(title) and request.status != "merged"
+            ]
 
     def _pull_request(self, upload: "_Upload", main: dict[str, RemoteFile]) -> tuple[int, str]:
         """Number and status of this user's open pull request of this title; made if there is none.
@@ -380,6 +475,59 @@ class _Upload:
         ours = {*(record.path for record in self.contents), *self.deletions}
         ours.add(GIT_ATTRIBUTES)  # where the Hub notes large files
         return [f"{path} is not ours" for path in arrived if path not in ours and arrived[path] != main.get(path)]
+
+
+def title_of(what: str, contents: Sequence[FileRecord]) -> str:
+    """The title of a pull request with these contents, and with no others."""
+    return f"hggt {what} {sha256_of(''.join(record.sha256 for record in contents).encode())[:12]}"
+
+
+def describe_plan(
+    source: Path,
+    repository: Repository,
+    destination: Destination,
+    *,
+    notes: Sequence[tuple[str, str]],
+    folder: Path,
+    contents: Sequence[FileRecord],
+    remote: dict[str, RemoteFile] | None,
+    deletions: Sequence[str] = (),
+) -> list[str]:
+    """What a publication would do, a line each.
+
+    Args:
+        source: what is published.
+        repository, destination: where to.
+        notes: a word and what to say, of what is published.
+        folder: holds the files to send.
+        contents: all files of the new version.
+        remote: what is there already; null if there is no repository.
+        deletions: files of the version that is there which the new one does not have.
+    """
+    found = remote or {}
+
+    def state(record: FileRecord) -> str:
+        if record.path not in found:
+            return "new"
+        return "changed" if find_differences([record], found, folder) else "unchanged"
+
+    states = {record.path: state(record) for record in contents}
+    sent = [record for record in contents if states[record.path] != "unchanged"]
+    there = "new" if remote is None else f"is there, with {plural(len(remote), 'file')}"
+    gated = f", gated ({destination.gated})" if destination.gated else ""
+    told = [("repository", f"{there}; {destination.visibility}{gated}"), *notes]
+    if destination.tag:
+        told.append(("tag", destination.tag))
+    size = sum(record.size_bytes for record in sent)
+    told.append(("upload", f"{plural(len(sent), 'file')} of {len(contents)}, {size:,} bytes"))
+    width = max(len(record.path) for record in contents)
+    return [
+        f"{source} -> {repository.url}",
+        *(f"  {word:10}  {text}" for word, text in told),
+        *(f"    {states[r.path]:9}  {r.path:{width}}  {r.size_bytes:>15,}" for r in contents),
+        f"  delete      {plural(len(deletions), 'file')} of the version that is there",
+        *(f"    {path}" for path in deletions),
+    ]
 
 
 def find_differences(

@@ -4,19 +4,16 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from json import JSONDecodeError
+from typing import Literal
 
-from hggt_data.errors import HggtError, HubError
-
-if TYPE_CHECKING:
-    from huggingface_hub.errors import HfHubHTTPError
+from hggt_data.errors import RUN_AGAIN, HggtError, HubError
 
 Kind = Literal["dataset", "model"]
 
 # The client, and what it speaks HTTP with, before its version 2 and since; the loggers of httpcore are made late.
 _LIBRARIES = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2")
 _HTTPCORE_PARTS = ("connection", "http11", "http2", "proxy", "socks")
-RUN_AGAIN = "Run the same command again; it goes on where it stopped."
 
 
 def page_of(repo_id: str, kind: Kind) -> str:
@@ -40,22 +37,24 @@ def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator
         yield
     except HggtError:
         raise
-    except (OSError, _transport_error(), RuntimeError, ValueError) as error:
+    except (OSError, _transport_error(), RuntimeError, ValueError, KeyError) as error:
         is_ours = isinstance(error, OSError) and error.errno is not None
         if is_ours and not isinstance(error, ConnectionError | TimeoutError):
             raise  # of this machine's disk; what the client raises itself has no number
         told = HubError(explain(error, repo_id, kind, revision))
         told.status = getattr(getattr(error, "response", None), "status_code", None)
+        told.is_unreachable = told.status is None and isinstance(error, _no_answer())
         raise told from None
 
 
 def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None = None) -> str:
     """The line for one error of the client."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants, errors, get_token
 
     name, cause, endpoint = repo_id, error.__cause__, constants.ENDPOINT
     if isinstance(error, errors.OfflineModeIsEnabled) or isinstance(cause, errors.OfflineModeIsEnabled):
-        return f"{name}: the offline mode is on. Unset HF_HUB_OFFLINE to use the Hub."
+        absent = f" is not in the cache under the revision {revision}, and" if revision else ":"
+        return f"{name}{absent} the offline mode is on. Unset HF_HUB_OFFLINE to use the Hub."
     if isinstance(error, errors.LocalEntryNotFoundError):
         if isinstance(cause, Exception):
             return explain(cause, repo_id, kind, revision)
@@ -65,7 +64,10 @@ def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None
     if isinstance(error, errors.LocalTokenNotFoundError):
         return "no token for the Hub. Run `hf auth login`, or set HF_TOKEN."
     if isinstance(error, errors.GatedRepoError):
-        return f"{name} is gated, and this token has no access yet. Ask for it at {page_of(repo_id, kind)}."
+        page = page_of(repo_id, kind)
+        if get_token() is None:
+            return f"{name} is gated, and there is no token. Ask for access at {page}, then run `hf auth login`."
+        return f"{name} is gated, and this token has no access yet. Ask for it at {page}."
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
             f"{name}: no such {kind} on {endpoint}, or the token may not see it. Check the "
@@ -76,13 +78,27 @@ def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None
     if isinstance(error, errors.EntryNotFoundError):
         return f"{name} lacks a file that was asked for: {redact(str(error))}"
     if isinstance(error, errors.HfHubHTTPError):
-        return _explain_status(error, repo_id)
+        answer = error.response
+        return _explain_status(answer.status_code, repo_id, error.server_message, answer.headers.get("Retry-After"))
+    if isinstance(error, UnicodeEncodeError):
+        return "the token for the Hub holds what no token has. Run `hf auth login`, or set HF_TOKEN to a valid one."
+    if isinstance(error, KeyError | JSONDecodeError):
+        return f"{endpoint} does not answer as a Hub does; does a proxy or a login page of the network? {RUN_AGAIN}"
     if isinstance(error, RuntimeError | ValueError) and isinstance(cause, Exception):
         return explain(cause, repo_id, kind, revision)  # the client's words around the true error of an upload
-    if isinstance(error, (_transport_error(), ConnectionError, TimeoutError)):
+    if status := re.search(
+        r"HTTP status (?:client|server) error \((\d{3})", str(error)
+    ):  # as the transport Xet words it
+        return _explain_status(int(status[1]), repo_id)
+    if isinstance(error, _no_answer()):
         reason = redact(str(error)) or type(error).__name__
         return f"no connection to {endpoint} ({reason}). Check the network. {RUN_AGAIN}"
     return f"{name}: {redact(str(error))}. {RUN_AGAIN}"
+
+
+def _no_answer() -> tuple[type[Exception], ...]:
+    """What is raised where no answer comes."""
+    return _transport_error(), ConnectionError, TimeoutError
 
 
 def _transport_error() -> type[Exception]:
@@ -92,26 +108,25 @@ def _transport_error() -> type[Exception]:
     return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
 
 
-def _explain_status(error: "HfHubHTTPError", repo_id: str) -> str:
-    """The line for an answer of the Hub that is an error."""
+def _explain_status(status: int, name: str, message: str | None = None, wait: str | None = None) -> str:
+    """The line for an answer of the Hub that is an error; `wait` is for how many seconds, if it says so."""
     from huggingface_hub.constants import ENDPOINT
 
-    status, name = error.response.status_code, repo_id
-    said = f"; the Hub says: {redact(error.server_message)}" if error.server_message else ""
+    said = f"; the Hub says: {redact(message)}" if message else ""
     if status == 401:
         return "the Hub does not know this token (401). Run `hf auth login`, or set HF_TOKEN to a valid one."
     if status == 403:
+        needs = "If that is for want of rights: it" if said else "It"
         return (
-            f"this token may not do that with {name} (403{said}). It needs the role `write` and rights in "
+            f"this token may not do that with {name} (403{said}). {needs} needs the role `write` and rights in "
             f"{name.partition('/')[0]}; see {ENDPOINT}/settings/tokens."
         )
     if status == 429:
-        wait = error.response.headers.get("Retry-After")
         when = f"{wait} s" if wait else "some minutes"
         return f"too many requests for the Hub's rate limit (429). Wait: {when}. {RUN_AGAIN}"
     if status >= 500:
         return f"the Hub has a fault of its own ({status}{said}). {RUN_AGAIN}"
-    return f"{name}: the Hub refuses ({status}{said})."
+    return f"{name}: the Hub refuses ({status}{said}). {RUN_AGAIN}"
 
 
 def redact(text: str) -> str:

@@ -24,7 +24,6 @@ Pixels = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
-_PRIVATE_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
 PNG_HEADER_BYTES = 33  # signature and IHDR chunk
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # of people's own pictures
 # A header can claim any size: what is claimed is compared with what could be there before memory is taken for it.
@@ -40,7 +39,7 @@ class PngInfo:
     Attributes:
         height, width: in pixels.
         mode: such as `8-bit RGB` or `16-bit grey`.
-        metadata: the names of the places that hold EXIF or XMP (camera, GPS, author).
+        metadata: what it holds beside pixels: EXIF (camera, place), times, texts by keyword (XMP, author, comment).
     """
 
     height: int
@@ -114,9 +113,10 @@ def parse_png(data: bytes) -> PngInfo:
         elif kind == b"eXIf":
             metadata.append("EXIF")
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
-            keyword = bytes(body[:80]).split(b"\0")[0]
-            if keyword in _PRIVATE_KEYWORDS:
-                metadata.append(keyword.decode("ascii"))
+            keyword = bytes(body[:79]).split(b"\0")[0].decode("latin-1")
+            metadata.append(keyword if keyword.isprintable() else "a text")
+        elif kind == b"tIME":
+            metadata.append("the time of its last change")
         position = end
     if position != len(data):
         raise ImageError(f"{len(data) - position:,} bytes follow the end mark of the PNG")

@@ -113,7 +113,7 @@ class GroupSource(ABC, Sequence["Group"]):
         return f"{self.location}: picture {name} of {self.ids[index]}"
 
     def has_picture(self, index: int, name: str) -> bool:
-        """Whether group `index` has a picture of that name, without reading it."""
+        """Whether group `index` has a picture of that name; cheaper where a source can do better than this."""
         try:
             self.read_bytes(index, name)
         except KeyError:
@@ -190,9 +190,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     folder = Path(source).absolute()  # a later change of folder does not matter
     if is_hub_id(source):
         snapshot = _fetch(source, revision)
-        published = _DatasetSource(snapshot, split, f"{source}@{snapshot.name}")
-        published.revision = snapshot.name
-        return published
+        return _DatasetSource(snapshot, split, f"{source}@{snapshot.name}", snapshot.name)
     if revision is not None:
         raise DatasetError(f"{folder} is a folder and has no revisions; got revision {revision!r}")
     if is_built_dataset(folder):
@@ -322,12 +320,13 @@ class _TreeSource(GroupSource):
 class _DatasetSource(GroupSource):
     """Reads labels from the light Parquet table and pictures from their places inside the shards."""
 
-    def __init__(self, folder: Path, split: str | None, location: str) -> None:
+    def __init__(self, folder: Path, split: str | None, location: str, revision: str | None = None) -> None:
         manifest = read_manifest(folder)
         self.location = location
+        self.revision = revision
         self.candidates = tuple(manifest.candidates)
         self.license = manifest.settings["license"]
-        self.split = _choose_split(folder, manifest, split)
+        self.split = _choose_split(location, manifest, split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]
         self._table = f"labels/{self.split}.parquet"
@@ -371,9 +370,15 @@ class _DatasetSource(GroupSource):
 
     def _label_table(self) -> "pa.Table":
         if self._labels is None:
+            import pyarrow as pa
             import pyarrow.parquet as pq
 
-            self._labels = pq.read_table(self._folder / self._table, memory_map=True)
+            path = self._folder / self._table
+            try:
+                self._labels = pq.read_table(path, memory_map=True)
+            except (pa.ArrowException, OSError) as error:
+                reason = str(error).replace("\n", " ")
+                raise DatasetError(f"{path} is damaged ({reason}); {self._way_out()}") from error
         return self._labels
 
     def has_picture(self, index: int, name: str) -> bool:
@@ -391,6 +396,20 @@ class _DatasetSource(GroupSource):
 
             self._offsets[shard] = read_offsets(self._folder / self._shards[shard])
         return self._offsets[shard]
+
+    def read(self, index: int, name: str) -> Pixels:
+        try:
+            return super().read(index, name)
+        except ImageError as error:
+            raise ImageError(f"{error}; {self._way_out()}") from error
+
+    def _way_out(self) -> str:
+        """What to do about a damaged file."""
+        if self.revision is None:
+            return "build or download the dataset again"
+        from hggt_data.download import CHECKED_FILE
+
+        return f"remove {self._folder / CHECKED_FILE} and run again, to check all files and fetch damaged ones anew"
 
     def read_bytes(self, index: int, name: str) -> bytes:
         return self._read_beginning(index, name)
@@ -416,14 +435,14 @@ def _close(handles: dict[int, int]) -> None:
         os.close(handle)
 
 
-def _choose_split(folder: Path, manifest: Manifest, split: str | None) -> str:
+def _choose_split(location: str, manifest: Manifest, split: str | None) -> str:
     splits = list(manifest.splits)
     if split is None and len(splits) == 1:
         return splits[0]
     if split is None:
-        raise DatasetError(f"{folder} has the splits {', '.join(splits)}; name one")
+        raise DatasetError(f"{location} has the splits {', '.join(splits)}; name one")
     if split not in splits:
-        raise DatasetError(f"{folder} has no split {split!r}; it has {', '.join(splits)}")
+        raise DatasetError(f"{location} has no split {split!r}; it has {', '.join(splits)}")
     return split
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import DatasetError
-from hggt_data.files import sha256_of_file, write_text
+from hggt_data.files import sha256_of, sha256_of_file, write_text
 from hggt_data.schema import Problem, format_examples
 
 MANIFEST_FILE = "manifest.json"
@@ -83,8 +83,13 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileRecord]:
-        """Every file of the dataset but the manifest itself."""
-        return [*(FileRecord(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards), *self.files]
+        """Shards and label tables: what must be as it was built. The card may be edited since, here or on the Hub."""
+        shards = [FileRecord(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards]
+        return shards + [file for file in self.files if file.path != CARD_FILE]
+
+    def is_card(self, data: bytes) -> bool:
+        """Whether a card is the one that was written with this manifest, and nobody has edited it since."""
+        return any(file.path == CARD_FILE and file.sha256 == sha256_of(data) for file in self.files)
 
     def to_text(self) -> str:
         """The JSON text, one line per value down to the files and one per file below."""
@@ -102,6 +107,15 @@ def read_manifest(folder: Path) -> Manifest:
         return parse_manifest(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise DatasetError(f"{folder} has no {MANIFEST_FILE}; expected a dataset made by hggt-build-dataset") from error
+
+
+def is_manifest(data: bytes) -> bool:
+    """Whether a file of this name is ours and not of another program; what is damaged may be ours."""
+    try:
+        content = json.loads(data)
+    except ValueError:
+        return True
+    return isinstance(content, dict) and "schema_version" in content
 
 
 def parse_manifest(data: bytes, name: str) -> Manifest:
@@ -196,7 +210,7 @@ def require_whole(folder: Path, contents: Sequence[FileRecord]) -> None:
 
 def remove_strangers(folder: Path, manifest: Manifest) -> None:
     """Remove what an interrupted run has left in the folder and the manifest does not name."""
-    known = {record.path for record in manifest.contents()} | {MANIFEST_FILE}
+    known = {record.path for record in manifest.contents()} | {CARD_FILE, MANIFEST_FILE}
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         if path.relative_to(folder).as_posix() not in known:
             path.unlink()

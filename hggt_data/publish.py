@@ -4,18 +4,21 @@ Nothing is created before every check has passed, and the main branch changes al
 of an earlier version and the new one does not name is deleted, and nothing else.
 """
 
+import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS
+from hggt_data.card import HGGT_TERMS, describe_license, is_restricted, read_license
 from hggt_data.errors import DatasetError, HubError, OutputError, PublishError, WorkerError
-from hggt_data.hub import MAIN, Destination, RemoteFile, Repository, find_differences
+from hggt_data.hub import MAIN, Destination, RemoteFile, Repository, describe_plan, title_of
 from hggt_data.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -28,9 +31,11 @@ from hggt_data.manifest import (
     require_whole,
 )
 from hggt_data.pseudonyms import find_names, has_times, make_veil, read_pseudonyms, write_pseudonyms, write_veiled
-from hggt_data.schema import plural
+from hggt_data.schema import format_examples, plural
 from hggt_data.staging import open_beside
 from hggt_data.workers import default_workers
+
+_DATASET = "dataset"  # in the titles of pull requests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +71,9 @@ class Publication:
         remote: what is there already; null if there is no repository.
         deletions: files of the version that is there which the new one does not have.
         people: what is told of the annotators.
-        warning: what the user should know of earlier versions.
+        warnings: what the user should know before it goes out.
         pseudonyms: to be kept for the next version.
-        licence: of the data.
+        license: of the data; null for the HGGT terms.
     """
 
     settings: PublishSettings
@@ -78,37 +83,26 @@ class Publication:
     remote: dict[str, RemoteFile] | None
     deletions: Sequence[str]
     people: str
-    warning: str
+    warnings: Sequence[str]
     pseudonyms: Mapping[str, str]
-    licence: str
+    license: str | None
 
     def describe(self) -> list[str]:
         """What would happen, a line each."""
-        remote = self.remote or {}
-        state = "new" if self.remote is None else f"is there, with {plural(len(remote), 'file')}"
-        gated = f", gated ({self.settings.gated})" if self.settings.gated else ""
-        states = {record.path: self._state(record, remote) for record in self.contents}
-        sent = [record for record in self.contents if states[record.path] != "unchanged"]
-        size = sum(record.size_bytes for record in sent)
-        lines = [
-            f"{self.settings.dataset} -> {self.repository.url}",
-            f"  repository  {state}; {self.settings.visibility}{gated}",
-            f"  people      {self.people}",
-            *([f"  warning     {self.warning}"] if self.warning else []),
-            f"  licence     {self.licence}",
-            *([f"  tag         {self.settings.tag}"] if self.settings.tag else []),
-            f"  upload      {plural(len(sent), 'file')} of {len(self.contents)}, {size:,} bytes",
-        ]
-        width = max(len(record.path) for record in self.contents)
-        for record in self.contents:
-            lines.append(f"    {states[record.path]:9}  {record.path:{width}}  {record.size_bytes:>15,}")
-        lines.append(f"  delete      {plural(len(self.deletions), 'file')} of the version that is there")
-        return lines + [f"    {path}" for path in self.deletions]
-
-    def _state(self, record: FileRecord, remote: dict[str, RemoteFile]) -> str:
-        if record.path not in remote:
-            return "new"
-        return "changed" if find_differences([record], remote, self.folder) else "unchanged"
+        return describe_plan(
+            self.settings.dataset,
+            self.repository,
+            self.settings,
+            notes=[
+                ("people", self.people),
+                *(("warning", warning) for warning in self.warnings),
+                ("licence", describe_license(self.license)),
+            ],
+            folder=self.folder,
+            contents=self.contents,
+            remote=self.remote,
+            deletions=self.deletions,
+        )
 
     def push(self) -> str:
         """Create the repository if need be and bring the new version to its main branch, all at once.
@@ -124,12 +118,11 @@ class Publication:
         self.repository.create(settings.visibility, settings.gated)
         if self.pseudonyms:
             write_pseudonyms(_pseudonyms_file(settings.dataset), self.pseudonyms)
-        manifest = next(record for record in self.contents if record.path == MANIFEST_FILE)
         return self.repository.publish(
             self.folder,
             self.contents,
             self.deletions,
-            title=f"hggt dataset {manifest.sha256[:12]}",
+            title=title_of(_DATASET, self.contents),
             visibility=settings.visibility,
             tag=settings.tag,
         )
@@ -143,7 +136,7 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
     disk ended it: then the next run goes on with it.
 
     Raises:
-        PublishError: the licence, the repository's visibility or content, or the tag stands against it.
+        PublishError: the licence, the repository's visibility or content, the card or the tag stands against it.
         DatasetError: the dataset does not agree with its manifest.
         HubError: the Hub cannot be asked.
         OutputError: another publication of this dataset is running, or there is no room for the copy.
@@ -152,16 +145,19 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
     """
     folder, repository = settings.dataset.resolve(), Repository(settings.repo_id, "dataset")
     manifest = read_manifest(folder)
-    _require_permission(settings, manifest, (folder / CARD_FILE).read_text("utf-8"))
+    if not (folder / CARD_FILE).is_file():
+        raise DatasetError(f"{folder} has no {CARD_FILE}, the card. Build it again.")
+    _require_permission(settings, manifest, (folder / CARD_FILE).read_text("utf-8", errors="replace"))
     repository.require_writer()
     is_there = repository.require_visibility(settings.visibility) is not None
     remote = repository.list_files(MAIN) if is_there else None
     repository.require_own(remote or {}, MANIFEST_FILE)
-    previous = _published_manifest(repository) if remote and MANIFEST_FILE in remote else None
-    before = [record.path for record in previous.contents()] if previous else []
+    previous = _published(repository) if remote and MANIFEST_FILE in remote else None
+    before = [record.path for record in previous.manifest.contents()] if previous else []
     require_whole(folder, manifest.contents())
     with _prepared(settings, folder, manifest, previous) as ready:
-        contents = [*ready.manifest.contents(), describe_file(ready.folder, MANIFEST_FILE)]
+        contents = [*ready.manifest.contents(), *(describe_file(ready.folder, p) for p in (CARD_FILE, MANIFEST_FILE))]
+        repository.require_card((ready.folder / CARD_FILE).read_text("utf-8", errors="replace"))
         if settings.tag and remote is not None:
             repository.require_free_tag(settings.tag, contents, ready.folder)
         paths = {record.path for record in contents}
@@ -173,10 +169,56 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
             remote,
             sorted(p for p in before if p not in paths and p in (remote or {}) and PARQUET_PATH.fullmatch(p)),
             ready.people,
-            _warn_of_names(previous, ready.manifest),
+            [
+                *(
+                    _warn_of_names(repository, previous)
+                    if is_there and ready.manifest.settings.get("pseudonymous")
+                    else ()
+                ),
+                *_warn_of_metadata(ready.manifest),
+                *_warn_of_cards(folder, manifest, ready.folder, previous),
+            ],
             ready.pseudonyms,
-            manifest.settings["license"] or "HGGT terms: non-commercial academic research, no redistribution",
+            manifest.settings["license"],
         )
+
+
+@dataclass(frozen=True)
+class _Published:
+    """A version that the Hub has, on its main branch or in a pull request."""
+
+    repository: Repository
+    revision: str
+    manifest: Manifest
+
+    @cached_property
+    def labels(self) -> dict[str, pa.Table]:
+        """Split to its annotations, as far as they can be read."""
+        found = {}
+        for split in self.manifest.splits:
+            data = self.repository.read_file(f"labels/{split}.parquet", self.revision)
+            with suppress(pa.ArrowException, KeyError, OSError):
+                found[split] = pq.read_table(io.BytesIO(data or b""), columns=["annotations"])
+        return found
+
+    @property
+    def tells_people(self) -> bool:
+        """Whether it holds names of annotators, or the times of their work."""
+        is_veiled = self.manifest.settings.get("pseudonymous")
+        return not is_veiled and (bool(find_names(self.labels)) or has_times(self.labels))
+
+
+def _published(repository: Repository, revision: str = MAIN) -> _Published:
+    """A version that the Hub has.
+
+    Raises:
+        PublishError: its manifest is not ours, or damaged.
+    """
+    data = repository.read_file(MANIFEST_FILE, revision)
+    try:
+        return _Published(repository, revision, parse_manifest(data or b"", f"{MANIFEST_FILE} of {repository.url}"))
+    except DatasetError as error:
+        raise PublishError(f"{str(error).rstrip('.')}, or choose another name on the Hub.") from error
 
 
 @dataclass(frozen=True)
@@ -191,7 +233,7 @@ class _Prepared:
 
 @contextmanager
 def _prepared(
-    settings: PublishSettings, folder: Path, manifest: Manifest, previous: Manifest | None
+    settings: PublishSettings, folder: Path, manifest: Manifest, previous: _Published | None
 ) -> Iterator[_Prepared]:
     """The dataset itself where it has nothing to hide, else a copy."""
     labels = {split: pq.read_table(folder / "labels" / f"{split}.parquet") for split in manifest.splits}
@@ -206,11 +248,8 @@ def _prepared(
         yield _Prepared(folder, manifest, "no names; no times")
         return
     known = read_pseudonyms(_pseudonyms_file(folder))
-    if names and not names & known.keys() and not settings.new_pseudonyms and _has_pseudonyms(previous):
-        raise PublishError(
-            f"{settings.repo_id} has pseudonyms for its annotators, and {_pseudonyms_file(folder)}, which tells whose "
-            "they are, is missing or of other people. Put it there, or pass --new-pseudonyms for new ones."
-        )
+    if names and not settings.new_pseudonyms:
+        _require_pseudonyms(settings.repo_id, _pseudonyms_file(folder), known, previous)
     people = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
     people += "; times made relative" if has_times(labels) else "; no times"
     workers = settings.workers or default_workers()
@@ -237,7 +276,8 @@ def _prepared(
             with suppress(OSError):  # unless a copy was begun
                 place.rmdir()
             raise
-        except (HubError, WorkerError, OSError, KeyboardInterrupt):
+        except (HubError, WorkerError, OSError, KeyboardInterrupt) as error:
+            error.add_note(f"The copy without names is kept in {place} for the next run; remove it if there is none.")
             raise
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
@@ -245,15 +285,55 @@ def _prepared(
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _has_pseudonyms(previous: Manifest | None) -> bool:
-    return previous is not None and bool(previous.settings.get("num_pseudonyms"))
+def _require_pseudonyms(repo_id: str, path: Path, known: Mapping[str, str], previous: _Published | None) -> None:
+    """Refuse to give annotators of the version that is there another pseudonym.
+
+    Raises:
+        PublishError: the file does not know whose the pseudonyms there are.
+    """
+    if previous is None or not previous.manifest.settings.get("num_pseudonyms"):
+        return
+    strange = sorted(find_names(previous.labels) - set(known.values()))
+    if strange:
+        raise PublishError(
+            f"{repo_id} has pseudonyms for its annotators, and {path}, which tells whose they are, does not know "
+            f"{format_examples(strange)}: it is missing, or of another dataset. Put it there, or pass --new-pseudonyms "
+            "for new ones."
+        )
 
 
-def _warn_of_names(previous: Manifest | None, manifest: Manifest) -> str:
-    """What a new version cannot take back."""
-    if previous is None or previous.settings.get("pseudonymous") or not manifest.settings.get("pseudonymous"):
-        return ""
-    return "the version that is there was published with names and times, and its history will still show them"
+def _warn_of_names(repository: Repository, previous: _Published | None) -> Iterator[str]:
+    """What a version without names cannot take back."""
+    if previous is not None and previous.tells_people:
+        yield "the version that is there was published with names and times, and its history will still show them"
+    for number in repository.unmerged_requests(f"hggt {_DATASET} "):
+        with suppress(PublishError):  # nothing of ours has arrived there
+            if _published(repository, f"refs/pr/{number}").tells_people:
+                yield (
+                    "an upload that was not finished holds names and times, which all who read the repository see "
+                    f"in {repository.url}/discussions/{number}; delete the repository to be rid of them"
+                )
+
+
+def _warn_of_metadata(manifest: Manifest) -> Iterator[str]:
+    found = [problem for shard in manifest.shards for problem in shard.problems if problem.kind == "picture-metadata"]
+    if found:
+        paths = format_examples(sorted(problem.path for problem in found))
+        yield f"{plural(len(found), 'picture')} with metadata, perhaps a place or a name: {paths}"
+
+
+def _warn_of_cards(folder: Path, manifest: Manifest, sent: Path, previous: _Published | None) -> Iterator[str]:
+    """What was written into a card by hand and would be lost."""
+    if folder != sent and not manifest.is_card((folder / CARD_FILE).read_bytes()):
+        yield f"{CARD_FILE} was edited here; what is published is written anew, without the edit"
+    there = previous.repository.read_file(CARD_FILE, MAIN) if previous else None
+    if (
+        previous
+        and there is not None
+        and there != (sent / CARD_FILE).read_bytes()
+        and not previous.manifest.is_card(there)
+    ):
+        yield f"{CARD_FILE} was edited on the Hub, and is replaced; its history keeps the edit"
 
 
 def _require_room(place: Path, manifest: Manifest) -> None:
@@ -278,20 +358,10 @@ def _pseudonyms_file(dataset: Path) -> Path:
 
 
 def _require_permission(settings: PublishSettings, manifest: Manifest, card: str) -> None:
-    restricted = manifest.settings["license"] is None or f"license_name: {HGGT_LICENSE_NAME}" in card
+    restricted = is_restricted(manifest.settings["license"]) or is_restricted(read_license(card))
     if settings.public and restricted and not settings.i_have_permission:
         raise PublishError(
             f"{settings.dataset} carries the HGGT terms and is not made public: {HGGT_TERMS} Publish it privately "
             "(leave out --public); if the authors have given you permission, pass --i-have-permission; if it is your "
             "own data, build it with --license."
         )
-
-
-def _published_manifest(repository: Repository) -> Manifest:
-    """What the version that is there says of itself."""
-    path = repository.fetch_file(MANIFEST_FILE, MAIN)
-    assert path is not None
-    try:
-        return parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repository.repo_id}")
-    except DatasetError as error:
-        raise PublishError(f"{error}; or choose another name on the Hub") from error

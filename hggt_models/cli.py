@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from hggt_data.command import HggtGroup
+from hggt_data.command import HggtGroup, ResumedCommand
+from hggt_data.hub_command import license_option, publish_if_told
 from hggt_data.workers import default_workers
 
 if TYPE_CHECKING:
@@ -329,14 +330,15 @@ def fetch_weights(metrics: str) -> None:
         metric.load()
 
 
-@main.command()
+@main.command(cls=ResumedCommand)
 @click.argument("source", metavar="RUN_OR_FILE", type=click.Path(exists=True, path_type=Path))
 @click.argument("repo_id", metavar="ORG/NAME")
 @click.option("--public", is_flag=True, help="For everybody to see.  [default: private]")
 @click.option("--gated", type=click.Choice(["auto", "manual"]), help="Readers must ask: granted at once, or by hand.")
 @click.option("--tag", metavar="TAG", help="Name this version, such as v1.0.")
-@click.option("--license", "license_id", metavar="ID", help="Of the training data.  [default: what the weights say]")
+@license_option("Of the training data, where the weights do not tell it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before sending.")
 @click.option("--i-have-permission", is_flag=True, help="Allow a public push of what data under the HGGT terms taught.")
 def push(
     source: Path,
@@ -346,6 +348,7 @@ def push(
     tag: str | None,
     license_id: str | None,
     dry_run: bool,
+    yes: bool,
     i_have_permission: bool,
 ) -> None:
     """Publish a trained network on the Hugging Face Hub, private unless told otherwise.
@@ -363,14 +366,7 @@ def push(
         license=license_id,
         i_have_permission=i_have_permission,
     )
-    with open_push(settings) as prepared:
-        click.echo("\n".join(prepared.describe()))
-        if dry_run:
-            click.echo("Nothing was sent (--dry-run).")
-            return
-        commit = prepared.send()
-        click.echo(f"Published: {prepared.repository.url} ({settings.visibility}), commit {commit[:12]}.")
-        click.echo(f'Load it: load_network("{repo_id}")')
+    publish_if_told(open_push(settings), "load_network", dry_run=dry_run, yes=yes)
 
 
 @main.command("show-map")

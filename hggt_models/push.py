@@ -7,20 +7,18 @@ its metadata, under the keys `recipe`, `data`, `data_revision`, `data_license`, 
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS
+from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
 from hggt_data.errors import PublishError
 from hggt_data.files import write_text
-from hggt_data.hub import MAIN, REPO_ID, Destination, Repository
-from hggt_data.manifest import FileRecord, describe_file
-from hggt_data.schema import plural
+from hggt_data.hub import MAIN, REPO_ID, Destination, RemoteFile, Repository, describe_plan, title_of
+from hggt_data.manifest import CARD_FILE, FileRecord, describe_file
 from hggt_models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
-
-_CARD_FILE = "README.md"
+from hggt_models.networks import NETWORKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,39 +29,66 @@ class PushSettings(Destination):
         source: a checkpoint, or the folder of a training run.
         license: a licence id, where the checkpoint does not tell that of its data.
         i_have_permission: allow a public push of a network that learned from data under the HGGT terms.
+
+    Raises:
+        HubError, PublishError: a name or `license` is none.
     """
 
     source: Path
     license: str | None = None
     i_have_permission: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.license is not None:
+            require_license_id(self.license)
+
 
 @dataclass(frozen=True)
 class Push:
-    """A network ready to go out."""
+    """A network ready to go out.
+
+    Attributes:
+        settings: what was asked.
+        repository: where to.
+        folder: holds the files to send.
+        contents: the files.
+        remote: what is there already; null if there is no repository.
+        license: of the data it learned from; null if not known.
+    """
 
     settings: PushSettings
     repository: Repository
     folder: Path
-    contents: list[FileRecord]
-    sha256: str
-    is_new: bool
+    contents: Sequence[FileRecord]
+    remote: dict[str, RemoteFile] | None
+    license: str | None
 
     def describe(self) -> list[str]:
         """What would happen, a line each."""
-        state = "new" if self.is_new else "is there already"
-        files = [f"    {record.path:20} {record.size_bytes:>15,}" for record in self.contents]
-        head = f"  repository  {state}; {self.settings.visibility}"
-        return [f"{self.settings.source} -> {self.repository.url}", head, f"  {plural(len(files), 'file')}", *files]
+        return describe_plan(
+            self.settings.source,
+            self.repository,
+            self.settings,
+            notes=[("licence", describe_license(self.license))],
+            folder=self.folder,
+            contents=self.contents,
+            remote=self.remote,
+        )
 
-    def send(self) -> str:
-        """Create the repository if need be and bring the files to its main branch; the commit."""
+    def push(self) -> str:
+        """Create the repository if need be and bring the files to its main branch; the commit.
+
+        Raises:
+            PublishError: the repository has become visible to others meanwhile, or the tag is taken.
+            HubError: something failed; run it again.
+        """
         self.repository.create(self.settings.visibility, self.settings.gated)
         return self.repository.publish(
             self.folder,
             self.contents,
             [],
-            title=f"hggt network {self.sha256[:12]}",
+            title=title_of("network", self.contents),
             visibility=self.settings.visibility,
             tag=self.settings.tag,
         )
@@ -75,32 +100,68 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
 
     Raises:
         CheckpointError, WeightsError: the checkpoint cannot be used.
-        PublishError: the licence, the visibility or the content of the repository stands against it.
+        PublishError: the licence, the repository's visibility or content, the card or the tag stands against it.
         HubError: the Hub cannot be asked.
     """
     checkpoint = load_checkpoint(settings.source)
-    licence = settings.license or checkpoint.metadata.get("data_license")
-    if settings.public and licence in (None, HGGT_LICENSE_NAME) and not settings.i_have_permission:
-        raise PublishError(
-            f"{settings.source}: the licence of the data it learned from is that of HGGT, or not known, so it is not "
-            f"made public: {HGGT_TERMS} Publish it privately (leave out --public), name the licence with --license, or "
-            "pass --i-have-permission."
-        )
+    licence = _find_license(settings, checkpoint)
     repository = Repository(settings.repo_id, "model")
     repository.require_writer()
-    repository.require_visibility(settings.visibility)
-    remote = None if repository.visibility() is None else repository.list_files(MAIN)
+    is_there = repository.require_visibility(settings.visibility) is not None
+    remote = repository.list_files(MAIN) if is_there else None
     repository.require_own(remote or {}, CONFIG_FILE)
+    if remote and CONFIG_FILE in remote:
+        _require_network(repository)
     with tempfile.TemporaryDirectory(prefix="hggt-push-") as temporary:
         folder = Path(temporary)
         save_network(checkpoint.build(), folder / WEIGHTS_FILE, checkpoint.metadata)
         config = {"network": checkpoint.network_name, "args": dict(checkpoint.args), **checkpoint.metadata}
         write_text(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        write_text(folder / _CARD_FILE, format_model_card(checkpoint, settings.repo_id, licence))
-        contents = [describe_file(folder, path) for path in (WEIGHTS_FILE, CONFIG_FILE, _CARD_FILE)]
+        card = format_model_card(checkpoint, settings.repo_id, licence)
+        write_text(folder / CARD_FILE, card)
+        contents = [describe_file(folder, path) for path in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)]
+        repository.require_card(card)
         if settings.tag and remote is not None:
             repository.require_free_tag(settings.tag, contents, folder)
-        yield Push(settings, repository, folder, contents, checkpoint.sha256, remote is None)
+        yield Push(settings, repository, folder, contents, remote, licence)
+
+
+def _find_license(settings: PushSettings, checkpoint: Checkpoint) -> str | None:
+    """The licence of the data: what the checkpoint tells of it, else what the user says; null if not known.
+
+    Raises:
+        PublishError: the two differ, or it does not allow to make the network public.
+    """
+    told = checkpoint.metadata.get("data_license")
+    if settings.license is not None and told not in (None, settings.license):
+        raise PublishError(
+            f"{settings.source} says that the data it learned from is under {told}; --license {settings.license} is "
+            "for weights that do not tell. Leave it out."
+        )
+    licence = told or settings.license
+    if settings.public and is_restricted(licence) and not settings.i_have_permission:
+        advice = "" if told else "name the licence with --license, "
+        raise PublishError(
+            f"{settings.source}: the licence of the data it learned from is that of HGGT, or not known, so it is not "
+            f"made public: {HGGT_TERMS} Publish it privately (leave out --public), {advice}or pass --i-have-permission."
+        )
+    return licence
+
+
+def _require_network(repository: Repository) -> None:
+    """Refuse a repository with a model of another project, which has a configuration of the same name.
+
+    Raises:
+        PublishError: it is none of our networks.
+    """
+    try:
+        config = json.loads(repository.read_file(CONFIG_FILE, MAIN) or b"")
+    except ValueError:
+        config = None
+    if not isinstance(config, dict) or config.get("network") not in tuple(NETWORKS):
+        raise PublishError(
+            f"{repository.url} holds a model that hggt has not published (see its {CONFIG_FILE}). Choose another name."
+        )
 
 
 def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None) -> str:
@@ -114,25 +175,26 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
     from huggingface_hub import ModelCardData
 
     known = checkpoint.metadata
-    is_restricted = licence in (None, HGGT_LICENSE_NAME)
+    restricted = is_restricted(licence)
     data = ModelCardData(
-        license="other" if is_restricted else licence,
-        license_name=HGGT_LICENSE_NAME if is_restricted else None,
+        license="other" if restricted else licence,
+        license_name=HGGT_LICENSE_NAME if restricted else None,
         pipeline_tag="image-to-image",
         tags=["super-resolution", "image-restoration", "hggt"],
         datasets=[known["data"]] if REPO_ID.fullmatch(known.get("data", "")) else None,
     )
     args = ", ".join(f"{name} {value}" for name, value in checkpoint.args.items())
+    of_entry = f"`{checkpoint.source_key}` of " if checkpoint.source_key else ""
     rows = {
         "network": f"`{checkpoint.network_name}`: {args}",
         "recipe": known.get("recipe", "not known"),
         "data": known.get("data", "not known"),
         "data revision": known.get("data_revision", "not known"),
         **{name.replace("_", " "): known[name] for name in ("iteration", "started_from", "note") if name in known},
-        "weights": f"`{checkpoint.source_key or 'params'}` of the file with SHA-256 `{checkpoint.sha256}`",
+        "weights": f"{of_entry}the file with SHA-256 `{checkpoint.sha256}`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    terms = f"{HGGT_TERMS} A network trained on it is passed on under the same terms." if is_restricted else ""
+    terms = f"{HGGT_TERMS} A network trained on it is passed on under the same terms." if restricted else ""
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {repo_id.partition('/')[2]}\n\nA network for real-world image "
         "super-resolution, made with hggt in the form of HGGT (CVPR 2023).\n\n"

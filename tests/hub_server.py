@@ -1,7 +1,8 @@
 """A small Hugging Face Hub in memory, so that tests drive the real client over real HTTP.
 
-It speaks the Hub's HTTP API and LFS as huggingface_hub 1.31 to 2.4 and datasets 5.2 expect them. It leaves out Xet
-(clients need HF_HUB_DISABLE_XET=1), git, uploads in parts, .gitignore and the diffs of pull requests.
+It speaks the Hub's HTTP API and LFS as huggingface_hub 1.31 to 2.4 and datasets 5.2 expect them. It leaves out git,
+uploads in parts, .gitignore, the diffs of pull requests, and downloads through Xet; uploads through Xet go to a folder
+(`HubApi.xet`; other clients need HF_HUB_DISABLE_XET=1).
 
 By hand: python -m tests.hub_server --port 8888
 """
@@ -274,6 +275,10 @@ _CARD_FIELDS: dict[str, tuple[type, ...]] = (
 _TYPE_NAMES: dict[type, str] = {str: "a string", list: "an array"}
 
 
+# Some of the licences that the Hub knows.
+LICENCES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "odc-by", "other", "unknown")
+
+
 def read_card(text: str) -> tuple[Json, list[str], list[str]]:
     """(head, errors, warnings) of a README.md: its YAML head is a mapping whose known fields have the right type."""
     found = re.match(r"---[ \t]*\r?\n(.*?)^---[ \t]*$", text, re.DOTALL | re.MULTILINE)
@@ -287,6 +292,9 @@ def read_card(text: str) -> tuple[Json, list[str], list[str]]:
         return {}, ["YAML Metadata Error: it must be an object"], []
     wrong = [name for name, kinds in _CARD_FIELDS.items() if name in head and not isinstance(head[name], kinds)]
     errors = [f'"{name}" must be {" or ".join(_TYPE_NAMES[kind] for kind in _CARD_FIELDS[name])}' for name in wrong]
+    licence = head.get("license", "unknown")
+    if isinstance(licence, str) and licence not in LICENCES:
+        errors.append(f'"license" must be one of {", ".join(LICENCES)}')
     for number, config in enumerate(head.get("configs", []) if "configs" not in wrong else []):
         if not isinstance(config, dict) or not isinstance(config.get("config_name"), str):
             errors.append(f'"configs[{number}].config_name" is required and must be a string')
@@ -372,6 +380,18 @@ def route(method: str, pattern: str, right: Right | None = None) -> Callable[[An
     return enter
 
 
+@dataclass(frozen=True, slots=True)
+class XetFolders:
+    """Stands for Xet: clients write to `store`, which is not read; contents are found in `sources`, their files."""
+
+    store: Path
+    sources: Path
+
+    def find(self, sha256: str) -> bytes | None:
+        contents = (path.read_bytes() for path in self.sources.rglob("*") if path.is_file())
+        return next((data for data in contents if hashlib.sha256(data).hexdigest() == sha256), None)
+
+
 class HubApi:
     """The repositories, and what the Hub answers about them. Knows nothing of sockets.
 
@@ -381,6 +401,7 @@ class HubApi:
     """
 
     url = storage_url = ""
+    xet: "XetFolders | None" = None
 
     def __init__(self, tokens: Mapping[str, User], page_size: int) -> None:
         self.tokens = dict(tokens)
@@ -642,6 +663,14 @@ class HubApi:
             raise HubError(422, f"There is no object {wanted['oid']} of {wanted['size']} bytes")
         return {}
 
+    @route("GET", "/api/{repo}/xet-write-token/{revision}", "write")
+    def xet_write_token(self, request: Request, repo: Repo, revision: str) -> Response:
+        if self.xet is None:
+            raise HubError(404, "There is no Xet here")
+        told = {"Cas-Url": f"local://{self.xet.store}", "Access-Token": "xet", "Token-Expiration": str(1 << 32)}
+        body = {"casUrl": told["Cas-Url"], "accessToken": "xet", "exp": 1 << 32}
+        return json_response(body, headers={f"X-Xet-{name}": value for name, value in told.items()})
+
     @route("POST", "/api/{repo}/commit/{revision}", "take part")
     def create_commit(self, request: Request, repo: Repo, revision: str) -> Json:
         user, base = request.signed_in(), repo.find_commit(revision)
@@ -678,6 +707,9 @@ class HubApi:
             tree[path] = File.regular(data)
             added[tree[path].oid] = data
         elif key == "lfsFile":
+            data_of_xet = self.xet.find(value["oid"]) if self.xet else None
+            if data_of_xet is not None:
+                repo.contents.setdefault(value["oid"], data_of_xet)
             if value["oid"] not in repo.contents:
                 raise HubError(400, f"An LFS pointer pointed to a file that does not exist. Offending file: {path}")
             tree[path] = File.lfs(value["oid"], len(repo.contents[value["oid"]]))

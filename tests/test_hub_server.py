@@ -304,6 +304,7 @@ def test_branches(hub: HubServer, api: HfApi) -> None:
     ("head", "message"),
     [
         ("license: {name: mit}", '"license" must be a string or an array'),
+        ("license: lab-1.0", '"license" must be one of mit, '),
         ("configs: default", '"configs" must be an array'),
         ("configs:\n- data_files: a", r"config_name.* must be a string"),
         ("- mit", "must be an object"),

@@ -557,6 +557,14 @@ class TestOutput:
             build(tree, output=output)
         assert contents(output) == {"thesis.txt": b"years of work"}
 
+    def test_the_folder_of_another_program_is_refused_and_untouched(self, tree: Path, output: Path) -> None:
+        write_bytes(output / "manifest.json", b'{"name": "my app"}')
+        write_bytes(output / "README.md", b"# My app")
+        before = contents(output)
+        with pytest.raises(OutputError, match=r"files that no build writes: manifest\.json"):
+            build(tree, output=output)
+        assert contents(output) == before
+
     @pytest.mark.parametrize("name", ["notes.txt", "data/mine.png", ".git/config", "README.txt"])
     def test_other_things_beside_an_earlier_build_are_refused_and_untouched(
         self, tree: Path, output: Path, name: str

@@ -10,7 +10,8 @@ import pytest
 from huggingface_hub import DatasetCard
 
 from hggt_data.build import BuildSettings, build_dataset
-from hggt_data.card import format_card
+from hggt_data.card import format_card, read_license
+from hggt_data.errors import PublishError
 from hggt_data.features import dataset_features
 from hggt_data.manifest import read_manifest
 from tests.hggt_data.trees import FOUR, edit_text, write_tree
@@ -68,6 +69,28 @@ def test_without_a_licence_it_carries_the_terms_of_hggt(tmp_path: Path) -> None:
         "@inproceedings{chen2023human",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("license_id", ["hggt-terms", "other", "unknown", "Free for All!", "null", ""])
+def test_what_is_no_licence_is_refused(tmp_path: Path, license_id: str) -> None:
+    with pytest.raises(
+        PublishError, match=r"is no licence id; expected one such as cc0-1\.0 or cc-by-4\.0, and none for"
+    ):
+        build(tmp_path, license=license_id)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("license: cc0-1.0", "cc0-1.0"),
+        ("pretty_name: x\nlicense: 'mit'\ntags: []", "mit"),
+        ("license:\n- mit", None),
+        ("license_name: mit", None),
+        ("", None),
+    ],
+)
+def test_the_licence_of_a_card_is_that_of_its_head(head: str, expected: str | None) -> None:
+    assert read_license(f"---\n{head}\n---\n# A card\nlicense: odbl\n") == expected
 
 
 def test_a_licence_and_a_citation_take_their_place(tmp_path: Path) -> None:

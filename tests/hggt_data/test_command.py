@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hggt_data.command import HggtCommand
-from hggt_data.errors import TreeError
+from hggt_data.command import HggtCommand, ResumedCommand
+from hggt_data.errors import RUN_AGAIN, TreeError
 
 
 def run_with(error: BaseException) -> tuple[int, str]:
@@ -41,6 +41,15 @@ def test_expected_errors_are_one_line(error: BaseException, code: int, output: s
     assert found_code == code
     assert found.startswith(output)
     assert found.count("\n") == 1
+
+
+def test_a_command_that_goes_on_says_so() -> None:
+    @click.command(cls=ResumedCommand)
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(command)
+    assert (result.exit_code, result.output) == (130, f"Interrupted. {RUN_AGAIN}\n")
 
 
 def test_a_reader_that_has_had_enough_of_a_pipe_is_no_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from unittest.mock import patch
 import pytest
 from datasets import load_dataset
 
+from hggt_data.errors import RUN_AGAIN
 from hggt_data.loading import open_groups
 from hggt_data.manifest import MANIFEST_FILE
-from tests.hggt_data.people import IDS, REPO, Published, remote_files
+from tests.hggt_data.people import IDS, REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import contents
 from tests.hub_client import STRANGER, ForkServer, HubClient, Outcome, sign_in
 from tests.hub_server import CutResponse, Do, Fault, HubServer, Response
@@ -100,7 +102,7 @@ class TestDownload:
     def test_an_interrupted_download_goes_on(self, filled_hub: HubServer, member: HubClient) -> None:
         filled_hub.faults = [Fault("GET", "/lfs/", Do(lambda: member.kill(signal.SIGINT)))]
         outcome = download(member)
-        assert (outcome.exit_code, outcome.err) == (130, "Interrupted.\n")
+        assert (outcome.exit_code, outcome.err) == (130, f"Interrupted. {RUN_AGAIN}\n")
         assert download(member).exit_code == 0
         assert contents(member.folder / "got") == remote_files(filled_hub)
 
@@ -115,7 +117,9 @@ class TestDownload:
         outcome = download(member)
         assert outcome.exit_code == 1
         damaged = f"{REPO} arrived damaged: {SHARD} has other content. Run the same command again"
-        assert outcome.err == f"Error: {damaged}; it goes on where it stopped.\n"
+        assert outcome.err.startswith(
+            f"Error: {damaged}; it goes on where it stopped. If it stays so, whoever published"
+        )
         assert not (member.folder / "got").exists()
         assert "arrived damaged" in member.call(error_of, count_groups, REPO)
         filled_hub.corrupt_file(REPO, SHARD, right[SHARD])
@@ -132,6 +136,52 @@ class TestDownload:
         filled_hub.push(REPO, {MANIFEST_FILE: manifest})
         assert download(member).exit_code == 1
         assert contents(member.folder / "got") == first
+
+    @pytest.mark.parametrize("theirs", [{}, {"thesis/chapter1.tex": b"mine"}, {"README.md": b"# My app"}])
+    def test_the_folder_of_another_program_is_left_alone(self, reader: HubClient, theirs: dict[str, bytes]) -> None:
+        theirs = {f"got/{path}": data for path, data in theirs.items()} | {"got/manifest.json": b'{"name": "my app"}'}
+        write_files(reader.folder, theirs)
+        outcome = download(reader)
+        assert outcome.exit_code == 1
+        assert "holds files that no build writes: manifest.json" in outcome.err or "thesis/chapter1.tex" in outcome.err
+        assert "Move them elsewhere: the folder is replaced as a whole." in outcome.err
+        assert contents(reader.folder) == theirs
+        assert [path.name for path in reader.folder.iterdir()] == ["got"]
+
+    def test_notes_in_an_earlier_download_are_left_alone(self, reader: HubClient) -> None:
+        assert download(reader).exit_code == 0
+        write_files(reader.folder, {"got/notes.md": b"mine"})
+        before = contents(reader.folder)
+        outcome = download(reader)
+        assert outcome.exit_code == 1
+        assert "holds files that no build writes: notes.md" in outcome.err
+        assert contents(reader.folder) == before
+
+    def test_a_publishers_own_dataset_keeps_its_names(self, published: Published, reader: HubClient) -> None:
+        shutil.copytree(published.dataset, reader.folder / "got")
+        before = contents(reader.folder)
+        outcome = download(reader)
+        assert outcome.exit_code == 1
+        assert "is a dataset with annotators' names and times, which lab/hggt does not have" in outcome.err
+        assert "Choose another --output, or remove the folder first." in outcome.err
+        assert contents(reader.folder) == before
+        assert [path.name for path in reader.folder.iterdir()] == ["got"]
+
+    def test_an_older_version_in_the_cache_does_not_pass_for_the_one_that_is_there(
+        self, filled_hub: HubServer, member: HubClient, next_version: Path
+    ) -> None:
+        assert member.call(count_groups, REPO) == len(IDS)
+        assert member.hggt_data("publish", "hggt", REPO, "--yes", "--workers", "1").exit_code == 0
+        filled_hub.faults = [Fault("HEAD", "/resolve/main/manifest.json", Response(503), times=100)]
+        outcome = download(replace(member, waits=False))
+        assert outcome.exit_code in (0, 1)  # by the commit it may be had
+        if outcome.exit_code == 0:
+            assert contents(member.folder / "got") == remote_files(filled_hub)
+
+    def test_nothing_stays_of_a_download_that_did_not_begin(self, filled_hub: HubServer, member: HubClient) -> None:
+        lose(filled_hub)
+        assert download(member).exit_code == 1
+        assert list(member.folder.iterdir()) == []
 
     def test_a_folder_with_other_things_is_left_alone(self, reader: HubClient) -> None:
         (reader.folder / "got").mkdir()
@@ -320,11 +370,11 @@ class TestErrors:
     @pytest.mark.parametrize("token", ["", STRANGER])
     def test_a_gate_that_is_closed(self, filled_hub: HubServer, member: HubClient, token: str) -> None:
         filled_hub.repo(REPO).private, filled_hub.repo(REPO).gated = False, "manual"
-        message = self.fail(member.having(HF_TOKEN=token))
-        assert (
-            f"{REPO} is gated, and this token has no access yet. Ask for it at {filled_hub.url}/datasets/{REPO}"
-            in message
-        )
+        page = f"{filled_hub.url}/datasets/{REPO}"
+        assert {
+            STRANGER: f"{REPO} is gated, and this token has no access yet. Ask for it at {page}.",
+            "": f"{REPO} is gated, and there is no token. Ask for access at {page}, then run `hf auth login`.",
+        }[token] in self.fail(member.having(HF_TOKEN=token))
 
     def test_a_gate_that_is_open(self, filled_hub: HubServer, member: HubClient) -> None:
         filled_hub.repo(REPO).private, filled_hub.repo(REPO).gated = False, "auto"

@@ -1,6 +1,7 @@
 """Repositories on the Hub as a library sees them, for datasets and networks alike."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from hggt_data.hub import RemoteFile, Repository, find_differences
 from hggt_data.manifest import FileRecord, describe_file
 from tests.hggt_data.trees import write_bytes
 from tests.hub_client import READER, STRANGER
-from tests.hub_server import LFS_FROM_BYTES, Do, Fault, HubServer, git_oid
+from tests.hub_server import LFS_FROM_BYTES, Do, Fault, HubServer, Response, git_oid
 
 pytestmark = [
     pytest.mark.usefixtures("online"),
@@ -100,6 +101,28 @@ class TestLooking:
         assert path.parent.name == network.api.repo_info("lab/net").sha
         assert network.fetch_file("none.txt", "main") is None
 
+    def test_an_older_version_in_the_cache_does_not_pass_for_the_one_that_is_there(
+        self, hub: HubServer, network: Repository
+    ) -> None:
+        network.create("private")
+        hub.push("lab/net", {"config.json": b"1"})
+        assert network.fetch_file("config.json", None) is not None
+        hub.push("lab/net", {"config.json": b"2"})
+        hub.faults = [Fault("HEAD", "config.json", Response(501), times=100)]
+        with pytest.raises(HubError, match=r"\(501\)"):
+            network.fetch_file("config.json", None)
+        hub.faults = []
+        path = network.fetch_file("config.json", "main")
+        assert path is not None
+        assert path.read_bytes() == b"2"
+
+    def test_a_file_of_which_nothing_is_kept(self, hub: HubServer, network: Repository, tmp_path: Path) -> None:
+        network.create("private")
+        hub.push("lab/net", {"README.md": CARD})
+        assert network.read_file("README.md", "main") == CARD
+        assert network.read_file("none.txt", "main") is None
+        assert not (tmp_path / "hub-cache").exists()
+
     def test_the_page(self, hub: HubServer) -> None:
         assert Repository("lab/net", "model").url == f"{hub.url}/lab/net"
         assert Repository("lab/hggt", "dataset").url == f"{hub.url}/datasets/lab/hggt"
@@ -127,7 +150,10 @@ class TestCreating:
         ("token", "message"),
         [
             (READER, "this token may only read. Make one with the role `write` at http://.*/settings/tokens"),
-            (STRANGER, "this token is of stan, who may write to stan; not lab"),
+            (
+                STRANGER,
+                "this token is of stan, who may write to stan; not lab. Choose one of these, or use the token of a",
+            ),
         ],
     )
     def test_rights_can_be_asked_for_before(
@@ -138,6 +164,12 @@ class TestCreating:
         with pytest.raises(PublishError, match=message):
             network.require_writer()
         assert hub.snapshot() == {}
+
+    def test_who_may_only_read_in_an_organisation(self, hub: HubServer, network: Repository) -> None:
+        answer = {"name": "maria", "orgs": [{"name": "lab", "roleInOrg": "read"}]}
+        hub.faults = [Fault("GET", "whoami", Response(200, json.dumps(answer).encode()))]
+        with pytest.raises(PublishError, match=r"maria may only read in lab\. Ask one of its admins"):
+            network.require_writer()
 
 
 class TestPublishing:
@@ -203,7 +235,8 @@ class TestPublishing:
     ) -> None:
         first = publish(network, folder, contents, tag="v1")
         (folder / "README.md").write_bytes(CARD + b"More.\n")
-        publish(network, folder, [contents[0], describe_file(folder, "README.md")], tag="v1")
+        with pytest.raises(PublishError, match="lab/net has a tag v1 already, of another version"):
+            publish(network, folder, [contents[0], describe_file(folder, "README.md")], tag="v1")
         assert network.commit_of_tag("v1") == first
 
 

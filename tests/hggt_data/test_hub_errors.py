@@ -1,6 +1,7 @@
 """Errors of the Hub's client for those who use hggt as a library: one line, the way out, and no secret anywhere."""
 
 import errno
+import json
 import logging
 import os
 import shutil
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from hggt_data.errors import HubError, PublishError
+from hggt_data.errors import RUN_AGAIN, HubError, PublishError
 from hggt_data.hub import Repository
-from hggt_data.hub_errors import RUN_AGAIN, explained, page_of, redact
+from hggt_data.hub_errors import explained, page_of, redact
 from hggt_data.manifest import describe_file
 from tests.hggt_data.people import Published
 from tests.hggt_data.trees import contents, write_bytes
@@ -76,6 +77,26 @@ class TestKinds:
             told = self.raised(kind(f"403 Forbidden for {SIGNED}"))
             assert "403 Forbidden for https://storage.example/lfs/ab12" in told
             assert "X-Amz" not in told
+
+    @pytest.mark.parametrize(
+        ("status", "line"),
+        [
+            ("403 Forbidden", "this token may not do that with lab/hggt (403). It needs the role `write`"),
+            ("404 Not Found", f"lab/hggt: the Hub refuses (404). {RUN_AGAIN}"),
+        ],
+    )
+    def test_a_refusal_of_the_other_transport_is_no_fault_of_the_network(self, status: str, line: str) -> None:
+        error = ConnectionError(f"Network error: Request error: HTTP status client error ({status}), domain: {SIGNED}")
+        assert self.raised(error).startswith(line)
+
+    def test_answers_that_are_not_those_of_a_hub(self) -> None:
+        for error in (KeyError("id"), json.JSONDecodeError("Expecting value", "<html>", 0)):
+            assert "does not answer as a Hub does; does a proxy or a login page of the network?" in self.raised(error)
+
+    def test_a_token_that_cannot_be_sent(self) -> None:
+        with pytest.raises(UnicodeEncodeError) as error:
+            "hf_señor".encode("ascii")
+        assert "the token for the Hub holds what no token has. Run `hf auth login`" in self.raised(error.value)
 
     def test_our_own_pass_untouched(self) -> None:
         with pytest.raises(PublishError, match=r"^as it is$"), explained("lab/hggt", "dataset"):

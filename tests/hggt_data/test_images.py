@@ -195,15 +195,21 @@ def test_the_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
         read_pixels(tmp_path / "absent.png")
 
 
-def test_exif_and_xmp_are_seen() -> None:
+def test_exif_xmp_texts_and_times_are_seen() -> None:
     exif = Image.Exif()
     exif[0x8825] = {1: "N", 2: (47.0, 22.0, 0.0)}  # GPS
     assert parse_png(saved(RGB, exif=exif)).metadata == ("EXIF",)
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
-    text.add_text("Comment", "harmless")
+    text.add_text("Comment", "saved by alice in /home/alice")
+    text.add(b"tIME", bytes(7))
     text.add_text("Raw profile type exif", "4578696600004d4d", zip=True)
-    assert parse_png(saved(RGB, pnginfo=text)).metadata == ("XML:com.adobe.xmp", "Raw profile type exif")
+    assert parse_png(saved(RGB, pnginfo=text)).metadata == (
+        "XML:com.adobe.xmp",
+        "Comment",
+        "the time of its last change",
+        "Raw profile type exif",
+    )
     assert parse_png(WHOLE).metadata == ()
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -242,20 +243,25 @@ class TestDamage:
         data[data.index(whole) + len(whole) // 2] ^= 1
         shard.write_bytes(data)
         source = open_groups(dataset, "test")
-        with pytest.raises(ImageError, match=r"picture 02 of astronaut-304-202: damaged"):
+        with pytest.raises(
+            ImageError, match=r"picture 02 of astronaut-304-202: damaged.*; build or download the dataset"
+        ):
             source[1].read("02")
         source[1].read("01")
 
-    @pytest.mark.parametrize("how", ["missing", "cut", "other"])
+    @pytest.mark.parametrize("how", ["missing", "cut", "other", "other bytes"])
     def test_a_damaged_table_of_labels_is_a_dataset_error(self, dataset: Path, how: str) -> None:
         path = dataset / "labels" / "test.parquet"
-        if how == "missing":
+        if how == "other bytes":
+            data = path.read_bytes()
+            path.write_bytes(data[:60] + bytes(30) + data[90:])
+        elif how == "missing":
             path.unlink()
         elif how == "cut":
             os.truncate(path, path.stat().st_size // 2)
         else:
             shutil.copy(dataset / "labels" / "train.parquet", path)
-        with pytest.raises(DatasetError, match=r"labels/test\.parquet"):
+        with pytest.raises(DatasetError, match=r"^[^\n]*labels/test\.parquet[^\n]*again\.?$"):
             open_groups(dataset, "test")[0]
 
     def test_a_fault_in_an_annotation_of_a_tree_is_told_with_its_file(self, test_tree: Path) -> None:
@@ -428,6 +434,18 @@ def open_error() -> str:
     return str(error.value)
 
 
+def read_error() -> str:
+    with pytest.raises(ImageError) as error:
+        open_groups(REPO)[1].read("original")
+    return str(error.value)
+
+
+def split_error() -> str:
+    with pytest.raises(DatasetError) as error:
+        open_groups(REPO, "test")
+    return str(error.value)
+
+
 class TestHub:
     @pytest.fixture
     def reader(self, published: Published, processes: ForkServer, tmp_path: Path) -> HubClient:
@@ -451,7 +469,7 @@ class TestHub:
             assert reader.call(open_and_read) == expected
             asked = len(hub.requests)
             assert reader.call(open_and_read) == expected
-            assert [request.method for request in hub.requests[asked:]] == ["HEAD"]  # whether there is a new version
+            assert [request.method for request in hub.requests[asked:]] == ["GET", "HEAD"]  # is there a new version?
         assert reader.call(open_and_read) == expected
         assert reader.having(HF_HUB_OFFLINE="1").call(open_and_read) == expected
 
@@ -465,6 +483,26 @@ class TestHub:
         shard.unlink()
         assert "Unset HF_HUB_OFFLINE" in offline.call(open_error)
         assert reader.call(open_and_read) == digests(open_groups(published.dataset))
+
+    def test_what_was_damaged_in_the_cache_later_can_be_mended(self, published: Published, reader: HubClient) -> None:
+        reader.call(open_and_read)
+        [shard] = Path(reader.environment["HF_HOME"]).rglob("snapshots/*/data/train-00001-of-00003.parquet")
+        blob = shard.resolve()
+        data = bytearray(blob.read_bytes())
+        data[data.index(b"IDAT") + 8] ^= 1
+        blob.chmod(0o644)
+        blob.write_bytes(data)
+        found = re.search(
+            r"damaged.*; remove (\S+/\.hggt-checked) and run again, to check all", reader.call(read_error)
+        )
+        assert found
+        Path(found[1]).unlink()
+        assert "arrived damaged" in reader.call(open_error)  # and is removed
+        assert reader.call(open_and_read) == digests(open_groups(published.dataset))
+
+    def test_no_such_split_is_told_by_the_name_of_the_dataset(self, published: Published, reader: HubClient) -> None:
+        commit = published.hub.repo(REPO).find_commit("main").sha
+        assert reader.call(split_error) == f"{REPO}@{commit} has no split 'test'; it has train"
 
     def test_a_tag(self, filled_hub: HubServer, member: HubClient) -> None:
         commit = filled_hub.repo(REPO).find_commit("v1.0").sha

@@ -15,11 +15,15 @@ from typing import Literal
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image, PngImagePlugin
 
+from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.card import HGGT_TERMS
-from hggt_data.errors import OutputError, PublishError
+from hggt_data.errors import RUN_AGAIN, HubError, OutputError, PublishError
 from hggt_data.files import sha256_of
-from hggt_data.manifest import MANIFEST_FILE, parse_manifest
+from hggt_data.loading import open_groups
+from hggt_data.manifest import CARD_FILE, MANIFEST_FILE, parse_manifest
+from hggt_data.pseudonyms import read_pseudonyms, write_pseudonyms
 from hggt_data.publish import PublishSettings, open_publication
 from hggt_data.staging import open_beside
 from tests.hggt_data.people import (
@@ -36,7 +40,9 @@ from tests.hggt_data.people import (
 )
 from tests.hggt_data.trees import contents, edit_text, write_tree
 from tests.hub_client import READER, STRANGER, HubClient, Outcome
-from tests.hub_server import CutRequest, CutResponse, Do, Fault, HubServer, Response, read_card
+from tests.hub_server import CutRequest, CutResponse, Do, Fault, HubServer, Response, XetFolders, read_card
+
+FAULTS = ("a flipped bit", "missing")
 
 
 def publish(client: HubClient, *options: str, to: str = REPO) -> Outcome:
@@ -220,7 +226,7 @@ class TestNextVersion:
         hub.requests.clear()
         outcome = publish(member)
         # The card names the content, the manifest all hashes.
-        changed = ["data/train-00001-of-00003.parquet", "README.md", "labels/train.parquet", MANIFEST_FILE]
+        changed = ["data/train-00001-of-00003.parquet", "labels/train.parquet", "README.md", MANIFEST_FILE]
         assert [line.split()[1] for line in outcome.out.splitlines() if line.startswith("    changed")] == changed
         assert sum(request.method == "PUT" for request in hub.requests) == 2
 
@@ -248,6 +254,16 @@ class TestNextVersion:
         assert contents(member.folder / "old") == first
         assert member.hggt_data("download", REPO, "--output", "new").exit_code == 0
         assert contents(member.folder / "new") == remote_files(hub) != first
+
+
+def write_nameless_tree(root: Path) -> Path:
+    """A tree without names and without times."""
+    tree = write_tree(root, IDS, candidates=("01",))
+    for path in tree.rglob("*.json"):
+        content = json.loads(path.read_text())
+        del content["Time_cost"]
+        path.write_text(json.dumps(content))
+    return tree
 
 
 class TestPeople:
@@ -298,6 +314,55 @@ class TestPeople:
         assert told in publish(member).out
         assert told not in publish(member).out
 
+    def test_names_in_an_upload_that_was_not_finished_are_told(
+        self, hub: HubServer, member: HubClient, named: Path
+    ) -> None:
+        hub.faults = [Fault("POST", "/merge$", Response(503))]
+        assert publish(member, "--public", "--keep-names").exit_code == 1
+        hub.faults = []
+        told = "  warning     an upload that was not finished holds names and times, which all who read the repository "
+        told += f"see in {hub.url}/datasets/{REPO}/discussions/1; delete the repository to be rid of them\n"
+        assert told in publish(member, "--public", "--dry-run").out
+        for _ in range(2):  # closing the request does not hide what is in it
+            outcome = publish(member, "--public")
+            assert outcome.exit_code == 0
+            assert told in outcome.out
+        assert statuses(hub) == ["closed", "merged"]
+        assert ALICE.encode() in b"".join(remote_files(hub, "refs/pr/1").values())
+
+    def test_a_version_without_names_and_times_is_no_reason_to_warn(
+        self, hub: HubServer, member: HubClient, named: Path
+    ) -> None:
+        build_named(write_nameless_tree(member.folder.parent / "T"), member.folder / "hggt")
+        assert publish(member).exit_code == 0
+        build_named(write_named_tree(member.folder.parent / "Named"), member.folder / "hggt")
+        outcome = publish(member)
+        assert outcome.exit_code == 0
+        assert "warning" not in outcome.out
+
+    @pytest.mark.parametrize("known", [(), (ALICE,)], ids=["of other people", "of one only"])
+    def test_nobody_gets_a_second_pseudonym_because_the_file_is_of_another_dataset(
+        self, filled_hub: HubServer, member: HubClient, next_version: Path, known: tuple[str, ...]
+    ) -> None:
+        path = member.folder / "hggt.pseudonyms.csv"
+        pairs = {name: pseudonym for name, pseudonym in read_pseudonyms(path).items() if name in known}
+        write_pseudonyms(path, pairs | {"Dave": "annotator-123456"})
+        before = filled_hub.snapshot()
+        refused = publish(member)
+        assert refused.exit_code == 1
+        assert "does not know annotator-" in refused.err
+        assert filled_hub.snapshot() == before
+
+    def test_pictures_with_metadata_are_told(self, hub: HubServer, member: HubClient) -> None:
+        tree = write_named_tree(member.folder.parent / "T")
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", "saved by alice in /home/alice")
+        with Image.open(tree / "images/0-9/original/p0-0-0.png") as picture:
+            picture.save(tree / "images/0-9/original/p0-0-0.png", pnginfo=text)
+        build_named(tree, member.folder / "hggt")
+        told = "warning     1 picture with metadata, perhaps a place or a name: train-0/images/0-9/original/p0-0-0.png"
+        assert told in publish(member, "--dry-run").out
+
     def test_names_are_published_if_asked_for(self, hub: HubServer, member: HubClient, named: Path) -> None:
         assert publish(member, "--keep-names").exit_code == 0
         assert set(self.published_names(hub).values()) == {ALICE, BOB, None}
@@ -314,16 +379,90 @@ class TestPeople:
         assert contents(member.folder) == here
 
     def test_a_dataset_without_names_and_times_goes_out_as_it_is(self, hub: HubServer, member: HubClient) -> None:
-        tree = write_tree(member.folder.parent / "T", IDS, candidates=("01",))
-        for path in tree.rglob("*.json"):
-            content = json.loads(path.read_text())
-            del content["Time_cost"]
-            path.write_text(json.dumps(content))
-        dataset = build_named(tree, member.folder / "hggt")
+        dataset = build_named(write_nameless_tree(member.folder.parent / "T"), member.folder / "hggt")
         outcome = publish(member)
         assert "people      no names; no times" in outcome.out
         assert remote_files(hub) == contents(dataset)
         assert [path.name for path in member.folder.iterdir()] == ["hggt"]
+
+
+class TestCard:
+    """It may be edited, here or there; no reader is locked out, and no edit is lost without a word."""
+
+    EDIT = b"\nSee doi:10.5555/12345678.\n"
+
+    @pytest.fixture
+    def edited(self, filled_hub: HubServer) -> bytes:
+        """The card as somebody has edited it on the Hub's website."""
+        card = remote_files(filled_hub)[CARD_FILE] + self.EDIT
+        filled_hub.push(REPO, {CARD_FILE: card})
+        return card
+
+    def test_one_that_was_edited_on_the_hub_is_read(
+        self, filled_hub: HubServer, member: HubClient, edited: bytes
+    ) -> None:
+        assert member.hggt_data("download", REPO, "--output", "got").exit_code == 0
+        assert contents(member.folder / "got") == remote_files(filled_hub)
+        assert member.call(count_groups, REPO) == len(IDS)
+        before = filled_hub.snapshot()
+        (member.folder / "got").rename(member.folder / "hggt")
+        again = publish(member)  # with the edit
+        assert again.exit_code == 0
+        assert "warning" not in again.out
+        assert filled_hub.snapshot() == before
+
+    def test_one_that_was_removed_from_the_hub_is_not_needed(self, filled_hub: HubServer, member: HubClient) -> None:
+        filled_hub.push(REPO, {CARD_FILE: None})
+        assert member.hggt_data("download", REPO, "--output", "got").exit_code == 0
+        assert contents(member.folder / "got") == remote_files(filled_hub)
+        assert member.call(count_groups, REPO) == len(IDS)
+
+    def test_the_plan_says_that_an_edit_on_the_hub_is_replaced(
+        self, filled_hub: HubServer, member: HubClient, next_version: Path, edited: bytes
+    ) -> None:
+        told = "  warning     README.md was edited on the Hub, and is replaced; its history keeps the edit\n"
+        assert told in publish(member, "--dry-run").out
+        assert remote_files(filled_hub)[CARD_FILE] == edited
+        assert told in publish(member).out
+        assert self.EDIT not in remote_files(filled_hub)[CARD_FILE]
+        assert told not in publish(member).out
+
+    def test_an_edit_here_is_published_with_what_goes_out_as_it_is(
+        self, hub: HubServer, member: HubClient, clean: Path
+    ) -> None:
+        with (clean / CARD_FILE).open("ab") as file:
+            file.write(self.EDIT)
+        outcome = publish(member)
+        assert outcome.exit_code == 0
+        assert "warning" not in outcome.out
+        assert remote_files(hub) == contents(clean)
+
+    def test_the_plan_says_that_an_edit_here_is_not_published(
+        self, hub: HubServer, member: HubClient, named: Path
+    ) -> None:
+        with (named / CARD_FILE).open("ab") as file:
+            file.write(b"Thanks to Alice.\n")
+        outcome = publish(member)
+        assert outcome.exit_code == 0
+        assert (
+            "warning     README.md was edited here; what is published is written anew, without the edit" in outcome.out
+        )
+        assert b"Alice" not in remote_files(hub)[CARD_FILE]
+
+    @pytest.mark.parametrize("options", [(), ("--dry-run",)])
+    def test_a_licence_that_the_hub_does_not_know_is_told_before_anything_is_sent(
+        self, hub: HubServer, member: HubClient, published: Published, options: tuple[str, ...]
+    ) -> None:
+        settings = BuildSettings(trees=(published.tree,), output=member.folder / "hggt", license="lab-1.0", workers=1)
+        build_dataset(settings)
+        refused = publish(member, *options)
+        assert refused.exit_code == 1
+        assert f'the Hub does not take the card of {REPO}: "license" must be one of' in refused.err
+        assert hub.snapshot() == {}
+
+
+def count_groups(repo: str) -> int:
+    return len(open_groups(repo))
 
 
 class TestDryRun:
@@ -368,6 +507,7 @@ class TestDryRun:
         )
         assert filled_hub.snapshot() == before
         assert contents(member.folder) == here
+        assert not (member.folder.parent / "home" / "hub").exists()
 
 
 class TestRefused:
@@ -405,6 +545,21 @@ class TestRefused:
         assert HGGT_TERMS in refused("--public")
         assert hub.requests == []
 
+    @pytest.mark.parametrize("license_id", ["hggt-terms", "other", "unknown"])
+    def test_a_licence_that_is_none_counts_as_the_terms_of_hggt(
+        self, hub: HubServer, member: HubClient, clean: Path, refused: Callable[..., str], license_id: str
+    ) -> None:
+        edit_text(clean / MANIFEST_FILE, '"license": "cc0-1.0"', f'"license": "{license_id}"')
+        assert HGGT_TERMS in refused("--public")
+        assert hub.requests == []
+
+    def test_these_words_elsewhere_in_a_card_are_no_licence(
+        self, hub: HubServer, member: HubClient, clean: Path
+    ) -> None:
+        with (clean / CARD_FILE).open("a") as file:
+            file.write("Not under `license_name: hggt-terms`.\n")
+        assert publish(member, "--public").exit_code == 0
+
     @pytest.mark.parametrize("private", [True, False])
     def test_a_push_of_another_visibility_than_the_repository_has(
         self, hub: HubServer, member: HubClient, named: Path, refused: Callable[..., str], private: bool
@@ -421,6 +576,12 @@ class TestRefused:
     def test_a_tag_that_names_another_version(self, next_version: Path, refused: Callable[..., str]) -> None:
         assert "has a tag v1.0 already, of another version; choose another" in refused("--tag", "v1.0")
 
+    def test_a_tag_that_is_called_like_a_branch(
+        self, filled_hub: HubServer, next_version: Path, refused: Callable[..., str]
+    ) -> None:
+        filled_hub.repo(REPO).refs["refs/heads/dev"] = commit_of(filled_hub, "main")
+        assert "has a branch dev, for which readers would take it" in refused("--tag", "dev")
+
     def test_a_repository_with_the_work_of_somebody_else(
         self, hub: HubServer, member: HubClient, named: Path, refused: Callable[..., str]
     ) -> None:
@@ -436,10 +597,15 @@ class TestRefused:
     ) -> None:
         manifest = remote_files(filled_hub)[MANIFEST_FILE].replace(b"data/train-00000", b"../train-00000")
         filled_hub.push(REPO, {MANIFEST_FILE: b'{"some": "thing"}' if what.startswith("another") else manifest})
-        assert "choose another name on the Hub" in refused()
+        assert refused().endswith(", or choose another name on the Hub.\n")
 
-    @pytest.mark.parametrize("path", ["data/train-00001-of-00003.parquet", "labels/train.parquet", "README.md"])
-    @pytest.mark.parametrize("how", ["a flipped bit", "missing"])
+    @pytest.mark.parametrize(
+        ("path", "how"),
+        [
+            *((path, how) for path in ("data/train-00001-of-00003.parquet", "labels/train.parquet") for how in FAULTS),
+            ("README.md", "missing"),
+        ],
+    )
     def test_a_dataset_that_is_not_as_its_manifest_says(
         self, named: Path, refused: Callable[..., str], path: str, how: str
     ) -> None:
@@ -663,7 +829,34 @@ class TestFaults:
 
     def test_the_user_interrupts(self, member: HubClient, survive: Callable[..., Outcome]) -> None:
         first = survive(Fault("PUT", "/lfs/", Do(partial(member.kill, signal.SIGINT)), after=1))
-        assert (first.exit_code, first.err) == (130, "Interrupted.\n")
+        assert (first.exit_code, first.err) == (130, f"Interrupted. {RUN_AGAIN}\n")
+
+
+class TestXet:
+    """The transport that every installation has unless it is switched off."""
+
+    @pytest.fixture
+    def through_xet(self, hub: HubServer, member: HubClient, tmp_path: Path) -> HubClient:
+        pytest.importorskip("hf_xet", reason="install hf_xet")
+        hub.xet = XetFolders(tmp_path / "xet", member.folder)
+        return member.having(HF_HUB_DISABLE_XET="0")
+
+    def test_the_hub_holds_what_lies_here(self, hub: HubServer, through_xet: HubClient, clean: Path) -> None:
+        outcome = publish(through_xet, "--tag", "v1.0")
+        assert (outcome.exit_code, outcome.err) == (0, "")
+        assert remote_files(hub) == contents(clean)
+        assert commit_of(hub, "v1.0") == commit_of(hub, "main")
+        assert not [request for request in hub.requests if request.method == "PUT"]  # nothing went by LFS
+        assert list((hub.xet.store if hub.xet else clean).iterdir())
+
+    def test_a_refusal_is_no_fault_of_the_network(self, hub: HubServer, through_xet: HubClient, clean: Path) -> None:
+        hub.faults = [Fault("GET", "xet-write-token", Response(403), times=100)]
+        refused = publish(through_xet)
+        assert refused.exit_code == 1
+        assert refused.err.splitlines()[-1].startswith("Error: this token may not do that with lab/hggt (403).")
+        hub.faults = []
+        assert publish(through_xet).exit_code == 0
+        assert remote_files(hub) == contents(clean)
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "repos/create"), ("PUT", "/lfs/")])
@@ -681,18 +874,34 @@ def test_a_client_killed_goes_on_with_its_copy_and_the_same_pseudonyms(
     assert sorted(path.name for path in member.folder.iterdir()) == ["hggt", "hggt.pseudonyms.csv"]
 
 
+def test_a_fault_says_where_the_copy_is_kept(online: None, hub: HubServer, named: Path) -> None:
+    hub.faults = [Fault("POST", "/commit/", Response(503))]
+    with (
+        pytest.raises(HubError) as raised,
+        open_publication(PublishSettings(repo_id=REPO, dataset=named, workers=1)) as publication,
+    ):
+        publication.push()
+    place = named.parent / ".hggt.publish"
+    assert raised.value.__notes__ == [
+        f"The copy without names is kept in {place} for the next run; remove it if there is none."
+    ]
+    assert (place / "dataset" / MANIFEST_FILE).is_file()
+
+
 class TestOthersAtWork:
     """Somebody changes the repository while a new version is on its way."""
 
-    def assert_published_after(self, hub: HubServer, member: HubClient, *others: str) -> None:
+    def assert_published_after(self, hub: HubServer, member: HubClient, *others: str, num_groups: int = 2) -> None:
         assert publish(member).exit_code == 0
         arrived = remote_files(hub)
         manifest = parse_manifest(arrived[MANIFEST_FILE], "manifest")
-        assert arrived.keys() - set(others) == {record.path for record in manifest.contents()} | {MANIFEST_FILE}
+        named = {record.path for record in manifest.contents()}
+        assert arrived.keys() - set(others) == named | {CARD_FILE, MANIFEST_FILE}
+        assert manifest.is_card(arrived[CARD_FILE])
         assert [sha256_of(arrived[record.path]) for record in manifest.contents()] == [
             record.sha256 for record in manifest.contents()
         ]
-        assert list(manifest.splits.values()) == [2]
+        assert list(manifest.splits.values()) == [num_groups]
         assert not {"open", "draft"} & set(statuses(hub))
 
     def test_a_pull_request_that_conflicts_is_closed_and_made_anew(
@@ -756,6 +965,33 @@ class TestOthersAtWork:
         assert "data/train-00002-of-00002.parquet is not ours" in first.err
         assert remote_files(hub) == before
         self.assert_published_after(hub, member)
+
+    def test_a_tag_that_somebody_else_makes_on_the_way_is_told(
+        self, hub: HubServer, member: HubClient, next_version: Path
+    ) -> None:
+        before = commit_of(hub, "main")
+
+        def make_tag() -> None:
+            hub.repo(REPO).refs["refs/tags/v2.0"] = before
+
+        hub.faults = [Fault("POST", "/merge$", Do(make_tag))]
+        outcome = publish(member, "--tag", "v2.0")
+        assert outcome.exit_code == 1
+        assert "has a tag v2.0 already, of another version; choose another --tag" in outcome.err
+        assert publish(member, "--tag", "v2.1").exit_code == 0
+        assert commit_of(hub, "v2.1") == commit_of(hub, "main") != before
+
+    def test_the_version_that_is_there_counts_and_not_one_in_the_cache(
+        self, filled_hub: HubServer, member: HubClient, next_version: Path
+    ) -> None:
+        assert member.call(count_groups, REPO) == len(IDS)
+        assert publish(member).exit_code == 0
+        shutil.rmtree(next_version)
+        build_named(write_named_tree(member.folder.parent / "One", IDS[:1]), next_version)
+        filled_hub.faults = [Fault("HEAD", "/resolve/main/manifest.json", Response(503), times=100)]
+        assert publish(replace(member, waits=False)).exit_code == 1
+        filled_hub.faults = []
+        self.assert_published_after(filled_hub, member, num_groups=1)
 
     def test_a_pull_request_of_somebody_else_with_the_same_title_is_not_used(
         self, hub: HubServer, member: HubClient, next_version: Path

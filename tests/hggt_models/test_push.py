@@ -11,7 +11,7 @@ from hggt_models.checkpoint import load_checkpoint, load_network, save_network
 from hggt_models.networks import build_network
 from hggt_models.push import format_model_card
 from tests.hggt_data.trees import noise
-from tests.hub_client import HubClient
+from tests.hub_client import HubClient, Outcome
 from tests.hub_server import Do, Fault, HubServer
 
 METADATA = {"recipe": "rrdb-gan-positive", "data": "lab/hggt", "data_revision": "v1.0", "data_license": "cc-by-4.0"}
@@ -27,6 +27,10 @@ def weights(member: HubClient) -> Path:
     return path
 
 
+def push(client: HubClient, source: str, repo: str, *options: str) -> Outcome:
+    return client.hggt_models("push", source, repo, "--yes", *options)
+
+
 def digest_of(source: str, revision: str | None = None) -> dict[str, float]:
     """Runs at the client: the sum of each tensor of a network."""
     network = load_network(source, revision=revision)
@@ -34,9 +38,9 @@ def digest_of(source: str, revision: str | None = None) -> dict[str, float]:
 
 
 def test_a_network_goes_there_and_comes_back(hub: HubServer, member: HubClient, weights: Path) -> None:
-    outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--tag", "v1")
+    outcome = push(member, "rrdb.safetensors", REPO, "--tag", "v1")
     assert outcome.exit_code == 0, outcome.err
-    assert outcome.out.splitlines()[-1] == 'Load it: load_network("lab/rrdb")'
+    assert outcome.out.splitlines()[-1] == 'Load it: load_network("lab/rrdb", revision="v1")'
     repo = hub.repo(REPO)
     assert (repo.kind, repo.private) == ("model", True)
     files = hub.files(REPO)
@@ -50,7 +54,7 @@ def test_a_network_goes_there_and_comes_back(hub: HubServer, member: HubClient, 
 
 
 def test_upscale_takes_a_network_from_the_hub(hub: HubServer, member: HubClient, weights: Path) -> None:
-    member.hggt_models("push", "rrdb.safetensors", REPO)
+    push(member, "rrdb.safetensors", REPO)
     (member.folder / "in").mkdir()
     write_png(member.folder / "in" / "a.png", noise((9, 7), "a"))
     for source, output in ((REPO, "there"), ("rrdb.safetensors", "here")):
@@ -71,6 +75,7 @@ def test_the_card_inherits_the_licence_and_says_where_it_is_from(member: HubClie
         "| data revision | v1.0 |",
     ):
         assert text in card
+    assert "| weights | the file with SHA-256 `" in card
     restricted = format_model_card(load_checkpoint(weights), REPO, None)
     assert "license: other\n" in restricted
     assert "license_name: hggt-terms\n" in restricted
@@ -81,26 +86,98 @@ def test_a_network_of_restricted_or_unknown_data_is_not_made_public(
     hub: HubServer, member: HubClient, weights: Path
 ) -> None:
     save_network(load_network(weights), member.folder / "unknown.safetensors")
-    refused = member.hggt_models("push", "unknown.safetensors", REPO, "--public")
+    refused = push(member, "unknown.safetensors", REPO, "--public")
     assert refused.exit_code == 1
     assert "Its terms forbid copying" in refused.err
     assert hub.snapshot() == {}
-    assert member.hggt_models("push", "unknown.safetensors", REPO, "--public", "--license", "cc0-1.0").exit_code == 0
+    assert push(member, "unknown.safetensors", REPO, "--public", "--license", "cc0-1.0").exit_code == 0
     assert hub.repo(REPO).private is False
 
 
 def test_a_dry_run_sends_nothing(hub: HubServer, member: HubClient, weights: Path) -> None:
-    outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--dry-run")
+    outcome = push(member, "rrdb.safetensors", REPO, "--dry-run", "--gated", "manual", "--tag", "v1")
     assert outcome.exit_code == 0
-    assert "repository  new; private" in outcome.out
+    assert hub.snapshot() == {}
+    size = weights.stat().st_size
+    for line in (
+        f"rrdb.safetensors -> {hub.url}/{REPO}",
+        "  repository  new; private, gated (manual)",
+        "  licence     cc-by-4.0",
+        "  tag         v1",
+        f"    new        model.safetensors  {size:>15,}",
+    ):
+        assert line in outcome.out.splitlines()
+
+
+def test_the_same_again_sends_nothing(hub: HubServer, member: HubClient, weights: Path) -> None:
+    assert push(member, "rrdb.safetensors", REPO).exit_code == 0
+    before = hub.snapshot()
+    outcome = push(member, "rrdb.safetensors", REPO)
+    assert "upload      0 files of 3, 0 bytes" in outcome.out
+    assert "    unchanged  README.md" in outcome.out
+    assert hub.snapshot() == before
+
+
+def test_nothing_is_sent_where_nobody_can_be_asked(hub: HubServer, member: HubClient, weights: Path) -> None:
+    outcome = member.hggt_models("push", "rrdb.safetensors", REPO)
+    assert outcome.exit_code == 2
+    assert "there is nobody to ask; pass --yes to publish" in " ".join(outcome.err.split())
     assert hub.snapshot() == {}
 
 
+def test_a_licence_that_the_weights_tell_cannot_be_replaced(hub: HubServer, member: HubClient, weights: Path) -> None:
+    for told in ("hggt-terms", "cc-by-nc-4.0"):
+        save_network(load_network(weights), member.folder / "told.safetensors", {"data_license": told})
+        refused = push(member, "told.safetensors", REPO, "--public", "--license", "cc0-1.0")
+        assert refused.exit_code == 1
+        assert f"says that the data it learned from is under {told}; --license cc0-1.0 is for weights" in refused.err
+    save_network(load_network(weights), member.folder / "told.safetensors", {"data_license": "hggt-terms"})
+    refused = push(member, "told.safetensors", REPO, "--public")
+    assert refused.exit_code == 1
+    assert "Its terms forbid copying" in refused.err
+    assert "--license" not in refused.err
+    assert hub.snapshot() == {}
+
+
+@pytest.mark.parametrize("license_id", ["Free for All!", "hggt-terms", "other"])
+def test_what_is_no_licence_is_refused(hub: HubServer, member: HubClient, weights: Path, license_id: str) -> None:
+    outcome = push(member, "rrdb.safetensors", REPO, "--license", license_id)
+    assert outcome.exit_code == 2
+    assert "is no licence id" in outcome.err
+    assert hub.snapshot() == {}
+
+
+def test_a_licence_that_the_hub_does_not_know_is_told_before_anything_is_sent(
+    hub: HubServer, member: HubClient, weights: Path
+) -> None:
+    save_network(load_network(weights), member.folder / "unknown.safetensors")
+    refused = push(member, "unknown.safetensors", REPO, "--license", "lab-1.0")
+    assert refused.exit_code == 1
+    assert f'the Hub does not take the card of {REPO}: "license" must be one of' in refused.err
+    assert hub.snapshot() == {}
+
+
+@pytest.mark.parametrize("config", [b'{"model_type": "bert"}', b'{"network": "unet"}', b"[]", b"no JSON"])
+def test_a_model_of_another_project_is_left_alone(
+    hub: HubServer, member: HubClient, weights: Path, config: bytes
+) -> None:
+    push(member, "rrdb.safetensors", REPO)
+    hub.push(REPO, {"config.json": config, "tokenizer.json": b"{}"})
+    before = hub.snapshot()
+    refused = push(member, "rrdb.safetensors", REPO)
+    assert refused.exit_code == 1
+    assert (
+        f"{hub.url}/{REPO} holds a model that hggt has not published (see its config.json). Choose another"
+        in refused.err
+    )
+    assert hub.snapshot() == before
+
+
 def test_somebodys_own_repository_is_left_alone(hub: HubServer, member: HubClient, weights: Path) -> None:
-    member.hggt_models("push", "rrdb.safetensors", REPO)
+    push(member, "rrdb.safetensors", REPO)
     hub.push(REPO, {"config.json": None, "pytorch_model.bin": b"theirs"})
     before = hub.snapshot()
-    refused = member.hggt_models("push", "rrdb.safetensors", REPO)
+    refused = push(member, "rrdb.safetensors", REPO)
     assert refused.exit_code == 1
     assert "holds files that hggt has not published" in refused.err
     assert hub.snapshot() == before
@@ -108,9 +185,9 @@ def test_somebodys_own_repository_is_left_alone(hub: HubServer, member: HubClien
 
 def test_a_push_that_was_killed_goes_on(hub: HubServer, member: HubClient, weights: Path) -> None:
     hub.faults = [Fault("PUT", "/lfs/", Do(member.kill, "after"))]
-    assert member.hggt_models("push", "rrdb.safetensors", REPO).exit_code == -9
+    assert push(member, "rrdb.safetensors", REPO).exit_code == -9
     assert set(hub.files(REPO)) == {".gitattributes"}
-    assert member.hggt_models("push", "rrdb.safetensors", REPO).exit_code == 0
+    assert push(member, "rrdb.safetensors", REPO).exit_code == 0
     assert hub.files(REPO)["model.safetensors"] == weights.read_bytes()
     assert [request.status for request in hub.repo(REPO).discussions] == ["merged"]
 
@@ -122,6 +199,6 @@ def test_the_folder_of_a_training_run_stands_for_its_last_weights(
     run.mkdir(parents=True)
     save_network(build_network("rrdb", num_block=1, num_feat=4, num_grow_ch=4), run / "9000.safetensors")
     weights.rename(run / "10000.safetensors")
-    outcome = member.hggt_models("push", "run", REPO)
+    outcome = push(member, "run", REPO)
     assert outcome.exit_code == 0, outcome.err
     assert json.loads(hub.files(REPO)["config.json"])["args"]["num_feat"] == 8
