@@ -126,7 +126,9 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
         TreeError: a tree is missing, or has errors and `skip_faulty` is off (the message lists them by kind), or train
             and test overlap and `allow_overlap` is off.
         OutputError: the output folder holds something else, or another build is writing to it.
-        OSError: the disk is full or not writable. Finished shards stay for the next run.
+        OSError: the disk is full or not writable.
+
+    Whatever is raised, finished shards stay for the next run; a note of the error tells where.
     """
     roots = _list_trees(settings)
     _require_outside(settings.output, roots)
@@ -136,8 +138,10 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
             (staging / "data").mkdir(exist_ok=True)
             write_text(staging / CARD_FILE, _UNFINISHED_CARD)
             return _Build(settings, roots, staging).run()
-        except Exception:
-            if not any(read_records(staging)):  # nothing that a next run could go on with
+        except Exception as error:
+            if any(read_records(staging)) or (staging / MANIFEST_FILE).is_file():
+                error.add_note(f"Finished shards are kept in {staging} for the next run; remove it if there is none.")
+            else:  # nothing that a next run could go on with
                 shutil.rmtree(staging, ignore_errors=True)
             raise
 

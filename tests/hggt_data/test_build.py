@@ -1,5 +1,6 @@
 """Building a dataset: what is in it, that it is the same every time, and what is refused."""
 
+import errno
 import json
 import os
 import random
@@ -22,7 +23,17 @@ from hggt_data.features import dataset_features
 from hggt_data.files import sha256_of
 from hggt_data.images import encode_png
 from hggt_data.manifest import read_manifest
-from tests.hggt_data.trees import FOUR, contents, edit_keeping_stat, edit_text, noise, write_bytes, write_tree
+from hggt_data.schema import PatchId
+from tests.hggt_data.trees import (
+    FOUR,
+    contents,
+    edit_keeping_stat,
+    edit_text,
+    noise,
+    write_annotation,
+    write_bytes,
+    write_tree,
+)
 
 IDS = tuple(f"p{k}-{16 * k}-0" for k in range(7))
 
@@ -474,6 +485,41 @@ class TestUpdate:
         same = [name for name in before if name.startswith("data/") and before[name] == after[name]]
         assert len(same) == 3
 
+    def test_a_slot_that_few_groups_have_stops_a_rebuild_as_it_stops_a_build(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        add_slot_of_two(tree)
+        with pytest.raises(TreeError, match="5 errors; nothing was built"):
+            build(tree, output=output)
+
+    def test_nothing_is_left_out_for_a_slot_that_is_gone_again(self, tree: Path, output: Path) -> None:
+        add_slot_of_two(tree)
+        assert build(tree, output=output, skip_faulty=True).manifest.splits == {"train": 2}
+        shutil.rmtree(tree / "labels/0-9/D")
+        assert build(tree, output=output, skip_faulty=True).problems == ()
+        build(tree, output=output.parent / "clean", skip_faulty=True)
+        assert contents(output) == contents(output.parent / "clean")
+
+    @pytest.mark.parametrize("skip_faulty", [True, False])
+    def test_a_picture_that_cannot_be_read_is_a_fault_of_a_rebuild_too(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch, skip_faulty: bool
+    ) -> None:
+        build(tree, output=output)
+        read_bytes = Path.read_bytes
+
+        def guarded(path: Path) -> bytes:
+            if path == tree / "images/0-9/01/p2-32-0_01.png":
+                raise PermissionError(13, "Permission denied", str(path))
+            return read_bytes(path)
+
+        monkeypatch.setattr(Path, "read_bytes", guarded)
+        if skip_faulty:
+            for _ in range(2):
+                (problem,) = build(tree, output=output, skip_faulty=True).problems
+                assert (problem.kind, problem.hint) == ("unreadable-image", "Change its rights.")
+        else:
+            with pytest.raises(TreeError, match=r"unreadable-image .*\n.*p2-32-0_01\.png: Permission denied"):
+                build(tree, output=output)
+
     def test_what_was_left_out_before_stops_a_build_that_may_leave_nothing_out(self, tree: Path, output: Path) -> None:
         (tree / "images/0-9/01/p2-32-0_01.png").write_bytes(b"")
         build(tree, output=output, skip_faulty=True)
@@ -538,6 +584,11 @@ class TestUpdate:
             edit_text(manifest, '"schema_version": 1', '"schema_version": 99')
         build(tree, output=output)
         assert contents(output) == expected
+
+
+def add_slot_of_two(tree: Path) -> None:
+    for name in IDS[:2]:
+        write_annotation(tree / f"labels/0-9/D/{name}.json", PatchId.parse(name), "D", ("01", "02"))
 
 
 def drop_slot(tree: Path) -> dict[str, Any]:
@@ -626,8 +677,6 @@ class TestFullDisk:
     def test_a_write_that_fails_anywhere_leaves_the_old_dataset(
         self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import errno
-
         build(tree, output=output, groups_per_shard=4)
         before = contents(output)
         edit_text(tree / "labels/0-9/B/p2-32-0.json", '"Total": 30', '"Total": 31')
@@ -675,6 +724,21 @@ class TestStagedShards:
         return output.parent / ".hggt.partial"
 
     def test_finished_shards_are_taken_over(self, staged: Path, tree: Path, output: Path) -> None:
+        assert build(tree, output=output).kept == 4
+
+    @pytest.mark.parametrize("step", ["hggt_data.build.put_in_place", "hggt_data.assembly.remove_strangers"])
+    def test_all_are_kept_where_the_last_step_fails(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+
+        monkeypatch.setattr(step, fail)
+        with pytest.raises(OSError, match="busy") as error:
+            build(tree, output=output)
+        note = f"Finished shards are kept in {output.parent / '.hggt.partial'} for the next run"
+        assert [note in line for line in error.value.__notes__] == [True]
+        monkeypatch.undo()
         assert build(tree, output=output).kept == 4
 
     def test_an_unfinished_dataset_does_not_load(self, staged: Path) -> None:

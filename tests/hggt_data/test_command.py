@@ -43,6 +43,12 @@ def test_expected_errors_are_one_line(error: BaseException, code: int, output: s
     assert found.count("\n") == 1
 
 
+def test_the_notes_of_an_error_follow_it() -> None:
+    for error in (TreeError("3 errors"), OSError("odd")):
+        error.add_note("Kept in x.")
+        assert run_with(error) == (1, f"Error: {error}\nKept in x.\n")
+
+
 def test_a_reader_that_has_had_enough_of_a_pipe_is_no_error(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text(
