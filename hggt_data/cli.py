@@ -37,10 +37,16 @@ _workers_option = click.option(
 )
 
 
-def _require_license_id(license_id: str | None) -> str | None:
-    if license_id is not None and not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id):
-        raise click.UsageError(f"--license {license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0")
-    return license_id
+def _parse_license(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    from hggt_data.errors import DatasetError
+    from hggt_data.schema import require_license_id
+
+    try:
+        if value is not None:
+            require_license_id(value)
+    except DatasetError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
 
 
 @click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,11 +85,11 @@ def validate(
     from hggt_data.validate import summarise, validate_tree
 
     report = validate_tree(tree, lr, workers=workers, decode=not fast, expect_groups=expect_groups, scale=scale)
-    if json_file:
-        write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     if report.problems:
         click.echo(summarise(report.problems))
     click.echo(report.describe())
+    if json_file:
+        write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     if report.errors or (strict and report.warnings):
         ctx.exit(1)
 
@@ -98,7 +104,13 @@ def validate(
     "--output", type=_OutputFolder, required=True, metavar="DIR", help="The dataset's folder, new or built before."
 )
 @click.option("--sources", type=_InputFile, help="CSV: image and any of origin, author, licence.", metavar="CSV")
-@click.option("--license", "license_id", metavar="ID", help="Licence for the card.  [default: the HGGT terms]")
+@click.option(
+    "--license",
+    "license_id",
+    metavar="ID",
+    callback=_parse_license,
+    help="Licence for the card.  [default: the HGGT terms]",
+)
 @click.option("--citation", type=_InputFile, help="BibTeX for the card.  [default: the HGGT paper]", metavar="FILE")
 @click.option("--skip-faulty", is_flag=True, help="Leave groups with errors out and list them in the manifest.")
 @click.option("--allow-overlap", is_flag=True, help="Build although train and test share source pictures.")
@@ -138,7 +150,6 @@ def build(
         raise click.UsageError("Pass --tree, --test-tree or both.")
     if lr is not None and test_tree is None:
         raise click.UsageError("--lr belongs to --test-tree, which is missing.")
-    _require_license_id(license_id)
     settings = BuildSettings(
         trees=trees,
         output=output,
@@ -302,7 +313,7 @@ _tree_license_option = click.option(
     "--license",
     "license_id",
     metavar="ID",
-    callback=lambda _, __, value: _require_license_id(value),
+    callback=_parse_license,
     help="Of a tree's data; a dataset tells its own.  [default: the HGGT terms]",
 )
 _export_folder_option = click.option(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hggt_data.errors import OutputError
+from hggt_data.schema import printable
 
 
 @contextmanager
@@ -141,6 +142,10 @@ def put_in_place(staging: Path, output: Path) -> None:
 def _require_folder(output: Path) -> Path:
     """The final place without links: a link stays one, its target is filled, on its own disk."""
     output = output.resolve()
+    if printable(str(output)) != str(output):
+        raise OutputError(
+            f"{printable(str(output))} is not UTF-8, so other programs cannot open it; choose another name"
+        )
     if Path.cwd().is_relative_to(output):
         raise OutputError(f"{output} is the folder you are in, and would be replaced; run this from another folder")
     if output.exists() and not output.is_dir():
