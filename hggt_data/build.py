@@ -33,7 +33,7 @@ from hggt_data.manifest import (
     read_manifest,
     read_records,
 )
-from hggt_data.schema import PatchId, Problem, format_examples, plural
+from hggt_data.schema import PatchId, Problem, format_examples, nearest, plural
 from hggt_data.shard_task import ShardTask, build_shard, in_root
 from hggt_data.staging import open_staging, put_in_place, require_outside
 from hggt_data.tree import ANNOTATORS_FILE, Listing, open_tree
@@ -41,7 +41,7 @@ from hggt_data.validate import DEFAULT_SCALE, summarise
 from hggt_data.workers import default_workers, run_tasks
 
 TRAIN, TEST = "train", "test"
-_OVERLAP_WORDS = {"source_pictures": "source pictures", "originals": "originals with the same pixels"}
+_SHARED = {"source_pictures": "source picture", "originals": "identical original"}
 _UNFINISHED_CARD = """---
 configs:
 - config_name: unfinished
@@ -120,7 +120,7 @@ class BuildResult:
             lines.append(f"{plural(len(dropped), 'group')} left out because of errors: {format_examples(dropped)}")
         for kind, items in manifest.overlap.items():
             if items:
-                lines.append(f"train and test share {_OVERLAP_WORDS[kind]}: {format_examples(items)}")
+                lines.append(f"train and test share {plural(len(items), _SHARED[kind])}: {format_examples(items)}")
         if not manifest.settings["license"]:
             lines.append("The card carries the HGGT terms: non-commercial, no redistribution. Do not publish it.")
         return lines
@@ -133,7 +133,9 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
         TreeError: a tree is missing, or has errors and `skip_faulty` is off (the message lists them by kind), or train
             and test overlap and `allow_overlap` is off.
         OutputError: the output folder holds something else, or another build is writing to it.
-        OSError: the disk is full or not writable. Finished shards stay for the next run.
+        OSError: the disk is full or not writable.
+
+    Whatever is raised, finished shards stay for the next run; a note of the error tells where.
     """
     roots = _list_trees(settings)
     _require_outside(settings.output, roots)
@@ -143,8 +145,10 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
             (staging / "data").mkdir(exist_ok=True)
             write_text(staging / CARD_FILE, _UNFINISHED_CARD)
             return _Build(settings, roots, staging).run()
-        except Exception:
-            if not any(read_records(staging)):  # nothing that a next run could go on with
+        except Exception as error:
+            if any(read_records(staging)) or (staging / MANIFEST_FILE).is_file():
+                error.add_note(f"Finished shards are kept in {staging} for the next run; remove it if there is none.")
+            else:  # nothing that a next run could go on with
                 shutil.rmtree(staging, ignore_errors=True)
             raise
 
@@ -167,7 +171,7 @@ class _Build:
         self.staging = staging
         self.candidates = roots[0].listing.tree.candidates
         self.has_lr = any(root.listing.tree.lr_folders for root in roots)
-        self.sources, self.source_columns = _read_sources(settings.sources)
+        self.sources, self.source_columns, self.unknown_columns = _read_sources(settings.sources)
         self.citation = _read_citation(settings.citation)
         self.problems = [in_root(root.name, p) for root in roots for p in root.listing.problems if p.group is None]
         self.problems += self._source_problems()
@@ -175,22 +179,23 @@ class _Build:
     def run(self) -> BuildResult:
         self._require_no_overlap({"source_pictures": self._listed_overlap()})  # known before anything is written
         tasks = self._tasks()
-        outcomes = []
         total = sum(len(root.listing) for root in self.roots)
         workers = self.settings.workers or default_workers()
-        for outcome in run_tasks(build_shard, tasks, workers, total=total, label="building"):
-            self.problems += outcome.problems
-            outcomes.append(outcome)
-        self._require_no_errors()
+        outcomes = list(run_tasks(build_shard, tasks, workers, total=total, label="building"))
+        of_shards = [problem for outcome in outcomes for problem in outcome.problems]
+        self._require_no_errors([*self.problems, *of_shards])
         shards = [outcome.shard for outcome in outcomes if outcome.shard is not None]
         if not any(shard.ids for shard in shards):
-            raise TreeError(f"every group has errors; nothing is left to build\n{summarise(self.problems)}")
+            reason = (
+                "every group has errors; nothing is left" if total else "the trees have no groups; nothing is there"
+            )
+            raise TreeError(f"{reason} to build\n{summarise([*self.problems, *of_shards])}".rstrip())
         self.problems += _find_duplicates(shards)
         overlap = find_overlap(shards)
         self._require_no_overlap(overlap)
         manifest = self._finish(shards, overlap)
         kept = sum(outcome.kept for outcome in outcomes)
-        return BuildResult(manifest, kept, tuple(self.problems), self.settings.output)
+        return BuildResult(manifest, kept, (*self.problems, *of_shards), self.settings.output)
 
     def _tasks(self) -> list[ShardTask]:
         """The shards: groups in the order of their ids, always the same number each, faulty ones counted.
@@ -228,11 +233,17 @@ class _Build:
         return tasks
 
     def _source_problems(self) -> Iterator[Problem]:
-        """Source pictures without a line in the sources CSV, and lines without a picture."""
+        """Columns of the sources CSV that are not known, source pictures without a line, lines without a picture."""
         if self.settings.sources is None:
             return
         pictures = {patch.image for root in self.roots for patch in root.listing.ids}
-        path = f"given/{self.settings.sources.name}"
+        path = f"sources/{self.settings.sources.name}"
+        for column in sorted(self.unknown_columns):
+            message, hint = (
+                f"a column that is not known: {column!r}",
+                f"It is left out; {nearest(column, SOURCE_COLUMNS)}",
+            )
+            yield Problem("unknown-column", "warning", path, message, hint)
         for name in sorted(pictures - self.sources.keys()):
             message, hint = f"no line for the source picture {name!r}", "It gets null; add a line."
             yield Problem("picture-without-source", "warning", path, message, hint)
@@ -251,7 +262,7 @@ class _Build:
         if not any(overlap.values()) or self.settings.allow_overlap:
             return
         found = "; ".join(
-            f"{len(items):,} {_OVERLAP_WORDS[kind]} ({format_examples(items)})"
+            f"{plural(len(items), _SHARED[kind])} ({format_examples(items)})"
             for kind, items in overlap.items()
             if items
         )
@@ -260,10 +271,10 @@ class _Build:
             "--allow-overlap to build and record it."
         )
 
-    def _require_no_errors(self) -> None:
-        errors = [problem for problem in self.problems if problem.severity == "error"]
+    def _require_no_errors(self, problems: Sequence[Problem]) -> None:
+        errors = [problem for problem in problems if problem.severity == "error"]
         # These belong to no single group that could be left out.
-        kinds = ("link-leaves-tree", "unreadable-folder", "bad-annotators")
+        kinds = ("link-leaves-tree", "unreadable-folder", "bad-folder-name", "bad-annotators")
         blocking = [problem for problem in errors if problem.kind in kinds and problem.group is None]
         if blocking or (errors and not self.settings.skip_faulty):
             errors.sort(key=lambda problem: (problem.kind, problem.path))
@@ -293,6 +304,7 @@ class _Build:
             shards=shards,
             files=[],
             overlap=overlap,
+            problems=self.problems,
         )
         schema = label_features(draft).arrow_schema
         labels = {split: self._read_labels(split, shards, schema) for split in draft.splits}
@@ -303,7 +315,9 @@ class _Build:
     def _other_inputs(self) -> list[FileRecord]:
         """The input files that belong to no single group, which the shards' records do not name."""
         paths = {f"{root.name}/{ANNOTATORS_FILE}": root.listing.tree.root / ANNOTATORS_FILE for root in self.roots}
-        paths |= {f"given/{path.name}": path for path in (self.settings.sources, self.settings.citation) if path}
+        for name in ("sources", "citation"):
+            if path := getattr(self.settings, name):
+                paths[f"{name}/{path.name}"] = path
         return [FileRecord(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
 
     def _read_labels(self, split: str, shards: list[Shard], schema: pa.Schema) -> pa.Table:
@@ -385,13 +399,16 @@ def _list_trees(settings: BuildSettings) -> list[_Root]:
 
 
 def _require_outside(output: Path, roots: Sequence[_Root]) -> None:
-    """Refuse to write into a tree, which the next check would find full of strangers.
+    """Refuse to write into a tree or among its LR pictures, which the next check would find full of strangers.
 
     Raises:
-        OutputError: the output lies inside a tree.
+        OutputError: the output lies inside.
     """
     for root in roots:
-        require_outside(output, root.listing.tree.root, "the tree")
+        tree, *lr = root.listing.tree.given
+        require_outside(output, tree, "the tree")
+        for folder in lr:
+            require_outside(output, folder, "the LR pictures in")
 
 
 def _read_citation(path: Path | None) -> str | None:
@@ -406,14 +423,14 @@ def _read_citation(path: Path | None) -> str | None:
     return text
 
 
-def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], tuple[str, ...]]:
-    """The sources CSV: picture name to its line, and which of the known columns it has.
+def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], tuple[str, ...], set[str]]:
+    """The sources CSV: picture name to its line, which of the known columns it has, and those that are not known.
 
     Raises:
-        TreeError: no column `image`, none of the known ones, or a picture named twice.
+        TreeError: no column `image`, none of the known ones, or a picture or column named twice.
     """
     if path is None:
-        return {}, ()
+        return {}, (), set()
     names, lines = read_csv(path)
     columns = tuple(column for column in SOURCE_COLUMNS if column in names)
     if "image" not in names or not columns:
@@ -424,4 +441,4 @@ def _read_sources(path: Path | None) -> tuple[dict[str, dict[str, str | None]], 
         if line["image"] in sources:
             raise TreeError(f"{path}: picture {line['image']!r} has two lines; expected one")
         sources[line["image"]] = {column: line[column] or None for column in columns}
-    return sources, columns
+    return sources, columns, set(names) - {"image", "", *columns}

@@ -73,11 +73,11 @@ def validate(
     from hggt_data.validate import summarise, validate_tree
 
     report = validate_tree(tree, lr, workers=workers, decode=not fast, expect_groups=expect_groups, scale=scale)
-    if json_file:
-        write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     if report.problems:
         click.echo(summarise(report.problems))
     click.echo(report.describe())
+    if json_file:
+        write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     if report.errors or (strict and report.warnings):
         ctx.exit(1)
 

@@ -44,11 +44,11 @@ class HggtCommand(click.Command):
         try:
             return super().invoke(ctx)
         except HggtError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_with_notes(str(error), error)) from error
         except BrokenPipeError:
             raise  # the reader of a pipe has had enough; click ends quietly
         except OSError as error:
-            raise click.ClickException(_describe(error)) from error
+            raise click.ClickException(_with_notes(_describe(error), error)) from error
         except ModuleNotFoundError as error:
             if (advice := _advise(error.name or "", self.callback.__module__ if self.callback else "")) is None:
                 raise
@@ -75,6 +75,10 @@ def _describe(error: OSError) -> str:
     name = error.filename2 or error.filename
     place = f"{name}: " if name else ""
     return f"{place}{error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
+
+
+def _with_notes(message: str, error: Exception) -> str:
+    return "\n".join([message, *getattr(error, "__notes__", [])])
 
 
 def _advise(missing: str, module: str) -> str | None:

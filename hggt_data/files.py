@@ -162,7 +162,8 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The columns and the lines of a UTF-8 CSV file whose first line names the columns.
 
     Raises:
-        TreeError: it is not UTF-8, no CSV, or a line has more or fewer values than there are columns.
+        TreeError: it is not UTF-8, no CSV, two columns have one name, or a line has more or fewer values than there are
+            columns.
         OSError: it cannot be read.
     """
     require_regular_file(path)
@@ -170,6 +171,8 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             columns = next(reader, [])
+            if twice := [name for name in columns if name and columns.count(name) > 1]:
+                raise TreeError(f"{path}: {columns.count(twice[0])} columns are called {twice[0]!r}; expected one")
             lines = []
             for values in reader:
                 if values and len(values) != len(columns):

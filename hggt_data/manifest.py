@@ -69,7 +69,10 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole record of a built dataset; the attributes are the keys of the JSON file."""
+    """The whole record of a built dataset; the attributes are the keys of the JSON file.
+
+    `problems` are those that belong to no single shard.
+    """
 
     tool_version: str
     settings: dict[str, Any]
@@ -80,6 +83,7 @@ class Manifest:
     shards: list[Shard]
     files: list[FileRecord]
     overlap: dict[str, list[str]]
+    problems: list[Problem] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileRecord]:
@@ -138,13 +142,14 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
     try:
         shards = [shard_from_json(shard) for shard in content.pop("shards")]
         inputs, files = ([FileRecord(**file) for file in content.pop(key)] for key in ("inputs", "files"))
+        problems = [Problem(**problem) for problem in content.pop("problems", [])]
         _require_types(content, [*shards, *files])
         # A manifest from elsewhere must not make us write, link or remove anything outside the dataset.
         paths = [shard.path for shard in shards] + [file.path for file in files]
         strange = [path for path in paths if path != CARD_FILE and not PARQUET_PATH.fullmatch(path)]
         if strange:
             raise ValueError(f"it names {strange[0]!r}, which no build writes")
-        return Manifest(**content, inputs=inputs, shards=shards, files=files)
+        return Manifest(**content, inputs=inputs, shards=shards, files=files, problems=problems)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
 

@@ -159,7 +159,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a tree.
+    """One fault of a tree. Its texts may hold names of files that are no text; they become printable.
 
     Attributes:
         kind: a stable name such as `missing-image`.
@@ -177,8 +177,17 @@ class Problem:
     hint: str
     group: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("path", "message", "hint"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can hold: a byte of a file name that is no text becomes an escape such as `\\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def plural(number: int, noun: str) -> str:

@@ -130,9 +130,11 @@ def _reuse(task: ShardTask) -> Shard | None:
     """The earlier shard of this place if it would come out the same, moved or linked to where it is needed."""
     if not task.reusable:
         return None
-    inputs = {
-        name: place for root, files in task.groups for name, place in _named_inputs(root, hash_inputs(files)).items()
-    }
+    try:
+        hashed = [_named_inputs(root, hash_inputs(files)) for root, files in task.groups]
+    except OSError:  # the check of the group, which follows, tells which file it is
+        return None
+    inputs = {name: place for of_group in hashed for name, place in of_group.items()}
     key = _key(task, inputs)
     for folder, shard in task.reusable:
         source, target = folder / shard.path, task.staging / task.path
@@ -153,13 +155,19 @@ def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
         "writer": pa.__version__,
         "schema": sha256_of(task.schema),
         "split": task.split,
-        "groups": [[root, str(files.id), dict(files.annotators)] for root, files in task.groups],
+        "groups": [_expected(root, files) for root, files in task.groups],
         "inputs": inputs,
         "sources": task.sources,
         "scale": task.scale,
         "skip_faulty": task.skip_faulty,
     }
     return sha256_of(json.dumps(parts, sort_keys=True).encode())
+
+
+def _expected(root: str, files: GroupFiles) -> list[Any]:
+    """What a group must have, and what is wrong with its names: a file that is missing shows among no inputs."""
+    problems = [str(problem) for problem in files.problems]
+    return [root, str(files.id), sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
 
 
 def _named_inputs(root: str, inputs: Sequence[InputFile]) -> dict[str, tuple[int, str]]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hggt_data.errors import OutputError
+from hggt_data.schema import printable
 
 
 @contextmanager
@@ -22,8 +23,8 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
         known_by: the name of a file that an earlier run has left in `output`; without it the folder is somebody's own.
 
     Raises:
-        OutputError: `output` is a file, holds other things or is where this process runs, or another process is
-            filling it.
+        OutputError: `output` is a file, a mount point, holds other things or is where this process runs, or another
+            process is filling it.
         OSError: the parent folder is not writable.
     """
     output = _require_folder(output)
@@ -47,7 +48,8 @@ def new_folder(output: Path) -> Iterator[Path]:
         output: the final place: missing or empty.
 
     Raises:
-        OutputError: something is there, it is where this process runs, or another process is filling it.
+        OutputError: something is there, it is a mount point or where this process runs, or another process is
+            filling it.
         OSError: the parent folder is not writable.
     """
     output = _require_folder(output)
@@ -140,10 +142,16 @@ def put_in_place(staging: Path, output: Path) -> None:
 def _require_folder(output: Path) -> Path:
     """The final place without links: a link stays one, its target is filled, on its own disk."""
     output = output.resolve()
+    if printable(str(output)) != str(output):
+        raise OutputError(
+            f"{printable(str(output))} is not UTF-8, so other programs cannot open it; choose another name"
+        )
     if Path.cwd().is_relative_to(output):
         raise OutputError(f"{output} is the folder you are in, and would be replaced; run this from another folder")
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; expected a folder")
+    if os.path.ismount(output):
+        raise OutputError(f"{output} is a mount point, which no finished folder can replace; choose a folder in it")
     return output
 
 

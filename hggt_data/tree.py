@@ -14,7 +14,7 @@ from pathlib import Path
 from hggt_data.annotation import picture_name
 from hggt_data.errors import NameFormatError, TreeError
 from hggt_data.files import read_csv
-from hggt_data.schema import LR, ORIGINAL, PatchId, Problem, Severity
+from hggt_data.schema import LR, ORIGINAL, PatchId, Problem, Severity, printable
 
 ANNOTATORS_FILE = "annotators.csv"
 ANNOTATORS_COLUMNS = ("group", "slot", "pseudonym")
@@ -129,8 +129,9 @@ def open_tree(root: Path, lr: Path | None = None) -> Tree:
     """
     if not root.is_dir():
         raise TreeError(f"{root}: no such folder; expected an HGGT tree")
-    homes = [home for home in (root, root / "GT", *sorted(root.glob("GT/*"))) if _is_home(home)]
-    sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
+    homes = [home for home in _possible_homes(root) if _is_home(home)]
+    lr_of = {home: _lr_of(root, home, homes, lr) for home in homes}
+    sections = tuple(section for home in homes for section in _sections_of(home, lr_of[home]))
     if not sections:
         raise TreeError(_nothing_fits(root))
     return Tree(root, sections, _require_candidates(root, sections), (root,) if lr is None else (root, lr))
@@ -190,6 +191,8 @@ class Listing:
         self._list_folders()
         for index, section in enumerate(tree.sections):
             slots |= self._list_section(index, section)
+        for folder in dict.fromkeys(tree.lr_folders):
+            self._list_lr(folder)
         self.ids = sorted(self._section_of)
         self.slots = tuple(sorted(slots))
         self._list_unknown_annotators()
@@ -213,12 +216,17 @@ class Listing:
         return len(self.ids)
 
     def _list_folders(self) -> None:
-        """Check the folders down to the sections: links, and what lies beside the range levels."""
+        """Check the folders down to the sections: links, names, missing ones, what lies beside the range levels."""
         sections, given = self.tree.sections, self.tree.given
         ends = {end for section in sections for end in (section.images, section.labels, section.lr) if end}
         for folder in sorted({folder for end in ends for folder in (end, *end.parents)} - set(given)):
             if any(folder.is_relative_to(place) for place in given):
                 self._check_link(folder, "folder")
+                self._check_name(folder)
+        for home in _possible_homes(self.tree.root)[1:] if self.tree.root in given else ():
+            if half := _half_of(home):
+                message = f"{half}, so that none of its groups is listed"
+                self._report("incomplete-part", "error", home, message, "Restore the folder, or remove the other one.")
         levels: dict[Path, set[str]] = {}
         for section in sections:
             if section.level:
@@ -240,16 +248,21 @@ class Listing:
         self._section_of.update({group_id: index for group_id in ids if group_id not in self._section_of})
         self._list_strangers(section.images, {ORIGINAL, *self.tree.candidates}, beside=_SELECTION_FILE)
         self._list_links(section.images)
-        if section.lr:
-            for group_id, path in self._named_files(section.lr, ".png", "image", beside=_LR_RECORD):
-                if group_id not in ids:
-                    self._report_stray(path, "a low-resolution picture without a group")
         return self._list_labels(section.labels, ids)
+
+    def _list_lr(self, folder: Path) -> None:
+        """List the low-resolution pictures of all sections that have theirs in one folder."""
+        for group_id, path in self._named_files(folder, ".png", "image", beside=_LR_RECORD):
+            index = self._section_of.get(group_id)
+            if index is None or self.tree.sections[index].lr != folder:
+                self._report_stray(path, "a low-resolution picture without a group")
 
     def _list_labels(self, folder: Path, ids: set[PatchId]) -> set[str]:
         slots = set()
-        folders = self._folders(folder)
+        folders = [name for name in self._folders(folder) if not name.startswith(".")]  # Jupyter leaves hidden copies
         for slot in folders:
+            if self._check_name(folder / slot):
+                continue
             annotated = list(self._named_files(folder / slot, ".json", "annotation"))
             for group_id, path in annotated:
                 if group_id not in ids:
@@ -268,6 +281,8 @@ class Listing:
     def _read_annotators(self) -> dict[tuple[str, str], str]:
         """Who is behind each slot; a faulty file is one problem among the others and names nobody."""
         path = self.tree.root / ANNOTATORS_FILE
+        if self._check_link(path, "file"):
+            return {}
         try:
             return read_annotators(self.tree.root)
         except (TreeError, OSError) as error:
@@ -310,12 +325,22 @@ class Listing:
             if entry.is_symlink():
                 self._check_link(folder / entry.name, "folder")
 
-    def _check_link(self, path: Path, what: str, group_id: PatchId | None = None) -> None:
+    def _check_name(self, folder: Path) -> bool:
+        """Report a name that cannot stand in a dataset and its manifest, and return whether it is one."""
+        if printable(folder.name) == folder.name:
+            return False
+        self._report("bad-folder-name", "error", folder, "the name is not UTF-8", "Rename the folder.")
+        return True
+
+    def _check_link(self, path: Path, what: str, group_id: PatchId | None = None) -> bool:
+        """Report a link that leads out of the tree, and return whether it is one."""
         target = os.path.realpath(path)  # Path.resolve raises where a link leads to itself
         places = [os.path.realpath(place) for place in self.tree.given]
-        if path.is_symlink() and not any(Path(target).is_relative_to(place) for place in places):
-            message = "a link that leads out of the tree"
-            self._report("link-leaves-tree", "error", path, message, f"Copy the {what} into the tree.", group_id)
+        if not path.is_symlink() or any(Path(target).is_relative_to(place) for place in places):
+            return False
+        message = "a link that leads out of the tree"
+        self._report("link-leaves-tree", "error", path, message, f"Copy the {what} into the tree.", group_id)
+        return True
 
     def _list_strangers(self, folder: Path, expected: set[str], beside: re.Pattern[str] | None = None) -> None:
         for entry in self._scan(folder):
@@ -383,18 +408,33 @@ def read_annotators(root: Path) -> dict[tuple[str, str], str]:
     return annotators
 
 
+def _possible_homes(root: Path) -> list[Path]:
+    """Where `images/` and `labels/` may lie: in the tree itself, in `GT/`, in each folder of `GT/`."""
+    return [root, root / "GT", *sorted(root.glob("GT/*"))]
+
+
 def _is_home(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "labels").is_dir()
 
 
-def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
-    """The LR folder of one home: given, or the `Blind_LR` under the tree that belongs to it."""
+def _half_of(folder: Path) -> str:
+    """Which of the two folders is there without the other; empty if that is not so."""
+    images, labels = (folder / "images").is_dir(), (folder / "labels").is_dir()
+    if images == labels:
+        return ""
+    return "has images/ but no labels/" if images else "has labels/ but no images/"
+
+
+def _lr_of(root: Path, home: Path, homes: list[Path], given: Path | None) -> Path | None:
+    """The LR folder of one home: given, or the `Blind_LR` under the tree that belongs to it and not to another."""
     if given is not None:
         if not given.is_dir():
             raise TreeError(f"{given}: no such folder; expected the low-resolution pictures PATCHID.png")
         return given
     found = sorted({*root.glob("Blind_LR"), *root.glob("*/Blind_LR"), *root.glob("*/*/Blind_LR")})
-    of_this_home = [path for path in found if path.parent.name == home.name] or found
+    names = {other.name for other in homes}
+    of_this_home = [path for path in found if path.parent.name == home.name]
+    of_this_home = of_this_home or [path for path in found if path.parent.name not in names]
     if len(of_this_home) > 1:
         shown = ", ".join(str(path) for path in of_this_home)
         raise TreeError(f"{home}: several folders of low-resolution pictures fit: {shown}; choose one with --lr")
@@ -414,7 +454,9 @@ def _sections_of(home: Path, lr: Path | None) -> Iterator[Section]:
 
 
 def _holds_pictures(folder: Path) -> bool:
-    return any(name == ORIGINAL or is_candidate_name(name) for name in _folders(folder))
+    names = _folders(folder)
+    # A level may be called 2023: a candidate's folder holds pictures, a level's holds folders.
+    return ORIGINAL in names or any(is_candidate_name(name) and not _folders(folder / name) for name in names)
 
 
 def is_candidate_name(name: str) -> bool:
@@ -435,6 +477,9 @@ def _nothing_fits(root: Path) -> str:
         f"{root} is no HGGT tree. Looked for images/ and labels/ in it, in GT/ and in GT/*/, with original/, 01/, "
         f"02/ .. in images/ or one level (such as 0-20193/) below; found {_entries(root)}."
     )
+    for home in _possible_homes(root):
+        if half := _half_of(home):
+            message += f" {home} {half}."
     parts = [name for name in ("Train", "Test") if (root / name).is_dir()]
     if parts:
         message += f" Pass {' or '.join(str(root / name) for name in parts)} instead."
@@ -475,4 +520,4 @@ def _relative(path: Path, root: Path) -> str:
     relative = Path(os.path.relpath(path, root)).as_posix()
     if relative.startswith("../"):  # LR pictures may lie elsewhere; a manifest must not tell where
         relative = f"lr/{path.name}"
-    return relative.encode("utf-8", "backslashreplace").decode("utf-8")  # names that are no text stay printable
+    return printable(relative)

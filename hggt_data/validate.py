@@ -7,6 +7,7 @@ checked by `tree.Listing`, one JSON by `annotation.check_annotation`, one pictur
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,13 +193,17 @@ def examine_group(
 
 
 def hash_inputs(files: GroupFiles) -> list[InputFile]:
-    """Every file of a group that is there, as `examine_group` would list them, without looking inside."""
+    """Every file of a group that is there, as `examine_group` would list them, without looking inside.
+
+    Raises:
+        OSError: one is there and cannot be read.
+    """
     inputs: list[InputFile] = []
     if not _may_be_read(files):
         return inputs
     for path in (*files.images.values(), *files.annotations.values()):
-        if path.is_file():
-            data = path.read_bytes()
+        with suppress(FileNotFoundError):
+            data = read_regular_file(path)
             inputs.append(InputFile(files.relative(path), len(data), sha256_of(data)))
     return inputs
 
@@ -247,7 +252,7 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
         return None
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
-        report("unreadable-image", reason, "Restore it from the download.")
+        report("unreadable-image", reason, _way_to_read(error))
         return None
     if info.mode != "8-bit RGB":
         report("wrong-mode", f"{info.mode}; expected 8-bit RGB", "Convert it, or find out what wrote it.")
@@ -305,8 +310,8 @@ def _examine_annotations(examined: Examined) -> None:
             examined.problems.append(Problem("missing-annotation", "error", place, message, hint, str(files.id)))
             continue
         except OSError as error:
-            kind, hint = "unreadable-annotation", "Check the file's rights."
-            examined.problems.append(Problem(kind, "error", place, str(error.strerror), hint, str(files.id)))
+            kind, reason = "unreadable-annotation", str(error.strerror)
+            examined.problems.append(Problem(kind, "error", place, reason, _way_to_read(error), str(files.id)))
             continue
         twin = places.setdefault(data, place)
         if twin != place:
@@ -321,6 +326,10 @@ def _examine_annotations(examined: Examined) -> None:
             annotations.append(annotation)
     if len(annotations) == len(files.annotations):
         examined.group = judge_group(files.id, files.candidates, annotations)
+
+
+def _way_to_read(error: Exception) -> str:
+    return "Change its rights." if isinstance(error, PermissionError) else "Restore it from the download."
 
 
 def _duplicates(digests: dict[str, str], paths_of: dict[str, str]) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """Building a dataset: what is in it, that it is the same every time, and what is refused."""
 
+import errno
 import json
 import os
 import random
@@ -17,12 +18,22 @@ from datasets import Features, load_dataset
 from PIL import Image
 
 from hggt_data.build import BuildResult, BuildSettings, build_dataset
-from hggt_data.errors import HggtError, OutputError, TreeError
+from hggt_data.errors import HggtError, OutputError, PublishError, TreeError
 from hggt_data.features import dataset_features
 from hggt_data.files import sha256_of
 from hggt_data.images import encode_png
 from hggt_data.manifest import read_manifest
-from tests.hggt_data.trees import FOUR, contents, edit_keeping_stat, edit_text, noise, write_bytes, write_tree
+from hggt_data.schema import PatchId
+from tests.hggt_data.trees import (
+    FOUR,
+    contents,
+    edit_keeping_stat,
+    edit_text,
+    noise,
+    write_annotation,
+    write_bytes,
+    write_tree,
+)
 
 IDS = tuple(f"p{k}-{16 * k}-0" for k in range(7))
 
@@ -190,6 +201,7 @@ class TestSources:
             (b"image,mood\np0,x\n", "expected a column image and any of"),
             (b"", "expected a column image"),
             (b"image,author\np0,x\np0,y\n", "'p0' has two lines"),
+            (b"image,author,author\np0,x,y\n", "2 columns are called 'author'; expected one"),
             (b"image,author\np0,\xe9\n", "not UTF-8"),
             (b"image,author\np0\n", "line 2: 1 values; expected 2"),
         ],
@@ -222,12 +234,12 @@ class TestManifest:
     def test_inputs_of_the_whole_dataset_are_named_too(self, tree: Path, output: Path) -> None:
         files = {
             "train-0/annotators.csv": (tree / "annotators.csv", b"group,slot,pseudonym\n"),
-            "given/sources.csv": (output.parent / "sources.csv", b"image,author\np0,x\n"),
-            "given/cite.bib": (output.parent / "cite.bib", b"@misc{x}"),
+            "sources/s.csv": (output.parent / "s.csv", b"image,author\np0,x\n"),
+            "citation/s.csv": (output.parent / "bib/s.csv", b"@misc{x}"),
         }
         for path, data in files.values():
-            path.write_bytes(data)
-        result = build(tree, output=output, sources=files["given/sources.csv"][0], citation=files["given/cite.bib"][0])
+            write_bytes(path, data)
+        result = build(tree, output=output, sources=files["sources/s.csv"][0], citation=files["citation/s.csv"][0])
         found = {one.path: (one.size_bytes, one.sha256) for one in result.manifest.inputs}
         assert found == {name: (len(data), sha256_of(data)) for name, (_, data) in files.items()}
 
@@ -352,6 +364,12 @@ class TestFaults:
             build(tree, output=output, skip_faulty=True)
         assert not output.exists()
 
+    def test_a_tree_without_groups_is_an_error(self, tmp_path: Path, output: Path) -> None:
+        for path in ("images/original", "images/01", "labels/A"):
+            (tmp_path / "Em" / path).mkdir(parents=True)
+        with pytest.raises(TreeError, match=r"^the trees have no groups; nothing is there to build\n.*empty-slot"):
+            build(tmp_path / "Em", output=output)
+
     def test_files_that_fit_no_group_stop_the_build_but_not_with_skip_faulty(self, tree: Path, output: Path) -> None:
         shutil.copy(tree / "labels/0-9/A/p0-0-0.json", tree / "labels/0-9/A/z-0-0.json")
         (tree / "images/0-9/original/no-name.png").write_bytes(b"x")
@@ -360,6 +378,9 @@ class TestFaults:
         result = build(tree, output=output, skip_faulty=True)
         assert result.manifest.splits == {"train": 7}
         assert {problem.kind for problem in result.problems} == {"annotation-without-group", "bad-patch-id"}
+        recorded = {problem.path for problem in read_manifest(output).problems}
+        assert recorded == {"train-0/labels/0-9/A/z-0-0.json", "train-0/images/0-9/original/no-name.png"}
+        assert build(tree, output=output, skip_faulty=True).problems == result.problems
 
     @pytest.mark.parametrize("path", ["images/0-9/01", "labels", "images/0-9"])
     def test_a_folder_that_leaves_the_tree_is_never_followed(self, tree: Path, output: Path, path: str) -> None:
@@ -409,7 +430,7 @@ class TestFaults:
 class TestOverlap:
     def test_a_source_picture_in_both_splits_is_refused(self, tree: Path, output: Path) -> None:
         test = small_tree(output.parent / "E", ("p3-0-0", "q-0-0"), seed=1)
-        with pytest.raises(TreeError, match=r"share 1 source pictures \(p3\).*--allow-overlap"):
+        with pytest.raises(TreeError, match=r"share 1 source picture \(p3\).*--allow-overlap"):
             build(tree, output=output, test_tree=test)
         assert not output.exists()
 
@@ -417,13 +438,13 @@ class TestOverlap:
         test = small_tree(output.parent / "E", ("p3-0-0", "q-0-0"), seed=1)
         result = build(tree, output=output, test_tree=test, allow_overlap=True)
         assert read_manifest(output).overlap == {"source_pictures": ["p3"], "originals": []}
-        assert any("train and test share source pictures: p3" in line for line in result.describe())
+        assert any("train and test share 1 source picture: p3" in line for line in result.describe())
 
     def test_identical_originals_under_another_name_are_refused(self, tree: Path, output: Path) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
         pixels = noise((8, 8), "0 p4-64-0 original")
         (test / "images/0-9/original/q-0-0.png").write_bytes(encode_png(pixels, 0))  # other bytes, same pixels
-        with pytest.raises(TreeError, match=r"share 1 originals with the same pixels \(p4-64-0 = q-0-0\)"):
+        with pytest.raises(TreeError, match=r"share 1 identical original \(p4-64-0 = q-0-0\)"):
             build(tree, output=output, test_tree=test)
         assert not output.exists()
         build(tree, output=output, test_tree=test, allow_overlap=True)
@@ -473,6 +494,41 @@ class TestUpdate:
         after = contents(output)
         same = [name for name in before if name.startswith("data/") and before[name] == after[name]]
         assert len(same) == 3
+
+    def test_a_slot_that_few_groups_have_stops_a_rebuild_as_it_stops_a_build(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        add_slot_of_two(tree)
+        with pytest.raises(TreeError, match="5 errors; nothing was built"):
+            build(tree, output=output)
+
+    def test_nothing_is_left_out_for_a_slot_that_is_gone_again(self, tree: Path, output: Path) -> None:
+        add_slot_of_two(tree)
+        assert build(tree, output=output, skip_faulty=True).manifest.splits == {"train": 2}
+        shutil.rmtree(tree / "labels/0-9/D")
+        assert build(tree, output=output, skip_faulty=True).problems == ()
+        build(tree, output=output.parent / "clean", skip_faulty=True)
+        assert contents(output) == contents(output.parent / "clean")
+
+    @pytest.mark.parametrize("skip_faulty", [True, False])
+    def test_a_picture_that_cannot_be_read_is_a_fault_of_a_rebuild_too(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch, skip_faulty: bool
+    ) -> None:
+        build(tree, output=output)
+        read_bytes = Path.read_bytes
+
+        def guarded(path: Path) -> bytes:
+            if path == tree / "images/0-9/01/p2-32-0_01.png":
+                raise PermissionError(13, "Permission denied", str(path))
+            return read_bytes(path)
+
+        monkeypatch.setattr(Path, "read_bytes", guarded)
+        if skip_faulty:
+            for _ in range(2):
+                (problem,) = build(tree, output=output, skip_faulty=True).problems
+                assert (problem.kind, problem.hint) == ("unreadable-image", "Change its rights.")
+        else:
+            with pytest.raises(TreeError, match=r"unreadable-image .*\n.*p2-32-0_01\.png: Permission denied"):
+                build(tree, output=output)
 
     def test_what_was_left_out_before_stops_a_build_that_may_leave_nothing_out(self, tree: Path, output: Path) -> None:
         (tree / "images/0-9/01/p2-32-0_01.png").write_bytes(b"")
@@ -538,6 +594,11 @@ class TestUpdate:
             edit_text(manifest, '"schema_version": 1', '"schema_version": 99')
         build(tree, output=output)
         assert contents(output) == expected
+
+
+def add_slot_of_two(tree: Path) -> None:
+    for name in IDS[:2]:
+        write_annotation(tree / f"labels/0-9/D/{name}.json", PatchId.parse(name), "D", ("01", "02"))
 
 
 def drop_slot(tree: Path) -> dict[str, Any]:
@@ -634,8 +695,6 @@ class TestFullDisk:
     def test_a_write_that_fails_anywhere_leaves_the_old_dataset(
         self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import errno
-
         build(tree, output=output, groups_per_shard=4)
         before = contents(output)
         edit_text(tree / "labels/0-9/B/p2-32-0.json", '"Total": 30', '"Total": 31')
@@ -683,6 +742,21 @@ class TestStagedShards:
         return output.parent / ".hggt.partial"
 
     def test_finished_shards_are_taken_over(self, staged: Path, tree: Path, output: Path) -> None:
+        assert build(tree, output=output).kept == 4
+
+    @pytest.mark.parametrize("step", ["hggt_data.build.put_in_place", "hggt_data.assembly.remove_strangers"])
+    def test_all_are_kept_where_the_last_step_fails(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+
+        monkeypatch.setattr(step, fail)
+        with pytest.raises(OSError, match="busy") as error:
+            build(tree, output=output)
+        note = f"Finished shards are kept in {output.parent / '.hggt.partial'} for the next run"
+        assert [note in line for line in error.value.__notes__] == [True]
+        monkeypatch.undo()
         assert build(tree, output=output).kept == 4
 
     def test_an_unfinished_dataset_does_not_load(self, staged: Path) -> None:
@@ -739,7 +813,7 @@ class TestStagedShards:
     ) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", test / "images/0-9/original/q-0-0.png")
-        with pytest.raises(TreeError, match="originals with the same pixels"):
+        with pytest.raises(TreeError, match="1 identical original"):
             build(tree, output=output, test_tree=test)
 
     def test_what_else_lies_there_does_not_get_into_the_dataset(self, staged: Path, tree: Path, output: Path) -> None:
@@ -763,6 +837,22 @@ class TestRefusals:
         with pytest.raises(OutputError, match="lies inside the tree"):
             build(tree, output=tree / "images/new")
         assert not (tree / "images/new").exists()
+
+    def test_an_output_among_the_lr_pictures(self, tree: Path, tmp_path: Path) -> None:
+        test = small_tree(tmp_path / "E", ("q-0-0",), seed=1, lr=True)
+        (test / "Blind_LR").rename(tmp_path / "LR")
+        with pytest.raises(OutputError, match="lies inside the LR pictures in"):
+            build(tree, output=tmp_path / "LR/new", test_tree=test, lr=tmp_path / "LR")
+
+    def test_a_name_that_other_programs_cannot_open(self, tree: Path, tmp_path: Path) -> None:
+        with pytest.raises(OutputError, match="udcff is not UTF-8"):
+            build(tree, output=tmp_path / "o\udcff")
+        assert [path.name for path in tmp_path.iterdir()] == ["T"]
+
+    @pytest.mark.parametrize("name", ["CC0", "no such", "null", ""])
+    def test_a_licence_that_is_none(self, output: Path, name: str) -> None:
+        with pytest.raises(PublishError, match="is no licence id"):
+            BuildSettings((), output, license=name)
 
     def test_the_folder_one_is_in(self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         build(tree, output=output)
@@ -811,6 +901,14 @@ class TestWarnings:
         originals[3].write_bytes(originals[0].read_bytes())
         found = [problem.message for problem in build(tree, output=output).problems]
         assert found == [f"the original of {IDS[3]} has the same pixels as that of {IDS[0]}"]
+
+    def test_columns_of_sources_that_are_not_known(self, tree: Path, output: Path, tmp_path: Path) -> None:
+        lines = [f"p{k},here,cc0-1.0,," for k in range(7)]
+        (tmp_path / "s.csv").write_text("\n".join(["image,origin,license,,", *lines]))
+        (problem,) = build(tree, output=output, sources=tmp_path / "s.csv").problems
+        assert (problem.kind, problem.severity) == ("unknown-column", "warning")
+        assert str(problem) == "sources/s.csv: a column that is not known: 'license'"
+        assert problem.hint == "It is left out; did you mean 'licence'?"
 
     def test_sources_that_do_not_fit(self, tree: Path, output: Path, tmp_path: Path) -> None:
         lines = [f"p{k},here" for k in range(1, 7)]

@@ -96,6 +96,22 @@ class TestValidate:
         ]
         assert content["problems"][1]["path"] == "images/0-9/01/a-0-0_01.png"
 
+    def test_the_report_is_shown_though_the_file_cannot_be_written(self, tree: Path, tmp_path: Path) -> None:
+        (tree / "images/0-9/01/a-0-0_01.png").unlink()
+        (tmp_path / "file").touch()
+        result = run("validate", tree, "--workers", 1, "--json", tmp_path / "file/x.json")
+        assert "file" in one_error(result)
+        assert "error: missing-image (1)" in result.stdout
+
+    def test_names_that_are_no_text_are_no_crash(self, tree: Path, tmp_path: Path) -> None:
+        edit_text(tree / "labels/0-9/A/a-0-0.json", '"File": "01"', r'"File": "\ud800"')
+        for path in ("images/0-9/01/\udcff", "\udcff"):
+            (tree / path).mkdir()
+        for folder in (tree, tree / "\udcff"):
+            result = run("validate", folder, "--workers", 1, "--json", tmp_path / "x.json")
+            assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+            assert json.loads((tmp_path / "x.json").read_text())["problems"]
+
     def test_a_folder_that_is_no_tree_exits_1_and_says_what_was_looked_for(self, tmp_path: Path) -> None:
         (tmp_path / "x").mkdir()
         result = run("validate", tmp_path / "x")
@@ -183,7 +199,7 @@ class TestBuild:
         assert "@misc{ours}" in card
         assert "license: cc0-1.0" in card
         assert "1 group left out because of errors: b-0-0" in result.stdout
-        assert "train and test share source pictures: a" in result.stdout
+        assert "train and test share 1 source picture: a" in result.stdout
 
     def test_faults_are_one_error(self, tree: Path, tmp_path: Path) -> None:
         edit_text(tree / "labels/0-9/B/a-0-0.json", '"File": "01"', '"File": "02"')

@@ -52,6 +52,12 @@ def test_a_command_that_goes_on_says_so() -> None:
     assert (result.exit_code, result.output) == (130, f"Interrupted. {RUN_AGAIN}\n")
 
 
+def test_the_notes_of_an_error_follow_it() -> None:
+    for error in (TreeError("3 errors"), OSError("odd")):
+        error.add_note("Kept in x.")
+        assert run_with(error) == (1, f"Error: {error}\nKept in x.\n")
+
+
 def test_a_reader_that_has_had_enough_of_a_pipe_is_no_error(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text(

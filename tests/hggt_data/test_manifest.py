@@ -15,6 +15,12 @@ def test_a_manifest_is_read_back_as_it_was_written(real_dataset: Path) -> None:
     assert read_manifest(real_dataset).to_text() == text
 
 
+def test_problems_need_not_be_there(real_dataset: Path) -> None:
+    content = json.loads((real_dataset / MANIFEST_FILE).read_text("utf-8"))
+    assert content.pop("problems") == []
+    assert parse_manifest(json.dumps(content).encode(), "m") == read_manifest(real_dataset)
+
+
 def test_a_folder_without_one_is_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"has no manifest\.json; expected a dataset made by hggt-build-dataset"):
         read_manifest(tmp_path)
@@ -36,6 +42,7 @@ def without(key: str) -> Any:
         (lambda content: content["shards"][0].update(inputs={"a": [1]}), "is damaged"),
         (lambda content: content.update(shards=None), "is damaged"),
         (lambda content: content.update(more=1), "is damaged"),
+        (lambda content: content.update(problems=[3]), "is damaged"),
         (lambda content: content.update(candidates=None), "is damaged"),
         (lambda content: content.update(splits=3), "is damaged"),
         (lambda content: content.update(splits={"val": 6}), "is damaged"),

@@ -70,6 +70,15 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
         fill(output, b"1")
 
 
+def test_a_mount_point_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "volume"
+    output.mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == output)
+    with pytest.raises(OutputError, match="is a mount point, which no finished folder can replace; choose a folder in"):
+        fill(output, b"1")
+    assert siblings(output) == ["volume"]
+
+
 def test_a_second_writer_is_refused_while_the_first_works(tmp_path: Path) -> None:
     output = tmp_path / "hggt"
     with open_staging(output, known_by="manifest.json") as staging:

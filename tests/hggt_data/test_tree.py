@@ -169,6 +169,29 @@ def test_any_number_of_candidates_and_annotators(tmp_path: Path, count: int, slo
     assert list(listing.files(listing.ids[0]).annotations) == list(slots)
 
 
+def test_a_level_may_be_called_by_digits_only(tmp_path: Path) -> None:
+    assert names(write_tree(tmp_path, IDS, level="2023")) == list(IDS)
+    assert kinds(tmp_path) == []
+
+
+def test_pictures_without_originals_are_a_tree_all_the_same(tmp_path: Path) -> None:
+    shutil.rmtree(write_tree(tmp_path, IDS) / "images/0-9/original")
+    assert names(tmp_path) == list(IDS)
+
+
+@pytest.mark.parametrize(("gone", "left"), [("labels", "images"), ("images", "labels")])
+def test_a_part_of_a_test_tree_with_one_of_its_two_folders_is_an_error(tmp_path: Path, gone: str, left: str) -> None:
+    for name in ("one", "two"):
+        write_tree(tmp_path / "GT" / name, [f"{name}-0-0"], level="")
+    shutil.rmtree(tmp_path / "GT/one" / gone)
+    (problem,) = problems(tmp_path)
+    assert (problem.kind, problem.severity, problem.path) == ("incomplete-part", "error", "GT/one")
+    assert f"has {left}/ but no {gone}/" in problem.message
+    shutil.rmtree(tmp_path / "GT/two")
+    with pytest.raises(TreeError, match=f"GT/one has {left}/ but no {gone}/"):
+        open_tree(tmp_path)
+
+
 class TestNothingFits:
     def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(TreeError, match=r"absent: no such folder"):
@@ -225,6 +248,19 @@ class TestLr:
         (found,) = open_tree(test_tree).lr_folders
         assert found.parent.name == "Test-mini"
 
+    def test_levels_may_share_a_folder(self, tmp_path: Path) -> None:
+        write_tree(tmp_path, IDS[:2], level="0-2", lr=True)
+        write_tree(tmp_path, IDS[2:], level="2-3", lr=True)
+        (tmp_path / "Blind_LR/z-0-0.png").touch()
+        assert kinds(tmp_path) == [("extra-file", "warning", "Blind_LR/z-0-0.png")]
+
+    def test_the_folder_of_another_test_set_is_not_taken(self, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            write_tree(tmp_path / "GT" / name, [f"{name}-0-0"], level="")
+        write_bytes(tmp_path / "LQ/one/Blind_LR/one-0-0.png", b"x")
+        assert kinds(tmp_path) == []
+        assert [section.lr for section in open_tree(tmp_path).sections] == [tmp_path / "LQ/one/Blind_LR", None]
+
     def test_two_folders_that_fit_are_refused_with_the_way_out(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
         for name in ("x", "y"):
@@ -255,6 +291,33 @@ class TestNames:
         (problem,) = problems(tmp_path)
         assert problem.kind == "bad-patch-id"
         assert problem.path.encode("utf-8").endswith(b"caf\\udce9-0-0.png")
+
+    def test_names_of_all_kinds_that_are_no_text_can_be_printed(self, tmp_path: Path) -> None:
+        write_tree(tmp_path, IDS)
+        for path in ("images/0-9/\udcffA", "images/0-9/\udcffa", "labels/\udcff", "labels/0-9/\udcff.txt"):
+            (tmp_path / path).mkdir()
+        found = problems(tmp_path)
+        assert len(found) == 5
+        for problem in found:
+            f"{problem}{problem.hint}".encode()
+
+    @pytest.mark.parametrize("path", ["labels/0-9/\udcff", "images/\udcff", "GT/\udcff"])
+    def test_a_folder_whose_name_is_no_text_is_an_error(self, tmp_path: Path, path: str) -> None:
+        write_tree(tmp_path, IDS)
+        if path.startswith("labels"):
+            shutil.copytree(tmp_path / "labels/0-9/C", tmp_path / path)
+        elif path.startswith("GT"):
+            write_tree(tmp_path / path, ["z-0-0"])
+        else:
+            write_tree(tmp_path, ["z-0-0"], level="\udcff")
+        assert ("bad-folder-name", "error", path.replace("\udcff", "\\udcff")) in kinds(tmp_path)
+        assert Listing(open_tree(tmp_path)).slots == ("A", "B", "C")
+
+    def test_a_hidden_folder_is_no_slot(self, tmp_path: Path) -> None:
+        shutil.copytree(write_tree(tmp_path, IDS) / "labels/0-9/A", tmp_path / "labels/0-9/.ipynb_checkpoints")
+        (problem,) = problems(tmp_path)
+        assert (problem.kind, problem.path) == ("extra-file", "labels/0-9/.ipynb_checkpoints")
+        assert problem.message == "expected only A, B, C"
 
     @pytest.mark.parametrize(
         "path",
@@ -409,6 +472,13 @@ class TestAnnotators:
         (tmp_path / "annotators.csv").write_text(f"group,slot,pseudonym\n{IDS[0]},A,\nz-1-1,A,fox\n")
         assert kinds(tmp_path) == [("unknown-annotation", "warning", "annotators.csv")]
         assert next(iter(Listing(open_tree(tmp_path)))).annotators == {}
+
+    def test_a_link_out_of_the_tree_is_not_followed(self, tmp_path: Path) -> None:
+        root = write_tree(tmp_path / "T", IDS)
+        (tmp_path / "names.csv").write_text(f"group,slot,pseudonym\n{IDS[0]},A,owl\n")
+        (root / "annotators.csv").symlink_to(tmp_path / "names.csv")
+        assert kinds(root) == [("link-leaves-tree", "error", "annotators.csv")]
+        assert next(iter(Listing(open_tree(root)))).annotators == {}
 
     def test_the_file_tells_who_is_behind_a_slot(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
