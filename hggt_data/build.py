@@ -122,7 +122,7 @@ class BuildResult:
             if items:
                 lines.append(f"train and test share {plural(len(items), _SHARED[kind])}: {format_examples(items)}")
         if not manifest.settings["license"]:
-            lines.append("The card carries the HGGT terms: non-commercial, no redistribution. Do not publish it.")
+            lines.append("The card carries the HGGT terms: non-commercial, no redistribution. Do not make it public.")
         return lines
 
 

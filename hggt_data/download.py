@@ -4,9 +4,11 @@ What the Hub lists is compared with the manifest before the first picture is fet
 or altered shard is an error with its name, never fewer rows. The card may be edited on the Hub; it is taken as it is.
 """
 
+import fcntl
+import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hggt_data.assembly import require_own_files
@@ -97,15 +99,28 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
     """
     folder, manifest = _fetch_manifest(repo_id, revision)
     contents = manifest.contents()
-    if all((folder / record.path).is_file() for record in contents) and (folder / CHECKED_FILE).is_file():
-        return folder
-    missing = [record for record in contents if not (folder / record.path).is_file()]
-    if missing:
-        _fetch(repo_id, folder.name, contents, missing, folder, is_cache=True)
-    _remove_damaged(repo_id, folder, contents)
-    with suppress(OSError):  # a cache that may only be read is checked each time
-        write_text(folder / CHECKED_FILE, "")
+    with _others_waiting(folder):
+        missing = [record for record in contents if not (folder / record.path).is_file()]
+        if not missing and (folder / CHECKED_FILE).is_file():
+            return folder
+        if missing:
+            _fetch(repo_id, folder.name, contents, missing, folder, is_cache=True)
+        _remove_damaged(repo_id, folder, contents)
+        with suppress(OSError):  # a cache that may only be read is checked each time
+            write_text(folder / CHECKED_FILE, "")
     return folder
+
+
+@contextmanager
+def _others_waiting(folder: Path) -> Iterator[None]:
+    """Of processes that open a dataset at once, one fetches and hashes it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # where the file system has no locks, each does
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]:

@@ -170,11 +170,7 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
             sorted(p for p in before if p not in paths and p in (remote or {}) and PARQUET_PATH.fullmatch(p)),
             ready.people,
             [
-                *(
-                    _warn_of_names(repository, previous)
-                    if is_there and ready.manifest.settings.get("pseudonymous")
-                    else ()
-                ),
+                *(_warn_of_names(repository, previous) if is_there and not settings.keep_names else ()),
                 *_warn_of_metadata(ready.manifest),
                 *_warn_of_cards(folder, manifest, ready.folder, previous),
             ],

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -13,6 +14,7 @@ from unittest.mock import patch
 import pytest
 from datasets import load_dataset
 
+from hggt_data.download import fetch_dataset
 from hggt_data.errors import RUN_AGAIN
 from hggt_data.loading import open_groups
 from hggt_data.manifest import MANIFEST_FILE
@@ -263,6 +265,22 @@ class TestDamagedLater:
             error = member.call(error_of, count_groups, REPO)
             assert error.startswith(f"HubError: {REPO} is no folder here. On the Hub: ")
             assert message in error
+
+    def test_of_several_that_open_it_at_once_one_hashes_it(
+        self, online: None, filled_hub: HubServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hashed: list[Path] = []
+
+        def find_damage(folder: Path, *_: object) -> dict[str, str]:
+            hashed.append(folder)
+            time.sleep(0.2)
+            return {}
+
+        monkeypatch.setattr("hggt_data.download.find_damage", find_damage)
+        with ThreadPoolExecutor(4) as pool:
+            folders = list(pool.map(fetch_dataset, [REPO] * 4))
+        assert hashed == folders[:1]
+        assert set(folders) == set(hashed)
 
     def test_a_cache_that_may_only_be_read_is_enough(self, filled_hub: HubServer, member: HubClient) -> None:
         member.call(fill_cache)

@@ -17,6 +17,8 @@ from hggt_data.consensus import judge_group
 from hggt_data.stats import LabelCounts, LabelStatistics, count_labels
 from hggt_data.stats_page import format_statistics_html
 from hggt_data.stats_text import format_statistics
+from tests.hggt_data.people import REPO, Published
+from tests.hub_client import ForkServer, sign_in
 
 P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
 Votes = dict[str, tuple[tuple[Label, ...], float | None]]
@@ -301,3 +303,11 @@ def test_page_escapes_names() -> None:
     assert f"Candidate {nasty[:15]}…" in [element.text for element in root.iter("text")]
     assert not list(root.iter("script"))
     assert not [element for element in root.iter() if any(name.startswith("on") for name in element.attrib)]
+
+
+def test_a_published_dataset(published: Published, processes: ForkServer, tmp_path: Path) -> None:
+    reader = sign_in(published.hub, processes, tmp_path)
+    outcome = reader.hggt_data("stats", REPO, "--revision", "v1.0", "--split", "train", "--html", "page.html")
+    assert outcome.exit_code == 0, outcome.err
+    assert outcome.out.startswith("3 patch groups, 2 candidates each (01, 02), ")
+    assert "<title>hggt" in (reader.folder / "page.html").read_text()
