@@ -113,7 +113,7 @@ class GroupSource(ABC, Sequence["Group"]):
         return f"{self.location}: picture {name} of {self.ids[index]}"
 
     def has_picture(self, index: int, name: str) -> bool:
-        """Whether group `index` has a picture of that name, without reading it."""
+        """Whether group `index` has a picture of that name; cheaper where a source need not read it."""
         try:
             self.read_bytes(index, name)
         except KeyError:

@@ -24,6 +24,7 @@ LAYERS = {
         {"stats_text", "annotate"},
         {"stats_page"},
         {"cli"},
+        {"__main__"},
     ],
     "hggt_eval": [
         {"metrics", "processes"},
