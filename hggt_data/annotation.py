@@ -5,6 +5,7 @@ The official file holds `Picture_1` (the original, without a label), `Picture_2`
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,9 @@ from hggt_data.errors import AnnotationError
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId, Problem
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+# Start and End are local times: the clocks may have been set back by an hour in between.
+_MOST_BEYOND_SPAN_S = 3660
+_MOST_SHOWN = 80  # characters of a value that is no annotation's
 _LABELS = {label.value: label for label in Label}
 _LABEL_WORDS = ", ".join(_LABELS)
 
@@ -103,11 +107,11 @@ def _parse_json(data: bytes) -> dict[str, Any]:
     text = data.decode("utf-8").removeprefix("\ufeff")  # a mark that Windows editors write; the content is the same
 
     def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            repeated = next(key for key in keys if keys.count(key) > 1)
-            raise AnnotationError(f"key {repeated!r} occurs twice")
-        return dict(pairs)
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
+            raise AnnotationError(f"key {_shown(repeated)} occurs twice")
+        return content
 
     try:
         content = json.loads(text, object_pairs_hook=refuse_repeated_keys)
@@ -129,7 +133,7 @@ def _picture_faults(
         if key not in expected and key != "Time_cost":
             yield (
                 "extra-picture",
-                f"{key!r} is not expected; expected {_span(expected)}",
+                f"{_shown(key)} is not expected; expected {_span(expected)}",
                 _hint_of(content[key], expected),
             )
     for key, name in expected.items():
@@ -138,30 +142,37 @@ def _picture_faults(
             continue
         picture = content[key]
         if not isinstance(picture, dict):
-            yield "broken-json", f"{key!r} is {picture!r}; expected Name, File and Label", "Restore it from a copy."
+            message = f"{key!r} is {_shown(picture)}; expected Name, File and Label"
+            yield "broken-json", message, "Restore it from a copy."
             continue
         for field, wanted in (("Name", picture_name(group_id, name)), ("File", name)):
             if picture.get(field) != wanted:
-                found = picture.get(field)
+                found = _shown(picture.get(field))
                 kind = f"wrong-{field.lower()}"
-                yield kind, f"{key!r} has {field} {found!r}; expected {wanted!r}", _hint_of(picture, expected)
+                yield kind, f"{key!r} has {field} {found}; expected {wanted!r}", _hint_of(picture, expected)
         label = picture.get("Label")
         if name == ORIGINAL:
             if label is not None:
-                yield "label-on-original", f"{key!r} is the original but has label {label!r}", "Set it to null."
+                message = f"{key!r} is the original but has label {_shown(label)}"
+                yield "label-on-original", message, "Set it to null."
         elif label is None or label == "":
             yield "empty-label", f"{key!r} ({name}) has no label; expected one of {_LABEL_WORDS}", "Annotate it again."
         elif not isinstance(label, str) or label not in _LABELS:
-            message = f"{key!r} has label {label!r}; expected one of {_LABEL_WORDS}"
+            message = f"{key!r} has label {_shown(label)}; expected one of {_LABEL_WORDS}"
             yield "unknown-label", message, "Correct the spelling."
 
 
 def _hint_of(picture: object, expected: dict[str, str]) -> str:
     """What may be behind an entry that does not fit: a label for pictures that are gone, or another group's file."""
     name = picture.get("File") if isinstance(picture, dict) else None
-    if isinstance(name, str) and name not in expected.values():
+    if isinstance(name, str) and name not in expected.values() and len(name) <= _MOST_SHOWN:
         return f"Is the folder {name}/ of pictures missing? Restore it; otherwise correct the entry."
     return "Is it another group's file?"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _span(keys: dict[str, str]) -> str:
@@ -171,20 +182,20 @@ def _span(keys: dict[str, str]) -> str:
 def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float | None, list[str]]:
     """(start, end, seconds, faults) of `Time_cost`; what cannot be read is null and named among the faults."""
     if not isinstance(cost, dict):
-        return None, None, None, [f"'Time_cost' is {'missing' if cost is None else repr(cost)}"]
+        return None, None, None, [f"'Time_cost' is {'missing' if cost is None else _shown(cost)}"]
     faults: list[str] = []
 
     def moment(key: str) -> datetime | None:
         try:
             return datetime.strptime(cost[key], _TIME_FORMAT)
         except (KeyError, TypeError, ValueError):
-            faults.append(f"'Time_cost' has {key} {cost.get(key)!r}; expected a time such as 2022-08-05 17:01:12")
+            faults.append(f"'Time_cost' has {key} {_shown(cost.get(key))}; expected a time such as 2022-08-05 17:01:12")
             return None
 
     start, end = moment("Start"), moment("End")
     for time in (start, end):
         if time and not 2000 <= time.year < 2100:
-            faults.append(f"'Time_cost' names the year {time.year}; expected one from 2000 on")
+            faults.append(f"'Time_cost' names the year {time.year}; expected 2000 to 2099")
             start = end = None
     if start and end and end < start:
         faults.append(f"'Time_cost' ends ({end}) before it starts ({start})")
@@ -193,7 +204,9 @@ def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float 
     seconds: float | None = None
     # True is an int in Python; infinities and NaN are not in JSON but Python's parser lets them through.
     if isinstance(total, bool) or not isinstance(total, int | float) or not 0 <= total < 1e9:
-        faults.append(f"'Time_cost' has Total {total!r}; expected seconds, 0 or more")
+        faults.append(f"'Time_cost' has Total {_shown(total)}; expected seconds, 0 or more")
+    elif start and end and total > (end - start).total_seconds() + _MOST_BEYOND_SPAN_S:
+        faults.append(f"'Time_cost' has Total {total} s, but from Start to End it is {end - start}")
     else:
         seconds = float(total)
     return start, end, seconds, faults

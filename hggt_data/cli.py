@@ -414,6 +414,7 @@ def stats(
     """
     from hggt_data.files import write_text
     from hggt_data.loading import open_groups
+    from hggt_data.schema import printable
     from hggt_data.stats import count_labels
     from hggt_data.stats_page import format_statistics_html
     from hggt_data.stats_text import format_statistics
@@ -423,7 +424,7 @@ def stats(
     if json_file:
         write_text(json_file, json.dumps(statistics.to_json(), indent=2, allow_nan=False) + "\n")
     if html_file:
-        write_text(html_file, format_statistics_html(statistics, title=Path(source).resolve().name))
+        write_text(html_file, format_statistics_html(statistics, title=printable(Path(source).resolve().name)))
 
 
 def _parse_scales(_: click.Context, __: click.Parameter, value: str) -> "tuple[Fraction, ...]":

@@ -56,7 +56,7 @@ class HubError(HggtError, ConnectionError):
 
 
 class WorkerError(HggtError, RuntimeError):
-    """A worker process was killed from outside."""
+    """A worker process was killed from outside, or none could start."""
 
 
 class MatchError(HggtError, ValueError):

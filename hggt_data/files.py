@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from hggt_data.errors import OutputError, TreeError
 
 _BLOCK_BYTES = 1 << 22
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -26,20 +27,28 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         private: for the eyes of its owner only.
 
     Raises:
-        OSError: the folder is missing or not writable, or the disk is full. Whatever was at `path` is untouched.
+        OSError: the folder is missing or not writable, or the disk is full; it names `path`. Whatever was there is
+            untouched.
+        Whatever the block raises.
     """
     # The process number keeps two writers of the same file apart; the leading dot keeps it out of globs.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    of_block: OSError | None = None
     try:
         with open(temporary, "wb") as file:
             if private:
                 temporary.chmod(0o600)
-            yield file
+            try:
+                yield file
+            except OSError as error:
+                of_block = error
+                raise
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # say which file it was to be
+        # The block may also fail to read something else; only writing can meet a full disk.
+        if error is not of_block or (error.filename is None and error.errno in _NO_ROOM):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:

@@ -2,16 +2,19 @@
 
 HGGT's pictures are 8-bit RGB PNG files. Decoding is strict: a file that is cut, bit-flipped, short of rows, 16-bit,
 grey, palette or with alpha raises `ImageError` instead of yielding pixels. Pillow alone would give black rows for a
-PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times as fast. `read_picture` is
-for people's own pictures, of any kind that can become 8-bit RGB without a loss.
+PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times as fast. The checksums of the
+chunks are compared, not the one inside the compressed data, which is over the same bytes and would take as long again.
+`read_picture` is for people's own pictures, of any kind that can become 8-bit RGB without a loss.
 """
 
 import io
 import re
 import struct
+import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import kornia_rs.io
 import numpy as np
@@ -19,6 +22,9 @@ from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
 from hggt_data.files import atomic_file, read_regular_file, require_regular_file
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
@@ -30,6 +36,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # of people's own pictures
 _OTHER_FORMATS = {"JPEG": rb"\xff\xd8\xff", "WebP": rb"RIFF....WEBP", "BMP": rb"BM", "TIFF": rb"II\*\0|MM\0\*"}
 _MAX_PIXELS = 1 << 28
 _MAX_DEFLATE_RATIO = 1032
+_PILLOW_LIMIT = threading.Lock()  # Pillow has one limit for all threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def read_png_header(path: Path) -> PngInfo:
 
 
 def parse_png_header(data: bytes) -> PngInfo:
-    """Size and mode from the first `PNGPNG_HEADER_BYTES` of a file.
+    """Size and mode from the first `PNG_HEADER_BYTES` of a file.
 
     Raises:
         ImageError: they are not those of a PNG.
@@ -78,8 +85,10 @@ def parse_png_header(data: bytes) -> PngInfo:
         if known:
             raise ImageError(f"not a PNG but a {known}; expected a PNG, which keeps pixels as they were computed")
         raise ImageError(f"not a PNG: it opens with {data[:8]!r}")
-    if len(data) < PNG_HEADER_BYTES or data[12:16] != b"IHDR":
+    if len(data) < PNG_HEADER_BYTES:
         raise ImageError(f"cut off inside its header, after {len(data):,} bytes")
+    if data[12:16] != b"IHDR":
+        raise ImageError(f"damaged: it opens with a {_name(data[12:16])} chunk; expected IHDR")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
 
@@ -106,6 +115,9 @@ def parse_png(data: bytes) -> PngInfo:
             raise ImageError(f"damaged: the checksum of its {_name(kind)} chunk at byte {position:,} is wrong")
         if kind == b"IDAT":
             compressed_bytes += length
+        elif kind[:1].isupper() and kind != b"IEND" and kind != b"PLTE" and position > len(_SIGNATURE):
+            # A second header, or a chunk that nobody knows and whose capital says that nobody may pass over it.
+            raise ImageError(f"damaged: a {_name(kind)} chunk at byte {position:,}, where none can be")
         elif kind == b"acTL":
             raise ImageError("an animated PNG; expected one picture in a file")
         elif kind == b"tRNS":
@@ -140,8 +152,7 @@ def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
     info = info or parse_png(data)
     if info.mode != "8-bit RGB":
         raise ImageError(f"{info.mode}; expected 8-bit RGB")
-    if info.height * info.width > _MAX_PIXELS:
-        raise ImageError(f"{info.height:,} x {info.width:,} pixels; expected {_MAX_PIXELS:,} in all at most")
+    _require_affordable(info.height, info.width)
     try:
         return np.asarray(kornia_rs.io.decode_image_png_u8(data, info.size, "rgb"))
     except Exception as error:  # kornia-rs raises plain Exception for every decoding fault
@@ -192,18 +203,34 @@ def read_picture_size(path: Path) -> tuple[int, int]:
         ImageError: there is no such head. The rest may be damaged all the same.
         OSError: the file cannot be read.
     """
-    from PIL import Image
-
     require_regular_file(path)
     with open(path, "rb") as file:
         head = file.read(PNG_HEADER_BYTES)
     try:
         if head.startswith(_SIGNATURE):
             return parse_png_header(head).size
-        with Image.open(path, formats=_FORMATS) as image:
+        with _open_with_pillow(path) as image:
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{path}: its head cannot be read: {error}") from error
+
+
+def _open_with_pillow(source: Path | BinaryIO) -> "Image.Image":
+    """A picture of which only the head has been read; its size is for the caller to judge."""
+    from PIL import Image
+
+    # Pillow's own limit warns of pictures of a third of `_MAX_PIXELS`.
+    with _PILLOW_LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(source, formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _require_affordable(height: int, width: int) -> None:
+    if height * width > _MAX_PIXELS:
+        raise ImageError(f"{height:,} x {width:,} pixels; expected {_MAX_PIXELS:,} in all at most")
 
 
 def _decode_with_pillow(data: bytes) -> Pixels:
@@ -212,10 +239,8 @@ def _decode_with_pillow(data: bytes) -> Pixels:
     if not data:
         raise ImageError("empty file")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            height, width = image.height, image.width
-            if height * width > _MAX_PIXELS:
-                raise ImageError(f"{height:,} x {width:,} pixels; expected {_MAX_PIXELS:,} in all at most")
+        with _open_with_pillow(io.BytesIO(data)) as image:
+            _require_affordable(image.height, image.width)
             num_frames = getattr(image, "n_frames", 1)
             if num_frames > 1:
                 raise ImageError(f"{num_frames} pictures in one file; expected one")

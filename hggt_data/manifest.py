@@ -59,7 +59,8 @@ class Shard:
 class FileRecord:
     """A file by its path, size and SHA-256.
 
-    In a manifest: a file of the light `labels` config, the card, or an input that belongs to no single group.
+    In a manifest: a file of the light `labels` config, the card, or an input that belongs to no single group. The
+    inputs of a group are listed so too until their shard is written.
     """
 
     path: str

@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from hggt_data.features import image_column, labels_to_row
 from hggt_data.files import link_or_copy, sha256_of, sha256_of_file
-from hggt_data.manifest import Shard, write_record
+from hggt_data.manifest import FileRecord, Shard, write_record
 from hggt_data.schema import ORIGINAL, Problem
 from hggt_data.shards import write_shard
 from hggt_data.tree import GroupFiles
-from hggt_data.validate import Examined, InputFile, examine_group, hash_inputs
+from hggt_data.validate import Examined, examine_group, hash_inputs
 from hggt_data.workers import advance
 
 # Part of every shard's key: raise it when the code changes what a shard holds.
@@ -170,7 +170,7 @@ def _expected(root: str, files: GroupFiles) -> list[Any]:
     return [root, str(files.id), sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
 
 
-def _named_inputs(root: str, inputs: Sequence[InputFile]) -> dict[str, tuple[int, str]]:
+def _named_inputs(root: str, inputs: Sequence[FileRecord]) -> dict[str, tuple[int, str]]:
     return {f"{root}/{file.path}": (file.size_bytes, file.sha256) for file in inputs}
 
 

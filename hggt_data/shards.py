@@ -37,6 +37,7 @@ def write_shard(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]], p
         pictures: the picture columns, in the order of the schema.
 
     Raises:
+        DatasetError: pyarrow has not stored the pictures as they are.
         OSError: the file cannot be written.
     """
     offsets: Offsets = {column: [] for column in pictures}
@@ -106,7 +107,8 @@ def _table(rows: list[dict[str, Any]], schema: pa.Schema, pictures: list[str]) -
     for column in pictures:
         wanted = sum(row[column] is not None for row in rows)
         stored = len(rows) - pc.struct_field(table[column], "bytes").null_count
-        assert stored == wanted, f"{column}: {stored} of {wanted} pictures reached the table"
+        if stored != wanted:
+            raise DatasetError(f"{column}: only {stored} of {wanted} pictures reached the table; report this")
     return table
 
 
@@ -123,7 +125,8 @@ def _note_offsets(path: Path, start: int, rows: list[dict[str, Any]], offsets: O
                 continue
             # A plain byte array is its length, 4 bytes little-endian, and its bytes.
             position = region.index(len(png).to_bytes(4, "little") + png[:64], position) + 4
-            assert region[position : position + len(png)] == png, f"{path}: a picture of {column} is not stored plain"
+            if region[position : position + len(png)] != png:
+                raise DatasetError(f"{path}: a picture of {column} is not stored plain; report this")
             places.append((start + position, len(png)))
             position += len(png)
 

@@ -17,21 +17,13 @@ from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.files import read_regular_file, sha256_of
 from hggt_data.images import PngInfo, decode_png, parse_png, read_png_header
+from hggt_data.manifest import FileRecord
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId, Problem, Severity, plural
 from hggt_data.tree import GroupFiles, Listing, open_tree
 from hggt_data.workers import advance, default_workers, run_tasks
 
 DEFAULT_SCALE = 4
 _GROUPS_PER_TASK = 16
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """One file that was read: its path relative to the tree, its size and its SHA-256."""
-
-    path: str
-    size_bytes: int
-    sha256: str
 
 
 @dataclass(slots=True)
@@ -43,7 +35,7 @@ class Examined:
         size: (height, width) of the original in pixels, null if it cannot be read.
         pngs: picture name to the bytes of its file, for those that can be read.
         digests: picture name to a digest of its pixels.
-        inputs: every file that was read.
+        inputs: every file that was read, its path relative to the tree.
     """
 
     files: GroupFiles
@@ -51,7 +43,7 @@ class Examined:
     size: tuple[int, int] | None = None
     pngs: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
-    inputs: list[InputFile] = field(default_factory=list)
+    inputs: list[FileRecord] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -192,19 +184,19 @@ def examine_group(
     return examined
 
 
-def hash_inputs(files: GroupFiles) -> list[InputFile]:
+def hash_inputs(files: GroupFiles) -> list[FileRecord]:
     """Every file of a group that is there, as `examine_group` would list them, without looking inside.
 
     Raises:
         OSError: one is there and cannot be read.
     """
-    inputs: list[InputFile] = []
+    inputs: list[FileRecord] = []
     if not _may_be_read(files):
         return inputs
     for path in (*files.images.values(), *files.annotations.values()):
         with suppress(FileNotFoundError):
             data = read_regular_file(path)
-            inputs.append(InputFile(files.relative(path), len(data), sha256_of(data)))
+            inputs.append(FileRecord(files.relative(path), len(data), sha256_of(data)))
     return inputs
 
 
@@ -245,7 +237,7 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
             info = read_png_header(path)
         else:
             data = read_regular_file(path)
-            examined.inputs.append(InputFile(files.relative(path), len(data), sha256_of(data)))
+            examined.inputs.append(FileRecord(files.relative(path), len(data), sha256_of(data)))
             info = parse_png(data)
     except FileNotFoundError:
         report("missing-image", f"the picture {name} of group {files.id} is missing", "Restore it from the download.")
@@ -317,7 +309,7 @@ def _examine_annotations(examined: Examined) -> None:
         if twin != place:
             message, hint = f"is the same file as {twin}", "Was one annotator's folder copied?"
             examined.problems.append(Problem("duplicate-annotation", "warning", place, message, hint))
-        examined.inputs.append(InputFile(place, len(data), sha256_of(data)))
+        examined.inputs.append(FileRecord(place, len(data), sha256_of(data)))
         annotation, problems = check_annotation(
             data, place, files.id, slot, files.candidates, files.annotators.get(slot)
         )

@@ -1,7 +1,8 @@
 """Run independent tasks in worker processes with one progress bar.
 
 With one worker everything runs in this process. Workers are started fresh (spawn), so nothing that the parent holds
-open leaks into them, and they end when the parent is killed.
+open leaks into them, and they end when the parent is killed. Each imports the script that started it, which must
+therefore keep what it runs under `if __name__ == "__main__":`.
 """
 
 import multiprocessing
@@ -61,7 +62,7 @@ def run_tasks(
         unit: what it counts.
 
     Raises:
-        WorkerError: the system killed a worker.
+        WorkerError: the system killed a worker, or none could start.
         Whatever `function` raises.
     """
     with _bar(total, label, unit) as bar:
@@ -117,6 +118,11 @@ def _run_in_processes(
             yield in_flight.pop(0).result()
         ended_well = True
     except BrokenProcessPool as error:
+        if not board.started.get_obj().value:
+            raise WorkerError(
+                "no worker process could start. Each imports the script that it is started from: put what that runs "
+                'under if __name__ == "__main__":, or ask for 1 worker'
+            ) from error
         raise WorkerError(
             f"the system killed one of {workers} worker processes, most likely because memory ran out; "
             "run again with fewer --workers"

@@ -25,6 +25,7 @@ LAYERS = {
         {"stats_text", "annotate"},
         {"stats_page"},
         {"cli"},
+        {"__main__"},
     ],
     "hggt_eval": [
         {"metrics", "processes"},

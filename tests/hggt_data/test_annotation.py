@@ -82,6 +82,8 @@ def test_an_annotation_is_read_back_as_it_was_written(
 ) -> None:
     group_id, candidates = PatchId(image, 3, 4), tuple(f"{k:02}" for k in range(1, len(labels) + 1))
     start, end = times or (None, None)
+    if start and end and seconds is not None:  # more would be impossible
+        seconds = min(seconds, (end - start).total_seconds())
     annotation = Annotation("C", tuple(labels), start, end, seconds, annotator)
     text = format_annotation(annotation, group_id, candidates)
     assert parse_annotation(text.encode(), group_id, "C", candidates, annotator) == annotation
@@ -184,6 +186,7 @@ def test_utf8_with_a_byte_order_mark_is_read_as_it_stands() -> None:
         (lambda t: t.update(Total=float("nan")), True, None),
         (lambda t: t.update(Total=float("inf")), True, None),
         (lambda t: t.pop("Total"), True, None),
+        (lambda t: t.update(Total=99999), True, None),  # in the 43 s from Start to End
     ],
 )
 def test_an_impossible_time_is_a_warning_and_counts_as_unknown(
@@ -195,6 +198,39 @@ def test_an_impossible_time_is_a_warning_and_counts_as_unknown(
     assert annotation.labels == (Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE, Label.POSITIVE)
     assert (annotation.start is not None) == start_known
     assert annotation.seconds == seconds
+
+
+@pytest.mark.parametrize("total", [44, 3643, 0])
+def test_a_total_that_clocks_set_back_or_pauses_explain_is_no_fault(total: int) -> None:
+    annotation, kinds = checked(changed(lambda c: c["Time_cost"].update(Total=total)))
+    assert kinds == []
+    assert annotation is not None
+    assert annotation.seconds == total
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["Picture_1"].update(Label="x" * 10**6),
+        lambda c: c["Picture_2"].update(Label="x" * 10**6),
+        lambda c: c["Picture_2"].update(File="x" * 10**6),
+        lambda c: c.update(Picture_2="x" * 10**6),
+        lambda c: c.update({"x" * 10**6: None}),
+        lambda c: c.update(Time_cost="x" * 10**6),
+        lambda c: c["Time_cost"].update(Start="x" * 10**6),
+        lambda c: c["Time_cost"].update(Total=10**400),
+    ],
+)
+def test_a_huge_value_is_shown_in_part(change: Callable[[Content], object]) -> None:
+    _, problems = check_annotation(changed(change), "x.json", GROUP, "B", FOUR)
+    assert len(problems) == 1
+    assert len(f"{problems[0]}{problems[0].hint}") < 300
+
+
+def test_a_repeated_key_among_many_is_found_at_once() -> None:
+    pairs = ", ".join(f'"k{k}": 1' for k in [*range(50_000), 49_999])
+    _, (problem,) = check_annotation(f"{{{pairs}}}".encode(), "x.json", GROUP, "B", FOUR)
+    assert problem.message == "key 'k49999' occurs twice"
 
 
 @pytest.mark.parametrize("cost", [None, "42", 42, []])

@@ -50,6 +50,10 @@ class TestValidate:
             "2 groups (candidates 01, 02, slots A, B, C): 0 errors, 0 warnings\n",
         )
 
+    def test_it_runs_as_a_module_too(self, tree: Path) -> None:
+        command = [sys.executable, "-m", "hggt_data", "validate", str(tree), "--workers", "1"]
+        assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"2 groups")
+
     def test_errors_exit_1_and_are_shown_by_kind(self, tree: Path) -> None:
         for path in (tree / "images/0-9/01").iterdir():
             path.unlink()
@@ -111,6 +115,11 @@ class TestValidate:
             result = run("validate", folder, "--workers", 1, "--json", tmp_path / "x.json")
             assert (result.exit_code, type(result.exception)) == (1, SystemExit)
             assert json.loads((tmp_path / "x.json").read_text())["problems"]
+
+    def test_the_page_of_a_tree_whose_name_is_no_text(self, tree: Path, tmp_path: Path) -> None:
+        result = run("stats", tree.rename(tmp_path / "\udcff"), "--html", tmp_path / "x.html")
+        assert result.exit_code == 0, result.output
+        assert r"\udcff" in (tmp_path / "x.html").read_text()
 
     def test_a_folder_that_is_no_tree_exits_1_and_says_what_was_looked_for(self, tmp_path: Path) -> None:
         (tmp_path / "x").mkdir()

@@ -1,11 +1,14 @@
 """Atomic files and hashes."""
 
+import errno
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from hggt_data.errors import OutputError
 from hggt_data.files import atomic_file, csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_text
 
 
@@ -32,6 +35,40 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
         fail()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "error", [OutputError("a good message"), OSError(errno.EIO, "Input/output error"), PermissionError(13, "no", "in")]
+)
+def test_an_error_of_something_else_stays_as_it_is(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(OSError, match=re.escape(str(error))) as found, atomic_file(tmp_path / "a.txt"):
+        raise error
+    assert found.value is error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_file_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path, error: OSError | None) -> None:
+        with atomic_file(path):
+            if error:
+                raise error
+
+    def name_of_fault(path: Path, error: OSError | None = None) -> object:
+        with pytest.raises(OSError, match=r".") as found:
+            write(path, error)
+        return found.value.filename
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "a.txt"
+    assert name_of_fault(tmp_path / "absent/a.txt") == str(tmp_path / "absent/a.txt")
+    assert name_of_fault(path, OSError(errno.ENOSPC, "No space left on device")) == str(path)
+    monkeypatch.setattr(os, "fsync", fail)
+    assert name_of_fault(path) == str(path)
+    monkeypatch.undo()
+    path.mkdir()
+    assert name_of_fault(path) == str(path)
 
 
 def test_text_is_utf8_and_its_folder_is_made(tmp_path: Path) -> None:

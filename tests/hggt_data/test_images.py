@@ -140,6 +140,18 @@ def test_an_animated_png_is_refused(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize("kind", [b"ABCD", b"IHDR"])
+def test_a_chunk_that_cannot_be_there_is_named(kind: bytes) -> None:
+    with pytest.raises(ImageError, match=f"^damaged: a {kind.decode()} chunk at byte 33, where none can be$"):
+        decode_png(with_chunk(WHOLE, kind, split_png(WHOLE)[0][1]))
+
+
+def test_another_chunk_before_the_header_is_named() -> None:
+    header, *rest = split_png(WHOLE)
+    with pytest.raises(ImageError, match="it opens with a tEXt chunk; expected IHDR"):
+        decode_png(join_png([(b"tEXt", b"a\0b"), header, *rest]))
+
+
 def test_an_unknown_row_filter_is_refused() -> None:
     header, *rest, end = split_png(WHOLE)
     raw = zlib.decompress(b"".join(body for _, body in rest))
@@ -211,6 +223,9 @@ def test_exif_xmp_texts_and_times_are_seen() -> None:
         "Raw profile type exif",
     )
     assert parse_png(WHOLE).metadata == ()
+    for name in ("xmp", "iptc"):
+        data = with_chunk(WHOLE, b"tEXt", f"Raw profile type {name}\0x".encode())
+        assert parse_png(data).metadata == (f"Raw profile type {name}",)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +325,18 @@ class TestAnyPicture:
         path.write_bytes(path.read_bytes()[:20])
         with pytest.raises(ImageError, match=rf"a\.{ending}: its head cannot be read: "):
             read_picture_size(path)
+
+    @pytest.mark.filterwarnings("error")
+    def test_large_pictures_are_judged_by_one_limit(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+        path = tmp_path / "a.jpg"
+        RGB.save(path)
+        assert read_picture_size(path) == (24, 20)
+        assert read_picture(path).shape == (24, 20, 3)
+        assert Image.MAX_IMAGE_PIXELS == 10
+        monkeypatch.setattr("hggt_data.images._MAX_PIXELS", 479)
+        with pytest.raises(ImageError, match=r"a\.jpg: 24 x 20 pixels; expected 479 in all at most"):
+            read_picture(path)
 
     def test_the_size_of_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.png")

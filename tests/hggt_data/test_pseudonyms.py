@@ -143,10 +143,11 @@ class TestNothingGetsOut:
     def test_warnings_about_label_files_stay_here(self, tmp_path: Path) -> None:
         tree = write_named_tree(tmp_path / "T")
         edit_text(tree / f"labels/0-9/{CAROL}/p0-0-0.json", '"Total": ', '"Total": -')
+        (tree / "labels/0-9/notes.png").touch()
         dataset = build_named(tree, tmp_path / "hggt")
         assert CAROL in (dataset / MANIFEST_FILE).read_text()
         manifest = write_copy(dataset, tmp_path / "copy", veil_of(dataset))
-        assert [shard.problems for shard in manifest.shards] == [[], [], []]
+        assert [manifest.problems, *(shard.problems for shard in manifest.shards)] == [[], [], [], []]
         assert not [path for path, data in contents(tmp_path / "copy").items() if CAROL.encode() in data]
 
     def test_the_file_of_pseudonyms_stays_here_for_its_owner_only(

@@ -71,6 +71,23 @@ def test_a_worker_killed_by_the_system_is_told_with_the_way_out() -> None:
         list(run_tasks(die_at_five, TASKS, 2, total=12, label="x"))
 
 
+def test_a_script_that_would_run_again_in_each_worker_is_told_what_to_do(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from hggt_data.workers import run_tasks\n"
+        "from tests.hggt_data.test_workers import square\n"
+        "print(list(run_tasks(square, [1, 2], 2, total=2, label='x')))\n"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, script], cwd=root, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "WorkerError: no worker process could start" in last
+    assert 'under if __name__ == "__main__":' in last
+
+
 def test_a_task_may_say_that_it_advances_though_nobody_looks() -> None:
     advance()
 
