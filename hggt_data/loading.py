@@ -6,9 +6,9 @@ by position, and each process opens the files for itself.
 """
 
 import hashlib
+import io
 import os
 import sys
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +19,17 @@ from hggt_data.annotation import parse_annotation
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
 from hggt_data.features import SOURCE_COLUMNS, group_from_row, image_column, picture_of_column
+from hggt_data.files import sha256_of
 from hggt_data.hub import is_hub_id
 from hggt_data.images import PNG_HEADER_BYTES, Pixels, PngInfo, decode_png, parse_png_header
-from hggt_data.manifest import MANIFEST_FILE, Manifest, read_manifest
+from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, read_manifest
 from hggt_data.schema import PatchGroup, PatchId
 from hggt_data.tree import GroupFiles, Listing, Tree, open_tree, tree_of_folders
 from hggt_data.validate import summarise
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     import pyarrow as pa
 
 
@@ -195,6 +198,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         raise DatasetError(f"{folder} is a folder and has no revisions; got revision {revision!r}")
     if is_built_dataset(folder):
         return _DatasetSource(folder, split, str(folder))
+    if any(folder.glob("data/*.parquet")):
+        raise DatasetError(f"{folder} has shards but no {MANIFEST_FILE}: its build has not ended, or the file is lost")
     if split is not None:
         raise DatasetError(f"{folder} is no built dataset and has no splits; got split {split!r}")
     return _TreeSource(open_tree(folder))
@@ -329,33 +334,48 @@ class _DatasetSource(GroupSource):
         self.split = _choose_split(location, manifest, split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]
-        self._table = f"labels/{self.split}.parquet"
-        sizes = {file.path: file.size_bytes for file in manifest.files if file.path == self._table}
-        for name, size_bytes in {**sizes, **{shard.path: shard.size_bytes for shard in shards}}.items():
-            path = folder / name
-            found = path.stat().st_size if path.is_file() else None
-            if found != size_bytes:
-                state = "is missing" if found is None else f"has {found:,} bytes"
-                raise DatasetError(f"{path} {state}; its manifest says {size_bytes:,} bytes. Build it again.")
-        self._shards = [shard.path for shard in shards]
+        self._shards = [FileRecord(shard.path, shard.size_bytes, shard.sha256) for shard in shards]
+        self._table = next(file for file in manifest.files if file.path == f"labels/{self.split}.parquet")
+        for record in (self._table, *self._shards):
+            self._open(record).close()
         self.ids = [PatchId.parse(text) for shard in shards for text in shard.ids]
         self._places = [(s, row) for s, shard in enumerate(shards) for row in range(len(shard.ids))]
         self._start()
 
     def _start(self) -> None:
         """What each process has for itself."""
-        self._handles: dict[int, int] = {}
-        weakref.finalize(self, _close, self._handles)
         self._offsets: dict[int, dict[str, list[tuple[int, int] | None]]] = {}
         self._labels: pa.Table | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_handles", "_offsets", "_labels")
-        return {name: value for name, value in vars(self).items() if name not in own}
+        return {name: value for name, value in vars(self).items() if name not in ("_offsets", "_labels")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._start()
+
+    def _open(self, record: FileRecord) -> "FileIO":
+        """A file of the dataset, to be read by position.
+
+        Raises:
+            DatasetError: it is not as long as it was built, or is missing.
+        """
+        try:
+            file = open(self._folder / record.path, "rb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError as error:
+            raise self._not_as_built(record, "is missing") from error
+        found = os.fstat(file.fileno()).st_size
+        if found != record.size_bytes:
+            file.close()
+            raise self._not_as_built(record, f"has {found:,} bytes")
+        return file
+
+    def _not_as_built(self, record: FileRecord, what: str) -> DatasetError:
+        return DatasetError(
+            f"{self._folder / record.path} {what}; its manifest says {record.size_bytes:,} bytes, SHA-256 "
+            f"{record.sha256[:12]}. If the dataset was built anew while it was in use, open it again; else "
+            f"{self._way_out()}"
+        )
 
     def _read_labels(self, index: int) -> PatchGroup:
         return group_from_row(self._label_table().slice(index, 1).to_pylist()[0], self.candidates)
@@ -370,15 +390,13 @@ class _DatasetSource(GroupSource):
 
     def _label_table(self) -> "pa.Table":
         if self._labels is None:
-            import pyarrow as pa
             import pyarrow.parquet as pq
 
-            path = self._folder / self._table
-            try:
-                self._labels = pq.read_table(path, memory_map=True)
-            except (pa.ArrowException, OSError) as error:
-                reason = str(error).replace("\n", " ")
-                raise DatasetError(f"{path} is damaged ({reason}); {self._way_out()}") from error
+            with self._open(self._table) as file:
+                data = file.readall()
+            if sha256_of(data) != self._table.sha256:  # a flipped bit may be another label
+                raise self._not_as_built(self._table, "has other content")
+            self._labels = pq.read_table(io.BytesIO(data))
         return self._labels
 
     def has_picture(self, index: int, name: str) -> bool:
@@ -394,7 +412,7 @@ class _DatasetSource(GroupSource):
         if shard not in self._offsets:
             from hggt_data.shards import read_offsets
 
-            self._offsets[shard] = read_offsets(self._folder / self._shards[shard])
+            self._offsets[shard] = read_offsets(self._folder / self._shards[shard].path)
         return self._offsets[shard]
 
     def read(self, index: int, name: str) -> Pixels:
@@ -421,18 +439,14 @@ class _DatasetSource(GroupSource):
             offsets = self._offsets_of(shard)
             names = [picture_of_column(column) for column, places in offsets.items() if places[row] is not None]
             raise KeyError(_no_picture(name, self.ids[index], names))
-        if shard not in self._handles:
-            opened = os.open(self._folder / self._shards[shard], os.O_RDONLY)
-            if self._handles.setdefault(shard, opened) != opened:  # another thread was faster
-                os.close(opened)
         offset, size = place
-        # A read by position does not move the file's cursor, so threads and forked processes do not disturb each other.
-        return os.pread(self._handles[shard], min(size, size_bytes), offset)
-
-
-def _close(handles: dict[int, int]) -> None:
-    for handle in handles.values():
-        os.close(handle)
+        wanted = min(size, size_bytes)
+        # Opened for each picture: processes and threads share nothing, and a file that has changed is noticed.
+        with self._open(self._shards[shard]) as file:
+            data = os.pread(file.fileno(), wanted, offset)
+        if len(data) != wanted:
+            raise self._not_as_built(self._shards[shard], "ends in the middle of a picture")
+        return data
 
 
 def _choose_split(location: str, manifest: Manifest, split: str | None) -> str:
