@@ -129,13 +129,13 @@ class BuildResult:
 def build_dataset(settings: BuildSettings) -> BuildResult:
     """Check the trees and write the dataset.
 
+    If it fails, finished shards stay for the next run; a note of the error tells where.
+
     Raises:
         TreeError: a tree is missing, or has errors and `skip_faulty` is off (the message lists them by kind), or train
             and test overlap and `allow_overlap` is off.
         OutputError: the output folder holds something else, or another build is writing to it.
         OSError: the disk is full or not writable.
-
-    Whatever is raised, finished shards stay for the next run; a note of the error tells where.
     """
     roots = _list_trees(settings)
     _require_outside(settings.output, roots)
@@ -186,10 +186,8 @@ class _Build:
         self._require_no_errors([*self.problems, *of_shards])
         shards = [outcome.shard for outcome in outcomes if outcome.shard is not None]
         if not any(shard.ids for shard in shards):
-            reason = (
-                "every group has errors; nothing is left" if total else "the trees have no groups; nothing is there"
-            )
-            raise TreeError(f"{reason} to build\n{summarise([*self.problems, *of_shards])}".rstrip())
+            reason = "every group has errors" if total else "the trees have no groups"
+            raise TreeError(f"{reason}; nothing is left to build\n{summarise([*self.problems, *of_shards])}".rstrip())
         self.problems += _find_duplicates(shards)
         overlap = find_overlap(shards)
         self._require_no_overlap(overlap)
@@ -239,11 +237,8 @@ class _Build:
         pictures = {patch.image for root in self.roots for patch in root.listing.ids}
         path = f"sources/{self.settings.sources.name}"
         for column in sorted(self.unknown_columns):
-            message, hint = (
-                f"a column that is not known: {column!r}",
-                f"It is left out; {nearest(column, SOURCE_COLUMNS)}",
-            )
-            yield Problem("unknown-column", "warning", path, message, hint)
+            hint = f"It is left out; {nearest(column, SOURCE_COLUMNS)}"
+            yield Problem("unknown-column", "warning", path, f"a column that is not known: {column!r}", hint)
         for name in sorted(pictures - self.sources.keys()):
             message, hint = f"no line for the source picture {name!r}", "It gets null; add a line."
             yield Problem("picture-without-source", "warning", path, message, hint)
@@ -315,9 +310,8 @@ class _Build:
     def _other_inputs(self) -> list[FileRecord]:
         """The input files that belong to no single group, which the shards' records do not name."""
         paths = {f"{root.name}/{ANNOTATORS_FILE}": root.listing.tree.root / ANNOTATORS_FILE for root in self.roots}
-        for name in ("sources", "citation"):
-            if path := getattr(self.settings, name):
-                paths[f"{name}/{path.name}"] = path
+        given = {"sources": self.settings.sources, "citation": self.settings.citation}
+        paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
         return [FileRecord(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
 
     def _read_labels(self, split: str, shards: list[Shard], schema: pa.Schema) -> pa.Table:

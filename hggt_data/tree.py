@@ -130,8 +130,7 @@ def open_tree(root: Path, lr: Path | None = None) -> Tree:
     if not root.is_dir():
         raise TreeError(f"{root}: no such folder; expected an HGGT tree")
     homes = [home for home in _possible_homes(root) if _is_home(home)]
-    lr_of = {home: _lr_of(root, home, homes, lr) for home in homes}
-    sections = tuple(section for home in homes for section in _sections_of(home, lr_of[home]))
+    sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
     if not sections:
         raise TreeError(_nothing_fits(root))
     return Tree(root, sections, _require_candidates(root, sections), (root,) if lr is None else (root, lr))
@@ -425,16 +424,16 @@ def _half_of(folder: Path) -> str:
     return "has images/ but no labels/" if images else "has labels/ but no images/"
 
 
-def _lr_of(root: Path, home: Path, homes: list[Path], given: Path | None) -> Path | None:
+def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
     """The LR folder of one home: given, or the `Blind_LR` under the tree that belongs to it and not to another."""
     if given is not None:
         if not given.is_dir():
             raise TreeError(f"{given}: no such folder; expected the low-resolution pictures PATCHID.png")
         return given
     found = sorted({*root.glob("Blind_LR"), *root.glob("*/Blind_LR"), *root.glob("*/*/Blind_LR")})
-    names = {other.name for other in homes}
+    parts = {part.name for part in root.glob("GT/*")}
     of_this_home = [path for path in found if path.parent.name == home.name]
-    of_this_home = of_this_home or [path for path in found if path.parent.name not in names]
+    of_this_home = of_this_home or [path for path in found if path.parent.name not in parts]
     if len(of_this_home) > 1:
         shown = ", ".join(str(path) for path in of_this_home)
         raise TreeError(f"{home}: several folders of low-resolution pictures fit: {shown}; choose one with --lr")

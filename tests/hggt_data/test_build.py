@@ -367,7 +367,7 @@ class TestFaults:
     def test_a_tree_without_groups_is_an_error(self, tmp_path: Path, output: Path) -> None:
         for path in ("images/original", "images/01", "labels/A"):
             (tmp_path / "Em" / path).mkdir(parents=True)
-        with pytest.raises(TreeError, match=r"^the trees have no groups; nothing is there to build\n.*empty-slot"):
+        with pytest.raises(TreeError, match=r"^the trees have no groups; nothing is left to build\n.*empty-slot"):
             build(tmp_path / "Em", output=output)
 
     def test_files_that_fit_no_group_stop_the_build_but_not_with_skip_faulty(self, tree: Path, output: Path) -> None:

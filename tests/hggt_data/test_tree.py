@@ -260,6 +260,8 @@ class TestLr:
         write_bytes(tmp_path / "LQ/one/Blind_LR/one-0-0.png", b"x")
         assert kinds(tmp_path) == []
         assert [section.lr for section in open_tree(tmp_path).sections] == [tmp_path / "LQ/one/Blind_LR", None]
+        shutil.rmtree(tmp_path / "GT/one/labels")
+        assert open_tree(tmp_path).lr_folders == ()
 
     def test_two_folders_that_fit_are_refused_with_the_way_out(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
