@@ -223,6 +223,7 @@ class Repository:
 
         Null where the repository has no such file. Offline, and where nobody answers, the cache is used as it is.
         """
+        from huggingface_hub import constants
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
         commit = self._commit_of(revision)
@@ -232,9 +233,12 @@ class Repository:
                 if commit is not None and fetched.parent.name != commit:
                     # The Hub has answered with an error, and the client has taken an older version from the cache.
                     fetched = Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=commit))
-                return fetched
             except RemoteEntryNotFoundError:
                 return None
+        if commit is None and not constants.HF_HUB_OFFLINE:
+            version = fetched.parent.name[:12]
+            print(f"{self.repo_id}: the Hub cannot be reached; commit {version} in the cache is used.", file=sys.stderr)
+        return fetched
 
     def _commit_of(self, revision: str | None) -> str | None:
         """The commit that a branch or tag names at the moment; null where nobody can be asked."""
@@ -248,7 +252,6 @@ class Repository:
         except HubError as error:
             if not error.is_unreachable:
                 raise
-            print(f"{self.repo_id}: the Hub cannot be reached; what is in the cache is used.", file=sys.stderr)
             return None
 
     def read_file(self, path: str, revision: str) -> bytes | None:

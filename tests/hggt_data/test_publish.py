@@ -874,6 +874,7 @@ def test_a_client_killed_goes_on_with_its_copy_and_the_same_pseudonyms(
     assert sorted(path.name for path in member.folder.iterdir()) == ["hggt", "hggt.pseudonyms.csv"]
 
 
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # the client's own
 def test_a_fault_says_where_the_copy_is_kept(online: None, hub: HubServer, named: Path) -> None:
     hub.faults = [Fault("POST", "/commit/", Response(503))]
     with (
