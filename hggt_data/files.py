@@ -134,12 +134,23 @@ def link_or_copy(source: Path, target: Path) -> bool:
     return True
 
 
-def changed_ns(path: Path) -> int:
-    """When a file came to be what it is in its place, in ns: moving it there or setting its time back counts too.
+def is_done(results: Iterable[Path], sources: Iterable[Path]) -> bool:
+    """Whether all results are there and none is older than what they are made of.
+
+    A result counts from when it was written: a hard link or `chmod` makes it no newer. A source counts from when it
+    came to be what it is in its place: one that an older file has replaced is new.
 
     Raises:
-        OSError: it is not there.
+        OSError: all results are there, but a source is not.
     """
+    try:
+        oldest_ns = min(path.stat().st_mtime_ns for path in results)
+    except FileNotFoundError:
+        return False
+    return all(oldest_ns >= _changed_ns(path) for path in sources)
+
+
+def _changed_ns(path: Path) -> int:
     status, link = path.stat(), path.lstat()
     return max(status.st_mtime_ns, status.st_ctime_ns, link.st_ctime_ns)
 

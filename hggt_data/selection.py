@@ -21,7 +21,7 @@ from pathlib import Path
 from hggt_data.annotation import picture_name
 from hggt_data.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
-from hggt_data.files import changed_ns, read_record, write_text
+from hggt_data.files import is_done, read_record, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
 from hggt_data.patches import PatchSettings, Place, Verdict, cut, seeded_draw, select_patches
 from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
@@ -261,7 +261,6 @@ class _Task:
     Attributes:
         there: patches of which at least one file is in `output`.
         before: the picture's lines in the `patches.csv` of an earlier run, null without any.
-        before_ns: when that was written.
     """
 
     name: str
@@ -271,7 +270,6 @@ class _Task:
     settings: PatchSettings
     there: frozenset[PatchId]
     before: tuple[_Row, ...] | None
-    before_ns: int
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -308,7 +306,7 @@ def _cut_all(
     """The lines of each picture, by name; pictures without any are left out."""
     for version in (ORIGINAL, *pictures.candidates, _PARTS):
         (output / version).mkdir(exist_ok=True)
-    before, before_ns = _read_rows(output / PLACES, pictures.candidates)
+    before = _read_rows(output / PLACES, pictures.candidates)
     tasks = [
         _Task(
             name,
@@ -318,7 +316,6 @@ def _cut_all(
             settings,
             frozenset(there.patches.get(name, ())),
             before.get(name),
-            before_ns,
         )
         for name in pictures.sizes
     ]
@@ -355,19 +352,14 @@ def _cut_or_keep(task: _Task) -> _Result:
 
 def _find_done(task: _Task) -> tuple[_Row, ...] | None:
     """The picture's lines of an earlier run, if exactly their patches are there, and none is older than the picture."""
+    sources = [task.source(version) for version in task.versions]
     try:
-        newest_ns = max(changed_ns(task.source(version)) for version in task.versions)
-    except OSError:
-        return None  # reading it will tell what is wrong
-    for rows, written_ns in _earlier(task):
-        ids = _kept_ids(rows)
-        if ids != task.there:
-            continue
-        try:
-            if min([written_ns, *(path.stat().st_mtime_ns for path in task.patch_files(ids))]) >= newest_ns:
+        for rows, listed in _earlier(task):
+            ids = _kept_ids(rows)
+            if ids == task.there and is_done([listed, *task.patch_files(ids)], sources):
                 return rows
-        except FileNotFoundError:
-            continue
+    except OSError:
+        return None  # reading the picture will tell what is wrong
     return None
 
 
@@ -382,13 +374,13 @@ def _keep_whole(task: _Task) -> tuple[_Row, ...]:
     return ()
 
 
-def _earlier(task: _Task) -> Iterator[tuple[tuple[_Row, ...], int]]:
-    """(lines, when they were written): those of a run that was interrupted, then those of one that ended."""
-    rows, written_ns = _read_rows(task.part, task.candidates)
+def _earlier(task: _Task) -> Iterator[tuple[tuple[_Row, ...], Path]]:
+    """(lines, the file they stand in): those of a run that was interrupted, then those of one that ended."""
+    rows = _read_rows(task.part, task.candidates)
     if task.name in rows:
-        yield rows[task.name], written_ns
+        yield rows[task.name], task.part
     if task.before is not None:
-        yield task.before, task.before_ns
+        yield task.before, task.output / PLACES
 
 
 def _cut(task: _Task) -> tuple[_Row, ...]:
@@ -461,27 +453,26 @@ def _columns(candidates: Sequence[str]) -> list[str]:
     return [*_COLUMNS, *(f"score_{name}" for name in candidates)]
 
 
-def _read_rows(path: Path, candidates: Sequence[str]) -> tuple[dict[str, tuple[_Row, ...]], int]:
-    """The lines of each picture in a file that `_format_places` made, and when it was written.
+def _read_rows(path: Path, candidates: Sequence[str]) -> dict[str, tuple[_Row, ...]]:
+    """The lines of each picture in a file that `_format_places` made.
 
     Nothing where it is missing or was changed by hand so that it cannot be read: then all is made again.
     """
     rows: dict[str, list[_Row]] = {}
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            written_ns = os.fstat(file.fileno()).st_mtime_ns
             reader = csv.reader(file, strict=True)
             if next(reader, None) != _columns(candidates):
-                return {}, 0
+                return {}
             for image, top, left, verdict, index, *measured in reader:
                 if len(measured) != len(_columns(candidates)) - 5:
-                    return {}, 0
+                    return {}
                 patch = PatchId(image, int(top), int(left))
                 rank = int(index) if index else None
                 rows.setdefault(image, []).append(_Row(patch, Verdict(verdict), rank, ",".join(measured)))
     except (FileNotFoundError, ValueError, csv.Error):
-        return {}, 0
-    return {image: _count_from_one(lines) for image, lines in rows.items()}, written_ns
+        return {}
+    return {image: _count_from_one(lines) for image, lines in rows.items()}
 
 
 def _count_from_one(rows: Sequence[_Row]) -> tuple[_Row, ...]:
@@ -516,6 +507,9 @@ class _Sheet:
     def files(self, row: _Row) -> dict[str, Path]:
         return {name: self.output / name / picture_name(row.id, name) for name in (ORIGINAL, *self.candidates)}
 
+    def shown(self) -> Iterator[Path]:
+        return (path for _, row in self.rows for path in self.files(row).values())
+
 
 def _draw_sheets(
     output: Path,
@@ -549,19 +543,9 @@ def _draw_sheets(
     for entry in _scan(output):
         if _SHEET.fullmatch(entry.name) and output / entry.name not in outcome.sheets:
             (output / entry.name).unlink()
-    listed_ns = (output / PLACES).stat().st_mtime_ns
-    stale = [sheet for sheet in sheets if not _is_fresh(sheet, listed_ns)]
+    stale = [sheet for sheet in sheets if not is_done([sheet.path], [output / PLACES, *sheet.shown()])]
     for _ in run_tasks(_draw_sheet, stale, workers, total=len(stale), label="drawing contact sheets", unit="page"):
         pass
-
-
-def _is_fresh(sheet: _Sheet, listed_ns: int) -> bool:
-    try:
-        drawn_ns = sheet.path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return False
-    shown = (path.stat().st_mtime_ns for _, row in sheet.rows for path in sheet.files(row).values())
-    return drawn_ns >= listed_ns and all(drawn_ns >= written_ns for written_ns in shown)
 
 
 def _draw_sheet(sheet: _Sheet) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from hggt_data.errors import HggtError, ImageError, OutputError, TreeError
-from hggt_data.files import changed_ns, read_record, write_text
+from hggt_data.files import is_done, read_record, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, write_png
 from hggt_data.pictures import is_picture_name, list_folder
 from hggt_data.schema import format_examples, plural
@@ -314,12 +314,8 @@ def _find_done(task: _Task) -> list[_Version] | None:
     counts = {version.suffix: len(version.corners) for version in versions}
     if tuple(counts.get(suffix, 0) for suffix in task.settings.suffixes) != task.highest:
         return None
-    newest_ns = changed_ns(task.path)
-    paths = [task.crop_path(suffix, number) for suffix, count in counts.items() for number in range(1, count + 1)]
-    try:
-        return versions if min(path.stat().st_mtime_ns for path in paths) >= newest_ns else None
-    except FileNotFoundError:
-        return None
+    crops = (task.crop_path(suffix, number) for suffix, count in counts.items() for number in range(1, count + 1))
+    return versions if is_done(crops, [task.path]) else None
 
 
 def _plan(size: tuple[int, int], settings: SubimageSettings) -> list[_Version]:

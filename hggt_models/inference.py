@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.files import changed_ns, sha256_of_file
+from hggt_data.files import is_done, sha256_of_file
 from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.pictures import list_folder
@@ -406,10 +406,7 @@ def _places(sources: Sequence[Source], targets: Callable[[Source], list[Path]]) 
 
 
 def _is_done(source: Source, targets: Sequence[Path]) -> bool:
-    """Whether all results are there and none is older than its picture."""
-    made = [changed_ns(path) for path in targets if path.exists()]
-    changed = changed_ns(source.path) if source.path and made else 0
-    return len(made) == len(targets) and min(made) >= changed
+    return is_done(targets, [source.path] if source.path else [])
 
 
 def _tell(text: str) -> None:

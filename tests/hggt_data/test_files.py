@@ -2,11 +2,21 @@
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from hggt_data.files import atomic_file, csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_text
+from hggt_data.files import (
+    atomic_file,
+    csv_file,
+    is_done,
+    link_or_copy,
+    read_csv,
+    sha256_of,
+    sha256_of_file,
+    write_text,
+)
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -101,3 +111,19 @@ def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not link_or_copy(source, tmp_path / "c")
     assert (tmp_path / "c").read_bytes() == b"1"
     assert source.stat().st_nlink == 2
+
+
+def test_results_are_done_if_all_are_there_and_none_is_older_than_its_sources(tmp_path: Path) -> None:
+    old, new, moved = (tmp_path / name for name in ("old", "new", "moved"))
+    for path in (old, new, moved):
+        path.touch()
+    later = time.time() + 10
+    os.utime(new, (later, later))
+    assert is_done([new], [old])
+    assert is_done([old], [])
+    assert not is_done([new, old], [new])
+    assert not is_done([new, tmp_path / "missing"], [old])
+    with pytest.raises(FileNotFoundError):
+        is_done([new], [tmp_path / "missing"])
+    os.utime(moved, (1, 1))
+    assert not is_done([moved], [moved])  # the one counts from when it was written, the other from when it came there
