@@ -6,15 +6,19 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hggt_data.errors import OutputError, TreeError
+from hggt_data.errors import HggtError, TreeError
 
 _BLOCK_BYTES = 1 << 22
+_LONGEST_NAME = 255  # bytes
+_HIGHEST_PROCESS = 1 << 22  # of Linux
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -46,6 +50,21 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a name is one that `atomic_file` gives to a file which is not whole yet; one that is there without the
+    process that wrote it is a leftover."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def excess_bytes(name: str) -> int:
+    """By how many bytes a name is too long for `atomic_file`, which needs some for itself; 0 or less where it fits."""
+    return len(os.fsencode(_temporary_name(name, _HIGHEST_PROCESS))) - _LONGEST_NAME
+
+
+def _temporary_name(name: str, process: int) -> str:
+    return f".{name}.{process}.tmp"
+
+
 def require_regular_file(path: Path) -> None:
     """Refuse pipes, devices and folders; reading from a pipe would wait for ever.
 
@@ -75,6 +94,44 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
     with atomic_file(path, private=private) as file:
         file.write(text.encode("utf-8"))
     _sync_names(path.parent)
+
+
+def write_json(path: Path, content: Any, *, private: bool = False) -> None:
+    """Write JSON as `write_text` writes text."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # What is no text in a file name becomes its JSON escape.
+    write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"), private=private)
+
+
+def read_json(path: Path, error_class: type[HggtError], advice: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        error_class: what to raise if it is damaged.
+        advice: what to do then.
+
+    Raises:
+        HggtError: `error_class`.
+        OSError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise error_class(f"{path} is damaged ({error}); {advice}") from error
+
+
+def read_utf8(path: Path, error_class: type[HggtError]) -> str:
+    """The text of a UTF-8 file, without the byte order mark that some programs put before it; line ends stay.
+
+    Raises:
+        HggtError: `error_class`, if it is not UTF-8.
+        OSError: it cannot be read, or is no regular file.
+    """
+    try:
+        return read_regular_file(path).decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise error_class(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
 
 
 def _make_folder(folder: Path) -> None:
@@ -117,8 +174,13 @@ def csv_file(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[
         text.detach()  # `atomic_file` closes it
 
 
-def link_or_copy(source: Path, target: Path) -> bool:
+def link_or_copy(source: Path, target: Path, *, copy: bool = False) -> bool:
     """Give a file a second name (a hard link), or copy it where that cannot be; `target` must not be there.
+
+    Args:
+        source: the file.
+        target: its second name.
+        copy: never link.
 
     Returns:
         Whether it is a link.
@@ -126,12 +188,15 @@ def link_or_copy(source: Path, target: Path) -> bool:
     Raises:
         OSError: neither can be done.
     """
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError:  # another disk, or a file system without hard links
-        shutil.copyfile(source, target)
-        return False
-    return True
+    if not copy:
+        try:
+            os.link(os.path.realpath(source), target)
+        except OSError:  # another disk, or a file system without hard links
+            pass
+        else:
+            return True
+    shutil.copyfile(source, target)
+    return False
 
 
 def is_done(results: Iterable[Path], sources: Iterable[Path]) -> bool:
@@ -176,38 +241,16 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         TreeError: it is not UTF-8, no CSV, or a line has more or fewer values than there are columns.
         OSError: it cannot be read.
     """
-    require_regular_file(path)
+    reader = csv.reader(io.StringIO(read_utf8(path, TreeError), newline=""), strict=True)
+    lines = []
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            columns = next(reader, [])
-            lines = []
-            for values in reader:
-                if values and len(values) != len(columns):
-                    where = f"{path}, line {reader.line_num}"
-                    raise TreeError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
-                if values:
-                    lines.append(dict(zip(columns, values, strict=True)))
-    except UnicodeDecodeError as error:
-        raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
+        columns = next(reader, [])
+        for values in reader:
+            if values and len(values) != len(columns):
+                where = f"{path}, line {reader.line_num}"
+                raise TreeError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
+            if values:
+                lines.append(dict(zip(columns, values, strict=True)))
     except csv.Error as error:
         raise TreeError(f"{path}, line {reader.line_num}: {error}; expected CSV") from error
     return columns, lines
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The JSON object that an earlier run has left beside its results; null where there is none.
-
-    Raises:
-        OutputError: the file is damaged.
-        OSError: it cannot be read.
-    """
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
-    if not isinstance(found, dict):
-        raise OutputError(f"{path} is damaged: no JSON object; choose a new folder")
-    return found

@@ -7,11 +7,9 @@ killed and repeated. `patches.json` beside the patches keeps the settings, so th
 
 import csv
 import io
-import json
 import os
 import re
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,23 +19,21 @@ from pathlib import Path
 from hggt_data.annotation import picture_name
 from hggt_data.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
-from hggt_data.files import is_done, read_record, write_text
+from hggt_data.files import excess_bytes, is_done, is_leftover, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
 from hggt_data.patches import PatchSettings, Place, Verdict, cut, seeded_draw, select_patches
+from hggt_data.resumed_folder import FolderRecord, names_in, without_leftovers
 from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
 from hggt_data.staging import lock_folder, require_outside
 from hggt_data.tree import is_candidate_name, is_system_file
-from hggt_data.workers import advance, default_workers, run_tasks
+from hggt_data.workers import advance, default_workers, faults_told, run_tasks
 
 RECORD = "patches.json"
-_LONGEST_NAME = 255  # bytes of a file's name
-_HIGHEST_PROCESS = 1 << 22  # Linux's limit of process numbers, which temporary names hold
 PLACES = "patches.csv"
 CROP_AREA_INFO = "crop_area_info.txt"
 
 _SHEET = re.compile(r"contact_sheet(_[0-9]{3,})?\.png")
 _PARTS = ".selection"  # the lines of finished pictures, until all are in PLACES
-_LEFTOVER = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 _COMPRESSION = 4  # see subimages.py
 _COLUMNS = ("image", "top", "left", "verdict", "index", "std", "variance", "version", "score")
 
@@ -117,7 +113,7 @@ class SelectionOutcome:
             )
         if self.faults:
             lines.append(f"{plural(len(self.faults), 'picture')} could not be read:")
-        return [_printable(line) for line in [*lines, *(f"  {fault}" for fault in self.faults)]]
+        return [*lines, *(f"  {fault}" for fault in self.faults)]
 
 
 def list_enhanced(folder: Path) -> EnhancedPictures:
@@ -134,7 +130,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
         found = ", ".join(sorted(name + "/" * is_folder for name, is_folder in entries.items())) or "nothing"
         raise TreeError(
             f"{folder}: expected original/NAME.png, 01/NAME_01.png and so on, as hggt-models enhance writes them; "
-            f"found {_printable(found)}"
+            f"found {found}"
         )
     versions = (ORIGINAL, *candidates)
     left_out = sorted(name for name in entries if name not in versions and name != "enhance.json")
@@ -162,10 +158,8 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise TreeError(
-            _printable(
-                f"{folder}: {plural(len(faults), 'fault')}; every original needs candidates {', '.join(candidates)} of "
-                f"its size. Nothing was written; mend or remove these:\n{lines}"
-            )
+            f"{folder}: {plural(len(faults), 'fault')}; every original needs candidates {', '.join(candidates)} of its "
+            f"size. Nothing was written; mend or remove these:\n{lines}"
         )
     return EnhancedPictures(folder, candidates, sizes, left_out)
 
@@ -199,22 +193,16 @@ def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers:
     with lock_folder(output):
         there = _survey(output, pictures)
         _require_record(output, pictures, settings, there)
-        _remove_leftovers(output, pictures.candidates)
         workers = workers or default_workers()
-        try:
+        folders = [output / name for name in ("", ORIGINAL, *pictures.candidates, _PARTS)]
+        with without_leftovers(*folders), faults_told(outcome.faults):
             rows = _cut_all(output, pictures, settings, there, workers, outcome)
             # A list that is older than a picture says nothing of it, so it is written again after each change.
-            changed = any(_names_in(output / _PARTS))
+            changed = any(names_in(output / _PARTS))
             _write(output / PLACES, _format_places(rows, pictures.candidates), again=changed)
             _write(output / CROP_AREA_INFO, _format_crop_area_info(rows))
             _draw_sheets(output, pictures, settings, rows, workers, outcome)
             shutil.rmtree(output / _PARTS, ignore_errors=True)
-        except BaseException:
-            for fault in outcome.faults:  # else nobody would hear of them
-                _tell(_printable(f"could not be read: {fault}"))
-            raise
-        finally:
-            _remove_leftovers(output, pictures.candidates)  # a worker may have been stopped in the middle of a file
     return outcome
 
 
@@ -596,15 +584,15 @@ def _survey(output: Path, pictures: EnhancedPictures) -> _There:
     strangers, others, own = [], [], False
     for entry in _scan(output):
         if entry.is_dir() and (entry.name in versions or is_candidate_name(entry.name)):
-            for name in _names_in(output / entry.name):
+            for name in names_in(output / entry.name):
                 patch = _parse_file_name(name, entry.name)
                 if patch is not None and patch.image in pictures.sizes and entry.name in versions:
                     patches.setdefault(patch.image, set()).add(patch)
-                elif not (is_system_file(name) or _LEFTOVER.fullmatch(name)):
+                elif not (is_system_file(name) or is_leftover(name)):
                     strangers.append(f"{entry.name}/{name}")
         elif entry.name in (PLACES, CROP_AREA_INFO, _PARTS) or _SHEET.fullmatch(entry.name):
             own = True
-        elif not (entry.name == RECORD or is_system_file(entry.name) or _LEFTOVER.fullmatch(entry.name)):
+        elif not (entry.name == RECORD or is_system_file(entry.name) or is_leftover(entry.name)):
             others.append(entry.name)
     return _There(patches, sorted(strangers), sorted(others), own)
 
@@ -619,44 +607,24 @@ def _parse_file_name(name: str, version: str) -> PatchId | None:
 
 def _require_record(output: Path, pictures: EnhancedPictures, settings: PatchSettings, there: _There) -> None:
     """Compare with what an earlier run has left, and keep the record where there was none."""
-    path = output / RECORD
     content = {
-        "schema_version": 1,
         "input": str(pictures.folder.resolve()),
         "candidates": list(pictures.candidates),
         "settings": asdict(settings),
     }
-    found = read_record(path)
-    if found is None and (there.patches or there.strangers or there.others or there.own):
-        raise OutputError(f"{output} holds other things (no {RECORD} in it); choose a new or empty folder")
-    other = [key for key, value in content.items() if found is not None and found.get(key) != value]
-    if other and (there.patches or there.strangers):
-        raise OutputError(
-            f"{output} holds patches of other {' and '.join(other)}, see {RECORD}; choose a new folder, or the same "
-            "options to go on"
-        )
+    made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
+    record = FolderRecord(output / RECORD, "patches", content, made_with)
+    has_results = bool(there.patches or there.strangers)
+    is_kept = record.require(is_filled=has_results or bool(there.others) or there.own, has_results=has_results)
     if there.strangers:
         raise OutputError(
-            _printable(
-                f"{output} holds {plural(len(there.strangers), 'file')} that the input does not give "
-                f"({format_examples(there.strangers)}); remove what should not be there, or choose a new folder"
-            )
+            f"{output} holds {plural(len(there.strangers), 'file')} that the input does not give "
+            f"({format_examples(there.strangers)}); remove what should not be there, or choose a new folder"
         )
-    if other:  # nothing was kept under the other settings; what was found out under them must not be taken for ours
+    if not is_kept:  # what was found out under other settings, which kept nothing, must not be taken for ours
         shutil.rmtree(output / _PARTS, ignore_errors=True)
         (output / PLACES).unlink(missing_ok=True)
-    if found is None or other:
-        made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
-        write_text(path, json.dumps({**content, "made_with": made_with}, indent=2, ensure_ascii=False) + "\n")
-
-
-def _remove_leftovers(output: Path, candidates: Sequence[str]) -> None:
-    """Remove the half-written files of processes that were killed."""
-    for folder in (output, *(output / name for name in (ORIGINAL, *candidates, _PARTS))):
-        if folder.is_dir():
-            for name in _names_in(folder):
-                if _LEFTOVER.fullmatch(name):
-                    (folder / name).unlink(missing_ok=True)
+        record.keep()
 
 
 def _write(path: Path, text: str, *, again: bool = False) -> None:
@@ -673,7 +641,7 @@ def _check_names(names: Iterable[str], versions: Sequence[str]) -> Iterator[str]
         except NameFormatError:
             yield f"original/{name}.png: a name with control characters, or no text; no patch can be called so"
         longest = max((picture_name(PatchId(name, 99_999, 99_999), version) for version in versions), key=len)
-        if (excess := len(os.fsencode(f".{longest}.{_HIGHEST_PROCESS}.tmp")) - _LONGEST_NAME) > 0:
+        if (excess := excess_bytes(longest)) > 0:
             yield f"original/{name}.png: a name {plural(excess, 'byte')} too long for its patches; shorten it"
         other = first.setdefault(name.casefold(), name)
         if other != name:
@@ -721,21 +689,3 @@ def _format_size(size: Sequence[int]) -> str:
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return list(entries)
-
-
-def _names_in(folder: Path) -> Iterator[str]:
-    """One at a time: there may be a million."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            yield entry.name
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # file names may be no text
-
-
-def _tell(text: str) -> None:
-    """A line for the user at once, beside the progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(text, file=sys.stderr)

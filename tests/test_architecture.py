@@ -17,7 +17,7 @@ LAYERS = {
         {"errors"},
         {"schema", "files", "command", "workers", "hub_errors"},
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
-        {"tree", "shards", "card", "hub", "patches", "contact_sheet"},
+        {"tree", "shards", "card", "hub", "patches", "contact_sheet", "resumed_folder"},
         {"validate", "assembly", "download", "pictures", "rounds"},
         {"loading", "shard_task", "pseudonyms", "answers", "batches"},
         {"build", "publish", "stats", "demo", "subimages", "split", "export", "selection", "deal", "merge"},

@@ -367,7 +367,7 @@ class TestInputs:
         before = contents(tmp_path)
         result = run("--input", folder, "--output", tmp_path / place)
         assert result.exit_code == 1
-        assert "where the pictures are; choose another folder" in result.stderr
+        assert "lies inside the input" in result.stderr
         assert contents(tmp_path) == before
 
     def test_a_name_that_is_no_unicode(self, tmp_path: Path) -> None:

@@ -344,8 +344,12 @@ def test_results_never_lie_among_the_pictures(weights: Callable[[str], Path], tm
     write_png(folder / "a.png", np.full((16, 16, 3), 90, np.uint8))
     before = files(tmp_path)
     sources, _ = list_pictures(folder)
-    with pytest.raises(OutputError, match="results would lie among the pictures"):
+    with pytest.raises(
+        OutputError, match=r"original lies inside the folder of the pictures, .*; choose a place outside"
+    ):
         enhance({"01": weights("rcan_no_upsample")}, sources, tmp_path)  # writes original/ too
+    with pytest.raises(OutputError, match="results lies inside the folder of the pictures"):
+        degrade(sources, folder / "results", seed=0)
     assert files(tmp_path) == before
 
 
