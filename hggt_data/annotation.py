@@ -17,9 +17,9 @@ _LABELS = {label.value: label for label in Label}
 _LABEL_WORDS = ", ".join(_LABELS)
 
 
-def picture_name(group_id: PatchId, name: str) -> str:
-    """The file name of a picture in the official tree: `NAME.png` for the original, `NAME_01.png` for candidate 01."""
-    return f"{group_id}.png" if name == ORIGINAL else f"{group_id}_{name}.png"
+def picture_name(stem: PatchId | str, name: str) -> str:
+    """The file name of a picture in the official tree: `STEM.png` for the original, `STEM_01.png` for candidate 01."""
+    return f"{stem}.png" if name == ORIGINAL else f"{stem}_{name}.png"
 
 
 def format_annotation(annotation: Annotation, group_id: PatchId, candidates: tuple[str, ...]) -> str:

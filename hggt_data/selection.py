@@ -5,8 +5,6 @@ unless all its patches are there and none is older than it, and files are writte
 killed and repeated. `patches.json` beside the patches keeps the settings, so that a folder never holds a mixture.
 """
 
-import csv
-import io
 import os
 import re
 import shutil
@@ -21,7 +19,18 @@ from hggt_data.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
 from hggt_data.files import excess_bytes, is_done, is_leftover, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
-from hggt_data.patches import PatchSettings, Place, Verdict, cut, seeded_draw, select_patches
+from hggt_data.patches import PatchSettings, Verdict, cut, seeded_draw, select_patches
+from hggt_data.places_file import (
+    CROP_AREA_INFO,
+    PLACES,
+    PlaceRow,
+    by_rank,
+    format_crop_area_info,
+    format_places,
+    kept_ids,
+    make_row,
+    read_places,
+)
 from hggt_data.resumed_folder import FolderRecord, names_in, without_leftovers
 from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
 from hggt_data.staging import lock_folder, require_outside
@@ -29,13 +38,10 @@ from hggt_data.tree import is_candidate_name, is_system_file
 from hggt_data.workers import advance, default_workers, faults_told, run_tasks
 
 RECORD = "patches.json"
-PLACES = "patches.csv"
-CROP_AREA_INFO = "crop_area_info.txt"
 
 _SHEET = re.compile(r"contact_sheet(_[0-9]{3,})?\.png")
 _PARTS = ".selection"  # the lines of finished pictures, until all are in PLACES
 _COMPRESSION = 4  # see subimages.py
-_COLUMNS = ("image", "top", "left", "verdict", "index", "std", "variance", "version", "score")
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     for version in versions:
         stems[version] = set()
         for entry in _scan(folder / version):
-            ending = _file_name("", version)
+            ending = picture_name("", version)
             if entry.name.endswith(ending) and entry.name != ending and not is_system_file(entry.name):
                 stems[version].add(entry.name.removesuffix(ending))
             elif not is_system_file(entry.name):
@@ -149,7 +155,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     sizes: dict[str, tuple[int, int] | None] = {}
     for name in sorted(stems[ORIGINAL]):
         found_sizes = {
-            version: _read_size(folder / version / _file_name(name, version))
+            version: _read_size(folder / version / picture_name(name, version))
             for version in versions
             if name in stems[version]
         }
@@ -199,47 +205,11 @@ def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers:
             rows = _cut_all(output, pictures, settings, there, workers, outcome)
             # A list that is older than a picture says nothing of it, so it is written again after each change.
             changed = any(names_in(output / _PARTS))
-            _write(output / PLACES, _format_places(rows, pictures.candidates), again=changed)
-            _write(output / CROP_AREA_INFO, _format_crop_area_info(rows))
+            _write(output / PLACES, format_places(rows, pictures.candidates), again=changed)
+            _write(output / CROP_AREA_INFO, format_crop_area_info(rows))
             _draw_sheets(output, pictures, settings, rows, workers, outcome)
             shutil.rmtree(output / _PARTS, ignore_errors=True)
     return outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of `patches.csv`, as text: what is read back is what was written.
-
-    Attributes:
-        rank: see `Place`; in the file it is counted over all pictures.
-        measured: the columns from `std` on, with commas between them.
-    """
-
-    id: PatchId
-    verdict: Verdict
-    rank: int | None
-    measured: str
-
-    @property
-    def scores(self) -> list[str]:
-        """The score, then each candidate's."""
-        return self.measured.split(",")[3:]
-
-    def values(self, before: int) -> list[object]:
-        """The columns of the line, where so many patches of other pictures stand before."""
-        index = "" if self.rank is None else before + self.rank
-        return [self.id.image, self.id.top, self.id.left, self.verdict.value, index, *self.measured.split(",")]
-
-
-def _make_row(image: str, place: Place, candidates: Sequence[str]) -> _Row:
-    if place.measures:
-        best = place.most_detailed
-        scores = [place.score, *(measure.score for measure in place.measures[1:])]
-        version = (ORIGINAL, *candidates)[place.measures.index(best)]
-        measured = [f"{best.std:.4f}", f"{best.variance:.4f}", version, *(f"{score:.4f}" for score in scores)]
-    else:
-        measured = [""] * (4 + len(candidates))
-    return _Row(PatchId(image, place.top, place.left), place.verdict, place.rank, ",".join(measured))
 
 
 @dataclass(frozen=True)
@@ -257,7 +227,7 @@ class _Task:
     candidates: tuple[str, ...]
     settings: PatchSettings
     there: frozenset[PatchId]
-    before: tuple[_Row, ...] | None
+    before: tuple[PlaceRow, ...] | None
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -268,7 +238,7 @@ class _Task:
         return self.output / _PARTS / f"{self.name}.csv"
 
     def source(self, version: str) -> Path:
-        return self.folder / version / _file_name(self.name, version)
+        return self.folder / version / picture_name(self.name, version)
 
     def patch_files(self, ids: Iterable[PatchId]) -> Iterator[Path]:
         return (self.output / version / picture_name(patch, version) for patch in ids for version in self.versions)
@@ -278,7 +248,7 @@ class _Task:
 class _Result:
     """What became of a picture: its lines, and whether they were there before; or a fault."""
 
-    rows: tuple[_Row, ...]
+    rows: tuple[PlaceRow, ...]
     kept: bool = False
     fault: str = ""
 
@@ -290,11 +260,11 @@ def _cut_all(
     there: "_There",
     workers: int,
     outcome: SelectionOutcome,
-) -> list[tuple[_Row, ...]]:
+) -> list[tuple[PlaceRow, ...]]:
     """The lines of each picture, by name; pictures without any are left out."""
     for version in (ORIGINAL, *pictures.candidates, _PARTS):
         (output / version).mkdir(exist_ok=True)
-    before = _read_rows(output / PLACES, pictures.candidates)
+    before = read_places(output / PLACES, pictures.candidates)
     tasks = [
         _Task(
             name,
@@ -323,7 +293,7 @@ def _add(outcome: SelectionOutcome, task: _Task, size: tuple[int, int] | None, r
         return
     outcome.kept += result.kept
     outcome.made += not result.kept
-    if not _kept_ids(result.rows):
+    if not kept_ids(result.rows):
         small = size is not None and min(size) < task.settings.crop
         (outcome.small if small else outcome.empty).append(task.name)
 
@@ -338,12 +308,12 @@ def _cut_or_keep(task: _Task) -> _Result:
         advance()
 
 
-def _find_done(task: _Task) -> tuple[_Row, ...] | None:
+def _find_done(task: _Task) -> tuple[PlaceRow, ...] | None:
     """The picture's lines of an earlier run, if exactly their patches are there, and none is older than the picture."""
     sources = [task.source(version) for version in task.versions]
     try:
         for rows, listed in _earlier(task):
-            ids = _kept_ids(rows)
+            ids = kept_ids(rows)
             if ids == task.there and is_done([listed, *task.patch_files(ids)], sources):
                 return rows
     except OSError:
@@ -351,10 +321,10 @@ def _find_done(task: _Task) -> tuple[_Row, ...] | None:
     return None
 
 
-def _keep_whole(task: _Task) -> tuple[_Row, ...]:
+def _keep_whole(task: _Task) -> tuple[PlaceRow, ...]:
     """What stays of a picture that cannot be read: all its patches, if they are whole; else none."""
     for rows, _ in _earlier(task):
-        ids = _kept_ids(rows)
+        ids = kept_ids(rows)
         if ids and ids == task.there and all(path.exists() for path in task.patch_files(ids)):
             return rows
     for path in task.patch_files(task.there):
@@ -362,20 +332,20 @@ def _keep_whole(task: _Task) -> tuple[_Row, ...]:
     return ()
 
 
-def _earlier(task: _Task) -> Iterator[tuple[tuple[_Row, ...], Path]]:
+def _earlier(task: _Task) -> Iterator[tuple[tuple[PlaceRow, ...], Path]]:
     """(lines, the file they stand in): those of a run that was interrupted, then those of one that ended."""
-    rows = _read_rows(task.part, task.candidates)
+    rows = read_places(task.part, task.candidates)
     if task.name in rows:
         yield rows[task.name], task.part
     if task.before is not None:
         yield task.before, task.output / PLACES
 
 
-def _cut(task: _Task) -> tuple[_Row, ...]:
+def _cut(task: _Task) -> tuple[PlaceRow, ...]:
     """Choose and write all patches; others of the picture go first, or a kill would leave them."""
     places = select_patches(_read_versions(task), task.settings, seeded_draw(task.settings.seed, task.name))
-    rows = tuple(_make_row(task.name, place, task.candidates) for place in places)
-    ids = _kept_ids(rows)
+    rows = tuple(make_row(task.name, place, task.candidates) for place in places)
+    ids = kept_ids(rows)
     for path in task.patch_files(task.there - ids):
         path.unlink(missing_ok=True)
     try:
@@ -386,7 +356,7 @@ def _cut(task: _Task) -> tuple[_Row, ...]:
             path.unlink(missing_ok=True)
         raise
     if rows:
-        write_text(task.part, _format_places([rows], task.candidates))
+        write_text(task.part, format_places([rows], task.candidates))
     return rows
 
 
@@ -422,65 +392,6 @@ def _read(path: Path) -> Pixels:
         raise ImageError(f"{path}: {error.strerror or error}") from error
 
 
-def _kept_ids(rows: Iterable[_Row]) -> frozenset[PatchId]:
-    return frozenset(row.id for row in rows if row.verdict is Verdict.KEPT)
-
-
-def _format_places(rows: Iterable[Sequence[_Row]], candidates: Sequence[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_columns(candidates))
-    before = 0
-    for rows_of_one in rows:
-        writer.writerows(row.values(before) for row in rows_of_one)
-        before += len(_kept_ids(rows_of_one))
-    return text.getvalue()
-
-
-def _columns(candidates: Sequence[str]) -> list[str]:
-    return [*_COLUMNS, *(f"score_{name}" for name in candidates)]
-
-
-def _read_rows(path: Path, candidates: Sequence[str]) -> dict[str, tuple[_Row, ...]]:
-    """The lines of each picture in a file that `_format_places` made.
-
-    Nothing where it is missing or was changed by hand so that it cannot be read: then all is made again.
-    """
-    rows: dict[str, list[_Row]] = {}
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.reader(file, strict=True)
-            if next(reader, None) != _columns(candidates):
-                return {}
-            for image, top, left, verdict, index, *measured in reader:
-                if len(measured) != len(_columns(candidates)) - 5:
-                    return {}
-                patch = PatchId(image, int(top), int(left))
-                rank = int(index) if index else None
-                rows.setdefault(image, []).append(_Row(patch, Verdict(verdict), rank, ",".join(measured)))
-    except (FileNotFoundError, ValueError, csv.Error):
-        return {}
-    return {image: _count_from_one(lines) for image, lines in rows.items()}
-
-
-def _count_from_one(rows: Sequence[_Row]) -> tuple[_Row, ...]:
-    before = min((row.rank for row in rows if row.rank is not None), default=1) - 1
-    return tuple(
-        row if row.rank is None else _Row(row.id, row.verdict, row.rank - before, row.measured) for row in rows
-    )
-
-
-def _by_rank(rows: Iterable[Sequence[_Row]]) -> Iterator[_Row]:
-    """The kept patches, picture by picture, by falling score."""
-    for rows_of_one in rows:
-        yield from sorted((row for row in rows_of_one if row.rank is not None), key=lambda row: row.rank or 0)
-
-
-def _format_crop_area_info(rows: Iterable[Sequence[_Row]]) -> str:
-    """The official list of kept patches: `IMAGE-TOP-LEFT-SCORE-INDEX.png`, the index counted over all pictures."""
-    return "".join(f"{row.id}-{row.scores[0]}-{index}.png\n" for index, row in enumerate(_by_rank(rows), 1))
-
-
 @dataclass(frozen=True)
 class _Sheet:
     """One page; `rows` are its groups, each with its index."""
@@ -490,9 +401,9 @@ class _Sheet:
     candidates: tuple[str, ...]
     title: str
     subtitle: str
-    rows: tuple[tuple[int, _Row], ...]
+    rows: tuple[tuple[int, PlaceRow], ...]
 
-    def files(self, row: _Row) -> dict[str, Path]:
+    def files(self, row: PlaceRow) -> dict[str, Path]:
         return {name: self.output / name / picture_name(row.id, name) for name in (ORIGINAL, *self.candidates)}
 
     def shown(self) -> Iterator[Path]:
@@ -503,12 +414,12 @@ def _draw_sheets(
     output: Path,
     pictures: EnhancedPictures,
     settings: PatchSettings,
-    rows: Sequence[Sequence[_Row]],
+    rows: Sequence[Sequence[PlaceRow]],
     workers: int,
     outcome: SelectionOutcome,
 ) -> None:
     """Draw the pages that are missing or older than what they show, and remove those that show nothing any more."""
-    kept = sorted(enumerate(_by_rank(rows), 1), key=lambda numbered: -float(numbered[1].scores[0]))
+    kept = sorted(enumerate(by_rank(rows), 1), key=lambda numbered: -float(numbered[1].scores[0]))
     num_pages = -(-len(kept) // GROUPS_PER_PAGE)
     rule = {"absolute": "mean |difference|", "official": "|mean difference|"}[settings.score]
     sheets = []
@@ -585,7 +496,7 @@ def _survey(output: Path, pictures: EnhancedPictures) -> _There:
     for entry in _scan(output):
         if entry.is_dir() and (entry.name in versions or is_candidate_name(entry.name)):
             for name in names_in(output / entry.name):
-                patch = _parse_file_name(name, entry.name)
+                patch = _parsepicture_name(name, entry.name)
                 if patch is not None and patch.image in pictures.sizes and entry.name in versions:
                     patches.setdefault(patch.image, set()).add(patch)
                 elif not (is_system_file(name) or is_leftover(name)):
@@ -597,8 +508,8 @@ def _survey(output: Path, pictures: EnhancedPictures) -> _There:
     return _There(patches, sorted(strangers), sorted(others), own)
 
 
-def _parse_file_name(name: str, version: str) -> PatchId | None:
-    ending = _file_name("", version)
+def _parsepicture_name(name: str, version: str) -> PatchId | None:
+    ending = picture_name("", version)
     try:
         return PatchId.parse(name.removesuffix(ending)) if name.endswith(ending) else None
     except NameFormatError:
@@ -652,18 +563,18 @@ def _check_missing(stems: Mapping[str, set[str]]) -> Iterator[str]:
     originals = stems[ORIGINAL]
     candidates = [version for version in stems if version != ORIGINAL]
     for name in sorted(originals):
-        missing = [f"{version}/{_file_name(name, version)}" for version in candidates if name not in stems[version]]
+        missing = [f"{version}/{picture_name(name, version)}" for version in candidates if name not in stems[version]]
         if missing:
             yield f"original/{name}.png: no {', '.join(missing)}"
     for name in sorted(set[str]().union(*stems.values()) - originals):
-        found = [f"{version}/{_file_name(name, version)}" for version in candidates if name in stems[version]]
+        found = [f"{version}/{picture_name(name, version)}" for version in candidates if name in stems[version]]
         yield f"{', '.join(found)}: no original/{name}.png"
 
 
 def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iterator[str]:
     expected = sizes[ORIGINAL]
     other = [
-        f"{version}/{_file_name(name, version)} has {_format_size(size)}"
+        f"{version}/{picture_name(name, version)} has {_format_size(size)}"
         for version, size in sizes.items()
         if size is not None and expected is not None and size != expected
     ]
@@ -676,10 +587,6 @@ def _read_size(path: Path) -> tuple[int, int] | None:
         return read_picture_size(path)
     except (ImageError, OSError):
         return None  # reading all of it will tell what is wrong
-
-
-def _file_name(name: str, version: str) -> str:
-    return f"{name}.png" if version == ORIGINAL else f"{name}_{version}.png"
 
 
 def _format_size(size: Sequence[int]) -> str:

@@ -18,7 +18,7 @@ LAYERS = {
         {"schema", "files", "command", "workers", "hub_errors"},
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
         {"tree", "shards", "card", "hub", "patches", "contact_sheet", "resumed_folder"},
-        {"validate", "assembly", "download", "pictures", "rounds"},
+        {"validate", "assembly", "download", "pictures", "rounds", "places_file"},
         {"loading", "shard_task", "pseudonyms", "answers", "batches"},
         {"build", "publish", "stats", "demo", "subimages", "split", "export", "selection", "deal", "merge"},
         {"stats_text", "annotate"},
