@@ -13,8 +13,8 @@ from hggt_data.errors import AnnotationError
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId, Problem
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
-_LABELS = {label.value: label for label in Label}
-_LABEL_WORDS = ", ".join(_LABELS)
+LABEL_WORDS = tuple(label.value for label in Label)
+YEARS = range(2000, 2100)  # of clocks that are believed
 
 
 def picture_name(stem: PatchId | str, name: str) -> str:
@@ -95,7 +95,7 @@ def check_annotation(
     ]
     if any(problem.severity == "error" for problem in problems):
         return None, problems
-    labels = tuple(_LABELS[content[f"Picture_{k}"]["Label"]] for k in range(2, len(candidates) + 2))
+    labels = tuple(Label(content[f"Picture_{k}"]["Label"]) for k in range(2, len(candidates) + 2))
     return Annotation(slot, labels, start, end, seconds, annotator), problems
 
 
@@ -125,6 +125,7 @@ def _picture_faults(
 ) -> Iterator[tuple[str, str, str]]:
     """(kind, message, hint) of each fault in the `Picture_k` entries."""
     expected = {f"Picture_{k}": name for k, name in enumerate((ORIGINAL, *candidates), start=1)}
+    words = ", ".join(LABEL_WORDS)
     for key in content:
         if key not in expected and key != "Time_cost":
             yield (
@@ -150,9 +151,9 @@ def _picture_faults(
             if label is not None:
                 yield "label-on-original", f"{key!r} is the original but has label {label!r}", "Set it to null."
         elif label is None or label == "":
-            yield "empty-label", f"{key!r} ({name}) has no label; expected one of {_LABEL_WORDS}", "Annotate it again."
-        elif not isinstance(label, str) or label not in _LABELS:
-            message = f"{key!r} has label {label!r}; expected one of {_LABEL_WORDS}"
+            yield "empty-label", f"{key!r} ({name}) has no label; expected one of {words}", "Annotate it again."
+        elif label not in LABEL_WORDS:
+            message = f"{key!r} has label {label!r}; expected one of {words}"
             yield "unknown-label", message, "Correct the spelling."
 
 
@@ -183,7 +184,7 @@ def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float 
 
     start, end = moment("Start"), moment("End")
     for time in (start, end):
-        if time and not 2000 <= time.year < 2100:
+        if time and time.year not in YEARS:
             faults.append(f"'Time_cost' names the year {time.year}; expected one from 2000 on")
             start = end = None
     if start and end and end < start:

@@ -267,11 +267,7 @@ def download(repo_id: str, revision: str | None, output: Path) -> None:
 def split(
     tree: Path,
     output: Path,
-    test_groups: int,
-    min_positives: int,
-    max_per_picture: int | None,
-    seed: int,
-    copy: bool,
+    **settings: Any,
 ) -> None:
     """Split a tree by source picture into a training and a test tree.
 
@@ -281,8 +277,7 @@ def split(
     """
     from hggt_data.split import SplitSettings, split_tree
 
-    settings = SplitSettings(test_groups, min_positives, max_per_picture, seed, copy)
-    result = split_tree(tree, output, settings)
+    result = split_tree(tree, output, SplitSettings(**settings))
     for line in result.describe():
         click.echo(line)
 
@@ -499,14 +494,11 @@ def _parse_scales(_: click.Context, __: click.Parameter, value: str) -> "tuple[F
 @click.pass_context
 def extract_subimages(
     ctx: click.Context,
+    /,
     inputs: tuple[Path, ...],
     output: Path,
-    scales: "tuple[Fraction, ...]",
-    short_side: int,
-    crop: int,
-    step: int,
-    threshold: int,
     workers: int | None,
+    **settings: Any,
 ) -> None:
     """Cut large pictures into crops for pretraining, as DF2K_OST is prepared.
 
@@ -516,8 +508,7 @@ def extract_subimages(
     from hggt_data.subimages import SubimageSettings
     from hggt_data.subimages import extract_subimages as run
 
-    settings = SubimageSettings(scales, short_side, crop, step, threshold)
-    outcome = run(inputs, output, settings, workers=workers)
+    outcome = run(inputs, output, SubimageSettings(**settings), workers=workers)
     for line in outcome.describe():
         click.echo(line)
     if outcome.faults:
@@ -582,16 +573,11 @@ def extract_subimages(
 @click.pass_context
 def select_patches(
     ctx: click.Context,
+    /,
     folder: Path,
     output: Path,
-    crop: int,
-    step: int,
-    seed: int,
-    detail: Literal["official", "signed"],
-    score: Literal["official", "absolute"],
-    min_difference: float,
-    max_per_image: int | None,
     workers: int | None,
+    **settings: Any,
 ) -> None:
     """Choose patches of enhanced pictures for people to judge.
 
@@ -603,8 +589,7 @@ def select_patches(
     from hggt_data.patches import PatchSettings
     from hggt_data.selection import cut_patches
 
-    settings = PatchSettings(crop, step, seed, detail, score, min_difference, max_per_image)
-    outcome = cut_patches(folder, output, settings, workers=workers)
+    outcome = cut_patches(folder, output, PatchSettings(**settings), workers=workers)
     for line in outcome.describe():
         click.echo(line)
     if outcome.faults:

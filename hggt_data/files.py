@@ -126,10 +126,10 @@ def read_utf8(path: Path, error_class: type[HggtError]) -> str:
 
     Raises:
         HggtError: `error_class`, if it is not UTF-8.
-        OSError: it cannot be read, or is no regular file.
+        OSError: it cannot be read.
     """
     try:
-        return read_regular_file(path).decode("utf-8").removeprefix("\ufeff")
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise error_class(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
 
@@ -241,6 +241,7 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         TreeError: it is not UTF-8, no CSV, or a line has more or fewer values than there are columns.
         OSError: it cannot be read.
     """
+    require_regular_file(path)
     reader = csv.reader(io.StringIO(read_utf8(path, TreeError), newline=""), strict=True)
     lines = []
     try:

@@ -28,7 +28,7 @@ def percent(share: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Three decimals; a dash where there is none."""
+    """Three decimals; `undefined` where there is none."""
     return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 

@@ -109,6 +109,8 @@ def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert link_or_copy(tmp_path / "link", tmp_path / "b")
     assert source.stat().st_nlink == 2
     assert not (tmp_path / "b").is_symlink()
+    assert not link_or_copy(source, tmp_path / "d", copy=True)
+    assert source.stat().st_nlink == 2
 
     def refuse(*_: object) -> None:
         raise PermissionError
