@@ -33,11 +33,12 @@ from hggt_data.manifest import (
     read_manifest,
     read_records,
 )
-from hggt_data.schema import PatchId, Problem, format_examples, plural
+from hggt_data.schema import PatchId, Problem
 from hggt_data.shard_task import ShardTask, build_shard, in_root
 from hggt_data.staging import open_staging, put_in_place, require_outside
 from hggt_data.tree import ANNOTATORS_FILE, Listing, is_system_file, open_tree
 from hggt_data.validate import DEFAULT_SCALE, summarise
+from hggt_data.wording import format_examples, plural
 from hggt_data.workers import default_workers, run_tasks
 
 TRAIN, TEST = "train", "test"

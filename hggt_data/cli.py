@@ -234,7 +234,7 @@ def download(repo_id: str, revision: str | None, output: Path) -> None:
     Run it again after an interruption: it goes on where it stopped. Files that DIR already has are not fetched again.
     """
     from hggt_data.download import download_dataset
-    from hggt_data.schema import plural
+    from hggt_data.wording import plural
 
     manifest = download_dataset(repo_id, output, revision)
     groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in manifest.splits.items())

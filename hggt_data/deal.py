@@ -33,11 +33,12 @@ from hggt_data.rounds import (
     read_round,
     write_round,
 )
-from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId, format_examples, plural
+from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId
 from hggt_data.seating import Barred, Movable, Seating
 from hggt_data.staging import new_folder, replaced_folder, require_outside
 from hggt_data.tree import Listing, tree_of_pictures
 from hggt_data.validate import examine_groups
+from hggt_data.wording import format_examples, plural
 
 _LABELS = {label.class_name: label for label in Label}
 _MOST_SHOWN = 10

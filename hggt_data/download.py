@@ -14,8 +14,8 @@ from hggt_data.files import link_or_copy, write_text
 from hggt_data.hub import REPO_ID, Repository, find_differences
 from hggt_data.hub_errors import RUN_AGAIN, explained
 from hggt_data.manifest import MANIFEST_FILE, FileRecord, Manifest, find_damage, parse_manifest, remove_strangers
-from hggt_data.schema import format_examples
 from hggt_data.staging import open_staging, put_in_place
+from hggt_data.wording import format_examples
 
 # Lies in a snapshot of the Hub's cache once all its files have been hashed; goes when the snapshot is removed.
 _CHECKED = ".hggt-checked"

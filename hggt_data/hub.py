@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hggt_data.errors import HubError, PublishError
 from hggt_data.hub_errors import RUN_AGAIN, Kind, explained, page_of
 from hggt_data.manifest import FileRecord
-from hggt_data.schema import format_examples
+from hggt_data.wording import format_examples
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -15,10 +15,11 @@ from hggt_data.answers import find_strangers, read_answers
 from hggt_data.errors import RoundError
 from hggt_data.files import csv_file, read_csv, write_json
 from hggt_data.rounds import PICTURES, Item, Kind, Round, read_round, write_pictures
-from hggt_data.schema import ORIGINAL, SLOTS, PatchId, format_examples, plural
+from hggt_data.schema import ORIGINAL, SLOTS, PatchId
 from hggt_data.staging import new_folder, require_outside
 from hggt_data.tree import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, Listing, official_train, tree_of_pictures
 from hggt_data.validate import examine_groups
+from hggt_data.wording import format_examples, plural
 
 _MOST_SHOWN = 5
 _REPORT = "merge.json"

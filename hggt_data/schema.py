@@ -4,10 +4,8 @@ No I/O, no third-party imports. The words are those of the paper (CVPR 2023): a 
 its enhanced *candidates*, which *annotators* judged; the *consensus* is the label that enough of them gave.
 """
 
-import difflib
 import re
 import string
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -179,26 +177,3 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 group`, `6 groups`: a number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def format_examples(items: Sequence[object], limit: int = 3) -> str:
-    """`a, b, c and 9 more`, for messages that must stay short."""
-    shown = ", ".join(str(item) for item in items[:limit])
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to tell somebody who typed a word that is not known: the nearest that is, else all of them.
-
-    Example:
-        >>> nearest("negitive", ["positive", "negative"])
-        "did you mean 'negative'?"
-    """
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}"

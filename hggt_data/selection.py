@@ -32,9 +32,10 @@ from hggt_data.places_file import (
     read_places,
 )
 from hggt_data.resumed_folder import FolderRecord, names_in, without_leftovers
-from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
+from hggt_data.schema import ORIGINAL, PatchId
 from hggt_data.staging import lock_folder, require_outside
 from hggt_data.tree import is_candidate_name, is_system_file
+from hggt_data.wording import format_examples, format_size, plural
 from hggt_data.workers import advance, default_workers, faults_told, run_tasks
 
 RECORD = "patches.json"
@@ -369,8 +370,8 @@ def _read_versions(task: _Task) -> Iterator[Pixels]:
         sizes.append(pixels.shape[:2])
         if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
             raise ImageError(
-                f"{task.source(version)}: {_format_size(sizes[-1])} pixels once it is turned as its EXIF says; "
-                f"expected {_format_size(sizes[0])} as the original"
+                f"{task.source(version)}: {format_size(sizes[-1])} pixels once it is turned as its EXIF says; "
+                f"expected {format_size(sizes[0])} as the original"
             )
         return pixels
 
@@ -574,12 +575,12 @@ def _check_missing(stems: Mapping[str, set[str]]) -> Iterator[str]:
 def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iterator[str]:
     expected = sizes[ORIGINAL]
     other = [
-        f"{version}/{picture_name(name, version)} has {_format_size(size)}"
+        f"{version}/{picture_name(name, version)} has {format_size(size)}"
         for version, size in sizes.items()
         if size is not None and expected is not None and size != expected
     ]
     if other and expected is not None:
-        yield f"original/{name}.png: {_format_size(expected)} pixels, but {', '.join(other)}"
+        yield f"original/{name}.png: {format_size(expected)} pixels, but {', '.join(other)}"
 
 
 def _read_size(path: Path) -> tuple[int, int] | None:
@@ -587,10 +588,6 @@ def _read_size(path: Path) -> tuple[int, int] | None:
         return read_picture_size(path)
     except (ImageError, OSError):
         return None  # reading all of it will tell what is wrong
-
-
-def _format_size(size: Sequence[int]) -> str:
-    return " x ".join(f"{side:,}" for side in size)
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

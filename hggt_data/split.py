@@ -16,9 +16,10 @@ from hggt_data.card import LICENSE_FILE
 from hggt_data.errors import TreeError
 from hggt_data.files import csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_json
 from hggt_data.loading import GroupSource, is_built_dataset, open_groups
-from hggt_data.schema import LR, ORIGINAL, PatchId, format_examples, plural
+from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_data.staging import new_folder, require_outside
 from hggt_data.tree import ANNOTATORS_FILE, Listing, Section, official_test, official_train, open_tree
+from hggt_data.wording import format_examples, plural
 from hggt_data.workers import show_progress
 
 RECORD = "split.json"

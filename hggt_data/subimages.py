@@ -23,9 +23,9 @@ from hggt_data.files import is_done, is_leftover
 from hggt_data.images import Pixels, read_picture, read_picture_size, write_png
 from hggt_data.pictures import is_picture_name, list_folder
 from hggt_data.resumed_folder import FolderRecord, names_in, without_leftovers
-from hggt_data.schema import format_examples, plural
 from hggt_data.staging import lock_folder, require_outside
 from hggt_data.tree import is_system_file
+from hggt_data.wording import format_examples, plural
 from hggt_data.workers import advance, default_workers, faults_told, run_tasks
 
 RECORD = "subimages.json"

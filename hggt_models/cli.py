@@ -418,7 +418,7 @@ def _require_outside(output: Path, option: str, folder: Path) -> None:
 
 def _list(folder: Path, output: Path) -> "list[Source]":
     """The pictures of a folder; what is left out is said."""
-    from hggt_data.schema import format_examples, plural
+    from hggt_data.wording import format_examples, plural
     from hggt_models.inference import list_pictures
 
     _require_outside(output, "--input", folder)

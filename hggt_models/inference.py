@@ -21,7 +21,8 @@ from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.pictures import list_folder
 from hggt_data.resumed_folder import read_record
-from hggt_data.schema import LR, ORIGINAL, plural
+from hggt_data.schema import LR, ORIGINAL
+from hggt_data.wording import plural
 from hggt_data.workers import advance, faults_told, rank_and_world, run_tasks, show_progress, tell
 from hggt_eval.metrics.precision import full_precision
 from hggt_models.checkpoint import CheckpointError, UnknownNetworkError, load_checkpoint, load_community_network

@@ -17,7 +17,7 @@ from hggt_data.errors import PublishError
 from hggt_data.files import write_text
 from hggt_data.hub import MAIN, REPO_ID, Destination, Repository
 from hggt_data.manifest import FileRecord, describe_file
-from hggt_data.schema import plural
+from hggt_data.wording import plural
 from hggt_models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
 
 _CARD_FILE = "README.md"

@@ -15,7 +15,7 @@ PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 LAYERS = {
     "hggt_data": [
         {"errors"},
-        {"schema", "files", "command", "workers", "hub_errors"},
+        {"schema", "wording", "files", "command", "workers", "hub_errors"},
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
         {"tree", "shards", "card", "hub", "patches", "contact_sheet", "resumed_folder"},
         {"validate", "assembly", "download", "pictures", "rounds", "places_file"},

@@ -18,7 +18,7 @@ from typing import Any
 from hggt_data.errors import RoundError
 from hggt_data.files import write_text
 from hggt_data.rounds import clean_name
-from hggt_data.schema import nearest
+from hggt_data.wording import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,32 @@
+"""Wording of messages: numbers with their nouns, lists that stay short, what somebody may have meant."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 group`, `6 groups`: a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_examples(items: Sequence[object], limit: int = 3) -> str:
+    """`a, b, c and 9 more`, for messages that must stay short."""
+    shown = ", ".join(str(item) for item in items[:limit])
+    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What to tell somebody who typed a word that is not known: the nearest that is, else all of them.
+
+    Example:
+        >>> nearest("negitive", ["positive", "negative"])
+        "did you mean 'negative'?"
+    """
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}"
+
+
+def format_size(size: Sequence[int]) -> str:
+    """`1,356 x 2,040`: height and width."""
+    return " x ".join(f"{side:,}" for side in size)
