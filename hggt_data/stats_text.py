@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hggt_data.agreement import vote_of
 from hggt_data.schema import Label
 from hggt_data.stats import DawidSkeneSummary, LabelCounts, LabelStatistics, RaterAgreement, ratio
-from hggt_data.wording import plural
+from hggt_data.wording import aligned, plural
 
 # A table of all pairs of 20 annotators would bury the rest; the pairs that agree least are the ones to look at.
 _MAX_PAIRS = 15
@@ -212,13 +212,5 @@ def _wrap(text: str, indent: str = "") -> str:
 
 
 def _block(title: str, table: Table, note: str = "") -> str:
-    lines = [table.header, *table.rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(table.header))]
-    shown = [
-        "  ".join(
-            cell.ljust(width) if k < table.num_names else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([title, *(f"  {line}" for line in shown), *([_wrap(note, "  ")] if note else [])])
+    lines = aligned([table.header, *table.rows], table.num_names)
+    return "\n".join([title, *(f"  {line}" for line in lines), *([_wrap(note, "  ")] if note else [])])

@@ -1,4 +1,4 @@
-"""Wording of messages: numbers with their nouns, lists that stay short, what somebody may have meant."""
+"""Wording of messages: numbers with their nouns, lists that stay short, near misses, columns side by side."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -30,3 +30,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def format_size(size: Sequence[int]) -> str:
     """`1,356 x 2,040`: height and width."""
     return " x ".join(f"{side:,}" for side in size)
+
+
+def aligned(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
+    """Rows of cells as lines: the first `num_left` columns to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < num_left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -82,6 +82,7 @@ class TestGeometry:
     def test_what_is_smaller_than_a_crop_gives_none(self, size: tuple[int, int]) -> None:
         assert SubimageSettings().corners(size) == []
 
+    @settings(deadline=None)
     @given(
         size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
         crop=st.integers(1, 40),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hggt_data.wording import format_examples, format_size, nearest, plural
+from hggt_data.wording import aligned, format_examples, format_size, nearest, plural
 
 
 def test_a_number_has_its_noun() -> None:
@@ -21,3 +21,7 @@ def test_the_nearest_word_is_asked_for_or_else_all_are_told() -> None:
 @pytest.mark.parametrize(("count", "text"), [(0, ""), (1, "0"), (3, "0, 1, 2"), (5, "0, 1, 2 and 2 more")])
 def test_examples_are_cut_short(count: int, text: str) -> None:
     assert format_examples(range(count)) == text
+
+
+def test_names_stand_to_the_left_and_numbers_to_the_right() -> None:
+    assert aligned([["", "n"], ["one", "1"], ["three", "12"]]) == ["        n", "one     1", "three  12"]
