@@ -22,7 +22,7 @@ from hggt_data.features import (
     dataset_features,
     image_columns,
 )
-from hggt_data.files import read_csv, read_regular_file, sha256_of_file, write_text
+from hggt_data.files import read_csv, read_utf8, require_regular_file, sha256_of_file, write_text
 from hggt_data.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -407,10 +407,8 @@ def _require_own_files(output: Path) -> None:
 def _read_citation(path: Path | None) -> str | None:
     if path is None:
         return None
-    try:
-        text = read_regular_file(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
+    require_regular_file(path)
+    text = read_utf8(path, TreeError)
     if not text.strip() or "```" in text:
         raise TreeError(f"{path} {'holds ```' if text.strip() else 'is empty'}; expected BibTeX")
     return text

@@ -3,7 +3,6 @@
 Heavy imports stay inside the commands, so that `--help` answers at once.
 """
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -75,12 +74,12 @@ def validate(
     TREE is Train/, Test/, or any folder that holds images/ and labels/. Exit 0: no errors (with --strict: no
     warnings). Exit 1: problems.
     """
-    from hggt_data.files import write_text
+    from hggt_data.files import write_json
     from hggt_data.validate import summarise, validate_tree
 
     report = validate_tree(tree, lr, workers=workers, decode=not fast, expect_groups=expect_groups, scale=scale)
     if json_file:
-        write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+        write_json(json_file, report.to_json())
     if report.problems:
         click.echo(summarise(report.problems))
     click.echo(report.describe())
@@ -422,7 +421,7 @@ def export_tree(
 @click.option("--dawid-skene", is_flag=True, help="Also weigh annotators by their estimated reliability.")
 def stats(source: Path, split: str | None, json_file: Path | None, html_file: Path | None, dawid_skene: bool) -> None:
     """Show what was labelled, how well annotators agree, and how long they took."""
-    from hggt_data.files import write_text
+    from hggt_data.files import write_json, write_text
     from hggt_data.loading import open_groups
     from hggt_data.stats import count_labels
     from hggt_data.stats_page import format_statistics_html
@@ -431,7 +430,7 @@ def stats(source: Path, split: str | None, json_file: Path | None, html_file: Pa
     statistics = count_labels(open_groups(source, split), dawid_skene=dawid_skene)
     click.echo(format_statistics(statistics))
     if json_file:
-        write_text(json_file, json.dumps(statistics.to_json(), indent=2, allow_nan=False) + "\n")
+        write_json(json_file, statistics.to_json())
     if html_file:
         write_text(html_file, format_statistics_html(statistics, title=source.resolve().name))
 

@@ -5,7 +5,6 @@ The card inherits the licence of the data the network learned from. What a check
 its metadata, under the keys `recipe`, `data`, `data_revision`, `data_license`, `iteration`, `started_from` and `note`.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS
 from hggt_data.errors import PublishError
-from hggt_data.files import write_text
+from hggt_data.files import write_json, write_text
 from hggt_data.hub import MAIN, REPO_ID, Destination, Repository
 from hggt_data.manifest import FileRecord, describe_file
 from hggt_data.wording import plural
@@ -95,7 +94,7 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
         folder = Path(temporary)
         save_network(checkpoint.build(), folder / WEIGHTS_FILE, checkpoint.metadata)
         config = {"network": checkpoint.network_name, "args": dict(checkpoint.args), **checkpoint.metadata}
-        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        write_json(folder / CONFIG_FILE, config)
         write_text(folder / _CARD_FILE, format_model_card(checkpoint, settings.repo_id, licence))
         contents = [describe_file(folder, path) for path in (WEIGHTS_FILE, CONFIG_FILE, _CARD_FILE)]
         if settings.tag and remote is not None:

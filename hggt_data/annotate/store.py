@@ -19,7 +19,7 @@ from typing import Any
 from hggt_data.annotation import LABEL_WORDS, YEARS, format_annotation
 from hggt_data.answers import BROKEN, read_answers
 from hggt_data.errors import AnnotationError, OutputError
-from hggt_data.files import write_text
+from hggt_data.files import write_json, write_text
 from hggt_data.rounds import Annotator, Item, Round
 from hggt_data.schema import ORIGINAL, Annotation, Label
 
@@ -202,7 +202,7 @@ class AnswerStore:
             if item in self.answers(annotator):
                 raise ConflictError(f"{item.group} has an answer; that one stays")
             content = {"reason": reason.strip(), "received": _format_instant(datetime.now(UTC))}
-            write_text(self.round.skip_path(annotator, item), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            write_json(self.round.skip_path(annotator, item), content)
             self._skips[annotator.pseudonym][item] = content["reason"]
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
@@ -237,7 +237,7 @@ class AnswerStore:
             "display": answer.display,
             "earlier": history,
         }
-        write_text(path, json.dumps(content, indent=1) + "\n")
+        write_json(path, content)
 
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
