@@ -33,7 +33,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         OSError: the folder is missing or not writable, or the disk is full. Whatever was at `path` is untouched.
     """
     # The process number keeps two writers of the same file apart; the leading dot keeps it out of globs.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(_temporary_name(path.name, os.getpid()))
     try:
         with open(temporary, "wb") as file:
             if private:
