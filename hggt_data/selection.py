@@ -497,7 +497,7 @@ def _survey(output: Path, pictures: EnhancedPictures) -> _There:
     for entry in _scan(output):
         if entry.is_dir() and (entry.name in versions or is_candidate_name(entry.name)):
             for name in names_in(output / entry.name):
-                patch = _parsepicture_name(name, entry.name)
+                patch = _parse_picture_name(name, entry.name)
                 if patch is not None and patch.image in pictures.sizes and entry.name in versions:
                     patches.setdefault(patch.image, set()).add(patch)
                 elif not (is_system_file(name) or is_leftover(name)):
@@ -509,7 +509,7 @@ def _survey(output: Path, pictures: EnhancedPictures) -> _There:
     return _There(patches, sorted(strangers), sorted(others), own)
 
 
-def _parsepicture_name(name: str, version: str) -> PatchId | None:
+def _parse_picture_name(name: str, version: str) -> PatchId | None:
     ending = picture_name("", version)
     try:
         return PatchId.parse(name.removesuffix(ending)) if name.endswith(ending) else None

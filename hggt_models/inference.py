@@ -263,9 +263,7 @@ def degrade(
     content = {"input": origin, "settings": kept, "weights": {}}
     open_record(output, "degrade", content, "cpu", *_places(sources, targets))
     outcome = Outcome()
-    mine = _share(sources)
-    todo = [_DegradeTask(s, targets(s)[0], settings, seed) for s in mine if not _is_done(s, targets(s))]
-    outcome.kept = len(mine) - len(todo)
+    todo = [_DegradeTask(s, targets(s)[0], settings, seed) for s in _to_do(sources, targets, outcome)]
     with faults_told(outcome.faults):
         for fault in run_tasks(_degrade_one, todo, workers, total=len(todo), label="degrading", unit="picture"):
             if fault:
@@ -370,9 +368,7 @@ def _process(
 ) -> Outcome:
     """Read, compute and write, each beside the others; what is there already is left alone."""
     outcome = Outcome()
-    mine = _share(sources)
-    todo = [source for source in mine if not _is_done(source, targets(source))]
-    outcome.kept = len(mine) - len(todo)
+    todo = _to_do(sources, targets, outcome)
     for folder in sorted({path.parent for source in todo for path in targets(source)}):
         folder.mkdir(parents=True, exist_ok=True)
     with faults_told(outcome.faults), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
@@ -399,8 +395,13 @@ def _places(sources: Sequence[Source], targets: Callable[[Source], list[Path]]) 
     return folders, [path for source in sources for path in targets(source)]
 
 
-def _is_done(source: Source, targets: Sequence[Path]) -> bool:
-    return is_done(targets, [source.path] if source.path else [])
+def _to_do(sources: Sequence[Source], targets: Callable[[Source], list[Path]], outcome: Outcome) -> list[Source]:
+    """What this process of a `torchrun` is to do; what it finds done is counted."""
+    rank, world = rank_and_world()
+    mine = sources[rank::world]
+    todo = [source for source in mine if not is_done(targets(source), [source.path] if source.path else [])]
+    outcome.kept = len(mine) - len(todo)
+    return todo
 
 
 def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source, Future[Pixels]]]:
@@ -411,9 +412,3 @@ def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source
         if len(waiting) > 1:
             yield waiting.popleft()
     yield from waiting
-
-
-def _share(sources: Sequence[Source]) -> Sequence[Source]:
-    """What this process of a `torchrun` is to do."""
-    rank, world = rank_and_world()
-    return sources[rank::world]
