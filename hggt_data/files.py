@@ -51,8 +51,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a name is one that `atomic_file` gives to a file which is not whole yet; one that is there without the
-    process that wrote it is a leftover."""
+    """Whether a name is one of `atomic_file`'s temporary ones, which a killed process leaves behind."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
