@@ -17,13 +17,13 @@ _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 # Start and End are local times: the clocks may have been set back by an hour in between.
 _MOST_BEYOND_SPAN_S = 3660
 _MOST_SHOWN = 80  # characters of a value that is no annotation's
-_LABELS = {label.value: label for label in Label}
-_LABEL_WORDS = ", ".join(_LABELS)
+LABEL_WORDS = tuple(label.value for label in Label)
+YEARS = range(2000, 2100)  # of clocks that are believed
 
 
-def picture_name(group_id: PatchId, name: str) -> str:
-    """The file name of a picture in the official tree: `NAME.png` for the original, `NAME_01.png` for candidate 01."""
-    return f"{group_id}.png" if name == ORIGINAL else f"{group_id}_{name}.png"
+def picture_name(stem: PatchId | str, name: str) -> str:
+    """The file name of a picture in the official tree: `STEM.png` for the original, `STEM_01.png` for candidate 01."""
+    return f"{stem}.png" if name == ORIGINAL else f"{stem}_{name}.png"
 
 
 def format_annotation(annotation: Annotation, group_id: PatchId, candidates: tuple[str, ...]) -> str:
@@ -99,7 +99,7 @@ def check_annotation(
     ]
     if any(problem.severity == "error" for problem in problems):
         return None, problems
-    labels = tuple(_LABELS[content[f"Picture_{k}"]["Label"]] for k in range(2, len(candidates) + 2))
+    labels = tuple(Label(content[f"Picture_{k}"]["Label"]) for k in range(2, len(candidates) + 2))
     return Annotation(slot, labels, start, end, seconds, annotator), problems
 
 
@@ -129,6 +129,7 @@ def _picture_faults(
 ) -> Iterator[tuple[str, str, str]]:
     """(kind, message, hint) of each fault in the `Picture_k` entries."""
     expected = {f"Picture_{k}": name for k, name in enumerate((ORIGINAL, *candidates), start=1)}
+    words = ", ".join(LABEL_WORDS)
     for key in content:
         if key not in expected and key != "Time_cost":
             yield (
@@ -156,9 +157,9 @@ def _picture_faults(
                 message = f"{key!r} is the original but has label {_shown(label)}"
                 yield "label-on-original", message, "Set it to null."
         elif label is None or label == "":
-            yield "empty-label", f"{key!r} ({name}) has no label; expected one of {_LABEL_WORDS}", "Annotate it again."
-        elif not isinstance(label, str) or label not in _LABELS:
-            message = f"{key!r} has label {_shown(label)}; expected one of {_LABEL_WORDS}"
+            yield "empty-label", f"{key!r} ({name}) has no label; expected one of {words}", "Annotate it again."
+        elif not isinstance(label, str) or label not in LABEL_WORDS:
+            message = f"{key!r} has label {_shown(label)}; expected one of {words}"
             yield "unknown-label", message, "Correct the spelling."
 
 
@@ -194,7 +195,7 @@ def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float 
 
     start, end = moment("Start"), moment("End")
     for time in (start, end):
-        if time and not 2000 <= time.year < 2100:
+        if time and time.year not in YEARS:
             faults.append(f"'Time_cost' names the year {time.year}; expected 2000 to 2099")
             start = end = None
     if start and end and end < start:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hggt_data.annotation import check_annotation
 from hggt_data.errors import NameFormatError
+from hggt_data.files import is_leftover
 from hggt_data.rounds import Annotator, Item, Kind, Round
 from hggt_data.schema import Annotation, PatchId
 from hggt_data.tree import is_system_file
@@ -72,8 +73,7 @@ def find_strangers(dealt: Round) -> list[Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        of_killed = path.name.startswith(".") and path.suffix == ".tmp"
-        if not of_killed and path.suffix != BROKEN and not is_system_file(path.name):
+        if not is_leftover(path.name) and path.suffix != BROKEN and not is_system_file(path.name):
             yield path
 
 

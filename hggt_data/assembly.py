@@ -22,9 +22,9 @@ from hggt_data.manifest import (
     remove_records,
     remove_strangers,
 )
-from hggt_data.schema import format_examples
 from hggt_data.shards import write_table_file
 from hggt_data.tree import is_system_file
+from hggt_data.wording import format_examples
 
 if TYPE_CHECKING:
     from datasets import Features

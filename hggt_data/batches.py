@@ -15,8 +15,9 @@ from hggt_data.annotation import picture_name
 from hggt_data.errors import RoundError
 from hggt_data.files import write_text
 from hggt_data.rounds import Annotator, Item, Kind, Round, write_pictures
-from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
+from hggt_data.schema import ORIGINAL, PatchId
 from hggt_data.tree import is_system_file
+from hggt_data.wording import format_examples, plural
 
 BATCHES = "batches"
 

@@ -23,7 +23,7 @@ from hggt_data.features import (
     dataset_features,
     image_columns,
 )
-from hggt_data.files import read_csv, read_regular_file, sha256_of_file, write_text
+from hggt_data.files import read_csv, read_utf8, require_regular_file, sha256_of_file, write_text
 from hggt_data.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -33,11 +33,12 @@ from hggt_data.manifest import (
     read_manifest,
     read_records,
 )
-from hggt_data.schema import PatchId, Problem, format_examples, nearest, plural
+from hggt_data.schema import PatchId, Problem
 from hggt_data.shard_task import ShardTask, build_shard, in_root
 from hggt_data.staging import open_staging, put_in_place, require_outside
 from hggt_data.tree import ANNOTATORS_FILE, Listing, open_tree
 from hggt_data.validate import DEFAULT_SCALE, summarise
+from hggt_data.wording import format_examples, nearest, plural
 from hggt_data.workers import default_workers, run_tasks
 
 TRAIN, TEST = "train", "test"
@@ -408,10 +409,8 @@ def _require_outside(output: Path, roots: Sequence[_Root]) -> None:
 def _read_citation(path: Path | None) -> str | None:
     if path is None:
         return None
-    try:
-        text = read_regular_file(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
+    require_regular_file(path)
+    text = read_utf8(path, TreeError)
     if not text.strip() or "```" in text:
         raise TreeError(f"{path} {'holds ```' if text.strip() else 'is empty'}; expected BibTeX")
     return text

@@ -3,7 +3,6 @@
 Heavy imports stay inside the commands, so that `--help` answers at once.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,7 +68,7 @@ def validate(
     TREE is Train/, Test/, or any folder that holds images/ and labels/. Exit 0: no errors (with --strict: no
     warnings). Exit 1: problems.
     """
-    from hggt_data.files import write_text
+    from hggt_data.files import write_json
     from hggt_data.validate import summarise, validate_tree
 
     report = validate_tree(tree, lr, workers=workers, decode=not fast, expect_groups=expect_groups, scale=scale)
@@ -77,7 +76,7 @@ def validate(
         click.echo(summarise(report.problems))
     click.echo(report.describe())
     if json_file:
-        write_text(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+        write_json(json_file, report.to_json())
     if report.errors or (strict and report.warnings):
         ctx.exit(1)
 
@@ -214,7 +213,7 @@ def download(repo_id: str, revision: str | None, output: Path) -> None:
     Run it again after an interruption: it goes on where it stopped. Files that DIR already has are not fetched again.
     """
     from hggt_data.download import download_dataset
-    from hggt_data.schema import plural
+    from hggt_data.wording import plural
 
     manifest = download_dataset(repo_id, output, revision)
     groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in manifest.splits.items())
@@ -247,11 +246,7 @@ def download(repo_id: str, revision: str | None, output: Path) -> None:
 def split(
     tree: Path,
     output: Path,
-    test_groups: int,
-    min_positives: int,
-    max_per_picture: int | None,
-    seed: int,
-    copy: bool,
+    **settings: Any,
 ) -> None:
     """Split a tree by source picture into a training and a test tree.
 
@@ -261,8 +256,7 @@ def split(
     """
     from hggt_data.split import SplitSettings, split_tree
 
-    settings = SplitSettings(test_groups, min_positives, max_per_picture, seed, copy)
-    result = split_tree(tree, output, settings)
+    result = split_tree(tree, output, SplitSettings(**settings))
     for line in result.describe():
         click.echo(line)
 
@@ -412,17 +406,17 @@ def stats(
 
     SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
     """
-    from hggt_data.files import write_text
+    from hggt_data.files import write_json, write_text
     from hggt_data.loading import open_groups
-    from hggt_data.schema import printable
     from hggt_data.stats import count_labels
     from hggt_data.stats_page import format_statistics_html
     from hggt_data.stats_text import format_statistics
+    from hggt_data.wording import printable
 
     statistics = count_labels(open_groups(source, split_name, revision=revision), dawid_skene=dawid_skene)
     click.echo(format_statistics(statistics))
     if json_file:
-        write_text(json_file, json.dumps(statistics.to_json(), indent=2, allow_nan=False) + "\n")
+        write_json(json_file, statistics.to_json())
     if html_file:
         write_text(html_file, format_statistics_html(statistics, title=printable(Path(source).resolve().name)))
 
@@ -485,14 +479,11 @@ def _parse_scales(_: click.Context, __: click.Parameter, value: str) -> "tuple[F
 @click.pass_context
 def extract_subimages(
     ctx: click.Context,
+    /,
     inputs: tuple[Path, ...],
     output: Path,
-    scales: "tuple[Fraction, ...]",
-    short_side: int,
-    crop: int,
-    step: int,
-    threshold: int,
     workers: int | None,
+    **settings: Any,
 ) -> None:
     """Cut large pictures into crops for pretraining, as DF2K_OST is prepared.
 
@@ -502,8 +493,7 @@ def extract_subimages(
     from hggt_data.subimages import SubimageSettings
     from hggt_data.subimages import extract_subimages as run
 
-    settings = SubimageSettings(scales, short_side, crop, step, threshold)
-    outcome = run(inputs, output, settings, workers=workers)
+    outcome = run(inputs, output, SubimageSettings(**settings), workers=workers)
     for line in outcome.describe():
         click.echo(line)
     if outcome.faults:
@@ -568,16 +558,11 @@ def extract_subimages(
 @click.pass_context
 def select_patches(
     ctx: click.Context,
+    /,
     folder: Path,
     output: Path,
-    crop: int,
-    step: int,
-    seed: int,
-    detail: Literal["official", "signed"],
-    score: Literal["official", "absolute"],
-    min_difference: float,
-    max_per_image: int | None,
     workers: int | None,
+    **settings: Any,
 ) -> None:
     """Choose patches of enhanced pictures for people to judge.
 
@@ -589,8 +574,7 @@ def select_patches(
     from hggt_data.patches import PatchSettings
     from hggt_data.selection import cut_patches
 
-    settings = PatchSettings(crop, step, seed, detail, score, min_difference, max_per_image)
-    outcome = cut_patches(folder, output, settings, workers=workers)
+    outcome = cut_patches(folder, output, PatchSettings(**settings), workers=workers)
     for line in outcome.describe():
         click.echo(line)
     if outcome.faults:

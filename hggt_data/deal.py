@@ -8,7 +8,7 @@ import random
 import secrets
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import combinations
@@ -17,26 +17,28 @@ from pathlib import Path
 from hggt_data.answers import Answers, read_answers
 from hggt_data.batches import BATCHES, Checks, require_own_batches, with_batches, write_batches
 from hggt_data.errors import RoundError
-from hggt_data.files import csv_file, read_csv
+from hggt_data.files import csv_file, read_csv, read_utf8
 from hggt_data.rounds import (
     INSTRUCTIONS,
     PICTURES,
     Annotator,
     BatchForm,
-    Item,
     Kind,
     KnownAnswer,
     Round,
     clean_name,
+    draw_pseudonym,
+    groups_to_vote_on,
     lock_round,
     read_round,
     write_round,
 )
-from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId, format_examples, plural
+from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId
 from hggt_data.seating import Barred, Movable, Seating
 from hggt_data.staging import new_folder, replaced_folder, require_outside
 from hggt_data.tree import Listing, tree_of_pictures
 from hggt_data.validate import examine_groups
+from hggt_data.wording import format_examples, plural
 
 _LABELS = {label.class_name: label for label in Label}
 _MOST_SHOWN = 10
@@ -81,8 +83,8 @@ class DealResult:
         """What was done and what comes next, a line each."""
         dealt = self.dealt
         active = [annotator for annotator in dealt.annotators if annotator.is_active]
-        votes = {annotator.name: _votes_of(annotator) for annotator in dealt.annotators}
-        groups = set().union(*votes.values())
+        votes = {annotator.name: annotator.groups_to_vote_on for annotator in dealt.annotators}
+        groups = dealt.groups_to_vote_on
         loads = [len(votes[annotator.name]) for annotator in active]
         lines = [
             f"{plural(len(groups), 'group')} (candidates {', '.join(dealt.candidates)}), {plural(dealt.votes, 'vote')} "
@@ -110,7 +112,7 @@ class DealResult:
 
     def _describe_changes(self, votes: Mapping[str, set[PatchId]]) -> Iterator[str]:
         assert self.before
-        earlier = {annotator.name: _votes_of(annotator) for annotator in self.before.annotators}
+        earlier = {annotator.name: annotator.groups_to_vote_on for annotator in self.before.annotators}
         for name, groups in votes.items():
             had = earlier.get(name, set())
             if groups != had:
@@ -178,7 +180,7 @@ def deal_groups(
         )
         people: list[Annotator] = []
         for name in names:
-            person = Annotator(name, _new_pseudonym(people))
+            person = Annotator(name, draw_pseudonym({person.pseudonym for person in people}))
             rng = random.Random(f"batches {settings.seed} {name}")
             people.append(with_batches(person, seating.groups_of(name), checks, settings.per_batch, rng))
         dealt = dealt.with_annotators(tuple(people))
@@ -258,11 +260,7 @@ def read_names(path: Path) -> list[str]:
         RoundError: it is not UTF-8.
         OSError: it cannot be read.
     """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise RoundError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
-    stripped = [line.strip() for line in lines]
+    stripped = [line.strip() for line in read_utf8(path, RoundError).splitlines()]
     return [line for line in stripped if line and not line.startswith("#")]
 
 
@@ -363,7 +361,8 @@ def _change_people(before: Round, add: Sequence[str], drop: Sequence[str]) -> li
     for name in add:
         if name in by_name and by_name[name].is_active:
             raise RoundError(f"{name} takes part already")
-        by_name[name] = replace(by_name.get(name, Annotator(name, _new_pseudonym(before.annotators))), is_active=True)
+        taken = {person.pseudonym for person in by_name.values()}
+        by_name[name] = replace(by_name.get(name, Annotator(name, draw_pseudonym(taken))), is_active=True)
     require_names(list(by_name))
     return list(by_name.values())
 
@@ -372,13 +371,13 @@ def _seat_again(
     before: Round, people: Sequence[Annotator], answers: Mapping[str, Answers]
 ) -> tuple[Seating, Movable, Barred]:
     """The seats that stay, what of them may still change hands, and who skipped what."""
-    groups = sorted(set().union(*(_votes_of(person) for person in before.annotators)))
-    answered = {name: _groups_to_vote_on(theirs.given) for name, theirs in answers.items()}
-    skipped = {name: _groups_to_vote_on(theirs.skips) for name, theirs in answers.items()}
+    groups = sorted(before.groups_to_vote_on)
+    answered = {name: groups_to_vote_on(theirs.given) for name, theirs in answers.items()}
+    skipped = {name: groups_to_vote_on(theirs.skips) for name, theirs in answers.items()}
     names = " ".join(person.name for person in people if person.is_active)
     seating = Seating(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
     movable: Movable = {person.name: {} for person in people}
-    dealt_to = {person.name: _votes_of(person) for person in people}
+    dealt_to = {person.name: person.groups_to_vote_on for person in people}
     for group in seating.rng.sample(groups, len(groups)):
         seating.seats[group] = set()
         for person in people:
@@ -389,21 +388,6 @@ def _seat_again(
                 seating.add(group, name)
                 movable[name][group] = None
     return seating, movable, {(name, group) for name, theirs in skipped.items() for group in theirs}
-
-
-def _groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
-    return {item.group for item in items if item.kind is Kind.VOTE}
-
-
-def _votes_of(annotator: Annotator) -> set[PatchId]:
-    return _groups_to_vote_on(annotator.items)
-
-
-def _new_pseudonym(people: Iterable[Annotator]) -> str:
-    taken = {person.pseudonym for person in people}
-    while (pseudonym := f"annotator-{secrets.token_hex(3)}") in taken:
-        pass
-    return pseudonym
 
 
 def _span(numbers: Sequence[int]) -> str:

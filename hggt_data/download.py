@@ -26,8 +26,8 @@ from hggt_data.manifest import (
     read_manifest,
     remove_strangers,
 )
-from hggt_data.schema import format_examples
 from hggt_data.staging import open_staging, put_in_place
+from hggt_data.wording import format_examples
 
 # Lies in a snapshot of the Hub's cache once all its files have been hashed; goes when the snapshot is removed.
 CHECKED_FILE = ".hggt-checked"

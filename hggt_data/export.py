@@ -24,7 +24,7 @@ from hggt_data.hub import is_hub_id
 from hggt_data.images import parse_png
 from hggt_data.loading import Group, GroupSource, is_built_dataset, open_splits
 from hggt_data.preferences import PairKind, PreferencePair, preference_pairs
-from hggt_data.schema import LR, ORIGINAL, Annotation, Label, format_examples, plural
+from hggt_data.schema import LR, ORIGINAL, Annotation, Label
 from hggt_data.shards import write_shard
 from hggt_data.staging import new_folder, require_outside
 from hggt_data.tree import (
@@ -35,6 +35,7 @@ from hggt_data.tree import (
     official_test,
     official_train,
 )
+from hggt_data.wording import format_examples, plural
 from hggt_data.workers import show_progress
 
 if TYPE_CHECKING:

@@ -6,16 +6,20 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hggt_data.errors import OutputError, TreeError
+from hggt_data.errors import HggtError, TreeError
 
 _BLOCK_BYTES = 1 << 22
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LONGEST_NAME = 255  # bytes
+_HIGHEST_PROCESS = 1 << 22  # of Linux
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -32,7 +36,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         Whatever the block raises.
     """
     # The process number keeps two writers of the same file apart; the leading dot keeps it out of globs.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(_temporary_name(path.name, os.getpid()))
     of_block: OSError | None = None
     try:
         with open(temporary, "wb") as file:
@@ -53,6 +57,20 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a name is one of `atomic_file`'s temporary ones, which a killed process leaves behind."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def excess_bytes(name: str) -> int:
+    """By how many bytes a name is too long for `atomic_file`, which needs some for itself; 0 or less where it fits."""
+    return len(os.fsencode(_temporary_name(name, _HIGHEST_PROCESS))) - _LONGEST_NAME
+
+
+def _temporary_name(name: str, process: int) -> str:
+    return f".{name}.{process}.tmp"
 
 
 def require_regular_file(path: Path) -> None:
@@ -84,6 +102,44 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
     with atomic_file(path, private=private) as file:
         file.write(text.encode("utf-8"))
     _sync_names(path.parent)
+
+
+def write_json(path: Path, content: Any, *, private: bool = False) -> None:
+    """Write JSON as `write_text` writes text."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # What is no text in a file name becomes its JSON escape.
+    write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"), private=private)
+
+
+def read_json(path: Path, error_class: type[HggtError], advice: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        error_class: what to raise if it is damaged.
+        advice: what to do then.
+
+    Raises:
+        HggtError: `error_class`.
+        OSError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise error_class(f"{path} is damaged ({error}); {advice}") from error
+
+
+def read_utf8(path: Path, error_class: type[HggtError]) -> str:
+    """The text of a UTF-8 file, without the byte order mark that some programs put before it; line ends stay.
+
+    Raises:
+        HggtError: `error_class`, if it is not UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise error_class(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
 
 
 def _make_folder(folder: Path) -> None:
@@ -126,8 +182,13 @@ def csv_file(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[
         text.detach()  # `atomic_file` closes it
 
 
-def link_or_copy(source: Path, target: Path) -> bool:
+def link_or_copy(source: Path, target: Path, *, copy: bool = False) -> bool:
     """Give a file a second name (a hard link), or copy it where that cannot be; `target` must not be there.
+
+    Args:
+        source: the file.
+        target: its second name.
+        copy: never link.
 
     Returns:
         Whether it is a link.
@@ -135,20 +196,34 @@ def link_or_copy(source: Path, target: Path) -> bool:
     Raises:
         OSError: neither can be done.
     """
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError:  # another disk, or a file system without hard links
-        shutil.copyfile(source, target)
-        return False
-    return True
+    if not copy:
+        try:
+            os.link(os.path.realpath(source), target)
+        except OSError:  # another disk, or a file system without hard links
+            pass
+        else:
+            return True
+    shutil.copyfile(source, target)
+    return False
 
 
-def changed_ns(path: Path) -> int:
-    """When a file came to be what it is in its place, in ns: moving it there or setting its time back counts too.
+def is_done(results: Iterable[Path], sources: Iterable[Path]) -> bool:
+    """Whether all results are there and none is older than what they are made of.
+
+    A result counts from when it was written: a hard link or `chmod` makes it no newer. A source counts from when it
+    came to be what it is in its place: one that an older file has replaced is new.
 
     Raises:
-        OSError: it is not there.
+        OSError: all results are there, but a source is not.
     """
+    try:
+        oldest_ns = min(path.stat().st_mtime_ns for path in results)
+    except FileNotFoundError:
+        return False
+    return all(oldest_ns >= _changed_ns(path) for path in sources)
+
+
+def _changed_ns(path: Path) -> int:
     status, link = path.stat(), path.lstat()
     return max(status.st_mtime_ns, status.st_ctime_ns, link.st_ctime_ns)
 
@@ -176,39 +251,18 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         OSError: it cannot be read.
     """
     require_regular_file(path)
+    reader = csv.reader(io.StringIO(read_utf8(path, TreeError), newline=""), strict=True)
+    lines = []
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            columns = next(reader, [])
-            if twice := [name for name in columns if name and columns.count(name) > 1]:
-                raise TreeError(f"{path}: {columns.count(twice[0])} columns are called {twice[0]!r}; expected one")
-            lines = []
-            for values in reader:
-                if values and len(values) != len(columns):
-                    where = f"{path}, line {reader.line_num}"
-                    raise TreeError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
-                if values:
-                    lines.append(dict(zip(columns, values, strict=True)))
-    except UnicodeDecodeError as error:
-        raise TreeError(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
+        columns = next(reader, [])
+        if twice := [name for name in columns if name and columns.count(name) > 1]:
+            raise TreeError(f"{path}: {columns.count(twice[0])} columns are called {twice[0]!r}; expected one")
+        for values in reader:
+            if values and len(values) != len(columns):
+                where = f"{path}, line {reader.line_num}"
+                raise TreeError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
+            if values:
+                lines.append(dict(zip(columns, values, strict=True)))
     except csv.Error as error:
         raise TreeError(f"{path}, line {reader.line_num}: {error}; expected CSV") from error
     return columns, lines
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The JSON object that an earlier run has left beside its results; null where there is none.
-
-    Raises:
-        OutputError: the file is damaged.
-        OSError: it cannot be read.
-    """
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
-    if not isinstance(found, dict):
-        raise OutputError(f"{path} is damaged: no JSON object; choose a new folder")
-    return found

@@ -18,7 +18,7 @@ from hggt_data.errors import RUN_AGAIN, HubError, PublishError
 from hggt_data.files import sha256_of
 from hggt_data.hub_errors import Kind, explained, page_of, redact
 from hggt_data.manifest import FileRecord
-from hggt_data.schema import format_examples, plural
+from hggt_data.wording import format_examples, plural
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

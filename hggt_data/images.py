@@ -126,7 +126,8 @@ def parse_png(data: bytes) -> PngInfo:
             metadata.append("EXIF")
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
             keyword = bytes(body[:79]).split(b"\0")[0].decode("latin-1")
-            metadata.append(keyword if keyword.isprintable() else "a text")
+            if keyword != "Software":  # tells nothing of anybody
+                metadata.append(keyword if keyword.isprintable() else "a text")
         elif kind == b"tIME":
             metadata.append("the time of its last change")
         position = end

@@ -17,7 +17,8 @@ from typing import Any
 
 from hggt_data.errors import DatasetError
 from hggt_data.files import sha256_of, sha256_of_file, write_text
-from hggt_data.schema import Problem, format_examples
+from hggt_data.schema import Problem
+from hggt_data.wording import format_examples
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"

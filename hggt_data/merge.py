@@ -4,7 +4,6 @@ Only groups with all their votes make the tree, for a tree has every slot of eve
 listed. People leave the round as pseudonyms.
 """
 
-import json
 import random
 import shutil
 from collections import Counter, defaultdict
@@ -14,12 +13,13 @@ from pathlib import Path
 
 from hggt_data.answers import find_strangers, read_answers
 from hggt_data.errors import RoundError
-from hggt_data.files import csv_file, read_csv, write_text
+from hggt_data.files import csv_file, read_csv, write_json
 from hggt_data.rounds import PICTURES, Item, Kind, Round, read_round, write_pictures
-from hggt_data.schema import ORIGINAL, SLOTS, PatchId, format_examples, plural
+from hggt_data.schema import ORIGINAL, SLOTS, PatchId
 from hggt_data.staging import new_folder, require_outside
 from hggt_data.tree import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, Listing, official_train, tree_of_pictures
 from hggt_data.validate import examine_groups
+from hggt_data.wording import format_examples, plural
 
 _MOST_SHOWN = 5
 _REPORT = "merge.json"
@@ -155,13 +155,13 @@ def merge_round(
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
                     write_line((group, slot, pseudonym))
-    left_out = sorted(_groups_of(dealt) - set(complete) - faults.keys())
+    left_out = sorted(dealt.groups_to_vote_on - set(complete) - faults.keys())
     partial = {group: len(ballot.votes.get(group, ())) for group in left_out}
     people = Counter(pseudonym for group in complete for pseudonym in ballot.votes[group])
     is_compared = (folder / PICTURES).exists()
     result = MergeResult(output, complete, dealt.votes, partial, ballot, people, faults, is_compared)
     try:
-        write_text(folder / _REPORT, json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
+        write_json(folder / _REPORT, result.to_json())
     except OSError as error:  # a round that is kept where nothing is written any more
         return replace(result, unwritten=f"{folder / _REPORT}: {error.strerror}")
     return result
@@ -220,7 +220,3 @@ def count_votes(dealt: Round) -> Ballot:
         ballot.votes[group] = {name: paths[name] for name in order[: dealt.votes]}
         ballot.extra += [paths[name].relative_to(dealt.folder).as_posix() for name in order[dealt.votes :]]
     return ballot
-
-
-def _groups_of(dealt: Round) -> set[PatchId]:
-    return {item.group for annotator in dealt.annotators for item in annotator.items if item.kind is Kind.VOTE}

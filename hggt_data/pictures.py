@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.errors import TreeError
-from hggt_data.schema import plural
 from hggt_data.tree import is_system_file
+from hggt_data.wording import plural
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 

@@ -7,7 +7,6 @@ count from each annotator's first start, so pace and pauses stay and dates go. P
 import csv
 import io
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from hggt_data.errors import DatasetError
 from hggt_data.features import dataset_features, image_columns
 from hggt_data.files import read_csv, sha256_of, sha256_of_file, write_text
 from hggt_data.manifest import Manifest, Shard, read_records, write_record
+from hggt_data.rounds import draw_pseudonym
 from hggt_data.shards import write_shard
 from hggt_data.workers import advance, run_tasks
 
@@ -91,9 +91,7 @@ def make_veil(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Veil:
     """Pseudonyms for all names, random for those that have none yet, and the origin of each annotator's time."""
     pseudonyms = dict(known)
     for name in sorted(find_names(labels) - known.keys()):
-        while (pseudonym := f"annotator-{secrets.token_hex(3)}") in pseudonyms.values():
-            pass
-        pseudonyms[name] = pseudonym
+        pseudonyms[name] = draw_pseudonym(pseudonyms.values())
     starts: dict[Clock, list[datetime]] = {}
     for annotation in _annotations(labels):
         if annotation["start"] is not None:

@@ -31,8 +31,8 @@ from hggt_data.manifest import (
     require_whole,
 )
 from hggt_data.pseudonyms import find_names, has_times, make_veil, read_pseudonyms, write_pseudonyms, write_veiled
-from hggt_data.schema import format_examples, plural
 from hggt_data.staging import open_beside
+from hggt_data.wording import format_examples, plural
 from hggt_data.workers import default_workers
 
 _DATASET = "dataset"  # in the titles of pull requests

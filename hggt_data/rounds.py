@@ -6,12 +6,11 @@ answers that do not count as votes, in `practice/`, `gold/` and `repeats/`. How 
 people could not judge in `skips/`, each with the same folders below.
 """
 
-import json
 import os
 import re
-import shutil
+import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -20,7 +19,7 @@ from typing import Any, Literal
 
 from hggt_data.annotation import picture_name
 from hggt_data.errors import RoundError
-from hggt_data.files import link_or_copy, write_text
+from hggt_data.files import link_or_copy, read_json, write_json
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.staging import lock_folder
 
@@ -108,6 +107,11 @@ class Annotator:
         """Everything dealt to the person, in order."""
         return tuple(item for batch in self.batches for item in batch)
 
+    @property
+    def groups_to_vote_on(self) -> set[PatchId]:
+        """The groups whose votes the person was dealt."""
+        return groups_to_vote_on(self.items)
+
 
 @dataclass(frozen=True)
 class Round:
@@ -136,6 +140,11 @@ class Round:
     annotators: tuple[Annotator, ...]
     known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
+
+    @property
+    def groups_to_vote_on(self) -> set[PatchId]:
+        """The groups whose votes were dealt to anybody."""
+        return set[PatchId]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
 
     def annotator(self, name: str) -> Annotator:
         """The person of a name.
@@ -180,6 +189,18 @@ def lock_round(folder: Path) -> AbstractContextManager[None]:
     return lock_folder(folder, f"{folder} is served by hggt-data annotate, or dealt anew just now; stop that first")
 
 
+def groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
+    """The groups of those items that are votes."""
+    return {item.group for item in items if item.kind is Kind.VOTE}
+
+
+def draw_pseudonym(taken: Container[str]) -> str:
+    """A pseudonym that nobody has, and that says nothing of whom it hides."""
+    while (pseudonym := f"annotator-{secrets.token_hex(3)}") in taken:
+        pass
+    return pseudonym
+
+
 def clean_name(text: str) -> str:
     """A person's name as rounds and accounts have it: without space around, letters composed (NFC).
 
@@ -221,7 +242,7 @@ def write_round(dealt: Round) -> None:
             for annotator in dealt.annotators
         ],
     }
-    write_text(dealt.folder / ASSIGNMENTS, json.dumps(content, indent=1, ensure_ascii=False) + "\n", private=True)
+    write_json(dealt.folder / ASSIGNMENTS, content, private=True)
 
 
 def read_round(folder: Path, patches: Path | None = None) -> Round:
@@ -237,11 +258,9 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
     """
     path = folder / ASSIGNMENTS
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, RoundError, "restore it from a copy")
     except FileNotFoundError as error:
         raise RoundError(f"{folder} is no round (no {ASSIGNMENTS} in it); hggt-data deal makes one") from error
-    except ValueError as error:
-        raise RoundError(f"{path} is damaged ({error}); restore it from a copy") from error
     try:
         dealt = _round_of(folder, content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -266,11 +285,7 @@ def write_pictures(dealt: Round, images: Path, groups: Iterable[PatchId], *, cop
     for name in (ORIGINAL, *dealt.candidates):
         (images / name).mkdir(parents=True)
         for group in groups:
-            target = images / name / picture_name(group, name)
-            if copy:
-                shutil.copyfile(dealt.picture(group, name), target)
-            else:
-                link_or_copy(dealt.picture(group, name), target)
+            link_or_copy(dealt.picture(group, name), images / name / picture_name(group, name), copy=copy)
 
 
 def _round_of(folder: Path, content: dict[str, Any]) -> Round:

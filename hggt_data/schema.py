@@ -4,16 +4,15 @@ No I/O, no third-party imports. The words are those of the paper (CVPR 2023): a 
 its enhanced *candidates*, which *annotators* judged; the *consensus* is the label that enough of them gave.
 """
 
-import difflib
 import re
 import string
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Literal
 
 from hggt_data.errors import NameFormatError
+from hggt_data.wording import printable
 
 ORIGINAL = "original"
 LR = "lr"
@@ -183,31 +182,3 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
-
-
-def printable(text: str) -> str:
-    """Text that UTF-8 can hold: a byte of a file name that is no text becomes an escape such as `\\udcff`."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 group`, `6 groups`: a number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def format_examples(items: Sequence[object], limit: int = 3) -> str:
-    """`a, b, c and 9 more`, for messages that must stay short."""
-    shown = ", ".join(str(item) for item in items[:limit])
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to tell somebody who typed a word that is not known: the nearest that is, else all of them.
-
-    Example:
-        >>> nearest("negitive", ["positive", "negative"])
-        "did you mean 'negative'?"
-    """
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}"

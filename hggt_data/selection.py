@@ -5,13 +5,9 @@ unless all its patches are there and none is older than it, and files are writte
 killed and repeated. `patches.json` beside the patches keeps the settings, so that a folder never holds a mixture.
 """
 
-import csv
-import io
-import json
 import os
 import re
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,25 +17,32 @@ from pathlib import Path
 from hggt_data.annotation import picture_name
 from hggt_data.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
-from hggt_data.files import changed_ns, read_record, write_text
+from hggt_data.files import excess_bytes, is_done, is_leftover, write_text
 from hggt_data.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
-from hggt_data.patches import PatchSettings, Place, Verdict, cut, seeded_draw, select_patches
-from hggt_data.schema import ORIGINAL, PatchId, format_examples, plural
+from hggt_data.patches import PatchSettings, Verdict, cut, seeded_draw, select_patches
+from hggt_data.places_file import (
+    CROP_AREA_INFO,
+    PLACES,
+    PlaceRow,
+    by_rank,
+    format_crop_area_info,
+    format_places,
+    kept_ids,
+    make_row,
+    read_places,
+)
+from hggt_data.resumed_folder import FolderRecord, names_in, without_leftovers
+from hggt_data.schema import ORIGINAL, PatchId
 from hggt_data.staging import lock_folder, require_outside
 from hggt_data.tree import is_candidate_name, is_system_file
-from hggt_data.workers import advance, default_workers, run_tasks
+from hggt_data.wording import format_examples, format_size, plural
+from hggt_data.workers import advance, default_workers, faults_told, run_tasks
 
 RECORD = "patches.json"
-_LONGEST_NAME = 255  # bytes of a file's name
-_HIGHEST_PROCESS = 1 << 22  # Linux's limit of process numbers, which temporary names hold
-PLACES = "patches.csv"
-CROP_AREA_INFO = "crop_area_info.txt"
 
 _SHEET = re.compile(r"contact_sheet(_[0-9]{3,})?\.png")
 _PARTS = ".selection"  # the lines of finished pictures, until all are in PLACES
-_LEFTOVER = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 _COMPRESSION = 4  # see subimages.py
-_COLUMNS = ("image", "top", "left", "verdict", "index", "std", "variance", "version", "score")
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class SelectionOutcome:
             )
         if self.faults:
             lines.append(f"{plural(len(self.faults), 'picture')} could not be read:")
-        return [_printable(line) for line in [*lines, *(f"  {fault}" for fault in self.faults)]]
+        return [*lines, *(f"  {fault}" for fault in self.faults)]
 
 
 def list_enhanced(folder: Path) -> EnhancedPictures:
@@ -134,7 +137,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
         found = ", ".join(sorted(name + "/" * is_folder for name, is_folder in entries.items())) or "nothing"
         raise TreeError(
             f"{folder}: expected original/NAME.png, 01/NAME_01.png and so on, as hggt-models enhance writes them; "
-            f"found {_printable(found)}"
+            f"found {found}"
         )
     versions = (ORIGINAL, *candidates)
     left_out = sorted(name for name in entries if name not in versions and name != "enhance.json")
@@ -142,7 +145,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     for version in versions:
         stems[version] = set()
         for entry in _scan(folder / version):
-            ending = _file_name("", version)
+            ending = picture_name("", version)
             if entry.name.endswith(ending) and entry.name != ending and not is_system_file(entry.name):
                 stems[version].add(entry.name.removesuffix(ending))
             elif not is_system_file(entry.name):
@@ -153,7 +156,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     sizes: dict[str, tuple[int, int] | None] = {}
     for name in sorted(stems[ORIGINAL]):
         found_sizes = {
-            version: _read_size(folder / version / _file_name(name, version))
+            version: _read_size(folder / version / picture_name(name, version))
             for version in versions
             if name in stems[version]
         }
@@ -162,10 +165,8 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise TreeError(
-            _printable(
-                f"{folder}: {plural(len(faults), 'fault')}; every original needs candidates {', '.join(candidates)} of "
-                f"its size. Nothing was written; mend or remove these:\n{lines}"
-            )
+            f"{folder}: {plural(len(faults), 'fault')}; every original needs candidates {', '.join(candidates)} of its "
+            f"size. Nothing was written; mend or remove these:\n{lines}"
         )
     return EnhancedPictures(folder, candidates, sizes, left_out)
 
@@ -199,59 +200,17 @@ def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers:
     with lock_folder(output):
         there = _survey(output, pictures)
         _require_record(output, pictures, settings, there)
-        _remove_leftovers(output, pictures.candidates)
         workers = workers or default_workers()
-        try:
+        folders = [output / name for name in ("", ORIGINAL, *pictures.candidates, _PARTS)]
+        with without_leftovers(*folders), faults_told(outcome.faults):
             rows = _cut_all(output, pictures, settings, there, workers, outcome)
             # A list that is older than a picture says nothing of it, so it is written again after each change.
-            changed = any(_names_in(output / _PARTS))
-            _write(output / PLACES, _format_places(rows, pictures.candidates), again=changed)
-            _write(output / CROP_AREA_INFO, _format_crop_area_info(rows))
+            changed = any(names_in(output / _PARTS))
+            _write(output / PLACES, format_places(rows, pictures.candidates), again=changed)
+            _write(output / CROP_AREA_INFO, format_crop_area_info(rows))
             _draw_sheets(output, pictures, settings, rows, workers, outcome)
             shutil.rmtree(output / _PARTS, ignore_errors=True)
-        except BaseException:
-            for fault in outcome.faults:  # else nobody would hear of them
-                _tell(_printable(f"could not be read: {fault}"))
-            raise
-        finally:
-            _remove_leftovers(output, pictures.candidates)  # a worker may have been stopped in the middle of a file
     return outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of `patches.csv`, as text: what is read back is what was written.
-
-    Attributes:
-        rank: see `Place`; in the file it is counted over all pictures.
-        measured: the columns from `std` on, with commas between them.
-    """
-
-    id: PatchId
-    verdict: Verdict
-    rank: int | None
-    measured: str
-
-    @property
-    def scores(self) -> list[str]:
-        """The score, then each candidate's."""
-        return self.measured.split(",")[3:]
-
-    def values(self, before: int) -> list[object]:
-        """The columns of the line, where so many patches of other pictures stand before."""
-        index = "" if self.rank is None else before + self.rank
-        return [self.id.image, self.id.top, self.id.left, self.verdict.value, index, *self.measured.split(",")]
-
-
-def _make_row(image: str, place: Place, candidates: Sequence[str]) -> _Row:
-    if place.measures:
-        best = place.most_detailed
-        scores = [place.score, *(measure.score for measure in place.measures[1:])]
-        version = (ORIGINAL, *candidates)[place.measures.index(best)]
-        measured = [f"{best.std:.4f}", f"{best.variance:.4f}", version, *(f"{score:.4f}" for score in scores)]
-    else:
-        measured = [""] * (4 + len(candidates))
-    return _Row(PatchId(image, place.top, place.left), place.verdict, place.rank, ",".join(measured))
 
 
 @dataclass(frozen=True)
@@ -261,7 +220,6 @@ class _Task:
     Attributes:
         there: patches of which at least one file is in `output`.
         before: the picture's lines in the `patches.csv` of an earlier run, null without any.
-        before_ns: when that was written.
     """
 
     name: str
@@ -270,8 +228,7 @@ class _Task:
     candidates: tuple[str, ...]
     settings: PatchSettings
     there: frozenset[PatchId]
-    before: tuple[_Row, ...] | None
-    before_ns: int
+    before: tuple[PlaceRow, ...] | None
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -282,7 +239,7 @@ class _Task:
         return self.output / _PARTS / f"{self.name}.csv"
 
     def source(self, version: str) -> Path:
-        return self.folder / version / _file_name(self.name, version)
+        return self.folder / version / picture_name(self.name, version)
 
     def patch_files(self, ids: Iterable[PatchId]) -> Iterator[Path]:
         return (self.output / version / picture_name(patch, version) for patch in ids for version in self.versions)
@@ -292,7 +249,7 @@ class _Task:
 class _Result:
     """What became of a picture: its lines, and whether they were there before; or a fault."""
 
-    rows: tuple[_Row, ...]
+    rows: tuple[PlaceRow, ...]
     kept: bool = False
     fault: str = ""
 
@@ -304,11 +261,11 @@ def _cut_all(
     there: "_There",
     workers: int,
     outcome: SelectionOutcome,
-) -> list[tuple[_Row, ...]]:
+) -> list[tuple[PlaceRow, ...]]:
     """The lines of each picture, by name; pictures without any are left out."""
     for version in (ORIGINAL, *pictures.candidates, _PARTS):
         (output / version).mkdir(exist_ok=True)
-    before, before_ns = _read_rows(output / PLACES, pictures.candidates)
+    before = read_places(output / PLACES, pictures.candidates)
     tasks = [
         _Task(
             name,
@@ -318,7 +275,6 @@ def _cut_all(
             settings,
             frozenset(there.patches.get(name, ())),
             before.get(name),
-            before_ns,
         )
         for name in pictures.sizes
     ]
@@ -338,7 +294,7 @@ def _add(outcome: SelectionOutcome, task: _Task, size: tuple[int, int] | None, r
         return
     outcome.kept += result.kept
     outcome.made += not result.kept
-    if not _kept_ids(result.rows):
+    if not kept_ids(result.rows):
         small = size is not None and min(size) < task.settings.crop
         (outcome.small if small else outcome.empty).append(task.name)
 
@@ -353,28 +309,23 @@ def _cut_or_keep(task: _Task) -> _Result:
         advance()
 
 
-def _find_done(task: _Task) -> tuple[_Row, ...] | None:
+def _find_done(task: _Task) -> tuple[PlaceRow, ...] | None:
     """The picture's lines of an earlier run, if exactly their patches are there, and none is older than the picture."""
+    sources = [task.source(version) for version in task.versions]
     try:
-        newest_ns = max(changed_ns(task.source(version)) for version in task.versions)
-    except OSError:
-        return None  # reading it will tell what is wrong
-    for rows, written_ns in _earlier(task):
-        ids = _kept_ids(rows)
-        if ids != task.there:
-            continue
-        try:
-            if min([written_ns, *(path.stat().st_mtime_ns for path in task.patch_files(ids))]) >= newest_ns:
+        for rows, listed in _earlier(task):
+            ids = kept_ids(rows)
+            if ids == task.there and is_done([listed, *task.patch_files(ids)], sources):
                 return rows
-        except FileNotFoundError:
-            continue
+    except OSError:
+        return None  # reading the picture will tell what is wrong
     return None
 
 
-def _keep_whole(task: _Task) -> tuple[_Row, ...]:
+def _keep_whole(task: _Task) -> tuple[PlaceRow, ...]:
     """What stays of a picture that cannot be read: all its patches, if they are whole; else none."""
     for rows, _ in _earlier(task):
-        ids = _kept_ids(rows)
+        ids = kept_ids(rows)
         if ids and ids == task.there and all(path.exists() for path in task.patch_files(ids)):
             return rows
     for path in task.patch_files(task.there):
@@ -382,20 +333,20 @@ def _keep_whole(task: _Task) -> tuple[_Row, ...]:
     return ()
 
 
-def _earlier(task: _Task) -> Iterator[tuple[tuple[_Row, ...], int]]:
-    """(lines, when they were written): those of a run that was interrupted, then those of one that ended."""
-    rows, written_ns = _read_rows(task.part, task.candidates)
+def _earlier(task: _Task) -> Iterator[tuple[tuple[PlaceRow, ...], Path]]:
+    """(lines, the file they stand in): those of a run that was interrupted, then those of one that ended."""
+    rows = read_places(task.part, task.candidates)
     if task.name in rows:
-        yield rows[task.name], written_ns
+        yield rows[task.name], task.part
     if task.before is not None:
-        yield task.before, task.before_ns
+        yield task.before, task.output / PLACES
 
 
-def _cut(task: _Task) -> tuple[_Row, ...]:
+def _cut(task: _Task) -> tuple[PlaceRow, ...]:
     """Choose and write all patches; others of the picture go first, or a kill would leave them."""
     places = select_patches(_read_versions(task), task.settings, seeded_draw(task.settings.seed, task.name))
-    rows = tuple(_make_row(task.name, place, task.candidates) for place in places)
-    ids = _kept_ids(rows)
+    rows = tuple(make_row(task.name, place, task.candidates) for place in places)
+    ids = kept_ids(rows)
     for path in task.patch_files(task.there - ids):
         path.unlink(missing_ok=True)
     try:
@@ -406,7 +357,7 @@ def _cut(task: _Task) -> tuple[_Row, ...]:
             path.unlink(missing_ok=True)
         raise
     if rows:
-        write_text(task.part, _format_places([rows], task.candidates))
+        write_text(task.part, format_places([rows], task.candidates))
     return rows
 
 
@@ -419,8 +370,8 @@ def _read_versions(task: _Task) -> Iterator[Pixels]:
         sizes.append(pixels.shape[:2])
         if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
             raise ImageError(
-                f"{task.source(version)}: {_format_size(sizes[-1])} pixels once it is turned as its EXIF says; "
-                f"expected {_format_size(sizes[0])} as the original"
+                f"{task.source(version)}: {format_size(sizes[-1])} pixels once it is turned as its EXIF says; "
+                f"expected {format_size(sizes[0])} as the original"
             )
         return pixels
 
@@ -442,66 +393,6 @@ def _read(path: Path) -> Pixels:
         raise ImageError(f"{path}: {error.strerror or error}") from error
 
 
-def _kept_ids(rows: Iterable[_Row]) -> frozenset[PatchId]:
-    return frozenset(row.id for row in rows if row.verdict is Verdict.KEPT)
-
-
-def _format_places(rows: Iterable[Sequence[_Row]], candidates: Sequence[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_columns(candidates))
-    before = 0
-    for rows_of_one in rows:
-        writer.writerows(row.values(before) for row in rows_of_one)
-        before += len(_kept_ids(rows_of_one))
-    return text.getvalue()
-
-
-def _columns(candidates: Sequence[str]) -> list[str]:
-    return [*_COLUMNS, *(f"score_{name}" for name in candidates)]
-
-
-def _read_rows(path: Path, candidates: Sequence[str]) -> tuple[dict[str, tuple[_Row, ...]], int]:
-    """The lines of each picture in a file that `_format_places` made, and when it was written.
-
-    Nothing where it is missing or was changed by hand so that it cannot be read: then all is made again.
-    """
-    rows: dict[str, list[_Row]] = {}
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            written_ns = os.fstat(file.fileno()).st_mtime_ns
-            reader = csv.reader(file, strict=True)
-            if next(reader, None) != _columns(candidates):
-                return {}, 0
-            for image, top, left, verdict, index, *measured in reader:
-                if len(measured) != len(_columns(candidates)) - 5:
-                    return {}, 0
-                patch = PatchId(image, int(top), int(left))
-                rank = int(index) if index else None
-                rows.setdefault(image, []).append(_Row(patch, Verdict(verdict), rank, ",".join(measured)))
-    except (FileNotFoundError, ValueError, csv.Error):
-        return {}, 0
-    return {image: _count_from_one(lines) for image, lines in rows.items()}, written_ns
-
-
-def _count_from_one(rows: Sequence[_Row]) -> tuple[_Row, ...]:
-    before = min((row.rank for row in rows if row.rank is not None), default=1) - 1
-    return tuple(
-        row if row.rank is None else _Row(row.id, row.verdict, row.rank - before, row.measured) for row in rows
-    )
-
-
-def _by_rank(rows: Iterable[Sequence[_Row]]) -> Iterator[_Row]:
-    """The kept patches, picture by picture, by falling score."""
-    for rows_of_one in rows:
-        yield from sorted((row for row in rows_of_one if row.rank is not None), key=lambda row: row.rank or 0)
-
-
-def _format_crop_area_info(rows: Iterable[Sequence[_Row]]) -> str:
-    """The official list of kept patches: `IMAGE-TOP-LEFT-SCORE-INDEX.png`, the index counted over all pictures."""
-    return "".join(f"{row.id}-{row.scores[0]}-{index}.png\n" for index, row in enumerate(_by_rank(rows), 1))
-
-
 @dataclass(frozen=True)
 class _Sheet:
     """One page; `rows` are its groups, each with its index."""
@@ -511,22 +402,25 @@ class _Sheet:
     candidates: tuple[str, ...]
     title: str
     subtitle: str
-    rows: tuple[tuple[int, _Row], ...]
+    rows: tuple[tuple[int, PlaceRow], ...]
 
-    def files(self, row: _Row) -> dict[str, Path]:
+    def files(self, row: PlaceRow) -> dict[str, Path]:
         return {name: self.output / name / picture_name(row.id, name) for name in (ORIGINAL, *self.candidates)}
+
+    def shown(self) -> Iterator[Path]:
+        return (path for _, row in self.rows for path in self.files(row).values())
 
 
 def _draw_sheets(
     output: Path,
     pictures: EnhancedPictures,
     settings: PatchSettings,
-    rows: Sequence[Sequence[_Row]],
+    rows: Sequence[Sequence[PlaceRow]],
     workers: int,
     outcome: SelectionOutcome,
 ) -> None:
     """Draw the pages that are missing or older than what they show, and remove those that show nothing any more."""
-    kept = sorted(enumerate(_by_rank(rows), 1), key=lambda numbered: -float(numbered[1].scores[0]))
+    kept = sorted(enumerate(by_rank(rows), 1), key=lambda numbered: -float(numbered[1].scores[0]))
     num_pages = -(-len(kept) // GROUPS_PER_PAGE)
     rule = {"absolute": "mean |difference|", "official": "|mean difference|"}[settings.score]
     sheets = []
@@ -549,19 +443,9 @@ def _draw_sheets(
     for entry in _scan(output):
         if _SHEET.fullmatch(entry.name) and output / entry.name not in outcome.sheets:
             (output / entry.name).unlink()
-    listed_ns = (output / PLACES).stat().st_mtime_ns
-    stale = [sheet for sheet in sheets if not _is_fresh(sheet, listed_ns)]
+    stale = [sheet for sheet in sheets if not is_done([sheet.path], [output / PLACES, *sheet.shown()])]
     for _ in run_tasks(_draw_sheet, stale, workers, total=len(stale), label="drawing contact sheets", unit="page"):
         pass
-
-
-def _is_fresh(sheet: _Sheet, listed_ns: int) -> bool:
-    try:
-        drawn_ns = sheet.path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return False
-    shown = (path.stat().st_mtime_ns for _, row in sheet.rows for path in sheet.files(row).values())
-    return drawn_ns >= listed_ns and all(drawn_ns >= written_ns for written_ns in shown)
 
 
 def _draw_sheet(sheet: _Sheet) -> None:
@@ -612,21 +496,21 @@ def _survey(output: Path, pictures: EnhancedPictures) -> _There:
     strangers, others, own = [], [], False
     for entry in _scan(output):
         if entry.is_dir() and (entry.name in versions or is_candidate_name(entry.name)):
-            for name in _names_in(output / entry.name):
-                patch = _parse_file_name(name, entry.name)
+            for name in names_in(output / entry.name):
+                patch = _parse_picture_name(name, entry.name)
                 if patch is not None and patch.image in pictures.sizes and entry.name in versions:
                     patches.setdefault(patch.image, set()).add(patch)
-                elif not (is_system_file(name) or _LEFTOVER.fullmatch(name)):
+                elif not (is_system_file(name) or is_leftover(name)):
                     strangers.append(f"{entry.name}/{name}")
         elif entry.name in (PLACES, CROP_AREA_INFO, _PARTS) or _SHEET.fullmatch(entry.name):
             own = True
-        elif not (entry.name == RECORD or is_system_file(entry.name) or _LEFTOVER.fullmatch(entry.name)):
+        elif not (entry.name == RECORD or is_system_file(entry.name) or is_leftover(entry.name)):
             others.append(entry.name)
     return _There(patches, sorted(strangers), sorted(others), own)
 
 
-def _parse_file_name(name: str, version: str) -> PatchId | None:
-    ending = _file_name("", version)
+def _parse_picture_name(name: str, version: str) -> PatchId | None:
+    ending = picture_name("", version)
     try:
         return PatchId.parse(name.removesuffix(ending)) if name.endswith(ending) else None
     except NameFormatError:
@@ -635,44 +519,24 @@ def _parse_file_name(name: str, version: str) -> PatchId | None:
 
 def _require_record(output: Path, pictures: EnhancedPictures, settings: PatchSettings, there: _There) -> None:
     """Compare with what an earlier run has left, and keep the record where there was none."""
-    path = output / RECORD
     content = {
-        "schema_version": 1,
         "input": str(pictures.folder.resolve()),
         "candidates": list(pictures.candidates),
         "settings": asdict(settings),
     }
-    found = read_record(path)
-    if found is None and (there.patches or there.strangers or there.others or there.own):
-        raise OutputError(f"{output} holds other things (no {RECORD} in it); choose a new or empty folder")
-    other = [key for key, value in content.items() if found is not None and found.get(key) != value]
-    if other and (there.patches or there.strangers):
-        raise OutputError(
-            f"{output} holds patches of other {' and '.join(other)}, see {RECORD}; choose a new folder, or the same "
-            "options to go on"
-        )
+    made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
+    record = FolderRecord(output / RECORD, "patches", content, made_with)
+    has_results = bool(there.patches or there.strangers)
+    is_kept = record.require(is_filled=has_results or bool(there.others) or there.own, has_results=has_results)
     if there.strangers:
         raise OutputError(
-            _printable(
-                f"{output} holds {plural(len(there.strangers), 'file')} that the input does not give "
-                f"({format_examples(there.strangers)}); remove what should not be there, or choose a new folder"
-            )
+            f"{output} holds {plural(len(there.strangers), 'file')} that the input does not give "
+            f"({format_examples(there.strangers)}); remove what should not be there, or choose a new folder"
         )
-    if other:  # nothing was kept under the other settings; what was found out under them must not be taken for ours
+    if not is_kept:  # what was found out under other settings, which kept nothing, must not be taken for ours
         shutil.rmtree(output / _PARTS, ignore_errors=True)
         (output / PLACES).unlink(missing_ok=True)
-    if found is None or other:
-        made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
-        write_text(path, json.dumps({**content, "made_with": made_with}, indent=2, ensure_ascii=False) + "\n")
-
-
-def _remove_leftovers(output: Path, candidates: Sequence[str]) -> None:
-    """Remove the half-written files of processes that were killed."""
-    for folder in (output, *(output / name for name in (ORIGINAL, *candidates, _PARTS))):
-        if folder.is_dir():
-            for name in _names_in(folder):
-                if _LEFTOVER.fullmatch(name):
-                    (folder / name).unlink(missing_ok=True)
+        record.keep()
 
 
 def _write(path: Path, text: str, *, again: bool = False) -> None:
@@ -689,7 +553,7 @@ def _check_names(names: Iterable[str], versions: Sequence[str]) -> Iterator[str]
         except NameFormatError:
             yield f"original/{name}.png: a name with control characters, or no text; no patch can be called so"
         longest = max((picture_name(PatchId(name, 99_999, 99_999), version) for version in versions), key=len)
-        if (excess := len(os.fsencode(f".{longest}.{_HIGHEST_PROCESS}.tmp")) - _LONGEST_NAME) > 0:
+        if (excess := excess_bytes(longest)) > 0:
             yield f"original/{name}.png: a name {plural(excess, 'byte')} too long for its patches; shorten it"
         other = first.setdefault(name.casefold(), name)
         if other != name:
@@ -700,23 +564,23 @@ def _check_missing(stems: Mapping[str, set[str]]) -> Iterator[str]:
     originals = stems[ORIGINAL]
     candidates = [version for version in stems if version != ORIGINAL]
     for name in sorted(originals):
-        missing = [f"{version}/{_file_name(name, version)}" for version in candidates if name not in stems[version]]
+        missing = [f"{version}/{picture_name(name, version)}" for version in candidates if name not in stems[version]]
         if missing:
             yield f"original/{name}.png: no {', '.join(missing)}"
     for name in sorted(set[str]().union(*stems.values()) - originals):
-        found = [f"{version}/{_file_name(name, version)}" for version in candidates if name in stems[version]]
+        found = [f"{version}/{picture_name(name, version)}" for version in candidates if name in stems[version]]
         yield f"{', '.join(found)}: no original/{name}.png"
 
 
 def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iterator[str]:
     expected = sizes[ORIGINAL]
     other = [
-        f"{version}/{_file_name(name, version)} has {_format_size(size)}"
+        f"{version}/{picture_name(name, version)} has {format_size(size)}"
         for version, size in sizes.items()
         if size is not None and expected is not None and size != expected
     ]
     if other and expected is not None:
-        yield f"original/{name}.png: {_format_size(expected)} pixels, but {', '.join(other)}"
+        yield f"original/{name}.png: {format_size(expected)} pixels, but {', '.join(other)}"
 
 
 def _read_size(path: Path) -> tuple[int, int] | None:
@@ -726,32 +590,6 @@ def _read_size(path: Path) -> tuple[int, int] | None:
         return None  # reading all of it will tell what is wrong
 
 
-def _file_name(name: str, version: str) -> str:
-    return f"{name}.png" if version == ORIGINAL else f"{name}_{version}.png"
-
-
-def _format_size(size: Sequence[int]) -> str:
-    return " x ".join(f"{side:,}" for side in size)
-
-
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return list(entries)
-
-
-def _names_in(folder: Path) -> Iterator[str]:
-    """One at a time: there may be a million."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            yield entry.name
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # file names may be no text
-
-
-def _tell(text: str) -> None:
-    """A line for the user at once, beside the progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(text, file=sys.stderr)

@@ -3,7 +3,6 @@
 What is on disk is read and never changed. LR pictures are not made here: `hggt-models degrade` does it, as in training.
 """
 
-import json
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +14,12 @@ import numpy as np
 
 from hggt_data.card import LICENSE_FILE
 from hggt_data.errors import TreeError
-from hggt_data.files import csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_text
+from hggt_data.files import csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_json
 from hggt_data.loading import GroupSource, is_built_dataset, open_groups
-from hggt_data.schema import LR, ORIGINAL, PatchId, format_examples, plural
+from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_data.staging import new_folder, require_outside
 from hggt_data.tree import ANNOTATORS_FILE, Listing, Section, official_test, official_train, open_tree
+from hggt_data.wording import format_examples, plural
 from hggt_data.workers import show_progress
 
 RECORD = "split.json"
@@ -310,10 +310,7 @@ def _write_group(listing: Listing, group_id: PatchId, section: Section, copy: bo
     for name, path in files.images.items():
         if name == LR:
             continue
-        if copy:
-            shutil.copyfile(path, section.picture(group_id, name))
-        else:
-            linked &= link_or_copy(path, section.picture(group_id, name))
+        linked &= link_or_copy(path, section.picture(group_id, name), copy=copy)
     for slot, path in files.annotations.items():  # people correct labels: never second names
         shutil.copyfile(path, section.annotation(group_id, slot))
     return linked
@@ -344,7 +341,7 @@ def _write_record(path: Path, settings: SplitSettings, choice: GroupChoice, twin
         },
         "same_original": twins,
     }
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_json(path, content)
 
 
 def _size(ids: Sequence[PatchId]) -> str:

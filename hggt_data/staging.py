@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hggt_data.errors import OutputError
-from hggt_data.schema import printable
+from hggt_data.wording import printable
 
 
 @contextmanager

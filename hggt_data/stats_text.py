@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hggt_data.agreement import vote_of
 from hggt_data.schema import Label
 from hggt_data.stats import DawidSkeneSummary, LabelCounts, LabelStatistics, RaterAgreement, ratio
+from hggt_data.wording import aligned, plural
 
 # A table of all pairs of 20 annotators would bury the rest; the pairs that agree least are the ones to look at.
 _MAX_PAIRS = 15
@@ -28,7 +29,7 @@ def percent(share: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Three decimals; a dash where there is none."""
+    """Three decimals; `undefined` where there is none."""
     return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
@@ -37,19 +38,15 @@ def seconds(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1f}"
 
 
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def overview(stats: LabelStatistics) -> str:
     """What was counted, in one line."""
     parts = [
-        _plural(stats.num_groups, "patch group"),
-        f"{_plural(len(stats.candidates), 'candidate')} each ({', '.join(stats.candidates)})",
-        f"{_plural(len(stats.slots), 'slot')} ({', '.join(stats.slots) or 'none'})",
+        plural(stats.num_groups, "patch group"),
+        f"{plural(len(stats.candidates), 'candidate')} each ({', '.join(stats.candidates)})",
+        f"{plural(len(stats.slots), 'slot')} ({', '.join(stats.slots) or 'none'})",
     ]
     if stats.annotators:
-        parts.append(_plural(len(stats.annotators), "known annotator"))
+        parts.append(plural(len(stats.annotators), "known annotator"))
     return ", ".join(parts)
 
 
@@ -177,7 +174,7 @@ def inferred_note(inferred: DawidSkeneSummary) -> str:
     """What the Dawid-Skene model would change."""
     changed = percent(ratio(inferred.num_changed, inferred.num_consensus))
     note = f"The model would change {inferred.num_changed:,} of {inferred.num_consensus:,} consensus labels ({changed})"
-    return f"{note} and give one to {_plural(inferred.num_filled, 'picture')} without consensus."
+    return f"{note} and give one to {plural(inferred.num_filled, 'picture')} without consensus."
 
 
 def format_statistics(stats: LabelStatistics) -> str:
@@ -215,13 +212,5 @@ def _wrap(text: str, indent: str = "") -> str:
 
 
 def _block(title: str, table: Table, note: str = "") -> str:
-    lines = [table.header, *table.rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(table.header))]
-    shown = [
-        "  ".join(
-            cell.ljust(width) if k < table.num_names else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([title, *(f"  {line}" for line in shown), *([_wrap(note, "  ")] if note else [])])
+    lines = aligned([table.header, *table.rows], table.num_names)
+    return "\n".join([title, *(f"  {line}" for line in lines), *([_wrap(note, "  ")] if note else [])])

@@ -7,11 +7,8 @@ holds a mixture of two.
 Source: the published enhancers and PSNR runs read DF2K_OST "multiscale" in crops of 400.
 """
 
-import json
-import os
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.metadata import version as installed_version
@@ -22,13 +19,14 @@ import numpy as np
 from PIL import Image
 
 from hggt_data.errors import HggtError, ImageError, OutputError, TreeError
-from hggt_data.files import changed_ns, read_record, write_text
+from hggt_data.files import is_done, is_leftover
 from hggt_data.images import Pixels, read_picture, read_picture_size, write_png
 from hggt_data.pictures import is_picture_name, list_folder
-from hggt_data.schema import format_examples, plural
-from hggt_data.staging import lock_folder
+from hggt_data.resumed_folder import FolderRecord, names_in, without_leftovers
+from hggt_data.staging import lock_folder, require_outside
 from hggt_data.tree import is_system_file
-from hggt_data.workers import advance, default_workers, run_tasks
+from hggt_data.wording import format_examples, plural
+from hggt_data.workers import advance, default_workers, faults_told, run_tasks
 
 RECORD = "subimages.json"
 
@@ -37,7 +35,6 @@ RECORD = "subimages.json"
 _COMPRESSION = 4
 _SCALE = re.compile(r"[0-9]{1,9}/[1-9][0-9]{0,8}|[0-9]{0,9}\.?[0-9]{1,9}")
 _CROP = re.compile(r"(?P<version>.+)_s(?P<number>[0-9]{3,})\.png", re.DOTALL)
-_LEFTOVER = re.compile(rf"\.(.+_s[0-9]{{3,}}\.png|{re.escape(RECORD)})\.[0-9]+\.tmp", re.DOTALL)
 
 
 class SubimageError(HggtError, ValueError):
@@ -195,8 +192,7 @@ class SubimageOutcome:
             lines.append(f"{plural(len(self.folders), 'folder')} not searched: {_names(self.folders)}")
         if self.faults:
             lines.append(f"{plural(len(self.faults), 'picture')} could not be read:")
-        lines += [f"  {fault}" for fault in self.faults]
-        return [line.encode("utf-8", "backslashreplace").decode("utf-8") for line in lines]  # file names may be no text
+        return [*lines, *(f"  {fault}" for fault in self.faults)]
 
 
 def extract_subimages(
@@ -228,7 +224,6 @@ def extract_subimages(
     with lock_folder(output):
         there = _survey(output, {path.stem + suffix for path in pictures for suffix in settings.suffixes})
         _require_record(output, inputs, settings, there)
-        _remove_leftovers(output)
         tasks = [
             _Task(
                 path, output, settings, tuple(there.highest.get(path.stem + suffix, 0) for suffix in settings.suffixes)
@@ -238,15 +233,9 @@ def extract_subimages(
         results = run_tasks(
             _cut_and_count, tasks, workers or default_workers(), total=len(tasks), label="cutting", unit="picture"
         )
-        try:
+        with without_leftovers(output), faults_told(outcome.faults):
             for task, result in zip(tasks, results, strict=True):
                 _add(outcome, task.path, result)
-        except BaseException:
-            for fault in outcome.faults:  # else nobody would hear of them
-                _tell(f"could not be read: {fault}")
-            raise
-        finally:
-            _remove_leftovers(output)  # a worker that was told to end may have stopped in the middle of a file
     return outcome
 
 
@@ -314,12 +303,8 @@ def _find_done(task: _Task) -> list[_Version] | None:
     counts = {version.suffix: len(version.corners) for version in versions}
     if tuple(counts.get(suffix, 0) for suffix in task.settings.suffixes) != task.highest:
         return None
-    newest_ns = changed_ns(task.path)
-    paths = [task.crop_path(suffix, number) for suffix, count in counts.items() for number in range(1, count + 1)]
-    try:
-        return versions if min(path.stat().st_mtime_ns for path in paths) >= newest_ns else None
-    except FileNotFoundError:
-        return None
+    crops = (task.crop_path(suffix, number) for suffix, count in counts.items() for number in range(1, count + 1))
+    return versions if is_done(crops, [task.path]) else None
 
 
 def _plan(size: tuple[int, int], settings: SubimageSettings) -> list[_Version]:
@@ -376,8 +361,7 @@ def _list_pictures(inputs: Sequence[Path], output: Path, outcome: SubimageOutcom
         place = folder.resolve()
         if place in seen:
             raise TreeError(f"{folder} is given twice as input")
-        if output.resolve().is_relative_to(place):
-            raise OutputError(f"{output} lies in {folder}, where the pictures are; choose another folder")
+        require_outside(output, folder, "the input")
         seen.add(place)
         found = list_folder(folder)
         pictures += found.pictures
@@ -420,65 +404,32 @@ class _There:
 def _survey(output: Path, versions: set[str]) -> _There:
     highest: dict[str, int] = {}
     strangers, others = [], []
-    for name in _names_in(output):
+    for name in names_in(output):
         match = _CROP.fullmatch(name)
         if match and match["version"] in versions and match["number"] == f"{int(match['number']):03d}" != "000":
             highest[match["version"]] = max(highest.get(match["version"], 0), int(match["number"]))
         elif is_picture_name(name):
             strangers.append(name)
-        elif not (name == RECORD or is_system_file(name) or _LEFTOVER.fullmatch(name)):
+        elif not (name == RECORD or is_system_file(name) or is_leftover(name)):
             others.append(name)
     return _There(highest, sorted(strangers), sorted(others))
 
 
 def _require_record(output: Path, inputs: Sequence[Path], settings: SubimageSettings, there: _There) -> None:
     """Compare with what an earlier run has left, and keep the record where there was none."""
-    path = output / RECORD
-    places = [str(folder.resolve()) for folder in inputs]
-    content = {"schema_version": 1, "inputs": places, "settings": settings.to_json()}
-    found = read_record(path)
-    if found is None and (there.highest or there.strangers or there.others):
-        raise OutputError(f"{output} holds other things (no {RECORD} in it); choose a new or empty folder")
-    if found is not None and (there.highest or there.strangers):
-        other = [key for key in ("schema_version", "settings") if found.get(key) != content[key]]
-        before = found.get("inputs")
-        if not isinstance(before, list) or not set(map(str, before)) <= set(places):
-            other.insert(0, "input")
-        if other:
-            raise OutputError(
-                f"{output} holds crops of other {' and '.join(other)}, see {RECORD}; choose a new folder, or the same "
-                "options to go on"
-            )
+    content = {"inputs": [str(folder.resolve()) for folder in inputs], "settings": settings.to_json()}
+    made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
+    record = FolderRecord(output / RECORD, "crops", content, made_with, growing=("inputs",))
+    has_results = bool(there.highest or there.strangers)
+    is_kept = record.require(is_filled=has_results or bool(there.others), has_results=has_results)
     if there.strangers:
         raise OutputError(
             f"{output} holds {plural(len(there.strangers), 'picture')} that the inputs do not give "
             f"({format_examples(there.strangers)}); remove what should not be trained on, or choose a new folder"
         )
-    if found is None or any(found.get(key) != value for key, value in content.items()):
-        made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
-        write_text(path, json.dumps({**content, "made_with": made_with}, indent=2) + "\n")
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove the half-written files of processes that were killed."""
-    for name in _names_in(output):
-        if _LEFTOVER.fullmatch(name):
-            (output / name).unlink(missing_ok=True)
-
-
-def _names_in(folder: Path) -> Iterator[str]:
-    """One at a time: there may be a million."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            yield entry.name
+    if not is_kept:
+        record.keep()
 
 
 def _names(paths: Sequence[Path]) -> str:
     return format_examples([path.name for path in paths])
-
-
-def _tell(text: str) -> None:
-    """A line for the user at once, beside the progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(text, file=sys.stderr)

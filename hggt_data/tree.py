@@ -14,7 +14,8 @@ from pathlib import Path
 from hggt_data.annotation import picture_name
 from hggt_data.errors import NameFormatError, TreeError
 from hggt_data.files import read_csv
-from hggt_data.schema import LR, ORIGINAL, PatchId, Problem, Severity, printable
+from hggt_data.schema import LR, ORIGINAL, PatchId, Problem, Severity
+from hggt_data.wording import printable
 
 ANNOTATORS_FILE = "annotators.csv"
 ANNOTATORS_COLUMNS = ("group", "slot", "pseudonym")
@@ -238,7 +239,7 @@ class Listing:
         """List one section and return the slots that hold annotations in it."""
         ids: set[PatchId] = set()
         for name in (ORIGINAL, *self.tree.candidates):
-            ids.update(group for group, _ in self._named_files(section.images / name, _ending(name), "image"))
+            ids.update(group for group, _ in self._named_files(section.images / name, picture_name("", name), "image"))
         for group_id in sorted(ids):
             if group_id in self._section_of:
                 first = self.tree.sections[self._section_of[group_id]].images
@@ -509,10 +510,6 @@ def is_system_file(name: str) -> bool:
 def _folders(folder: Path) -> list[str]:
     """The names of the folders in a folder, sorted; links to folders among them."""
     return sorted(entry.name for entry in _scan(folder) if (folder / entry.name).is_dir())
-
-
-def _ending(name: str) -> str:
-    return ".png" if name == ORIGINAL else f"_{name}.png"
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -18,8 +18,9 @@ from hggt_data.errors import ImageError, TreeError
 from hggt_data.files import read_regular_file, sha256_of
 from hggt_data.images import PngInfo, decode_png, parse_png, read_png_header
 from hggt_data.manifest import FileRecord
-from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId, Problem, Severity, plural
+from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId, Problem, Severity
 from hggt_data.tree import GroupFiles, Listing, open_tree
+from hggt_data.wording import plural
 from hggt_data.workers import advance, default_workers, run_tasks
 
 DEFAULT_SCALE = 4

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -80,10 +81,29 @@ def show_progress(items: Iterable[Item], total: int, label: str, unit: str = "gr
             bar.update(1)
 
 
+def tell(text: str) -> None:
+    """A line for the user at once, beside the progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
+
+
+@contextmanager
+def faults_told(faults: Sequence[str]) -> Iterator[None]:
+    """Tell what could not be read if an error ends the block: else nobody would hear of it."""
+    try:
+        yield
+    except BaseException:
+        for fault in faults:
+            tell(f"could not be read: {fault}")
+        raise
+
+
 def _bar(total: int, label: str, unit: str) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+    quiet = not sys.stderr.isatty() or rank_and_world()[0] > 0
+    return tqdm(total=total, desc=label, unit=unit, disable=quiet, dynamic_ncols=True)
 
 
 def _run_here(

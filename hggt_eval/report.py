@@ -13,13 +13,13 @@ from pathlib import Path
 from hggt_data.errors import MatchError, OutputError
 from hggt_data.files import write_text
 from hggt_data.schema import Label
+from hggt_data.wording import aligned
 from hggt_eval.comparison import Comparison
 from hggt_eval.metrics import require_metric
 from hggt_eval.notes import list_notes
 from hggt_eval.scores import Evaluation, MethodScores
 from hggt_eval.scores_file import Settings, format_json, read_scores
 from hggt_eval.tables import (
-    aligned,
     arrow_of,
     comparison_tables,
     format_comparison_csv,

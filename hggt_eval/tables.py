@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from hggt_data.wording import aligned
 from hggt_eval.comparison import Comparison, Difference, Summary
 from hggt_eval.label_measures import GroupMean, measure_labels
 from hggt_eval.metrics import FullReferenceMetric, require_metric
@@ -266,18 +267,6 @@ def format_text(table: Table) -> str:
     """For a terminal, without the note."""
     rows = [list(table.columns)] + [[f"{c.text} {c.detail}".strip() for c in row] for row in table.rows]
     return "\n".join(aligned(rows, table.num_names))
-
-
-def aligned(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
-    """Rows of cells as lines: the first `num_left` columns to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < num_left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def format_markdown(tables: Iterable[Table], notes: Sequence[Note]) -> str:

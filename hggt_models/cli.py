@@ -403,13 +403,18 @@ def show_map(
 
 def _require_outside(output: Path, option: str, folder: Path) -> None:
     """What is written among pictures would be read as one of them the next time."""
-    if output.resolve().is_relative_to(folder.resolve()):
-        raise click.UsageError(f"--output {output} lies in {option} {folder}; name another folder")
+    from hggt_data.errors import OutputError
+    from hggt_data.staging import require_outside
+
+    try:
+        require_outside(output, folder, option)
+    except OutputError as error:
+        raise click.UsageError(f"--output {error}") from error
 
 
 def _list(folder: Path, output: Path) -> "list[Source]":
     """The pictures of a folder; what is left out is said."""
-    from hggt_data.schema import format_examples, plural
+    from hggt_data.wording import format_examples, plural
     from hggt_models.inference import list_pictures
 
     _require_outside(output, "--input", folder)

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import torch
 
 from hggt_data.errors import HggtError
-from hggt_data.schema import nearest
+from hggt_data.wording import nearest
 from hggt_eval.metrics import METRICS
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS

@@ -5,7 +5,6 @@ Files are written whole or not at all, and those that are there and not older th
 `torchrun`, each process takes its share of the files.
 """
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -17,17 +16,19 @@ from typing import Literal
 import torch
 
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.files import changed_ns, sha256_of_file
+from hggt_data.files import is_done, sha256_of_file
 from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.pictures import list_folder
-from hggt_data.schema import LR, ORIGINAL, plural
-from hggt_data.workers import advance, rank_and_world, run_tasks
+from hggt_data.resumed_folder import read_record
+from hggt_data.schema import LR, ORIGINAL
+from hggt_data.wording import plural
+from hggt_data.workers import advance, faults_told, rank_and_world, run_tasks, show_progress, tell
 from hggt_eval.metrics.precision import full_precision
 from hggt_models.checkpoint import CheckpointError, UnknownNetworkError, load_checkpoint, load_community_network
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
-from hggt_models.record import ResultRecord
+from hggt_models.record import open_record
 from hggt_models.tiling import (
     ENHANCE_OVERLAP_PX,
     ENHANCE_TILE,
@@ -159,10 +160,9 @@ def enhance(
         candidates = [output / name / f"{source.name}_{name}.png" for name in restorers]
         return [*candidates, output / ORIGINAL / f"{source.name}.png"]
 
-    record = ResultRecord(
-        output, "enhance", origin, settings, {name: r.identity for name, r in restorers.items()}, device
-    )
-    record.require(*_places(sources, targets))
+    identities = {name: restorer.identity for name, restorer in restorers.items()}
+    content = {"input": origin, "settings": settings, "weights": identities}
+    open_record(output, "enhance", content, device, *_places(sources, targets))
 
     def results(pixels: Pixels) -> Iterator[Pixels]:
         for restorer in restorers.values():
@@ -214,12 +214,14 @@ def upscale(
     def targets(source: Source) -> list[Path]:
         return [output / f"{source.name}{ending}.png"]
 
-    record = ResultRecord(output, "upscale", origin, settings, {"network": restorer.identity}, device)
-    restorer.tiler.start_from(record.require(*_places(sources, targets)))
+    content = {"input": origin, "settings": settings, "weights": {"network": restorer.identity}}
+    record = open_record(output, "upscale", content, device, *_places(sources, targets))
+    smallest = (read_record(record.path) or {}).get("smallest_tile")  # that an earlier run has come down to
+    restorer.tiler.start_from(smallest if isinstance(smallest, int) else None)
 
     def note(error: DeviceMemoryError, tile: int) -> None:
-        _tell(f"{error}: tiles of {tile} from here on")
-        record.note_tile(tile)
+        tell(f"{error}: tiles of {tile} from here on")
+        record.note(smallest_tile=tile)
 
     restorer.tiler.on_smaller_tile = note
     return _process(sources, targets, lambda pixels: iter([restorer(pixels)]), "upscaling")
@@ -257,17 +259,15 @@ def degrade(
     def targets(source: Source) -> list[Path]:
         return [output / f"{source.name}.png"]
 
-    record = ResultRecord(
-        output, "degrade", origin, {"recipe": recipe, "scale": settings.scale, "seed": seed}, {}, "cpu"
-    )
-    record.require(*_places(sources, targets))
+    kept = {"recipe": recipe, "scale": settings.scale, "seed": seed}
+    content = {"input": origin, "settings": kept, "weights": {}}
+    open_record(output, "degrade", content, "cpu", *_places(sources, targets))
     outcome = Outcome()
-    mine = _share(sources)
-    todo = [_DegradeTask(s, targets(s)[0], settings, seed) for s in mine if not _is_done(s, targets(s))]
-    outcome.kept = len(mine) - len(todo)
-    for fault in run_tasks(_degrade_one, todo, workers, total=len(todo), label="degrading", unit="picture"):
-        if fault:
-            outcome.faults.append(fault)
+    todo = [_DegradeTask(s, targets(s)[0], settings, seed) for s in _to_do(sources, targets, outcome)]
+    with faults_told(outcome.faults):
+        for fault in run_tasks(_degrade_one, todo, workers, total=len(todo), label="degrading", unit="picture"):
+            if fault:
+                outcome.faults.append(fault)
     outcome.made = len(todo) - len(outcome.faults)
     return outcome
 
@@ -292,7 +292,7 @@ class Restorer:
             checkpoint = load_checkpoint(weights)
         except UnknownNetworkError:
             self.network = load_community_network(weights, device)
-            _tell(f"{weights} is a network of another project: {self.network.config['architecture']}, through spandrel")
+            tell(f"{weights} is a network of another project: {self.network.config['architecture']}, through spandrel")
             self.identity = {"sha256": sha256_of_file(Path(weights)), **self.network.config}
         else:
             self.network = checkpoint.build(device)
@@ -367,35 +367,25 @@ def _process(
     label: str,
 ) -> Outcome:
     """Read, compute and write, each beside the others; what is there already is left alone."""
-    from tqdm import tqdm
-
     outcome = Outcome()
-    mine = _share(sources)
-    todo = [source for source in mine if not _is_done(source, targets(source))]
-    outcome.kept = len(mine) - len(todo)
+    todo = _to_do(sources, targets, outcome)
     for folder in sorted({path.parent for source in todo for path in targets(source)}):
         folder.mkdir(parents=True, exist_ok=True)
-    quiet = not sys.stderr.isatty() or rank_and_world()[0] > 0
-    try:
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
-            writing: deque[Future[None]] = deque()
-            for source, reading in tqdm(_ahead(reader, todo), label, len(todo), unit="picture", disable=quiet):
-                try:
-                    pixels = reading.result()
-                except (ImageError, OSError) as error:
-                    outcome.faults.append(str(error))
-                    continue
-                for path, result in zip(targets(source), results(pixels), strict=True):
-                    writing.append(writer.submit(write_png, path, result))
-                while len(writing) > 2 * _WRITERS:
-                    writing.popleft().result()
-                outcome.made += 1
-            for written in writing:
-                written.result()
-    except BaseException:
-        for fault in outcome.faults:  # else nobody would hear of them
-            _tell(f"could not be read: {fault}")
-        raise
+    with faults_told(outcome.faults), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
+        writing: deque[Future[None]] = deque()
+        for source, reading in show_progress(_ahead(reader, todo), len(todo), label, "picture"):
+            try:
+                pixels = reading.result()
+            except (ImageError, OSError) as error:
+                outcome.faults.append(str(error))
+                continue
+            for path, result in zip(targets(source), results(pixels), strict=True):
+                writing.append(writer.submit(write_png, path, result))
+            while len(writing) > 2 * _WRITERS:
+                writing.popleft().result()
+            outcome.made += 1
+        for written in writing:
+            written.result()
     return outcome
 
 
@@ -405,18 +395,13 @@ def _places(sources: Sequence[Source], targets: Callable[[Source], list[Path]]) 
     return folders, [path for source in sources for path in targets(source)]
 
 
-def _is_done(source: Source, targets: Sequence[Path]) -> bool:
-    """Whether all results are there and none is older than its picture."""
-    made = [changed_ns(path) for path in targets if path.exists()]
-    changed = changed_ns(source.path) if source.path and made else 0
-    return len(made) == len(targets) and min(made) >= changed
-
-
-def _tell(text: str) -> None:
-    """A line for the user at once, beside the progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(text, file=sys.stderr)
+def _to_do(sources: Sequence[Source], targets: Callable[[Source], list[Path]], outcome: Outcome) -> list[Source]:
+    """What this process of a `torchrun` is to do; what it finds done is counted."""
+    rank, world = rank_and_world()
+    mine = sources[rank::world]
+    todo = [source for source in mine if not is_done(targets(source), [source.path] if source.path else [])]
+    outcome.kept = len(mine) - len(todo)
+    return todo
 
 
 def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source, Future[Pixels]]]:
@@ -427,9 +412,3 @@ def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source
         if len(waiting) > 1:
             yield waiting.popleft()
     yield from waiting
-
-
-def _share(sources: Sequence[Source]) -> Sequence[Source]:
-    """What this process of a `torchrun` is to do."""
-    rank, world = rank_and_world()
-    return sources[rank::world]

@@ -18,7 +18,8 @@ from hggt_data.errors import DatasetError, OutputError
 from hggt_data.files import atomic_file
 from hggt_data.images import Pixels
 from hggt_data.loading import Group, GroupSource
-from hggt_data.schema import ORIGINAL, format_examples
+from hggt_data.schema import ORIGINAL
+from hggt_data.wording import format_examples
 from hggt_models.losses.negative import candidate_map, negative_map
 from hggt_models.targets import Labelled
 

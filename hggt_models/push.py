@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
 from hggt_data.errors import PublishError
-from hggt_data.files import write_text
+from hggt_data.files import write_json, write_text
 from hggt_data.hub import MAIN, REPO_ID, Destination, RemoteFile, Repository, describe_plan, title_of
 from hggt_data.manifest import CARD_FILE, FileRecord, describe_file
 from hggt_models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
@@ -116,7 +116,7 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
         folder = Path(temporary)
         save_network(checkpoint.build(), folder / WEIGHTS_FILE, checkpoint.metadata)
         config = {"network": checkpoint.network_name, "args": dict(checkpoint.args), **checkpoint.metadata}
-        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        write_json(folder / CONFIG_FILE, config)
         card = format_model_card(checkpoint, settings.repo_id, licence)
         write_text(folder / CARD_FILE, card)
         contents = [describe_file(folder, path) for path in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)]

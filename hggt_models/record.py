@@ -1,81 +1,54 @@
-"""What made the results in a folder: a JSON file beside them, so that no folder ever holds a mixture."""
+"""What made the pictures in a folder: `enhance.json`, `upscale.json` or `degrade.json` beside them."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import OutputError
-from hggt_data.files import read_record, write_text
+from hggt_data.resumed_folder import FolderRecord
+from hggt_data.staging import require_outside
 
 COMMANDS = ("enhance", "upscale", "degrade")
 
 
-@dataclass(frozen=True)
-class ResultRecord:
-    """What decides the results in a folder, kept beside them as `COMMAND.json`."""
+def open_record(
+    output: Path,
+    command: str,
+    content: Mapping[str, Any],
+    device: str,
+    folders: Collection[Path],
+    results: Sequence[Path],
+) -> FolderRecord:
+    """Compare with what an earlier run has left, and keep the record where there was none.
 
-    output: Path
-    command: str
-    origin: str
-    settings: Mapping[str, Any]
-    weights: Mapping[str, Any]
-    device: str
+    Every process of a `torchrun` does both, so that none runs ahead with other settings.
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.output / f"{self.command}.json"
+    Args:
+        output: where the record lies.
+        command: one of `COMMANDS`.
+        content: what decides the results.
+        device: as torch names it; is noted.
+        folders: where the pictures lie.
+        results: all files that will be written.
 
-    def require(self, folders: Collection[Path], results: Sequence[Path]) -> int | None:
-        """Compare with what an earlier run has left, and keep the record where there was none.
-
-        Every process of a `torchrun` does both, so that none runs ahead with other settings.
-
-        Args:
-            folders: where the pictures lie.
-            results: all files that will be written.
-
-        Returns:
-            The tile that an earlier run has come down to.
-
-        Raises:
-            OutputError: the folder holds results of other input, settings or weights, or of nobody knows what, or
-                results would lie among the pictures.
-            OSError: the folder cannot be written to.
-        """
-        if {path.resolve() for path in {result.parent for result in results}} & {path.resolve() for path in folders}:
-            raise OutputError(f"{self.output}: results would lie among the pictures they are made of; choose another")
-        others = [name for name in COMMANDS if name != self.command and (self.output / f"{name}.json").exists()]
-        if others:
-            raise OutputError(f"{self.output} holds results of hggt-models {others[0]}; choose a new folder")
-        content = {"input": self.origin, "settings": dict(self.settings), "weights": dict(self.weights)}
-        content = json.loads(json.dumps(content))  # as it comes back from a file
-        found, first = read_record(self.path), next((path for path in results if path.exists()), None)
-        if found is None and first is not None:
-            raise OutputError(f"{first} is there, and no {self.path.name} that tells what made it; choose a new folder")
-        if found is None or (first is None and _differences(found, content)):
-            made_with = {"hggt": version("hggt"), "torch": version("torch"), "device": self.device}
-            self._write({"schema_version": 1, **content, "made_with": made_with})
-            found = read_record(self.path) or {}  # perhaps of a process with other options that has begun just now
-        other = _differences(found, content)
-        if other:
-            raise OutputError(
-                f"{self.output} holds results of other {' and '.join(other)}, see {self.path.name}; choose a new "
-                "folder, or the same options to go on"
-            )
-        tile = found.get("smallest_tile")
-        return tile if isinstance(tile, int) else None
-
-    def note_tile(self, tile: int) -> None:
-        """Keep a tile that memory forced on a run, so that the next goes on with it."""
-        self._write((read_record(self.path) or {}) | {"smallest_tile": tile})
-
-    def _write(self, content: Mapping[str, Any]) -> None:
-        write_text(self.path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _differences(found: Mapping[str, Any], content: Mapping[str, Any]) -> list[str]:
-    return [key for key, value in content.items() if found.get(key) != value]
+    Raises:
+        OutputError: the folder holds results of other input, settings or weights, or of nobody knows what, or results
+            would lie among the pictures.
+        OSError: the folder cannot be written to.
+    """
+    for place in sorted({result.parent for result in results}):
+        for folder in folders:
+            require_outside(place, folder, "the folder of the pictures,")
+    others = [name for name in COMMANDS if name != command and (output / f"{name}.json").exists()]
+    if others:
+        raise OutputError(f"{output} holds results of hggt-models {others[0]}; choose a new folder")
+    made_with = {"hggt": version("hggt"), "torch": version("torch"), "device": device}
+    record = FolderRecord(output / f"{command}.json", "results", content, made_with)
+    first = next((path for path in results if path.exists()), None)
+    if first is not None and not record.path.exists():
+        raise OutputError(f"{first} is there, and no {record.path.name} that tells what made it; choose a new folder")
+    if not record.require(is_filled=first is not None, has_results=first is not None):
+        record.keep()
+        record.require(is_filled=True, has_results=True)  # perhaps a process with other options has begun just now
+    return record

@@ -14,11 +14,11 @@ PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 # Inside a package a module imports only from rows above its own; the last row is the command line.
 LAYERS = {
     "hggt_data": [
-        {"errors"},
+        {"errors", "wording"},
         {"schema", "files", "command", "workers", "hub_errors"},
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
-        {"tree", "shards", "card", "hub", "patches", "contact_sheet"},
-        {"validate", "assembly", "pictures", "rounds", "hub_command"},
+        {"tree", "shards", "card", "hub", "patches", "contact_sheet", "resumed_folder"},
+        {"validate", "assembly", "pictures", "rounds", "places_file", "hub_command"},
         {"download"},
         {"loading", "shard_task", "pseudonyms", "answers", "batches"},
         {"build", "publish", "stats", "demo", "subimages", "split", "export", "selection", "deal", "merge"},

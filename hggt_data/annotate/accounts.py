@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import RoundError
-from hggt_data.files import write_text
+from hggt_data.files import write_json
 from hggt_data.rounds import clean_name
-from hggt_data.schema import nearest
+from hggt_data.wording import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _edited(path: Path) -> Iterator[dict[str, Account]]:
             {"name": account.name, "admin": account.is_admin, "token_sha256": digest}
             for digest, account in entries.items()
         ]
-        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n", private=True)
+        write_json(path, content, private=True)
 
 
 def _read(path: Path) -> Iterator[tuple[str, Account]]:

@@ -27,7 +27,8 @@ from hggt_data.annotate.progress import disagreements, measure_progress
 from hggt_data.annotate.store import Answer, AnswerStore, ConflictError, SavedAnswer
 from hggt_data.errors import AnnotationError, NameFormatError, RoundError
 from hggt_data.rounds import INSTRUCTIONS, TEXTS, Annotator, Item, Kind
-from hggt_data.schema import ORIGINAL, PatchGroup, PatchId, nearest
+from hggt_data.schema import ORIGINAL, PatchGroup, PatchId
+from hggt_data.wording import nearest
 
 _LOG = logging.getLogger(__name__)  # on the terminal, for whoever runs the server
 _STATIC = files("hggt_data.annotate") / "static"

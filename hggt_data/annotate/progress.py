@@ -94,13 +94,11 @@ class RoundProgress:
 
 def measure_progress(store: AnswerStore) -> RoundProgress:
     """Count what is done."""
-    wanted = Counter(
-        item.group for annotator in store.round.annotators for item in annotator.items if item.kind is Kind.VOTE
-    )
+    wanted = store.round.groups_to_vote_on
     judged = list(judged_groups(store))
     votes = sum(len(group.annotations) for group in judged)
     return RoundProgress(
-        groups=len(wanted.keys() | {group.id for group in judged}),
+        groups=len(wanted | {group.id for group in judged}),
         complete=sum(len(group.annotations) >= store.round.votes for group in judged),
         votes=votes,
         wanted=max(votes, len(wanted) * store.round.votes),

@@ -20,7 +20,7 @@ from hggt_data.annotate.guard import LOOPBACK, Guard
 from hggt_data.annotate.store import AnswerStore
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.rounds import Round, lock_round, read_round
-from hggt_data.schema import format_examples, plural
+from hggt_data.wording import format_examples, plural
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hggt_data.annotation import format_annotation
+from hggt_data.annotation import LABEL_WORDS, YEARS, format_annotation
 from hggt_data.answers import BROKEN, read_answers
 from hggt_data.errors import AnnotationError, OutputError
-from hggt_data.files import write_text
+from hggt_data.files import write_json, write_text
 from hggt_data.rounds import Annotator, Item, Round
 from hggt_data.schema import ORIGINAL, Annotation, Label
 
-_LABELS = {label.value: label for label in Label}
-_YEARS = range(2000, 2100)  # as `annotation.py` believes them
 _LONGEST_S = 1e7
 _MOST_PAUSES = 1000
 _DISPLAY = ("device_pixel_ratio", "zoom", "width", "height", "screen_width", "screen_height", "flips")
@@ -66,8 +64,8 @@ class Answer:
         if not isinstance(labels, list) or len(labels) != num_candidates:
             raise AnnotationError(f"labels is {labels!r}; expected {num_candidates}")
         for label in labels:
-            if not isinstance(label, str) or label not in _LABELS:
-                raise AnnotationError(f"labels holds {label!r}; expected one of {', '.join(_LABELS)}")
+            if label not in LABEL_WORDS:
+                raise AnnotationError(f"labels holds {label!r}; expected one of {', '.join(LABEL_WORDS)}")
         pauses = content.get("pauses", [])
         if not isinstance(pauses, list) or len(pauses) > _MOST_PAUSES:
             raise AnnotationError(f"pauses is no list of at most {_MOST_PAUSES:,}")
@@ -75,7 +73,7 @@ class Answer:
         if not isinstance(display, dict):
             raise AnnotationError("display is no JSON object")
         return cls(
-            labels=tuple(_LABELS[label] for label in labels),
+            labels=tuple(Label(label) for label in labels),
             seconds=_number(content.get("seconds"), "seconds", _LONGEST_S),
             pauses=tuple(_parse_pause(pause) for pause in pauses),
             end=_parse_moment(content.get("end_ms"), content.get("utc_offset_min")),
@@ -204,7 +202,7 @@ class AnswerStore:
             if item in self.answers(annotator):
                 raise ConflictError(f"{item.group} has an answer; that one stays")
             content = {"reason": reason.strip(), "received": _format_instant(datetime.now(UTC))}
-            write_text(self.round.skip_path(annotator, item), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            write_json(self.round.skip_path(annotator, item), content)
             self._skips[annotator.pseudonym][item] = content["reason"]
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
@@ -239,7 +237,7 @@ class AnswerStore:
             "display": answer.display,
             "earlier": history,
         }
-        write_text(path, json.dumps(content, indent=1) + "\n")
+        write_json(path, content)
 
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
@@ -274,7 +272,7 @@ def _parse_moment(end_ms: object, utc_offset_min: object) -> datetime | None:
         moment = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds, minutes=offset)
     except OverflowError:
         return None
-    return moment if moment.year in _YEARS else None
+    return moment if moment.year in YEARS else None
 
 
 def _number(value: object, name: str, most: float, least: float = 0) -> float:

@@ -22,7 +22,8 @@ from hggt_data.hub import is_hub_id
 from hggt_data.images import Pixels, read_picture, read_picture_size, read_png_header
 from hggt_data.loading import GroupSource, hash_labels, is_built_dataset, open_groups
 from hggt_data.pictures import PICTURE_ENDINGS, is_picture_name
-from hggt_data.schema import LR, ORIGINAL, PatchGroup, format_examples, plural
+from hggt_data.schema import LR, ORIGINAL, PatchGroup
+from hggt_data.wording import format_examples, plural
 from hggt_models.config import TrainConfig
 from hggt_models.pairs.group_dataset import GroupDataset
 from hggt_models.pairs.picture_dataset import PictureDataset

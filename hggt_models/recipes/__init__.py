@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hggt_data.schema import nearest
+from hggt_data.wording import nearest
 from hggt_models.config import DEFAULTS, ConfigError, TrainConfig, make_config, merged
 from hggt_models.networks.vgg import LAYERS
 

@@ -7,9 +7,7 @@ RUN/weights/005000.safetensors    the network after so many iterations; all of t
 RUN/checkpoints/005000/           all that is needed to go on; the last few stay
 """
 
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +17,9 @@ from typing import Any
 import torch
 
 from hggt_data.errors import OutputError
-from hggt_data.files import atomic_file, sha256_of_file, write_text
+from hggt_data.files import atomic_file, is_leftover, read_json, sha256_of_file, write_json, write_text
+from hggt_data.resumed_folder import read_record
+from hggt_data.staging import lock_folder
 from hggt_models.checkpoint import RUN_WEIGHTS, save_network
 from hggt_models.networks import Network
 from hggt_models.networks.weights import CheckpointError, read_pth
@@ -60,17 +60,11 @@ class RunFolder:
         if is_filled and not (self.path / _RECORD).is_file():
             raise OutputError(f"{self.path} holds other things (no {_RECORD} in it); choose a new or empty folder")
         self.path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise OutputError(f"another run is at work in {self.path}; wait for it to end") from error
-            for leftover in self.path.rglob(".*.tmp"):
-                leftover.unlink()
+        with lock_folder(self.path, f"another run is at work in {self.path}; wait for it to end"):
+            for path in self.path.rglob(".*"):
+                if is_leftover(path.name):
+                    path.unlink()
             yield
-        finally:
-            os.close(handle)
 
     def read_record(self) -> State | None:
         """What `write_record` has kept; null for a new run.
@@ -79,23 +73,18 @@ class RunFolder:
             OutputError: the file is damaged.
         """
         path = self.path / _RECORD
-        try:
-            record = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
-        if not isinstance(record, dict) or not {"config", "data", "starts"} <= record.keys():
+        record = read_record(path)
+        if record is not None and not {"config", "data", "starts"} <= record.keys():
             raise OutputError(f"{path} tells of no training run; choose a new folder")
         return record
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Keep what the run is."""
-        write_text(self.path / _RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        write_json(self.path / _RECORD, dict(record))
 
     def write_names(self, names: Mapping[str, bool]) -> None:
         """Keep what the run learns from, see `TrainingData`."""
-        write_text(self.path / _DATA, json.dumps(dict(names), indent=0, ensure_ascii=False) + "\n")
+        write_json(self.path / _DATA, dict(names))
 
     def read_beginning(self) -> Beginning | None:
         """What data the run began with, for `open_training_data`; null for a run that has still to begin.
@@ -106,10 +95,7 @@ class RunFolder:
         record, path = self.read_record(), self.path / _DATA
         if record is None or self.last_checkpoint() is None or not path.is_file():
             return None
-        try:
-            names = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
+        names = read_json(path, OutputError, "choose a new folder")
         identity = {key: value for key, value in record["data"].items() if key not in ("source", "revision")}
         return Beginning(identity, names)
 
@@ -147,7 +133,7 @@ class RunFolder:
         runtime.barrier()
         if runtime.leads:
             sums = {path.name: sha256_of_file(path) for path in sorted(partial.iterdir())}
-            write_text(partial / _SUMS_FILE, json.dumps(sums, indent=2) + "\n")
+            write_json(partial / _SUMS_FILE, sums)
             shutil.rmtree(folder, ignore_errors=True)  # a damaged one
             partial.replace(folder)
             for old in self._checkpoints()[keep:]:

@@ -24,7 +24,7 @@ import torch
 from hggt_data.card import HGGT_LICENSE_NAME
 from hggt_data.errors import HggtError, OutputError
 from hggt_data.hub import is_hub_id
-from hggt_data.schema import plural
+from hggt_data.wording import plural
 from hggt_models.checkpoint import Checkpoint, CheckpointError
 from hggt_models.config import ConfigError, TrainConfig, differences
 from hggt_models.pairs.data import TrainingData

@@ -4,12 +4,27 @@ import errno
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
 
-from hggt_data.errors import OutputError
-from hggt_data.files import atomic_file, csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_text
+from hggt_data.errors import OutputError, TreeError
+from hggt_data.files import (
+    atomic_file,
+    csv_file,
+    excess_bytes,
+    is_done,
+    is_leftover,
+    link_or_copy,
+    read_csv,
+    read_json,
+    read_utf8,
+    sha256_of,
+    sha256_of_file,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -130,6 +145,8 @@ def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert link_or_copy(tmp_path / "link", tmp_path / "b")
     assert source.stat().st_nlink == 2
     assert not (tmp_path / "b").is_symlink()
+    assert not link_or_copy(source, tmp_path / "d", copy=True)
+    assert source.stat().st_nlink == 2
 
     def refuse(*_: object) -> None:
         raise PermissionError
@@ -138,3 +155,55 @@ def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not link_or_copy(source, tmp_path / "c")
     assert (tmp_path / "c").read_bytes() == b"1"
     assert source.stat().st_nlink == 2
+
+
+def test_results_are_done_if_all_are_there_and_none_is_older_than_its_sources(tmp_path: Path) -> None:
+    old, new, moved = (tmp_path / name for name in ("old", "new", "moved"))
+    for path in (old, new, moved):
+        path.touch()
+    later = time.time() + 10
+    os.utime(new, (later, later))
+    assert is_done([new], [old])
+    assert is_done([old], [])
+    assert not is_done([new, old], [new])
+    assert not is_done([new, tmp_path / "missing"], [old])
+    with pytest.raises(FileNotFoundError):
+        is_done([new], [tmp_path / "missing"])
+    os.utime(moved, (1, 1))
+    assert not is_done([moved], [moved])  # the one counts from when it was written, the other from when it came there
+
+
+def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a\nb.png"):
+        (name,) = (path.name for path in tmp_path.iterdir())
+        assert is_leftover(name)
+    assert not any(is_leftover(name) for name in ("a.png", "a.1.tmp", ".a.png", ".tmp", ".a.tmp", ".a.x.tmp", ".1.tmp"))
+
+
+def test_a_name_that_fits_leaves_room_for_that_of_an_unfinished_file(tmp_path: Path) -> None:
+    longest = "ö" * 121
+    assert excess_bytes(longest) <= 0
+    (tmp_path / f".{longest}.{1 << 22}.tmp").touch()
+    assert excess_bytes(longest + "abcde") == 5
+
+
+def test_what_is_written_as_json_is_read_back(tmp_path: Path) -> None:
+    content = {"Größe": [1, 2.5, None], "no text": "a\udce9.png"}
+    write_json(tmp_path / "new" / "a.json", content)
+    assert read_json(tmp_path / "new" / "a.json", OutputError, "") == content
+    assert "Größe" in (tmp_path / "new" / "a.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'"\xff"'])
+def test_damaged_json_is_an_error_that_says_what_to_do(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(OutputError, match=r"a\.json is damaged \(.*\); restore it from a copy$"):
+        read_json(tmp_path / "a.json", OutputError, "restore it from a copy")
+
+
+def test_text_is_read_without_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
+    assert read_utf8(tmp_path / "a.txt", TreeError) == "one\r\ntwo"
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + b"." * 100_000 + b"\xe9")
+    with pytest.raises(TreeError, match=r"a\.txt is not UTF-8 \(.* at byte 100,003\); save it as UTF-8"):
+        read_utf8(tmp_path / "a.txt", TreeError)

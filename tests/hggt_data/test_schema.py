@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hggt_data.errors import NameFormatError
-from hggt_data.schema import Label, PatchGroup, PatchId, Problem, format_examples, label_from_class_id
+from hggt_data.schema import Label, PatchGroup, PatchId, Problem, label_from_class_id
 
 NUMBERS = st.integers(0, 999_999_999)
 IMAGE_NAMES = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs"]), min_size=1)
@@ -110,8 +110,3 @@ def test_a_group_names_its_positives_and_negatives() -> None:
 def test_a_problem_opens_with_its_place() -> None:
     assert str(Problem("k", "error", "labels/B/x.json", "is cut", "Restore it.")) == "labels/B/x.json: is cut"
     assert str(Problem("k", "error", "", "is cut", "Restore it.")) == "is cut"
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, ""), (1, "0"), (3, "0, 1, 2"), (5, "0, 1, 2 and 2 more")])
-def test_examples_are_cut_short(count: int, text: str) -> None:
-    assert format_examples(range(count)) == text

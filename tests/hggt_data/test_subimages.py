@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -82,6 +82,7 @@ class TestGeometry:
     def test_what_is_smaller_than_a_crop_gives_none(self, size: tuple[int, int]) -> None:
         assert SubimageSettings().corners(size) == []
 
+    @settings(deadline=None)
     @given(
         size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
         crop=st.integers(1, 40),
@@ -98,7 +99,7 @@ class TestGeometry:
             assert 0 <= left <= size[1] - crop
             covered[top : top + crop, left : left + crop] = True
         if corners and step <= crop:  # only a rim as wide as the threshold may be left
-            assert covered[: size[0] - threshold, : size[1] - threshold].all()
+            assert covered[: max(size[0] - threshold, 0), : max(size[1] - threshold, 0)].all()
 
     def test_scaled_sizes_are_those_of_the_official_data(self) -> None:
         settings = SubimageSettings(short_side=0)
@@ -367,7 +368,7 @@ class TestInputs:
         before = contents(tmp_path)
         result = run("--input", folder, "--output", tmp_path / place)
         assert result.exit_code == 1
-        assert "where the pictures are; choose another folder" in result.stderr
+        assert "lies inside the input" in result.stderr
         assert contents(tmp_path) == before
 
     def test_a_name_that_is_no_unicode(self, tmp_path: Path) -> None:

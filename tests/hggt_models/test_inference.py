@@ -319,14 +319,37 @@ def test_a_picture_is_made_again_from_one_that_is_older(tmp_path: Path) -> None:
     assert degrade(sources, tmp_path / "out", seed=0).kept == 1
 
 
+@pytest.mark.parametrize(
+    "touch", [lambda path: path.chmod(0o600), lambda path: path.with_name("link").hardlink_to(path)]
+)
+def test_a_stale_result_stays_stale_with_other_rights_or_another_name(
+    tmp_path: Path, touch: Callable[[Path], None]
+) -> None:
+    """`split`, `merge` and `export` give results second names."""
+    (tmp_path / "in").mkdir()
+    write_png(tmp_path / "in" / "a.png", np.full((16, 16, 3), 90, np.uint8))
+    sources, _ = list_pictures(tmp_path / "in")
+    degrade(sources, tmp_path / "out", seed=0)
+    time.sleep(0.05)  # the clock of files ticks slower than this runs
+    write_png(tmp_path / "in" / "a.png", np.full((24, 16, 3), 90, np.uint8))
+    time.sleep(0.05)
+    touch(tmp_path / "out" / "a.png")
+    assert degrade(sources, tmp_path / "out", seed=0).made == 1
+    assert degrade(sources, tmp_path / "out", seed=0).kept == 1
+
+
 def test_results_never_lie_among_the_pictures(weights: Callable[[str], Path], tmp_path: Path) -> None:
     folder = tmp_path / "original"
     folder.mkdir()
     write_png(folder / "a.png", np.full((16, 16, 3), 90, np.uint8))
     before = files(tmp_path)
     sources, _ = list_pictures(folder)
-    with pytest.raises(OutputError, match="results would lie among the pictures"):
+    with pytest.raises(
+        OutputError, match=r"original lies inside the folder of the pictures, .*; choose a place outside"
+    ):
         enhance({"01": weights("rcan_no_upsample")}, sources, tmp_path)  # writes original/ too
+    with pytest.raises(OutputError, match="results lies inside the folder of the pictures"):
+        degrade(sources, folder / "results", seed=0)
     assert files(tmp_path) == before
 
 
