@@ -480,20 +480,18 @@ class _There:
     Attributes:
         patches: by picture, the patches of which at least one file is there.
         strangers: pictures that the input does not give.
-        others: anything else that no run writes.
-        own: whether there are other files that a run writes.
+        others: whether there is anything else.
     """
 
     patches: Mapping[str, set[PatchId]]
     strangers: list[str]
-    others: list[str]
-    own: bool
+    others: bool
 
 
 def _survey(output: Path, pictures: EnhancedPictures) -> _There:
     versions = (ORIGINAL, *pictures.candidates)
     patches: dict[str, set[PatchId]] = {}
-    strangers, others, own = [], [], False
+    strangers, others = [], False
     for entry in _scan(output):
         if entry.is_dir() and (entry.name in versions or is_candidate_name(entry.name)):
             for name in names_in(output / entry.name):
@@ -502,11 +500,9 @@ def _survey(output: Path, pictures: EnhancedPictures) -> _There:
                     patches.setdefault(patch.image, set()).add(patch)
                 elif not (is_system_file(name) or is_leftover(name)):
                     strangers.append(f"{entry.name}/{name}")
-        elif entry.name in (PLACES, CROP_AREA_INFO, _PARTS) or _SHEET.fullmatch(entry.name):
-            own = True
-        elif not (entry.name == RECORD or is_system_file(entry.name) or is_leftover(entry.name)):
-            others.append(entry.name)
-    return _There(patches, sorted(strangers), sorted(others), own)
+        else:
+            others |= not (entry.name == RECORD or is_system_file(entry.name) or is_leftover(entry.name))
+    return _There(patches, sorted(strangers), others)
 
 
 def _parse_picture_name(name: str, version: str) -> PatchId | None:
@@ -527,7 +523,7 @@ def _require_record(output: Path, pictures: EnhancedPictures, settings: PatchSet
     made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
     record = FolderRecord(output / RECORD, "patches", content, made_with)
     has_results = bool(there.patches or there.strangers)
-    is_kept = record.require(is_filled=has_results or bool(there.others) or there.own, has_results=has_results)
+    is_kept = record.require(is_filled=has_results or there.others, has_results=has_results)
     if there.strangers:
         raise OutputError(
             f"{output} holds {plural(len(there.strangers), 'file')} that the input does not give "

@@ -393,26 +393,26 @@ class _There:
     Attributes:
         highest: the greatest number of a crop, by version.
         strangers: the names of pictures that no input gives.
-        others: the names of all other files and folders.
+        others: whether there is anything else.
     """
 
     highest: Mapping[str, int]
     strangers: list[str]
-    others: list[str]
+    others: bool
 
 
 def _survey(output: Path, versions: set[str]) -> _There:
     highest: dict[str, int] = {}
-    strangers, others = [], []
+    strangers, others = [], False
     for name in names_in(output):
         match = _CROP.fullmatch(name)
         if match and match["version"] in versions and match["number"] == f"{int(match['number']):03d}" != "000":
             highest[match["version"]] = max(highest.get(match["version"], 0), int(match["number"]))
         elif is_picture_name(name):
             strangers.append(name)
-        elif not (name == RECORD or is_system_file(name) or is_leftover(name)):
-            others.append(name)
-    return _There(highest, sorted(strangers), sorted(others))
+        else:
+            others |= not (name == RECORD or is_system_file(name) or is_leftover(name))
+    return _There(highest, sorted(strangers), others)
 
 
 def _require_record(output: Path, inputs: Sequence[Path], settings: SubimageSettings, there: _There) -> None:
@@ -421,7 +421,7 @@ def _require_record(output: Path, inputs: Sequence[Path], settings: SubimageSett
     made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
     record = FolderRecord(output / RECORD, "crops", content, made_with, growing=("inputs",))
     has_results = bool(there.highest or there.strangers)
-    is_kept = record.require(is_filled=has_results or bool(there.others), has_results=has_results)
+    is_kept = record.require(is_filled=has_results or there.others, has_results=has_results)
     if there.strangers:
         raise OutputError(
             f"{output} holds {plural(len(there.strangers), 'picture')} that the inputs do not give "
