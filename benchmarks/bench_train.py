@@ -38,6 +38,7 @@ from stopwatch import Stopwatch
 from torch import Tensor
 
 from hggt_data.demo import write_demo_tree
+from hggt_eval.metrics.backbones import find_weights
 from hggt_models.config import TrainConfig
 from hggt_models.pairs import maker
 from hggt_models.pairs.data import open_training_data
@@ -113,7 +114,7 @@ def main() -> None:
     cores = os.cpu_count() or 1
     steps = arguments.steps or (100 if is_cuda else 8)
     workers = arguments.workers if arguments.workers is not None else (max(min(cores - 2, 12), 1) if is_cuda else 0)
-    weights = arguments.vgg or ("imagenet" if has_vgg() else "random")
+    weights = arguments.vgg or ("imagenet" if find_weights("vgg19") else "random")
     device = torch.cuda.get_device_name() if is_cuda else "CPU"
     print(f"{describe_machine('torch', 'numpy')}; {device}")
     print(f"{size} sizes, {workers} workers, weights of VGG19: {weights}, at most {steps} steps\n")
@@ -139,11 +140,6 @@ def main() -> None:
             found = run_alone({**case, "ends": time.time() + (ends - time.time()) / (len(cases) - number)})
             plain = found if case["way"] == PLAIN else plain
             print(f"| {case['network']} | {case['way']} | {' | '.join(format_figures(found, plain))} |", flush=True)
-
-
-def has_vgg() -> bool:
-    """Whether torch keeps torchvision's weights on this machine."""
-    return (Path(torch.hub.get_dir()) / "checkpoints" / "vgg19-dcbb9e9d.pth").is_file()
 
 
 def sizes_of(network: str, size: str) -> list[str]:
