@@ -206,6 +206,26 @@ def read_picture_size(path: Path) -> tuple[int, int]:
         raise ImageError(f"{path}: its head cannot be read: {error}") from error
 
 
+def is_plain_picture(path: Path) -> bool:
+    """Whether the head of a picture says that it is 8-bit RGB or grey; of others, such as with alpha, only pixels tell.
+
+    Raises:
+        ImageError: there is no such head.
+        OSError: the file cannot be read.
+    """
+    from PIL import Image
+
+    try:
+        return read_png_header(path).mode in ("8-bit RGB", "8-bit grey")
+    except ImageError:
+        pass
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: its head cannot be read: {error}") from error
+
+
 def _decode_with_pillow(data: bytes) -> Pixels:
     from PIL import Image, ImageOps, UnidentifiedImageError
 

@@ -10,7 +10,8 @@ import click
 from hggt_data.command import HggtGroup
 from hggt_data.errors import HggtError, OutputError, WeightsError
 from hggt_data.hub import is_hub_id
-from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
+from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders, split_or_default
+from hggt_data.processes import Processes
 from hggt_eval.comparison import compare_methods, group_seeds, require_baseline
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.figure import WIDTH_IN, Crop, draw_figure, require_format, write_figure
@@ -26,7 +27,6 @@ from hggt_eval.metrics import (
     require_metric,
 )
 from hggt_eval.metrics.comparer import LoadedMetric
-from hggt_eval.processes import Processes
 from hggt_eval.protocol import evaluate
 from hggt_eval.report import REPORT_NAME, format_table, require_nothing_lost, write_page, write_reports
 from hggt_eval.report_page import format_page
@@ -233,7 +233,7 @@ def score(
     source = _source(dataset, split, revision, gts, labels)
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing, negatives=label_measures)
     _prepare(output)
-    chosen = _resolve_device(device, metrics, processes)
+    chosen = _resolve_device(device, metrics)
     loaded, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
     scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
@@ -241,7 +241,7 @@ def score(
         skipped_metrics=skipped,
         border=border,
         colour="y" if y_channel else "rgb",
-        device=chosen.partition(":")[0] if processes.world > 1 else chosen,
+        device=chosen.partition(":")[0] if device in ("auto", "cuda") else chosen,
         source=source.location if dataset is not None and is_hub_id(dataset) else str(dataset or gts),
         split=_split(dataset, split),
         labels=None if labels is None else str(labels),
@@ -455,9 +455,7 @@ def _require_apart(option: str, folder: Path | None, *inputs: str | Path | None)
 
 
 def _split(dataset: str | None, split: str | None) -> str | None:
-    """The split to open: `test` unless told otherwise; a tree has none."""
-    has_splits = dataset is not None and (is_hub_id(dataset) or is_built_dataset(Path(dataset)))
-    return "test" if split is None and has_splits else split
+    return None if dataset is None else split_or_default(dataset, split, "test")
 
 
 def _source(
@@ -488,21 +486,16 @@ def _summarise(written: Sequence[Path], output: Path) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _resolve_device(device: str, metrics: Sequence[str], processes: Processes) -> str:
+def _resolve_device(device: str, metrics: Sequence[str]) -> str:
     """The torch device to use; torch is not even imported if no metric runs on it."""
     if not any(require_metric(name).runs_on_torch for name in metrics):
         return "cpu"
-    import torch
+    from hggt_eval.metrics.device import DeviceError, own_device
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = processes.own_device(device)
     try:
-        torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise click.UsageError(f"--device {device} cannot be used: {reason}") from error
-    return device
+        return own_device(device)
+    except DeviceError as error:
+        raise click.UsageError(f"--device {error}") from error
 
 
 def _load(names: Sequence[str], settings: MetricSettings) -> tuple[list[LoadedMetric], dict[str, str]]:

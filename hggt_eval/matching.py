@@ -5,26 +5,25 @@ are decoded here to find damage and again when it is scored, rather than held in
 memory that does not grow. Of the ground truth only size, mode and checksums are looked at, which is 20 times as fast.
 """
 
-import csv
 import os
 import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from hggt_data.errors import HggtError, ImageError, MatchError
+from hggt_data.errors import HggtError, ImageError, MatchError, TreeError
+from hggt_data.files import read_csv
 from hggt_data.images import PngInfo, decode_png, parse_png
 from hggt_data.loading import Group, GroupSource
-from hggt_data.schema import ORIGINAL, PatchId
+from hggt_data.pictures import looks_like_picture
+from hggt_data.schema import ORIGINAL, PatchId, nearest
 
 FaultKind = Literal["missing", "extra", "ambiguous", "unusable"]
 
-_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".gif")
 _ID_FIELD = "{id}"
 # A method's name becomes a folder; these characters are refused by one system or another.
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -272,8 +271,7 @@ def _table_faults(table: Any) -> Iterator[str]:
         return
     for key, value in table.items():
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            yield f"key {key!r} is not known; " + (f"did you mean {near[0]!r}?" if near else f"expected {known}")
+            yield f"key {key!r} is not known; {nearest(key, known)}"
         elif not isinstance(value, str):
             yield f"{key!r} is {value!r}; expected text"
     if "dir" not in table and "map" not in table:
@@ -374,10 +372,9 @@ def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
 def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
     """Files that a CSV names, and its ids that no group has."""
     try:
-        with open(map_file, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MatchError(f"{method.name}: {map_file}: not CSV: {error}") from error
+        _, rows = read_csv(map_file)
+    except TreeError as error:
+        raise MatchError(f"{method.name}: {error}") from error
     by_text = {str(group_id): group_id for group_id in ids}
     named: dict[PatchId, list[Path]] = defaultdict(list)
     extra = []
@@ -397,7 +394,7 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
 def _pictures(paths: Iterable[Path]) -> Iterator[Path]:
     """Files that are pictures by their ending; what systems leave behind (`._x.png`, `.DS_Store`) is not."""
     for path in paths:
-        if path.suffix.lower() in _PICTURE_ENDINGS and not path.name.startswith(".") and path.is_file():
+        if looks_like_picture(path.name) and not path.name.startswith(".") and path.is_file():
             yield path
 
 

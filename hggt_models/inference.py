@@ -21,8 +21,9 @@ from hggt_data.files import changed_ns, sha256_of_file
 from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.pictures import list_folder
+from hggt_data.processes import Processes
 from hggt_data.schema import LR, ORIGINAL, plural
-from hggt_data.workers import advance, rank_and_world, run_tasks
+from hggt_data.workers import advance, run_tasks
 from hggt_eval.metrics.precision import full_precision
 from hggt_models.checkpoint import CheckpointError, UnknownNetworkError, load_checkpoint, load_community_network
 from hggt_models.degradation.chain import degrade_picture
@@ -72,23 +73,19 @@ def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
 
 
 def list_lr(groups: GroupSource) -> list[Source]:
-    """The low-resolution pictures of a data set's groups, named by their ids.
+    """The low-resolution pictures of a data set's groups, of those that have one, named by their ids.
 
     Raises:
-        TreeError: it has none.
+        TreeError: none has.
     """
-    try:
-        groups[0].read_bytes(LR)
-    except KeyError as error:
-        raise TreeError(f"{groups.location} has no low-resolution pictures; is it the test split?") from error
-    return [Source(str(group_id), partial(_read_lr, groups, number)) for number, group_id in enumerate(groups.ids)]
-
-
-def _read_lr(groups: GroupSource, number: int) -> Pixels:
-    try:
-        return groups[number].read(LR)
-    except KeyError as error:
-        raise ImageError(f"{groups.location}: {error.args[0]}") from error
+    sources = [
+        Source(str(group_id), partial(groups.read, number, LR))
+        for number, group_id in enumerate(groups.ids)
+        if groups.has_picture(number, LR)
+    ]
+    if not sources:
+        raise TreeError(f"{groups.location} has no low-resolution pictures; is it the test split?")
+    return sources
 
 
 @dataclass
@@ -262,7 +259,7 @@ def degrade(
     )
     record.require(*_places(sources, targets))
     outcome = Outcome()
-    mine = _share(sources)
+    mine = Processes.of_environment().own(sources)
     todo = [_DegradeTask(s, targets(s)[0], settings, seed) for s in mine if not _is_done(s, targets(s))]
     outcome.kept = len(mine) - len(todo)
     for fault in run_tasks(_degrade_one, todo, workers, total=len(todo), label="degrading", unit="picture"):
@@ -370,12 +367,12 @@ def _process(
     from tqdm import tqdm
 
     outcome = Outcome()
-    mine = _share(sources)
+    mine = Processes.of_environment().own(sources)
     todo = [source for source in mine if not _is_done(source, targets(source))]
     outcome.kept = len(mine) - len(todo)
     for folder in sorted({path.parent for source in todo for path in targets(source)}):
         folder.mkdir(parents=True, exist_ok=True)
-    quiet = not sys.stderr.isatty() or rank_and_world()[0] > 0
+    quiet = not (sys.stderr.isatty() and Processes.of_environment().leads)
     try:
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
             writing: deque[Future[None]] = deque()
@@ -427,9 +424,3 @@ def _ahead(reader: Executor, sources: Iterable[Source]) -> Iterator[tuple[Source
         if len(waiting) > 1:
             yield waiting.popleft()
     yield from waiting
-
-
-def _share(sources: Sequence[Source]) -> Sequence[Source]:
-    """What this process of a `torchrun` is to do."""
-    rank, world = rank_and_world()
-    return sources[rank::world]

@@ -14,7 +14,7 @@ PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 # Inside a package a module imports only from rows above its own; the last row is the command line.
 LAYERS = {
     "hggt_data": [
-        {"errors"},
+        {"errors", "processes"},
         {"schema", "files", "command", "workers", "hub_errors"},
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
         {"tree", "shards", "card", "hub", "patches", "contact_sheet"},
@@ -39,6 +39,7 @@ LAYERS = {
         {"__main__"},
     ],
     "hggt_models": [
+        {"reflection"},
         {"networks", "degradation", "targets", "runtime", "stopping"},
         {"checkpoint", "tiling", "record", "losses"},
         {"config", "inference", "push", "map_picture"},

@@ -140,10 +140,9 @@ def _load(name: str, device: str) -> Any:
 
 
 def _image(cropped: Pixels, device: str) -> "Tensor":
-    import torch
+    from hggt_eval.metrics.tensors import as_images
 
-    image = torch.from_numpy(np.ascontiguousarray(cropped)).to(device)
-    return image.permute(2, 0, 1)[None].contiguous().float() / 255  # (1, 3, H, W), 0 to 1
+    return as_images(cropped, device).contiguous()
 
 
 def _run(network: Any, device: str, *images: "Tensor") -> float:

@@ -33,7 +33,8 @@ class RandomSource:
     @classmethod
     def from_text(cls, text: str, device: torch.device | str = "cpu") -> Self:
         """A source seeded by a text such as `SEED/FILE_NAME`, the same on every machine."""
-        return cls(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]), device)
+        encoded = text.encode("utf-8", "surrogateescape")  # a file's name may be no text
+        return cls(int.from_bytes(hashlib.sha256(encoded).digest()[:4]), device)
 
     @property
     def shared(self) -> "RandomSource":

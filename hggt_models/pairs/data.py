@@ -13,14 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import Image
-
 from hggt_data.card import HGGT_LICENSE_NAME
 from hggt_data.errors import DatasetError, ImageError, TreeError
 from hggt_data.files import sha256_of
-from hggt_data.hub import is_hub_id
-from hggt_data.images import Pixels, read_picture, read_picture_size, read_png_header
-from hggt_data.loading import GroupSource, hash_labels, is_built_dataset, open_groups
+from hggt_data.images import Pixels, is_plain_picture, read_picture, read_picture_size
+from hggt_data.loading import GroupSource, hash_labels, is_built_dataset, open_groups, split_or_default
 from hggt_data.pictures import PICTURE_ENDINGS, is_picture_name
 from hggt_data.schema import LR, ORIGINAL, PatchGroup, format_examples, plural
 from hggt_models.config import TrainConfig
@@ -121,7 +118,7 @@ def open_training_data(
 
 def _open_groups(source: str, config: TrainConfig, revision: str | None, beginning: Beginning | None) -> TrainingData:
     target = config.target
-    split = "train" if is_hub_id(source) or is_built_dataset(Path(source)) else None
+    split = split_or_default(source, None, "train")
     groups = open_groups(source, split, revision=revision)
     _refuse_test_set(groups, source, is_tree=split is None)
     labelled: list[Labelled] = []
@@ -172,11 +169,8 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, beginni
 def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None:
     if is_tree and _TEST_FOLDER.fullmatch(Path(source).resolve().name):
         raise DatasetError(f"{source} is a test set, by the official names of its folders; pass the training tree")
-    try:
-        groups.read_bytes(0, LR)
-    except KeyError:
-        return
-    raise DatasetError(f"{source} has low-resolution pictures, as only a test set does; pass the training tree")
+    if any(groups.has_picture(number, LR) for number in range(len(groups))):
+        raise DatasetError(f"{source} has low-resolution pictures, as only a test set does; pass the training tree")
 
 
 def _held_out_group(groups: GroupSource, number: int, labelled: Labelled, target: TargetKind) -> HeldOut:
@@ -247,7 +241,7 @@ def _require_usable(paths: Sequence[Path], source_px: int) -> list[tuple[int, in
             height, width = sizes[path] = read_picture_size(path)
             if min(height, width) < source_px:
                 return _too_small(source_px), f"{path}: {height:,} x {width:,} px"
-            if not _is_plain(path):
+            if not is_plain_picture(path):
                 read_picture(path)
         except (ImageError, OSError) as error:
             return _UNREADABLE, str(error)
@@ -255,15 +249,6 @@ def _require_usable(paths: Sequence[Path], source_px: int) -> list[tuple[int, in
 
     _require_none(_in_threads(fault, paths), f"{len(paths):,} pictures")
     return [sizes[path] for path in paths]
-
-
-def _is_plain(path: Path) -> bool:
-    """Whether its head says that a picture is 8-bit RGB or grey; of others, such as with alpha, only pixels tell."""
-    try:
-        return read_png_header(path).mode in ("8-bit RGB", "8-bit grey")
-    except ImageError:
-        with Image.open(path) as image:
-            return image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
 
 
 def _require_fitting_groups(

@@ -85,7 +85,13 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
             "--split and --revision belong to",
         ),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--suffix", "../x", "--output", "OUT"], "--suffix '../x'"),
-        (["upscale", "--weights", "RRDB", "--input", "IN", "--tile", "big", "--output", "OUT"], "--tile big: expected"),
+        *(
+            (
+                ["upscale", "--weights", "RRDB", "--input", "IN", "--tile", tile, "--output", "OUT"],
+                f"'--tile': '{tile}': expected a number of pixels, or auto",
+            )
+            for tile in ("big", "0", "²")
+        ),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "IN"], "--output IN lies in --input IN"),
         (["upscale", "--weights", "nowhere.pth", "--input", "IN", "--output", "OUT"], "nowhere.pth"),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "OUT", "--device", "cuda:99"], "cannot be used"),

@@ -14,7 +14,7 @@ from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.card import HGGT_LICENSE_NAME
 from hggt_data.errors import DatasetError, HubError, TreeError
 from hggt_data.images import Pixels, decode_png, encode_png, read_pixels
-from hggt_data.loading import open_groups
+from hggt_data.loading import GroupSource, open_groups
 from hggt_models.config import TrainConfig
 from hggt_models.pairs import data
 from hggt_models.pairs.data import Beginning, TrainingData, open_training_data
@@ -197,6 +197,14 @@ def test_a_test_set_is_refused_for_its_low_resolution_pictures(fixtures: Path, t
     source = Path(shutil.copytree(fixtures / "Test", tmp_path / "mine"))
     with pytest.raises(DatasetError, match=r"mine has low-resolution pictures, as only a test set does; pass the trai"):
         open_groups_of(source)
+
+
+def test_a_test_set_is_refused_though_its_first_group_has_no_lr(
+    lr_of_some: GroupSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hggt_models.pairs.data.open_groups", lambda *_, **__: lr_of_some)
+    with pytest.raises(DatasetError, match="has low-resolution pictures, as only a test set does"):
+        open_groups_of(Path("mine"))
 
 
 @pytest.mark.parametrize("folder", ["Test", "Test/GT/Test-mini"])

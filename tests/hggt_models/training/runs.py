@@ -58,7 +58,7 @@ def train(recipe: str, data: Path | str, output: Path, *more: str, options: Sequ
 def run_training(recipe: str, data: Path, output: Path, *more: str) -> StopSignals:
     """The same without the command, for processes of their own."""
     config = load_config(recipe, small(recipe, *more))
-    return train_run(training_run(recipe, config, data, output), Runtime(torch.device("cpu")))
+    return train_run(training_run(recipe, config, data, output), Runtime())
 
 
 def training_run(recipe: str, config: TrainConfig, data: Path, output: Path) -> TrainingRun:
