@@ -1,6 +1,7 @@
 """Atomic files and hashes."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -101,3 +102,9 @@ def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not link_or_copy(source, tmp_path / "c")
     assert (tmp_path / "c").read_bytes() == b"1"
     assert source.stat().st_nlink == 2
+
+
+def test_names_that_are_no_text_come_back_from_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xff.png")
+    write_text(tmp_path / "record.json", json.dumps({"input": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "record.json").read_bytes()) == {"input": name}

@@ -229,9 +229,13 @@ def test_degrade_gives_the_same_bytes_whatever_the_order_and_workers(pictures: l
 
 def test_a_file_name_may_be_no_text(tmp_path: Path) -> None:
     name = os.fsdecode(b"a\xff")
-    write_png(tmp_path / f"{name}.png", np.zeros((8, 8, 3), np.uint8))
-    sources, _ = list_pictures(tmp_path)
-    assert degrade(sources, tmp_path / "out", seed=0).describe() == ["1 picture made"]
+    folder = tmp_path / name
+    folder.mkdir()
+    write_png(folder / f"{name}.png", np.zeros((8, 8, 3), np.uint8))
+    for made, kept in ((1, 0), (0, 1)):
+        sources, _ = list_pictures(folder)
+        outcome = degrade(sources, tmp_path / "out", origin=str(folder), seed=0)
+        assert (outcome.made, outcome.kept) == (made, kept)
     assert (tmp_path / "out" / f"{name}.png").exists()
 
 
