@@ -27,7 +27,7 @@ from hggt_data.processes import Processes, own_cores
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.journal import Journal
 from hggt_eval.matching import RestoredFiles
-from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, Rater
+from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, NoReference
 from hggt_eval.processes import gather
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores
 
@@ -129,7 +129,7 @@ class _GroupScorer:
         self._names = names
         self._size = size
         self._comparers: list[AnyComparer] = [metric for metric in metrics if isinstance(metric, Comparer)]
-        self._raters = [metric for metric in metrics if isinstance(metric, Rater)]
+        self._no_reference = [metric for metric in metrics if isinstance(metric, NoReference)]
         self._threads = threads
         self._cache = cache
         self._files = [group.read_bytes(name) for name in names]
@@ -165,7 +165,7 @@ class _GroupScorer:
             for name, value in zip(self._names, values, strict=True):
                 _require_number(value, f"{path}: {metric.name} against {name} of {group.id}")
                 scores[name][metric.name] = value
-        alone = {metric.name: _rate(metric, picture, str(path)) for metric in self._raters}
+        alone = {metric.name: _rate(metric, picture, str(path)) for metric in self._no_reference}
         return GroupScores(
             id=group.id,
             file=file,
@@ -227,7 +227,7 @@ def _looks_swapped(restored: NDArray[np.float32], positive: NDArray[np.float32])
     return bool(exchanged < as_it_is / 2)
 
 
-def _rate(metric: Rater, picture: Pixels, where: str) -> float:
+def _rate(metric: NoReference, picture: Pixels, where: str) -> float:
     try:
         value = metric.rate(picture)
     except ImageError as error:

@@ -218,13 +218,13 @@ def upscale(
 @_output_option
 @click.option("--seed", type=int, required=True, help="The same seed and names give the same bytes.")
 @click.option(
-    "--recipe",
+    "--degradation",
     type=click.Choice(["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"]),
     default="sr",
     show_default=True,
-    help="Published degradation.",
+    help="As published: of super-resolution, or of what trains an enhancer.",
 )
-@click.option("--scale", type=click.IntRange(1), metavar="N", help="How many times smaller.  [default: the recipe's]")
+@click.option("--scale", type=click.IntRange(1), metavar="N", help="How many times smaller.  [default: as published]")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: one per core, at most 8]")
 @click.pass_context
 def degrade(
@@ -232,7 +232,7 @@ def degrade(
     folder: Path,
     output: Path,
     seed: int,
-    recipe: str,
+    degradation: str,
     scale: int | None,
     workers: int | None,
 ) -> None:
@@ -241,7 +241,13 @@ def degrade(
 
     sources = _list(folder, output)
     outcome = run(
-        sources, output, origin=str(folder), seed=seed, recipe=recipe, scale=scale, workers=workers or default_workers()
+        sources,
+        output,
+        origin=str(folder),
+        seed=seed,
+        degradation=degradation,
+        scale=scale,
+        workers=workers or default_workers(),
     )
     _finish(ctx, outcome)
 
@@ -285,7 +291,7 @@ def train(
     stop; exit 75 after the latter two tells a batch script to queue the job again.
     """
     from hggt_models.checkpoint import load_checkpoint
-    from hggt_models.pairs.data import open_training_data
+    from hggt_models.pairs.training_data import open_training_data
     from hggt_models.recipes import load_config
     from hggt_models.runtime import open_runtime
     from hggt_models.training.run_folder import RunFolder
@@ -433,7 +439,8 @@ def _list(folder: Path, output: Path) -> "list[Source]":
 
 
 def _resolve_device(device: str) -> str:
-    from hggt_eval.metrics.device import DeviceError, own_device
+    from hggt_data.errors import DeviceError
+    from hggt_eval.metrics.device import own_device
 
     try:
         return own_device(device)

@@ -228,7 +228,7 @@ def degrade(
     *,
     origin: str = "",
     seed: int,
-    recipe: str = "sr",
+    degradation: str = "sr",
     scale: int | None = None,
     workers: int = 1,
 ) -> Outcome:
@@ -241,21 +241,21 @@ def degrade(
         output: the folder; made if missing, may hold an earlier run with the same settings.
         origin: as in `enhance`.
         seed: of all random choices, together with the picture's name.
-        recipe: key of `PUBLISHED`.
-        scale: instead of the recipe's.
+        degradation: key of `PUBLISHED`.
+        scale: instead of the published one.
         workers: processes; does not change the result.
 
     Raises:
         OutputError: as `enhance`.
         OSError: the disk is full. What is finished stays.
     """
-    settings = PUBLISHED[recipe] if scale is None else replace(PUBLISHED[recipe], scale=scale)
+    settings = PUBLISHED[degradation] if scale is None else replace(PUBLISHED[degradation], scale=scale)
 
     def targets(source: Source) -> list[Path]:
         return [output / f"{source.name}.png"]
 
     record = ResultRecord(
-        output, "degrade", origin, {"recipe": recipe, "scale": settings.scale, "seed": seed}, {}, "cpu"
+        output, "degrade", origin, {"degradation": degradation, "scale": settings.scale, "seed": seed}, {}, "cpu"
     )
     record.require(*_places(sources, targets))
     outcome = Outcome()

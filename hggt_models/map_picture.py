@@ -21,7 +21,7 @@ from hggt_data.pictures import looks_like_picture
 from hggt_data.schema import ORIGINAL, format_examples
 from hggt_eval.metrics.tensors import as_images
 from hggt_models.losses.negative import candidate_map, negative_map
-from hggt_models.targets import Labelled
+from hggt_models.targets import GroupLabels
 
 _CELL_PX = 256  # least width; smaller pictures are enlarged by whole factors, which shows their pixels as they are
 _GAP_PX, _HEADING_PX, _CAPTION_PX = 12, 36, 54
@@ -88,7 +88,7 @@ def draw_maps(group: Group) -> Image.Image:
     Raises:
         ImageError, LossError, OSError: as `write_map_pictures`.
     """
-    labelled = Labelled.of(group)
+    labelled = GroupLabels.of(group)
     rows = [_draw_row(_cells(group, labelled, *negative)) for negative in labelled.negatives]
     sheet = _stacked(rows, top_px=_HEADING_PX)
     ImageDraw.Draw(sheet).text((_GAP_PX, _GAP_PX), str(group.id), _BLACK, ImageFont.load_default(22))
@@ -125,7 +125,7 @@ def _with_negative(groups: GroupSource) -> Iterator[Group]:
     return (group for group in groups if group.negatives)
 
 
-def _cells(group: Group, labelled: Labelled, negative: str, negative_agreement: int) -> list[_Cell]:
+def _cells(group: Group, labelled: GroupLabels, negative: str, negative_agreement: int) -> list[_Cell]:
     num = labelled.num_annotators
     has_positive = bool(labelled.positives)
     positive, positive_agreement = labelled.positives[0] if has_positive else (ORIGINAL, num)

@@ -26,7 +26,7 @@ LAYERS = {
         {"cli"},
     ],
     "hggt_eval": [
-        {"metrics", "processes"},
+        {"metrics", "processes", "methods"},
         {"matching", "feature_cache"},
         {"scores"},
         {"comparison", "label_measures"},
@@ -35,11 +35,12 @@ LAYERS = {
         {"tables"},
         {"joining", "journal", "scored_pictures"},
         {"protocol", "report", "report_page", "figure"},
+        {"scoring"},
         {"cli"},
         {"__main__"},
     ],
     "hggt_models": [
-        {"reflection"},
+        {"reflection", "typed_settings"},
         {"networks", "degradation", "targets", "runtime", "stopping"},
         {"checkpoint", "tiling", "record", "losses"},
         {"config", "inference", "push", "map_picture"},
@@ -128,6 +129,8 @@ def test_modules_import_only_from_below(package: str) -> None:
         ("hggt_data", {"torch", "datasets", "huggingface_hub", "PIL"}),
         ("hggt_data.cli", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
         ("hggt_eval.cli", {"torch", "torchvision", "lpips", "piq", "torchmetrics", "cv2", "datasets", "pyarrow"}),
+        ("hggt_models", {"torch", "datasets", "huggingface_hub", "PIL", "numpy"}),
+        ("hggt_models.cli", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
     ],
 )
 def test_importing_a_module_loads_nothing_heavy(module: str, heavy: set[str]) -> None:

@@ -4,11 +4,7 @@ import os
 
 import torch
 
-from hggt_data.errors import HggtError
-
-
-class DeviceError(HggtError, ValueError):
-    """A device is asked for that cannot be used here."""
+from hggt_data.errors import DeviceError
 
 
 def own_device(device: str = "auto") -> str:

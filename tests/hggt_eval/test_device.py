@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from hggt_eval.metrics.device import DeviceError, own_device
+from hggt_data.errors import DeviceError
+from hggt_eval.metrics.device import own_device
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "meta", "no-such"])

@@ -9,7 +9,8 @@ from hggt_data.errors import ImageError, MatchError
 from hggt_data.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups, open_tree_folders
 from hggt_data.schema import Label
-from hggt_eval.matching import Method, RestoredFiles, match_restored, name_methods
+from hggt_eval.matching import RestoredFiles, match_restored
+from hggt_eval.methods import Method, name_methods
 from hggt_eval.metrics import MetricSettings, require_metric
 from hggt_eval.metrics.comparer import Comparer
 from hggt_eval.metrics.niqe import niqe

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from hggt_data.errors import ImageError
 from hggt_models.degradation.random_source import RandomSource
-from hggt_models.pairs.data import open_training_data
 from hggt_models.pairs.feed import PairFeed, share_of_pools
 from hggt_models.pairs.maker import TrainingPairs
+from hggt_models.pairs.training_data import open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from tests.hggt_models.pairs.coded import NO_DEGRADATION, picture_of

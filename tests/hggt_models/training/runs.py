@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from hggt_models.cli import main
 from hggt_models.config import TrainConfig
-from hggt_models.pairs.data import open_training_data
+from hggt_models.pairs.training_data import open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from hggt_models.stopping import StopSignals

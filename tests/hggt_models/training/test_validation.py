@@ -12,7 +12,7 @@ from hggt_models import tiling
 from hggt_models.config import TrainConfig
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.networks import Network, NetworkArgs
-from hggt_models.pairs.data import HeldOut, open_training_data
+from hggt_models.pairs.training_data import HeldOut, open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from hggt_models.tiling import DeviceMemoryError, run_tiled

@@ -17,7 +17,7 @@ _MIN_SIDES_PX = {"multi_scale_ssim": 161, "multi_scale_gmsd": 17, "haarpsi": 16,
 _MIN_SIDE_PX = 11
 
 
-class FullReference(Comparer[Tensor]):
+class PiqComparer(Comparer[Tensor]):
     """A metric of piq. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
 
     Args:
