@@ -36,6 +36,7 @@ from hggt_data.schema import Annotation, Label, PatchId
 from hggt_eval import METRICS, MetricSettings, evaluate, match_restored, name_methods
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics.backbones import empty_network
+from hggt_eval.metrics.tensors import as_images
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "data" / "fixtures"
 CANDIDATES = ("01", "02", "03", "04")
@@ -153,7 +154,7 @@ def plain_lpips(weights: Path) -> Pair:
 
     def pair(restored: Pixels, positive: Pixels) -> object:
         with torch.no_grad():
-            return network(_tensor(restored) * 2 - 1, _tensor(positive) * 2 - 1).item()
+            return network(as_images(restored) * 2 - 1, as_images(positive) * 2 - 1).item()
 
     return pair
 
@@ -167,7 +168,7 @@ def plain_dists(weights: Path) -> Pair:
 
     def pair(restored: Pixels, positive: Pixels) -> object:
         with torch.no_grad():
-            return network(_tensor(restored), _tensor(positive)).item()
+            return network(as_images(restored), as_images(positive)).item()
 
     return pair
 
@@ -216,10 +217,6 @@ def _noisy(pixels: Pixels, sigma_8bit: float, rng: np.random.Generator) -> Pixel
 
 def _cropped(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[BORDER:-BORDER, BORDER:-BORDER])
-
-
-def _tensor(pixels: Pixels) -> torch.Tensor:
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
 
 
 if __name__ == "__main__":

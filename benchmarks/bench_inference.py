@@ -12,13 +12,11 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from typing import Any
 
 import torch
-from machine import describe_machine
+from machine import describe_machine, run_alone
 
 from hggt_eval.metrics.precision import full_precision
 from hggt_models.networks import build_network
@@ -77,7 +75,7 @@ def main() -> None:
                         "rounds": arguments.rounds,
                         **WAYS[way],
                     }
-                    found = run_alone(case)
+                    found = run_alone(__file__, case)
                     first = first or found.get("seconds")
                     cut = "tiles" if tile else "whole"
                     print(f"| {network} | {side} | {cut} | {way} | {format_figures(found, first)} |", flush=True)
@@ -89,17 +87,6 @@ def format_figures(found: dict[str, Any], first: float | None) -> str:
         return f"{found['fault']} | | "
     ratio = f"{first / found['seconds']:.2f}" if first else ""
     return f"{1 / found['seconds']:.3g} | {ratio} | {found['peak_bytes'] / 1e9:.2f} GB"
-
-
-def run_alone(case: dict[str, Any]) -> dict[str, Any]:
-    """Measure in a fresh process."""
-    command = [sys.executable, __file__, "--one", json.dumps(case)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = run.stdout.splitlines()
-    if run.returncode or not lines:
-        print("\n".join(run.stderr.splitlines()[-3:]), file=sys.stderr)
-        return {"fault": f"failed ({run.returncode})"}
-    return dict(json.loads(lines[-1]))
 
 
 def measure(

@@ -33,7 +33,7 @@ from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.loading import GroupSource
 from hggt_models.pairs import group_dataset
 from hggt_models.pairs.group_dataset import GroupDataset
-from hggt_models.targets import Labelled, TargetKind
+from hggt_models.targets import GroupLabels, TargetKind
 
 SIDE = 512
 TARGETS: tuple[TargetKind, ...] = ("original", "positive", "positive_negative")
@@ -98,7 +98,7 @@ class PlainSamples(Dataset[Mapping[str, Tensor]]):
 
 def group_samples(groups: GroupSource, target: TargetKind) -> GroupDataset:
     """Ours; every group of the large tree serves every target."""
-    labelled = [Labelled.of(group) for group in groups]
+    labelled = [GroupLabels.of(group) for group in groups]
     assert all(one.positives and one.negatives for one in labelled)
     positions = range(len(groups))
     return GroupDataset(groups, positions, labelled, target, source_px=SIDE, flip=True, rotate=False, seed=0)
@@ -107,7 +107,7 @@ def group_samples(groups: GroupSource, target: TargetKind) -> GroupDataset:
 def print_pictures(groups: GroupSource) -> None:
     """What is read, and how many pictures a sample of the widest target needs."""
     sizes = [len(groups.read_bytes(i, "original")) for i in range(len(groups))]
-    labelled = [Labelled.of(group) for group in groups]
+    labelled = [GroupLabels.of(group) for group in groups]
     # Both positives are drawn, so they differ with this probability; two more are the original and the negative.
     needed = sum(2 + 1 + (1 - 1 / len(one.positives)) for one in labelled) / len(labelled)
     print(

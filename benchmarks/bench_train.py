@@ -21,8 +21,6 @@ import json
 import math
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -32,17 +30,18 @@ from unittest import mock
 
 import torch
 from large_tree import write_large_tree
-from machine import describe_machine
+from machine import describe_machine, run_alone
 from plain_training import PlainTraining
 from stopwatch import Stopwatch
 from torch import Tensor
 
 from hggt_data.demo import write_demo_tree
+from hggt_eval.metrics.backbones import find_weights
 from hggt_models.config import TrainConfig
 from hggt_models.pairs import maker
-from hggt_models.pairs.data import open_training_data
 from hggt_models.pairs.feed import PairFeed
 from hggt_models.pairs.maker import TrainingPairs
+from hggt_models.pairs.training_data import open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime, open_runtime
 from hggt_models.training import learner as learner_module
@@ -113,7 +112,7 @@ def main() -> None:
     cores = os.cpu_count() or 1
     steps = arguments.steps or (100 if is_cuda else 8)
     workers = arguments.workers if arguments.workers is not None else (max(min(cores - 2, 12), 1) if is_cuda else 0)
-    weights = arguments.vgg or ("imagenet" if has_vgg() else "random")
+    weights = arguments.vgg or ("imagenet" if find_weights("vgg19") else "random")
     device = torch.cuda.get_device_name() if is_cuda else "CPU"
     print(f"{describe_machine('torch', 'numpy')}; {device}")
     print(f"{size} sizes, {workers} workers, weights of VGG19: {weights}, at most {steps} steps\n")
@@ -136,14 +135,9 @@ def main() -> None:
         ]
         plain: dict[str, Any] = {}
         for number, case in enumerate(cases):
-            found = run_alone({**case, "ends": time.time() + (ends - time.time()) / (len(cases) - number)})
+            found = run_in_time({**case, "ends": time.time() + (ends - time.time()) / (len(cases) - number)})
             plain = found if case["way"] == PLAIN else plain
             print(f"| {case['network']} | {case['way']} | {' | '.join(format_figures(found, plain))} |", flush=True)
-
-
-def has_vgg() -> bool:
-    """Whether torch keeps torchvision's weights on this machine."""
-    return (Path(torch.hub.get_dir()) / "checkpoints" / "vgg19-dcbb9e9d.pth").is_file()
 
 
 def sizes_of(network: str, size: str) -> list[str]:
@@ -172,22 +166,12 @@ def format_difference(ours: list[float], plain: list[float]) -> str:
     return f"{statistics.fmean(differences):+.3g} ± {statistics.stdev(differences) / len(differences) ** 0.5:.2g}"
 
 
-def run_alone(case: dict[str, Any]) -> dict[str, Any]:
-    """Measure in a fresh process."""
+def run_in_time(case: dict[str, Any]) -> dict[str, Any]:
+    """Measure in a fresh process, if there is time left."""
     limit_s = case["ends"] - time.time()
     if limit_s < _LEAST_S:
         return {"fault": "left out: the time is up"}
-    command = [sys.executable, __file__, "--one", json.dumps(case)]
-    timeout_s = None if math.isinf(limit_s) else limit_s + _LEAST_S
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        return {"fault": f"not done within {timeout_s:.0f} s"}
-    lines = run.stdout.splitlines()
-    if run.returncode or not lines:
-        print("\n".join(run.stderr.splitlines()[-3:]), file=sys.stderr)
-        return {"fault": "out of memory" if "OutOfMemory" in run.stderr else f"failed ({run.returncode})"}
-    return dict(json.loads(lines[-1]))
+    return run_alone(__file__, case, None if math.isinf(limit_s) else limit_s + _LEAST_S)
 
 
 def measure(

@@ -1,9 +1,13 @@
-"""Say on what machine a benchmark ran, so that its figures can stand in docs/benchmarks.md."""
+"""On what machine a benchmark ran, so that its figures can stand in docs/benchmarks.md; parts of it run alone."""
 
+import json
 import os
 import platform
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 
 def describe_machine(*packages: str) -> str:
@@ -14,6 +18,20 @@ def describe_machine(*packages: str) -> str:
     )
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}"
+
+
+def run_alone(script: str, case: dict[str, Any], timeout_s: float | None = None) -> dict[str, Any]:
+    """What `SCRIPT --one CASE` prints last, as JSON, in a fresh process; else `fault` says why there is nothing."""
+    command = [sys.executable, script, "--one", json.dumps(case)]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return {"fault": f"not done within {timeout_s:.0f} s"}
+    lines = run.stdout.splitlines()
+    if run.returncode or not lines:
+        print("\n".join(run.stderr.splitlines()[-3:]), file=sys.stderr)
+        return {"fault": "out of memory" if "OutOfMemory" in run.stderr else f"failed ({run.returncode})"}
+    return dict(json.loads(lines[-1]))
 
 
 def _read(path: str) -> str:

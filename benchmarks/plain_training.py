@@ -55,10 +55,8 @@ class PlainTraining:
         self._generator = build_network(config.generator.name, **args).to(device)
         self._average = copy.deepcopy(self._generator).requires_grad_(False)
         self._discriminator = build_network(config.discriminator.name, **config.discriminator.args).to(device)
-        weights = config.perceptual.weights
-        source = weights if weights in ("imagenet", "random") else Path(weights)
         layers = {name: weight for name, weight in config.perceptual.layers.items() if weight}
-        self._perceptual = PerceptualLoss(layers, source).to(device)  # type: ignore[arg-type]
+        self._perceptual = PerceptualLoss(layers, config.perceptual.source).to(device)
         self._optimizers = [
             torch.optim.Adam(network.parameters(), config.learning_rate, config.betas)
             for network in (self._generator, self._discriminator)

@@ -65,3 +65,7 @@ class MatchError(HggtError, ValueError):
 
 class WeightsError(HggtError, FileNotFoundError):
     """Pretrained weights cannot be had."""
+
+
+class DeviceError(HggtError, ValueError):
+    """A device is asked for that cannot be used here."""

@@ -96,11 +96,12 @@ def read_regular_file(path: Path) -> bytes:
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Write UTF-8 text atomically, making the folder if need be; `private` as in `atomic_file`.
 
+    A file's name may be no text; its strange bytes are written as `\\udcff`, which JSON reads back as they were.
     Once this returns the file is on disk under its name, and is there after a power cut too.
     """
     _make_folder(path.parent)
     with atomic_file(path, private=private) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
     _sync_names(path.parent)
 
 

@@ -216,6 +216,24 @@ def read_picture_size(path: Path) -> tuple[int, int]:
         raise ImageError(f"{path}: its head cannot be read: {error}") from error
 
 
+def is_plain_picture(path: Path) -> bool:
+    """Whether the head of a picture says that it is 8-bit RGB or grey; of others, such as with alpha, only pixels tell.
+
+    Raises:
+        ImageError: there is no such head.
+        OSError: the file cannot be read.
+    """
+    try:
+        return read_png_header(path).mode in ("8-bit RGB", "8-bit grey")
+    except ImageError:
+        pass
+    try:
+        with _open_with_pillow(path) as image:
+            return image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{path}: its head cannot be read: {error}") from error
+
+
 def _open_with_pillow(source: Path | BinaryIO) -> "Image.Image":
     """A picture of which only the head has been read; its size is for the caller to judge."""
     from PIL import Image

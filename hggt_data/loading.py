@@ -265,6 +265,12 @@ def is_built_dataset(folder: Path) -> bool:
     return (folder / MANIFEST_FILE).is_file()
 
 
+def split_or_default(source: str | Path, split: str | None, default: str) -> str | None:
+    """The split to open of what has splits: the one that is named, else the default. A tree has none."""
+    has_splits = is_hub_id(source) or is_built_dataset(Path(source))
+    return default if split is None and has_splits else split
+
+
 class _TreeSource(GroupSource):
     """Reads the PNG and JSON files of a tree whenever a group is asked for."""
 

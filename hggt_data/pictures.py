@@ -8,6 +8,8 @@ from hggt_data.tree import is_system_file
 from hggt_data.wording import plural
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# Of pictures that nothing here reads; one is told of where it lies in the way.
+_UNREAD_ENDINGS = (".gif", ".ppm")
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,8 @@ def list_folder(folder: Path) -> PictureFolder:
 def is_picture_name(name: str) -> bool:
     """Whether a file of this name is taken for a picture."""
     return Path(name).suffix.lower() in PICTURE_ENDINGS and not is_system_file(name)
+
+
+def looks_like_picture(name: str) -> bool:
+    """The same for whoever only wonders what a file is: pictures that nothing here reads count, too."""
+    return is_picture_name(name) or (name.lower().endswith(_UNREAD_ENDINGS) and not is_system_file(name))

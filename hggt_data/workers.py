@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hggt_data.errors import WorkerError
+from hggt_data.processes import Processes, usable_cores
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -29,13 +30,8 @@ _advance_here: Callable[[], None] = lambda: None  # noqa: E731  replaced while t
 
 
 def default_workers() -> int:
-    """As many workers as the machine has cores to give, at most 8: beyond that the disk is the limit."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def rank_and_world() -> tuple[int, int]:
-    """This process's number among those that `torchrun` or a batch script started together, and how many there are."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    """As many workers as there are cores to use, at most 8: beyond that the disk is the limit."""
+    return min(8, usable_cores())
 
 
 def advance() -> None:
@@ -102,7 +98,7 @@ def faults_told(faults: Sequence[str]) -> Iterator[None]:
 def _bar(total: int, label: str, unit: str) -> Any:
     from tqdm import tqdm
 
-    quiet = not sys.stderr.isatty() or rank_and_world()[0] > 0
+    quiet = not (sys.stderr.isatty() and Processes.of_environment().leads)
     return tqdm(total=total, desc=label, unit=unit, disable=quiet, dynamic_ncols=True)
 
 

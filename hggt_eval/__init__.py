@@ -7,19 +7,23 @@ Example:
 """
 
 from hggt_eval.comparison import Comparison, compare_methods
-from hggt_eval.matching import Method, match_restored, name_methods, read_methods
+from hggt_eval.matching import match_restored
+from hggt_eval.methods import Method, name_methods, read_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
 from hggt_eval.report import format_table, write_reports
 from hggt_eval.scores import Evaluation
 from hggt_eval.scores_file import Settings, read_scores
+from hggt_eval.scoring import GroundTruth, Scored, score
 
 __all__ = [
     "METRICS",
     "Comparison",
     "Evaluation",
+    "GroundTruth",
     "Method",
     "MetricSettings",
+    "Scored",
     "Settings",
     "compare_methods",
     "evaluate",
@@ -28,5 +32,6 @@ __all__ = [
     "name_methods",
     "read_methods",
     "read_scores",
+    "score",
     "write_reports",
 ]

@@ -1,39 +1,35 @@
 """The command `hggt-eval`: options in, a table and files out. All work is done in other modules."""
 
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from hggt_data.command import HggtGroup
-from hggt_data.errors import HggtError, OutputError, WeightsError
+from hggt_data.errors import DeviceError, HggtError, MatchError, OutputError
 from hggt_data.hub import is_hub_id
-from hggt_data.loading import GroupSource, is_built_dataset, open_groups, open_tree_folders
-from hggt_eval.comparison import compare_methods, group_seeds, require_baseline
-from hggt_eval.device_check import compare_with_cpu
-from hggt_eval.feature_cache import FeatureCache
+from hggt_data.loading import GroupSource, is_built_dataset
+from hggt_data.processes import Processes
+from hggt_eval.comparison import compare_methods, require_baseline
 from hggt_eval.figure import WIDTH_IN, Crop, draw_figure, require_format, write_figure
 from hggt_eval.joining import find_scores, join_scores
 from hggt_eval.journal import Journal
-from hggt_eval.matching import Method, match_restored, name_methods, read_methods, require_distinct
+from hggt_eval.methods import PAGE_FILE, Method, name_methods, read_methods, require_distinct
 from hggt_eval.metrics import (
     DEFAULT_METRICS,
     METRICS,
     NO_REFERENCE,
-    MetricSettings,
     UnknownMetricError,
     require_metric,
 )
-from hggt_eval.metrics.comparer import LoadedMetric
-from hggt_eval.processes import Processes
-from hggt_eval.protocol import evaluate
-from hggt_eval.report import REPORT_NAME, format_table, require_nothing_lost, write_page, write_reports
+from hggt_eval.metrics.comparer import BORDER_PX, Colour
+from hggt_eval.report import format_table, write_page, write_reports
 from hggt_eval.report_page import format_page
 from hggt_eval.scored_pictures import ScoredPictures
 from hggt_eval.scores import Evaluation
-from hggt_eval.scores_file import Settings, versions_of, what_scores_depend_on
+from hggt_eval.scores_file import Settings
+from hggt_eval.scoring import GroundTruth, prepare_folder
+from hggt_eval.scoring import score as score_restored
 
 _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _InputFile = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -158,11 +154,13 @@ def main() -> None:
 @click.option(
     "--border",
     type=click.IntRange(min=0),
-    default=4,
+    default=BORDER_PX,
     show_default=True,
     help="Pixels cut off each side before any metric looks.",
 )
-@click.option("--y-channel", is_flag=True, help="PSNR and SSIM on BT.601 luma instead of RGB.")
+@click.option(
+    "--y-channel", "colour", flag_value="y", default="rgb", help="PSNR and SSIM on BT.601 luma instead of RGB."
+)
 @click.option("--suffix", metavar="S", help="Only files ID_S.png or IDS.png are restored images.")
 @click.option(
     "--device", default="auto", show_default=True, help="Where networks run: auto (a GPU if there is one), cpu, cuda:1."
@@ -206,7 +204,7 @@ def score(
     labels: Path | None,
     metrics: tuple[str, ...],
     border: int,
-    y_channel: bool,
+    colour: Colour,
     suffix: str | None,
     device: str,
     weights_dir: Path | None,
@@ -222,58 +220,39 @@ def score(
 
     Each restored image is compared with all positives of its group; scores are means over positives, then over groups.
     """
-    _require_no_contradiction(restored, methods_file, dataset, split, revision, gts, labels)
+    if not restored and methods_file is None:
+        raise click.UsageError("nothing to score: pass --restored DIR or --methods FILE.toml")
+    try:
+        ground_truth = GroundTruth(dataset=dataset, gts=gts, labels=labels, split=split, revision=revision)
+    except MatchError as error:
+        raise click.UsageError(str(error)) from error
     _require_apart("--output", output, dataset, gts, labels)
     _require_apart("--cache", cache, dataset, gts, labels)
-    processes = Processes.of_environment()
     methods = _methods(restored, methods_file)
-    names = [method.name for method in methods]
-    group_seeds(names)
     if baseline is not None:
-        require_baseline(names, baseline)
-    source = _source(dataset, split, revision, gts, labels)
-    found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing, negatives=label_measures)
-    _prepare(output)
-    chosen = _resolve_device(device, metrics, processes)
-    loaded, skipped = _load(metrics, MetricSettings(border, y_channel, chosen, weights_dir))
-    differences = compare_with_cpu(loaded, source, found)
-    scored_metrics = tuple(metric.name for metric in loaded)
-    settings = Settings(
-        metrics=scored_metrics,
-        skipped_metrics=skipped,
-        border=border,
-        colour="y" if y_channel else "rgb",
-        device=chosen.partition(":")[0] if processes.world > 1 else chosen,
-        differences_to_cpu=differences,
-        source=source.location if dataset is not None and is_hub_id(dataset) else str(dataset or gts),
-        split=_split(dataset, split),
-        labels=None if labels is None else str(labels),
-        restored={method.name: str(method.folder) for method in methods},
-        suffix=suffix,
-        allow_missing=allow_missing,
-        label_measures=label_measures,
-        labels_sha256=source.labels_sha256(),
-        weights_sha256={name: sha256 for metric in loaded for name, sha256 in metric.weights_sha256.items()},
-        other_weights={metric.name: metric.other_weights for metric in loaded if metric.other_weights},
-        versions=versions_of(scored_metrics),
-    )
-    journal = None if output is None else Journal(output, what_scores_depend_on(settings), processes.rank)
-    if journal is not None and journal.num_found and processes.leads:
-        click.echo(f"Going on: {journal.num_found} images were scored before the interruption.", err=True)
-    if output is not None:
-        require_nothing_lost(output, names, settings)
-    evaluation = evaluate(
-        source,
-        found,
-        loaded,
-        negatives=label_measures,
-        cache=None if cache is None else FeatureCache(cache),
-        journal=journal,
-        processes=processes,
-        progress=processes.leads and sys.stderr.isatty(),
-    )
+        require_baseline([method.name for method in methods], baseline)
+    processes = Processes.of_environment()
+    try:
+        scored = score_restored(
+            methods,
+            ground_truth,
+            metrics=metrics,
+            border=border,
+            colour=colour,
+            suffix=suffix,
+            device=device,
+            weights_dir=weights_dir,
+            output=output,
+            cache=cache,
+            label_measures=label_measures,
+            allow_missing=allow_missing,
+            processes=processes,
+            tell=lambda text: click.echo(text, err=True),
+        )
+    except DeviceError as error:
+        raise click.UsageError(f"--device {error}") from error
     if processes.leads:
-        _report(evaluation, settings, baseline, decimals, gallery, output, source, journal)
+        _report(scored.evaluation, scored.settings, baseline, decimals, gallery, output, scored.source, scored.journal)
 
 
 def _report(
@@ -307,7 +286,7 @@ def _report(
     click.echo("\n".join(lines))
     if failure is not None:
         raise OutputError(
-            f"all scores are in {output}, but no {REPORT_NAME}: {failure}; --gallery 0 makes one without pictures"
+            f"all scores are in {output}, but no {PAGE_FILE}: {failure}; --gallery 0 makes one without pictures"
         ) from failure
 
 
@@ -334,7 +313,8 @@ def compare(
     joined, remarks = join_scores(scores)
     for remark in remarks:
         click.echo(f"Warning: {remark}", err=True)
-    _prepare(output)
+    if output is not None:
+        prepare_folder(output)
     _report(joined.evaluation, joined.settings, baseline, decimals, gallery, output)
 
 
@@ -406,31 +386,6 @@ def _listed(text: str | None) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()] if text else []
 
 
-def _require_no_contradiction(
-    restored: tuple[str, ...],
-    methods_file: Path | None,
-    dataset: str | None,
-    split: str | None,
-    revision: str | None,
-    gts: Path | None,
-    labels: Path | None,
-) -> None:
-    """Refuse options that do not go together, in the words the user typed."""
-    if not restored and methods_file is None:
-        raise click.UsageError("nothing to score: pass --restored DIR or --methods FILE.toml")
-    if dataset is not None and (gts is not None or labels is not None):
-        raise click.UsageError("--dataset and --gts/--labels are two ways to say the same; pass one")
-    if dataset is None and gts is None and labels is None:
-        raise click.UsageError("nothing to score against: pass --dataset DIR, or --gts DIR and --labels DIR")
-    if (gts is None) != (labels is None):
-        given, absent = ("--gts", "--labels") if labels is None else ("--labels", "--gts")
-        raise click.UsageError(f"{given} needs {absent} too")
-    if split is not None and dataset is None:
-        raise click.UsageError("--split belongs to --dataset; a tree has no splits")
-    if revision is not None and (dataset is None or not is_hub_id(dataset)):
-        raise click.UsageError("--revision belongs to a --dataset on the Hub (ORG/NAME)")
-
-
 def _methods(restored: Sequence[str], methods_file: Path | None) -> list[Method]:
     """The methods of both options, of distinct names."""
     methods = name_methods([_name_and_folder(text) for text in restored])
@@ -457,75 +412,9 @@ def _require_apart(option: str, folder: Path | None, *inputs: str | Path | None)
         raise click.UsageError(f"{option} {folder} lies in {places[0] if places else 'a built dataset'}; name another")
 
 
-def _split(dataset: str | None, split: str | None) -> str | None:
-    """The split to open: `test` unless told otherwise; a tree has none."""
-    has_splits = dataset is not None and (is_hub_id(dataset) or is_built_dataset(Path(dataset)))
-    return "test" if split is None and has_splits else split
-
-
-def _source(
-    dataset: str | None, split: str | None, revision: str | None, gts: Path | None, labels: Path | None
-) -> GroupSource:
-    if dataset is not None:
-        return open_groups(dataset, _split(dataset, split), revision=revision)
-    assert gts is not None
-    assert labels is not None
-    return open_tree_folders(gts, labels)
-
-
-def _prepare(output: Path | None) -> None:
-    """Fail now and not after an hour of scoring where the output folder cannot be made or written to."""
-    if output is not None:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=output).close()  # permissions alone do not tell
-        except OSError as error:
-            raise OutputError(f"{output}: cannot be made or written to: {error.strerror}") from error
-
-
 def _summarise(written: Sequence[Path], output: Path) -> str:
     """What `write_reports` wrote, in words."""
     names = [path.name for path in written if path.parent == output]
     if len(names) < len(written):
         names.append("the official text files of each method")
     return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _resolve_device(device: str, metrics: Sequence[str], processes: Processes) -> str:
-    """The torch device to use; torch is not even imported if no metric runs on it."""
-    if not any(require_metric(name).runs_on_torch for name in metrics):
-        return "cpu"
-    import torch
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = processes.own_device(device)
-    try:
-        torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise click.UsageError(f"--device {device} cannot be used: {reason}") from error
-    return device
-
-
-def _load(names: Sequence[str], settings: MetricSettings) -> tuple[list[LoadedMetric], dict[str, str]]:
-    """The metrics ready to run, and why the others are not.
-
-    Raises:
-        WeightsError: none is left.
-        DamagedWeightsError: weights were found, but are damaged or hold other layers.
-    """
-    loaded: list[LoadedMetric] = []
-    skipped: dict[str, str] = {}
-    for name in names:
-        metric = require_metric(name)
-        try:
-            loaded.append(metric.load(settings))
-        except WeightsError as error:
-            # The error names folders of this machine, which have no place in a report.
-            what = f"weights of {', '.join(metric.needs)}" if metric.needs else f"{metric.package} or its weights"
-            skipped[name] = f"{what} cannot be had"
-            click.echo(f"Warning: {metric.title} is left out: {error}", err=True)
-    if not loaded:
-        raise WeightsError(f"no metric is left to score; each needs weights that cannot be had: {', '.join(skipped)}")
-    return loaded, skipped

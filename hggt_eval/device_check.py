@@ -20,7 +20,7 @@ from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric
 LARGEST_DIFFERENCE = 1e-4
 
 
-class DeviceError(HggtError, RuntimeError):
+class PrecisionError(HggtError, ArithmeticError):
     """A device gives other numbers than a CPU."""
 
 
@@ -35,7 +35,7 @@ def compare_with_cpu(
         Metric -> largest absolute difference; empty where no metric runs elsewhere than on a CPU.
 
     Raises:
-        DeviceError: a score differs by more than `LARGEST_DIFFERENCE`.
+        PrecisionError: a score differs by more than `LARGEST_DIFFERENCE`.
         ImageError: a picture is damaged, or too small for a metric.
         OSError: a file cannot be read.
     """
@@ -52,7 +52,7 @@ def compare_with_cpu(
         differences[metric.name] = float(np.abs(on_device - on_cpu).max())
         if not differences[metric.name] <= LARGEST_DIFFERENCE:
             device = metric.settings.device
-            raise DeviceError(
+            raise PrecisionError(
                 f"{metric.name} of {path} is {_listed(on_device)} on {device} and {_listed(on_cpu)} on the CPU; "
                 f"expected them within {LARGEST_DIFFERENCE:g}. Score with --device cpu, and tell whoever looks after "
                 f"{device}"

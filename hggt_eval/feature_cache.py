@@ -25,14 +25,10 @@ class FeatureCache:
 
     Args:
         folder: made if need be. With 512 x 512 pixels a picture takes 11 MB for LPIPS and 127 MB for DISTS.
-
-    Attributes:
-        num_read, num_written: how many pictures' features came from the folder and went into it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.num_read = self.num_written = 0
 
     def describe(self, metric: AnyComparer, pixels: Pixels, sha256: str) -> Any:
         """What `metric.describe(pixels)` gives, to the bit.
@@ -48,11 +44,9 @@ class FeatureCache:
         """
         path = self.folder / metric.name / _fingerprint(metric) / sha256[:2] / f"{sha256}.npz"
         if (arrays := _read(path)) is not None:
-            self.num_read += 1
             return metric.unpack(arrays)
         features = metric.describe(pixels)
         _write(path, metric.pack(features))
-        self.num_written += 1
         return features
 
 

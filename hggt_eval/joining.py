@@ -7,14 +7,14 @@ from typing import Any
 
 from hggt_data.errors import MatchError
 from hggt_data.schema import PatchId
-from hggt_eval.matching import require_distinct_names
+from hggt_eval.methods import SCORES_FILE, require_distinct_names
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores, Scores
-from hggt_eval.scores_file import ScoresFile, Settings, read_scores
+from hggt_eval.scores_file import ScoresFile, read_scores
 
 
 def find_scores(path: Path) -> Path:
     """The `scores.json` of a folder; a file is taken as it is."""
-    return path / "scores.json" if path.is_dir() else path
+    return path / SCORES_FILE if path.is_dir() else path
 
 
 def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
@@ -37,7 +37,7 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     files = [read_scores(place) for place in places]
     first = files[0]
     for place, file in zip(places[1:], files[1:], strict=True):
-        _require_comparable(places[0], first.settings, place, file.settings)
+        _require_comparable(places[0], first, place, file)
     _require_same_pictures(places, files)
     metrics = tuple(name for name in first.settings.metrics if all(name in file.settings.metrics for file in files))
     if not metrics:
@@ -58,7 +58,9 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         allow_missing=any(file.settings.allow_missing for file in files),
         label_measures=all(file.settings.label_measures for file in files),
     )
-    return ScoresFile(evaluation, settings), _remarks(places, files, metrics)
+    return ScoresFile(evaluation, settings, {name: first.metrics[name] for name in metrics}), _remarks(
+        places, files, metrics
+    )
 
 
 def _largest(differences: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> Mapping[str, float]:
@@ -85,8 +87,10 @@ def _images(method: MethodScores) -> Mapping[PatchId, str]:
     return {group.id: group.sha256 for group in method.groups}
 
 
-def _require_comparable(place: Path, settings: Settings, other_place: Path, other: Settings) -> None:
-    """Name everything that differs and changes scores."""
+def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_file: ScoresFile) -> None:
+    """Name everything that differs and changes scores, or what they mean."""
+    settings, other = file.settings, other_file.settings
+    shared = [name for name in settings.metrics if name in other.metrics]
     weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
     pairs: dict[str, tuple[Any, Any]] = {
         "labels": (settings.labels_sha256, other.labels_sha256),
@@ -97,9 +101,9 @@ def _require_comparable(place: Path, settings: Settings, other_place: Path, othe
                 name not in settings.other_weights,
                 name not in other.other_weights,
             )
-            for name in settings.metrics
-            if name in other.metrics
+            for name in shared
         },
+        **{f"direction of {name}": (_direction(file, name), _direction(other_file, name)) for name in shared},
         **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},
     }
     faults = [f"{what} {str(a)[:16]} and {str(b)[:16]}" for what, (a, b) in pairs.items() if a != b]
@@ -108,6 +112,10 @@ def _require_comparable(place: Path, settings: Settings, other_place: Path, othe
             f"{place} and {other_place} cannot be compared: {'; '.join(faults)}. Score one of them again with "
             "the settings of the other"
         )
+
+
+def _direction(file: ScoresFile, metric: str) -> str:
+    return "higher is better" if file.metrics[metric].higher_is_better else "lower is better"
 
 
 def _require_same_pictures(places: Sequence[Path], files: Sequence[ScoresFile]) -> None:

@@ -5,73 +5,19 @@ are decoded here to find damage and again when it is scored, rather than held in
 memory that does not grow. Of the ground truth only size, mode and checksums are looked at, which is 20 times as fast.
 """
 
-import csv
-import os
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
 
-from hggt_data.errors import HggtError, ImageError, MatchError
+from hggt_data.errors import HggtError, ImageError, MatchError, TreeError
+from hggt_data.files import read_csv
 from hggt_data.images import PngInfo, decode_png, parse_png
 from hggt_data.loading import Group, GroupSource
+from hggt_data.pictures import looks_like_picture
 from hggt_data.schema import ORIGINAL, PatchId
-
-FaultKind = Literal["missing", "extra", "ambiguous", "unusable"]
-
-_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".gif")
-_ID_FIELD = "{id}"
-# A method's name becomes a folder; these characters are refused by one system or another.
-_UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_REPORT_FILES = ("scores.csv", "scores.json", "comparison.csv", "table.md", "table.tex", "report.html")
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A restoration method, by where its files lie.
-
-    Attributes:
-        name: as reports call it; also the name of its folder of reports.
-        folder: where its restored images lie.
-        pattern: path of a file below `folder` with `{id}` in it; null stands for `ID.png` and `ID_anything.png`.
-        map_file: CSV with the columns `id` and `file` (absolute or below `folder`), instead of a pattern.
-    """
-
-    name: str
-    folder: Path
-    pattern: str | None = None
-    map_file: Path | None = None
-
-    def __post_init__(self) -> None:
-        require_method_name(self.name)
-
-    def file_name(self, path: Path) -> str:
-        """One of its files as reports name it: below `folder`, or in full where a map leads out of it."""
-        whole, folder = _absolute(path), _absolute(self.folder)
-        return (whole.relative_to(folder) if whole.is_relative_to(folder) else path).as_posix()
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong with one method's restored images.
-
-    Attributes:
-        kind: `missing`: a group without a file; `extra`: a file without a group; `ambiguous`: several files for one
-            group, or one file for several; `unusable`: damaged, of the wrong size, or not an 8-bit RGB PNG.
-        method: name of the method.
-        id: the group it concerns; null for extra files.
-        message: what was found.
-    """
-
-    kind: FaultKind
-    method: str
-    id: PatchId | None
-    message: str
+from hggt_eval.methods import ID_FIELD, Fault, FaultKind, Method, absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,99 +35,6 @@ class RestoredFiles:
     files: Mapping[PatchId, Path]
     sizes: Mapping[PatchId, tuple[int, int]]
     faults: tuple[Fault, ...] = ()
-
-
-def require_method_name(name: str) -> None:
-    """Check that a method's name can be that of its folder of reports.
-
-    Raises:
-        MatchError: it cannot.
-    """
-    if not name or name != name.strip(". ") or _UNSAFE.search(name):
-        raise MatchError(
-            f"method name {name!r} cannot name a folder of reports; give another with NAME=DIR, without "
-            'any of < > : " / \\ | ? * and without dots or spaces at its ends'
-        )
-    if name.lower() in _REPORT_FILES:
-        raise MatchError(f"method name {name!r} is the name of a report; give another with NAME=DIR")
-
-
-def name_methods(folders: Sequence[tuple[str | None, Path]]) -> list[Method]:
-    """Methods from (name, folder), where null names are made from what tells a path from the others.
-
-    Official outputs all end in `Test-100`, so parts at the end that start with `Test-` do not count unless nothing else
-    tells the paths apart, nor does what all paths end in. A name is the last part of what is left, or as many as it
-    takes to tell all apart.
-
-    Raises:
-        MatchError: two methods would have one name, or a name cannot name a folder.
-
-    Example:
-        >>> paths = [Path("out/swinir/x4/Test-100"), Path("out/rrdb/x4/Test-100")]
-        >>> [method.name for method in name_methods([(None, path) for path in paths])]
-        ['swinir', 'rrdb']
-        >>> [method.name for method in name_methods([(None, Path("out/bicubic/Test-100"))])]
-        ['bicubic']
-    """
-    unnamed = [_absolute(folder) for name, folder in folders if name is None]
-    made = iter(_distinct_names(unnamed))
-    methods = [Method(next(made) if name is None else name, folder) for name, folder in folders]
-    require_distinct(methods)
-    return methods
-
-
-def require_distinct(methods: Sequence[Method]) -> None:
-    """Check that no two methods have one name, as `require_distinct_names`.
-
-    Raises:
-        MatchError: two have.
-    """
-    require_distinct_names([(method.name, str(method.folder)) for method in methods])
-
-
-def require_distinct_names(methods: Sequence[tuple[str, str]], advice: str = "name them with NAME=DIR") -> None:
-    """Check that no two methods have one name; upper and lower case do not tell names apart, as on some disks.
-
-    Args:
-        methods: (name, where it comes from).
-        advice: how to mend it.
-
-    Raises:
-        MatchError: two have.
-    """
-    first: dict[str, str] = {}
-    for name, place in methods:
-        if name.casefold() in first:
-            raise MatchError(f"two methods have the name {name!r}: {first[name.casefold()]} and {place}; {advice}")
-        first[name.casefold()] = place
-
-
-def read_methods(path: Path) -> list[Method]:
-    """The methods of a TOML file: one table each, with `dir` and one of `pattern` and `map`, or neither.
-
-    Relative paths start at the TOML file; a map's files start at `dir`, or where it is absent at the TOML file.
-
-    Raises:
-        MatchError: the file is not TOML, or a table has faults (all are named).
-        OSError: it cannot be read.
-    """
-    try:
-        tables = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MatchError(f"{path}: not TOML: {error}") from error
-    faults = [f"[{name}] {fault}" for name, table in tables.items() for fault in _table_faults(table)]
-    if faults or not tables:
-        reason = "; ".join(faults) or "no methods"
-        raise MatchError(f'{path}: {reason}. A method is written [NAME], dir = "...", pattern = "{{id}}x4.png".')
-    return [
-        Method(
-            name,
-            path.parent / table.get("dir", "."),
-            table.get("pattern"),
-            path.parent / table["map"] if "map" in table else None,
-        )
-        for name, table in tables.items()
-    ]
 
 
 def match_restored(
@@ -238,53 +91,6 @@ def _require_places(methods: Sequence[Method]) -> None:
         )
 
 
-def _absolute(path: Path) -> Path:
-    """Without `..`, but not `resolve()`: a link keeps the name that the user typed."""
-    return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def _distinct_names(folders: Sequence[Path]) -> list[str]:
-    full = [folder.parts for folder in folders]
-    short = [_without_test_set(parts) for parts in full]
-    paths = short if len(set(short)) == len(short) else full
-    if len(paths) > 1:
-        backwards = zip(*(parts[::-1] for parts in paths), strict=False)
-        num_shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, backwards))
-        paths = [parts[: max(2, len(parts) - num_shared)] for parts in paths]
-    for num in range(1, max(map(len, paths), default=0) + 1):
-        names = ["-".join(parts[-num:]) for parts in paths]
-        if len({name.casefold() for name in names}) == len(names):
-            return names
-    return [parts[-1] for parts in full]  # one of them is there twice
-
-
-def _without_test_set(parts: tuple[str, ...]) -> tuple[str, ...]:
-    kept = parts
-    while len(kept) > 2 and kept[-1].startswith("Test-"):
-        kept = kept[:-1]
-    return kept
-
-
-def _table_faults(table: Any) -> Iterator[str]:
-    known = ("dir", "pattern", "map")
-    if not isinstance(table, dict):
-        yield "is not a table"
-        return
-    for key, value in table.items():
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            yield f"key {key!r} is not known; " + (f"did you mean {near[0]!r}?" if near else f"expected {known}")
-        elif not isinstance(value, str):
-            yield f"{key!r} is {value!r}; expected text"
-    if "dir" not in table and "map" not in table:
-        yield "has no 'dir'"
-    if "pattern" in table and "map" in table:
-        yield "has both 'pattern' and 'map'; give one"
-    pattern = table.get("pattern")
-    if isinstance(pattern, str) and (_ID_FIELD not in pattern or set("{}") & set(pattern.replace(_ID_FIELD, ""))):
-        yield f"pattern {pattern!r} must hold {_ID_FIELD} and no other braces"
-
-
 def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> RestoredFiles:
     """One method's files by their names alone."""
     if method.map_file is not None:
@@ -296,18 +102,18 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
     users: dict[Path, set[PatchId]] = defaultdict(set)
     for group_id, paths in named.items():
         for path in paths:
-            users[_absolute(path)].add(group_id)
+            users[absolute(path)].add(group_id)
     files: dict[PatchId, Path] = {}
     faults = [Fault("extra", method.name, None, text) for text in sorted(extra)]
     for group_id in ids:
         paths = sorted(named.get(group_id, []))
         names = " and ".join(method.file_name(path) for path in paths)
-        others = sorted({other for path in paths for other in users[_absolute(path)]} - {group_id})
+        others = sorted({other for path in paths for other in users[absolute(path)]} - {group_id})
         if not paths:
             faults.append(Fault("missing", method.name, group_id, f"{group_id}: no restored image"))
         elif len(paths) > 1:
             faults.append(Fault("ambiguous", method.name, group_id, f"{group_id}: {names}"))
-        elif not _absolute(paths[0]).is_file():
+        elif not absolute(paths[0]).is_file():
             faults.append(Fault("missing", method.name, group_id, f"{group_id}: no file {names}, which the map names"))
         elif others:
             shared = f"{group_id}: {names}, which is also that of {', '.join(map(str, others))}"
@@ -357,9 +163,9 @@ def _longest_id(stem: str, by_text: Mapping[str, PatchId]) -> PatchId | None:
 def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
     """Files at `pattern`, and pictures that fit it with an id that no group has."""
     named = {
-        group_id: [path] for group_id in ids if (path := folder / pattern.replace(_ID_FIELD, str(group_id))).is_file()
+        group_id: [path] for group_id in ids if (path := folder / pattern.replace(ID_FIELD, str(group_id))).is_file()
     }
-    first, *others = (re.escape(part) for part in pattern.split(_ID_FIELD))
+    first, *others = (re.escape(part) for part in pattern.split(ID_FIELD))
     fits = re.compile(first + r"(?P<id>[^/]+)" + r"(?P=id)".join(others) if others else first)
     known = {path for paths in named.values() for path in paths}
     depth = "/".join("*" for _ in Path(pattern).parts)
@@ -374,10 +180,9 @@ def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
 def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
     """Files that a CSV names, and its ids that no group has."""
     try:
-        with open(map_file, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MatchError(f"{method.name}: {map_file}: not CSV: {error}") from error
+        _, rows = read_csv(map_file)
+    except TreeError as error:
+        raise MatchError(f"{method.name}: {error}") from error
     by_text = {str(group_id): group_id for group_id in ids}
     named: dict[PatchId, list[Path]] = defaultdict(list)
     extra = []
@@ -397,7 +202,7 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
 def _pictures(paths: Iterable[Path]) -> Iterator[Path]:
     """Files that are pictures by their ending; what systems leave behind (`._x.png`, `.DS_Store`) is not."""
     for path in paths:
-        if path.suffix.lower() in _PICTURE_ENDINGS and not path.name.startswith(".") and path.is_file():
+        if looks_like_picture(path.name) and not path.name.startswith(".") and path.is_file():
             yield path
 
 

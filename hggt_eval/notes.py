@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 from hggt_eval.comparison import Comparison
 from hggt_eval.metrics import require_metric
+from hggt_eval.metrics.comparer import BORDER_PX
 from hggt_eval.scores import Evaluation
 from hggt_eval.scores_file import Settings
-
-# Of the official scripts.
-BORDER_PX = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ positives where this leaves it out and says so.
 """
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -24,12 +23,15 @@ from hggt_data.errors import ImageError, MatchError
 from hggt_data.files import sha256_of
 from hggt_data.images import Pixels, decode_png
 from hggt_data.loading import Group, GroupSource
+from hggt_data.processes import Processes, own_cores
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.journal import Journal
 from hggt_eval.matching import RestoredFiles
-from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, Rater
-from hggt_eval.processes import ALONE, Processes
+from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, NoReference
+from hggt_eval.processes import gather
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores
+
+_ALONE = Processes()
 
 
 def evaluate(
@@ -40,7 +42,7 @@ def evaluate(
     negatives: bool = False,
     cache: FeatureCache | None = None,
     journal: Journal | None = None,
-    processes: Processes = ALONE,
+    processes: Processes = _ALONE,
     progress: bool = False,
 ) -> Evaluation:
     """Score every method against every positive of every group.
@@ -72,7 +74,7 @@ def evaluate(
     results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
     # Nearly all time goes into describing pictures, so they are what is counted.
     with (
-        ThreadPoolExecutor(os.cpu_count()) as threads,
+        ThreadPoolExecutor(own_cores()) as threads,
         tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar,
     ):
         for group in own:
@@ -84,7 +86,7 @@ def evaluate(
                 results[files.method.name].append(scorer.score(files, journal))
                 bar.update()
             bar.update(len(names[group.id]))
-    shares = processes.gather(results)
+    shares = gather(results, processes)
     order = {group.id: number for number, group in enumerate(groups)}
     scored = {
         name: tuple(sorted((scores for share in shares for scores in share[name]), key=lambda s: order[s.id]))
@@ -127,7 +129,7 @@ class _GroupScorer:
         self._names = names
         self._size = size
         self._comparers: list[AnyComparer] = [metric for metric in metrics if isinstance(metric, Comparer)]
-        self._raters = [metric for metric in metrics if isinstance(metric, Rater)]
+        self._no_reference = [metric for metric in metrics if isinstance(metric, NoReference)]
         self._threads = threads
         self._cache = cache
         self._files = [group.read_bytes(name) for name in names]
@@ -163,7 +165,7 @@ class _GroupScorer:
             for name, value in zip(self._names, values, strict=True):
                 _require_number(value, f"{path}: {metric.name} against {name} of {group.id}")
                 scores[name][metric.name] = value
-        alone = {metric.name: _rate(metric, picture, str(path)) for metric in self._raters}
+        alone = {metric.name: _rate(metric, picture, str(path)) for metric in self._no_reference}
         return GroupScores(
             id=group.id,
             file=file,
@@ -225,7 +227,7 @@ def _looks_swapped(restored: NDArray[np.float32], positive: NDArray[np.float32])
     return bool(exchanged < as_it_is / 2)
 
 
-def _rate(metric: Rater, picture: Pixels, where: str) -> float:
+def _rate(metric: NoReference, picture: Pixels, where: str) -> float:
     try:
         value = metric.rate(picture)
     except ImageError as error:

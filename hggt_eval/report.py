@@ -15,6 +15,7 @@ from hggt_data.files import write_text
 from hggt_data.schema import Label
 from hggt_data.wording import aligned
 from hggt_eval.comparison import Comparison
+from hggt_eval.methods import PAGE_FILE, SCORES_FILE
 from hggt_eval.metrics import require_metric
 from hggt_eval.notes import list_notes
 from hggt_eval.scores import Evaluation, MethodScores
@@ -31,7 +32,6 @@ from hggt_eval.tables import (
     paper_tables,
 )
 
-REPORT_NAME = "report.html"
 # Official file -> the metrics it holds; it is written if all of them were computed.
 _OFFICIAL_FILES = {"psnr_ssim.txt": ("psnr", "ssim"), "lpips.txt": ("lpips",), "dists.txt": ("dists",)}
 
@@ -91,7 +91,7 @@ def write_reports(
     notes = list_notes(evaluation, settings, comparison)
     tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
     texts = {
-        output / "scores.json": format_json(evaluation, settings, comparison),
+        output / SCORES_FILE: format_json(evaluation, settings, comparison),
         output / "scores.csv": format_csv(evaluation),
         output / "comparison.csv": format_comparison_csv(comparison),
         output / "table.md": format_markdown(tables, notes),
@@ -102,9 +102,9 @@ def write_reports(
             if set(metrics) <= set(evaluation.metrics):
                 texts[output / method.name / file_name] = format_official(evaluation, method, metrics)
     try:
-        (output / REPORT_NAME).unlink(missing_ok=True)
+        (output / PAGE_FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise _cannot_write(output / REPORT_NAME, error) from error
+        raise _cannot_write(output / PAGE_FILE, error) from error
     return [_write(path, text) for path, text in texts.items()]
 
 
@@ -114,7 +114,7 @@ def write_page(page: str, output: Path) -> Path:
     Raises:
         OutputError: it cannot be written.
     """
-    return _write(output / REPORT_NAME, page)
+    return _write(output / PAGE_FILE, page)
 
 
 def _write(path: Path, text: str) -> Path:
@@ -140,7 +140,7 @@ def require_nothing_lost(output: Path, methods: Collection[str], settings: Setti
     Raises:
         OutputError: its `scores.json` has methods, metrics or label measures that this run has not, or is none of ours.
     """
-    path = output / "scores.json"
+    path = output / SCORES_FILE
     try:
         there = read_scores(path)
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hggt_data.schema import Label, PatchId
-from hggt_eval.matching import Fault
+from hggt_eval.methods import Fault
 
 Scores = Mapping[str, float]
 

@@ -15,7 +15,7 @@ from hggt_data.errors import HggtError, MatchError
 from hggt_data.schema import Label, PatchId
 from hggt_eval.comparison import Comparison
 from hggt_eval.label_measures import GroupMean, measure_labels
-from hggt_eval.matching import Fault, require_distinct_names, require_method_name
+from hggt_eval.methods import Fault, require_distinct_names, require_method_name
 from hggt_eval.metrics import (
     FullReferenceMetric,
     NoReferenceMetric,
@@ -23,10 +23,10 @@ from hggt_eval.metrics import (
     require_metric,
     tell_metric,
 )
+from hggt_eval.metrics.comparer import Colour
 from hggt_eval.scores import Evaluation, GroupScores, MethodScores, Scores
 
 SCHEMA_VERSION = 1
-SCHEMA_FILE = Path(__file__).with_name("scores.schema.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Settings:
 
     metrics: tuple[str, ...]
     border: int
-    colour: str
+    colour: Colour
     device: str
     source: str
     labels_sha256: str
@@ -79,10 +79,12 @@ class ScoresFile:
     Attributes:
         evaluation: the scores.
         settings: what they depend on.
+        metrics: by name, as the file tells of them.
     """
 
     evaluation: Evaluation
     settings: Settings
+    metrics: Mapping[str, FullReferenceMetric | NoReferenceMetric]
 
 
 def versions_of(metrics: Sequence[str]) -> dict[str, str]:
@@ -125,8 +127,9 @@ def read_scores(path: Path) -> ScoresFile:
     if found != SCHEMA_VERSION:
         raise MatchError(f"{path} has version {found!r}; expected {SCHEMA_VERSION}. Score again with this hggt")
     try:
-        for name, facts in content["metrics"].items():
-            tell_metric(_parse_metric(name, facts))
+        told = {name: _parse_metric(name, content["metrics"][name]) for name in content["settings"]["metrics"]}
+        for metric in told.values():
+            tell_metric(metric)
         known = {part.name for part in fields(Settings)}
         facts = {name: value for name, value in content["settings"].items() if name in known}
         metrics = tuple(facts["metrics"])
@@ -140,7 +143,7 @@ def read_scores(path: Path) -> ScoresFile:
         _require_consistent(evaluation)
     except (HggtError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise MatchError(f"{path} is damaged: {type(error).__name__} {error}; score again") from error
-    return ScoresFile(evaluation, settings)
+    return ScoresFile(evaluation, settings, told)
 
 
 def _require_consistent(evaluation: Evaluation) -> None:

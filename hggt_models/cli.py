@@ -72,6 +72,15 @@ def _parse_initial(_: click.Context, __: click.Parameter, value: str | None) -> 
     return value and _require_weights(value)
 
 
+def _parse_tile(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    """Null for `auto`."""
+    if value == "auto":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r}: expected a number of pixels, or auto")
+    return int(value)
+
+
 def _require_weights(value: str) -> str:
     """A file, a training run's folder, or a name on the Hub."""
     from hggt_data.hub import is_hub_id
@@ -143,7 +152,12 @@ def enhance(
 @_revision_option
 @_output_option
 @click.option(
-    "--tile", default="auto", show_default=True, metavar="PX|auto", help="Side of a tile; auto fits the memory."
+    "--tile",
+    callback=_parse_tile,
+    default="auto",
+    show_default=True,
+    metavar="PX|auto",
+    help="Side of a tile; auto fits the memory.",
 )
 @click.option("--overlap", type=click.IntRange(0), default=64, show_default=True, metavar="PX", help="Rim of a tile.")
 @click.option("--suffix", metavar="S", help="Write NAME_S.png.")
@@ -158,7 +172,7 @@ def upscale(
     split: str | None,
     revision: str | None,
     output: Path,
-    tile: str,
+    tile: int | None,
     overlap: int,
     suffix: str | None,
     dtype: Literal["fp32", "bf16"],
@@ -169,7 +183,7 @@ def upscale(
     Where memory runs out, --tile auto halves the tile and says so.
     """
     from hggt_data.hub import is_hub_id
-    from hggt_data.loading import is_built_dataset, open_groups
+    from hggt_data.loading import open_groups, split_or_default
     from hggt_models.inference import list_lr
     from hggt_models.inference import upscale as run
 
@@ -177,16 +191,13 @@ def upscale(
         raise click.UsageError("pass --input DIR or --data DIR_OR_ID, one of the two")
     if (split is not None or revision is not None) and data is None:
         raise click.UsageError("--split and --revision belong to --data")
-    if tile != "auto" and not (tile.isdigit() and int(tile) > 0):
-        raise click.UsageError(f"--tile {tile}: expected a number of pixels, or auto")
     if suffix is not None and not re.fullmatch(r"[\w.-]+", suffix):
         raise click.UsageError(f"--suffix {suffix!r}: expected letters, digits, '_', '.' and '-'")
     if folder is not None:
         sources, origin = _list(folder, output), str(folder)
     else:
         assert data is not None
-        if split is None and (is_hub_id(data) or is_built_dataset(Path(data))):
-            split = "test"
+        split = split_or_default(data, split, "test")
         groups = open_groups(data, split, revision=revision)
         sources, origin = list_lr(groups), f"{groups.location if is_hub_id(data) else data} {split or ''}".rstrip()
     outcome = run(
@@ -194,7 +205,7 @@ def upscale(
         sources,
         output,
         origin=origin,
-        tile=None if tile == "auto" else int(tile),
+        tile=tile,
         overlap=overlap,
         dtype=dtype,
         device=_resolve_device(device),
@@ -208,13 +219,13 @@ def upscale(
 @_output_option
 @click.option("--seed", type=int, required=True, help="The same seed and names give the same bytes.")
 @click.option(
-    "--recipe",
+    "--degradation",
     type=click.Choice(["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"]),
     default="sr",
     show_default=True,
-    help="Published degradation.",
+    help="As published: of super-resolution, or of what trains an enhancer.",
 )
-@click.option("--scale", type=click.IntRange(1), metavar="N", help="How many times smaller.  [default: the recipe's]")
+@click.option("--scale", type=click.IntRange(1), metavar="N", help="How many times smaller.  [default: as published]")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: one per core, at most 8]")
 @click.pass_context
 def degrade(
@@ -222,7 +233,7 @@ def degrade(
     folder: Path,
     output: Path,
     seed: int,
-    recipe: str,
+    degradation: str,
     scale: int | None,
     workers: int | None,
 ) -> None:
@@ -231,7 +242,13 @@ def degrade(
 
     sources = _list(folder, output)
     outcome = run(
-        sources, output, origin=str(folder), seed=seed, recipe=recipe, scale=scale, workers=workers or default_workers()
+        sources,
+        output,
+        origin=str(folder),
+        seed=seed,
+        degradation=degradation,
+        scale=scale,
+        workers=workers or default_workers(),
     )
     _finish(ctx, outcome)
 
@@ -275,7 +292,7 @@ def train(
     stop; exit 75 after the latter two tells a batch script to queue the job again.
     """
     from hggt_models.checkpoint import load_checkpoint
-    from hggt_models.pairs.data import open_training_data
+    from hggt_models.pairs.training_data import open_training_data
     from hggt_models.recipes import load_config
     from hggt_models.runtime import open_runtime
     from hggt_models.training.run_folder import RunFolder
@@ -389,15 +406,13 @@ def show_map(
 
     A row for each negative: original, positive, negative, the map of each, and what the loss uses.
     """
-    from hggt_data.hub import is_hub_id
-    from hggt_data.loading import is_built_dataset, open_groups
+    from hggt_data.loading import open_groups, split_or_default
     from hggt_models.map_picture import write_map_pictures
 
     if ids and num is not None:
         raise click.UsageError("pass --group ID or --num N, one of the two")
-    if split is None and (is_hub_id(data) or is_built_dataset(Path(data))):
-        split = "train"
-    for path in write_map_pictures(open_groups(data, split, revision=revision), output, ids, num or 4):
+    groups = open_groups(data, split_or_default(data, split, "train"), revision=revision)
+    for path in write_map_pictures(groups, output, ids, num or 4):
         click.echo(path)
 
 
@@ -425,7 +440,8 @@ def _list(folder: Path, output: Path) -> "list[Source]":
 
 
 def _resolve_device(device: str) -> str:
-    from hggt_models.runtime import DeviceError, own_device
+    from hggt_data.errors import DeviceError
+    from hggt_eval.metrics.device import own_device
 
     try:
         return own_device(device)

@@ -6,14 +6,13 @@ run's folder.
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
 
 import torch
 
-from hggt_data.errors import HggtError
 from hggt_data.wording import nearest
 from hggt_eval.metrics import METRICS
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
@@ -21,6 +20,7 @@ from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import NETWORKS, NetworkError, build_network, network_args
 from hggt_models.networks.vgg import LAYERS, smallest_px
 from hggt_models.targets import TargetKind
+from hggt_models.typed_settings import ConfigError, SettingsReader, require_kind
 
 Compiled = Literal["generator", "discriminator", "perceptual"]
 
@@ -34,10 +34,6 @@ DEFAULTS = {
 # Change how a run is carried out and watched, not what it computes; so a run may go on with others.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
              "validation.metrics", "validation.shown", "compile", "channels_last")  # fmt: skip
-
-
-class ConfigError(HggtError, ValueError):
-    """A recipe or a `--set` does not make a training run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +68,11 @@ class LossConfig:
     artifact_map: float = 0.0
     artifact_window_px: int = 7
 
+    def contradictions(self) -> Iterator[str]:
+        """What does not fit together in these settings, a sentence each."""
+        if not any((self.pixel, self.perceptual, self.adversarial, self.artifact_map)):
+            yield "every loss has the weight 0; expected one to learn from"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerceptualConfig:
@@ -84,6 +85,25 @@ class PerceptualConfig:
 
     weights: str = "imagenet"
     layers: Mapping[str, float] = field(default_factory=lambda: dict(OFFICIAL_LAYERS))
+
+    @property
+    def source(self) -> Path | Literal["imagenet", "random"]:
+        """The weights as `PerceptualLoss` takes them."""
+        return self.weights if self.weights in ("imagenet", "random") else Path(self.weights)  # type: ignore[return-value]
+
+    def contradictions(self) -> Iterator[str]:
+        """As those of `LossConfig`."""
+        strange = [layer for layer in self.layers if layer not in LAYERS]
+        if strange:
+            yield f"perceptual.layers has {', '.join(strange)}; known ones are {', '.join(LAYERS)}"
+        for layer, weight in self.layers.items():
+            if weight < 0:
+                yield f"perceptual.layers.{layer} is {weight:g}; expected 0 or more"
+
+    def blind_layers(self, crop_px: int) -> list[str]:
+        """Those that count, and that nothing reaches of a picture with this side."""
+        used = [name for name, weight in self.layers.items() if weight and name in LAYERS]
+        return [name for name in used if smallest_px(name) > crop_px]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +123,12 @@ class ValidationConfig:
     images: int = 64
     metrics: tuple[str, ...] = ("psnr", "ssim")
     shown: int = 4
+
+    def contradictions(self) -> Iterator[str]:
+        """As those of `LossConfig`."""
+        unknown = [name for name in self.metrics if name not in METRICS]
+        if unknown:
+            yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,30 +275,45 @@ class TrainConfig:
                     yield f"{key} is {value}; expected {expected}"
 
     def _contradictions(self) -> Iterator[str]:
-        scale, loss = self.scale, self.loss
-        with torch.device("meta"):  # only asked how much it enlarges
-            enlarges = build_network(self.generator.name, **self.generator.args).scale
-        if self.crop_px > self.source_px:
-            yield f"crop_px {self.crop_px} is more than source_px {self.source_px}, which it is cut from"
-        for key in ("source_px", "crop_px"):
-            if _lookup(self, key) % scale:
-                yield f"{key} {_lookup(self, key)} is no multiple of degradation.scale {scale}"
-        for key in ("generator", "discriminator"):
-            for name, value in getattr(self, key).args.items():
-                if name in _CHANNELS and value != 3:
-                    yield f"{key}.{name} is {value}; expected 3, as pictures are RGB"
-        if enlarges != scale:
-            yield f"the generator enlarges {enlarges} times, and degradation.scale is {scale}; expected the same"
-        if self.has_discriminator and self.crop_px % 8:
-            yield f"crop_px {self.crop_px} is no multiple of 8, which the discriminator needs"
+        yield from self._size_contradictions()
+        yield from self._network_contradictions()
+        yield from self._loss_contradictions()
+        for section in (self.loss, self.perceptual, self.validation):
+            yield from section.contradictions()
         if list(self.milestones) != sorted(set(self.milestones)):
             yield f"milestones are {list(self.milestones)}; expected rising numbers"
         elif self.milestones and self.milestones[0] < 1:
             yield f"milestones are {list(self.milestones)}; expected numbers of 1 or more"
         if self.pool_size and self.pool_size < self.batch_size:
             yield f"pool_size {self.pool_size} is less than batch_size {self.batch_size}; expected 0, or more"
-        if not any((loss.pixel, loss.perceptual, loss.adversarial, loss.artifact_map)):
-            yield "every loss has the weight 0; expected one to learn from"
+
+    def _size_contradictions(self) -> Iterator[str]:
+        if self.crop_px > self.source_px:
+            yield f"crop_px {self.crop_px} is more than source_px {self.source_px}, which it is cut from"
+        for key in ("source_px", "crop_px"):
+            if _lookup(self, key) % self.scale:
+                yield f"{key} {_lookup(self, key)} is no multiple of degradation.scale {self.scale}"
+        if self.has_discriminator and self.crop_px % 8:
+            yield f"crop_px {self.crop_px} is no multiple of 8, which the discriminator needs"
+        if self.loss.perceptual and (blind := self.perceptual.blind_layers(self.crop_px)):
+            least_px = max(map(smallest_px, blind))
+            yield (
+                f"crop_px {self.crop_px} is too small for {', '.join(blind)} of perceptual.layers; expected {least_px} "
+                "or more, or a weight of 0"
+            )
+
+    def _network_contradictions(self) -> Iterator[str]:
+        for key in ("generator", "discriminator"):
+            for name, value in getattr(self, key).args.items():
+                if name in _CHANNELS and value != 3:
+                    yield f"{key}.{name} is {value}; expected 3, as pictures are RGB"
+        with torch.device("meta"):  # only asked how much it enlarges
+            enlarges = build_network(self.generator.name, **self.generator.args).scale
+        if enlarges != self.scale:
+            yield f"the generator enlarges {enlarges} times, and degradation.scale is {self.scale}; expected the same"
+
+    def _loss_contradictions(self) -> Iterator[str]:
+        loss = self.loss
         if (loss.negative > 0) != (self.target == "positive_negative"):
             yield (
                 f"loss.negative is {loss.negative:g} and target is {self.target!r}; expected a weight with the target "
@@ -280,25 +321,8 @@ class TrainConfig:
             )
         if loss.artifact_map and not self.ema_decay:
             yield "loss.artifact_map compares with the moving average, and ema_decay is 0; expected more"
-        strange = [layer for layer in self.perceptual.layers if layer not in LAYERS]
-        if strange:
-            yield f"perceptual.layers has {', '.join(strange)}; known ones are {', '.join(LAYERS)}"
-        for layer, weight in self.perceptual.layers.items():
-            if weight < 0:
-                yield f"perceptual.layers.{layer} is {weight:g}; expected 0 or more"
-        used = [name for name, weight in self.perceptual.layers.items() if weight and name in LAYERS]
-        blind = [name for name in used if smallest_px(name) > self.crop_px]
-        if blind and loss.perceptual:
-            least_px = max(map(smallest_px, blind))
-            yield (
-                f"crop_px {self.crop_px} is too small for {', '.join(blind)} of perceptual.layers; expected {least_px} "
-                "or more, or a weight of 0"
-            )
         if loss.perceptual and not any(self.perceptual.layers.values()):
             yield f"loss.perceptual is {loss.perceptual:g}, and every one of perceptual.layers has the weight 0"
-        unknown = [name for name in self.validation.metrics if name not in METRICS]
-        if unknown:
-            yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
 
 
 def flat_settings(config: TrainConfig) -> dict[str, str]:
@@ -313,7 +337,7 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
         ConfigError: a key is not known, a value is of another kind, or values do not fit each other.
     """
     settings = merged(DEFAULTS, settings)
-    values = dict(_values(TrainConfig, settings, ""))
+    values = dict(_READER.values(TrainConfig, settings))
     if values["discriminator"].name != "unet_discriminator_sn":
         raise ConfigError(f"discriminator is {values['discriminator'].name}; expected unet_discriminator_sn")
     if values["generator"].name == "unet_discriminator_sn":
@@ -364,60 +388,13 @@ def _format_value(value: Any) -> str:
     return json.dumps(_as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _values(section: type[Any], settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """(field, checked value) of a section's settings."""
-    hints = get_type_hints(section)
-    known = [entry.name for entry in fields(section)]
-    for key, value in settings.items():
-        if key not in known:
-            raise ConfigError(f"config key '{prefix}{key}' is not known; {nearest(f'{prefix}{key}', _all_keys())}")
-        yield key, _checked(value, hints[key], f"{prefix}{key}")
-
-
-def _checked(value: Any, hint: Any, key: str) -> Any:
-    """A value of the kind that a type hint asks for; lists become tuples, and whole numbers stand for others."""
-    if hint is NetworkConfig:
-        return _network(value, key)
-    if hint is DegradationSettings:
-        return _degradation(value, key)
-    if is_dataclass(hint) and isinstance(hint, type):
-        return hint(**dict(_values(hint, _require(value, Mapping, "a table of settings", key), f"{key}.")))
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in inner:
-            raise ConfigError(f"config key '{key}' is {value!r}; expected one of {', '.join(map(str, inner))}")
-        return value
-    if origin is tuple:
-        items = _require(value, (list, tuple), "a list", key)
-        kinds = [inner[0]] * len(items) if inner[1:] == (Ellipsis,) else list(inner)
-        if len(kinds) != len(items):
-            raise ConfigError(f"config key '{key}' is {value!r}; expected {len(kinds)} values")
-        return tuple(_checked(item, kind, key) for item, kind in zip(items, kinds, strict=True))
-    if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        table = _require(value, Mapping, "a table", key)
-        return {name: _checked(item, inner[1], f"{key}.{name}") for name, item in table.items()}
-    if hint is float:
-        _require(value, (int, float), "a number", key)
-        if not abs(value) <= sys.float_info.max:
-            raise ConfigError(f"config key '{key}' is {value!r}; expected a finite number")
-        return float(value)
-    return _require(value, hint, {int: "a whole number", bool: "true or false", str: "a text"}[hint], key)
-
-
-def _require(value: Any, kind: Any, expected: str, key: str) -> Any:
-    is_bool_by_mistake = isinstance(value, bool) and kind is not bool
-    if not isinstance(value, kind) or is_bool_by_mistake:
-        raise ConfigError(f"config key '{key}' is {value!r}; expected {expected}")
-    return value
-
-
 def _network(value: Any, key: str) -> NetworkConfig:
     expected = f"a table with a network's name and arguments; {key}.name chooses another"
-    settings = dict(_require(value, Mapping, expected, key))
+    settings = dict(require_kind(value, Mapping, expected, key))
     name = settings.pop("name", None)
     if name is None:
         raise ConfigError(f"config key '{key}.name' is missing; known networks are {', '.join(NETWORKS)}")
-    _require(name, str, "a text", f"{key}.name")
+    require_kind(name, str, "a text", f"{key}.name")
     try:
         return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
     except NetworkError as error:
@@ -425,12 +402,12 @@ def _network(value: Any, key: str) -> NetworkConfig:
 
 
 def _degradation(value: Any, key: str) -> DegradationSettings:
-    settings = dict(_require(value, Mapping, f"a table of settings; {key}.published chooses others", key))
-    name = _require(settings.pop("published", "sr"), str, "a text", f"{key}.published")
+    settings = dict(require_kind(value, Mapping, f"a table of settings; {key}.published chooses others", key))
+    name = require_kind(settings.pop("published", "sr"), str, "a text", f"{key}.published")
     if name not in PUBLISHED:
         raise ConfigError(f"config key '{key}.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")
     published = PUBLISHED[name]
-    changed = dict(_values(DegradationSettings, settings, f"{key}."))
+    changed = dict(_READER.values(DegradationSettings, settings, f"{key}."))
     if "kernel_kinds" in changed:
         changed["kernel_kinds"] = {**published.kernel_kinds, **changed["kernel_kinds"]}
     try:
@@ -453,3 +430,6 @@ def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:
         if is_dataclass(hint) and isinstance(hint, type) and hint is not NetworkConfig:
             keys += _all_keys(hint, f"{prefix}{name}.")
     return keys
+
+
+_READER = SettingsReader({NetworkConfig: _network, DegradationSettings: _degradation}, _all_keys)

@@ -20,10 +20,11 @@ from hggt_data.files import is_done, sha256_of_file
 from hggt_data.images import Pixels, read_picture, write_png
 from hggt_data.loading import GroupSource
 from hggt_data.pictures import list_folder
+from hggt_data.processes import Processes
 from hggt_data.resumed_folder import read_record
 from hggt_data.schema import LR, ORIGINAL
 from hggt_data.wording import plural
-from hggt_data.workers import advance, faults_told, rank_and_world, run_tasks, show_progress, tell
+from hggt_data.workers import advance, faults_told, run_tasks, show_progress, tell
 from hggt_eval.metrics.precision import full_precision
 from hggt_models.checkpoint import CheckpointError, UnknownNetworkError, load_checkpoint, load_community_network
 from hggt_models.degradation.chain import degrade_picture
@@ -73,23 +74,19 @@ def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
 
 
 def list_lr(groups: GroupSource) -> list[Source]:
-    """The low-resolution pictures of a data set's groups, named by their ids.
+    """The low-resolution pictures of a data set's groups, of those that have one, named by their ids.
 
     Raises:
-        TreeError: it has none.
+        TreeError: none has.
     """
-    try:
-        groups[0].read_bytes(LR)
-    except KeyError as error:
-        raise TreeError(f"{groups.location} has no low-resolution pictures; is it the test split?") from error
-    return [Source(str(group_id), partial(_read_lr, groups, number)) for number, group_id in enumerate(groups.ids)]
-
-
-def _read_lr(groups: GroupSource, number: int) -> Pixels:
-    try:
-        return groups[number].read(LR)
-    except KeyError as error:
-        raise ImageError(f"{groups.location}: {error.args[0]}") from error
+    sources = [
+        Source(str(group_id), partial(groups.read, number, LR))
+        for number, group_id in enumerate(groups.ids)
+        if groups.has_picture(number, LR)
+    ]
+    if not sources:
+        raise TreeError(f"{groups.location} has no low-resolution pictures; is it the test split?")
+    return sources
 
 
 @dataclass
@@ -233,7 +230,7 @@ def degrade(
     *,
     origin: str = "",
     seed: int,
-    recipe: str = "sr",
+    degradation: str = "sr",
     scale: int | None = None,
     workers: int = 1,
 ) -> Outcome:
@@ -246,20 +243,20 @@ def degrade(
         output: the folder; made if missing, may hold an earlier run with the same settings.
         origin: as in `enhance`.
         seed: of all random choices, together with the picture's name.
-        recipe: key of `PUBLISHED`.
-        scale: instead of the recipe's.
+        degradation: key of `PUBLISHED`.
+        scale: instead of the published one.
         workers: processes; does not change the result.
 
     Raises:
         OutputError: as `enhance`.
         OSError: the disk is full. What is finished stays.
     """
-    settings = PUBLISHED[recipe] if scale is None else replace(PUBLISHED[recipe], scale=scale)
+    settings = PUBLISHED[degradation] if scale is None else replace(PUBLISHED[degradation], scale=scale)
 
     def targets(source: Source) -> list[Path]:
         return [output / f"{source.name}.png"]
 
-    kept = {"recipe": recipe, "scale": settings.scale, "seed": seed}
+    kept = {"degradation": degradation, "scale": settings.scale, "seed": seed}
     content = {"input": origin, "settings": kept, "weights": {}}
     open_record(output, "degrade", content, "cpu", *_places(sources, targets))
     outcome = Outcome()
@@ -397,8 +394,7 @@ def _places(sources: Sequence[Source], targets: Callable[[Source], list[Path]]) 
 
 def _to_do(sources: Sequence[Source], targets: Callable[[Source], list[Path]], outcome: Outcome) -> list[Source]:
     """What this process of a `torchrun` is to do; what it finds done is counted."""
-    rank, world = rank_and_world()
-    mine = sources[rank::world]
+    mine = Processes.of_environment().own(sources)
     todo = [source for source in mine if not is_done(targets(source), [source.path] if source.path else [])]
     outcome.kept = len(mine) - len(todo)
     return todo

@@ -15,13 +15,14 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from hggt_data.errors import DatasetError, OutputError
-from hggt_data.files import atomic_file
-from hggt_data.images import Pixels
+from hggt_data.images import Pixels, write_png
 from hggt_data.loading import Group, GroupSource
+from hggt_data.pictures import looks_like_picture
 from hggt_data.schema import ORIGINAL
 from hggt_data.wording import format_examples
+from hggt_eval.metrics.tensors import as_images
 from hggt_models.losses.negative import candidate_map, negative_map
-from hggt_models.targets import Labelled
+from hggt_models.targets import GroupLabels
 
 _CELL_PX = 256  # least width; smaller pictures are enlarged by whole factors, which shows their pixels as they are
 _GAP_PX, _HEADING_PX, _CAPTION_PX = 12, 36, 54
@@ -29,7 +30,6 @@ _BAR_PX = (12, 100)  # (height, width)
 # The brightest pixels are few; shown as they are they would leave all others in the dark.
 _BRIGHTEST_SHARE = 0.005
 _BLACK, _GREY, _GREEN, _RED, _PALE = "#000000", "#5c6570", "#1b7f3b", "#b3261e", "#eceff1"
-_OTHER_PICTURES = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 # Lightness (CIE L*) rises by 24 from one to the next, so that equal steps of a map look equally large.
 _SHADES = ((0, 0, 0), (84, 24, 128), (196, 62, 117), (254, 153, 92), (255, 250, 200))
 
@@ -65,17 +65,18 @@ def write_map_pictures(groups: GroupSource, output: Path, ids: Sequence[str] = (
         OutputError: `output` is a picture of another kind than PNG.
         OSError: a picture cannot be read, or a file cannot be written.
     """
-    if output.suffix.lower() in _OTHER_PICTURES:
+    is_png = output.suffix.lower() == ".png"
+    if looks_like_picture(output.name) and not is_png:
         raise OutputError(f"{output}: expected a name that ends in .png, or a folder")
     chosen = _named(groups, ids) if ids else list(islice(_with_negative(groups), num))
     if not chosen:
         raise DatasetError(f"{groups.location}: none of its groups ({len(groups):,}) has a negative, so none has a map")
-    if output.suffix.lower() == ".png":
-        _save(_stacked([draw_maps(group) for group in chosen]), output)
+    if is_png:
+        _write(output, _stacked([draw_maps(group) for group in chosen]))
         return [output]
     paths = [output / f"{group.id}_map.png" for group in chosen]
     for path, group in zip(paths, chosen, strict=True):
-        _save(draw_maps(group), path)
+        _write(path, draw_maps(group))
     return paths
 
 
@@ -88,7 +89,7 @@ def draw_maps(group: Group) -> Image.Image:
     Raises:
         ImageError, LossError, OSError: as `write_map_pictures`.
     """
-    labelled = Labelled.of(group)
+    labelled = GroupLabels.of(group)
     rows = [_draw_row(_cells(group, labelled, *negative)) for negative in labelled.negatives]
     sheet = _stacked(rows, top_px=_HEADING_PX)
     ImageDraw.Draw(sheet).text((_GAP_PX, _GAP_PX), str(group.id), _BLACK, ImageFont.load_default(22))
@@ -125,12 +126,12 @@ def _with_negative(groups: GroupSource) -> Iterator[Group]:
     return (group for group in groups if group.negatives)
 
 
-def _cells(group: Group, labelled: Labelled, negative: str, negative_agreement: int) -> list[_Cell]:
+def _cells(group: Group, labelled: GroupLabels, negative: str, negative_agreement: int) -> list[_Cell]:
     num = labelled.num_annotators
     has_positive = bool(labelled.positives)
     positive, positive_agreement = labelled.positives[0] if has_positive else (ORIGINAL, num)
     pixels = {name: group.read(name) for name in (ORIGINAL, positive, negative)}
-    images = {name: _image(pixels[name]) for name in pixels}
+    images = {name: as_images(pixels[name]) for name in pixels}
     agreements = (torch.tensor([positive_agreement]), torch.tensor([negative_agreement]))
     of_positive = candidate_map(images[ORIGINAL], images[positive], agreements[0], num)
     of_negative = candidate_map(images[ORIGINAL], images[negative], agreements[1], num)
@@ -157,10 +158,6 @@ def _cells(group: Group, labelled: Labelled, negative: str, negative_agreement: 
         _Cell(shaded(of_negative), "M_N", f"what {negative} changes", highest=highest),
         _Cell(shaded(refined), "M, the map of the loss", kept_note),
     ]
-
-
-def _image(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
 
 
 def _draw_row(cells: Sequence[_Cell]) -> Image.Image:
@@ -206,7 +203,6 @@ def _stacked(sheets: Sequence[Image.Image], top_px: int = 0) -> Image.Image:
     return whole
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def _write(path: Path, picture: Image.Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        picture.save(file, "PNG")
+    write_png(path, np.asarray(picture))

@@ -4,11 +4,10 @@
 MASTER_PORT; without these there is one process.
 """
 
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -18,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hggt_data.errors import HggtError, WorkerError
-from hggt_data.workers import rank_and_world
+from hggt_data.processes import Processes
+from hggt_eval.metrics.device import own_device
 
 Value = TypeVar("Value")
 Module = TypeVar("Module", bound=nn.Module)
@@ -27,47 +27,16 @@ Module = TypeVar("Module", bound=nn.Module)
 _PATIENCE = timedelta(minutes=30)
 
 
-class DeviceError(HggtError, ValueError):
-    """A device is asked for that cannot be used here."""
-
-
-def own_device(device: str = "auto") -> str:
-    """The torch device of this process: of several on one machine, each has a GPU of its own.
-
-    Args:
-        device: `auto` for a GPU if there is one, `cuda` for the process's own, or any that torch knows.
-
-    Raises:
-        DeviceError: it cannot be used.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    try:
-        torch.zeros(1, device=device).cpu()  # nothing comes back from a device such as `meta`
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise DeviceError(f"{device} cannot be used: {str(error).splitlines()[0][:200]}") from error
-    return device
-
-
 @dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Processes):
     """One of the processes of a run.
 
     Attributes:
+        rank, world: as of all `Processes`.
         device: where it computes.
-        rank, world: its number, and how many there are; the one with number 0 writes files and speaks.
     """
 
-    device: torch.device
-    rank: int = 0
-    world: int = 1
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes and speaks."""
-        return self.rank == 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def wrapped(self, network: nn.Module) -> nn.Module:
         """The network as it is to be called in training, so that all processes get the mean of their gradients.
@@ -140,7 +109,7 @@ def wait_for_others() -> None:
     For processes that share work and nothing else: torchrun ends all as soon as one ends with a fault. Where nobody
     ends the others, nobody is waited for, since one of them may be gone.
     """
-    if rank_and_world()[1] > 1 and dist.is_torchelastic_launched():
+    if Processes.of_environment().world > 1 and dist.is_torchelastic_launched():
         dist.init_process_group("gloo", timeout=timedelta(days=30))
         dist.barrier()
         dist.destroy_process_group()
@@ -157,17 +126,18 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
         DeviceError: it cannot be used.
         WorkerError: another process has ended while this one waited for it.
     """
-    rank, world = rank_and_world()
+    processes = Processes.of_environment()
+    rank, world = processes.rank, processes.world
     chosen = torch.device(own_device(device))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if world == 1:
-        yield Runtime(chosen)
+        yield Runtime(device=chosen)
         return
     # Flags and names go through gloo even where gradients go through NCCL, so that they never wait for a GPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
-        yield Runtime(chosen, rank, world)
+        yield Runtime(rank, world, chosen)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
             raise WorkerError(

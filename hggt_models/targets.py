@@ -21,7 +21,7 @@ TargetKind = Literal["picture", "original", "positive", "positive_negative"]
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class GroupLabels:
     """What a target must know of a group, small enough to be kept for all of them.
 
     Attributes:
@@ -34,7 +34,7 @@ class Labelled:
     num_annotators: int
 
     @classmethod
-    def of(cls, group: PatchGroup) -> "Labelled":
+    def of(cls, group: PatchGroup) -> "GroupLabels":
         """That of a group."""
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
 
@@ -75,7 +75,7 @@ class Choice:
     has_negative: bool = False
 
 
-def choose(group: Labelled, target: TargetKind, rng: random.Random) -> Choice:
+def choose(group: GroupLabels, target: TargetKind, rng: random.Random) -> Choice:
     """Draw the pictures of one sample.
 
     The positive of the negative map is drawn again, not the one that the losses compare with.

@@ -14,7 +14,7 @@ PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 # Inside a package a module imports only from rows above its own; the last row is the command line.
 LAYERS = {
     "hggt_data": [
-        {"errors", "wording"},
+        {"errors", "wording", "processes"},
         {"schema", "files", "command", "workers", "hub_errors"},
         {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
         {"tree", "shards", "card", "hub", "patches", "contact_sheet", "resumed_folder"},
@@ -28,7 +28,7 @@ LAYERS = {
         {"__main__"},
     ],
     "hggt_eval": [
-        {"metrics", "processes"},
+        {"metrics", "processes", "methods"},
         {"matching", "feature_cache"},
         {"scores", "device_check"},
         {"comparison", "label_measures"},
@@ -37,10 +37,12 @@ LAYERS = {
         {"tables"},
         {"joining", "journal", "scored_pictures"},
         {"protocol", "report", "report_page", "figure"},
+        {"scoring"},
         {"cli"},
         {"__main__"},
     ],
     "hggt_models": [
+        {"reflection", "typed_settings"},
         {"networks", "degradation", "targets", "runtime", "stopping"},
         {"checkpoint", "tiling", "record", "losses"},
         {"config", "inference", "push", "map_picture"},
@@ -129,6 +131,8 @@ def test_modules_import_only_from_below(package: str) -> None:
         ("hggt_data", {"torch", "datasets", "huggingface_hub", "PIL"}),
         ("hggt_data.cli", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
         ("hggt_eval.cli", {"torch", "torchvision", "lpips", "piq", "torchmetrics", "cv2", "datasets", "pyarrow"}),
+        ("hggt_models", {"torch", "datasets", "huggingface_hub", "PIL", "numpy"}),
+        ("hggt_models.cli", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
     ],
 )
 def test_importing_a_module_loads_nothing_heavy(module: str, heavy: set[str]) -> None:

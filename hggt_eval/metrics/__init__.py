@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hggt_data.errors import HggtError
 from hggt_data.wording import nearest
-from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, Rater
+from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -73,13 +73,13 @@ class FullReferenceMetric(Metric):
             DamagedWeightsError: it needs weights whose file is damaged or holds other layers.
         """
         if self.package == "piq":
-            from hggt_eval.metrics.full_reference import FullReference
+            from hggt_eval.metrics.piq_metrics import PiqComparer
 
-            return FullReference(self.name, settings)
+            return PiqComparer(self.name, settings)
         if self.package == "pyiqa":
-            from hggt_eval.metrics.iqa import IqaComparer
+            from hggt_eval.metrics.pyiqa_metrics import PyiqaComparer
 
-            return IqaComparer(self.name, settings)
+            return PyiqaComparer(self.name, settings)
         module = import_module(f"hggt_eval.metrics.{self.name}")
         comparer: AnyComparer = getattr(module, self.name.capitalize())(settings)
         return comparer
@@ -90,12 +90,12 @@ class NoReferenceMetric(Metric):
 
     __slots__ = ()
 
-    def load(self, settings: MetricSettings | None = None) -> Rater:
+    def load(self, settings: MetricSettings | None = None) -> NoReference:
         """The metric ready to run; raises as `FullReferenceMetric.load`."""
         if self.package == "pyiqa":
-            from hggt_eval.metrics.iqa import IqaRater
+            from hggt_eval.metrics.pyiqa_metrics import PyiqaNoReference
 
-            return IqaRater(self.name, settings)
+            return PyiqaNoReference(self.name, settings)
         from hggt_eval.metrics.niqe import Niqe
 
         return Niqe(settings)
@@ -143,7 +143,7 @@ def require_metric(name: str) -> FullReferenceMetric | NoReferenceMetric:
     own: dict[str, FullReferenceMetric | NoReferenceMetric] = {**METRICS, **NO_REFERENCE, **_told}
     if name in own:
         return own[name]
-    from hggt_eval.metrics.iqa import find_metric, known_names
+    from hggt_eval.metrics.pyiqa_metrics import find_metric, known_names
 
     if (metric := find_metric(name)) is not None:
         return metric

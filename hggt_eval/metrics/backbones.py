@@ -1,7 +1,8 @@
-"""ImageNet convolutions for LPIPS (AlexNet) and DISTS (VGG16): where they lie, how they are had, what they must hold.
+"""ImageNet convolutions: where they lie, how they are had, what they must hold.
 
-Looked for in the folder the user named, then in torch's cache, then downloaded from torchvision's address into that
-cache. A file that is found but damaged is another error than one that cannot be had, and no reason to look further.
+LPIPS needs AlexNet's, DISTS VGG16's, the perceptual loss of training VGG19's. Looked for in the folder the user named,
+then in torch's cache, then downloaded from torchvision's address into that cache. A file that is found but damaged is
+another error than one that cannot be had, and no reason to look further. Nothing in a file is run.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from hggt_data.files import sha256_of_file
 
 # A network that swallows packets would otherwise hold a run for minutes per address.
 DOWNLOAD_TIMEOUT_S = 15.0
+_ADVICE = "put it into a folder and pass that as --weights-dir"
 
 
 class DamagedWeightsError(HggtError, ValueError):
@@ -30,17 +32,17 @@ class DamagedWeightsError(HggtError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """An ImageNet network whose convolutions a metric needs.
+    """An ImageNet network whose convolutions are needed.
 
     Attributes:
         name: torchvision's name of the network.
         file_name: torchvision's own file; its last part is how its SHA-256 begins.
-        convolutions_sha256: `hash_tensors` of its convolutions.
+        convolutions_sha256: `hash_tensors` of its convolutions; empty where nobody asks whether they are torchvision's.
     """
 
     name: str
     file_name: str
-    convolutions_sha256: str
+    convolutions_sha256: str = ""
 
     @property
     def url(self) -> str:
@@ -65,6 +67,7 @@ BACKBONES = {
             "alexnet", "alexnet-owt-7be5be79.pth", "44534cd66e37ce9a6258bb5e845ef8cd47c33aa68024441c7e616d63c0c1c41a"
         ),
         Backbone("vgg16", "vgg16-397923af.pth", "02ea23240491c2589ec6c79346a0cd2cde49db15b57118399c02f252fb928f83"),
+        Backbone("vgg19", "vgg19-dcbb9e9d.pth"),
     )
 }
 
@@ -77,7 +80,7 @@ class Convolutions:
         weights: `features.N.weight` and `features.N.bias`, float32, on the CPU.
         path: the file they were read from.
         sha256: of that file.
-        are_torchvisions: whether they are what torchvision trained on ImageNet, to the bit.
+        are_torchvisions: whether they are what torchvision trained on ImageNet, to the bit; of AlexNet and VGG16.
     """
 
     weights: Mapping[str, Tensor]
@@ -86,19 +89,20 @@ class Convolutions:
     are_torchvisions: bool
 
 
-def load_convolutions(name: str, weights_dir: Path | None = None) -> Convolutions:
-    """The ImageNet convolutions of `alexnet` or `vgg16`.
+def load_convolutions(name: str, weights_dir: Path | None = None, *, advice: str = _ADVICE) -> Convolutions:
+    """The ImageNet convolutions of a network.
 
     Args:
         name: key of `BACKBONES`.
         weights_dir: looked at before torch's cache. It holds torchvision's own file or `NAME_features.pth`.
+        advice: what to do with a file that was taken by hand, for the message.
 
     Raises:
         WeightsError: they cannot be had (one line: which file, where it was looked for, how to get it).
         DamagedWeightsError: the file that was found is damaged or holds other layers.
     """
     backbone = BACKBONES[name]
-    path = _find(backbone, weights_dir) or _download(backbone, weights_dir)
+    path = find_weights(name, weights_dir) or _download(backbone, weights_dir, advice)
     sha256 = sha256_of_file(path)
     if path.name == backbone.file_name and not sha256.startswith(backbone.hash_prefix):
         raise DamagedWeightsError(
@@ -125,17 +129,19 @@ def empty_network(name: str) -> torch.nn.Module:
     return network
 
 
-def _cache_folder() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def _find(backbone: Backbone, weights_dir: Path | None) -> Path | None:
+def find_weights(name: str, weights_dir: Path | None = None) -> Path | None:
+    """The file that `load_convolutions` would read; null where it would have to be downloaded."""
+    backbone = BACKBONES[name]
     folders = [_cache_folder()] if weights_dir is None else [weights_dir, _cache_folder()]
     places = [folder / name for folder in folders for name in (backbone.features_name, backbone.file_name)]
     return next((place for place in places if place.is_file()), None)
 
 
-def _download(backbone: Backbone, weights_dir: Path | None) -> Path:
+def _cache_folder() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _download(backbone: Backbone, weights_dir: Path | None, advice: str) -> Path:
     """Fetch torchvision's file into torch's cache; torch checks its hash and never leaves half a file."""
     path = _cache_folder() / backbone.file_name
     timeout_before = socket.getdefaulttimeout()
@@ -147,8 +153,7 @@ def _download(backbone: Backbone, weights_dir: Path | None) -> Path:
         looked = " and ".join(str(folder) for folder in (weights_dir, _cache_folder()) if folder is not None)
         raise WeightsError(
             f"{backbone.file_name} (or {backbone.features_name}) is not in {looked} and cannot be downloaded "
-            f"({error}); take it from {backbone.url} on a machine with network, put it into a folder and pass that "
-            "as --weights-dir"
+            f"({error}); take it from {backbone.url} on a machine with network, {advice}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout_before)
@@ -159,7 +164,11 @@ def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
     """The convolutions in a file, checked against torchvision's network: names, shapes, type."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # whose own words advise to read the file without this protection
+        raise DamagedWeightsError(
+            f"{path}: cannot be read as weights: it is damaged, or holds more than tensors"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedWeightsError(f"{path}: cannot be read as weights: {reason}") from error
     if not isinstance(found, dict):

@@ -2,14 +2,14 @@
 
 A full-reference metric (`Comparer`) takes two steps, so that each picture is looked at once: `describe` turns one
 picture into features, `compare` turns two features into a number. A restored image is described once for all its
-positives and a positive once for all methods. A no-reference metric (`Rater`) looks at the restored image alone.
+positives and a positive once for all methods. A no-reference metric (`NoReference`) looks at the restored image alone.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # torch is imported only for metrics that run on it
     from hggt_eval.metrics.backbones import Convolutions
 
 Features = TypeVar("Features")
+Colour = Literal["rgb", "y"]
+
+BORDER_PX = 4  # as in the official scripts: the scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,14 @@ class MetricSettings:
     """What metrics can be told.
 
     Attributes:
-        border: how many pixels are cut off each side before any metric looks (the official scripts: 4, the scale).
-        y_channel: PSNR and SSIM on BT.601 luma instead of RGB; the other metrics always look at RGB.
+        border: how many pixels are cut off each side before any metric looks.
+        colour: `y` for PSNR and SSIM on BT.601 luma; the other metrics always look at RGB.
         device: a torch device such as `cpu` or `cuda:0`, for the metrics that are networks.
         weights_dir: where ImageNet backbones are looked for first; null goes straight to torch's cache.
     """
 
-    border: int = 4
-    y_channel: bool = False
+    border: int = BORDER_PX
+    colour: Colour = "rgb"
     device: str = "cpu"
     weights_dir: Path | None = None
 
@@ -133,7 +136,7 @@ class Comparer(LoadedMetric, Generic[Features]):
         return self.compare(self.describe(restored), self.describe(positive))
 
 
-class Rater(LoadedMetric):
+class NoReference(LoadedMetric):
     """A no-reference metric ready to run."""
 
     @abstractmethod

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from hggt_eval.metrics.backbones import empty_network, load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
 from hggt_eval.metrics.layers import pack_layers, unpack_layers
 from hggt_eval.metrics.precision import full_precision
+from hggt_eval.metrics.tensors import as_images
 
 _C1 = _C2 = 1e-6
 _PARTS = ("layer", "mean", "variance")
@@ -70,9 +70,7 @@ class Dists(Comparer[DistsFeatures]):
         """The picture's layers with their means and variances; raises as `Comparer.describe`."""
         cropped = self.cropped(pixels)
         with full_precision(self.settings.device):
-            image = torch.from_numpy(np.ascontiguousarray(cropped)).to(self.settings.device)
-            image = image.permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W), 0 to 1
-            layers = self._network.forward_once(image)
+            layers = self._network.forward_once(as_images(cropped, self.settings.device))
             means = [_mean(layer) for layer in layers]
             variances = [_mean((layer - mean).square_()) for layer, mean in zip(layers, means, strict=True)]
             return DistsFeatures(layers, means, variances)

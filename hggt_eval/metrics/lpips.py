@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import lpips
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,6 +19,7 @@ from hggt_eval.metrics.backbones import load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
 from hggt_eval.metrics.layers import pack_layers, unpack_layers
 from hggt_eval.metrics.precision import full_precision
+from hggt_eval.metrics.tensors import levels_8bit
 
 
 class Lpips(Comparer[list[Tensor]]):
@@ -49,8 +49,7 @@ class Lpips(Comparer[list[Tensor]]):
         """The picture's features; raises as `Comparer.describe`."""
         cropped = self.cropped(pixels)
         with full_precision(self.settings.device):
-            image = torch.from_numpy(np.ascontiguousarray(cropped)).to(self.settings.device)
-            image = image.permute(2, 0, 1)[None].float() / 127.5 - 1  # (1, 3, H, W), -1 to 1
+            image = levels_8bit(cropped, self.settings.device) / 127.5 - 1  # (1, 3, H, W), -1 to 1
             layers = self._network.net(self._network.scaling_layer(image))
             return [lpips.normalize_tensor(layer) for layer in layers]
 

@@ -16,7 +16,7 @@ from scipy.special import gamma
 from hggt_data.errors import ImageError
 from hggt_data.files import sha256_of_file
 from hggt_data.images import Pixels
-from hggt_eval.metrics.comparer import MetricSettings, Rater, bt601_luma
+from hggt_eval.metrics.comparer import BORDER_PX, MetricSettings, NoReference, bt601_luma
 
 Floats = NDArray[np.floating[Any]]
 
@@ -29,7 +29,7 @@ _RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-class Niqe(Rater):
+class Niqe(NoReference):
     """NIQE; smaller is more natural.
 
     Args:
@@ -62,7 +62,7 @@ class Niqe(Rater):
             )
 
     def rate(self, pixels: Pixels) -> float:
-        """NIQE of one picture; raises as `Rater.rate`.
+        """NIQE of one picture; raises as `NoReference.rate`.
 
         Source: equations 1 to 10 of the paper; where it leaves things open, as the MATLAB release: luma is rounded,
         what is left of the last blocks is cut off, neighbours wrap around at a block's edges, flat blocks do not count.
@@ -83,7 +83,7 @@ class Niqe(Rater):
         return float(np.sqrt(distance @ inverse @ distance))
 
 
-def niqe(pixels: Pixels, border: int = 4) -> float:
+def niqe(pixels: Pixels, border: int = BORDER_PX) -> float:
     """NIQE of one picture, uint8 (H, W, 3) RGB.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.images import Pixels
-from hggt_eval.metrics.comparer import Comparer, MetricSettings, bt601_luma, require_same_size
+from hggt_eval.metrics.comparer import BORDER_PX, Colour, Comparer, MetricSettings, bt601_luma, require_same_size
 
 _PEAK = 255.0
 
@@ -22,7 +22,7 @@ class Psnr(Comparer[NDArray[Any]]):
     def describe(self, pixels: Pixels) -> NDArray[Any]:
         """The cropped picture; raises as `Comparer.describe`."""
         cropped = self.cropped(pixels)
-        return bt601_luma(cropped) if self.settings.y_channel else np.ascontiguousarray(cropped)
+        return bt601_luma(cropped) if self.settings.colour == "y" else np.ascontiguousarray(cropped)
 
     def compare(self, restored: NDArray[Any], positive: NDArray[Any]) -> float:
         """PSNR in dB, `inf` for identical pictures.
@@ -35,13 +35,13 @@ class Psnr(Comparer[NDArray[Any]]):
         return math.inf if squared_error == 0 else 10 * math.log10(_PEAK**2 * restored.size / squared_error)
 
 
-def psnr(restored: Pixels, positive: Pixels, border: int = 4, y_channel: bool = False) -> float:
+def psnr(restored: Pixels, positive: Pixels, border: int = BORDER_PX, colour: Colour = "rgb") -> float:
     """PSNR in dB of two pictures, uint8 (H, W, 3) RGB.
 
     Args:
         restored, positive: of one size; their order does not matter.
         border: pixels cut off each side.
-        y_channel: on BT.601 luma instead of RGB.
+        colour: `y` for BT.601 luma.
 
     Raises:
         ImageError: the pictures differ in size, are not uint8 (H, W, 3), or are no larger than their border.
@@ -51,4 +51,4 @@ def psnr(restored: Pixels, positive: Pixels, border: int = 4, y_channel: bool = 
         >>> psnr(black, black + np.uint8(255)), psnr(black, black)
         (0.0, inf)
     """
-    return Psnr(MetricSettings(border, y_channel))(restored, positive)
+    return Psnr(MetricSettings(border, colour))(restored, positive)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.images import Pixels
-from hggt_eval.metrics.comparer import Comparer, MetricSettings, bt601_luma, require_same_size
+from hggt_eval.metrics.comparer import BORDER_PX, Colour, Comparer, MetricSettings, bt601_luma, require_same_size
 
 _WINDOW_PX = 11
 _MARGIN_PX = _WINDOW_PX // 2
@@ -49,7 +49,7 @@ class Ssim(Comparer[SsimFeatures]):
         """The cropped picture with its local means and variances; raises as `Comparer.describe`."""
         cropped = self.cropped(pixels)
         # One channel keeps its axis, so that both colours are of one form: (H, W, C).
-        values = bt601_luma(cropped)[..., None] if self.settings.y_channel else cropped
+        values = bt601_luma(cropped)[..., None] if self.settings.colour == "y" else cropped
         height, width, channels = values.shape
         mean, variance = np.empty((2, height - 2 * _MARGIN_PX, width - 2 * _MARGIN_PX, channels))
         for rows, window_rows in _strips(len(mean)):
@@ -85,13 +85,13 @@ class Ssim(Comparer[SsimFeatures]):
         return 2 * total / a.mean.size
 
 
-def ssim(restored: Pixels, positive: Pixels, border: int = 4, y_channel: bool = False) -> float:
+def ssim(restored: Pixels, positive: Pixels, border: int = BORDER_PX, colour: Colour = "rgb") -> float:
     """SSIM of two pictures, uint8 (H, W, 3) RGB.
 
     Args:
         restored, positive: of one size; their order does not matter.
         border: pixels cut off each side.
-        y_channel: on BT.601 luma instead of RGB.
+        colour: `y` for BT.601 luma.
 
     Raises:
         ImageError: the pictures differ in size, are not uint8 (H, W, 3), or leave less than 11 x 11 pixels.
@@ -101,7 +101,7 @@ def ssim(restored: Pixels, positive: Pixels, border: int = 4, y_channel: bool = 
         >>> ssim(ramp, ramp), round(ssim(ramp, ramp + np.uint8(40)), 4)
         (1.0, 0.5095)
     """
-    return Ssim(MetricSettings(border, y_channel))(restored, positive)
+    return Ssim(MetricSettings(border, colour))(restored, positive)
 
 
 def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

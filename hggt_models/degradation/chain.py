@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hggt_data.images import Pixels
+from hggt_eval.metrics.tensors import as_images
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels, plateau_kernels, sinc_kernels
 from hggt_models.degradation.noise import add_gaussian_noise, add_poisson_noise
@@ -82,8 +83,7 @@ def degrade_picture(
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise DegradationError(f"the picture is {pixels.dtype} {pixels.shape}; expected uint8 (H, W, 3)")
-    images = torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None].float() / 255
-    degraded = degrade(images, settings, RandomSource.from_text(seed_text, device))
+    degraded = degrade(as_images(pixels, device), settings, RandomSource.from_text(seed_text, device))
     return (degraded[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hggt_models.reflection import reflected
+
 
 def gaussian_kernels(
     width_px: int, sizes_px: Tensor, sigmas_px: Tensor, angles: Tensor, betas: Tensor | float = 1.0
@@ -78,8 +80,9 @@ def filter_images(images: Tensor, kernels: Tensor) -> Tensor:
     """
     count, channels, height, width = images.shape
     kernel_height, kernel_width = kernels.shape[1:]
-    rows = _reflected(height, kernel_height // 2, images.device)
-    columns = _reflected(width, kernel_width // 2, images.device)
+    above, left = kernel_height // 2, kernel_width // 2
+    rows = reflected(-above, height + above, height, images.device)
+    columns = reflected(-left, width + left, width, images.device)
     padded = images.index_select(2, rows).index_select(3, columns)
     weights = kernels.to(images.dtype).repeat_interleave(channels, 0)[:, None]  # (N C, 1, K, L)
     groups = count * channels
@@ -109,10 +112,3 @@ def _offsets(width_px: int, device: torch.device) -> Tensor:
 
 def _per_kernel(values: Tensor | float) -> Tensor | float:
     return values.double()[:, None, None] if isinstance(values, Tensor) else values
-
-
-def _reflected(length: int, margin: int, device: torch.device) -> Tensor:
-    """Positions inside 0..length-1 for -margin..length+margin-1, reflected at both ends as often as it takes."""
-    period = max(2 * (length - 1), 1)
-    positions = torch.arange(-margin, length + margin, device=device).abs() % period
-    return torch.minimum(positions, period - positions)

@@ -1,4 +1,4 @@
-"""Random numbers that a run can repeat and resume, drawn without waiting for a device."""
+"""Random numbers that a run can repeat, drawn without waiting for a device."""
 
 import hashlib
 from collections.abc import Sequence
@@ -33,16 +33,13 @@ class RandomSource:
     @classmethod
     def from_text(cls, text: str, device: torch.device | str = "cpu") -> Self:
         """A source seeded by a text such as `SEED/FILE_NAME`, the same on every machine."""
-        return cls(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]), device)
+        encoded = text.encode("utf-8", "surrogateescape")  # a file's name may be no text
+        return cls(int.from_bytes(hashlib.sha256(encoded).digest()[:4]), device)
 
     @property
     def shared(self) -> "RandomSource":
         """What a batch has in common comes from here, see `BatchSource`."""
         return self
-
-    def child(self) -> "RandomSource":
-        """A new source on the same device; how much is drawn from it does not change what this one gives next."""
-        return RandomSource(self._draw_seed(), self.pixels.device)
 
     def uniform(self, count: int, low: float | Tensor, high: float) -> Tensor:
         """`count` numbers from low to high, float32 on the CPU; `low` is one for all or (count,)."""
@@ -62,15 +59,6 @@ class RandomSource:
     def permutation(self, count: int) -> Tensor:
         """The numbers from 0 to count - 1 in a random order, on the CPU."""
         return torch.randperm(count, generator=self.choices)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """All that is needed to go on from here."""
-        return {"choices": self.choices.get_state(), "pixels": self.pixels.get_state()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from where `state_dict` was called, on a device of the same type."""
-        self.choices.set_state(state["choices"])
-        self.pixels.set_state(state["pixels"])
 
     def _draw_seed(self) -> int:
         return int(torch.randint(2**32, (), generator=self.choices))  # the CPU's generator reads 32 bits of a seed

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from hggt_models.losses.variation import full_precision
+from hggt_models.losses.precision import as_float32
 
 
 def adversarial_loss(logits: Tensor, is_real: bool) -> Tensor:
@@ -17,5 +17,5 @@ def adversarial_loss(logits: Tensor, is_real: bool) -> Tensor:
     Returns:
         The mean over all verdicts, a scalar in float32, or float64 for such logits.
     """
-    logits = full_precision(logits)
+    logits = as_float32(logits)
     return functional.softplus(-logits if is_real else logits).mean()

@@ -6,7 +6,8 @@ Liang, Zeng, Zhang: Details or Artifacts, CVPR 2022 (arXiv 2203.09195).
 import torch
 from torch import Tensor
 
-from hggt_models.losses.variation import full_precision, local_variance, residuals
+from hggt_models.losses.precision import as_float32
+from hggt_models.losses.variation import local_variance, residuals
 
 _PATCH_POWER = 1 / 5
 
@@ -44,4 +45,4 @@ def artifact_map_loss(outputs: Tensor, targets: Tensor, maps: Tensor) -> Tensor:
 
     Source: official `models/ldl_model.py`: L1 of both images times the map.
     """
-    return ((full_precision(outputs) - full_precision(targets)).abs() * maps).mean()
+    return ((as_float32(outputs) - as_float32(targets)).abs() * maps).mean()

@@ -7,7 +7,8 @@ negative keep their place in the batch: each process of a run does the same what
 import torch
 from torch import Tensor
 
-from hggt_models.losses.variation import full_precision, residual_variation
+from hggt_models.losses.precision import as_float32
+from hggt_models.losses.variation import residual_variation
 
 
 def negative_map(
@@ -80,7 +81,7 @@ def negative_loss(
 
     Source: official `models/ours_posneggt_model.py`, `optimize_parameters`.
     """
-    differences = (full_precision(outputs) - full_precision(negatives)).abs() * maps
+    differences = (as_float32(outputs) - as_float32(negatives)).abs() * maps
     distances = differences.mean((1, 2, 3))
     if margin > 0:
         distances = distances.clamp(max=margin)

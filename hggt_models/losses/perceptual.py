@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hggt_models.losses.variation import full_precision
+from hggt_models.losses.precision import as_float32
 from hggt_models.networks.vgg import VggFeatures
 
 OFFICIAL_LAYERS: Mapping[str, float] = {
@@ -48,7 +48,7 @@ class PerceptualLoss(nn.Module):
             wanted = self.network(targets)
         found = self.network(outputs)
         distances = [
-            weight * (full_precision(found[layer]) - full_precision(wanted[layer])).abs().mean()
+            weight * (as_float32(found[layer]) - as_float32(wanted[layer])).abs().mean()
             for layer, weight in self.layers.items()
         ]
         return torch.stack(distances).sum()

@@ -8,15 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from hggt_data.errors import HggtError
+from hggt_models.losses.precision import as_float32
 
 
 class LossError(HggtError, ValueError):
     """Images do not fit each other or the window of a loss."""
-
-
-def full_precision(values: Tensor) -> Tensor:
-    """The same values in float32, or in float64 where they are; bfloat16 has too few digits for a mean of pixels."""
-    return values if values.dtype == torch.float64 else values.float()
 
 
 def residuals(images: Tensor, others: Tensor) -> Tensor:
@@ -27,7 +23,7 @@ def residuals(images: Tensor, others: Tensor) -> Tensor:
     """
     if images.shape != others.shape:
         raise LossError(f"images are {tuple(images.shape)} and {tuple(others.shape)}; expected the same shape")
-    return (full_precision(images) - full_precision(others)).abs().sum(1, keepdim=True)
+    return (as_float32(images) - as_float32(others)).abs().sum(1, keepdim=True)
 
 
 def residual_variation(originals: Tensor, images: Tensor, window_px: int = 3) -> Tensor:

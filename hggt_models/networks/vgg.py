@@ -4,23 +4,22 @@ Features are the values before a ReLU. torchvision's `create_feature_extractor` 
 name, because its ReLUs work in place.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import VGG19_Weights, vgg19
 
-from hggt_data.errors import WeightsError
+from hggt_eval.metrics.backbones import empty_network, load_convolutions
 from hggt_models.networks.network import NetworkError
-from hggt_models.networks.weights import StateDict, load_state, read_pth, require_state_dict
+from hggt_models.networks.weights import load_state, read_pth, require_state_dict
 
 _CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _PREFIX = "features."
+_ADVICE = "as hggt-models fetch-weights does, or name the file in training: --set perceptual.weights=FILE"
 
 
 def _positions() -> dict[str, int]:
@@ -55,7 +54,8 @@ class VggFeatures(nn.Module):
     Raises:
         NetworkError: a layer is not known, or there is none.
         WeightsError: the weights cannot be had.
-        CheckpointError: their file is damaged or holds those of another network.
+        CheckpointError: the named file is damaged or holds those of another network.
+        DamagedWeightsError: so is the file in torch's cache.
     """
 
     mean: Tensor
@@ -90,19 +90,14 @@ def fetch_weights() -> Path:
 
     Raises:
         WeightsError: they cannot be downloaded.
+        DamagedWeightsError: the file that is there is damaged.
     """
-    _imagenet_state()
-    return vgg_file()
-
-
-def vgg_file() -> Path:
-    """Where torch's cache has, or would have, the ImageNet weights."""
-    return Path(torch.hub.get_dir(), "checkpoints", Path(VGG19_Weights.IMAGENET1K_V1.url).name)
+    return load_convolutions("vgg19", advice=_ADVICE).path
 
 
 def _pretrained(weights: Path | Literal["imagenet", "random"]) -> nn.Sequential:
-    with torch.device("meta"):  # spares a slow random start of the classifier, which is not used
-        features: nn.Sequential = vgg19(weights=None).features
+    features = empty_network("vgg19").get_submodule("features")
+    assert isinstance(features, nn.Sequential)
     features.to_empty(device="cpu")
     if weights == "random":
         for parameter in features.parameters():
@@ -110,21 +105,11 @@ def _pretrained(weights: Path | Literal["imagenet", "random"]) -> nn.Sequential:
                 nn.init.zeros_(parameter)
             else:
                 nn.init.kaiming_normal_(parameter)  # keeps signals at a natural strength
+        return features
+    if weights == "imagenet":
+        state = load_convolutions("vgg19", advice=_ADVICE).weights
     else:
-        state = _imagenet_state() if weights == "imagenet" else require_state_dict(read_pth(weights), str(weights))
-        convolutions = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
-        load_state(features, convolutions, f"{weights}")
+        state = require_state_dict(read_pth(weights), str(weights))
+    convolutions = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+    load_state(features, convolutions, str(weights))
     return features
-
-
-def _imagenet_state() -> StateDict:
-    source = VGG19_Weights.IMAGENET1K_V1
-    try:
-        state: StateDict = source.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"VGG19's weights ({vgg_file().name}) are not in {vgg_file().parent} and cannot be downloaded ({error}). "
-            f"Run hggt-models fetch-weights where there is a network, or take them from {source.url} and name the "
-            "file (in training: --set perceptual.weights=FILE)"
-        ) from error
-    return state

@@ -1,7 +1,8 @@
 """Square windows: filling a picture up to whole ones, cutting it into them and joining them."""
 
-import torch
 from torch import Tensor
+
+from hggt_models.reflection import reflected
 
 
 def pad_to_multiple(images: Tensor, multiple: int, extra: bool = False) -> Tensor:
@@ -16,7 +17,7 @@ def pad_to_multiple(images: Tensor, multiple: int, extra: bool = False) -> Tenso
         size = images.shape[axis]
         padded = (size // multiple + 1) * multiple if extra else -(-size // multiple) * multiple
         if padded > size:
-            images = images.index_select(axis, _mirrored(size, padded, images.device))
+            images = images.index_select(axis, reflected(0, padded, size, images.device))
     return images
 
 
@@ -32,10 +33,3 @@ def from_windows(windows: Tensor, size: int, height: int, width: int) -> Tensor:
     n, _, _, channels = windows.shape
     cut = windows.reshape(n, height // size, width // size, size, size, channels).transpose(2, 3)
     return cut.reshape(n, height, width, channels)
-
-
-def _mirrored(size: int, padded: int, device: torch.device) -> Tensor:
-    """Indices 0, 1, ..., size - 1, size - 2, ..., 1, 0, 1, ...: `padded` of them."""
-    period = max(2 * (size - 1), 1)
-    position = torch.arange(padded, device=device) % period
-    return torch.minimum(position, period - position)

@@ -6,7 +6,7 @@ import torch
 
 from hggt_data.loading import GroupSource
 from hggt_models.pairs.samples import Sample, SampleDataset
-from hggt_models.targets import Labelled, TargetKind, choose
+from hggt_models.targets import GroupLabels, TargetKind, choose
 
 
 class GroupDataset(SampleDataset):
@@ -27,7 +27,7 @@ class GroupDataset(SampleDataset):
         self,
         groups: GroupSource,
         positions: Sequence[int],
-        labelled: Sequence[Labelled],
+        labelled: Sequence[GroupLabels],
         target: TargetKind,
         *,
         source_px: int,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.wording import nearest
-from hggt_models.config import DEFAULTS, ConfigError, TrainConfig, make_config, merged
+from hggt_models.config import DEFAULTS, TrainConfig, make_config, merged
 from hggt_models.networks.vgg import LAYERS
+from hggt_models.typed_settings import ConfigError
 
 _RECIPES = files("hggt_models.recipes")
 

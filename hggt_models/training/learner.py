@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +57,7 @@ class Learner:
         self._perceptual: nn.Module | None = None
         if config.loss.perceptual:
             layers = {name: weight for name, weight in config.perceptual.layers.items() if weight}
-            loss = PerceptualLoss(layers, _weights_source(config.perceptual.weights)).to(runtime.device)
+            loss = PerceptualLoss(layers, config.perceptual.source).to(runtime.device)
             self._perceptual = self._compiled(self._in_format(loss, True), "perceptual")
 
     @property
@@ -255,9 +254,3 @@ def _go_back(losses: Losses, num_parts: int) -> None:
 def _add(means: Losses, losses: Losses, num_parts: int) -> None:
     for name, value in losses.items():
         means[name] = means.get(name, 0) + value.detach() / num_parts
-
-
-def _weights_source(text: str) -> Path | Literal["imagenet", "random"]:
-    if text == "imagenet" or text == "random":
-        return text  # type: ignore[return-value]
-    return Path(text)

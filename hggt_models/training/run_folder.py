@@ -23,7 +23,7 @@ from hggt_data.staging import lock_folder
 from hggt_models.checkpoint import RUN_WEIGHTS, save_network
 from hggt_models.networks import Network
 from hggt_models.networks.weights import CheckpointError, read_pth
-from hggt_models.pairs.data import Beginning
+from hggt_models.pairs.training_data import Beginning
 from hggt_models.runtime import Runtime
 
 State = dict[str, Any]

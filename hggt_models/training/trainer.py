@@ -26,9 +26,9 @@ from hggt_data.errors import HggtError, OutputError
 from hggt_data.hub import is_hub_id
 from hggt_data.wording import plural
 from hggt_models.checkpoint import Checkpoint, CheckpointError
-from hggt_models.config import ConfigError, TrainConfig, differences
-from hggt_models.pairs.data import TrainingData
+from hggt_models.config import TrainConfig, differences
 from hggt_models.pairs.feed import PairFeed, share_of_pools
+from hggt_models.pairs.training_data import TrainingData
 from hggt_models.runtime import Runtime
 from hggt_models.stopping import StopSignals
 from hggt_models.training.learner import Learner
@@ -36,6 +36,7 @@ from hggt_models.training.loss_meter import DivergedError, LossMeter
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.validation import Validation
+from hggt_models.typed_settings import ConfigError
 
 _INHERITED = ("started_from", "data_license")  # of the weights' metadata
 _TRIAL_NOTE = "the perceptual loss had random weights: a trial of the software, not a trained network"

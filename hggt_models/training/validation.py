@@ -13,7 +13,7 @@ from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_models.config import TrainConfig
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.networks import Network
-from hggt_models.pairs.data import HeldOut
+from hggt_models.pairs.training_data import HeldOut
 from hggt_models.runtime import Runtime
 from hggt_models.tiling import UPSCALE_OVERLAP_PX, Tiler
 

@@ -20,6 +20,7 @@ from hggt_data.images import (
     PngInfo,
     decode_png,
     encode_png,
+    is_plain_picture,
     parse_png,
     read_picture,
     read_picture_size,
@@ -337,6 +338,24 @@ class TestAnyPicture:
         monkeypatch.setattr("hggt_data.images._MAX_PIXELS", 479)
         with pytest.raises(ImageError, match=r"a\.jpg: 24 x 20 pixels; expected 479 in all at most"):
             read_picture(path)
+
+    @pytest.mark.parametrize(
+        ("mode", "name", "is_plain"),
+        [
+            *(("RGB", "a.png", True), ("L", "a.png", True), ("RGBA", "a.png", False), ("P", "a.png", False)),
+            *(("RGB", "a.jpg", True), ("L", "a.jpg", True), ("CMYK", "a.jpg", False), ("RGBA", "a.webp", False)),
+        ],
+    )
+    def test_the_head_tells_whether_a_picture_is_plain(
+        self, mode: str, name: str, is_plain: bool, tmp_path: Path
+    ) -> None:
+        Image.new(mode, (8, 8)).save(tmp_path / name)
+        assert is_plain_picture(tmp_path / name) == is_plain
+
+    def test_kinds_of_pictures_that_are_not_read_have_no_head(self, tmp_path: Path) -> None:
+        Image.new("RGB", (8, 8)).save(tmp_path / "a.gif")
+        with pytest.raises(ImageError, match=r"a\.gif: its head cannot be read: "):
+            is_plain_picture(tmp_path / "a.gif")
 
     def test_the_size_of_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.png")

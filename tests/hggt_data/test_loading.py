@@ -23,7 +23,7 @@ from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError
 from hggt_data.files import sha256_of
 from hggt_data.hub import is_hub_id
 from hggt_data.images import read_pixels
-from hggt_data.loading import Group, GroupSource, is_built_dataset, open_splits, open_tree_folders
+from hggt_data.loading import Group, GroupSource, is_built_dataset, open_splits, open_tree_folders, split_or_default
 from hggt_data.schema import PatchGroup, PatchId
 from tests.hggt_data.people import REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import edit_text, write_tree
@@ -193,6 +193,11 @@ class TestOpening:
     def test_a_tree_has_no_splits(self, fixtures: Path) -> None:
         with pytest.raises(DatasetError, match="no built dataset and has no splits; got split 'test'"):
             open_groups(fixtures / "Test", "test")
+
+    def test_only_what_has_splits_has_a_default(self, real_dataset: Path, fixtures: Path) -> None:
+        assert [split_or_default(source, None, "test") for source in (real_dataset, "lab/hggt")] == ["test", "test"]
+        assert split_or_default(real_dataset, "train", "test") == "train"
+        assert split_or_default(fixtures / "Train", None, "test") is None
 
     def test_a_folder_that_is_neither_says_what_was_looked_for(self, tmp_path: Path) -> None:
         with pytest.raises(TreeError, match="Looked for images/ and labels/"):

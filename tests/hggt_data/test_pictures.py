@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hggt_data.errors import TreeError
-from hggt_data.pictures import PICTURE_ENDINGS, is_picture_name, list_folder
+from hggt_data.pictures import PICTURE_ENDINGS, is_picture_name, list_folder, looks_like_picture
 
 
 def test_pictures_other_files_and_folders_are_told_apart(tmp_path: Path) -> None:
@@ -38,3 +38,8 @@ def test_no_picture_is_an_error_that_says_what_is_there(tmp_path: Path) -> None:
 def test_every_ending_counts_in_any_case() -> None:
     assert all(is_picture_name(f"a{ending}") and is_picture_name(f"a{ending.upper()}") for ending in PICTURE_ENDINGS)
     assert not any(is_picture_name(name) for name in ("a", "png", "a.png.tmp", "._a.png"))
+
+
+def test_what_looks_like_a_picture_need_not_be_one_that_is_read() -> None:
+    assert all(looks_like_picture(name) for name in ("a.png", "a.JPG", "a.gif", "a.PPM"))
+    assert not any(looks_like_picture(name) for name in ("a.txt", "gif", "._a.gif"))

@@ -17,7 +17,6 @@ from PIL import Image
 from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.images import read_pixels, write_png
 from hggt_data.loading import open_groups
-from hggt_eval import cli
 from hggt_eval.cli import main
 from tests.hggt_eval.conftest import DATA
 from tests.hub_client import HubClient
@@ -180,7 +179,7 @@ def test_read_only_output_fails_before_scoring(tmp_path: Path, monkeypatch: pyte
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # root may write everywhere
-    monkeypatch.setattr(cli, "evaluate", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("hggt_eval.scoring.evaluate", lambda *_, **__: pytest.fail("scored"))
     result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
     assert result.exit_code == 1
     assert result.stderr == f"Error: {tmp_path}: cannot be made or written to: Permission denied\n"

@@ -15,7 +15,8 @@ from hggt_data.errors import MatchError, OutputError
 from hggt_data.images import read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_eval.figure import Crop, draw_figure, write_figure
-from hggt_eval.matching import match_restored, name_methods
+from hggt_eval.matching import match_restored
+from hggt_eval.methods import name_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
 from hggt_eval.scored_pictures import ScoredPictures

@@ -63,6 +63,14 @@ def test_metrics_that_are_not_in_all_are_left_out_and_said(tmp_path: Path) -> No
     ]
 
 
+def test_files_that_disagree_on_the_better_side_are_refused(tmp_path: Path) -> None:
+    one, two = write(tmp_path, "one"), write(tmp_path, "two")
+    two.write_text(two.read_text().replace('"higher_is_better": true', '"higher_is_better": false', 1))
+    message = "cannot be compared: direction of psnr higher is better and lower is better"
+    with pytest.raises(MatchError, match=message):
+        join_scores([one, two])
+
+
 @pytest.mark.parametrize(
     ("settings", "truth", "message"),
     [

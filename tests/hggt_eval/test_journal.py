@@ -17,7 +17,8 @@ from hggt_data.errors import OutputError
 from hggt_data.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_eval.journal import Journal
-from hggt_eval.matching import RestoredFiles, match_restored, name_methods
+from hggt_eval.matching import RestoredFiles, match_restored
+from hggt_eval.methods import name_methods
 from hggt_eval.metrics.comparer import Comparer
 from hggt_eval.metrics.psnr import Psnr
 from hggt_eval.protocol import evaluate

@@ -13,7 +13,7 @@ import pytest
 from hggt_data.errors import ImageError
 from hggt_data.images import Pixels, read_pixels
 from hggt_eval.metrics import MetricSettings, require_metric
-from hggt_eval.metrics.comparer import Rater
+from hggt_eval.metrics.comparer import NoReference
 from hggt_eval.metrics.niqe import niqe
 
 DEMO = [
@@ -70,7 +70,7 @@ def test_it_is_loaded_by_its_name() -> None:
     metric = require_metric("niqe")
     assert not metric.higher_is_better
     rater = metric.load(MetricSettings(border=0))
-    assert isinstance(rater, Rater)
+    assert isinstance(rater, NoReference)
     assert rater.rate(noise(200, 300)) == niqe(noise(200, 300), 0)
     assert rater.weights_sha256 == {
         "niqe_parameters.npz": "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296"

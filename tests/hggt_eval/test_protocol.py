@@ -1,4 +1,5 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from hggt_data.errors import ImageError, MatchError
 from hggt_data.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups, open_tree_folders
 from hggt_data.schema import Label
-from hggt_eval.matching import Method, RestoredFiles, match_restored, name_methods
+from hggt_eval.matching import RestoredFiles, match_restored
+from hggt_eval.methods import Method, name_methods
 from hggt_eval.metrics import MetricSettings, require_metric
 from hggt_eval.metrics.comparer import Comparer
 from hggt_eval.metrics.niqe import niqe
@@ -168,3 +170,19 @@ def test_negatives_are_compared_with_on_request(source: MemorySource, restored: 
     group = with_negatives.methods[0].groups[0]
     path = restored[0].files[group.id]
     assert group.negatives == {"03": {"psnr": psnr(read_pixels(path), _picture(3))}}
+
+
+def test_no_more_threads_than_cores_of_its_own(
+    source: MemorySource, restored: list[RestoredFiles], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    class Recorded(ThreadPoolExecutor):
+        def __init__(self, number: int) -> None:
+            started.append(number)
+            super().__init__(number)
+
+    monkeypatch.setattr("hggt_eval.protocol.ThreadPoolExecutor", Recorded)
+    monkeypatch.setattr("hggt_eval.protocol.own_cores", lambda: 3)
+    evaluate(source, restored, [Psnr()])
+    assert started == [3]

@@ -11,7 +11,8 @@ from hggt_data.errors import OutputError
 from hggt_data.loading import open_groups
 from hggt_data.schema import Label, PatchId
 from hggt_eval.comparison import compare_methods
-from hggt_eval.matching import Fault, match_restored, name_methods
+from hggt_eval.matching import match_restored
+from hggt_eval.methods import Fault, name_methods
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
 from hggt_eval.protocol import evaluate
 from hggt_eval.report import format_csv, format_official, format_table, write_page, write_reports

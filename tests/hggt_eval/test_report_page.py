@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 from hggt_data.loading import open_groups
 from hggt_data.schema import PatchId
 from hggt_eval.comparison import compare_methods
-from hggt_eval.matching import match_restored, name_methods
+from hggt_eval.matching import match_restored
+from hggt_eval.methods import name_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
 from hggt_eval.report_page import choose_groups, format_page

@@ -3,6 +3,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hggt_data.files import sha256_of_file
 from hggt_data.loading import open_groups
 from hggt_eval import metrics
 from hggt_eval.comparison import compare_methods
-from hggt_eval.matching import Fault, match_restored, name_methods
+from hggt_eval.matching import match_restored
+from hggt_eval.methods import Fault, name_methods
 from hggt_eval.metrics import (
     METRICS,
     FullReferenceMetric,
@@ -25,7 +27,9 @@ from hggt_eval.metrics import (
 )
 from hggt_eval.protocol import evaluate
 from hggt_eval.scores import Evaluation
-from hggt_eval.scores_file import SCHEMA_FILE, SCHEMA_VERSION, Settings, format_json, read_scores, versions_of
+from hggt_eval.scores_file import SCHEMA_VERSION, Settings, format_json, read_scores, versions_of
+
+SCHEMA_FILE = files("hggt_eval") / "scores.schema.json"
 
 SETTINGS = Settings(("psnr", "ssim"), 4, "rgb", "cpu", "tree", "0" * 64, versions=versions_of(("psnr", "ssim")))
 

@@ -32,7 +32,7 @@ def test_equals_the_two_dimensional_window(pair: tuple[Pixels, Pixels]) -> None:
 
 def test_y_channel(pair: tuple[Pixels, Pixels]) -> None:
     a, b = (bt601_luma(pixels[4:-4, 4:-4]) for pixels in pair)
-    assert ssim(*pair, y_channel=True) == pytest.approx(_reference(a, b), abs=1e-13)
+    assert ssim(*pair, colour="y") == pytest.approx(_reference(a, b), abs=1e-13)
 
 
 def test_identical_pictures_are_one(pair: tuple[Pixels, Pixels]) -> None:

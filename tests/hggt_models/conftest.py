@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from hggt_data.loading import GroupSource, open_groups
+from hggt_data.schema import LR, PatchGroup
+
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +34,25 @@ def real_generator() -> Path:
     if not folder or not (Path(folder) / "RealESRGAN_x4plus.pth").is_file():
         pytest.skip("set HGGT_TEST_WEIGHTS to a folder with RealESRGAN_x4plus.pth")
     return Path(folder) / "RealESRGAN_x4plus.pth"
+
+
+class _LrOfSome(GroupSource):
+    """The groups of another source, of which the first has no LR, as a dataset may say of any."""
+
+    def __init__(self, groups: GroupSource) -> None:
+        self.location, self.candidates, self.ids, self.split = "some", groups.candidates, groups.ids, groups.split
+        self._groups = groups
+
+    def _read_labels(self, index: int) -> PatchGroup:
+        return self._groups._read_labels(index)
+
+    def read_bytes(self, index: int, name: str) -> bytes:
+        if (index, name) == (0, LR):
+            raise KeyError(name)
+        return self._groups.read_bytes(index, name)
+
+
+@pytest.fixture
+def lr_of_some(fixtures: Path) -> GroupSource:
+    """A test set whose first group has no low-resolution picture."""
+    return _LrOfSome(open_groups(fixtures / "Test"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,9 @@ from click.testing import CliRunner, Result
 from hggt_data.images import read_pixels, write_png
 from hggt_models.checkpoint import save_network
 from hggt_models.cli import main
+from hggt_models.degradation.settings import PUBLISHED
 from hggt_models.networks import build_network
+from hggt_models.tiling import ENHANCE_OVERLAP_PX, ENHANCE_TILE, UPSCALE_OVERLAP_PX
 
 REAL_WEIGHTS = os.environ.get("HGGT_TEST_WEIGHTS")
 
@@ -85,7 +88,13 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
             "--split and --revision belong to",
         ),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--suffix", "../x", "--output", "OUT"], "--suffix '../x'"),
-        (["upscale", "--weights", "RRDB", "--input", "IN", "--tile", "big", "--output", "OUT"], "--tile big: expected"),
+        *(
+            (
+                ["upscale", "--weights", "RRDB", "--input", "IN", "--tile", tile, "--output", "OUT"],
+                f"'--tile': '{tile}': expected a number of pixels, or auto",
+            )
+            for tile in ("big", "0", "²")
+        ),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "IN"], "--output IN lies inside --input IN"),
         (["upscale", "--weights", "nowhere.pth", "--input", "IN", "--output", "OUT"], "nowhere.pth"),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "OUT", "--device", "cuda:99"], "cannot be used"),
@@ -176,3 +185,23 @@ def test_the_real_generator_gives_the_real_results(fixtures: Path, tmp_path: Pat
         [expected] = (fixtures / "restored" / "realesrgan").rglob(f"{path.stem}*.png")
         difference = np.abs(read_pixels(path).astype(int) - read_pixels(expected))
         assert difference.max() <= 1, path.name
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "default"),
+    [
+        ("enhance", "tile", ENHANCE_TILE),
+        ("enhance", "overlap", ENHANCE_OVERLAP_PX),
+        ("upscale", "overlap", UPSCALE_OVERLAP_PX),
+    ],
+)
+def test_options_have_the_defaults_of_the_library(command: str, option: str, default: int) -> None:
+    """The command cannot ask the library, which would import torch for `--help`."""
+    (found,) = [parameter for parameter in main.commands[command].params if parameter.name == option]
+    assert found.default == default
+
+
+def test_every_published_degradation_can_be_asked_for() -> None:
+    (found,) = [parameter for parameter in main.commands["degrade"].params if parameter.name == "degradation"]
+    assert isinstance(found.type, click.Choice)
+    assert list(found.type.choices) == list(PUBLISHED)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hggt_models.config import (
     DEFAULTS,
     FREE_KEYS,
-    ConfigError,
     LossConfig,
     TrainConfig,
     differences,
@@ -20,6 +19,7 @@ from hggt_models.config import (
     merged,
 )
 from hggt_models.recipes import load_config, recipe_names
+from hggt_models.typed_settings import ConfigError
 from tests.hggt_models.built_once import each_generator_built_once
 
 ENHANCE = {

@@ -14,7 +14,7 @@ import torch
 
 from hggt_data.errors import ImageError, OutputError, TreeError
 from hggt_data.images import read_pixels, write_png
-from hggt_data.loading import open_groups
+from hggt_data.loading import GroupSource, open_groups
 from hggt_models import tiling
 from hggt_models.checkpoint import CheckpointError, save_network
 from hggt_models.inference import Source, degrade, enhance, list_lr, list_pictures, upscale
@@ -227,6 +227,18 @@ def test_degrade_gives_the_same_bytes_whatever_the_order_and_workers(pictures: l
     assert read_pixels(tmp_path / "one" / f"{pictures[0].name}.png").shape == (32, 32, 3)
 
 
+def test_a_file_name_may_be_no_text(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xff")
+    folder = tmp_path / name
+    folder.mkdir()
+    write_png(folder / f"{name}.png", np.zeros((8, 8, 3), np.uint8))
+    for made, kept in ((1, 0), (0, 1)):
+        sources, _ = list_pictures(folder)
+        outcome = degrade(sources, tmp_path / "out", origin=str(folder), seed=0)
+        assert (outcome.made, outcome.kept) == (made, kept)
+    assert (tmp_path / "out" / f"{name}.png").exists()
+
+
 def test_degrade_cuts_what_the_scale_does_not_divide(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (66, 43, 3), np.uint8)
     small = Source("small", lambda: pixels[:3])
@@ -258,6 +270,12 @@ def test_other_files_are_named_and_an_empty_folder_is_an_error(tmp_path: Path) -
 def test_a_tree_without_lr_has_nothing_to_upscale(fixtures: Path) -> None:
     with pytest.raises(TreeError, match="no low-resolution pictures"):
         list_lr(open_groups(fixtures / "Train"))
+
+
+def test_groups_without_lr_are_left_out(lr_of_some: GroupSource) -> None:
+    found = list_lr(lr_of_some)
+    assert [source.name for source in found] == [str(group_id) for group_id in lr_of_some.ids[1:]]
+    assert found[0].read().shape == (40, 40, 3)
 
 
 def test_a_source_that_fails_later_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from hggt_data.errors import ImageError, WorkerError
-from hggt_models.runtime import DeviceError, Runtime, open_runtime, own_device
+from hggt_models.runtime import Runtime, open_runtime
 
 
 def test_one_process_agrees_with_itself() -> None:
@@ -22,7 +22,7 @@ def test_one_process_agrees_with_itself() -> None:
 def test_batch_norm_is_joined_on_gpus(device: str, world: int, joins: bool) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     keys = network.state_dict().keys()
-    joined = Runtime(torch.device(device), 0, world).with_joint_batch_norm(network)
+    joined = Runtime(0, world, torch.device(device)).with_joint_batch_norm(network)
     assert isinstance(joined[1], nn.SyncBatchNorm) == joins
     assert joined.state_dict().keys() == keys
 
@@ -35,24 +35,13 @@ def test_what_fails_in_another_process_fails_here() -> None:
     def fail() -> None:
         raise ImageError("a.png: cut off")
 
-    runtime = Second(torch.device("cpu"), 1, 2)
+    runtime = Second(1, 2)
     with pytest.raises(WorkerError, match="process 1 of 2: another one cannot go on, and says why"):
         runtime.together(lambda: 3)
     with pytest.raises(ImageError, match="cut off"):
         runtime.together(fail)
-    assert Runtime(torch.device("cpu")).together(lambda: 3) == 3
+    assert Runtime().together(lambda: 3) == 3
 
 
 def test_only_the_first_process_leads() -> None:
-    assert [Runtime(torch.device("cpu"), rank, 3).leads for rank in range(3)] == [True, False, False]
-
-
-@pytest.mark.parametrize("device", ["cuda:7", "meta", "no-such"])
-def test_a_device_that_cannot_be_used_is_named(device: str) -> None:
-    with pytest.raises(DeviceError, match=f"{device} cannot be used: "):
-        own_device(device)
-
-
-def test_auto_is_the_cpu_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert own_device("auto") == "cpu"
+    assert [Runtime(rank, 3).leads for rank in range(3)] == [True, False, False]

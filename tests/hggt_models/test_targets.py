@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hggt_data.consensus import judge_group
 from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
-from hggt_models.targets import Choice, Labelled, TargetKind, choose
+from hggt_models.targets import Choice, GroupLabels, TargetKind, choose
 
 TARGETS = get_args(TargetKind)
 LETTERS = {"P": Label.POSITIVE, "S": Label.SIMILAR, "N": Label.NEGATIVE}
@@ -24,11 +24,11 @@ def group(*votes: str) -> PatchGroup:
     return judge_group(PatchId("0001", 0, 0), candidates, annotations)
 
 
-def labelled(*votes: str) -> Labelled:
-    return Labelled.of(group(*votes))
+def labelled(*votes: str) -> GroupLabels:
+    return GroupLabels.of(group(*votes))
 
 
-def drawn(one: Labelled, target: TargetKind, count: int = 4000) -> list[Choice]:
+def drawn(one: GroupLabels, target: TargetKind, count: int = 4000) -> list[Choice]:
     rng = random.Random(0)
     return [choose(one, target, rng) for _ in range(count)]
 
@@ -46,15 +46,15 @@ def evenly(*names: str) -> object:
 
 def test_positives_and_negatives_come_with_their_agreement() -> None:
     one = labelled("PPNSP", "PPNSS", "PSSSN")
-    assert one == Labelled((("01", 3), ("02", 2)), (("03", 2),), 3)
+    assert one == GroupLabels((("01", 3), ("02", 2)), (("03", 2),), 3)
 
 
 def test_agreement_is_that_of_as_many_annotators_as_there_are() -> None:
-    assert labelled("PN", "PN", "PN", "PS", "SN") == Labelled((("01", 4),), (("02", 4),), 5)
+    assert labelled("PN", "PN", "PN", "PS", "SN") == GroupLabels((("01", 4),), (("02", 4),), 5)
 
 
 def test_without_two_votes_there_is_nothing_to_know() -> None:
-    assert labelled("PN") == Labelled((), (), 1)
+    assert labelled("PN") == GroupLabels((), (), 1)
 
 
 # Which groups serve
@@ -143,7 +143,7 @@ def test_the_lr_is_made_of_the_original_and_similar_candidates_are_never_used(
     votes: list[str], target: TargetKind, seed: int
 ) -> None:
     whole = group(*votes)
-    one = Labelled.of(whole)
+    one = GroupLabels.of(whole)
     choice = choose(one, target, random.Random(seed))
     assert choice == choose(one, target, random.Random(seed))
     assert choice.names[0] == "original"

@@ -89,16 +89,6 @@ def test_one_seed_gives_one_result(crops: Tensor, draws: Draws) -> None:
     assert not torch.equal(first, other)
 
 
-def test_a_run_goes_on_from_a_saved_source(crops: Tensor) -> None:
-    source = RandomSource(7)
-    degrade(crops, SR, source)
-    state = source.state_dict()
-    expected = degrade(crops, SR, source)
-    resumed = RandomSource(0)
-    resumed.load_state_dict(state)
-    assert torch.equal(degrade(crops, SR, resumed), expected)
-
-
 def test_drawn_per_sample_a_sample_does_not_depend_on_its_neighbours(crops: Tensor) -> None:
     together = degrade(crops, SR, sources("per sample", 7, len(crops)))
     assert torch.equal(degrade(crops[:2], SR, sources("per sample", 7, 2)), together[:2])

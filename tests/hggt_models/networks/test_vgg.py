@@ -5,6 +5,8 @@ import torch
 from torchvision.models import vgg19
 
 from hggt_data.errors import WeightsError
+from hggt_eval.metrics import backbones
+from hggt_eval.metrics.backbones import DamagedWeightsError
 from hggt_models.networks import NetworkError, VggFeatures
 from hggt_models.networks.weights import CheckpointError
 from tests.hggt_models.networks.small import random_images
@@ -16,7 +18,7 @@ OFFICIAL_LAYERS = ["conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"]
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file like torchvision's, with random convolutions, in a cache like torch's."""
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("torch_home") / "hub/checkpoints/vgg19-dcbb9e9d.pth"
+    path = tmp_path_factory.mktemp("torch_home") / "hub/checkpoints/vgg19_features.pth"
     path.parent.mkdir(parents=True)
     torch.save({**VggFeatures(["conv5_4"], "random").state_dict(), "classifier.0.bias": torch.zeros(3)}, path)
     return path
@@ -77,8 +79,34 @@ def test_weights_that_cannot_be_had_are_named_with_their_address(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(
         WeightsError,
-        match=r"VGG19's weights .*are not in .*hggt-models fetch-weights.* take them from https://.*vgg19-dcbb9e9d\.pth",
+        match=r"^vgg19-dcbb9e9d\.pth .*is not in .*take it from https://.*vgg19-dcbb9e9d\.pth.*fetch-weights",
     ):
+        VggFeatures(["conv1_2"])
+
+
+@pytest.mark.parametrize("name", ["vgg19-dcbb9e9d.pth", "vgg19_features.pth"])
+def test_nothing_in_the_cache_is_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Code:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "was run",)
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    torch.save({"features.0.weight": Code()}, cache / name)
+    # As if somebody had found a file whose SHA-256 begins as it should.
+    monkeypatch.setattr(backbones, "sha256_of_file", lambda _: "dcbb9e9d" + "0" * 56)
+    with pytest.raises(DamagedWeightsError, match=f"{name}: cannot be read as weights: .*holds more than tensors$"):
+        VggFeatures(["conv1_2"])
+    assert not (tmp_path / "was run").exists()
+
+
+def test_a_damaged_file_in_the_cache_is_no_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    (cache / "vgg19-dcbb9e9d.pth").write_bytes(b"half a download")
+    with pytest.raises(DamagedWeightsError, match=r"expected dcbb9e9d\. It is damaged: delete it"):
         VggFeatures(["conv1_2"])
 
 

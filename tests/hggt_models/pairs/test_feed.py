@@ -1,4 +1,4 @@
-"""One process stands for several: `Runtime(device, rank, world)` says which it is."""
+"""One process stands for several: `Runtime(rank, world)` says which it is."""
 
 import shutil
 from collections import Counter
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from hggt_data.errors import ImageError
 from hggt_models.degradation.random_source import RandomSource
-from hggt_models.pairs.data import open_training_data
 from hggt_models.pairs.feed import PairFeed, share_of_pools
 from hggt_models.pairs.maker import TrainingPairs
+from hggt_models.pairs.training_data import open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from tests.hggt_models.pairs.coded import NO_DEGRADATION, picture_of
@@ -30,7 +30,7 @@ def feed(
 ) -> PairFeed:
     config = load_config(recipe, [*SMALL, "pool_size=0", *more])
     samples = open_training_data(str(source), config).samples
-    opened = PairFeed(samples, config, Runtime(torch.device("cpu"), rank, world), workers)
+    opened = PairFeed(samples, config, Runtime(rank, world), workers)
     opened.start(start)
     return opened
 
@@ -181,7 +181,7 @@ def pools_of(world: int, each: int) -> list[dict[str, Tensor]]:
 @pytest.mark.parametrize("now", [1, 2, 3, 4])
 def test_pairs_that_wait_are_dealt_to_as_many_processes_as_there_are_now(before: int, now: int) -> None:
     pools: list[Any] = pools_of(before, 12 // before)
-    shares = [share_of_pools(pools, Runtime(torch.device("cpu"), rank, now)) for rank in range(now)]
+    shares = [share_of_pools(pools, Runtime(rank, now)) for rank in range(now)]
     assert sorted(torch.cat([share["number"] for share in shares]).tolist()) == list(range(12))
     for share in shares:
         assert len(share["number"]) == len(share["lr"]) == 12 // now
@@ -191,7 +191,7 @@ def test_pairs_that_wait_are_dealt_to_as_many_processes_as_there_are_now(before:
 
 @pytest.mark.parametrize("pools", [[], [{}], [{}, {}]])
 def test_where_nothing_waits_nothing_is_dealt(pools: list[Any]) -> None:
-    assert share_of_pools(pools, Runtime(torch.device("cpu"), 1, 2)) == {}
+    assert share_of_pools(pools, Runtime(1, 2)) == {}
 
 
 # Faults

@@ -13,7 +13,7 @@ from hggt_data.images import Pixels, decode_png, encode_png
 from hggt_data.loading import GroupSource, open_groups
 from hggt_models.pairs.group_dataset import GroupDataset
 from hggt_models.pairs.samples import Sample
-from hggt_models.targets import Labelled, TargetKind
+from hggt_models.targets import GroupLabels, TargetKind
 from tests.hggt_models.pairs.coded import coded, cut_of, picture_of
 from tests.hggt_models.pairs.conftest import LABELS
 from tests.hggt_models.training.runs import assert_same
@@ -25,7 +25,7 @@ LETTERS = list(LABELS.values())
 
 def dataset(groups: GroupSource, target: TargetKind, source_px: int = 8, seed: int = 0) -> GroupDataset:
     """Samples of all groups that serve a target."""
-    labelled = [Labelled.of(group) for group in groups]
+    labelled = [GroupLabels.of(group) for group in groups]
     positions = [number for number, one in enumerate(labelled) if one.serves(target)]
     return GroupDataset(
         groups,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hggt_models.config import ConfigError, flat_settings, make_config
+from hggt_models.config import flat_settings, make_config
 from hggt_models.recipes import describe_recipes, load_config, recipe_names
+from hggt_models.typed_settings import ConfigError
 from tests.hggt_models.built_once import each_generator_built_once
 
 RECIPE = "rrdb-gan-positive"

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from hggt_models.cli import main
 from hggt_models.config import TrainConfig
-from hggt_models.pairs.data import open_training_data
+from hggt_models.pairs.training_data import open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from hggt_models.stopping import StopSignals
@@ -58,7 +58,7 @@ def train(recipe: str, data: Path | str, output: Path, *more: str, options: Sequ
 def run_training(recipe: str, data: Path, output: Path, *more: str) -> StopSignals:
     """The same without the command, for processes of their own."""
     config = load_config(recipe, small(recipe, *more))
-    return train_run(training_run(recipe, config, data, output), Runtime(torch.device("cpu")))
+    return train_run(training_run(recipe, config, data, output), Runtime())
 
 
 def training_run(recipe: str, config: TrainConfig, data: Path, output: Path) -> TrainingRun:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hggt_models.checkpoint import load_checkpoint
-from hggt_models.pairs.data import open_training_data
+from hggt_models.pairs.training_data import open_training_data
 from hggt_models.recipes import load_config
 from tests.hggt_models.training.runs import assert_same, log_of, small, state_of, train
 

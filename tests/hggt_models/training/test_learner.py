@@ -20,7 +20,7 @@ from hggt_models.training.learner import Learner
 from tests.hggt_models.training.runs import assert_same, small
 
 RECIPE = "rrdb-gan-positive-negative"
-ALONE = Runtime(torch.device("cpu"))
+ALONE = Runtime()
 
 
 def config(*more: str, recipe: str = RECIPE) -> TrainConfig:
@@ -228,7 +228,7 @@ class Averaging(Runtime):
 @pytest.mark.parametrize("ema", [0, 0.9])
 def test_batch_norm_of_the_network_and_of_its_average_is_shared(ema: float) -> None:
     more = ("source_px=32", "crop_px=32", f"ema_decay={ema}")
-    learner = Learner(config(*more, recipe="enhance-03"), Averaging(ALONE.device, 0, 2))
+    learner = Learner(config(*more, recipe="enhance-03"), Averaging(0, 2))
     assert learner.has_split_batch_norm
     learner.step(lambda: pairs(2, scale=1), 1e-4)
     before = {key: value.clone() for key, value in learner.generator.named_buffers()}
@@ -242,5 +242,5 @@ def test_batch_norm_of_the_network_and_of_its_average_is_shared(ema: float) -> N
 
 
 def test_without_batch_norm_or_others_nothing_is_split() -> None:
-    assert not Learner(config(), Averaging(ALONE.device, 0, 2)).has_split_batch_norm
+    assert not Learner(config(), Averaging(0, 2)).has_split_batch_norm
     assert not Learner(config("source_px=32", "crop_px=32", recipe="enhance-03"), ALONE).has_split_batch_norm

@@ -6,7 +6,7 @@ import torch
 from hggt_models.runtime import Runtime
 from hggt_models.training.loss_meter import DivergedError, LossMeter
 
-ALONE = Runtime(torch.device("cpu"))
+ALONE = Runtime()
 
 
 def losses(pixel: float, other: float = 1.0) -> dict[str, torch.Tensor]:

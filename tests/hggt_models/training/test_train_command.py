@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from hggt_data.build import BuildSettings, build_dataset
@@ -16,6 +17,7 @@ from hggt_data.demo import write_demo_tree
 from hggt_data.loading import open_groups
 from hggt_models.checkpoint import load_checkpoint
 from hggt_models.cli import main
+from hggt_models.networks import VggFeatures
 from hggt_models.push import format_model_card
 from hggt_models.recipes import load_config, recipe_names
 from tests.hggt_models.training.runs import log_of, small, state_of, train
@@ -103,7 +105,7 @@ def test_weights_that_cannot_be_had_are_named_before_anything_is_trained(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
     result = train("rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP, "perceptual.weights=imagenet")
     assert result.exit_code == 1
-    assert "VGG19's weights (vgg19-dcbb9e9d.pth) are not in" in result.stderr
+    assert "vgg19-dcbb9e9d.pth (or vgg19_features.pth) is not in" in result.stderr
     assert "hggt-models fetch-weights" in result.stderr
     result = run("fetch-weights")
     assert result.exit_code == 1
@@ -115,9 +117,11 @@ def test_weights_that_cannot_be_had_are_named_before_anything_is_trained(
 
 
 def test_weights_that_are_there_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hggt_models.networks.vgg._imagenet_state", dict)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert run("fetch-weights").stdout.strip() == str(tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth")
+    cached = tmp_path / "hub" / "checkpoints" / "vgg19_features.pth"
+    cached.parent.mkdir(parents=True)
+    torch.save(VggFeatures(["conv5_4"], "random").state_dict(), cached)
+    assert run("fetch-weights").stdout.strip() == str(cached)
 
 
 def test_a_card_tells_how_the_network_was_trained(groups: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 
 from hggt_data.images import Pixels
@@ -13,14 +12,14 @@ from hggt_models import tiling
 from hggt_models.config import TrainConfig
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.networks import Network, NetworkArgs
-from hggt_models.pairs.data import HeldOut, open_training_data
+from hggt_models.pairs.training_data import HeldOut, open_training_data
 from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from hggt_models.tiling import DeviceMemoryError, run_tiled
 from hggt_models.training.validation import Validation
 from tests.hggt_models.training.runs import small
 
-ALONE = Runtime(torch.device("cpu"))
+ALONE = Runtime()
 
 
 class Nearest(Network):
@@ -100,7 +99,7 @@ def test_processes_share_the_pictures() -> None:
     grey = np.full((32, 32, 3), 128, np.uint8)
     held_out = [HeldOut(str(number), lambda: grey, (lambda: grey,)) for number in range(5)]
     settings = config("validation.shown=9")
-    seen = [Validation(held_out, settings, Unjoined(ALONE.device, rank, 2)).run(Nearest())[1] for rank in range(2)]
+    seen = [Validation(held_out, settings, Unjoined(rank, 2)).run(Nearest())[1] for rank in range(2)]
     assert [[one.name for one in shown] for shown in seen] == [["0", "2", "4"], ["1", "3"]]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from hggt_data.errors import WeightsError
 from hggt_data.images import Pixels
-from hggt_eval.metrics.comparer import Comparer, MetricSettings, Rater
+from hggt_eval.metrics.comparer import Comparer, MetricSettings, NoReference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +69,7 @@ def _configs() -> dict[str, Any]:
     return {name: config for name, config in DEFAULT_CONFIGS.items() if name not in _SET_METRICS}
 
 
-class IqaRater(Rater):
+class PyiqaNoReference(NoReference):
     """A no-reference metric of pyiqa.
 
     Args:
@@ -86,11 +86,11 @@ class IqaRater(Rater):
         self._network = _load(name, self.settings.device)
 
     def rate(self, pixels: Pixels) -> float:
-        """The score as pyiqa gives it; raises as `Rater.rate`."""
+        """The score as pyiqa gives it; raises as `NoReference.rate`."""
         return _run(self._network, self.settings.device, _image(self.cropped(pixels), self.settings.device))
 
 
-class IqaComparer(Comparer["Tensor"]):
+class PyiqaComparer(Comparer["Tensor"]):
     """A full-reference metric of pyiqa. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
 
     Args:
@@ -140,10 +140,9 @@ def _load(name: str, device: str) -> Any:
 
 
 def _image(cropped: Pixels, device: str) -> "Tensor":
-    import torch
+    from hggt_eval.metrics.tensors import as_images
 
-    image = torch.from_numpy(np.ascontiguousarray(cropped)).to(device)
-    return image.permute(2, 0, 1)[None].contiguous().float() / 255  # (1, 3, H, W), 0 to 1
+    return as_images(cropped, device).contiguous()
 
 
 def _run(network: Any, device: str, *images: "Tensor") -> float:

@@ -6,7 +6,7 @@ import torch
 from hggt_data.errors import ImageError
 from hggt_data.images import Pixels
 from hggt_eval.metrics import METRICS, MetricSettings
-from hggt_eval.metrics.full_reference import FullReference
+from hggt_eval.metrics.piq_metrics import PiqComparer
 
 NAMES = [metric.name for metric in METRICS.values() if metric.package == "piq"]
 SMALL_NAMES = [name for name in NAMES if name != "multi_scale_ssim"]
@@ -37,14 +37,14 @@ def test_equals_piq_without_the_border(name: str, pair: tuple[Pixels, Pixels]) -
     a, b = (torch.from_numpy(pixels[4:-4, 4:-4].copy()).permute(2, 0, 1)[None] / 255 for pixels in pair)
     single = float(getattr(piq, name)(a, b, data_range=1.0))
     double = float(getattr(piq, name)(a.double(), b.double(), data_range=1.0))
-    found = FullReference(name)(*pair)
+    found = PiqComparer(name)(*pair)
     assert found == pytest.approx(double if name == "dss" else single, abs=1e-6)
     assert found == pytest.approx(single, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_smallest_picture_works_and_smaller_is_an_error(name: str) -> None:
-    metric = FullReference(name, MetricSettings(border=0))
+    metric = PiqComparer(name, MetricSettings(border=0))
     picture = _wave(metric.min_side_px)
     assert np.isfinite(metric(picture, _noisy(picture, 10)))
     with pytest.raises(ImageError, match=f"{name} needs {metric.min_side_px} x {metric.min_side_px} pixels or more"):

@@ -6,38 +6,31 @@ Patches of one source picture are alike, so whole source pictures are held out. 
 import os
 import random
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-from PIL import Image
+from typing import Any
 
 from hggt_data.card import HGGT_LICENSE_NAME
-from hggt_data.errors import DatasetError, ImageError, TreeError
+from hggt_data.errors import DatasetError, TreeError
 from hggt_data.files import sha256_of
-from hggt_data.hub import is_hub_id
-from hggt_data.images import Pixels, read_picture, read_picture_size, read_png_header
-from hggt_data.loading import GroupSource, hash_labels, is_built_dataset, open_groups
+from hggt_data.images import Pixels, read_picture
+from hggt_data.loading import GroupSource, hash_labels, is_built_dataset, open_groups, split_or_default
 from hggt_data.pictures import PICTURE_ENDINGS, is_picture_name
 from hggt_data.schema import LR, ORIGINAL, PatchGroup
-from hggt_data.wording import format_examples, plural
+from hggt_data.wording import plural
 from hggt_models.config import TrainConfig
 from hggt_models.pairs.group_dataset import GroupDataset
+from hggt_models.pairs.heads import require_usable_groups, require_usable_pictures
 from hggt_models.pairs.picture_dataset import PictureDataset
 from hggt_models.pairs.samples import SampleDataset
-from hggt_models.targets import Labelled, TargetKind
+from hggt_models.targets import GroupLabels, TargetKind
 
 # Sub-images of `0001.png` are `0001_s001.png`, those of its smaller versions `0001T0_s001.png`.
 _SUB_IMAGE = re.compile(r"(T\d+)?_s\d+$")
 _TEST_FOLDER = re.compile(r"GT|Test|Test-.*")
-_Fault = tuple[str, str]  # its kind, and a text that names the file
-_UNREADABLE = "not readable as 8-bit RGB"
-_HEADER_READERS = 16  # threads: most of the time is spent waiting for the disk
 _HELD_OUT_SHARE = 10  # one of so many source pictures, at most, but one of two
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +115,15 @@ def open_training_data(
 
 def _open_groups(source: str, config: TrainConfig, revision: str | None, beginning: Beginning | None) -> TrainingData:
     target = config.target
-    split = "train" if is_hub_id(source) or is_built_dataset(Path(source)) else None
+    split = split_or_default(source, None, "train")
     groups = open_groups(source, split, revision=revision)
     _refuse_test_set(groups, source, is_tree=split is None)
-    labelled: list[Labelled] = []
+    labelled: list[GroupLabels] = []
     names: list[str] = []
 
     def kept() -> Iterator[PatchGroup]:
         for group in groups:
-            labelled.append(Labelled.of(group))
+            labelled.append(GroupLabels.of(group))
             names.append(f"{group.id} {hash_labels([group])[:16]}")
             yield group
 
@@ -155,7 +148,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, beginni
         seed=config.seed,
     )
     held_out = _spread([number for number, image in enumerate(images) if image in held], config)
-    _require_fitting_groups(groups, [*serving, *held_out], labelled, config)
+    require_usable_groups(groups, [*serving, *held_out], labelled, config)
     return TrainingData(
         source=source,
         noun="group",
@@ -173,14 +166,11 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, beginni
 def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None:
     if is_tree and _TEST_FOLDER.fullmatch(Path(source).resolve().name):
         raise DatasetError(f"{source} is a test set, by the official names of its folders; pass the training tree")
-    try:
-        groups.read_bytes(0, LR)
-    except KeyError:
-        return
-    raise DatasetError(f"{source} has low-resolution pictures, as only a test set does; pass the training tree")
+    if any(groups.has_picture(number, LR) for number in range(len(groups))):
+        raise DatasetError(f"{source} has low-resolution pictures, as only a test set does; pass the training tree")
 
 
-def _held_out_group(groups: GroupSource, number: int, labelled: Labelled, target: TargetKind) -> HeldOut:
+def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:
     positives = [name for name, _ in labelled.positives] if target != "original" else []
     references = tuple(partial(groups.read, number, name) for name in positives or [ORIGINAL])
     return HeldOut(str(groups.ids[number]), partial(groups.read, number, ORIGINAL), references)
@@ -199,7 +189,7 @@ def _open_pictures(folder: Path, config: TrainConfig, beginning: Beginning | Non
     names = [os.fsencode(path.relative_to(folder).with_suffix("")).decode(errors="replace") for path in paths]
     # Whatever the folder: crops of a picture and of its smaller versions often lie in two.
     images = [_SUB_IMAGE.sub("", name.rpartition(os.sep)[2]) for name in names]
-    sizes = _require_usable(paths, config.source_px)
+    sizes = require_usable_pictures(paths, config.source_px)
     listed = "\n".join(f"{name} {height} {width}" for name, (height, width) in zip(names, sizes, strict=True))
     identity = {"kind": "pictures", "names_and_sizes_sha256": sha256_of(listed.encode())}
     files = [f"{name}{path.suffix}" for name, path in zip(names, paths, strict=True)]
@@ -233,86 +223,6 @@ def _walk_pictures(folder: Path) -> Iterator[Path]:
 def _held_out_picture(path: Path, name: str) -> HeldOut:
     read = partial(read_picture, path)
     return HeldOut(name.replace(os.sep, "-"), read, (read,))
-
-
-def _require_usable(paths: Sequence[Path], source_px: int) -> list[tuple[int, int]]:
-    """Look at every picture's head: what cannot be used is to be found now, not after a day.
-
-    Returns:
-        (height, width) of each.
-    """
-    sizes: dict[Path, tuple[int, int]] = {}
-
-    def fault(path: Path) -> _Fault | None:
-        try:
-            height, width = sizes[path] = read_picture_size(path)
-            if min(height, width) < source_px:
-                return _too_small(source_px), f"{path}: {height:,} x {width:,} px"
-            if not _is_plain(path):
-                read_picture(path)
-        except (ImageError, OSError) as error:
-            return _UNREADABLE, str(error)
-        return None
-
-    _require_none(_in_threads(fault, paths), f"{len(paths):,} pictures")
-    return [sizes[path] for path in paths]
-
-
-def _is_plain(path: Path) -> bool:
-    """Whether its head says that a picture is 8-bit RGB or grey; of others, such as with alpha, only pixels tell."""
-    try:
-        return read_png_header(path).mode in ("8-bit RGB", "8-bit grey")
-    except ImageError:
-        with Image.open(path) as image:
-            return image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
-
-
-def _require_fitting_groups(
-    groups: GroupSource, numbers: Sequence[int], labelled: Sequence[Labelled], config: TrainConfig
-) -> None:
-    """The same for the pictures of groups, which must have one size in each of them."""
-
-    def fault(number: int) -> _Fault | None:
-        first: tuple[int, int] | None = None
-        for name in labelled[number].names(config.target):
-            try:
-                info = groups.read_header(number, name)
-            except ImageError as error:
-                return _UNREADABLE, str(error)
-            except OSError as error:
-                return "not to be read", f"{groups.name_picture(number, name)}: {error.strerror}"
-            picture = groups.name_picture(number, name)
-            text = f"{picture}: {info.height:,} x {info.width:,} px"
-            if info.mode != "8-bit RGB":
-                return _UNREADABLE, f"{picture}: {info.mode}"
-            if min(info.size) < config.source_px:
-                return _too_small(config.source_px), text
-            if info.size != (first := first or info.size):
-                return "not of their original's size", f"{text}, not {first[0]:,} x {first[1]:,}"
-        return None
-
-    _require_none(_in_threads(fault, sorted(set(numbers))), f"{len(set(numbers)):,} groups")
-
-
-def _too_small(source_px: int) -> str:
-    return f"smaller than source_px {source_px}"
-
-
-def _in_threads(check: Callable[[Item], _Fault | None], items: Iterable[Item]) -> list[_Fault]:
-    with ThreadPoolExecutor(_HEADER_READERS) as pool:
-        return [found for found in pool.map(check, items) if found]
-
-
-def _require_none(faults: Sequence[_Fault], searched: str) -> None:
-    kinds: dict[str, list[str]] = {}
-    for kind, text in faults:
-        kinds.setdefault(kind, []).append(text)
-    if kinds:
-        told = "; ".join(f"{len(texts):,} {kind} ({format_examples(texts)})" for kind, texts in kinds.items())
-        raise TreeError(
-            f"{len(faults):,} of {searched} cannot be used: {told}. Leave them out, or mend or convert them; for "
-            "small ones --set source_px=N"
-        )
 
 
 @dataclass(frozen=True, slots=True)

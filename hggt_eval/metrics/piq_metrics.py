@@ -4,7 +4,6 @@ piq looks at pairs only, so a picture's features are the picture as a tensor. So
 inside, as their papers say. `information_weighted_ssim` is not offered: it cannot be computed on flat pictures.
 """
 
-import numpy as np
 import piq
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from hggt_data.images import Pixels
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
 from hggt_eval.metrics.precision import full_precision
+from hggt_eval.metrics.tensors import as_images
 
 # Below these sides piq fails or gives NaN; multi-scale SSIM halves four times and then looks through 11 x 11 pixels.
 _MIN_SIDES_PX = {"multi_scale_ssim": 161, "multi_scale_gmsd": 17, "haarpsi": 16, "vif_p": 41, "dss": 32, "srsim": 40}
@@ -20,7 +20,7 @@ _MIN_SIDE_PX = 11
 _IN_DOUBLE = ("dss",)
 
 
-class FullReference(Comparer[Tensor]):
+class PiqComparer(Comparer[Tensor]):
     """A metric of piq. Features: the cropped picture, float32 or float64 (1, 3, H, W), 0 to 1.
 
     Args:
@@ -37,9 +37,7 @@ class FullReference(Comparer[Tensor]):
 
     def describe(self, pixels: Pixels) -> Tensor:
         """The cropped picture; raises as `Comparer.describe`."""
-        cropped = self.cropped(pixels)
-        image = torch.from_numpy(np.ascontiguousarray(cropped)).to(self.settings.device)
-        return image.permute(2, 0, 1)[None].contiguous().to(self._dtype) / 255  # (1, 3, H, W), 0 to 1
+        return as_images(self.cropped(pixels), self.settings.device).contiguous().to(self._dtype)
 
     def compare(self, restored: Tensor, positive: Tensor) -> float:
         """The metric of the pair, the positive as piq's reference: `vif_p` and `mdsi` are not symmetric."""

@@ -14,10 +14,10 @@ from hggt_data.build import BuildSettings, build_dataset
 from hggt_data.card import HGGT_LICENSE_NAME
 from hggt_data.errors import DatasetError, HubError, TreeError
 from hggt_data.images import Pixels, decode_png, encode_png, read_pixels
-from hggt_data.loading import open_groups
+from hggt_data.loading import GroupSource, open_groups
 from hggt_models.config import TrainConfig
-from hggt_models.pairs import data
-from hggt_models.pairs.data import Beginning, TrainingData, open_training_data
+from hggt_models.pairs import heads, training_data
+from hggt_models.pairs.training_data import Beginning, TrainingData, open_training_data
 from hggt_models.recipes import load_config
 from tests.hggt_data.trees import write_bytes
 from tests.hggt_models.pairs.coded import cut_of, picture_of, write_groups, write_pictures
@@ -100,15 +100,15 @@ def test_as_many_source_pictures_are_held_out_as_asked_for_but_a_tenth_at_most(
 ) -> None:
     images = [f"{number:04d}" for number in range(known) for _ in range(3)]
     random.Random(0).shuffle(images)
-    held = data._hold_out(images, config("original", setting))
+    held = training_data._hold_out(images, config("original", setting))
     assert len(held) == expected
     assert held <= set(images)
-    assert held == data._hold_out(sorted(images), config("original", setting))
+    assert held == training_data._hold_out(sorted(images), config("original", setting))
 
 
 @given(st.integers(0, 300), st.integers(1, 70))
 def test_validation_takes_so_many_patches_from_all_over(count: int, wanted: int) -> None:
-    chosen = data._spread(range(count), config("original", f"validation.images={wanted}"))
+    chosen = training_data._spread(range(count), config("original", f"validation.images={wanted}"))
     assert len(chosen) == min(count, wanted)
     assert chosen == sorted(set(chosen))
     assert set(chosen) <= set(range(count))
@@ -197,6 +197,14 @@ def test_a_test_set_is_refused_for_its_low_resolution_pictures(fixtures: Path, t
     source = Path(shutil.copytree(fixtures / "Test", tmp_path / "mine"))
     with pytest.raises(DatasetError, match=r"mine has low-resolution pictures, as only a test set does; pass the trai"):
         open_groups_of(source)
+
+
+def test_a_test_set_is_refused_though_its_first_group_has_no_lr(
+    lr_of_some: GroupSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hggt_models.pairs.training_data.open_groups", lambda *_, **__: lr_of_some)
+    with pytest.raises(DatasetError, match="has low-resolution pictures, as only a test set does"):
+        open_groups_of(Path("mine"))
 
 
 @pytest.mark.parametrize("folder", ["Test", "Test/GT/Test-mini"])
@@ -544,7 +552,7 @@ def test_other_pictures_of_the_same_names_are_other_data(tmp_path: Path) -> None
 def test_a_large_picture_is_not_decoded_to_be_found_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_pictures(tmp_path / "HR", ["a.png", "b.png"], (8, 8))
     refused: list[Path] = []
-    monkeypatch.setattr(data, "read_picture", refused.append)
+    monkeypatch.setattr(heads, "read_picture", refused.append)
     monkeypatch.setattr("hggt_models.pairs.picture_dataset.read_picture", refused.append)
     assert len(open_pictures(folder).samples) == 1
     assert not refused

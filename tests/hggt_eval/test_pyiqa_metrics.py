@@ -16,10 +16,10 @@ from hggt_eval.metrics import (
     MetricSettings,
     NoReferenceMetric,
     UnknownMetricError,
-    iqa,
+    pyiqa_metrics,
     require_metric,
 )
-from hggt_eval.metrics.comparer import Comparer, Rater
+from hggt_eval.metrics.comparer import Comparer, NoReference
 
 CONFIGS = {
     "musiq": {"metric_mode": "NR"},
@@ -50,7 +50,7 @@ def pyiqa(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, ...]]:
     configs.DEFAULT_CONFIGS = CONFIGS  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pyiqa", package)
     monkeypatch.setitem(sys.modules, "pyiqa.default_model_configs", configs)
-    monkeypatch.setattr(iqa, "find_spec", lambda _: object())
+    monkeypatch.setattr(pyiqa_metrics, "find_spec", lambda _: object())
     return seen
 
 
@@ -68,7 +68,7 @@ def test_direction_and_kind_are_pyiqas() -> None:
 
 def test_every_picture_is_alone_and_starts_from_the_same_seed(pyiqa: list[tuple[torch.Tensor, ...]]) -> None:
     rater = require_metric("piqe").load(MetricSettings(border=4))
-    assert isinstance(rater, Rater)
+    assert isinstance(rater, NoReference)
     state = random.getstate(), torch.get_rng_state()
     first = rater.rate(PICTURE)
     random.random()

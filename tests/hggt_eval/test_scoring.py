@@ -1,0 +1,90 @@
+"""Scoring in one call; what the command makes of it is tested with the command."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hggt_data.errors import DeviceError, MatchError, OutputError, WeightsError
+from hggt_eval import GroundTruth, Method, name_methods, read_scores, score
+from hggt_eval.cli import main
+from hggt_eval.methods import SCORES_FILE
+
+
+@pytest.fixture
+def methods(fixtures: Path) -> list[Method]:
+    return name_methods([(None, fixtures / "restored" / name) for name in ("bicubic", "lanczos")])
+
+
+def test_it_gives_what_the_command_writes(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+    scored = score(methods, GroundTruth(dataset=str(fixtures / "Test")), metrics=("psnr", "ssim"))
+    restored = [argument for method in methods for argument in ("--restored", str(method.folder))]
+    options = ["--dataset", str(fixtures / "Test"), "--metrics", "psnr,ssim", "--output", str(tmp_path)]
+    main([*restored, *options], standalone_mode=False)
+    written = read_scores(tmp_path / SCORES_FILE)
+    assert (written.evaluation, written.settings) == (scored.evaluation, scored.settings)
+    assert scored.journal is None
+    assert len(scored.source) == 6
+
+
+def test_the_folders_of_a_tree_will_do(methods: list[Method], fixtures: Path) -> None:
+    tree = fixtures / "Test/GT/Test-mini"
+    folders = GroundTruth(gts=tree / "images", labels=tree / "labels")
+    one, other = (
+        score(methods, given, metrics=("psnr",)) for given in (folders, GroundTruth(dataset=str(fixtures / "Test")))
+    )
+    assert one.evaluation == other.evaluation
+    assert (one.settings.source, one.settings.labels) == (str(tree / "images"), str(tree / "labels"))
+
+
+def test_metrics_that_cannot_be_had_are_told(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    against = GroundTruth(dataset=str(fixtures / "Test"))
+    scored = score(methods, against, metrics=("psnr", "lpips"), device="cpu", weights_dir=tmp_path, tell=told.append)
+    assert scored.settings.metrics == ("psnr",)
+    assert [line.split(":")[0] for line in told] == ["Warning"]
+    with pytest.raises(WeightsError, match="no metric is left to score"):
+        score(methods, against, metrics=("lpips",), device="cpu", weights_dir=tmp_path)
+
+
+def test_faults_come_before_the_first_score(
+    methods: list[Method], fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hggt_eval.scoring.evaluate", lambda *_, **__: pytest.fail("scored"))
+    against = GroundTruth(dataset=str(fixtures / "Test"))
+    with pytest.raises(MatchError, match="two methods have the name"):
+        score([*methods, methods[0]], against, metrics=("psnr",))
+    with pytest.raises(DeviceError, match="no-such cannot be used"):
+        score(methods, against, metrics=("gmsd",), device="no-such")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be made or written to"):
+        score(methods, against, metrics=("psnr",), output=tmp_path / "file")
+
+
+def test_a_name_may_be_no_text(fixtures: Path, tmp_path: Path) -> None:
+    strange = os.fsdecode(b"\xff")
+    restored = Path(shutil.copytree(fixtures / "restored/bicubic", tmp_path / f"in{strange}"))
+    for path in list(restored.iterdir()):
+        path.rename(path.with_stem(f"{path.stem}{strange}"))
+    options = ["--dataset", str(fixtures / "Test"), "--metrics", "psnr", "--output", str(tmp_path / "out")]
+    main(["--restored", f"m={restored}", *options], standalone_mode=False)
+    written = read_scores(tmp_path / "out" / SCORES_FILE)
+    assert written.settings.restored == {"m": str(restored)}
+    assert all((restored / group.file).is_file() for group in written.evaluation.methods[0].groups)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "nothing to score against"),
+        ({"dataset": "d", "gts": Path("g")}, "--dataset and --gts/--labels are two ways to say the same"),
+        ({"gts": Path("g")}, "--gts needs --labels too"),
+        ({"labels": Path("l")}, "--labels needs --gts too"),
+        ({"gts": Path("g"), "labels": Path("l"), "split": "test"}, "--split belongs to --dataset"),
+        ({"dataset": "folder", "revision": "v1"}, "--revision belongs to a --dataset on the Hub"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given: dict[str, str | Path], message: str) -> None:
+    with pytest.raises(MatchError, match=message):
+        GroundTruth(**given)  # type: ignore[arg-type]
