@@ -52,7 +52,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except OSError as error:
         # The block may also fail to read something else; only writing can meet a full disk.
-        if error is not of_block or (error.filename is None and error.errno in _NO_ROOM):
+        if error.filename in (None, str(temporary)) and (error is not of_block or error.errno in _NO_ROOM):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
