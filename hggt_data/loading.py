@@ -6,7 +6,6 @@ by position, and each process opens the files for itself.
 """
 
 import hashlib
-import io
 import os
 import sys
 from abc import ABC, abstractmethod
@@ -396,13 +395,14 @@ class _DatasetSource(GroupSource):
 
     def _label_table(self) -> "pa.Table":
         if self._labels is None:
+            import pyarrow as pa
             import pyarrow.parquet as pq
 
             with self._open(self._table) as file:
                 data = file.readall()
             if sha256_of(data) != self._table.sha256:  # a flipped bit may be another label
                 raise self._not_as_built(self._table, "has other content")
-            self._labels = pq.read_table(io.BytesIO(data))
+            self._labels = pq.read_table(pa.BufferReader(data))
         return self._labels
 
     def has_picture(self, index: int, name: str) -> bool:

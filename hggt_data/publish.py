@@ -4,7 +4,6 @@ Nothing is created before every check has passed, and the main branch changes al
 of an earlier version and the new one does not name is deleted, and nothing else.
 """
 
-import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -194,7 +193,7 @@ class _Published:
         for split in self.manifest.splits:
             data = self.repository.read_file(f"labels/{split}.parquet", self.revision)
             with suppress(pa.ArrowException, KeyError, OSError):
-                found[split] = pq.read_table(io.BytesIO(data or b""), columns=["annotations"])
+                found[split] = pq.read_table(pa.BufferReader(data or b""), columns=["annotations"])
         return found
 
     @property

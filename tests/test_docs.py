@@ -31,7 +31,11 @@ def named_commands(text: str) -> Iterator[tuple[str, list[str]]]:
     """(name, words after it) of each command in a text, as far as its line or its quotes go."""
     names = "|".join(COMMANDS)
     for name, words in re.findall(rf"({names})((?: +[^\s`|;'\"]+)+)", text.replace("\\\n", " ")):
-        yield name, words.split()
+        given = words.split()
+        ends = (
+            number for number, word in enumerate(given, start=1) if word.endswith((",", ":"))
+        )  # of a sentence's part
+        yield name, given[: next(ends, None)]
 
 
 def strange_options(name: str, words: list[str]) -> list[str]:

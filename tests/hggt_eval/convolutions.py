@@ -1,4 +1,4 @@
-"""Other ways to compute a convolution in float32, as GPUs do, to see what a number does under them.
+"""Other ways to compute a convolution, as GPUs do, to see what a number does under them.
 
 cuDNN picks one of these for each layer and size (its manual lists them); all are exact but for rounding, and that of
 Winograd, which trades products for sums, rounds worst. `tf32` is what a GPU does unless it is told not to.
@@ -66,7 +66,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _exactly(padded: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    return torch.conv2d(padded.double(), weight.double(), stride=stride).float()
+    return torch.conv2d(padded.double(), weight.double(), stride=stride).to(padded.dtype)
 
 
 def _in_parts(padded: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
@@ -88,9 +88,9 @@ def _by_winograd(padded: Tensor, weight: Tensor, _: tuple[int, int]) -> Tensor:
     height, width = (side - 2 for side in padded.shape[-2:])
     down, right = -height % 4, -width % 4
     tiles = functional.pad(padded, (0, right, 0, down)).unfold(2, 6, 4).unfold(3, 6, 4)  # (B, C, rows, columns, 6, 6)
-    transformed = _INPUT @ tiles @ _INPUT.T
-    products = torch.einsum("birckl,oikl->borckl", transformed, _FILTER @ weight @ _FILTER.T)
-    result = _OUTPUT @ products @ _OUTPUT.T  # (B, C, rows, columns, 4, 4)
+    inputs, filters, outputs = (matrix.to(padded.dtype) for matrix in (_INPUT, _FILTER, _OUTPUT))
+    products = torch.einsum("birckl,oikl->borckl", inputs @ tiles @ inputs.T, filters @ weight @ filters.T)
+    result = outputs @ products @ outputs.T  # (B, C, rows, columns, 4, 4)
     return result.transpose(3, 4).flatten(4, 5).flatten(2, 3)[..., :height, :width]
 
 
@@ -99,7 +99,9 @@ def _by_tf32(padded: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
 
 
 def _to_tf32(values: Tensor) -> Tensor:
-    """Rounded to the 10 bits of TF32's mantissa."""
+    """Rounded to the 10 bits of TF32's mantissa, which takes the place of float32 only."""
+    if values.dtype != torch.float32:
+        return values
     return ((values.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 

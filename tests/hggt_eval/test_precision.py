@@ -12,7 +12,7 @@ from hggt_eval.metrics.precision import full_precision
 from tests.hggt_eval.convolutions import ALGORITHMS, ConvolutionsBy
 
 SAFE = [name for name in ALGORITHMS if name != "tf32"]
-WITH_CONVOLUTIONS = ["lpips", "dists", "fsim", "vsi", "haarpsi", "vif_p", "srsim", "gmsd", "mdsi"]
+WITH_CONVOLUTIONS = ["lpips", "dists", "fsim", "vsi", "haarpsi", "vif_p", "dss", "srsim", "gmsd", "mdsi"]
 
 
 def test_full_precision_is_put_back() -> None:

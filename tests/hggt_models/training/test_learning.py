@@ -97,13 +97,13 @@ def test_negatives_are_kept_farther_away_than_positives_alone_keep_them(
     """With a smaller weight than published: these negatives are spoilt everywhere, and 300 would know no bounds."""
     distances, errors = {}, {}
     more = ("iterations=60", "checkpoint.every=60", "learning_rate=2e-4")
-    for name, negative in (("positive", ()), ("positive-negative", ("loss.negative=20",))):
+    for name, negative in (("positive", ()), ("positive-negative", ("loss.negative=10",))):
         run = tmp_path / name
         result = train(f"rrdb-gan-{name}", four_groups, run, *_RUN, *more, *negative, options=["--init", learned])
         assert result.exit_code == 0, result.output
         distances[name], errors[name] = _measured(load_network(run), four_groups)
-    assert distances["positive-negative"] > 1.1 * distances["positive"]
-    assert errors["positive-negative"] < 1.5 * errors["positive"]  # and yet the output stays what it should be
+    assert distances["positive-negative"] > 1.05 * distances["positive"]  # measured: 1.106, from another seed 1.108
+    assert errors["positive-negative"] < 1.2 * errors["positive"]  # measured: 1.01; the output stays what it should be
 
 
 def _measured(network: Network, tree: Path) -> tuple[float, float]:
