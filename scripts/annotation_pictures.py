@@ -76,7 +76,7 @@ def take(browser: Browser, url: str, path: Path) -> None:
         page.wait_for_load_state("networkidle")
     else:
         page.wait_for_selector("#stage[data-state=shown]")
-        for key in ("Enter", "p", "n", "s"):  # Enter closes the instructions
+        for key in ("Enter", "n", "s", "p"):  # Enter closes the instructions
             page.keyboard.press(key)
     page.screenshot(path=path, type="jpeg", quality=85)
     page.close()
