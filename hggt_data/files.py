@@ -107,9 +107,7 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
 
 def write_json(path: Path, content: Any, *, private: bool = False) -> None:
     """Write JSON as `write_text` writes text."""
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    # What is no text in a file name becomes its JSON escape.
-    write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"), private=private)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=private)
 
 
 def read_json(path: Path, error_class: type[HggtError], advice: str) -> Any:

@@ -75,8 +75,8 @@ def make_app(store: AnswerStore) -> Starlette:
     )
 
 
-class _ForPeople:
-    """What a person who judges asks for and sends.
+class _Endpoints:
+    """What one kind of people asks for and sends.
 
     Args:
         store: the answers of the round.
@@ -86,6 +86,19 @@ class _ForPeople:
     def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
         self._store = store
         self._texts = texts
+
+    def _account(self, request: Request) -> Account:
+        account: Account | None = request.state.account
+        if account is None:
+            raise HTTPException(401, self._texts["error_who"])
+        return account
+
+
+class _ForPeople(_Endpoints):
+    """What those who judge ask for and send."""
+
+    def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
+        super().__init__(store, texts)
         self._people = {annotator.name: annotator for annotator in store.round.annotators if annotator.is_active}
 
     def routes(self) -> list[Route]:
@@ -100,9 +113,7 @@ class _ForPeople:
         ]
 
     def _person(self, request: Request) -> Annotator:
-        account: Account | None = request.state.account
-        if account is None:
-            raise HTTPException(401, self._texts["error_who"])
+        account = self._account(request)
         if account.is_admin or account.name not in self._people:
             raise HTTPException(403, self._texts["error_not_in_round"])
         return self._people[account.name]
@@ -170,17 +181,8 @@ class _ForPeople:
         return JSONResponse({})
 
 
-class _ForAdmin:
-    """What whoever looks after the round asks for.
-
-    Args:
-        store: the answers of the round.
-        texts: all words of the pages.
-    """
-
-    def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
-        self._store = store
-        self._texts = texts
+class _ForAdmin(_Endpoints):
+    """What whoever looks after the round asks for."""
 
     def routes(self) -> list[Route]:
         """Where each is asked for; all want an admin's account."""
@@ -194,10 +196,7 @@ class _ForAdmin:
 
     def _for_admin_only(self, show: Callable[[Request], Response]) -> Callable[[Request], Response]:
         def run(request: Request) -> Response:
-            account: Account | None = request.state.account
-            if account is None:
-                raise HTTPException(401, self._texts["error_who"])
-            if not account.is_admin:
+            if not self._account(request).is_admin:
                 raise HTTPException(403, self._texts["error_not_admin"])
             return show(request)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from hggt_data.errors import WeightsError
 from hggt_data.images import Pixels
-from hggt_eval.metrics.comparer import Comparer, MetricSettings, NoReference
+from hggt_eval.metrics.comparer import Comparer, LoadedMetric, MetricSettings, NoReference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,8 +69,8 @@ def _configs() -> dict[str, Any]:
     return {name: config for name, config in DEFAULT_CONFIGS.items() if name not in _SET_METRICS}
 
 
-class PyiqaNoReference(NoReference):
-    """A no-reference metric of pyiqa.
+class _PyiqaMetric(LoadedMetric):
+    """A metric of pyiqa.
 
     Args:
         name: as pyiqa calls it.
@@ -84,27 +84,21 @@ class PyiqaNoReference(NoReference):
         super().__init__(settings)
         self.name = name
         self._network = _load(name, self.settings.device)
+
+
+class PyiqaNoReference(_PyiqaMetric, NoReference):
+    """A no-reference metric of pyiqa; made as `_PyiqaMetric`."""
 
     def rate(self, pixels: Pixels) -> float:
         """The score as pyiqa gives it; raises as `NoReference.rate`."""
         return _run(self._network, self.settings.device, _image(self.cropped(pixels), self.settings.device))
 
 
-class PyiqaComparer(Comparer["Tensor"]):
-    """A full-reference metric of pyiqa. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
+class PyiqaComparer(_PyiqaMetric, Comparer["Tensor"]):
+    """A full-reference metric of pyiqa, made as `_PyiqaMetric`.
 
-    Args:
-        name: as pyiqa calls it.
-        settings: device, border.
-
-    Raises:
-        WeightsError: pyiqa, a package it needs, or its weights cannot be had.
+    Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
     """
-
-    def __init__(self, name: str, settings: MetricSettings | None = None) -> None:
-        super().__init__(settings)
-        self.name = name
-        self._network = _load(name, self.settings.device)
 
     def describe(self, pixels: Pixels) -> "Tensor":
         """The cropped picture; raises as `Comparer.describe`."""

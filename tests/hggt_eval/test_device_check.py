@@ -14,7 +14,7 @@ from tests.hggt_eval.conftest import DATA
 
 needs_standin = pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
-    reason=f"needs a PyTorch that takes devices written in Python; this is {torch.__version__}",
+    reason=f"pip install -U torch: one that takes devices written in Python, as 2.14; this is {torch.__version__}",
 )
 
 

@@ -94,16 +94,19 @@ def test_two_hundred_steps_on_four_groups_beat_bicubic_by_a_decibel(four_groups:
 def test_negatives_are_kept_farther_away_than_positives_alone_keep_them(
     four_groups: Path, learned: Path, tmp_path: Path
 ) -> None:
-    """With a smaller weight than published: these negatives are spoilt everywhere, and 300 would know no bounds."""
+    """With a smaller weight than published: these negatives are spoilt everywhere, and 300 would know no bounds.
+
+    At 13 the ratios below are 1.15 and 1.03, at 16 they are 1.26 and 1.12; at 20 some processors tip the output over.
+    """
     distances, errors = {}, {}
     more = ("iterations=60", "checkpoint.every=60", "learning_rate=2e-4")
-    for name, negative in (("positive", ()), ("positive-negative", ("loss.negative=10",))):
+    for name, negative in (("positive", ()), ("positive-negative", ("loss.negative=15",))):
         run = tmp_path / name
         result = train(f"rrdb-gan-{name}", four_groups, run, *_RUN, *more, *negative, options=["--init", learned])
         assert result.exit_code == 0, result.output
         distances[name], errors[name] = _measured(load_network(run), four_groups)
-    assert distances["positive-negative"] > 1.05 * distances["positive"]  # measured: 1.106, from another seed 1.108
-    assert errors["positive-negative"] < 1.2 * errors["positive"]  # measured: 1.01; the output stays what it should be
+    assert distances["positive-negative"] > 1.1 * distances["positive"]
+    assert errors["positive-negative"] < 1.5 * errors["positive"]  # and yet the output stays what it should be
 
 
 def _measured(network: Network, tree: Path) -> tuple[float, float]:
