@@ -395,14 +395,13 @@ class _DatasetSource(GroupSource):
 
     def _label_table(self) -> "pa.Table":
         if self._labels is None:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
+            from hggt_data.shards import read_table_bytes
 
             with self._open(self._table) as file:
                 data = file.readall()
             if sha256_of(data) != self._table.sha256:  # a flipped bit may be another label
                 raise self._not_as_built(self._table, "has other content")
-            self._labels = pq.read_table(pa.BufferReader(data))
+            self._labels = read_table_bytes(data)
         return self._labels
 
     def has_picture(self, index: int, name: str) -> bool:

@@ -30,6 +30,7 @@ from hggt_data.manifest import (
     require_whole,
 )
 from hggt_data.pseudonyms import find_names, has_times, make_veil, read_pseudonyms, write_pseudonyms, write_veiled
+from hggt_data.shards import read_table_bytes
 from hggt_data.staging import open_beside
 from hggt_data.wording import format_examples, plural
 from hggt_data.workers import default_workers
@@ -193,7 +194,7 @@ class _Published:
         for split in self.manifest.splits:
             data = self.repository.read_file(f"labels/{split}.parquet", self.revision)
             with suppress(pa.ArrowException, KeyError, OSError):
-                found[split] = pq.read_table(pa.BufferReader(data or b""), columns=["annotations"])
+                found[split] = read_table_bytes(data or b"", ["annotations"])
         return found
 
     @property

@@ -84,6 +84,16 @@ def write_table_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) 
                 writer.write_table(table)
 
 
+def read_table_bytes(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file held in memory, in the calling thread only.
+
+    Arrow's threads may release `data` while the interpreter shuts down, which aborts the process (exit code 134).
+    """
+    # Not `pq.read_table`: even with `use_threads=False, pre_buffer=False` its scanner uses Arrow's I/O threads.
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        return file.read(columns, use_threads=False)
+
+
 def _row_groups(rows: Iterable[dict[str, Any]], pictures: list[str]) -> Iterator[list[dict[str, Any]]]:
     group: list[dict[str, Any]] = []
     size_bytes = 0
