@@ -24,10 +24,10 @@ import httpx2
 from large_tree import write_large_tree
 from machine import describe_machine
 
-from hggt_data.annotate.accounts import Account, add_account
-from hggt_data.files import write_text
-from hggt_data.rounds import Annotator, Item, Kind, Round, write_round
-from hggt_data.tree import Listing, open_tree
+from hggt_data.annotate.round import Annotator, Item, Kind, Round, write_round
+from hggt_data.annotate.web.accounts import Account, add_account
+from hggt_data.io.files import write_text
+from hggt_data.tree.layout import Listing, open_tree
 
 LABELS = ("Positive", "Similar", "Negative")
 
@@ -44,7 +44,7 @@ def main() -> None:
         folder = Path(name)
         dealt = make_round(folder, arguments.people, arguments.groups)
         tokens = [add_account(folder / "accounts.json", Account(person.name)) for person in dealt.annotators]
-        command = [sys.executable, "-c", "from hggt_data.cli import main; main()", "annotate", str(dealt.folder)]
+        command = [sys.executable, "-c", "from hggt_data.cli.main import main; main()", "annotate", str(dealt.folder)]
         options = ["--accounts", str(folder / "accounts.json"), "--port", "0"]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=environment) as server:

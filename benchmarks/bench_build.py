@@ -18,8 +18,8 @@ from pathlib import Path
 from large_tree import write_large_tree
 from machine import describe_machine
 
-from hggt_data.build import BuildSettings, build_dataset
-from hggt_data.images import decode_png
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.io.images import decode_png
 
 _REPEATS = 3
 

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from machine import describe_machine, run_alone
 
-from hggt_eval.metrics.precision import full_precision
+from hggt_eval.metrics.device import full_precision
+from hggt_models.inference.tiling import DeviceMemoryError, run_tiled
 from hggt_models.networks import build_network
-from hggt_models.tiling import DeviceMemoryError, run_tiled
 
 SMALL: dict[str, dict[str, Any]] = {
     "rrdb_pixelshuffle": {"num_block": 2, "num_feat": 32, "num_grow_ch": 16},

@@ -28,12 +28,14 @@ from torch import Tensor
 from torch.utils import data
 from torch.utils.data import Dataset
 
-from hggt_data import images, open_groups
-from hggt_data.build import BuildSettings, build_dataset
-from hggt_data.loading import GroupSource
-from hggt_models.pairs import group_dataset
-from hggt_models.pairs.group_dataset import GroupDataset
-from hggt_models.targets import GroupLabels, TargetKind
+from hggt_data import open_groups
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.groups import GroupSource
+from hggt_data.io import images
+from hggt_models.config.train import TargetKind
+from hggt_models.data import group_dataset
+from hggt_models.data.group_dataset import GroupDataset
+from hggt_models.data.targets import GroupLabels
 
 SIDE = 512
 TARGETS: tuple[TargetKind, ...] = ("original", "positive", "positive_negative")

@@ -20,9 +20,9 @@ from large_tree import write_large_tree
 from machine import describe_machine
 
 from hggt_data import open_groups
-from hggt_data.build import BuildSettings, build_dataset
-from hggt_data.images import decode_png
-from hggt_data.loading import GroupSource
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.groups import GroupSource
+from hggt_data.io.images import decode_png
 
 
 def main() -> None:

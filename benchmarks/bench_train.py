@@ -35,14 +35,14 @@ from plain_training import PlainTraining
 from stopwatch import Stopwatch
 from torch import Tensor
 
-from hggt_data.demo import write_demo_tree
+from hggt_data.tree.demo import write_demo_tree
 from hggt_eval.metrics.backbones import find_weights
-from hggt_models.config import TrainConfig
-from hggt_models.pairs import maker
-from hggt_models.pairs.feed import PairFeed
-from hggt_models.pairs.maker import TrainingPairs
-from hggt_models.pairs.training_data import open_training_data
-from hggt_models.recipes import load_config
+from hggt_models.config.recipes import load_config
+from hggt_models.config.train import TrainConfig
+from hggt_models.data import make_pairs as maker
+from hggt_models.data.loader import PairFeed
+from hggt_models.data.make_pairs import TrainingPairs
+from hggt_models.data.training_data import open_training_data
 from hggt_models.runtime import Runtime, open_runtime
 from hggt_models.training import learner as learner_module
 from hggt_models.training.learner import Learner

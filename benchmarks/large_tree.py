@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hggt_data.annotation import format_annotation, picture_name
-from hggt_data.demo import CANDIDATES
-from hggt_data.files import write_text
-from hggt_data.images import encode_png
+from hggt_data.io.files import write_text
+from hggt_data.io.images import encode_png
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+from hggt_data.tree.demo import CANDIDATES
+from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.layout import picture_name
 
 _DISTINCT_GROUPS = 24
 _SIDE = 512

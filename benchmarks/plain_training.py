@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, RandomSampler
 
-from hggt_models.config import TrainConfig
+from hggt_models.config.train import TrainConfig
 from hggt_models.degradation import jpeg
 from hggt_models.degradation.chain import draw_kernels
 from hggt_models.degradation.kernels import filter_images

@@ -9,10 +9,12 @@ Example:
 from typing import TYPE_CHECKING
 
 from hggt_data.consensus import consensus_label
-from hggt_data.schema import Annotation, Consensus, Label, PatchGroup, PatchId, Problem
+from hggt_data.problems import Problem
+from hggt_data.schema import Annotation, Consensus, Label, PatchGroup, PatchId
 
 if TYPE_CHECKING:
-    from hggt_data.loading import Group, GroupSource, open_groups
+    from hggt_data.groups import Group, GroupSource
+    from hggt_data.loading import open_groups
 
 __all__ = [
     "Annotation",
@@ -31,7 +33,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import `loading` (numpy, pyarrow) only when one of its names is asked for: commands must answer at once."""
     if name in ("Group", "GroupSource", "open_groups"):
-        from hggt_data import loading
+        from hggt_data import groups, loading
 
-        return getattr(loading, name)
+        return getattr(loading if name == "open_groups" else groups, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,10 +9,8 @@ import string
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Literal
 
 from hggt_data.errors import NameFormatError
-from hggt_data.wording import printable
 
 ORIGINAL = "original"
 LR = "lr"
@@ -151,34 +149,3 @@ class PatchGroup:
 
     def _with_label(self, wanted: Label) -> tuple[str, ...]:
         return tuple(name for name, label in zip(self.candidates, self.consensus, strict=True) if label is wanted)
-
-
-Severity = Literal["error", "warning"]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One fault of a tree. Its texts may hold names of files that are no text; they become printable.
-
-    Attributes:
-        kind: a stable name such as `missing-image`.
-        severity: an `error` blocks a build, a `warning` does not.
-        path: the file, relative to the tree.
-        message: what was expected and what was found.
-        hint: what to do.
-        group: the patch group that cannot be used because of it, where there is one.
-    """
-
-    kind: str
-    severity: Severity
-    path: str
-    message: str
-    hint: str
-    group: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("path", "message", "hint"):
-            object.__setattr__(self, name, printable(getattr(self, name)))
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message

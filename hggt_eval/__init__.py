@@ -6,14 +6,14 @@ Example:
     1
 """
 
-from hggt_eval.comparison import Comparison, compare_methods
-from hggt_eval.matching import match_restored
-from hggt_eval.methods import Method, name_methods, read_methods
+from hggt_data.restored.matching import match_restored
+from hggt_data.restored.methods import Method, name_methods, read_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
-from hggt_eval.report import format_table, write_reports
-from hggt_eval.scores import Evaluation
-from hggt_eval.scores_file import Settings, read_scores
+from hggt_eval.report.files import format_table, write_reports
+from hggt_eval.scores.comparison import Comparison, compare_methods
+from hggt_eval.scores.file import Settings, read_scores
+from hggt_eval.scores.scores import Evaluation
 from hggt_eval.scoring import GroundTruth, Scored, score
 
 __all__ = [

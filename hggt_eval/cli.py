@@ -5,16 +5,13 @@ from pathlib import Path
 
 import click
 
-from hggt_data.command import HggtGroup
+from hggt_data.cli.group import HggtGroup
+from hggt_data.dataset.manifest import is_built_dataset
 from hggt_data.errors import DeviceError, HggtError, MatchError, OutputError
-from hggt_data.hub import is_hub_id
-from hggt_data.loading import GroupSource, is_built_dataset
-from hggt_data.processes import Processes
-from hggt_eval.comparison import compare_methods, require_baseline
-from hggt_eval.figure import WIDTH_IN, Crop, draw_figure, require_format, write_figure
-from hggt_eval.joining import find_scores, join_scores
-from hggt_eval.journal import Journal
-from hggt_eval.methods import PAGE_FILE, Method, name_methods, read_methods, require_distinct
+from hggt_data.groups import GroupSource
+from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.workers import Processes
+from hggt_data.restored.methods import PAGE_FILE, Method, name_methods, read_methods, require_distinct
 from hggt_eval.metrics import (
     DEFAULT_METRICS,
     METRICS,
@@ -23,11 +20,15 @@ from hggt_eval.metrics import (
     require_metric,
 )
 from hggt_eval.metrics.comparer import BORDER_PX, Colour
-from hggt_eval.report import format_table, write_page, write_reports
-from hggt_eval.report_page import format_page
-from hggt_eval.scored_pictures import ScoredPictures
-from hggt_eval.scores import Evaluation
-from hggt_eval.scores_file import Settings
+from hggt_eval.report.figure import WIDTH_IN, Crop, draw_figure, require_format, write_figure
+from hggt_eval.report.files import format_table, write_page, write_reports
+from hggt_eval.report.page import format_page
+from hggt_eval.report.pictures import ScoredPictures
+from hggt_eval.scores.comparison import compare_methods, require_baseline
+from hggt_eval.scores.file import Settings
+from hggt_eval.scores.join import find_scores, join_scores
+from hggt_eval.scores.journal import Journal
+from hggt_eval.scores.scores import Evaluation
 from hggt_eval.scoring import GroundTruth, prepare_folder
 from hggt_eval.scoring import score as score_restored
 

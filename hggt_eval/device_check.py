@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import HggtError
-from hggt_data.images import Pixels, read_pixels
-from hggt_data.loading import GroupSource
-from hggt_eval.matching import RestoredFiles
+from hggt_data.groups import GroupSource
+from hggt_data.io.images import Pixels, read_pixels
+from hggt_data.restored.matching import RestoredFiles
 from hggt_eval.metrics import require_metric
 from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import OutputError
-from hggt_data.files import atomic_file, sha256_of
-from hggt_data.images import Pixels
+from hggt_data.io.files import atomic_file, sha256_of
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics import metric_versions, require_metric
 from hggt_eval.metrics.comparer import AnyComparer
 

@@ -11,25 +11,25 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hggt_data.errors import ImageError, MatchError
-from hggt_data.files import sha256_of
-from hggt_data.images import Pixels, decode_png
-from hggt_data.loading import Group, GroupSource
-from hggt_data.processes import Processes, own_cores
+from hggt_data.groups import Group, GroupSource
+from hggt_data.io.files import sha256_of
+from hggt_data.io.images import Pixels, decode_png
+from hggt_data.io.workers import Processes, own_cores
+from hggt_data.restored.matching import RestoredFiles
 from hggt_eval.feature_cache import FeatureCache
-from hggt_eval.journal import Journal
-from hggt_eval.matching import RestoredFiles
 from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, NoReference
-from hggt_eval.processes import gather
-from hggt_eval.scores import Evaluation, GroupScores, MethodScores
+from hggt_eval.scores.journal import Journal
+from hggt_eval.scores.scores import Evaluation, GroupScores, MethodScores
 
 _ALONE = Processes()
 
@@ -246,3 +246,28 @@ def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[LoadedMe
     for size in {size for files in restored for size in files.sizes.values()}:
         for metric in metrics:
             metric.require_size(size)
+
+
+Value = TypeVar("Value")
+
+# The slowest process may still be scoring.
+_PATIENCE = timedelta(hours=6)
+
+
+def gather(value: Value, processes: Processes) -> list[Value]:
+    """What each process has, in their order; all must call this together.
+
+    Raises:
+        RuntimeError: another process has ended.
+    """
+    if processes.world == 1:
+        return [value]
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        gathered: list[Value] = [value] * processes.world
+        dist.all_gather_object(gathered, value)
+        return gathered
+    finally:
+        dist.destroy_process_group()

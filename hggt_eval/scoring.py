@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.errors import MatchError, OutputError, WeightsError
-from hggt_data.hub import is_hub_id
-from hggt_data.loading import GroupSource, open_groups, open_tree_folders, split_or_default
-from hggt_data.processes import Processes
-from hggt_eval.comparison import group_seeds
+from hggt_data.groups import GroupSource
+from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.workers import Processes
+from hggt_data.loading import open_groups, open_tree_folders, split_or_default
+from hggt_data.restored.matching import match_restored
+from hggt_data.restored.methods import Method, require_distinct
 from hggt_eval.device_check import compare_with_cpu
 from hggt_eval.feature_cache import FeatureCache
-from hggt_eval.journal import Journal
-from hggt_eval.matching import match_restored
-from hggt_eval.methods import Method, require_distinct
 from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, require_metric
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, LoadedMetric
 from hggt_eval.protocol import evaluate
-from hggt_eval.report import require_nothing_lost
-from hggt_eval.scores import Evaluation
-from hggt_eval.scores_file import Settings, versions_of, what_scores_depend_on
+from hggt_eval.report.files import require_nothing_lost
+from hggt_eval.scores.comparison import group_seeds
+from hggt_eval.scores.file import Settings, versions_of, what_scores_depend_on
+from hggt_eval.scores.journal import Journal
+from hggt_eval.scores.scores import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

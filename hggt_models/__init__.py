@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hggt_models.checkpoint import load_network, save_network
-    from hggt_models.inference import degrade, enhance, list_lr, list_pictures, upscale
+    from hggt_models.config.recipes import load_config
+    from hggt_models.inference.folders import degrade, enhance, list_lr, list_pictures, upscale
     from hggt_models.networks import build_network
-    from hggt_models.recipes import load_config
+    from hggt_models.networks.checkpoint import load_network, save_network
 
 __all__ = [
     "build_network",
@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "hggt_models.checkpoint": ("load_network", "save_network"),
-    "hggt_models.inference": ("degrade", "enhance", "list_lr", "list_pictures", "upscale"),
+    "hggt_models.networks.checkpoint": ("load_network", "save_network"),
+    "hggt_models.inference.folders": ("degrade", "enhance", "list_lr", "list_pictures", "upscale"),
     "hggt_models.networks": ("build_network",),
-    "hggt_models.recipes": ("load_config",),
+    "hggt_models.config.recipes": ("load_config",),
 }
 
 

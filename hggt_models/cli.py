@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from hggt_data.command import HggtGroup, ResumedCommand
-from hggt_data.hub_command import license_option, publish_if_told
-from hggt_data.workers import default_workers
+from hggt_data.cli.group import HggtGroup, ResumedCommand
+from hggt_data.cli.publishing import license_option, publish_if_told
+from hggt_data.io.workers import default_workers
 
 if TYPE_CHECKING:
-    from hggt_models.inference import Outcome, Source
+    from hggt_models.inference.folders import Outcome, Source
 
 _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _OutputFolder = click.Path(file_okay=False, path_type=Path)
@@ -83,7 +83,7 @@ def _parse_tile(_: click.Context, __: click.Parameter, value: str) -> int | None
 
 def _require_weights(value: str) -> str:
     """A file, a training run's folder, or a name on the Hub."""
-    from hggt_data.hub import is_hub_id
+    from hggt_data.hub.repository import is_hub_id
 
     path = Path(value)
     if not path.exists() and (path.suffix in (".pth", ".safetensors") or not is_hub_id(value)):
@@ -122,7 +122,7 @@ def enhance(
     Writes original/NAME.png, 01/NAME_01.png and so on, and enhance.json with all that decides the result. Tile and
     overlap are fixed as published, so that ground truths do not depend on the GPU.
     """
-    from hggt_models.inference import enhance as run
+    from hggt_models.inference.folders import enhance as run
 
     sources = _list(folder, output)
     outcome = run(
@@ -182,10 +182,10 @@ def upscale(
 
     Where memory runs out, --tile auto halves the tile and says so.
     """
-    from hggt_data.hub import is_hub_id
+    from hggt_data.hub.repository import is_hub_id
     from hggt_data.loading import open_groups, split_or_default
-    from hggt_models.inference import list_lr
-    from hggt_models.inference import upscale as run
+    from hggt_models.inference.folders import list_lr
+    from hggt_models.inference.folders import upscale as run
 
     if (folder is None) == (data is None):
         raise click.UsageError("pass --input DIR or --data DIR_OR_ID, one of the two")
@@ -238,7 +238,7 @@ def degrade(
     workers: int | None,
 ) -> None:
     """Write low-resolution versions of pictures, degraded as in training."""
-    from hggt_models.inference import degrade as run
+    from hggt_models.inference.folders import degrade as run
 
     sources = _list(folder, output)
     outcome = run(
@@ -291,9 +291,9 @@ def train(
     RECIPE is a name that hggt-models recipes lists, or a TOML file of your own. Ctrl-C, SIGTERM and SIGUSR1 save and
     stop; exit 75 after the latter two tells a batch script to queue the job again.
     """
-    from hggt_models.checkpoint import load_checkpoint
-    from hggt_models.pairs.training_data import open_training_data
-    from hggt_models.recipes import load_config
+    from hggt_models.config.recipes import load_config
+    from hggt_models.data.training_data import open_training_data
+    from hggt_models.networks.checkpoint import load_checkpoint
     from hggt_models.runtime import open_runtime
     from hggt_models.training.run_folder import RunFolder
     from hggt_models.training.trainer import TrainingRun, train_run
@@ -320,8 +320,8 @@ def train(
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
     """List the recipes, or show every setting of one as --set takes it."""
-    from hggt_models.config import flat_settings
-    from hggt_models.recipes import describe_recipes, load_config
+    from hggt_models.config.recipes import describe_recipes, load_config
+    from hggt_models.config.train import flat_settings
 
     if recipe is None:
         for name, text in describe_recipes().items():
@@ -407,7 +407,7 @@ def show_map(
     A row for each negative: original, positive, negative, the map of each, and what the loss uses.
     """
     from hggt_data.loading import open_groups, split_or_default
-    from hggt_models.map_picture import write_map_pictures
+    from hggt_models.show_map import write_map_pictures
 
     if ids and num is not None:
         raise click.UsageError("pass --group ID or --num N, one of the two")
@@ -419,7 +419,7 @@ def show_map(
 def _require_outside(output: Path, option: str, folder: Path) -> None:
     """What is written among pictures would be read as one of them the next time."""
     from hggt_data.errors import OutputError
-    from hggt_data.staging import require_outside
+    from hggt_data.io.folders import require_outside
 
     try:
         require_outside(output, folder, option)
@@ -429,8 +429,8 @@ def _require_outside(output: Path, option: str, folder: Path) -> None:
 
 def _list(folder: Path, output: Path) -> "list[Source]":
     """The pictures of a folder; what is left out is said."""
-    from hggt_data.wording import format_examples, plural
-    from hggt_models.inference import list_pictures
+    from hggt_data.io.text import format_examples, plural
+    from hggt_models.inference.folders import list_pictures
 
     _require_outside(output, "--input", folder)
     sources, others = list_pictures(folder)

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.card import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
+from hggt_data.dataset.manifest import CARD_FILE
 from hggt_data.errors import PublishError
-from hggt_data.files import write_json, write_text
-from hggt_data.hub import MAIN, REPO_ID, Destination, RemoteFile, Repository, describe_plan, title_of
-from hggt_data.manifest import CARD_FILE, FileRecord, describe_file
-from hggt_models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
+from hggt_data.hub.plan import Destination, describe_plan, title_of
+from hggt_data.hub.repository import MAIN, REPO_ID, RemoteFile, Repository
+from hggt_data.io.files import FileRecord, describe_file, write_json, write_text
+from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
 from hggt_models.networks import NETWORKS
+from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +200,7 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
         f"---\n{data.to_yaml()}\n---\n\n# {repo_id.partition('/')[2]}\n\nA network for real-world image "
         "super-resolution, made with hggt in the form of HGGT (CVPR 2023).\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
-        f'```python\nfrom hggt_models.checkpoint import load_network\n\nnetwork = load_network("{repo_id}")\n```\n\n'
+        f'```python\nfrom hggt_models import load_network\n\nnetwork = load_network("{repo_id}")\n```\n\n'
         f"```sh\nhggt-models upscale --weights {repo_id} --input DIR --output DIR\n```\n\n"
         f"## Licence\n\n{terms or f'The data it learned from is under `{licence}`.'}\n"
     )

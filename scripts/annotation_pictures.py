@@ -16,14 +16,14 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
-from hggt_data.annotate.accounts import Account, Accounts
-from hggt_data.annotate.app import make_app
-from hggt_data.annotate.guard import Guard
-from hggt_data.annotate.store import Answer, AnswerStore
-from hggt_data.deal import DealSettings, deal_groups
-from hggt_data.demo import write_demo_tree
-from hggt_data.rounds import read_round
+from hggt_data.annotate.deal import DealSettings, deal_groups
+from hggt_data.annotate.round import read_round
+from hggt_data.annotate.web.accounts import Account, Accounts
+from hggt_data.annotate.web.app import make_app
+from hggt_data.annotate.web.guard import Guard
+from hggt_data.annotate.web.store import Answer, AnswerStore
 from hggt_data.schema import Label
+from hggt_data.tree.demo import write_demo_tree
 
 PEOPLE = ("Ada", "Bob", "Carol", "Dan")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from hggt_data.demo import write_demo_restored, write_demo_tree
-from hggt_data.files import atomic_file
+from hggt_data.io.files import atomic_file
+from hggt_data.tree.demo import write_demo_restored, write_demo_tree
 
 GROUP = "coffee-16-96"
 

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from hggt_data import Group, Label, open_groups
-from hggt_data.demo import write_demo_tree
-from hggt_data.files import atomic_file
+from hggt_data.io.files import atomic_file
 from hggt_data.schema import ORIGINAL
+from hggt_data.tree.demo import write_demo_tree
 
 _SIDE, _GAP, _TEXT = 256, 12, 62
 _COLOURS = {Label.POSITIVE: "#1b7f3b", Label.SIMILAR: "#5c6570", Label.NEGATIVE: "#b3261e", None: "#5c6570"}

@@ -12,12 +12,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from hggt_data.download import fetch_dataset
 from hggt_data.errors import HggtError
-from hggt_data.workers import default_workers
-from hggt_models.checkpoint import load_checkpoint
-from hggt_models.pairs.training_data import open_training_data
-from hggt_models.recipes import load_config
+from hggt_data.hub.download import fetch_dataset
+from hggt_data.io.workers import default_workers
+from hggt_models.config.recipes import load_config
+from hggt_models.data.training_data import open_training_data
+from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.runtime import open_runtime
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.trainer import TrainingRun, train_run

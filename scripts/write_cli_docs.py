@@ -12,15 +12,15 @@ from pathlib import Path
 
 import click
 
-import hggt_data.cli
+import hggt_data.cli.main
 import hggt_eval.cli
 import hggt_models.cli
-from hggt_data.files import write_text
+from hggt_data.io.files import write_text
 
 _FILE = Path(__file__).parents[1] / "docs" / "cli.md"
 _COMMANDS = {
-    "hggt-data": hggt_data.cli.main,
-    "hggt-build-dataset": hggt_data.cli.build,
+    "hggt-data": hggt_data.cli.main.main,
+    "hggt-build-dataset": hggt_data.cli.main.build,
     "hggt-eval": hggt_eval.cli.main,
     "hggt-models": hggt_models.cli.main,
 }

@@ -28,7 +28,14 @@ ROOT = Path(__file__).parents[1]
 # What takes time to import: what `datasets` and the Hub's client (httpx before its version 2) are made of, and ours.
 PARTS_OF_DATASETS = ("dill", "fsspec", "multiprocess.pool", "pandas", "pyarrow.dataset", "pyarrow.json", "xxhash")
 PARTS_OF_CLIENT = ("filelock", "httpcore", "httpcore2", "httpx", "httpx2", "tqdm.contrib.concurrent", "truststore")
-OURS = ("hggt_data.cli", "hggt_data.download", "hggt_data.loading", "hggt_data.publish", "pytest", "unittest.mock")
+OURS = (
+    "hggt_data.cli.main",
+    "hggt_data.hub.download",
+    "hggt_data.loading",
+    "hggt_data.hub.publish",
+    "pytest",
+    "unittest.mock",
+)
 LONGEST_RUN_S = 60
 
 MEMBER, READER, STRANGER = "hf_mTokenOfAMember00", "hf_rTokenThatOnlyReads00", "hf_sTokenOfAStranger00"
@@ -102,7 +109,7 @@ class HubClient:
 
     def hggt_data(self, *arguments: object) -> Outcome:
         """Run the command `hggt-data`."""
-        return self._run(partial(_command, "hggt_data.cli", [str(argument) for argument in arguments]))
+        return self._run(partial(_command, "hggt_data.cli.main", [str(argument) for argument in arguments]))
 
     def hggt_eval(self, *arguments: object) -> Outcome:
         """Run the command `hggt-eval`."""

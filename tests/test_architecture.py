@@ -11,43 +11,36 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 
-# Inside a package a module imports only from rows above its own; the last row is the command line.
-LAYERS = {
+# Inside a package a module or subpackage imports only from rows above its own: neither from below nor from a brother.
+ORDER = {
     "hggt_data": [
-        {"errors", "wording", "processes"},
-        {"schema", "files", "command", "workers", "hub_errors"},
-        {"images", "annotation", "consensus", "agreement", "manifest", "features", "staging", "preferences", "seating"},
-        {"tree", "shards", "card", "hub", "patches", "contact_sheet", "resumed_folder"},
-        {"validate", "assembly", "pictures", "rounds", "places_file", "hub_command"},
-        {"download"},
-        {"loading", "shard_task", "pseudonyms", "answers", "batches"},
-        {"build", "publish", "stats", "demo", "subimages", "split", "export", "selection", "deal", "merge"},
-        {"stats_text", "annotate"},
-        {"stats_page"},
+        {"errors"},
+        {"io"},
+        {"schema", "licence"},
+        {"problems", "groups", "consensus"},
+        {"tree", "restored", "statistics"},
+        {"dataset", "patches", "annotate"},
+        {"hub"},
+        {"loading"},
+        {"exports"},
         {"cli"},
         {"__main__"},
     ],
     "hggt_eval": [
-        {"metrics", "processes", "methods"},
-        {"matching", "feature_cache"},
-        {"scores", "device_check"},
-        {"comparison", "label_measures"},
-        {"scores_file"},
-        {"notes"},
-        {"tables"},
-        {"joining", "journal", "scored_pictures"},
-        {"protocol", "report", "report_page", "figure"},
+        {"metrics"},
+        {"scores", "device_check", "feature_cache"},
+        {"protocol", "report"},
         {"scoring"},
         {"cli"},
         {"__main__"},
     ],
     "hggt_models": [
-        {"reflection", "typed_settings"},
-        {"networks", "degradation", "targets", "runtime", "stopping"},
-        {"checkpoint", "tiling", "record", "losses"},
-        {"config", "inference", "push", "map_picture"},
-        {"recipes", "pairs"},
-        {"training"},
+        {"reflection", "runtime"},
+        {"networks", "degradation"},
+        {"losses", "inference", "push"},
+        {"config"},
+        {"data"},
+        {"training", "show_map"},
         {"cli"},
         {"__main__"},
     ],
@@ -108,16 +101,15 @@ def test_models_import_only_the_metrics_of_eval() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("package", LAYERS)
+@pytest.mark.parametrize("package", ORDER)
 def test_modules_import_only_from_below(package: str) -> None:
-    layers = LAYERS[package]
-    rank = {module: number for number, layer in enumerate(layers) for module in layer}
+    rank = {module: number for number, row in enumerate(ORDER[package]) for module in row}
     found = []
     for path in modules_of(package):
         own = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
         if own == "__init__":
             continue
-        assert own in rank, f"{path.relative_to(ROOT)} stands in no layer; add it where it belongs"
+        assert own in rank, f"{path.relative_to(ROOT)} has no place in ORDER"
         for module, _ in imported_modules(path):
             parts = module.split(".")
             if parts[0] == package and len(parts) > 1 and parts[1] != own and rank[parts[1]] >= rank[own]:
@@ -125,11 +117,24 @@ def test_modules_import_only_from_below(package: str) -> None:
     assert not found
 
 
+@pytest.mark.parametrize("package", [*PACKAGES, "tests", "benchmarks", "scripts"])
+def test_no_private_name_crosses_a_file(package: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)} imports {node.module}.{alias.name}"
+        for path in modules_of(package)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (*PACKAGES, "tests")
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert not found
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
         ("hggt_data", {"torch", "datasets", "huggingface_hub", "PIL"}),
-        ("hggt_data.cli", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
+        ("hggt_data.cli.main", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
         ("hggt_eval.cli", {"torch", "torchvision", "lpips", "piq", "torchmetrics", "cv2", "datasets", "pyarrow"}),
         ("hggt_models", {"torch", "datasets", "huggingface_hub", "PIL", "numpy"}),
         ("hggt_models.cli", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),

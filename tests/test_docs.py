@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 import pytest
 
-import hggt_data.cli
+import hggt_data.cli.main
 import hggt_eval.cli
 import hggt_models.cli
 
 ROOT = Path(__file__).parents[1]
 COMMANDS: dict[str, click.Command] = {
-    "hggt-data": hggt_data.cli.main,
-    "hggt-build-dataset": hggt_data.cli.build,
+    "hggt-data": hggt_data.cli.main.main,
+    "hggt-build-dataset": hggt_data.cli.main.build,
     "hggt-eval": hggt_eval.cli.main,
     "hggt-models": hggt_models.cli.main,
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hggt_data.command import EXTRAS
+from hggt_data.cli.group import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data" / "fixtures"

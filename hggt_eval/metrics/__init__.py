@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from hggt_data.errors import HggtError
-from hggt_data.wording import nearest
+from hggt_data.io.text import nearest
 from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference
 
 __all__ = [

@@ -19,7 +19,7 @@ import torchvision
 from torch import Tensor
 
 from hggt_data.errors import HggtError, WeightsError
-from hggt_data.files import sha256_of_file
+from hggt_data.io.files import sha256_of_file
 
 # A network that swallows packets would otherwise hold a run for minutes per address.
 DOWNLOAD_TIMEOUT_S = 15.0

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 
 if TYPE_CHECKING:  # torch is imported only for metrics that run on it
     from hggt_eval.metrics.backbones import Convolutions

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.image import dists as torchmetrics_dists
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.backbones import empty_network, load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
-from hggt_eval.metrics.layers import pack_layers, unpack_layers
-from hggt_eval.metrics.precision import full_precision
-from hggt_eval.metrics.tensors import as_images
+from hggt_eval.metrics.device import full_precision
+from hggt_eval.metrics.tensors import as_images, pack_layers, unpack_layers
 
 _C1 = _C2 = 1e-6
 _PARTS = ("layer", "mean", "variance")

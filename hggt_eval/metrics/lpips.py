@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.backbones import load_convolutions
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
-from hggt_eval.metrics.layers import pack_layers, unpack_layers
-from hggt_eval.metrics.precision import full_precision
-from hggt_eval.metrics.tensors import levels_8bit
+from hggt_eval.metrics.device import full_precision
+from hggt_eval.metrics.tensors import levels_8bit, pack_layers, unpack_layers
 
 
 class Lpips(Comparer[list[Tensor]]):

@@ -14,8 +14,8 @@ from scipy.ndimage import convolve
 from scipy.special import gamma
 
 from hggt_data.errors import ImageError
-from hggt_data.files import sha256_of_file
-from hggt_data.images import Pixels
+from hggt_data.io.files import sha256_of_file
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.comparer import BORDER_PX, MetricSettings, NoReference, bt601_luma
 
 Floats = NDArray[np.floating[Any]]

@@ -8,9 +8,9 @@ import piq
 import torch
 from torch import Tensor
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.comparer import Comparer, MetricSettings
-from hggt_eval.metrics.precision import full_precision
+from hggt_eval.metrics.device import full_precision
 from hggt_eval.metrics.tensors import as_images
 
 # Below these sides piq fails or gives NaN; multi-scale SSIM halves four times and then looks through 11 x 11 pixels.

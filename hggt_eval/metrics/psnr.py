@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, Comparer, MetricSettings, bt601_luma, require_same_size
 
 _PEAK = 255.0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hggt_data.errors import WeightsError
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.comparer import Comparer, LoadedMetric, MetricSettings, NoReference
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _image(cropped: Pixels, device: str) -> "Tensor":
 
 
 def _run(network: Any, device: str, *images: "Tensor") -> float:
-    from hggt_eval.metrics.precision import full_precision
+    from hggt_eval.metrics.device import full_precision
 
     with full_precision(device), _seeded(images):
         return float(network(*images))

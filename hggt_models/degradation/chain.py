@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.tensors import as_images
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels, plateau_kernels, sinc_kernels

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from hggt_data.wording import nearest
+from hggt_data.io.text import nearest
 from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.networks.elan import Elan
 from hggt_models.networks.network import Network, NetworkArgs, NetworkError

@@ -1,7 +1,7 @@
 """What all networks share: typed arguments, and what inference must know of a network besides its weights.
 
 Arguments have the names of the official HGGT code and default to the published sizes. A network knows nothing of
-files; `hggt_models.checkpoint` reads and writes them.
+files; `hggt_models.networks.checkpoint` reads and writes them.
 """
 
 from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hggt_data.errors import HggtError, WeightsError
-from hggt_data.files import require_regular_file
+from hggt_data.io.files import require_regular_file
 
 StateDict = Mapping[str, Tensor]
 

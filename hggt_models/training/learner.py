@@ -7,14 +7,14 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from hggt_models.config import Compiled, TrainConfig
+from hggt_models.config.train import Compiled, TrainConfig
+from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.losses.adversarial import adversarial_loss
 from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss
 from hggt_models.losses.negative import negative_loss
 from hggt_models.losses.perceptual import PerceptualLoss
 from hggt_models.networks import Network, build_network
 from hggt_models.networks.weights import StateDict, load_state
-from hggt_models.pairs.maker import TrainingPairs
 from hggt_models.runtime import Runtime
 from hggt_models.training.ema import Ema
 from hggt_models.training.loss_meter import DivergedError

@@ -17,13 +17,12 @@ from typing import Any
 import torch
 
 from hggt_data.errors import OutputError
-from hggt_data.files import atomic_file, is_leftover, read_json, sha256_of_file, write_json, write_text
-from hggt_data.resumed_folder import read_record
-from hggt_data.staging import lock_folder
-from hggt_models.checkpoint import RUN_WEIGHTS, save_network
+from hggt_data.io.files import atomic_file, is_leftover, read_json, sha256_of_file, write_json, write_text
+from hggt_data.io.folders import lock_folder, read_record
+from hggt_models.data.training_data import Beginning
 from hggt_models.networks import Network
+from hggt_models.networks.checkpoint import RUN_WEIGHTS, save_network
 from hggt_models.networks.weights import CheckpointError, read_pth
-from hggt_models.pairs.training_data import Beginning
 from hggt_models.runtime import Runtime
 
 State = dict[str, Any]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from hggt_data.errors import HggtError
-from hggt_data.images import Pixels, write_png
-from hggt_models.config import LogConfig
+from hggt_data.io.images import Pixels, write_png
+from hggt_models.config.train import LogConfig
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.validation import Restored
 

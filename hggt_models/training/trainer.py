@@ -21,22 +21,21 @@ from typing import Any
 
 import torch
 
-from hggt_data.card import HGGT_LICENSE_NAME
 from hggt_data.errors import HggtError, OutputError
-from hggt_data.hub import is_hub_id
-from hggt_data.wording import plural
-from hggt_models.checkpoint import Checkpoint, CheckpointError
-from hggt_models.config import TrainConfig, differences
-from hggt_models.pairs.feed import PairFeed, share_of_pools
-from hggt_models.pairs.training_data import TrainingData
-from hggt_models.runtime import Runtime
-from hggt_models.stopping import StopSignals
+from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.text import plural
+from hggt_data.licence import HGGT_LICENSE_NAME
+from hggt_models.config.reader import ConfigError
+from hggt_models.config.train import TrainConfig, differences
+from hggt_models.data.loader import PairFeed, share_of_pools
+from hggt_models.data.training_data import TrainingData
+from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
+from hggt_models.runtime import Runtime, StopSignals
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import DivergedError, LossMeter
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.validation import Validation
-from hggt_models.typed_settings import ConfigError
 
 _INHERITED = ("started_from", "data_license")  # of the weights' metadata
 _TRIAL_NOTE = "the perceptual loss had random weights: a trial of the software, not a trained network"

@@ -8,14 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics import METRICS, MetricSettings
-from hggt_models.config import TrainConfig
+from hggt_models.config.train import TrainConfig
+from hggt_models.data.training_data import HeldOut
 from hggt_models.degradation.chain import degrade_picture
+from hggt_models.inference.tiling import UPSCALE_OVERLAP_PX, Tiler
 from hggt_models.networks import Network
-from hggt_models.pairs.training_data import HeldOut
 from hggt_models.runtime import Runtime
-from hggt_models.tiling import UPSCALE_OVERLAP_PX, Tiler
 
 
 @dataclass(frozen=True, slots=True)

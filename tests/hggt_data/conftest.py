@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.dataset.build import BuildSettings, build_dataset
 
 
 @pytest.fixture

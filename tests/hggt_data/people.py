@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.schema import PatchId
 from tests.hggt_data.trees import write_annotation, write_bytes, write_tree
 from tests.hub_client import Outcome

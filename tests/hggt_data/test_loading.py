@@ -18,12 +18,14 @@ import numpy as np
 import pytest
 
 from hggt_data import Label, open_groups
-from hggt_data.build import BuildSettings, build_dataset
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.dataset.manifest import is_built_dataset
 from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
-from hggt_data.files import sha256_of
-from hggt_data.hub import is_hub_id
-from hggt_data.images import read_pixels
-from hggt_data.loading import Group, GroupSource, is_built_dataset, open_splits, open_tree_folders, split_or_default
+from hggt_data.groups import Group, GroupSource
+from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.files import sha256_of
+from hggt_data.io.images import read_pixels
+from hggt_data.loading import open_splits, open_tree_folders, split_or_default
 from hggt_data.schema import PatchGroup, PatchId
 from tests.hggt_data.people import REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import edit_text, write_tree
@@ -328,7 +330,7 @@ class TestReading:
         code = """
 import sys
 from hggt_data import open_groups
-import hggt_data.images
+import hggt_data.io.images
 source = open_groups(sys.argv[1])
 source.read_bytes(0, "01")  # the footer is read once
 def taken(): return int(open("/proc/self/io").read().split()[1])
@@ -586,7 +588,7 @@ def test_the_hash_of_the_labels_is_the_same_for_tree_dataset_and_what_was_publis
 # Each child is a program of its own from the fork on: it reads, falls off the end, and its interpreter shuts down.
 SHORT_PROGRAMS = """
 import os, sys
-import pandas, pyarrow.parquet, hggt_data.features, hggt_data.shards  # so that a child starts at once
+import pandas, pyarrow.parquet, hggt_data.dataset.features, hggt_data.dataset.shards  # so that a child starts at once
 from hggt_data import open_groups
 
 codes = []

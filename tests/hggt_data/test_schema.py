@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hggt_data.errors import NameFormatError
-from hggt_data.schema import Label, PatchGroup, PatchId, Problem, label_from_class_id
+from hggt_data.problems import Problem
+from hggt_data.schema import Label, PatchGroup, PatchId, label_from_class_id
 
 NUMBERS = st.integers(0, 999_999_999)
 IMAGE_NAMES = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs"]), min_size=1)

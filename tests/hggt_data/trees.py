@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hggt_data.annotation import format_annotation, picture_name
-from hggt_data.images import Pixels, encode_png
+from hggt_data.io.images import Pixels, encode_png
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.layout import picture_name
 
 FOUR = ("01", "02", "03", "04")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 
 DATA = Path(__file__).parents[1] / "data"
 

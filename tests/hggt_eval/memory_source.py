@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from hggt_data.consensus import judge_group
-from hggt_data.images import Pixels, encode_png
-from hggt_data.loading import GroupSource
+from hggt_data.groups import GroupSource
+from hggt_data.io.images import Pixels, encode_png
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchGroup, PatchId
 
 

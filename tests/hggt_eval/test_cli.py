@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from hggt_data.build import BuildSettings, build_dataset
-from hggt_data.images import read_pixels, write_png
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.io.images import read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_eval.cli import main
 from tests.hggt_eval.conftest import DATA

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from hggt_data.errors import OutputError
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_data.loading import open_groups
+from hggt_data.restored.matching import match_restored
+from hggt_data.restored.methods import name_methods
 from hggt_eval.feature_cache import FeatureCache
-from hggt_eval.matching import match_restored
-from hggt_eval.methods import name_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.metrics.comparer import AnyComparer
 from hggt_eval.protocol import evaluate

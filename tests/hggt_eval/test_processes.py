@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hggt_data.processes import Processes
-from hggt_eval.processes import gather
+from hggt_data.io.workers import Processes
+from hggt_eval.protocol import gather
 
 DATA = Path(__file__).parents[1] / "data" / "fixtures"
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from hggt_data.errors import ImageError, MatchError
-from hggt_data.images import Pixels, read_pixels, write_png
+from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups, open_tree_folders
+from hggt_data.restored.matching import RestoredFiles, match_restored
+from hggt_data.restored.methods import Method, name_methods
 from hggt_data.schema import Label
-from hggt_eval.matching import RestoredFiles, match_restored
-from hggt_eval.methods import Method, name_methods
 from hggt_eval.metrics import MetricSettings, require_metric
 from hggt_eval.metrics.comparer import Comparer
 from hggt_eval.metrics.niqe import niqe
 from hggt_eval.metrics.psnr import Psnr, psnr
 from hggt_eval.metrics.ssim import Ssim
 from hggt_eval.protocol import evaluate
-from hggt_eval.scores import Evaluation
+from hggt_eval.scores.scores import Evaluation
 from tests.hggt_eval.memory_source import MemorySource
 
 

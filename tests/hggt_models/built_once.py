@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hggt_models import config
+from hggt_models.config import train as config
 from hggt_models.networks import Network, build_network
 
 _BUILT: dict[str, Network] = {}

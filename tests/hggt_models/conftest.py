@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hggt_data.loading import GroupSource, open_groups
+from hggt_data.groups import GroupSource
+from hggt_data.loading import open_groups
 from hggt_data.schema import LR, PatchGroup
 
 

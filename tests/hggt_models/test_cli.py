@@ -12,12 +12,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from hggt_data.images import read_pixels, write_png
-from hggt_models.checkpoint import save_network
+from hggt_data.io.images import read_pixels, write_png
 from hggt_models.cli import main
 from hggt_models.degradation.settings import PUBLISHED
+from hggt_models.inference.tiling import ENHANCE_OVERLAP_PX, ENHANCE_TILE, UPSCALE_OVERLAP_PX
 from hggt_models.networks import build_network
-from hggt_models.tiling import ENHANCE_OVERLAP_PX, ENHANCE_TILE, UPSCALE_OVERLAP_PX
+from hggt_models.networks.checkpoint import save_network
 
 REAL_WEIGHTS = os.environ.get("HGGT_TEST_WEIGHTS")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hggt_data.images import read_pixels, write_png
-from hggt_models.checkpoint import load_checkpoint, load_network, save_network
+from hggt_data.io.images import read_pixels, write_png
 from hggt_models.networks import build_network
+from hggt_models.networks.checkpoint import load_checkpoint, load_network, save_network
 from hggt_models.push import format_model_card
 from tests.hggt_data.trees import noise
 from tests.hub_client import HubClient, Outcome

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hggt_models.stopping import StopSignals, shielded_children
+from hggt_models.runtime import StopSignals, shielded_children
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)])

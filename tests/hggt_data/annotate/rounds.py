@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hggt_data.rounds import Annotator, Item, Kind, KnownAnswer, Round, write_round
+from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round, write_round
 from hggt_data.schema import PatchId
 from tests.hggt_data.trees import FOUR, write_tree
 

@@ -30,7 +30,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        code = "import sys; from hggt_data.cli import main; main(sys.argv[1:])"
+        code = "import sys; from hggt_data.cli.main import main; main(sys.argv[1:])"
         arguments = ["annotate", str(self._folder), "--port", str(self.port), *self._options]
         with open(self._log, "w") as log:
             command = [sys.executable, "-u", "-c", code, *arguments]

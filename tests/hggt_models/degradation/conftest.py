@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hggt_data.images import read_pixels
+from hggt_data.io.images import read_pixels
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_models.degradation.jpeg import JpegForm, compress_jpeg
 from tests.hggt_models.degradation.golden import golden, waves
 

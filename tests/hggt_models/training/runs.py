@@ -10,11 +10,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from hggt_models.cli import main
-from hggt_models.config import TrainConfig
-from hggt_models.pairs.training_data import open_training_data
-from hggt_models.recipes import load_config
-from hggt_models.runtime import Runtime
-from hggt_models.stopping import StopSignals
+from hggt_models.config.recipes import load_config
+from hggt_models.config.train import TrainConfig
+from hggt_models.data.training_data import open_training_data
+from hggt_models.runtime import Runtime, StopSignals
 from hggt_models.training.trainer import TrainingRun, train_run
 
 # Of each network, by the beginning of the recipes that train it.
@@ -73,7 +72,7 @@ def data_for(recipe: str, groups: Path, pictures: Path) -> Path:
 def write_pictures(folder: Path) -> Path:
     """A plain folder of four real pictures."""
     folder.mkdir()
-    for entry in (files("hggt_data") / "demo_pictures").iterdir():
+    for entry in (files("hggt_data.tree") / "demo_pictures").iterdir():
         if entry.name.endswith(".png"):
             (folder / entry.name).write_bytes(entry.read_bytes())
     return folder

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hggt_models.checkpoint import load_checkpoint
-from hggt_models.pairs.training_data import open_training_data
-from hggt_models.recipes import load_config
+from hggt_models.config.recipes import load_config
+from hggt_models.data.training_data import open_training_data
+from hggt_models.networks.checkpoint import load_checkpoint
 from tests.hggt_models.training.runs import assert_same, log_of, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"

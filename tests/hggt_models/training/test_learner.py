@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hggt_models.config import TrainConfig
+from hggt_models.config.recipes import load_config
+from hggt_models.config.train import TrainConfig
+from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.losses.negative import negative_loss
 from hggt_models.losses.perceptual import PerceptualLoss
 from hggt_models.networks import build_network
-from hggt_models.pairs.maker import TrainingPairs
-from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
 from hggt_models.training.learner import Learner
 from tests.hggt_models.training.runs import assert_same, small

@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hggt_data.images import Pixels, read_pixels, write_png
+from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_eval.metrics.psnr import psnr
-from hggt_models.checkpoint import load_network
+from hggt_models.config.recipes import load_config
 from hggt_models.degradation.chain import degrade_picture
+from hggt_models.inference.tiling import run_tiled
 from hggt_models.losses.negative import negative_loss, negative_map
 from hggt_models.networks import Network
-from hggt_models.recipes import load_config
-from hggt_models.tiling import run_tiled
+from hggt_models.networks.checkpoint import load_network
 from tests.hggt_models.training.runs import small, train
 
 _SIDE = 64

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hggt_data.images import read_pixels
-from hggt_models.checkpoint import load_checkpoint
+from hggt_data.io.images import read_pixels
 from hggt_models.cli import main
-from hggt_models.recipes import load_config, recipe_names
+from hggt_models.config.recipes import load_config, recipe_names
+from hggt_models.networks.checkpoint import load_checkpoint
 from tests.hggt_data.kills import FORKED, die_at_rename
 from tests.hggt_models.training.runs import SMALL_NETWORKS, data_for, log_of, run_training, train
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from hggt_data.build import BuildSettings, build_dataset
-from hggt_data.demo import write_demo_tree
+from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.loading import open_groups
-from hggt_models.checkpoint import load_checkpoint
+from hggt_data.tree.demo import write_demo_tree
 from hggt_models.cli import main
+from hggt_models.config.recipes import load_config, recipe_names
 from hggt_models.networks import VggFeatures
+from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.push import format_model_card
-from hggt_models.recipes import load_config, recipe_names
 from tests.hggt_models.training.runs import log_of, small, state_of, train
 
 ONE_STEP = ("iterations=1", "validation.every=0")

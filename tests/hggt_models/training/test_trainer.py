@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from hggt_data.errors import ImageError
-from hggt_data.images import Pixels, read_picture
-from hggt_models.checkpoint import load_checkpoint, load_network
-from hggt_models.pairs import picture_dataset
-from hggt_models.pairs.feed import PairFeed
-from hggt_models.recipes import load_config
+from hggt_data.io.images import Pixels, read_picture
+from hggt_models.config.reader import ConfigError
+from hggt_models.config.recipes import load_config
+from hggt_models.data import picture_dataset
+from hggt_models.data.loader import PairFeed
+from hggt_models.networks.checkpoint import load_checkpoint, load_network
 from hggt_models.training.learner import Learner
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.trainer import require_equal_shares
-from hggt_models.typed_settings import ConfigError
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
 from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train
 

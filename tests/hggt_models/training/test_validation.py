@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from hggt_data.images import Pixels
+from hggt_data.io.images import Pixels
 from hggt_eval.metrics.psnr import psnr
 from hggt_eval.metrics.ssim import ssim
-from hggt_models import tiling
-from hggt_models.config import TrainConfig
+from hggt_models.config.recipes import load_config
+from hggt_models.config.train import TrainConfig
+from hggt_models.data.training_data import HeldOut, open_training_data
 from hggt_models.degradation.chain import degrade_picture
+from hggt_models.inference import tiling
+from hggt_models.inference.tiling import DeviceMemoryError, run_tiled
 from hggt_models.networks import Network, NetworkArgs
-from hggt_models.pairs.training_data import HeldOut, open_training_data
-from hggt_models.recipes import load_config
 from hggt_models.runtime import Runtime
-from hggt_models.tiling import DeviceMemoryError, run_tiled
 from hggt_models.training.validation import Validation
 from tests.hggt_models.training.runs import small
 

@@ -1,0 +1,74 @@
+"""What the commands that publish share, and the option `--license`."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+from hggt_data.errors import PublishError
+
+if TYPE_CHECKING:
+    from hggt_data.hub.plan import Destination
+    from hggt_data.hub.repository import Repository
+
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+
+def license_option(help: str) -> Callable[[Callback], Callback]:
+    """The option `--license ID`."""
+
+    def check(_: click.Context, __: click.Parameter, license_id: str | None) -> str | None:
+        from hggt_data.licence import require_license_id
+
+        try:
+            return None if license_id is None else require_license_id(license_id)
+        except PublishError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return click.option("--license", "license_id", metavar="ID", callback=check, help=help)
+
+
+class Prepared(Protocol):
+    """What can be published on the Hub: a dataset or a network."""
+
+    @property
+    def settings(self) -> "Destination":
+        """What was asked."""
+
+    @property
+    def repository(self) -> "Repository":
+        """Where to."""
+
+    def describe(self) -> list[str]:
+        """What would happen, a line each."""
+
+    def push(self) -> str:
+        """Do it; the commit."""
+
+
+def publish_if_told(opened: AbstractContextManager[Prepared], function: str, *, dry_run: bool, yes: bool) -> None:
+    """Show what would happen, ask, do it, and say how to load it.
+
+    Args:
+        opened: what to publish.
+        function: the name of what loads it.
+        dry_run: do not ask, and do nothing.
+        yes: do not ask.
+    """
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise click.UsageError("there is nobody to ask; pass --yes to publish, or --dry-run to look")
+    with opened as prepared:
+        settings, repository = prepared.settings, prepared.repository
+        click.echo("\n".join(prepared.describe()))
+        if dry_run:
+            click.echo("Nothing was sent (--dry-run).")
+            return
+        if not yes and not click.confirm(f"Publish it as a {settings.visibility} {repository.kind}?"):
+            click.echo("Nothing was sent.")
+            return
+        commit = prepared.push()
+    click.echo(f"Published: {repository.url} ({settings.visibility}), commit {commit[:12]}.")
+    revision = f', revision="{settings.tag}"' if settings.tag else ""
+    click.echo(f'Load it: {function}("{settings.repo_id}"{revision})')

@@ -1,0 +1,181 @@
+"""One shard of a build: check its groups and write it, or keep an earlier one that would come out the same.
+
+Runs in a worker process. What decides a shard's bytes (inputs by hash, settings, schema) gives the key by which it is
+known again.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hggt_data.dataset.features import image_column, labels_to_row
+from hggt_data.dataset.folder import write_record
+from hggt_data.dataset.manifest import Shard
+from hggt_data.dataset.shards import write_shard
+from hggt_data.io.files import FileRecord, link_or_copy, sha256_of, sha256_of_file
+from hggt_data.io.workers import advance
+from hggt_data.problems import Problem
+from hggt_data.schema import ORIGINAL
+from hggt_data.tree.layout import GroupFiles
+from hggt_data.tree.validate import Examined, examine_group, hash_inputs
+
+# Part of every shard's key: raise it when the code changes what a shard holds.
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """What one worker needs to write one shard.
+
+    Attributes:
+        staging: the folder to write to.
+        path: of the shard, relative to the dataset.
+        groups: name of the root and files of each group.
+        sources: the lines of the sources CSV for the pictures of these groups.
+        schema: the Arrow schema, serialised.
+        reusable: shards of the same path from earlier builds, with the folder they lie in.
+    """
+
+    staging: Path
+    path: str
+    split: str
+    groups: list[tuple[str, GroupFiles]]
+    sources: dict[str, dict[str, str | None]]
+    schema: bytes
+    pictures: list[str]
+    scale: int
+    skip_faulty: bool
+    reusable: list[tuple[Path, Shard]]
+
+
+@dataclass(frozen=True)
+class ShardOutcome:
+    """What became of one shard: null if a group in it has errors and none may be skipped."""
+
+    shard: Shard | None
+    kept: bool
+    problems: list[Problem]
+
+
+def build_shard(task: ShardTask) -> ShardOutcome:
+    """Keep an earlier shard that still fits, or check its groups and write it anew.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    kept = _reuse(task)
+    if kept is not None:
+        for _ in task.groups:
+            advance()
+        return ShardOutcome(kept, True, kept.problems)
+    problems: list[Problem] = []
+    originals: dict[str, str] = {}
+    inputs: dict[str, tuple[int, str]] = {}
+    dropped: list[str] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for root, files in task.groups:
+            examined = examine_group(files, scale=task.scale)
+            inputs.update(_named_inputs(root, examined.inputs))
+            problems.extend(in_root(root, problem) for problem in examined.problems)
+            if any(problem.severity == "error" for problem in examined.problems):
+                dropped.append(str(files.id))
+            else:
+                originals[str(files.id)] = examined.digests[ORIGINAL]
+                yield _row(examined, task)
+            advance()
+
+    path = task.staging / task.path
+    write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), rows(), task.pictures)
+    if dropped and not task.skip_faulty:
+        path.unlink()
+        return ShardOutcome(None, False, problems)
+    shard = Shard(
+        path=task.path,
+        split=task.split,
+        ids=list(originals),
+        size_bytes=path.stat().st_size,
+        sha256=sha256_of_file(path),
+        key=_key(task, inputs),
+        inputs=dict(sorted(inputs.items())),
+        originals=originals,
+        dropped=dropped,
+        problems=problems,
+    )
+    write_record(task.staging, shard)
+    return ShardOutcome(shard, False, problems)
+
+
+def _row(examined: Examined, task: ShardTask) -> dict[str, Any]:
+    group, size = examined.group, examined.size
+    assert group is not None
+    assert size is not None
+    columns = {image_column(name): png for name, png in examined.pngs.items()}
+    return {
+        "id": str(group.id),
+        "image_name": group.id.image,
+        "top": group.id.top,
+        "left": group.id.left,
+        "height": size[0],
+        "width": size[1],
+        **{column: columns.get(column) for column in task.pictures},
+        **labels_to_row(group),
+        **task.sources.get(group.id.image, {}),
+    }
+
+
+def _reuse(task: ShardTask) -> Shard | None:
+    """The earlier shard of this place if it would come out the same, moved or linked to where it is needed."""
+    if not task.reusable:
+        return None
+    try:
+        hashed = [_named_inputs(root, hash_inputs(files)) for root, files in task.groups]
+    except OSError:  # the check of the group, which follows, tells which file it is
+        return None
+    inputs = {name: place for of_group in hashed for name, place in of_group.items()}
+    key = _key(task, inputs)
+    for folder, shard in task.reusable:
+        source, target = folder / shard.path, task.staging / task.path
+        if shard.key != key or not source.is_file() or sha256_of_file(source) != shard.sha256:
+            continue
+        if source != target:
+            target.unlink(missing_ok=True)
+            link_or_copy(source, target)
+        write_record(task.staging, shard)
+        return shard
+    return None
+
+
+def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
+    """A SHA-256 over everything that decides the shard's bytes and record."""
+    parts = {
+        "format": _FORMAT,
+        "writer": pa.__version__,
+        "schema": sha256_of(task.schema),
+        "split": task.split,
+        "groups": [_expected(root, files) for root, files in task.groups],
+        "inputs": inputs,
+        "sources": task.sources,
+        "scale": task.scale,
+        "skip_faulty": task.skip_faulty,
+    }
+    return sha256_of(json.dumps(parts, sort_keys=True).encode())
+
+
+def _expected(root: str, files: GroupFiles) -> list[Any]:
+    """What a group must have, and what is wrong with its names: a file that is missing shows among no inputs."""
+    problems = [str(problem) for problem in files.problems]
+    return [root, str(files.id), sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
+
+
+def _named_inputs(root: str, inputs: Sequence[FileRecord]) -> dict[str, tuple[int, str]]:
+    return {f"{root}/{file.path}": (file.size_bytes, file.sha256) for file in inputs}
+
+
+def in_root(root: str, problem: Problem) -> Problem:
+    """A problem of one tree as a build of several names it: with the tree's name before its path."""
+    return replace(problem, path=f"{root}/{problem.path}")

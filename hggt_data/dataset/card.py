@@ -1,0 +1,324 @@
+"""The dataset card (README.md of a built dataset or of exported pairs): what is in it, counted, and how it may be used.
+
+The YAML head is what `load_dataset` and the Hub read: the configs, their files, features and sizes.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hggt_data.dataset.features import candidates_of_columns
+from hggt_data.dataset.manifest import Shard
+from hggt_data.io.files import sha256_of
+from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, is_restricted
+from hggt_data.schema import Label, label_from_class_id
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+_HGGT_LICENCE_TEXT = f"""**{HGGT_TERMS} Do not make this dataset public** without the authors' permission. The software
+that built it is under Apache-2.0, which does not extend to the data."""
+_HGGT_CITATION = """@inproceedings{chen2023human,
+  title     = {Human Guided Ground-truth Generation for Realistic Image Super-resolution},
+  author    = {Chen, Du and Liang, Jie and Zhang, Xindong and Liu, Ming and Zeng, Hui and Zhang, Lei},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year      = {2023}
+}
+"""
+
+
+def format_card(
+    tables: Mapping[str, pa.Table],
+    *,
+    shards: Sequence[Shard],
+    features: "Features",
+    label_features: "Features",
+    license_id: str | None,
+    citation: str | None,
+    pseudonymous: bool = False,
+) -> str:
+    """The text of the card.
+
+    Args:
+        tables: split to its rows without pictures.
+        shards: all Parquet files with pictures.
+        features, label_features: of the configs `default` and `labels`.
+        license_id: a licence id of the Hub; null for the HGGT terms.
+        citation: BibTeX; null for the HGGT paper.
+        pseudonymous: whether annotators have pseudonyms and times are relative, see `pseudonyms.py`.
+    """
+    head = _yaml_head(tables, shards, features, label_features, license_id)
+    candidates = candidates_of_columns(list(features))
+    return (
+        f"---\n{head}\n---\n\n"
+        + "\n\n".join(
+            [
+                "# Patch groups with human-guided ground truth",
+                "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and what "
+                "several people said of each candidate compared with the original: `positive` (better), `similar` or "
+                "`negative` (worse). Made with hggt in the form of HGGT (CVPR 2023).",
+                "## Load it",
+                _usage(list(tables)),
+                "## What is in it",
+                _counts(tables, candidates),
+                "## Columns",
+                _columns(features, pseudonymous),
+                "## How the labels were made",
+                _labels_text(tables),
+                "## Licence",
+                _licence_text(license_id),
+                "## Citation",
+                f"```bibtex\n{(citation or _HGGT_CITATION).strip()}\n```",
+            ]
+        )
+        + "\n"
+    )
+
+
+def _yaml_head(
+    tables: Mapping[str, pa.Table],
+    shards: Sequence[Shard],
+    features: "Features",
+    label_features: "Features",
+    license_id: str | None,
+) -> str:
+    num_rows = {split: table.num_rows for split, table in tables.items()}
+    pictures = _Config(
+        features,
+        num_rows,
+        {split: sum(shard.size_bytes for shard in shards if shard.split == split) for split in tables},
+        {split: [shard.path for shard in shards if shard.split == split] for split in tables},
+    )
+    labels = _Config(
+        label_features,
+        num_rows,
+        {split: table.nbytes for split, table in tables.items()},
+        {split: f"labels/{split}.parquet" for split in tables},
+    )
+    return _format_head(
+        {"default": pictures, "labels": labels},
+        pretty_name="HGGT patch groups",
+        license_id=license_id,
+        tags=[],
+        content=sha256_of("".join(shard.sha256 for shard in shards).encode()),
+    )
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What `load_dataset` can be asked for; each mapping is by split.
+
+    Attributes:
+        paths: one file or a list of files.
+    """
+
+    features: "Features"
+    num_rows: Mapping[str, int]
+    sizes_bytes: Mapping[str, int]
+    paths: Mapping[str, Any]
+
+
+def _format_head(
+    configs: Mapping[str, _Config], *, pretty_name: str, license_id: str | None, tags: Sequence[str], content: str
+) -> str:
+    """The YAML head. `content` is a hash of all data: see below."""
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCardData
+
+    def info(config: _Config) -> Any:
+        splits = SplitDict()
+        for split, num_rows in config.num_rows.items():
+            splits.add(SplitInfo(split, num_bytes=config.sizes_bytes[split], num_examples=num_rows))
+        total = sum(config.sizes_bytes.values())
+        return DatasetInfo(features=config.features, splits=splits, download_size=total, dataset_size=total)
+
+    data = DatasetCardData(
+        pretty_name=pretty_name,
+        license="other" if is_restricted(license_id) else license_id,
+        license_name=HGGT_LICENSE_NAME if is_restricted(license_id) else None,
+        task_categories=["image-to-image"],
+        tags=["super-resolution", "image-restoration", "human-preference", *tags, "hggt"],
+        size_categories=_size_category(sum(configs["default"].num_rows.values())),
+    )
+    DatasetInfosDict({name: info(config) for name, config in configs.items()}).to_dataset_card_data(data)
+    # `datasets` caches a local dataset under a hash of this head only: without it, a changed label would not be seen.
+    entries = data["dataset_info"]
+    for entry in entries if isinstance(entries, list) else [entries]:
+        entry["description"] = f"Built by hggt; content {content}"
+    # Every file by its name: with a pattern, streaming would pass over a lost shard in silence.
+    MetadataConfigs(
+        {
+            name: {
+                "data_files": [{"split": split, "path": path} for split, path in config.paths.items()],
+                **({"default": True} if name == "default" else {}),
+            }
+            for name, config in configs.items()
+        }
+    ).to_dataset_card_data(data)
+    return str(data.to_yaml()).strip()
+
+
+def format_pairs_card(
+    kinds: Mapping[str, Mapping[str, int]],
+    *,
+    paths: Mapping[str, Sequence[str]],
+    sizes_bytes: Mapping[str, int],
+    features: "Features",
+    license_id: str | None,
+    content: str,
+) -> str:
+    """The text of the card of exported pairs.
+
+    Args:
+        kinds: split to how many pairs there are of each kind.
+        paths: split to its Parquet files.
+        sizes_bytes: split to the size of these files.
+        features: the columns.
+        license_id: a licence id of the Hub; null for the HGGT terms.
+        content: a hash of all rows.
+    """
+    num_pairs = {split: sum(counts.values()) for split, counts in kinds.items()}
+    head = _format_head(
+        {"default": _Config(features, num_pairs, sizes_bytes, paths)},
+        pretty_name="HGGT preference pairs",
+        license_id=license_id,
+        tags=["preference-pairs", "dpo"],
+        content=content,
+    )
+    lines = ["| column | content |", "|---|---|"]
+    lines += [f"| `{column}` | {_PAIR_COLUMN_TEXTS[column]} |" for column in features]
+    counted = [
+        f"- `{split}`: {num_pairs[split]:,} pairs; "
+        + ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+        for split, counts in kinds.items()
+    ]
+    return (
+        f"---\n{head}\n---\n\n"
+        + "\n\n".join(
+            [
+                "# Pairs of pictures, one of which people prefer",
+                "Each row is a pair from one *patch group*: two versions of the same high-resolution patch, of which "
+                "several people preferred `chosen` to `rejected`. Made with hggt from data in the form of HGGT.",
+                "## What is in it",
+                "\n".join(counted),
+                "## Columns",
+                "\n".join(lines),
+                "`margin` = (positive - negative votes of chosen) / votes - (positive - negative votes of rejected) / "
+                "votes, where the original has 0: from -2 to 2, the larger the clearer.",
+                "## Licence",
+                _licence_text(license_id),
+            ]
+        )
+        + "\n"
+    )
+
+
+_PAIR_COLUMN_TEXTS = {
+    "lr": "low-resolution input, PNG; null where there is none",
+    "chosen": "the picture that is preferred, PNG",
+    "rejected": "the other one, PNG",
+    "original": "the untouched patch that both are versions of, PNG",
+    "group": "`IMAGE-TOP-LEFT`, the name of the patch; IMAGE is the source picture",
+    "chosen_name": "which candidate it is, or `original`",
+    "rejected_name": "the same of the other one",
+    "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative)",
+    "votes_chosen": "how many annotators gave each label; none for the original",
+    "votes_rejected": "the same of the other one",
+    "margin": "by how much it is preferred; see below",
+}
+
+
+def _licence_text(license_id: str | None) -> str:
+    return _HGGT_LICENCE_TEXT if is_restricted(license_id) else f"The data is under `{license_id}`."
+
+
+def _size_category(num_rows: int) -> str:
+    """The Hub's word for a number of rows."""
+    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
+        if num_rows < limit:
+            return name
+    return "1M<n<10M"
+
+
+def _usage(splits: list[str]) -> str:
+    return (
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'groups = load_dataset("PATH_OR_ID", split="{splits[0]}")             # with pictures\n'
+        f'labels = load_dataset("PATH_OR_ID", "labels", split="{splits[0]}")   # labels only, small\n```'
+    )
+
+
+def _counts(tables: Mapping[str, pa.Table], candidates: tuple[str, ...]) -> str:
+    lines = []
+    for split, table in tables.items():
+        pictures = pc.count_distinct(table["image_name"]).as_py()
+        with_positive = pc.sum(pc.greater(table["num_positive"], 0)).as_py()
+        with_negative = pc.sum(pc.greater(table["num_negative"], 0)).as_py()
+        lines.append(
+            f"- `{split}`: {table.num_rows:,} groups from {pictures:,} source pictures, {len(candidates)} candidates "
+            f"each; {with_positive:,} groups have a positive, {with_negative:,} a negative"
+        )
+    lines += ["", "Share of each consensus label:", "", "| split | candidate | positive | similar | negative | none |"]
+    lines.append("|---|---|---|---|---|---|")
+    for split, table in tables.items():
+        consensus = table["consensus"].to_pylist()
+        for k, candidate in enumerate(candidates):
+            counts = Counter(label_from_class_id(labels[k]) for labels in consensus)
+            shares = [f"{counts[label] / table.num_rows:.1%}" for label in (*Label, None)]
+            lines.append(f"| {split} | {candidate} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
+_COLUMN_TEXTS = {
+    "id": "`IMAGE-TOP-LEFT`, the name of the patch",
+    "image_name": "the source picture",
+    "top": "first row of the patch in the source picture",
+    "left": "first column",
+    "width": "pixels",
+    "height": "pixels",
+    "original": "the untouched high-resolution patch, PNG",
+    "lr": "the low-resolution input of the test protocol, PNG; null where there is none",
+    "consensus": "one label per candidate; null with fewer than two votes",
+    "agreement": "how many annotators gave the consensus label; 1 when they disagreed, 0 without consensus",
+    "num_votes": "how many annotators voted",
+    "num_positive": "candidates whose consensus is positive",
+    "num_negative": "candidates whose consensus is negative",
+    "origin": "where the source picture is from",
+    "author": "who made the source picture",
+    "licence": "licence of the source picture",
+}
+
+
+def _columns(features: "Features", pseudonymous: bool) -> str:
+    lines = ["| column | content |", "|---|---|"]
+    texts = {**_COLUMN_TEXTS, "annotations": _annotations_text(pseudonymous)}
+    for column in features:
+        text = texts.get(column) or f"candidate {column.split('_')[1]}: the patch made by one enhancer, PNG"
+        lines.append(f"| `{column}` | {text} |")
+    return "\n".join(lines)
+
+
+def _annotations_text(pseudonymous: bool) -> str:
+    person, times = ("a person or null", "local time")
+    if pseudonymous:
+        person, times = ("a pseudonym or null", "counted from the annotator's first start, which is 1970-01-01")
+    return (
+        f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate), "
+        f"start and end ({times}), seconds"
+    )
+
+
+def _labels_text(tables: Mapping[str, pa.Table]) -> str:
+    slots = sorted({a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row})
+    return (
+        f"Every candidate was compared with its original by the annotators in the slots {', '.join(slots)}. The "
+        "consensus is the label with strictly most votes, if at least two gave it; a tie, or votes that all differ, "
+        "give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of the "
+        "official code. A slot is a folder of the official data, which several people may have filled."
+    )

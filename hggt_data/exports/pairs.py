@@ -1,0 +1,212 @@
+"""Take out of a tree or a dataset what other programs want: its positives, preference pairs, or the official tree.
+
+Groups are read one after the other, so memory does not grow with their number. A result appears whole or not at all,
+and a note beside it tells under which licence its data is. Which pairs there are is for `preferences.py`.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hggt_data.dataset.card import format_pairs_card
+from hggt_data.dataset.shards import write_shard
+from hggt_data.errors import DatasetError
+from hggt_data.exports.preferences import PairKind, PreferencePair, preference_pairs
+from hggt_data.exports.source import ExportSource, file_name, read_checked, write_png
+from hggt_data.groups import Group, GroupSource
+from hggt_data.io.files import atomic_file, write_text
+from hggt_data.io.folders import new_folder
+from hggt_data.io.text import plural
+from hggt_data.io.workers import show_progress
+from hggt_data.licence import LICENSE_FILE, format_licence_note
+from hggt_data.schema import LR, ORIGINAL, Label
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+_PAIRS_PER_SHARD = 256  # about 450 MB of 512 x 512 pictures, four to a pair
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """Which pairs, in what form; the names are those of the command's flags.
+
+    Attributes:
+        kinds: see `PairKind`.
+        min_margin: the smallest margin; null for all.
+        format: `parquet` holds the pictures; `jsonl` names their files, which lie beside it.
+        pairs_per_shard: 256 pairs of four 512 x 512 pictures make about 450 MB.
+    """
+
+    kinds: Collection[PairKind] = tuple(PairKind)
+    min_margin: float | None = None
+    format: Literal["parquet", "jsonl"] = "parquet"
+    pairs_per_shard: int = _PAIRS_PER_SHARD
+
+    def pairs(self, group: Group) -> list[PreferencePair]:
+        """The pairs of a group that are wanted."""
+        found = preference_pairs(group, self.kinds)
+        return [pair for pair in found if self.min_margin is None or pair.margin >= self.min_margin]
+
+
+def export_pairs(source: ExportSource, output: Path, settings: PairSettings | None = None) -> list[str]:
+    """Write all preference pairs as a dataset that `load_dataset` opens, or as JSON lines with the pictures beside.
+
+    Columns: lr (where the source has any), chosen, rejected, original (pictures), group, chosen_name, rejected_name,
+    kind, votes_chosen, votes_rejected, margin. Rows stand in the order of the groups, each group's in that of
+    `preference_pairs`.
+
+    Args:
+        source: one split or several.
+        output: a new or empty folder outside the source.
+        settings: which pairs, in what form.
+
+    Returns:
+        What was written, a line each.
+
+    Raises:
+        DatasetError: a split has no such pairs.
+        ImageError: a picture is damaged.
+        OutputError: the output is not empty, or lies in the source.
+        OSError: a file cannot be read, or the disk is full.
+    """
+    settings = settings or PairSettings()
+    source.require_outside(output)
+    counts = {split: _count_kinds(groups, settings, source.location) for split, groups in source.splits.items()}
+    has_lr = any(groups.has_picture(k, LR) for groups in source.splits.values() for k in range(len(groups)))
+    with new_folder(output) as staging:
+        write = _write_parquet if settings.format == "parquet" else _write_jsonl
+        write(source, staging, settings, counts, has_lr)
+        write_text(staging / LICENSE_FILE, format_licence_note(source.license))
+        size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    return [
+        *(
+            f"{output}, {split}: {plural(kinds.total(), 'pair')} "
+            f"({', '.join(f'{number:,} {kind}' for kind, number in kinds.items())})"
+            for split, kinds in counts.items()
+        ),
+        f"{size / 1e6:,.1f} MB; {_usage(output, settings.format, list(counts))}",
+    ]
+
+
+def _usage(output: Path, form: str, splits: list[str]) -> str:
+    if form == "parquet":
+        return f'load_dataset("{output}")'
+    return f"the paths in {' and '.join(f'{split}.jsonl' for split in splits)} count from {output}"
+
+
+def _count_kinds(groups: GroupSource, settings: PairSettings, location: str) -> Counter[str]:
+    """How many pairs there are of each kind, in the order of the kinds."""
+    counts = Counter({kind.value: 0 for kind in PairKind if kind in settings.kinds})
+    for group in show_progress(groups, len(groups), f"counting {groups.split}"):
+        counts.update(pair.kind.value for pair in settings.pairs(group))
+    if not counts.total():
+        raise DatasetError(f"{location} has no such pairs in {groups.split}; ask for other kinds or a smaller margin")
+    return counts
+
+
+def pair_features(has_lr: bool) -> "Features":
+    """The schema of exported pairs."""
+    from datasets import Features, Image, Value
+
+    votes = {label.class_name: Value("int32") for label in Label}
+    return Features(
+        {
+            **{column: Image() for column in _picture_columns(has_lr)},
+            **{column: Value("string") for column in ("group", "chosen_name", "rejected_name", "kind")},
+            "votes_chosen": dict(votes),
+            "votes_rejected": dict(votes),
+            "margin": Value("float64"),
+        }
+    )
+
+
+def _picture_columns(has_lr: bool) -> list[str]:
+    return [*([LR] if has_lr else []), "chosen", "rejected", ORIGINAL]
+
+
+def _pairs_of(groups: GroupSource, settings: PairSettings) -> Iterator[tuple[Group, list[PreferencePair]]]:
+    for group in show_progress(groups, len(groups), f"exporting {groups.split}"):
+        pairs = settings.pairs(group)
+        if pairs:
+            yield group, pairs
+
+
+def _names_of(pairs: list[PreferencePair]) -> list[str]:
+    """The pictures that a group's pairs need."""
+    return sorted({ORIGINAL, *(name for pair in pairs for name in (pair.chosen, pair.rejected))})
+
+
+def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
+    """The columns of a pair that are no pictures."""
+    return {
+        "group": str(group.id),
+        "chosen_name": pair.chosen,
+        "rejected_name": pair.rejected,
+        "kind": pair.kind.value,
+        "votes_chosen": {label.class_name: count for label, count in pair.votes_chosen.items()},
+        "votes_rejected": {label.class_name: count for label, count in pair.votes_rejected.items()},
+        "margin": pair.margin,
+    }
+
+
+def _write_parquet(
+    source: ExportSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
+) -> None:
+    features, columns = pair_features(has_lr), _picture_columns(has_lr)
+    schema = features.arrow_schema
+    digest = hashlib.sha256()
+    paths: dict[str, list[str]] = {}
+
+    def rows(groups: GroupSource) -> Iterator[dict[str, Any]]:
+        for group, pairs in _pairs_of(groups, settings):
+            pngs: dict[str, bytes | None] = {name: read_checked(group, name) for name in _names_of(pairs)}
+            pngs[LR] = read_checked(group, LR) if group.has_picture(LR) else None
+            for png in pngs.values():
+                digest.update(png or b"")
+            for pair in pairs:
+                row = {"chosen": pngs[pair.chosen], "rejected": pngs[pair.rejected], ORIGINAL: pngs[ORIGINAL]}
+                labels = _labels_row(group, pair)
+                digest.update(repr(labels).encode())
+                yield {**({LR: pngs[LR]} if has_lr else {}), **row, **labels}
+
+    (staging / "data").mkdir()
+    for split, groups in source.splits.items():
+        num_shards = -(-counts[split].total() // settings.pairs_per_shard)
+        paths[split] = [f"data/{split}-{number:05d}-of-{num_shards:05d}.parquet" for number in range(num_shards)]
+        of_split = rows(groups)
+        for path in paths[split]:
+            write_shard(staging / path, schema, islice(of_split, settings.pairs_per_shard), columns)
+        for _ in of_split:  # lets the progress bar come to its end
+            pass
+    sizes = {split: sum((staging / path).stat().st_size for path in names) for split, names in paths.items()}
+    card = format_pairs_card(
+        counts,
+        paths=paths,
+        sizes_bytes=sizes,
+        features=features,
+        license_id=source.license,
+        content=digest.hexdigest(),
+    )
+    write_text(staging / "README.md", card)
+
+
+def _write_jsonl(
+    source: ExportSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
+) -> None:
+    for split, groups in source.splits.items():
+        with atomic_file(staging / f"{split}.jsonl") as file:
+            for group, pairs in _pairs_of(groups, settings):
+                names = [*_names_of(pairs), *([LR] if group.has_picture(LR) else [])]
+                paths = {name: f"{split}/{name}/{file_name(group, name)}" for name in names}
+                for name, path in paths.items():
+                    write_png(staging / path, group, name)
+                for pair in pairs:
+                    row = {"chosen": paths[pair.chosen], "rejected": paths[pair.rejected], ORIGINAL: paths[ORIGINAL]}
+                    line = {**({LR: paths.get(LR)} if has_lr else {}), **row, **_labels_row(group, pair)}
+                    file.write(f"{json.dumps(line, ensure_ascii=False)}\n".encode())

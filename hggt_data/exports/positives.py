@@ -1,0 +1,91 @@
+"""Exports the candidates whose consensus is Positive."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hggt_data.errors import DatasetError, OutputError
+from hggt_data.exports.source import ExportSource, write_png
+from hggt_data.groups import GroupSource
+from hggt_data.io.files import atomic_file, csv_file, write_text
+from hggt_data.io.folders import new_folder
+from hggt_data.io.text import plural
+from hggt_data.io.workers import show_progress
+from hggt_data.licence import LICENSE_FILE, format_licence_note
+from hggt_data.schema import ORIGINAL, Label
+from hggt_data.tree.layout import picture_name
+
+LIST_ENDINGS = (".csv", ".txt")
+
+
+def export_positives(source: ExportSource, output: Path, *, files: bool = False, min_agreement: int = 1) -> list[str]:
+    """List the candidates whose consensus is Positive, or write their pictures.
+
+    Args:
+        source: one split.
+        output: `NAME.csv` (group, candidate, agreement, num_votes and, of a tree, the path in it, or, of a dataset,
+            split and row), or `NAME.txt` (a picture each line). With `files` a new folder for `gt/` and
+            `positives.csv`.
+        files: write the pictures.
+        min_agreement: how many annotators must have said so.
+
+    Returns:
+        What was written, a line each.
+
+    Raises:
+        DatasetError: there are several splits, or no such candidates.
+        ImageError: a picture is damaged; nothing was written.
+        OutputError: the output has another ending, lies in the source or, for pictures, is not empty.
+        OSError: a file cannot be read, or the disk is full.
+    """
+    groups = source.only_split
+    source.require_outside(output)
+    if files:
+        with new_folder(output) as staging:
+            count = _write_positives(staging / "positives.csv", groups, min_agreement, folder="gt")
+            write_text(staging / LICENSE_FILE, format_licence_note(source.license))
+        return [f"{output}: {plural(count, 'positive')} in gt/, listed in positives.csv"]
+    if output.suffix.lower() not in LIST_ENDINGS:
+        raise OutputError(f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; for pictures --files")
+    count = _write_positives(output, groups, min_agreement)
+    note = output.with_name(f"{output.name}.{LICENSE_FILE}")
+    write_text(note, format_licence_note(source.license))
+    return [f"{output}: {plural(count, 'positive')} of {plural(len(groups), 'group')}", str(note)]
+
+
+def _write_positives(path: Path, groups: GroupSource, min_agreement: int, folder: str | None = None) -> int:
+    """Write the list and, with `folder`, the pictures into that folder beside it; returns how many there are.
+
+    Raises:
+        DatasetError: there are none; the list is not written.
+    """
+    is_tree = groups.find_file(0, ORIGINAL) is not None
+    where = ("path",) if folder or is_tree else ("split", "row")
+    count = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _open_list(path, ("group", "candidate", "agreement", "num_votes", *where)) as write_line:
+        for group in show_progress(groups, len(groups), "exporting"):
+            for k, name in enumerate(group.candidates):
+                if group.consensus[k] is not Label.POSITIVE or group.agreement[k] < min_agreement:
+                    continue
+                picture = groups.find_file(group.index, name) or picture_name(group.id, name)
+                if folder:
+                    picture = f"{folder}/{picture_name(group.id, name)}"
+                    write_png(path.parent / picture, group, name)
+                place = (picture,) if where == ("path",) else (groups.split, group.index)
+                write_line((group.id, name, group.agreement[k], group.num_votes[k], *place), picture)
+                count += 1
+        if not count:
+            raise DatasetError(f"{groups.location} has no positives with an agreement of {min_agreement} or more")
+    return count
+
+
+@contextmanager
+def _open_list(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[object], str], object]]:
+    """Open a list by its ending: as CSV a line has all values, as text the picture alone."""
+    if path.suffix.lower() == ".csv":
+        with csv_file(path, columns) as write_values:
+            yield lambda values, _: write_values(values)
+    else:
+        with atomic_file(path) as file:
+            yield lambda _, picture: file.write(f"{picture}\n".encode())

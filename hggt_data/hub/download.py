@@ -1,0 +1,190 @@
+"""Bring a published dataset from the Hugging Face Hub, to a folder or to the Hub's own cache, and check it.
+
+What the Hub lists is compared with the manifest before the first picture is fetched, and every byte afterwards: a lost
+or altered shard is an error with its name, never fewer rows. The card may be edited on the Hub; it is taken as it is.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hggt_data.dataset.folder import remove_strangers, require_own_files
+from hggt_data.dataset.manifest import CARD_FILE, CHECKED_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.errors import RUN_AGAIN, HubError, OutputError
+from hggt_data.hub.errors import explained
+from hggt_data.hub.repository import Repository, find_differences, require_repo_id
+from hggt_data.io.files import FileRecord, find_damage, link_or_copy, write_text
+from hggt_data.io.folders import open_staging, put_in_place
+from hggt_data.io.text import format_examples
+
+
+def download_dataset(repo_id: str, output: Path, revision: str | None = None) -> Manifest:
+    """Download a dataset to a folder; what lies there already of it is not fetched again.
+
+    Args:
+        repo_id: `ORG/NAME`.
+        output: a new or empty folder, or an earlier download or build, which is replaced as a whole.
+        revision: a tag, branch or commit.
+
+    Raises:
+        HubError: it cannot be fetched, or lacks what its manifest names.
+        DatasetError: its manifest is damaged, or that of the dataset to be replaced.
+        OutputError: the folder holds something else, or names and times that the published dataset does not have.
+        OSError: the disk is full or not writable. Finished files stay for the next run.
+    """
+    require_repo_id(repo_id)
+    folder, manifest = _fetch_manifest(repo_id, revision)
+    card = Repository(repo_id, "dataset").fetch_file(CARD_FILE, folder.name)
+    with open_staging(output, known_by=MANIFEST_FILE) as staging:
+        try:
+            require_own_files(output)
+            _require_no_loss(output, manifest, repo_id)
+            contents = manifest.contents()
+            missing = _take_over(contents, (staging, output.resolve()), staging)
+            if missing:
+                _fetch(repo_id, folder.name, contents, missing, staging, is_cache=False)
+                _remove_damaged(repo_id, staging, missing)
+        except BaseException:
+            with suppress(OSError):  # unless a download was begun
+                staging.rmdir()
+            raise
+        shutil.rmtree(staging / ".cache", ignore_errors=True)  # where the client remembers its downloads
+        shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)
+        (staging / CARD_FILE).unlink(missing_ok=True)
+        if card is not None:
+            shutil.copyfile(card, staging / CARD_FILE)
+        remove_strangers(staging, manifest)
+        put_in_place(staging, output)
+    return manifest
+
+
+def _require_no_loss(output: Path, manifest: Manifest, repo_id: str) -> None:
+    """Refuse to replace the dataset that a publisher has by the copy without names and times.
+
+    Raises:
+        OutputError: the folder has names or times, and what is published has not.
+    """
+    if not (output / MANIFEST_FILE).is_file() or not manifest.settings.get("pseudonymous"):
+        return
+    if not read_manifest(output).settings.get("pseudonymous"):
+        raise OutputError(
+            f"{output} is a dataset with annotators' names and times, which {repo_id} does not have: they would be "
+            "lost. Choose another --output, or remove the folder first."
+        )
+
+
+def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
+    """Bring a dataset to the Hub's cache, once, and tell where it lies there.
+
+    The folder's name is the commit. With `HF_HUB_OFFLINE=1` a dataset that was fetched before is used as it is.
+
+    Raises:
+        HubError: it cannot be fetched, or lacks what its manifest names.
+        DatasetError: its manifest is damaged.
+    """
+    folder, manifest = _fetch_manifest(repo_id, revision)
+    contents = manifest.contents()
+    with _others_waiting(folder):
+        missing = [record for record in contents if not (folder / record.path).is_file()]
+        if not missing and (folder / CHECKED_FILE).is_file():
+            return folder
+        if missing:
+            _fetch(repo_id, folder.name, contents, missing, folder, is_cache=True)
+        _remove_damaged(repo_id, folder, contents)
+        with suppress(OSError):  # a cache that may only be read is checked each time
+            write_text(folder / CHECKED_FILE, "")
+    return folder
+
+
+@contextmanager
+def _others_waiting(folder: Path) -> Iterator[None]:
+    """Of processes that open a dataset at once, one fetches and hashes it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # where the file system has no locks, each does
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]:
+    """The dataset's folder in the Hub's cache, which is named after the commit, and the manifest in it."""
+    path = Repository(repo_id, "dataset").fetch_file(MANIFEST_FILE, revision)
+    if path is None:
+        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data publish has put there")
+    return path.parent, parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repo_id}")
+
+
+def _take_over(contents: Sequence[FileRecord], places: Sequence[Path], staging: Path) -> list[FileRecord]:
+    """Link into the staging folder what lies in one of the places already, whole; what is damaged there is removed.
+
+    Returns:
+        What is left to fetch.
+    """
+    missing = list(contents)
+    for place in places:
+        damage = find_damage(place, missing)
+        for record in missing:
+            source, target = place / record.path, staging / record.path
+            if record.path in damage:
+                if place == staging:
+                    target.unlink(missing_ok=True)
+            elif source != target:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(source, target)
+        missing = [record for record in missing if record.path in damage]
+    return missing
+
+
+def _fetch(
+    repo_id: str,
+    commit: str,
+    contents: Sequence[FileRecord],
+    missing: Sequence[FileRecord],
+    folder: Path,
+    *,
+    is_cache: bool,
+) -> None:
+    """Compare what the Hub lists with the manifest, and fetch what is missing in a folder, or in the Hub's cache."""
+    repository = Repository(repo_id, "dataset")
+    wrong = find_differences(contents, repository.list_files(commit))
+    if wrong:
+        raise HubError(
+            f"{repository.url} does not agree with its {MANIFEST_FILE}: {format_examples(wrong)}. Whoever published it "
+            "must publish it again."
+        )
+    try:
+        with explained(repo_id, "dataset", commit):
+            paths = [record.path for record in missing]
+            repository.api.snapshot_download(
+                repo_id,
+                repo_type="dataset",
+                revision=commit,
+                allow_patterns=paths,
+                local_dir=None if is_cache else folder,
+            )
+    except HubError as error:
+        left = [record.path for record in missing if not (folder / record.path).is_file()]
+        raise HubError(f"{error} Not here yet: {format_examples(left)}") from None
+
+
+def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:
+    """Hash what has arrived, and remove what is damaged, which the client would take for good the next time.
+
+    Raises:
+        HubError: files are damaged.
+    """
+    damage = find_damage(folder, contents)
+    for path in damage:
+        (folder / path).resolve().unlink(missing_ok=True)
+        (folder / path).unlink(missing_ok=True)
+    if damage:
+        faults = [f"{path} {text}" for path, text in damage.items()]
+        raise HubError(
+            f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN} If it stays so, whoever "
+            "published it must publish it again."
+        )

@@ -1,0 +1,247 @@
+"""A copy of a built dataset that tells nothing about the people who labelled it.
+
+Names become pseudonyms, which a file of the dataset's owner keeps the same from one publication to the next; times
+count from each annotator's first start, so pace and pauses stay and dates go. Pictures and labels are untouched.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hggt_data.dataset.features import dataset_features, image_columns
+from hggt_data.dataset.folder import assemble, read_records, write_record
+from hggt_data.dataset.manifest import Manifest, Shard
+from hggt_data.dataset.shards import write_shard
+from hggt_data.errors import DatasetError
+from hggt_data.io.files import read_csv, sha256_of, sha256_of_file, write_text
+from hggt_data.io.workers import advance, run_tasks
+from hggt_data.tree.annotators import draw_pseudonym
+
+# Raise it when the code changes what a copy holds.
+_FORMAT = 1
+_FIRST_START = datetime(1970, 1, 1)
+# A clock that was reset, to a day that many devices begin with, would tell the date by its distance to the others.
+_LONGEST_ROUND = timedelta(days=365)
+_OFFICIAL_SLOT = re.compile(r"[A-Z]")  # two letters may be initials
+
+
+Clock = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Veil:
+    """What hides the annotators of one dataset.
+
+    Attributes:
+        pseudonyms: for every name that occurs.
+        middles, starts: by clock, the median start, and the earliest that lies near it.
+    """
+
+    pseudonyms: Mapping[str, str]
+    middles: Mapping[Clock, datetime]
+    starts: Mapping[Clock, datetime]
+
+    def annotations(self, annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The annotations of one group, as pyarrow gives them, with pseudonyms and relative times."""
+        veiled = []
+        for annotation in annotations:
+            slot, name = annotation["slot"], annotation["annotator"]
+            start, end = (self._relative(_clock(annotation), annotation[key]) for key in ("start", "end"))
+            veiled.append(
+                annotation
+                | {
+                    "slot": slot if _OFFICIAL_SLOT.fullmatch(slot) else self.pseudonyms[slot],
+                    "annotator": None if name is None else self.pseudonyms[name],
+                    "start": start,
+                    "end": end,
+                }
+            )
+        return sorted(veiled, key=lambda annotation: annotation["slot"])
+
+    def _relative(self, clock: Clock, time: datetime | None) -> datetime | None:
+        if time is None or clock not in self.starts or abs(time - self.middles[clock]) > _LONGEST_ROUND:
+            return None
+        return _FIRST_START + (time - self.starts[clock])
+
+
+def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
+    """The names of annotators, and of slots that are called after people and not `A`, `B`, `C`."""
+    found = set()
+    for annotation in _annotations(labels):
+        found |= {annotation["annotator"]} if annotation["annotator"] is not None else set()
+        found |= {annotation["slot"]} if not _OFFICIAL_SLOT.fullmatch(annotation["slot"]) else set()
+    return found
+
+
+def has_times(labels: Mapping[str, pa.Table]) -> bool:
+    """Whether any annotation tells when it was made."""
+    return any(annotation["start"] or annotation["end"] for annotation in _annotations(labels))
+
+
+def make_veil(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Veil:
+    """Pseudonyms for all names, random for those that have none yet, and the origin of each annotator's time."""
+    pseudonyms = dict(known)
+    for name in sorted(find_names(labels) - known.keys()):
+        pseudonyms[name] = draw_pseudonym(pseudonyms.values())
+    starts: dict[Clock, list[datetime]] = {}
+    for annotation in _annotations(labels):
+        if annotation["start"] is not None:
+            starts.setdefault(_clock(annotation), []).append(annotation["start"])
+    pseudonyms = dict(sorted(pseudonyms.items()))  # the order of the file, so that a rerun makes the same veil
+    middles = {clock: median_low(times) for clock, times in starts.items()}
+    near = {
+        clock: min(time for time in times if abs(time - middles[clock]) <= _LONGEST_ROUND)
+        for clock, times in starts.items()
+    }
+    return Veil(pseudonyms, middles, near)
+
+
+def read_pseudonyms(path: Path) -> dict[str, str]:
+    """The pseudonyms of earlier publications: name to pseudonym; none if there is no file.
+
+    Raises:
+        DatasetError: it has other columns, or gives a name or a pseudonym twice.
+        TreeError: it is no CSV file.
+    """
+    if not path.exists():
+        return {}
+    columns, lines = read_csv(path)
+    pairs = {line["name"]: line["pseudonym"] for line in lines} if columns == ["name", "pseudonym"] else {}
+    if len(set(pairs.values())) != len(lines) or columns != ["name", "pseudonym"]:
+        raise DatasetError(f"{path}: expected the columns name,pseudonym, with every name and pseudonym once")
+    return pairs
+
+
+def write_pseudonyms(path: Path, pseudonyms: Mapping[str, str]) -> None:
+    """Keep the pseudonyms for the next publication, readable for the owner only."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(["name", "pseudonym"])
+    writer.writerows(sorted(pseudonyms.items()))
+    write_text(path, text.getvalue(), private=True)
+
+
+def write_veiled(
+    dataset: Path,
+    manifest: Manifest,
+    labels: Mapping[str, pa.Table],
+    veil: Veil,
+    copy: Path,
+    *,
+    workers: int,
+    keep_shards: bool = True,
+) -> Manifest:
+    """Write the copy, or go on with one that was interrupted.
+
+    Args:
+        dataset: a built dataset that agrees with its manifest.
+        labels: split to its rows without pictures.
+        copy: an empty folder, or the one of the interrupted run.
+        workers: processes; does not change the result.
+        keep_shards: false to learn sizes and hashes only, which needs room for one shard per worker.
+
+    Returns:
+        The manifest of the copy. It names pictures as inputs, but no label files: from the hash of one its times could
+        be found by trying.
+
+    Raises:
+        OSError: the disk is full or not writable. Finished shards stay for the next run.
+    """
+    features = dataset_features(tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]))
+    schema = features.arrow_schema.serialize().to_pybytes()
+    pictures = image_columns(tuple(manifest.candidates), manifest.has_lr)
+    finished = {record.key: record for record in read_records(copy)}
+    tasks = []
+    for shard in manifest.shards:
+        key = sha256_of(repr((_FORMAT, pa.__version__, shard.sha256, veil)).encode())
+        tasks.append(_VeilTask(dataset, shard, copy, schema, pictures, veil, key, finished.get(key), keep_shards))
+    total = sum(len(shard.ids) for shard in manifest.shards)
+    shards = list(run_tasks(_write_shard, tasks, workers, total=total, label="hiding annotators"))
+    draft = replace(
+        manifest,
+        settings=manifest.settings | {"pseudonymous": True, "num_pseudonyms": len(find_names(labels))},
+        inputs=[],
+        problems=[],  # they may name slots and people
+        # A shard's key depends on times and names.
+        shards=[replace(shard, key=shard.sha256) for shard in shards],
+    )
+    return assemble(copy, draft, {split: _veil_table(table, veil) for split, table in labels.items()})
+
+
+@dataclass(frozen=True)
+class _VeilTask:
+    """One shard of the copy; `finished` is the record of an interrupted run that made the same."""
+
+    dataset: Path
+    shard: Shard
+    copy: Path
+    schema: bytes
+    pictures: list[str]
+    veil: Veil
+    key: str
+    finished: Shard | None
+    keep: bool
+
+
+def _write_shard(task: _VeilTask) -> Shard:
+    path = task.copy / task.shard.path
+    if task.finished and path.is_file() and sha256_of_file(path) == task.finished.sha256:
+        for _ in task.shard.ids:
+            advance()
+        return task.finished
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), _veiled_rows(task), task.pictures)
+    shard = replace(
+        task.shard,
+        size_bytes=path.stat().st_size,
+        sha256=sha256_of_file(path),
+        key=task.key,
+        inputs={name: record for name, record in task.shard.inputs.items() if _is_picture(name)},
+        problems=[problem for problem in task.shard.problems if _is_picture(problem.path)],
+    )
+    if task.keep:
+        write_record(task.copy, shard)
+    else:
+        path.unlink()
+    return shard
+
+
+def _veiled_rows(task: _VeilTask) -> Iterator[dict[str, Any]]:
+    with pq.ParquetFile(task.dataset / task.shard.path) as file:
+        for batch in file.iter_batches(batch_size=16):
+            for row in batch.to_pylist():
+                row |= {column: row[column] and row[column]["bytes"] for column in task.pictures}
+                yield row | {"annotations": task.veil.annotations(row["annotations"])}
+                advance()
+
+
+def _veil_table(table: pa.Table, veil: Veil) -> pa.Table:
+    number = table.schema.get_field_index("annotations")
+    field = table.schema.field(number)
+    rows = [veil.annotations(row) for row in table[number].to_pylist()]
+    return table.set_column(number, field, pa.array(rows, type=field.type))
+
+
+def _is_picture(path: str) -> bool:
+    return path.lower().endswith(".png")
+
+
+def _clock(annotation: Mapping[str, Any]) -> Clock:
+    """What an annotation's times count by: its annotator's clock, or its slot's where nobody is named."""
+    kind = "slot" if annotation["annotator"] is None else "annotator"
+    return kind, str(annotation[kind])
+
+
+def _annotations(labels: Mapping[str, pa.Table]) -> Iterator[dict[str, Any]]:
+    for table in labels.values():
+        for row in table["annotations"].to_pylist():
+            yield from row

@@ -1,0 +1,275 @@
+"""Where to cut patch groups from whole pictures: a grid with random offsets, a test for detail, a score of change.
+
+Pure functions on pixels, without files. Random numbers come from a function, so that known ones can be played back.
+
+Source: official `patch_select.py`. Its two doubtful steps are kept under the word `official`: a Laplacian in 8 bits,
+which loses all negative responses, and a score in which lighter and darker changes cancel.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hggt_data.errors import HggtError
+from hggt_data.io.images import Pixels
+
+JITTER_PX = 16  # a place lies up to this much off the grid, either way
+MIN_STD = 30.0  # of the grey values
+MIN_VARIANCE = 30.0  # of the Laplacian of the grey values
+
+Corner = tuple[int, int]
+Draw = Callable[[int, int], int]
+"""Draws a whole number from the first to the second, both included."""
+DetailRule = Literal["official", "signed"]
+ScoreRule = Literal["official", "absolute"]
+
+_LAST_STARTS = ((2400, 128), (1200, 64), (0, 32))  # (side of the picture, where the grid may begin at most), in pixels
+
+
+class PatchError(HggtError, ValueError):
+    """Settings that do not say where to cut."""
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """What decides the patches of a picture; the names are those of the command's flags.
+
+    Attributes:
+        crop: the side of a patch in pixels.
+        step: of the grid, in pixels.
+        seed: of the places, together with the picture's name.
+        detail: `official` clips the Laplacian to 0..255, as in 8 bits; `signed` takes it as it is.
+        score: `official` is |mean(original - candidate)|, `absolute` is mean(|original - candidate|), in grey levels;
+            the greatest over the candidates counts.
+        min_difference: the score that a patch has at least.
+        max_per_image: how many patches of a picture to keep, those with the highest scores; null for all.
+
+    Raises:
+        PatchError: a value is out of range.
+    """
+
+    crop: int = 512
+    step: int = 288
+    seed: int = 0
+    detail: DetailRule = "official"
+    score: ScoreRule = "absolute"
+    min_difference: float = 0.0
+    max_per_image: int | None = None
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.crop < 1:
+            faults.append(f"crop {self.crop}: expected 1 or more")
+        if self.step <= 2 * JITTER_PX:
+            faults.append(
+                f"step {self.step}: expected more than {2 * JITTER_PX}, as places lie up to {JITTER_PX} pixels off the "
+                "grid and two could be the same"
+            )
+        if not 0 <= self.min_difference <= 255:
+            faults.append(f"min_difference {self.min_difference}: expected 0 to 255 grey levels")
+        if self.max_per_image is not None and self.max_per_image < 1:
+            faults.append(f"max_per_image {self.max_per_image}: expected 1 or more")
+        for name, rules in (("detail", DetailRule), ("score", ScoreRule)):
+            if getattr(self, name) not in get_args(rules):
+                faults.append(f"{name} {getattr(self, name)!r}: expected {' or '.join(get_args(rules))}")
+        if faults:
+            raise PatchError("; ".join(faults))
+
+
+class Verdict(Enum):
+    """What becomes of a place; the value stands in `patches.csv`."""
+
+    KEPT = "kept"
+    OVERHANGS = "overhangs"
+    SMOOTH = "smooth"
+    LITTLE_CHANGED = "little-changed"
+    OVER_LIMIT = "over-limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One version of a patch.
+
+    Attributes:
+        std: standard deviation of its grey values.
+        variance: of their Laplacian.
+        score: how far it is from the original, in grey levels; 0 for the original.
+    """
+
+    std: float
+    variance: float
+    score: float = 0.0
+
+    @property
+    def detail(self) -> float:
+        """The smaller of the two, each as a part of what is needed: a version with 1 or more has enough detail."""
+        return min(self.std / MIN_STD, self.variance / MIN_VARIANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One cell of a picture's grid.
+
+    Attributes:
+        top, left: in pixels.
+        measures: of the original and of each candidate, in their order; none where the patch would overhang.
+        rank: 1 for the kept patch with the highest score of the picture; null if it is not kept.
+    """
+
+    top: int
+    left: int
+    verdict: Verdict
+    measures: tuple[Measure, ...] = ()
+    rank: int | None = None
+
+    @property
+    def most_detailed(self) -> Measure:
+        """Of the version with the most detail; it decides whether there is enough."""
+        return max(self.measures, key=lambda measure: measure.detail)
+
+    @property
+    def score(self) -> float:
+        """The greatest of the candidates' scores."""
+        return max(measure.score for measure in self.measures[1:])
+
+
+def seeded_draw(seed: int, image: str) -> Draw:
+    """The draws of one picture, always the same for the same seed and name.
+
+    Example:
+        >>> draw = seeded_draw(0, "0001")
+        >>> [draw(-16, 16) for _ in range(6)]
+        [4, 1, 11, -8, 0, 1]
+    """
+    source = random.Random(f"{seed} {image}")
+    # `random()` is the one method whose numbers Python promises never to change.
+    return lambda low, high: low + int(source.random() * (high - low + 1))
+
+
+def draw_grid(size: tuple[int, int], step: int, draw: Draw) -> list[Corner]:
+    """(top, left) of every cell, row by row, also of those whose patch would overhang.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        step: from one cell to the next, in pixels.
+        draw: is asked for the first row and the first column, then for each cell's offset down and offset right.
+    """
+    top, left = (draw(0, next(last for least, last in _LAST_STARTS if side >= least)) for side in size)
+    return [
+        (max(row + draw(-JITTER_PX, JITTER_PX), 0), max(column + draw(-JITTER_PX, JITTER_PX), 0))
+        for row in range(top, size[0], step)
+        for column in range(left, size[1], step)
+    ]
+
+
+def measure_detail(pixels: Pixels, rule: DetailRule = "official") -> tuple[float, float]:
+    """Standard deviation of a patch's grey values, and variance of their Laplacian.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        rule: see `PatchSettings`.
+
+    Source: official `patch_select.py`: Pillow's grey, the 3 x 3 Laplacian (0 1 0, 1 -4 1, 0 1 0) with rows and columns
+        reflected at the border without repeating the outermost.
+    """
+    grey = np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).convert("L"))
+    response = _laplacian(grey)
+    if rule == "official":
+        np.clip(response, 0, 255, out=response)
+    return float(grey.std()), float(response.var())
+
+
+def _laplacian(grey: NDArray[np.uint8]) -> NDArray[np.int16]:
+    padded = np.pad(grey, 1, mode="reflect").astype(np.int16)
+    response: NDArray[np.int16] = padded[1:-1, 1:-1] * np.int16(-4)
+    for neighbours in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        response += neighbours
+    return response
+
+
+def measure_change(original: Pixels, candidate: Pixels, rule: ScoreRule = "absolute") -> float:
+    """How far a candidate is from the original, in grey levels; both uint8 (H, W, 3), `rule` see `PatchSettings`."""
+    if rule == "official":
+        return abs(_sum(original) - _sum(candidate)) / original.size
+    return _sum(np.maximum(original, candidate) - np.minimum(original, candidate)) / original.size
+
+
+def _sum(values: NDArray[Any]) -> int:
+    return int(values.sum(dtype=np.int64))
+
+
+def select_patches(versions: Iterable[Pixels], settings: PatchSettings, draw: Draw) -> list[Place]:
+    """Judge every place of one picture's grid.
+
+    Args:
+        versions: the original, then its candidates, each uint8 (H, W, 3) of the same size. Only the original and one
+            candidate are held at a time.
+        settings: how to choose.
+        draw: the random numbers, see `draw_grid`.
+
+    Raises:
+        PatchError: there is no candidate.
+        Whatever taking the next version raises.
+    """
+    rest = iter(versions)
+    original = next(rest)
+    size = original.shape[:2]
+    corners = draw_grid(size, settings.step, draw)
+    inside = [at for at in corners if at[0] + settings.crop <= size[0] and at[1] + settings.crop <= size[1]]
+    columns = [[Measure(*measure_detail(cut(original, at, settings.crop), settings.detail)) for at in inside]]
+    measure = partial(_measure_candidate, original, corners=inside, settings=settings)
+    columns += map(measure, rest)  # a loop would still hold one candidate while the next is read
+    if len(columns) == 1:
+        raise PatchError("an original without candidates; expected one or more")
+    measured = dict(zip(inside, zip(*columns, strict=True), strict=True))
+    return _rank([_judge(corner, measured.get(corner, ()), settings) for corner in corners], settings.max_per_image)
+
+
+def cut(pixels: Pixels, corner: Corner, side: int) -> Pixels:
+    """The patch at (top, left), uint8 (side, side, 3); a view of `pixels`."""
+    top, left = corner
+    return pixels[top : top + side, left : left + side]
+
+
+def _measure_candidate(
+    original: Pixels, candidate: Pixels, corners: Sequence[Corner], settings: PatchSettings
+) -> list[Measure]:
+    measures = []
+    for corner in corners:
+        enhanced = cut(candidate, corner, settings.crop)
+        change = measure_change(cut(original, corner, settings.crop), enhanced, settings.score)
+        measures.append(Measure(*measure_detail(enhanced, settings.detail), change))
+    return measures
+
+
+def _judge(corner: Corner, measures: tuple[Measure, ...], settings: PatchSettings) -> Place:
+    if not measures:
+        return Place(*corner, Verdict.OVERHANGS)
+    place = Place(*corner, Verdict.KEPT, measures)
+    if place.most_detailed.detail < 1:
+        return replace(place, verdict=Verdict.SMOOTH)
+    if place.score < settings.min_difference:
+        return replace(place, verdict=Verdict.LITTLE_CHANGED)
+    return place
+
+
+def _rank(places: Sequence[Place], limit: int | None) -> list[Place]:
+    """Number the kept places by falling score, of equals the earlier first; those beyond the limit are not kept."""
+    ordered = sorted(
+        (number for number, place in enumerate(places) if place.verdict is Verdict.KEPT),
+        key=lambda number: -places[number].score,
+    )
+    ranked = list(places)
+    for rank, number in enumerate(ordered, 1):
+        if limit is None or rank <= limit:
+            ranked[number] = replace(places[number], rank=rank)
+        else:
+            ranked[number] = replace(places[number], verdict=Verdict.OVER_LIMIT)
+    return ranked

@@ -1,0 +1,51 @@
+"""A fault found in data, and how a list of them is summarised."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hggt_data.io.text import printable
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a tree. Its texts may hold names of files that are no text; they become printable.
+
+    Attributes:
+        kind: a stable name such as `missing-image`.
+        severity: an `error` blocks a build, a `warning` does not.
+        path: the file, relative to the tree.
+        message: what was expected and what was found.
+        hint: what to do.
+        group: the patch group that cannot be used because of it, where there is one.
+    """
+
+    kind: str
+    severity: Severity
+    path: str
+    message: str
+    hint: str
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("path", "message", "hint"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
+    """Problems grouped by kind, each with its count and first examples, for people to read."""
+    lines = []
+    for (severity, kind), count in Counter((problem.severity, problem.kind) for problem in problems).items():
+        of_kind = [problem for problem in problems if (problem.severity, problem.kind) == (severity, kind)]
+        lines.append(f"{severity}: {kind} ({count:,})")
+        lines += [f"  {problem}" for problem in of_kind[:examples]]
+        if count > examples:
+            lines.append(f"  ... and {count - examples:,} more")
+        lines.append(f"  -> {of_kind[0].hint}")
+    return "\n".join(lines)

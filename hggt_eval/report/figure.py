@@ -1,0 +1,324 @@
+"""The zoom figure of SR papers: a picture with a box, and what each method makes of the box, labelled.
+
+Pixels are shown as they are, without smoothing. Drawn by matplotlib; in PDF and SVG, text stays text.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hggt_data.errors import MatchError, NameFormatError, OutputError
+from hggt_data.groups import Group
+from hggt_data.io.files import atomic_file
+from hggt_data.io.images import Pixels
+from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_eval.metrics import require_metric
+from hggt_eval.report.pictures import ScoredPictures
+from hggt_eval.report.tables import arrow_of, decimals_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = (".pdf", ".png", ".svg")
+# Two columns of a CVPR page.
+WIDTH_IN = 6.875
+_GAP_IN = 0.05
+_FONT_PT = 7.0
+_LINE_IN = 0.13
+_BOX_COLOUR = "#d00000"
+# Type 3 fonts, matplotlib's default, are refused by some conferences.
+_STYLE: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "font.size": _FONT_PT}
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A square of a patch group to look at.
+
+    Attributes:
+        id: the group.
+        top, left, size: in pixels of the ground truths.
+    """
+
+    id: PatchId
+    top: int
+    left: int
+    size: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Crop":
+        """`ID:TOP,LEFT,SIZE`.
+
+        Raises:
+            MatchError: it is written otherwise.
+
+        Example:
+            >>> Crop.parse("0001-586-1469:120,64,96")
+            Crop(id=PatchId(image='0001', top=586, left=1469), top=120, left=64, size=96)
+        """
+        name, _, numbers = text.rpartition(":")
+        parts = numbers.split(",")
+        try:
+            group_id = PatchId.parse(name)
+        except NameFormatError as error:
+            raise MatchError(f"crop {text!r}: {error}; expected ID:TOP,LEFT,SIZE") from error
+        if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or not int(parts[2]):
+            raise MatchError(f"crop {text!r}; expected ID:TOP,LEFT,SIZE in pixels, such as 0001-586-1469:120,64,96")
+        return cls(group_id, *map(int, parts))
+
+    def require_inside(self, pixels: Pixels) -> None:
+        """Check that a picture has these pixels.
+
+        Raises:
+            MatchError: it has not.
+        """
+        height, width = pixels.shape[:2]
+        if self.top + self.size > height or self.left + self.size > width:
+            raise MatchError(
+                f"crop {self.id}:{self.top},{self.left},{self.size} ends at row {self.top + self.size} and column "
+                f"{self.left + self.size}; the pictures are {height} x {width}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """One of the small pictures: uint8 (H, W, 3) of the whole, and the lines below it."""
+
+    pixels: Pixels
+    lines: tuple[str, ...]
+    bold: tuple[bool, ...]
+
+
+def draw_figure(
+    pictures: ScoredPictures,
+    crops: Sequence[Crop],
+    methods: Sequence[str],
+    *,
+    candidates: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    decimals: Mapping[str, int] | None = None,
+    width_in: float = WIDTH_IN,
+) -> "Figure":
+    """Draw the figure, a row for each crop.
+
+    Args:
+        pictures: of a scored run.
+        crops: what to look at.
+        methods: names, in the order of the tiles.
+        candidates: of `original`, `01`.. which to show beside the methods; without any, the original and the positive
+            that most annotators agreed on.
+        metrics: printed below each method, in bold where it is the best in all of them.
+        decimals: metric -> decimals.
+        width_in: of the figure, in inches.
+
+    Raises:
+        MatchError: a group, method, score or candidate is not there, a crop lies outside, a picture is not the one that
+            was scored, or the font lacks letters.
+        ImageError, OSError: a picture cannot be read.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    rows = []
+    for crop in crops:
+        group = pictures.group(crop.id)
+        original = group.read(ORIGINAL)
+        crop.require_inside(original)
+        tiles = [
+            *_lr_tile(group),
+            *_method_tiles(pictures, group, methods, metrics, decimals or {}),
+            *_candidate_tiles(group, candidates),
+        ]
+        rows.append((crop, original, tiles))
+    _require_letters([str(crop.id) for crop in crops] + [line for *_, tiles in rows for t in tiles for line in t.lines])
+    titles = " / ".join(f"{require_metric(metric).title} {arrow_of(metric)}" for metric in metrics)
+    num_lines = 1 + bool(metrics)
+    with matplotlib.rc_context(_STYLE):
+        heights = [_row_height(original, len(tiles), num_lines, width_in) for _, original, tiles in rows]
+        figure = Figure(figsize=(width_in, sum(heights) + _GAP_IN * (len(rows) - 1)))
+        top_in = figure.get_figheight()
+        for (crop, original, tiles), height in zip(rows, heights, strict=True):
+            _draw_row(figure, crop, original, tiles, top_in, (str(crop.id), titles)[:num_lines], width_in)
+            top_in -= height + _GAP_IN
+    return figure
+
+
+def _require_letters(texts: Iterable[str]) -> None:
+    """Fail where the font would draw boxes."""
+    from matplotlib import font_manager
+
+    known = font_manager.get_font(font_manager.findfont(font_manager.FontProperties())).get_charmap()
+    absent = sorted({letter for text in texts for letter in text if ord(letter) not in known})
+    if absent:
+        raise MatchError(
+            f"the font of the figure has no {' '.join(absent)}; give the method or picture a name in other letters"
+        )
+
+
+def require_format(path: Path) -> None:
+    """Check that a figure can be written under this name.
+
+    Raises:
+        OutputError: it ends in something else than PDF, PNG or SVG files do.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise OutputError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
+
+
+def write_figure(figure: "Figure", path: Path, dpi: int = 300) -> None:
+    """Write a figure as PDF, PNG or SVG, by the ending of the name.
+
+    Raises:
+        OutputError: another ending, or the file cannot be written.
+    """
+    import matplotlib
+
+    require_format(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file, matplotlib.rc_context(_STYLE):
+            figure.savefig(file, format=path.suffix[1:].lower(), dpi=dpi)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _lr_tile(group: Group) -> Iterator[_Tile]:
+    if group.has_picture(LR):
+        yield _Tile(group.read(LR), ("LR", ""), (False, False))
+
+
+def _method_tiles(
+    pictures: ScoredPictures,
+    group: Group,
+    methods: Sequence[str],
+    metrics: Sequence[str],
+    decimals: Mapping[str, int],
+) -> Iterator[_Tile]:
+    scores = {}
+    for method in methods:
+        found = pictures.scores(method, group.id)
+        absent = [metric for metric in metrics if found is None or metric not in found.mean]
+        if found is None or absent:
+            raise MatchError(f"{method} has no {', '.join(absent) or 'score'} of {group.id}; see the scores.json")
+        scores[method] = {m: f"{found.mean[m]:.{decimals_of(m, decimals)}f}" for m in metrics}
+    for method in methods:
+        best = [
+            len(methods) > 1 and scores[method][metric] == _best([own[metric] for own in scores.values()], metric)
+            for metric in metrics
+        ]
+        # One line of scores; all in bold if the method is best in all of them, else the line would need two fonts.
+        line = " / ".join(scores[method].values())
+        yield _Tile(pictures.restored(method, group.id), (method, line), (False, bool(best) and all(best)))
+
+
+def _best(values: Sequence[str], metric: str) -> str:
+    return (max if require_metric(metric).higher_is_better else min)(values, key=float)
+
+
+def _candidate_tiles(group: Group, candidates: Sequence[str]) -> Iterator[_Tile]:
+    chosen = list(candidates)
+    if not chosen:
+        agreement = dict(zip(group.candidates, group.agreement, strict=True))
+        chosen = [ORIGINAL, *sorted(group.positives, key=lambda name: -agreement[name])[:1]]
+    for name in chosen:
+        if name != ORIGINAL and name not in group.candidates:
+            raise MatchError(f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}")
+        label = None if name == ORIGINAL else group.consensus[group.candidates.index(name)]
+        yield _Tile(group.read(name), (f"{name} ({label.value})" if label else name, ""), (False, False))
+
+
+def _columns(num_tiles: int) -> int:
+    """Tiles stand in two rows beside the picture."""
+    return (num_tiles + 1) // 2
+
+
+def _tile_side(original: Pixels, num_tiles: int, num_lines: int, width_in: float) -> float:
+    """So that the picture, as high as two tiles, and all tiles fill the width."""
+    ratio = float(original.shape[1] / original.shape[0])
+    columns = _columns(num_tiles)
+    return (width_in - columns * _GAP_IN - ratio * _text_height(num_lines)) / (2 * ratio + columns)
+
+
+def _row_height(original: Pixels, num_tiles: int, num_lines: int, width_in: float) -> float:
+    return 2 * (_tile_side(original, num_tiles, num_lines, width_in) + _text_height(num_lines))
+
+
+def _text_height(num_lines: int) -> float:
+    """Below each picture, in inches."""
+    return num_lines * _LINE_IN + _GAP_IN
+
+
+def _draw_row(
+    figure: "Figure",
+    crop: Crop,
+    original: Pixels,
+    tiles: Sequence[_Tile],
+    top_in: float,
+    lines: Sequence[str],
+    width_in: float,
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    side = _tile_side(original, len(tiles), len(lines), width_in)
+    text = _text_height(len(lines))
+    height = 2 * side + text
+    width = height * original.shape[1] / original.shape[0]
+    axes = _add_axes(figure, 0, top_in - height, width, height)
+    axes.imshow(original, interpolation="none")
+    box = (crop.left - 0.5, crop.top - 0.5)
+    axes.add_patch(Rectangle(box, crop.size, crop.size, fill=False, edgecolor=_BOX_COLOUR, linewidth=1.2))
+    _write_lines(axes, lines, (False, False))
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, _columns(len(tiles)))
+        left = width + _GAP_IN + column * (side + _GAP_IN)
+        bottom = top_in - row * (side + text) - side
+        small = _add_axes(figure, left, bottom, side, side)
+        _show_crop(small, tile.pixels, crop, scale=tile.pixels.shape[0] / original.shape[0])
+        _write_lines(small, tile.lines[: len(lines)], tile.bold)
+
+
+def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
+    """Axes at a place in inches, without ticks."""
+    total_width, total_height = figure.get_size_inches()
+    axes = figure.add_axes(
+        (left / total_width, bottom / total_height, width / total_width, height / total_height), xticks=[], yticks=[]
+    )
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def _show_crop(axes: "Axes", pixels: Pixels, crop: Crop, scale: float) -> None:
+    """The crop's pixels; of an LR those that it touches, placed to the fraction of a pixel."""
+    top, left, size = crop.top * scale, crop.left * scale, crop.size * scale
+    rows = slice(int(top), -int(-(top + size) // 1))
+    columns = slice(int(left), -int(-(left + size) // 1))
+    axes.imshow(
+        pixels[rows, columns],
+        interpolation="none",
+        extent=(columns.start, columns.stop, rows.stop, rows.start),
+        aspect="auto",
+    )
+    axes.set_xlim(left, left + size)
+    axes.set_ylim(top + size, top)
+
+
+def _write_lines(axes: "Axes", lines: Sequence[str], bold: Sequence[bool]) -> None:
+    """Below a picture, in the middle; what is wider than the picture is set smaller."""
+    for number, (line, strong) in enumerate(zip(lines, bold, strict=False)):
+        size_pt = _FONT_PT - number
+        text = axes.annotate(
+            line,
+            (0.5, 0),
+            parse_math=False,  # a name may hold a $
+            xycoords="axes fraction",
+            xytext=(0, -72 * _LINE_IN * (number + 0.85)),
+            textcoords="offset points",
+            ha="center",
+            va="baseline",
+            fontsize=size_pt,
+            fontweight="bold" if strong else "normal",
+            annotation_clip=False,
+        )
+        share = text.get_window_extent().width / axes.get_window_extent().width
+        text.set_fontsize(size_pt / max(1.0, share))

@@ -1,0 +1,204 @@
+"""What a run of `hggt-eval` prints and writes: a table on screen, the files of its output folder.
+
+The official scripts' text files are equal to theirs to the byte, unless something was left out: then it is named at the
+end. Every file is written whole or not at all.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from hggt_data.errors import MatchError, OutputError
+from hggt_data.io.files import write_text
+from hggt_data.io.text import aligned
+from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
+from hggt_data.schema import Label
+from hggt_eval.metrics import require_metric
+from hggt_eval.report.notes import list_notes
+from hggt_eval.report.tables import (
+    arrow_of,
+    comparison_tables,
+    format_comparison_csv,
+    format_latex,
+    format_markdown,
+    format_text,
+    list_lines,
+    measures_table,
+    paper_tables,
+)
+from hggt_eval.scores.comparison import Comparison
+from hggt_eval.scores.file import Settings, format_json, read_scores
+from hggt_eval.scores.scores import Evaluation, MethodScores
+
+# Official file -> the metrics it holds; it is written if all of them were computed.
+_OFFICIAL_FILES = {"psnr_ssim.txt": ("psnr", "ssim"), "lpips.txt": ("lpips",), "dists.txt": ("dists",)}
+
+
+def format_table(
+    evaluation: Evaluation,
+    settings: Settings,
+    comparison: Comparison | None = None,
+    decimals: Mapping[str, int] | None = None,
+) -> str:
+    """The methods' means as lines of text; arrows point to the better side; notes name what was left out.
+
+    A comparison adds what it has beyond that: means over seeds, and differences to a baseline.
+    """
+    metrics = [require_metric(name) for name in evaluation.metrics]
+    header = ["method", "groups", *(f"{m.title} {arrow_of(m.name)}" for m in metrics)]
+    rows = [
+        [method.name, str(len(method.groups)), *(f"{method.mean.get(m.name, math.nan):.4f}" for m in metrics)]
+        for method in evaluation.methods
+    ]
+    lines = aligned([header, *rows])
+    if settings.label_measures:
+        lines += ["", format_text(measures_table(evaluation, decimals))]
+    if comparison is not None:
+        means, *differences = comparison_tables(comparison, decimals)
+        over_seeds = [means] if any(summary.num_seeds > 1 for summary in comparison.summaries) else []
+        for table in (*over_seeds, *differences):
+            lines += ["", f"{table.title}:", format_text(table)]
+    return "\n".join([*lines, *list_lines(list_notes(evaluation, settings, comparison))])
+
+
+def write_reports(
+    evaluation: Evaluation,
+    settings: Settings,
+    comparison: Comparison,
+    output: Path,
+    *,
+    decimals: Mapping[str, int] | None = None,
+) -> list[Path]:
+    """Write all files but the page below `output`, making folders as needed.
+
+    A `report.html` that lies there goes: it would show other scores. `format_page` makes the new one.
+
+    Args:
+        evaluation, settings, comparison: what to write.
+        output: the folder.
+        decimals: metric -> decimals in `table.md` and `table.tex`, see `decimals_of`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: scores would be lost, see `require_nothing_lost`; or a file cannot be written, and those before it
+            are whole.
+    """
+    require_nothing_lost(output, [method.name for method in evaluation.methods], settings)
+    notes = list_notes(evaluation, settings, comparison)
+    tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
+    texts = {
+        output / SCORES_FILE: format_json(evaluation, settings, comparison),
+        output / "scores.csv": format_csv(evaluation),
+        output / "comparison.csv": format_comparison_csv(comparison),
+        output / "table.md": format_markdown(tables, notes),
+        output / "table.tex": format_latex(tables, notes),
+    }
+    for method in evaluation.methods:
+        for file_name, metrics in _OFFICIAL_FILES.items():
+            if set(metrics) <= set(evaluation.metrics):
+                texts[output / method.name / file_name] = format_official(evaluation, method, metrics)
+    try:
+        (output / PAGE_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_write(output / PAGE_FILE, error) from error
+    return [_write(path, text) for path, text in texts.items()]
+
+
+def write_page(page: str, output: Path) -> Path:
+    """Write `report.html` below `output`, and return its path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    return _write(output / PAGE_FILE, page)
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return path
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def require_nothing_lost(output: Path, methods: Collection[str], settings: Settings) -> None:
+    """Check that scores which lie in a folder are all scored again, before others take their place.
+
+    Args:
+        output: the folder.
+        methods: names of those scored now.
+        settings: of this run.
+
+    Raises:
+        OutputError: its `scores.json` has methods, metrics or label measures that this run has not, or is none of ours.
+    """
+    path = output / SCORES_FILE
+    try:
+        there = read_scores(path)
+    except FileNotFoundError:
+        return
+    except (MatchError, OSError) as error:
+        raise OutputError(f"{error}; it would be overwritten. Name another --output, or move it away") from error
+    lost = [method.name for method in there.evaluation.methods if method.name not in methods]
+    lost += [require_metric(name).title for name in there.settings.metrics if name not in settings.metrics]
+    lost += ["label measures"] if there.settings.label_measures and not settings.label_measures else []
+    if lost:
+        raise OutputError(
+            f"{output} holds scores that would be lost: {', '.join(lost)}. Name another --output, or move them away"
+        )
+
+
+def format_csv(evaluation: Evaluation) -> str:
+    """`scores.csv`: one row per restored image and positive, and one for the image alone where a metric looks at that.
+
+    Negatives have the note `negative`; what was left out has a row with a note and no scores.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["method", "id", "candidate", *evaluation.metrics, "note"])
+    blanks = [""] * len(evaluation.metrics)
+    for method in evaluation.methods:
+        for group in method.groups:
+            rows = [(name, scores, "") for name, scores in group.positives.items()]
+            rows += [(name, scores, "negative") for name, scores in group.negatives.items()]
+            rows += [("", group.alone, "")] if group.alone else []
+            for candidate, scores, note in rows:
+                cells = [repr(scores[metric]) if metric in scores else "" for metric in evaluation.metrics]
+                writer.writerow([method.name, group.id, candidate, *cells, note])
+        for fault in method.faults:
+            writer.writerow([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
+        for group_id in evaluation.without_positives:
+            writer.writerow([method.name, group_id, "", *blanks, "no candidate is Positive"])
+    return buffer.getvalue()
+
+
+def format_official(evaluation: Evaluation, method: MethodScores, metrics: Sequence[str]) -> str:
+    """One of the official text files, which hold the scores of PSNR and SSIM together, LPIPS, or DISTS.
+
+    Source: what the official multi-GT scripts write. Theirs average infinite PSNR to infinity; here means are over
+    finite values.
+    """
+    titles = {metric: require_metric(metric).title for metric in metrics}
+    lines = ["", f"{'/'.join(titles.values())} for testing dataset: {method.name}."]
+    for group in sorted(method.groups, key=lambda group: str(group.id)):  # as file names sort: 163 before 27
+        lines.append(f"{group.id} {' '.join(_candidate_label(*item) for item in group.labels.items())}")
+        for candidate, scores in group.positives.items():
+            lines.append(f"{candidate} " + " ".join(f"{titles[m]}:{scores[m]:.4f}" for m in metrics))
+        lines.append(" ".join(f"{titles[m]}-avg:{group.mean[m]:.4f}" for m in metrics))
+    if method.groups:
+        lines.append(" ".join(f"{titles[m]}-avg all:{method.mean[m]:.4f}" for m in metrics))
+    lines += [f"left out, {fault.kind}: {fault.message}" for fault in method.faults]
+    lines += [f"left out, no candidate is Positive: {group_id}" for group_id in evaluation.without_positives]
+    return "\n".join(lines) + "\n"
+
+
+def _candidate_label(candidate: str, label: Label | None) -> str:
+    return f"{candidate}:{label.value if label else 'None'}"

@@ -1,0 +1,180 @@
+"""`report.html`: tables, plots and a gallery in one file that asks for nothing from outside.
+
+The page itself lies in `page/`; here the numbers and pictures are put into it. Pictures are embedded without loss, as
+WebP, so that zoom and difference maps show what was scored.
+"""
+
+import base64
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from hggt_data.groups import Group
+from hggt_data.io.images import Pixels
+from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_eval.metrics import require_metric
+from hggt_eval.report.notes import list_notes
+from hggt_eval.report.pictures import ScoredPictures
+from hggt_eval.report.tables import decimals_of, format_html, format_score, paper_tables
+from hggt_eval.scores.comparison import Comparison
+from hggt_eval.scores.file import Settings
+from hggt_eval.scores.scores import Evaluation
+
+_PAGE = Path(__file__).with_name("assets")
+
+
+def format_page(
+    evaluation: Evaluation,
+    settings: Settings,
+    comparison: Comparison,
+    pictures: ScoredPictures,
+    *,
+    num_shown: int = 1,
+    decimals: Mapping[str, int] | None = None,
+) -> str:
+    """The page as HTML.
+
+    Args:
+        evaluation, settings, comparison: what it shows.
+        pictures: of the groups in the gallery.
+        num_shown: how many of the best and of the worst groups of each metric the gallery shows.
+        decimals: metric -> decimals, see `decimals_of`.
+
+    Raises:
+        MatchError, ImageError, OSError: a picture of the gallery is not there any more, or is another now.
+    """
+    title = f"Scores of {', '.join(comparison.methods)}"
+    names = [method.name for method in evaluation.methods]
+    data = {
+        "title": title,
+        "facts": _facts(evaluation, settings),
+        "metrics": [
+            {
+                "name": name,
+                "title": require_metric(name).title,
+                "higher_is_better": require_metric(name).higher_is_better,
+                "decimals": decimals_of(name, decimals),
+            }
+            for name in evaluation.metrics
+        ],
+        "methods": names,
+        "baseline": comparison.baseline if comparison.baseline in names else None,
+        "groups": _groups(evaluation),
+        "gallery": [
+            _gallery_group(group_id, why, evaluation, pictures, decimals)
+            for group_id, why in choose_groups(evaluation, num_shown).items()
+        ],
+    }
+    tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
+    parts = {
+        "<!--TITLE-->": escape(title),
+        "/*CSS*/": (_PAGE / "report.css").read_text("utf-8"),
+        "<!--TABLES-->": format_html(tables, list_notes(evaluation, settings, comparison)),
+        "/*DATA*/": _json(data),
+        "/*JS*/": (_PAGE / "report.js").read_text("utf-8"),
+    }
+    places = re.compile("|".join(map(re.escape, parts)))
+    # In one pass: what is put in may hold the name of another place.
+    return places.sub(lambda place: parts[place.group()], (_PAGE / "report.html").read_text("utf-8"))
+
+
+def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[PatchId, list[str]]:
+    """The best and the worst groups of each metric, by the mean over methods -> why they were chosen."""
+    chosen: dict[PatchId, list[str]] = {}
+    for metric in evaluation.metrics:
+        scores: dict[PatchId, list[float]] = {}
+        for method in evaluation.methods:
+            for group in method.groups:
+                if math.isfinite(score := group.mean.get(metric, math.nan)):
+                    scores.setdefault(group.id, []).append(score)
+        most = max(map(len, scores.values()), default=0)
+        means = {group_id: math.fsum(own) / most for group_id, own in scores.items() if len(own) == most}
+        best_first = sorted(means, key=means.__getitem__, reverse=require_metric(metric).higher_is_better)
+        best = best_first[: min(num_shown, (len(best_first) + 1) // 2)]
+        worst = best_first[::-1][: min(num_shown, len(best_first) // 2)]
+        title = require_metric(metric).title
+        for word, ids in (("best", best), ("worst", worst)):
+            for group_id in ids:
+                chosen.setdefault(group_id, []).append(f"{word} {title}")
+    return chosen
+
+
+def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
+    """What the scores are of and depend on, as (name, value)."""
+    scored = evaluation.num_groups - len(evaluation.without_positives)
+    versions = ", ".join(f"{package} {version}" for package, version in settings.versions.items())
+    off = max(settings.differences_to_cpu.values(), default=0)
+    return [
+        ("Ground truths", settings.source + (f", split {settings.split}" if settings.split else "")),
+        ("Groups", f"{scored} with a positive, of {evaluation.num_groups}"),
+        ("Border", f"{settings.border} pixels"),
+        ("Colour", "luma for PSNR and SSIM" if settings.colour == "y" else "RGB"),
+        ("Device", settings.device + (f", {off:.1e} off the CPU at most, on one image" if off else "")),
+        ("Labels", settings.labels_sha256[:16]),
+        *[(f"Weights {name}", sha256[:16]) for name, sha256 in settings.weights_sha256.items()],
+        ("Versions", versions),
+    ]
+
+
+def _groups(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """All groups that any method was scored on, with each method's scores."""
+    scores: dict[PatchId, dict[str, Any]] = {}
+    for method in evaluation.methods:
+        for group in method.groups:
+            numbers = {metric: value if math.isfinite(value) else str(value) for metric, value in group.mean.items()}
+            scores.setdefault(group.id, {})[method.name] = numbers
+    return [{"id": str(key), "image": key.image, "scores": own} for key, own in sorted(scores.items())]
+
+
+def _gallery_group(
+    group_id: PatchId,
+    why: list[str],
+    evaluation: Evaluation,
+    pictures: ScoredPictures,
+    decimals: Mapping[str, int] | None,
+) -> dict[str, Any]:
+    """A group with all its pictures."""
+    group = pictures.group(group_id)
+    shown = [
+        *([_picture("LR", "lr", group.read(LR))] if group.has_picture(LR) else []),
+        _picture("original", "original", group.read(ORIGINAL)),
+        *(_candidate(group, name) for name in group.candidates),
+    ]
+    for method in evaluation.methods:
+        if scores := pictures.scores(method.name, group_id):
+            note = ", ".join(
+                f"{require_metric(metric).title} {format_score(scores.mean[metric], decimals_of(metric, decimals))}"
+                for metric in evaluation.metrics
+            )
+            picture = _picture(method.name, "restored", pictures.restored(method.name, group_id))
+            shown.append({**picture, "note": note})
+    return {"id": str(group_id), "why": why, "pictures": shown}
+
+
+def _candidate(group: Group, name: str) -> dict[str, Any]:
+    index = group.candidates.index(name)
+    label = group.consensus[index]
+    agree = f"{group.agreement[index]} of {len(group.annotations)} agree"
+    return {
+        **_picture(name, "candidate", group.read(name)),
+        **({"label": label.value, "note": agree} if label else {"note": "too few labels"}),
+    }
+
+
+def _picture(name: str, kind: str, pixels: Pixels) -> dict[str, Any]:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=50, method=2)
+    source = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return {"name": name, "kind": kind, "note": f"{pixels.shape[0]} x {pixels.shape[1]}", "src": source}
+
+
+def _json(data: Any) -> str:
+    """For a script element, which `</script` would end."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")

@@ -1,0 +1,348 @@
+"""Methods beside each other: how sure each mean is, and whether two methods differ.
+
+Patches of one source picture are alike, so all resampling is by source picture: an interval from as many "independent"
+patches would be too narrow. Scores of several training seeds, `NAME@SEED`, are one method: a group counts with its mean
+over the seeds. Infinite scores (PSNR of identical pictures) are left out, as in all means here.
+
+Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval); Good,
+Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), chapter 3 (sign flips); Holm (1979).
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hggt_data.errors import MatchError
+from hggt_data.schema import PatchId
+from hggt_eval.scores.scores import Evaluation, MethodScores
+
+CONFIDENCE = 0.95
+NUM_RESAMPLES = 10_000
+# Up to here all 2^n ways to flip signs are tried, 4096 of them at most.
+_MOST_EXACT = 12
+_BLOCK = 1_000
+_GroupValues = Mapping[PatchId, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A method's mean of one metric.
+
+    Attributes:
+        method: without its seeds.
+        metric: name.
+        mean: over groups; infinite where all scores are, NaN where the seeds share no group.
+        low, high: bootstrap interval of 95 %; null with fewer than two source pictures.
+        num_groups: groups that count.
+        num_infinite: groups left out because their score is infinite.
+        num_pictures: source pictures that both are cut from.
+        num_missing: groups that another method was scored on and this one was not.
+        num_seeds: training runs; 1 where the method has no seeds.
+        deviation: standard deviation (n - 1) of the seeds' means over these groups; null with fewer than two seeds.
+    """
+
+    method: str
+    metric: str
+    mean: float
+    low: float | None
+    high: float | None
+    num_groups: int
+    num_pictures: int
+    num_infinite: int = 0
+    num_missing: int = 0
+    num_seeds: int = 1
+    deviation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A method less the baseline, over the groups that both have.
+
+    Attributes:
+        method, baseline, metric: names.
+        mean: of the differences over groups; NaN without a group.
+        low, high: bootstrap interval of 95 %; null with fewer than two source pictures.
+        p_value: of the two-sided paired permutation test; null with fewer than two source pictures.
+        p_holm: the same, corrected by Holm for all methods compared within the metric.
+        num_groups, num_pictures: groups that both methods have, and their source pictures.
+    """
+
+    method: str
+    baseline: str
+    metric: str
+    mean: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    p_holm: float | None
+    num_groups: int
+    num_pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All methods beside each other.
+
+    Attributes:
+        methods: without their seeds, in the order given.
+        summaries: by method, then metric.
+        differences: to the baseline, by method, then metric; none without a baseline.
+        baseline: null where none was chosen.
+        num_resamples, seed: of the bootstrap and of the permutation test.
+    """
+
+    methods: tuple[str, ...]
+    summaries: tuple[Summary, ...]
+    differences: tuple[Difference, ...]
+    baseline: str | None = None
+    num_resamples: int = NUM_RESAMPLES
+    seed: int = 0
+
+    def summary(self, method: str, metric: str) -> Summary:
+        """The summary of a method and metric."""
+        return next(s for s in self.summaries if (s.method, s.metric) == (method, metric))
+
+
+def split_seed(name: str) -> tuple[str, str | None]:
+    """`NAME@SEED` into both; a name without a seed stands alone.
+
+    Example:
+        >>> split_seed("rrdb@3"), split_seed("bicubic")
+        (('rrdb', '3'), ('bicubic', None))
+    """
+    base, at, seed = name.rpartition("@")
+    return (base, seed) if at and base and seed else (name, None)
+
+
+def group_seeds(names: Iterable[str]) -> dict[str, list[str]]:
+    """Methods without their seeds -> the names with them, in order.
+
+    Raises:
+        MatchError: one name stands both alone and with seeds.
+
+    Example:
+        >>> group_seeds(["bicubic", "rrdb@1", "rrdb@2"])
+        {'bicubic': ['bicubic'], 'rrdb': ['rrdb@1', 'rrdb@2']}
+    """
+    runs: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        runs[split_seed(name)[0]].append(name)
+    for base, own in runs.items():
+        if base in own and len(own) > 1:
+            raise MatchError(f"{base!r} is a method of its own and has seeds too: {', '.join(own)}; rename one of them")
+    return dict(runs)
+
+
+def require_baseline(names: Iterable[str], baseline: str) -> None:
+    """Check that one of these methods, without its seeds, is called so.
+
+    Raises:
+        MatchError: none is.
+    """
+    runs = group_seeds(names)
+    if baseline not in runs:
+        raise MatchError(f"no method is called {baseline!r}; a baseline is one of {', '.join(runs)}")
+
+
+def compare_methods(
+    evaluation: Evaluation, baseline: str | None = None, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+) -> Comparison:
+    """Intervals of all means, and all differences to a baseline.
+
+    Args:
+        evaluation: the scores.
+        baseline: a method without its seed, or null.
+        num_resamples: of source pictures for intervals, of signs for p-values.
+        seed: the same seed gives the same numbers.
+
+    Raises:
+        MatchError: no method is called as the baseline, or a name stands both alone and with seeds.
+    """
+    methods = {method.name: method for method in evaluation.methods}
+    if baseline is not None:
+        require_baseline(methods, baseline)
+    runs = {base: [methods[name] for name in names] for base, names in group_seeds(methods).items()}
+    values = {metric: {base: _group_values(own, metric) for base, own in runs.items()} for metric in evaluation.metrics}
+    known = {metric: set().union(*of_method.values()) for metric, of_method in values.items()}
+    chance = _Chance(num_resamples, seed)
+    summaries = [
+        _summarise(base, metric, values[metric][base], len(known[metric]), own, chance)
+        for base, own in runs.items()
+        for metric in evaluation.metrics
+    ]
+    differences = (
+        []
+        if baseline is None
+        else [found for metric in values for found in _compare_with(baseline, metric, values[metric], chance)]
+    )
+    order = {base: number for number, base in enumerate(runs)}
+    differences.sort(key=lambda difference: order[difference.method])  # stable: metrics keep their order
+    return Comparison(tuple(runs), tuple(summaries), tuple(differences), baseline, num_resamples, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chance:
+    """How often to draw, and from which random numbers."""
+
+    num_resamples: int
+    seed: int
+
+    def interval(self, values: _GroupValues) -> tuple[float | None, float | None]:
+        return bootstrap_interval(*_by_picture(values), self.num_resamples, self.seed)
+
+    def p_value(self, differences: _GroupValues) -> float | None:
+        sums, _ = _by_picture(differences)
+        return sign_flip_p_value(sums, self.num_resamples, self.seed) if len(sums) > 1 else None
+
+
+def _summarise(
+    method: str, metric: str, values: _GroupValues, num_known: int, runs: Sequence[MethodScores], chance: _Chance
+) -> Summary:
+    finite = {group_id: value for group_id, value in values.items() if math.isfinite(value)}
+    low, high = chance.interval(finite)
+    return Summary(
+        method=method,
+        metric=metric,
+        mean=_mean(finite, empty=math.inf if values else math.nan),
+        low=low,
+        high=high,
+        num_groups=len(finite),
+        num_pictures=_num_pictures(values),
+        num_infinite=len(values) - len(finite),
+        num_missing=num_known - len(values),
+        num_seeds=len(runs),
+        deviation=_deviation(runs, metric, finite),
+    )
+
+
+def _compare_with(
+    baseline: str, metric: str, values: Mapping[str, _GroupValues], chance: _Chance
+) -> Iterator[Difference]:
+    """Every other method's difference, corrected for their number."""
+    paired = {base: _differences(own, values[baseline]) for base, own in values.items() if base != baseline}
+    p_values = {base: p for base, own in paired.items() if (p := chance.p_value(own)) is not None}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    for base, own in paired.items():
+        low, high = chance.interval(own)
+        yield Difference(
+            method=base,
+            baseline=baseline,
+            metric=metric,
+            mean=_mean(own, empty=math.nan),
+            low=low,
+            high=high,
+            p_value=p_values.get(base),
+            p_holm=corrected.get(base),
+            num_groups=len(own),
+            num_pictures=_num_pictures(own),
+        )
+
+
+def bootstrap_interval(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES, seed: int = 0
+) -> tuple[float | None, float | None]:
+    """The percentile interval of a mean over groups, source pictures being drawn with replacement.
+
+    Args:
+        sums: per source picture, the sum over its groups, (P,).
+        counts: per source picture, the number of its groups, (P,).
+        num_resamples, seed: how often, and from which random numbers.
+
+    Returns:
+        Both ends; nulls with fewer than two source pictures.
+    """
+    if len(sums) < 2:
+        return None, None
+    rng = np.random.default_rng(seed)
+    chances = np.full(len(sums), 1 / len(sums))
+    means = np.concatenate(
+        [
+            (drawn @ sums) / (drawn @ counts)
+            for drawn in _in_blocks(
+                num_resamples, lambda n: rng.multinomial(len(sums), chances, size=n).astype(np.float64)
+            )
+        ]
+    )
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def sign_flip_p_value(sums: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> float:
+    """Two-sided p-value of paired differences: how often random signs give a mean as far from 0.
+
+    If two methods are equally good, either could have had the other's score, so each source picture's differences may
+    change sign together. With up to 12 source pictures all signs are tried, and the value is exact.
+
+    Args:
+        sums: per source picture, the sum of its groups' differences, (P,).
+        num_resamples, seed: how often, and from which random numbers, where there are too many to try all.
+    """
+    observed = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()  # sums in another order differ in the last bits
+    if len(sums) <= _MOST_EXACT:
+        bits = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
+        return float((np.abs((1 - 2 * bits) @ sums) >= observed).mean())
+    rng = np.random.default_rng(seed)
+    as_far = 0
+    for signs in _in_blocks(num_resamples, lambda n: rng.choice(np.array([-1.0, 1.0]), (n, len(sums)))):
+        as_far += int((np.abs(signs @ sums) >= observed).sum())
+    return (as_far + 1) / (num_resamples + 1)  # the observed signs are one of the draws
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction, in the order given.
+
+    Example:
+        >>> [round(p, 6) for p in holm([0.01, 0.04, 0.03])]
+        [0.03, 0.06, 0.06]
+    """
+    corrected = [0.0] * len(p_values)
+    so_far = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        so_far = max(so_far, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = so_far
+    return corrected
+
+
+def _in_blocks(total: int, draw: Callable[[int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+    """Draws a thousand at a time: for 10,000 source pictures, all at once would take a gigabyte."""
+    for start in range(0, total, _BLOCK):
+        yield draw(min(_BLOCK, total - start))
+
+
+def _group_values(runs: Sequence[MethodScores], metric: str) -> dict[PatchId, float]:
+    """Group -> mean over a method's seeds, of the groups that all of them have."""
+    tables = [{group.id: group.mean[metric] for group in run.groups if metric in group.mean} for run in runs]
+    shared = [group_id for group_id in tables[0] if all(group_id in table for table in tables)]
+    return {group_id: math.fsum(table[group_id] for table in tables) / len(tables) for group_id in shared}
+
+
+def _differences(values: _GroupValues, baseline: _GroupValues) -> dict[PatchId, float]:
+    pairs = {group_id: (values[group_id], baseline[group_id]) for group_id in values if group_id in baseline}
+    return {group_id: a - b for group_id, (a, b) in pairs.items() if math.isfinite(a) and math.isfinite(b)}
+
+
+def _by_picture(values: _GroupValues) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per source picture, the sum over its groups and their number."""
+    own: dict[str, list[float]] = defaultdict(list)
+    for group_id, value in values.items():
+        own[group_id.image].append(value)
+    return np.array([math.fsum(v) for v in own.values()]), np.array([float(len(v)) for v in own.values()])
+
+
+def _num_pictures(values: _GroupValues) -> int:
+    return len({group_id.image for group_id in values})
+
+
+def _mean(values: _GroupValues, empty: float) -> float:
+    return math.fsum(values.values()) / len(values) if values else empty
+
+
+def _deviation(runs: Sequence[MethodScores], metric: str, groups: Collection[PatchId]) -> float | None:
+    """Of the runs' means over the same groups."""
+    if len(runs) < 2 or not groups:
+        return None
+    return float(np.std([np.mean([g.mean[metric] for g in run.groups if g.id in groups]) for run in runs], ddof=1))

@@ -1,0 +1,173 @@
+"""Several `scores.json` as one, where they can be compared: same labels, same pictures, same way of scoring."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hggt_data.errors import MatchError
+from hggt_data.restored.methods import SCORES_FILE, require_distinct_names
+from hggt_data.schema import PatchId
+from hggt_eval.scores.file import ScoresFile, read_scores
+from hggt_eval.scores.scores import Evaluation, GroupScores, MethodScores, Scores
+
+
+def find_scores(path: Path) -> Path:
+    """The `scores.json` of a folder; a file is taken as it is."""
+    return path / SCORES_FILE if path.is_dir() else path
+
+
+def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
+    """Read several files and put their methods together.
+
+    Only metrics that all of them have are kept. A method that several have, such as a baseline, counts once.
+
+    Args:
+        paths: `scores.json` files, or folders that hold one.
+
+    Returns:
+        All methods, in the order of the files; and what is worth telling: metrics left out, versions that differ.
+
+    Raises:
+        MatchError: a file is none of ours; two cannot be compared; one name stands for different images; no metric is
+            in all.
+        OSError: a file cannot be read.
+    """
+    places = [find_scores(path) for path in paths]
+    files = [read_scores(place) for place in places]
+    first = files[0]
+    for place, file in zip(places[1:], files[1:], strict=True):
+        _require_comparable(places[0], first, place, file)
+    _require_same_pictures(places, files)
+    metrics = tuple(name for name in first.settings.metrics if all(name in file.settings.metrics for file in files))
+    if not metrics:
+        listed = "; ".join(f"{place}: {', '.join(f.settings.metrics)}" for place, f in zip(places, files, strict=True))
+        raise MatchError(f"no metric is in all files: {listed}")
+    methods = _distinct_methods(places, files)
+    evaluation = replace(
+        first.evaluation,
+        metrics=metrics,
+        methods=tuple(_with_metrics(method, metrics) for method, _ in methods),
+    )
+    settings = replace(
+        first.settings,
+        metrics=metrics,
+        differences_to_cpu=_largest([file.settings.differences_to_cpu for file in files], metrics),
+        skipped_metrics={},
+        restored={method.name: folder for method, folder in methods if folder is not None},
+        allow_missing=any(file.settings.allow_missing for file in files),
+        label_measures=all(file.settings.label_measures for file in files),
+    )
+    return ScoresFile(evaluation, settings, {name: first.metrics[name] for name in metrics}), _remarks(
+        places, files, metrics
+    )
+
+
+def _largest(differences: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> Mapping[str, float]:
+    """Metric -> the largest of its differences, where it has any."""
+    found = {metric: [own[metric] for own in differences if metric in own] for metric in metrics}
+    return {metric: max(values) for metric, values in found.items() if values}
+
+
+def _distinct_methods(places: Sequence[Path], files: Sequence[ScoresFile]) -> list[tuple[MethodScores, str | None]]:
+    """All methods with their folders; of one that several files have, with the same images, the first."""
+    methods: dict[str, tuple[MethodScores, str | None]] = {}
+    origins: list[tuple[str, str]] = []
+    for place, file in zip(places, files, strict=True):
+        for method in file.evaluation.methods:
+            known, _ = methods.setdefault(method.name, (method, file.settings.restored.get(method.name)))
+            if known is method or _images(known) != _images(method):
+                origins.append((method.name, str(place)))
+    require_distinct_names(origins, "they are of different images; score one again under another name")
+    return list(methods.values())
+
+
+def _images(method: MethodScores) -> Mapping[PatchId, str]:
+    """Group -> SHA-256 of the restored image."""
+    return {group.id: group.sha256 for group in method.groups}
+
+
+def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_file: ScoresFile) -> None:
+    """Name everything that differs and changes scores, or what they mean."""
+    settings, other = file.settings, other_file.settings
+    shared = [name for name in settings.metrics if name in other.metrics]
+    weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
+    pairs: dict[str, tuple[Any, Any]] = {
+        "labels": (settings.labels_sha256, other.labels_sha256),
+        "border": (settings.border, other.border),
+        "colour": (settings.colour, other.colour),
+        **{
+            f"{name} by the published weights or not": (
+                name not in settings.other_weights,
+                name not in other.other_weights,
+            )
+            for name in shared
+        },
+        **{f"direction of {name}": (_direction(file, name), _direction(other_file, name)) for name in shared},
+        **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},
+    }
+    faults = [f"{what} {str(a)[:16]} and {str(b)[:16]}" for what, (a, b) in pairs.items() if a != b]
+    if faults:
+        raise MatchError(
+            f"{place} and {other_place} cannot be compared: {'; '.join(faults)}. Score one of them again with "
+            "the settings of the other"
+        )
+
+
+def _direction(file: ScoresFile, metric: str) -> str:
+    return "higher is better" if file.metrics[metric].higher_is_better else "lower is better"
+
+
+def _require_same_pictures(places: Sequence[Path], files: Sequence[ScoresFile]) -> None:
+    """Any two may have groups that the others have not."""
+    known: dict[tuple[str, str], tuple[str, Path]] = {}
+    for place, file in zip(places, files, strict=True):
+        own = _ground_truths(file.evaluation)
+        faults = [key for key, sha256 in own.items() if known.get(key, (sha256, place))[0] != sha256]
+        if faults:
+            group, candidate = faults[0]
+            raise MatchError(
+                f"{known[faults[0]][1]} and {place} were scored against different pictures: {len(faults)} ground "
+                f"truths differ (first: {candidate} of {group}); score one of them again"
+            )
+        known |= {key: (sha256, place) for key, sha256 in own.items() if key not in known}
+
+
+def _ground_truths(evaluation: Evaluation) -> Mapping[tuple[str, str], str]:
+    groups = [group for method in evaluation.methods for group in method.groups]
+    return {
+        (str(group.id), candidate): sha256
+        for group in groups
+        for candidate, sha256 in group.ground_truths_sha256.items()
+    }
+
+
+def _with_metrics(method: MethodScores, metrics: Sequence[str]) -> MethodScores:
+    def kept(scores: Scores) -> Scores:
+        return {metric: scores[metric] for metric in metrics if metric in scores}
+
+    def of(group: GroupScores) -> GroupScores:
+        return replace(
+            group,
+            positives={name: kept(scores) for name, scores in group.positives.items()},
+            negatives={name: kept(scores) for name, scores in group.negatives.items()},
+            alone=kept(group.alone),
+        )
+
+    return replace(method, groups=tuple(of(group) for group in method.groups))
+
+
+def _remarks(places: Sequence[Path], files: Sequence[ScoresFile], metrics: Sequence[str]) -> list[str]:
+    remarks = []
+    for name in dict.fromkeys(name for file in files for name in file.settings.metrics):
+        if name not in metrics:
+            lacking = [str(p) for p, file in zip(places, files, strict=True) if name not in file.settings.metrics]
+            remarks.append(f"{name} is left out: it is not in {', '.join(lacking)}")
+    without = [str(p) for p, file in zip(places, files, strict=True) if not file.settings.label_measures]
+    if 0 < len(without) < len(files):
+        remarks.append(f"label measures are left out: they are not in {', '.join(without)}")
+    for package in dict.fromkeys(package for file in files for package in file.settings.versions):
+        versions = dict.fromkeys(file.settings.versions[package] for file in files if package in file.settings.versions)
+        if len(versions) > 1:
+            remarks.append(f"scored with {package} {' and '.join(versions)}; the last digits may differ")
+    return remarks

@@ -1,0 +1,84 @@
+"""What an interrupted run had already scored: a line for each image, so that the same command goes on from there.
+
+A line counts only for the same pictures, by content, and the same way of scoring. A line that a kill has cut short is
+passed over. Several processes write a file each and read all of them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from hggt_data.errors import OutputError
+from hggt_data.io.files import sha256_of
+from hggt_data.schema import PatchId
+from hggt_eval.scores.file import group_content, parse_group
+from hggt_eval.scores.scores import GroupScores
+
+
+class Journal:
+    """Scores of images, as they come.
+
+    Args:
+        folder: where the results will lie; it must be there.
+        settings: all that scores depend on beside the pictures; JSON.
+        rank: number of this process.
+
+    Attributes:
+        num_found: images that an earlier run had scored.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
+        self._folder = folder
+        self._run = sha256_of(json.dumps(settings, sort_keys=True).encode())
+        self._pattern = f".unfinished-{self._run[:16]}-*.jsonl"
+        self._own = folder / self._pattern.replace("*", str(rank))
+        self._known = _read(sorted(folder.glob(self._pattern)), self._run)
+        self._file: IO[str] | None = None
+        self.num_found = len(self._known)
+
+    def find(
+        self, method: str, group_id: PatchId, sha256: str, ground_truths_sha256: Mapping[str, str]
+    ) -> GroupScores | None:
+        """An image's scores, if it and its ground truths are what they were; else null."""
+        scores = self._known.get((method, str(group_id)))
+        if scores and (scores.sha256, scores.ground_truths_sha256) == (sha256, ground_truths_sha256):
+            return scores
+        return None
+
+    def add(self, method: str, scores: GroupScores) -> None:
+        """Keep an image's scores; they are with the system, and safe from a kill, when this returns.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        line = json.dumps({"run": self._run, "method": method, "group": group_content(scores)})
+        try:
+            if self._file is None:
+                self._file = open(self._own, "a", encoding="utf-8")  # noqa: SIM115  closed by `finish`
+                self._file.write("\n")  # an earlier run may have been cut off in the middle of a line
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"{self._own}: cannot be written: {error.strerror or error}") from error
+
+    def finish(self) -> None:
+        """Forget this run: the results are written. What others have left here stays."""
+        if self._file is not None:
+            self._file.close()
+        for path in self._folder.glob(self._pattern):
+            path.unlink(missing_ok=True)
+
+
+def _read(paths: Iterable[Path], run: str) -> dict[tuple[str, str], GroupScores]:
+    found: dict[tuple[str, str], GroupScores] = {}
+    for path in paths:
+        for line in path.read_text("utf-8", errors="replace").splitlines():
+            try:
+                content = json.loads(line)
+                if content["run"] == run:
+                    scores = parse_group(content["group"])
+                    found[content["method"], str(scores.id)] = scores
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue
+    return found

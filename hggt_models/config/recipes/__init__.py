@@ -1,0 +1,94 @@
+"""Recipes: TOML files that say what of a training run differs from the defaults in `config.py`, and `--set`.
+
+The published runs lie beside this file. A recipe may build on another (`extends = "NAME"`).
+"""
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hggt_data.io.text import nearest
+from hggt_models.config.reader import ConfigError
+from hggt_models.config.train import DEFAULTS, TrainConfig, make_config, merged
+from hggt_models.networks.vgg import LAYERS
+
+_RECIPES = files("hggt_models.config.recipes")
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with hggt, sorted."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _RECIPES.iterdir() if entry.name.endswith(".toml"))
+
+
+def describe_recipes() -> dict[str, str]:
+    """Each recipe that comes with hggt and what it is for, from the first line of its file."""
+    return {
+        name: (_RECIPES / f"{name}.toml").read_text("utf-8").split("\n")[0].removeprefix("# ")
+        for name in recipe_names()
+    }
+
+
+def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainConfig:
+    """A recipe, changed by what `--set` says.
+
+    Args:
+        recipe: one of `recipe_names()`, or a TOML file of your own; `extends = "NAME"` in it builds on another recipe.
+        assignments: each `KEY=VALUE`, with the value as in TOML; quotes around texts may be left out.
+
+    Raises:
+        ConfigError: there is no such recipe, it is no TOML, a key is not known, or values do not fit each other.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> config = load_config("rrdb-gan-positive", ["loss.adversarial=0.05", "precision=bf16"])
+        >>> config.loss.adversarial, config.precision, config.pool_size
+        (0.05, 'bf16', 144)
+    """
+    settings = _read_recipe(recipe, ())
+    for assignment in assignments:
+        settings = merged(settings, _parse_assignment(assignment))
+    try:
+        return make_config(settings)
+    except ConfigError as error:
+        raise ConfigError(f"{recipe}: {error}") from error
+
+
+def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The settings in a recipe and in those that it builds on."""
+    name = str(recipe)
+    path = _RECIPES / f"{name}.toml" if name in recipe_names() else Path(name)
+    if not path.is_file():
+        known = recipe_names()
+        raise ConfigError(f"recipe {name!r} is not known; {nearest(name, known)}; or pass a TOML file")
+    if Path(name).resolve() in [Path(other).resolve() for other in seen]:  # there are many ways to write a path
+        raise ConfigError(f"{' extends '.join((*seen, name))}, for ever")
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{name} is no TOML: {error}") from error
+    base = settings.pop("extends", None)
+    if base is None:
+        return merged(DEFAULTS, settings)
+    if not isinstance(base, str):
+        raise ConfigError(f"{name}: extends is {base!r}; expected the name of a recipe")
+    beside = Path(name).parent / base  # a recipe of one's own may build on another of one's own
+    return merged(_read_recipe(beside if base not in recipe_names() else base, (*seen, name)), settings)
+
+
+def _parse_assignment(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    *sections, last = (part.strip() for part in key.split("."))
+    if not equals or not all((*sections, last)):
+        raise ConfigError(f"--set {text!r}: expected KEY=VALUE, such as loss.negative=0")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except ValueError:
+        parsed = value.strip()
+    if [*sections, last] == ["perceptual", "layers"] and isinstance(parsed, dict):
+        parsed = {**dict.fromkeys(LAYERS, 0), **parsed}  # who names the layers wants no others
+    settings: dict[str, Any] = {last: parsed}
+    for section in reversed(sections):
+        settings = {section: settings}
+    return settings

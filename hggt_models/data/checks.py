@@ -1,0 +1,101 @@
+"""A look at the heads of all pictures: what cannot be used is to be found before a run, not after a day."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from hggt_data.errors import ImageError, TreeError
+from hggt_data.groups import GroupSource
+from hggt_data.io.images import is_plain_picture, read_picture, read_picture_size
+from hggt_data.io.text import format_examples
+from hggt_models.config.train import TrainConfig
+from hggt_models.data.targets import GroupLabels
+
+Item = TypeVar("Item")
+_Fault = tuple[str, str]  # its kind, and a text that names the file
+_UNREADABLE = "not readable as 8-bit RGB"
+_READERS = 16  # threads: most of the time is spent waiting for the disk
+
+
+def require_usable_pictures(paths: Sequence[Path], source_px: int) -> list[tuple[int, int]]:
+    """Check that every picture is readable, and large enough to cut `source_px` x `source_px` from.
+
+    Returns:
+        (height, width) of each.
+
+    Raises:
+        TreeError: some are not; each kind of fault with how many and examples.
+    """
+    sizes: dict[Path, tuple[int, int]] = {}
+
+    def fault(path: Path) -> _Fault | None:
+        try:
+            height, width = sizes[path] = read_picture_size(path)
+            if min(height, width) < source_px:
+                return _too_small(source_px), f"{path}: {height:,} x {width:,} px"
+            if not is_plain_picture(path):
+                read_picture(path)
+        except (ImageError, OSError) as error:
+            return _UNREADABLE, str(error)
+        return None
+
+    _require_none(_in_threads(fault, paths), f"{len(paths):,} pictures")
+    return [sizes[path] for path in paths]
+
+
+def require_usable_groups(
+    groups: GroupSource, numbers: Sequence[int], labelled: Sequence[GroupLabels], config: TrainConfig
+) -> None:
+    """The same for what a run may look at of some groups, whose pictures must have one size in each of them.
+
+    Args:
+        groups, labelled: all of them, and their labels.
+        numbers: which are looked at.
+        config: of the run.
+
+    Raises:
+        TreeError: as `require_usable_pictures`.
+    """
+
+    def fault(number: int) -> _Fault | None:
+        first: tuple[int, int] | None = None
+        for name in labelled[number].names(config.target):
+            try:
+                info = groups.read_header(number, name)
+            except ImageError as error:
+                return _UNREADABLE, str(error)
+            except OSError as error:
+                return "not to be read", f"{groups.name_picture(number, name)}: {error.strerror}"
+            picture = groups.name_picture(number, name)
+            text = f"{picture}: {info.height:,} x {info.width:,} px"
+            if info.mode != "8-bit RGB":
+                return _UNREADABLE, f"{picture}: {info.mode}"
+            if min(info.size) < config.source_px:
+                return _too_small(config.source_px), text
+            if info.size != (first := first or info.size):
+                return "not of their original's size", f"{text}, not {first[0]:,} x {first[1]:,}"
+        return None
+
+    _require_none(_in_threads(fault, sorted(set(numbers))), f"{len(set(numbers)):,} groups")
+
+
+def _too_small(source_px: int) -> str:
+    return f"smaller than source_px {source_px}"
+
+
+def _in_threads(check: Callable[[Item], _Fault | None], items: Iterable[Item]) -> list[_Fault]:
+    with ThreadPoolExecutor(_READERS) as pool:
+        return [found for found in pool.map(check, items) if found]
+
+
+def _require_none(faults: Sequence[_Fault], searched: str) -> None:
+    kinds: dict[str, list[str]] = {}
+    for kind, text in faults:
+        kinds.setdefault(kind, []).append(text)
+    if kinds:
+        told = "; ".join(f"{len(texts):,} {kind} ({format_examples(texts)})" for kind, texts in kinds.items())
+        raise TreeError(
+            f"{len(faults):,} of {searched} cannot be used: {told}. Leave them out, or mend or convert them; for "
+            "small ones --set source_px=N"
+        )

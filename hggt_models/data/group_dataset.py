@@ -1,0 +1,67 @@
+"""Training samples from patch groups: the pictures that a target asks for, and no others, are read and decoded."""
+
+from collections.abc import Sequence
+
+import torch
+
+from hggt_data.groups import GroupSource
+from hggt_models.config.train import TargetKind
+from hggt_models.data.samples import Sample, SampleDataset
+from hggt_models.data.targets import GroupLabels, choose
+
+
+class GroupDataset(SampleDataset):
+    """Samples of groups.
+
+    A sample holds its `number` and `pictures`, uint8 (K, 3, H, W), in the order of `Choice.names`; for
+    `positive_negative` also the other values of `Choice`.
+
+    Args:
+        groups: where pictures are read from.
+        positions: of the groups to learn from.
+        labelled: what is known of each of them.
+        target: what to choose of a group.
+        source_px, flip, rotate, seed: as in `SampleDataset`.
+    """
+
+    def __init__(
+        self,
+        groups: GroupSource,
+        positions: Sequence[int],
+        labelled: Sequence[GroupLabels],
+        target: TargetKind,
+        *,
+        source_px: int,
+        flip: bool,
+        rotate: bool,
+        seed: int,
+    ) -> None:
+        super().__init__(len(positions), source_px=source_px, flip=flip, rotate=rotate, seed=seed)
+        self._groups = groups
+        self._positions = positions
+        self._labelled = labelled
+        self._target = target
+
+    def __getitem__(self, number: int) -> Sample:
+        """The sample of this number.
+
+        Raises:
+            ImageError: a picture is damaged, too small, or not of its group's size.
+            OSError: it cannot be read.
+        """
+        place, rng = self.place(number)
+        choice = choose(self._labelled[place], self._target, rng)
+        position = self._positions[place]
+        labels = [self._groups.name_picture(position, name) for name in choice.names]
+        pictures = self.cut(labels, lambda k: self._groups.read(position, choice.names[k]), rng)
+        sample = {"number": torch.tensor(number), "pictures": pictures}
+        if self._target != "positive_negative":
+            return sample
+        return {
+            **sample,
+            "positive_agreement": torch.tensor(choice.positive_agreement),
+            "negative_agreement": torch.tensor(choice.negative_agreement),
+            "num_annotators": torch.tensor(choice.num_annotators),
+            "has_positive": torch.tensor(choice.has_positive),
+            "has_negative": torch.tensor(choice.has_negative),
+        }

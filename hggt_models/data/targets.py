@@ -1,0 +1,100 @@
+"""What the losses compare an output with: the one switch between the published experiments.
+
+| target | learns from | compares with |
+|---|---|---|
+| `picture` | a folder of pictures | the picture itself |
+| `original` | all groups | the original |
+| `positive` | groups with a positive | one of its positives |
+| `positive_negative` | those with a negative too | one of its positives; keeps away from one of its negatives |
+
+The LR is always made of the picture or the original, never of a positive.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hggt_data.schema import ORIGINAL, PatchGroup
+from hggt_models.config.train import TargetKind
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLabels:
+    """What a target must know of a group, small enough to be kept for all of them.
+
+    Attributes:
+        positives, negatives: candidates with that consensus, each with its agreement.
+        num_annotators: how many labelled the group.
+    """
+
+    positives: tuple[tuple[str, int], ...]
+    negatives: tuple[tuple[str, int], ...]
+    num_annotators: int
+
+    @classmethod
+    def of(cls, group: PatchGroup) -> "GroupLabels":
+        """That of a group."""
+        agreement = dict(zip(group.candidates, group.agreement, strict=True))
+
+        def with_agreement(names: Sequence[str]) -> tuple[tuple[str, int], ...]:
+            return tuple((name, agreement[name]) for name in names)
+
+        return cls(with_agreement(group.positives), with_agreement(group.negatives), max(group.num_votes))
+
+    def names(self, target: TargetKind) -> list[str]:
+        """All pictures of the group that a run with this target may look at."""
+        wanted = {"positive": self.positives, "positive_negative": self.positives + self.negatives}
+        return [ORIGINAL, *(name for name, _ in wanted.get(target, ()))]
+
+    def serves(self, target: TargetKind) -> bool:
+        """Whether a run with this target learns from the group."""
+        if target == "original":
+            return True
+        return bool(self.positives) or (target == "positive_negative" and bool(self.negatives))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The pictures of one group that one sample uses.
+
+    Attributes:
+        names: of the pictures: the original; but for target `original`, what the losses compare with; for
+            `positive_negative`, also the positive and the negative of the negative map. The original stands for what
+            the group does not have. One name may stand in several places and is read once.
+        positive_agreement, negative_agreement, num_annotators: of the negative map.
+        has_positive, has_negative: whether the group has one.
+    """
+
+    names: tuple[str, ...]
+    positive_agreement: int = 0
+    negative_agreement: int = 0
+    num_annotators: int = 1
+    has_positive: bool = False
+    has_negative: bool = False
+
+
+def choose(group: GroupLabels, target: TargetKind, rng: random.Random) -> Choice:
+    """Draw the pictures of one sample.
+
+    The positive of the negative map is drawn again, not the one that the losses compare with.
+
+    Source: official `data/posneggt_posneg_dataset.py` and `models/ours_posneggt_model.py`.
+    """
+    if target in ("picture", "original"):
+        return Choice((ORIGINAL,))
+    positive = rng.choice(group.positives)[0] if group.positives else ORIGINAL
+    if target == "positive":
+        return Choice((ORIGINAL, positive))
+    # The official code counts an original that stands for a positive as agreed on by all.
+    map_positive, positive_agreement = (
+        rng.choice(group.positives) if group.positives else (ORIGINAL, group.num_annotators)
+    )
+    negative, negative_agreement = rng.choice(group.negatives) if group.negatives else (ORIGINAL, 0)
+    return Choice(
+        (ORIGINAL, positive, map_positive, negative),
+        positive_agreement,
+        negative_agreement,
+        group.num_annotators,
+        bool(group.positives),
+        bool(group.negatives),
+    )

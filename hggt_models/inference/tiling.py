@@ -1,0 +1,228 @@
+"""Run a network over a picture tile by tile: the only tiling code.
+
+A tile is computed with a rim of neighbours around it, which is cut off. Where the rim covers the network's receptive
+field the result is that of the whole picture. Only one tile and its result lie on the device at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hggt_data.errors import HggtError
+from hggt_data.io.images import Pixels
+from hggt_eval.metrics.device import full_precision
+from hggt_models.networks import Network
+
+# The official enhancement cut pictures so; with a network that pools over the whole tile they decide the result.
+ENHANCE_TILE, ENHANCE_OVERLAP_PX = 1200, 24
+# With the real x4 RRDB generator no pixel is more than one grey level from the whole picture's; see docs/networks.md.
+UPSCALE_OVERLAP_PX = 64
+_SMALLEST_TILE = 64
+
+
+class TileError(HggtError, ValueError):
+    """A tile size does not fit the network."""
+
+
+class DeviceMemoryError(HggtError, MemoryError):
+    """A tile does not fit into the device's memory."""
+
+
+class Tiler:
+    """Restores pictures in whatever tiles the memory has room for.
+
+    Args:
+        tile: side of a tile; null starts with whole pictures and halves it whenever memory runs out. Where the result
+            depends on the tile by nature (RCAN pools over all it sees), null is the fixed tile of the enhancers.
+        overlap_px, device, dtype: as in `run_tiled`.
+
+    Attributes:
+        tile: as it is now.
+        on_smaller_tile: is told of each tile that had to be halved: the reason, and the new one.
+    """
+
+    def __init__(
+        self, *, tile: int | None, overlap_px: int, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.tile = tile
+        self.on_smaller_tile: Callable[[DeviceMemoryError, int], None] = lambda _, __: None
+        self._may_halve = tile is None
+        self._overlap_px = overlap_px
+        self._device = device
+        self._dtype = dtype
+
+    def start_from(self, tile: int | None) -> None:
+        """Where memory decides, go on with the tile that it led to before."""
+        if self._may_halve and tile:
+            self.tile = tile
+
+    def __call__(self, network: Network, pixels: Pixels) -> Pixels:
+        """What a network makes of a picture: uint8 (H, W, 3) to (scale * H, scale * W, 3).
+
+        Raises:
+            TileError: the tile is no multiple of the network's window.
+            DeviceMemoryError: a tile does not fit into memory, and is fixed or as small as it may become.
+        """
+        picture = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
+        pools = network.receptive_field_px is None
+        while True:
+            tile = ENHANCE_TILE // network.window * network.window if pools and self._may_halve else self.tile
+            try:
+                with full_precision(self._device):
+                    restored = run_tiled(
+                        network,
+                        picture,
+                        tile=tile,
+                        overlap_px=self._overlap_px,
+                        device=self._device,
+                        dtype=self._dtype,
+                    )
+                return restored.permute(1, 2, 0).numpy()  # (H, W, 3)
+            except DeviceMemoryError as error:
+                if pools or not self._may_halve:
+                    raise
+                self._halve(error, max(picture.shape), network.window)
+
+    def _halve(self, error: DeviceMemoryError, side: int, window: int) -> None:
+        smaller = min(self.tile or side, side) // 2 // window * window
+        if smaller < max(_SMALLEST_TILE, window):
+            raise error
+        self.tile = smaller
+        self.on_smaller_tile(error, smaller)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis of a picture.
+
+    Attributes:
+        start, stop: what the tile is responsible for, in pixels of the picture.
+        taken: the parts of the picture that are computed for it, in the picture's order.
+        offset: how many pixels of these come before `start`.
+    """
+
+    start: int
+    stop: int
+    taken: tuple[range, ...]
+    offset: int
+
+
+def run_tiled(
+    network: Network,
+    picture: Tensor,
+    *,
+    tile: int | None,
+    overlap_px: int,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """What a network makes of a picture.
+
+    Args:
+        network: in eval mode, on `device`.
+        picture: (3, H, W) on the CPU, uint8 or float32 in [0, 1].
+        tile: side of a tile in pixels, a multiple of the network's window; null for the whole picture at once.
+        overlap_px: width of the rim, at least. It is widened to whole windows.
+        device: where the network is.
+        dtype: bfloat16 computes under autocast.
+
+    Returns:
+        (3, scale * H, scale * W) on the CPU, of the picture's dtype: uint8 is clamped and rounded, float32 is as the
+        network gives it.
+
+    Raises:
+        TileError: the tile is no multiple of the window.
+        DeviceMemoryError: a tile does not fit into the device's memory.
+    """
+    device = torch.device(device or "cpu")
+    height, width = picture.shape[1:]
+    if tile is not None:
+        require_fitting_tile(tile, network.window)
+    scale = network.scale
+    result = torch.empty(3, scale * height, scale * width, dtype=picture.dtype)
+    for rows in spans(height, tile, overlap_px, network.window, network.wraps):
+        band = _take(picture, rows, 1)
+        for columns in spans(width, tile, overlap_px, network.window, network.wraps):
+            output = _run(network, _take(band, columns, 2), device, dtype)
+            core = output[:, _core(rows, scale), _core(columns, scale)]
+            target = slice(scale * rows.start, scale * rows.stop), slice(scale * columns.start, scale * columns.stop)
+            result[:, target[0], target[1]] = core
+    return result
+
+
+def require_fitting_tile(tile: int, window: int) -> None:
+    """Refuse a tile that would cut the network's windows.
+
+    Raises:
+        TileError: it is no multiple of the window.
+    """
+    if tile < 1 or tile % window:
+        near = max(tile // window, 1) * window
+        raise TileError(f"tile {tile} is no multiple of the network's window {window}; {near} is")
+
+
+def spans(size: int, tile: int | None, overlap_px: int, window: int, wraps: bool) -> Iterator[Span]:
+    """The tiles along one axis.
+
+    What is taken starts at a multiple of the window, and ends at one or at the picture's edge, so that the network's
+    windows lie as in the whole picture.
+
+    Args:
+        size: of the picture.
+        tile: of a tile, a multiple of the window; null for all.
+        overlap_px: width of the rim, at least.
+        window: of the network.
+        wraps: whether the network's windows join opposite edges. A tile near an edge is then computed together with
+            the strip along the opposite one; where the two meet inside lies as far from the tile as any other cut.
+    """
+    tile = tile or size
+    rim = -(-overlap_px // window) * window
+    for start in range(0, size, tile):
+        stop = min(start + tile, size)
+        first, last = start - rim, -(-stop // window) * window + rim
+        taken = [range(max(first, 0), min(last, size))]
+        if wraps and first < 0 and last < size:
+            # One window more, since the network mirrors the last rows to fill up its windows.
+            taken.append(range(max((size - rim) // window * window - window, last), size))
+        if wraps and last >= size and first > 0:
+            taken.insert(0, range(0, min(rim, first)))
+        before = sum(len(part) for part in taken if part.stop <= start)
+        own = next(part for part in taken if start in part)
+        yield Span(start, stop, tuple(taken), before + start - own.start)
+
+
+def _take(picture: Tensor, span: Span, axis: int) -> Tensor:
+    parts = [picture.narrow(axis, part.start, len(part)) for part in span.taken]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+
+
+def _core(span: Span, scale: int) -> slice:
+    return slice(scale * span.offset, scale * (span.offset + span.stop - span.start))
+
+
+@torch.inference_mode()
+def _run(network: Network, crop: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """One tile with its rim, (3, h, w), there and back."""
+    autocast = torch.autocast(device.type, dtype) if dtype != torch.float32 else nullcontext()
+    try:
+        images = crop.to(device)[None]
+        if crop.dtype == torch.uint8:
+            images = images.float() / 255
+        with autocast:
+            output: Tensor = network(images)[0].float()
+        if crop.dtype == torch.uint8:
+            output = output.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        return output.cpu()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise DeviceMemoryError(_memory_text(crop, device)) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # the words of PyTorch's allocator for the CPU
+            raise DeviceMemoryError(_memory_text(crop, device)) from error
+        raise
+
+
+def _memory_text(crop: Tensor, device: torch.device) -> str:
+    return f"{crop.shape[1]} x {crop.shape[2]} pixels at once do not fit into the memory of {device}"

@@ -1,0 +1,339 @@
+import csv
+import inspect
+import io
+import json
+import re
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from hggt_data.annotate.round import Item, Kind, KnownAnswer, Round
+from hggt_data.annotate.web import app, progress
+from hggt_data.annotate.web.accounts import Account
+from hggt_data.annotate.web.app import make_app, read_texts
+from hggt_data.annotate.web.guard import Guard
+from hggt_data.annotate.web.store import AnswerStore
+from hggt_data.errors import RoundError
+from hggt_data.schema import Label, PatchId
+from tests.hggt_data.annotate.rounds import IDS, make_round, votes
+
+BODY: dict[str, Any] = {
+    "labels": ["Positive", "Similar", "Negative", "Similar"],
+    "seconds": 12.0,
+    "pauses": [],
+    "end_ms": 1_700_000_000_000,
+    "utc_offset_min": 0,
+    "display": {},
+    "replaces": None,
+}
+PRACTISED = PatchId("p9", 0, 0)
+PRACTICE = (Item(Kind.PRACTICE, PRACTISED),)
+
+
+class Server:
+    """A round and its application, asked without a network; `as_` is whoever asks."""
+
+    def __init__(self, dealt: Round) -> None:
+        self.round = dealt
+        self.store = AnswerStore(dealt)
+        accounts = {name: Account(name) for name in ("Ada", "Bob", "Eve", "Dora")}
+        accounts["admin"] = Account("admin", is_admin=True)
+        self.app = Guard(make_app(self.store), accounts.get)
+
+    def as_(self, name: str | None) -> TestClient:
+        headers = {"Authorization": f"Bearer {name}"} if name else {}
+        return TestClient(self.app, base_url="http://127.0.0.1:8000", headers=headers)
+
+    def items(self, name: str, batch: int = 0) -> list[str]:
+        return [item["id"] for item in self.as_(name).get(f"/api/batches/{batch}").json()]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    dealt = make_round(
+        tmp_path,
+        {"Ada": [PRACTICE, votes(*IDS)], "Bob": [votes(*IDS)], "Dora": [votes("p0-0-0")]},
+        known={PRACTISED: KnownAnswer((Label.POSITIVE, None, Label.NEGATIVE, None), "Look at the edges of {03}.")},
+    )
+    ada, bob, dora = dealt.annotators
+    return Server(dealt.with_annotators((ada, bob, replace(dora, is_active=False))))
+
+
+# What a person is told
+
+
+def test_a_person_sees_their_own_batches(server: Server) -> None:
+    (server.round.folder / "instructions.txt").write_text("Look closely.", "utf-8")
+    found = server.as_("Ada").get("/api/round").json()
+    assert found == {
+        "person": server.store.person_id(server.round.annotators[0]),
+        "name": "Ada",
+        "num_candidates": 4,
+        "instructions": "Look closely.",
+        "batches": [
+            {"is_practice": True, "total": 1, "open": 1},
+            {"is_practice": False, "total": 4, "open": 4},
+        ],
+    }
+
+
+def test_nothing_that_a_person_is_sent_tells_groups_candidates_or_kinds(server: Server) -> None:
+    ada = server.as_("Ada")
+    sent = [ada.get(path).text for path in ("/api/round", "/api/batches/0", "/api/batches/1")]
+    item = server.items("Ada", 1)[0]
+    sent.append(ada.put(f"/api/items/{item}/answer", json=BODY).text)
+    sent.append(ada.get(f"/api/items/{item}/answer").text)
+    picture = ada.get(f"/api/items/{item}/pictures/1")
+    sent.append(str(picture.headers))
+    for text in sent:
+        assert not any(word in text for word in ("p0", "p1", "p2", "p3", '"01"', '"02"', "vote", "annotator-"))
+
+
+def test_pictures_are_those_of_the_order(server: Server) -> None:
+    ada = server.as_("Ada")
+    [item] = server.items("Ada", 0)
+    annotator = server.round.annotators[0]
+    names = ["original", *server.store.order(annotator, PRACTICE[0])]
+    for position, name in enumerate(names):
+        answer = ada.get(f"/api/items/{item}/pictures/{position}")
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.content == server.store.round.picture(PRACTISED, name).read_bytes()
+    assert ada.get(f"/api/items/{item}/pictures/5").status_code == 404
+
+
+# Answers
+
+
+def test_an_answer_is_saved_and_read_again(server: Server) -> None:
+    ada, item = server.as_("Ada"), server.items("Ada", 1)[0]
+    assert ada.get(f"/api/items/{item}/answer").status_code == 404
+    saved = ada.put(f"/api/items/{item}/answer", json=BODY)
+    assert saved.status_code == 200
+    assert saved.json()["labels"] == BODY["labels"]
+    assert ada.get(f"/api/items/{item}/answer").json() == saved.json()
+    assert ada.get("/api/batches/1").json()[0]["state"] == "saved"
+    assert ada.get("/api/round").json()["batches"][1]["open"] == 3
+
+
+def test_another_windows_answer_stays_and_is_told(server: Server) -> None:
+    ada, item = server.as_("Ada"), server.items("Ada", 1)[0]
+    saved = ada.put(f"/api/items/{item}/answer", json=BODY).json()
+    other = BODY | {"labels": ["Negative"] * 4}
+    refused = ada.put(f"/api/items/{item}/answer", json=other)
+    assert refused.status_code == 409
+    assert refused.json() == saved | {"error": "There is another answer by now; that one stays."}
+    changed = ada.put(f"/api/items/{item}/answer", json=other | {"replaces": saved["version"]})
+    assert changed.json()["labels"] == ["Negative"] * 4
+
+
+def test_practice_tells_what_was_expected(server: Server) -> None:
+    [item] = server.items("Ada", 0)
+    feedback = server.as_("Ada").put(f"/api/items/{item}/answer", json=BODY).json()["feedback"]
+    order = server.store.order(server.round.annotators[0], PRACTICE[0])
+    assert dict(zip(order, feedback["labels"], strict=True)) == {
+        "01": "Positive",
+        "02": None,
+        "03": "Negative",
+        "04": None,
+    }
+    assert feedback["note"] == f"Look at the edges of {order.index('03') + 1}."
+
+
+def test_votes_tell_nothing(server: Server) -> None:
+    item = server.items("Bob")[0]
+    assert server.as_("Bob").put(f"/api/items/{item}/answer", json=BODY).json().keys() == {"labels", "version"}
+
+
+def test_a_skip_is_kept(server: Server) -> None:
+    ada, item = server.as_("Ada"), server.items("Ada", 1)[0]
+    assert ada.put(f"/api/items/{item}/skip", json={"reason": "black"}).status_code == 200
+    assert ada.get("/api/batches/1").json()[0]["state"] == "skipped"
+    ada.put(f"/api/items/{item}/answer", json=BODY)
+    assert ada.put(f"/api/items/{item}/skip", json={"reason": "black"}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        json.dumps(BODY | {"labels": ["Positive"]}),
+        json.dumps(BODY | {"labels": ["Good"] * 4}),
+        json.dumps({}),
+        "[" * 30_000,
+        json.dumps(BODY).replace("12.0", "1e999"),
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_answer_is_refused_and_nothing_written(server: Server, body: str | bytes) -> None:
+    item = server.items("Ada", 1)[0]
+    for what in ("answer", "skip"):
+        answer = server.as_("Ada").put(f"/api/items/{item}/{what}", content=body)
+        assert answer.status_code == 422, answer.text
+        assert "expected" in answer.json()["error"]
+    assert not list(server.round.folder.glob("*/*/*.json"))
+
+
+def test_a_huge_body_is_refused(server: Server) -> None:
+    item = server.items("Ada", 1)[0]
+    answer = server.as_("Ada").put(f"/api/items/{item}/answer", json=BODY | {"x": "x" * 100_000})
+    assert answer.status_code == 413
+    assert "at most 65,536 bytes" in answer.json()["error"]
+
+
+# Who may what
+
+
+PERSONAL = ["/api/round", "/api/batches/0", "/api/items/{item}/pictures/0", "/api/items/{item}/answer"]
+ADMIN = [
+    "/api/admin/progress",
+    "/api/admin/disagreements",
+    "/api/admin/pictures/p0-0-0/original",
+    "/api/admin/answers.csv",
+]
+
+
+@pytest.mark.parametrize("name", [None, "wrong"])
+@pytest.mark.parametrize("path", PERSONAL + ADMIN)
+def test_strangers_are_told_nothing(server: Server, path: str, name: str | None) -> None:
+    answer = server.as_(name).get(path.format(item=server.items("Ada")[0]))
+    assert answer.status_code == 401
+    assert answer.json()["error"].startswith("This page needs your personal URL")
+
+
+@pytest.mark.parametrize("name", ["Eve", "Dora", "admin"])
+@pytest.mark.parametrize("path", PERSONAL)
+def test_who_does_not_take_part_is_told_nothing(server: Server, path: str, name: str) -> None:
+    assert server.as_(name).get(path.format(item=server.items("Ada")[0])).status_code == 403
+
+
+@pytest.mark.parametrize("path", ADMIN)
+def test_people_do_not_see_what_others_do(server: Server, path: str) -> None:
+    assert server.as_("Ada").get(path).status_code == 403
+    assert server.as_("admin").get(path).status_code == 200
+
+
+def test_nobody_writes_into_anothers_batch(server: Server) -> None:
+    item = server.items("Ada", 1)[0]
+    for name, status in (("Bob", 404), ("Eve", 403), ("admin", 403), (None, 401)):
+        client = server.as_(name)
+        assert client.put(f"/api/items/{item}/answer", json=BODY).status_code == status
+        assert client.put(f"/api/items/{item}/skip", json={"reason": "x"}).status_code == status
+        assert client.get(f"/api/items/{item}/pictures/0").status_code == status
+    assert not list(server.round.folder.glob("*/*/*.json"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../assignments.json",
+        "/static/%2e%2e/app.py",
+        "/static/..%2fapp.py",
+        "/static/",
+        "/static",
+        "/static/texts.json",
+        "/assignments.json",
+        "/api/items/../admin/progress",
+        "/api/items/%2e%2e%2fassignments.json/answer",
+        "/api/items/p0-0-0/answer",
+        "/api/items/{item}/pictures/-1",
+        "/api/items/{item}/pictures/..%2f..%2fassignments.json",
+        "/api/items/{item}/pictures/999999999999999999999",
+        "/api/batches/2",
+        "/api/batches/-1",
+    ],
+)
+def test_nothing_else_can_be_reached(server: Server, path: str) -> None:
+    answer = server.as_("Ada").get(path.format(item=server.items("Ada", 1)[0]))
+    assert answer.status_code in (403, 404), answer.text
+    assert server.round.secret not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["p0-0-0/..", "p0-0-0/05", "p7-0-0/original", "..%2f..-0-0/original", "x/original", "p0-0-0/..%2fx"]
+)
+def test_the_admin_sees_pictures_of_the_round_only(server: Server, path: str) -> None:
+    assert server.as_("admin").get(f"/api/admin/pictures/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PATCH"])
+def test_other_methods_are_refused(server: Server, method: str) -> None:
+    assert server.as_("Ada").request(method, f"/api/items/{server.items('Ada')[0]}/answer").status_code == 405
+
+
+# The pages
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html"),
+        ("/admin", "text/html"),
+        ("/static/annotate.js", "text/javascript"),
+        ("/static/annotate.css", "text/css"),
+    ],
+)
+def test_pages_are_for_everybody(server: Server, path: str, kind: str) -> None:
+    answer = server.as_(None).get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(kind)
+
+
+def test_a_round_may_have_words_of_its_own(server: Server) -> None:
+    (server.round.folder / "texts.json").write_text('{"next": "Weiter"}', "utf-8")
+    texts = Server(server.round).as_(None).get("/api/texts").json()
+    assert (texts["next"], texts["previous"]) == ("Weiter", "Previous")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"nxt": "Weiter"}', "no text is called 'nxt'; did you mean 'next'"),
+        ("{", "expected a JSON object of texts"),
+        ("[]", "expected a JSON object of texts"),
+        ('{"next": 3}', "expected a JSON object of texts"),
+    ],
+)
+def test_wrong_words_are_told_at_the_start(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "texts.json").write_text(content)
+    with pytest.raises(RoundError, match=message):
+        read_texts(tmp_path)
+
+
+def test_every_text_is_used_and_every_text_that_is_used_is_there(tmp_path: Path) -> None:
+    static = files("hggt_data.annotate.web") / "static"
+    sources = [entry.read_text("utf-8") for entry in static.iterdir() if entry.name.endswith((".js", ".html"))]
+    source = "\n".join([*sources, inspect.getsource(app), inspect.getsource(progress)])
+    texts = read_texts(tmp_path)
+    composed = {key for key in texts if key.startswith(("positive", "similar", "negative", "admin_column_"))}
+    used = {key for key in texts if re.search(rf"[\"'.\s]{key}[\"':\s]", source)}
+    assert texts.keys() - composed - used == set()
+    named = re.findall(r"\btext\(\"(\w+)\"|data-(?:text|label)=\"(\w+)\"|texts\[[\"'](\w+)", source)
+    assert {"".join(groups) for groups in named} - texts.keys() == set()
+    assert len(named) > 50
+
+
+# The admin
+
+
+def test_the_export_has_all_answers_and_no_names(server: Server) -> None:
+    for name, batch in (("Ada", 0), ("Ada", 1), ("Bob", 0)):
+        server.as_(name).put(f"/api/items/{server.items(name, batch)[0]}/answer", json=BODY)
+    answer = server.as_("admin").get("/api/admin/answers.csv")
+    lines = list(csv.DictReader(io.StringIO(answer.text)))
+    assert sorted((line["kind"], line["pseudonym"]) for line in lines) == [
+        ("practice", "annotator-000000"),
+        ("vote", "annotator-000000"),
+        ("vote", "annotator-000001"),
+    ]
+    ada = server.round.annotators[0]
+    vote = next(line for line in lines if line["kind"] == "vote" and line["pseudonym"] == ada.pseudonym)
+    order = server.store.order(ada, votes(vote["group"])[0])
+    assert [vote[name] for name in order] == BODY["labels"]
+    assert "Ada" not in answer.text

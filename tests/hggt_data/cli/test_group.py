@@ -1,0 +1,72 @@
+"""What every command does with an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from hggt_data.cli.group import HggtCommand, ResumedCommand
+from hggt_data.errors import RUN_AGAIN, TreeError
+
+
+def run_with(error: BaseException) -> tuple[int, str]:
+    @click.command(cls=HggtCommand)
+    def command() -> None:
+        raise error
+
+    result = CliRunner().invoke(command)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "output"),
+    [
+        (TreeError("no tree"), 1, "Error: no tree\n"),
+        (PermissionError(13, "Permission denied", "a"), 1, "Error: a: Permission denied; change the rights or choose"),
+        (FileNotFoundError(2, "No such file or directory", "a"), 1, "Error: a: No such file or directory; is the path"),
+        (
+            OSError(28, "No space left on device", "from", None, "to"),
+            1,
+            "Error: to: No space left on device; free some",
+        ),
+        (OSError("odd"), 1, "Error: odd\n"),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+    ],
+)
+def test_expected_errors_are_one_line(error: BaseException, code: int, output: str) -> None:
+    found_code, found = run_with(error)
+    assert found_code == code
+    assert found.startswith(output)
+    assert found.count("\n") == 1
+
+
+def test_a_command_that_goes_on_says_so() -> None:
+    @click.command(cls=ResumedCommand)
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(command)
+    assert (result.exit_code, result.output) == (130, f"Interrupted. {RUN_AGAIN}\n")
+
+
+def test_the_notes_of_an_error_follow_it() -> None:
+    for error in (TreeError("3 errors"), OSError("odd")):
+        error.add_note("Kept in x.")
+        assert run_with(error) == (1, f"Error: {error}\nKept in x.\n")
+
+
+def test_a_reader_that_has_had_enough_of_a_pipe_is_no_error(tmp_path: Path) -> None:
+    script = tmp_path / "talk.py"
+    script.write_text(
+        "import click\nfrom hggt_data.cli.group import HggtCommand\n"
+        "@click.command(cls=HggtCommand)\ndef talk():\n"
+        "    for _ in range(100_000):\n        click.echo('word ' * 20)\n"
+        "talk()\n"
+    )
+    pipe = f"'{sys.executable}' '{script}' | head -1"
+    run = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=True)
+    assert run.stdout == "word " * 20 + "\n"
+    assert run.stderr == ""

@@ -1,0 +1,930 @@
+"""Building a dataset: what is in it, that it is the same every time, and what is refused."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from datasets import Features, load_dataset
+from PIL import Image
+
+from hggt_data.dataset.build import BuildResult, BuildSettings, build_dataset
+from hggt_data.dataset.features import dataset_features
+from hggt_data.dataset.manifest import read_manifest
+from hggt_data.errors import HggtError, OutputError, PublishError, TreeError
+from hggt_data.io.files import sha256_of
+from hggt_data.io.images import encode_png
+from hggt_data.schema import PatchId
+from tests.hggt_data.trees import (
+    FOUR,
+    contents,
+    edit_keeping_stat,
+    edit_text,
+    noise,
+    write_annotation,
+    write_bytes,
+    write_tree,
+)
+
+IDS = tuple(f"p{k}-{16 * k}-0" for k in range(7))
+
+
+def build(*trees: Path, output: Path, **options: Any) -> BuildResult:
+    options = {"workers": 1, "groups_per_shard": 2, **options}
+    return build_dataset(BuildSettings(trees=trees, output=output, **options))
+
+
+def small_tree(root: Path, ids: tuple[str, ...] = IDS, **options: Any) -> Path:
+    return write_tree(root, ids, **{"size": (8, 8), "candidates": ("01", "02"), **options})
+
+
+def rows(output: Path, split: str = "train") -> list[dict[str, Any]]:
+    """The rows as they lie in the files, pictures as {"bytes", "path"}."""
+    return [row for path in sorted((output / "data").glob(f"{split}-*")) for row in pq.read_table(path).to_pylist()]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return small_tree(tmp_path / "T")
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "hggt"
+
+
+class TestContent:
+    def test_rows_are_the_groups_with_their_files_untouched(self, real_dataset: Path, fixtures: Path) -> None:
+        home, lr = fixtures / "Test/GT/Test-mini", fixtures / "Test/Blind_Degradation_Benchmark_LQ/Test-mini/Blind_LR"
+        found = rows(real_dataset, "test")
+        assert [row["id"] for row in found] == [
+            "astronaut-231-286",
+            "astronaut-304-202",
+            "chelsea-22-159",
+            "coffee-27-433",
+            "coffee-163-150",
+            "rocket-214-329",
+        ]
+        for row in found:
+            name = row["id"]
+            files = {"original": home / f"images/original/{name}.png", "lr": lr / f"{name}.png"}
+            files |= {f"enhanced_{k}": home / f"images/{k}/{name}_{k}.png" for k in FOUR}
+            for column, path in files.items():
+                assert row[column] == {"bytes": path.read_bytes(), "path": None}
+            assert f"{row['image_name']}-{row['top']}-{row['left']}" == name
+            assert (row["height"], row["width"]) == (160, 160)
+
+    def test_annotations_and_consensus_are_those_of_the_json(self, real_dataset: Path, fixtures: Path) -> None:
+        words = ["Positive", "Similar", "Negative"]
+        for row in rows(real_dataset, "train"):
+            for slot, annotation in zip("ABC", row["annotations"], strict=True):
+                content = json.loads((fixtures / f"Train/labels/0-6/{slot}/{row['id']}.json").read_text())
+                assert annotation["slot"] == slot
+                assert annotation["annotator"] is None
+                assert [words[k] for k in annotation["labels"]] == [
+                    content[f"Picture_{k}"]["Label"] for k in range(2, 6)
+                ]
+                times = content["Time_cost"]
+                assert annotation["start"] == datetime.fromisoformat(times["Start"])
+                assert annotation["end"] == datetime.fromisoformat(times["End"])
+                assert annotation["seconds"] == times["Total"]
+            for k in range(4):
+                votes = [annotation["labels"][k] for annotation in row["annotations"]]
+                most = max(votes, key=votes.count)
+                expected = (most, votes.count(most)) if votes.count(most) > 1 else (1, 1)
+                assert (row["consensus"][k], row["agreement"][k], row["num_votes"][k]) == (*expected, 3)
+            assert row["num_positive"] == row["consensus"].count(0)
+            assert row["num_negative"] == row["consensus"].count(2)
+
+    def test_columns_and_types_are_those_of_the_manual(self, real_dataset: Path) -> None:
+        features = dataset_features(FOUR, True, ())
+        for path in sorted((real_dataset / "data").iterdir()):
+            schema = pq.read_schema(path)
+            assert schema.names == list(features)
+            assert Features.from_arrow_schema(schema) == features
+
+    def test_train_rows_of_a_dataset_with_lr_hold_null(self, real_dataset: Path) -> None:
+        assert {row["lr"] for row in rows(real_dataset, "train")} == {None}
+
+    def test_height_and_width_are_not_swapped(self, tmp_path: Path, output: Path) -> None:
+        build(small_tree(tmp_path / "T", size=(8, 16)), output=output)
+        assert {(row["height"], row["width"]) for row in rows(output)} == {(8, 16)}
+
+    def test_the_light_config_has_the_same_rows_without_pictures(self, real_dataset: Path) -> None:
+        for split in ("train", "test"):
+            table = pq.read_table(real_dataset / "labels" / f"{split}.parquet")
+            without = [{k: v for k, v in row.items() if k in table.column_names} for row in rows(real_dataset, split)]
+            assert table.to_pylist() == without
+            assert "original" not in table.column_names
+        light, whole = (
+            sum(path.stat().st_size for path in (real_dataset / name).iterdir()) for name in ("labels", "data")
+        )
+        assert light < whole / 50
+
+    @pytest.mark.parametrize(("count", "slots"), [(2, "A"), (5, "AB"), (4, "ABCDE"), (1, "ABC")])
+    def test_any_number_of_candidates_and_annotators(
+        self, tmp_path: Path, output: Path, count: int, slots: str
+    ) -> None:
+        candidates = tuple(f"{k:02}" for k in range(1, count + 1))
+        build(small_tree(tmp_path / "T", candidates=candidates, slots=slots), output=output)
+        found = load_dataset(str(output), split="train", cache_dir=str(tmp_path / "cache"))
+        assert [c for c in found.column_names if c.startswith("enhanced_")] == [f"enhanced_{c}" for c in candidates]
+        for row in found:
+            assert [a["slot"] for a in row["annotations"]] == list(slots)
+            assert [len(a["labels"]) for a in row["annotations"]] == [count] * len(slots)
+            assert row["num_votes"] == [len(slots)] * count
+            assert (row["consensus"] == [None] * count) == (slots == "A")
+
+    def test_several_trees_become_one_split_in_order(self, tmp_path: Path, output: Path) -> None:
+        first = small_tree(tmp_path / "one", IDS[::2])
+        second = small_tree(tmp_path / "two", IDS[1::2])
+        result = build(first, second, output=output)
+        assert [row["id"] for row in rows(output)] == list(IDS)
+        roots = {name.split("/")[0] for shard in result.manifest.shards for name in shard.inputs}
+        assert roots == {"train-0", "train-1"}
+
+    def test_annotators_are_named_where_the_tree_tells(self, tree: Path, output: Path) -> None:
+        (tree / "annotators.csv").write_text("group,slot,pseudonym\np0-0-0,B,owl\n")
+        build(tree, output=output)
+        assert [[a["annotator"] for a in row["annotations"]] for row in rows(output)][:2] == [
+            [None, "owl", None],
+            [None, None, None],
+        ]
+
+    def test_impossible_times_become_null_and_labels_stay(self, tree: Path, output: Path) -> None:
+        edit_text(tree / "labels/0-9/A/p0-0-0.json", '"Total": ', '"Total": -')
+        result = build(tree, output=output)
+        assert [problem.kind for problem in result.problems] == ["impossible-time"]
+        first = rows(output)[0]["annotations"][0]
+        assert first["seconds"] is None
+        assert len(first["labels"]) == 2
+
+    def test_a_file_in_the_working_folder_with_a_pictures_name_changes_nothing(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        build(tree, output=output)
+        expected = contents(output)
+        shutil.rmtree(output)
+        place = output.parent / "cwd"
+        for path in tree.rglob("*.png"):
+            write_bytes(place / path.name, b"another picture")
+        monkeypatch.chdir(place)
+        build(tree, output=output)
+        assert contents(output) == expected
+
+
+class TestSources:
+    def test_what_is_given_becomes_columns(self, tree: Path, output: Path) -> None:
+        csv = output.parent / "sources.csv"
+        csv.write_text("author,image,origin,mood\nAnna,p0,https://x,gay\n,p1,,\n", "utf-8")
+        build(tree, output=output, sources=csv)
+        assert [(row["origin"], row["author"]) for row in rows(output)][:3] == [
+            ("https://x", "Anna"),
+            (None, None),
+            (None, None),
+        ]
+        assert list(rows(output)[0])[-2:] == ["origin", "author"]
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"picture,author\np0,x\n", "expected a column image and any of origin, author, licence"),
+            (b"image,mood\np0,x\n", "expected a column image and any of"),
+            (b"", "expected a column image"),
+            (b"image,author\np0,x\np0,y\n", "'p0' has two lines"),
+            (b"image,author,author\np0,x,y\n", "2 columns are called 'author'; expected one"),
+            (b"image,author\np0,\xe9\n", "not UTF-8"),
+            (b"image,author\np0\n", "line 2: 1 values; expected 2"),
+        ],
+    )
+    def test_a_table_in_another_form_is_refused(self, tree: Path, output: Path, data: bytes, message: str) -> None:
+        csv = output.parent / "sources.csv"
+        csv.write_bytes(data)
+        with pytest.raises(TreeError, match=message):
+            build(tree, output=output, sources=csv)
+        assert not output.exists()
+
+
+class TestManifest:
+    def test_every_input_and_output_is_named_with_its_size_and_hash(self, real_dataset: Path, fixtures: Path) -> None:
+        manifest = read_manifest(real_dataset)
+        roots = {"train-0": fixtures / "Train", "test-0": fixtures / "Test"}
+        inputs = {name: place for shard in manifest.shards for name, place in shard.inputs.items()}
+        for name, (size, digest) in inputs.items():
+            root, _, path = name.partition("/")
+            data = (roots[root] / path).read_bytes()
+            assert (len(data), sha256_of(data)) == (size, digest)
+        on_disk = {f"{root}/{name}" for root, folder in roots.items() for name in contents(folder)}
+        assert inputs.keys() == on_disk
+        outputs = contents(real_dataset)
+        del outputs["manifest.json"]
+        described = {shard.path: (shard.size_bytes, shard.sha256) for shard in manifest.shards}
+        described |= {file.path: (file.size_bytes, file.sha256) for file in manifest.files}
+        assert described == {name: (len(data), sha256_of(data)) for name, data in outputs.items()}
+
+    def test_inputs_of_the_whole_dataset_are_named_too(self, tree: Path, output: Path) -> None:
+        files = {
+            "train-0/annotators.csv": (tree / "annotators.csv", b"group,slot,pseudonym\n"),
+            "sources/s.csv": (output.parent / "s.csv", b"image,author\np0,x\n"),
+            "citation/s.csv": (output.parent / "bib/s.csv", b"@misc{x}"),
+        }
+        for path, data in files.values():
+            write_bytes(path, data)
+        result = build(tree, output=output, sources=files["sources/s.csv"][0], citation=files["citation/s.csv"][0])
+        found = {one.path: (one.size_bytes, one.sha256) for one in result.manifest.inputs}
+        assert found == {name: (len(data), sha256_of(data)) for name, (_, data) in files.items()}
+
+    def test_versions_settings_and_counts_are_recorded(self, tree: Path, output: Path) -> None:
+        build(tree, output=output, license="cc0-1.0", groups_per_shard=3)
+        content = json.loads((output / "manifest.json").read_text())
+        assert content["schema_version"] == 1
+        assert content["tool_version"]
+        assert content["splits"] == {"train": 7}
+        assert content["candidates"] == ["01", "02"]
+        assert content["settings"]["license"] == "cc0-1.0"
+        assert content["settings"]["groups_per_shard"] == 3
+        assert [len(shard["ids"]) for shard in content["shards"]] == [3, 3, 1]
+
+    def test_no_place_on_the_builders_machine_is_in_any_file(self, tmp_path: Path, fixtures: Path) -> None:
+        secret = tmp_path / "home-of-anna"
+        train = Path(shutil.copytree(fixtures / "Train", secret / "Train"))
+        (train / "images/0-6/01/rocket-197-355_01.png").write_bytes(b"")  # its message is recorded
+        csv, bib = secret / "sources.csv", secret / "cite.bib"
+        csv.write_text("image,author\nrocket,SpaceX\n")
+        bib.write_text("@misc{x}")
+        build(train, output=secret / "hggt", sources=csv, citation=bib, skip_faulty=True)
+        for name, data in contents(secret / "hggt").items():
+            assert b"home-of-anna" not in data, name
+            assert str(tmp_path).encode() not in data, name
+
+
+class TestDeterminism:
+    def test_any_number_of_workers_gives_the_same_bytes(self, tmp_path: Path) -> None:
+        tree = small_tree(tmp_path / "T", tuple(f"p{k}-0-0" for k in range(12)), lr=True)
+        for workers in (1, 2, 3):
+            build(tree, output=tmp_path / f"w{workers}", workers=workers)
+        first = contents(tmp_path / "w1")
+        assert len(first) == 6 + 3
+        assert contents(tmp_path / "w2") == first
+        assert contents(tmp_path / "w3") == first
+
+    def test_the_order_in_which_a_folder_lists_its_files_changes_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree = small_tree(tmp_path / "T")
+        build(tree, output=tmp_path / "a")
+        listed = os.scandir
+
+        class Shuffled:
+            def __init__(self, path: Path) -> None:
+                with listed(path) as entries:
+                    self.entries = sorted(entries, key=lambda entry: sha256_of(entry.name.encode()))
+
+            def __iter__(self) -> Iterator[os.DirEntry[str]]:  # Python 3.12 walks folders so
+                return iter(self.entries)
+
+            def __enter__(self) -> list[os.DirEntry[str]]:
+                return self.entries
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+        monkeypatch.setattr("hggt_data.tree.layout.os.scandir", Shuffled)
+        build(tree, output=tmp_path / "b")
+        assert contents(tmp_path / "b") == contents(tmp_path / "a")
+
+    def test_names_and_places_of_tree_and_output_do_not_matter(self, tmp_path: Path) -> None:
+        build(small_tree(tmp_path / "T"), output=tmp_path / "a")
+        shutil.copytree(tmp_path / "T", tmp_path / "deep" / "other")
+        build(tmp_path / "deep" / "other", output=tmp_path / "deep" / "b")
+        assert contents(tmp_path / "deep" / "b") == contents(tmp_path / "a")
+
+
+class TestFaults:
+    def test_a_fault_stops_the_build_and_all_faults_are_listed(self, tree: Path, output: Path) -> None:
+        (tree / "images/0-9/01/p1-16-0_01.png").unlink()
+        (tree / "images/0-9/01/p5-80-0_01.png").write_bytes(b"")
+        (tree / "labels/0-9/B/p3-48-0.json").write_bytes(b"{")
+        with pytest.raises(TreeError) as error:
+            build(tree, output=output)
+        message = str(error.value)
+        assert message.startswith("3 errors; nothing was built.")
+        for part in ("--skip-faulty", "p1-16-0_01.png", "p5-80-0_01.png", "labels/0-9/B/p3-48-0.json", "missing-image"):
+            assert part in message
+        assert not output.exists()
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_faulty_groups_are_left_out_and_recorded(self, tree: Path, output: Path, workers: int) -> None:
+        (tree / "images/0-9/01/p1-16-0_01.png").unlink()
+        (tree / "labels/0-9/B/p3-48-0.json").write_bytes(b"{")
+        result = build(tree, output=output, skip_faulty=True, workers=workers)
+        kept = [IDS[k] for k in (0, 2, 4, 5, 6)]
+        assert [row["id"] for row in rows(output)] == kept
+        assert [group for shard in result.manifest.shards for group in shard.dropped] == ["p1-16-0", "p3-48-0"]
+        recorded = [problem for shard in result.manifest.shards for problem in shard.problems]
+        assert recorded[0].path == "train-0/images/0-9/01/p1-16-0_01.png"
+        again = build(tree, output=output, skip_faulty=True, workers=workers)
+        assert again.kept == len(again.manifest.shards)
+        assert again.problems == result.problems
+        assert result.manifest.splits == {"train": 5}
+        assert any("2 groups left out" in line for line in result.describe())
+        assert {problem.kind for problem in result.problems} == {"missing-image", "broken-json"}
+        found = load_dataset(str(output), split="train", cache_dir=str(output.parent / "cache"))
+        assert found["id"][:] == kept
+
+    @pytest.mark.parametrize("config", ["default", "labels"])
+    def test_a_shard_all_of_whose_groups_are_dropped_still_loads(self, tree: Path, output: Path, config: str) -> None:
+        for name in ("p0-0-0", "p3-48-0"):
+            (tree / f"images/0-9/original/{name}.png").write_bytes(b"")
+        build(tree, output=output, skip_faulty=True, groups_per_shard=1)
+        found = load_dataset(str(output), config, split="train", cache_dir=str(output.parent / "cache"))
+        assert found["id"][:] == [IDS[k] for k in (1, 2, 4, 5, 6)]
+
+    def test_a_test_split_that_is_dropped_whole_is_no_split(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",))
+        (test / "images/0-9/original/q-0-0.png").write_bytes(b"")
+        result = build(tree, output=output, test_tree=test, skip_faulty=True)
+        assert result.manifest.splits == {"train": 7}
+        found = load_dataset(str(output), cache_dir=str(output.parent / "cache"))
+        assert {split: len(part) for split, part in found.items()} == {"train": 7}
+
+    def test_nothing_left_is_an_error(self, tree: Path, output: Path) -> None:
+        for path in (tree / "images/0-9/original").iterdir():
+            path.write_bytes(b"")
+        with pytest.raises(TreeError, match="every group has errors"):
+            build(tree, output=output, skip_faulty=True)
+        assert not output.exists()
+
+    def test_a_tree_without_groups_is_an_error(self, tmp_path: Path, output: Path) -> None:
+        for path in ("images/original", "images/01", "labels/A"):
+            (tmp_path / "Em" / path).mkdir(parents=True)
+        with pytest.raises(TreeError, match=r"^the trees have no groups; nothing is left to build\n.*empty-slot"):
+            build(tmp_path / "Em", output=output)
+
+    def test_files_that_fit_no_group_stop_the_build_but_not_with_skip_faulty(self, tree: Path, output: Path) -> None:
+        shutil.copy(tree / "labels/0-9/A/p0-0-0.json", tree / "labels/0-9/A/z-0-0.json")
+        (tree / "images/0-9/original/no-name.png").write_bytes(b"x")
+        with pytest.raises(TreeError, match="2 errors"):
+            build(tree, output=output)
+        result = build(tree, output=output, skip_faulty=True)
+        assert result.manifest.splits == {"train": 7}
+        assert {problem.kind for problem in result.problems} == {"annotation-without-group", "bad-patch-id"}
+        recorded = {problem.path for problem in read_manifest(output).problems}
+        assert recorded == {"train-0/labels/0-9/A/z-0-0.json", "train-0/images/0-9/original/no-name.png"}
+        assert build(tree, output=output, skip_faulty=True).problems == result.problems
+
+    @pytest.mark.parametrize("path", ["images/0-9/01", "labels", "images/0-9"])
+    def test_a_folder_that_leaves_the_tree_is_never_followed(self, tree: Path, output: Path, path: str) -> None:
+        (tree / path).rename(output.parent / "outside")
+        (tree / path).symlink_to(output.parent / "outside")
+        with pytest.raises(TreeError, match="link-leaves-tree"):
+            build(tree, output=output, skip_faulty=True)
+
+    def test_a_file_that_leaves_the_tree_drops_its_group(self, tree: Path, output: Path) -> None:
+        path = tree / "images/0-9/01/p0-0-0_01.png"
+        path.rename(output.parent / "outside.png")
+        path.symlink_to(output.parent / "outside.png")
+        for _ in range(2):
+            result = build(tree, output=output, skip_faulty=True)
+            assert [row["id"] for row in rows(output)] == list(IDS[1:])
+        assert result.kept == 4  # also the shard of the dropped group
+
+    def test_warnings_do_not_stop_it(self, tree: Path, output: Path) -> None:
+        (tree / "images/0-9/01/notes.txt").touch()
+        assert [problem.kind for problem in build(tree, output=output).problems] == ["extra-file"]
+
+    @pytest.mark.parametrize("scale", [4, 2])
+    def test_lr_must_fit_the_scale(self, tree: Path, output: Path, scale: int) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",), lr=True)
+        if scale == 4:
+            build(tree, output=output, test_tree=test, scale=scale)
+            assert rows(output, "test")[0]["lr"]["bytes"] == (test / "Blind_LR/q-0-0.png").read_bytes()
+        else:
+            with pytest.raises(TreeError, match="wrong-lr-size"):
+                build(tree, output=output, test_tree=test, scale=scale)
+
+    def test_trees_with_other_candidates_are_refused(self, tree: Path, output: Path) -> None:
+        other = small_tree(output.parent / "O", ("q-0-0",), candidates=("01",))
+        with pytest.raises(TreeError, match="One dataset holds one set of candidates"):
+            build(tree, other, output=output)
+
+    def test_a_group_in_two_trees_is_refused(self, tree: Path, output: Path) -> None:
+        other = small_tree(output.parent / "O", IDS[2:3], seed=1)
+        with pytest.raises(TreeError, match="share groups: p2-32-0"):
+            build(tree, other, output=output)
+
+    def test_no_tree_at_all_is_refused(self, output: Path) -> None:
+        with pytest.raises(TreeError, match="no tree to build from"):
+            build(output=output)
+
+
+class TestOverlap:
+    def test_a_source_picture_in_both_splits_is_refused(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("p3-0-0", "q-0-0"), seed=1)
+        with pytest.raises(TreeError, match=r"share 1 source picture \(p3\).*--allow-overlap"):
+            build(tree, output=output, test_tree=test)
+        assert not output.exists()
+
+    def test_it_can_be_allowed_and_is_recorded(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("p3-0-0", "q-0-0"), seed=1)
+        result = build(tree, output=output, test_tree=test, allow_overlap=True)
+        assert read_manifest(output).overlap == {"source_pictures": ["p3"], "originals": []}
+        assert any("train and test share 1 source picture: p3" in line for line in result.describe())
+
+    def test_identical_originals_under_another_name_are_refused(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
+        pixels = noise((8, 8), "0 p4-64-0 original")
+        (test / "images/0-9/original/q-0-0.png").write_bytes(encode_png(pixels, 0))  # other bytes, same pixels
+        with pytest.raises(TreeError, match=r"share 1 identical original \(p4-64-0 = q-0-0\)"):
+            build(tree, output=output, test_tree=test)
+        assert not output.exists()
+        build(tree, output=output, test_tree=test, allow_overlap=True)
+        assert read_manifest(output).overlap == {"source_pictures": [], "originals": ["p4-64-0 = q-0-0"]}
+
+    def test_an_original_used_twice_in_train_is_found_by_either_name(self, tree: Path, output: Path) -> None:
+        shutil.copy(tree / "images/0-9/original/p4-64-0.png", tree / "images/0-9/original/p5-80-0.png")
+        test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
+        shutil.copy(tree / "images/0-9/original/p4-64-0.png", test / "images/0-9/original/q-0-0.png")
+        build(tree, output=output, test_tree=test, allow_overlap=True)
+        assert read_manifest(output).overlap["originals"] == ["p4-64-0 = q-0-0", "p5-80-0 = q-0-0"]
+
+    def test_separate_splits_are_recorded_as_such(self, tree: Path, output: Path) -> None:
+        build(tree, output=output, test_tree=small_tree(output.parent / "E", ("q-0-0",), seed=1))
+        assert read_manifest(output).overlap == {"source_pictures": [], "originals": []}
+
+
+class TestUpdate:
+    def test_a_changed_label_changes_its_shard_and_the_label_tables_only(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        before, places = contents(output), {path.name: path.stat().st_ino for path in (output / "data").iterdir()}
+        path = tree / "labels/0-9/B/p2-32-0.json"
+        content = json.loads(path.read_text())
+        content["Picture_2"]["Label"] = {"Positive": "Negative"}.get(content["Picture_2"]["Label"], "Positive")
+        path.write_text(json.dumps(content))
+        result = build(tree, output=output)
+        after = contents(output)
+        changed = {name for name in before | after if before.get(name) != after.get(name)}
+        assert changed - {"README.md"} == {"manifest.json", "labels/train.parquet", "data/train-00001-of-00004.parquet"}
+        assert result.kept == 3
+        still = {name: place for name, place in places.items() if name != "train-00001-of-00004.parquet"}
+        assert still.items() <= {path.name: path.stat().st_ino for path in (output / "data").iterdir()}.items()
+        build(tree, output=output.parent / "clean")
+        assert contents(output.parent / "clean") == after
+
+    def test_nothing_changed_writes_nothing_new(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        before = contents(output)
+        assert build(tree, output=output).kept == 4
+        assert contents(output) == before
+
+    def test_a_dropped_group_keeps_the_others_in_their_shards(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        before = contents(output)
+        (tree / "images/0-9/01/p2-32-0_01.png").write_bytes(b"")
+        build(tree, output=output, skip_faulty=True)
+        after = contents(output)
+        same = [name for name in before if name.startswith("data/") and before[name] == after[name]]
+        assert len(same) == 3
+
+    def test_a_slot_that_few_groups_have_stops_a_rebuild_as_it_stops_a_build(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        add_slot_of_two(tree)
+        with pytest.raises(TreeError, match="5 errors; nothing was built"):
+            build(tree, output=output)
+
+    def test_nothing_is_left_out_for_a_slot_that_is_gone_again(self, tree: Path, output: Path) -> None:
+        add_slot_of_two(tree)
+        assert build(tree, output=output, skip_faulty=True).manifest.splits == {"train": 2}
+        shutil.rmtree(tree / "labels/0-9/D")
+        assert build(tree, output=output, skip_faulty=True).problems == ()
+        build(tree, output=output.parent / "clean", skip_faulty=True)
+        assert contents(output) == contents(output.parent / "clean")
+
+    @pytest.mark.parametrize("skip_faulty", [True, False])
+    def test_a_picture_that_cannot_be_read_is_a_fault_of_a_rebuild_too(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch, skip_faulty: bool
+    ) -> None:
+        build(tree, output=output)
+        read_bytes = Path.read_bytes
+
+        def guarded(path: Path) -> bytes:
+            if path == tree / "images/0-9/01/p2-32-0_01.png":
+                raise PermissionError(13, "Permission denied", str(path))
+            return read_bytes(path)
+
+        monkeypatch.setattr(Path, "read_bytes", guarded)
+        if skip_faulty:
+            for _ in range(2):
+                (problem,) = build(tree, output=output, skip_faulty=True).problems
+                assert (problem.kind, problem.hint) == ("unreadable-image", "Change its rights.")
+        else:
+            with pytest.raises(TreeError, match=r"unreadable-image .*\n.*p2-32-0_01\.png: Permission denied"):
+                build(tree, output=output)
+
+    def test_what_was_left_out_before_stops_a_build_that_may_leave_nothing_out(self, tree: Path, output: Path) -> None:
+        (tree / "images/0-9/01/p2-32-0_01.png").write_bytes(b"")
+        build(tree, output=output, skip_faulty=True)
+        before = contents(output)
+        with pytest.raises(TreeError, match="1 error; nothing was built"):
+            build(tree, output=output)
+        assert contents(output) == before
+
+    def test_fewer_shards_leave_none_behind(self, tree: Path, output: Path) -> None:
+        build(tree, output=output, groups_per_shard=1)
+        build(tree, output=output, groups_per_shard=4)
+        assert sorted(path.name for path in (output / "data").iterdir()) == [
+            "train-00000-of-00002.parquet",
+            "train-00001-of-00002.parquet",
+        ]
+        build(tree, output=output.parent / "clean", groups_per_shard=4)
+        assert contents(output) == contents(output.parent / "clean")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda tree, output: {"license": "cc0-1.0"},
+            lambda tree, output: {"scale": 2},
+            lambda tree, output: {"skip_faulty": True},
+            lambda tree, output: {"sources": write(output.parent / "s.csv", "image,author\np0,Anna\n")},
+            lambda tree, output: {"citation": write(output.parent / "c.bib", "@misc{x}")},
+            lambda tree, output: write(tree / "annotators.csv", "group,slot,pseudonym\np0-0-0,A,owl\n") and {},
+            lambda tree, output: drop_slot(tree),
+        ],
+        ids=["license", "scale", "skip_faulty", "sources", "citation", "annotators.csv", "slot"],
+    )
+    def test_another_setting_gives_what_a_clean_build_gives(
+        self, tree: Path, output: Path, change: Callable[[Path, Path], dict[str, Any]]
+    ) -> None:
+        build(tree, output=output)
+        options = change(tree, output)
+        build(tree, output=output, **options)
+        build(tree, output=output.parent / "clean", **options)
+        assert contents(output) == contents(output.parent / "clean")
+
+    def test_another_source_line_rewrites_only_the_shards_of_that_picture(self, tree: Path, output: Path) -> None:
+        csv = write(output.parent / "s.csv", "image,author\np0,Anna\np6,Ben\n")
+        build(tree, output=output, sources=csv)
+        csv.write_text("image,author\np0,Anna\np6,Carl\n")
+        assert build(tree, output=output, sources=csv).kept == 3
+        assert rows(output)[-1]["author"] == "Carl"
+
+    @pytest.mark.parametrize("what", ["shard", "manifest", "manifest of another version", "missing shard"])
+    def test_damage_to_the_dataset_in_place_is_mended(self, tree: Path, output: Path, what: str) -> None:
+        build(tree, output=output)
+        expected = contents(output)
+        shard, manifest = output / "data/train-00001-of-00004.parquet", output / "manifest.json"
+        if what == "shard":
+            data = bytearray(expected["data/train-00001-of-00004.parquet"])
+            data[len(data) // 2] ^= 1
+            edit_keeping_stat(shard, bytes(data))
+        elif what == "missing shard":
+            shard.unlink()
+        elif what == "manifest":
+            manifest.write_bytes(expected["manifest.json"][:1000])
+        else:
+            edit_text(manifest, '"schema_version": 1', '"schema_version": 99')
+        build(tree, output=output)
+        assert contents(output) == expected
+
+
+def add_slot_of_two(tree: Path) -> None:
+    for name in IDS[:2]:
+        write_annotation(tree / f"labels/0-9/D/{name}.json", PatchId.parse(name), "D", ("01", "02"))
+
+
+def drop_slot(tree: Path) -> dict[str, Any]:
+    shutil.rmtree(tree / "labels/0-9/C")
+    return {}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+class TestOutput:
+    def test_a_folder_with_other_things_is_refused_and_untouched(self, tree: Path, output: Path) -> None:
+        write_bytes(output / "thesis.txt", b"years of work")
+        with pytest.raises(OutputError, match="holds other things"):
+            build(tree, output=output)
+        assert contents(output) == {"thesis.txt": b"years of work"}
+
+    def test_the_folder_of_another_program_is_refused_and_untouched(self, tree: Path, output: Path) -> None:
+        write_bytes(output / "manifest.json", b'{"name": "my app"}')
+        write_bytes(output / "README.md", b"# My app")
+        before = contents(output)
+        with pytest.raises(OutputError, match=r"files that no build writes: manifest\.json"):
+            build(tree, output=output)
+        assert contents(output) == before
+
+    @pytest.mark.parametrize("name", ["notes.txt", "data/mine.png", ".git/config", "README.txt"])
+    def test_other_things_beside_an_earlier_build_are_refused_and_untouched(
+        self, tree: Path, output: Path, name: str
+    ) -> None:
+        build(tree, output=output)
+        write_bytes(output / name, b"years of work")
+        before = contents(output)
+        with pytest.raises(OutputError, match=f"files that no build writes: {name}"):
+            build(tree, output=output)
+        assert contents(output) == before
+
+    def test_files_of_the_system_beside_an_earlier_build_are_no_hindrance(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        before = contents(output)
+        (output / ".DS_Store").touch()
+        build(tree, output=output)
+        assert contents(output) == before
+
+    def test_a_second_build_of_the_same_output_is_refused(self, tree: Path, output: Path) -> None:
+        from hggt_data.io.folders import open_staging
+
+        with open_staging(output, known_by="manifest.json"), pytest.raises(OutputError, match="another process"):
+            build(tree, output=output)
+        build(tree, output=output)
+
+    def test_nothing_is_left_beside_the_output(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        build(tree, output=output)
+        assert sorted(path.name for path in output.parent.iterdir()) == ["T", "hggt"]
+        assert sorted(path.name for path in output.iterdir()) == ["README.md", "data", "labels", "manifest.json"]
+
+    def test_a_citation_that_is_no_text_is_refused_before_anything_is_built(self, tree: Path, output: Path) -> None:
+        path = output.parent / "c.bib"
+        path.write_bytes(b"\xff")
+        with pytest.raises(TreeError, match=r"c\.bib is not UTF-8"):
+            build(tree, output=output, citation=path)
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def small_disk(self, tmp_path: Path) -> Any:
+        place = tmp_path / "disk"
+        place.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", place], capture_output=True)
+        if done.returncode:
+            pytest.skip("run as root to mount a small tmpfs: the disk cannot be filled otherwise")
+        yield place
+        subprocess.run(["umount", "-l", place], check=True)
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_it_is_one_error_and_the_old_dataset_stays(self, small_disk: Path, tmp_path: Path, workers: int) -> None:
+        output = small_disk / "hggt"
+        small = small_tree(tmp_path / "S")
+        build(small, output=output)
+        before = contents(output)
+        large = small_tree(tmp_path / "L", size=(96, 96))
+        with pytest.raises(OSError, match="No space left on device") as error:
+            build(large, output=output, workers=workers)
+        assert not isinstance(error.value, HggtError)
+        assert contents(output) == before
+        assert len(load_dataset(str(output), "labels", split="train", cache_dir=str(tmp_path / "cache"))) == 7
+        subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+        build(large, output=output)
+        build(large, output=tmp_path / "clean")
+        assert contents(output) == contents(tmp_path / "clean")
+
+    def test_a_write_that_fails_anywhere_leaves_the_old_dataset(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        build(tree, output=output, groups_per_shard=4)
+        before = contents(output)
+        edit_text(tree / "labels/0-9/B/p2-32-0.json", '"Total": 30', '"Total": 31')
+        sync = os.fsync
+        failed = 0
+        for allowed in range(100):
+            calls = 0
+
+            def fail(handle: int, allowed: int = allowed) -> None:
+                nonlocal calls
+                calls += 1
+                if calls > allowed:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                sync(handle)
+
+            monkeypatch.setattr("hggt_data.io.files.os.fsync", fail)
+            try:
+                build(tree, output=output, groups_per_shard=4)
+            except OSError:
+                failed += 1
+            else:
+                break
+            assert contents(output) == before
+        monkeypatch.undo()
+        assert failed >= 4
+        build(tree, output=output.parent / "clean", groups_per_shard=4)
+        assert contents(output) == contents(output.parent / "clean")
+
+
+class TestStagedShards:
+    """A killed build leaves finished shards; whether they are taken over is decided by content."""
+
+    @pytest.fixture
+    def staged(self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The staging folder of a build that ended after all shards were written."""
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("hggt_data.dataset.build._Build._finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build(tree, output=output)
+        monkeypatch.undo()
+        assert not output.exists()
+        return output.parent / ".hggt.partial"
+
+    def test_finished_shards_are_taken_over(self, staged: Path, tree: Path, output: Path) -> None:
+        assert build(tree, output=output).kept == 4
+
+    @pytest.mark.parametrize(
+        "step", ["hggt_data.dataset.build.put_in_place", "hggt_data.dataset.folder.remove_strangers"]
+    )
+    def test_all_are_kept_where_the_last_step_fails(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+
+        monkeypatch.setattr(step, fail)
+        with pytest.raises(OSError, match="busy") as error:
+            build(tree, output=output)
+        note = f"Finished shards are kept in {output.parent / '.hggt.partial'} for the next run"
+        assert [note in line for line in error.value.__notes__] == [True]
+        monkeypatch.undo()
+        assert build(tree, output=output).kept == 4
+
+    def test_an_unfinished_dataset_does_not_load(self, staged: Path) -> None:
+        from hggt_data.loading import open_groups
+
+        for config in ("default", "labels", None):
+            with pytest.raises(Exception, match=r"."):
+                load_dataset(str(staged), config, cache_dir=str(staged.parent / "cache"))
+        with pytest.raises(HggtError):
+            open_groups(staged)
+
+    @pytest.mark.parametrize("how", ["bit", "cut", "gone", "record gone", "record damaged"])
+    def test_a_damaged_one_is_written_again(self, staged: Path, tree: Path, output: Path, how: str) -> None:
+        shard = staged / "data/train-00002-of-00004.parquet"
+        record = staged / ".records/train-00002-of-00004.parquet.json"
+        data = shard.read_bytes()
+        if how == "bit":
+            edit_keeping_stat(shard, data[:100] + bytes([data[100] ^ 1]) + data[101:])
+        elif how == "cut":
+            shard.write_bytes(data[:-1])
+        elif how == "gone":
+            shard.unlink()
+        elif how == "record gone":
+            record.unlink()
+        else:
+            record.write_bytes(b"{}")
+        assert build(tree, output=output).kept == 3
+        build(tree, output=output.parent / "clean")
+        assert contents(output) == contents(output.parent / "clean")
+
+    @pytest.mark.parametrize("path", ["images/0-9/02/p4-64-0_02.png", "labels/0-9/C/p4-64-0.json"])
+    def test_an_input_changed_behind_its_date_and_size_is_noticed(
+        self, staged: Path, tree: Path, output: Path, path: str
+    ) -> None:
+        old = (tree / path).read_bytes()
+        if path.endswith(".json"):
+            new = old.replace(b'"Total": 30', b'"Total": 31')
+        else:
+            new = encode_png(255 - noise((8, 8), "0 p4-64-0 02"))
+            assert len(new) == len(old)  # noise does not compress
+        edit_keeping_stat(tree / path, new)
+        assert build(tree, output=output).kept == 3
+        build(tree, output=output.parent / "clean")
+        assert contents(output) == contents(output.parent / "clean")
+
+    def test_an_input_damaged_meanwhile_is_noticed(self, staged: Path, tree: Path, output: Path) -> None:
+        path = tree / "images/0-9/02/p4-64-0_02.png"
+        edit_keeping_stat(path, path.read_bytes()[:-1] + b"x")
+        with pytest.raises(TreeError, match="1 error"):
+            build(tree, output=output)
+
+    def test_an_original_copied_into_the_test_tree_meanwhile_is_noticed(
+        self, staged: Path, tree: Path, output: Path
+    ) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
+        shutil.copy(tree / "images/0-9/original/p4-64-0.png", test / "images/0-9/original/q-0-0.png")
+        with pytest.raises(TreeError, match="1 identical original"):
+            build(tree, output=output, test_tree=test)
+
+    def test_what_else_lies_there_does_not_get_into_the_dataset(self, staged: Path, tree: Path, output: Path) -> None:
+        for name in ("data/.train-00000-of-00004.parquet.1.tmp", "data/train-00000-of-00009.parquet", "labels/x"):
+            write_bytes(staged / name, b"left by a killed build")
+        build(tree, output=output)
+        build(tree, output=output.parent / "clean")
+        assert contents(output) == contents(output.parent / "clean")
+
+
+def test_pictures_decode_to_what_was_put_in(tree: Path, output: Path) -> None:
+    build(tree, output=output)
+    found = load_dataset(str(output), split="train", cache_dir=str(output.parent / "cache"))
+    picture = found[random.Random(0).randrange(7)]
+    assert isinstance(picture["enhanced_02"], Image.Image)
+    np.testing.assert_array_equal(np.asarray(picture["enhanced_02"]), noise((8, 8), f"0 {picture['id']} 02"))
+
+
+class TestRefusals:
+    def test_an_output_inside_a_tree(self, tree: Path) -> None:
+        with pytest.raises(OutputError, match="lies inside the tree"):
+            build(tree, output=tree / "images/new")
+        assert not (tree / "images/new").exists()
+
+    def test_an_output_among_the_lr_pictures(self, tree: Path, tmp_path: Path) -> None:
+        test = small_tree(tmp_path / "E", ("q-0-0",), seed=1, lr=True)
+        (test / "Blind_LR").rename(tmp_path / "LR")
+        with pytest.raises(OutputError, match="lies inside the LR pictures in"):
+            build(tree, output=tmp_path / "LR/new", test_tree=test, lr=tmp_path / "LR")
+
+    def test_a_name_that_other_programs_cannot_open(self, tree: Path, tmp_path: Path) -> None:
+        with pytest.raises(OutputError, match="udcff is not UTF-8"):
+            build(tree, output=tmp_path / "o\udcff")
+        assert [path.name for path in tmp_path.iterdir()] == ["T"]
+
+    @pytest.mark.parametrize("name", ["CC0", "no such", "null", ""])
+    def test_a_licence_that_is_none(self, output: Path, name: str) -> None:
+        with pytest.raises(PublishError, match="is no licence id"):
+            BuildSettings((), output, license=name)
+
+    def test_the_folder_one_is_in(self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        build(tree, output=output)
+        monkeypatch.chdir(output)
+        with pytest.raises(OutputError, match="the folder you are in"):
+            build(tree, output=Path())
+        assert (output / "README.md").is_file()
+
+    @pytest.mark.parametrize(("text", "reason"), [("", "is empty"), ("a\n```\nb", "holds ```")])
+    def test_a_citation_that_is_none(self, tree: Path, output: Path, tmp_path: Path, text: str, reason: str) -> None:
+        (tmp_path / "c.bib").write_text(text)
+        with pytest.raises(TreeError, match=reason):
+            build(tree, output=output, citation=tmp_path / "c.bib")
+
+    def test_an_unreadable_annotator_is_never_left_out(
+        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scandir = os.scandir
+
+        def guarded(path: Path) -> Any:
+            if path == tree / "labels/0-9/B":
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr("hggt_data.tree.layout.os.scandir", guarded)
+        with pytest.raises(TreeError, match="unreadable-folder"):
+            build(tree, output=output, skip_faulty=True)
+        assert not output.exists()
+
+    def test_a_pipe_in_place_of_a_csv_does_not_hang(self, tree: Path, output: Path) -> None:
+        os.mkfifo(tree / "annotators.csv")
+        with pytest.raises(TreeError, match=r"bad-annotators .*\n.*not a regular file"):
+            build(tree, output=output, skip_faulty=True)
+
+    def test_nothing_stays_of_a_build_that_got_nowhere(self, tree: Path, output: Path) -> None:
+        for path in (tree / "images/0-9/01").iterdir():
+            path.write_bytes(b"")
+        with pytest.raises(TreeError):
+            build(tree, output=output)
+        assert list(output.parent.glob(".*")) == []
+
+
+class TestWarnings:
+    def test_originals_with_the_same_pixels(self, tree: Path, output: Path) -> None:
+        originals = sorted((tree / "images/0-9/original").iterdir())
+        originals[3].write_bytes(originals[0].read_bytes())
+        found = [problem.message for problem in build(tree, output=output).problems]
+        assert found == [f"the original of {IDS[3]} has the same pixels as that of {IDS[0]}"]
+
+    def test_columns_of_sources_that_are_not_known(self, tree: Path, output: Path, tmp_path: Path) -> None:
+        lines = [f"p{k},here,cc0-1.0,," for k in range(7)]
+        (tmp_path / "s.csv").write_text("\n".join(["image,origin,license,,", *lines]))
+        (problem,) = build(tree, output=output, sources=tmp_path / "s.csv").problems
+        assert (problem.kind, problem.severity) == ("unknown-column", "warning")
+        assert str(problem) == "sources/s.csv: a column that is not known: 'license'"
+        assert problem.hint == "It is left out; did you mean 'licence'?"
+
+    def test_sources_that_do_not_fit(self, tree: Path, output: Path, tmp_path: Path) -> None:
+        lines = [f"p{k},here" for k in range(1, 7)]
+        (tmp_path / "s.csv").write_text("\n".join(["image,origin", *lines, "q,there"]))
+        found = {problem.message for problem in build(tree, output=output, sources=tmp_path / "s.csv").problems}
+        assert found == {"no line for the source picture 'p0'", "a line for a picture that no tree has: 'q'"}
+
+
+def test_a_manifest_does_not_tell_where_the_lr_lay(tmp_path: Path) -> None:
+    write_tree(tmp_path / "T", ["a-0-0"], lr=True)
+    texts = []
+    for place in ("one/LR", "home/two/LR"):
+        shutil.copytree(tmp_path / "T/Blind_LR", tmp_path / place)
+        settings = BuildSettings((), tmp_path / place / "../hggt", tmp_path / "T", tmp_path / place, workers=1)
+        texts.append(build_dataset(settings).manifest.to_text())
+    assert texts[0] == texts[1]
+    assert "test-0/lr/a-0-0.png" in texts[0]

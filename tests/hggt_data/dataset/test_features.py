@@ -1,0 +1,94 @@
+"""A group as a row: names, types, and back."""
+
+from datetime import datetime
+
+from datasets import ClassLabel, Features, Image, List, Value
+
+from hggt_data.consensus import judge_group
+from hggt_data.dataset.features import (
+    candidates_of_columns,
+    dataset_features,
+    group_from_row,
+    image_column,
+    image_columns,
+    labels_to_row,
+)
+from hggt_data.schema import Annotation, Label, PatchId
+
+LABEL = ClassLabel(names=["positive", "similar", "negative"])
+P, S, N = Label
+
+
+def test_the_columns_and_their_types_are_those_of_the_manual() -> None:
+    expected = {
+        "id": Value("string"),
+        "image_name": Value("string"),
+        "top": Value("int32"),
+        "left": Value("int32"),
+        "width": Value("int32"),
+        "height": Value("int32"),
+        "original": Image(),
+        "enhanced_01": Image(),
+        "enhanced_02": Image(),
+        "enhanced_03": Image(),
+        "enhanced_04": Image(),
+        "lr": Image(),
+        "annotations": List(
+            {
+                "slot": Value("string"),
+                "annotator": Value("string"),
+                "labels": List(LABEL, length=4),
+                "start": Value("timestamp[ms]"),
+                "end": Value("timestamp[ms]"),
+                "seconds": Value("float64"),
+            }
+        ),
+        "consensus": List(LABEL, length=4),
+        "agreement": List(Value("int32"), length=4),
+        "num_votes": List(Value("int32"), length=4),
+        "num_positive": Value("int32"),
+        "num_negative": Value("int32"),
+        "origin": Value("string"),
+        "author": Value("string"),
+        "licence": Value("string"),
+    }
+    features = dataset_features(("01", "02", "03", "04"), True, ("origin", "author", "licence"))
+    assert features == Features(expected)
+    assert list(features) == list(expected)
+
+
+def test_the_light_config_has_all_columns_but_the_pictures() -> None:
+    whole = dataset_features(("01", "02"), True, ("author",))
+    light = dataset_features(("01", "02"), True, ("author",), with_images=False)
+    pictures = image_columns(("01", "02"), True)
+    assert pictures == ["original", "enhanced_01", "enhanced_02", "lr"]
+    assert list(light) == [column for column in whole if column not in pictures]
+    assert "lr" not in dataset_features(("01",), False, ())
+
+
+def test_names_of_columns() -> None:
+    assert [image_column(name) for name in ("original", "lr", "07")] == ["original", "lr", "enhanced_07"]
+    assert candidates_of_columns(["id", "original", "enhanced_01", "enhanced_12", "lr"]) == ("01", "12")
+
+
+def test_a_group_comes_back_from_its_row() -> None:
+    group = judge_group(
+        PatchId("my-photo", 3, 4),
+        ("01", "02"),
+        [
+            Annotation("A", (P, S), datetime(2022, 8, 5, 17), datetime(2022, 8, 5, 18), 42.5, "owl"),
+            Annotation("B", (P, N)),
+        ],
+    )
+    row = labels_to_row(group)
+    assert row["consensus"] == [0, 1]
+    assert (row["num_positive"], row["num_negative"]) == (1, 0)
+    assert group_from_row({"id": "my-photo-3-4", **row}, ("01", "02")) == group
+
+
+def test_no_consensus_is_null_and_comes_back_as_none() -> None:
+    group = judge_group(PatchId("a", 0, 0), ("01",), [Annotation("A", (N,))])
+    row = labels_to_row(group)
+    assert (row["consensus"], row["agreement"], row["num_votes"]) == ([None], [0], [1])
+    assert (row["num_positive"], row["num_negative"]) == (0, 0)
+    assert group_from_row({"id": "a-0-0", **row}, ("01",)) == group

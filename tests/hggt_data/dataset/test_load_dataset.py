@@ -1,0 +1,209 @@
+"""A built dataset under the `datasets` library: every way of loading, and every way of going wrong in silence."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Features, Image, load_dataset
+from PIL import Image as PillowImage
+
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.dataset.features import dataset_features
+from hggt_data.errors import DatasetError
+from hggt_data.io.images import read_pixels
+from hggt_data.loading import open_groups
+from tests.hggt_data.trees import FOUR
+
+NAMES = ["positive", "similar", "negative"]
+TEST_IDS = [
+    "astronaut-231-286",
+    "astronaut-304-202",
+    "chelsea-22-159",
+    "coffee-27-433",
+    "coffee-163-150",
+    "rocket-214-329",
+]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Any]:
+    """`load_dataset` with a cache of its own."""
+    return lambda *arguments, **options: load_dataset(*arguments, cache_dir=str(tmp_path / "cache"), **options)
+
+
+def test_by_its_name_from_the_folder_that_holds_it(
+    dataset: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(dataset.parent)
+    found = load("hggt")
+    assert {split: len(part) for split, part in found.items()} == {"train": 6, "test": 6}
+    assert found["test"]["id"][:] == TEST_IDS
+    assert found["test"].features == dataset_features(FOUR, True, ())
+
+
+def test_by_its_path_with_pixels_as_in_the_tree(real_dataset: Path, load: Callable[..., Any], fixtures: Path) -> None:
+    home = fixtures / "Test/GT/Test-mini/images"
+    for row in load(str(real_dataset), split="test"):
+        for name in ("original", *FOUR):
+            column, ending = ("original", "") if name == "original" else (f"enhanced_{name}", f"_{name}")
+            expected = read_pixels(home / name / f"{row['id']}{ending}.png")
+            np.testing.assert_array_equal(np.asarray(row[column]), expected)
+        assert row["lr"].size == (40, 40)
+        assert isinstance(row["lr"], PillowImage.Image)
+
+
+def test_streaming_gives_the_same_rows(real_dataset: Path, load: Callable[..., Any]) -> None:
+    whole = load(str(real_dataset), split="train")
+    streamed = list(load(str(real_dataset), split="train", streaming=True))
+    assert [row["id"] for row in streamed] == whole["id"][:]
+    assert [row["consensus"] for row in streamed] == whole["consensus"][:]
+    assert np.array_equal(np.asarray(streamed[4]["enhanced_03"]), np.asarray(whole[4]["enhanced_03"]))
+    assert streamed[0]["lr"] is None
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_only_some_columns(real_dataset: Path, load: Callable[..., Any], streaming: bool) -> None:
+    found = load(str(real_dataset), split="test", columns=["id", "consensus", "enhanced_01"], streaming=streaming)
+    row = next(iter(found))
+    assert set(row) == {"id", "consensus", "enhanced_01"}
+    assert row["id"] == TEST_IDS[0]
+    assert row["enhanced_01"].size == (160, 160)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_only_some_rows(real_dataset: Path, load: Callable[..., Any], streaming: bool) -> None:
+    # The card holds the number of rows, by which `datasets` notices a missing shard; a filter must say that it is one.
+    options = {} if streaming else {"verification_mode": "no_checks"}
+    coffee = [("image_name", "==", "coffee")]
+    found = load(str(real_dataset), split="test", filters=coffee, streaming=streaming, **options)
+    assert [row["id"] for row in found] == ["coffee-27-433", "coffee-163-150"]
+
+
+def test_the_labels_alone(real_dataset: Path, load: Callable[..., Any]) -> None:
+    whole, labels = (load(str(real_dataset), config, split="test") for config in ("default", "labels"))
+    pictures = [column for column, feature in whole.features.items() if isinstance(feature, Image)]
+    assert pictures == ["original", *(f"enhanced_{k}" for k in FOUR), "lr"]
+    assert labels.features == dataset_features(FOUR, True, (), with_images=False)
+    assert labels[:] == whole.remove_columns(pictures)[:]
+
+
+def test_other_numbers_of_rows_a_shard_give_the_same_rows(
+    fixtures: Path, tmp_path: Path, real_dataset: Path, load: Callable[..., Any]
+) -> None:
+    build_dataset(BuildSettings(trees=(fixtures / "Train",), output=tmp_path / "one", groups_per_shard=6, workers=1))
+    assert (
+        load(str(tmp_path / "one"), "labels", split="train")[:] == load(str(real_dataset), "labels", split="train")[:]
+    )
+
+
+def test_offline_in_a_new_process_without_any_connection(dataset: Path, tmp_path: Path) -> None:
+    code = """
+import socket
+def refuse(*_, **__): raise AssertionError("tried to reach the network")
+socket.socket.connect = socket.getaddrinfo = refuse
+from datasets import load_dataset
+print(len(load_dataset("hggt", split="test")), next(iter(load_dataset("hggt", split="test", streaming=True)))["id"])
+"""
+    cache = {"HF_HOME": str(tmp_path / "hf"), "HF_DATASETS_CACHE": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=dataset.parent,
+        env={**os.environ, **cache},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["6", TEST_IDS[0]], done.stderr
+
+
+class TestSilentCorruption:
+    """Each way in which `datasets` was seen to lose pictures, rows or names without an error."""
+
+    def test_every_picture_is_in_the_file_and_none_is_a_path(
+        self, real_dataset: Path, load: Callable[..., Any]
+    ) -> None:
+        for split, missing in (("train", {"lr"}), ("test", set())):
+            found = load(str(real_dataset), split=split)
+            for column in ("original", *(f"enhanced_{k}" for k in FOUR), "lr"):
+                stored = found.cast_column(column, Image(decode=False))[column][:]
+                if column in missing:
+                    assert stored == [None] * 6
+                else:
+                    assert [picture["path"] for picture in stored] == [None] * 6
+                    assert all(picture["bytes"].startswith(b"\x89PNG") for picture in stored)
+
+    def test_files_with_the_names_of_pictures_in_the_working_folder_change_nothing(
+        self, dataset: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, fixtures: Path
+    ) -> None:
+        for path in (fixtures / "Test").rglob("*.png"):
+            (dataset.parent / path.name).write_bytes(b"another picture")
+        monkeypatch.chdir(dataset.parent)
+        row = load("hggt", split="test")[0]
+        expected = read_pixels(fixtures / f"Test/GT/Test-mini/images/01/{row['id']}_01.png")
+        np.testing.assert_array_equal(np.asarray(row["enhanced_01"]), expected)
+
+    @pytest.mark.parametrize("streaming", [False, True])
+    def test_a_missing_shard_is_an_error_for_load_dataset_and_for_us(
+        self, dataset: Path, load: Callable[..., Any], streaming: bool
+    ) -> None:
+        shard = dataset / "data" / "test-00001-of-00003.parquet"
+        shard.unlink()
+        # With a pattern in the card instead of names, streaming would give 4 of 6 rows and no error (datasets 5.2).
+        with pytest.raises(FileNotFoundError, match=r"test-00001-of-00003\.parquet"):
+            load(str(dataset), split="test", streaming=streaming)
+        with pytest.raises(DatasetError, match=r"test-00001-of-00003\.parquet is missing"):
+            open_groups(dataset, "test")
+
+    @pytest.mark.parametrize("config", ["default", "labels"])
+    def test_the_names_of_labels_and_the_pictures_survive_without_the_card(
+        self, dataset: Path, load: Callable[..., Any], config: str
+    ) -> None:
+        (dataset / "README.md").unlink()
+        found = load(str(dataset), data_dir={"default": "data", "labels": "labels"}[config], split="test")
+        assert found.features["consensus"].feature == ClassLabel(names=NAMES)
+        assert found.features["annotations"].feature["labels"].feature == ClassLabel(names=NAMES)
+        assert found.features == dataset_features(FOUR, True, (), with_images=config == "default")
+        assert found["id"][:] == TEST_IDS
+
+    def test_the_types_lie_in_every_file(self, real_dataset: Path) -> None:
+        import pyarrow.parquet as pq
+
+        for path in sorted((real_dataset / "data").iterdir()):
+            assert Features.from_arrow_schema(pq.read_schema(path)) == dataset_features(FOUR, True, ()), path
+        for path in sorted((real_dataset / "labels").iterdir()):
+            expected = dataset_features(FOUR, True, (), with_images=False)
+            assert Features.from_arrow_schema(pq.read_schema(path)) == expected, path
+
+    def test_a_rebuilt_dataset_is_not_read_from_the_cache_of_the_old(
+        self, tmp_path: Path, fixtures: Path, load: Callable[..., Any]
+    ) -> None:
+        tree = Path(shutil.copytree(fixtures / "Train", tmp_path / "Train"))
+        output = tmp_path / "hggt"
+
+        def first_label() -> int:
+            build_dataset(BuildSettings(trees=(tree,), output=output, workers=1))
+            row = load(str(output), split="train")[0]
+            return int(row["annotations"][1]["labels"][0])
+
+        path = tree / "labels/0-6/B/astronaut-165-77.json"
+        for word, class_id in (("Positive", 0), ("Negative", 2), ("Similar", 1)):
+            content = json.loads(path.read_text())
+            content["Picture_2"]["Label"] = word
+            path.write_text(json.dumps(content))
+            assert first_label() == class_id
+
+    def test_png_bytes_are_those_of_the_tree(
+        self, real_dataset: Path, load: Callable[..., Any], fixtures: Path
+    ) -> None:
+        found = load(str(real_dataset), split="train").cast_column("enhanced_04", Image(decode=False))
+        for row in found:
+            data = (fixtures / f"Train/images/0-6/04/{row['id']}_04.png").read_bytes()
+            assert row["enhanced_04"]["bytes"] == data
+            assert PillowImage.open(io.BytesIO(data)).size == (row["width"], row["height"])

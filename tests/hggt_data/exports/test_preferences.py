@@ -1,0 +1,83 @@
+"""Which pictures of a group are preferred to which, and by how much."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hggt_data.consensus import judge_group
+from hggt_data.exports.preferences import PairKind, preference_pairs
+from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+
+LETTERS = {label.value[0]: label for label in Label}
+
+
+def group_of(*candidates: str) -> PatchGroup:
+    """A group from the votes for each candidate: `PPS` are two Positive and one Similar."""
+    names = tuple(f"{k:02d}" for k in range(1, len(candidates) + 1))
+    annotations = [
+        Annotation(f"slot{j:02d}", tuple(LETTERS[votes[j]] for votes in candidates)) for j in range(len(candidates[0]))
+    ]
+    return judge_group(PatchId("p", 0, 0), names, annotations)
+
+
+def shown(group: PatchGroup) -> list[str]:
+    return [f"{pair.chosen}>{pair.rejected}" for pair in preference_pairs(group)]
+
+
+def test_all_five_kinds_in_order() -> None:
+    group = group_of("PPP", "SSS", "NNN", "PPS")
+    pairs = preference_pairs(group)
+    assert [(p.chosen, p.rejected, p.kind.value) for p in pairs] == [
+        ("01", "02", "P>S"),
+        ("04", "02", "P>S"),
+        ("01", "03", "P>N"),
+        ("04", "03", "P>N"),
+        ("02", "03", "S>N"),
+        ("01", "original", "P>original"),
+        ("04", "original", "P>original"),
+        ("original", "03", "original>N"),
+    ]
+    assert [round(p.margin, 4) for p in pairs] == [1, 0.6667, 2, 1.6667, 1, 1, 0.6667, 1]
+    assert pairs[1].votes_chosen == {Label.POSITIVE: 2, Label.SIMILAR: 1, Label.NEGATIVE: 0}
+    assert pairs[-1].votes_chosen == dict.fromkeys(Label, 0)
+    assert pairs[-1].votes_rejected == {Label.POSITIVE: 0, Label.SIMILAR: 0, Label.NEGATIVE: 3}
+
+
+def test_similar_and_the_original_make_no_pair_nor_do_equals() -> None:
+    assert shown(group_of("SSS", "SSP")) == []
+    assert shown(group_of("PPP", "PPS")) == ["01>original", "02>original"]
+
+
+def test_a_candidate_on_which_all_disagree_counts_as_similar() -> None:
+    assert shown(group_of("PPP", "PSN")) == ["01>02", "01>original"]
+
+
+def test_without_consensus_there_are_no_pairs() -> None:
+    assert shown(group_of("P", "N")) == []
+
+
+def test_only_the_kinds_that_are_asked_for() -> None:
+    pairs = preference_pairs(group_of("PPP", "SSS", "NNN"), {PairKind.SIMILAR_NEGATIVE})
+    assert [pair.kind for pair in pairs] == [PairKind.SIMILAR_NEGATIVE]
+
+
+def test_a_margin_can_be_0_exactly_and_with_five_votes_less() -> None:
+    assert next(p.margin for p in preference_pairs(group_of("PPN", "SSP"))) == 0
+    assert next(p.margin for p in preference_pairs(group_of("PPPNN", "SSSPP"))) == -0.2
+
+
+@given(st.integers(1, 5).flatmap(lambda n: st.lists(st.text("PSN", min_size=n, max_size=n), min_size=1, max_size=4)))
+def test_margins_are_in_range_and_add_up_over_the_original(candidates: list[str]) -> None:
+    group = group_of(*candidates)
+    pairs = {(pair.chosen, pair.rejected): pair for pair in preference_pairs(group)}
+    means = {
+        name: (votes.count("P") - votes.count("N")) / len(votes)
+        for name, votes in zip(group.candidates, candidates, strict=True)
+    } | {"original": 0.0}
+    for (chosen, rejected), pair in pairs.items():
+        assert (rejected, chosen) not in pairs
+        assert abs(pair.margin - (means[chosen] - means[rejected])) < 1e-12
+        assert -2 <= pair.margin <= 2
+        if pair.kind not in (PairKind.POSITIVE_SIMILAR, PairKind.SIMILAR_NEGATIVE):
+            assert pair.margin > 0
+    assert {c for c, r in pairs if r == "original"} == set(group.positives)
+    assert {r for c, r in pairs if c == "original"} == set(group.negatives)

@@ -1,0 +1,584 @@
+"""Crops of large pictures: where they lie, what they are called, and that any interruption can be gone on from."""
+
+import json
+import os
+import shutil
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hggt_data.cli.main import main
+from hggt_data.errors import OutputError, TreeError
+from hggt_data.io.folders import lock_folder
+from hggt_data.io.images import Pixels, parse_png, read_pixels, write_png
+from hggt_data.patches.subimages import (
+    SubimageError,
+    SubimageOutcome,
+    SubimageSettings,
+    extract_subimages,
+    parse_scales,
+)
+from tests.full_disk import FullDisk
+from tests.hggt_data.kills import FORKED, die_at_rename, kill
+from tests.hggt_data.trees import contents, noise
+
+PLAIN = SubimageSettings(scales=(), short_side=0, crop=20, step=10)
+SMALL = SubimageSettings(short_side=25, crop=20, step=10)
+DEMO_PICTURES = Path(__file__).parents[3] / "hggt_data" / "tree" / "demo_pictures"
+FORKED.set_forkserver_preload(["hggt_data.patches.subimages", "tqdm", __name__])
+
+
+def places(size: tuple[int, int]) -> Pixels:
+    """Pixels whose values tell where they are: row, column, and 7."""
+    rows, columns = np.indices(size, np.uint8)
+    return np.stack([rows, columns, np.full(size, 7, np.uint8)], axis=2)
+
+
+def write_pictures(folder: Path, **sizes: tuple[int, int]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, size in sizes.items():
+        write_png(folder / f"{name}.png", noise(size, name))
+    return folder
+
+
+def cut(folder: Path, output: Path, settings: SubimageSettings = SMALL, workers: int = 1) -> SubimageOutcome:
+    return extract_subimages([folder], output, settings, workers=workers)
+
+
+def names(output: Path) -> list[str]:
+    return sorted(path.name for path in output.iterdir() if path.name != "subimages.json")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["extract-subimages", *map(str, arguments)])
+
+
+class TestGeometry:
+    @pytest.mark.parametrize(
+        ("side", "threshold", "starts"),
+        [
+            (399, 0, []),
+            (400, 0, [0]),
+            (401, 0, [0, 1]),
+            (401, 1, [0]),
+            (600, 0, [0, 200]),
+            (601, 0, [0, 200, 201]),
+            (799, 0, [0, 200, 399]),
+            (799, 198, [0, 200, 399]),
+            (799, 199, [0, 200]),
+            (1000, 0, [0, 200, 400, 600]),
+        ],
+    )
+    def test_crops_of_400_at_steps_of_200(self, side: int, threshold: int, starts: list[int]) -> None:
+        settings = SubimageSettings(threshold=threshold)
+        assert settings.corners((side, 400)) == [(start, 0) for start in starts]
+        assert settings.corners((400, side)) == [(0, start) for start in starts]
+
+    def test_crops_are_numbered_row_by_row(self) -> None:
+        assert PLAIN.corners((30, 35)) == [(0, 0), (0, 10), (0, 15), (10, 0), (10, 10), (10, 15)]
+
+    @pytest.mark.parametrize("size", [(399, 5000), (5000, 399), (1, 1)])
+    def test_what_is_smaller_than_a_crop_gives_none(self, size: tuple[int, int]) -> None:
+        assert SubimageSettings().corners(size) == []
+
+    @settings(deadline=None)
+    @given(
+        size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+        crop=st.integers(1, 40),
+        step=st.integers(1, 50),
+        threshold=st.integers(0, 30),
+    )
+    def test_crops_tile_the_picture(self, size: tuple[int, int], crop: int, step: int, threshold: int) -> None:
+        corners = SubimageSettings(crop=crop, step=step, threshold=threshold).corners(size)
+        assert bool(corners) == (min(size) >= crop)
+        assert corners == sorted(set(corners))
+        covered = np.zeros(size, bool)
+        for top, left in corners:
+            assert 0 <= top <= size[0] - crop
+            assert 0 <= left <= size[1] - crop
+            covered[top : top + crop, left : left + crop] = True
+        if corners and step <= crop:  # only a rim as wide as the threshold may be left
+            assert covered[: max(size[0] - threshold, 0), : max(size[1] - threshold, 0)].all()
+
+    def test_scaled_sizes_are_those_of_the_official_data(self) -> None:
+        settings = SubimageSettings(short_side=0)
+        for side in range(1, 5000):
+            found = [height for height, _ in settings.sizes((side, 1))]
+            assert found == [side, int(side * 0.75), int(side * 0.5), int(side * (1 / 3))]
+
+    @pytest.mark.parametrize(
+        ("size", "scaled"), [((600, 900), (400, 600)), ((901, 600), (600, 400)), ((400, 401), (400, 401))]
+    )
+    def test_the_last_version_has_a_short_side_of_400(self, size: tuple[int, int], scaled: tuple[int, int]) -> None:
+        assert SubimageSettings().sizes(size)[-1] == scaled
+
+
+class TestSettings:
+    def test_the_defaults_are_the_official_preparation(self) -> None:
+        assert SubimageSettings().to_json() == {
+            "scales": ["3/4", "1/2", "1/3"],
+            "short_side": 400,
+            "crop": 400,
+            "step": 200,
+            "threshold": 0,
+        }
+        assert SubimageSettings().suffixes == ("", "T0", "T1", "T2", "T3")
+        assert PLAIN.suffixes == ("",)
+
+    def test_all_faults_are_told_at_once(self) -> None:
+        with pytest.raises(SubimageError) as caught:
+            SubimageSettings((Fraction(3, 2), Fraction(1, 2), Fraction(1, 2)), short_side=-1, crop=0, step=0)
+        assert str(caught.value).split("; ") == [
+            "scale 3/2: expected more than 0 and less than 1",
+            "scale 1/2 is given twice",
+            "short_side -1: expected 0 or more",
+            "crop 0: expected 1 or more",
+            "step 0: expected 1 or more",
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "scales"),
+        [
+            ("none", ()),
+            ("0.75,0.5,1/3", (Fraction(3, 4), Fraction(1, 2), Fraction(1, 3))),
+            (" .25 , 2/6", (Fraction(1, 4), Fraction(1, 3))),
+        ],
+    )
+    def test_scales_are_numbers_or_fractions(self, text: str, scales: tuple[Fraction, ...]) -> None:
+        assert parse_scales(text) == scales
+
+    @pytest.mark.parametrize(
+        "wrong",
+        ["", "x", "1", "0", "1.5", "-0.5", "1/0", "4/3", "nan", "1e-1", "50%", "0.5.5", "\u0660.\u0665", "None"],
+    )
+    def test_other_scales_are_wrong_usage(self, tmp_path: Path, wrong: str) -> None:
+        result = run("--input", tmp_path, "--output", tmp_path / "out", "--scales", f"0.5,{wrong}")
+        assert result.exit_code == 2
+        assert f"{wrong!r}: expected numbers between 0 and 1" in " ".join(result.stderr.split())
+
+    def test_a_scale_given_twice_is_wrong_usage(self, tmp_path: Path) -> None:
+        result = run("--input", tmp_path, "--output", tmp_path / "out", "--scales", "0.5,1/2")
+        assert result.exit_code == 2
+        assert "scale 1/2 is given twice" in result.stderr
+
+
+class TestCrops:
+    def test_names_and_pixels(self, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        pixels = places((30, 35))
+        write_png(tmp_path / "in" / "0001.png", pixels)
+        outcome = cut(tmp_path / "in", tmp_path / "out", PLAIN)
+        assert outcome.describe() == ["1 picture cut into 6 crops"]
+        corners = {1: (0, 0), 2: (0, 10), 3: (0, 15), 4: (10, 0), 5: (10, 10), 6: (10, 15)}
+        assert names(tmp_path / "out") == [f"0001_s00{number}.png" for number in corners]
+        for number, (top, left) in corners.items():
+            path = tmp_path / "out" / f"0001_s00{number}.png"
+            np.testing.assert_array_equal(read_pixels(path), pixels[top : top + 20, left : left + 20])
+            info = parse_png(path.read_bytes())
+            assert (info.mode, info.metadata) == ("8-bit RGB", ())
+
+    def test_scaled_versions(self, tmp_path: Path) -> None:
+        """60 x 90 gives 45 x 67, 30 x 45, 20 x 30 and, with a short side of 25, 25 x 37."""
+        folder = write_pictures(tmp_path / "in", a=(60, 90))
+        outcome = cut(folder, tmp_path / "out")
+        counts = {"a": 5 * 8, "aT0": 4 * 6, "aT1": 2 * 4, "aT2": 1 * 2, "aT3": 2 * 3}
+        assert outcome.crops_made == sum(counts.values())
+        expected = [f"{version}_s{n:03d}.png" for version, count in counts.items() for n in range(1, count + 1)]
+        assert names(tmp_path / "out") == sorted(expected)
+        picture = Image.open(folder / "a.png")
+        for version, (width, height) in {"aT0": (67, 45), "aT1": (45, 30), "aT2": (30, 20), "aT3": (37, 25)}.items():
+            scaled = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+            first, last = (tmp_path / "out" / f"{version}_s{n:03d}.png" for n in (1, counts[version]))
+            np.testing.assert_array_equal(read_pixels(first), scaled[:20, :20])
+            np.testing.assert_array_equal(read_pixels(last), scaled[-20:, -20:])
+
+    def test_without_other_scales_the_short_side_is_t0(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 60))
+        cut(folder, tmp_path / "out", SubimageSettings(scales=(), short_side=20, crop=20, step=20))
+        assert names(tmp_path / "out") == [
+            *(f"aT0_s00{n}.png" for n in (1, 2)),
+            *(f"a_s00{n}.png" for n in range(1, 7)),
+        ]
+
+    def test_beyond_999_crops_there_are_four_digits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("hggt_data.io.files.os.fsync", lambda _: None)  # a thousand of them take seconds
+        folder = write_pictures(tmp_path / "in", a=(33, 32))
+        settings = SubimageSettings(scales=(), short_side=0, crop=2, step=1)
+        assert cut(folder, tmp_path / "out", settings).crops_made == 32 * 31
+        assert names(tmp_path / "out")[-1] == "a_s992.png"
+        write_pictures(tmp_path / "in", b=(33, 33))
+        assert cut(folder, tmp_path / "out", settings).crops_made == 32 * 32
+        assert {"b_s999.png", "b_s1000.png", "b_s1024.png"} < set(names(tmp_path / "out"))
+        assert cut(folder, tmp_path / "out", settings).kept == 2
+
+    def test_what_is_too_small_is_counted(self, tmp_path: Path) -> None:
+        """30 x 30: versions of 22, 15, 10 and 25. 20 x 20: 15, 10, 6, and 25 would be larger. 19 x 50: none at all."""
+        folder = write_pictures(tmp_path / "in", a=(30, 30), b=(20, 20), c=(19, 50))
+        outcome = cut(folder, tmp_path / "out")
+        expected = [
+            "2 pictures cut into 13 crops",
+            "1 picture smaller than a crop, not cut: c.png",
+            "8 scaled versions smaller than a crop, not cut",
+            "2 scaled versions larger than the picture, left out",
+        ]
+        assert outcome.describe() == expected
+        assert {name.split("_")[0] for name in names(tmp_path / "out")} == {"a", "aT0", "aT3", "b"}
+        again = cut(folder, tmp_path / "out").describe()
+        assert again == ["0 pictures cut into 0 crops, 2 there already (13 crops)", *expected[1:]]
+
+    def test_a_version_of_its_pictures_size_is_its_picture(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 30))
+        cut(folder, tmp_path / "out", SubimageSettings(scales=(), short_side=20, crop=20, step=10))
+        files = contents(tmp_path / "out")
+        assert files["a_s002.png"] == files["aT0_s002.png"]
+
+    def test_a_picture_turned_by_its_exif_is_cut_upright(self, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        image = Image.fromarray(places((25, 60)))
+        exif = image.getexif()
+        exif[0x0112] = 6  # to be turned a quarter clockwise
+        image.save(tmp_path / "in" / "a.png", exif=exif)
+        cut(tmp_path / "in", tmp_path / "out", PLAIN)
+        upright = np.rot90(places((25, 60)), -1)
+        np.testing.assert_array_equal(read_pixels(tmp_path / "out" / "a_s002.png"), upright[:20, 5:25])
+        assert cut(tmp_path / "in", tmp_path / "out", PLAIN).kept == 1
+
+    def test_every_kind_of_picture_is_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        image = Image.fromarray(places((20, 20)))
+        endings = ["png", "PNG", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
+        for number, ending in enumerate(endings):
+            image.save(tmp_path / "in" / f"{number}.{ending}")
+        image.convert("L").save(tmp_path / "in" / "grey.png")
+        assert cut(tmp_path / "in", tmp_path / "out", PLAIN).made == len(endings) + 1
+        assert all(read_pixels(path).shape == (20, 20, 3) for path in (tmp_path / "out").glob("*.png"))
+        assert cut(tmp_path / "in", tmp_path / "out", PLAIN).kept == len(endings) + 1
+
+    def test_real_pictures_give_the_same_bytes_whatever_the_workers(self, tmp_path: Path) -> None:
+        """288 x 288 gives 25 crops, 216: 16, 144: 4, 96: 1, and 100: 4."""
+        settings = SubimageSettings(short_side=100, crop=96, step=48)
+        assert cut(DEMO_PICTURES, tmp_path / "one", settings).crops_made == 4 * 50
+        assert cut(DEMO_PICTURES, tmp_path / "two", settings, workers=2).crops_made == 4 * 50
+        assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+class TestInputs:
+    def test_several_folders(self, tmp_path: Path) -> None:
+        one, two = write_pictures(tmp_path / "one", a=(20, 20)), write_pictures(tmp_path / "two", b=(20, 20))
+        result = run("--input", one, "--input", two, "--output", tmp_path / "out", "--crop", 20, "--workers", 1)
+        assert result.exit_code == 0, result.output
+        assert names(tmp_path / "out") == ["a_s001.png", "b_s001.png"]
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ("a.png", "a.jpg"),
+            ("a.png", "A.png"),
+            ("a.png", "aT0.png"),
+            ("aT3.png", "A.webp"),
+            ("Straße.png", "STRASSE.png"),
+        ],
+    )
+    @pytest.mark.parametrize("folders", [1, 2])
+    def test_two_pictures_with_crops_of_one_name_are_refused(
+        self, tmp_path: Path, first: str, second: str, folders: int
+    ) -> None:
+        paths = [tmp_path / "0" / first, tmp_path / str(folders - 1) / second]
+        for path in paths:
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        with pytest.raises(TreeError, match="crops of the same names would come from") as caught:
+            extract_subimages(sorted({path.parent for path in paths}), tmp_path / "out", SMALL)
+        assert all(str(path) in str(caught.value) for path in paths)
+        assert ("--scales none --short-side 0" in str(caught.value)) == ("T" in (first + second).replace("STRASSE", ""))
+        assert not (tmp_path / "out").exists()
+
+    def test_scaled_versions_that_are_there_already_are_taken_as_they_are(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 40), aT0=(30, 30))
+        cut(folder, tmp_path / "out", PLAIN)
+        assert len(names(tmp_path / "out")) == 9 + 4
+
+    def test_names_that_look_like_crops(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 30), a_s001=(20, 30), a_s001_s001=(20, 20))
+        cut(folder, tmp_path / "out", PLAIN)
+        assert len(names(tmp_path / "out")) == 5
+        assert cut(folder, tmp_path / "out", PLAIN).kept == 3
+
+    def test_what_cannot_be_read_is_listed_and_the_rest_is_done(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", good=(20, 20), cut=(20, 20))
+        (folder / "cut.png").write_bytes((folder / "cut.png").read_bytes()[:-20])
+        (folder / "text.png").write_text("no picture")
+        (folder / "empty.jpg").touch()
+        (folder / "link.png").symlink_to("absent.png")
+        os.mkfifo(folder / "pipe.png")
+        Image.fromarray(np.zeros((20, 20), np.uint16)).save(folder / "deep.png")
+        Image.fromarray(places((20, 20))).convert("CMYK").save(folder / "print.jpg")
+        Image.fromarray(np.zeros((20, 20, 4), np.uint8)).save(folder / "clear.png")
+        for _ in range(2):
+            result = run("--input", folder, "--output", tmp_path / "out", "--crop", 20, "--workers", 2)
+            assert result.exit_code == 1
+            lines = result.stdout.splitlines()
+            assert "8 pictures could not be read:" in lines
+            faults = lines[lines.index("8 pictures could not be read:") + 1 :]
+            for fault, part in zip(
+                faults,
+                [
+                    "clear.png: parts of it are transparent",
+                    "cut.png: cut off",
+                    "deep.png: 16-bit grey",
+                    "empty.jpg: empty file",
+                    "No such file or directory",
+                    "not a regular file",
+                    "print.jpg: CMYK pixels",
+                    "text.png: no PNG, JPEG, WebP, BMP or TIFF",
+                ],
+                strict=True,
+            ):
+                assert part in fault
+            assert names(tmp_path / "out") == ["good_s001.png"]
+
+    def test_other_files_and_folders_are_said(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        for name in ("notes.txt", ".DS_Store", "._a.png"):
+            (folder / name).touch()
+        (folder / "more").mkdir()
+        assert cut(folder, tmp_path / "out", PLAIN).describe()[1:] == [
+            "1 file left out, no pictures: notes.txt",
+            "1 folder not searched: more",
+        ]
+
+    def test_a_folder_without_pictures_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "in" / "animal").mkdir(parents=True)
+        result = run("--input", tmp_path / "in", "--output", tmp_path / "out")
+        assert result.exit_code == 1
+        assert "no pictures; expected .png" in result.stderr
+        assert "found 0 files and 1 folder, not searched" in result.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_a_folder_given_twice_is_an_error(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        (tmp_path / "link").symlink_to(folder)
+        with pytest.raises(TreeError, match="link is given twice"):
+            extract_subimages([folder, tmp_path / "link"], tmp_path / "out", PLAIN)
+
+    @pytest.mark.parametrize("place", ["in", "in/out", "in/../in/out"])
+    def test_an_output_among_the_pictures_is_refused(self, tmp_path: Path, place: str) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        before = contents(tmp_path)
+        result = run("--input", folder, "--output", tmp_path / place)
+        assert result.exit_code == 1
+        assert "lies inside the input" in result.stderr
+        assert contents(tmp_path) == before
+
+    def test_a_name_that_is_no_unicode(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        os.rename(folder / "a.png", os.fsencode(folder) + b"/\xe9.png")  # noqa: PTH104  the name is bytes
+        with open(os.fsencode(folder) + b"/\xe8.png", "wb"):
+            pass
+        result = run("--input", folder, "--output", tmp_path / "out", "--crop", 20, "--workers", 1)
+        assert result.exit_code == 1
+        assert os.fsdecode(b"\xe9_s001.png") in names(tmp_path / "out")
+        assert "in/\\udce8.png: empty file" in result.stdout
+
+
+class TestAnotherRun:
+    def test_it_keeps_what_is_there(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 50), b=(30, 20))
+        cut(folder, tmp_path / "out")
+        times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+        assert cut(folder, tmp_path / "out").kept == 2
+        assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times
+
+    @pytest.mark.parametrize("lost", ["a_s001.png", "a_s002.png", "aT0_s002.png", "aT3_s001.png"])
+    def test_it_makes_what_is_missing(self, tmp_path: Path, lost: str) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 50), b=(30, 20))
+        cut(folder, tmp_path / "out")
+        before = contents(tmp_path / "out")
+        (tmp_path / "out" / lost).unlink()
+        outcome = cut(folder, tmp_path / "out")
+        assert (outcome.made, outcome.kept) == (1, 1)
+        assert contents(tmp_path / "out") == before
+
+    @pytest.mark.parametrize("size", [(60, 50), (25, 30), (10, 10), (40, 50)])
+    def test_a_picture_that_has_changed_is_cut_again_and_none_of_its_old_crops_stays(
+        self, tmp_path: Path, size: tuple[int, int]
+    ) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 50), b=(30, 20))
+        cut(folder, tmp_path / "out")
+        write_png(folder / "a.png", noise(size, "changed"))
+        later = time.time() + 10
+        os.utime(folder / "a.png", (later, later))
+        assert cut(folder, tmp_path / "out").kept == 1
+        cut(folder, tmp_path / "new")
+        assert contents(tmp_path / "out") == contents(tmp_path / "new")
+
+    def test_crops_stay_when_their_picture_is_damaged_later(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 50))
+        cut(folder, tmp_path / "out")
+        before = contents(tmp_path / "out")
+        time.sleep(0.02)  # the file system's clock ticks
+        (folder / "a.png").write_bytes(b"")
+        assert len(cut(folder, tmp_path / "out").faults) == 1
+        assert contents(tmp_path / "out") == before
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            SubimageSettings(short_side=25, crop=20, step=9),
+            SubimageSettings(short_side=25, crop=19, step=10),
+            SubimageSettings(short_side=25, crop=20, step=10, threshold=3),
+            SubimageSettings(short_side=26, crop=20, step=10),
+            SubimageSettings((Fraction(1, 2),), short_side=25, crop=20, step=10),
+            SubimageSettings((Fraction(1, 2), Fraction(3, 4), Fraction(1, 3)), short_side=25, crop=20, step=10),
+            PLAIN,
+        ],
+    )
+    def test_other_settings_are_not_mixed_in(self, tmp_path: Path, other: SubimageSettings) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 50))
+        cut(folder, tmp_path / "out")
+        before = contents(tmp_path / "out")
+        with pytest.raises(OutputError, match=r"holds crops of other settings, see subimages\.json"):
+            cut(folder, tmp_path / "out", other)
+        assert contents(tmp_path / "out") == before
+
+    def test_more_inputs_may_be_added_and_none_may_be_left_out(self, tmp_path: Path) -> None:
+        one, two = write_pictures(tmp_path / "one", a=(30, 30)), write_pictures(tmp_path / "two", b=(30, 30))
+        cut(one, tmp_path / "out")
+        with pytest.raises(OutputError, match="crops of other input"):
+            cut(two, tmp_path / "out")
+        outcome = extract_subimages([two, one], tmp_path / "out", SMALL, workers=1)
+        assert (outcome.made, outcome.kept) == (1, 1)
+        assert json.loads((tmp_path / "out/subimages.json").read_text())["inputs"] == [str(two), str(one)]
+        with pytest.raises(OutputError, match="crops of other input"):
+            cut(one, tmp_path / "out")
+
+    def test_a_run_that_made_nothing_does_not_bind_the_next(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(19, 19))
+        assert cut(folder, tmp_path / "out").made == 0
+        cut(folder, tmp_path / "out", SubimageSettings(crop=10))
+        assert json.loads((tmp_path / "out/subimages.json").read_text())["settings"]["crop"] == 10
+
+    def test_crops_of_a_picture_that_is_gone_are_not_kept_silently(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20), b=(20, 20))
+        cut(folder, tmp_path / "out", PLAIN)
+        (folder / "b.png").unlink()
+        with pytest.raises(OutputError, match=r"1 picture that the inputs do not give \(b_s001\.png\)"):
+            cut(folder, tmp_path / "out", PLAIN)
+
+    @pytest.mark.parametrize("name", ["x.png", "a_s1.png", "a_s000.png", "a_s0001.png", "aT9_s001.png", "a_s001.jpg"])
+    def test_pictures_of_others_are_not_mixed_in(self, tmp_path: Path, name: str) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        cut(folder, tmp_path / "out", PLAIN)
+        (tmp_path / "out" / name).touch()
+        with pytest.raises(OutputError, match="1 picture that the inputs do not give"):
+            cut(folder, tmp_path / "out", PLAIN)
+
+    @pytest.mark.parametrize("name", ["thesis.txt", "a_s001.png", "x.png"])
+    def test_a_folder_of_somebody_else_is_refused(self, tmp_path: Path, name: str) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / name).touch()
+        with pytest.raises(OutputError, match=r"holds other things \(no subimages\.json in it\)"):
+            cut(folder, tmp_path / "out", PLAIN)
+        assert names(tmp_path / "out") == [name]
+        assert len(list((tmp_path / "out").iterdir())) == 1
+
+    @pytest.mark.parametrize("text", ["[]", "{", "12"])
+    def test_a_damaged_record_is_an_error(self, tmp_path: Path, text: str) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        cut(folder, tmp_path / "out", PLAIN)
+        (tmp_path / "out" / "subimages.json").write_text(text)
+        with pytest.raises(OutputError, match=r"subimages\.json is damaged"):
+            cut(folder, tmp_path / "out", PLAIN)
+
+    def test_of_two_runs_at_once_the_second_is_refused(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20))
+        (tmp_path / "out").mkdir()
+        with (
+            lock_folder(tmp_path / "out"),
+            pytest.raises(OutputError, match=r"another process is writing to .*out; wait for it to end"),
+        ):
+            cut(folder, tmp_path / "out", PLAIN)
+        assert names(tmp_path / "out") == []
+
+    def test_a_full_disk_is_one_line_and_what_is_finished_stays(self, tmp_path: Path, full_disk: FullDisk) -> None:
+        folder = write_pictures(tmp_path / "in", b=(30, 30), c=(30, 30))
+        (folder / "a.png").touch()
+        arguments = ["--input", folder, "--output", tmp_path / "out", "--crop", 20, "--step", 10, "--workers", 1]
+        arguments += ["--scales", "none", "--short-side", 0]
+        with full_disk(6):  # the record, b with its four crops, and one of c
+            result = run(*arguments)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines() == [
+            f"could not be read: {folder}/a.png: empty file",
+            f"Error: {tmp_path}/out/c_s002.png: No space left on device; free some space and run again",
+        ]
+        assert names(tmp_path / "out") == [*(f"b_s00{n}.png" for n in range(1, 5)), "c_s001.png"]
+        (folder / "a.png").unlink()
+        result = run(*arguments)
+        assert result.stdout == "1 picture cut into 4 crops, 1 there already (4 crops)\n"
+
+
+def cut_and_die(number: int, folder: Path, output: Path) -> None:
+    die_at_rename(number, lambda: cut(folder, output))
+
+
+class TestKilled:
+    def test_before_or_after_every_single_rename(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(30, 20), b=(20, 20), c=(25, 30))
+        cut(folder, tmp_path / "clean")
+        expected = contents(tmp_path / "clean")
+        for number in range(100):
+            output = tmp_path / str(number)
+            process = FORKED.Process(target=cut_and_die, args=(number, folder, output))
+            process.start()
+            process.join()
+            if process.exitcode == 0:
+                break
+            found = contents(output)
+            assert len([name for name in found if name.startswith(".")]) == 1 - number % 2
+            assert all(expected[name] == data for name, data in found.items() if not name.startswith("."))
+            cut(folder, output)
+            assert contents(output) == expected
+        assert number == 2 * len(expected)
+
+    def test_while_a_changed_picture_is_cut_again(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(40, 40), b=(20, 20))
+        cut(folder, tmp_path / "template")
+        time.sleep(0.02)  # the file system's clock ticks
+        write_png(folder / "a.png", noise((25, 30), "changed"))
+        cut(folder, tmp_path / "clean")
+        expected = contents(tmp_path / "clean")
+        for number in range(100):
+            output = Path(shutil.copytree(tmp_path / "template", tmp_path / str(number)))
+            process = FORKED.Process(target=cut_and_die, args=(number, folder, output))
+            process.start()
+            process.join()
+            if process.exitcode == 0:
+                break
+            cut(folder, output)
+            assert contents(output) == expected
+        assert number == 2 * (len(expected) - 2)  # the record and b stay
+
+    def test_with_workers_again_and_again(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", **{f"p{number:02d}": (60, 70) for number in range(12)})
+        output = tmp_path / "out"
+        cut(folder, tmp_path / "clean")
+        expected = contents(tmp_path / "clean")
+        for target in (1, 90, 250, 500):
+            process = FORKED.Process(target=cut, args=(folder, output, SMALL, 2))
+            process.start()
+            until = time.monotonic() + 60
+            while len(list(output.glob("*.png"))) < target and time.monotonic() < until:
+                time.sleep(0.001)
+            assert kill(process), "the kill came too late to show anything"
+            assert target <= len(list(output.glob("*.png"))) < len(expected) - 1
+        cut(folder, output, workers=2)  # beside workers that may not have noticed yet
+        assert contents(output) == expected

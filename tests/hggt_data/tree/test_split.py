@@ -1,0 +1,397 @@
+"""Training and test trees that share no source picture."""
+
+import csv
+import itertools
+import json
+import os
+import re
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hggt_data.cli.main import main
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.errors import TreeError
+from hggt_data.loading import open_groups
+from hggt_data.schema import Annotation, Label, PatchId
+from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.split import GroupChoice, SplitSettings, choose_test, split_tree
+from hggt_data.tree.validate import validate_tree
+from tests.hggt_data.trees import contents, write_bytes, write_tree
+
+P, S = Label.POSITIVE, Label.SIMILAR
+CANDIDATES = ("01", "02")
+# How many positives the groups of each source picture have.
+POSITIVES = {"a": [2, 2], "b": [2, 0], "c": [0], "d": [2], "e": [2, 1, 0]}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["split", *map(str, arguments)])
+
+
+def numbered(counts: Mapping[str, list[int]]) -> dict[PatchId, int]:
+    """Groups with so many positives, by their ids."""
+    return {PatchId(image, k, 0): number for image, numbers in counts.items() for k, number in enumerate(numbers)}
+
+
+def write_labelled(root: Path, positives: Mapping[PatchId, int], **options: object) -> Path:
+    """A tree whose groups have so many positives, by the word of all three annotators."""
+    write_tree(root, [str(i) for i in positives], candidates=CANDIDATES, **options)  # type: ignore[arg-type]
+    for group_id, number in positives.items():
+        for day, slot in enumerate("ABC", start=1):
+            labels = tuple(P if k < number else S for k in range(len(CANDIDATES)))
+            times = datetime(2022, 8, day, 9), datetime(2022, 8, day, 10)
+            text = format_annotation(Annotation(slot, labels, *times, 30.0), group_id, CANDIDATES)
+            write_bytes(root / f"labels/0-9/{slot}/{group_id}.json", text.encode())
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return write_labelled(tmp_path / "T", numbered(POSITIVES))
+
+
+def images_of(ids: list[PatchId]) -> set[str]:
+    return {group_id.image for group_id in ids}
+
+
+def fewest_lost(counts: Mapping[str, list[int]], settings: SplitSettings) -> int | None:
+    """By trying all sets of pictures; null where none will do."""
+    lost = []
+    for taken in itertools.product((False, True), repeat=len(counts)):
+        test = [numbers for numbers, is_taken in zip(counts.values(), taken, strict=True) if is_taken]
+        limit = settings.max_per_picture or 99
+        fit = sum(min(limit, sum(number >= settings.min_positives for number in numbers)) for numbers in test)
+        if fit >= settings.test_groups and not all(taken):
+            lost.append(sum(map(len, test)) - settings.test_groups)
+    return min(lost, default=None)
+
+
+def accounted(choice: GroupChoice) -> list[PatchId]:
+    return sorted([*choice.test, *choice.train, *choice.too_few, *choice.spare])
+
+
+counts_of_pictures = st.dictionaries(
+    st.sampled_from("abcdefgh"), st.lists(st.integers(0, 4), min_size=1, max_size=4), min_size=1, max_size=7
+)
+
+
+class TestChoice:
+    @given(
+        counts=counts_of_pictures,
+        test_groups=st.integers(1, 12),
+        min_positives=st.integers(0, 4),
+        max_per_picture=st.none() | st.integers(1, 3),
+        seed=st.integers(-3, 3),
+        data=st.data(),
+    )
+    def test_no_picture_is_on_both_sides_and_as_few_groups_as_can_be_are_lost(
+        self,
+        counts: dict[str, list[int]],
+        test_groups: int,
+        min_positives: int,
+        max_per_picture: int | None,
+        seed: int,
+        data: st.DataObject,
+    ) -> None:
+        settings = SplitSettings(test_groups, min_positives, max_per_picture, seed)
+        positives = numbered(counts)
+        least = fewest_lost(counts, settings)
+        if least is None:
+            with pytest.raises(TreeError, match="Lower --test-groups or --min-positives"):
+                choose_test(positives, settings)
+            return
+        choice = choose_test(positives, settings)
+        assert len(choice.test) == test_groups
+        assert choice.train
+        assert all(positives[i] >= min_positives for i in [*choice.test, *choice.spare])
+        assert all(positives[i] < min_positives for i in choice.too_few)
+        assert not images_of(choice.train) & images_of([*choice.test, *choice.too_few, *choice.spare])
+        assert images_of([*choice.too_few, *choice.spare]) <= images_of(choice.test)
+        assert accounted(choice) == sorted(positives)
+        assert choice.lost == least
+        assert max(Counter(group_id.image for group_id in choice.test).values()) <= (max_per_picture or 99)
+        shuffled = dict(data.draw(st.permutations(list(positives.items()))))
+        assert choose_test(shuffled, settings) == choice
+
+    @given(counts=counts_of_pictures, seed=st.integers(0, 3), data=st.data())
+    def test_pictures_that_belong_together_stay_together(
+        self, counts: dict[str, list[int]], seed: int, data: st.DataObject
+    ) -> None:
+        together = {name: data.draw(st.sampled_from(["a", "b", name])) for name in counts}
+        together |= {name: name for name in "ab"}
+        try:
+            choice = choose_test(numbered(counts), SplitSettings(2, 1, seed=seed), together)
+        except TreeError:
+            return
+        sides = [images_of(choice.train), images_of([*choice.test, *choice.too_few, *choice.spare])]
+        leaders = [{together[name] for name in side} for side in sides]
+        assert not leaders[0] & leaders[1]
+
+    def test_the_seed_draws_among_equally_good_ones(self) -> None:
+        positives = numbered({f"p{k}": [2, 0] if k % 2 else [2] for k in range(20)})
+        tests = [choose_test(positives, SplitSettings(3, 2, seed=seed)).test for seed in range(20)]
+        assert len({tuple(test) for test in tests}) > 10
+        assert images_of([group_id for test in tests for group_id in test]) <= {
+            f"p{k}" for k in range(0, 20, 2)
+        }  # none is lost
+
+    def test_the_choice_is_the_same_for_ever(self) -> None:
+        """Whoever names the seed names the test set: another choice is another benchmark."""
+        positives = numbered({f"{k:04d}": [k % 5, (k + 2) % 5, (3 * k) % 5] for k in range(1, 31)})
+        choice = choose_test(positives, SplitSettings(8, 3, seed=7))
+        assert (
+            " ".join(map(str, choice.test)) == "0003-0-0 0003-2-0 0016-1-0 0016-2-0 0018-0-0 0018-2-0 0021-1-0 0021-2-0"
+        )
+        assert choice.lost == 4  # no picture has more than two of three
+
+    def test_all_groups_of_a_large_tree(self) -> None:
+        positives = numbered({f"{k:04d}": [(k * j) % 5 for j in range(13)] for k in range(1600)})
+        for max_per_picture, num_pictures in ((None, 13), (2, 50), (1, 100)):
+            choice = choose_test(positives, SplitSettings(100, 2, max_per_picture))
+            assert (len(choice.test), len(images_of(choice.test))) == (100, num_pictures)
+            assert accounted(choice) == sorted(positives)
+
+    def test_too_few_are_counted(self) -> None:
+        with pytest.raises(TreeError, match=r"^5 groups of 9 with 2 positives or more; expected 6 at least"):
+            choose_test(numbered(POSITIVES), SplitSettings(6, 2))
+        with pytest.raises(TreeError, match=r"^1 group of 9 .* with 3 positives|^0 groups of 9 with 3 positives"):
+            choose_test(numbered(POSITIVES), SplitSettings(1, 3))
+
+    def test_too_few_by_the_limit_of_a_picture(self) -> None:
+        with pytest.raises(
+            TreeError, match=r"^4 groups of 9 with 2 positives or more, at most 1 of a source picture; e"
+        ):
+            choose_test(numbered(POSITIVES), SplitSettings(5, 2, 1))
+
+    def test_something_is_left_to_train_on(self) -> None:
+        with pytest.raises(TreeError, match="takes groups of all 2 source pictures and leaves none for training"):
+            choose_test(numbered({"a": [2], "b": [2]}), SplitSettings(2, 2))
+
+
+class TestTrees:
+    def test_both_are_whole_and_in_the_official_layout(self, tree: Path, tmp_path: Path) -> None:
+        before = contents(tree)
+        result = split_tree(tree, tmp_path / "out", SplitSettings(3, 2))
+        assert result.choice.lost == 0
+        assert images_of(result.choice.test) == {"a", "d"}
+        out = tmp_path / "out"
+        assert {p.parent.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} == {
+            ".",
+            *(f"Train/images/0-6/{name}" for name in ("original", *CANDIDATES)),
+            *(f"Train/labels/0-6/{slot}" for slot in "ABC"),
+            *(f"Test/GT/Test-3/images/{name}" for name in ("original", *CANDIDATES)),
+            *(f"Test/GT/Test-3/labels/{slot}" for slot in "ABC"),
+        }
+        files = {path.rsplit("/", 1)[1]: data for path, data in contents(out).items() if path != "split.json"}
+        expected = {path.rsplit("/", 1)[1]: data for path, data in before.items()}
+        assert files.keys() == expected.keys()
+        for side, number in (("Train", 6), ("Test", 3)):
+            report = validate_tree(out / side, workers=1)
+            assert (report.num_groups, report.problems) == (number, ())
+        for side in ("Train", "Test"):
+            for group in open_groups(out / side):
+                twin = next(other for other in open_groups(tree) if other.id == group.id)
+                assert (group.annotations, group.consensus) == (twin.annotations, twin.consensus)
+                assert all(group.read_bytes(n) == twin.read_bytes(n) for n in ("original", *CANDIDATES))
+        assert contents(tree) == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["T", "out"]
+
+    def test_the_same_seed_gives_the_same_folder(self, tree: Path, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            split_tree(tree, tmp_path / name, SplitSettings(2, 2, seed=5))
+        assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+    def test_pictures_are_linked_and_labels_are_not(self, tree: Path, tmp_path: Path) -> None:
+        assert split_tree(tree, tmp_path / "out", SplitSettings(1, 2)).linked
+        for path in (tmp_path / "out").rglob("*-0-0*.*"):
+            assert (path.stat().st_nlink == 2) == (path.suffix == ".png"), path
+
+    def test_with_copy_nothing_is_shared(self, tree: Path, tmp_path: Path) -> None:
+        result = run(tree, "--output", tmp_path / "out", "--test-groups", 1, "--copy")
+        assert "Pictures are copies, labels are copies." in result.output
+        assert all(p.stat().st_nlink == 1 for p in (tmp_path / "out").rglob("*") if p.is_file())
+
+    def test_where_links_cannot_be_made_pictures_are_copied(
+        self, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(18, "Invalid cross-device link")
+
+        monkeypatch.setattr(os, "link", fail)
+        assert not split_tree(tree, tmp_path / "out", SplitSettings(1, 2)).linked
+        assert validate_tree(tmp_path / "out/Train", workers=1).problems == ()
+
+    def test_links_inside_the_tree_become_files(self, tree: Path, tmp_path: Path) -> None:
+        picture = tree / "images/0-9/01/a-0-0_01.png"
+        picture.rename(tree / "elsewhere.png")
+        picture.symlink_to("../../../elsewhere.png")
+        split_tree(tree, tmp_path / "out", SplitSettings(3, 2))
+        assert validate_tree(tmp_path / "out/Test", workers=1).problems == ()
+        assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
+
+    def test_who_annotated_is_kept_with_all_columns(self, tree: Path, tmp_path: Path) -> None:
+        lines = [["slot", "group", "note", "pseudonym"], ["A", "a-0-0", "1, 2", "ann"], ["B", "b-0-0", "", "Bö"]]
+        with open(tree / "annotators.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(lines)
+        out = tmp_path / "out"
+        split_tree(tree, out, SplitSettings(3, 2))
+        assert (out / "Test/annotators.csv").read_text("utf-8").splitlines() == [
+            "slot,group,note,pseudonym",
+            'A,a-0-0,"1, 2",ann',
+        ]
+        assert open_groups(out / "Train")[0].annotations[1].annotator == "Bö"
+        assert validate_tree(out / "Train", workers=1).problems == ()
+
+    def test_a_note_on_the_licence_goes_with_both(self, tree: Path, tmp_path: Path) -> None:
+        (tree / "LICENSE.txt").write_text("terms")
+        split_tree(tree, tmp_path / "out", SplitSettings(1, 2))
+        assert {(tmp_path / "out" / side / "LICENSE.txt").read_text() for side in ("Train", "Test")} == {"terms"}
+
+    def test_one_photograph_under_two_names_stays_on_one_side(self, tree: Path, tmp_path: Path) -> None:
+        originals = tree / "images/0-9/original"
+        shutil.copy(originals / "a-1-0.png", originals / "e-2-0.png")
+        for seed in range(6):
+            result = split_tree(tree, tmp_path / f"out{seed}", SplitSettings(4, 2, seed=seed))
+            assert result.twins == [["a", "e"]]
+            assert len(images_of(result.choice.train) & {"a", "e"}) in (0, 2)
+            record = json.loads((tmp_path / f"out{seed}/split.json").read_text())
+            assert record["same_original"] == [["a", "e"]]
+        assert any("kept together: a = e" in line for line in result.describe())
+
+    def test_several_range_levels_become_one(self, tmp_path: Path) -> None:
+        tree = write_labelled(tmp_path / "T", numbered(POSITIVES))
+        write_tree(tree, ["z-0-0"], candidates=CANDIDATES, level="9-10")
+        split_tree(tree, tmp_path / "out", SplitSettings(3, 2))
+        assert [path.name for path in (tmp_path / "out/Train/images").iterdir()] == ["0-7"]
+
+    def test_the_record_tells_what_was_left_out(self, tree: Path, tmp_path: Path) -> None:
+        result = run(tree, "--output", tmp_path / "out", "--test-groups", 5)
+        assert result.exit_code == 0, result.output
+        record = json.loads((tmp_path / "out/split.json").read_text())
+        assert record["test_pictures"] == ["a", "b", "d", "e"]
+        assert record["left_out"] == {"too_few_positives": ["b-1-0", "e-1-0", "e-2-0"], "spare": []}
+        assert record["groups"] == {"train": 1, "test": 5}
+        assert record["settings"]["seed"] == 0
+        assert "3 groups of the test's pictures in neither: 3 with fewer positives\n" in result.output
+
+    def test_the_command_for_lr_survives_spaces_in_names(self, tree: Path, tmp_path: Path) -> None:
+        result = run(tree, "--output", tmp_path / "my out", "--test-groups", 1)
+        command = shlex.split(result.output.splitlines()[-1])
+        assert command[:3] == ["hggt-models", "degrade", "--input"]
+        assert Path(command[3]) == tmp_path / "my out/Test/GT/Test-1/images/original"
+        assert Path(command[3]).is_dir()
+
+    def test_from_the_split_to_a_dataset_with_lr(self, fixtures: Path, tmp_path: Path) -> None:
+        import hggt_models.cli
+
+        result = run(fixtures / "Train", "--output", tmp_path / "out", "--test-groups", 2, "--min-positives", 1)
+        assert result.exit_code == 0, result.output
+        train, test = tmp_path / "out/Train", tmp_path / "out/Test"
+        command = shlex.split(result.output.splitlines()[-1])
+        degraded = CliRunner().invoke(hggt_models.cli.main, [*command[1:], "--workers", "1"])
+        assert degraded.output == "2 pictures made\n"
+        for tree in (train, test):
+            checked = CliRunner().invoke(main, ["validate", "--strict", "--workers", "1", str(tree)])
+            assert checked.exit_code == 0, checked.output
+        built = CliRunner().invoke(
+            main,
+            [
+                *("build", "--tree", str(train), "--test-tree", str(test)),
+                *("--output", str(tmp_path / "hggt"), "--workers", "1"),
+            ],
+        )
+        assert built.exit_code == 0, built.output
+        groups = open_groups(tmp_path / "hggt", "test")
+        assert len(groups) == 2
+        assert all(group.read("lr").shape == (32, 32, 3) and group.positives for group in groups)
+        assert not images_of(list(groups.ids)) & images_of(list(open_groups(tmp_path / "hggt", "train").ids))
+
+
+class TestRefusals:
+    def refused(self, message: str, *arguments: object) -> None:
+        """One line, exit 1."""
+        result = run(*arguments)
+        assert result.exit_code == 1, result.output
+        assert re.search(message, result.stderr), result.stderr
+        assert result.stderr.startswith("Error: ")
+        assert len(result.stderr.splitlines()) == 1
+
+    def test_too_few_groups_leave_nothing_behind(self, tree: Path, tmp_path: Path) -> None:
+        self.refused("5 groups of 9 with 2 positives or more; expected 100", tree, "--output", tmp_path / "out")
+        assert [path.name for path in tmp_path.iterdir()] == ["T"]
+
+    def test_a_filled_output_is_left_alone(self, tree: Path, tmp_path: Path) -> None:
+        write_bytes(tmp_path / "out/thesis.txt", b"x")
+        self.refused("is not empty", tree, "--output", tmp_path / "out", "--test-groups", 1)
+        assert contents(tmp_path / "out") == {"thesis.txt": b"x"}
+
+    def test_an_output_in_the_tree(self, tree: Path) -> None:
+        before = contents(tree)
+        self.refused("lies inside the tree", tree, "--output", tree / "images/out", "--test-groups", 1)
+        assert contents(tree) == before
+
+    def test_a_picture_that_is_missing(self, tree: Path, tmp_path: Path) -> None:
+        (tree / "images/0-9/02/c-0-0_02.png").unlink()
+        message = r"1 picture missing: images/0-9/02/c-0-0_02\.png; see hggt-data validate"
+        self.refused(message, tree, "--output", tmp_path / "out", "--test-groups", 1)
+
+    def test_labels_that_cannot_be_read(self, tree: Path, tmp_path: Path) -> None:
+        write_bytes(tree / "labels/0-9/B/c-0-0.json", b"{")
+        self.refused("c-0-0.json: broken JSON", tree, "--output", tmp_path / "out", "--test-groups", 1)
+
+    def test_a_folder_that_is_no_tree(self, tmp_path: Path) -> None:
+        (tmp_path / "x").mkdir()
+        self.refused("is no HGGT tree", tmp_path / "x", "--output", tmp_path / "out")
+
+    def test_a_dataset(self, real_dataset: Path, tmp_path: Path) -> None:
+        self.refused("is a built dataset; expected a tree", real_dataset, "--output", tmp_path / "out")
+
+    @pytest.mark.parametrize("arguments", [["--test-groups", "0"], ["--min-positives", "-1"], ["--seed", "x"], []])
+    def test_wrong_usage_exits_2(self, tree: Path, tmp_path: Path, arguments: list[str]) -> None:
+        output = ["--output", tmp_path / "out"] if arguments else []
+        assert run(tree, *output, *arguments).exit_code == 2
+
+    def test_a_full_disk_leaves_nothing_behind(
+        self, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = shutil.copyfile
+        calls = itertools.count()
+
+        def fail(source: Path, target: Path) -> None:
+            if next(calls) == 5:
+                raise OSError(28, "No space left on device", str(target))
+            real(source, target)
+
+        monkeypatch.setattr(shutil, "copyfile", fail)
+        self.refused("No space left on device", tree, "--output", tmp_path / "out", "--test-groups", 1)
+        assert [path.name for path in tmp_path.iterdir()] == ["T"]
+
+    def test_what_a_killed_run_has_left_does_not_get_in(self, tree: Path, tmp_path: Path) -> None:
+        write_bytes(tmp_path / ".out.new/Train/images/0-9/01/old.png", b"x")
+        split_tree(tree, tmp_path / "out", SplitSettings(3, 2))
+        assert "old.png" not in {path.name for path in (tmp_path / "out").rglob("*")}
+        assert validate_tree(tmp_path / "out/Train", workers=1).problems == ()
+
+
+def test_lr_of_the_tree_is_left_out_and_told(tmp_path: Path) -> None:
+    tree = write_labelled(tmp_path / "T", numbered(POSITIVES), lr=True)
+    result = split_tree(tree, tmp_path / "out", replace(SplitSettings(), test_groups=3))
+    assert "The tree's LR pictures were left out." in result.describe()
+    assert not list((tmp_path / "out").rglob("*lr*"))
+
+
+def test_a_build_refuses_what_a_split_never_gives(tree: Path, tmp_path: Path) -> None:
+    split_tree(tree, tmp_path / "out", SplitSettings(3, 2))
+    settings = BuildSettings(trees=(tree,), test_tree=tmp_path / "out/Test", output=tmp_path / "hggt", workers=1)
+    with pytest.raises(TreeError, match="train and test share 2 source pictures"):
+        build_dataset(settings)

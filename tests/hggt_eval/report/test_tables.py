@@ -1,0 +1,165 @@
+import csv
+import math
+from dataclasses import replace
+
+import pytest
+
+from hggt_eval.report.notes import Note
+from hggt_eval.report.tables import (
+    comparison_tables,
+    decimals_of,
+    format_comparison_csv,
+    format_html,
+    format_latex,
+    format_markdown,
+    format_text,
+    measures_table,
+)
+from hggt_eval.scores.comparison import Comparison, Difference, Summary
+from hggt_eval.scores.scores import Evaluation
+from tests.hggt_eval.scores.test_label_measures import METHOD
+
+NOTES = (Note("net_1: 2 left out:", ("missing: a<b&c.png", "extra: 1 %.png")),)
+
+
+def summary(method: str, metric: str, mean: float, **others: object) -> Summary:
+    facts = {"low": mean - 1, "high": mean + 1, "num_groups": 9, "num_pictures": 5, **others}
+    return Summary(method, metric, mean, **facts)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    return Comparison(
+        methods=("base_line", "net", "old"),
+        summaries=(
+            summary("base_line", "psnr", 24.004),
+            summary("base_line", "lpips", 0.3),
+            summary("net", "psnr", 24.001, num_seeds=3, deviation=0.1),
+            summary("net", "lpips", 0.2, num_seeds=3, deviation=0.01),
+            summary("old", "psnr", 23.0, low=None, high=None),
+            summary("old", "lpips", 0.25),
+        ),
+        differences=(
+            Difference("net", "base_line", "psnr", -0.003, -0.02, 0.01, 0.25, 0.5, 8, 5),
+            Difference("old", "base_line", "lpips", -0.05, None, None, None, None, 0, 0),
+        ),
+        baseline="base_line",
+    )
+
+
+def test_markdown(comparison: Comparison) -> None:
+    text = format_markdown(comparison_tables(comparison), NOTES)
+    assert text.count("\N{MINUS SIGN}") == 5
+    lines = text.replace("\N{MINUS SIGN}", "-").splitlines()
+    assert lines[2] == "| method | PSNR ↑ | LPIPS ↓ | groups | source pictures | seeds |"
+    # 24.004 and 24.001 print the same and are both the best; of LPIPS the lowest is.
+    assert lines[4] == (r"| base\_line | **24.00** [23.00, 25.00] | 0.3000 [-0.7000, 1.3000] | 9 | 5 | 1 |")
+    assert lines[5] == ("| net | **24.00** ± 0.10 [23.00, 25.00] | **0.2000** ± 0.0100 [-0.8000, 1.2000] | 9 | 5 | 3 |")
+    assert lines[6] == "| old | *23.00* | *0.2500* [-0.7500, 1.2500] | 9 | 5 | 1 |"
+    assert lines[-5:] == ["### Notes", "", r"- net\_1: 2 left out:", "  - missing: a\\<b&c.png", "  - extra: 1 %.png"]
+    assert r"### Difference to base\_line" in lines
+    # What prints as zero has no sign.
+    assert lines[14] == r"| net | PSNR ↑ | 0.00 | \[-0.02, +0.01\] | 0.2500 | 0.5000 | 8 | 5 |"
+    assert lines[15] == "| old | LPIPS ↓ | -0.0500 | - | - | - | 0 | 0 |"
+
+
+def test_latex(comparison: Comparison) -> None:
+    text = format_latex(comparison_tables(comparison, {"": 3}), NOTES)
+    assert text.count(r"\begin{tabular}{lrrrrr}") == 1
+    assert r"method & PSNR $\uparrow$ & LPIPS $\downarrow$ & groups & source pictures & seeds \\" in text
+    assert r"base\_line & \textbf{24.004} & 0.300 & 9 & 5 & 1 \\" in text
+    assert (
+        r"net & \underline{24.001} {\scriptsize $\pm$ 0.100} & \textbf{0.200} {\scriptsize $\pm$ 0.010} & 9 & 5 & 3 \\"
+        in text
+    )
+    assert r"net & PSNR $\uparrow$ & $-$0.003 & {[}$-$0.020, +0.010] & 0.2500 & 0.5000 & 8 & 5 \\" in text
+    assert r" & {\scriptsize {[}23.004, 25.004]} & {\scriptsize {[}$-$0.700, 1.300]} &  &  &  \\" in text
+    assert text.splitlines()[-3:] == ["% net_1: 2 left out:", "%   missing: a<b&c.png", "%   extra: 1 %.png"]
+    for line in text.splitlines():
+        assert line.startswith("%") or "%" not in line.replace(r"\%", "")
+
+
+def test_csv_is_unrounded(comparison: Comparison) -> None:
+    rows = list(csv.DictReader(format_comparison_csv(comparison).splitlines()))
+    assert len(rows) == 6
+    assert rows[0]["mean"] == "24.004"
+    assert (rows[2]["difference"], rows[2]["p"], rows[2]["p_holm"]) == ("-0.003", "0.25", "0.5")
+    assert (rows[0]["baseline"], rows[0]["difference"]) == ("", "")
+    assert (rows[4]["low"], rows[5]["p"]) == ("", "")
+
+
+def test_html_escapes_names() -> None:
+    table = comparison_tables(Comparison(("<b>&",), (summary("<b>&", "psnr", 24.0),), ()))
+    html = format_html(table, NOTES)
+    assert '<th scope="row">&lt;b&gt;&amp;</th>' in html
+    assert "<td><span>24.00</span> <small>[23.00, 25.00]</small></td>" in html
+    assert "<li>net_1: 2 left out:<ul><li>missing: a&lt;b&amp;c.png</li><li>extra: 1 %.png</li></ul></li>" in html
+    assert "Notes" not in format_html(table, [])
+
+
+def test_means_over_other_groups_are_not_ranked() -> None:
+    """Whoever fails on hard pictures would win; and a perfect image, whose PSNR is infinite, would not count."""
+    methods = {
+        "easy": summary("easy", "psnr", 30.0, num_groups=4, num_missing=5),
+        "partly_perfect": summary("partly_perfect", "psnr", 29.0, num_groups=8, num_infinite=1),
+        "whole": summary("whole", "psnr", 24.0),
+        "worse": summary("worse", "psnr", 23.0),
+        "perfect": summary("perfect", "psnr", math.inf, num_groups=0, num_infinite=9, low=None, high=None),
+    }
+    [table] = comparison_tables(Comparison(tuple(methods), tuple(methods.values()), ()))
+    assert [(row[1].text, row[1].beside, row[1].mark) for row in table.rows] == [
+        ("30.00", "", ""),
+        ("29.00", "(n = 8)", ""),
+        ("24.00", "", "second"),
+        ("23.00", "", ""),
+        ("∞", "(n = 0)", "best"),
+    ]
+    assert r"\textbf{$\infty$}" in format_latex([table], [])
+
+
+def test_letters_that_latex_does_not_know_are_pointed_out() -> None:
+    for name, warned in (("réseau_1", False), ("Ω", True)):
+        tables = comparison_tables(Comparison((name,), (summary(name, "psnr", 24.0),), ()))
+        assert ("xelatex" in format_latex(tables, [])) is warned
+
+
+def test_a_table_says_how_small_p_can_be(comparison: Comparison) -> None:
+    assert comparison_tables(comparison)[1].note.endswith(" With 5 source pictures no p can be below 0.0625.")
+    many = replace(comparison, differences=(replace(comparison.differences[0], num_pictures=11),))
+    assert "no p can" not in comparison_tables(many)[1].note
+
+
+def test_one_method_alone_is_not_the_best() -> None:
+    [table] = comparison_tables(Comparison(("a",), (summary("a", "psnr", 24.0),), ()))
+    assert [cell.mark for cell in table.rows[0]] == ["", "", "", ""]
+    assert "seeds" not in table.columns
+
+
+def test_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
+    assert "fewer than 20 source pictures" in comparison_tables(comparison)[0].note
+    many = Comparison(("a",), (summary("a", "psnr", 24.0, num_pictures=20),), ())
+    assert "fewer than" not in comparison_tables(many)[0].note
+
+
+def test_a_mean_of_nothing_is_a_dash() -> None:
+    nothing = summary("a", "psnr", math.nan, low=None, high=None, num_groups=0)
+    [table] = comparison_tables(Comparison(("a",), (nothing,), ()))
+    assert format_text(table).splitlines()[1].split() == ["a", "-", "0", "5"]
+    assert format_comparison_csv(Comparison(("a",), (nothing,), ())).splitlines()[1].startswith("a,psnr,,,")
+
+
+def test_label_measures_have_a_row_each_and_a_dash_where_there_is_nothing() -> None:
+    table = measures_table(Evaluation(("lpips", "niqe", "psnr"), (METHOD,), (), 3))
+    assert table.columns == ("method", "measure", "LPIPS", "PSNR", "groups")
+    rows = [[cell.text for cell in row[1:]] for row in table.rows]
+    assert rows[:4] == [
+        ["best of positives", "0.1333", "26.67", "3"],
+        ["negatives", "0.2500", "15.00", "2"],
+        ["positive margin", "0.0500", "-", "2"],
+        ["nearer to a negative", "0.5000", "-", "2"],
+    ]
+
+
+def test_decimals() -> None:
+    assert [decimals_of(name) for name in ("psnr", "lpips")] == [2, 4]
+    assert [decimals_of(name, {"": 1, "lpips": 3}) for name in ("psnr", "lpips")] == [1, 3]

@@ -1,0 +1,253 @@
+"""The published runs, written out once more by hand: what a recipe says must agree with this, field by field."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+
+from hggt_models.config.recipes import load_config, recipe_names
+from hggt_models.config.train import TrainConfig
+from hggt_models.networks import build_network, network_args
+from tests.hggt_models.built_once import each_generator_built_once
+
+# fmt: off
+COLUMNS = (
+    "starts_from", "target", "generator.name",
+    "source_px", "crop_px", "rotate", "sharpen", "batch_size", "pool_size", "learning_rate", "milestones", "ema_decay",
+    "loss.pixel", "loss.perceptual", "loss.adversarial", "loss.negative", "loss.artifact_map",
+)
+_200, _SWINIR, _SWINIR_PSNR = (200_000,), (200_000, 250_000, 275_000, 287_500), (150_000, 240_000, 270_000, 285_000)
+RUNS: dict[str, tuple[Any, ...]] = {
+    "enhance-01": (
+        "", "picture", "rcan_no_upsample", 400, 96, True, False, 4, 40, 1e-4, _200, 0.0, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "enhance-02": (
+        "", "picture", "rcan_no_upsample", 400, 96, True, False, 4, 40, 1e-4, _200, 0.0, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "enhance-03": (
+        "", "picture", "elan", 400, 96, True, False, 4, 40, 1e-4, _200, 0.0, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "enhance-04": (
+        "", "picture", "elan", 400, 96, True, False, 4, 40, 1e-4, _200, 0.0, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "rrdb-psnr": (
+        "", "picture", "rrdb_pixelshuffle",
+        512, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "rrdb-gan-original": (
+        "rrdb-psnr", "original", "rrdb_pixelshuffle",
+        512, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "rrdb-gan-positive": (
+        "rrdb-psnr", "positive", "rrdb_pixelshuffle",
+        512, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "rrdb-gan-positive-negative": (
+        "rrdb-psnr", "positive_negative", "rrdb_pixelshuffle",
+        512, 256, False, False, 12, 144, 1e-4, _200, 0.999, 1.0, 1.0, 0.1, 300.0, 0.0),
+    "swinir-psnr": (
+        "", "picture", "swinir",
+        512, 256, False, False, 8, 160, 2e-4, _SWINIR_PSNR, 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "swinir-gan-original": (
+        "swinir-psnr", "original", "swinir",
+        512, 256, False, False, 8, 160, 1e-4, _SWINIR, 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "swinir-gan-positive": (
+        "swinir-psnr", "positive", "swinir",
+        512, 256, False, False, 8, 160, 1e-4, _SWINIR, 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "swinir-gan-positive-negative": (
+        "swinir-psnr", "positive_negative", "swinir",
+        512, 256, False, False, 8, 144, 1e-4, _SWINIR, 0.999, 1.0, 1.0, 0.1, 300.0, 0.0),
+    "ldl-psnr": (
+        "", "picture", "rrdb",
+        512, 256, False, True, 12, 180, 2e-4, (), 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "ldl-gan": (
+        "ldl-psnr", "picture", "rrdb",
+        512, 256, False, True, 6, 180, 1e-4, (), 0.999, 0.01, 1.0, 0.1, 0.0, 1.0),
+}
+
+ALL_RUNS: dict[str, Any] = {
+    "flip": True,
+    "iterations": 300_000,
+    "betas": (0.9, 0.99),
+    "decay": 0.5,
+    "clip_norm": 0.0,
+    "precision": "fp32",
+    "draws": "official",
+    "discriminator_batches": "separate",
+    "loss.negative_window_px": 3,
+    "loss.negative_power": 0.75,
+    "loss.negative_margin": 0.0,
+    "loss.artifact_window_px": 7,
+    "perceptual.weights": "imagenet",
+    "perceptual.layers.conv1_2": 0.1,
+    "perceptual.layers.conv2_2": 0.1,
+    "perceptual.layers.conv3_4": 1.0,
+    "perceptual.layers.conv4_4": 1.0,
+    "perceptual.layers.conv5_4": 1.0,
+    "discriminator.name": "unet_discriminator_sn",
+    "discriminator.num_feat": 64,
+    "discriminator.skip_connection": True,
+    "degradation.kernel_kinds.isotropic": 0.7,
+    "degradation.kernel_kinds.anisotropic": 0.3,
+    "degradation.enlarge_probability": 0.1,
+    "degradation.shrink_probability": 0.85,
+    "degradation.resize_modes": ("area", "bilinear", "bicubic"),
+    "degradation.gaussian_probability": 0.5,
+    "degradation.resize_form": "official",
+    "degradation.jpeg_form": "official",
+}
+
+DEGRADATION_COLUMNS = (
+    "scale", "kernel_sizes_px", "blur_sigma_px", "sinc_probability", "resize_scale",
+    "gaussian_sigma_8bit", "poisson_scale", "grey_probability", "jpeg_quality",
+)
+SR = (4, (3, 5, 7, 9), (0.1, 1.0), 0.01, (0.8, 1.2), (1, 12), (0.05, 0.8), 0.2, (75, 95))
+DEGRADATIONS: dict[str, tuple[Any, ...]] = {
+    "enhance-01": (1, (3, 5, 7), (0.1, 0.5), 0.1, (0.9, 1.1), (6.5, 13), (0.45, 0.9), 0.1, (80, 95)),
+    "enhance-02": (1, (3, 5, 7), (0.5, 1.0), 0.1, (0.9, 1.1), (0.5, 6.5), (0.05, 0.45), 0.1, (80, 95)),
+    "enhance-03": (1, (3, 5, 7), (0.1, 0.5), 0.1, (0.9, 1.1), (6.5, 13), (0.45, 0.9), 0.1, (80, 95)),
+    "enhance-04": (1, (3, 5, 7), (0.5, 1.0), 0.1, (0.9, 1.1), (0.5, 6.5), (0.05, 0.45), 0.1, (80, 95)),
+}
+
+GENERATORS: dict[str, dict[str, Any]] = {
+    "rcan_no_upsample": {"num_feat": 64, "num_group": 10, "num_block": 20, "squeeze_factor": 16},
+    "elan": {"scale": 1, "m_elan": 36, "c_elan": 180, "window_sizes": (4, 8, 16), "n_share": 0, "r_expand": 2},
+    "rrdb_pixelshuffle": {"scale": 4, "num_block": 23, "num_feat": 64, "num_grow_ch": 32},
+    "rrdb": {"scale": 4, "num_block": 23, "num_feat": 64, "num_grow_ch": 32},
+    "swinir": {
+        "upscale": 4, "depths": (6,) * 6, "num_heads": (6,) * 6, "embed_dim": 180, "window_size": 8, "img_size": 64,
+        "upsampler": "pixelshuffle",
+    },
+}
+TRAINABLE_PARAMETERS = {
+    "rcan_no_upsample": 15_296_931,
+    "elan": 8_239_503,
+    "rrdb_pixelshuffle": 16_919_555,
+    "rrdb": 16_697_987,
+    "swinir": 11_900_199,
+    "unet_discriminator_sn": 4_376_897,
+}
+
+# Not published, or without influence on what a run computes.
+OURS = {
+    "accumulate", "channels_last", "compile", "seed",
+    "validation.every", "validation.pictures", "validation.images", "validation.metrics", "validation.shown",
+    "checkpoint.every", "checkpoint.keep",
+    "log.every", "log.tensorboard", "log.wandb",
+    "degradation.generalized_beta", "degradation.plateau_beta",  # of kinds of kernels that no published run has
+}
+# Inside of networks, whose outputs equal those of the official ones (tests/hggt_models/networks).
+INSIDE_NETWORKS = {
+    "discriminator.num_in_ch",
+    "generator.num_in_ch", "generator.num_out_ch", "generator.in_chans", "generator.colors",
+    "generator.img_range", "generator.rgb_mean", "generator.res_scale", "generator.mlp_ratio",
+    "generator.resi_connection", "generator.drop_path_rate", "generator.pad",
+}
+
+RATES: dict[str, dict[int, float]] = {
+    "rrdb-gan-positive": {0: 1e-4, 199_999: 1e-4, 200_000: 5e-5, 200_001: 5e-5, 299_999: 5e-5},
+    "enhance-03": {0: 1e-4, 199_999: 1e-4, 200_000: 5e-5, 299_999: 5e-5},
+    "swinir-gan-positive-negative": {
+        0: 1e-4, 199_999: 1e-4, 200_000: 5e-5, 249_999: 5e-5, 250_000: 2.5e-5, 274_999: 2.5e-5, 275_000: 1.25e-5,
+        287_499: 1.25e-5, 287_500: 6.25e-6, 299_999: 6.25e-6,
+    },
+    "swinir-psnr": {
+        0: 2e-4, 149_999: 2e-4, 150_000: 1e-4, 240_000: 5e-5, 269_999: 5e-5, 270_000: 2.5e-5, 285_000: 1.25e-5,
+    },
+    "ldl-psnr": {0: 2e-4, 200_000: 2e-4, 299_999: 2e-4},
+    "ldl-gan": {0: 1e-4, 200_000: 1e-4, 299_999: 1e-4},
+}
+# fmt: on
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _built_once() -> Iterator[None]:
+    with each_generator_built_once():
+        yield
+
+
+def fields_of(config: TrainConfig) -> dict[str, Any]:
+    """Every setting under its dotted key, with the value that the config has."""
+
+    def flat(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, value in content.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", value
+
+    return dict(flat(config.to_json(), ""))
+
+
+def published(recipe: str) -> dict[str, Any]:
+    """All that the tables say of a recipe."""
+    run = dict(zip(COLUMNS, RUNS[recipe], strict=True))
+    degradation = zip(DEGRADATION_COLUMNS, DEGRADATIONS.get(recipe, SR), strict=True)
+    return {
+        **ALL_RUNS,
+        **run,
+        **{f"degradation.{name}": value for name, value in degradation},
+        **{f"generator.{name}": value for name, value in GENERATORS[run["generator.name"]].items()},
+    }
+
+
+def test_the_table_has_every_recipe() -> None:
+    assert sorted(RUNS) == recipe_names()
+
+
+@pytest.mark.parametrize("recipe", RUNS)
+def test_a_recipe_is_as_published(recipe: str) -> None:
+    found, expected = fields_of(load_config(recipe)), published(recipe)
+    assert {key: found.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("recipe", RUNS)
+def test_every_setting_is_either_published_or_ours(recipe: str) -> None:
+    found = fields_of(load_config(recipe)).keys()
+    undecided = found - published(recipe).keys() - OURS - INSIDE_NETWORKS
+    assert not undecided, "write what was published into the tables above, or say that the setting is ours"
+
+
+def test_no_setting_is_said_to_be_both_or_is_none() -> None:
+    told = {key for recipe in RUNS for key in published(recipe)}
+    known = {key for recipe in RUNS for key in fields_of(load_config(recipe))}
+    assert not told & (OURS | INSIDE_NETWORKS)
+    assert not OURS & INSIDE_NETWORKS
+    assert told | OURS | INSIDE_NETWORKS == known
+
+
+@pytest.mark.parametrize("recipe", RUNS)
+def test_networks_are_inside_as_they_are_by_default(recipe: str) -> None:
+    config = load_config(recipe)
+    for kind, network in (("generator", config.generator), ("discriminator", config.discriminator)):
+        defaults = asdict(network_args(network.name, {}))
+        inside = {name for name in network.args if f"{kind}.{name}" in INSIDE_NETWORKS}
+        assert {name: network.args[name] for name in inside} == {name: defaults[name] for name in inside}
+
+
+@pytest.mark.parametrize("recipe", ["enhance-01", "enhance-03", "rrdb-psnr", "swinir-psnr", "ldl-psnr"])
+def test_networks_have_the_published_numbers_of_parameters(recipe: str) -> None:
+    config = load_config(recipe)
+    for network in (config.generator, config.discriminator):
+        with torch.device("meta"):
+            built = build_network(network.name, **network.args)
+        found = sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
+        assert found == TRAINABLE_PARAMETERS[network.name]
+
+
+@pytest.mark.parametrize("recipe", RATES)
+def test_the_rate_falls_at_the_milestones(recipe: str) -> None:
+    config = load_config(recipe)
+    found = {iteration: config.rate(iteration) for iteration in RATES[recipe]}
+    assert found == pytest.approx(RATES[recipe], rel=1e-12)
+
+
+def test_only_runs_with_an_adversarial_loss_have_a_discriminator() -> None:
+    assert [recipe for recipe in RUNS if not load_config(recipe).has_discriminator] == [
+        "rrdb-psnr",
+        "swinir-psnr",
+        "ldl-psnr",
+    ]
+
+
+def test_the_scale_is_that_of_the_degradation() -> None:
+    assert {recipe: load_config(recipe).scale for recipe in ("enhance-02", "swinir-psnr", "ldl-gan")} == {
+        "enhance-02": 1,
+        "swinir-psnr": 4,
+        "ldl-gan": 4,
+    }

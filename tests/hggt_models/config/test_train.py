@@ -1,0 +1,625 @@
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, asdict, is_dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hggt_models.config.reader import ConfigError
+from hggt_models.config.recipes import load_config, recipe_names
+from hggt_models.config.train import (
+    DEFAULTS,
+    FREE_KEYS,
+    LossConfig,
+    TrainConfig,
+    differences,
+    flat_settings,
+    make_config,
+    merged,
+)
+from tests.hggt_models.built_once import each_generator_built_once
+
+ENHANCE = {
+    "target": "picture",
+    "generator": {"name": "rcan_no_upsample"},
+    "degradation": {"published": "enhance-01"},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _built_once() -> Iterator[None]:
+    with each_generator_built_once():
+        yield
+
+
+@pytest.fixture(params=recipe_names())
+def config(request: pytest.FixtureRequest) -> TrainConfig:
+    """The config of each recipe."""
+    return load_config(request.param)
+
+
+def nested(key: str, value: object) -> dict[str, Any]:
+    """`{"a": {"b": value}}` of `a.b`."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def sections(config: TrainConfig) -> list[Any]:
+    return [
+        config,
+        *(getattr(config, f.name) for f in dataclasses.fields(config) if is_dataclass(getattr(config, f.name))),
+    ]
+
+
+# Form
+
+
+def test_nothing_given_is_the_published_gan_run() -> None:
+    assert make_config({}) == load_config("rrdb-gan-positive", ["starts_from="])
+
+
+def test_no_section_can_be_changed(config: TrainConfig) -> None:
+    assert len(sections(config)) == 9
+    for section in sections(config):
+        for field in dataclasses.fields(section):
+            with pytest.raises(FrozenInstanceError):
+                setattr(section, field.name, getattr(section, field.name))
+
+
+def test_values_have_the_kinds_that_the_fields_say() -> None:
+    # As TOML and JSON have them: whole numbers for others, lists for tuples.
+    config = make_config(
+        {
+            "learning_rate": 1,
+            "betas": [0, 0.5],
+            "milestones": [3, 5],
+            "compile": ["generator"],
+            "loss": {"pixel": 2},
+            "perceptual": {"layers": {"conv1_2": 1}},
+            "validation": {"metrics": ["psnr"]},
+            "generator": {"name": "swinir", "depths": [2, 2], "num_heads": [2, 2]},
+            "degradation": {"jpeg_quality": [75, 95], "kernel_sizes_px": [3]},
+        }
+    )
+    values = [
+        config.learning_rate,
+        config.betas,
+        config.milestones,
+        config.compile,
+        config.loss.pixel,
+        config.perceptual.layers["conv1_2"],
+        config.validation.metrics,
+        config.generator.args["depths"],
+        config.degradation.jpeg_quality,
+        config.degradation.kernel_sizes_px,
+    ]
+    assert repr(values) == repr(
+        [1.0, (0.0, 0.5), (3, 5), ("generator",), 2.0, 1.0, ("psnr",), (2, 2), (75.0, 95.0), (3,)]
+    )
+
+
+def test_what_was_given_is_not_changed_by_what_is_made_of_it() -> None:
+    given_settings = {**ENHANCE, "perceptual": {"layers": {"conv1_2": 0.0}}}
+    before = json.dumps([given_settings, DEFAULTS])
+    make_config(given_settings)
+    assert json.dumps([given_settings, DEFAULTS]) == before
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("loss.negitive", "config key 'loss.negitive' is not known; did you mean 'loss.negative'?"),
+        ("negative", "config key 'negative' is not known; did you mean 'loss.negative'?"),
+        ("loss.negative_windw_px", "'loss.negative_windw_px' is not known; did you mean 'loss.negative_window_px'?"),
+        ("learningrate", "config key 'learningrate' is not known; did you mean 'learning_rate'?"),
+        ("Seed", "config key 'Seed' is not known; did you mean 'seed'?"),
+        ("los.pixel", "config key 'los' is not known; did you mean 'loss'?"),
+        ("degradation.jpeg_qualty", "is not known; did you mean 'degradation.jpeg_quality'?"),
+        ("validation.evry", "is not known; did you mean 'validation.every'?"),
+        ("checkpoint.kep", "is not known; did you mean 'checkpoint.keep'?"),
+        ("log.wandbb", "is not known; did you mean 'log.wandb'?"),
+        ("perceptual.layer", "is not known; did you mean 'perceptual.layers'?"),
+        ("perceptual.layers.convv1_2", "perceptual.layers has convv1_2; known ones are conv1_1, conv1_2, .*, conv5_4"),
+        ("perceptual.layers.conv9", "perceptual.layers has conv9; known ones are conv1_1, conv1_2, .*, conv5_4"),
+        ("degradation.kernel_kinds.isotropc", "kernel_kinds has .*isotropc; expected some of isotropic, anisotropic,"),
+        ("generator.num_blok", "rrdb_pixelshuffle: argument 'num_blok' is not known; did you mean 'num_block'?"),
+        ("generator.depths", "generator: rrdb_pixelshuffle: argument 'depths' is not known"),
+        ("discriminator.num_feet", "unet_discriminator_sn: argument 'num_feet' is not known; did you mean 'num_feat'?"),
+        ("xyzzy", "config key 'xyzzy' is not known; known ones are starts_from, target, source_px,"),
+    ],
+)
+def test_an_unknown_key_is_an_error_with_the_nearest_that_is_known(key: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config(nested(key, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("rrdb_pixelshufle", "network 'rrdb_pixelshufle' is not known; did you mean 'rrdb_pixelshuffle'?"),
+        ("unet_discriminator_sn", "generator is unet_discriminator_sn, which restores nothing"),
+        ("", "network '' is not known; known ones are rrdb_pixelshuffle"),
+        (3, "config key 'generator.name' is 3; expected a text"),
+        (["swinir"], r"config key 'generator.name' is \['swinir'\]; expected a text"),
+    ],
+)
+def test_a_generator_that_is_none_is_refused(name: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config({"generator": {"name": name}})
+
+
+def test_a_discriminator_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="discriminator is rrdb; expected unet_discriminator_sn"):
+        make_config({"discriminator": {"name": "rrdb"}})
+
+
+@pytest.mark.parametrize("name", ["sr-2", 3, ["sr"], {"sr": 1}])
+def test_degradation_settings_that_were_not_published_are_refused(name: object) -> None:
+    with pytest.raises(ConfigError, match=r"config key 'degradation.published' is .*; expected (one of sr,|a text)"):
+        make_config({"degradation": {"published": name}})
+
+
+# Kinds
+
+
+WRONG_KINDS: list[tuple[str, object, str]] = [
+    ("learning_rate", "fast", "'fast'; expected a number"),
+    ("learning_rate", True, "True; expected a number"),
+    ("learning_rate", [1e-4], r"\[0.0001\]; expected a number"),
+    ("learning_rate", {"start": 1}, r"\{'start': 1\}; expected a number"),
+    ("learning_rate", None, "None; expected a number"),
+    ("iterations", 3.0, "3.0; expected a whole number"),
+    ("iterations", "3", "'3'; expected a whole number"),
+    ("iterations", True, "True; expected a whole number"),
+    ("flip", 1, "1; expected true or false"),
+    ("flip", "true", "'true'; expected true or false"),
+    ("starts_from", 3, "3; expected a text"),
+    ("starts_from", True, "True; expected a text"),
+    ("target", "negative", "'negative'; expected one of picture, original, positive, positive_negative"),
+    ("target", True, "True; expected one of picture"),
+    ("target", ["picture"], r"\['picture'\]; expected one of picture"),
+    ("precision", "fp16", "'fp16'; expected one of fp32, bf16"),
+    ("channels_last", True, "True; expected one of auto, yes, no"),
+    ("betas", 0.9, "0.9; expected a list"),
+    ("betas", "0.9", "'0.9'; expected a list"),
+    ("betas", [0.9], r"\[0.9\]; expected 2 values"),
+    ("betas", [0.9, 0.99, 0.999], r"\[0.9, 0.99, 0.999\]; expected 2 values"),
+    ("betas", [0.9, "0.99"], "'0.99'; expected a number"),
+    ("milestones", 5, "5; expected a list"),
+    ("milestones", [5.0], "5.0; expected a whole number"),
+    ("milestones", [True], "True; expected a whole number"),
+    ("compile", "generator", "'generator'; expected a list"),
+    ("compile", ["generatr"], "'generatr'; expected one of generator, discriminator, perceptual"),
+    ("loss", 3, "3; expected a table of settings"),
+    ("loss", [], r"\[\]; expected a table of settings"),
+    ("loss.pixel", {"weight": 1}, r"\{'weight': 1\}; expected a number"),
+    ("validation.metrics", "psnr", "'psnr'; expected a list"),
+    ("log.tensorboard", 0, "0; expected true or false"),
+    ("generator", "swinir", "'swinir'; expected a table with .* arguments; generator.name chooses another"),
+    ("discriminator", ["unet"], r"\['unet'\]; expected a table with a network's name"),
+    ("degradation", "sr", "'sr'; expected a table of settings; degradation.published chooses others"),
+    ("degradation.scale", 4.0, "4.0; expected a whole number"),
+    ("degradation.jpeg_quality", 75, "75; expected a list"),
+    ("degradation.jpeg_quality", [75], r"\[75\]; expected 2 values"),
+    ("degradation.kernel_sizes_px", [3, 5.0], "5.0; expected a whole number"),
+    ("degradation.resize_modes", ["nearest"], "'nearest'; expected one of area, bilinear, bicubic"),
+    ("degradation.jpeg_form", "turbo", "'turbo'; expected one of official, libjpeg"),
+    ("degradation.kernel_kinds", ["isotropic"], r"\['isotropic'\]; expected a table"),
+    ("degradation.kernel_kinds.isotropic", True, "True; expected a number"),
+    ("perceptual.layers", ["conv1_2"], r"\['conv1_2'\]; expected a table"),
+    ("perceptual.layers.conv1_2", "0.1", "'0.1'; expected a number"),
+    *(
+        (key, value, f"{value}; expected a finite number")
+        for value in (float("nan"), float("inf"), float("-inf"))
+        for key in ("learning_rate", "loss.pixel", "perceptual.layers.conv1_2", "degradation.kernel_kinds.isotropic")
+    ),
+    ("clip_norm", 10**400, "10+; expected a finite number"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), WRONG_KINDS, ids=[f"{k}={v}"[:40] for k, v, _ in WRONG_KINDS])
+def test_a_value_of_another_kind_is_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"config key '{key}' is {message}"):
+        make_config(nested(key, value))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"num_block": 2.5}, "num_block is 2.5; expected a value like 23"),
+        ({"num_block": True}, "num_block is True; expected a value like 23"),
+        ({"num_block": "23"}, "num_block is '23'"),
+        ({"num_block": {"x": 1}}, r"num_block is \{'x': 1\}"),
+        ({"num_block": 0, "num_feat": []}, r"num_feat is .*; num_block is 0"),
+        ({"scale": 6}, "scale is 6; expected 3, or a power of two"),
+        ({"name": "swinir", "depths": [6, 6]}, "swinir: depths has 2 layers and num_heads 6"),
+    ],
+)
+def test_arguments_that_no_network_can_have_are_refused(args: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^generator: .*{message}"):
+        make_config({"generator": args})
+
+
+# Ranges and contradictions
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        *(
+            (key, value, f"is {value}(.0)?; expected more than 0")
+            for key in (
+                *("source_px", "crop_px", "batch_size", "accumulate", "iterations", "learning_rate"),
+                *("loss.negative_power", "validation.images", "checkpoint.every", "checkpoint.keep", "log.every"),
+            )
+            for value in (0, -8)
+        ),
+        *(
+            (key, -1, "is -1.*; expected 0 or more")
+            for key in (
+                *("pool_size", "clip_norm", "seed", "loss.pixel", "loss.perceptual", "loss.adversarial"),
+                *("loss.negative", "loss.negative_margin", "loss.artifact_map"),
+                *("validation.every", "validation.pictures", "validation.shown", "perceptual.layers.conv5_4"),
+            )
+        ),
+        ("seed", 2**63, r"is 9223372036854775808; expected less than 2\^63"),
+        ("decay", 0, "is 0.0; expected more than 0, 1 at most"),
+        ("decay", 1.1, "is 1.1; expected more than 0, 1 at most"),
+        ("ema_decay", 1, "is 1.0; expected 0 or more, less than 1"),
+        ("ema_decay", -0.1, "is -0.1; expected 0 or more, less than 1"),
+        ("betas", [0.9, 1], r"is \(0.9, 1.0\); expected two values from 0 up to 1"),
+        ("betas", [-0.1, 0.9], r"is \(-0.1, 0.9\); expected two values"),
+        ("loss.negative_window_px", 4, "is 4; expected an odd number, 3 or more"),
+        ("loss.negative_window_px", 1, "is 1; expected an odd number, 3 or more"),
+        ("loss.artifact_window_px", -3, "is -3; expected an odd number, 3 or more"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key} {message}"):
+        make_config(nested(key, value))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decay": 1, "ema_decay": 0, "betas": [0, 0], "clip_norm": 0, "pool_size": 0, "seed": 0, "milestones": []},
+        {"loss": {"pixel": 0, "perceptual": 0}},  # the adversarial loss alone
+        {"batch_size": 12, "pool_size": 12},
+        {"source_px": 256, "crop_px": 256},
+        {"crop_px": 36, "loss": {"adversarial": 0}},  # without a discriminator, no multiple of 8
+        {"validation": {"every": 0, "pictures": 0, "shown": 0, "metrics": []}},
+        {"perceptual": {"layers": {"conv1_2": 0, "conv2_2": 0, "conv3_4": 0, "conv4_4": 0}}},
+        {"perceptual": {"layers": dict.fromkeys(("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"), 0)},
+         "loss": {"perceptual": 0}},
+        {"loss": {"negative": 1e-9}, "target": "positive_negative"},
+        {"degradation": {"scale": 2}, "generator": {"scale": 2}},
+        ENHANCE,
+    ],
+)  # fmt: skip
+def test_a_value_at_the_end_of_its_range_is_taken(changes: dict[str, Any]) -> None:
+    make_config(changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop_px": 520}, "crop_px 520 is more than source_px 512, which it is cut from"),
+        ({"source_px": 510}, "source_px 510 is no multiple of degradation.scale 4"),
+        ({"crop_px": 250}, "crop_px 250 is no multiple of degradation.scale 4"),
+        ({"crop_px": 252}, "crop_px 252 is no multiple of 8, which the discriminator needs"),
+        ({"degradation": {"scale": 2}}, "the generator enlarges 4 times, and degradation.scale is 2"),
+        ({"generator": {"scale": 2}}, "the generator enlarges 2 times, and degradation.scale is 4"),
+        ({"generator": {"name": "elan"}}, "the generator enlarges 1 times, and degradation.scale is 4"),
+        ({"degradation": {"published": "enhance-02"}}, "enlarges 4 times, and degradation.scale is 1"),
+        ({"generator": {"num_in_ch": 1}}, "generator.num_in_ch is 1; expected 3, as pictures are RGB"),
+        ({"generator": {"num_out_ch": 4}}, "generator.num_out_ch is 4; expected 3"),
+        ({"discriminator": {"num_in_ch": 1}}, "discriminator.num_in_ch is 1; expected 3"),
+        ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected rising numbers"),
+        ({"milestones": [5, 5]}, r"milestones are \[5, 5\]; expected rising numbers"),
+        ({"milestones": [0, 5]}, r"milestones are \[0, 5\]; expected numbers of 1 or more"),
+        ({"milestones": [-5, 5]}, r"milestones are \[-5, 5\]; expected numbers of 1 or more"),
+        ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or more"),
+        ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "every loss has the weight 0"),
+        ({"loss": {"negative": 300}}, "loss.negative is 300 and target is 'positive'; expected a weight with"),
+        ({"target": "positive_negative"}, "loss.negative is 0 and target is 'positive_negative'; expected"),
+        ({"loss": {"artifact_map": 1}, "ema_decay": 0}, "compares with the moving average, and ema_decay is 0"),
+        (
+            {"perceptual": {"layers": dict.fromkeys(("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"), 0)}},
+            "loss.perceptual is 1, and every one of perceptual.layers has the weight 0",
+        ),
+        (
+            {"crop_px": 8},
+            "crop_px 8 is too small for conv5_4 of perceptual.layers; expected 16 or more, or a weight of 0",
+        ),
+        ({"validation": {"metrics": ["psnr", "sim"]}}, "validation.metrics has sim; did you mean 'ssim'?"),
+        ({"degradation": {"resize_scale": [0.5, 0.8]}}, "degradation: resize_scale is .*; expected 1 between"),
+        ({"degradation": {"enlarge_probability": 0.6, "shrink_probability": 0.6}}, "exceed 1 together"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config(changes)
+
+
+def test_all_faults_are_named_in_one_message() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config(
+            {
+                "batch_size": 0,
+                "crop_px": 1030,
+                "milestones": [2, 1],
+                "decay": 2,
+                "loss": {"pixel": -1, "negative": 3, "artifact_map": 1},
+                "ema_decay": 0,
+                "validation": {"metrics": ["nothing"]},
+            }
+        )
+    for fault in (
+        *("batch_size is 0", "crop_px 1030 is more", "crop_px 1030 is no multiple of degradation.scale"),
+        *("no multiple of 8", "milestones are", "decay is 2", "loss.pixel is -1", "loss.negative is 3"),
+        *("loss.artifact_map compares", "validation.metrics has nothing"),
+    ):
+        assert fault in str(caught.value)
+    assert str(caught.value).count("; expected") >= 5
+
+
+def test_a_config_made_by_hand_is_checked_too() -> None:
+    config = make_config({})
+    with pytest.raises(ConfigError, match=r"batch_size is 0.*; every loss has the weight 0"):
+        replace(config, batch_size=0, loss=LossConfig(pixel=0, perceptual=0, adversarial=0))
+
+
+# Sections
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"name": "rrdb", "num_block": 4}, {"name": "rrdb", "num_block": 4}),
+        ({"name": "rrdb"}, {"name": "rrdb"}),
+        ({"name": "rrdb_pixelshuffle"}, {"name": "rrdb_pixelshuffle", "num_block": 6, "num_feat": 16}),
+        ({"num_block": 4}, {"name": "rrdb_pixelshuffle", "num_block": 4, "num_feat": 16}),
+    ],
+)
+def test_a_section_that_names_another_network_starts_afresh(changes: object, expected: object) -> None:
+    base = {"generator": {"name": "rrdb_pixelshuffle", "num_block": 6, "num_feat": 16}}
+    assert merged(base, {"generator": changes}) == {"generator": expected}
+
+
+def test_a_section_that_names_other_published_settings_starts_afresh() -> None:
+    base = {"degradation": {"published": "sr", "jpeg_quality": [30, 95]}, "seed": 3}
+    assert merged(base, {"degradation": {"published": "enhance-01"}}) == {
+        "degradation": {"published": "enhance-01"},
+        "seed": 3,
+    }
+    assert merged(base, {"degradation": {"published": "sr", "scale": 2}}) == {
+        "degradation": {"published": "sr", "jpeg_quality": [30, 95], "scale": 2},
+        "seed": 3,
+    }
+
+
+def test_one_setting_of_a_published_degradation_leaves_the_others() -> None:
+    changed = make_config({**ENHANCE, "degradation": {"published": "enhance-01", "grey_probability": 0.5}})
+    before = make_config(ENHANCE).degradation
+    assert changed.degradation == replace(before, grey_probability=0.5)
+
+
+def test_one_layer_or_kind_of_kernel_leaves_the_others() -> None:
+    config = make_config(
+        {"perceptual": {"layers": {"conv1_2": 0, "conv2_1": 3}}, "degradation": {"kernel_kinds": {"isotropic": 0}}}
+    )
+    assert config.perceptual.layers == {
+        "conv1_2": 0.0,
+        "conv2_1": 3.0,
+        "conv2_2": 0.1,
+        "conv3_4": 1.0,
+        "conv4_4": 1.0,
+        "conv5_4": 1.0,
+    }
+    assert config.degradation.kernel_kinds == {"isotropic": 0.0, "anisotropic": 0.3}
+
+
+settings_trees = st.recursive(
+    st.integers() | st.text(max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "c", "name", "published"]), inner, max_size=3),
+    max_leaves=8,
+).filter(lambda tree: isinstance(tree, dict))
+
+
+@given(settings_trees, settings_trees)
+def test_settings_laid_over_others_win_and_change_neither(base: Any, changes: Any) -> None:
+    before = json.dumps([base, changes])
+    result = merged(base, changes)
+    assert json.dumps([base, changes]) == before
+    assert merged(result, changes) == result
+    assert merged({}, changes) == changes
+    assert merged(base, {}) == base
+
+    def contained(inner: Any, outer: Any) -> bool:
+        if not isinstance(inner, dict) or not isinstance(outer, dict):
+            return bool(inner == outer)
+        return all(key in outer and contained(value, outer[key]) for key, value in inner.items())
+
+    assert contained(changes, result)
+
+
+# JSON
+
+
+def test_json_gives_the_same_config_again(config: TrainConfig) -> None:
+    again = make_config(json.loads(json.dumps(config.to_json(), allow_nan=False)))
+    assert again == config
+    assert differences(json.loads(json.dumps(config.to_json())), config) == []
+
+
+def test_json_holds_every_setting(config: TrainConfig) -> None:
+    content = config.to_json()
+    assert list(content) == [field.name for field in dataclasses.fields(TrainConfig)]
+    assert content["generator"] == {"name": config.generator.name, **config.generator.args}
+    assert content["degradation"] == asdict(config.degradation)
+
+
+def test_json_is_a_copy() -> None:
+    config = make_config({})
+    config.to_json()["perceptual"]["layers"].clear()
+    config.to_json()["generator"].clear()
+    assert config == make_config({})
+
+
+# Differences
+
+
+def found(config: TrainConfig) -> dict[str, Any]:
+    """As a run's record gives it."""
+    content: dict[str, Any] = json.loads(json.dumps(config.to_json()))
+    return content
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"learning_rate": 2e-4}, ["learning_rate is 0.0002, was 0.0001"]),
+        ({"betas": [0.9, 0.999]}, ["betas is [0.9, 0.999], was [0.9, 0.99]"]),
+        ({"milestones": []}, ["milestones is [], was [200000]"]),
+        ({"target": "original"}, ["target is 'original', was 'positive'"]),
+        ({"flip": False}, ["flip is False, was True"]),
+        ({"validation": {"pictures": 3}}, ["validation.pictures is 3, was 8"]),
+        ({"loss": {"pixel": 2, "perceptual": 0}}, ["loss.pixel is 2.0, was 1.0", "loss.perceptual is 0.0, was 1.0"]),
+        ({"generator": {"num_block": 4}}, ["generator.num_block is 4, was 23"]),
+        ({"discriminator": {"skip_connection": False}}, ["discriminator.skip_connection is False, was True"]),
+        ({"degradation": {"jpeg_quality": [30, 95]}}, ["degradation.jpeg_quality is [30.0, 95.0], was [75, 95]"]),
+        ({"perceptual": {"layers": {"conv1_1": 1}}}, ["perceptual.layers.conv1_1 is 1.0, was None"]),
+    ],
+)
+def test_what_makes_another_run_is_named_with_old_and_new(changes: dict[str, Any], expected: list[str]) -> None:
+    assert differences(found(make_config({})), make_config(changes)) == expected
+
+
+def test_another_network_is_named_with_what_only_one_of_them_has() -> None:
+    told = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
+    assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in told
+    assert "generator.num_block is None, was 23" in told
+    assert "generator.embed_dim is 180, was None" in told
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iterations": 5},
+        {"checkpoint": {"every": 7, "keep": 1}},
+        {"log": {"every": 7, "tensorboard": False, "wandb": "mine"}},
+        {"validation": {"every": 7, "images": 1, "metrics": ["lpips"], "shown": 0}},
+        {"compile": ["generator"]},
+        {"channels_last": "no"},
+    ],
+)
+def test_how_a_run_is_carried_out_and_watched_may_change(changes: dict[str, Any]) -> None:
+    assert make_config(changes) != make_config({})
+    assert differences(found(make_config({})), make_config(changes)) == []
+
+
+def test_free_keys_are_keys() -> None:
+    known = flat_settings(make_config({}))
+    for free in FREE_KEYS:
+        assert any(key == free or key.startswith(f"{free}.") for key in known), free
+
+
+def test_every_other_setting_makes_another_run() -> None:
+    config = make_config({})
+    for key in flat_settings(config):
+        is_free = key in FREE_KEYS or key.split(".")[0] in FREE_KEYS
+        record = found(config)
+        *parts, last = key.split(".")
+        section = record
+        for part in parts:
+            section = section[part]
+        section[last] = "something else"
+        told = differences(record, config)
+        assert told == [] if is_free else [text.split(" is ")[0] for text in told] == [key]
+
+
+def test_a_setting_that_an_older_record_has_not_is_named() -> None:
+    record = found(make_config({}))
+    del record["clip_norm"], record["loss"]
+    told = differences(record, make_config({}))
+    assert "clip_norm is 0.0, was None" in told
+    assert "loss.pixel is 1.0, was None" in told
+
+
+# Flat settings
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_every_shown_setting_fed_back_changes_nothing(recipe: str) -> None:
+    config = load_config(recipe)
+    lines = [f"{key}={value}" for key, value in flat_settings(config).items()]
+    assert len(lines) > 70
+    for line in lines:
+        assert load_config(recipe, [line]) == config, line
+    assert load_config(recipe, lines) == config
+    assert load_config("rrdb-gan-original", lines) == config
+
+
+@settings(deadline=None)  # a network may have to be built
+@given(
+    st.text(),
+    st.floats(min_value=0, allow_infinity=False),
+    st.integers(min_value=0, max_value=2**63 - 1),
+)
+@example('"quoted" \\ = # {', 5e-324, 0)
+@example("\U0001f600 été", 1.7976931348623157e308, 2**63 - 1)
+@example("\n\t\0\x7f", 1e-7, 1)
+def test_any_text_and_number_is_shown_so_that_it_can_be_fed_back(text: str, number: float, whole: int) -> None:
+    config = make_config({"log": {"wandb": text}, "loss": {"pixel": number}, "seed": whole})
+    shown = flat_settings(config)
+    lines = [f"{key}={shown[key]}" for key in ("log.wandb", "loss.pixel", "seed")]
+    assert load_config("rrdb-gan-positive", ["starts_from=", *lines]) == config
+
+
+def test_shown_settings_are_sorted_as_the_config_is_and_complete() -> None:
+    shown = flat_settings(make_config({}))
+    assert shown["loss.pixel"] == "1.0"
+    assert shown["betas"] == "[0.9, 0.99]"
+    assert shown["flip"] == "true"
+    assert shown["target"] == '"positive"'
+    assert shown["compile"] == "[]"
+    assert shown["generator.name"] == '"rrdb_pixelshuffle"'
+    assert shown["perceptual.layers.conv5_4"] == "1.0"
+    first_parts = list(dict.fromkeys(key.split(".")[0] for key in shown))
+    assert first_parts == [field.name for field in dataclasses.fields(TrainConfig)]
+
+
+# Anything at all
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-50, 50) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+some_keys = st.sampled_from([*flat_settings(make_config({})), *(f.name for f in dataclasses.fields(TrainConfig))])
+
+
+@settings(deadline=None)  # a network may have to be built
+@given(st.dictionaries(some_keys, json_values, max_size=3))
+@example({"generator.name": ["a"]})
+@example({"milestones": [True]})
+@example({"perceptual.layers": {"": 1}})
+@example({"degradation.kernel_kinds": {}})
+def test_whatever_is_set_makes_a_config_or_a_config_error(changes: dict[str, Any]) -> None:
+    settings: dict[str, Any] = {}
+    for key, value in changes.items():
+        settings = merged(settings, nested(key, value))
+    try:
+        config = make_config(settings)
+    except ConfigError:
+        return
+    assert make_config(found(config)) == config

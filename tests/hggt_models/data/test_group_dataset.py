@@ -1,0 +1,205 @@
+import pickle
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from torch.utils.data import default_collate
+
+from hggt_data.errors import ImageError
+from hggt_data.groups import GroupSource
+from hggt_data.io.images import Pixels, decode_png, encode_png
+from hggt_data.loading import open_groups
+from hggt_models.config.train import TargetKind
+from hggt_models.data.group_dataset import GroupDataset
+from hggt_models.data.samples import Sample
+from hggt_models.data.targets import GroupLabels
+from tests.hggt_models.data.coded import coded, cut_of, picture_of
+from tests.hggt_models.data.conftest import LABELS
+from tests.hggt_models.training.runs import assert_same
+
+TARGETS: tuple[TargetKind, ...] = tuple(target for target in get_args(TargetKind) if target != "picture")
+EPOCHS = 40
+LETTERS = list(LABELS.values())
+
+
+def dataset(groups: GroupSource, target: TargetKind, source_px: int = 8, seed: int = 0) -> GroupDataset:
+    """Samples of all groups that serve a target."""
+    labelled = [GroupLabels.of(group) for group in groups]
+    positions = [number for number, one in enumerate(labelled) if one.serves(target)]
+    return GroupDataset(
+        groups,
+        positions,
+        [labelled[number] for number in positions],
+        target,
+        source_px=source_px,
+        flip=True,
+        rotate=True,
+        seed=seed,
+    )
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many PNG files have been decoded, in the only place."""
+    count = [0]
+
+    def counting(data: bytes) -> Pixels:
+        count[0] += 1
+        return decode_png(data)
+
+    monkeypatch.setattr("hggt_data.loading.decode_png", counting)
+    return count
+
+
+def names_of(sample: Sample) -> tuple[int, list[str]]:
+    """The group of a sample, and its pictures' names."""
+    cuts = [cut_of(picture) for picture in sample["pictures"]]
+    assert len({(cut.top, cut.left, cut.mirrored, cut.upended, cut.quarter) for cut in cuts}) == 1
+    groups = {picture_of(cut.code)[0] for cut in cuts}
+    assert len(groups) == 1
+    return groups.pop(), [picture_of(cut.code)[1] for cut in cuts]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"), [("original", range(6)), ("positive", [0, 1, 3, 5]), ("positive_negative", [0, 1, 2, 3, 5])]
+)
+def test_the_groups_are_those_that_serve(tree: Path, target: TargetKind, expected: list[int]) -> None:
+    samples = dataset(open_groups(tree), target)
+    assert len(samples) == len(expected)
+    for epoch in range(3):
+        numbers = range(epoch * len(samples), (epoch + 1) * len(samples))
+        assert sorted(names_of(samples[number])[0] for number in numbers) == list(expected)
+
+
+def test_pictures_are_those_that_the_labels_say(tree: Path) -> None:
+    samples = dataset(open_groups(tree), "positive_negative")
+    seen: set[tuple[str, ...]] = set()
+    for number in range(EPOCHS * len(samples)):
+        sample = samples[number]
+        group, names = names_of(sample)
+        letters = dict(zip(("01", "02", "03", "04"), LETTERS[group], strict=True))
+        has = {letter: letter in letters.values() for letter in "PN"}
+        assert names[0] == "original"
+        for name, letter in zip(names[1:], "PPN", strict=True):
+            assert letters[name] == letter if has[letter] else name == "original"
+        assert {name: value.item() for name, value in sample.items() if name != "pictures"} == {
+            "number": number,
+            "has_positive": has["P"],
+            "has_negative": has["N"],
+            "positive_agreement": 3,
+            "negative_agreement": 3 * has["N"],
+            "num_annotators": 3,
+        }
+        seen.add((LETTERS[group], *names[1:]))
+    # Each positive, map positive and negative of the first group has come with each other.
+    assert len([one for one in seen if one[0] == "PPNN"]) == 8
+
+
+def test_a_positive_target_compares_with_each_positive(tree: Path) -> None:
+    samples = dataset(open_groups(tree), "positive")
+    seen = {(group, *names) for group, names in (names_of(samples[number]) for number in range(EPOCHS * len(samples)))}
+    assert seen == {
+        (group, "original", f"{k:02d}")
+        for group, letters in enumerate(LETTERS)
+        for k, letter in enumerate(letters, start=1)
+        if letter == "P"
+    }
+
+
+@pytest.mark.parametrize(("target", "least", "most"), [("original", 1, 1), ("positive", 2, 2)])
+def test_no_more_is_decoded_than_a_target_asks_for(
+    tree: Path, decoded: list[int], target: TargetKind, least: int, most: int
+) -> None:
+    samples = dataset(open_groups(tree), target)
+    assert decoded == [0]
+    for number in range(2 * len(samples)):
+        decoded[0] = 0
+        samples[number]
+        assert least <= decoded[0] <= most
+
+
+def test_each_picture_of_a_sample_is_decoded_once(built: Path, decoded: list[int]) -> None:
+    samples = dataset(open_groups(built, "train"), "positive_negative")
+    counts = Counter[int]()
+    for number in range(EPOCHS * len(samples)):
+        decoded[0] = 0
+        _, names = names_of(samples[number])
+        assert decoded[0] == len(set(names)) <= 4
+        counts[decoded[0]] += 1
+    assert set(counts) == {2, 3, 4}  # two where there is no positive, or one and no negative
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_tree_and_its_dataset_give_the_same_samples(tree: Path, built: Path, target: TargetKind) -> None:
+    ours, theirs = dataset(open_groups(tree), target), dataset(open_groups(built, "train"), target)
+    for number in range(3 * len(ours)):
+        assert_same(ours[number], theirs[number])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_samples_can_be_stacked(tree: Path, target: TargetKind) -> None:
+    samples = dataset(open_groups(tree), target)
+    batch = default_collate([samples[number] for number in range(4)])
+    num_pictures = {"original": 1, "positive": 2, "positive_negative": 4}[target]
+    assert batch["pictures"].shape == (4, num_pictures, 3, 8, 8)
+    assert batch["pictures"].dtype == torch.uint8
+    assert batch["number"].tolist() == [0, 1, 2, 3]
+    more = {"positive_agreement", "negative_agreement", "num_annotators", "has_positive", "has_negative"}
+    assert batch.keys() == {"number", "pictures"} | (more if target == "positive_negative" else set())
+    assert all(batch[name].dtype == torch.bool for name in batch.keys() & {"has_positive", "has_negative"})
+
+
+@pytest.mark.parametrize("source", ["tree", "built"])
+def test_samples_can_be_sent_to_another_process(source: str, request: pytest.FixtureRequest) -> None:
+    # What one does with them there: test_feed.py.
+    groups = open_groups(request.getfixturevalue(source), "train" if source == "built" else None)
+    samples = dataset(groups, "positive_negative")
+    samples[0]  # files that are open here are of no use there
+    sent = pickle.loads(pickle.dumps(samples))
+    for number in (7, 0, 30):
+        assert_same(sent[number], samples[number])
+
+
+def test_other_seeds_make_other_choices(tree: Path) -> None:
+    groups = open_groups(tree)
+    first, second = (dataset(groups, "positive_negative", seed=seed) for seed in (0, 1))
+    assert [names_of(first[number]) for number in range(20)] != [names_of(second[number]) for number in range(20)]
+    assert [names_of(first[number]) for number in range(5)] != [names_of(first[number]) for number in range(5, 10)]
+
+
+def damaged(tree: Path, folder: Path, name: str, data: bytes) -> GroupDataset:
+    """Samples of a copy of the tree in which one picture of the first group is another file."""
+    copy = Path(shutil.copytree(tree, folder / "Train"))
+    suffix = "" if name == "original" else f"_{name}"
+    (copy / f"images/0-9/{name}/p0-0-0{suffix}.png").write_bytes(data)
+    return dataset(open_groups(copy), "positive")
+
+
+def fault_of(samples: GroupDataset) -> str:
+    """What is told when the samples of many epochs are read."""
+    with pytest.raises(ImageError) as caught:
+        list(map(samples.__getitem__, range(20 * len(samples))))
+    return str(caught.value)
+
+
+def test_a_group_that_is_too_small_is_named(tree: Path) -> None:
+    samples = dataset(open_groups(tree), "positive", source_px=21)
+    fault = fault_of(samples)
+    assert fault.startswith(f"{tree}/images/0-9/original/p")
+    assert "24 x 20 pixels, less than source_px 21; leave it out, or pass --set source_px=20 or less" in fault
+
+
+def test_a_candidate_of_another_size_is_named(tree: Path, tmp_path: Path) -> None:
+    samples = damaged(tree, tmp_path, "02", encode_png(coded(2, (23, 20))))
+    assert fault_of(samples) == f"{tmp_path}/Train/images/0-9/02/p0-0-0_02.png: 23 x 20 pixels; expected 24 x 20"
+
+
+def test_a_damaged_candidate_is_named_when_it_is_drawn(tree: Path, tmp_path: Path) -> None:
+    samples = damaged(tree, tmp_path, "02", encode_png(coded(2, (24, 20)))[:-20])
+    assert fault_of(samples).startswith(f"{tmp_path}/Train/images/0-9/02/p0-0-0_02.png: cut off")
+    unused = damaged(tree, tmp_path / "other", "03", b"")  # a negative, which this target never reads
+    for number in range(20 * len(unused)):
+        unused[number]
