@@ -51,11 +51,11 @@ def test_an_error_names_flags_instead_of_parameters(error: type[HggtError], code
     @click.option("--split")
     @click.option("-f", "--allow-overlap", is_flag=True)
     def command(**_: object) -> None:
-        raise error("`folder`: `trees`, `split='train'`, `allow_overlap`, `allow_overlap=True`; `labels` and `a b` stay")
+        raise error("`folder`: `trees`, `split='train'`, `allow_overlap`, `allow_overlap=True`; `labels`, `a b` stay")
 
     result = CliRunner().invoke(command)
     assert result.exit_code == code
-    message = "Error: ROUND: --tree, --split train, --allow-overlap, --allow-overlap; `labels` and `a b` stay\n"
+    message = "Error: ROUND: --tree, --split train, --allow-overlap, --allow-overlap; `labels`, `a b` stay\n"
     assert result.stderr.endswith(message)
 
 
