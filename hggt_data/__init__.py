@@ -4,8 +4,9 @@
 
 Example:
     >>> import tempfile
+    >>> from pathlib import Path
     >>> import hggt_data
-    >>> demo = hggt_data.write_demo_tree(tempfile.mkdtemp())
+    >>> demo = hggt_data.write_demo_tree(Path(tempfile.mkdtemp()))
     >>> groups = hggt_data.open_groups(demo.train)
     >>> groups["coffee-0-0"].positives
     ('01', '04')
