@@ -11,6 +11,10 @@ class HggtError(Exception):
     """Base of every error that hggt raises on purpose."""
 
 
+class SettingsError(HggtError, ValueError):
+    """A parameter has an invalid value or contradicts another one. Commands exit with 2, as for wrong usage."""
+
+
 class NameFormatError(HggtError, ValueError):
     """A name is not a `PatchId`."""
 

@@ -115,7 +115,7 @@ def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]
     """The dataset's folder in the Hub's cache, which is named after the commit, and the manifest in it."""
     path = Repository(repo_id, "dataset").fetch_file(MANIFEST_FILE, revision)
     if path is None:
-        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data publish has put there")
+        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data push has put there")
     return path.parent, parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repo_id}")
 
 

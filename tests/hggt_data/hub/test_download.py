@@ -171,7 +171,7 @@ class TestDownload:
         self, filled_hub: HubServer, member: HubClient, next_version: Path
     ) -> None:
         assert member.call(count_groups, REPO) == len(IDS)
-        assert member.hggt_data("publish", "hggt", REPO, "--yes", "--workers", "1").exit_code == 0
+        assert member.hggt_data("push", "hggt", REPO, "--yes", "--workers", "1").exit_code == 0
         filled_hub.faults = [Fault("HEAD", "/resolve/main/manifest.json", Response(503), times=100)]
         outcome = download(replace(member, waits=False))
         assert outcome.exit_code in (0, 1)  # by the commit it may be had
@@ -349,7 +349,7 @@ class TestLoadDataset:
             assert found["labels", streaming] == [(group_id, None) for group_id in IDS]
 
     def test_a_tag_is_a_revision(self, member: HubClient, next_version: Path) -> None:
-        assert member.hggt_data("publish", "hggt", REPO, "--yes", "--tag", "v2.0", "--workers", "1").exit_code == 0
+        assert member.hggt_data("push", "hggt", REPO, "--yes", "--tag", "v2.0", "--workers", "1").exit_code == 0
         first, second = list(IDS), list(IDS[:2])
         found = member.call(load_revisions, "v1.0", "v2.0", None)
         assert found == [first, first, second, second, second, second]
@@ -421,9 +421,7 @@ class TestErrors:
 
     def test_what_hggt_has_not_published(self, filled_hub: HubServer, member: HubClient) -> None:
         filled_hub.push(REPO, {MANIFEST_FILE: None})
-        assert f"{REPO} has no manifest.json; expected a dataset that hggt-data publish has put there" in self.fail(
-            member
-        )
+        assert f"{REPO} has no manifest.json; expected a dataset that hggt-data push has put there" in self.fail(member)
 
     @pytest.mark.parametrize("name", ["hggt", "a/b/c", "lab/a--b"])
     def test_a_name_that_is_none(self, reader: HubClient, name: str) -> None:

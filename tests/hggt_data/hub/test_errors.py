@@ -201,7 +201,7 @@ def test_a_python_that_tells_more_tells_no_secret(hub: HubServer, member: HubCli
     """`-X dev` shows all warnings and, at a signal, the stacks."""
     shutil.copytree(published.dataset, member.folder / "hggt")
     command = ["-X", "dev", "-c", "from hggt_data.cli.main import main; main()"]
-    arguments = ["publish", "hggt", "lab/hggt", "--yes", "--workers", "1"]
+    arguments = ["push", "hggt", "lab/hggt", "--yes", "--workers", "1"]
 
     def abort() -> None:
         os.kill(process.pid, signal.SIGABRT)
@@ -233,7 +233,7 @@ def test_no_secret_stays_on_the_disk_or_goes_to_the_hub(
         Fault("PUT", "/lfs/", CutRequest(5000)),
         Fault("PUT", "/lfs/", Do(member.kill), after=2),
     ]
-    for command in (["download", "lab/hggt", "--output", "got"], ["publish", "hggt", "lab/more", "--yes"]):
+    for command in (["download", "lab/hggt", "--output", "got"], ["push", "hggt", "lab/more", "--yes"]):
         assert replace(member, waits=False).hggt_data(*command).exit_code == -signal.SIGKILL
     remote = [data for repo in filled_hub.repos.values() for data in repo.contents.values()]
     for data in (*contents(tmp_path).values(), *remote):
