@@ -30,8 +30,8 @@ def require_license_id(license_id: str) -> str:
     """
     if not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id) or is_restricted(license_id):
         raise PublishError(
-            f"{license_id!r} is not a licence id; expected one such as cc0-1.0 or cc-by-4.0, or no licence for the HGGT "
-            "terms"
+            f"{license_id!r} is not a licence id; expected one such as cc0-1.0 or cc-by-4.0, or no licence for the "
+            "HGGT terms"
         )
     return license_id
 

@@ -53,7 +53,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         return DatasetSource(folder, split, str(folder))
     if any(folder.glob("data/*.parquet")):
         raise DatasetError(
-            f"{folder} has shards but no {MANIFEST_FILE}: the build has not finished, or the file is lost. Build it again."
+            f"{folder} has shards but no {MANIFEST_FILE}: the build has not finished, or the file is lost; build it "
+            "again"
         )
     if split is not None:
         raise DatasetError(f"{folder} is not a built dataset and has no splits; leave out `split` ({split!r})")

@@ -263,7 +263,10 @@ def test_groups_of_a_dataset_that_are_too_small_are_told_at_once(built: Path) ->
 
 @pytest.mark.parametrize(
     ("source", "error", "message"),
-    [("nothing/here/at/all", TreeError, "nothing/here/at/all"), ("lab/hggt", HubError, "lab/hggt is not a local folder")],
+    [
+        ("nothing/here/at/all", TreeError, "nothing/here/at/all"),
+        ("lab/hggt", HubError, "lab/hggt is not a local folder"),
+    ],
 )
 def test_data_that_is_not_there_is_named(
     source: str, error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
