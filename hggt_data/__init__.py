@@ -7,9 +7,9 @@ Example:
     >>> from pathlib import Path
     >>> import hggt_data
     >>> demo = hggt_data.write_demo_tree(Path(tempfile.mkdtemp()))
-    >>> groups = hggt_data.open_groups(demo.train)
+    >>> groups = hggt_data.open_groups(demo.test)
     >>> groups["coffee-0-0"].positives
-    ('01', '04')
+    ('04',)
 """
 
 import lazy_loader

@@ -30,8 +30,8 @@ from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource
 from .hub.download import download_dataset as download_dataset
-from .hub.publish import PublishSettings as PublishSettings
-from .hub.publish import open_publication as open_publication
+from .hub.push import PushSettings as PushSettings
+from .hub.push import open_push as open_push
 from .loading import open_groups as open_groups
 from .loading import open_splits as open_splits
 from .patches.grid import PatchSettings as PatchSettings

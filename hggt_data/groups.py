@@ -146,11 +146,11 @@ class Group(PatchGroup):
         >>> import tempfile
         >>> from pathlib import Path
         >>> from hggt_data import open_groups, write_demo_tree
-        >>> group = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).train)["coffee-0-0"]
-        >>> group.candidates, [label.value for label in group.consensus], group.agreement
-        (('01', '02', '03', '04'), ['Positive', 'Similar', 'Similar', 'Positive'], (2, 2, 3, 2))
-        >>> group.read("01").shape, group.has_picture("lr")
-        ((192, 192, 3), False)
+        >>> group = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).test)["coffee-0-0"]
+        >>> [(name, label.value) for name, label in zip(group.candidates, group.consensus)]
+        [('01', 'Similar'), ('02', 'Similar'), ('03', 'Negative'), ('04', 'Positive')]
+        >>> group.agreement, group.positives, group.read("04").shape
+        ((2, 2, 2, 2), ('04',), (192, 192, 3))
     """
 
     source: GroupSource = field(repr=False, compare=False)

@@ -92,6 +92,19 @@ def test_it_behaves_like_a_list(source: GroupSource) -> None:
             source[index]
 
 
+def test_a_group_is_found_by_its_id(source: GroupSource, fixtures: Path) -> None:
+    for groups in (source, open_groups(fixtures / "Train")):
+        assert [groups[str(patch)].index for patch in groups.ids] == list(range(6))
+    with pytest.raises(KeyError, match=r"has no group 'coffee-27-434'; did you mean coffee-27-433 or"):
+        source["coffee-27-434"]
+    with pytest.raises(KeyError, match="has no group 'x'\""):
+        source["x"]
+
+
+def test_its_repr_says_what_it_is(source: GroupSource, real_dataset: Path) -> None:
+    assert repr(source) == f"<6 groups, split 'test', of {real_dataset}>"
+
+
 @pytest.mark.parametrize("kind", ["tree", "dataset"])
 @pytest.mark.parametrize("name", ["05", "enhanced_01", "", "Original", "id"])
 def test_an_unknown_picture_is_a_key_error_that_lists_those_there_are(
@@ -318,7 +331,7 @@ class TestReading:
             taken[0] += len(data)
             return data
 
-        monkeypatch.setattr("hggt_data.loading.os.pread", counted)
+        monkeypatch.setattr(os, "pread", counted)
         wanted = sum(len(source.read_bytes(k, name)) for k in (4, 0, 5, 2) for name in ("lr", "03", "original"))
         assert wanted <= taken[0] <= 1.2 * wanted
 
