@@ -143,6 +143,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
     Raises:
         OSError: The disk is full or not writable.
         OutputError: The output folder contains other files, or another process is writing to it.
+        TableError: `sources` is not a CSV file of the expected columns.
         TreeError: A tree is missing, or has errors and `skip_faulty` is off (the message lists them by kind), or train
             and test overlap and `allow_overlap` is off.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
-from hggt_data.errors import TreeError
+from hggt_data.errors import TableError, TreeError
 from hggt_data.io.files import FileDigest, read_csv, read_utf8, require_regular_file, sha256_of_file
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
@@ -159,11 +159,11 @@ def _read_sources(path: Path) -> SourceTable:
     columns = tuple(column for column in SOURCE_COLUMNS if column in names)
     if "image" not in names or not columns:
         expected = ", ".join(SOURCE_COLUMNS)
-        raise TreeError(f"{path}: expected a column image and any of {expected}; found {', '.join(names)}")
+        raise TableError(f"{path}: expected a column image and any of {expected}; found {', '.join(names)}")
     sources: dict[str, dict[str, str | None]] = {}
     for line in lines:
         if line["image"] in sources:
-            raise TreeError(f"{path}: picture {line['image']!r} has two lines; expected one")
+            raise TableError(f"{path}: picture {line['image']!r} has two lines; expected one")
         sources[line["image"]] = {column: line[column] or None for column in columns}
     return SourceTable(path, columns, sources, tuple(sorted(set(names) - {"image", "", *columns})))
 

@@ -20,7 +20,7 @@ from PIL import Image
 from hggt_data.dataset.build import BuildResult, BuildSettings, build_dataset
 from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
-from hggt_data.errors import HggtError, OutputError, PublishError, SettingsError, TreeError
+from hggt_data.errors import HggtError, OutputError, PublishError, SettingsError, TableError, TreeError
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import encode_png
 from hggt_data.schema import PatchId
@@ -209,7 +209,7 @@ class TestSources:
     def test_a_table_in_another_form_is_refused(self, tree: Path, output: Path, data: bytes, message: str) -> None:
         csv = output.parent / "sources.csv"
         csv.write_bytes(data)
-        with pytest.raises(TreeError, match=message):
+        with pytest.raises(TableError, match=message):
             build(tree, output=output, sources=csv)
         assert not output.exists()
 
