@@ -1,4 +1,4 @@
-"""Reads the groups of a folder tree."""
+"""Patch groups read from a folder tree."""
 
 from pathlib import Path
 
@@ -8,11 +8,12 @@ from hggt_data.groups import GroupSource, no_picture
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.label_file import parse_annotation
-from hggt_data.tree.layout import GroupFiles, Listing, Tree
+from hggt_data.tree.layout import Tree
+from hggt_data.tree.listing import GroupFiles, Listing
 
 
 class TreeSource(GroupSource):
-    """Reads the PNG and JSON files of a tree whenever a group is asked for."""
+    """The groups of a tree; their PNG and JSON files are read on demand."""
 
     def __init__(self, tree: Tree) -> None:
         self.location = str(tree.root)
@@ -21,10 +22,10 @@ class TreeSource(GroupSource):
         errors = [problem for problem in self._listing.problems if problem.severity == "error"]
         if errors or not len(self._listing):
             faults = summarise(errors) or "no groups"
-            raise TreeError(f"{tree.root} cannot be opened; see hggt-data validate.\n{faults}")
+            raise TreeError(f"{tree.root} cannot be opened; `hggt-data validate` lists every problem.\n{faults}")
         if not self._listing.slots:
             shown = ", ".join(str(section.labels) for section in tree.sections)
-            raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/ with one JSON per group")
+            raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/, each with one JSON per group")
         self.ids = self._listing.ids
         self.split = "test" if tree.sections[0].images.is_relative_to(tree.root / "GT") else "train"
 
@@ -33,7 +34,9 @@ class TreeSource(GroupSource):
         annotations = []
         for slot, path in files.annotations.items():
             if not path.is_file():
-                raise TreeError(f"{path} is missing, but slot {slot} labelled other groups; see hggt-data validate")
+                raise TreeError(
+                    f"{path} is missing, but slot {slot} has annotations of other groups; run `hggt-data validate`"
+                )
             try:
                 annotations.append(
                     parse_annotation(path.read_bytes(), files.id, slot, files.candidates, files.annotators.get(slot))

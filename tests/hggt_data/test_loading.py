@@ -210,7 +210,9 @@ class TestOpening:
     def test_a_tree_whose_names_have_errors_is_refused(self, tmp_path: Path) -> None:
         tree = write_tree(tmp_path, ["a-0-0"])
         (tree / "images/0-9/original/no-name.png").touch()
-        with pytest.raises(TreeError, match=r"cannot be opened; see hggt-data validate(.|\n)*bad-patch-id"):
+        with pytest.raises(
+            TreeError, match=r"cannot be opened; `hggt-data validate` lists every problem(.|\n)*bad-patch-id"
+        ):
             open_groups(tree)
 
     def test_two_folders_are_a_tree(self, fixtures: Path) -> None:
