@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.errors import NameFormatError, TreeError
+from hggt_data.errors import HggtError, NameFormatError
 from hggt_data.io.text import printable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, PatchId
@@ -103,8 +103,8 @@ class Listing:
             return {}
         try:
             return read_annotators(self.tree.root)
-        except (TreeError, OSError) as error:
-            message = str(error) if isinstance(error, TreeError) else f"cannot be read: {error.strerror}"
+        except (HggtError, OSError) as error:
+            message = str(error) if isinstance(error, HggtError) else f"cannot be read: {error.strerror}"
             message = message.removeprefix(f"{path}: ")
             self._folders.report("bad-annotators", "error", path, message, "Correct the file, or remove it.")
             return {}

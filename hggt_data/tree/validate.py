@@ -14,7 +14,7 @@ from typing import Any
 
 from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.io.files import FileRecord, read_regular_file, sha256_of
+from hggt_data.io.files import FileDigest, read_regular_file, sha256_of
 from hggt_data.io.images import PngInfo, decode_png, parse_png, read_png_header
 from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
@@ -177,7 +177,7 @@ class Examined:
     size: tuple[int, int] | None = None
     pngs: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
-    inputs: list[FileRecord] = field(default_factory=list)
+    inputs: list[FileDigest] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, kind: str, path: Path, message: str, hint: str, severity: Severity = "error") -> None:
@@ -188,7 +188,7 @@ class Examined:
     def read(self, path: Path) -> bytes:
         """Read one of the files and record it among the inputs."""
         data = read_regular_file(path)
-        self.inputs.append(FileRecord(self.files.relative(path), len(data), sha256_of(data)))
+        self.inputs.append(FileDigest(self.files.relative(path), len(data), sha256_of(data)))
         return data
 
 
@@ -216,7 +216,7 @@ def examine_group(
     return examined
 
 
-def hash_inputs(files: GroupFiles) -> list[FileRecord]:
+def hash_inputs(files: GroupFiles) -> list[FileDigest]:
     """Every existing file of a group, as in `Examined.inputs`, without checking its content."""
     hashed = Examined(files)
     for path in (*files.images.values(), *files.annotations.values()) if _may_be_read(files) else ():

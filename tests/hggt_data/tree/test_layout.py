@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hggt_data.errors import TreeError
+from hggt_data.errors import HggtError, TreeError
 from hggt_data.problems import Problem
 from hggt_data.schema import PatchId
 from hggt_data.tree.annotators import read_annotators
@@ -500,7 +500,7 @@ class TestAnnotators:
     )
     def test_a_file_in_another_form_is_refused(self, tmp_path: Path, data: bytes, message: str) -> None:
         (tmp_path / "annotators.csv").write_bytes(data)
-        with pytest.raises(TreeError, match=message):
+        with pytest.raises(HggtError, match=message):
             read_annotators(tmp_path)
 
 

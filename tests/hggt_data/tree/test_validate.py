@@ -187,8 +187,8 @@ def test_a_link_to_itself_is_unreadable(test_tree: Path) -> None:
 def test_a_pipe_in_place_of_a_picture_does_not_hang(test_tree: Path) -> None:
     (test_tree / PICTURE).unlink()
     os.mkfifo(test_tree / PICTURE)
-    for decode in (True, False):
-        assert ("unreadable-image", "error", PICTURE) in kinds(test_tree, decode=decode)
+    for fast in (True, False):
+        assert ("unreadable-image", "error", PICTURE) in kinds(test_tree, fast=fast)
 
 
 def test_a_copied_annotation_is_warned_of(test_tree: Path) -> None:
