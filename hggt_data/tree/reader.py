@@ -44,7 +44,7 @@ class TreeSource(GroupSource):
         for slot, path in files.annotations.items():
             if not path.is_file():
                 raise TreeError(
-                    f"{path} is missing, but slot {slot} has other groups; check the tree with hggt-data validate"
+                    f"{path} is missing, but slot {slot} labelled other groups; check the tree with hggt-data validate"
                 )
             try:
                 annotations.append(
