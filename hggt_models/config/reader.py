@@ -4,9 +4,8 @@ import json
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache
 from itertools import repeat
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -42,7 +41,7 @@ class ConfigError(HggtError, ValueError):
     """A setting is unknown, has a value of the wrong kind or out of range, or contradicts another setting."""
 
 
-def read_settings(section: type[Section], settings: Mapping[str, Any], keys: Iterable[str]) -> Section:
+def read_settings(section: TypeAdapter[Section], settings: Mapping[str, Any], keys: Iterable[str]) -> Section:
     """Nested settings, as TOML and JSON have them, as a dataclass; `keys` are all dotted keys, for near misses.
 
     Raises:
@@ -51,17 +50,11 @@ def read_settings(section: type[Section], settings: Mapping[str, Any], keys: Ite
     # As JSON, strict reading takes whole numbers for floats, lists for tuples and tables for dataclasses, and no more.
     text = json.dumps(settings, default=str)
     try:
-        return cast(Section, adapter(section).validate_json(text))
+        return section.validate_json(text)
     except ValidationError as error:
         # A dict keeps the order and drops repetitions, such as of two values that are missing in one list.
         faults = dict.fromkeys(_describe(one, keys) for one in error.errors(include_url=False))
         raise ConfigError("; ".join(faults)) from error
-
-
-@cache
-def adapter(section: type[Any]) -> TypeAdapter[Any]:
-    """What pydantic knows of a dataclass."""
-    return TypeAdapter(section)
 
 
 def limit_faults(value: Any, hint: Any, key: str = "") -> Iterator[str]:

@@ -5,8 +5,9 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
-from hggt_models.config.reader import adapter
-from hggt_models.config.train import DISCRIMINATOR, TrainConfig, flat_settings
+from pydantic import TypeAdapter
+
+from hggt_models.config.train import DISCRIMINATOR, READER, TrainConfig, flat_settings
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.networks import NETWORKS
 
@@ -18,7 +19,7 @@ _ENTRY = re.compile(r"^    (?P<names>\w+(?:, \w+)*): (?P<text>.*(?:\n {8}.*)*)",
 
 def recipe_schema() -> Schema:
     """The JSON schema of a recipe, which may set any part of the settings of `TrainConfig`."""
-    schema = adapter(TrainConfig).json_schema()
+    schema = READER.json_schema()
     sections = schema["$defs"]
     networks = {name: _network_schema(name) for name in NETWORKS if name != DISCRIMINATOR}
     schema["properties"]["generator"] |= {"anyOf": list(networks.values())}
@@ -71,7 +72,7 @@ def _sentence(schema: Schema, key: str, generator: str) -> str:
 def _network_schema(name: str) -> Schema:
     """The table of one network: its name and arguments."""
     args_type = NETWORKS[name].args_type
-    schema = adapter(args_type).json_schema()
+    schema = TypeAdapter(args_type).json_schema()
     _add_sentences(schema, args_type)
     for setting in schema["properties"].values():
         setting.pop("title", None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 import torch
-from pydantic import ConfigDict, Field, PlainValidator
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
 from hggt_data.io.text import nearest
 from hggt_eval.metrics import METRICS
@@ -306,6 +306,9 @@ class TrainConfig:
             yield f"loss.perceptual is {loss.perceptual:g}, but all perceptual.layers have weight 0"
 
 
+READER = TypeAdapter(TrainConfig)
+
+
 def flat_settings(config: TrainConfig) -> dict[str, str]:
     """Every setting in the form of an assignment: dotted key, value as in TOML."""
     return {key: _format_value(value) for key, value, _ in _compared(config.to_json(), {}, "")}
@@ -329,7 +332,7 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
         settings["degradation"] = merged(published, changes)
         kept = {key: value for key, value in published.items() if key not in changes}
     try:
-        config = read_settings(TrainConfig, settings, _all_keys())
+        config = read_settings(READER, settings, _all_keys())
     except ConfigError as error:
         faults.append(str(error))
     if faults:

@@ -13,7 +13,7 @@ from hggt_models.config.schema import SCHEMA, explain_settings, recipe_schema
 
 
 def is_valid(recipe: str) -> bool:
-    return Draft202012Validator(recipe_schema()).is_valid(tomllib.loads(recipe))
+    return bool(Draft202012Validator(recipe_schema()).is_valid(tomllib.loads(recipe)))
 
 
 def test_the_schema_file_is_up_to_date() -> None:

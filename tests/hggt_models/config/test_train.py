@@ -370,8 +370,7 @@ def test_a_section_that_names_other_published_settings_starts_afresh() -> None:
 def test_one_setting_of_a_section_leaves_the_others() -> None:
     config = make_config({**ENHANCE, "degradation": {"published": "enhance-01", "kernel_kinds": {"isotropic": 0}}})
     before = make_config(ENHANCE)
-    kinds = {"isotropic": 0.0, "anisotropic": 0.3}
-    assert config.degradation == replace(before.degradation, kernel_kinds=kinds)
+    assert config.degradation == replace(before.degradation, kernel_kinds={"isotropic": 0.0, "anisotropic": 0.3})
     layers = make_config({"perceptual": {"layers": {"conv2_1": 3}}}).perceptual.layers
     assert layers == {**make_config({}).perceptual.layers, "conv2_1": 3.0}
 
