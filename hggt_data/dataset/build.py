@@ -54,18 +54,18 @@ class BuildSettings:
     """What to build, and from what.
 
     Attributes:
-        trees: Training trees.
-        output: Folder of the dataset: new, empty, or an earlier build.
+        trees: Training tree; repeatable.
+        output: Folder of the dataset: new, empty or an earlier build.
         test_tree: Test tree.
-        lr: Folder of low-resolution pictures, if they are not in their official place in the test tree.
-        sources: CSV file with a column image and any of origin, author, licence: one line per source picture.
-        license: Licence id for the card, such as cc-by-4.0. [default: the HGGT terms]
-        citation: BibTeX file for the card. [default: the HGGT paper]
+        lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
+        sources: CSV file about the source pictures: a column image and any of origin, author and licence.
+        license: SPDX or Hub id of the licence for the dataset card.  [default: the HGGT terms]
+        citation: BibTeX file for the dataset card.  [default: the HGGT paper]
         skip_faulty: Leave out groups with errors and list them in the manifest.
-        allow_overlap: Build even if train and test share source pictures or originals; the manifest lists them.
-        groups_per_shard: Number of groups in a shard; 256 groups of five 512 x 512 pictures make about 540 MB.
-        scale: Factor by which LR pictures are smaller than originals.
-        workers: Number of worker processes; it does not change the result. [default: one per core, at most 8]
+        allow_overlap: Build even if train and test share source pictures or originals.
+        groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 images take about 540 MB.
+        scale: Factor by which low-resolution images are smaller.
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         PublishError: `license` is not a licence id.

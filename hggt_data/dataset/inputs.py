@@ -11,7 +11,8 @@ from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
 from hggt_data.schema import PatchId
 from hggt_data.tree.annotators import ANNOTATORS_FILE
-from hggt_data.tree.layout import GroupFiles, Listing, open_tree
+from hggt_data.tree.layout import open_tree
+from hggt_data.tree.listing import GroupFiles, Listing
 
 TRAIN, TEST = "train", "test"
 
