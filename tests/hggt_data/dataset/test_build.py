@@ -527,7 +527,7 @@ class TestUpdate:
         if skip_faulty:
             for _ in range(2):
                 (problem,) = build(tree, output=output, skip_faulty=True).problems
-                assert (problem.kind, problem.hint) == ("unreadable-image", "Change its rights.")
+                assert (problem.kind, problem.hint) == ("unreadable-image", "Change its permissions.")
         else:
             with pytest.raises(TreeError, match=r"unreadable-image .*\n.*p2-32-0_01\.png: Permission denied"):
                 build(tree, output=output)
