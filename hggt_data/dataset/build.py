@@ -89,9 +89,9 @@ class BuildSettings:
         if self.license is not None:
             require_license_id(self.license)
         if not self.trees and self.test_tree is None:
-            raise SettingsError("There is nothing to build; pass `trees`, `test_tree` or both.")
+            raise SettingsError("nothing to build from; pass `trees`, `test_tree` or both")
         if self.lr is not None and self.test_tree is None:
-            raise SettingsError("`lr` belongs to `test_tree`, which is missing.")
+            raise SettingsError("`lr` belongs to `test_tree`, which is missing")
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,7 @@ class TestBuild:
     @pytest.mark.parametrize(
         ("arguments", "part"),
         [
-            (["--output", "x"], "Pass --tree, --test-tree or both"),
+            (["--output", "x"], "pass --tree, --test-tree or both"),
             (["--tree", "{tree}"], "--output"),
             (["--tree", "{tree}", "--lr", "{tree}", "--output", "x"], "--lr belongs to --test-tree"),
             (["--tree", "absent", "--output", "x"], "absent"),
