@@ -133,7 +133,7 @@ def test_a_file_gets_all_below_each_other(tree: Path, tmp_path: Path) -> None:
 
 def test_groups_that_have_no_map_are_refused(tree: Path, tmp_path: Path) -> None:
     groups = open_groups(tree)
-    with pytest.raises(DatasetError, match=r"Train: p-0-2 without a negative, .* have one: p-0-0, p-0-1$"):
+    with pytest.raises(DatasetError, match=r"Train: p-0-2 has no negative .* have one: p-0-0, p-0-1$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-0-0", "p-0-2"])
     with pytest.raises(DatasetError, match=r"Train has no group p-9-9; its groups are p-0-0, p-0-1, p-0-2$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-9-9"])
