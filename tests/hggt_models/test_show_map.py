@@ -137,7 +137,7 @@ def test_groups_that_have_no_map_are_refused(tree: Path, tmp_path: Path) -> None
         write_map_pictures(groups, tmp_path / "maps", ["p-0-0", "p-0-2"])
     with pytest.raises(DatasetError, match=r"Train has no group p-9-9; its groups are p-0-0, p-0-1, p-0-2$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-9-9"])
-    with pytest.raises(OutputError, match=r"maps\.jpg: expected a name that ends in \.png, or a folder$"):
+    with pytest.raises(OutputError, match=r"maps\.jpg: expected a file name that ends in \.png, or a folder$"):
         write_map_pictures(groups, tmp_path / "maps.jpg")
     assert not (tmp_path / "maps").exists()
 

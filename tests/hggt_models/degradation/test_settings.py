@@ -32,7 +32,7 @@ from hggt_models.degradation.settings import (
         ({"kernel_kinds": {}}, "kernel_kinds has nothing"),
         ({"kernel_kinds": {"isotropic": 0.0}}, "expected weights of 0 or more"),
         ({"kernel_kinds": {"isotropic": 2.0, "anisotropic": -1.0}}, "expected weights of 0 or more"),
-        ({"resize_modes": ("area", "lanczos")}, "resize_modes has area, lanczos; expected one or more of area, bilinear"),
+        ({"resize_modes": ("area", "lanczos")}, "resize_modes has area, lanczos; expected one or more of area"),
         ({"resize_form": "exact"}, "resize_form has exact"),
         ({"jpeg_form": "mozjpeg"}, "jpeg_form has mozjpeg; expected one or more of official, libjpeg"),
     ],
