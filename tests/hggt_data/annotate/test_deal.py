@@ -16,6 +16,7 @@ from hggt_data.io.folders import lock_folder
 from hggt_data.io.images import encode_png
 from hggt_data.schema import Annotation, Label, PatchId
 from hggt_data.tree.label_file import format_annotation
+from tests.full_disk import FullDisk
 from tests.hggt_data.trees import contents, noise, write_bytes, write_tree
 
 TWO = ("01", "02")
@@ -36,26 +37,26 @@ def votes_of(person: Annotator) -> set[PatchId]:
     return {item.group for item in person.items if item.kind is Kind.VOTE}
 
 
-def judge(dealt: Round, person: Annotator, group: PatchId, kind: Kind = Kind.VOTE) -> None:
+def judge(round_: Round, person: Annotator, group: PatchId, kind: Kind = Kind.VOTE) -> None:
     rng = random.Random(f"{person.name} {group}")
-    labels = tuple(rng.choice(list(Label)) for _ in dealt.candidates)
+    labels = tuple(rng.choice(list(Label)) for _ in round_.candidates)
     start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
     annotation = Annotation("A", labels, start, start + timedelta(seconds=30), 30)
-    text = format_annotation(annotation, group, dealt.candidates)
-    write_bytes(dealt.answer_path(person, Item(kind, group)), text.encode())
+    text = format_annotation(annotation, group, round_.candidates)
+    write_bytes(round_.answer_path(person, Item(kind, group)), text.encode())
 
 
-def skip(dealt: Round, person: Annotator, group: PatchId) -> None:
-    write_bytes(dealt.skip_path(person, Item(Kind.VOTE, group)), b'{"reason": "black"}')
+def skip(round_: Round, person: Annotator, group: PatchId) -> None:
+    write_bytes(round_.skip_path(person, Item(Kind.VOTE, group)), b'{"reason": "black"}')
 
 
-def require_fair(dealt: Round) -> None:
-    """Every group has its votes, nobody judges one twice, and loads are equal."""
-    active = [person for person in dealt.annotators if person.is_active]
-    items = [[item for item in person.items if item.kind is Kind.VOTE] for person in dealt.annotators]
+def require_fair(round_: Round) -> None:
+    """Every group has all its votes, from different annotators, and loads are equal."""
+    active = [person for person in round_.annotators if person.is_active]
+    items = [[item for item in person.items if item.kind is Kind.VOTE] for person in round_.annotators]
     assert all(len(set(theirs)) == len(theirs) for theirs in items)
     counts = Counter(item.group for theirs in items for item in theirs)
-    assert set(counts.values()) == {dealt.votes}
+    assert set(counts.values()) == {round_.votes}
     loads = [len(votes_of(person)) for person in active]
     assert max(loads) - min(loads) <= 1
 
@@ -63,31 +64,31 @@ def require_fair(dealt: Round) -> None:
 def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
     output = tmp_path / "round"
     result = deal_groups(patches, output, PEOPLE, DealSettings(votes=3, per_batch=10))
-    dealt = read_round(output)
-    require_fair(dealt)
-    assert dealt.patches.resolve() == patches.resolve()
-    assert all([len(batch) for batch in person.batches] in ([7, 8, 8], [7, 7, 8]) for person in dealt.annotators)
-    orders = [[item.group for item in person.items] for person in dealt.annotators]
+    round_ = read_round(output)
+    require_fair(round_)
+    assert round_.patches.resolve() == patches.resolve()
+    assert all([len(batch) for batch in person.batches] in ([7, 8, 8], [7, 7, 8]) for person in round_.annotators)
+    orders = [[item.group for item in person.items] for person in round_.annotators]
     assert all(order != sorted(order) for order in orders)
     assert stat.S_IMODE((output / "assignments.json").stat().st_mode) == 0o600
     assert "Compare every version with the original" in (output / "instructions.txt").read_text()
     text = "\n".join(result.describe())
-    assert "30 groups (candidates 01, 02), 3 votes each, to 4 annotators: 22 to 23 each" in text
+    assert "30 groups (candidates 01, 02), 3 votes each; 4 annotators with 22 to 23 groups each" in text
     assert f"hggt-data annotate {output}" in text
 
 
-def test_the_seed_decides_all_but_the_pseudonyms(patches: Path, tmp_path: Path) -> None:
+def test_the_seed_determines_everything_except_pseudonyms_and_secret(patches: Path, tmp_path: Path) -> None:
     rounds = []
     for k, seed in enumerate((0, 0, 1)):
         deal_groups(patches, tmp_path / f"round{k}", PEOPLE, DealSettings(seed=seed, repeats=1))
         rounds.append(read_round(tmp_path / f"round{k}"))
-    batches = [[person.batches for person in dealt.annotators] for dealt in rounds]
+    batches = [[person.batches for person in round_.annotators] for round_ in rounds]
     assert batches[0] == batches[1] != batches[2]
-    assert len({person.pseudonym for dealt in rounds for person in dealt.annotators}) == 12
-    assert len({dealt.secret for dealt in rounds}) == 3
+    assert len({person.pseudonym for round_ in rounds for person in round_.annotators}) == 12
+    assert len({round_.secret for round_ in rounds}) == 3
 
 
-def test_lists_have_the_groups_of_each_batch(patches: Path, tmp_path: Path) -> None:
+def test_batch_lists_name_the_groups_in_order(patches: Path, tmp_path: Path) -> None:
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(per_batch=10))
     for person in read_round(tmp_path / "round").annotators:
         for number, batch in enumerate(person.batches, start=1):
@@ -96,7 +97,7 @@ def test_lists_have_the_groups_of_each_batch(patches: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("form", ["links", "copies"])
-def test_pictures_on_request(patches: Path, tmp_path: Path, form: str) -> None:
+def test_batches_of_linked_or_copied_pictures(patches: Path, tmp_path: Path, form: str) -> None:
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(batches=form))  # type: ignore[arg-type]
     [person, *_] = read_round(tmp_path / "round").annotators
     place = tmp_path / f"round/batches/{person.pseudonym}/001"
@@ -117,13 +118,13 @@ def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_
     gold = known_csv(tmp_path / "gold.csv", *(f"p{k}-0-0,Positive,Negative," for k in range(10, 16)))
     settings = DealSettings(per_batch=9, practice=practice, gold=gold, repeats=2)
     deal_groups(patches, tmp_path / "round", PEOPLE, settings)
-    dealt = read_round(tmp_path / "round")
-    require_fair(dealt)
-    assert dealt.known[PatchId("p3", 0, 0)].labels == (Label.POSITIVE, None)
-    assert dealt.known[PatchId("p3", 0, 0)].note == "Look at {01}."
-    assert dealt.known[PatchId("p1", 0, 0)].labels == (Label.NEGATIVE, Label.SIMILAR)
-    for person in dealt.annotators:
-        assert not votes_of(person) & dealt.known.keys()
+    round_ = read_round(tmp_path / "round")
+    require_fair(round_)
+    assert round_.known[PatchId("p3", 0, 0)].labels == (Label.POSITIVE, None)
+    assert round_.known[PatchId("p3", 0, 0)].note == "Look at {01}."
+    assert round_.known[PatchId("p1", 0, 0)].labels == (Label.NEGATIVE, Label.SIMILAR)
+    for person in round_.annotators:
+        assert not votes_of(person) & round_.known.keys()
         first, *batches = person.batches
         assert first == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)), Item(Kind.PRACTICE, PatchId("p1", 0, 0)))
         golds = [[item.group.image for item in batch if item.kind is Kind.GOLD] for batch in batches]
@@ -137,16 +138,16 @@ def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_
                 assert distance >= (sum(other.kind is Kind.VOTE for other in batch)) // 3
 
 
-def test_faults_of_known_answers_are_told_together(patches: Path, tmp_path: Path) -> None:
+def test_errors_in_known_answers_are_listed_together(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p0-0-0,Good,,", "p99-0-0,,,", "p1-0-0,,,", "p1-0-0,,,")
     gold = known_csv(tmp_path / "gold.csv", "p1-0-0,,,")
     with pytest.raises(RoundError) as caught:
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(practice=practice, gold=gold))
     text = str(caught.value)
-    assert text.startswith("4 faults in the known answers:")
-    assert "practice.csv, line 2: label 'good'; expected one of Positive, Similar, Negative, or nothing" in text
-    assert "line 3: there is no group 'p99-0-0'" in text
-    assert "line 5: group p1-0-0 is there twice" in text
+    assert text.startswith("4 errors in the known answers:")
+    assert "practice.csv, line 2: unknown label 'good'; expected Positive, Similar, Negative or an empty cell" in text
+    assert "line 3: unknown group 'p99-0-0'" in text
+    assert "line 5: group p1-0-0 occurs twice" in text
     assert "group p1-0-0 is both practice and gold" in text
     assert not (tmp_path / "round").exists()
     (tmp_path / "bad.csv").write_text("group,01\n")
@@ -154,47 +155,47 @@ def test_faults_of_known_answers_are_told_together(patches: Path, tmp_path: Path
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(gold=tmp_path / "bad.csv"))
 
 
-def test_faults_of_pictures_are_told_together_and_nothing_is_written(patches: Path, tmp_path: Path) -> None:
+def test_errors_in_pictures_are_listed_together_and_nothing_is_written(patches: Path, tmp_path: Path) -> None:
     (patches / "01" / "p1-0-0_01.png").unlink()
     (patches / "02" / "p2-0-0_02.png").write_bytes(b"text")
     (patches / "02" / "p3-0-0_02.png").write_bytes(encode_png(noise((4, 6), "x")))
     with pytest.raises(RoundError) as caught:
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
     text = str(caught.value)
-    assert "3 faults" in text
+    assert "3 errors" in text
     assert "01/p1-0-0_01.png: the picture 01 of group p1-0-0 is missing" in text
     assert "02/p2-0-0_02.png: not a PNG" in text
     assert "02/p3-0-0_02.png: 4 x 6 px (height x width); the group's other pictures have 4 x 4" in text
     assert not (tmp_path / "round").exists()
 
 
-def test_a_damaged_picture_is_seen_unless_only_heads_are_read(tmp_path: Path) -> None:
+def test_a_damaged_picture_is_detected_unless_only_headers_are_read(tmp_path: Path) -> None:
     patches = make_patches(tmp_path, 3)
     path = patches / "01" / "p1-0-0_01.png"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(RoundError, match=r"(?s)1 fault in .*01/p1-0-0_01.png: "):
+    with pytest.raises(RoundError, match=r"(?s)1 error in .*01/p1-0-0_01.png: "):
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
     assert not (tmp_path / "round").exists()
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(), decode=False)
 
 
-def test_a_tree_has_only_so_many_slots(patches: Path, tmp_path: Path) -> None:
+def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path) -> None:
     names = [f"person {k}" for k in range(30)]
-    with pytest.raises(RoundError, match="27 votes a group; expected 26 at most, the slots of a tree"):
+    with pytest.raises(RoundError, match="27 votes per group; expected at most 26, the slots of a tree"):
         deal_groups(patches, tmp_path / "round", names, DealSettings(votes=27))
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["Ada", "Bob"], "2 names for 3 votes a group"),
-        (["Ada", "Bob", "Ada", "Dan"], "'ada' is there 2 times"),
-        (["Ada", "Bob", "ADA", "Dan"], "'ada' is there 2 times"),
-        (["Ada", "Bob", "C\x1b[2J"], "is no name; expected printable characters"),
+        (["Ada", "Bob"], "2 annotators for 3 votes per group; needs at least as many"),
+        (["Ada", "Bob", "ADA", "Dan"], "'ada' occurs 2 times"),
+        (["Jos\u00e9", "Jose\u0301", "Bob"], "'jos\u00e9' occurs 2 times"),
+        (["Ada", "Bob", "C\x1b[2J"], "name"),
     ],
 )
-def test_names_that_will_not_do(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:
-    with pytest.raises(RoundError, match=message.replace("[", r"\[")):
+def test_names_that_cannot_be_used(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(RoundError, match=message):
         deal_groups(patches, tmp_path / "round", names, DealSettings())
 
 
@@ -207,7 +208,7 @@ def test_names_are_read_from_a_file(tmp_path: Path) -> None:
         read_names(path)
 
 
-def test_a_round_is_never_written_over(patches: Path, tmp_path: Path) -> None:
+def test_a_round_is_never_overwritten(patches: Path, tmp_path: Path) -> None:
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
     before = contents(tmp_path / "round")
     with pytest.raises(OutputError, match="not empty"):
@@ -217,18 +218,18 @@ def test_a_round_is_never_written_over(patches: Path, tmp_path: Path) -> None:
         deal_groups(patches, patches / "round", PEOPLE, DealSettings())
 
 
-# Dealing anew
+# Reassigning
 
 
 @pytest.fixture
 def begun(patches: Path, tmp_path: Path) -> Round:
-    """Each of four people has judged the first half of what they have."""
+    """Four annotators have each judged the first half of their groups."""
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(per_batch=10))
-    dealt = read_round(tmp_path / "round")
-    for person in dealt.annotators:
+    round_ = read_round(tmp_path / "round")
+    for person in round_.annotators:
         for item in person.items[: len(person.items) // 2]:
-            judge(dealt, person, item.group)
-    return dealt
+            judge(round_, person, item.group)
+    return round_
 
 
 def require_answers_stay(before: Round, after: Round) -> None:
@@ -239,7 +240,7 @@ def require_answers_stay(before: Round, after: Round) -> None:
                 assert item in people[person.name].items
 
 
-def test_who_joins_takes_a_share_and_little_else_changes(begun: Round) -> None:
+def test_a_new_annotator_takes_a_share_and_nothing_else_moves(begun: Round) -> None:
     reassign_groups(begun.folder, add=["Eve"])
     after = read_round(begun.folder)
     require_fair(after)
@@ -253,7 +254,7 @@ def test_who_joins_takes_a_share_and_little_else_changes(begun: Round) -> None:
         assert [item for item in old.items if item in new.items] == list(new.items)
 
 
-def test_who_leaves_keeps_what_was_judged_and_the_rest_goes_to_others(begun: Round) -> None:
+def test_a_dropped_annotator_keeps_answers_and_the_rest_goes_to_others(begun: Round) -> None:
     result = reassign_groups(begun.folder, drop=["Bob"])
     after = read_round(begun.folder)
     require_answers_stay(begun, after)
@@ -267,7 +268,7 @@ def test_who_leaves_keeps_what_was_judged_and_the_rest_goes_to_others(begun: Rou
     for old, new in zip(begun.annotators, after.annotators, strict=True):
         if new.is_active:
             assert new.batches[: len(old.batches)] == old.batches
-    assert any(line.startswith("Bob: 0 more, ") for line in result.describe())
+    assert any(line.startswith("Bob: 0 groups added, ") for line in result.describe())
     assert not (begun.folder / "batches" / bob.pseudonym).exists()
     reassign_groups(begun.folder, add=["Bob"])
     again = read_round(begun.folder)
@@ -275,7 +276,7 @@ def test_who_leaves_keeps_what_was_judged_and_the_rest_goes_to_others(begun: Rou
     assert again.annotator("Bob").pseudonym == bob.pseudonym
 
 
-def test_what_somebody_skipped_goes_to_another_and_never_back(begun: Round) -> None:
+def test_a_skipped_group_goes_to_another_annotator_and_never_back(begun: Round) -> None:
     ada = begun.annotator("Ada")
     skipped = [item.group for item in ada.items[-3:]]
     for group in skipped:
@@ -289,32 +290,32 @@ def test_what_somebody_skipped_goes_to_another_and_never_back(begun: Round) -> N
         require_answers_stay(begun, after)
 
 
-def test_with_nobody_else_left_a_skipped_group_comes_back(patches: Path, tmp_path: Path) -> None:
+def test_a_skipped_group_comes_back_if_no_one_else_is_left(patches: Path, tmp_path: Path) -> None:
     deal_groups(patches, tmp_path / "round", PEOPLE[:3], DealSettings())
-    dealt = read_round(tmp_path / "round")
-    group = dealt.annotators[0].items[0].group
-    skip(dealt, dealt.annotators[0], group)
-    reassign_groups(dealt.folder, add=["Dan"], drop=["Bob"])
-    counts = Counter(group for person in read_round(dealt.folder).annotators for group in votes_of(person))
+    round_ = read_round(tmp_path / "round")
+    group = round_.annotators[0].items[0].group
+    skip(round_, round_.annotators[0], group)
+    reassign_groups(round_.folder, add=["Dan"], drop=["Bob"])
+    counts = Counter(group for person in read_round(round_.folder).annotators for group in votes_of(person))
     assert counts[group] == 3
 
 
-def test_who_joins_gets_practice_gold_and_repeats_too(patches: Path, tmp_path: Path) -> None:
+def test_a_new_annotator_gets_practice_gold_and_repeats(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,")
     gold = known_csv(tmp_path / "gold.csv", "p4-0-0,Positive,,")
     settings = DealSettings(practice=practice, gold=gold, repeats=2)
     deal_groups(patches, tmp_path / "round", PEOPLE, settings)
     reassign_groups(tmp_path / "round", add=["Eve"])
-    dealt = read_round(tmp_path / "round")
-    require_fair(dealt)
-    kinds = Counter(item.kind for item in dealt.annotator("Eve").items)
+    round_ = read_round(tmp_path / "round")
+    require_fair(round_)
+    kinds = Counter(item.kind for item in round_.annotator("Eve").items)
     assert (kinds[Kind.PRACTICE], kinds[Kind.GOLD], kinds[Kind.REPEAT]) == (1, 1, 2)
-    assert dealt.annotator("Eve").batches[0] == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)),)
-    for person in dealt.annotators:  # a repeat goes with the group that it repeats
+    assert round_.annotator("Eve").batches[0] == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)),)
+    for person in round_.annotators:  # a repeat goes with the group that it repeats
         assert {item.group for item in person.items if item.kind is Kind.REPEAT} <= votes_of(person)
 
 
-def test_who_was_dropped_and_comes_back_gets_the_checks_that_are_left(patches: Path, tmp_path: Path) -> None:
+def test_a_returning_annotator_gets_the_remaining_checks(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,", "p5-0-0,Positive,,")
     gold = known_csv(tmp_path / "gold.csv", *(f"p{k}-0-0,Positive,," for k in range(10, 16)))
     settings = DealSettings(practice=practice, gold=gold, repeats=3)
@@ -327,9 +328,9 @@ def test_who_was_dropped_and_comes_back_gets_the_checks_that_are_left(patches: P
     reassign_groups(tmp_path / "round", drop=["Bob"])
     assert set(read_round(tmp_path / "round").annotator("Bob").items) == done
     reassign_groups(tmp_path / "round", add=["Bob"])
-    dealt = read_round(tmp_path / "round")
-    require_fair(dealt)
-    bob = dealt.annotator("Bob")
+    round_ = read_round(tmp_path / "round")
+    require_fair(round_)
+    bob = round_.annotator("Bob")
     assert done < set(bob.items)
     assert len(set(bob.items)) == len(bob.items)
     kinds = Counter(item.kind for item in bob.items)
@@ -339,7 +340,7 @@ def test_who_was_dropped_and_comes_back_gets_the_checks_that_are_left(patches: P
         assert {item.group for item in batch if item.kind is Kind.REPEAT} <= votes_of(bob)
 
 
-def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_path: Path) -> None:
+def test_unfinished_practice_is_completed_in_one_batch(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,", "p5-0-0,Positive,,")
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(practice=practice))
     before = read_round(tmp_path / "round")
@@ -352,9 +353,9 @@ def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_pa
     assert not any(item.kind is Kind.PRACTICE for batch in others for item in batch)
 
 
-def test_a_round_whose_pictures_were_moved_takes_them_from_there(begun: Round, tmp_path: Path) -> None:
+def test_a_new_folder_of_the_patches_is_recorded(begun: Round, tmp_path: Path) -> None:
     moved = begun.patches.resolve().rename(tmp_path / "moved")
-    with pytest.raises(RoundError, match=f"reassign {begun.folder} --input DIR"):
+    with pytest.raises(RoundError, match="the patches of this round are missing; pass `patches`"):
         reassign_groups(begun.folder, add=["Eve"])
     result = CliRunner().invoke(main, ["reassign", str(begun.folder), "--input", str(moved)])
     assert result.exit_code == 0, result.output
@@ -362,7 +363,6 @@ def test_a_round_whose_pictures_were_moved_takes_them_from_there(begun: Round, t
 
 
 def test_a_round_is_dealt_anew_through_a_short_link(begun: Round, tmp_path: Path) -> None:
-    """Relative paths are those of where the round is, not of what it is called."""
     (tmp_path / "far/away").mkdir(parents=True)
     (tmp_path / "far/away/link").symlink_to(begun.folder)
     patches = begun.patches.resolve()
@@ -370,24 +370,12 @@ def test_a_round_is_dealt_anew_through_a_short_link(begun: Round, tmp_path: Path
     assert read_round(begun.folder).patches.resolve() == patches
 
 
-def test_one_vote_is_no_consensus_and_said_so(patches: Path, tmp_path: Path) -> None:
+def test_a_single_vote_per_group_gives_a_warning(patches: Path, tmp_path: Path) -> None:
     result = deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(votes=1))
-    assert "One vote a group is no consensus" in "\n".join(result.describe())
+    assert "Warning: a consensus needs two votes per group" in "\n".join(result.describe())
 
 
-def test_names_are_one_however_they_are_written(patches: Path, tmp_path: Path) -> None:
-    composed, decomposed = "Jos\u00e9", "Jose\u0301"
-    with pytest.raises(RoundError, match="is there 2 times"):
-        deal_groups(patches, tmp_path / "round", [composed, decomposed, "Bob"], DealSettings())
-    deal_groups(patches, tmp_path / "round", [decomposed, "Ada ", "Bob"], DealSettings())
-    dealt = read_round(tmp_path / "round")
-    assert [person.name for person in dealt.annotators] == [composed, "Ada", "Bob"]
-    assert dealt.annotator(decomposed).name == composed
-    with pytest.raises(RoundError, match="takes part already"):
-        reassign_groups(tmp_path / "round", add=[decomposed])
-
-
-def test_a_vote_that_is_damaged_is_none_and_its_group_goes_to_another(begun: Round) -> None:
+def test_a_damaged_vote_does_not_count_and_its_group_goes_to_another(begun: Round) -> None:
     bob = begun.annotator("Bob")
     group = bob.items[0].group
     begun.answer_path(bob, bob.items[0]).write_bytes(b"")
@@ -396,23 +384,21 @@ def test_a_vote_that_is_damaged_is_none_and_its_group_goes_to_another(begun: Rou
     assert group not in votes_of(after.annotator("Bob"))
     assert sum(group in votes_of(person) for person in after.annotators) == 3
     place = f"votes/{bob.pseudonym}/{group}.json"
-    assert f"1 file did not count as answers: {place}" in "\n".join(result.describe())
+    assert f"1 answer file could not be used; their groups were assigned again: {place}" in "\n".join(result.describe())
 
 
 @pytest.mark.parametrize("form", ["lists", "links"])
-def test_what_another_tool_has_put_among_the_batches_is_not_written_over(
-    patches: Path, tmp_path: Path, form: str
-) -> None:
+def test_files_of_other_tools_among_the_batches_are_not_replaced(patches: Path, tmp_path: Path, form: str) -> None:
     deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(batches=form))  # type: ignore[arg-type]
-    dealt = read_round(tmp_path / "round")
+    round_ = read_round(tmp_path / "round")
     before = contents(tmp_path / "round")
-    person = dealt.annotators[0]
+    person = round_.annotators[0]
     group = person.items[0].group
     for place in (f"{person.pseudonym}/001/labels/{group}.json", f"{person.pseudonym}/{group}.json", "notes.txt"):
         path = tmp_path / "round/batches" / place
         write_bytes(path, b"{}")
         with pytest.raises(
-            RoundError, match=f"1 file of somebody else: {place}. Answers belong into .*/votes/PSEUDONYM/"
+            RoundError, match=f"1 file that hggt did not write: {place}. Move answers to .*/votes/PSEUDONYM/"
         ):
             reassign_groups(tmp_path / "round", add=["Eve"])
         assert path.read_bytes() == b"{}"
@@ -425,29 +411,24 @@ def test_what_another_tool_has_put_among_the_batches_is_not_written_over(
         assert (tmp_path / "round/batches" / person.pseudonym).is_dir() == person.is_active
 
 
-def test_a_run_that_is_killed_before_the_end_is_run_again(
-    begun: Round, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_after_a_failure_at_the_last_file_the_same_command_gives_the_same_result(
+    begun: Round, tmp_path: Path, full_disk: FullDisk
 ) -> None:
-    """Batches are there before `assignments.json`, whose writing fails here; the same command then does the same."""
     shutil.copytree(begun.folder, tmp_path / "other")
     before = (begun.folder / "assignments.json").read_bytes()
-
-    def fail(_: Round) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("hggt_data.annotate.deal.write_round", fail)
-        with pytest.raises(OSError, match="No space left"):
-            reassign_groups(begun.folder, drop=["Bob"])
+    reassign_groups(tmp_path / "other", drop=["Bob"])
+    lists = len(list((tmp_path / "other/batches").rglob("*.txt")))
+    with full_disk(lists), pytest.raises(OSError, match="No space left"):
+        reassign_groups(begun.folder, drop=["Bob"])
+    assert not list((begun.folder / "batches" / begun.annotator("Bob").pseudonym).glob("*"))  # batches are replaced
     assert (begun.folder / "assignments.json").read_bytes() == before
-    for folder in (begun.folder, tmp_path / "other"):
-        reassign_groups(folder, drop=["Bob"])
+    reassign_groups(begun.folder, drop=["Bob"])
     assert contents(begun.folder) == contents(tmp_path / "other")
 
 
-def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:
+def test_a_served_round_is_not_changed(begun: Round) -> None:
     before = contents(begun.folder)
-    with lock_folder(begun.folder), pytest.raises(OutputError, match=r"is served by .*; stop that first"):
+    with lock_folder(begun.folder), pytest.raises(OutputError, match=r"is in use by .*; stop that first"):
         reassign_groups(begun.folder, add=["Eve"])
     assert contents(begun.folder) == before
 
@@ -455,14 +436,14 @@ def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:
 @pytest.mark.parametrize(
     ("add", "drop", "message"),
     [
-        (["Ada"], [], "Ada takes part already"),
-        (["ADA"], [], "'ada' is there 2 times"),
-        ([], ["Zoe"], "nobody called 'Zoe' takes part; expected one of Ada, Bob, Carol, Dan"),
-        ([], ["Ada", "Bob"], "2 would be left to take part; expected 3 at least"),
-        (["Eve"], ["Eve"], "'eve' is there 2 times"),
+        (["Ada"], [], "Ada is already an annotator"),
+        (["ADA"], [], "'ada' occurs 2 times"),
+        ([], ["Zoe"], "'Zoe' is not an annotator of this round; expected one of Ada, Bob, Carol, Dan"),
+        ([], ["Ada", "Bob"], "2 annotators would be left; 3 votes per group need at least 3"),
+        (["Eve"], ["Eve"], "'eve' occurs 2 times"),
     ],
 )
-def test_changes_that_cannot_be(begun: Round, add: list[str], drop: list[str], message: str) -> None:
+def test_impossible_changes_change_nothing(begun: Round, add: list[str], drop: list[str], message: str) -> None:
     before = contents(begun.folder)
     with pytest.raises(RoundError, match=message):
         reassign_groups(begun.folder, add=add, drop=drop)
@@ -478,5 +459,5 @@ def test_the_commands(patches: Path, tmp_path: Path) -> None:
     assert "30 groups" in result.output
     result = CliRunner().invoke(main, ["reassign", str(output), "--add", "Dan"])
     assert result.exit_code == 0, result.output
-    assert "Dan: 22 more, 0 fewer" in result.output or "Dan: 23 more, 0 fewer" in result.output
+    assert "groups added, 0 removed" in result.output
     assert len(read_round(output).annotators) == 4

@@ -22,26 +22,26 @@ PEOPLE = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Round:
-    """Twelve groups, of which five people have judged all but one vote of two groups and all of a third."""
+    """Twelve groups with all their votes, except three groups that lack one, one and all three votes."""
     gold = known_csv(tmp_path / "gold.csv", "p11-0-0,Positive,,")
     deal_groups(make_patches(tmp_path, 12), tmp_path / "round", PEOPLE, DealSettings(gold=gold, repeats=1))
-    dealt = read_round(tmp_path / "round")
-    for person in dealt.annotators:
+    round_ = read_round(tmp_path / "round")
+    for person in round_.annotators:
         for item in person.items:
             if item.kind is Kind.VOTE:
-                judge(dealt, person, item.group)
+                judge(round_, person, item.group)
             else:
-                write_bytes(dealt.answer_path(person, item), b"not a vote")
+                write_bytes(round_.answer_path(person, item), b"not a vote")
     for image, number in {"p0": 1, "p1": 1, "p2": 3}.items():
         group = PatchId(image, 0, 0)
-        for person in [p for p in dealt.annotators if Item(Kind.VOTE, group) in p.items][:number]:
-            dealt.answer_path(person, Item(Kind.VOTE, group)).unlink()
+        for person in [p for p in round_.annotators if Item(Kind.VOTE, group) in p.items][:number]:
+            round_.answer_path(person, Item(Kind.VOTE, group)).unlink()
             if image == "p1":
-                skip(dealt, person, group)
-    return dealt
+                skip(round_, person, group)
+    return round_
 
 
-def test_a_tree_has_the_votes_as_they_are(judged: Round, tmp_path: Path) -> None:
+def test_votes_are_copied_unchanged_and_pictures_linked(judged: Round, tmp_path: Path) -> None:
     result = merge_round(judged.folder, tmp_path / "Train")
     assert len(result.complete) == 8
     images, labels = tmp_path / "Train/images/0-8", tmp_path / "Train/labels/0-8"
@@ -57,7 +57,7 @@ def test_a_tree_has_the_votes_as_they_are(judged: Round, tmp_path: Path) -> None
         assert (images / "01" / source.name).samefile(source)
 
 
-def test_slots_are_not_people(judged: Round, tmp_path: Path) -> None:
+def test_a_slot_does_not_stand_for_one_annotator(judged: Round, tmp_path: Path) -> None:
     merge_round(judged.folder, tmp_path / "Train")
     behind: dict[str, set[str]] = {}
     for line in (tmp_path / "Train/annotators.csv").read_text().splitlines()[1:]:
@@ -87,26 +87,26 @@ def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_pat
         assert len(group.annotations) == 3
 
 
-def test_a_damaged_skip_is_listed(judged: Round, tmp_path: Path) -> None:
+def test_a_damaged_reason_is_listed(judged: Round, tmp_path: Path) -> None:
     [path] = (judged.folder / "skips").rglob("*.json")
     path.write_text("{bad")
     text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
-    assert f"somebody could not judge 1: p1-0-0 ({path} is damaged and gives no reason)" in text
+    assert f"1 of these were skipped: p1-0-0 ({path} is damaged and has no reason)" in text
 
 
-def test_what_is_left_out_is_listed(judged: Round, tmp_path: Path) -> None:
+def test_groups_left_out_are_listed(judged: Round, tmp_path: Path) -> None:
     text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
     assert "8 groups with 3 votes each, by 5 annotators" in text
-    assert "Left out, with 2 of 3 votes: 2 groups: p0-0-0, p1-0-0" in text
-    assert "Left out, with 0 of 3 votes: 1 group: p2-0-0" in text
-    assert "somebody could not judge 1: p1-0-0 (black)" in text
+    assert "Left out 2 groups with 2 of 3 votes: p0-0-0, p1-0-0" in text
+    assert "Left out 1 group with 0 of 3 votes: p2-0-0" in text
+    assert "1 of these were skipped: p1-0-0 (black)" in text
     record = json.loads((judged.folder / "merge.json").read_text())
     assert record["partial"] == {"p0-0-0": 2, "p1-0-0": 2, "p2-0-0": 0}
     assert record["skipped"] == {"p1-0-0": ["black"]}
     assert record["conflicts"] == {}
 
 
-def test_what_is_no_vote_is_listed_and_does_not_count(judged: Round, tmp_path: Path) -> None:
+def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp_path: Path) -> None:
     ada = judged.annotators[0]
     folder = judged.folder / "votes" / ada.pseudonym
     mine = sorted(folder.glob("*.json"))
@@ -118,26 +118,25 @@ def test_what_is_no_vote_is_listed_and_does_not_count(judged: Round, tmp_path: P
     write_bytes(judged.folder / "votes/annotator-stray/p3-0-0.json", mine[0].read_bytes())
     result = merge_round(judged.folder, tmp_path / "Train")
     assert PatchId.parse(broken.stem) in result.partial
-    conflicts = {Path(path).name: why for path, why in result.ballot.conflicts.items()}
+    conflicts = {Path(path).name: why for path, why in result.votes.conflicts.items()}
     assert conflicts == {
         broken.name: conflicts[broken.name],
-        "p11-0-0.json": "not dealt to this person",
-        "notes.txt": "not named GROUP.json",
-        "annotator-stray": "of nobody who takes part",
+        "p11-0-0.json": "not assigned to this annotator",
+        "notes.txt": "the name is not GROUP.json",
+        "annotator-stray": "not a pseudonym of this round",
     }
     assert "broken JSON" in conflicts[broken.name]
-    assert "4 files did not count" in "\n".join(result.describe())
+    assert "4 files not counted as votes" in "\n".join(result.describe())
 
 
-def test_a_vote_of_somebody_who_was_not_asked_does_not_count(judged: Round, tmp_path: Path) -> None:
-    """Such as a copy of another's; the votes of those who were asked all stay."""
+def test_a_vote_on_a_group_of_another_annotator_does_not_count(judged: Round, tmp_path: Path) -> None:
     group = PatchId("p5", 0, 0)
     other = next(person for person in judged.annotators if Item(Kind.VOTE, group) not in person.items)
-    before = merge_round(judged.folder, tmp_path / "before").ballot.votes[group]
+    before = merge_round(judged.folder, tmp_path / "before").votes.by_group[group]
     judge(judged, other, group)
-    ballot = merge_round(judged.folder, tmp_path / "after").ballot
-    assert ballot.votes[group] == before
-    assert ballot.conflicts == {f"votes/{other.pseudonym}/{group}.json": "not dealt to this person"}
+    votes = merge_round(judged.folder, tmp_path / "after").votes
+    assert votes.by_group[group] == before
+    assert votes.conflicts == {f"votes/{other.pseudonym}/{group}.json": "not assigned to this annotator"}
 
 
 def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None:
@@ -148,8 +147,8 @@ def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None
     asked = replace(other, batches=(*other.batches, (item,)))
     write_round(judged.with_annotators(tuple(asked if p is other else p for p in judged.annotators)))
     result = merge_round(judged.folder, tmp_path / "Train")
-    assert len(result.ballot.extra) == 1
-    assert "More votes than slots" in "\n".join(result.describe())
+    assert len(result.votes.extra) == 1
+    assert "Left out votes beyond the slots" in "\n".join(result.describe())
     assert not validate_tree(tmp_path / "Train", workers=1).errors
 
 
@@ -173,7 +172,7 @@ def test_refusals(judged: Round, tmp_path: Path) -> None:
     assert not (tmp_path / "tree").exists()
 
 
-def test_groups_whose_pictures_were_replaced_since_are_left_out(judged: Round, tmp_path: Path) -> None:
+def test_groups_whose_pictures_changed_after_the_assignment_are_left_out(judged: Round, tmp_path: Path) -> None:
     before = merge_round(judged.folder, tmp_path / "before")
     first, second, third, *rest = before.complete
     replaced = judged.picture(first, "01")
@@ -183,26 +182,26 @@ def test_groups_whose_pictures_were_replaced_since_are_left_out(judged: Round, t
         judged.picture(third, name).unlink()
     result = merge_round(judged.folder, tmp_path / "after")
     assert result.complete == tuple(rest)
-    assert result.faults[first] == f"01/{first}_01.png was replaced since it was dealt"
+    assert result.faults[first] == f"01/{first}_01.png was replaced after it was assigned"
     assert result.faults[second].startswith(f"02/{second}_02.png: ")
-    assert result.faults[third] == f"group {third} has no pictures any more"
+    assert result.faults[third] == f"group {third} is missing"
     assert not result.faults.keys() & result.partial.keys()
     text = "\n".join(result.describe())
-    assert "Left out, for their pictures are not those that were judged: 3 groups: " in text
+    assert "Left out 3 groups whose pictures are not those that were judged: " in text
     assert set(json.loads((judged.folder / "merge.json").read_text())["pictures"]) == {
         str(g) for g in (first, second, third)
     }
     (judged.folder / "pictures.csv").unlink()
     result = merge_round(judged.folder, tmp_path / "fast")
     assert first in result.complete
-    assert "Dealt with --fast: whether the pictures are those that were judged is not known." in result.describe()
+    assert any(line.startswith("The pictures were not compared") for line in result.describe())
 
 
-def test_a_round_that_cannot_be_written_to_is_merged_all_the_same(judged: Round, tmp_path: Path) -> None:
+def test_a_read_only_round_can_be_merged(judged: Round, tmp_path: Path) -> None:
     (judged.folder / "merge.json").mkdir()
     result = merge_round(judged.folder, tmp_path / "Train")
     assert validate_tree(tmp_path / "Train").errors == ()
-    assert result.describe()[-1].startswith(f"What was left out is not written down: {judged.folder / 'merge.json'}: ")
+    assert result.describe()[-1].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
 
 
 def test_the_command(judged: Round, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_file_holds_no_token_and_is_for_its_owner_only(tmp_path: Path) -> No
 def test_a_name_has_one_token(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     old = add_account(path, Account("Ada"))
-    with pytest.raises(RoundError, match="Ada has a URL already; --renew"):
+    with pytest.raises(RoundError, match="Ada already has a personal URL; pass `renew`"):
         add_account(path, Account("Ada"))
     new = add_account(path, Account("Ada"), renew=True)
     accounts = Accounts(path)
@@ -40,7 +40,7 @@ def test_a_name_has_one_token(tmp_path: Path) -> None:
 def test_space_around_a_name_is_none_of_it(tmp_path: Path) -> None:
     add_account(tmp_path / "accounts.json", Account(" Bob "))
     assert Accounts(tmp_path / "accounts.json").all() == [Account("Bob")]
-    with pytest.raises(RoundError, match="Bob has a URL already"):
+    with pytest.raises(RoundError, match="Bob already has a personal URL"):
         add_account(tmp_path / "accounts.json", Account("Bob "))
 
 
@@ -61,9 +61,9 @@ def test_a_damaged_file_is_an_error_at_first_and_lets_nobody_in_later(tmp_path: 
     accounts = Accounts(path)
     passing = accounts.admit(Account("here"))
     path.write_text(damage)
-    with pytest.raises(RoundError, match="no file of accounts"):
+    with pytest.raises(RoundError, match="not an accounts file"):
         Accounts(path)
-    with pytest.raises(RoundError, match="no file of accounts"):
+    with pytest.raises(RoundError, match="not an accounts file"):
         add_account(path, Account("Bob"))
     assert path.read_text() == damage
     assert accounts.find(token) is None
@@ -71,14 +71,14 @@ def test_a_damaged_file_is_an_error_at_first_and_lets_nobody_in_later(tmp_path: 
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(RoundError, match="no such file; hggt-data accounts add makes it"):
+    with pytest.raises(RoundError, match="no such file; create it with hggt-data accounts add"):
         Accounts(tmp_path / "accounts.json")
 
 
 def test_who_is_not_there_cannot_be_removed(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     add_account(path, Account("Ada"))
-    with pytest.raises(RoundError, match="nobody called 'Adah'; did you mean 'Ada'"):
+    with pytest.raises(RoundError, match="no account named 'Adah'; did you mean 'Ada'"):
         remove_account(path, "Adah")
 
 

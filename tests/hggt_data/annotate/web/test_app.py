@@ -37,9 +37,9 @@ PRACTICE = (Item(Kind.PRACTICE, PRACTISED),)
 class Server:
     """A round and its application, asked without a network; `as_` is whoever asks."""
 
-    def __init__(self, dealt: Round) -> None:
-        self.round = dealt
-        self.store = AnswerStore(dealt)
+    def __init__(self, round_: Round) -> None:
+        self.round = round_
+        self.store = AnswerStore(round_)
         accounts = {name: Account(name) for name in ("Ada", "Bob", "Eve", "Dora")}
         accounts["admin"] = Account("admin", is_admin=True)
         self.app = Guard(make_app(self.store), accounts.get)
@@ -54,13 +54,13 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    dealt = make_round(
+    round_ = make_round(
         tmp_path,
         {"Ada": [PRACTICE, votes(*IDS)], "Bob": [votes(*IDS)], "Dora": [votes("p0-0-0")]},
         known={PRACTISED: KnownAnswer((Label.POSITIVE, None, Label.NEGATIVE, None), "Look at the edges of {03}.")},
     )
-    ada, bob, dora = dealt.annotators
-    return Server(dealt.with_annotators((ada, bob, replace(dora, is_active=False))))
+    ada, bob, dora = round_.annotators
+    return Server(round_.with_annotators((ada, bob, replace(dora, is_active=False))))
 
 
 # What a person is told
@@ -70,7 +70,7 @@ def test_a_person_sees_their_own_batches(server: Server) -> None:
     (server.round.folder / "instructions.txt").write_text("Look closely.", "utf-8")
     found = server.as_("Ada").get("/api/round").json()
     assert found == {
-        "person": server.store.person_id(server.round.annotators[0]),
+        "person": server.store.annotator_id(server.round.annotators[0]),
         "name": "Ada",
         "num_candidates": 4,
         "instructions": "Look closely.",
@@ -125,7 +125,7 @@ def test_another_windows_answer_stays_and_is_told(server: Server) -> None:
     other = BODY | {"labels": ["Negative"] * 4}
     refused = ada.put(f"/api/items/{item}/answer", json=other)
     assert refused.status_code == 409
-    assert refused.json() == saved | {"error": "There is another answer by now; that one stays."}
+    assert refused.json() == saved | {"error": "This group already has another answer, which is kept."}
     changed = ada.put(f"/api/items/{item}/answer", json=other | {"replaces": saved["version"]})
     assert changed.json()["labels"] == ["Negative"] * 4
 
@@ -294,10 +294,10 @@ def test_a_round_may_have_words_of_its_own(server: Server) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"nxt": "Weiter"}', "no text is called 'nxt'; did you mean 'next'"),
-        ("{", "expected a JSON object of texts"),
-        ("[]", "expected a JSON object of texts"),
-        ('{"next": 3}', "expected a JSON object of texts"),
+        ('{"nxt": "Weiter"}', "unknown key 'nxt'; did you mean 'next'"),
+        ("{", "expected a JSON object of strings"),
+        ("[]", "expected a JSON object of strings"),
+        ('{"next": 3}', "expected a JSON object of strings"),
     ],
 )
 def test_wrong_words_are_told_at_the_start(tmp_path: Path, content: str, message: str) -> None:
