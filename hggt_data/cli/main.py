@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from hggt_data.cli.group import HggtGroup, ResumedCommand
-from hggt_data.cli.publishing import license_option, publish_if_told
+from hggt_data.cli.publishing import confirm_and_push, license_option
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -39,7 +39,7 @@ _workers_option = click.option(
 @click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hggt")
 def main() -> None:
-    """Check, measure, split, build, publish and export HGGT data."""
+    """Check, measure, split, build, push and export HGGT data."""
 
 
 @main.command()
@@ -167,7 +167,7 @@ def build(
 @click.option("--new-pseudonyms", is_flag=True, help="Go on although the file with the old pseudonyms is lost.")
 @click.option("--i-have-permission", is_flag=True, help="Allow a public push of data under the HGGT terms.")
 @_workers_option
-def publish(
+def push(
     dataset: Path,
     repo_id: str,
     public: bool,
@@ -180,14 +180,14 @@ def publish(
     i_have_permission: bool,
     workers: int | None,
 ) -> None:
-    """Publish a built dataset on the Hugging Face Hub, private unless told otherwise.
+    """Push a built dataset to the Hugging Face Hub, private by default.
 
     Annotators get pseudonyms and relative times. The main branch changes all at once, after what has arrived was
     compared with the manifest. Run it again after an interruption: it goes on where it stopped.
     """
-    from hggt_data.hub.publish import PublishSettings, open_publication
+    from hggt_data.hub.push import PushSettings, open_push
 
-    settings = PublishSettings(
+    settings = PushSettings(
         dataset=dataset,
         repo_id=repo_id,
         public=public,
@@ -199,7 +199,11 @@ def publish(
         dry_run=dry_run,
         workers=workers,
     )
-    publish_if_told(open_publication(settings), "load_dataset", dry_run=dry_run, yes=yes)
+    confirm_and_push(open_push(settings), "load_dataset", dry_run=dry_run, yes=yes)
+
+
+# The old name of `push`, kept for this version.
+main.add_command(ResumedCommand("publish", callback=push.callback, params=push.params, help=push.help, hidden=True))
 
 
 @main.command(cls=ResumedCommand)
