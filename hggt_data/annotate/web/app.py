@@ -244,7 +244,7 @@ def _with_body(endpoint: Callable[[Request, object], Response]) -> Callable[[Req
         try:
             body = json.loads(await request.body())
         except (ValueError, RecursionError) as error:
-            raise AnnotationError(f"The request body is not JSON: {error}") from error
+            raise AnnotationError(f"expected a request body in JSON: {error}") from error
         return await run_in_threadpool(endpoint, request, body)
 
     return run

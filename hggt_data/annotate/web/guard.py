@@ -80,10 +80,8 @@ class Guard:
     def _refuse(self, scope: Scope, headers: Headers, account: Account | None) -> JSONResponse | None:
         host = _host_of(headers.get("host", ""))
         if host not in self._hosts:
-            return refusal(
-                400,
-                f"This server does not answer to {host!r}. Its administrator can add the name with the option allow-host.",
-            )
+            advice = "Its administrator can add the name with the option allow-host."
+            return refusal(400, f"This server does not answer to {host!r}. {advice}")
         if scope["scheme"] != "https" and host not in LOOPBACK and not self._plain_http:
             return refusal(403, "Connections from other machines must use https://.")
         origin = headers.get("origin")

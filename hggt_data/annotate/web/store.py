@@ -172,9 +172,9 @@ class AnswerStore:
     def skip(self, annotator: Annotator, item: Item, reason: object) -> None:
         """Save why the annotator cannot judge a group; ConflictError if there is an answer."""
         if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_REASON:
-            raise AnnotationError(f"reason is not a text of 1 to {_LONGEST_REASON} characters")
+            raise AnnotationError(f"expected a reason of 1 to {_LONGEST_REASON} characters")
         if not reason.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in reason):
-            raise AnnotationError("reason contains an incomplete character")
+            raise AnnotationError("expected a reason without incomplete characters")
         with self._locks[annotator.pseudonym]:
             if item in self.answers(annotator):
                 raise ConflictError(f"{item.group} has an answer, which stays")

@@ -2,13 +2,15 @@ import random
 import shutil
 import stat
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from hggt_data.annotate.deal import DealSettings, deal_groups, read_names, reassign_groups
+from hggt_data.annotate.deal import DealResult, DealSettings, deal_groups, read_names, reassign_groups
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, RoundError
@@ -26,6 +28,13 @@ PEOPLE = ("Ada", "Bob", "Carol", "Dan")
 def make_patches(folder: Path, number: int) -> Path:
     ids = [f"p{k}-0-0" for k in range(number)]
     return write_tree(folder / "t", ids, candidates=TWO, slots="", size=(4, 4)) / "images" / "0-9"
+
+
+def deal(
+    patches: Path, output: Path, names: Sequence[str] = PEOPLE, decode: bool = True, **settings: Any
+) -> DealResult:
+    """Make a round in this process."""
+    return deal_groups(patches, output, names, DealSettings(**settings), workers=1, decode=decode)
 
 
 @pytest.fixture
@@ -63,7 +72,7 @@ def require_fair(round_: Round) -> None:
 
 def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
     output = tmp_path / "round"
-    result = deal_groups(patches, output, PEOPLE, DealSettings(votes=3, per_batch=10))
+    result = deal(patches, output, votes=3, per_batch=10)
     round_ = read_round(output)
     require_fair(round_)
     assert round_.patches.resolve() == patches.resolve()
@@ -80,7 +89,7 @@ def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
 def test_the_seed_determines_everything_except_pseudonyms_and_secret(patches: Path, tmp_path: Path) -> None:
     rounds = []
     for k, seed in enumerate((0, 0, 1)):
-        deal_groups(patches, tmp_path / f"round{k}", PEOPLE, DealSettings(seed=seed, repeats=1))
+        deal(patches, tmp_path / f"round{k}", seed=seed, repeats=1)
         rounds.append(read_round(tmp_path / f"round{k}"))
     batches = [[person.batches for person in round_.annotators] for round_ in rounds]
     assert batches[0] == batches[1] != batches[2]
@@ -89,7 +98,7 @@ def test_the_seed_determines_everything_except_pseudonyms_and_secret(patches: Pa
 
 
 def test_batch_lists_name_the_groups_in_order(patches: Path, tmp_path: Path) -> None:
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(per_batch=10))
+    deal(patches, tmp_path / "round", per_batch=10)
     for person in read_round(tmp_path / "round").annotators:
         for number, batch in enumerate(person.batches, start=1):
             lines = (tmp_path / f"round/batches/{person.pseudonym}/{number:03d}.txt").read_text().splitlines()
@@ -98,7 +107,7 @@ def test_batch_lists_name_the_groups_in_order(patches: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("form", ["links", "copies"])
 def test_batches_of_linked_or_copied_pictures(patches: Path, tmp_path: Path, form: str) -> None:
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(batches=form))  # type: ignore[arg-type]
+    deal(patches, tmp_path / "round", batches=form)
     [person, *_] = read_round(tmp_path / "round").annotators
     place = tmp_path / f"round/batches/{person.pseudonym}/001"
     for group in votes_of(person):
@@ -116,8 +125,7 @@ def known_csv(path: Path, *lines: str) -> Path:
 def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,Look at {01}.", "p1-0-0,NEGATIVE,similar,")
     gold = known_csv(tmp_path / "gold.csv", *(f"p{k}-0-0,Positive,Negative," for k in range(10, 16)))
-    settings = DealSettings(per_batch=9, practice=practice, gold=gold, repeats=2)
-    deal_groups(patches, tmp_path / "round", PEOPLE, settings)
+    deal(patches, tmp_path / "round", per_batch=9, practice=practice, gold=gold, repeats=2)
     round_ = read_round(tmp_path / "round")
     require_fair(round_)
     assert round_.known[PatchId("p3", 0, 0)].labels == (Label.POSITIVE, None)
@@ -142,7 +150,7 @@ def test_errors_in_known_answers_are_listed_together(patches: Path, tmp_path: Pa
     practice = known_csv(tmp_path / "practice.csv", "p0-0-0,Good,,", "p99-0-0,,,", "p1-0-0,,,", "p1-0-0,,,")
     gold = known_csv(tmp_path / "gold.csv", "p1-0-0,,,")
     with pytest.raises(RoundError) as caught:
-        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(practice=practice, gold=gold))
+        deal(patches, tmp_path / "round", practice=practice, gold=gold)
     text = str(caught.value)
     assert text.startswith("4 errors in the known answers:")
     assert "practice.csv, line 2: unknown label 'good'; expected Positive, Similar, Negative or an empty cell" in text
@@ -152,7 +160,7 @@ def test_errors_in_known_answers_are_listed_together(patches: Path, tmp_path: Pa
     assert not (tmp_path / "round").exists()
     (tmp_path / "bad.csv").write_text("group,01\n")
     with pytest.raises(RoundError, match="columns 02 are missing"):
-        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(gold=tmp_path / "bad.csv"))
+        deal(patches, tmp_path / "round", gold=tmp_path / "bad.csv")
 
 
 def test_errors_in_pictures_are_listed_together_and_nothing_is_written(patches: Path, tmp_path: Path) -> None:
@@ -160,7 +168,7 @@ def test_errors_in_pictures_are_listed_together_and_nothing_is_written(patches: 
     (patches / "02" / "p2-0-0_02.png").write_bytes(b"text")
     (patches / "02" / "p3-0-0_02.png").write_bytes(encode_png(noise((4, 6), "x")))
     with pytest.raises(RoundError) as caught:
-        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+        deal(patches, tmp_path / "round")
     text = str(caught.value)
     assert "3 errors" in text
     assert "01/p1-0-0_01.png: the picture 01 of group p1-0-0 is missing" in text
@@ -174,15 +182,15 @@ def test_a_damaged_picture_is_detected_unless_only_headers_are_read(tmp_path: Pa
     path = patches / "01" / "p1-0-0_01.png"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(RoundError, match=r"(?s)1 error in .*01/p1-0-0_01.png: "):
-        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+        deal(patches, tmp_path / "round")
     assert not (tmp_path / "round").exists()
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(), decode=False)
+    deal(patches, tmp_path / "round", decode=False)
 
 
 def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path) -> None:
     names = [f"person {k}" for k in range(30)]
     with pytest.raises(RoundError, match="27 votes per group; expected at most 26, the slots of a tree"):
-        deal_groups(patches, tmp_path / "round", names, DealSettings(votes=27))
+        deal(patches, tmp_path / "round", names, votes=27)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,7 @@ def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path)
 )
 def test_names_that_cannot_be_used(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:
     with pytest.raises(RoundError, match=message):
-        deal_groups(patches, tmp_path / "round", names, DealSettings())
+        deal(patches, tmp_path / "round", names)
 
 
 def test_names_are_read_from_a_file(tmp_path: Path) -> None:
@@ -209,13 +217,13 @@ def test_names_are_read_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_round_is_never_overwritten(patches: Path, tmp_path: Path) -> None:
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+    deal(patches, tmp_path / "round")
     before = contents(tmp_path / "round")
     with pytest.raises(OutputError, match="not empty"):
-        deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
+        deal(patches, tmp_path / "round")
     assert contents(tmp_path / "round") == before
     with pytest.raises(OutputError, match="lies inside the pictures"):
-        deal_groups(patches, patches / "round", PEOPLE, DealSettings())
+        deal(patches, patches / "round")
 
 
 # Reassigning
@@ -224,7 +232,7 @@ def test_a_round_is_never_overwritten(patches: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def begun(patches: Path, tmp_path: Path) -> Round:
     """Four annotators have each judged the first half of their groups."""
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(per_batch=10))
+    deal(patches, tmp_path / "round", per_batch=10)
     round_ = read_round(tmp_path / "round")
     for person in round_.annotators:
         for item in person.items[: len(person.items) // 2]:
@@ -291,7 +299,7 @@ def test_a_skipped_group_goes_to_another_annotator_and_never_back(begun: Round) 
 
 
 def test_a_skipped_group_comes_back_if_no_one_else_is_left(patches: Path, tmp_path: Path) -> None:
-    deal_groups(patches, tmp_path / "round", PEOPLE[:3], DealSettings())
+    deal(patches, tmp_path / "round", PEOPLE[:3])
     round_ = read_round(tmp_path / "round")
     group = round_.annotators[0].items[0].group
     skip(round_, round_.annotators[0], group)
@@ -303,8 +311,7 @@ def test_a_skipped_group_comes_back_if_no_one_else_is_left(patches: Path, tmp_pa
 def test_a_new_annotator_gets_practice_gold_and_repeats(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,")
     gold = known_csv(tmp_path / "gold.csv", "p4-0-0,Positive,,")
-    settings = DealSettings(practice=practice, gold=gold, repeats=2)
-    deal_groups(patches, tmp_path / "round", PEOPLE, settings)
+    deal(patches, tmp_path / "round", practice=practice, gold=gold, repeats=2)
     reassign_groups(tmp_path / "round", add=["Eve"])
     round_ = read_round(tmp_path / "round")
     require_fair(round_)
@@ -318,8 +325,7 @@ def test_a_new_annotator_gets_practice_gold_and_repeats(patches: Path, tmp_path:
 def test_a_returning_annotator_gets_the_remaining_checks(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,", "p5-0-0,Positive,,")
     gold = known_csv(tmp_path / "gold.csv", *(f"p{k}-0-0,Positive,," for k in range(10, 16)))
-    settings = DealSettings(practice=practice, gold=gold, repeats=3)
-    deal_groups(patches, tmp_path / "round", PEOPLE, settings)
+    deal(patches, tmp_path / "round", practice=practice, gold=gold, repeats=3)
     before = read_round(tmp_path / "round")
     bob = before.annotator("Bob")
     for item in bob.items[:8]:
@@ -342,7 +348,7 @@ def test_a_returning_annotator_gets_the_remaining_checks(patches: Path, tmp_path
 
 def test_unfinished_practice_is_completed_in_one_batch(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,", "p5-0-0,Positive,,")
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(practice=practice))
+    deal(patches, tmp_path / "round", practice=practice)
     before = read_round(tmp_path / "round")
     bob = before.annotator("Bob")
     judge(before, bob, bob.items[0].group, Kind.PRACTICE)
@@ -371,7 +377,7 @@ def test_a_round_is_dealt_anew_through_a_short_link(begun: Round, tmp_path: Path
 
 
 def test_a_single_vote_per_group_gives_a_warning(patches: Path, tmp_path: Path) -> None:
-    result = deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(votes=1))
+    result = deal(patches, tmp_path / "round", votes=1)
     assert "Warning: a consensus needs two votes per group" in "\n".join(result.describe())
 
 
@@ -389,7 +395,7 @@ def test_a_damaged_vote_does_not_count_and_its_group_goes_to_another(begun: Roun
 
 @pytest.mark.parametrize("form", ["lists", "links"])
 def test_files_of_other_tools_among_the_batches_are_not_replaced(patches: Path, tmp_path: Path, form: str) -> None:
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(batches=form))  # type: ignore[arg-type]
+    deal(patches, tmp_path / "round", batches=form)
     round_ = read_round(tmp_path / "round")
     before = contents(tmp_path / "round")
     person = round_.annotators[0]
@@ -453,7 +459,7 @@ def test_impossible_changes_change_nothing(begun: Round, add: list[str], drop: l
 def test_the_commands(patches: Path, tmp_path: Path) -> None:
     names, output = tmp_path / "names.txt", tmp_path / "round"
     names.write_text("Ada\nBob\nCarol\n")
-    options = ["deal", "--input", patches, "--output", output, "--annotators", names, "--per-batch", 20]
+    options = ["deal", "--input", patches, "--output", output, "--annotators", names, "--per-batch", 20, "--workers", 1]
     result = CliRunner().invoke(main, [*map(str, options)])
     assert result.exit_code == 0, result.output
     assert "30 groups" in result.output

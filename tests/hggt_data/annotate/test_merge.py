@@ -1,12 +1,12 @@
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hggt_data import open_groups
-from hggt_data.annotate.deal import DealSettings, deal_groups
 from hggt_data.annotate.merge import merge_round
 from hggt_data.annotate.round import Item, Kind, Round, read_round, write_round
 from hggt_data.cli.main import main
@@ -14,9 +14,10 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.schema import PatchId
 from hggt_data.tree.validate import validate_tree
-from tests.hggt_data.annotate.test_deal import TWO, judge, known_csv, make_patches, skip
+from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
 from tests.hggt_data.trees import contents, write_bytes
 
+merge = partial(merge_round, workers=1)
 PEOPLE = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
 
 
@@ -24,7 +25,7 @@ PEOPLE = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
 def judged(tmp_path: Path) -> Round:
     """Twelve groups with all their votes, except three groups that lack one, one and all three votes."""
     gold = known_csv(tmp_path / "gold.csv", "p11-0-0,Positive,,")
-    deal_groups(make_patches(tmp_path, 12), tmp_path / "round", PEOPLE, DealSettings(gold=gold, repeats=1))
+    deal(make_patches(tmp_path, 12), tmp_path / "round", PEOPLE, gold=gold, repeats=1)
     round_ = read_round(tmp_path / "round")
     for person in round_.annotators:
         for item in person.items:
@@ -42,7 +43,7 @@ def judged(tmp_path: Path) -> Round:
 
 
 def test_votes_are_copied_unchanged_and_pictures_linked(judged: Round, tmp_path: Path) -> None:
-    result = merge_round(judged.folder, tmp_path / "Train")
+    result = merge(judged.folder, tmp_path / "Train")
     assert len(result.complete) == 8
     images, labels = tmp_path / "Train/images/0-8", tmp_path / "Train/labels/0-8"
     assert sorted(path.name for path in labels.iterdir()) == ["A", "B", "C"]
@@ -58,7 +59,7 @@ def test_votes_are_copied_unchanged_and_pictures_linked(judged: Round, tmp_path:
 
 
 def test_a_slot_does_not_stand_for_one_annotator(judged: Round, tmp_path: Path) -> None:
-    merge_round(judged.folder, tmp_path / "Train")
+    merge(judged.folder, tmp_path / "Train")
     behind: dict[str, set[str]] = {}
     for line in (tmp_path / "Train/annotators.csv").read_text().splitlines()[1:]:
         _, slot, pseudonym = line.split(",")
@@ -67,7 +68,7 @@ def test_a_slot_does_not_stand_for_one_annotator(judged: Round, tmp_path: Path) 
 
 
 def test_no_name_leaves_the_round(judged: Round, tmp_path: Path) -> None:
-    merge_round(judged.folder, tmp_path / "Train")
+    merge(judged.folder, tmp_path / "Train")
     for path, data in contents(tmp_path / "Train").items():
         for name in PEOPLE:
             assert name not in path
@@ -75,7 +76,7 @@ def test_no_name_leaves_the_round(judged: Round, tmp_path: Path) -> None:
 
 
 def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_path: Path) -> None:
-    merge_round(judged.folder, tmp_path / "Train", copy=True)
+    merge(judged.folder, tmp_path / "Train", copy=True)
     report = validate_tree(tmp_path / "Train", expect_groups=8, workers=1)
     assert report.problems == ()
     build_dataset(BuildSettings((tmp_path / "Train",), tmp_path / "hggt", license="cc0-1.0", workers=1))
@@ -90,12 +91,12 @@ def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_pat
 def test_a_damaged_reason_is_listed(judged: Round, tmp_path: Path) -> None:
     [path] = (judged.folder / "skips").rglob("*.json")
     path.write_text("{bad")
-    text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
+    text = "\n".join(merge(judged.folder, tmp_path / "Train").describe())
     assert f"1 of these were skipped: p1-0-0 ({path} is damaged and has no reason)" in text
 
 
 def test_groups_left_out_are_listed(judged: Round, tmp_path: Path) -> None:
-    text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
+    text = "\n".join(merge(judged.folder, tmp_path / "Train").describe())
     assert "8 groups with 3 votes each, by 5 annotators" in text
     assert "Left out 2 groups with 2 of 3 votes: p0-0-0, p1-0-0" in text
     assert "Left out 1 group with 0 of 3 votes: p2-0-0" in text
@@ -116,7 +117,7 @@ def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp
     write_bytes(folder / "notes.txt", b"x")
     write_bytes(folder / ".p3-0-0.json.7.tmp", b"half")
     write_bytes(judged.folder / "votes/annotator-stray/p3-0-0.json", mine[0].read_bytes())
-    result = merge_round(judged.folder, tmp_path / "Train")
+    result = merge(judged.folder, tmp_path / "Train")
     assert PatchId.parse(broken.stem) in result.partial
     conflicts = {Path(path).name: why for path, why in result.votes.conflicts.items()}
     assert conflicts == {
@@ -132,9 +133,9 @@ def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp
 def test_a_vote_on_a_group_of_another_annotator_does_not_count(judged: Round, tmp_path: Path) -> None:
     group = PatchId("p5", 0, 0)
     other = next(person for person in judged.annotators if Item(Kind.VOTE, group) not in person.items)
-    before = merge_round(judged.folder, tmp_path / "before").votes.by_group[group]
+    before = merge(judged.folder, tmp_path / "before").votes.by_group[group]
     judge(judged, other, group)
-    votes = merge_round(judged.folder, tmp_path / "after").votes
+    votes = merge(judged.folder, tmp_path / "after").votes
     assert votes.by_group[group] == before
     assert votes.conflicts == {f"votes/{other.pseudonym}/{group}.json": "not assigned to this annotator"}
 
@@ -146,7 +147,7 @@ def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None
     judge(judged, other, group)
     asked = replace(other, batches=(*other.batches, (item,)))
     write_round(judged.with_annotators(tuple(asked if p is other else p for p in judged.annotators)))
-    result = merge_round(judged.folder, tmp_path / "Train")
+    result = merge(judged.folder, tmp_path / "Train")
     assert len(result.votes.extra) == 1
     assert "Left out votes beyond the slots" in "\n".join(result.describe())
     assert not validate_tree(tmp_path / "Train", workers=1).errors
@@ -154,33 +155,33 @@ def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None
 
 def test_the_same_votes_make_the_same_tree(judged: Round, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        merge_round(judged.folder, tmp_path / name)
+        merge(judged.folder, tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_refusals(judged: Round, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="inside the round"):
-        merge_round(judged.folder, judged.folder / "Train")
+        merge(judged.folder, judged.folder / "Train")
     with pytest.raises(OutputError, match="inside the pictures"):
-        merge_round(judged.folder, judged.patches / "Train")
-    merge_round(judged.folder, tmp_path / "Train")
+        merge(judged.folder, judged.patches / "Train")
+    merge(judged.folder, tmp_path / "Train")
     with pytest.raises(OutputError, match="not empty"):
-        merge_round(judged.folder, tmp_path / "Train")
-    deal_groups(judged.patches, tmp_path / "fresh", PEOPLE, DealSettings())
+        merge(judged.folder, tmp_path / "Train")
+    deal(judged.patches, tmp_path / "fresh", PEOPLE)
     with pytest.raises(RoundError, match="no group has all its 3 votes yet; 0 votes so far"):
-        merge_round(tmp_path / "fresh", tmp_path / "tree")
+        merge(tmp_path / "fresh", tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
 
 
 def test_groups_whose_pictures_changed_after_the_assignment_are_left_out(judged: Round, tmp_path: Path) -> None:
-    before = merge_round(judged.folder, tmp_path / "before")
+    before = merge(judged.folder, tmp_path / "before")
     first, second, third, *rest = before.complete
     replaced = judged.picture(first, "01")
     write_bytes(replaced, judged.picture(first, "original").read_bytes())
     judged.picture(second, "02").write_bytes(b"cut")
     for name in ("original", *judged.candidates):
         judged.picture(third, name).unlink()
-    result = merge_round(judged.folder, tmp_path / "after")
+    result = merge(judged.folder, tmp_path / "after")
     assert result.complete == tuple(rest)
     assert result.faults[first] == f"01/{first}_01.png was replaced after it was assigned"
     assert result.faults[second].startswith(f"02/{second}_02.png: ")
@@ -192,14 +193,14 @@ def test_groups_whose_pictures_changed_after_the_assignment_are_left_out(judged:
         str(g) for g in (first, second, third)
     }
     (judged.folder / "pictures.csv").unlink()
-    result = merge_round(judged.folder, tmp_path / "fast")
+    result = merge(judged.folder, tmp_path / "fast")
     assert first in result.complete
     assert any(line.startswith("The pictures were not compared") for line in result.describe())
 
 
 def test_a_read_only_round_can_be_merged(judged: Round, tmp_path: Path) -> None:
     (judged.folder / "merge.json").mkdir()
-    result = merge_round(judged.folder, tmp_path / "Train")
+    result = merge(judged.folder, tmp_path / "Train")
     assert validate_tree(tmp_path / "Train").errors == ()
     assert result.describe()[-1].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
 

@@ -17,7 +17,7 @@ TWO = ("01", "02")
 
 
 def say(store: AnswerStore, annotator: Annotator, item: Item, labels: tuple[Label, Label], seconds: float = 20) -> None:
-    """Answer with labels in the order of the candidates, whatever the order in which they are shown."""
+    """Answer with labels in the order of the candidates."""
     of_name = dict(zip(TWO, labels, strict=True))
     shown = tuple(of_name[name] for name in store.order(annotator, item))
     store.save(annotator, item, Answer(shown, seconds, end=datetime(2026, 1, 2, 3, 4, 5)), None)
@@ -67,7 +67,7 @@ def test_counts_pace_labels_and_agreement(tmp_path: Path) -> None:
     assert progress.to_json()["annotators"][1]["last"] == "2026-01-02 03:04:05"
 
 
-def test_disagreement_is_positive_against_negative_and_the_worst_comes_first(tmp_path: Path) -> None:
+def test_disagreements_are_positive_against_negative_worst_first(tmp_path: Path) -> None:
     round_ = round_of(tmp_path, 4)
     store = AnswerStore(round_)
     ada, bob = round_.annotators
@@ -82,16 +82,16 @@ def test_disagreement_is_positive_against_negative_and_the_worst_comes_first(tmp
     }
 
 
-def said_of(person: AnnotatorProgress) -> list[str]:
-    texts = read_texts(Path("no texts of the round's own"))
+def texts_of(person: AnnotatorProgress) -> list[str]:
+    texts = read_texts(Path("a folder without texts.json"))
     return [texts[flag.text].format(**flag.values) for flag in person.flags]
 
 
 def flags_of(store: AnswerStore) -> dict[str, list[str]]:
-    return {person.name: said_of(person) for person in measure_progress(store).annotators}
+    return {person.name: texts_of(person) for person in measure_progress(store).annotators}
 
 
-def test_who_hurries_or_says_one_thing_only_is_pointed_out_after_some_groups(tmp_path: Path) -> None:
+def test_fast_and_uniform_answers_are_flagged_after_some_groups(tmp_path: Path) -> None:
     round_ = round_of(tmp_path, 25)
     store = AnswerStore(round_)
     ada, bob = round_.annotators
@@ -103,7 +103,7 @@ def test_who_hurries_or_says_one_thing_only_is_pointed_out_after_some_groups(tmp
     assert flags_of(store) == {"Ada": ["fast: 1.0 s per group", "mostly one label: 100 % Positive"], "Bob": []}
 
 
-def test_gold_and_repeats_are_measured_and_are_no_votes(tmp_path: Path) -> None:
+def test_gold_and_repeats_are_measured_and_are_not_votes(tmp_path: Path) -> None:
     gold_ids = [f"g{k}" for k in range(5)]
     round_ = round_of(
         tmp_path, 5, **{image: KnownAnswer((P, None if k == 0 else N)) for k, image in enumerate(gold_ids)}
@@ -116,18 +116,18 @@ def test_gold_and_repeats_are_measured_and_are_no_votes(tmp_path: Path) -> None:
     ada, bob = people
     for item in ada.items:
         say(store, ada, item, (P, N))
-        contrary = (N, P) if item.kind is not Kind.VOTE else (P, N)
-        say(store, bob, item, contrary)
+        opposite = (N, P) if item.kind is not Kind.VOTE else (P, N)
+        say(store, bob, item, opposite)
     progress = measure_progress(store)
     assert (progress.groups, progress.votes) == (5, 10)
     one, two = progress.annotators
-    assert (one.gold, one.repeats, said_of(one)) == ((9, 9), (10, 10), [])
+    assert (one.gold, one.repeats, texts_of(one)) == ((9, 9), (10, 10), [])
     assert (two.gold, two.repeats) == ((0, 9), (0, 10))
-    assert said_of(two) == ["gold failed: 0 of 9 labels right", "repeats differ: 0 of 10 labels the same"]
+    assert texts_of(two) == ["gold: only 0 of 9 labels correct", "repeats: only 0 of 10 labels equal"]
     assert (two.assigned, two.done) == (15, 15)
 
 
-def test_practice_counts_for_nothing(tmp_path: Path) -> None:
+def test_practice_does_not_count(tmp_path: Path) -> None:
     round_ = round_of(tmp_path, 1, p9=KnownAnswer((P, P)))
     ada = replace(
         round_.annotators[0], batches=((Item(Kind.PRACTICE, PatchId("p9", 0, 0)),), *round_.annotators[0].batches)
