@@ -199,7 +199,7 @@ def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path)
         (["Ada", "Bob"], "2 annotators for 3 votes per group; needs at least as many"),
         (["Ada", "Bob", "ADA", "Dan"], "'ada' occurs 2 times"),
         (["Jos\u00e9", "Jose\u0301", "Bob"], "'jos\u00e9' occurs 2 times"),
-        (["Ada", "Bob", "C\x1b[2J"], "name"),
+        (["Ada", "Bob", "C\x1b[2J"], "is not a valid name; expected printable characters"),
     ],
 )
 def test_names_that_cannot_be_used(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:

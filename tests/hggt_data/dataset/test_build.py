@@ -853,7 +853,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["CC0", "no such", "null", ""])
     def test_a_licence_that_is_none(self, output: Path, name: str) -> None:
-        with pytest.raises(PublishError, match="is no licence id"):
+        with pytest.raises(PublishError, match="is not a licence id"):
             BuildSettings((), output, license=name)
 
     def test_the_folder_one_is_in(self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:

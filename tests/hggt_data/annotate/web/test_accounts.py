@@ -83,7 +83,7 @@ def test_removing_an_unknown_account(tmp_path: Path) -> None:
 
 
 def test_invalid_names_create_no_file(tmp_path: Path) -> None:
-    with pytest.raises(RoundError, match="name"):
+    with pytest.raises(RoundError, match="is not a valid name"):
         add_account(tmp_path / "accounts.json", Account("a\x1b[2J"))
     assert not (tmp_path / "accounts.json").exists()
 
