@@ -1,6 +1,6 @@
 """Many annotators at one server: how long saving an answer and the first view of a group take.
 
-python benchmarks/bench_annotate.py [--people 20] [--groups 30] [--think-s 2]
+python benchmarks/bench_annotate.py [--annotators 20] [--groups 30] [--think-s 2]
 
 Each simulated annotator judges groups of 512 x 512 pixels, as fast as --think-s allows (real annotators take 20 to 60
 seconds): requests the five pictures at once, as the page does, waits, and saves. A view ends when all five pictures
@@ -36,14 +36,16 @@ LABELS = ("Positive", "Similar", "Negative")
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--annotators", type=int, default=20)
     parser.add_argument("--groups", type=int, default=30)
     parser.add_argument("--think-s", type=float, default=2)
     arguments = parser.parse_args()
-    print(f"{describe_machine('starlette', 'uvicorn')}; {arguments.people} people, {arguments.groups} groups each")
+    print(
+        f"{describe_machine('starlette', 'uvicorn')}; {arguments.annotators} annotators, {arguments.groups} groups each"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        round_ = make_round(folder, arguments.people, arguments.groups)
+        round_ = make_round(folder, arguments.annotators, arguments.groups)
         tokens = [add_account(folder / "accounts.json", Account(annotator.name)) for annotator in round_.annotators]
         command = [sys.executable, "-c", "from hggt_data.cli.main import main; main()", "annotate", str(round_.folder)]
         options = ["--accounts", str(folder / "accounts.json"), "--port", "0"]
@@ -63,15 +65,15 @@ def main() -> None:
             print(f"| {what} | " + " | ".join(f"{1000 * value:.0f} ms" for value in figures) + " |")
 
 
-def make_round(folder: Path, people: int, groups: int) -> Round:
+def make_round(folder: Path, number: int, groups: int) -> Round:
     """All annotators have all groups, in different orders."""
     tree = open_tree(write_large_tree(folder, groups))
     items = [Item(Kind.VOTE, group) for group in Listing(tree).ids]
     annotators = tuple(
         Annotator(f"annotator {k}", f"annotator-{k:06x}", (tuple(random.Random(k).sample(items, len(items))),))
-        for k in range(people)
+        for k in range(number)
     )
-    round_ = Round(folder / "round", tree.sections[0].images, tree.candidates, people, 1000, 0, "secret", annotators)
+    round_ = Round(folder / "round", tree.sections[0].images, tree.candidates, number, 1000, 0, "secret", annotators)
     write_round(round_)
     return round_
 

@@ -117,7 +117,7 @@ class AnnotatorRoutes(Routes):
         annotator = self._annotator(request)
         return JSONResponse(
             {
-                "person": self._store.annotator_id(annotator),
+                "annotator": self._store.annotator_id(annotator),
                 "name": annotator.name,
                 "num_candidates": len(self._store.round.candidates),
                 "instructions": _read_instructions(self._store.round.folder),

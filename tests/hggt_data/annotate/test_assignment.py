@@ -12,10 +12,10 @@ from hggt_data.schema import PatchId
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(3, 12).flatmap(lambda people: st.tuples(st.just(people), st.integers(2, min(5, people)))))
+@given(st.integers(3, 12).flatmap(lambda number: st.tuples(st.just(number), st.integers(2, min(5, number)))))
 def test_loads_are_equal_and_pairs_varied(sizes: tuple[int, int]) -> None:
-    people, votes = sizes
-    names = [f"person {k}" for k in range(people)]
+    number, votes = sizes
+    names = [f"annotator {k}" for k in range(number)]
     assignment = Assignment(random.Random(0))
     for k in range(600):
         assignment.fill(PatchId(f"p{k}", 0, 0), names, votes)
@@ -26,7 +26,7 @@ def test_loads_are_equal_and_pairs_varied(sizes: tuple[int, int]) -> None:
     assert max(loads) - min(loads) <= 1
     shared = Counter(frozenset(pair) for annotators in assigned for pair in combinations(sorted(annotators), 2))
     assert shared == Counter({pair: count for pair, count in assignment.pairs.items() if count})
-    expected = 600 * votes * (votes - 1) / people / (people - 1)
+    expected = 600 * votes * (votes - 1) / number / (number - 1)
     numbers = [assignment.pairs[frozenset(pair)] for pair in combinations(names, 2)]
     assert 0.8 * expected - 1 <= min(numbers) <= max(numbers) <= 1.2 * expected + 1
 

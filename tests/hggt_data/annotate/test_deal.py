@@ -22,7 +22,7 @@ from tests.full_disk import FullDisk
 from tests.hggt_data.trees import contents, noise, write_bytes, write_tree
 
 TWO = ("01", "02")
-PEOPLE = ("Ada", "Bob", "Carol", "Dan")
+NAMES = ("Ada", "Bob", "Carol", "Dan")
 
 
 def make_patches(folder: Path, number: int) -> Path:
@@ -30,9 +30,7 @@ def make_patches(folder: Path, number: int) -> Path:
     return write_tree(folder / "t", ids, candidates=TWO, slots="", size=(4, 4)) / "images" / "0-9"
 
 
-def deal(
-    patches: Path, output: Path, names: Sequence[str] = PEOPLE, decode: bool = True, **settings: Any
-) -> DealResult:
+def deal(patches: Path, output: Path, names: Sequence[str] = NAMES, decode: bool = True, **settings: Any) -> DealResult:
     """Make a round in this process."""
     return deal_groups(patches, output, names, DealSettings(**settings), workers=1, decode=decode)
 
@@ -42,31 +40,31 @@ def patches(tmp_path: Path) -> Path:
     return make_patches(tmp_path, 30)
 
 
-def votes_of(person: Annotator) -> set[PatchId]:
-    return {item.group for item in person.items if item.kind is Kind.VOTE}
+def votes_of(annotator: Annotator) -> set[PatchId]:
+    return {item.group for item in annotator.items if item.kind is Kind.VOTE}
 
 
-def judge(round_: Round, person: Annotator, group: PatchId, kind: Kind = Kind.VOTE) -> None:
-    rng = random.Random(f"{person.name} {group}")
+def judge(round_: Round, annotator: Annotator, group: PatchId, kind: Kind = Kind.VOTE) -> None:
+    rng = random.Random(f"{annotator.name} {group}")
     labels = tuple(rng.choice(list(Label)) for _ in round_.candidates)
     start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
     annotation = Annotation("A", labels, start, start + timedelta(seconds=30), 30)
     text = format_annotation(annotation, group, round_.candidates)
-    write_bytes(round_.answer_path(person, Item(kind, group)), text.encode())
+    write_bytes(round_.answer_path(annotator, Item(kind, group)), text.encode())
 
 
-def skip(round_: Round, person: Annotator, group: PatchId) -> None:
-    write_bytes(round_.skip_path(person, Item(Kind.VOTE, group)), b'{"reason": "black"}')
+def skip(round_: Round, annotator: Annotator, group: PatchId) -> None:
+    write_bytes(round_.skip_path(annotator, Item(Kind.VOTE, group)), b'{"reason": "black"}')
 
 
 def require_fair(round_: Round) -> None:
     """Every group has all its votes, from different annotators, and loads are equal."""
-    active = [person for person in round_.annotators if person.is_active]
-    items = [[item for item in person.items if item.kind is Kind.VOTE] for person in round_.annotators]
+    active = [annotator for annotator in round_.annotators if annotator.is_active]
+    items = [[item for item in annotator.items if item.kind is Kind.VOTE] for annotator in round_.annotators]
     assert all(len(set(theirs)) == len(theirs) for theirs in items)
     counts = Counter(item.group for theirs in items for item in theirs)
     assert set(counts.values()) == {round_.votes}
-    loads = [len(votes_of(person)) for person in active]
+    loads = [len(votes_of(annotator)) for annotator in active]
     assert max(loads) - min(loads) <= 1
 
 
@@ -76,8 +74,8 @@ def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
     round_ = read_round(output)
     require_fair(round_)
     assert round_.patches.resolve() == patches.resolve()
-    assert all([len(batch) for batch in person.batches] in ([7, 8, 8], [7, 7, 8]) for person in round_.annotators)
-    orders = [[item.group for item in person.items] for person in round_.annotators]
+    assert all([len(batch) for batch in annotator.batches] in ([7, 8, 8], [7, 7, 8]) for annotator in round_.annotators)
+    orders = [[item.group for item in annotator.items] for annotator in round_.annotators]
     assert all(order != sorted(order) for order in orders)
     assert stat.S_IMODE((output / "assignments.json").stat().st_mode) == 0o600
     assert "Compare every version with the original" in (output / "instructions.txt").read_text()
@@ -91,26 +89,26 @@ def test_the_seed_determines_everything_except_pseudonyms_and_secret(patches: Pa
     for k, seed in enumerate((0, 0, 1)):
         deal(patches, tmp_path / f"round{k}", seed=seed, repeats=1)
         rounds.append(read_round(tmp_path / f"round{k}"))
-    batches = [[person.batches for person in round_.annotators] for round_ in rounds]
+    batches = [[annotator.batches for annotator in round_.annotators] for round_ in rounds]
     assert batches[0] == batches[1] != batches[2]
-    assert len({person.pseudonym for round_ in rounds for person in round_.annotators}) == 12
+    assert len({annotator.pseudonym for round_ in rounds for annotator in round_.annotators}) == 12
     assert len({round_.secret for round_ in rounds}) == 3
 
 
 def test_batch_lists_name_the_groups_in_order(patches: Path, tmp_path: Path) -> None:
     deal(patches, tmp_path / "round", per_batch=10)
-    for person in read_round(tmp_path / "round").annotators:
-        for number, batch in enumerate(person.batches, start=1):
-            lines = (tmp_path / f"round/batches/{person.pseudonym}/{number:03d}.txt").read_text().splitlines()
+    for annotator in read_round(tmp_path / "round").annotators:
+        for number, batch in enumerate(annotator.batches, start=1):
+            lines = (tmp_path / f"round/batches/{annotator.pseudonym}/{number:03d}.txt").read_text().splitlines()
             assert lines == [str(item.group) for item in batch]
 
 
 @pytest.mark.parametrize("form", ["links", "copies"])
 def test_batches_of_linked_or_copied_pictures(patches: Path, tmp_path: Path, form: str) -> None:
     deal(patches, tmp_path / "round", batches=form)
-    [person, *_] = read_round(tmp_path / "round").annotators
-    place = tmp_path / f"round/batches/{person.pseudonym}/001"
-    for group in votes_of(person):
+    [annotator, *_] = read_round(tmp_path / "round").annotators
+    place = tmp_path / f"round/batches/{annotator.pseudonym}/001"
+    for group in votes_of(annotator):
         for name, ending in {"original": "", "01": "_01", "02": "_02"}.items():
             source, target = (folder / name / f"{group}{ending}.png" for folder in (patches, place))
             assert target.read_bytes() == source.read_bytes()
@@ -131,9 +129,9 @@ def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_
     assert round_.known[PatchId("p3", 0, 0)].labels == (Label.POSITIVE, None)
     assert round_.known[PatchId("p3", 0, 0)].note == "Look at {01}."
     assert round_.known[PatchId("p1", 0, 0)].labels == (Label.NEGATIVE, Label.SIMILAR)
-    for person in round_.annotators:
-        assert not votes_of(person) & round_.known.keys()
-        first, *batches = person.batches
+    for annotator in round_.annotators:
+        assert not votes_of(annotator) & round_.known.keys()
+        first, *batches = annotator.batches
         assert first == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)), Item(Kind.PRACTICE, PatchId("p1", 0, 0)))
         golds = [[item.group.image for item in batch if item.kind is Kind.GOLD] for batch in batches]
         assert sorted(image for theirs in golds for image in theirs) == [f"p{k}" for k in range(10, 16)]
@@ -188,7 +186,7 @@ def test_a_damaged_picture_is_detected_unless_only_headers_are_read(tmp_path: Pa
 
 
 def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path) -> None:
-    names = [f"person {k}" for k in range(30)]
+    names = [f"annotator {k}" for k in range(30)]
     with pytest.raises(RoundError, match="27 votes per group; expected at most 26, the slots of a tree"):
         deal(patches, tmp_path / "round", names, votes=27)
 
@@ -234,18 +232,18 @@ def begun(patches: Path, tmp_path: Path) -> Round:
     """Four annotators have each judged the first half of their groups."""
     deal(patches, tmp_path / "round", per_batch=10)
     round_ = read_round(tmp_path / "round")
-    for person in round_.annotators:
-        for item in person.items[: len(person.items) // 2]:
-            judge(round_, person, item.group)
+    for annotator in round_.annotators:
+        for item in annotator.items[: len(annotator.items) // 2]:
+            judge(round_, annotator, item.group)
     return round_
 
 
 def require_answers_stay(before: Round, after: Round) -> None:
-    people = {person.name: person for person in after.annotators}
-    for person in before.annotators:
-        for item in person.items:
-            if before.answer_path(person, item).exists():
-                assert item in people[person.name].items
+    by_name = {annotator.name: annotator for annotator in after.annotators}
+    for annotator in before.annotators:
+        for item in annotator.items:
+            if before.answer_path(annotator, item).exists():
+                assert item in by_name[annotator.name].items
 
 
 def test_a_new_annotator_takes_a_share_and_nothing_else_moves(begun: Round) -> None:
@@ -255,10 +253,10 @@ def test_a_new_annotator_takes_a_share_and_nothing_else_moves(begun: Round) -> N
     require_answers_stay(begun, after)
     *others, eve = after.annotators
     assert eve.name == "Eve"
-    assert len(votes_of(eve)) == 18  # 90 votes, five people
+    assert len(votes_of(eve)) == 18  # 90 votes, five annotators
     for old, new in zip(begun.annotators, others, strict=True):
         assert new.pseudonym == old.pseudonym
-        assert votes_of(new) < votes_of(old)  # nothing else was moved about
+        assert votes_of(new) < votes_of(old)  # nothing else moved
         assert [item for item in old.items if item in new.items] == list(new.items)
 
 
@@ -269,9 +267,9 @@ def test_a_dropped_annotator_keeps_answers_and_the_rest_goes_to_others(begun: Ro
     bob = after.annotator("Bob")
     assert not bob.is_active
     assert len(votes_of(bob)) == 11
-    counts = Counter(group for person in after.annotators for group in votes_of(person))
+    counts = Counter(group for annotator in after.annotators for group in votes_of(annotator))
     assert set(counts.values()) == {3}
-    loads = [len(votes_of(person)) for person in after.annotators if person.is_active]
+    loads = [len(votes_of(annotator)) for annotator in after.annotators if annotator.is_active]
     assert max(loads) - min(loads) <= 1
     for old, new in zip(begun.annotators, after.annotators, strict=True):
         if new.is_active:
@@ -293,18 +291,18 @@ def test_a_skipped_group_goes_to_another_annotator_and_never_back(begun: Round) 
         reassign_groups(begun.folder, add, drop)
         after = read_round(begun.folder)
         assert not votes_of(after.annotator("Ada")) & set(skipped)
-        counts = Counter(group for person in after.annotators for group in votes_of(person))
+        counts = Counter(group for annotator in after.annotators for group in votes_of(annotator))
         assert set(counts.values()) == {3}
         require_answers_stay(begun, after)
 
 
 def test_a_skipped_group_comes_back_if_no_one_else_is_left(patches: Path, tmp_path: Path) -> None:
-    deal(patches, tmp_path / "round", PEOPLE[:3])
+    deal(patches, tmp_path / "round", NAMES[:3])
     round_ = read_round(tmp_path / "round")
     group = round_.annotators[0].items[0].group
     skip(round_, round_.annotators[0], group)
     reassign_groups(round_.folder, add=["Dan"], drop=["Bob"])
-    counts = Counter(group for person in read_round(round_.folder).annotators for group in votes_of(person))
+    counts = Counter(group for annotator in read_round(round_.folder).annotators for group in votes_of(annotator))
     assert counts[group] == 3
 
 
@@ -318,8 +316,8 @@ def test_a_new_annotator_gets_practice_gold_and_repeats(patches: Path, tmp_path:
     kinds = Counter(item.kind for item in round_.annotator("Eve").items)
     assert (kinds[Kind.PRACTICE], kinds[Kind.GOLD], kinds[Kind.REPEAT]) == (1, 1, 2)
     assert round_.annotator("Eve").batches[0] == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)),)
-    for person in round_.annotators:  # a repeat goes with the group that it repeats
-        assert {item.group for item in person.items if item.kind is Kind.REPEAT} <= votes_of(person)
+    for annotator in round_.annotators:  # a repeat stays with its vote
+        assert {item.group for item in annotator.items if item.kind is Kind.REPEAT} <= votes_of(annotator)
 
 
 def test_a_returning_annotator_gets_the_remaining_checks(patches: Path, tmp_path: Path) -> None:
@@ -368,7 +366,7 @@ def test_a_new_folder_of_the_patches_is_recorded(begun: Round, tmp_path: Path) -
     assert read_round(begun.folder).patches.resolve() == moved
 
 
-def test_a_round_is_dealt_anew_through_a_short_link(begun: Round, tmp_path: Path) -> None:
+def test_relative_paths_are_right_through_a_linked_folder(begun: Round, tmp_path: Path) -> None:
     (tmp_path / "far/away").mkdir(parents=True)
     (tmp_path / "far/away/link").symlink_to(begun.folder)
     patches = begun.patches.resolve()
@@ -388,7 +386,7 @@ def test_a_damaged_vote_does_not_count_and_its_group_goes_to_another(begun: Roun
     result = reassign_groups(begun.folder, drop=["Bob"])
     after = read_round(begun.folder)
     assert group not in votes_of(after.annotator("Bob"))
-    assert sum(group in votes_of(person) for person in after.annotators) == 3
+    assert sum(group in votes_of(annotator) for annotator in after.annotators) == 3
     place = f"votes/{bob.pseudonym}/{group}.json"
     assert f"1 answer file could not be used; their groups were assigned again: {place}" in "\n".join(result.describe())
 
@@ -398,9 +396,9 @@ def test_files_of_other_tools_among_the_batches_are_not_replaced(patches: Path, 
     deal(patches, tmp_path / "round", batches=form)
     round_ = read_round(tmp_path / "round")
     before = contents(tmp_path / "round")
-    person = round_.annotators[0]
-    group = person.items[0].group
-    for place in (f"{person.pseudonym}/001/labels/{group}.json", f"{person.pseudonym}/{group}.json", "notes.txt"):
+    annotator = round_.annotators[0]
+    group = annotator.items[0].group
+    for place in (f"{annotator.pseudonym}/001/labels/{group}.json", f"{annotator.pseudonym}/{group}.json", "notes.txt"):
         path = tmp_path / "round/batches" / place
         write_bytes(path, b"{}")
         with pytest.raises(
@@ -413,8 +411,8 @@ def test_files_of_other_tools_among_the_batches_are_not_replaced(patches: Path, 
     (tmp_path / "round/batches/.DS_Store").touch()
     reassign_groups(tmp_path / "round", add=["Eve"])
     reassign_groups(tmp_path / "round", drop=["Eve"])
-    for person in read_round(tmp_path / "round").annotators:
-        assert (tmp_path / "round/batches" / person.pseudonym).is_dir() == person.is_active
+    for annotator in read_round(tmp_path / "round").annotators:
+        assert (tmp_path / "round/batches" / annotator.pseudonym).is_dir() == annotator.is_active
 
 
 def test_after_a_failure_at_the_last_file_the_same_command_gives_the_same_result(

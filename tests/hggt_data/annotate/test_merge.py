@@ -18,27 +18,27 @@ from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make
 from tests.hggt_data.trees import contents, write_bytes
 
 merge = partial(merge_round, workers=1)
-PEOPLE = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
+NAMES = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
 
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Round:
     """Twelve groups with all their votes, except three groups that lack one, one and all three votes."""
     gold = known_csv(tmp_path / "gold.csv", "p11-0-0,Positive,,")
-    deal(make_patches(tmp_path, 12), tmp_path / "round", PEOPLE, gold=gold, repeats=1)
+    deal(make_patches(tmp_path, 12), tmp_path / "round", NAMES, gold=gold, repeats=1)
     round_ = read_round(tmp_path / "round")
-    for person in round_.annotators:
-        for item in person.items:
+    for annotator in round_.annotators:
+        for item in annotator.items:
             if item.kind is Kind.VOTE:
-                judge(round_, person, item.group)
+                judge(round_, annotator, item.group)
             else:
-                write_bytes(round_.answer_path(person, item), b"not a vote")
+                write_bytes(round_.answer_path(annotator, item), b"not a vote")
     for image, number in {"p0": 1, "p1": 1, "p2": 3}.items():
         group = PatchId(image, 0, 0)
-        for person in [p for p in round_.annotators if Item(Kind.VOTE, group) in p.items][:number]:
-            round_.answer_path(person, Item(Kind.VOTE, group)).unlink()
+        for annotator in [p for p in round_.annotators if Item(Kind.VOTE, group) in p.items][:number]:
+            round_.answer_path(annotator, Item(Kind.VOTE, group)).unlink()
             if image == "p1":
-                skip(round_, person, group)
+                skip(round_, annotator, group)
     return round_
 
 
@@ -70,7 +70,7 @@ def test_a_slot_does_not_stand_for_one_annotator(judged: Round, tmp_path: Path) 
 def test_no_name_leaves_the_round(judged: Round, tmp_path: Path) -> None:
     merge(judged.folder, tmp_path / "Train")
     for path, data in contents(tmp_path / "Train").items():
-        for name in PEOPLE:
+        for name in NAMES:
             assert name not in path
             assert path.endswith(".png") or name.encode() not in data
 
@@ -80,7 +80,7 @@ def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_pat
     report = validate_tree(tmp_path / "Train", expect_groups=8, workers=1)
     assert report.problems == ()
     build_dataset(BuildSettings((tmp_path / "Train",), tmp_path / "hggt", license="cc0-1.0", workers=1))
-    pseudonyms = {person.pseudonym for person in judged.annotators}
+    pseudonyms = {annotator.pseudonym for annotator in judged.annotators}
     groups = open_groups(tmp_path / "hggt", "train")
     assert len(groups) == 8
     for group in groups:
@@ -132,7 +132,7 @@ def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp
 
 def test_a_vote_on_a_group_of_another_annotator_does_not_count(judged: Round, tmp_path: Path) -> None:
     group = PatchId("p5", 0, 0)
-    other = next(person for person in judged.annotators if Item(Kind.VOTE, group) not in person.items)
+    other = next(annotator for annotator in judged.annotators if Item(Kind.VOTE, group) not in annotator.items)
     before = merge(judged.folder, tmp_path / "before").votes.by_group[group]
     judge(judged, other, group)
     votes = merge(judged.folder, tmp_path / "after").votes
@@ -143,7 +143,7 @@ def test_a_vote_on_a_group_of_another_annotator_does_not_count(judged: Round, tm
 def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None:
     group = PatchId("p5", 0, 0)
     item = Item(Kind.VOTE, group)
-    other = next(person for person in judged.annotators if item not in person.items)
+    other = next(annotator for annotator in judged.annotators if item not in annotator.items)
     judge(judged, other, group)
     asked = replace(other, batches=(*other.batches, (item,)))
     write_round(judged.with_annotators(tuple(asked if p is other else p for p in judged.annotators)))
@@ -167,7 +167,7 @@ def test_refusals(judged: Round, tmp_path: Path) -> None:
     merge(judged.folder, tmp_path / "Train")
     with pytest.raises(OutputError, match="not empty"):
         merge(judged.folder, tmp_path / "Train")
-    deal(judged.patches, tmp_path / "fresh", PEOPLE)
+    deal(judged.patches, tmp_path / "fresh", NAMES)
     with pytest.raises(RoundError, match="no group has all its 3 votes yet; 0 votes so far"):
         merge(tmp_path / "fresh", tmp_path / "tree")
     assert not (tmp_path / "tree").exists()

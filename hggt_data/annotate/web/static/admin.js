@@ -67,7 +67,7 @@ function showAnnotators(annotators) {
     head.scope = "col";
     return head;
   }));
-  $("people").replaceChildren(...annotators.map((annotator) => {
+  $("annotators").replaceChildren(...annotators.map((annotator) => {
     const cells = {
       name: annotator.is_active ? annotator.name : text("admin_dropped", {name: annotator.name}),
       done: `${annotator.done} / ${annotator.assigned}`,

@@ -34,7 +34,7 @@ class Page {
   async start() {
     this.#round = await this.#retry(() => requestJson("api/round"));
     // By annotator, not by URL: a new URL sends what the old one could not.
-    this.#outbox = new Outbox(this.#round.person, (state, detail) => this.#showSaving(state, detail));
+    this.#outbox = new Outbox(this.#round.annotator, (state, detail) => this.#showSaving(state, detail));
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
       label: (position, label) => this.#label(position, label),
       zoom: () => this.#showZoom(),
@@ -45,9 +45,9 @@ class Page {
     this.#listen();
     const first = this.#round.batches.findIndex((batch) => batch.open > 0);
     await this.#openBatch(first < 0 ? 0 : first);
-    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.person}`)) {
+    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.annotator}`)) {
       this.#openDialog("instructions");
-      localStorage.setItem(`hggt-read:${this.#round.person}`, "1");
+      localStorage.setItem(`hggt-read:${this.#round.annotator}`, "1");
     }
   }
 

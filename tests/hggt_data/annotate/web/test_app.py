@@ -70,7 +70,7 @@ def test_annotators_see_their_own_batches(server: Server) -> None:
     (server.round.folder / "instructions.txt").write_text("Look closely.", "utf-8")
     found = server.as_("Ada").get("/api/round").json()
     assert found == {
-        "person": server.store.annotator_id(server.round.annotators[0]),
+        "annotator": server.store.annotator_id(server.round.annotators[0]),
         "name": "Ada",
         "num_candidates": 4,
         "instructions": "Look closely.",

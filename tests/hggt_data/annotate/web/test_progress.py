@@ -82,13 +82,13 @@ def test_disagreements_are_positive_against_negative_worst_first(tmp_path: Path)
     }
 
 
-def texts_of(person: AnnotatorProgress) -> list[str]:
+def texts_of(annotator: AnnotatorProgress) -> list[str]:
     texts = read_texts(Path("a folder without texts.json"))
-    return [texts[flag.text].format(**flag.values) for flag in person.flags]
+    return [texts[flag.text].format(**flag.values) for flag in annotator.flags]
 
 
 def flags_of(store: AnswerStore) -> dict[str, list[str]]:
-    return {person.name: texts_of(person) for person in measure_progress(store).annotators}
+    return {annotator.name: texts_of(annotator) for annotator in measure_progress(store).annotators}
 
 
 def test_fast_and_uniform_answers_are_flagged_after_some_groups(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_gold_and_repeats_are_measured_and_are_not_votes(tmp_path: Path) -> None
     )
     gold = tuple(Item(Kind.GOLD, PatchId(image, 0, 0)) for image in gold_ids)
     repeats = tuple(Item(Kind.REPEAT, item.group) for item in round_.annotators[0].items)
-    people = tuple(replace(a, batches=(*a.batches, gold, repeats)) for a in round_.annotators)
-    round_ = round_.with_annotators(people)
+    annotators = tuple(replace(a, batches=(*a.batches, gold, repeats)) for a in round_.annotators)
+    round_ = round_.with_annotators(annotators)
     store = AnswerStore(round_)
-    ada, bob = people
+    ada, bob = annotators
     for item in ada.items:
         say(store, ada, item, (P, N))
         opposite = (N, P) if item.kind is not Kind.VOTE else (P, N)
@@ -134,5 +134,5 @@ def test_practice_does_not_count(tmp_path: Path) -> None:
     )
     store = AnswerStore(round_.with_annotators((ada,)))
     say(store, ada, ada.items[0], (N, N))
-    [person] = measure_progress(store).annotators
-    assert (person.assigned, person.done, sum(person.labels.values())) == (1, 0, 0)
+    [annotator] = measure_progress(store).annotators
+    assert (annotator.assigned, annotator.done, sum(annotator.labels.values())) == (1, 0, 0)

@@ -160,7 +160,7 @@ def test_unsafe_or_ambiguous_settings_are_refused(
 
 
 def refuse_certificate(round_: Round, certificate: Path, key: Path) -> str:
-    """What is said of files that are no certificate and its key, before anybody is told a URL."""
+    """The error for these files; no URL is printed before it."""
     result = refuse(round_.folder, "--annotator", "Ada", "--tls-certificate", certificate, "--tls-key", key)
     assert result.exit_code == 1
     [line] = result.output.splitlines()

@@ -73,7 +73,7 @@ def test_candidates_are_shown_in_an_order_that_differs_by_annotator_and_item(tmp
 
 def test_ids_belong_to_one_annotator_and_depend_on_the_secret(store: AnswerStore, round_: Round) -> None:
     ada, bob = round_.annotators
-    ids = [store.item_id(person, item) for person in (ada, bob) for item in person.items]
+    ids = [store.item_id(annotator, item) for annotator in (ada, bob) for item in annotator.items]
     assert len(set(ids)) == len(ids)
     assert all(store.find(ada, item_id) == item for item_id, item in zip(ids, ada.items, strict=False))
     assert all(store.find(ada, item_id) is None for item_id in ids[len(ada.items) :])
