@@ -1,4 +1,4 @@
-"""Many people at one annotation server: how long a save and the first view of a group take.
+"""Latency of saves and first views with many people at one annotation server.
 
 python benchmarks/bench_annotate.py [--people 20] [--groups 30] [--think-s 2]
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def make_round(folder: Path, people: int, groups: int) -> Round:
-    """Everybody has all groups, in an order of their own."""
+    """Each person has all groups, in a different order."""
     tree = open_tree(write_large_tree(folder, groups))
     items = [Item(Kind.VOTE, group) for group in Listing(tree).ids]
     annotators = tuple(
@@ -77,7 +77,7 @@ def make_round(folder: Path, people: int, groups: int) -> Round:
 
 
 def find_url(server: subprocess.Popen[str]) -> str:
-    """Where the server listens, from what it prints."""
+    """Parse the server's address from its output."""
     assert server.stdout
     for line in server.stdout:
         if match := re.search(r"http://\S+:\d+/", line):
@@ -119,7 +119,7 @@ async def work(url: str, token: str, think_s: float, views: list[float], saves: 
 
 
 def time_disk(folder: Path, times: int = 100) -> list[float]:
-    """Seconds for the two files of an answer, written and synced one after the other by nobody else."""
+    """Seconds to write and sync the two files of an answer, one after the other, without other load."""
     seconds = []
     for k in range(times):
         started = time.perf_counter()
