@@ -220,7 +220,7 @@ def test_a_round_is_never_overwritten(patches: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not empty"):
         deal(patches, tmp_path / "round")
     assert contents(tmp_path / "round") == before
-    with pytest.raises(OutputError, match="lies inside the pictures"):
+    with pytest.raises(OutputError, match="is inside the pictures"):
         deal(patches, patches / "round")
 
 
