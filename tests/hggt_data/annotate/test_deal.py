@@ -287,7 +287,8 @@ def test_a_skipped_group_goes_to_another_annotator_and_never_back(begun: Round) 
     skipped = [item.group for item in ada.items[-3:]]
     for group in skipped:
         skip(begun, ada, group)
-    for add, drop in ((["Eve"], []), ([], ["Dan"]), (["Finn"], [])):
+    changes: list[tuple[list[str], list[str]]] = [([], []), (["Eve"], []), ([], ["Dan"]), (["Finn"], [])]
+    for add, drop in changes:
         reassign_groups(begun.folder, add, drop)
         after = read_round(begun.folder)
         assert not votes_of(after.annotator("Ada")) & set(skipped)
