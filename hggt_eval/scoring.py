@@ -135,7 +135,7 @@ def score(
         ImageError, OSError: a picture is damaged or cannot be read.
         DatasetError, HubError, TreeError: there are no such groups.
     """
-    processes = processes or Processes.of_environment()
+    processes = processes or Processes.from_environment()
     require_distinct(methods)
     names = [method.name for method in methods]
     group_seeds(names)

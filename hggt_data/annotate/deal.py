@@ -293,7 +293,7 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
         The answers in the order of the file, and what is wrong with the other lines.
 
     Raises:
-        TreeError: it is no CSV.
+        TableError: it is not a CSV file.
         RoundError: a column is missing.
         OSError: it cannot be read.
     """

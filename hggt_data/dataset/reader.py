@@ -9,7 +9,7 @@ from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row, image_col
 from hggt_data.dataset.manifest import Manifest, read_manifest
 from hggt_data.errors import DatasetError, ImageError
 from hggt_data.groups import GroupSource, no_picture
-from hggt_data.io.files import FileRecord, sha256_of
+from hggt_data.io.files import FileDigest, sha256_of
 from hggt_data.io.images import Pixels
 from hggt_data.schema import PatchGroup, PatchId
 
@@ -31,7 +31,7 @@ class DatasetSource(GroupSource):
         self.split = _choose_split(location, manifest, split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]
-        self._shards = [FileRecord(shard.path, shard.size_bytes, shard.sha256) for shard in shards]
+        self._shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in shards]
         self._table = next(file for file in manifest.files if file.path == f"labels/{self.split}.parquet")
         for record in (self._table, *self._shards):
             self._open(record).close()
@@ -51,7 +51,7 @@ class DatasetSource(GroupSource):
         vars(self).update(state)
         self._start()
 
-    def _open(self, record: FileRecord) -> "FileIO":
+    def _open(self, record: FileDigest) -> "FileIO":
         """A file of the dataset, to be read by position.
 
         Raises:
@@ -67,7 +67,7 @@ class DatasetSource(GroupSource):
             raise self._not_as_built(record, f"has {found:,} bytes")
         return file
 
-    def _not_as_built(self, record: FileRecord, what: str) -> DatasetError:
+    def _not_as_built(self, record: FileDigest, what: str) -> DatasetError:
         return DatasetError(
             f"{self._folder / record.path} {what}; its manifest says {record.size_bytes:,} bytes, SHA-256 "
             f"{record.sha256[:12]}. If the dataset was built anew while it was in use, open it again; else "

@@ -29,7 +29,7 @@ from hggt_data.errors import DatasetError, HubError, OutputError, PublishError, 
 from hggt_data.hub.plan import Destination, describe_plan, title_of
 from hggt_data.hub.pseudonyms import find_names, has_times, make_veil, read_pseudonyms, write_pseudonyms, write_veiled
 from hggt_data.hub.repository import MAIN, RemoteFile, Repository
-from hggt_data.io.files import FileRecord, describe_file
+from hggt_data.io.files import FileDigest, digest_of_file
 from hggt_data.io.folders import open_beside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers
@@ -79,7 +79,7 @@ class Push:
     settings: PushSettings
     repository: Repository
     folder: Path
-    contents: Sequence[FileRecord]
+    contents: Sequence[FileDigest]
     remote: dict[str, RemoteFile] | None
     deletions: Sequence[str]
     people: str
@@ -156,7 +156,7 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
     before = [record.path for record in previous.manifest.contents()] if previous else []
     require_whole(folder, manifest.contents())
     with _prepared(settings, folder, manifest, previous) as ready:
-        contents = [*ready.manifest.contents(), *(describe_file(ready.folder, p) for p in (CARD_FILE, MANIFEST_FILE))]
+        contents = [*ready.manifest.contents(), *(digest_of_file(ready.folder, p) for p in (CARD_FILE, MANIFEST_FILE))]
         repository.require_card((ready.folder / CARD_FILE).read_text("utf-8", errors="replace"))
         if settings.tag and remote is not None:
             repository.require_free_tag(settings.tag, contents, ready.folder)

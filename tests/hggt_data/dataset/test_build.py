@@ -647,7 +647,7 @@ class TestOutput:
     def test_a_second_build_of_the_same_output_is_refused(self, tree: Path, output: Path) -> None:
         from hggt_data.io.folders import open_staging
 
-        with open_staging(output, known_by="manifest.json"), pytest.raises(OutputError, match="another process"):
+        with open_staging(output, marker="manifest.json"), pytest.raises(OutputError, match="another process"):
             build(tree, output=output)
         build(tree, output=output)
 

@@ -118,10 +118,8 @@ class TestDownload:
         filled_hub.corrupt_file(REPO, SHARD, other_bytes(right[SHARD]))
         outcome = download(member)
         assert outcome.exit_code == 1
-        damaged = f"{REPO} arrived damaged: {SHARD} has other content. Run the same command again"
-        assert outcome.err.startswith(
-            f"Error: {damaged}; it goes on where it stopped. If it stays so, whoever published"
-        )
+        damaged = f"{REPO} arrived damaged: {SHARD} has other content. {RUN_AGAIN}"
+        assert outcome.err.startswith(f"Error: {damaged} If it stays so, whoever published")
         assert not (member.folder / "got").exists()
         assert "arrived damaged" in member.call(error_of, count_groups, REPO)
         filled_hub.corrupt_file(REPO, SHARD, right[SHARD])
@@ -271,12 +269,12 @@ class TestDamagedLater:
     ) -> None:
         hashed: list[Path] = []
 
-        def find_damage(folder: Path, *_: object) -> dict[str, str]:
+        def find_damaged(folder: Path, *_: object) -> dict[str, str]:
             hashed.append(folder)
             time.sleep(0.2)
             return {}
 
-        monkeypatch.setattr("hggt_data.hub.download.find_damage", find_damage)
+        monkeypatch.setattr("hggt_data.hub.download.find_damaged", find_damaged)
         with ThreadPoolExecutor(4) as pool:
             folders = list(pool.map(fetch_dataset, [REPO] * 4))
         assert hashed == folders[:1]

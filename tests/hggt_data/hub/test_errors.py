@@ -17,7 +17,7 @@ import pytest
 from hggt_data.errors import RUN_AGAIN, HubError, PublishError
 from hggt_data.hub.errors import explained, page_of, redact
 from hggt_data.hub.repository import Repository
-from hggt_data.io.files import describe_file
+from hggt_data.io.files import digest_of_file
 from tests.hggt_data.people import Published
 from tests.hggt_data.trees import contents, write_bytes
 from tests.hub_client import MEMBER, HubClient, find_secrets
@@ -148,7 +148,7 @@ class TestSecrets:
 
     def publish(self, network: Repository, folder: Path) -> None:
         write_bytes(folder / "a.bin", b"\0" * 5000)
-        network.publish(folder, [describe_file(folder, "a.bin")], [], title="v 1", visibility="private")
+        network.publish(folder, [digest_of_file(folder, "a.bin")], [], title="v 1", visibility="private")
 
     @pytest.mark.parametrize(
         "fault",

@@ -754,7 +754,7 @@ class TestFaults:
     @pytest.mark.parametrize("path", ["repos/create", "/commit/", "/merge$", "/tag/"])
     def test_the_server_has_a_fault(self, survive: Callable[..., Outcome], path: str) -> None:
         first = survive(Fault("POST", path, Response(503)))
-        message = "the Hub has a fault of its own (503). Run the same command again; it goes on where it stopped."
+        message = f"the Hub has a fault of its own (503). {RUN_AGAIN}"
         assert (first.exit_code, first.err) == (1, f"Error: {message}\n")
 
     @pytest.mark.parametrize("wait", ["17", None])
@@ -796,7 +796,7 @@ class TestFaults:
         if exit_code:
             *retries, last = first.err.splitlines()
             assert last.startswith("Error: no connection to http://127.0.0.1:")
-            assert last.endswith("Check the network. Run the same command again; it goes on where it stopped.")
+            assert last.endswith(f"Check the network. {RUN_AGAIN}")
             assert len([line for line in retries if "Retrying in" in line]) >= 5
 
     @pytest.mark.parametrize("path", ["discussions$", "/commit/", "/merge$", "/tag/"])
