@@ -27,9 +27,9 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     read files and never use the network.
 
     Args:
-        source: a tree (see `tree.open_tree`), the folder that `hggt-build-dataset` wrote, or `ORG/NAME` on the Hub.
-        split: `train` or `test` for a dataset that has both; a tree has no splits.
-        revision: for the Hub: a tag, branch or commit.
+        source: Tree, built dataset, or ORG/NAME on the Hub.
+        split: Split to read, if `source` is a dataset: train or test.
+        revision: Tag, branch or commit on the Hub.  [default: main]
 
     Returns:
         The groups, sorted by id.

@@ -47,18 +47,18 @@ class BuildSettings:
     """What to build; the names are those of the command's flags.
 
     Attributes:
-        trees: the training trees.
-        output: the dataset's folder. It must be new, empty, or an earlier build.
-        test_tree: the test tree.
-        lr: the test tree's low-resolution pictures, if they are not where the official Test has them.
-        sources: a CSV with a column `image` and any of `origin`, `author`, `licence`, one line per source picture.
-        license: an SPDX or Hub licence id for the card; without it the card carries the HGGT terms.
-        citation: a BibTeX file for the card; without it the card cites the HGGT paper.
-        skip_faulty: leave groups with errors out, and list them in the manifest, instead of stopping.
-        allow_overlap: build although train and test share source pictures or originals, and list them in the manifest.
-        groups_per_shard: 256 groups of five 512 x 512 pictures make about 540 MB.
-        scale: how many times smaller LR pictures are.
-        workers: processes; does not change the result.
+        trees: Training tree; repeatable.
+        output: Folder of the dataset: new, empty or an earlier build.
+        test_tree: Test tree.
+        lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
+        sources: CSV file about the source pictures: a column image and any of origin, author and licence.
+        license: SPDX or Hub id of the licence for the dataset card.  [default: the HGGT terms]
+        citation: BibTeX file for the dataset card.  [default: the HGGT paper]
+        skip_faulty: Leave out groups with errors and list them in the manifest.
+        allow_overlap: Build even if train and test share source pictures or originals.
+        groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 images take about 540 MB.
+        scale: Factor by which low-resolution images are smaller.
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         PublishError: `license` is no licence id.

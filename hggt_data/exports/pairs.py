@@ -37,20 +37,21 @@ class PairSettings:
     """Which pairs, in what form; the names are those of the command's flags.
 
     Attributes:
-        kinds: see `PairKind`.
-        min_margin: the smallest margin; null for all.
-        format: `parquet` holds the pictures; `jsonl` names their files, which lie beside it.
-        pairs_per_shard: 256 pairs of four 512 x 512 pictures make about 450 MB.
+        kinds: Kind of pairs to write, the preferred image first: P positive, S similar, N negative; repeatable.
+            [default: all]
+        min_margin: Smallest preference margin, from -2 to 2.  [default: no limit]
+        format: File format: parquet contains the images, jsonl refers to image files.
+        pairs_per_shard: Pairs per Parquet file; 256 pairs of four 512 x 512 images take about 450 MB.
     """
 
-    kinds: Collection[PairKind] = tuple(PairKind)
+    kinds: Collection[PairKind | PairName] = tuple(PairKind)
     min_margin: float | None = None
     format: Literal["parquet", "jsonl"] = "parquet"
     pairs_per_shard: int = _PAIRS_PER_SHARD
 
     def pairs(self, group: Group) -> list[PreferencePair]:
         """The pairs of a group that are wanted."""
-        found = preference_pairs(group, self.kinds)
+        found = preference_pairs(group, {PairKind(kind) for kind in self.kinds})
         return [pair for pair in found if self.min_margin is None or pair.margin >= self.min_margin]
 
 
@@ -62,9 +63,9 @@ def export_pairs(source: ExportSource, output: Path, settings: PairSettings | No
     `preference_pairs`.
 
     Args:
-        source: one split or several.
-        output: a new or empty folder outside the source.
-        settings: which pairs, in what form.
+        source: Data to export.
+        output: New or empty folder outside the source.
+        settings: Which pairs to write, and how.
 
     Returns:
         What was written, a line each.

@@ -18,16 +18,14 @@ from hggt_data.tree.layout import picture_name
 LIST_ENDINGS = (".csv", ".txt")
 
 
-def export_positives(source: ExportSource, output: Path, *, files: bool = False, min_agreement: int = 1) -> list[str]:
+def export_positives(source: ExportSource, output: Path, *, files: bool = False, min_agreement: int = 2) -> list[str]:
     """List the candidates whose consensus is Positive, or write their pictures.
 
     Args:
-        source: one split.
-        output: `NAME.csv` (group, candidate, agreement, num_votes and, of a tree, the path in it, or, of a dataset,
-            split and row), or `NAME.txt` (a picture each line). With `files` a new folder for `gt/` and
-            `positives.csv`.
-        files: write the pictures.
-        min_agreement: how many annotators must have said so.
+        source: Data to export, of one split.
+        output: List to write: NAME.csv, or NAME.txt with one image per line. With `files`, a new or empty folder.
+        files: Write the images to gt/ and the list to positives.csv.
+        min_agreement: Annotators who must have chosen Positive, at least.
 
     Returns:
         What was written, a line each.
@@ -46,7 +44,7 @@ def export_positives(source: ExportSource, output: Path, *, files: bool = False,
             write_text(staging / LICENSE_FILE, format_licence_note(source.license))
         return [f"{output}: {plural(count, 'positive')} in gt/, listed in positives.csv"]
     if output.suffix.lower() not in LIST_ENDINGS:
-        raise OutputError(f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; for pictures --files")
+        raise OutputError(f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; to write images, pass `files`")
     count = _write_positives(output, groups, min_agreement)
     note = output.with_name(f"{output.name}.{LICENSE_FILE}")
     write_text(note, format_licence_note(source.license))

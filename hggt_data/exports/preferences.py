@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from hggt_data.schema import ORIGINAL, Label, PatchGroup
 
@@ -22,6 +23,14 @@ class PairKind(Enum):
     SIMILAR_NEGATIVE = "S>N"
     POSITIVE_ORIGINAL = "P>original"
     ORIGINAL_NEGATIVE = "original>N"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "PairKind | None":
+        """The name that a shell takes unquoted, such as `P-S`."""
+        return next((kind for kind in cls if kind.value.replace(">", "-") == value), None)
+
+
+PairName = Literal["P-S", "P-N", "S-N", "P-original", "original-N"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from hggt_data.dataset.manifest import is_built_dataset
 from hggt_data.errors import DatasetError, ImageError
@@ -11,6 +12,7 @@ from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.folders import require_outside
 from hggt_data.io.images import parse_png
 from hggt_data.io.text import format_examples
+from hggt_data.licence import require_license_id
 from hggt_data.loading import open_splits
 from hggt_data.schema import LR
 from hggt_data.tree.layout import is_candidate_name, picture_name
@@ -52,26 +54,34 @@ class ExportSource:
 
 
 def open_source(
-    source: str, split: str | None = None, *, revision: str | None = None, license_id: str | None = None
+    source: str,
+    split: Literal["train", "test"] | None = None,
+    *,
+    revision: str | None = None,
+    license: str | None = None,
 ) -> ExportSource:
-    """Open what is to be exported.
+    """Open the data to export.
 
     Args:
-        source, split, revision: as for `loading.open_splits`.
-        license_id: the licence of a tree's data, which no file of it tells; null for the HGGT terms.
+        source: Tree, built dataset, or ORG/NAME on the Hub.
+        split: Split to export, if SOURCE is a dataset.
+        revision: Tag, branch or commit on the Hub.  [default: main]
+        license: Licence id of the data, if SOURCE is a tree.  [default: the HGGT terms]
 
     Raises:
         DatasetError: it cannot be opened, names strange candidates, or is a dataset, which tells its licence itself.
         HubError, TreeError: it cannot be opened.
     """
-    if license_id is not None and (is_hub_id(source) or is_built_dataset(Path(source))):
-        raise DatasetError(f"{source} is a dataset and tells its licence itself; --license is for a tree")
+    if license is not None and (is_hub_id(source) or is_built_dataset(Path(source))):
+        raise DatasetError(f"{source} is a dataset, whose licence is read from it; omit `license`")
+    if license is not None:
+        require_license_id(license)
     splits = open_splits(source, split, revision=revision)
     first = next(iter(splits.values()))
     strange = [name for name in first.candidates if not is_candidate_name(name)]
     if strange:  # they become names of folders, and a dataset may come from anywhere
         raise DatasetError(f"{source} has candidates named {format_examples(strange)}; expected 01, 02 ..")
-    return ExportSource(source, splits, first.license or license_id)
+    return ExportSource(source, splits, first.license or license)
 
 
 def file_name(group: Group, name: str) -> str:

@@ -34,8 +34,8 @@ def export_tree(source: ExportSource, output: Path) -> list[str]:
     times of a published dataset count from 2000-01-01 instead of 1970-01-01, which the format does not take.
 
     Args:
-        source: one split or both.
-        output: a new or empty folder outside the source.
+        source: Data to export.
+        output: New or empty folder outside the source.
 
     Returns:
         What was written, a line each.

@@ -178,10 +178,11 @@ def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers:
     others are done; patches that it had before stay.
 
     Args:
-        folder: what `hggt-models enhance` wrote, see `list_enhanced`.
-        output: new or empty, or of an earlier run with the same settings, over the same pictures or fewer.
-        settings: how to choose.
-        workers: processes; null for one per core, at most 8. Each holds two whole pictures at a time.
+        folder: Folder that hggt-models enhance wrote: original/, 01/, 02/ and so on.
+        output: New or empty folder, or the output of an interrupted run with the same options. Choose
+            Train/images/NAME to make it part of a tree.
+        settings: How to choose.
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         TreeError: see `list_enhanced`; nothing is written.

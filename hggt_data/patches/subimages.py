@@ -45,12 +45,11 @@ class SubimageSettings:
     A *version* of a picture is the picture itself or a scaled one. Sides of scaled versions are rounded down.
 
     Attributes:
-        scales: of the versions T0, T1, ... .
-        short_side: of one version more, in pixels; 0 for none.
-        crop: the side of a crop in pixels.
-        step: from one crop to the next, in pixels.
-        threshold: what may remain uncut at the right and lower border of a version, in pixels; where more remains, one
-            more crop ends at the border.
+        scales: Scales of the extra versions T0, T1, ...; `none` for no extra versions.
+        short_side: Short side of one more, smaller version; 0 to skip it.
+        crop: Side of a crop.
+        step: Distance between crops.
+        threshold: Leave this many pixels uncut at the right and bottom edge; if more remain, one more crop ends there.
 
     Raises:
         SubimageError: a value is out of range.
@@ -201,10 +200,10 @@ def extract_subimages(
     that cannot be read is listed and the others are cut; crops that it had before stay.
 
     Args:
-        inputs: folders; what lies in folders inside them is not looked at.
-        output: new or empty, or filled by an earlier run with the same settings, over the same inputs or fewer.
-        settings: how to cut.
-        workers: processes; null for one per core, at most 8.
+        inputs: Folder of pictures, without its subfolders; repeatable.
+        output: New or empty folder, or the output of an interrupted run with the same options.
+        settings: How to cut.
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         TreeError: no pictures, or two whose crops would have the same names; nothing is written.

@@ -234,7 +234,7 @@ def count_labels(source: GroupSource, dawid_skene: bool = False) -> LabelStatist
 
     Args:
         source: a tree or dataset, from `open_groups`. Only labels are read.
-        dawid_skene: also infer labels with the Dawid-Skene model and compare.
+        dawid_skene: Also estimate annotators' reliability (Dawid-Skene) and compare the resulting labels.
 
     Raises:
         AnnotationError: an annotation has faults.

@@ -50,8 +50,8 @@ def write_demo_tree(folder: Path, seed: int = 0) -> DemoTree:
     """Write `Train/`, `Test/` (with LR) and `sources.csv`: 6 groups each, 192 x 192, of two source pictures each.
 
     Args:
-        folder: where to; it is made if need be.
-        seed: of the simulated annotators and the noise in the LR pictures.
+        folder: Folder to write to.
+        seed: Random seed for the simulated annotators and the noise in the low-resolution images.
 
     Raises:
         OutputError: some of it is already there.

@@ -32,12 +32,12 @@ class SplitSettings:
     """How to split; the names are those of the command's flags.
 
     Attributes:
-        test_groups: how many groups the test has.
-        min_positives: how many candidates of a test group have the consensus Positive at least.
-        max_per_picture: how many groups of one source picture the test may have; null for any number. The fewer, the
-            more pictures the test shows, and the more groups are lost.
-        seed: of the choice among equally good test sets.
-        copy: copy pictures also where a second name for the file (a hard link) would do.
+        test_groups: Number of groups in the test set.
+        min_positives: Candidates of a test group that must have the consensus Positive, at least.
+        max_per_picture: Maximum number of test groups from one source picture. A low number gives a more varied test
+            set but leaves out more groups.  [default: no limit]
+        seed: Random seed for the choice among equally good test sets.
+        copy: Copy images instead of hard-linking them.
     """
 
     test_groups: int = 100
@@ -214,8 +214,8 @@ def split_tree(tree: Path, output: Path, settings: SplitSettings | None = None) 
     an original, byte for byte, count as one.
 
     Args:
-        tree: see `tree.open_tree`.
-        output: a new or empty folder outside the tree.
+        tree: Tree to split.
+        output: New or empty folder for Train/ and Test/.
         settings: how.
 
     Raises:

@@ -90,27 +90,26 @@ class Report:
 
 
 def validate_tree(
-    root: Path,
+    tree: Path,
     lr: Path | None = None,
     *,
-    workers: int | None = None,
-    decode: bool = True,
+    fast: bool = False,
     expect_groups: int | None = None,
     scale: int = DEFAULT_SCALE,
+    workers: int | None = None,
 ) -> Report:
     """Check a whole tree. Faults never raise, they are in the report.
 
     Args:
-        root: the tree; see `tree.open_tree`.
-        lr: the folder of low-resolution pictures, if it is not where the official Test has it.
-        workers: processes; by default one per core, at most 8.
-        decode: also decode every picture; without it only their headers are read, and damage and duplicates stay
-            unseen.
-        expect_groups: how many groups there must be.
-        scale: how many times smaller LR pictures are.
+        tree: Tree to check.
+        lr: Folder of low-resolution images, if it is not Test/.../Blind_LR.
+        fast: Check image headers only; do not detect damaged pixels and duplicates.
+        expect_groups: Number of groups that the tree must have.
+        scale: Factor by which low-resolution images are smaller.
+        workers: Worker processes.  [default: one per core, at most 8]
     """
     try:
-        listing = Listing(open_tree(root, lr))
+        listing = Listing(open_tree(tree, lr))
     except (TreeError, OSError) as error:
         return Report(0, (Problem("no-tree", "error", ".", str(error), "Nothing else was checked."),))
     problems = [problem for problem in listing.problems if problem.group is None]
@@ -119,7 +118,7 @@ def validate_tree(
         message = f"the tree has {len(listing):,} groups; expected {wanted}"
         problems.append(Problem("wrong-count", "error", ".", message, "Is the download complete?"))
     paths_of: dict[str, str] = {}
-    for found, digests in examine_groups(listing, workers=workers, decode=decode, scale=scale):
+    for found, digests in examine_groups(listing, workers=workers, decode=not fast, scale=scale):
         problems += found
         problems += _duplicates(digests, paths_of)
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
