@@ -2,7 +2,7 @@
 
 import re
 
-from hggt_data.errors import PublishError
+from hggt_data.errors import SettingsError
 
 LICENSE_FILE = "LICENSE.txt"
 
@@ -23,14 +23,10 @@ def is_restricted(license_id: str | None) -> bool:
 
 
 def require_license_id(license_id: str) -> str:
-    """Refuse what is no licence that data can be passed on under; whether the Hub knows it, the Hub is asked.
-
-    Raises:
-        PublishError: it is none.
-    """
+    """Check that this has the form of a licence id and permits redistribution; the Hub checks whether it exists."""
     if not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id) or is_restricted(license_id):
-        raise PublishError(
-            f"{license_id!r} is no licence id; expected one such as cc0-1.0 or cc-by-4.0, and none for the HGGT terms"
+        raise SettingsError(
+            f"{license_id!r} is not a licence id; expected one such as cc0-1.0 or cc-by-4.0, or none for the HGGT terms"
         )
     return license_id
 

@@ -48,12 +48,13 @@ class DealSettings:
     """How to deal; the names are those of the command's flags.
 
     Attributes:
-        votes: how many people judge each group.
-        per_batch: how many votes a batch holds at most.
-        seed: of who gets what, and in which order.
-        practice, gold: CSV files of groups with known answers, which are kept out of the votes.
-        repeats: how many groups of each batch are shown a second time to the same person.
-        batches: how batches are written for people who use another tool.
+        votes: Annotators per group.
+        per_batch: Maximum number of votes in a batch.
+        seed: Random seed for the assignment and its order.
+        practice: CSV file of groups with known answers, to practise on first.
+        gold: CSV file of groups with known answers, to check annotators.
+        repeats: Groups of each batch that the same annotator is shown again.
+        batches: Batches for other annotation tools: lists of groups, or folders of linked or copied pictures.
     """
 
     votes: int = 3
@@ -125,17 +126,17 @@ def deal_groups(
     settings: DealSettings,
     *,
     workers: int | None = None,
-    decode: bool = True,
+    fast: bool = False,
 ) -> DealResult:
     """Deal all groups of a folder to people and write the round.
 
     Args:
-        patches: `original/`, `01/` and so on, as `hggt-data select-patches` writes them.
-        output: the round's folder, new or empty.
-        names: of the people.
-        settings: how.
-        workers: processes that check the pictures; by default one per core, at most 8.
-        decode: check every pixel; without it only the heads of pictures are read, and damage stays unseen.
+        patches: Folder that hggt-data select-patches wrote: original/, 01/ and so on.
+        output: New or empty folder for the round.
+        names: File with the annotators' names, one per line.
+        settings: How to assign.
+        workers: Worker processes.  [default: one per core, at most 8]
+        fast: Check image headers only; do not detect damaged pixels.
 
     Raises:
         RoundError: there are fewer people than votes or more votes than slots; the files of known answers have faults;
@@ -153,7 +154,7 @@ def deal_groups(
         raise RoundError(f"{settings.votes} votes a group; expected {len(SLOTS)} at most, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
-    digests = _require_whole(listing, workers, decode)
+    digests = _require_whole(listing, workers, not fast)
     practice, gold = _read_all_known(settings, listing)
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
@@ -205,8 +206,8 @@ def reassign_groups(
 
     Args:
         round_folder: Round to change.
-        add: Names of annotators who join, or who come back after they were dropped.
-        drop: Names of annotators who leave; their answers stay.
+        add: Add this annotator, or bring back one who was dropped; repeatable.
+        drop: Drop this annotator, whose answers stay; repeatable.
         patches: New folder of the patches, if they were moved.
 
     Raises:

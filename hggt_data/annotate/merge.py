@@ -121,11 +121,11 @@ def merge_round(
     """Write the tree of a round's votes; the round may go on and be merged again.
 
     Args:
-        folder: the round.
-        output: the tree, new or empty.
-        copy: copy pictures also where a second name for the file (a hard link) would do.
-        patches: where the pictures are, if they were moved.
-        workers: processes that compare the pictures with those that were dealt; by default one per core, at most 8.
+        folder: Round to convert.
+        output: New or empty folder for the tree.
+        copy: Copy images instead of hard-linking them.
+        patches: New folder of the patches, if they were moved.
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         RoundError: it is no round, or no group has all its votes.

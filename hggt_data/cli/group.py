@@ -4,8 +4,8 @@ import errno
 import io
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import click
 
@@ -50,12 +50,17 @@ class HggtCommand(click.Command):
         **attributes: Any,
     ) -> None:
         super().__init__(*arguments, **attributes)
+        self._details = details or {}
         names = [options_of] if isinstance(options_of, str) else options_of
-        self._targets = [Target(name, details or {}) for name in names]
+        self._targets: list[Target] = []
+        for name in names:
+            self._targets.append(Target(name, self._details, tuple(self._targets)))
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The derived options and those of the command itself."""
+        """The derived options and those of the command itself; positional ones in the order of the details."""
         derived = [param for target in self._targets for param in target.params()]
+        order = list(self._details)
+        derived.sort(key=lambda param: order.index(str(param.name)) if isinstance(param, click.Argument) else 0)
         params = [*derived, *super().get_params(ctx)]
         for param in derived:
             if isinstance(param, click.Option):
@@ -109,6 +114,32 @@ class HggtGroup(click.Group):
     def __init__(self, *arguments: Any, context_settings: dict[str, Any] | None = None, **attributes: Any) -> None:
         settings = {"max_content_width": 110, "help_option_names": ["-h", "--help"], **(context_settings or {})}
         super().__init__(*arguments, context_settings=settings, **attributes)
+
+
+class Outcome(Protocol):
+    """What a command reports: lines, and files that it could not use."""
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """Files that could not be used, and why."""
+
+    def describe(self) -> Iterable[str]:
+        """What was done, a line each."""
+
+
+def echo_all(lines: Iterable[object], *, err: bool = False) -> None:
+    """Print lines, with flags for parameters."""
+    ctx = click.get_current_context()
+    params = ctx.command.get_params(ctx)
+    for line in lines:
+        click.echo(name_flags(str(line), params, ctx), err=err)
+
+
+def echo_outcome(outcome: Outcome) -> None:
+    """Print what was done; exit with 1 if there were faults."""
+    echo_all(outcome.describe())
+    if outcome.faults:
+        click.get_current_context().exit(1)
 
 
 def name_flags(message: str, params: Sequence[click.Parameter], ctx: click.Context) -> str:

@@ -1,11 +1,11 @@
 """A command's options are the parameters of what it calls: each is written once, in a signature and its docstring.
 
 `@main.command(options_of="package.module:Name")` names a settings class or a function. Names, types, defaults and help
-come from there when the command runs or explains itself, so `hggt-data --help` reads none of them. The command's function
-gets the settings object, or the keywords for the function.
+are read there when the command runs or explains itself. The command's own function gets the settings object, or the
+keywords for the function.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from hggt_data.cli.signature import REQUIRED, Parameter, read_parameters
+from hggt_data.errors import HggtError
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -23,17 +24,25 @@ NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-class CommaList(click.ParamType):
-    """`psnr,ssim`: a sequence in one word; `none` is an empty one."""
+class Parsed(click.ParamType[Any]):
+    """A value that a function of the library parses, `package.module:name`; its error is one of usage."""
 
-    name = "list"
+    def __init__(self, parser: str, metavar: str, inner: click.ParamType[Any] = click.STRING) -> None:
+        self.name = metavar
+        self._parser = parser
+        self._inner = inner
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Split at commas."""
-        if not isinstance(value, str):
-            return tuple(value)
-        words = tuple(word.strip() for word in value.split(",") if word.strip())
-        return () if words == ("none",) else words
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What stands for the value in help."""
+        return self.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse a value."""
+        module, _, function = self._parser.partition(":")
+        try:
+            return getattr(import_module(module), function)(self._inner.convert(value, param, ctx))
+        except (HggtError, OSError) as error:
+            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True)
@@ -42,15 +51,19 @@ class Option:
 
     Attributes:
         flag: if it is not the parameter's name.
-        type: if the annotation is not enough: paths that must exist, ranges.
+        type: if the annotation is not enough: paths that must exist, ranges, values to parse.
         metavar: what stands for the value in help.
+        default: if the signature has none, or not as users write it.
         value: what the flag stands for, if it is a switch for another type than bool.
+        is_optional: whether it may be missing though the signature has no default; the library checks that.
     """
 
     flag: str | None = None
-    type: click.ParamType | None = None
+    type: click.ParamType[Any] | None = None
     metavar: str | None = None
+    default: Any = None
     value: Any = None
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,10 +71,10 @@ class Argument:
     """A positional parameter."""
 
     metavar: str
-    type: click.ParamType | None = None
+    type: click.ParamType[Any] | None = None
 
 
-Detail = Option | Argument | click.ParamType | None
+Detail = Option | Argument | click.ParamType[Any] | None
 
 # One name means the same in every command; these need more than their annotation says.
 _SHARED: dict[str, Detail] = {
@@ -75,20 +88,20 @@ _SHARED: dict[str, Detail] = {
     "tag": Option(metavar="TAG"),
     "suffix": Option(metavar="SUFFIX"),
     "split": Option(metavar="SPLIT"),
-    "repo_id": Argument("ORG/NAME"),
 }
-_METAVARS = {"directory": "DIR", "file": "FILE", "integer": "N", "integer range": "N", "float range": "X", "list": "LIST"}
+_METAVARS = {"directory": "DIR", "file": "FILE", "integer": "N", "integer range": "N", "float range": "X"}
+_UNSET = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 class Target:
     """What a command calls: a settings class or a function, named so that it need not be imported for help."""
 
-    def __init__(self, name: str, details: Mapping[str, Detail]) -> None:
+    def __init__(self, name: str, details: Mapping[str, Detail], earlier: "Sequence[Target]" = ()) -> None:
         self._name = name
         self._details = {**_SHARED, **details}
-        self._omitted = {name for name, detail in details.items() if detail is None}
+        self._earlier = earlier
 
-    def params(self) -> Iterable[click.Parameter]:
+    def params(self) -> Iterator[click.Parameter]:
         """The options and arguments."""
         for parameter in self._parameters():
             if parameter.settings:
@@ -102,14 +115,17 @@ class Target:
         for parameter in self._parameters():
             if parameter.settings:
                 values[parameter.name] = Target(parameter.settings, self._details).build(ctx)
-            elif ctx.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
+            elif parameter.default is REQUIRED or ctx.get_parameter_source(parameter.name) not in _UNSET:
                 values[parameter.name] = ctx.params[parameter.name]
         module, _, name = self._name.partition(":")
         made = getattr(import_module(module), name)
         return made(**values) if isinstance(made, type) else values
 
     def _parameters(self) -> list[Parameter]:
-        return [parameter for parameter in read_parameters(self._name) if parameter.name not in self._omitted]
+        """Those that are options: not what the command itself passes, nor what an earlier target has."""
+        omitted = {name for name, detail in self._details.items() if detail is None}
+        omitted |= {str(param.name) for target in self._earlier for param in target.params()}
+        return [parameter for parameter in read_parameters(self._name) if parameter.name not in omitted]
 
 
 def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:
@@ -117,43 +133,33 @@ def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:
     is_required = parameter.default is REQUIRED
     if isinstance(detail, Argument):
         nargs = -1 if parameter.is_repeated else 1
-        return click.Argument(
-            [parameter.name], type=_click_type(parameter, detail), metavar=detail.metavar, required=is_required, nargs=nargs
-        )
+        kind = _click_type(parameter, detail)
+        return click.Argument([parameter.name], type=kind, metavar=detail.metavar, required=is_required, nargs=nargs)
     option = detail if isinstance(detail, Option) else Option(type=detail)
-    flag = option.flag or "--" + parameter.name.replace("_", "-")
-    if parameter.type is bool or option.value is not None:
-        value = {} if option.value is None else {"flag_value": option.value}
-        return click.Option([parameter.name, flag], is_flag=True, help=parameter.help, **value)
+    names = [parameter.name, option.flag or "--" + parameter.name.replace("_", "-")]
+    if parameter.kind is bool or option.value is not None:
+        return click.Option(names, is_flag=True, flag_value=option.value or True, help=parameter.help)
     kind = _click_type(parameter, option)
-    default = None if parameter.default in (REQUIRED, (), "") else parameter.default
-    if isinstance(kind, CommaList) and default is not None:
-        default = ",".join(map(str, default))
+    default = option.default if is_required else option.default or parameter.default
     return click.Option(
-        [parameter.name, flag],
+        names,
         type=kind,
-        default=default,
-        show_default=default is not None,
-        required=is_required,
-        multiple=parameter.is_repeated and not isinstance(kind, CommaList),
-        metavar=option.metavar or _METAVARS.get(kind.name),
+        default=None if default == () else default,
+        show_default=default not in (None, ()),
+        required=is_required and not option.is_optional and default is None,
+        multiple=parameter.is_repeated and not isinstance(kind, Parsed),
+        metavar=None if isinstance(kind, click.Choice) else option.metavar or _METAVARS.get(kind.name),
         help=parameter.help,
     )
 
 
-def _click_type(parameter: Parameter, detail: Option | Argument) -> click.ParamType:
+def _click_type(parameter: Parameter, detail: Option | Argument) -> click.ParamType[Any]:
     if detail.type is not None:
         return detail.type
     if parameter.choices:
         return click.Choice(parameter.choices)
-    if parameter.type is Path:
+    if parameter.kind is Path:
         return click.Path(path_type=Path)
-    if parameter.type is None:
+    if parameter.kind is None:
         raise TypeError(f"{parameter.name}: no option can be made of this annotation; name a click type for it")
-    return click.types.convert_type(parameter.type)
-
-
-def echo_all(lines: Iterable[object]) -> None:
-    """Print lines."""
-    for line in lines:
-        click.echo(line)
+    return click.types.convert_type(parameter.kind)

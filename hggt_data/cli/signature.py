@@ -23,16 +23,16 @@ class Parameter:
     """A parameter of a function, or a field of a settings class.
 
     Attributes:
-        type: `bool`, `int`, `float`, `str` or `Path`; None for other types.
+        kind: `bool`, `int`, `float`, `str` or `Path`; None for other types.
         choices: the values of a `Literal`.
-        is_repeated: whether it is a sequence; `type` and `choices` are then those of its items.
+        is_repeated: whether it is a sequence; `kind` and `choices` are then those of its items.
         settings: the parameter's own settings class (`package.module:Name`), whose fields are options, too.
     """
 
     name: str
     help: str
     default: Any = REQUIRED
-    type: type | None = None
+    kind: type | None = None
     choices: tuple[str, ...] = ()
     is_repeated: bool = False
     settings: str | None = None
@@ -58,7 +58,7 @@ def _read_class(module: "_Module", node: ast.ClassDef) -> Iterator[Parameter]:
             yield module.parameter(line.target.id, line.annotation, line.value, helps)
 
 
-def _read_function(module: "_Module", node: ast.AST) -> Iterator[Parameter]:
+def _read_function(module: "_Module", node: ast.AST | None) -> Iterator[Parameter]:
     assert isinstance(node, ast.FunctionDef), "expected a function or a class"
     helps = read_entries(ast.get_docstring(node) or "")
     positional = [*node.args.posonlyargs, *node.args.args]
@@ -75,7 +75,7 @@ def read_entries(docstring: str) -> dict[str, str]:
     """The entries of a Google docstring's `Args:` or `Attributes:`, each on one line."""
     section = re.search(r"^(?:Args|Attributes):\n((?: {4}.*\n|\n)*)", cleandoc(docstring) + "\n", re.MULTILINE)
     entries = re.findall(r"^ {4}(\w+): ((?:.*\n)(?: {5,}.*\n)*)", section[1] if section else "", re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
+    return {name: " ".join(text.split()).replace(" [default", "  [default") for name, text in entries}
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ class _Module:
         return Parameter(name, helps.get(name, ""), value, **self.describe_type(annotation))
 
     def describe_type(self, node: ast.AST) -> dict[str, Any]:
-        """`type`, `choices`, `is_repeated` and `settings` of an annotation; nothing for other types."""
+        """`kind`, `choices`, `is_repeated` and `settings` of an annotation; nothing for other types."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return self.describe_type(ast.parse(node.value, mode="eval").body)
         if isinstance(node, ast.Name) and node.id in _TYPES:
-            return {"type": _TYPES[node.id]}
+            return {"kind": _TYPES[node.id]}
         if isinstance(node, ast.Name):
             owner, found = self.find(node.id)
             if isinstance(found, ast.ClassDef):
@@ -134,11 +134,11 @@ class _Module:
             return {} if found is None else owner.describe_type(found)
         if isinstance(node, ast.BinOp):  # X | None, or str | Path
             sides = [self.describe_type(side) for side in (node.left, node.right)]
-            return next((side for side in sides if side.get("type") is Path), sides[0])
+            return next((side for side in sides if side.get("kind") is Path), None) or next(filter(None, sides), {})
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
             if node.value.id == "Literal":
-                return {"type": str, "choices": tuple(ast.literal_eval(item) for item in items)}
+                return {"kind": str, "choices": tuple(ast.literal_eval(item) for item in items)}
             if node.value.id in ("tuple", "Sequence", "Collection"):
                 return {**self.describe_type(items[0]), "is_repeated": True}
         return {}
@@ -151,6 +151,6 @@ class _Module:
         if isinstance(node, ast.Tuple):
             return tuple(map(self.evaluate, node.elts))
         try:
-            return ast.literal_eval(node)  # type: ignore[arg-type]
+            return ast.literal_eval(node)
         except ValueError:
             return None

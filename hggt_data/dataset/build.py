@@ -19,7 +19,7 @@ from hggt_data.dataset.build_shard import ShardTask, build_shard, in_root
 from hggt_data.dataset.features import SOURCE_COLUMNS, dataset_features, image_columns
 from hggt_data.dataset.folder import assemble, label_features, read_records, require_own_files
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, Shard, read_manifest
-from hggt_data.errors import DatasetError, TreeError
+from hggt_data.errors import DatasetError, SettingsError, TreeError
 from hggt_data.io.files import FileDigest, read_csv, read_utf8, require_regular_file, sha256_of_file, write_text
 from hggt_data.io.folders import open_staging, put_in_place, require_outside
 from hggt_data.io.text import format_examples, nearest, plural
@@ -61,7 +61,7 @@ class BuildSettings:
         workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
-        PublishError: `license` is no licence id.
+        SettingsError: No tree is given, `lr` is given without `test_tree`, or `license` is not a licence id.
     """
 
     trees: tuple[Path, ...]
@@ -80,6 +80,10 @@ class BuildSettings:
     def __post_init__(self) -> None:
         if self.license is not None:
             require_license_id(self.license)
+        if not self.trees and self.test_tree is None:
+            raise SettingsError("nothing to build from; pass `trees`, `test_tree` or both")
+        if self.lr is not None and self.test_tree is None:
+            raise SettingsError("`lr` belongs to `test_tree`, which is missing")
 
 
 @dataclass(frozen=True)

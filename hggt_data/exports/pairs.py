@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hggt_data.dataset.card import format_pairs_card
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError
-from hggt_data.exports.preferences import PairKind, PreferencePair, preference_pairs
+from hggt_data.exports.preferences import PairKind, PairName, PreferencePair, preference_pairs
 from hggt_data.exports.source import ExportSource, file_name, read_checked, write_png
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import atomic_file, write_text

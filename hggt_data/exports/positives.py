@@ -44,7 +44,9 @@ def export_positives(source: ExportSource, output: Path, *, files: bool = False,
             write_text(staging / LICENSE_FILE, format_licence_note(source.license))
         return [f"{output}: {plural(count, 'positive')} in gt/, listed in positives.csv"]
     if output.suffix.lower() not in LIST_ENDINGS:
-        raise OutputError(f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; to write images, pass `files`")
+        raise OutputError(
+            f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; to write images, pass `files`"
+        )
     count = _write_positives(output, groups, min_agreement)
     note = output.with_name(f"{output.name}.{LICENSE_FILE}")
     write_text(note, format_licence_note(source.license))

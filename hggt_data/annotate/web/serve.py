@@ -28,14 +28,15 @@ class ServerSettings:
     """How to serve a round; the names are those of the command's flags.
 
     Attributes:
-        host: the address to listen at.
-        port: 0 for any that is free.
-        annotator: the one person who may come in, from this machine.
-        accounts: a file of accounts, for several people.
-        allow_host: names under which people from elsewhere call the server.
-        tls_certificate, tls_key: files to answer https:// with.
-        plain_http: answer people from elsewhere without encryption.
-        patches: where the pictures are, if they were moved.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free port.
+        annotator: Name of the person using this machine.  [default: the only annotator of the round]
+        accounts: Accounts file made with hggt-data accounts, for several people.
+        allow_host: Host name by which other machines reach this one; repeatable.
+        tls_certificate: Certificate for https://.
+        tls_key: Private key of the certificate.
+        plain_http: Allow other machines to connect without encryption, in a network that can be trusted.
+        patches: New folder of the patches, if they were moved.
     """
 
     host: str = "127.0.0.1"
@@ -53,8 +54,8 @@ def serve_round(folder: Path, settings: ServerSettings, tell: Callable[[str], ob
     """Serve until somebody stops it (Ctrl-C, SIGTERM).
 
     Args:
-        folder: the round.
-        settings: how.
+        folder: Round to serve.
+        settings: How to serve it.
         tell: called with each line to show, the URLs among them.
 
     Raises:

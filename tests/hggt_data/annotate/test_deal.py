@@ -175,7 +175,7 @@ def test_a_damaged_picture_is_seen_unless_only_heads_are_read(tmp_path: Path) ->
     with pytest.raises(RoundError, match=r"(?s)1 fault in .*01/p1-0-0_01.png: "):
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
     assert not (tmp_path / "round").exists()
-    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(), decode=False)
+    deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings(), fast=True)
 
 
 def test_a_tree_has_only_so_many_slots(patches: Path, tmp_path: Path) -> None:

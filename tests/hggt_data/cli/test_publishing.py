@@ -85,5 +85,5 @@ def test_a_licence_is_an_id(text: str, is_taken: bool) -> None:
 
     result = CliRunner().invoke(command, ["--license", text])
     assert (result.exit_code == 0) == is_taken
-    assert ("is no licence id" in result.output) != is_taken
+    assert ("is not a licence id" in result.output) != is_taken
     assert CliRunner().invoke(command).output == "\n"

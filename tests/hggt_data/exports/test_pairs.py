@@ -432,7 +432,7 @@ class TestSources:
     def test_a_licence_must_be_an_id(self, tree: Path, tmp_path: Path) -> None:
         result = run("tree", tree, "--output", tmp_path / "out", "--license", "Public Domain!")
         assert result.exit_code == 2
-        assert "is no licence id" in result.output
+        assert "is not a licence id" in result.output
 
     def test_what_is_not_there(self, tmp_path: Path) -> None:
         refused("no such folder", "tree", tmp_path / "absent", "--output", tmp_path / "out")
