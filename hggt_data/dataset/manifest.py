@@ -189,7 +189,3 @@ def shard_from_json(content: dict[str, Any]) -> Shard:
 def is_built_dataset(folder: Path) -> bool:
     """Whether a folder was written by `hggt-build-dataset`."""
     return (folder / MANIFEST_FILE).is_file()
-
-
-# Lies in a snapshot of the Hub's cache once all its files have been hashed; goes when the snapshot is removed.
-CHECKED_FILE = ".hggt-checked"

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hggt_data.dataset.folder import remove_strangers, require_own_files
-from hggt_data.dataset.manifest import CARD_FILE, CHECKED_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import RUN_AGAIN, HubError, OutputError
 from hggt_data.hub.errors import explained
 from hggt_data.hub.repository import Repository, find_differences, require_repo_id

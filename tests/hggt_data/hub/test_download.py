@@ -261,7 +261,7 @@ class TestDamagedLater:
         assert not (member.folder / "got").exists()
         for _ in range(2):  # what has come is not taken for good the second time
             error = member.call(error_of, count_groups, REPO)
-            assert error.startswith(f"HubError: {REPO} is no folder here. On the Hub: ")
+            assert error.startswith(f"HubError: {REPO} is not a local folder. On the Hub: ")
             assert message in error
 
     def test_of_several_that_open_it_at_once_one_hashes_it(
