@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     cls=HggtCommand,
     options_of="hggt_data.dataset.build:BuildSettings",
     details={
-        "trees": Option("--tree", FOLDER, is_optional=True),
+        "trees": Option("--tree", FOLDER, required=False),
         "test_tree": FOLDER,
         "lr": FOLDER,
         "sources": Option(type=FILE, metavar="CSV"),

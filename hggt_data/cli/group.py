@@ -4,7 +4,7 @@ import errno
 import io
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import click
@@ -55,13 +55,13 @@ class HggtCommand(click.Command):
         super().__init__(*arguments, **attributes)
         self._details = details or {}
         names = [options_of] if isinstance(options_of, str) else options_of
-        self._targets: list[Target] = []
+        self.targets: list[Target] = []
         for name in names:
-            self._targets.append(Target(name, self._details, tuple(self._targets)))
+            self.targets.append(Target(name, self._details, tuple(self.targets)))
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The derived options and those of the command itself; positional ones in the order of the details."""
-        derived = [param for target in self._targets for param in target.params()]
+        derived = [param for target in self.targets for param in target.params()]
         order = list(self._details)
         derived.sort(key=lambda param: order.index(str(param.name)) if isinstance(param, click.Argument) else 0)
         params = [*derived, *super().get_params(ctx)]
@@ -77,7 +77,7 @@ class HggtCommand(click.Command):
         try:
             return self._call(ctx)
         except SettingsError as error:
-            raise click.UsageError(self._format(str(error), error, ctx)) from error
+            raise click.UsageError(self._format(str(error), error, ctx), ctx) from error
         except HggtError as error:
             raise click.ClickException(self._format(str(error), error, ctx)) from error
         except BrokenPipeError:
@@ -94,8 +94,8 @@ class HggtCommand(click.Command):
 
     def _call(self, ctx: click.Context) -> Any:
         assert self.callback
-        built = [target.build(ctx) for target in self._targets]
-        derived = {param.name for target in self._targets for param in target.params()}
+        built = [target.build(ctx) for target in self.targets]
+        derived = {param.name for target in self.targets for param in target.params()}
         return ctx.invoke(self.callback, *built, **{name: ctx.params[name] for name in ctx.params.keys() - derived})
 
     def _format(self, message: str, error: Exception, ctx: click.Context) -> str:
@@ -138,9 +138,10 @@ def echo_all(lines: Iterable[object], *, err: bool = False) -> None:
         click.echo(name_flags(str(line), params, ctx), err=err)
 
 
-def echo_outcome(outcome: Outcome) -> None:
+def echo_outcome(outcome: Outcome, before_exit: Callable[[], object] = lambda: None) -> None:
     """Print what was done; exit with 1 if there were faults."""
     echo_all(outcome.describe())
+    before_exit()
     if outcome.faults:
         click.get_current_context().exit(1)
 

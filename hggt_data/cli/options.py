@@ -8,6 +8,7 @@ keywords for the function.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,16 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class Parsed(click.ParamType[Any]):
-    """A value that a function of the library parses, `package.module:name`; its error is one of usage."""
+    """A value that a function of the library parses, `package.module:name`; its error is one of usage.
 
-    def __init__(self, parser: str, metavar: str, inner: click.ParamType[Any] = click.STRING) -> None:
+    With `each`, it parses one item of a repeatable option, otherwise all items at once.
+    """
+
+    def __init__(
+        self, parser: str, metavar: str, inner: click.ParamType[Any] = click.STRING, *, each: bool = False
+    ) -> None:
         self.name = metavar
+        self.each = each
         self._parser = parser
         self._inner = inner
 
@@ -40,7 +47,7 @@ class Parsed(click.ParamType[Any]):
         """Parse a value."""
         module, _, function = self._parser.partition(":")
         try:
-            return getattr(import_module(module), function)(self._inner.convert(value, param, ctx))
+            return attrgetter(function)(import_module(module))(self._inner.convert(value, param, ctx))
         except (HggtError, OSError) as error:
             self.fail(str(error), param, ctx)
 
@@ -55,7 +62,7 @@ class Option:
         metavar: what stands for the value in help.
         default: if the signature has none, or not as users write it.
         value: what the flag stands for, if it is a switch for another type than bool.
-        is_optional: whether it may be missing though the signature has no default; the library checks that.
+        required: if it differs from the signature: a default that the command does not offer, or a missing one.
     """
 
     flag: str | None = None
@@ -63,7 +70,7 @@ class Option:
     metavar: str | None = None
     default: Any = None
     value: Any = None
-    is_optional: bool = False
+    required: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class Target:
     """What a command calls: a settings class or a function, named so that it need not be imported for help."""
 
     def __init__(self, name: str, details: Mapping[str, Detail], earlier: "Sequence[Target]" = ()) -> None:
-        self._name = name
+        self.name = name
         self._details = {**_SHARED, **details}
         self._earlier = earlier
 
@@ -117,7 +124,7 @@ class Target:
                 values[parameter.name] = Target(parameter.settings, self._details).build(ctx)
             elif parameter.default is REQUIRED or ctx.get_parameter_source(parameter.name) not in _UNSET:
                 values[parameter.name] = ctx.params[parameter.name]
-        module, _, name = self._name.partition(":")
+        module, _, name = self.name.partition(":")
         made = getattr(import_module(module), name)
         return made(**values) if isinstance(made, type) else values
 
@@ -125,7 +132,7 @@ class Target:
         """Those that are options: not what the command itself passes, nor what an earlier target has."""
         omitted = {name for name, detail in self._details.items() if detail is None}
         omitted |= {str(param.name) for target in self._earlier for param in target.params()}
-        return [parameter for parameter in read_parameters(self._name) if parameter.name not in omitted]
+        return [parameter for parameter in read_parameters(self.name) if parameter.name not in omitted]
 
 
 def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:
@@ -141,15 +148,17 @@ def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:
         return click.Option(names, is_flag=True, flag_value=option.value or True, help=parameter.help)
     kind = _click_type(parameter, option)
     default = option.default if is_required else option.default or parameter.default
+    if isinstance(kind, Parsed) and isinstance(default, tuple):
+        default = ",".join(default)
+    shown = {} if default in (None, (), "") else {"default": default, "show_default": True}
     return click.Option(
         names,
         type=kind,
-        default=None if default == () else default,
-        show_default=default not in (None, ()),
-        required=is_required and not option.is_optional and default is None,
-        multiple=parameter.is_repeated and not isinstance(kind, Parsed),
+        required=(is_required and default is None) if option.required is None else option.required,
+        multiple=parameter.is_repeated and (not isinstance(kind, Parsed) or kind.each),
         metavar=None if isinstance(kind, click.Choice) else option.metavar or _METAVARS.get(kind.name),
         help=parameter.help,
+        **shown,
     )
 
 
