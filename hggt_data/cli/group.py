@@ -67,7 +67,7 @@ class HggtCommand(click.Command):
         params = [*derived, *super().get_params(ctx)]
         for param in derived:
             if isinstance(param, click.Option):
-                param.help = name_flags(param.help or "", params, ctx)
+                param.help = name_flags(param.help or "", params, ctx).replace("`", "")
         return params
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -75,7 +75,7 @@ def read_entries(docstring: str) -> dict[str, str]:
     """The entries of a Google docstring's `Args:` or `Attributes:`, each on one line."""
     section = re.search(r"^(?:Args|Attributes):\n((?: {4}.*\n|\n)*)", cleandoc(docstring) + "\n", re.MULTILINE)
     entries = re.findall(r"^ {4}(\w+): ((?:.*\n)(?: {5,}.*\n)*)", section[1] if section else "", re.MULTILINE)
-    return {name: " ".join(text.split()).replace(" [default", "  [default") for name, text in entries}
+    return {name: re.sub(r"\.?\s+\[(default.*)\]\.?$", r".  [\1]", " ".join(text.split())) for name, text in entries}
 
 
 @dataclass(frozen=True)

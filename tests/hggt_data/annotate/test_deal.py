@@ -213,7 +213,7 @@ def test_a_round_is_never_written_over(patches: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not empty"):
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
     assert contents(tmp_path / "round") == before
-    with pytest.raises(OutputError, match="lies inside the pictures"):
+    with pytest.raises(OutputError, match="is inside the pictures"):
         deal_groups(patches, patches / "round", PEOPLE, DealSettings())
 
 

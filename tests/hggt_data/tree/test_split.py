@@ -337,7 +337,7 @@ class TestRefusals:
 
     def test_an_output_in_the_tree(self, tree: Path) -> None:
         before = contents(tree)
-        self.refused("lies inside the tree", tree, "--output", tree / "images/out", "--test-groups", 1)
+        self.refused("is inside the tree", tree, "--output", tree / "images/out", "--test-groups", 1)
         assert contents(tree) == before
 
     def test_a_picture_that_is_missing(self, tree: Path, tmp_path: Path) -> None:

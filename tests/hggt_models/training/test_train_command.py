@@ -134,7 +134,7 @@ def test_a_run_among_its_pictures_is_refused(pictures: Path) -> None:
     """The pictures that it writes would be learned from when it goes on."""
     result = train("rrdb-psnr", pictures, pictures / "run")
     assert result.exit_code == 2
-    assert f"--output {pictures}/run lies inside --data {pictures}" in " ".join(result.output.split())
+    assert f"--output {pictures}/run is inside --data {pictures}" in " ".join(result.output.split())
     assert not (pictures / "run").exists()
 
 
