@@ -1,4 +1,4 @@
-"""The commands of `hggt-data`: exit codes, one-line errors, what is printed; help is tested in tests/test_commands.py."""
+"""The commands of `hggt-data`: exit codes, one-line errors and output. Their help: tests/test_commands.py."""
 
 import contextlib
 import json
