@@ -12,8 +12,8 @@ from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import format_table, write_reports
 from hggt_eval.scores.comparison import Comparison, compare_methods
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, read_scores
-from hggt_eval.scores.scores import Evaluation
 from hggt_eval.scoring import GroundTruth, Scored, score
 
 __all__ = [

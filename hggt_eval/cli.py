@@ -25,10 +25,10 @@ from hggt_eval.report.files import format_table, write_page, write_reports
 from hggt_eval.report.page import format_page
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.scores.comparison import compare_methods, require_baseline
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
 from hggt_eval.scores.join import find_scores, join_scores
 from hggt_eval.scores.journal import Journal
-from hggt_eval.scores.scores import Evaluation
 from hggt_eval.scoring import GroundTruth, prepare_folder
 from hggt_eval.scoring import score as score_restored
 
@@ -248,7 +248,7 @@ def score(
             label_measures=label_measures,
             allow_missing=allow_missing,
             processes=processes,
-            tell=lambda text: click.echo(text, err=True),
+            log=lambda text: click.echo(text, err=True),
         )
     except DeviceError as error:
         raise click.UsageError(f"--device {error}") from error
@@ -367,7 +367,7 @@ def figure(
         parsed,
         _chosen("method", methods, [method.name for method in scored.evaluation.methods], otherwise_all=True),
         candidates=_listed(candidates),
-        metrics=_chosen("metric", metrics, scored.evaluation.metrics),
+        metrics=_chosen("metric", metrics, [metric.name for metric in scored.evaluation.metrics]),
         decimals=decimals,
         width_in=width_in,
     )
