@@ -1,14 +1,18 @@
 """The errors that hggt raises on purpose, for all three packages.
 
 Each is also a builtin error, so callers need not know this module. Its message is one paragraph that says what was
-expected, what was found, where, and what to do; the commands print it without a traceback and exit with 1.
+expected, what was found, where, and what to do; commands print it without a traceback and exit with 1.
 """
 
-RUN_AGAIN = "Run the same command again; it goes on where it stopped."
+RUN_AGAIN = "Run the same command again to resume."
 
 
 class HggtError(Exception):
     """Base of every error that hggt raises on purpose."""
+
+
+class SettingsError(HggtError, ValueError):
+    """A parameter has an invalid value or contradicts another one. Commands exit with 2, as for wrong usage."""
 
 
 class NameFormatError(HggtError, ValueError):
@@ -16,7 +20,11 @@ class NameFormatError(HggtError, ValueError):
 
 
 class ImageError(HggtError, ValueError):
-    """A file is not a whole 8-bit RGB picture."""
+    """A file is not a complete picture of the expected kind."""
+
+
+class TableError(HggtError, ValueError):
+    """A file is not a well-formed CSV table."""
 
 
 class AnnotationError(HggtError, ValueError):
@@ -24,31 +32,31 @@ class AnnotationError(HggtError, ValueError):
 
 
 class TreeError(HggtError, ValueError):
-    """A folder is not an HGGT tree, or the tree has faults that block what was asked."""
+    """A folder is not an HGGT tree, or its errors prevent the operation."""
 
 
 class DatasetError(HggtError, ValueError):
-    """A built dataset is missing, incomplete or of another kind than asked for."""
+    """A built dataset is missing, incomplete or not of the requested kind."""
 
 
 class RoundError(HggtError, ValueError):
-    """A round of annotation cannot be dealt, opened or merged as asked."""
+    """An annotation round cannot be created, opened, changed or merged."""
 
 
 class OutputError(HggtError, OSError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the requested place."""
 
 
 class PublishError(HggtError, ValueError):
-    """A publication is refused: the licence, the rights, or what lies there already stands against it."""
+    """Publishing was refused because of the licence, missing rights, or the repository's content."""
 
 
 class HubError(HggtError, ConnectionError):
-    """The Hub cannot be reached, refuses, or holds something else than it should.
+    """The Hub cannot be reached, refused the request, or returned something unexpected.
 
     Attributes:
-        status: of the HTTP answer, where there was one that says no.
-        is_unreachable: whether there was no answer at all.
+        status: HTTP status of the answer, if it was an error.
+        is_unreachable: Whether there was no answer.
     """
 
     status: int | None = None
@@ -64,8 +72,8 @@ class MatchError(HggtError, ValueError):
 
 
 class WeightsError(HggtError, FileNotFoundError):
-    """Pretrained weights cannot be had."""
+    """Pretrained weights are not available."""
 
 
 class DeviceError(HggtError, ValueError):
-    """A device is asked for that cannot be used here."""
+    """The requested device cannot be used."""

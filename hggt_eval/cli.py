@@ -232,7 +232,7 @@ def score(
     methods = _methods(restored, methods_file)
     if baseline is not None:
         require_baseline([method.name for method in methods], baseline)
-    processes = Processes.of_environment()
+    processes = Processes.from_environment()
     try:
         scored = score_restored(
             methods,

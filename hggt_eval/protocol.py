@@ -24,7 +24,7 @@ from hggt_data.errors import ImageError, MatchError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import Pixels, decode_png
-from hggt_data.io.workers import Processes, own_cores
+from hggt_data.io.workers import Processes, cores_per_process
 from hggt_data.restored.matching import RestoredFiles
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics import require_metric
@@ -76,12 +76,12 @@ def evaluate(
     judged = list(source)
     groups = [group for group in judged if group.positives]
     _require_sizes(restored, metrics)
-    own = processes.own(groups)
+    own = processes.share(groups)
     names = {group.id: (*group.positives, *(group.negatives if negatives else ())) for group in own}
     pictures = sum(len(names[group.id]) + sum(group.id in files.files for files in restored) for group in own)
     results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
     with (
-        ThreadPoolExecutor(own_cores()) as threads,
+        ThreadPoolExecutor(cores_per_process()) as threads,
         # Progress counts pictures, as nearly all time is spent describing them.
         tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar,
     ):

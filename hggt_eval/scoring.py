@@ -153,12 +153,13 @@ def score(
         >>> folder = Path(tempfile.mkdtemp())
         >>> demo = write_demo_tree(folder)
         >>> bicubic, sharper = write_demo_restored(demo.lr, folder / "restored")
-        >>> from hggt_eval import GroundTruth, name_methods, score
+        >>> from hggt_data import name_methods
+        >>> from hggt_eval import GroundTruth, score
         >>> scored = score(name_methods([(None, bicubic)]), GroundTruth(dataset=str(demo.test)), metrics=["psnr"])
         >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
         22.6
     """
-    processes = processes or Processes.of_environment()
+    processes = processes or Processes.from_environment()
     require_distinct(methods)
     names = [method.name for method in methods]
     group_seeds(names)

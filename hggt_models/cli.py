@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from hggt_data.cli.group import HggtGroup, ResumedCommand
-from hggt_data.cli.publishing import license_option, publish_if_told
+from hggt_data.cli.publishing import confirm_and_push, license_option
 from hggt_data.io.workers import default_workers
 
 if TYPE_CHECKING:
@@ -383,7 +383,7 @@ def push(
         license=license_id,
         i_have_permission=i_have_permission,
     )
-    publish_if_told(open_push(settings), "load_network", dry_run=dry_run, yes=yes)
+    confirm_and_push(open_push(settings), "load_network", dry_run=dry_run, yes=yes)
 
 
 @main.command("show-map")

@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import CARD_FILE
 from hggt_data.errors import PublishError
 from hggt_data.hub.plan import Destination, describe_plan, title_of
 from hggt_data.hub.repository import MAIN, REPO_ID, RemoteFile, Repository
-from hggt_data.io.files import FileRecord, describe_file, write_json, write_text
+from hggt_data.io.files import FileDigest, digest_of_file, write_json, write_text
 from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
 from hggt_models.networks import NETWORKS
 from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
@@ -61,7 +61,7 @@ class Push:
     settings: PushSettings
     repository: Repository
     folder: Path
-    contents: Sequence[FileRecord]
+    contents: Sequence[FileDigest]
     remote: dict[str, RemoteFile] | None
     license: str | None
 
@@ -120,7 +120,7 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
         write_json(folder / CONFIG_FILE, config)
         card = format_model_card(checkpoint, settings.repo_id, licence)
         write_text(folder / CARD_FILE, card)
-        contents = [describe_file(folder, path) for path in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)]
+        contents = [digest_of_file(folder, path) for path in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)]
         repository.require_card(card)
         if settings.tag and remote is not None:
             repository.require_free_tag(settings.tag, contents, folder)

@@ -112,7 +112,7 @@ def wait_for_others() -> None:
     For processes that share work and nothing else: torchrun ends all as soon as one ends with a fault. Where nobody
     ends the others, nobody is waited for, since one of them may be gone.
     """
-    if Processes.of_environment().world > 1 and dist.is_torchelastic_launched():
+    if Processes.from_environment().world > 1 and dist.is_torchelastic_launched():
         dist.init_process_group("gloo", timeout=timedelta(days=30))
         dist.barrier()
         dist.destroy_process_group()
@@ -129,7 +129,7 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
         DeviceError: it cannot be used.
         WorkerError: another process has ended while this one waited for it.
     """
-    processes = Processes.of_environment()
+    processes = Processes.from_environment()
     rank, world = processes.rank, processes.world
     chosen = torch.device(own_device(device))
     if chosen.type == "cuda":

@@ -48,7 +48,8 @@ def helps(name: str, command: click.Command, parent: click.Context | None = None
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for child_name, child in sorted(command.commands.items()):
-            yield from helps(child_name, child, context)
+            if not child.hidden:
+                yield from helps(child_name, child, context)
 
 
 if __name__ == "__main__":

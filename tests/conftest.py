@@ -79,7 +79,7 @@ def published(processes: ForkServer, tmp_path_factory: pytest.TempPathFactory) -
         client = sign_in(server, processes, machine)
         tree = write_named_tree(machine / "Train")
         dataset = build_named(tree, client.folder / "hggt")
-        outcome = client.hggt_data("publish", "hggt", REPO, "--tag", "v1.0", "--yes", "--workers", "1")
+        outcome = client.hggt_data("push", "hggt", REPO, "--tag", "v1.0", "--yes", "--workers", "1")
         assert outcome.exit_code == 0, outcome.err
         before = server.snapshot()
         yield Published(server, tree, dataset, outcome)

@@ -32,7 +32,7 @@ OURS = (
     "hggt_data.cli.main",
     "hggt_data.hub.download",
     "hggt_data.loading",
-    "hggt_data.hub.publish",
+    "hggt_data.hub.push",
     "pytest",
     "unittest.mock",
 )

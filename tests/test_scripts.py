@@ -223,7 +223,7 @@ class TestTrainFromHub:
             workers=1,
         )
         build_dataset(settings)
-        outcome = member.hggt_data("publish", "pairs", "lab/pairs", "--tag", "v1.0", "--yes", "--workers", "1")
+        outcome = member.hggt_data("push", "pairs", "lab/pairs", "--tag", "v1.0", "--yes", "--workers", "1")
         assert outcome.exit_code == 0, outcome.err
         return member
 

@@ -195,26 +195,26 @@ def deal_groups(
     return DealResult(replace(dealt, folder=output))
 
 
-def redeal_groups(
-    folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (), *, patches: Path | None = None
+def reassign_groups(
+    round_folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (), *, patches: Path | None = None
 ) -> DealResult:
-    """Deal anew what nobody has judged yet: new people take their share, the seats of others are filled.
+    """Reassign unanswered groups after annotators join or leave.
 
-    What was answered stays, and as little as possible changes hands. A group that somebody skipped goes to another.
+    Answers stay with their annotators, loads become equal again, and as few groups as possible change hands. A group
+    that an annotator skipped goes to another one.
 
     Args:
-        folder: the round.
-        add: people who join; who was dropped before comes back with what they have answered.
-        drop: people who leave.
-        patches: where the pictures are, if they were moved; the round keeps it.
+        round_folder: Round to change.
+        add: Names of annotators who join, or who come back after they were dropped.
+        drop: Names of annotators who leave; their answers stay.
+        patches: New folder of the patches, if they were moved.
 
     Raises:
-        RoundError: it is no round, a name is unknown or there already, or too few people are left.
-        OutputError: the round is being served.
-        OSError: it cannot be read or written; the round stays as it was.
+        RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
+        OutputError: The round is being served.
     """
-    with lock_round(folder):
-        before = read_round(folder, patches)
+    with lock_round(round_folder):
+        before = read_round(round_folder, patches)
         require_own_batches(before)
         people = _change_people(before, add, drop)
         active = [person.name for person in people if person.is_active]
@@ -245,10 +245,10 @@ def redeal_groups(
                 for person in people
             )
         )
-        with replaced_folder(folder / BATCHES) as staging:
+        with replaced_folder(round_folder / BATCHES) as staging:
             write_batches(dealt, staging)
         write_round(dealt)  # last: until then the same command does the same again
-    faults = [path.relative_to(folder).as_posix() for theirs in answers.values() for path in theirs.faults]
+    faults = [path.relative_to(round_folder).as_posix() for theirs in answers.values() for path in theirs.faults]
     return DealResult(dealt, before, tuple(faults))
 
 
@@ -293,7 +293,7 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
         The answers in the order of the file, and what is wrong with the other lines.
 
     Raises:
-        TreeError: it is no CSV.
+        TableError: it is not a CSV file.
         RoundError: a column is missing.
         OSError: it cannot be read.
     """

@@ -247,8 +247,8 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
         dealt = replace(dealt, patches=patches)
     if not dealt.patches.is_dir():
         raise RoundError(
-            f"{dealt.patches}: the pictures of the round are not there; say where they are with --patches, or for good "
-            f"with hggt-data deal {folder} --input DIR"
+            f"{dealt.patches}: the patches of this round are missing; pass `patches`, or record their new folder with "
+            f"hggt-data reassign {folder} --input DIR"
         )
     return dealt
 

@@ -5,12 +5,13 @@ So does a package of an extra that is not installed.
 
 import errno
 import io
+import re
 import sys
 from typing import Any
 
 import click
 
-from hggt_data.errors import RUN_AGAIN, HggtError
+from hggt_data.errors import RUN_AGAIN, HggtError, SettingsError
 
 _ADVICE = {
     errno.ENOSPC: "; free some space and run again",
@@ -43,8 +44,10 @@ class HggtCommand(click.Command):
             sys.stdout.reconfigure(errors="backslashreplace")  # a log in Latin-1 has no arrows, and gets `\\u2191`
         try:
             return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.UsageError(name_flags(_with_notes(str(error), error), ctx)) from error
         except HggtError as error:
-            raise click.ClickException(_with_notes(str(error), error)) from error
+            raise click.ClickException(name_flags(_with_notes(str(error), error), ctx)) from error
         except BrokenPipeError:
             raise  # the reader of a pipe has had enough; click ends quietly
         except OSError as error:
@@ -68,6 +71,26 @@ class HggtGroup(click.Group):
     """A group of `HggtCommand`s."""
 
     command_class = HggtCommand
+
+
+def name_flags(message: str, ctx: click.Context) -> str:
+    """Replace parameters in backticks by the command's flags: `` `allow_overlap` `` becomes ``--allow-overlap``.
+
+    `` `split='train'` `` becomes ``--split train``, `` `flag=True` `` becomes ``--flag``, and a positional parameter
+    becomes its metavar. Other words in backticks stay.
+    """
+    params = {param.name: param for param in ctx.command.params}
+
+    def name_flag(match: re.Match[str]) -> str:
+        param = params.get(match["name"])
+        if param is None:
+            return match[0]
+        if isinstance(param, click.Argument):
+            return param.make_metavar(ctx).strip("[].")
+        value = "" if match["value"] in (None, "True") else " " + match["value"].strip("'\"")
+        return max(param.opts, key=len) + value
+
+    return re.sub(r"`(?P<name>\w+)(=(?P<value>[^`]+))?`", name_flag, message)
 
 
 def _describe(error: OSError) -> str:

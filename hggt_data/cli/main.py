@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from hggt_data.cli.group import HggtGroup, ResumedCommand
-from hggt_data.cli.publishing import license_option, publish_if_told
+from hggt_data.cli.publishing import confirm_and_push, license_option
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -39,7 +39,7 @@ _workers_option = click.option(
 @click.group(cls=HggtGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hggt")
 def main() -> None:
-    """Check, measure, split, build, publish and export HGGT data."""
+    """Check, measure, split, build, push and export HGGT data."""
 
 
 @main.command()
@@ -167,7 +167,7 @@ def build(
 @click.option("--new-pseudonyms", is_flag=True, help="Go on although the file with the old pseudonyms is lost.")
 @click.option("--i-have-permission", is_flag=True, help="Allow a public push of data under the HGGT terms.")
 @_workers_option
-def publish(
+def push(
     dataset: Path,
     repo_id: str,
     public: bool,
@@ -180,14 +180,14 @@ def publish(
     i_have_permission: bool,
     workers: int | None,
 ) -> None:
-    """Publish a built dataset on the Hugging Face Hub, private unless told otherwise.
+    """Push a built dataset to the Hugging Face Hub, private by default.
 
     Annotators get pseudonyms and relative times. The main branch changes all at once, after what has arrived was
     compared with the manifest. Run it again after an interruption: it goes on where it stopped.
     """
-    from hggt_data.hub.publish import PublishSettings, open_publication
+    from hggt_data.hub.push import PushSettings, open_push
 
-    settings = PublishSettings(
+    settings = PushSettings(
         dataset=dataset,
         repo_id=repo_id,
         public=public,
@@ -199,7 +199,11 @@ def publish(
         dry_run=dry_run,
         workers=workers,
     )
-    publish_if_told(open_publication(settings), "load_dataset", dry_run=dry_run, yes=yes)
+    confirm_and_push(open_push(settings), "load_dataset", dry_run=dry_run, yes=yes)
+
+
+# The old name of `push`, kept for this version.
+main.add_command(ResumedCommand("publish", callback=push.callback, params=push.params, help=push.help, hidden=True))
 
 
 @main.command(cls=ResumedCommand)
@@ -585,17 +589,27 @@ def select_patches(
 
 
 @main.command()
-@click.argument("round_folder", type=_OutputFolder, metavar="[ROUND]", required=False)
-@click.option("--input", "patches", type=_Folder, metavar="DIR", help="What hggt-data select-patches wrote.")
-@click.option("--output", type=_OutputFolder, metavar="DIR", help="The round, new or empty.")
-@click.option("--annotators", "names_file", type=_InputFile, metavar="FILE", help="The people, one name a line.")
+@click.option(
+    "--input", "patches", type=_Folder, required=True, metavar="DIR", help="Patches from hggt-data select-patches."
+)
+@click.option(
+    "--output", type=_OutputFolder, required=True, metavar="ROUND", help="Round to make, a new or empty folder."
+)
+@click.option(
+    "--annotators",
+    "names_file",
+    type=_InputFile,
+    required=True,
+    metavar="FILE",
+    help="Names of the annotators, one per line.",
+)
 @click.option(
     "--votes",
     type=click.IntRange(1, 26),
     default=3,
     show_default=True,
     metavar="N",
-    help="People who judge each group.",
+    help="Annotators per group.",
 )
 @click.option(
     "--per-batch",
@@ -603,76 +617,67 @@ def select_patches(
     default=1000,
     show_default=True,
     metavar="N",
-    help="Votes in a batch, at most.",
+    help="Most votes in one batch.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of who gets what, in which order.")
-@click.option("--practice", type=_InputFile, metavar="CSV", help="Groups to begin with, and their right answers.")
-@click.option("--gold", type=_InputFile, metavar="CSV", help="Groups with known answers, to see who looks closely.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Random seed for the assignment and its order.",
+)
+@click.option("--practice", type=_InputFile, metavar="CSV", help="Practice groups with known answers, shown first.")
+@click.option("--gold", type=_InputFile, metavar="CSV", help="Groups with known answers, to check annotators.")
 @click.option(
     "--repeats",
     type=click.IntRange(0),
     default=0,
     show_default=True,
     metavar="N",
-    help="Groups of each batch shown to the same person again.",
+    help="Groups per batch that the same annotator sees twice.",
 )
 @click.option(
     "--batches",
     type=click.Choice(["lists", "links", "copies"]),
     default="lists",
     show_default=True,
-    help="For people who use another tool: lists of groups, or folders of pictures.",
+    help="Batches for other annotation tools: lists of groups, or folders of linked or copied pictures.",
 )
-@click.option("--add", multiple=True, metavar="NAME", help="Of a ROUND: somebody joins; several times.")
-@click.option("--drop", multiple=True, metavar="NAME", help="Of a ROUND: somebody leaves; several times.")
-@click.option("--fast", is_flag=True, help="Check only the heads of pictures; damage stays unseen.")
+@click.option("--fast", is_flag=True, help="Check image headers only; do not detect damaged pixels.")
 @_workers_option
-@click.pass_context
-def deal(
-    ctx: click.Context,
-    /,
-    round_folder: Path | None,
-    patches: Path | None,
-    output: Path | None,
-    names_file: Path | None,
-    add: tuple[str, ...],
-    drop: tuple[str, ...],
-    fast: bool,
-    workers: int | None,
-    **settings: Any,
-) -> None:
-    """Deal patch groups to people who will judge them.
+def deal(patches: Path, output: Path, names_file: Path, fast: bool, workers: int | None, **settings: Any) -> None:
+    """Assign patch groups to annotators: make a new annotation round.
 
-    With --input, --output and --annotators a new round is made: every picture is checked, every group goes to
-    different people, loads are equal, pairs of people mixed. Practice, gold and repeated groups are kept out of the
-    votes; their CSV has the columns group, one per candidate (Positive, Similar, Negative, or empty for any) and, if
-    wanted, note.
+    Checks every picture, then gives each group to as many annotators as it needs votes. All annotators get equally
+    many groups, and any two share equally many.
 
-    With ROUND and --add or --drop, what nobody has judged yet is dealt anew; what was answered stays. With --input the
-    round takes its pictures from there from now on, where they were moved.
+    Practice, gold and repeated groups do not count as votes. The CSV files have the columns group, one per candidate
+    (Positive, Similar, Negative, or empty if any label is right) and, optionally, note.
     """
-    from hggt_data.annotate.deal import DealSettings, deal_groups, read_names, redeal_groups
+    from hggt_data.annotate.deal import DealSettings, deal_groups, read_names
 
-    if round_folder is not None:
-        wrong = [
-            parameter.opts[0]
-            for parameter in ctx.command.params
-            if parameter.name not in ("round_folder", "patches", "add", "drop")
-            and ctx.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
-        ]
-        if wrong or not (add or drop or patches):
-            what = f"{wrong[0]} belongs to a new round" if wrong else "Pass --add or --drop"
-            raise click.UsageError(f"{what}; {round_folder} is dealt already.")
-        result = redeal_groups(round_folder, add, drop, patches=patches)
-    else:
-        if add or drop:
-            raise click.UsageError("--add and --drop need the ROUND that they change.")
-        if patches is None or output is None or names_file is None:
-            raise click.UsageError("Pass --input, --output and --annotators; or a ROUND with --add or --drop.")
-        result = deal_groups(
-            patches, output, read_names(names_file), DealSettings(**settings), workers=workers, decode=not fast
-        )
+    result = deal_groups(
+        patches, output, read_names(names_file), DealSettings(**settings), workers=workers, decode=not fast
+    )
     for line in result.describe():
+        click.echo(line)
+
+
+@main.command()
+@click.argument("round_folder", type=_Folder, metavar="ROUND")
+@click.option("--add", multiple=True, metavar="NAME", help="Add this annotator, or bring one back; repeatable.")
+@click.option("--drop", multiple=True, metavar="NAME", help="Drop this annotator, whose answers stay; repeatable.")
+@click.option("--input", "patches", type=_Folder, metavar="DIR", help="New folder of the patches, if they were moved.")
+def reassign(round_folder: Path, add: tuple[str, ...], drop: tuple[str, ...], patches: Path | None) -> None:
+    """Change the annotators of a round, or the folder of its patches.
+
+    Answered groups stay with their annotators. The rest is shared out again, with as few changes as possible. Stop
+    hggt-data annotate first.
+    """
+    from hggt_data.annotate.deal import reassign_groups
+
+    for line in reassign_groups(round_folder, add, drop, patches=patches).describe():
         click.echo(line)
 
 

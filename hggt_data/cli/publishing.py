@@ -48,7 +48,7 @@ class Prepared(Protocol):
         """Do it; the commit."""
 
 
-def publish_if_told(opened: AbstractContextManager[Prepared], function: str, *, dry_run: bool, yes: bool) -> None:
+def confirm_and_push(opened: AbstractContextManager[Prepared], function: str, *, dry_run: bool, yes: bool) -> None:
     """Show what would happen, ask, do it, and say how to load it.
 
     Args:

@@ -20,7 +20,7 @@ from hggt_data.dataset.features import SOURCE_COLUMNS, dataset_features, image_c
 from hggt_data.dataset.folder import assemble, label_features, read_records, require_own_files
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, Shard, read_manifest
 from hggt_data.errors import DatasetError, TreeError
-from hggt_data.io.files import FileRecord, read_csv, read_utf8, require_regular_file, sha256_of_file, write_text
+from hggt_data.io.files import FileDigest, read_csv, read_utf8, require_regular_file, sha256_of_file, write_text
 from hggt_data.io.folders import open_staging, put_in_place, require_outside
 from hggt_data.io.text import format_examples, nearest, plural
 from hggt_data.io.workers import default_workers, run_tasks
@@ -130,7 +130,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
     """
     roots = _list_trees(settings)
     _require_outside(settings.output, roots)
-    with open_staging(settings.output, known_by=MANIFEST_FILE) as staging:
+    with open_staging(settings.output, marker=MANIFEST_FILE) as staging:
         try:
             require_own_files(settings.output)
             (staging / "data").mkdir(exist_ok=True)
@@ -298,12 +298,12 @@ class _Build:
         put_in_place(self.staging, settings.output)
         return manifest
 
-    def _other_inputs(self) -> list[FileRecord]:
+    def _other_inputs(self) -> list[FileDigest]:
         """The input files that belong to no single group, which the shards' records do not name."""
         paths = {f"{root.name}/{ANNOTATORS_FILE}": root.listing.tree.root / ANNOTATORS_FILE for root in self.roots}
         given = {"sources": self.settings.sources, "citation": self.settings.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
-        return [FileRecord(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
+        return [FileDigest(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
 
     def _read_labels(self, split: str, shards: list[Shard], schema: pa.Schema) -> pa.Table:
         """All columns of a split's shards but the pictures."""

@@ -16,7 +16,7 @@ from hggt_data.dataset.features import image_column, labels_to_row
 from hggt_data.dataset.folder import write_record
 from hggt_data.dataset.manifest import Shard
 from hggt_data.dataset.shards import write_shard
-from hggt_data.io.files import FileRecord, link_or_copy, sha256_of, sha256_of_file
+from hggt_data.io.files import FileDigest, link_or_copy, sha256_of, sha256_of_file
 from hggt_data.io.workers import advance
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL
@@ -172,7 +172,7 @@ def _expected(root: str, files: GroupFiles) -> list[Any]:
     return [root, str(files.id), sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
 
 
-def _named_inputs(root: str, inputs: Sequence[FileRecord]) -> dict[str, tuple[int, str]]:
+def _named_inputs(root: str, inputs: Sequence[FileDigest]) -> dict[str, tuple[int, str]]:
     return {f"{root}/{file.path}": (file.size_bytes, file.sha256) for file in inputs}
 
 

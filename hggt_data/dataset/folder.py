@@ -24,7 +24,7 @@ from hggt_data.dataset.manifest import (
 )
 from hggt_data.dataset.shards import write_table_file
 from hggt_data.errors import OutputError
-from hggt_data.io.files import FileRecord, describe_file, is_system_file, sha256_of, write_text
+from hggt_data.io.files import FileDigest, digest_of_file, is_system_file, sha256_of, write_text
 from hggt_data.io.text import format_examples
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def assemble(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table]) -> M
         citation=settings["citation"],
         pseudonymous=settings["pseudonymous"],
     )
-    card_record = FileRecord(CARD_FILE, len(card.encode()), sha256_of(card.encode()))
-    tables = [describe_file(folder, f"labels/{split}.parquet") for split in labels]
+    card_record = FileDigest(CARD_FILE, len(card.encode()), sha256_of(card.encode()))
+    tables = [digest_of_file(folder, f"labels/{split}.parquet") for split in labels]
     manifest = replace(draft, files=[card_record, *tables])
     write_text(folder / MANIFEST_FILE, manifest.to_text())
     remove_records(folder)

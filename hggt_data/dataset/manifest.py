@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import DatasetError
-from hggt_data.io.files import FileRecord, find_damage, sha256_of
+from hggt_data.io.files import FileDigest, find_damaged, sha256_of
 from hggt_data.io.text import format_examples
 from hggt_data.problems import Problem
 
@@ -65,16 +65,16 @@ class Manifest:
     candidates: list[str]
     has_lr: bool
     splits: dict[str, int]
-    inputs: list[FileRecord]
+    inputs: list[FileDigest]
     shards: list[Shard]
-    files: list[FileRecord]
+    files: list[FileDigest]
     overlap: dict[str, list[str]]
     problems: list[Problem] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
-    def contents(self) -> list[FileRecord]:
+    def contents(self) -> list[FileDigest]:
         """Shards and label tables: what must be as it was built. The card may be edited since, here or on the Hub."""
-        shards = [FileRecord(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards]
+        shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards]
         return shards + [file for file in self.files if file.path != CARD_FILE]
 
     def is_card(self, data: bytes) -> bool:
@@ -127,7 +127,7 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
         raise DatasetError(f"{name} has schema_version {version!r}; this hggt reads {SCHEMA_VERSION}. Build it again.")
     try:
         shards = [shard_from_json(shard) for shard in content.pop("shards")]
-        inputs, files = ([FileRecord(**file) for file in content.pop(key)] for key in ("inputs", "files"))
+        inputs, files = ([FileDigest(**file) for file in content.pop(key)] for key in ("inputs", "files"))
         problems = [Problem(**problem) for problem in content.pop("problems", [])]
         _require_types(content, [*shards, *files])
         # A manifest from elsewhere must not make us write, link or remove anything outside the dataset.
@@ -140,7 +140,7 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
         raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
 
 
-def _require_types(content: dict[str, Any], records: Sequence[Shard | FileRecord]) -> None:
+def _require_types(content: dict[str, Any], records: Sequence[Shard | FileDigest]) -> None:
     """What other modules rely on; a manifest may come from elsewhere.
 
     Raises:
@@ -160,14 +160,14 @@ def _require_types(content: dict[str, Any], records: Sequence[Shard | FileRecord
             raise TypeError(f"ids of {record.path} are of another type")
 
 
-def require_whole(folder: Path, contents: Sequence[FileRecord]) -> None:
+def require_whole(folder: Path, contents: Sequence[FileDigest]) -> None:
     """Compare all files with their records.
 
     Raises:
         DatasetError: files are missing or differ; the message names the first.
         OSError: one cannot be read.
     """
-    damage = [f"{path} {text}" for path, text in find_damage(folder, contents).items()]
+    damage = [f"{path} {text}" for path, text in find_damaged(folder, contents).items()]
     if damage:
         raise DatasetError(
             f"{folder} does not agree with its {MANIFEST_FILE}: {format_examples(damage)}. Build it again."
@@ -184,7 +184,3 @@ def shard_from_json(content: dict[str, Any]) -> Shard:
 def is_built_dataset(folder: Path) -> bool:
     """Whether a folder was written by `hggt-build-dataset`."""
     return (folder / MANIFEST_FILE).is_file()
-
-
-# Lies in a snapshot of the Hub's cache once all its files have been hashed; goes when the snapshot is removed.
-CHECKED_FILE = ".hggt-checked"

@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hggt_data.dataset.folder import remove_strangers, require_own_files
-from hggt_data.dataset.manifest import CARD_FILE, CHECKED_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import RUN_AGAIN, HubError, OutputError
 from hggt_data.hub.errors import explained
 from hggt_data.hub.repository import Repository, find_differences, require_repo_id
-from hggt_data.io.files import FileRecord, find_damage, link_or_copy, write_text
+from hggt_data.io.files import FileDigest, find_damaged, link_or_copy, write_text
 from hggt_data.io.folders import open_staging, put_in_place
 from hggt_data.io.text import format_examples
 
@@ -38,7 +39,7 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
     require_repo_id(repo_id)
     folder, manifest = _fetch_manifest(repo_id, revision)
     card = Repository(repo_id, "dataset").fetch_file(CARD_FILE, folder.name)
-    with open_staging(output, known_by=MANIFEST_FILE) as staging:
+    with open_staging(output, marker=MANIFEST_FILE) as staging:
         try:
             require_own_files(output)
             _require_no_loss(output, manifest, repo_id)
@@ -115,11 +116,11 @@ def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]
     """The dataset's folder in the Hub's cache, which is named after the commit, and the manifest in it."""
     path = Repository(repo_id, "dataset").fetch_file(MANIFEST_FILE, revision)
     if path is None:
-        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data publish has put there")
+        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data push has put there")
     return path.parent, parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repo_id}")
 
 
-def _take_over(contents: Sequence[FileRecord], places: Sequence[Path], staging: Path) -> list[FileRecord]:
+def _take_over(contents: Sequence[FileDigest], places: Sequence[Path], staging: Path) -> list[FileDigest]:
     """Link into the staging folder what lies in one of the places already, whole; what is damaged there is removed.
 
     Returns:
@@ -127,7 +128,7 @@ def _take_over(contents: Sequence[FileRecord], places: Sequence[Path], staging: 
     """
     missing = list(contents)
     for place in places:
-        damage = find_damage(place, missing)
+        damage = find_damaged(place, missing)
         for record in missing:
             source, target = place / record.path, staging / record.path
             if record.path in damage:
@@ -143,8 +144,8 @@ def _take_over(contents: Sequence[FileRecord], places: Sequence[Path], staging: 
 def _fetch(
     repo_id: str,
     commit: str,
-    contents: Sequence[FileRecord],
-    missing: Sequence[FileRecord],
+    contents: Sequence[FileDigest],
+    missing: Sequence[FileDigest],
     folder: Path,
     *,
     is_cache: bool,
@@ -172,13 +173,13 @@ def _fetch(
         raise HubError(f"{error} Not here yet: {format_examples(left)}") from None
 
 
-def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileRecord]) -> None:
+def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileDigest]) -> None:
     """Hash what has arrived, and remove what is damaged, which the client would take for good the next time.
 
     Raises:
         HubError: files are damaged.
     """
-    damage = find_damage(folder, contents)
+    damage = find_damaged(folder, contents)
     for path in damage:
         (folder / path).resolve().unlink(missing_ok=True)
         (folder / path).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from hggt_data.errors import PublishError
 from hggt_data.hub.repository import TAG, RemoteFile, Repository, find_differences, require_repo_id
-from hggt_data.io.files import FileRecord, sha256_of
+from hggt_data.io.files import FileDigest, sha256_of
 from hggt_data.io.text import plural
 
 
@@ -42,7 +42,7 @@ class Destination:
         return "public" if self.public else "private"
 
 
-def title_of(what: str, contents: Sequence[FileRecord]) -> str:
+def title_of(what: str, contents: Sequence[FileDigest]) -> str:
     """The title of a pull request with these contents, and with no others."""
     return f"hggt {what} {sha256_of(''.join(record.sha256 for record in contents).encode())[:12]}"
 
@@ -54,7 +54,7 @@ def describe_plan(
     *,
     notes: Sequence[tuple[str, str]],
     folder: Path,
-    contents: Sequence[FileRecord],
+    contents: Sequence[FileDigest],
     remote: dict[str, RemoteFile] | None,
     deletions: Sequence[str] = (),
 ) -> list[str]:
@@ -71,7 +71,7 @@ def describe_plan(
     """
     found = remote or {}
 
-    def state(record: FileRecord) -> str:
+    def state(record: FileDigest) -> str:
         if record.path not in found:
             return "new"
         return "changed" if find_differences([record], found, folder) else "unchanged"

@@ -110,7 +110,7 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
 
     Raises:
         DatasetError: it has other columns, or gives a name or a pseudonym twice.
-        TreeError: it is no CSV file.
+        TableError: it is not a CSV file.
     """
     if not path.exists():
         return {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hggt_data.errors import RUN_AGAIN, HubError, PublishError
 from hggt_data.hub.errors import Kind, explained, page_of, redact
-from hggt_data.io.files import FileRecord
+from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ class Repository:
                 f"{self.url} holds files that hggt has not published: {format_examples(others)}. Choose another name."
             )
 
-    def require_free_tag(self, tag: str, contents: Sequence[FileRecord], folder: Path) -> None:
+    def require_free_tag(self, tag: str, contents: Sequence[FileDigest], folder: Path) -> None:
         """Refuse to move a tag that readers rely on.
 
         Raises:
@@ -295,7 +295,7 @@ class Repository:
     def publish(
         self,
         folder: Path,
-        contents: Sequence[FileRecord],
+        contents: Sequence[FileDigest],
         deletions: Sequence[str],
         *,
         title: str,
@@ -431,7 +431,7 @@ class _Upload:
     """What the repository is to hold in the end, as `Repository.publish` says."""
 
     folder: Path
-    contents: Sequence[FileRecord]
+    contents: Sequence[FileDigest]
     deletions: Sequence[str]
     title: str
     visibility: str
@@ -449,7 +449,7 @@ class _Upload:
 
 
 def find_differences(
-    contents: Sequence[FileRecord], remote: dict[str, RemoteFile], folder: Path | None = None
+    contents: Sequence[FileDigest], remote: dict[str, RemoteFile], folder: Path | None = None
 ) -> list[str]:
     """What of `contents` a repository lacks or holds otherwise, a phrase each.
 

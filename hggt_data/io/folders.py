@@ -19,12 +19,12 @@ from hggt_data.io.text import printable
 
 
 @contextmanager
-def open_staging(output: Path, known_by: str) -> Iterator[Path]:
+def open_staging(output: Path, marker: str) -> Iterator[Path]:
     """Open, lock and yield the staging folder of `output`.
 
     Args:
         output: the final place: missing, empty, or filled by an earlier run.
-        known_by: the name of a file that an earlier run has left in `output`; without it the folder is somebody's own.
+        marker: the name of a file that an earlier run has left in `output`; without it the folder is somebody's own.
 
     Raises:
         OutputError: `output` is a file, a mount point, holds other things or is where this process runs, or another
@@ -32,8 +32,8 @@ def open_staging(output: Path, known_by: str) -> Iterator[Path]:
         OSError: the parent folder is not writable.
     """
     output = _require_folder(output)
-    if _is_filled(output) and not (output / known_by).is_file():
-        raise OutputError(f"{output} holds other things (no {known_by} in it); choose a new or empty folder")
+    if _is_filled(output) and not (output / marker).is_file():
+        raise OutputError(f"{output} holds other things (no {marker} in it); choose a new or empty folder")
     previous = _beside(output, "previous")
     with open_beside(output, "partial") as staging:
         if previous.is_dir():  # a run was killed between the two renames of put_in_place, or right after them

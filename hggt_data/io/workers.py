@@ -1,8 +1,8 @@
-"""Run independent tasks in worker processes with one progress bar.
+"""Processes: the workers that this one starts for independent tasks, and its share where several were started together.
 
-With one worker everything runs in this process. Workers are started fresh (spawn), so nothing that the parent holds
-open leaks into them, and they end when the parent is killed. Each imports the script that started it, which must
-therefore keep what it runs under `if __name__ == "__main__":`.
+With one worker everything runs in this process. Workers are spawned, so they inherit nothing that the parent has open,
+and they end when the parent is killed. Each imports the script that started it, which must therefore keep its work
+under `if __name__ == "__main__":`. Progress bars appear on a terminal only, and only in the process of rank 0.
 """
 
 import multiprocessing
@@ -28,14 +28,74 @@ _POLL_S = 0.2
 _advance_here: Callable[[], None] = lambda: None  # noqa: E731  replaced while tasks run
 
 
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process (`rank`) among the `world` processes started together; rank 0 writes files and prints."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """As `torchrun` or a batch script sets RANK and WORLD_SIZE."""
+        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The items that this process works on."""
+        return items[self.rank :: self.world]
+
+
+def usable_cores() -> int:
+    """Cores that the system gives this process; in a batch job often few of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cores_per_process() -> int:
+    """Usable cores divided among the processes that were started together on this machine."""
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
 def default_workers() -> int:
-    """As many workers as there are cores to use, at most 8: beyond that the disk is the limit."""
+    """One worker per usable core, at most 8: beyond that the disk is the limit."""
     return min(8, usable_cores())
 
 
-def advance() -> None:
-    """Called by a task after each unit (a patch group), wherever it runs: moves the progress bar on by one."""
-    _advance_here()
+def show_progress(items: Iterable[Item], total: int, label: str, unit: str = "group") -> Iterator[Item]:
+    """Yield the items while a progress bar counts them; arguments as in `run_tasks`."""
+    with _bar(total, label, unit) as bar:
+        for item in items:
+            yield item
+            bar.update(1)
+
+
+def print_line(text: str) -> None:
+    """Print a line for the user on stderr without disturbing the progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
+
+
+@contextmanager
+def report_faults(faults: Sequence[str]) -> Iterator[None]:
+    """If the block fails, also print the files that could not be read."""
+    try:
+        yield
+    except BaseException:
+        for fault in faults:
+            print_line(f"could not be read: {fault}")
+        raise
+
+
+def _bar(total: int, label: str, unit: str) -> Any:
+    from tqdm import tqdm
+
+    hidden = not (sys.stderr.isatty() and Processes.from_environment().leads)
+    return tqdm(total=total, desc=label, unit=unit, disable=hidden, dynamic_ncols=True)
 
 
 def run_tasks(
@@ -50,16 +110,15 @@ def run_tasks(
     """Call `function` on every task and yield the results in the order of the tasks.
 
     Args:
-        function: a module-level function; with several workers, it and its tasks are pickled.
-        tasks: what to call it with. Only a few more than there are workers are in flight, so results do not pile up.
-        workers: processes; 1 runs everything here.
-        total: how many units the tasks hold together, for the progress bar on a terminal.
-        label: what the progress bar says.
-        unit: what it counts.
+        function: A module-level function; with several workers, it and its tasks are pickled.
+        tasks: Its arguments. Few more than there are workers are in flight, so results do not pile up.
+        workers: Worker processes; 1 runs everything in this process.
+        total: Units in all tasks together, for the progress bar; a task calls `advance` after each.
+        label: Text before the progress bar.
+        unit: Name of a unit.
 
     Raises:
-        WorkerError: the system killed a worker, or none could start.
-        Whatever `function` raises.
+        WorkerError: The system killed a worker, or none could start.
     """
     with _bar(total, label, unit) as bar:
         if workers == 1 or len(tasks) <= 1:
@@ -68,37 +127,9 @@ def run_tasks(
             yield from _run_in_processes(function, tasks, workers, bar)
 
 
-def show_progress(items: Iterable[Item], total: int, label: str, unit: str = "group") -> Iterator[Item]:
-    """Pass the items on, one at a time, and count them on a progress bar; the arguments are those of `run_tasks`."""
-    with _bar(total, label, unit) as bar:
-        for item in items:
-            yield item
-            bar.update(1)
-
-
-def tell(text: str) -> None:
-    """A line for the user at once, beside the progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(text, file=sys.stderr)
-
-
-@contextmanager
-def faults_told(faults: Sequence[str]) -> Iterator[None]:
-    """Tell what could not be read if an error ends the block: else nobody would hear of it."""
-    try:
-        yield
-    except BaseException:
-        for fault in faults:
-            tell(f"could not be read: {fault}")
-        raise
-
-
-def _bar(total: int, label: str, unit: str) -> Any:
-    from tqdm import tqdm
-
-    quiet = not (sys.stderr.isatty() and Processes.of_environment().leads)
-    return tqdm(total=total, desc=label, unit=unit, disable=quiet, dynamic_ncols=True)
+def advance() -> None:
+    """Move the progress bar on by one unit; called by a task, in whatever process it runs."""
+    _advance_here()
 
 
 def _run_here(
@@ -117,9 +148,9 @@ def _run_in_processes(
 ) -> Iterator[Result]:
     context = multiprocessing.get_context("spawn")
     workers = min(workers, len(tasks))
-    board = _Board(context.Value("i", 0), context.RawArray("q", workers), context.RawValue("b", 0))
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (board, os.getpid()))
-    ended_well = False
+    shared = _Shared(context.Value("i", 0), context.RawArray("q", workers), context.RawValue("b", 0))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, os.getpid()))
+    succeeded = False
     try:
         waiting = list(reversed(tasks))
         in_flight: list[Future[Result]] = []
@@ -128,34 +159,34 @@ def _run_in_processes(
                 in_flight.append(pool.submit(function, waiting.pop()))
             while not in_flight[0].done():
                 wait(in_flight, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                bar.update(sum(board.done) - bar.n)
-            bar.update(sum(board.done) - bar.n)
+                bar.update(sum(shared.done) - bar.n)
+            bar.update(sum(shared.done) - bar.n)
             yield in_flight.pop(0).result()
-        ended_well = True
+        succeeded = True
     except BrokenProcessPool as error:
-        if not board.started.get_obj().value:
+        if not shared.started.get_obj().value:
             raise WorkerError(
-                "no worker process could start. Each imports the script that it is started from: put what that runs "
-                'under if __name__ == "__main__":, or ask for 1 worker'
+                "no worker process could start. Each imports the script that starts it: put the work of that script "
+                'under if __name__ == "__main__":, or use 1 worker'
             ) from error
         raise WorkerError(
             f"the system killed one of {workers} worker processes, most likely because memory ran out; "
-            "run again with fewer --workers"
+            "run again with fewer `workers`"
         ) from error
     finally:
-        if not ended_well:  # an error or Ctrl-C: do not wait for work that nobody will use
-            board.stop.value = 1
+        if not succeeded:  # an error or Ctrl-C: cancel pending work
+            shared.stop.value = 1
         pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
-class _Board:
-    """What parent and workers share, without locks in use while they run: a killed worker would keep one for ever.
+class _Shared:
+    """Memory shared with the workers; `done` and `stop` have no lock, which a killed worker would hold for ever.
 
     Attributes:
-        started: how many workers have started.
-        done: units done, by worker.
-        stop: set by the parent when nobody needs the workers any more.
+        started: Number of workers that have started.
+        done: Units done, by worker.
+        stop: Set by the parent to end all workers.
     """
 
     started: Any
@@ -163,56 +194,20 @@ class _Board:
     stop: Any
 
 
-def _start_worker(board: _Board, parent: int) -> None:
-    with board.started.get_lock():
-        mine = board.started.value
-        board.started.value += 1
+def _start_worker(shared: _Shared, parent: int) -> None:
+    with shared.started.get_lock():
+        number = shared.started.value
+        shared.started.value += 1
 
     def count() -> None:
-        board.done[mine] += 1
+        shared.done[number] += 1
 
-    def end_when_told() -> None:
-        while os.getppid() == parent and not board.stop.value:
+    def exit_with_parent() -> None:
+        while os.getppid() == parent and not shared.stop.value:
             time.sleep(_POLL_S)
         os._exit(1)
 
     global _advance_here
     _advance_here = count
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
-    threading.Thread(target=end_when_told, daemon=True).start()
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """This process among those that were started together.
-
-    Attributes:
-        rank, world: its number, and how many there are; the one with number 0 writes files and speaks.
-    """
-
-    rank: int = 0
-    world: int = 1
-
-    @classmethod
-    def of_environment(cls) -> Self:
-        """As `torchrun` or a batch script has started them."""
-        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes and speaks."""
-        return self.rank == 0
-
-    def own(self, items: Sequence[Item]) -> Sequence[Item]:
-        """This process's share."""
-        return items[self.rank :: self.world]
-
-
-def usable_cores() -> int:
-    """How many cores the system gives this process; under a batch script often few of the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def own_cores() -> int:
-    """How many of them are this process's own, where several were started together on the machine."""
-    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    threading.Thread(target=exit_with_parent, daemon=True).start()

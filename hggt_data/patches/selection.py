@@ -15,11 +15,11 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
-from hggt_data.io.files import excess_bytes, is_done, is_leftover, is_system_file, write_text
+from hggt_data.io.files import excess_bytes, is_leftover, is_system_file, is_up_to_date, write_text
 from hggt_data.io.folders import FolderRecord, lock_folder, names_in, require_outside, without_leftovers
 from hggt_data.io.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
 from hggt_data.io.text import format_examples, format_size, plural
-from hggt_data.io.workers import advance, default_workers, faults_told, run_tasks
+from hggt_data.io.workers import advance, default_workers, report_faults, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.patches.grid import PatchSettings, Verdict, cut, seeded_draw, select_patches
 from hggt_data.patches.places import (
@@ -200,7 +200,7 @@ def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers:
         _require_record(output, pictures, settings, there)
         workers = workers or default_workers()
         folders = [output / name for name in ("", ORIGINAL, *pictures.candidates, _PARTS)]
-        with without_leftovers(*folders), faults_told(outcome.faults):
+        with without_leftovers(*folders), report_faults(outcome.faults):
             rows = _cut_all(output, pictures, settings, there, workers, outcome)
             # A list that is older than a picture says nothing of it, so it is written again after each change.
             changed = any(names_in(output / _PARTS))
@@ -313,7 +313,7 @@ def _find_done(task: _Task) -> tuple[PlaceRow, ...] | None:
     try:
         for rows, listed in _earlier(task):
             ids = kept_ids(rows)
-            if ids == task.there and is_done([listed, *task.patch_files(ids)], sources):
+            if ids == task.there and is_up_to_date([listed, *task.patch_files(ids)], sources):
                 return rows
     except OSError:
         return None  # reading the picture will tell what is wrong
@@ -441,7 +441,7 @@ def _draw_sheets(
     for entry in _scan(output):
         if _SHEET.fullmatch(entry.name) and output / entry.name not in outcome.sheets:
             (output / entry.name).unlink()
-    stale = [sheet for sheet in sheets if not is_done([sheet.path], [output / PLACES, *sheet.shown()])]
+    stale = [sheet for sheet in sheets if not is_up_to_date([sheet.path], [output / PLACES, *sheet.shown()])]
     for _ in run_tasks(_draw_sheet, stale, workers, total=len(stale), label="drawing contact sheets", unit="page"):
         pass
 

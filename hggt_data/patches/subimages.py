@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 
 from hggt_data.errors import HggtError, ImageError, OutputError, TreeError
-from hggt_data.io.files import is_done, is_leftover, is_system_file
+from hggt_data.io.files import is_leftover, is_system_file, is_up_to_date
 from hggt_data.io.folders import FolderRecord, lock_folder, names_in, require_outside, without_leftovers
 from hggt_data.io.images import Pixels, is_picture_name, list_folder, read_picture, read_picture_size, write_png
 from hggt_data.io.text import format_examples, plural
-from hggt_data.io.workers import advance, default_workers, faults_told, run_tasks
+from hggt_data.io.workers import advance, default_workers, report_faults, run_tasks
 
 RECORD = "subimages.json"
 
@@ -230,7 +230,7 @@ def extract_subimages(
         results = run_tasks(
             _cut_and_count, tasks, workers or default_workers(), total=len(tasks), label="cutting", unit="picture"
         )
-        with without_leftovers(output), faults_told(outcome.faults):
+        with without_leftovers(output), report_faults(outcome.faults):
             for task, result in zip(tasks, results, strict=True):
                 _add(outcome, task.path, result)
     return outcome
@@ -301,7 +301,7 @@ def _find_done(task: _Task) -> list[_Version] | None:
     if tuple(counts.get(suffix, 0) for suffix in task.settings.suffixes) != task.highest:
         return None
     crops = (task.crop_path(suffix, number) for suffix, count in counts.items() for number in range(1, count + 1))
-    return versions if is_done(crops, [task.path]) else None
+    return versions if is_up_to_date(crops, [task.path]) else None
 
 
 def _plan(size: tuple[int, int], settings: SubimageSettings) -> list[_Version]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.errors import HggtError, ImageError, MatchError, TreeError
+from hggt_data.errors import HggtError, ImageError, MatchError, TableError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_csv
 from hggt_data.io.images import PngInfo, decode_png, looks_like_picture, parse_png
@@ -180,7 +180,7 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
     """Files that a CSV names, and its ids that no group has."""
     try:
         _, rows = read_csv(map_file)
-    except TreeError as error:
+    except TableError as error:
         raise MatchError(f"{method.name}: {error}") from error
     by_text = {str(group_id): group_id for group_id in ids}
     named: dict[PatchId, list[Path]] = defaultdict(list)

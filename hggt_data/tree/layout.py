@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.errors import NameFormatError, TreeError
+from hggt_data.errors import HggtError, NameFormatError, TreeError
 from hggt_data.io.files import is_system_file
 from hggt_data.io.text import printable
 from hggt_data.problems import Problem, Severity
@@ -282,8 +282,8 @@ class Listing:
             return {}
         try:
             return read_annotators(self.tree.root)
-        except (TreeError, OSError) as error:
-            message = str(error) if isinstance(error, TreeError) else f"cannot be read: {error.strerror}"
+        except (HggtError, OSError) as error:
+            message = str(error) if isinstance(error, HggtError) else f"cannot be read: {error.strerror}"
             message = message.removeprefix(f"{path}: ")
             self._report("bad-annotators", "error", path, message, "Correct the file, or remove it.")
             return {}

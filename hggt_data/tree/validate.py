@@ -14,7 +14,7 @@ from typing import Any
 
 from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.io.files import FileRecord, read_regular_file, sha256_of
+from hggt_data.io.files import FileDigest, read_regular_file, sha256_of
 from hggt_data.io.images import PngInfo, decode_png, parse_png, read_png_header
 from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
@@ -44,7 +44,7 @@ class Examined:
     size: tuple[int, int] | None = None
     pngs: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
-    inputs: list[FileRecord] = field(default_factory=list)
+    inputs: list[FileDigest] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -185,19 +185,19 @@ def examine_group(
     return examined
 
 
-def hash_inputs(files: GroupFiles) -> list[FileRecord]:
+def hash_inputs(files: GroupFiles) -> list[FileDigest]:
     """Every file of a group that is there, as `examine_group` would list them, without looking inside.
 
     Raises:
         OSError: one is there and cannot be read.
     """
-    inputs: list[FileRecord] = []
+    inputs: list[FileDigest] = []
     if not _may_be_read(files):
         return inputs
     for path in (*files.images.values(), *files.annotations.values()):
         with suppress(FileNotFoundError):
             data = read_regular_file(path)
-            inputs.append(FileRecord(files.relative(path), len(data), sha256_of(data)))
+            inputs.append(FileDigest(files.relative(path), len(data), sha256_of(data)))
     return inputs
 
 
@@ -238,7 +238,7 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
             info = read_png_header(path)
         else:
             data = read_regular_file(path)
-            examined.inputs.append(FileRecord(files.relative(path), len(data), sha256_of(data)))
+            examined.inputs.append(FileDigest(files.relative(path), len(data), sha256_of(data)))
             info = parse_png(data)
     except FileNotFoundError:
         report("missing-image", f"the picture {name} of group {files.id} is missing", "Restore it from the download.")
@@ -310,7 +310,7 @@ def _examine_annotations(examined: Examined) -> None:
         if twin != place:
             message, hint = f"is the same file as {twin}", "Was one annotator's folder copied?"
             examined.problems.append(Problem("duplicate-annotation", "warning", place, message, hint))
-        examined.inputs.append(FileRecord(place, len(data), sha256_of(data)))
+        examined.inputs.append(FileDigest(place, len(data), sha256_of(data)))
         annotation, problems = check_annotation(
             data, place, files.id, slot, files.candidates, files.annotators.get(slot)
         )

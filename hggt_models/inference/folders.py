@@ -18,11 +18,11 @@ import torch
 
 from hggt_data.errors import ImageError, OutputError, TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import is_done, sha256_of_file
+from hggt_data.io.files import is_up_to_date, sha256_of_file
 from hggt_data.io.folders import FolderRecord, read_record, require_outside
 from hggt_data.io.images import Pixels, list_folder, read_picture, write_png
 from hggt_data.io.text import plural
-from hggt_data.io.workers import Processes, advance, faults_told, run_tasks, show_progress, tell
+from hggt_data.io.workers import Processes, advance, print_line, report_faults, run_tasks, show_progress
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics.device import full_precision
 from hggt_models.degradation.chain import degrade_picture
@@ -220,7 +220,7 @@ def upscale(
     restorer.tiler.start_from(smallest if isinstance(smallest, int) else None)
 
     def note(error: DeviceMemoryError, tile: int) -> None:
-        tell(f"{error}: tiles of {tile} from here on")
+        print_line(f"{error}: tiles of {tile} from here on")
         record.note(smallest_tile=tile)
 
     restorer.tiler.on_smaller_tile = note
@@ -264,7 +264,7 @@ def degrade(
     open_record(output, "degrade", content, "cpu", *_places(sources, targets))
     outcome = Outcome()
     todo = [_DegradeTask(s, targets(s)[0], settings, seed) for s in _to_do(sources, targets, outcome)]
-    with faults_told(outcome.faults):
+    with report_faults(outcome.faults):
         for fault in run_tasks(_degrade_one, todo, workers, total=len(todo), label="degrading", unit="picture"):
             if fault:
                 outcome.faults.append(fault)
@@ -292,7 +292,7 @@ class Restorer:
             checkpoint = load_checkpoint(weights)
         except UnknownNetworkError:
             self.network = load_community_network(weights, device)
-            tell(f"{weights} is a network of another project: {self.network.config['architecture']}, through spandrel")
+            print_line(f"{weights}: a network of another project, {self.network.config['architecture']}")
             self.identity = {"sha256": sha256_of_file(Path(weights)), **self.network.config}
         else:
             self.network = checkpoint.build(device)
@@ -371,7 +371,7 @@ def _process(
     todo = _to_do(sources, targets, outcome)
     for folder in sorted({path.parent for source in todo for path in targets(source)}):
         folder.mkdir(parents=True, exist_ok=True)
-    with faults_told(outcome.faults), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
+    with report_faults(outcome.faults), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_WRITERS) as writer:
         writing: deque[Future[None]] = deque()
         for source, reading in show_progress(_ahead(reader, todo), len(todo), label, "picture"):
             try:
@@ -397,8 +397,8 @@ def _places(sources: Sequence[Source], targets: Callable[[Source], list[Path]]) 
 
 def _to_do(sources: Sequence[Source], targets: Callable[[Source], list[Path]], outcome: Outcome) -> list[Source]:
     """What this process of a `torchrun` is to do; what it finds done is counted."""
-    mine = Processes.of_environment().own(sources)
-    todo = [source for source in mine if not is_done(targets(source), [source.path] if source.path else [])]
+    mine = Processes.from_environment().share(sources)
+    todo = [source for source in mine if not is_up_to_date(targets(source), [source.path] if source.path else [])]
     outcome.kept = len(mine) - len(todo)
     return todo
 

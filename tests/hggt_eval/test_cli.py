@@ -95,7 +95,7 @@ def test_built_dataset_is_scored_like_its_tree(tmp_path: Path) -> None:
 def test_a_dataset_of_the_hub_is_scored_like_its_tree(hub: HubServer, member: HubClient, tmp_path: Path) -> None:
     built = BuildSettings((), member.folder / "hggt", test_tree=DATA / "fixtures/Test", workers=1)
     build_dataset(built)
-    assert member.hggt_data("publish", "hggt", "lab/hggt", "--yes", "--tag", "v1.0", "--workers", "1").exit_code == 0
+    assert member.hggt_data("push", "hggt", "lab/hggt", "--yes", "--tag", "v1.0", "--workers", "1").exit_code == 0
     commit = hub.repo("lab/hggt").find_commit("main").sha
     hub.push("lab/hggt", {"manifest.json": None})
     scored = ("--restored", BICUBIC, "--metrics", "psnr,ssim")
@@ -112,7 +112,7 @@ def test_a_dataset_of_the_hub_is_scored_like_its_tree(hub: HubServer, member: Hu
     assert published["settings"]["split"] == "test"
     outcome = member.hggt_eval(*scored, "--dataset", "lab/hggt")
     assert outcome.exit_code == 1
-    assert outcome.err.startswith("Error: lab/hggt is no folder here. On the Hub: lab/hggt has no manifest.json")
+    assert outcome.err.startswith("Error: lab/hggt is not a local folder. On the Hub: lab/hggt has no manifest.json")
 
 
 def test_a_revision_belongs_to_a_dataset_of_the_hub() -> None:

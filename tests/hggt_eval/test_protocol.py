@@ -183,6 +183,6 @@ def test_no_more_threads_than_cores_of_its_own(
             super().__init__(number)
 
     monkeypatch.setattr("hggt_eval.protocol.ThreadPoolExecutor", Recorded)
-    monkeypatch.setattr("hggt_eval.protocol.own_cores", lambda: 3)
+    monkeypatch.setattr("hggt_eval.protocol.cores_per_process", lambda: 3)
     evaluate(source, restored, [Psnr()])
     assert started == [3]

@@ -143,7 +143,7 @@ def test_a_licence_that_the_weights_tell_cannot_be_replaced(hub: HubServer, memb
 def test_what_is_no_licence_is_refused(hub: HubServer, member: HubClient, weights: Path, license_id: str) -> None:
     outcome = push(member, "rrdb.safetensors", REPO, "--license", license_id)
     assert outcome.exit_code == 2
-    assert "is no licence id" in outcome.err
+    assert "is not a licence id" in outcome.err
     assert hub.snapshot() == {}
 
 

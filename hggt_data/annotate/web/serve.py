@@ -1,6 +1,6 @@
 """Serve one round: the socket, the names, who may come in, and what to tell them.
 
-A round is served by one process, which holds its folder; `hggt-data deal --add` and the like wait until it ends.
+A round is served by one process, which holds its folder; `hggt-data reassign` is refused until it ends.
 """
 
 import ipaddress
@@ -164,7 +164,9 @@ def _welcome(dealt: Round, store: AnswerStore, accounts: Accounts, settings: Ser
 def _only_person(dealt: Round, name: str | None, active: list[str]) -> str:
     if name is not None:
         if not dealt.annotator(name).is_active:
-            raise RoundError(f"{name} was dropped from the round; hggt-data deal --add {name} brings them back")
+            raise RoundError(
+                f"{name} was dropped from this round; hggt-data reassign {dealt.folder} --add {name} brings them back"
+            )
         return name
     if len(active) != 1:
         raise RoundError(f"who is it? Pass --annotator NAME ({format_examples(active, 8)}), or --accounts FILE")

@@ -1,4 +1,3 @@
-import json
 import random
 import shutil
 import stat
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hggt_data.annotate.deal import DealSettings, deal_groups, read_names, redeal_groups
+from hggt_data.annotate.deal import DealSettings, deal_groups, read_names, reassign_groups
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, RoundError
@@ -241,7 +240,7 @@ def require_answers_stay(before: Round, after: Round) -> None:
 
 
 def test_who_joins_takes_a_share_and_little_else_changes(begun: Round) -> None:
-    redeal_groups(begun.folder, add=["Eve"])
+    reassign_groups(begun.folder, add=["Eve"])
     after = read_round(begun.folder)
     require_fair(after)
     require_answers_stay(begun, after)
@@ -255,7 +254,7 @@ def test_who_joins_takes_a_share_and_little_else_changes(begun: Round) -> None:
 
 
 def test_who_leaves_keeps_what_was_judged_and_the_rest_goes_to_others(begun: Round) -> None:
-    result = redeal_groups(begun.folder, drop=["Bob"])
+    result = reassign_groups(begun.folder, drop=["Bob"])
     after = read_round(begun.folder)
     require_answers_stay(begun, after)
     bob = after.annotator("Bob")
@@ -270,7 +269,7 @@ def test_who_leaves_keeps_what_was_judged_and_the_rest_goes_to_others(begun: Rou
             assert new.batches[: len(old.batches)] == old.batches
     assert any(line.startswith("Bob: 0 more, ") for line in result.describe())
     assert not (begun.folder / "batches" / bob.pseudonym).exists()
-    redeal_groups(begun.folder, add=["Bob"])
+    reassign_groups(begun.folder, add=["Bob"])
     again = read_round(begun.folder)
     require_fair(again)
     assert again.annotator("Bob").pseudonym == bob.pseudonym
@@ -282,7 +281,7 @@ def test_what_somebody_skipped_goes_to_another_and_never_back(begun: Round) -> N
     for group in skipped:
         skip(begun, ada, group)
     for add, drop in ((["Eve"], []), ([], ["Dan"]), (["Finn"], [])):
-        redeal_groups(begun.folder, add, drop)
+        reassign_groups(begun.folder, add, drop)
         after = read_round(begun.folder)
         assert not votes_of(after.annotator("Ada")) & set(skipped)
         counts = Counter(group for person in after.annotators for group in votes_of(person))
@@ -295,7 +294,7 @@ def test_with_nobody_else_left_a_skipped_group_comes_back(patches: Path, tmp_pat
     dealt = read_round(tmp_path / "round")
     group = dealt.annotators[0].items[0].group
     skip(dealt, dealt.annotators[0], group)
-    redeal_groups(dealt.folder, add=["Dan"], drop=["Bob"])
+    reassign_groups(dealt.folder, add=["Dan"], drop=["Bob"])
     counts = Counter(group for person in read_round(dealt.folder).annotators for group in votes_of(person))
     assert counts[group] == 3
 
@@ -305,7 +304,7 @@ def test_who_joins_gets_practice_gold_and_repeats_too(patches: Path, tmp_path: P
     gold = known_csv(tmp_path / "gold.csv", "p4-0-0,Positive,,")
     settings = DealSettings(practice=practice, gold=gold, repeats=2)
     deal_groups(patches, tmp_path / "round", PEOPLE, settings)
-    redeal_groups(tmp_path / "round", add=["Eve"])
+    reassign_groups(tmp_path / "round", add=["Eve"])
     dealt = read_round(tmp_path / "round")
     require_fair(dealt)
     kinds = Counter(item.kind for item in dealt.annotator("Eve").items)
@@ -325,9 +324,9 @@ def test_who_was_dropped_and_comes_back_gets_the_checks_that_are_left(patches: P
     for item in bob.items[:8]:
         judge(before, bob, item.group, item.kind)
     done = set(bob.items[:8])
-    redeal_groups(tmp_path / "round", drop=["Bob"])
+    reassign_groups(tmp_path / "round", drop=["Bob"])
     assert set(read_round(tmp_path / "round").annotator("Bob").items) == done
-    redeal_groups(tmp_path / "round", add=["Bob"])
+    reassign_groups(tmp_path / "round", add=["Bob"])
     dealt = read_round(tmp_path / "round")
     require_fair(dealt)
     bob = dealt.annotator("Bob")
@@ -346,8 +345,8 @@ def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_pa
     before = read_round(tmp_path / "round")
     bob = before.annotator("Bob")
     judge(before, bob, bob.items[0].group, Kind.PRACTICE)
-    redeal_groups(tmp_path / "round", drop=["Bob"])
-    redeal_groups(tmp_path / "round", add=["Bob"])
+    reassign_groups(tmp_path / "round", drop=["Bob"])
+    reassign_groups(tmp_path / "round", add=["Bob"])
     first, *others = read_round(tmp_path / "round").annotator("Bob").batches
     assert [str(item) for item in first] == ["practice p3-0-0", "practice p5-0-0"]
     assert not any(item.kind is Kind.PRACTICE for batch in others for item in batch)
@@ -355,15 +354,11 @@ def test_practice_that_was_begun_is_completed_in_one_batch(patches: Path, tmp_pa
 
 def test_a_round_whose_pictures_were_moved_takes_them_from_there(begun: Round, tmp_path: Path) -> None:
     moved = begun.patches.resolve().rename(tmp_path / "moved")
-    with pytest.raises(RoundError, match=f"deal {begun.folder} --input DIR"):
-        redeal_groups(begun.folder, add=["Eve"])
-    result = CliRunner().invoke(main, ["deal", str(begun.folder), "--input", str(moved)])
+    with pytest.raises(RoundError, match=f"reassign {begun.folder} --input DIR"):
+        reassign_groups(begun.folder, add=["Eve"])
+    result = CliRunner().invoke(main, ["reassign", str(begun.folder), "--input", str(moved)])
     assert result.exit_code == 0, result.output
     assert read_round(begun.folder).patches.resolve() == moved
-    result = CliRunner().invoke(main, ["deal", str(begun.folder), "--annotators", str(moved / "x"), "--add", "Eve"])
-    assert "does not exist" in result.output
-    result = CliRunner().invoke(main, ["deal", str(begun.folder), "--per-batch", "3", "--add", "Eve"])
-    assert "--per-batch belongs to a new round" in result.output
 
 
 def test_a_round_is_dealt_anew_through_a_short_link(begun: Round, tmp_path: Path) -> None:
@@ -371,7 +366,7 @@ def test_a_round_is_dealt_anew_through_a_short_link(begun: Round, tmp_path: Path
     (tmp_path / "far/away").mkdir(parents=True)
     (tmp_path / "far/away/link").symlink_to(begun.folder)
     patches = begun.patches.resolve()
-    redeal_groups(tmp_path / "far/away/link", add=["Eve"])
+    reassign_groups(tmp_path / "far/away/link", add=["Eve"])
     assert read_round(begun.folder).patches.resolve() == patches
 
 
@@ -389,14 +384,14 @@ def test_names_are_one_however_they_are_written(patches: Path, tmp_path: Path) -
     assert [person.name for person in dealt.annotators] == [composed, "Ada", "Bob"]
     assert dealt.annotator(decomposed).name == composed
     with pytest.raises(RoundError, match="takes part already"):
-        redeal_groups(tmp_path / "round", add=[decomposed])
+        reassign_groups(tmp_path / "round", add=[decomposed])
 
 
 def test_a_vote_that_is_damaged_is_none_and_its_group_goes_to_another(begun: Round) -> None:
     bob = begun.annotator("Bob")
     group = bob.items[0].group
     begun.answer_path(bob, bob.items[0]).write_bytes(b"")
-    result = redeal_groups(begun.folder, drop=["Bob"])
+    result = reassign_groups(begun.folder, drop=["Bob"])
     after = read_round(begun.folder)
     assert group not in votes_of(after.annotator("Bob"))
     assert sum(group in votes_of(person) for person in after.annotators) == 3
@@ -419,13 +414,13 @@ def test_what_another_tool_has_put_among_the_batches_is_not_written_over(
         with pytest.raises(
             RoundError, match=f"1 file of somebody else: {place}. Answers belong into .*/votes/PSEUDONYM/"
         ):
-            redeal_groups(tmp_path / "round", add=["Eve"])
+            reassign_groups(tmp_path / "round", add=["Eve"])
         assert path.read_bytes() == b"{}"
         path.unlink()
     assert contents(tmp_path / "round") == before
     (tmp_path / "round/batches/.DS_Store").touch()
-    redeal_groups(tmp_path / "round", add=["Eve"])
-    redeal_groups(tmp_path / "round", drop=["Eve"])
+    reassign_groups(tmp_path / "round", add=["Eve"])
+    reassign_groups(tmp_path / "round", drop=["Eve"])
     for person in read_round(tmp_path / "round").annotators:
         assert (tmp_path / "round/batches" / person.pseudonym).is_dir() == person.is_active
 
@@ -443,17 +438,17 @@ def test_a_run_that_is_killed_before_the_end_is_run_again(
     with monkeypatch.context() as patched:
         patched.setattr("hggt_data.annotate.deal.write_round", fail)
         with pytest.raises(OSError, match="No space left"):
-            redeal_groups(begun.folder, drop=["Bob"])
+            reassign_groups(begun.folder, drop=["Bob"])
     assert (begun.folder / "assignments.json").read_bytes() == before
     for folder in (begun.folder, tmp_path / "other"):
-        redeal_groups(folder, drop=["Bob"])
+        reassign_groups(folder, drop=["Bob"])
     assert contents(begun.folder) == contents(tmp_path / "other")
 
 
 def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:
     before = contents(begun.folder)
     with lock_folder(begun.folder), pytest.raises(OutputError, match=r"is served by .*; stop that first"):
-        redeal_groups(begun.folder, add=["Eve"])
+        reassign_groups(begun.folder, add=["Eve"])
     assert contents(begun.folder) == before
 
 
@@ -470,29 +465,18 @@ def test_a_round_that_is_served_is_left_alone(begun: Round) -> None:
 def test_changes_that_cannot_be(begun: Round, add: list[str], drop: list[str], message: str) -> None:
     before = contents(begun.folder)
     with pytest.raises(RoundError, match=message):
-        redeal_groups(begun.folder, add=add, drop=drop)
+        reassign_groups(begun.folder, add=add, drop=drop)
     assert contents(begun.folder) == before
 
 
-def test_the_command(patches: Path, tmp_path: Path) -> None:
+def test_the_commands(patches: Path, tmp_path: Path) -> None:
     names, output = tmp_path / "names.txt", tmp_path / "round"
     names.write_text("Ada\nBob\nCarol\n")
-    options = ["--input", patches, "--output", output, "--annotators", names, "--per-batch", 20]
-
-    def deal(*arguments: object) -> tuple[int, str]:
-        result = CliRunner().invoke(main, ["deal", *map(str, arguments)])
-        return result.exit_code, result.output
-
-    code, text = deal(*options)
-    assert code == 0, text
-    assert "30 groups" in text
-    code, text = deal(output, "--add", "Dan")
-    assert code == 0, text
-    assert "Dan: 22 more, 0 fewer" in text or "Dan: 23 more, 0 fewer" in text
-    assert deal(*options[:4])[0] == 2
-    assert deal(*options, "--add", "Eve")[0] == 2
-    code, text = deal(output, "--votes", 2, "--add", "Eve")
-    assert code == 2
-    assert "--votes belongs to a new round" in text
-    assert deal(output)[0] == 2
-    assert json.loads((output / "assignments.json").read_text())["votes"] == 3
+    options = ["deal", "--input", patches, "--output", output, "--annotators", names, "--per-batch", 20]
+    result = CliRunner().invoke(main, [*map(str, options)])
+    assert result.exit_code == 0, result.output
+    assert "30 groups" in result.output
+    result = CliRunner().invoke(main, ["reassign", str(output), "--add", "Dan"])
+    assert result.exit_code == 0, result.output
+    assert "Dan: 22 more, 0 fewer" in result.output or "Dan: 23 more, 0 fewer" in result.output
+    assert len(read_round(output).annotators) == 4

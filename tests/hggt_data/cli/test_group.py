@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hggt_data.cli.group import HggtCommand, ResumedCommand
-from hggt_data.errors import RUN_AGAIN, TreeError
+from hggt_data.errors import RUN_AGAIN, HggtError, SettingsError, TreeError
 
 
 def run_with(error: BaseException) -> tuple[int, str]:
@@ -41,6 +41,22 @@ def test_expected_errors_are_one_line(error: BaseException, code: int, output: s
     assert found_code == code
     assert found.startswith(output)
     assert found.count("\n") == 1
+
+
+@pytest.mark.parametrize(("error", "code"), [(TreeError, 1), (SettingsError, 2)])
+def test_an_error_names_flags_instead_of_parameters(error: type[HggtError], code: int) -> None:
+    @click.command(cls=HggtCommand)
+    @click.argument("folder", metavar="[ROUND]", required=False)
+    @click.option("--tree", "trees", multiple=True)
+    @click.option("--split")
+    @click.option("-f", "--allow-overlap", is_flag=True)
+    def command(**_: object) -> None:
+        raise error("`folder`: `trees`, `split='train'`, `allow_overlap`, `allow_overlap=True`; `labels`, `a b` stay")
+
+    result = CliRunner().invoke(command)
+    assert result.exit_code == code
+    message = "Error: ROUND: --tree, --split train, --allow-overlap, --allow-overlap; `labels`, `a b` stay\n"
+    assert result.stderr.endswith(message)
 
 
 def test_a_command_that_goes_on_says_so() -> None:

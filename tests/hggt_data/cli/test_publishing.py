@@ -1,4 +1,4 @@
-"""What `hggt-data publish` and `hggt-models push` ask and say; what they send is tested with each of them."""
+"""What `hggt-data push` and `hggt-models push` ask and say; what they send is tested with each of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from hggt_data.cli.publishing import license_option, publish_if_told
+from hggt_data.cli.publishing import confirm_and_push, license_option
 from hggt_data.hub.plan import Destination
 from hggt_data.hub.repository import Repository
 
@@ -36,7 +36,7 @@ def run(plan: Plan, *, dry_run: bool = False, yes: bool = False, answer: str | N
 
     @click.command()
     def command() -> None:
-        publish_if_told(opened(), "load_network", dry_run=dry_run, yes=yes)
+        confirm_and_push(opened(), "load_network", dry_run=dry_run, yes=yes)
 
     with pytest.MonkeyPatch.context() as patch:
         if answer is not None:
@@ -85,5 +85,5 @@ def test_a_licence_is_an_id(text: str, is_taken: bool) -> None:
 
     result = CliRunner().invoke(command, ["--license", text])
     assert (result.exit_code == 0) == is_taken
-    assert ("is no licence id" in result.output) != is_taken
+    assert ("is not a licence id" in result.output) != is_taken
     assert CliRunner().invoke(command).output == "\n"

@@ -647,7 +647,7 @@ class TestOutput:
     def test_a_second_build_of_the_same_output_is_refused(self, tree: Path, output: Path) -> None:
         from hggt_data.io.folders import open_staging
 
-        with open_staging(output, known_by="manifest.json"), pytest.raises(OutputError, match="another process"):
+        with open_staging(output, marker="manifest.json"), pytest.raises(OutputError, match="another process"):
             build(tree, output=output)
         build(tree, output=output)
 
@@ -853,7 +853,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["CC0", "no such", "null", ""])
     def test_a_licence_that_is_none(self, output: Path, name: str) -> None:
-        with pytest.raises(PublishError, match="is no licence id"):
+        with pytest.raises(PublishError, match="is not a licence id"):
             BuildSettings((), output, license=name)
 
     def test_the_folder_one_is_in(self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,10 +118,8 @@ class TestDownload:
         filled_hub.corrupt_file(REPO, SHARD, other_bytes(right[SHARD]))
         outcome = download(member)
         assert outcome.exit_code == 1
-        damaged = f"{REPO} arrived damaged: {SHARD} has other content. Run the same command again"
-        assert outcome.err.startswith(
-            f"Error: {damaged}; it goes on where it stopped. If it stays so, whoever published"
-        )
+        damaged = f"{REPO} arrived damaged: {SHARD} has other content. {RUN_AGAIN}"
+        assert outcome.err.startswith(f"Error: {damaged} If it stays so, whoever published")
         assert not (member.folder / "got").exists()
         assert "arrived damaged" in member.call(error_of, count_groups, REPO)
         filled_hub.corrupt_file(REPO, SHARD, right[SHARD])
@@ -173,7 +171,7 @@ class TestDownload:
         self, filled_hub: HubServer, member: HubClient, next_version: Path
     ) -> None:
         assert member.call(count_groups, REPO) == len(IDS)
-        assert member.hggt_data("publish", "hggt", REPO, "--yes", "--workers", "1").exit_code == 0
+        assert member.hggt_data("push", "hggt", REPO, "--yes", "--workers", "1").exit_code == 0
         filled_hub.faults = [Fault("HEAD", "/resolve/main/manifest.json", Response(503), times=100)]
         outcome = download(replace(member, waits=False))
         assert outcome.exit_code in (0, 1)  # by the commit it may be had
@@ -263,7 +261,7 @@ class TestDamagedLater:
         assert not (member.folder / "got").exists()
         for _ in range(2):  # what has come is not taken for good the second time
             error = member.call(error_of, count_groups, REPO)
-            assert error.startswith(f"HubError: {REPO} is no folder here. On the Hub: ")
+            assert error.startswith(f"HubError: {REPO} is not a local folder. On the Hub: ")
             assert message in error
 
     def test_of_several_that_open_it_at_once_one_hashes_it(
@@ -271,12 +269,12 @@ class TestDamagedLater:
     ) -> None:
         hashed: list[Path] = []
 
-        def find_damage(folder: Path, *_: object) -> dict[str, str]:
+        def find_damaged(folder: Path, *_: object) -> dict[str, str]:
             hashed.append(folder)
             time.sleep(0.2)
             return {}
 
-        monkeypatch.setattr("hggt_data.hub.download.find_damage", find_damage)
+        monkeypatch.setattr("hggt_data.hub.download.find_damaged", find_damaged)
         with ThreadPoolExecutor(4) as pool:
             folders = list(pool.map(fetch_dataset, [REPO] * 4))
         assert hashed == folders[:1]
@@ -351,7 +349,7 @@ class TestLoadDataset:
             assert found["labels", streaming] == [(group_id, None) for group_id in IDS]
 
     def test_a_tag_is_a_revision(self, member: HubClient, next_version: Path) -> None:
-        assert member.hggt_data("publish", "hggt", REPO, "--yes", "--tag", "v2.0", "--workers", "1").exit_code == 0
+        assert member.hggt_data("push", "hggt", REPO, "--yes", "--tag", "v2.0", "--workers", "1").exit_code == 0
         first, second = list(IDS), list(IDS[:2])
         found = member.call(load_revisions, "v1.0", "v2.0", None)
         assert found == [first, first, second, second, second, second]
@@ -423,9 +421,7 @@ class TestErrors:
 
     def test_what_hggt_has_not_published(self, filled_hub: HubServer, member: HubClient) -> None:
         filled_hub.push(REPO, {MANIFEST_FILE: None})
-        assert f"{REPO} has no manifest.json; expected a dataset that hggt-data publish has put there" in self.fail(
-            member
-        )
+        assert f"{REPO} has no manifest.json; expected a dataset that hggt-data push has put there" in self.fail(member)
 
     @pytest.mark.parametrize("name", ["hggt", "a/b/c", "lab/a--b"])
     def test_a_name_that_is_none(self, reader: HubClient, name: str) -> None:

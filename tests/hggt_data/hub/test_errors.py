@@ -17,7 +17,7 @@ import pytest
 from hggt_data.errors import RUN_AGAIN, HubError, PublishError
 from hggt_data.hub.errors import explained, page_of, redact
 from hggt_data.hub.repository import Repository
-from hggt_data.io.files import describe_file
+from hggt_data.io.files import digest_of_file
 from tests.hggt_data.people import Published
 from tests.hggt_data.trees import contents, write_bytes
 from tests.hub_client import MEMBER, HubClient, find_secrets
@@ -148,7 +148,7 @@ class TestSecrets:
 
     def publish(self, network: Repository, folder: Path) -> None:
         write_bytes(folder / "a.bin", b"\0" * 5000)
-        network.publish(folder, [describe_file(folder, "a.bin")], [], title="v 1", visibility="private")
+        network.publish(folder, [digest_of_file(folder, "a.bin")], [], title="v 1", visibility="private")
 
     @pytest.mark.parametrize(
         "fault",
@@ -201,7 +201,7 @@ def test_a_python_that_tells_more_tells_no_secret(hub: HubServer, member: HubCli
     """`-X dev` shows all warnings and, at a signal, the stacks."""
     shutil.copytree(published.dataset, member.folder / "hggt")
     command = ["-X", "dev", "-c", "from hggt_data.cli.main import main; main()"]
-    arguments = ["publish", "hggt", "lab/hggt", "--yes", "--workers", "1"]
+    arguments = ["push", "hggt", "lab/hggt", "--yes", "--workers", "1"]
 
     def abort() -> None:
         os.kill(process.pid, signal.SIGABRT)
@@ -233,7 +233,7 @@ def test_no_secret_stays_on_the_disk_or_goes_to_the_hub(
         Fault("PUT", "/lfs/", CutRequest(5000)),
         Fault("PUT", "/lfs/", Do(member.kill), after=2),
     ]
-    for command in (["download", "lab/hggt", "--output", "got"], ["publish", "hggt", "lab/more", "--yes"]):
+    for command in (["download", "lab/hggt", "--output", "got"], ["push", "hggt", "lab/more", "--yes"]):
         assert replace(member, waits=False).hggt_data(*command).exit_code == -signal.SIGKILL
     remote = [data for repo in filled_hub.repos.values() for data in repo.contents.values()]
     for data in (*contents(tmp_path).values(), *remote):

@@ -9,7 +9,7 @@ import pytest
 
 from hggt_data.errors import HubError, PublishError
 from hggt_data.hub.repository import RemoteFile, Repository, find_differences
-from hggt_data.io.files import FileRecord, describe_file
+from hggt_data.io.files import FileDigest, digest_of_file
 from tests.hggt_data.trees import write_bytes
 from tests.hub_client import READER, STRANGER
 from tests.hub_server import LFS_FROM_BYTES, Do, Fault, HubServer, Response, git_oid
@@ -36,12 +36,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def contents(folder: Path) -> list[FileRecord]:
-    return [describe_file(folder, path) for path in ("model.safetensors", "README.md")]
+def contents(folder: Path) -> list[FileDigest]:
+    return [digest_of_file(folder, path) for path in ("model.safetensors", "README.md")]
 
 
 def publish(
-    network: Repository, folder: Path, contents: list[FileRecord], *deletions: str, tag: str | None = None
+    network: Repository, folder: Path, contents: list[FileDigest], *deletions: str, tag: str | None = None
 ) -> str:
     return network.publish(folder, contents, deletions, title="version 1", visibility="private", tag=tag)
 
@@ -177,7 +177,7 @@ class TestPublishing:
     def _created(self, online: None, network: Repository) -> None:
         network.create("private")
 
-    def test_a_network(self, hub: HubServer, network: Repository, folder: Path, contents: list[FileRecord]) -> None:
+    def test_a_network(self, hub: HubServer, network: Repository, folder: Path, contents: list[FileDigest]) -> None:
         commit = publish(network, folder, contents, tag="v1")
         assert hub.repo("lab/net").kind == "model"
         files = hub.files("lab/net")
@@ -194,12 +194,12 @@ class TestPublishing:
     ) -> None:
         """The Hub adds a line to `.gitattributes` in the same commit, which is nobody's foreign file."""
         write_bytes(folder / "manifest.json", bytes(2 * LFS_FROM_BYTES))
-        publish(network, folder, [describe_file(folder, "manifest.json")])
+        publish(network, folder, [digest_of_file(folder, "manifest.json")])
         assert b"manifest.json filter=lfs" in hub.files("lab/net")[".gitattributes"]
         assert len(hub.files("lab/net")["manifest.json"]) == 2 * LFS_FROM_BYTES
 
     def test_deletions_come_with_the_same_merge(
-        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileRecord]
+        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileDigest]
     ) -> None:
         hub.push("lab/net", {"old.safetensors": b"1", "old.txt": b"2", "theirs.txt": b"3"})
         publish(network, folder, contents, "old.safetensors", "old.txt")
@@ -207,7 +207,7 @@ class TestPublishing:
         assert len([commit for commit in hub.repo("lab/net").commits.values() if len(commit.parents) == 2]) == 1
 
     def test_deletions_alone_are_a_version_too(
-        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileRecord]
+        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileDigest]
     ) -> None:
         publish(network, folder, contents)
         hub.push("lab/net", {"old.txt": b"2"})
@@ -215,14 +215,14 @@ class TestPublishing:
         assert "old.txt" not in hub.files("lab/net")
 
     def test_a_small_file_of_the_same_size_is_sent(
-        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileRecord]
+        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileDigest]
     ) -> None:
         hub.push("lab/net", {"model.safetensors": WEIGHTS, "README.md": CARD.replace(b"network", b"Network")})
         publish(network, folder, contents)
         assert hub.files("lab/net")["README.md"] == CARD
 
     def test_a_change_by_somebody_else_right_after_the_merge_is_told(
-        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileRecord]
+        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileDigest]
     ) -> None:
         theirs = {"README.md": b"---\nlicense: mit\n---\n# Theirs\n"}
         hub.faults = [Fault("POST", "/merge$", Do(lambda: hub.push("lab/net", theirs), "after"))]
@@ -231,17 +231,17 @@ class TestPublishing:
         assert network.commit_of_tag("v1") is None
 
     def test_a_tag_that_is_there_does_not_move(
-        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileRecord]
+        self, hub: HubServer, network: Repository, folder: Path, contents: list[FileDigest]
     ) -> None:
         first = publish(network, folder, contents, tag="v1")
         (folder / "README.md").write_bytes(CARD + b"More.\n")
         with pytest.raises(PublishError, match="lab/net has a tag v1 already, of another version"):
-            publish(network, folder, [contents[0], describe_file(folder, "README.md")], tag="v1")
+            publish(network, folder, [contents[0], digest_of_file(folder, "README.md")], tag="v1")
         assert network.commit_of_tag("v1") == first
 
 
 class TestDifferences:
-    RECORD = FileRecord("a.bin", 3, hashlib.sha256(b"abc").hexdigest())
+    RECORD = FileDigest("a.bin", 3, hashlib.sha256(b"abc").hexdigest())
 
     def test_none(self, tmp_path: Path) -> None:
         (tmp_path / "a.bin").write_bytes(b"abc")
@@ -265,5 +265,5 @@ class TestDifferences:
         assert find_differences([self.RECORD], found, tmp_path) == [phrase]
 
     def test_all_are_told(self) -> None:
-        records = [FileRecord(name, 1, "") for name in ("a", "b", "c")]
+        records = [FileDigest(name, 1, "") for name in ("a", "b", "c")]
         assert find_differences(records, {"b": RemoteFile(1, "", "")}) == ["a is missing", "c is missing"]

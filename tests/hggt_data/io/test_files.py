@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hggt_data.errors import OutputError, TreeError
+from hggt_data.errors import OutputError, TableError
 from hggt_data.io.files import (
     atomic_file,
     csv_file,
     excess_bytes,
-    is_done,
     is_leftover,
+    is_up_to_date,
     link_or_copy,
     read_csv,
     read_json,
@@ -163,14 +163,16 @@ def test_results_are_done_if_all_are_there_and_none_is_older_than_its_sources(tm
         path.touch()
     later = time.time() + 10
     os.utime(new, (later, later))
-    assert is_done([new], [old])
-    assert is_done([old], [])
-    assert not is_done([new, old], [new])
-    assert not is_done([new, tmp_path / "missing"], [old])
+    assert is_up_to_date([new], [old])
+    assert is_up_to_date([old], [])
+    assert not is_up_to_date([new, old], [new])
+    assert not is_up_to_date([new, tmp_path / "missing"], [old])
     with pytest.raises(FileNotFoundError):
-        is_done([new], [tmp_path / "missing"])
+        is_up_to_date([new], [tmp_path / "missing"])
     os.utime(moved, (1, 1))
-    assert not is_done([moved], [moved])  # the one counts from when it was written, the other from when it came there
+    assert not is_up_to_date(
+        [moved], [moved]
+    )  # the one counts from when it was written, the other from when it came there
 
 
 def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_damaged_json_is_an_error_that_says_what_to_do(tmp_path: Path, data: byt
 
 def test_text_is_read_without_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
-    assert read_utf8(tmp_path / "a.txt", TreeError) == "one\r\ntwo"
+    assert read_utf8(tmp_path / "a.txt", TableError) == "one\r\ntwo"
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + b"." * 100_000 + b"\xe9")
-    with pytest.raises(TreeError, match=r"a\.txt is not UTF-8 \(.* at byte 100,003\); save it as UTF-8"):
-        read_utf8(tmp_path / "a.txt", TreeError)
+    with pytest.raises(TableError, match=r"a\.txt is not UTF-8 \(.* at byte 100,003\); save it as UTF-8"):
+        read_utf8(tmp_path / "a.txt", TableError)

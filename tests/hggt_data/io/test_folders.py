@@ -11,7 +11,7 @@ from tests.hggt_data.trees import contents, write_bytes
 
 
 def fill(output: Path, text: bytes) -> None:
-    with open_staging(output, known_by="manifest.json") as staging:
+    with open_staging(output, marker="manifest.json") as staging:
         write_bytes(staging / "manifest.json", text)
         put_in_place(staging, output)
 
@@ -43,14 +43,14 @@ def test_the_staging_folder_outlives_a_failed_run(tmp_path: Path) -> None:
     output = tmp_path / "hggt"
 
     def fail() -> None:
-        with open_staging(output, known_by="manifest.json") as staging:
+        with open_staging(output, marker="manifest.json") as staging:
             write_bytes(staging / "half", b"half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     assert siblings(output) == [".hggt.partial"]
-    with open_staging(output, known_by="manifest.json") as staging:
+    with open_staging(output, marker="manifest.json") as staging:
         assert contents(staging) == {"half": b"half"}
 
 
@@ -81,7 +81,7 @@ def test_a_mount_point_is_refused_before_anything_is_written(tmp_path: Path, mon
 
 def test_a_second_writer_is_refused_while_the_first_works(tmp_path: Path) -> None:
     output = tmp_path / "hggt"
-    with open_staging(output, known_by="manifest.json") as staging:
+    with open_staging(output, marker="manifest.json") as staging:
         write_bytes(staging / "mine", b"x")
         with pytest.raises(OutputError, match="another process is writing to"):
             fill(output, b"2")
@@ -95,7 +95,7 @@ def test_a_run_killed_between_the_renames_is_mended_by_the_next(tmp_path: Path) 
     output, previous = tmp_path / "hggt", tmp_path / ".hggt.previous"
     fill(output, b"old")
     output.rename(previous)  # the first rename of put_in_place; then the kill
-    with open_staging(output, known_by="manifest.json"):
+    with open_staging(output, marker="manifest.json"):
         assert contents(output) == {"manifest.json": b"old"}
         assert not previous.exists()
 
@@ -104,7 +104,7 @@ def test_a_run_killed_after_the_renames_is_cleaned_by_the_next(tmp_path: Path) -
     output, previous = tmp_path / "hggt", tmp_path / ".hggt.previous"
     fill(output, b"new")
     write_bytes(previous / "manifest.json", b"old")
-    with open_staging(output, known_by="manifest.json"):
+    with open_staging(output, marker="manifest.json"):
         assert contents(output) == {"manifest.json": b"new"}
         assert not previous.exists()
 

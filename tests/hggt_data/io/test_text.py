@@ -1,4 +1,4 @@
-"""Numbers, lists and near misses in messages."""
+"""Numbers, lists and hints in messages."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_a_size_is_height_by_width() -> None:
     assert format_size((40, 1200)) == "40 x 1,200"
 
 
-def test_the_nearest_word_is_asked_for_or_else_all_are_told() -> None:
+def test_a_hint_names_the_nearest_word_or_all() -> None:
     assert nearest("negitive", ["positive", "negative"]) == "did you mean 'negative'?"
     assert nearest("x", ["positive", "negative"]) == "known ones are positive, negative"
 
@@ -23,5 +23,5 @@ def test_examples_are_cut_short(count: int, text: str) -> None:
     assert format_examples(range(count)) == text
 
 
-def test_names_stand_to_the_left_and_numbers_to_the_right() -> None:
+def test_names_are_left_aligned_and_numbers_right_aligned() -> None:
     assert aligned([["", "n"], ["one", "1"], ["three", "12"]]) == ["        n", "one     1", "three  12"]

@@ -29,7 +29,7 @@ from hggt_data.errors import DatasetError, HubError, OutputError, PublishError, 
 from hggt_data.hub.plan import Destination, describe_plan, title_of
 from hggt_data.hub.pseudonyms import find_names, has_times, make_veil, read_pseudonyms, write_pseudonyms, write_veiled
 from hggt_data.hub.repository import MAIN, RemoteFile, Repository
-from hggt_data.io.files import FileRecord, describe_file
+from hggt_data.io.files import FileDigest, digest_of_file
 from hggt_data.io.folders import open_beside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers
@@ -39,7 +39,7 @@ _DATASET = "dataset"  # in the titles of pull requests
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishSettings(Destination):
+class PushSettings(Destination):
     """What to publish, and where; the names are those of the command's flags.
 
     Attributes:
@@ -60,7 +60,7 @@ class PublishSettings(Destination):
 
 
 @dataclass(frozen=True)
-class Publication:
+class Push:
     """A dataset ready to go out, and what the Hub holds at the moment.
 
     Attributes:
@@ -76,10 +76,10 @@ class Publication:
         license: of the data; null for the HGGT terms.
     """
 
-    settings: PublishSettings
+    settings: PushSettings
     repository: Repository
     folder: Path
-    contents: Sequence[FileRecord]
+    contents: Sequence[FileDigest]
     remote: dict[str, RemoteFile] | None
     deletions: Sequence[str]
     people: str
@@ -129,7 +129,7 @@ class Publication:
 
 
 @contextmanager
-def open_publication(settings: PublishSettings) -> Iterator[Publication]:
+def open_push(settings: PushSettings) -> Iterator[Push]:
     """Check everything and prepare what will be sent.
 
     The copy that hides the annotators goes at the end of the block, unless an interruption or a fault of the Hub or the
@@ -156,12 +156,12 @@ def open_publication(settings: PublishSettings) -> Iterator[Publication]:
     before = [record.path for record in previous.manifest.contents()] if previous else []
     require_whole(folder, manifest.contents())
     with _prepared(settings, folder, manifest, previous) as ready:
-        contents = [*ready.manifest.contents(), *(describe_file(ready.folder, p) for p in (CARD_FILE, MANIFEST_FILE))]
+        contents = [*ready.manifest.contents(), *(digest_of_file(ready.folder, p) for p in (CARD_FILE, MANIFEST_FILE))]
         repository.require_card((ready.folder / CARD_FILE).read_text("utf-8", errors="replace"))
         if settings.tag and remote is not None:
             repository.require_free_tag(settings.tag, contents, ready.folder)
         paths = {record.path for record in contents}
-        yield Publication(
+        yield Push(
             settings,
             repository,
             ready.folder,
@@ -229,7 +229,7 @@ class _Prepared:
 
 @contextmanager
 def _prepared(
-    settings: PublishSettings, folder: Path, manifest: Manifest, previous: _Published | None
+    settings: PushSettings, folder: Path, manifest: Manifest, previous: _Published | None
 ) -> Iterator[_Prepared]:
     """The dataset itself where it has nothing to hide, else a copy."""
     labels = {split: pq.read_table(folder / "labels" / f"{split}.parquet") for split in manifest.splits}
@@ -258,7 +258,7 @@ def _prepared(
     if names:
         people += f"; {_pseudonyms_file(folder).name} keeps them, for you only"
     # Beside the dataset and not in it, where a build would refuse it.
-    with open_beside(folder, "publish") as place:
+    with open_beside(folder, "push") as place:
         try:
             place.chmod(0o700)
             _require_room(place, manifest)
@@ -353,7 +353,7 @@ def _pseudonyms_file(dataset: Path) -> Path:
     return dataset.with_name(f"{dataset.name}.pseudonyms.csv")
 
 
-def _require_permission(settings: PublishSettings, manifest: Manifest, card: str) -> None:
+def _require_permission(settings: PushSettings, manifest: Manifest, card: str) -> None:
     restricted = is_restricted(manifest.settings["license"]) or is_restricted(read_license(card))
     if settings.public and restricted and not settings.i_have_permission:
         raise PublishError(

@@ -1,4 +1,4 @@
-"""`hggt-data publish`: what arrives, what is refused, and that no fault leaves the main branch half new."""
+"""`hggt-data push`: what arrives, what is refused, and that no fault leaves the main branch half new."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, parse_manifest
 from hggt_data.errors import RUN_AGAIN, HubError, OutputError, PublishError
 from hggt_data.hub.pseudonyms import read_pseudonyms, write_pseudonyms
-from hggt_data.hub.publish import PublishSettings, open_publication
+from hggt_data.hub.push import PushSettings, open_push
 from hggt_data.io.files import sha256_of
 from hggt_data.io.folders import open_beside
 from hggt_data.licence import HGGT_TERMS
@@ -46,7 +46,7 @@ FAULTS = ("a flipped bit", "missing")
 
 
 def publish(client: HubClient, *options: str, to: str = REPO) -> Outcome:
-    return client.hggt_data("publish", "hggt", to, "--yes", "--workers", "1", *options)
+    return client.hggt_data("push", "hggt", to, "--yes", "--workers", "1", *options)
 
 
 def listing(folder: Path) -> list[str]:
@@ -159,7 +159,7 @@ class TestWhole:
         self, hub: HubServer, member: HubClient, named: Path
     ) -> None:
         inside = replace(member, folder=named)
-        outcome = inside.hggt_data("publish", ".", "maria/hggt", "--yes", "--workers", "1")
+        outcome = inside.hggt_data("push", ".", "maria/hggt", "--yes", "--workers", "1")
         assert outcome.exit_code == 0
         assert hub.files("maria/hggt").keys() == {".gitattributes", *contents(named)}
         assert sorted(path.name for path in member.folder.iterdir()) == ["hggt", "hggt.pseudonyms.csv"]
@@ -469,7 +469,7 @@ class TestDryRun:
     def test_nothing_is_written_there_or_here(self, hub: HubServer, member: HubClient, named: Path) -> None:
         here = contents(member.folder)
         outcome = member.hggt_data(
-            *("publish", "hggt", REPO, "--dry-run", "--gated", "auto", "--tag", "v1.0", "--workers", "1")
+            *("push", "hggt", REPO, "--dry-run", "--gated", "auto", "--tag", "v1.0", "--workers", "1")
         )
         assert (outcome.exit_code, outcome.err) == (0, "")
         assert hub.snapshot() == {}
@@ -488,7 +488,7 @@ class TestDryRun:
         ]
 
     def test_it_foretells_what_publishing_sends(self, hub: HubServer, member: HubClient, clean: Path) -> None:
-        outcome = member.hggt_data("publish", "hggt", REPO, "--dry-run")
+        outcome = member.hggt_data("push", "hggt", REPO, "--dry-run")
         told = [line.split() for line in outcome.out.splitlines() if line.startswith("    ")]
         sizes = {path: len(data) for path, data in contents(clean).items()}
         assert {path: int(size.replace(",", "")) for _, path, size in told} == sizes
@@ -498,7 +498,7 @@ class TestDryRun:
         self, filled_hub: HubServer, member: HubClient, next_version: Path
     ) -> None:
         before, here = filled_hub.snapshot(), contents(member.folder)
-        outcome = member.hggt_data("publish", "hggt", REPO, "--dry-run", "--workers", "1")
+        outcome = member.hggt_data("push", "hggt", REPO, "--dry-run", "--workers", "1")
         assert "  repository  is there, with 7 files; private\n" in outcome.out
         assert "    new        data/train-00000-of-00002.parquet" in outcome.out
         assert "    changed    README.md" in outcome.out
@@ -639,7 +639,7 @@ class TestRefused:
     def test_while_another_process_publishes_it(
         self, member: HubClient, named: Path, refused: Callable[..., str]
     ) -> None:
-        with open_beside(named, "publish"):
+        with open_beside(named, "push"):
             assert "another process is writing to" in refused()
 
     def test_where_the_disk_has_no_room_for_the_copy(
@@ -647,9 +647,9 @@ class TestRefused:
     ) -> None:
         here = listing(named.parent)
         monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-        settings = PublishSettings(repo_id=REPO, dataset=named, workers=1)
+        settings = PushSettings(repo_id=REPO, dataset=named, workers=1)
         with pytest.raises(OutputError, match=r"the copy without names needs [0-9,]+ bytes more, and 1,000 are free"):
-            open_publication(settings).__enter__()
+            open_push(settings).__enter__()
         assert hub.snapshot() == {}
         assert listing(named.parent) == here
 
@@ -685,11 +685,11 @@ class TestRefused:
     @pytest.mark.parametrize("tag", ["", "v 1", "v/1", "-v", "refs/heads/main", "v1\n", "v1..2", "main", "v1.lock"])
     def test_a_tag_that_is_none(self, tmp_path: Path, tag: str) -> None:
         with pytest.raises(PublishError, match="is no tag; expected letters"):
-            PublishSettings(dataset=tmp_path, repo_id=REPO, tag=tag)
+            PushSettings(dataset=tmp_path, repo_id=REPO, tag=tag)
 
     def test_where_nobody_can_be_asked(self, hub: HubServer, member: HubClient, named: Path) -> None:
         here = listing(member.folder)
-        outcome = member.hggt_data("publish", "hggt", REPO, "--workers", "1")
+        outcome = member.hggt_data("push", "hggt", REPO, "--workers", "1")
         assert outcome.exit_code == 2
         assert "there is nobody to ask; pass --yes to publish" in " ".join(outcome.err.split())
         assert hub.snapshot() == {}
@@ -700,7 +700,7 @@ class TestRefused:
         assert "Publish it as a private dataset? [y/N]" in out
         assert out.endswith("Nothing was sent.\n")
         assert hub.snapshot() == {}
-        assert not (member.folder / ".hggt.publish").exists()
+        assert not (member.folder / ".hggt.push").exists()
 
     def test_whoever_says_yes_publishes(self, hub: HubServer, member: HubClient, named: Path) -> None:
         assert "Published: " in member.call(publish_and_answer, "y")
@@ -721,7 +721,7 @@ def publish_and_answer(answer: str) -> str:
     from hggt_data.cli.main import main
 
     sys.stdin, sys.stdout = Terminal(f"{answer}\n"), Terminal()
-    main(["publish", "hggt", REPO, "--workers", "1"], standalone_mode=False)
+    main(["push", "hggt", REPO, "--workers", "1"], standalone_mode=False)
     return sys.stdout.getvalue()
 
 
@@ -754,7 +754,7 @@ class TestFaults:
     @pytest.mark.parametrize("path", ["repos/create", "/commit/", "/merge$", "/tag/"])
     def test_the_server_has_a_fault(self, survive: Callable[..., Outcome], path: str) -> None:
         first = survive(Fault("POST", path, Response(503)))
-        message = "the Hub has a fault of its own (503). Run the same command again; it goes on where it stopped."
+        message = f"the Hub has a fault of its own (503). {RUN_AGAIN}"
         assert (first.exit_code, first.err) == (1, f"Error: {message}\n")
 
     @pytest.mark.parametrize("wait", ["17", None])
@@ -796,7 +796,7 @@ class TestFaults:
         if exit_code:
             *retries, last = first.err.splitlines()
             assert last.startswith("Error: no connection to http://127.0.0.1:")
-            assert last.endswith("Check the network. Run the same command again; it goes on where it stopped.")
+            assert last.endswith(f"Check the network. {RUN_AGAIN}")
             assert len([line for line in retries if "Retrying in" in line]) >= 5
 
     @pytest.mark.parametrize("path", ["discussions$", "/commit/", "/merge$", "/tag/"])
@@ -865,7 +865,7 @@ def test_a_client_killed_goes_on_with_its_copy_and_the_same_pseudonyms(
 ) -> None:
     hub.faults = [Fault(method, path, Do(member.kill, "after"))]
     assert publish(member).exit_code == -signal.SIGKILL
-    left = contents(member.folder / ".hggt.publish")
+    left = contents(member.folder / ".hggt.push")
     pseudonyms = left.pop("pseudonyms.csv")
     assert publish(member).exit_code == 0
     assert {f"dataset/{path}": data for path, data in remote_files(hub).items()} == left
@@ -879,10 +879,10 @@ def test_a_fault_says_where_the_copy_is_kept(online: None, hub: HubServer, named
     hub.faults = [Fault("POST", "/commit/", Response(503))]
     with (
         pytest.raises(HubError) as raised,
-        open_publication(PublishSettings(repo_id=REPO, dataset=named, workers=1)) as publication,
+        open_push(PushSettings(repo_id=REPO, dataset=named, workers=1)) as publication,
     ):
         publication.push()
-    place = named.parent / ".hggt.publish"
+    place = named.parent / ".hggt.push"
     assert raised.value.__notes__ == [
         f"The copy without names is kept in {place} for the next run; remove it if there is none."
     ]
