@@ -7,7 +7,7 @@ import click
 
 from hggt_data.cli.group import HggtGroup
 from hggt_data.dataset.manifest import is_built_dataset
-from hggt_data.errors import DeviceError, HggtError, MatchError, OutputError
+from hggt_data.errors import DeviceError, HggtError, OutputError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.workers import Processes
@@ -223,10 +223,7 @@ def score(
     """
     if not restored and methods_file is None:
         raise click.UsageError("nothing to score: pass --restored DIR or --methods FILE.toml")
-    try:
-        ground_truth = GroundTruth(dataset=dataset, gts=gts, labels=labels, split=split, revision=revision)
-    except MatchError as error:
-        raise click.UsageError(str(error)) from error
+    ground_truth = GroundTruth(dataset=dataset, gts=gts, labels=labels, split=split, revision=revision)
     _require_apart("--output", output, dataset, gts, labels)
     _require_apart("--cache", cache, dataset, gts, labels)
     methods = _methods(restored, methods_file)

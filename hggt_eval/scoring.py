@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.errors import MatchError, OutputError, WeightsError
+from hggt_data.errors import OutputError, SettingsError, WeightsError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.workers import Processes
@@ -37,7 +37,7 @@ class GroundTruth:
         revision: Tag, branch or commit of a dataset on the Hub.
 
     Raises:
-        MatchError: These do not go together.
+        SettingsError: The parameters contradict each other.
 
     Example:
         >>> GroundTruth(dataset="hggt").opened_split
@@ -52,16 +52,16 @@ class GroundTruth:
 
     def __post_init__(self) -> None:
         if self.dataset is not None and (self.gts is not None or self.labels is not None):
-            raise MatchError("`dataset` excludes `gts` and `labels`; pass one or the other")
+            raise SettingsError("`dataset` excludes `gts` and `labels`; pass one or the other")
         if self.dataset is None and self.gts is None and self.labels is None:
-            raise MatchError("no ground truths; pass `dataset`, or `gts` and `labels`")
+            raise SettingsError("no ground truths; pass `dataset`, or `gts` and `labels`")
         if self.dataset is None and (self.gts is None or self.labels is None):
             given, absent = ("gts", "labels") if self.labels is None else ("labels", "gts")
-            raise MatchError(f"`{given}` requires `{absent}`")
+            raise SettingsError(f"`{given}` requires `{absent}`")
         if self.split is not None and self.dataset is None:
-            raise MatchError("`split` requires `dataset`; a tree has no splits")
+            raise SettingsError("`split` requires `dataset`; a tree has no splits")
         if self.revision is not None and (self.dataset is None or not is_hub_id(self.dataset)):
-            raise MatchError("`revision` requires a `dataset` on the Hub (ORG/NAME)")
+            raise SettingsError("`revision` requires a `dataset` on the Hub (ORG/NAME)")
 
     @property
     def opened_split(self) -> str | None:

@@ -153,7 +153,7 @@ def _candidate(group: Group, name: str) -> dict[str, Any]:
     agree = f"{group.agreement[index]} of {len(group.annotations)} agree"
     return {
         **_picture(name, "candidate", group.read(name)),
-        **({"label": label.value, "note": agree} if label else {"note": "too few labels"}),
+        **({"label": label.value, "note": agree} if label else {"note": "no consensus"}),
     }
 
 
