@@ -72,7 +72,7 @@ def validate(
     from hggt_data.problems import summarise
     from hggt_data.tree.validate import validate_tree
 
-    report = validate_tree(tree, lr, workers=workers, decode=not fast, expect_groups=expect_groups, scale=scale)
+    report = validate_tree(tree, lr, workers=workers, fast=fast, expect_groups=expect_groups, scale=scale)
     if report.problems:
         click.echo(summarise(report.problems))
     click.echo(report.describe())

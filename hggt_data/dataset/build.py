@@ -28,7 +28,8 @@ from hggt_data.licence import require_license_id
 from hggt_data.problems import Problem, summarise
 from hggt_data.schema import PatchId
 from hggt_data.tree.annotators import ANNOTATORS_FILE
-from hggt_data.tree.layout import Listing, open_tree
+from hggt_data.tree.layout import open_tree
+from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import DEFAULT_SCALE
 
 TRAIN, TEST = "train", "test"

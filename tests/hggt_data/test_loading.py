@@ -215,7 +215,7 @@ class TestOpening:
         assert split_or_default(fixtures / "Train", None, "test") is None
 
     def test_a_folder_that_is_neither_says_what_was_looked_for(self, tmp_path: Path) -> None:
-        with pytest.raises(TreeError, match="Looked for images/ and labels/"):
+        with pytest.raises(TreeError, match="Expected images/ and labels/"):
             open_groups(tmp_path)
         with pytest.raises(TreeError, match="no such folder"):
             open_groups(tmp_path / "absent")

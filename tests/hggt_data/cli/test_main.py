@@ -219,7 +219,7 @@ class TestBuild:
     def test_a_full_output_is_one_error(self, tree: Path, tmp_path: Path) -> None:
         (tmp_path / "hggt").mkdir()
         (tmp_path / "hggt/thesis.txt").touch()
-        assert "holds other things" in one_error(run_build("--tree", tree, "--output", tmp_path / "hggt"))
+        assert "is not empty" in one_error(run_build("--tree", tree, "--output", tmp_path / "hggt"))
 
     def test_a_full_disk_is_one_line(self, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(*_: object) -> None:

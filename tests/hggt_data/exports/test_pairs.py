@@ -397,11 +397,11 @@ class TestSources:
     @pytest.mark.parametrize("form", FORMS)
     def test_an_output_in_the_source_is_refused(self, tree: Path, form: list[str]) -> None:
         before = contents(tree)
-        refused("lies inside the source", form[0], tree, *form[1:], "--output", tree / "out")
+        refused("is inside the source", form[0], tree, *form[1:], "--output", tree / "out")
         assert contents(tree) == before
 
     def test_so_is_a_list(self, dataset: Path) -> None:
-        refused("lies inside the source", "positives", dataset, "--split", "test", "--output", dataset / "p.csv")
+        refused("is inside the source", "positives", dataset, "--split", "test", "--output", dataset / "p.csv")
 
     @pytest.mark.parametrize("form", FORMS)
     def test_a_filled_output_is_left_alone(self, tree: Path, tmp_path: Path, form: list[str]) -> None:

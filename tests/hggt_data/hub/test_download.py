@@ -188,7 +188,7 @@ class TestDownload:
         (reader.folder / "got" / "thesis.tex").write_text("mine")
         outcome = download(reader)
         assert outcome.exit_code == 1
-        assert "holds other things (no manifest.json in it); choose a new or empty folder" in outcome.err
+        assert "is not empty and does not contain manifest.json; choose a new or empty folder" in outcome.err
         assert contents(reader.folder) == {"got/thesis.tex": b"mine"}
 
 
