@@ -62,7 +62,7 @@ class Job:
 @click.command()
 @click.option("--groups", default=12, show_default=True, help="Groups for PSNR, SSIM and LPIPS.")
 @click.option("--dists-groups", default=12, show_default=True, help="Groups for DISTS, which takes seconds per pair.")
-@click.option("--rounds", default=3, show_default=True, help="Rounds in which plain and ours alternate; the median counts.")
+@click.option("--rounds", default=3, show_default=True, help="Alternating rounds of plain and ours; the median counts.")
 @click.option("--methods", default="1,3,10", show_default=True, help="Numbers of methods, at most 10; one line each.")
 @click.option("--only", type=click.Choice(["psnr,ssim", "lpips", "dists"]), help="Only this row of the table.")
 def main(groups: int, dists_groups: int, rounds: int, methods: str, only: str | None) -> None:
