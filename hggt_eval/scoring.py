@@ -40,13 +40,14 @@ class GroundTruth:
         SettingsError: The parameters contradict each other.
 
     Example:
-        >>> GroundTruth(dataset="hggt").opened_split
-        'test'
+        >>> from hggt_eval import GroundTruth
+        >>> GroundTruth(gts="Test/images", labels="Test/labels").split is None
+        True
     """
 
-    dataset: str | None = None
-    gts: Path | None = None
-    labels: Path | None = None
+    dataset: str | Path | None = None
+    gts: str | Path | None = None
+    labels: str | Path | None = None
     split: str | None = None
     revision: str | None = None
 
@@ -60,13 +61,13 @@ class GroundTruth:
             raise SettingsError(f"`{given}` requires `{absent}`")
         if self.split is not None and self.dataset is None:
             raise SettingsError("`split` requires `dataset`; a tree has no splits")
-        if self.revision is not None and (self.dataset is None or not is_hub_id(self.dataset)):
+        if self.revision is not None and (self.dataset is None or not is_hub_id(str(self.dataset))):
             raise SettingsError("`revision` requires a `dataset` on the Hub (ORG/NAME)")
 
     @property
     def opened_split(self) -> str | None:
         """The split that is opened; None for a tree."""
-        return None if self.dataset is None else split_or_default(self.dataset, self.split, "test")
+        return None if self.dataset is None else split_or_default(str(self.dataset), self.split, "test")
 
     def open(self) -> GroupSource:
         """Open the groups; raises the errors of `open_groups`."""
@@ -74,12 +75,14 @@ class GroundTruth:
             return open_groups(self.dataset, self.opened_split, revision=self.revision)
         assert self.gts is not None
         assert self.labels is not None
-        return open_tree_folders(self.gts, self.labels)
+        return open_tree_folders(Path(self.gts), Path(self.labels))
 
     def describe(self, source: GroupSource) -> str:
         """The name to record: as the user gave it, with the commit if it is on the Hub."""
         return (
-            source.location if self.dataset is not None and is_hub_id(self.dataset) else str(self.dataset or self.gts)
+            source.location
+            if self.dataset is not None and is_hub_id(str(self.dataset))
+            else str(self.dataset or self.gts)
         )
 
 
@@ -110,9 +113,9 @@ def score(
     colour: Colour = "rgb",
     suffix: str | None = None,
     device: str = "auto",
-    weights_dir: Path | None = None,
-    output: Path | None = None,
-    cache: Path | None = None,
+    weights_dir: str | Path | None = None,
+    output: str | Path | None = None,
+    cache: str | Path | None = None,
     label_measures: bool = False,
     allow_missing: bool = False,
     processes: Processes | None = None,
@@ -149,17 +152,19 @@ def score(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import name_methods
         >>> from hggt_data.tree.demo import write_demo_restored, write_demo_tree
+        >>> from hggt_eval import GroundTruth, score
         >>> folder = Path(tempfile.mkdtemp())
         >>> demo = write_demo_tree(folder)
         >>> bicubic, sharper = write_demo_restored(demo.lr, folder / "restored")
-        >>> from hggt_data import name_methods
-        >>> from hggt_eval import GroundTruth, score
-        >>> scored = score(name_methods([(None, bicubic)]), GroundTruth(dataset=str(demo.test)), metrics=["psnr"])
+        >>> scored = score(name_methods([(None, bicubic)]), GroundTruth(dataset=demo.test), metrics=["psnr"])
         >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
         22.6
     """
     processes = processes or Processes.from_environment()
+    output, cache, weights_dir = (None if path is None else Path(path) for path in (output, cache, weights_dir))
     require_distinct(methods)
     names = [method.name for method in methods]
     group_seeds(names)

@@ -76,7 +76,7 @@ def write_reports(
     evaluation: Evaluation,
     settings: Settings,
     comparison: Comparison,
-    output: Path,
+    output: str | Path,
     *,
     decimals: Mapping[str, int] | None = None,
 ) -> list[Path]:
@@ -98,6 +98,7 @@ def write_reports(
         OutputError: The folder contains scores that would be lost, or a file cannot be written; files written before
             are complete.
     """
+    output = Path(output)
     require_nothing_lost(output, [method.name for method in evaluation.methods], settings)
     notes = list_notes(evaluation, settings, comparison)
     tables = paper_tables(evaluation, comparison, decimals)

@@ -97,7 +97,7 @@ def format_json(evaluation: Evaluation, settings: Settings, comparison: Comparis
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_scores(path: Path) -> ScoresFile:
+def read_scores(path: str | Path) -> ScoresFile:
     """Read a `scores.json`.
 
     Metrics are as the file describes them, so the packages that computed them are not needed.
@@ -109,7 +109,7 @@ def read_scores(path: Path) -> ScoresFile:
         MatchError: The file is not a scores file, has another version, or is damaged.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(Path(path).read_bytes())
         found = content["schema_version"]
     except (ValueError, LookupError, TypeError) as error:
         raise MatchError(f"{path} is not a scores.json of hggt-eval: {error or type(error).__name__}") from error

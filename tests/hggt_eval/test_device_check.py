@@ -69,7 +69,7 @@ def test_a_cuda_device_scores_like_the_cpu(fixtures: Path, random_weights: Path)
     cpu, cuda = (
         score(
             methods,
-            GroundTruth(dataset=str(fixtures / "Test")),
+            GroundTruth(dataset=fixtures / "Test"),
             metrics=("lpips", "dists", "fsim", "gmsd"),
             device=device,
             weights_dir=random_weights,

@@ -19,7 +19,7 @@ def methods(fixtures: Path) -> list[Method]:
 
 
 def test_it_returns_what_the_command_writes(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
-    scored = score(methods, GroundTruth(dataset=str(fixtures / "Test")), metrics=("psnr", "ssim"))
+    scored = score(methods, GroundTruth(dataset=fixtures / "Test"), metrics=("psnr", "ssim"))
     restored = [argument for method in methods for argument in ("--restored", str(method.folder))]
     options = ["--dataset", str(fixtures / "Test"), "--metrics", "psnr,ssim", "--output", str(tmp_path)]
     main([*restored, *options], standalone_mode=False)
@@ -33,7 +33,7 @@ def test_the_folders_of_a_tree_can_be_given_instead(methods: list[Method], fixtu
     tree = fixtures / "Test/GT/Test-mini"
     folders = GroundTruth(gts=tree / "images", labels=tree / "labels")
     one, other = (
-        score(methods, given, metrics=("psnr",)) for given in (folders, GroundTruth(dataset=str(fixtures / "Test")))
+        score(methods, given, metrics=("psnr",)) for given in (folders, GroundTruth(dataset=fixtures / "Test"))
     )
     assert one.evaluation == other.evaluation
     assert (one.settings.source, one.settings.labels) == (str(tree / "images"), str(tree / "labels"))
@@ -41,7 +41,7 @@ def test_the_folders_of_a_tree_can_be_given_instead(methods: list[Method], fixtu
 
 def test_unavailable_metrics_are_left_out_and_logged(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    against = GroundTruth(dataset=str(fixtures / "Test"))
+    against = GroundTruth(dataset=fixtures / "Test")
     scored = score(methods, against, metrics=("psnr", "lpips"), device="cpu", weights_dir=tmp_path, log=lines.append)
     assert scored.settings.metrics == ("psnr",)
     assert [line.split(":")[0] for line in lines] == ["Warning"]
@@ -53,7 +53,7 @@ def test_faults_come_before_the_first_score(
     methods: list[Method], fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hggt_eval.scoring.evaluate", lambda *_, **__: pytest.fail("scored"))
-    against = GroundTruth(dataset=str(fixtures / "Test"))
+    against = GroundTruth(dataset=fixtures / "Test")
     with pytest.raises(MatchError, match="two methods have the name"):
         score([*methods, methods[0]], against, metrics=("psnr",))
     with pytest.raises(DeviceError, match="no-such cannot be used"):
