@@ -17,6 +17,8 @@ from .errors import NameFormatError as NameFormatError
 from .errors import OutputError as OutputError
 from .errors import PublishError as PublishError
 from .errors import RoundError as RoundError
+from .errors import SettingsError as SettingsError
+from .errors import TableError as TableError
 from .errors import TreeError as TreeError
 from .errors import WeightsError as WeightsError
 from .errors import WorkerError as WorkerError

@@ -128,10 +128,6 @@ def build(
     from hggt_data.dataset.build import BuildSettings, build_dataset
     from hggt_data.problems import summarise
 
-    if not trees and test_tree is None:
-        raise click.UsageError("Pass --tree, --test-tree or both.")
-    if lr is not None and test_tree is None:
-        raise click.UsageError("--lr belongs to --test-tree, which is missing.")
     settings = BuildSettings(
         trees=trees,
         output=output,
