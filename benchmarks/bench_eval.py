@@ -1,11 +1,11 @@
-"""Speed of `hggt_eval` relative to a plain loop that scores one pair at a time.
+"""How fast `hggt_eval` scores, as a ratio to a plain loop over single pairs.
 
 python benchmarks/bench_eval.py [--groups 12] [--dists-groups 12] [--rounds 3] [--methods 1,3,10] [--only lpips]
 
 Plain loop: reads both files of every pair; PSNR in numpy float64, SSIM with a 2-D 11 x 11 `cv2.filter2D` in float64,
 the `lpips` package, torchmetrics' DISTS. Ours: `match_restored`, which checks all files, then `evaluate`; cached: the
-same with the ground truths' features on disk from an earlier run. All use the same 512 x 512 pictures: fixtures of the
-tests, enlarged 4 times, with noise; 3 or 4 positives per group; random weights.
+same once more, with the ground truths' features on disk from the run before. All get the same 512 x 512 pictures:
+fixtures of the tests enlarged 4 times, with noise; 3 or 4 positives a group; random weights.
 """
 
 import statistics
@@ -51,7 +51,7 @@ Pair = Callable[[Pixels, Pixels], object]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of the table: which metrics, how many groups, and the plain loop's function for a pair."""
+    """One row of the table: metrics, number of groups, and the plain loop's function for one pair."""
 
     title: str
     metrics: tuple[str, ...]
@@ -62,9 +62,11 @@ class Job:
 @click.command()
 @click.option("--groups", default=12, show_default=True, help="Groups for PSNR, SSIM and LPIPS.")
 @click.option("--dists-groups", default=12, show_default=True, help="Groups for DISTS, which takes seconds per pair.")
-@click.option("--rounds", default=3, show_default=True, help="Alternating rounds of plain and ours; the median counts.")
+@click.option(
+    "--rounds", default=3, show_default=True, help="Number of rounds; plain and ours alternate, the median is printed."
+)
 @click.option("--methods", default="1,3,10", show_default=True, help="Numbers of methods, at most 10; one line each.")
-@click.option("--only", type=click.Choice(["psnr,ssim", "lpips", "dists"]), help="Only this row of the table.")
+@click.option("--only", type=click.Choice(["psnr,ssim", "lpips", "dists"]), help="Measure only one row.")
 def main(groups: int, dists_groups: int, rounds: int, methods: str, only: str | None) -> None:
     """Print the table."""
     print(describe_machine("torch", "opencv-python-headless", "lpips", "torchmetrics"))
@@ -91,7 +93,7 @@ def main(groups: int, dists_groups: int, rounds: int, methods: str, only: str | 
 
 
 def measure(root: Path, job: Job, num_methods: int, rounds: int) -> tuple[float, float, float]:
-    """Median seconds of the plain loop, of ours, and of ours with a filled cache, run alternately."""
+    """Median seconds of the plain loop, of ours, and of ours with a filled cache, measured alternately."""
     tree, methods = root / "tree", name_methods([(None, root / name) for name in METHODS[:num_methods]])
     ids = open_groups(tree).ids[: job.num_groups]
     source = open_groups(tree)
@@ -176,7 +178,7 @@ def plain_dists(weights: Path) -> Pair:
 
 
 def write_weights(folder: Path) -> None:
-    """Write seeded random convolutions under the names that `weights_dir` expects."""
+    """Write seeded random convolutions under the names that `--weights-dir` expects."""
     folder.mkdir()
     for name in ("alexnet", "vgg16"):
         generator = torch.Generator().manual_seed(0)
@@ -189,7 +191,7 @@ def write_weights(folder: Path) -> None:
 
 
 def write_pictures(root: Path, num_groups: int) -> None:
-    """Write a seeded tree below `root/tree` and a folder of restored images per method."""
+    """A tree below `root/tree` and a folder of restored images per method, seeded."""
     rng = np.random.default_rng(0)
     sources = sorted(FIXTURES.glob("*/**/original/*.png"))
     for number in range(num_groups):
