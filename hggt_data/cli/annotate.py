@@ -91,7 +91,7 @@ def merge(arguments: dict[str, Any]) -> None:
         "tls_certificate": FILE,
         "tls_key": FILE,
         "patches": FOLDER,
-        "tell": None,
+        "print_line": None,
     },
 )
 def annotate(arguments: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ def annotate(arguments: dict[str, Any]) -> None:
     """
     from hggt_data.annotate.web.serve import serve_round
 
-    serve_round(**arguments, tell=click.echo)
+    serve_round(**arguments, print_line=click.echo)
 
 
 @click.group(cls=HggtGroup)

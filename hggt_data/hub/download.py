@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hggt_data.dataset.folder import remove_strangers, require_own_files
+from hggt_data.dataset.folder import remove_unknown_files, require_own_files
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import RUN_AGAIN, HubError, OutputError
@@ -57,7 +57,7 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
         (staging / CARD_FILE).unlink(missing_ok=True)
         if card is not None:
             shutil.copyfile(card, staging / CARD_FILE)
-        remove_strangers(staging, manifest)
+        remove_unknown_files(staging, manifest)
         put_in_place(staging, output)
     return manifest
 

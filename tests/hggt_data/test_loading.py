@@ -95,7 +95,7 @@ def test_it_behaves_like_a_list(source: GroupSource) -> None:
 def test_a_group_is_found_by_its_id(source: GroupSource, fixtures: Path) -> None:
     for groups in (source, open_groups(fixtures / "Train")):
         assert [groups[str(patch)].index for patch in groups.ids] == list(range(6))
-    with pytest.raises(KeyError, match=r"has no group 'coffee-27-434'; did you mean coffee-27-433 or"):
+    with pytest.raises(KeyError, match=r"has no group 'coffee-27-434'; did you mean coffee-27-433"):
         source["coffee-27-434"]
     with pytest.raises(KeyError, match="has no group 'x'\""):
         source["x"]

@@ -179,7 +179,7 @@ class TestBuild:
         command = [sys.executable, "-m", "hggt_data", "build", *map(str, arguments), "--workers", "1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         until = time.monotonic() + 60
-        while not list(tmp_path.glob(".hggt.partial/.records/*.json")) and time.monotonic() < until:
+        while not list(tmp_path.glob(".hggt.partial/.finished/*.json")) and time.monotonic() < until:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
