@@ -123,17 +123,17 @@ def deal_groups(
     settings: DealSettings,
     *,
     workers: int | None = None,
-    decode: bool = True,
+    fast: bool = False,
 ) -> DealResult:
     """Assign all groups of a folder to annotators and write a new round.
 
     Args:
         patches: Patches in `original/`, `01/` and so on, as `hggt-data select-patches` writes them.
         output: Round to make, a new or empty folder.
-        names: Names of the annotators.
+        names: Names of the annotators; in a file, one per line.
         settings: Settings of the round.
         workers: Worker processes that check the pictures [default: one per core, at most 8].
-        decode: Check every pixel; if False, check image headers only and do not detect damaged pixels.
+        fast: Check image headers only; do not detect damaged pixels.
 
     Raises:
         RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
@@ -149,7 +149,7 @@ def deal_groups(
         raise RoundError(f"{settings.votes} votes per group; expected at most {len(SLOTS)}, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
-    digests = _check_pictures(listing, workers, decode)
+    digests = _check_pictures(listing, workers, not fast)
     practice, gold = _read_known_answers(settings, listing)
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
@@ -200,8 +200,8 @@ def reassign_groups(
 
     Args:
         round_folder: Round to change.
-        add: Names of annotators who join, or who come back after they were dropped.
-        drop: Names of annotators who leave; their answers stay.
+        add: Annotator who joins, or comes back after being dropped; repeatable.
+        drop: Annotator who leaves, and whose answers stay; repeatable.
         patches: New folder of the patches, if they were moved.
 
     Raises:

@@ -30,9 +30,9 @@ def make_patches(folder: Path, number: int) -> Path:
     return write_tree(folder / "t", ids, candidates=TWO, slots="", size=(4, 4)) / "images" / "0-9"
 
 
-def deal(patches: Path, output: Path, names: Sequence[str] = NAMES, decode: bool = True, **settings: Any) -> DealResult:
+def deal(patches: Path, output: Path, names: Sequence[str] = NAMES, fast: bool = False, **settings: Any) -> DealResult:
     """Make a round in this process."""
-    return deal_groups(patches, output, names, DealSettings(**settings), workers=1, decode=decode)
+    return deal_groups(patches, output, names, DealSettings(**settings), workers=1, fast=fast)
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_damaged_picture_is_detected_unless_only_headers_are_read(tmp_path: Pa
     with pytest.raises(RoundError, match=r"(?s)1 error in .*01/p1-0-0_01.png: "):
         deal(patches, tmp_path / "round")
     assert not (tmp_path / "round").exists()
-    deal(patches, tmp_path / "round", decode=False)
+    deal(patches, tmp_path / "round", fast=True)
 
 
 def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path) -> None:
