@@ -1,4 +1,4 @@
-"""Take the pictures of the annotation page that the documents show, from the demo's groups in a real browser.
+"""Make the documents' screenshots of the annotation page, with the demo's groups and a real browser.
 
 python scripts/annotation_pictures.py [--output docs/images]
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def judge_some(store: AnswerStore) -> None:
-    """Let people who look closely, and one who does not, judge most of what they have."""
+    """Simulate annotators who answer at random, with preferences, all their groups except the last."""
     opinions = {"01": (8, 2, 1), "02": (2, 6, 2), "03": (2, 2, 7), "04": (7, 3, 1)}
     for annotator in store.round.annotators:
         for item in annotator.items[:-1]:
@@ -67,7 +67,7 @@ def judge_some(store: AnswerStore) -> None:
 
 
 def take(browser: Browser, url: str, path: Path) -> None:
-    """A picture of a page as on a laptop."""
+    """A screenshot of a page as on a laptop."""
     is_admin = "admin" in path.name
     page = browser.new_page(viewport={"width": 1280, "height": 880 if is_admin else 950})
     page.goto(url)

@@ -1,4 +1,4 @@
-"""Take the pictures of the report and the zoom figure that the documents show, from the demo's pictures.
+"""Make the documents' screenshot of the report, and their zoom figure, from the demo's pictures.
 
 python scripts/evaluation_pictures.py [--output docs/images] [--weights-dir DIR]
 
@@ -43,12 +43,12 @@ def main() -> None:
 
 
 def run(folder: Path, *arguments: object) -> None:
-    """hggt-eval with these arguments, inside the folder."""
+    """Run hggt-eval in the folder."""
     subprocess.run([sys.executable, "-m", "hggt_eval", *map(str, arguments)], cwd=folder, check=True)
 
 
 def take(report: Path, path: Path) -> None:
-    """The report as on a laptop, from the plots down to the gallery."""
+    """A screenshot of the report as on a laptop, from the plots to the gallery."""
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)

@@ -2,7 +2,7 @@
 
 python scripts/write_cli_docs.py [--check]
 
-With --check nothing is written; exit 1 if the file is not what the commands say.
+With --check, nothing is written; the exit code is 1 if the file is outdated.
 """
 
 import argparse
@@ -38,11 +38,11 @@ def main() -> None:
     if not check:
         write_text(_FILE, text)
     elif not _FILE.exists() or _FILE.read_text("utf-8").split() != text.split():
-        sys.exit(f"{_FILE.name} is not what the commands say; run python scripts/write_cli_docs.py and read the change")
+        sys.exit(f"{_FILE.name} is outdated; run python scripts/write_cli_docs.py and check the change")
 
 
 def helps(name: str, command: click.Command, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
-    """(how it is called, its help) of a command and those below it."""
+    """(name, help) of a command and its subcommands."""
     settings = {**command.context_settings, "terminal_width": 100, "max_content_width": 100}
     context = click.Context(command, parent, info_name=name, **settings)
     yield context.command_path, command.get_help(context)

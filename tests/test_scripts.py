@@ -2,7 +2,7 @@
 
 Tests have no Slurm: `srun`, `scontrol` and, for the batch script, `hggt-models` are stand-ins. `srun` starts two
 processes on this machine and returns the highest of their exit codes, as Slurm's does. How Slurm reads the #SBATCH
-lines and srun's options is not tested; that a real run stops on a signal and resumes is tested with `hggt-models train`.
+lines and srun's options is not tested; that a real run stops on a signal and resumes is tested with `hggt-models`.
 """
 
 import json
