@@ -1,8 +1,8 @@
-"""Make the documents' screenshot of the report, and their zoom figure, from the demo's pictures.
+"""Write the images of the report and of the zoom figure in the docs, from the demo's pictures.
 
 python scripts/evaluation_pictures.py [--output docs/images] [--weights-dir DIR]
 
-Needs the extra `dev` and a Chromium (`apt install chromium`).
+Requires the extra `dev` and Chromium (`apt install chromium`).
 """
 
 import argparse
@@ -43,12 +43,12 @@ def main() -> None:
 
 
 def run(folder: Path, *arguments: object) -> None:
-    """Run hggt-eval in the folder."""
+    """Run hggt-eval with these arguments in the folder."""
     subprocess.run([sys.executable, "-m", "hggt_eval", *map(str, arguments)], cwd=folder, check=True)
 
 
 def take(report: Path, path: Path) -> None:
-    """A screenshot of the report as on a laptop, from the plots to the gallery."""
+    """Write a screenshot of the whole report, as wide as a laptop's screen."""
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)

@@ -101,9 +101,3 @@ def test_the_map_has_every_folder_of_the_packages() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     folders = {path.parent.name for path in ROOT.glob("hggt_*/*/*.py")}
     assert [name for name in sorted(folders) if f"{name}/" not in text] == []
-
-
-def test_the_commands_help_is_documented() -> None:
-    check = [sys.executable, str(ROOT / "scripts" / "write_cli_docs.py"), "--check"]
-    run = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
