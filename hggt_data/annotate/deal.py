@@ -89,24 +89,26 @@ class DealResult:
         loads = [len(votes[annotator.name]) for annotator in active]
         lines = [
             f"{plural(len(round_.groups_to_vote_on), 'group')} (candidates {', '.join(round_.candidates)}), "
-            f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads)} groups each, "
-            f"in batches of at most {round_.per_batch:,}"
+            f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads, 'group')} "
+            f"each, in batches of at most {round_.per_batch:,}"
         ]
         if len(active) > 1:
             shared = [len(votes[one.name] & votes[other.name]) for one, other in combinations(active, 2)]
-            lines.append(f"Any two annotators share {_span(shared)} groups.")
-        for kind, noun in ((Kind.PRACTICE, "practice groups"), (Kind.GOLD, "gold groups"), (Kind.REPEAT, "repeats")):
+            lines.append(f"Any two annotators share {_span(shared, 'group')}.")
+        for kind, noun in ((Kind.PRACTICE, "practice group"), (Kind.GOLD, "gold group"), (Kind.REPEAT, "repeat")):
             numbers = [sum(item.kind is kind for item in annotator.items) for annotator in active]
             if any(numbers):
-                lines.append(f"Each annotator also judges {_span(numbers)} {noun}, which do not count as votes.")
+                lines.append(f"Each annotator also judges {_span(numbers, noun)} (not counted as votes).")
         if self.before:
             earlier = {annotator.name: annotator.groups_to_vote_on for annotator in self.before.annotators}
             for name, groups in votes.items():
                 if groups != (before := earlier.get(name, set())):
-                    lines.append(f"{name}: {len(groups - before):,} groups added, {len(before - groups):,} removed")
+                    lines.append(
+                        f"{name}: {plural(len(groups - before), 'group')} added, {len(before - groups):,} removed"
+                    )
         if self.faults:
-            count = plural(len(self.faults), "answer file")
-            lines.append(f"{count} could not be used; their groups were assigned again: {format_examples(self.faults)}")
+            count = plural(len(self.faults), "unusable answer file")
+            lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         if round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
@@ -366,6 +368,7 @@ def _keep_assignment(
     return assignment, reassignable, {(name, group) for name, groups in skipped.items() for group in groups}
 
 
-def _span(numbers: Sequence[int]) -> str:
+def _span(numbers: Sequence[int], noun: str) -> str:
+    """`4 groups` or `4 to 5 groups`."""
     low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return plural(low, noun) if low == high else f"{low:,} to {plural(high, noun)}"
