@@ -112,8 +112,8 @@ def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
     assert "alexnet-owt-7be5be79.pth" in warnings[0]
     assert torch.hub.get_dir() in warnings[0]
     assert content["settings"]["skipped_metrics"] == {
-        "lpips": "weights of alexnet not available",
-        "dists": "weights of vgg16 not available",
+        "lpips": "weights of alexnet are not available",
+        "dists": "weights of vgg16 are not available",
     }
     assert [path.name for path in (tmp_path / "bicubic").iterdir()] == ["psnr_ssim.txt"]
 
