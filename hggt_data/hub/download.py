@@ -26,9 +26,9 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
     """Download a dataset to a folder; what lies there already of it is not fetched again.
 
     Args:
-        repo_id: `ORG/NAME`.
-        output: a new or empty folder, or an earlier download or build, which is replaced as a whole.
-        revision: a tag, branch or commit.
+        repo_id: Dataset on the Hub.
+        output: New or empty folder, or an earlier download or build, which is replaced.
+        revision: Tag, branch or commit on the Hub.  [default: main]
 
     Raises:
         HubError: it cannot be fetched, or lacks what its manifest names.

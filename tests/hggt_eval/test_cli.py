@@ -167,12 +167,12 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "pass --restored DIR or --methods FILE.toml"),
+        (["--dataset", TREE], "nothing to score; pass --restored or --methods"),
         (["--restored", BICUBIC], "no ground truths; pass --dataset, or --gts and --labels"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "xyz"], "known ones are psnr, ssim"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric named"),
-        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is no folder here"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric is given"),
+        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is not a folder"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "psnr"], "'psnr'; expected a number from 0 to 10"),
@@ -220,7 +220,7 @@ def test_nothing_is_written_among_the_data(tmp_path: Path) -> None:
     for option, folder in (("--output", "Test/scores"), ("--cache", "Test/scores"), ("--output", "built")):
         result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", option, tmp_path / folder)
         assert result.exit_code == 2
-        assert f"{option} {tmp_path}/{folder} lies in" in " ".join(result.output.split())
+        assert f"{option} {tmp_path}/{folder} is inside" in " ".join(result.output.split())
     assert not (tmp_path / "Test/scores").exists()
     assert [path.name for path in (tmp_path / "built").iterdir()] == ["manifest.json"]
 
@@ -299,7 +299,7 @@ def test_scores_are_not_overwritten_by_a_comparison_with_others(scored: Path) ->
     before = (scored / "bicubic/scores.json").read_bytes()
     result = _run("compare", scored / "bicubic", scored / "lanczos/scores.json", "--output", scored / "bicubic")
     assert result.exit_code == 2
-    assert "holds scores that go into the comparison" in " ".join(result.stderr.split())
+    assert "contains scores that are compared" in " ".join(result.stderr.split())
     assert (scored / "bicubic/scores.json").read_bytes() == before
     alone = _run("compare", scored / "bicubic", "--output", scored / "bicubic", "--decimals", "1")
     assert alone.exit_code == 0, alone.output
@@ -313,9 +313,11 @@ def test_pictures_that_are_gone_cost_only_the_gallery(scored: Path, tmp_path: Pa
     shutil.rmtree(folder)
     result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: all scores are in {tmp_path / 'again'}, but no report.html: {folder}/")
+    assert result.stderr.startswith(
+        f"Error: all scores are in {tmp_path / 'again'}, but report.html is missing: {folder}/"
+    )
     assert "is missing; a relative path starts in" in result.stderr
-    assert result.stderr.endswith("; --gallery 0 makes one without pictures\n")
+    assert result.stderr.endswith("; pass --gallery 0 to make it without pictures\n")
     assert (tmp_path / "again/scores.json").read_bytes() == (tmp_path / "scores/scores.json").read_bytes()
     result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again", "--gallery", "0")
     assert result.exit_code == 0, result.output
@@ -336,8 +338,8 @@ def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path, monkeypatch
     assert result.exit_code == 1
     assert "expected a name ending in .pdf, .png, .svg" in result.stderr
     result = _run("figure", scored / "bicubic", "--crop", "rocket:1,2,3", "--output", tmp_path / "zoom.png")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("Error: crop 'rocket:1,2,3': ")
+    assert result.exit_code == 2
+    assert "crop 'rocket:1,2,3': " in result.stderr
 
 
 def test_scores_by_other_weights_say_so(random_weights: Path, tmp_path: Path) -> None:
@@ -377,7 +379,7 @@ def test_a_picture_of_the_gallery_alone_costs_no_score(tmp_path: Path) -> None:
     result = _run(*options, "--gallery", "6")
     assert result.exit_code == 1
     assert "bicubic       6  21.3140" in result.stdout
-    assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but no report.html: {path}: ")
+    assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but report.html is missing: {path}: ")
     assert json.loads((tmp_path / "scores/scores.json").read_text())["methods"][0]["num_groups"] == 6
     again = _run(*options, "--gallery", "0")
     assert again.exit_code == 0, again.output

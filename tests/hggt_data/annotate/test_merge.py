@@ -92,7 +92,7 @@ def test_a_damaged_reason_is_listed(judged: Round, tmp_path: Path) -> None:
     [path] = (judged.folder / "skips").rglob("*.json")
     path.write_text("{bad")
     text = "\n".join(merge(judged.folder, tmp_path / "Train").describe())
-    assert f"1 of these were skipped: p1-0-0 ({path} is damaged and has no reason)" in text
+    assert f"Among these, annotators skipped 1 group: p1-0-0 ({path} is damaged and has no reason)" in text
 
 
 def test_groups_left_out_are_listed(judged: Round, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_groups_left_out_are_listed(judged: Round, tmp_path: Path) -> None:
     assert "8 groups with 3 votes each, by 5 annotators" in text
     assert "Left out 2 groups with 2 of 3 votes: p0-0-0, p1-0-0" in text
     assert "Left out 1 group with 0 of 3 votes: p2-0-0" in text
-    assert "1 of these were skipped: p1-0-0 (black)" in text
+    assert "Among these, annotators skipped 1 group: p1-0-0 (black)" in text
     record = json.loads((judged.folder / "merge.json").read_text())
     assert record["partial"] == {"p0-0-0": 2, "p1-0-0": 2, "p2-0-0": 0}
     assert record["skipped"] == {"p1-0-0": ["black"]}

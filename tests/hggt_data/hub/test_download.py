@@ -56,7 +56,7 @@ class TestDownload:
     def test_a_folder_equal_to_the_remote(self, published: Published, reader: HubClient, tmp_path: Path) -> None:
         outcome = download(reader)
         assert (outcome.exit_code, outcome.err) == (0, "")
-        assert outcome.out == "got: 3 groups in train; 0.0 MB, every file as the manifest says.\n"
+        assert outcome.out == "got: 3 groups in train; 0.0 MB, all files match the manifest.\n"
         assert contents(reader.folder) == {f"got/{path}": data for path, data in remote_files(published.hub).items()}
         got = reader.folder / "got"
         assert {path.name for path in got.iterdir()} == {"README.md", "data", "labels", "manifest.json"}
