@@ -260,7 +260,7 @@ def _load(
         except WeightsError as error:
             # The error names folders of this machine, which do not belong in a report.
             needed = f"weights of {', '.join(metric.needs)}" if metric.needs else f"{metric.package} or its weights"
-            skipped[name] = f"{needed} not available"
+            skipped[name] = f"{needed} are not available"
             log(f"Warning: {metric.title} is left out: {error}")
     if not loaded:
         raise WeightsError(f"no metric is left to score, as weights are not available: {', '.join(skipped)}")
