@@ -156,15 +156,15 @@ def build(
 @main.command(cls=ResumedCommand)
 @click.argument("dataset", type=_Folder, metavar="DIR")
 @click.argument("repo_id", metavar="ORG/NAME")
-@click.option("--public", is_flag=True, help="For everybody to see.  [default: private]")
+@click.option("--public", is_flag=True, help="Make the repository public.")
 @click.option(
-    "--gated", type=click.Choice(["auto", "manual"]), help="Readers ask for access: granted at once, or by hand."
+    "--gated", type=click.Choice(["auto", "manual"]), help="Readers must request access: approved automatically or manually."
 )
-@click.option("--tag", metavar="TAG", help="Name this version, such as v1.0.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent and deleted; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before sending.")
-@click.option("--keep-names", is_flag=True, help="Publish annotators' names and working times as they are.")
-@click.option("--new-pseudonyms", is_flag=True, help="Go on although the file with the old pseudonyms is lost.")
+@click.option("--tag", metavar="TAG", help="Name of this version, such as v1.0.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent and deleted, and change nothing.")
+@click.option("--yes", is_flag=True, help="Push without confirmation.")
+@click.option("--keep-names", is_flag=True, help="Publish annotators' names and working times unchanged.")
+@click.option("--new-pseudonyms", is_flag=True, help="Draw new pseudonyms if the file with the old ones is lost.")
 @click.option("--i-have-permission", is_flag=True, help="Allow a public push of data under the HGGT terms.")
 @_workers_option
 def push(
@@ -182,8 +182,8 @@ def push(
 ) -> None:
     """Push a built dataset to the Hugging Face Hub, private by default.
 
-    Annotators get pseudonyms and relative times. The main branch changes all at once, after what has arrived was
-    compared with the manifest. Run it again after an interruption: it goes on where it stopped.
+    Annotators get pseudonyms and relative times. The new version appears in one commit, which is then compared with the
+    manifest. After an interruption run the same command again: it resumes.
     """
     from hggt_data.hub.push import PushSettings, open_push
 
@@ -208,14 +208,14 @@ main.add_command(ResumedCommand("publish", callback=push.callback, params=push.p
 
 @main.command(cls=ResumedCommand)
 @click.argument("repo_id", metavar="ORG/NAME")
-@click.option("--revision", metavar="TAG", help="Tag, branch or commit.  [default: main]")
+@click.option("--revision", metavar="TAG", help="Tag, branch or commit on the Hub.  [default: main]")
 @click.option(
     "--output", type=_OutputFolder, required=True, metavar="DIR", help="New or empty, or an earlier download or build."
 )
 def download(repo_id: str, revision: str | None, output: Path) -> None:
-    """Download a published dataset and check it against its manifest.
+    """Download a dataset from the Hugging Face Hub and check it against its manifest.
 
-    Run it again after an interruption: it goes on where it stopped. Files that DIR already has are not fetched again.
+    Files that DIR already has are not downloaded again. After an interruption run the same command again: it resumes.
     """
     from hggt_data.hub.download import download_dataset
     from hggt_data.io.text import plural
