@@ -27,7 +27,8 @@ from machine import describe_machine
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, write_round
 from hggt_data.annotate.web.accounts import Account, add_account
 from hggt_data.io.files import write_text
-from hggt_data.tree.layout import Listing, open_tree
+from hggt_data.tree.layout import open_tree
+from hggt_data.tree.listing import Listing
 
 LABELS = ("Positive", "Similar", "Negative")
 

@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchmetrics.functional.image import dists as torchmetrics_dists
 
+from hggt_data import match_restored, name_methods
 from hggt_data.io.files import write_text
 from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label, PatchId
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import picture_name
-from hggt_eval import METRICS, MetricSettings, evaluate, match_restored, name_methods
+from hggt_eval import METRICS, MetricSettings, evaluate
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics.backbones import empty_network
 from hggt_eval.metrics.tensors import as_images

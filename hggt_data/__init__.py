@@ -1,39 +1,17 @@
-"""The data half of hggt: read an HGGT tree, check it, build a Hugging Face dataset from it, and open either.
+"""The data half of hggt: check, split, build, publish, download, read and export human-judged patch groups.
+
+`open_groups` opens a tree or a dataset as a sequence of `Group`. All names are loaded when they are first used.
 
 Example:
-    >>> from hggt_data import consensus_label, Label
-    >>> consensus_label([Label.POSITIVE, Label.POSITIVE, Label.NEGATIVE])
-    Consensus(label=<Label.POSITIVE: 'Positive'>, agreement=2, num_votes=3)
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import hggt_data
+    >>> demo = hggt_data.write_demo_tree(Path(tempfile.mkdtemp()))
+    >>> groups = hggt_data.open_groups(demo.test)
+    >>> groups["coffee-0-0"].positives
+    ('04',)
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from hggt_data.consensus import consensus_label
-from hggt_data.problems import Problem
-from hggt_data.schema import Annotation, Consensus, Label, PatchGroup, PatchId
-
-if TYPE_CHECKING:
-    from hggt_data.groups import Group, GroupSource
-    from hggt_data.loading import open_groups
-
-__all__ = [
-    "Annotation",
-    "Consensus",
-    "Group",
-    "GroupSource",
-    "Label",
-    "PatchGroup",
-    "PatchId",
-    "Problem",
-    "consensus_label",
-    "open_groups",
-]
-
-
-def __getattr__(name: str) -> object:
-    """Import `loading` (numpy, pyarrow) only when one of its names is asked for: commands must answer at once."""
-    if name in ("Group", "GroupSource", "open_groups"):
-        from hggt_data import groups, loading
-
-        return getattr(loading if name == "open_groups" else groups, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""From the votes of several annotators to one label per candidate. How well they agree is in `agreement.py`."""
+"""The rule that turns the votes of several annotators into one label per candidate."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,20 +13,21 @@ def consensus_label(labels: Sequence[Label | None]) -> Consensus:
     Similar with agreement 1. Fewer than two votes give no consensus.
 
     Args:
-        labels: one vote per annotator; null is a missing vote and does not count.
+        labels: One vote per annotator; None is a missing vote and does not count.
 
     Returns:
-        Label, how many gave it, and how many voted.
+        The label, how many gave it, and how many voted.
 
     Raises:
-        TypeError: a vote is something else than a `Label` or null.
+        TypeError: A vote is neither a `Label` nor None.
 
     Example:
+        >>> from hggt_data import Label, consensus_label
         >>> consensus_label([Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE])
         Consensus(label=<Label.SIMILAR: 'Similar'>, agreement=1, num_votes=3)
 
-    Source: the official loader's rule for exactly three votes, to which this is equal there
-    (`paired_labeled_image_dataset.py`); the rest is ours.
+    Source: for exactly three votes, the rule of the official loader (`paired_labeled_image_dataset.py`); other numbers
+    of votes are our extension.
     """
     for vote in labels:
         if not (vote is None or isinstance(vote, Label)):
@@ -42,13 +43,7 @@ def consensus_label(labels: Sequence[Label | None]) -> Consensus:
 
 
 def judge_group(group_id: PatchId, candidates: tuple[str, ...], annotations: Sequence[Annotation]) -> PatchGroup:
-    """A patch group with its consensus drawn from the annotations.
-
-    Args:
-        group_id: which patch.
-        candidates: names in the order in which each annotation holds its labels.
-        annotations: in any order; the group keeps them sorted by slot.
-    """
+    """A patch group with its consensus; `candidates` are in the order of each annotation's labels."""
     ordered = tuple(sorted(annotations, key=lambda annotation: annotation.slot))
     drawn = [consensus_label([annotation.labels[k] for annotation in ordered]) for k in range(len(candidates))]
     return PatchGroup(

@@ -2,25 +2,31 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import overload
 
-from hggt_data.errors import ImageError
+from hggt_data.errors import ImageError, NameFormatError
 from hggt_data.io.images import PNG_HEADER_BYTES, Pixels, PngInfo, decode_png, parse_png_header
+from hggt_data.io.text import plural
 from hggt_data.schema import PatchGroup, PatchId
 
 
 class GroupSource(ABC, Sequence["Group"]):
-    """Patch groups in the order of their ids; `source[i]` reads labels only, `source[i].read(name)` one picture.
+    """The patch groups of a tree or a dataset, sorted by id: a sequence of `Group`.
+
+    `groups[3]`, `groups["coffee-0-0"]` and `groups[2:5]` read labels only; `groups[3].read("01")` reads one picture.
+    A source can be pickled and shared by processes and threads.
 
     Attributes:
-        location: where it was opened from, for messages.
-        candidates: names of the enhanced versions, sorted.
-        ids: one per group.
-        split: `train` or `test`; of a tree, `test` where its pictures lie under `GT/`.
-        license: licence id of the data; null where none is named, which stands for the HGGT terms.
-        revision: commit of a published dataset; null for a folder.
+        location: Where it was opened from, for messages.
+        candidates: Names of the enhanced versions, sorted.
+        ids: One `PatchId` per group, sorted.
+        split: `train` or `test`; a tree is `test` if its pictures are under `GT/`.
+        license: Licence id of the data; None if no licence is given, which means the HGGT terms.
+        revision: Commit of a dataset on the Hub; None for a folder.
     """
 
     location: str
@@ -30,21 +36,39 @@ class GroupSource(ABC, Sequence["Group"]):
     license: str | None = None
     revision: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<{plural(len(self), 'group')}, split {self.split!r}, of {self.location}>"
+
     def __len__(self) -> int:
         return len(self.ids)
 
     @overload
-    def __getitem__(self, index: int) -> "Group": ...
+    def __getitem__(self, index: int | str) -> "Group": ...
     @overload
     def __getitem__(self, index: slice) -> "list[Group]": ...
-    def __getitem__(self, index: int | slice) -> "Group | list[Group]":
+    def __getitem__(self, index: int | str | slice) -> "Group | list[Group]":
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        if isinstance(index, str):
+            index = self._find(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"group {index} of {len(self)} in {self.location}")
         index %= len(self)
-        labels = self._read_labels(index)
-        return Group(**vars(labels), source=self, index=index)
+        return Group(**vars(self._read_labels(index)), source=self, index=index)
+
+    def _find(self, group: str) -> int:
+        """The index of a group by its id."""
+        try:
+            wanted = PatchId.parse(group)
+        except NameFormatError:
+            wanted = None
+        if wanted is not None:
+            index = bisect_left(self.ids, wanted)
+            if index < len(self) and self.ids[index] == wanted:
+                return index
+        near = get_close_matches(group, map(str, self.ids))
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise KeyError(f"{self.location} has no group {group!r}{hint}")
 
     @abstractmethod
     def _read_labels(self, index: int) -> PatchGroup:
@@ -52,49 +76,32 @@ class GroupSource(ABC, Sequence["Group"]):
 
     @abstractmethod
     def read_bytes(self, index: int, name: str) -> bytes:
-        """The PNG file of picture `name` (`original`, `01`.., `lr`) of group `index`.
-
-        Raises:
-            KeyError: the group has no picture of that name.
-            OSError: it cannot be read.
-        """
+        """The PNG file of picture `name` (`original`, `01`.., `lr`) of group `index`; KeyError if it has none."""
 
     def read(self, index: int, name: str) -> Pixels:
-        """The pixels of picture `name` of group `index`: uint8 (H, W, 3) RGB.
-
-        Raises:
-            KeyError: the group has no picture of that name.
-            ImageError: the picture is damaged or not 8-bit RGB.
-            OSError: it cannot be read.
-        """
+        """The pixels of picture `name` of group `index`: uint8 (H, W, 3) RGB."""
         try:
             return decode_png(self.read_bytes(index, name))
         except ImageError as error:
             raise ImageError(f"{self.name_picture(index, name)}: {error}") from error
 
     def read_header(self, index: int, name: str) -> PngInfo:
-        """Size and mode of picture `name` of group `index`, from the beginning of its file.
-
-        Raises:
-            KeyError: the group has no picture of that name.
-            ImageError: it is no PNG.
-            OSError: it cannot be read.
-        """
+        """Size and mode of picture `name` of group `index`, from the beginning of its file."""
         try:
             return parse_png_header(self._read_beginning(index, name, PNG_HEADER_BYTES))
         except ImageError as error:
             raise ImageError(f"{self.name_picture(index, name)}: {error}") from error
 
     def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
-        """The first bytes of a picture; cheaper where a source can do better than this."""
+        """The first bytes of a picture; sources override it where reading less is cheaper."""
         return self.read_bytes(index, name)[:size_bytes]
 
     def name_picture(self, index: int, name: str) -> str:
-        """A picture as messages call it: by its file, or where that holds many, by its group."""
+        """How messages refer to a picture: its file, or the group in a file that holds many."""
         return f"{self.location}: picture {name} of {self.ids[index]}"
 
     def has_picture(self, index: int, name: str) -> bool:
-        """Whether group `index` has a picture of that name; cheaper where a source can do better than this."""
+        """Whether group `index` has a picture of that name; sources override it where that needs no reading."""
         try:
             self.read_bytes(index, name)
         except KeyError:
@@ -102,58 +109,77 @@ class GroupSource(ABC, Sequence["Group"]):
         return True
 
     def find_file(self, index: int, name: str) -> str | None:
-        """The file of picture `name` of group `index`, relative to the tree; null in a dataset.
-
-        Raises:
-            KeyError: the group has no picture of that name.
-        """
+        """The file of picture `name` of group `index`, relative to the tree; None for a dataset."""
         return None
 
     def read_sources(self) -> dict[str, dict[str, str | None]]:
-        """What a dataset tells of the source pictures: their names to origin, author, licence, as far as known."""
+        """Origin, author and licence of each source picture, where known; empty for a tree."""
         return {}
 
     def labels_sha256(self) -> str:
-        """See `hash_labels`."""
+        """One hash over all labels, see `hash_labels`."""
         return hash_labels(self)
+
+    def _no_picture(self, index: int, name: str, names: Iterable[str]) -> KeyError:
+        return KeyError(f"group {self.ids[index]} has no picture {name!r}; it has {', '.join(names)}")
 
 
 @dataclass(frozen=True)
 class Group(PatchGroup):
-    """A patch group whose pictures can be read."""
+    """One patch group of an opened tree or dataset: its labels, and methods that read its pictures.
+
+    A picture is named `original`, like a candidate (`01`, `02`, ...), or `lr` for the low-resolution input.
+
+    Attributes:
+        id: Source picture and place of the patch; `str(group.id)` is `IMAGE-TOP-LEFT`.
+        candidates: Names of the enhanced versions, sorted.
+        annotations: One `Annotation` per slot, sorted by slot; its labels are in the order of `candidates`.
+        consensus: One `Label` per candidate; None with fewer than two votes.
+        agreement: Per candidate, how many annotators gave the consensus label; 1 if no two agreed, 0 if there is none.
+        num_votes: Per candidate, how many annotators voted.
+        positives: Candidates whose consensus is Positive.
+        negatives: Candidates whose consensus is Negative.
+        source: The tree or dataset that it belongs to.
+        index: Its position there.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import open_groups, write_demo_tree
+        >>> group = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).test)["coffee-0-0"]
+        >>> [(name, label.value) for name, label in zip(group.candidates, group.consensus)]
+        [('01', 'Similar'), ('02', 'Similar'), ('03', 'Negative'), ('04', 'Positive')]
+        >>> group.agreement, group.positives, group.read("04").shape
+        ((2, 2, 2, 2), ('04',), (192, 192, 3))
+    """
 
     source: GroupSource = field(repr=False, compare=False)
     index: int = field(repr=False, compare=False)
 
     def has_picture(self, name: str) -> bool:
-        """Whether it has `original`, a candidate (`01`..) or `lr`."""
+        """Whether the group has this picture; in a dataset this reads no pixels."""
         return self.source.has_picture(self.index, name)
 
     def name_picture(self, name: str) -> str:
-        """A picture as messages call it, see `GroupSource.name_picture`."""
+        """How messages refer to this picture."""
         return self.source.name_picture(self.index, name)
 
     def read_bytes(self, name: str) -> bytes:
-        """The PNG file of `original`, a candidate (`01`..) or `lr`; raises as `GroupSource.read_bytes`."""
+        """The PNG file of this picture; KeyError if the group has none of that name."""
         return self.source.read_bytes(self.index, name)
 
     def read(self, name: str) -> Pixels:
-        """The pixels of `original`, a candidate (`01`..) or `lr`; as `GroupSource.read`."""
+        """The pixels of this picture, uint8 (H, W, 3) RGB; ImageError if it is damaged."""
         return self.source.read(self.index, name)
 
 
 def hash_labels(groups: Iterable[PatchGroup]) -> str:
-    """One SHA-256 over all labels; the same for a tree and for the dataset that was built from it or published.
+    """One SHA-256 over all labels; the same for a tree, the dataset built from it, and its published version.
 
-    Who gave a label and when has no part in it: each group counts with the labels of its annotators, sorted.
+    It does not depend on who gave a label and when: each group counts with its annotators' labels, sorted.
     """
     digest = hashlib.sha256()
     for group in groups:
         votes = sorted(",".join(label.value for label in annotation.labels) for annotation in group.annotations)
         digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(votes)}\n".encode())
     return digest.hexdigest()
-
-
-def no_picture(name: str, group_id: PatchId, names: list[str]) -> str:
-    """Message for a picture that a group does not have."""
-    return f"group {group_id} has no picture {name!r}; it has {', '.join(names)}"

@@ -1,12 +1,10 @@
-"""Open an HGGT tree or a dataset, local or from the Hub, and read single groups and pictures, for training and scoring.
+"""Open an HGGT tree or a dataset, local or on the Hub, to read single groups and pictures for training and scoring.
 
-Nothing is copied: labels are read once, a picture's bytes when asked for, straight from its PNG file or from
-its place inside a Parquet shard, which the shard's footer names. A source can be pickled and forked: pictures are read
-by position, and each process opens the files for itself.
+Nothing is copied: labels are read once, a picture's bytes when asked for, from its PNG file or from its place in a
+Parquet shard.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hggt_data.dataset.manifest import MANIFEST_FILE, is_built_dataset, read_manifest
 from hggt_data.dataset.reader import DatasetSource
@@ -16,63 +14,75 @@ from hggt_data.hub.repository import is_hub_id
 from hggt_data.tree.layout import open_tree, tree_of_folders
 from hggt_data.tree.reader import TreeSource
 
-if TYPE_CHECKING:
-    pass
-
 
 def open_groups(source: str | Path, split: str | None = None, *, revision: str | None = None) -> GroupSource:
-    """Open the groups of a tree, of a built dataset or of a published one.
+    """Open the groups of a tree, of a built dataset, or of a dataset on the Hub.
 
-    A dataset of the Hub is brought to the Hub's cache first, here and only here: worker processes that get the source
-    read files and never use the network.
+    A dataset on the Hub is downloaded to the Hub's cache first. Only this call uses the network: worker processes that
+    receive the source read local files.
 
     Args:
-        source: a tree (see `tree.open_tree`), the folder that `hggt-build-dataset` wrote, or `ORG/NAME` on the Hub.
-        split: `train` or `test` for a dataset that has both; a tree has no splits.
-        revision: for the Hub: a tag, branch or commit.
+        source: A tree (`Train/`, `Test/`, or a folder with `images/` and `labels/`), the folder of a built dataset, or
+            `ORG/NAME` on the Hub.
+        split: `train` or `test`, for a dataset that has both; a tree has no splits.
+        revision: Tag, branch or commit on the Hub.
 
     Returns:
         The groups, sorted by id.
 
     Raises:
-        DatasetError: the dataset is incomplete, has no such split, or several and none was named.
-        HubError: it is no folder, and cannot be had from the Hub.
-        TreeError: the folder is neither a dataset nor a tree, or the tree's names have faults.
+        DatasetError: The dataset is incomplete, does not have the split, or has several and `split` is None.
+        HubError: `source` is not a folder, and cannot be downloaded.
+        TreeError: The folder is neither a dataset nor a tree, or names in the tree have errors.
 
     Example:
-        >>> from hggt_data.tree.demo import write_demo_tree
-        >>> tree = write_demo_tree(getfixture("tmp_path")).train
-        >>> group = open_groups(tree)[0]
-        >>> group.positives, group.read("original").shape
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import open_groups, write_demo_tree
+        >>> groups = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).train)
+        >>> groups[0].positives, groups[0].read("original").shape
         (('01', '04'), (192, 192, 3))
     """
-    folder = Path(source).absolute()  # a later change of folder does not matter
     if is_hub_id(source):
         snapshot = _fetch(source, revision)
         return DatasetSource(snapshot, split, f"{source}@{snapshot.name}", snapshot.name)
+    folder = Path(source).absolute()  # valid even after a later chdir
     if revision is not None:
-        raise DatasetError(f"{folder} is a folder and has no revisions; got revision {revision!r}")
+        raise DatasetError(f"{folder} is a local folder and has no revisions; leave out `revision` ({revision!r})")
     if is_built_dataset(folder):
         return DatasetSource(folder, split, str(folder))
     if any(folder.glob("data/*.parquet")):
-        raise DatasetError(f"{folder} has shards but no {MANIFEST_FILE}: its build has not ended, or the file is lost")
+        raise DatasetError(
+            f"{folder} has shards but no {MANIFEST_FILE}: the build has not finished, or the file is lost; build it "
+            "again"
+        )
     if split is not None:
-        raise DatasetError(f"{folder} is no built dataset and has no splits; got split {split!r}")
+        raise DatasetError(f"{folder} is not a built dataset and has no splits; leave out `split` ({split!r})")
     return TreeSource(open_tree(folder))
 
 
 def open_splits(source: str | Path, split: str | None = None, *, revision: str | None = None) -> dict[str, GroupSource]:
-    """Open all splits of a dataset, or the one that is named; a tree is one split.
+    """Open all splits of a dataset, or one of them; a tree is one split.
 
     Args:
-        source, revision: as for `open_groups`.
-        split: null for all.
+        source: As for `open_groups`.
+        split: The only split to open [default: all].
+        revision: Tag, branch or commit on the Hub.
 
     Returns:
-        The splits by their names, `train` before `test`.
+        The splits by name, `train` before `test`.
 
     Raises:
-        DatasetError, HubError, TreeError: as `open_groups`.
+        DatasetError: As for `open_groups`.
+        HubError: As for `open_groups`.
+        TreeError: As for `open_groups`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import open_splits, write_demo_tree
+        >>> {name: len(groups) for name, groups in open_splits(write_demo_tree(Path(tempfile.mkdtemp())).test).items()}
+        {'test': 6}
     """
     if split is None:
         folder = Path(source)
@@ -86,25 +96,21 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
 
 
 def _fetch(source: str | Path, revision: str | None) -> Path:
-    """A published dataset in the Hub's cache; the folder is named after the commit."""
+    """A dataset of the Hub in the Hub's cache; the folder is named after the commit."""
     from hggt_data.hub.download import fetch_dataset
 
     try:
         return fetch_dataset(str(source), revision)
     except HubError as error:
-        raise HubError(f"{source} is no folder here. On the Hub: {error}") from None
+        raise HubError(f"{source} is not a local folder. On the Hub: {error}") from None
 
 
 def open_tree_folders(images: Path, labels: Path) -> GroupSource:
-    """Open a tree by its two folders: `images` holds `original/`, `01/`.., `labels` holds `A/`, `B/`..
-
-    Raises:
-        TreeError: a folder is missing, or names in it have faults.
-    """
+    """Open a tree by its two folders: `images` contains `original/`, `01/`.., `labels` contains `A/`, `B/`.. ."""
     return TreeSource(tree_of_folders(images.absolute(), labels.absolute()))
 
 
 def split_or_default(source: str | Path, split: str | None, default: str) -> str | None:
-    """The split to open of what has splits: the one that is named, else the default. A tree has none."""
+    """The split to open: `split` if given, else the default of a dataset; None for a tree."""
     has_splits = is_hub_id(source) or is_built_dataset(Path(source))
     return default if split is None and has_splits else split

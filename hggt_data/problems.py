@@ -1,4 +1,4 @@
-"""A fault found in data, and how a list of them is summarised."""
+"""A problem found in data, and how a list of them is summarised."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a tree. Its texts may hold names of files that are no text; they become printable.
+    """One problem of a tree. Undecodable bytes of file names in its texts are escaped.
 
     Attributes:
-        kind: a stable name such as `missing-image`.
-        severity: an `error` blocks a build, a `warning` does not.
-        path: the file, relative to the tree.
-        message: what was expected and what was found.
-        hint: what to do.
-        group: the patch group that cannot be used because of it, where there is one.
+        kind: A stable name such as `missing-image`.
+        severity: An `error` stops a build, a `warning` does not.
+        path: The file, relative to the tree.
+        message: What was expected and what was found.
+        hint: What to do.
+        group: The patch group that cannot be used because of it, if it concerns one group.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Problem:
 
 
 def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
-    """Problems grouped by kind, each with its count and first examples, for people to read."""
+    """Problems grouped by kind, each with its count and first examples, as text."""
     lines = []
     for (severity, kind), count in Counter((problem.severity, problem.kind) for problem in problems).items():
         of_kind = [problem for problem in problems if (problem.severity, problem.kind) == (severity, kind)]

@@ -1,4 +1,4 @@
-"""The nouns of HGGT as frozen values: PatchId, Label, Annotation, Consensus, PatchGroup, Problem.
+"""The nouns of HGGT as frozen values: PatchId, Label, Annotation, Consensus, PatchGroup.
 
 No I/O, no third-party imports. The words are those of the paper (CVPR 2023): a *patch group* is one original patch and
 its enhanced *candidates*, which *annotators* judged; the *consensus* is the label that enough of them gave.
@@ -14,11 +14,11 @@ from hggt_data.errors import NameFormatError
 
 ORIGINAL = "original"
 LR = "lr"
-SLOTS = string.ascii_uppercase  # what a tree calls the votes of a group: A, B, C and so on
+SLOTS = string.ascii_uppercase  # the folders of votes in a tree: A, B, C, ...
 
 
 class Label(Enum):
-    """What an annotator says of a candidate, compared with the original. The value is the word in the official JSON."""
+    """An annotator's verdict on a candidate compared with the original. The value is the word in the official JSON."""
 
     POSITIVE = "Positive"
     SIMILAR = "Similar"
@@ -36,11 +36,11 @@ class Label(Enum):
 
 
 def label_from_class_id(class_id: int | None) -> Label | None:
-    """The label of a `ClassLabel` integer; null stays null."""
+    """The label of a `ClassLabel` integer; None stays None."""
     return None if class_id is None else list(Label)[class_id]
 
 
-# No separators, control characters or stray bytes in a name (CSV and JSON take none); numbers fit int32.
+# No path separators, control characters or undecodable bytes: CSV and JSON do not allow them. Numbers fit int32.
 _PATCH_ID = re.compile(
     r"(?P<image>[^/\\\x00-\x1f\x7f\ud800-\udfff]+)-(?P<top>0|[1-9][0-9]{0,8})-(?P<left>0|[1-9][0-9]{0,8})"
 )
@@ -48,9 +48,14 @@ _PATCH_ID = re.compile(
 
 @dataclass(frozen=True, order=True, slots=True)
 class PatchId:
-    """Which patch: the name of the source picture and the patch's top row and left column in it, in pixels.
+    """The id of a patch: the name of its source picture, and its top row and left column there, in pixels.
 
-    Written `IMAGE-TOP-LEFT`; IMAGE itself may hold dashes. Sorted by picture, then row, then column.
+    Written `IMAGE-TOP-LEFT`; IMAGE may contain dashes. Ids sort by picture, then row, then column.
+
+    Attributes:
+        image: Name of the source picture.
+        top: First row of the patch.
+        left: First column of the patch.
 
     Example:
         >>> PatchId.parse("0001-586-1469")
@@ -70,14 +75,14 @@ class PatchId:
         """Read `IMAGE-TOP-LEFT`.
 
         Raises:
-            NameFormatError: the text has another form. Numbers with leading zeros are refused, because they
-                would not be written back the same.
+            NameFormatError: The text has another form. Leading zeros are refused, because they would be lost when the
+                id is written again.
         """
         match = _PATCH_ID.fullmatch(text)
         if match is None:
             raise NameFormatError(
-                f"{text!r} is no patch name; expected IMAGE-TOP-LEFT with whole numbers below 10^9 without "
-                "leading zeros, such as 0001-586-1469"
+                f"{text!r} is not a patch name; expected IMAGE-TOP-LEFT with integers below 10^9 and no leading zeros, "
+                "such as 0001-586-1469"
             )
         return cls(match["image"], int(match["top"]), int(match["left"]))
 
@@ -90,11 +95,12 @@ class Annotation:
     """One annotator's labels for one group.
 
     Attributes:
-        slot: the folder the JSON lies in (`A`, `B`, `C`). Several people filled each official slot.
-        labels: one label per candidate, in the order of the group's candidates.
-        start, end: local wall-clock times as the annotation tool wrote them; null where they could not be read.
-        seconds: the recorded time for the group. The official tool's value need not equal `end - start`.
-        annotator: the person behind the slot (a pseudonym), null where the tree does not tell.
+        slot: The folder of the JSON file (`A`, `B`, `C`). Several people filled each official slot.
+        labels: One label per candidate, in the order of the group's candidates.
+        start: Local time at which the annotator opened the group; None if it could not be read.
+        end: Local time at which the annotator finished; None if it could not be read.
+        seconds: The recorded time for the group. The official tool's value need not equal `end - start`.
+        annotator: Pseudonym of the person behind the slot; None if unknown.
     """
 
     slot: str
@@ -110,9 +116,9 @@ class Consensus:
     """The label that a group of annotators gives to one candidate.
 
     Attributes:
-        label: null with fewer than two votes.
-        agreement: how many annotators gave that label; 1 when they disagreed and it fell to Similar, 0 when null.
-        num_votes: how many annotators voted.
+        label: The label; None with fewer than two votes.
+        agreement: How many annotators gave it; 1 if no two agreed (the label is then Similar), 0 without a label.
+        num_votes: How many annotators voted.
     """
 
     label: Label | None
@@ -122,12 +128,15 @@ class Consensus:
 
 @dataclass(frozen=True)
 class PatchGroup:
-    """One original patch, its candidates' names, and what the annotators said of them.
+    """One original patch, its candidates' names, and the annotators' labels for them.
 
     Attributes:
-        candidates: names of the enhanced versions, sorted (`01`..`04` in the official data).
-        annotations: one per slot, sorted by slot.
-        consensus, agreement, num_votes: one value per candidate, in their order; see `Consensus`.
+        id: Source picture and place of the patch.
+        candidates: Names of the enhanced versions, sorted (`01`..`04` in the official data).
+        annotations: One per slot, sorted by slot.
+        consensus: One label per candidate, see `Consensus.label`.
+        agreement: One count per candidate, see `Consensus.agreement`.
+        num_votes: One count per candidate, see `Consensus.num_votes`.
     """
 
     id: PatchId

@@ -12,7 +12,7 @@ from hggt_data.cli.publishing import confirm_and_push, license_option
 from hggt_data.io.workers import default_workers
 
 if TYPE_CHECKING:
-    from hggt_models.inference.folders import Outcome, Source
+    from hggt_data.io.picture_job import Outcome, Source
 
 _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _OutputFolder = click.Path(file_okay=False, path_type=Path)
@@ -319,16 +319,19 @@ def train(
 @click.argument("recipe", required=False, metavar="[RECIPE]")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
-    """List the recipes, or show every setting of one as --set takes it."""
+    """List the recipes, or print every setting of one in the form accepted by --set, each with an explanation.
+
+    The output is itself a recipe: save it as a TOML file and change it.
+    """
     from hggt_models.config.recipes import describe_recipes, load_config
-    from hggt_models.config.train import flat_settings
+    from hggt_models.config.schema import explain_settings
 
     if recipe is None:
         for name, text in describe_recipes().items():
             click.echo(f"{name:30}{text}")
         return
-    for key, value in flat_settings(load_config(recipe, assignments)).items():
-        click.echo(f"{key}={value}")
+    for line in explain_settings(load_config(recipe, assignments)):
+        click.echo(line)
 
 
 @main.command()

@@ -133,10 +133,11 @@ def test_no_private_name_crosses_a_file(package: str) -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("hggt_data", {"torch", "datasets", "huggingface_hub", "PIL"}),
+        ("hggt_data", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
         ("hggt_data.cli.main", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
+        ("hggt_eval", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
         ("hggt_eval.cli", {"torch", "torchvision", "lpips", "piq", "torchmetrics", "cv2", "datasets", "pyarrow"}),
-        ("hggt_models", {"torch", "datasets", "huggingface_hub", "PIL", "numpy"}),
+        ("hggt_models", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
         ("hggt_models.cli", {"torch", "datasets", "huggingface_hub", "pyarrow", "PIL", "numpy"}),
     ],
 )

@@ -36,7 +36,8 @@ from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
-from hggt_data.tree.layout import Listing, tree_of_pictures
+from hggt_data.tree.layout import tree_of_pictures
+from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
 
 _LABELS = {label.class_name: label for label in Label}

@@ -19,7 +19,8 @@ from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.schema import ORIGINAL, SLOTS, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE
-from hggt_data.tree.layout import Listing, official_train, tree_of_pictures
+from hggt_data.tree.layout import official_train, tree_of_pictures
+from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
 
 _MOST_SHOWN = 5

@@ -26,7 +26,10 @@ _SCORING = {"lpips", "matplotlib", "piq", "scipy", "torchmetrics"}
 EXTRAS = {
     "hggt_data": {"annotate": {"starlette", "uvicorn"}},
     "hggt_eval": {"eval": {"cv2", "torch", "torchvision", *_SCORING}},
-    "hggt_models": {"models": {"cv2", "safetensors", "tensorboard", "torch", "torchvision"}, "eval": _SCORING},
+    "hggt_models": {
+        "models": {"cv2", "pydantic", "safetensors", "tensorboard", "torch", "torchvision"},
+        "eval": _SCORING,
+    },
 }
 
 

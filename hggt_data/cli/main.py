@@ -72,7 +72,7 @@ def validate(
     from hggt_data.problems import summarise
     from hggt_data.tree.validate import validate_tree
 
-    report = validate_tree(tree, lr, workers=workers, decode=not fast, expect_groups=expect_groups, scale=scale)
+    report = validate_tree(tree, lr, workers=workers, fast=fast, expect_groups=expect_groups, scale=scale)
     if report.problems:
         click.echo(summarise(report.problems))
     click.echo(report.describe())
@@ -128,10 +128,6 @@ def build(
     from hggt_data.dataset.build import BuildSettings, build_dataset
     from hggt_data.problems import summarise
 
-    if not trees and test_tree is None:
-        raise click.UsageError("Pass --tree, --test-tree or both.")
-    if lr is not None and test_tree is None:
-        raise click.UsageError("--lr belongs to --test-tree, which is missing.")
     settings = BuildSettings(
         trees=trees,
         output=output,
@@ -158,7 +154,9 @@ def build(
 @click.argument("repo_id", metavar="ORG/NAME")
 @click.option("--public", is_flag=True, help="Make the repository public.")
 @click.option(
-    "--gated", type=click.Choice(["auto", "manual"]), help="Readers must request access: approved automatically or manually."
+    "--gated",
+    type=click.Choice(["auto", "manual"]),
+    help="Readers must request access: approved automatically or manually.",
 )
 @click.option("--tag", metavar="TAG", help="Name of this version, such as v1.0.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent and deleted, and change nothing.")

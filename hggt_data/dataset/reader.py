@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row, image_column, picture_of_column
 from hggt_data.dataset.manifest import Manifest, read_manifest
 from hggt_data.errors import DatasetError, ImageError
-from hggt_data.groups import GroupSource, no_picture
+from hggt_data.groups import GroupSource
 from hggt_data.io.files import FileDigest, sha256_of
 from hggt_data.io.images import Pixels
 from hggt_data.schema import PatchGroup, PatchId
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+# Marks a snapshot in the Hub's cache whose files have all been hashed; it is removed with the snapshot.
+CHECKED_FILE = ".hggt-checked"
+
 
 class DatasetSource(GroupSource):
-    """Reads labels from the light Parquet table and pictures from their places inside the shards."""
+    """The groups of one split of a built dataset; files that are not as its manifest says are noticed when opened."""
 
     def __init__(self, folder: Path, split: str | None, location: str, revision: str | None = None) -> None:
         manifest = read_manifest(folder)
@@ -33,14 +36,14 @@ class DatasetSource(GroupSource):
         shards = [shard for shard in manifest.shards if shard.split == self.split]
         self._shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in shards]
         self._table = next(file for file in manifest.files if file.path == f"labels/{self.split}.parquet")
-        for record in (self._table, *self._shards):
-            self._open(record).close()
+        for file in (self._table, *self._shards):
+            self._open(file).close()
         self.ids = [PatchId.parse(text) for shard in shards for text in shard.ids]
         self._places = [(s, row) for s, shard in enumerate(shards) for row in range(len(shard.ids))]
-        self._start()
+        self._start_process()
 
-    def _start(self) -> None:
-        """What each process has for itself."""
+    def _start_process(self) -> None:
+        """What each process reads for itself."""
         self._offsets: dict[int, dict[str, list[tuple[int, int] | None]]] = {}
         self._labels: pa.Table | None = None
 
@@ -49,33 +52,21 @@ class DatasetSource(GroupSource):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._start()
-
-    def _open(self, record: FileDigest) -> "FileIO":
-        """A file of the dataset, to be read by position.
-
-        Raises:
-            DatasetError: it is not as long as it was built, or is missing.
-        """
-        try:
-            file = open(self._folder / record.path, "rb", buffering=0)  # noqa: SIM115
-        except FileNotFoundError as error:
-            raise self._not_as_built(record, "is missing") from error
-        found = os.fstat(file.fileno()).st_size
-        if found != record.size_bytes:
-            file.close()
-            raise self._not_as_built(record, f"has {found:,} bytes")
-        return file
-
-    def _not_as_built(self, record: FileDigest, what: str) -> DatasetError:
-        return DatasetError(
-            f"{self._folder / record.path} {what}; its manifest says {record.size_bytes:,} bytes, SHA-256 "
-            f"{record.sha256[:12]}. If the dataset was built anew while it was in use, open it again; else "
-            f"{self._way_out()}"
-        )
+        self._start_process()
 
     def _read_labels(self, index: int) -> PatchGroup:
         return group_from_row(self._label_table().slice(index, 1).to_pylist()[0], self.candidates)
+
+    def _label_table(self) -> "pa.Table":
+        if self._labels is None:
+            from hggt_data.dataset.shards import read_table_bytes
+
+            with self._open(self._table) as file:
+                data = file.readall()
+            if sha256_of(data) != self._table.sha256:  # one flipped bit can change a label
+                raise self._not_as_built(self._table, "has other content")
+            self._labels = read_table_bytes(data)
+        return self._labels
 
     def read_sources(self) -> dict[str, dict[str, str | None]]:
         table = self._label_table()
@@ -85,22 +76,11 @@ class DatasetSource(GroupSource):
         rows = table.select(["image_name", *columns]).to_pylist()
         return {row["image_name"]: {column: row[column] for column in columns} for row in rows}
 
-    def _label_table(self) -> "pa.Table":
-        if self._labels is None:
-            from hggt_data.dataset.shards import read_table_bytes
-
-            with self._open(self._table) as file:
-                data = file.readall()
-            if sha256_of(data) != self._table.sha256:  # a flipped bit may be another label
-                raise self._not_as_built(self._table, "has other content")
-            self._labels = read_table_bytes(data)
-        return self._labels
-
     def has_picture(self, index: int, name: str) -> bool:
         return self._find_picture(index, name) is not None
 
     def _find_picture(self, index: int, name: str) -> tuple[int, int] | None:
-        """Offset and size of a picture in its shard; null where there is none."""
+        """Offset and size of a picture in its shard; None if the group does not have it."""
         shard, row = self._places[index]
         places = self._offsets_of(shard).get(image_column(name))
         return None if places is None else places[row]
@@ -116,15 +96,7 @@ class DatasetSource(GroupSource):
         try:
             return super().read(index, name)
         except ImageError as error:
-            raise ImageError(f"{error}; {self._way_out()}") from error
-
-    def _way_out(self) -> str:
-        """What to do about a damaged file."""
-        if self.revision is None:
-            return "build or download the dataset again"
-        from hggt_data.dataset.manifest import CHECKED_FILE
-
-        return f"remove {self._folder / CHECKED_FILE} and run again, to check all files and fetch damaged ones anew"
+            raise ImageError(f"{error}; {self._remedy()}") from error
 
     def read_bytes(self, index: int, name: str) -> bytes:
         return self._read_beginning(index, name)
@@ -133,9 +105,8 @@ class DatasetSource(GroupSource):
         shard, row = self._places[index]
         place = self._find_picture(index, name)
         if place is None:
-            offsets = self._offsets_of(shard)
-            names = [picture_of_column(column) for column, places in offsets.items() if places[row] is not None]
-            raise KeyError(no_picture(name, self.ids[index], names))
+            columns = self._offsets_of(shard).items()
+            raise self._no_picture(index, name, [picture_of_column(c) for c, places in columns if places[row]])
         offset, size = place
         wanted = min(size, size_bytes)
         # Opened for each picture: processes and threads share nothing, and a file that has changed is noticed.
@@ -145,13 +116,38 @@ class DatasetSource(GroupSource):
             raise self._not_as_built(self._shards[shard], "ends in the middle of a picture")
         return data
 
+    def _open(self, record: FileDigest) -> "FileIO":
+        """A file of the dataset, unbuffered; DatasetError if it is missing or has another size than when built."""
+        try:
+            file = open(self._folder / record.path, "rb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError as error:
+            raise self._not_as_built(record, "is missing") from error
+        found = os.fstat(file.fileno()).st_size
+        if found != record.size_bytes:
+            file.close()
+            raise self._not_as_built(record, f"has {found:,} bytes")
+        return file
+
+    def _not_as_built(self, record: FileDigest, found: str) -> DatasetError:
+        return DatasetError(
+            f"{self._folder / record.path} {found}; its manifest says {record.size_bytes:,} bytes, SHA-256 "
+            f"{record.sha256[:12]}. If the dataset was rebuilt while it was in use, open it again; otherwise "
+            f"{self._remedy()}."
+        )
+
+    def _remedy(self) -> str:
+        """What to do about a damaged file."""
+        if self.revision is None:
+            return "build or download the dataset again"
+        return f"remove {self._folder / CHECKED_FILE} and run again, to check all files and download damaged ones again"
+
 
 def _choose_split(location: str, manifest: Manifest, split: str | None) -> str:
     splits = list(manifest.splits)
     if split is None and len(splits) == 1:
         return splits[0]
     if split is None:
-        raise DatasetError(f"{location} has the splits {', '.join(splits)}; name one")
+        raise DatasetError(f"{location} has the splits {', '.join(splits)}; choose one with `split`")
     if split not in splits:
         raise DatasetError(f"{location} has no split {split!r}; it has {', '.join(splits)}")
     return split

@@ -38,7 +38,7 @@ class ExportSource:
             DatasetError: there are several.
         """
         if len(self.splits) > 1:
-            raise DatasetError(f"{self.location} has the splits {', '.join(self.splits)}; name one")
+            raise DatasetError(f"{self.location} has the splits {', '.join(self.splits)}; choose one with `split`")
         return next(iter(self.splits.values()))
 
     def require_outside(self, output: Path) -> None:

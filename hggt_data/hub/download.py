@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hggt_data.dataset.folder import remove_strangers, require_own_files
-from hggt_data.dataset.manifest import CARD_FILE, CHECKED_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.folder import remove_unknown_files, require_own_files
+from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import RUN_AGAIN, HubError, OutputError
 from hggt_data.hub.errors import explained
 from hggt_data.hub.repository import Repository, find_differences, require_repo_id
@@ -55,7 +56,7 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
         (staging / CARD_FILE).unlink(missing_ok=True)
         if card is not None:
             shutil.copyfile(card, staging / CARD_FILE)
-        remove_strangers(staging, manifest)
+        remove_unknown_files(staging, manifest)
         put_in_place(staging, output)
     return manifest
 

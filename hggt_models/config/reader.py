@@ -1,81 +1,101 @@
-"""Nested settings, as TOML and JSON have them, checked against the type hints of dataclasses."""
+"""Reads settings into plain dataclasses with pydantic, and reports every fault with the key that has it."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+import json
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from itertools import repeat
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hggt_data.errors import HggtError
 from hggt_data.io.text import nearest
 
+Section = TypeVar("Section")
+
+# For `__pydantic_config__` of the outermost dataclass; those inside it follow.
+READING = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "mapping_type": "a table",
+    "dataclass_type": "a table of settings",
+    "missing": "more values",
+}
+_LIMITS = {
+    "gt": (operator.gt, "more than {}"),
+    "ge": (operator.ge, "{} or more"),
+    "lt": (operator.lt, "less than {}"),
+    "le": (operator.le, "at most {}"),
+}
+
 
 class ConfigError(HggtError, ValueError):
-    """Settings that are not known, of another kind, or that do not fit each other."""
+    """A setting is unknown, has a value of the wrong kind or out of range, or contradicts another setting."""
 
 
-@dataclass(frozen=True)
-class SettingsReader:
-    """Reads settings into dataclasses.
-
-    Attributes:
-        special: types that are written in another way than by their fields, each with what makes one of a value and
-            its dotted key.
-        all_keys: gives every dotted key there is, for messages.
-    """
-
-    special: Mapping[type, Callable[[Any, str], Any]]
-    all_keys: Callable[[], list[str]]
-
-    def values(self, section: type[Any], settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """(field, checked value) of a section's settings, whose dotted keys begin with `prefix`.
-
-        Raises:
-            ConfigError: a key is not known, or a value is of another kind.
-        """
-        hints = get_type_hints(section)
-        known = [entry.name for entry in fields(section)]
-        for key, value in settings.items():
-            if key not in known:
-                hint = nearest(f"{prefix}{key}", self.all_keys())
-                raise ConfigError(f"config key '{prefix}{key}' is not known; {hint}")
-            yield key, self._checked(value, hints[key], f"{prefix}{key}")
-
-    def _checked(self, value: Any, hint: Any, key: str) -> Any:
-        """A value of the kind that a type hint asks for; lists become tuples, and whole numbers stand for others."""
-        if hint in self.special:
-            return self.special[hint](value, key)
-        if is_dataclass(hint) and isinstance(hint, type):
-            table = require_kind(value, Mapping, "a table of settings", key)
-            return hint(**dict(self.values(hint, table, f"{key}.")))
-        origin, inner = get_origin(hint), get_args(hint)
-        if origin is Literal:
-            if value not in inner:
-                raise ConfigError(f"config key '{key}' is {value!r}; expected one of {', '.join(map(str, inner))}")
-            return value
-        if origin is tuple:
-            items = require_kind(value, (list, tuple), "a list", key)
-            kinds = [inner[0]] * len(items) if inner[1:] == (Ellipsis,) else list(inner)
-            if len(kinds) != len(items):
-                raise ConfigError(f"config key '{key}' is {value!r}; expected {len(kinds)} values")
-            return tuple(self._checked(item, kind, key) for item, kind in zip(items, kinds, strict=True))
-        if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
-            table = require_kind(value, Mapping, "a table", key)
-            return {name: self._checked(item, inner[1], f"{key}.{name}") for name, item in table.items()}
-        if hint is float:
-            require_kind(value, (int, float), "a number", key)
-            if not abs(value) <= sys.float_info.max:
-                raise ConfigError(f"config key '{key}' is {value!r}; expected a finite number")
-            return float(value)
-        return require_kind(value, hint, {int: "a whole number", bool: "true or false", str: "a text"}[hint], key)
-
-
-def require_kind(value: Any, kind: Any, expected: str, key: str) -> Any:
-    """The value, if it is of a kind, or of one of several; true and false are no numbers.
+def read_settings(section: TypeAdapter[Section], settings: Mapping[str, Any], keys: Iterable[str]) -> Section:
+    """Nested settings, as TOML and JSON have them, as a dataclass; `keys` are all dotted keys, for near misses.
 
     Raises:
-        ConfigError: it is not; the message names what was `expected`.
+        ConfigError: settings are faulty; the message names all faults.
     """
-    is_bool_by_mistake = isinstance(value, bool) and kind is not bool
-    if not isinstance(value, kind) or is_bool_by_mistake:
-        raise ConfigError(f"config key '{key}' is {value!r}; expected {expected}")
-    return value
+    # As JSON, strict reading takes whole numbers for floats, lists for tuples and tables for dataclasses, and no more.
+    text = json.dumps(settings, default=str)
+    try:
+        return section.validate_json(text)
+    except ValidationError as error:
+        # A dict keeps the order and drops repetitions, such as of two values that are missing in one list.
+        faults = dict.fromkeys(_describe(one, keys) for one in error.errors(include_url=False))
+        raise ConfigError("; ".join(faults)) from error
+
+
+def limit_faults(value: Any, hint: Any, key: str = "") -> Iterator[str]:
+    """Values outside the limits that type hints state, for dataclasses that were not read but made in Python."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if is_dataclass(value):
+        hints = get_type_hints(type(value), include_extras=True)
+        for field in fields(value):
+            name = f"{key}.{field.name}" if key else field.name
+            yield from limit_faults(getattr(value, field.name), hints[field.name], name)
+    elif origin is Annotated:
+        for limit in (limit for one in inner[1:] for limit in getattr(one, "metadata", ())):
+            yield from _limit_faults(key, value, {name: getattr(limit, name, None) for name in _LIMITS})
+    elif origin is tuple:
+        for item, kind in zip(value, repeat(inner[0]) if inner[-1] is Ellipsis else inner, strict=False):
+            yield from limit_faults(item, kind, key)
+    elif origin is Mapping:
+        for name, item in value.items():
+            yield from limit_faults(item, inner[1], f"{key}.{name}")
+
+
+def _limit_faults(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[str]:
+    for name, (holds, text) in _LIMITS.items():
+        limit = limits.get(name)
+        if limit is not None and not holds(value, limit):
+            yield f"{key} is {value}; expected {text.format(f'{limit:g}' if isinstance(limit, float) else limit)}"
+
+
+def _describe(error: Any, keys: Iterable[str]) -> str:
+    """A fault that pydantic found, in the words of all other messages."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "[key]")
+    if kind == "unexpected_keyword_argument":
+        return f"config key '{key}' is not known; {nearest(key, keys)}"
+    if kind == "value_error":  # raised by the dataclass itself
+        return f"{key}: {context['error']}" if key else str(context["error"])
+    for fault in _limit_faults(key, value, context):
+        return fault
+    if kind == "literal_error":
+        known = context["expected"].replace(" or ", ", ").replace("'", "")
+        fault = "not known" if error["loc"][-1] == "[key]" else repr(value)
+        return f"config key '{key}' is {fault}; expected one of {known}"
+    expected = f"{context['max_length']} values" if kind == "too_long" else _KINDS.get(kind, error["msg"])
+    return f"config key '{key}' is {value!r}; expected {expected}"

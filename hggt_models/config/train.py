@@ -1,45 +1,51 @@
-"""What a training run is: typed, frozen, checked as a whole. Recipes say what differs from the defaults.
+"""The settings of a training run: typed, frozen, checked as a whole. Recipes say what differs from the defaults.
 
-The defaults are those of the published GAN runs with the RRDB generator. A key is written as in `--set
-loss.negative=0`; one that is not known is an error with the nearest that is. Nothing here touches data, devices or the
-run's folder.
+The defaults are those of the published GAN runs with the RRDB generator. The sentence below a field is its
+documentation, for `hggt-models recipes NAME` and for editors. Nothing here touches data, devices or the run's folder.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 import torch
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
 from hggt_data.io.text import nearest
 from hggt_eval.metrics import METRICS
-from hggt_models.config.reader import ConfigError, SettingsReader, require_kind
-from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
+from hggt_models.config.reader import READING, ConfigError, limit_faults, read_settings
+from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
-from hggt_models.networks import NETWORKS, NetworkError, build_network, network_args
+from hggt_models.networks import NETWORKS, build_network, network_args
 from hggt_models.networks.vgg import LAYERS, smallest_px
 
 Compiled = Literal["generator", "discriminator", "perceptual"]
+TargetKind = Literal["picture", "original", "positive", "positive_negative"]
+Count = Annotated[int, Field(gt=0)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+WindowPx = Annotated[int, Field(ge=3)]
 
-_CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
+DISCRIMINATOR = "unet_discriminator_sn"
 DEFAULTS = {
     "generator": {"name": "rrdb_pixelshuffle"},
-    "discriminator": {"name": "unet_discriminator_sn"},
+    "discriminator": {"name": DISCRIMINATOR},
     "degradation": {"published": "sr"},
     "perceptual": {"layers": OFFICIAL_LAYERS},
 }
-# Change how a run is carried out and watched, not what it computes; so a run may go on with others.
+# They change how a run is executed and watched, not what it computes, so a resumed run may have other values.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
              "validation.metrics", "validation.shown", "compile", "channels_last")  # fmt: skip
-
-TargetKind = Literal["picture", "original", "positive", "positive_negative"]
+_CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkConfig:
-    """A network: its name and all its arguments, see `build_network`."""
+    """A network: its name and all its arguments, see `build_network`. In settings both stand in one table."""
 
     name: str
     args: Mapping[str, Any]
@@ -47,86 +53,79 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
-    """Weights of the generator's losses, and the shape of two of them.
+    """Weights of the generator's losses, and parameters of two of them."""
 
-    Attributes:
-        pixel, perceptual, adversarial: weights; 0 switches a loss off. Without an adversarial loss there is no
-            discriminator.
-        negative: weight of the distance to the negative, which is subtracted.
-        negative_window_px, negative_power: of the variation map that picks where the distance counts.
-        negative_margin: distance beyond which a sample is pushed no farther; 0 pushes for ever, as published.
-        artifact_map: weight of the pixel loss on LDL's artifact map.
-        artifact_window_px: of that map.
-    """
-
-    pixel: float = 1.0
-    perceptual: float = 1.0
-    adversarial: float = 0.1
-    negative: float = 0.0
-    negative_window_px: int = 3
-    negative_power: float = 0.75
-    negative_margin: float = 0.0
-    artifact_map: float = 0.0
-    artifact_window_px: int = 7
+    pixel: Weight = 1.0
+    """Weight of the L1 distance to the target."""
+    perceptual: Weight = 1.0
+    """Weight of the perceptual loss (VGG19 features)."""
+    adversarial: Weight = 0.1
+    """Weight of the adversarial loss; 0 trains without a discriminator."""
+    negative: Weight = 0.0
+    """Weight of the negative loss: the distance to the negative, which training increases."""
+    negative_window_px: WindowPx = 3
+    """Side of the window in which the negative loss measures local variance."""
+    negative_power: Annotated[float, Field(gt=0)] = 0.75
+    """Exponent of that variance in the artefact map of the negative loss."""
+    negative_margin: Weight = 0.0
+    """Distance beyond which a sample is not pushed further from its negative; 0 sets no bound, as published."""
+    artifact_map: Weight = 0.0
+    """Weight of the L1 loss on LDL's artefact map."""
+    artifact_window_px: WindowPx = 7
+    """Side of the window in which LDL's artefact map measures local variance."""
 
     def contradictions(self) -> Iterator[str]:
-        """What does not fit together in these settings, a sentence each."""
+        """What does not fit together in these settings, one sentence each."""
+        for key in ("negative_window_px", "artifact_window_px"):
+            if getattr(self, key) % 2 == 0:
+                yield f"loss.{key} is {getattr(self, key)}; expected an odd number"
         if not any((self.pixel, self.perceptual, self.adversarial, self.artifact_map)):
-            yield "every loss has the weight 0; expected one to learn from"
+            yield "all losses have weight 0; expected one that the network can learn from"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerceptualConfig:
-    """The network behind the perceptual loss.
-
-    Attributes:
-        weights: `imagenet`, a file with them, or `random` for a trial of everything else.
-        layers: weights of VGG19's layers, before their ReLU; 0 leaves one out.
-    """
+    """The network behind the perceptual loss."""
 
     weights: str = "imagenet"
-    layers: Mapping[str, float] = field(default_factory=lambda: dict(OFFICIAL_LAYERS))
+    """Weights of VGG19: `imagenet`, a file, or `random` to try out the software."""
+    layers: Mapping[str, Weight] = field(default_factory=lambda: dict(OFFICIAL_LAYERS))
+    """Weight of each VGG19 layer, taken before its ReLU; 0 leaves the layer out."""
 
     @property
     def source(self) -> Path | Literal["imagenet", "random"]:
-        """The weights as `PerceptualLoss` takes them."""
+        """The weights in the form that `PerceptualLoss` takes."""
         return self.weights if self.weights in ("imagenet", "random") else Path(self.weights)  # type: ignore[return-value]
 
     def contradictions(self) -> Iterator[str]:
-        """As those of `LossConfig`."""
-        strange = [layer for layer in self.layers if layer not in LAYERS]
-        if strange:
-            yield f"perceptual.layers has {', '.join(strange)}; known ones are {', '.join(LAYERS)}"
-        for layer, weight in self.layers.items():
-            if weight < 0:
-                yield f"perceptual.layers.{layer} is {weight:g}; expected 0 or more"
+        """See `LossConfig.contradictions`."""
+        unknown = [layer for layer in self.layers if layer not in LAYERS]
+        if unknown:
+            yield f"perceptual.layers has {', '.join(unknown)}; known layers are {', '.join(LAYERS)}"
 
     def blind_layers(self, crop_px: int) -> list[str]:
-        """Those that count, and that nothing reaches of a picture with this side."""
+        """Layers with a weight whose output is empty for an image with this side."""
         used = [name for name, weight in self.layers.items() if weight and name in LAYERS]
         return [name for name in used if smallest_px(name) > crop_px]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValidationConfig:
-    """Looking at the network while it learns, on source pictures that it never learns from.
+    """Validation during training, on source pictures that the network never learns from."""
 
-    Attributes:
-        every: iterations from one validation to the next; 0 for none (what is held out stays so).
-        pictures: source pictures held out, a tenth of all at most, or one of a few; 0 validates nothing.
-        images: of them, at most so many patches are validated.
-        metrics: names of `hggt-eval`'s metrics.
-        shown: so many results are kept as files and shown in TensorBoard.
-    """
-
-    every: int = 5000
-    pictures: int = 8
-    images: int = 64
+    every: CountOrNone = 5000
+    """Iterations between validations; 0 never validates, but still holds the pictures out."""
+    pictures: CountOrNone = 8
+    """Number of source pictures held out, at most a tenth of all (one if there are few); 0 trains on all."""
+    images: Count = 64
+    """Largest number of held-out patches or pictures to validate on."""
     metrics: tuple[str, ...] = ("psnr", "ssim")
-    shown: int = 4
+    """Metrics of hggt-eval to compute."""
+    shown: CountOrNone = 4
+    """Number of results saved as pictures and shown in TensorBoard."""
 
     def contradictions(self) -> Iterator[str]:
-        """As those of `LossConfig`."""
+        """See `LossConfig.contradictions`."""
         unknown = [name for name in self.metrics if name not in METRICS]
         if unknown:
             yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
@@ -134,87 +133,95 @@ class ValidationConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
-    """Saving.
+    """Checkpoints, from which an interrupted run resumes, and weights."""
 
-    Attributes:
-        every: iterations from one checkpoint to the next.
-        keep: how many of the last are kept to go on from; the weights of all are.
-    """
-
-    every: int = 5000
-    keep: int = 3
+    every: Count = 5000
+    """Iterations between checkpoints; each also writes a file of weights, and all of those are kept."""
+    keep: Count = 3
+    """Number of checkpoints kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogConfig:
-    """Telling.
+    """What a run reports while it trains."""
 
-    Attributes:
-        every: iterations from one line to the next; losses are means over them.
-        tensorboard: whether to write event files.
-        wandb: name of a Weights & Biases project to log to; empty for none.
-    """
-
-    every: int = 100
+    every: Count = 100
+    """Iterations between log lines; losses are averaged over them."""
     tensorboard: bool = True
+    """Write TensorBoard event files."""
     wandb: str = ""
+    """Weights & Biases project to log to; empty for none."""
+
+
+def _read_network(value: Any) -> NetworkConfig:
+    """A network's table with `name` and arguments."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a table; expected a network's `name` and its arguments")
+    settings = dict(value)
+    name = settings.pop("name", None)
+    if not isinstance(name, str):
+        raise ValueError(f"name is {name!r}; expected one of {', '.join(NETWORKS)}")
+    return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """All that decides a training run but its data.
+    """Everything that defines a training run except its data."""
 
-    Attributes:
-        starts_from: the recipe whose network the published run starts from, for `--init`; a word to the user only.
-        target: what the losses compare the output with, see `hggt_models.data.targets`.
-        source_px: side of the square that is cut from a picture and degraded.
-        crop_px: side of the target; it is cut, with its LR, from the degraded square.
-        flip: mirror half of the samples left to right.
-        rotate: mirror half of them top to bottom as well, and turn half by 90 degrees.
-        sharpen: sharpen the LR's source and the target of the pixel and perceptual losses (LDL).
-        draws: what of the degradation is drawn once a batch, see `hggt_models.degradation.chain.degrade`.
-        batch_size: samples of one iteration, all devices together.
-        pool_size: training pairs that wait and mix, all devices together; 0 for no pool.
-        accumulate: parts that a device's share of a batch is computed in, to save memory.
-        iterations: steps of the optimizers.
-        learning_rate, betas: of Adam, for both networks.
-        milestones, decay: the rate is multiplied by `decay` after so many iterations.
-        clip_norm: gradients of a network longer than this are shortened to it; 0 leaves them alone.
-        ema_decay: of the moving average of the generator's weights, which is what is saved; 0 for none.
-        discriminator_batches: `separate` looks at real and restored images one after the other, as published; `joint`
-            at both in one batch.
-        precision: fp32, or bf16 for autocast; losses, averages and optimizers are float32 in both.
-        channels_last: memory format of the networks; `auto` is each network's own, see docs/benchmarks.md.
-        compile: which networks go through `torch.compile`.
-        seed: of everything random.
-    """
+    __pydantic_config__: ClassVar[ConfigDict] = READING
 
     starts_from: str = ""
+    """Recipe whose network the published run starts from; only named in a message if a run starts without weights."""
     target: TargetKind = "positive"
-    source_px: int = 512
-    crop_px: int = 256
+    """Image that the losses compare the output with, see docs/training.md."""
+    source_px: Count = 512
+    """Side of the square that is cut from a picture and degraded."""
+    crop_px: Count = 256
+    """Side of the target, which is cut with its LR from the degraded square."""
     flip: bool = True
+    """Mirror half of the samples left to right."""
     rotate: bool = False
+    """Mirror half of the samples top to bottom and transpose half of them."""
     sharpen: bool = False
+    """Sharpen the LR's source and the target of the pixel and perceptual losses, as LDL does."""
     draws: Literal["official", "per_sample"] = "official"
-    batch_size: int = 12
-    pool_size: int = 144
-    accumulate: int = 1
-    iterations: int = 300_000
-    learning_rate: float = 1e-4
-    betas: tuple[float, float] = (0.9, 0.99)
-    milestones: tuple[int, ...] = (200_000,)
-    decay: float = 0.5
-    clip_norm: float = 0.0
-    ema_decay: float = 0.999
+    """Draw the degradation's choices partly once per batch, as published, or all of them per sample."""
+    batch_size: Count = 12
+    """Samples per iteration, over all devices."""
+    pool_size: CountOrNone = 144
+    """Training pairs in the pool that mixes batches, over all devices; 0 for no pool."""
+    accumulate: Count = 1
+    """Parts in which a device computes its share of a batch, to save memory."""
+    iterations: Count = 300_000
+    """Number of iterations."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Initial learning rate of Adam, for generator and discriminator."""
+    betas: tuple[Share, Share] = (0.9, 0.99)
+    """Coefficients of Adam's running averages."""
+    milestones: tuple[Count, ...] = (200_000,)
+    """Iterations after which the learning rate is multiplied by `decay`."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Factor applied to the learning rate at each milestone."""
+    clip_norm: Weight = 0.0
+    """Largest norm of a network's gradients, which are scaled down to it; 0 for no limit."""
+    ema_decay: Share = 0.999
+    """Decay of the moving average of the generator's weights, which is the trained network; 0 for no average."""
     discriminator_batches: Literal["separate", "joint"] = "separate"
+    """Show real and restored images to the discriminator in separate batches, as published, or in one."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Number format of the networks' computation; losses, averages and optimizers always use float32."""
     channels_last: Literal["auto", "yes", "no"] = "auto"
+    """Memory format of the networks; `auto` uses what is faster for each, see docs/benchmarks.md."""
     compile: tuple[Compiled, ...] = ()
-    seed: int = 0
-    generator: NetworkConfig
-    discriminator: NetworkConfig
+    """Networks that are compiled with `torch.compile`."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Random seed."""
+    generator: Annotated[NetworkConfig, PlainValidator(_read_network)]
+    """Network to train."""
+    discriminator: Annotated[NetworkConfig, PlainValidator(_read_network)]
+    """Discriminator of the adversarial loss."""
     degradation: DegradationSettings
+    """How LR images are made."""
     loss: LossConfig = field(default_factory=LossConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
@@ -222,13 +229,13 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
-        faults = [*self._range_faults(), *self._contradictions()]
+        faults = [*limit_faults(self, type(self)), *self._contradictions()]
         if faults:
             raise ConfigError("; ".join(faults))
 
     @property
     def scale(self) -> int:
-        """How many times larger the output is than the LR."""
+        """Side of the output over side of the LR."""
         return self.degradation.scale
 
     @property
@@ -241,39 +248,12 @@ class TrainConfig:
         return self.learning_rate * self.decay ** sum(iteration >= milestone for milestone in self.milestones)
 
     def to_json(self) -> dict[str, Any]:
-        """All settings, ready for JSON; what `make_config` takes, so that it gives this config again."""
+        """All settings, ready for JSON; `make_config` turns them into this config again."""
         content = asdict(self)
         for name in ("generator", "discriminator"):
             network = content[name]
             content[name] = {"name": network["name"], **network["args"]}
         return content
-
-    def _range_faults(self) -> Iterator[str]:
-        positive = (
-            "source_px", "crop_px", "batch_size", "accumulate", "iterations", "learning_rate", "loss.negative_power",
-            "validation.images", "checkpoint.every", "checkpoint.keep", "log.every",
-        )  # fmt: skip
-        not_negative = (
-            "pool_size", "clip_norm", "seed", "loss.pixel", "loss.perceptual", "loss.adversarial", "loss.negative",
-            "loss.negative_margin", "loss.artifact_map", "validation.every", "validation.pictures", "validation.shown",
-        )  # fmt: skip
-        for keys, is_fine, expected in (
-            (positive, lambda value: value > 0, "more than 0"),
-            (not_negative, lambda value: value >= 0, "0 or more"),
-            (("seed",), lambda value: value < 2**63, "less than 2^63"),
-            (("decay",), lambda value: 0 < value <= 1, "more than 0, 1 at most"),
-            (("ema_decay",), lambda value: 0 <= value < 1, "0 or more, less than 1"),
-            (("betas",), lambda value: all(0 <= beta < 1 for beta in value), "two values from 0 up to 1"),
-            (
-                ("loss.negative_window_px", "loss.artifact_window_px"),
-                lambda value: value >= 3 and value % 2 == 1,
-                "an odd number, 3 or more",
-            ),
-        ):
-            for key in keys:
-                value = _lookup(self, key)
-                if not is_fine(value):
-                    yield f"{key} is {value}; expected {expected}"
 
     def _contradictions(self) -> Iterator[str]:
         yield from self._size_contradictions()
@@ -283,19 +263,17 @@ class TrainConfig:
             yield from section.contradictions()
         if list(self.milestones) != sorted(set(self.milestones)):
             yield f"milestones are {list(self.milestones)}; expected rising numbers"
-        elif self.milestones and self.milestones[0] < 1:
-            yield f"milestones are {list(self.milestones)}; expected numbers of 1 or more"
         if self.pool_size and self.pool_size < self.batch_size:
-            yield f"pool_size {self.pool_size} is less than batch_size {self.batch_size}; expected 0, or more"
+            yield f"pool_size {self.pool_size} is less than batch_size {self.batch_size}; expected 0, or at least that"
 
     def _size_contradictions(self) -> Iterator[str]:
         if self.crop_px > self.source_px:
             yield f"crop_px {self.crop_px} is more than source_px {self.source_px}, which it is cut from"
-        for key in ("source_px", "crop_px"):
-            if _lookup(self, key) % self.scale:
-                yield f"{key} {_lookup(self, key)} is no multiple of degradation.scale {self.scale}"
+        for key, side in (("source_px", self.source_px), ("crop_px", self.crop_px)):
+            if side % self.scale:
+                yield f"{key} {side} is not a multiple of degradation.scale {self.scale}"
         if self.has_discriminator and self.crop_px % 8:
-            yield f"crop_px {self.crop_px} is no multiple of 8, which the discriminator needs"
+            yield f"crop_px {self.crop_px} is not a multiple of 8, as the discriminator requires"
         if self.loss.perceptual and (blind := self.perceptual.blind_layers(self.crop_px)):
             least_px = max(map(smallest_px, blind))
             yield (
@@ -307,60 +285,77 @@ class TrainConfig:
         for key in ("generator", "discriminator"):
             for name, value in getattr(self, key).args.items():
                 if name in _CHANNELS and value != 3:
-                    yield f"{key}.{name} is {value}; expected 3, as pictures are RGB"
-        with torch.device("meta"):  # only asked how much it enlarges
-            enlarges = build_network(self.generator.name, **self.generator.args).scale
-        if enlarges != self.scale:
-            yield f"the generator enlarges {enlarges} times, and degradation.scale is {self.scale}; expected the same"
+                    yield f"{key}.{name} is {value}; expected 3, because images are RGB"
+        if self.discriminator.name != DISCRIMINATOR:
+            yield f"discriminator is {self.discriminator.name}; expected {DISCRIMINATOR}"
+        if self.generator.name == DISCRIMINATOR:
+            yield f"generator is {DISCRIMINATOR}; expected a network that restores images"
+        elif (scale := _scale_of(self.generator.name, tuple(self.generator.args.items()))) != self.scale:
+            yield f"the generator's scale is {scale}, but degradation.scale is {self.scale}; expected the same"
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss
         if (loss.negative > 0) != (self.target == "positive_negative"):
             yield (
                 f"loss.negative is {loss.negative:g} and target is {self.target!r}; expected a weight with the target "
-                "'positive_negative', and only with it"
+                "'positive_negative', and 0 with any other"
             )
         if loss.artifact_map and not self.ema_decay:
-            yield "loss.artifact_map compares with the moving average, and ema_decay is 0; expected more"
+            yield "loss.artifact_map needs the moving average, but ema_decay is 0; expected more than 0"
         if loss.perceptual and not any(self.perceptual.layers.values()):
-            yield f"loss.perceptual is {loss.perceptual:g}, and every one of perceptual.layers has the weight 0"
+            yield f"loss.perceptual is {loss.perceptual:g}, but all perceptual.layers have weight 0"
+
+
+READER = TypeAdapter(TrainConfig)
 
 
 def flat_settings(config: TrainConfig) -> dict[str, str]:
-    """Every setting as `--set` takes it: dotted key, value as in TOML."""
+    """Every setting in the form of an assignment: dotted key, value as in TOML."""
     return {key: _format_value(value) for key, value, _ in _compared(config.to_json(), {}, "")}
 
 
 def make_config(settings: Mapping[str, Any]) -> TrainConfig:
-    """A config from nested settings; what they leave out has its default.
+    """A config from nested settings; those that are missing have their defaults.
 
     Raises:
-        ConfigError: a key is not known, a value is of another kind, or values do not fit each other.
+        ConfigError: settings are unknown, of the wrong kind, out of range, or contradict each other.
     """
-    settings = merged(DEFAULTS, settings)
-    values = dict(_READER.values(TrainConfig, settings))
-    if values["discriminator"].name != "unet_discriminator_sn":
-        raise ConfigError(f"discriminator is {values['discriminator'].name}; expected unet_discriminator_sn")
-    if values["generator"].name == "unet_discriminator_sn":
-        raise ConfigError("generator is unet_discriminator_sn, which restores nothing")
-    return TrainConfig(**values)
+    settings, faults = merged(DEFAULTS, settings), []
+    degradation, kept = settings["degradation"], {}
+    if isinstance(degradation, Mapping):
+        changes = dict(degradation)
+        name = changes.pop("published", "sr")
+        if not isinstance(name, str) or name not in PUBLISHED:
+            faults.append(f"config key 'degradation.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")
+            name = "sr"
+        published = asdict(PUBLISHED[name])
+        settings["degradation"] = merged(published, changes)
+        kept = {key: value for key, value in published.items() if key not in changes}
+    try:
+        config = read_settings(READER, settings, _all_keys())
+    except ConfigError as error:
+        faults.append(str(error))
+    if faults:
+        raise ConfigError("; ".join(faults))
+    # Published numbers keep their form, 13 and not 13.0, in which runs have recorded them.
+    return replace(config, degradation=replace(config.degradation, **kept))
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others laid over them; a section that names another network, or other settings, starts afresh."""
+    """Settings overlaid with others; a section that names another network or degradation replaces the old section."""
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
         if isinstance(value, Mapping) and isinstance(old, Mapping):
-            afresh = any(name in value and value[name] != old.get(name) for name in ("name", "published"))
-            result[key] = dict(value) if afresh else merged(old, value)
+            replaces = any(name in value and value[name] != old.get(name) for name in ("name", "published"))
+            result[key] = dict(value) if replaces else merged(old, value)
         else:
             result[key] = value
     return result
 
 
 def differences(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
-    """What makes another run of it than `found`, which `to_json` gave: `KEY is NEW, was OLD`, a text for each."""
+    """Settings that make this a different run than the `to_json` in `found`: `KEY is NEW, was OLD` for each."""
     return [
         f"{key} is {new!r}, was {old!r}"
         for key, old, new in _compared(found, _as_json(config.to_json()), "")
@@ -369,7 +364,7 @@ def differences(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
 
 
 def _as_json(value: Any) -> Any:
-    """As it comes back from a file: lists for tuples."""
+    """A value as JSON gives it back: lists for tuples."""
     if isinstance(value, Mapping):
         return {key: _as_json(inner) for key, inner in value.items()}
     return [_as_json(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -389,48 +384,20 @@ def _format_value(value: Any) -> str:
     return json.dumps(_as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _network(value: Any, key: str) -> NetworkConfig:
-    expected = f"a table with a network's name and arguments; {key}.name chooses another"
-    settings = dict(require_kind(value, Mapping, expected, key))
-    name = settings.pop("name", None)
-    if name is None:
-        raise ConfigError(f"config key '{key}.name' is missing; known networks are {', '.join(NETWORKS)}")
-    require_kind(name, str, "a text", f"{key}.name")
-    try:
-        return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
-    except NetworkError as error:
-        raise ConfigError(f"{key}: {error}") from error
-
-
-def _degradation(value: Any, key: str) -> DegradationSettings:
-    settings = dict(require_kind(value, Mapping, f"a table of settings; {key}.published chooses others", key))
-    name = require_kind(settings.pop("published", "sr"), str, "a text", f"{key}.published")
-    if name not in PUBLISHED:
-        raise ConfigError(f"config key '{key}.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")
-    published = PUBLISHED[name]
-    changed = dict(_READER.values(DegradationSettings, settings, f"{key}."))
-    if "kernel_kinds" in changed:
-        changed["kernel_kinds"] = {**published.kernel_kinds, **changed["kernel_kinds"]}
-    try:
-        return DegradationSettings(**{**{f.name: getattr(published, f.name) for f in fields(published)}, **changed})
-    except DegradationError as error:
-        raise ConfigError(f"{key}: {error}") from error
-
-
-def _lookup(config: Any, key: str) -> Any:
-    for name in key.split("."):
-        config = getattr(config, name)
-    return config
+@cache
+def _scale_of(name: str, args: tuple[tuple[str, Any], ...]) -> int:
+    """By how much a network enlarges, which only the built network knows."""
+    with torch.device("meta"):
+        return build_network(name, **dict(args)).scale
 
 
 def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:
-    """Every key there is, but the arguments of networks."""
+    """Every key except the arguments of networks."""
     keys = []
     for name, hint in get_type_hints(section).items():
+        if name.startswith("__"):
+            continue
         keys.append(f"{prefix}{name}")
-        if is_dataclass(hint) and isinstance(hint, type) and hint is not NetworkConfig:
-            keys += _all_keys(hint, f"{prefix}{name}.")
+        if is_dataclass(hint) and hint is not NetworkConfig:
+            keys += _all_keys(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
     return keys
-
-
-_READER = SettingsReader({NetworkConfig: _network, DegradationSettings: _degradation}, _all_keys)

@@ -92,6 +92,19 @@ def test_it_behaves_like_a_list(source: GroupSource) -> None:
             source[index]
 
 
+def test_a_group_is_found_by_its_id(source: GroupSource, fixtures: Path) -> None:
+    for groups in (source, open_groups(fixtures / "Train")):
+        assert [groups[str(patch)].index for patch in groups.ids] == list(range(6))
+    with pytest.raises(KeyError, match=r"has no group 'coffee-27-434'; did you mean coffee-27-433"):
+        source["coffee-27-434"]
+    with pytest.raises(KeyError, match="has no group 'x'\""):
+        source["x"]
+
+
+def test_its_repr_says_what_it_is(source: GroupSource, real_dataset: Path) -> None:
+    assert repr(source) == f"<6 groups, split 'test', of {real_dataset}>"
+
+
 @pytest.mark.parametrize("kind", ["tree", "dataset"])
 @pytest.mark.parametrize("name", ["05", "enhanced_01", "", "Original", "id"])
 def test_an_unknown_picture_is_a_key_error_that_lists_those_there_are(
@@ -180,7 +193,7 @@ class TestOpening:
             open_splits(real_dataset, revision="v1.0")
 
     def test_a_split_must_be_named_where_there_are_two(self, real_dataset: Path) -> None:
-        with pytest.raises(DatasetError, match="has the splits train, test; name one"):
+        with pytest.raises(DatasetError, match="has the splits train, test; choose one with"):
             open_groups(real_dataset)
 
     def test_the_only_split_need_not_be_named(self, tmp_path: Path, fixtures: Path) -> None:
@@ -193,7 +206,7 @@ class TestOpening:
             open_groups(real_dataset, "val")
 
     def test_a_tree_has_no_splits(self, fixtures: Path) -> None:
-        with pytest.raises(DatasetError, match="no built dataset and has no splits; got split 'test'"):
+        with pytest.raises(DatasetError, match="not a built dataset and has no splits; leave out `split`"):
             open_groups(fixtures / "Test", "test")
 
     def test_only_what_has_splits_has_a_default(self, real_dataset: Path, fixtures: Path) -> None:
@@ -202,7 +215,7 @@ class TestOpening:
         assert split_or_default(fixtures / "Train", None, "test") is None
 
     def test_a_folder_that_is_neither_says_what_was_looked_for(self, tmp_path: Path) -> None:
-        with pytest.raises(TreeError, match="Looked for images/ and labels/"):
+        with pytest.raises(TreeError, match="Expected images/ and labels/"):
             open_groups(tmp_path)
         with pytest.raises(TreeError, match="no such folder"):
             open_groups(tmp_path / "absent")
@@ -210,7 +223,7 @@ class TestOpening:
     def test_a_tree_whose_names_have_errors_is_refused(self, tmp_path: Path) -> None:
         tree = write_tree(tmp_path, ["a-0-0"])
         (tree / "images/0-9/original/no-name.png").touch()
-        with pytest.raises(TreeError, match=r"cannot be opened; see hggt-data validate(.|\n)*bad-patch-id"):
+        with pytest.raises(TreeError, match=r"cannot be opened; check it with hggt-data validate(.|\n)*bad-patch-id"):
             open_groups(tree)
 
     def test_two_folders_are_a_tree(self, fixtures: Path) -> None:
@@ -288,9 +301,9 @@ class TestDamage:
         for path in list(tree.rglob("a0-0-0*")):
             path.unlink()
         build_dataset(settings)
-        with pytest.raises(DatasetError, match="If the dataset was built anew while it was in use, open it again"):
+        with pytest.raises(DatasetError, match="If the dataset was rebuilt while it was in use, open it again"):
             source[0]
-        with pytest.raises(DatasetError, match="If the dataset was built anew while it was in use, open it again"):
+        with pytest.raises(DatasetError, match="If the dataset was rebuilt while it was in use, open it again"):
             used.read(0, "01")
 
     def test_a_dataset_without_its_manifest_is_called_so(self, dataset: Path) -> None:
@@ -318,7 +331,7 @@ class TestReading:
             taken[0] += len(data)
             return data
 
-        monkeypatch.setattr("hggt_data.loading.os.pread", counted)
+        monkeypatch.setattr(os, "pread", counted)
         wanted = sum(len(source.read_bytes(k, name)) for k in (4, 0, 5, 2) for name in ("lr", "03", "original"))
         assert wanted <= taken[0] <= 1.2 * wanted
 
@@ -549,7 +562,7 @@ class TestHub:
         assert len(published.hub.requests) == asked
 
     def test_a_folder_has_no_revisions(self, real_dataset: Path) -> None:
-        with pytest.raises(DatasetError, match="is a folder and has no revisions; got revision 'v1'"):
+        with pytest.raises(DatasetError, match="is a local folder and has no revisions"):
             open_groups(real_dataset, "train", revision="v1")
 
     @pytest.mark.parametrize("source", ["lab/hggt", "Lab-2/hggt-1.0_x"])

@@ -112,7 +112,7 @@ def test_a_dataset_of_the_hub_is_scored_like_its_tree(hub: HubServer, member: Hu
     assert published["settings"]["split"] == "test"
     outcome = member.hggt_eval(*scored, "--dataset", "lab/hggt")
     assert outcome.exit_code == 1
-    assert outcome.err.startswith("Error: lab/hggt is no folder here. On the Hub: lab/hggt has no manifest.json")
+    assert outcome.err.startswith("Error: lab/hggt is not a local folder. On the Hub: lab/hggt has no manifest.json")
 
 
 def test_a_revision_belongs_to_a_dataset_of_the_hub() -> None:

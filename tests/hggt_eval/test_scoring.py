@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hggt_data import Method, name_methods
 from hggt_data.errors import DeviceError, MatchError, OutputError, WeightsError
 from hggt_data.restored.methods import SCORES_FILE
-from hggt_eval import GroundTruth, Method, name_methods, read_scores, score
+from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
 
 

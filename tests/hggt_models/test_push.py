@@ -146,7 +146,7 @@ def test_an_id_that_is_not_a_licence_is_refused(
 ) -> None:
     outcome = push(member, "rrdb.safetensors", REPO, "--license", license_id)
     assert outcome.exit_code == 2
-    assert "is no licence id" in outcome.err
+    assert "is not a licence id" in outcome.err
     assert hub.snapshot() == {}
 
 

@@ -178,4 +178,4 @@ def test_the_command_says_what_is_wrong(tree: Path, tmp_path: Path) -> None:
     assert "pass --group ID or --num N, one of the two" in result.output
     result = run("--data", tree, "--revision", "v1", "--output", tmp_path / "maps.png")
     assert result.exit_code == 1
-    assert "has no revisions; got revision 'v1'" in result.output
+    assert "has no revisions" in result.output

@@ -1,4 +1,4 @@
-"""Recipes: TOML files that say what of a training run differs from the defaults in `config.py`, and `--set`.
+"""Recipes: TOML files with the settings of a training run that differ from the defaults in `TrainConfig`.
 
 The published runs lie beside this file. A recipe may build on another (`extends = "NAME"`).
 """
@@ -18,12 +18,12 @@ _RECIPES = files("hggt_models.config.recipes")
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with hggt, sorted."""
+    """Names of the recipes that hggt includes, sorted."""
     return sorted(entry.name.removesuffix(".toml") for entry in _RECIPES.iterdir() if entry.name.endswith(".toml"))
 
 
 def describe_recipes() -> dict[str, str]:
-    """Each recipe that comes with hggt and what it is for, from the first line of its file."""
+    """What each included recipe trains, from the first line of its file."""
     return {
         name: (_RECIPES / f"{name}.toml").read_text("utf-8").split("\n")[0].removeprefix("# ")
         for name in recipe_names()
@@ -31,15 +31,15 @@ def describe_recipes() -> dict[str, str]:
 
 
 def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainConfig:
-    """A recipe, changed by what `--set` says.
+    """The settings of a recipe, with changes.
 
     Args:
-        recipe: one of `recipe_names()`, or a TOML file of your own; `extends = "NAME"` in it builds on another recipe.
-        assignments: each `KEY=VALUE`, with the value as in TOML; quotes around texts may be left out.
+        recipe: Name of an included recipe, or a TOML file.
+        assignments: Changes, each `KEY=VALUE` with the value as in TOML; strings need no quotes.
 
     Raises:
-        ConfigError: there is no such recipe, it is no TOML, a key is not known, or values do not fit each other.
-        OSError: the file cannot be read.
+        ConfigError: The recipe is unknown or not TOML, or its settings are faulty.
+        OSError: The file cannot be read.
 
     Example:
         >>> config = load_config("rrdb-gan-positive", ["loss.adversarial=0.05", "precision=bf16"])
@@ -56,24 +56,24 @@ def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainCon
 
 
 def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The settings in a recipe and in those that it builds on."""
+    """The settings in a recipe and in those that it extends; `seen` are the recipes that led here."""
     name = str(recipe)
-    path = _RECIPES / f"{name}.toml" if name in recipe_names() else Path(name)
+    path = Path(str(_RECIPES / f"{name}.toml")) if name in recipe_names() else Path(name)
     if not path.is_file():
         known = recipe_names()
         raise ConfigError(f"recipe {name!r} is not known; {nearest(name, known)}; or pass a TOML file")
-    if Path(name).resolve() in [Path(other).resolve() for other in seen]:  # there are many ways to write a path
-        raise ConfigError(f"{' extends '.join((*seen, name))}, for ever")
+    if path.resolve() in [Path(other).resolve() for other in seen]:  # a path can be written in many ways
+        raise ConfigError(f"recipes extend each other in a circle: {', '.join((*seen, name))}")
     try:
         settings = tomllib.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ConfigError(f"{name} is no TOML: {error}") from error
+        raise ConfigError(f"{name} is not a TOML file: {error}") from error
     base = settings.pop("extends", None)
     if base is None:
         return merged(DEFAULTS, settings)
     if not isinstance(base, str):
         raise ConfigError(f"{name}: extends is {base!r}; expected the name of a recipe")
-    beside = Path(name).parent / base  # a recipe of one's own may build on another of one's own
+    beside = Path(name).parent / base  # a user's recipe may extend another one in the same folder
     return merged(_read_recipe(beside if base not in recipe_names() else base, (*seen, name)), settings)
 
 
@@ -81,13 +81,13 @@ def _parse_assignment(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     *sections, last = (part.strip() for part in key.split("."))
     if not equals or not all((*sections, last)):
-        raise ConfigError(f"--set {text!r}: expected KEY=VALUE, such as loss.negative=0")
+        raise ConfigError(f"`assignments` has {text!r}; expected KEY=VALUE, such as loss.negative=0")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except ValueError:
         parsed = value.strip()
     if [*sections, last] == ["perceptual", "layers"] and isinstance(parsed, dict):
-        parsed = {**dict.fromkeys(LAYERS, 0), **parsed}  # who names the layers wants no others
+        parsed = {**dict.fromkeys(LAYERS, 0), **parsed}  # a table of layers leaves out all others
     settings: dict[str, Any] = {last: parsed}
     for section in reversed(sections):
         settings = {section: settings}

@@ -190,7 +190,7 @@ def test_a_tree_has_only_so_many_slots(patches: Path, tmp_path: Path) -> None:
         (["Ada", "Bob"], "2 names for 3 votes a group"),
         (["Ada", "Bob", "Ada", "Dan"], "'ada' is there 2 times"),
         (["Ada", "Bob", "ADA", "Dan"], "'ada' is there 2 times"),
-        (["Ada", "Bob", "C\x1b[2J"], "is no name; expected printable characters"),
+        (["Ada", "Bob", "C\x1b[2J"], "is not a valid name; expected printable characters"),
     ],
 )
 def test_names_that_will_not_do(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:
@@ -213,7 +213,7 @@ def test_a_round_is_never_written_over(patches: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not empty"):
         deal_groups(patches, tmp_path / "round", PEOPLE, DealSettings())
     assert contents(tmp_path / "round") == before
-    with pytest.raises(OutputError, match="lies inside the pictures"):
+    with pytest.raises(OutputError, match="is inside the pictures"):
         deal_groups(patches, patches / "round", PEOPLE, DealSettings())
 
 

@@ -219,7 +219,7 @@ class TestBuild:
     def test_a_full_output_is_one_error(self, tree: Path, tmp_path: Path) -> None:
         (tmp_path / "hggt").mkdir()
         (tmp_path / "hggt/thesis.txt").touch()
-        assert "holds other things" in one_error(run_build("--tree", tree, "--output", tmp_path / "hggt"))
+        assert "is not empty" in one_error(run_build("--tree", tree, "--output", tmp_path / "hggt"))
 
     def test_a_full_disk_is_one_line(self, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(*_: object) -> None:
@@ -240,7 +240,7 @@ class TestBuild:
     @pytest.mark.parametrize(
         ("arguments", "part"),
         [
-            (["--output", "x"], "Pass --tree, --test-tree or both"),
+            (["--output", "x"], "pass --tree, --test-tree or both"),
             (["--tree", "{tree}"], "--output"),
             (["--tree", "{tree}", "--lr", "{tree}", "--output", "x"], "--lr belongs to --test-tree"),
             (["--tree", "absent", "--output", "x"], "absent"),
@@ -259,7 +259,7 @@ class TestBuild:
         command = [str(part) for part in (Path(sys.executable).parent / "hggt-build-dataset", *arguments)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         until = time.monotonic() + 60
-        while not list(tmp_path.glob(".hggt.partial/.records/*.json")) and time.monotonic() < until:
+        while not list(tmp_path.glob(".hggt.partial/.finished/*.json")) and time.monotonic() < until:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)

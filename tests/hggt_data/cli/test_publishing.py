@@ -84,5 +84,5 @@ def test_a_licence_is_an_id(text: str, is_accepted: bool) -> None:
 
     result = CliRunner().invoke(command, ["--license", text])
     assert (result.exit_code == 0) == is_accepted
-    assert ("licence id" in result.output) != is_accepted
+    assert ("is not a licence id" in result.output) != is_accepted
     assert CliRunner().invoke(command).output == "\n"

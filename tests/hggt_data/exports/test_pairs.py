@@ -143,7 +143,13 @@ class TestPositives:
         assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
     def test_a_dataset_with_two_splits_needs_one_named(self, real_dataset: Path, tmp_path: Path) -> None:
-        refused("has the splits train, test; name one", "positives", real_dataset, "--output", tmp_path / "p.csv")
+        refused(
+            "has the splits train, test; choose one with --split",
+            "positives",
+            real_dataset,
+            "--output",
+            tmp_path / "p.csv",
+        )
 
     def test_another_ending_is_refused(self, tree: Path, tmp_path: Path) -> None:
         refused("a name that ends in .csv or .txt", "positives", tree, "--output", tmp_path / "p.json")
@@ -391,11 +397,11 @@ class TestSources:
     @pytest.mark.parametrize("form", FORMS)
     def test_an_output_in_the_source_is_refused(self, tree: Path, form: list[str]) -> None:
         before = contents(tree)
-        refused("lies inside the source", form[0], tree, *form[1:], "--output", tree / "out")
+        refused("is inside the source", form[0], tree, *form[1:], "--output", tree / "out")
         assert contents(tree) == before
 
     def test_so_is_a_list(self, dataset: Path) -> None:
-        refused("lies inside the source", "positives", dataset, "--split", "test", "--output", dataset / "p.csv")
+        refused("is inside the source", "positives", dataset, "--split", "test", "--output", dataset / "p.csv")
 
     @pytest.mark.parametrize("form", FORMS)
     def test_a_filled_output_is_left_alone(self, tree: Path, tmp_path: Path, form: list[str]) -> None:
@@ -432,7 +438,7 @@ class TestSources:
     def test_a_licence_must_be_an_id(self, tree: Path, tmp_path: Path) -> None:
         result = run("tree", tree, "--output", tmp_path / "out", "--license", "Public Domain!")
         assert result.exit_code == 2
-        assert "is no licence id" in result.output
+        assert "is not a licence id" in result.output
 
     def test_what_is_not_there(self, tmp_path: Path) -> None:
         refused("no such folder", "tree", tmp_path / "absent", "--output", tmp_path / "out")

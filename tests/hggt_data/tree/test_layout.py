@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from hggt_data.errors import TreeError
+from hggt_data.errors import HggtError, TreeError
 from hggt_data.problems import Problem
 from hggt_data.schema import PatchId
 from hggt_data.tree.annotators import read_annotators
-from hggt_data.tree.layout import Listing, Section, official_test, official_train, open_tree, tree_of_folders
+from hggt_data.tree.layout import Section, official_test, official_train, open_tree, tree_of_folders
+from hggt_data.tree.listing import Listing
 from tests.hggt_data.trees import contents, write_bytes, write_tree
 
 IDS = ("a-0-0", "a-16-0", "b-0-32")
@@ -127,7 +128,7 @@ def test_a_group_in_two_levels_is_an_error(tmp_path: Path) -> None:
     write_tree(tmp_path, IDS, level="0-3")
     write_tree(tmp_path, IDS[1:2], level="3-4")
     assert kinds(tmp_path) == [("duplicate-group", "error", "images/3-4")]
-    assert "a-16-0 is also in images/0-3" in problems(tmp_path)[0].message
+    assert "group a-16-0 is also in images/0-3" in problems(tmp_path)[0].message
 
 
 def test_the_order_is_that_of_the_ids_whatever_the_listing_gives(
@@ -180,9 +181,9 @@ def test_a_part_of_a_test_tree_with_one_of_its_two_folders_is_an_error(tmp_path:
     shutil.rmtree(tmp_path / "GT/one" / gone)
     (problem,) = problems(tmp_path)
     assert (problem.kind, problem.severity, problem.path) == ("incomplete-part", "error", "GT/one")
-    assert f"has {left}/ but no {gone}/" in problem.message
+    assert f"contains {left}/ but no {gone}/" in problem.message
     shutil.rmtree(tmp_path / "GT/two")
-    with pytest.raises(TreeError, match=f"GT/one has {left}/ but no {gone}/"):
+    with pytest.raises(TreeError, match=f"GT/one contains {left}/ but no {gone}/"):
         open_tree(tmp_path)
 
 
@@ -233,7 +234,7 @@ class TestLr:
 
     def test_a_given_folder_that_is_absent_is_named(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
-        with pytest.raises(TreeError, match="nowhere: no such folder; expected the low-resolution pictures"):
+        with pytest.raises(TreeError, match="nowhere: no such folder; expected low-resolution pictures"):
             open_tree(tmp_path, tmp_path / "nowhere")
 
     def test_the_folder_of_the_same_test_set_is_chosen(self, test_tree: Path) -> None:
@@ -261,7 +262,7 @@ class TestLr:
         write_tree(tmp_path, IDS)
         for name in ("x", "y"):
             (tmp_path / name / "Blind_LR").mkdir(parents=True)
-        with pytest.raises(TreeError, match=r"several folders .* choose one with --lr"):
+        with pytest.raises(TreeError, match=r"several folders .* pass one of them as `lr`"):
             open_tree(tmp_path)
         assert open_tree(tmp_path, tmp_path / "y" / "Blind_LR").lr_folders == (tmp_path / "y" / "Blind_LR",)
 
@@ -451,7 +452,7 @@ class TestAnnotators:
     def test_a_slot_with_two_lines_is_an_error(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
         (tmp_path / "annotators.csv").write_text(f"group,slot,pseudonym\n{IDS[0]},A,owl\n{IDS[0]},A,fox\n")
-        with pytest.raises(TreeError, match=f"group {IDS[0]}, slot A has two lines"):
+        with pytest.raises(TreeError, match=f"group {IDS[0]}, slot A is listed twice"):
             read_annotators(tmp_path)
 
     def test_a_faulty_file_does_not_hide_other_faults(self, tmp_path: Path) -> None:
@@ -499,7 +500,7 @@ class TestAnnotators:
     )
     def test_a_file_in_another_form_is_refused(self, tmp_path: Path, data: bytes, message: str) -> None:
         (tmp_path / "annotators.csv").write_bytes(data)
-        with pytest.raises(TreeError, match=message):
+        with pytest.raises(HggtError, match=message):
             read_annotators(tmp_path)
 
 
@@ -512,9 +513,9 @@ class TestTwoFolders:
 
     def test_the_wrong_folder_is_named(self, test_tree: Path) -> None:
         home = test_tree / "GT" / "Test-mini"
-        with pytest.raises(TreeError, match="expected a folder with original/"):
+        with pytest.raises(TreeError, match="expected a folder that contains original/"):
             tree_of_folders(home, home / "labels")
-        with pytest.raises(TreeError, match="expected one with A/, B/, C/"):
+        with pytest.raises(TreeError, match="expected one that contains A/, B/, C/"):
             tree_of_folders(home / "images", home / "absent")
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.problems import Problem, summarise
-from hggt_data.tree.layout import Listing, open_tree
+from hggt_data.tree.layout import open_tree
+from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import hash_inputs, validate_tree
 from tests.hggt_data.trees import edit_text, join_png, noise, split_png, with_chunk, with_rows, write_tree
 
@@ -161,7 +162,7 @@ def test_a_jpeg_under_the_name_png_is_unreadable(test_tree: Path) -> None:
     with Image.open(test_tree / PICTURE) as image:
         image.save(test_tree / PICTURE, "JPEG")
     assert kinds(test_tree) == [("unreadable-image", "error", PICTURE)]
-    assert kinds(test_tree, decode=False) == [("unreadable-image", "error", PICTURE)]
+    assert kinds(test_tree, fast=True) == [("unreadable-image", "error", PICTURE)]
 
 
 def test_a_folder_in_place_of_a_picture_or_annotation_is_told(test_tree: Path) -> None:
@@ -186,8 +187,8 @@ def test_a_link_to_itself_is_unreadable(test_tree: Path) -> None:
 def test_a_pipe_in_place_of_a_picture_does_not_hang(test_tree: Path) -> None:
     (test_tree / PICTURE).unlink()
     os.mkfifo(test_tree / PICTURE)
-    for decode in (True, False):
-        assert ("unreadable-image", "error", PICTURE) in kinds(test_tree, decode=decode)
+    for fast in (True, False):
+        assert ("unreadable-image", "error", PICTURE) in kinds(test_tree, fast=fast)
 
 
 def test_a_copied_annotation_is_warned_of(test_tree: Path) -> None:
@@ -199,7 +200,7 @@ def test_a_copied_annotation_is_warned_of(test_tree: Path) -> None:
 def test_a_missing_folder_of_pictures_is_guessed_from_the_labels(test_tree: Path) -> None:
     shutil.rmtree(test_tree / "GT/Test-mini/images/04")
     hints = {problem.hint for problem in validate_tree(test_tree, workers=1).problems}
-    assert hints == {"Is the folder 04/ of pictures missing? Restore it; otherwise correct the entry."}
+    assert hints == {"Is the picture folder 04/ missing? Restore it; otherwise correct the entry."}
 
 
 @pytest.mark.parametrize("year", ["0001", "9999"])
@@ -291,7 +292,7 @@ def test_a_tree_that_is_none_is_one_problem(tmp_path: Path) -> None:
     report = validate_tree(tmp_path, workers=1)
     assert report.num_groups == 0
     assert [(p.kind, p.severity, p.path) for p in report.problems] == [("no-tree", "error", ".")]
-    assert "Looked for images/ and labels/" in report.problems[0].message
+    assert "Expected images/ and labels/" in report.problems[0].message
 
 
 @pytest.mark.parametrize(("expected", "found"), [(6, []), (7, ["wrong-count"]), (100, ["wrong-count"]), (None, [])])
@@ -340,18 +341,18 @@ class TestFast:
     def test_damage_stays_unseen(self, test_tree: Path, what: str) -> None:
         _, path, change, *_ = next(row for row in FAULTS if row[0] == what)
         change(test_tree / path)
-        assert kinds(test_tree, decode=False) == []
+        assert kinds(test_tree, fast=True) == []
 
     @pytest.mark.parametrize("what", ["grey", "16-bit", "another size", "empty file", "candidate missing", "json cut"])
     def test_what_a_header_or_a_label_tells_is_seen(self, test_tree: Path, what: str) -> None:
         _, path, change, kind, severity = next(row for row in FAULTS if row[0] == what)
         change(test_tree / path)
-        assert kinds(test_tree, decode=False) == [(kind, severity, path)]
+        assert kinds(test_tree, fast=True) == [(kind, severity, path)]
 
     def test_no_picture_is_read_beyond_its_header(self, test_tree: Path) -> None:
         for path in test_tree.rglob("*.png"):
             path.write_bytes(path.read_bytes()[:33])
-        assert kinds(test_tree, decode=False) == []
+        assert kinds(test_tree, fast=True) == []
 
 
 def test_several_workers_report_the_same(tmp_path: Path) -> None:

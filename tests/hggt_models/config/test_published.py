@@ -10,7 +10,6 @@ import torch
 from hggt_models.config.recipes import load_config, recipe_names
 from hggt_models.config.train import TrainConfig
 from hggt_models.networks import build_network, network_args
-from tests.hggt_models.built_once import each_generator_built_once
 
 # fmt: off
 COLUMNS = (
@@ -153,12 +152,6 @@ RATES: dict[str, dict[int, float]] = {
     "ldl-gan": {0: 1e-4, 200_000: 1e-4, 299_999: 1e-4},
 }
 # fmt: on
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _built_once() -> Iterator[None]:
-    with each_generator_built_once():
-        yield
 
 
 def fields_of(config: TrainConfig) -> dict[str, Any]:

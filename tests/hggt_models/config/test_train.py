@@ -1,6 +1,5 @@
 import dataclasses
 import json
-from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, asdict, is_dataclass, replace
 from typing import Any
 
@@ -20,19 +19,12 @@ from hggt_models.config.train import (
     make_config,
     merged,
 )
-from tests.hggt_models.built_once import each_generator_built_once
 
 ENHANCE = {
     "target": "picture",
     "generator": {"name": "rcan_no_upsample"},
     "degradation": {"published": "enhance-01"},
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _built_once() -> Iterator[None]:
-    with each_generator_built_once():
-        yield
 
 
 @pytest.fixture(params=recipe_names())
@@ -72,7 +64,6 @@ def test_no_section_can_be_changed(config: TrainConfig) -> None:
 
 
 def test_values_have_the_kinds_that_the_fields_say() -> None:
-    # As TOML and JSON have them: whole numbers for others, lists for tuples.
     config = make_config(
         {
             "learning_rate": 1,
@@ -118,115 +109,75 @@ def test_what_was_given_is_not_changed_by_what_is_made_of_it() -> None:
     [
         ("loss.negitive", "config key 'loss.negitive' is not known; did you mean 'loss.negative'?"),
         ("negative", "config key 'negative' is not known; did you mean 'loss.negative'?"),
-        ("loss.negative_windw_px", "'loss.negative_windw_px' is not known; did you mean 'loss.negative_window_px'?"),
-        ("learningrate", "config key 'learningrate' is not known; did you mean 'learning_rate'?"),
-        ("Seed", "config key 'Seed' is not known; did you mean 'seed'?"),
-        ("los.pixel", "config key 'los' is not known; did you mean 'loss'?"),
         ("degradation.jpeg_qualty", "is not known; did you mean 'degradation.jpeg_quality'?"),
-        ("validation.evry", "is not known; did you mean 'validation.every'?"),
-        ("checkpoint.kep", "is not known; did you mean 'checkpoint.keep'?"),
-        ("log.wandbb", "is not known; did you mean 'log.wandb'?"),
-        ("perceptual.layer", "is not known; did you mean 'perceptual.layers'?"),
-        ("perceptual.layers.convv1_2", "perceptual.layers has convv1_2; known ones are conv1_1, conv1_2, .*, conv5_4"),
-        ("perceptual.layers.conv9", "perceptual.layers has conv9; known ones are conv1_1, conv1_2, .*, conv5_4"),
-        ("degradation.kernel_kinds.isotropc", "kernel_kinds has .*isotropc; expected some of isotropic, anisotropic,"),
+        ("perceptual.layers.conv9", "perceptual.layers has conv9; known layers are conv1_1, conv1_2, .*, conv5_4"),
+        (
+            "degradation.kernel_kinds.isotropc",
+            "kernel_kinds.isotropc' is not known; expected one of isotropic, anisotropic,",
+        ),
         ("generator.num_blok", "rrdb_pixelshuffle: argument 'num_blok' is not known; did you mean 'num_block'?"),
-        ("generator.depths", "generator: rrdb_pixelshuffle: argument 'depths' is not known"),
         ("discriminator.num_feet", "unet_discriminator_sn: argument 'num_feet' is not known; did you mean 'num_feat'?"),
         ("xyzzy", "config key 'xyzzy' is not known; known ones are starts_from, target, source_px,"),
     ],
 )
-def test_an_unknown_key_is_an_error_with_the_nearest_that_is_known(key: str, message: str) -> None:
+def test_an_unknown_key_is_refused_with_the_closest_known_one(key: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_config(nested(key, 1))
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("changes", "message"),
     [
-        ("rrdb_pixelshufle", "network 'rrdb_pixelshufle' is not known; did you mean 'rrdb_pixelshuffle'?"),
-        ("unet_discriminator_sn", "generator is unet_discriminator_sn, which restores nothing"),
-        ("", "network '' is not known; known ones are rrdb_pixelshuffle"),
-        (3, "config key 'generator.name' is 3; expected a text"),
-        (["swinir"], r"config key 'generator.name' is \['swinir'\]; expected a text"),
+        (
+            {"generator": {"name": "rrdb_pixelshufle"}},
+            "generator: network 'rrdb_pixelshufle' is not known; did you mean",
+        ),
+        ({"generator": {"name": "unet_discriminator_sn"}}, "generator is unet_.*; expected a network that restores"),
+        ({"generator": {"name": 3}}, "generator: name is 3; expected one of rrdb_pixelshuffle, "),
+        ({"generator": "swinir"}, "generator: 'swinir' is not a table; expected a network's `name` and its arguments"),
+        ({"discriminator": {"name": "rrdb"}}, "discriminator is rrdb; expected unet_discriminator_sn"),
+        ({"degradation": {"published": "sr-2"}}, "config key 'degradation.published' is 'sr-2'; expected one of sr,"),
+        (
+            {"degradation": {"published": ["sr"]}},
+            r"config key 'degradation.published' is \['sr'\]; expected one of sr,",
+        ),
+        ({"degradation": "sr"}, "config key 'degradation' is 'sr'; expected a table of settings"),
     ],
 )
-def test_a_generator_that_is_none_is_refused(name: object, message: str) -> None:
+def test_an_unknown_network_or_degradation_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        make_config({"generator": {"name": name}})
-
-
-def test_a_discriminator_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="discriminator is rrdb; expected unet_discriminator_sn"):
-        make_config({"discriminator": {"name": "rrdb"}})
-
-
-@pytest.mark.parametrize("name", ["sr-2", 3, ["sr"], {"sr": 1}])
-def test_degradation_settings_that_were_not_published_are_refused(name: object) -> None:
-    with pytest.raises(ConfigError, match=r"config key 'degradation.published' is .*; expected (one of sr,|a text)"):
-        make_config({"degradation": {"published": name}})
+        make_config(changes)
 
 
 # Kinds
 
 
-WRONG_KINDS: list[tuple[str, object, str]] = [
-    ("learning_rate", "fast", "'fast'; expected a number"),
-    ("learning_rate", True, "True; expected a number"),
-    ("learning_rate", [1e-4], r"\[0.0001\]; expected a number"),
-    ("learning_rate", {"start": 1}, r"\{'start': 1\}; expected a number"),
-    ("learning_rate", None, "None; expected a number"),
-    ("iterations", 3.0, "3.0; expected a whole number"),
-    ("iterations", "3", "'3'; expected a whole number"),
-    ("iterations", True, "True; expected a whole number"),
-    ("flip", 1, "1; expected true or false"),
-    ("flip", "true", "'true'; expected true or false"),
-    ("starts_from", 3, "3; expected a text"),
-    ("starts_from", True, "True; expected a text"),
-    ("target", "negative", "'negative'; expected one of picture, original, positive, positive_negative"),
-    ("target", True, "True; expected one of picture"),
-    ("target", ["picture"], r"\['picture'\]; expected one of picture"),
-    ("precision", "fp16", "'fp16'; expected one of fp32, bf16"),
-    ("channels_last", True, "True; expected one of auto, yes, no"),
-    ("betas", 0.9, "0.9; expected a list"),
-    ("betas", "0.9", "'0.9'; expected a list"),
-    ("betas", [0.9], r"\[0.9\]; expected 2 values"),
-    ("betas", [0.9, 0.99, 0.999], r"\[0.9, 0.99, 0.999\]; expected 2 values"),
-    ("betas", [0.9, "0.99"], "'0.99'; expected a number"),
-    ("milestones", 5, "5; expected a list"),
-    ("milestones", [5.0], "5.0; expected a whole number"),
-    ("milestones", [True], "True; expected a whole number"),
-    ("compile", "generator", "'generator'; expected a list"),
-    ("compile", ["generatr"], "'generatr'; expected one of generator, discriminator, perceptual"),
-    ("loss", 3, "3; expected a table of settings"),
-    ("loss", [], r"\[\]; expected a table of settings"),
-    ("loss.pixel", {"weight": 1}, r"\{'weight': 1\}; expected a number"),
-    ("validation.metrics", "psnr", "'psnr'; expected a list"),
-    ("log.tensorboard", 0, "0; expected true or false"),
-    ("generator", "swinir", "'swinir'; expected a table with .* arguments; generator.name chooses another"),
-    ("discriminator", ["unet"], r"\['unet'\]; expected a table with a network's name"),
-    ("degradation", "sr", "'sr'; expected a table of settings; degradation.published chooses others"),
-    ("degradation.scale", 4.0, "4.0; expected a whole number"),
-    ("degradation.jpeg_quality", 75, "75; expected a list"),
-    ("degradation.jpeg_quality", [75], r"\[75\]; expected 2 values"),
-    ("degradation.kernel_sizes_px", [3, 5.0], "5.0; expected a whole number"),
-    ("degradation.resize_modes", ["nearest"], "'nearest'; expected one of area, bilinear, bicubic"),
-    ("degradation.jpeg_form", "turbo", "'turbo'; expected one of official, libjpeg"),
-    ("degradation.kernel_kinds", ["isotropic"], r"\['isotropic'\]; expected a table"),
-    ("degradation.kernel_kinds.isotropic", True, "True; expected a number"),
-    ("perceptual.layers", ["conv1_2"], r"\['conv1_2'\]; expected a table"),
-    ("perceptual.layers.conv1_2", "0.1", "'0.1'; expected a number"),
-    *(
-        (key, value, f"{value}; expected a finite number")
-        for value in (float("nan"), float("inf"), float("-inf"))
-        for key in ("learning_rate", "loss.pixel", "perceptual.layers.conv1_2", "degradation.kernel_kinds.isotropic")
-    ),
-    ("clip_norm", 10**400, "10+; expected a finite number"),
-]
-
-
-@pytest.mark.parametrize(("key", "value", "message"), WRONG_KINDS, ids=[f"{k}={v}"[:40] for k, v, _ in WRONG_KINDS])
-def test_a_value_of_another_kind_is_refused(key: str, value: object, message: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("learning_rate", "fast", "'fast'; expected a number"),
+        ("learning_rate", True, "True; expected a number"),
+        ("learning_rate", None, "None; expected a number"),
+        ("iterations", 3.0, "3.0; expected a whole number"),
+        ("iterations", True, "True; expected a whole number"),
+        ("flip", 1, "1; expected true or false"),
+        ("starts_from", 3, "3; expected a string"),
+        ("target", "negative", "'negative'; expected one of picture, original, positive, positive_negative"),
+        ("betas", "0.9", "'0.9'; expected a list"),
+        ("betas", [0.9], r"\[0.9\]; expected more values"),
+        ("betas", [0.9, 0.99, 0.999], r"\[0.9, 0.99, 0.999\]; expected 2 values"),
+        ("betas", [0.9, "0.99"], "'0.99'; expected a number"),
+        ("milestones", [True], "True; expected a whole number"),
+        ("compile", ["generatr"], "'generatr'; expected one of generator, discriminator, perceptual"),
+        ("loss", 3, "3; expected a table of settings"),
+        ("degradation.kernel_kinds", ["isotropic"], r"\['isotropic'\]; expected a table"),
+        ("perceptual.layers.conv1_2", "0.1", "'0.1'; expected a number"),
+        ("loss.pixel", float("nan"), "nan; expected a finite number"),
+        ("loss.pixel", float("-inf"), "-inf; expected a finite number"),
+        ("clip_norm", 10**400, "10+; expected a finite number"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused(key: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError, match=f"config key '{key}' is {message}"):
         make_config(nested(key, value))
 
@@ -254,37 +205,38 @@ def test_arguments_that_no_network_can_have_are_refused(args: dict[str, Any], me
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        *(
-            (key, value, f"is {value}(.0)?; expected more than 0")
-            for key in (
-                *("source_px", "crop_px", "batch_size", "accumulate", "iterations", "learning_rate"),
-                *("loss.negative_power", "validation.images", "checkpoint.every", "checkpoint.keep", "log.every"),
-            )
-            for value in (0, -8)
-        ),
-        *(
-            (key, -1, "is -1.*; expected 0 or more")
-            for key in (
-                *("pool_size", "clip_norm", "seed", "loss.pixel", "loss.perceptual", "loss.adversarial"),
-                *("loss.negative", "loss.negative_margin", "loss.artifact_map"),
-                *("validation.every", "validation.pictures", "validation.shown", "perceptual.layers.conv5_4"),
-            )
-        ),
-        ("seed", 2**63, r"is 9223372036854775808; expected less than 2\^63"),
-        ("decay", 0, "is 0.0; expected more than 0, 1 at most"),
-        ("decay", 1.1, "is 1.1; expected more than 0, 1 at most"),
-        ("ema_decay", 1, "is 1.0; expected 0 or more, less than 1"),
-        ("ema_decay", -0.1, "is -0.1; expected 0 or more, less than 1"),
-        ("betas", [0.9, 1], r"is \(0.9, 1.0\); expected two values from 0 up to 1"),
-        ("betas", [-0.1, 0.9], r"is \(-0.1, 0.9\); expected two values"),
-        ("loss.negative_window_px", 4, "is 4; expected an odd number, 3 or more"),
-        ("loss.negative_window_px", 1, "is 1; expected an odd number, 3 or more"),
-        ("loss.artifact_window_px", -3, "is -3; expected an odd number, 3 or more"),
+        *((key, 0, "is 0(.0)?; expected more than 0") for key in ("source_px", "learning_rate", "checkpoint.keep")),
+        *((key, -1, "is -1.*; expected 0 or more") for key in ("pool_size", "loss.negative", "validation.every")),
+        ("perceptual.layers.conv5_4", -1, "is -1; expected 0 or more"),
+        ("seed", 2**63, "is 9223372036854775808; expected less than 9223372036854775808"),
+        ("decay", 1.1, "is 1.1; expected at most 1"),
+        ("ema_decay", 1, "is 1; expected less than 1"),
+        ("betas", [0.9, 1], "is 1; expected less than 1"),
+        ("milestones", [0, 5], "is 0; expected more than 0"),
+        ("loss.negative_window_px", 4, "is 4; expected an odd number"),
+        ("loss.artifact_window_px", 1, "is 1; expected 3 or more"),
     ],
 )
 def test_a_value_out_of_range_is_refused(key: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError, match=f"{key} {message}"):
         make_config(nested(key, value))
+
+
+def test_values_are_checked_when_a_config_is_made_in_python() -> None:
+    config = make_config({})
+    with pytest.raises(ConfigError) as caught:
+        replace(
+            config,
+            batch_size=0,
+            betas=(0.9, 1.0),
+            milestones=(0, 5),
+            loss=LossConfig(pixel=-1, perceptual=0, adversarial=0),
+            perceptual=replace(config.perceptual, layers={"conv5_4": -1.0}),
+        )
+    assert str(caught.value) == (
+        "batch_size is 0; expected more than 0; betas is 1.0; expected less than 1; milestones is 0; expected more "
+        "than 0; loss.pixel is -1; expected 0 or more; perceptual.layers.conv5_4 is -1.0; expected 0 or more"
+    )
 
 
 @pytest.mark.parametrize(
@@ -312,28 +264,21 @@ def test_a_value_at_the_end_of_its_range_is_taken(changes: dict[str, Any]) -> No
     ("changes", "message"),
     [
         ({"crop_px": 520}, "crop_px 520 is more than source_px 512, which it is cut from"),
-        ({"source_px": 510}, "source_px 510 is no multiple of degradation.scale 4"),
-        ({"crop_px": 250}, "crop_px 250 is no multiple of degradation.scale 4"),
-        ({"crop_px": 252}, "crop_px 252 is no multiple of 8, which the discriminator needs"),
-        ({"degradation": {"scale": 2}}, "the generator enlarges 4 times, and degradation.scale is 2"),
-        ({"generator": {"scale": 2}}, "the generator enlarges 2 times, and degradation.scale is 4"),
-        ({"generator": {"name": "elan"}}, "the generator enlarges 1 times, and degradation.scale is 4"),
-        ({"degradation": {"published": "enhance-02"}}, "enlarges 4 times, and degradation.scale is 1"),
-        ({"generator": {"num_in_ch": 1}}, "generator.num_in_ch is 1; expected 3, as pictures are RGB"),
-        ({"generator": {"num_out_ch": 4}}, "generator.num_out_ch is 4; expected 3"),
+        ({"crop_px": 250}, "crop_px 250 is not a multiple of degradation.scale 4"),
+        ({"crop_px": 252}, "crop_px 252 is not a multiple of 8, as the discriminator requires"),
+        ({"degradation": {"scale": 2}}, "the generator's scale is 4, but degradation.scale is 2"),
+        ({"generator": {"scale": 2}}, "the generator's scale is 2, but degradation.scale is 4"),
+        ({"generator": {"num_in_ch": 1}}, "generator.num_in_ch is 1; expected 3, because images are RGB"),
         ({"discriminator": {"num_in_ch": 1}}, "discriminator.num_in_ch is 1; expected 3"),
         ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected rising numbers"),
-        ({"milestones": [5, 5]}, r"milestones are \[5, 5\]; expected rising numbers"),
-        ({"milestones": [0, 5]}, r"milestones are \[0, 5\]; expected numbers of 1 or more"),
-        ({"milestones": [-5, 5]}, r"milestones are \[-5, 5\]; expected numbers of 1 or more"),
-        ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or more"),
-        ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "every loss has the weight 0"),
+        ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or at least that"),
+        ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "all losses have weight 0"),
         ({"loss": {"negative": 300}}, "loss.negative is 300 and target is 'positive'; expected a weight with"),
         ({"target": "positive_negative"}, "loss.negative is 0 and target is 'positive_negative'; expected"),
-        ({"loss": {"artifact_map": 1}, "ema_decay": 0}, "compares with the moving average, and ema_decay is 0"),
+        ({"loss": {"artifact_map": 1}, "ema_decay": 0}, "needs the moving average, but ema_decay is 0"),
         (
             {"perceptual": {"layers": dict.fromkeys(("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"), 0)}},
-            "loss.perceptual is 1, and every one of perceptual.layers has the weight 0",
+            "loss.perceptual is 1, but all perceptual.layers have weight 0",
         ),
         (
             {"crop_px": 8},
@@ -354,27 +299,43 @@ def test_all_faults_are_named_in_one_message() -> None:
         make_config(
             {
                 "batch_size": 0,
+                "flip": "yes",
+                "sed": 1,
+                "loss": {"pixel": -1, "negativ": 3},
+                "generator": {"num_blok": 1},
+                "degradation": {"published": "x", "scale": 1.5, "shrink_probability": True},
+            }
+        )
+    for fault in (
+        *(
+            "batch_size is 0; expected",
+            "'flip' is 'yes'",
+            "'sed' is not known",
+            "loss.pixel is -1",
+            "'loss.negativ' is",
+        ),
+        *("generator: rrdb_pixelshuffle: argument", "'degradation.published' is 'x'", "'degradation.scale' is 1.5"),
+        "'degradation.shrink_probability' is True",
+    ):
+        assert fault in str(caught.value)
+
+
+def test_all_contradictions_are_named_in_one_message() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config(
+            {
                 "crop_px": 1030,
                 "milestones": [2, 1],
-                "decay": 2,
-                "loss": {"pixel": -1, "negative": 3, "artifact_map": 1},
+                "loss": {"negative": 3, "artifact_map": 1},
                 "ema_decay": 0,
                 "validation": {"metrics": ["nothing"]},
             }
         )
     for fault in (
-        *("batch_size is 0", "crop_px 1030 is more", "crop_px 1030 is no multiple of degradation.scale"),
-        *("no multiple of 8", "milestones are", "decay is 2", "loss.pixel is -1", "loss.negative is 3"),
-        *("loss.artifact_map compares", "validation.metrics has nothing"),
+        *("crop_px 1030 is more", "crop_px 1030 is not a multiple of degradation.scale", "not a multiple of 8"),
+        *("milestones are", "loss.negative is 3", "loss.artifact_map needs", "validation.metrics has nothing"),
     ):
         assert fault in str(caught.value)
-    assert str(caught.value).count("; expected") >= 5
-
-
-def test_a_config_made_by_hand_is_checked_too() -> None:
-    config = make_config({})
-    with pytest.raises(ConfigError, match=r"batch_size is 0.*; every loss has the weight 0"):
-        replace(config, batch_size=0, loss=LossConfig(pixel=0, perceptual=0, adversarial=0))
 
 
 # Sections
@@ -406,25 +367,12 @@ def test_a_section_that_names_other_published_settings_starts_afresh() -> None:
     }
 
 
-def test_one_setting_of_a_published_degradation_leaves_the_others() -> None:
-    changed = make_config({**ENHANCE, "degradation": {"published": "enhance-01", "grey_probability": 0.5}})
-    before = make_config(ENHANCE).degradation
-    assert changed.degradation == replace(before, grey_probability=0.5)
-
-
-def test_one_layer_or_kind_of_kernel_leaves_the_others() -> None:
-    config = make_config(
-        {"perceptual": {"layers": {"conv1_2": 0, "conv2_1": 3}}, "degradation": {"kernel_kinds": {"isotropic": 0}}}
-    )
-    assert config.perceptual.layers == {
-        "conv1_2": 0.0,
-        "conv2_1": 3.0,
-        "conv2_2": 0.1,
-        "conv3_4": 1.0,
-        "conv4_4": 1.0,
-        "conv5_4": 1.0,
-    }
-    assert config.degradation.kernel_kinds == {"isotropic": 0.0, "anisotropic": 0.3}
+def test_one_setting_of_a_section_leaves_the_others() -> None:
+    config = make_config({**ENHANCE, "degradation": {"published": "enhance-01", "kernel_kinds": {"isotropic": 0}}})
+    before = make_config(ENHANCE)
+    assert config.degradation == replace(before.degradation, kernel_kinds={"isotropic": 0.0, "anisotropic": 0.3})
+    layers = make_config({"perceptual": {"layers": {"conv2_1": 3}}}).perceptual.layers
+    assert layers == {**make_config({}).perceptual.layers, "conv2_1": 3.0}
 
 
 settings_trees = st.recursive(
@@ -467,13 +415,6 @@ def test_json_holds_every_setting(config: TrainConfig) -> None:
     assert content["degradation"] == asdict(config.degradation)
 
 
-def test_json_is_a_copy() -> None:
-    config = make_config({})
-    config.to_json()["perceptual"]["layers"].clear()
-    config.to_json()["generator"].clear()
-    assert config == make_config({})
-
-
 # Differences
 
 
@@ -486,15 +427,9 @@ def found(config: TrainConfig) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"learning_rate": 2e-4}, ["learning_rate is 0.0002, was 0.0001"]),
         ({"betas": [0.9, 0.999]}, ["betas is [0.9, 0.999], was [0.9, 0.99]"]),
-        ({"milestones": []}, ["milestones is [], was [200000]"]),
         ({"target": "original"}, ["target is 'original', was 'positive'"]),
-        ({"flip": False}, ["flip is False, was True"]),
-        ({"validation": {"pictures": 3}}, ["validation.pictures is 3, was 8"]),
         ({"loss": {"pixel": 2, "perceptual": 0}}, ["loss.pixel is 2.0, was 1.0", "loss.perceptual is 0.0, was 1.0"]),
-        ({"generator": {"num_block": 4}}, ["generator.num_block is 4, was 23"]),
-        ({"discriminator": {"skip_connection": False}}, ["discriminator.skip_connection is False, was True"]),
         ({"degradation": {"jpeg_quality": [30, 95]}}, ["degradation.jpeg_quality is [30.0, 95.0], was [75, 95]"]),
         ({"perceptual": {"layers": {"conv1_1": 1}}}, ["perceptual.layers.conv1_1 is 1.0, was None"]),
     ],
@@ -526,12 +461,6 @@ def test_how_a_run_is_carried_out_and_watched_may_change(changes: dict[str, Any]
     assert differences(found(make_config({})), make_config(changes)) == []
 
 
-def test_free_keys_are_keys() -> None:
-    known = flat_settings(make_config({}))
-    for free in FREE_KEYS:
-        assert any(key == free or key.startswith(f"{free}.") for key in known), free
-
-
 def test_every_other_setting_makes_another_run() -> None:
     config = make_config({})
     for key in flat_settings(config):
@@ -557,18 +486,7 @@ def test_a_setting_that_an_older_record_has_not_is_named() -> None:
 # Flat settings
 
 
-@pytest.mark.parametrize("recipe", recipe_names())
-def test_every_shown_setting_fed_back_changes_nothing(recipe: str) -> None:
-    config = load_config(recipe)
-    lines = [f"{key}={value}" for key, value in flat_settings(config).items()]
-    assert len(lines) > 70
-    for line in lines:
-        assert load_config(recipe, [line]) == config, line
-    assert load_config(recipe, lines) == config
-    assert load_config("rrdb-gan-original", lines) == config
-
-
-@settings(deadline=None)  # a network may have to be built
+@settings(deadline=None, max_examples=40)
 @given(
     st.text(),
     st.floats(min_value=0, allow_infinity=False),
@@ -608,13 +526,13 @@ json_values = st.recursive(
 some_keys = st.sampled_from([*flat_settings(make_config({})), *(f.name for f in dataclasses.fields(TrainConfig))])
 
 
-@settings(deadline=None)  # a network may have to be built
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(some_keys, json_values, max_size=3))
 @example({"generator.name": ["a"]})
 @example({"milestones": [True]})
 @example({"perceptual.layers": {"": 1}})
 @example({"degradation.kernel_kinds": {}})
-def test_whatever_is_set_makes_a_config_or_a_config_error(changes: dict[str, Any]) -> None:
+def test_any_settings_give_a_config_or_a_config_error(changes: dict[str, Any]) -> None:
     settings: dict[str, Any] = {}
     for key, value in changes.items():
         settings = merged(settings, nested(key, value))

@@ -1,6 +1,5 @@
 """Trees of coded pictures whose labels are known, and real pictures."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from torch import Tensor
 
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.io.images import read_pixels
-from tests.hggt_models.built_once import each_generator_built_once
 from tests.hggt_models.data.coded import write_groups
 
 # By number of the group: what is agreed on of the candidates 01 to 04.
@@ -44,9 +42,3 @@ def photos(fixtures: Path) -> Tensor:
     return torch.stack(
         [torch.from_numpy(read_pixels(path)[32:96, 32:96]).permute(2, 0, 1) for path in paths[::2] + paths[1:2]]
     )
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _built_once() -> Iterator[None]:
-    with each_generator_built_once():
-        yield

@@ -84,7 +84,7 @@ def test_who_is_not_there_cannot_be_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[2J"])
 def test_names_are_printable(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RoundError, match="is no name"):
+    with pytest.raises(RoundError, match="is not a valid name"):
         add_account(tmp_path / "accounts.json", Account(name))
     assert not (tmp_path / "accounts.json").exists()
 
