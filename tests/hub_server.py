@@ -38,7 +38,7 @@ GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for s
 
 
 class HubError(Exception):
-    """An answer other than success. `code` is the Hub's X-Error-Code, by which the client picks its exception."""
+    """An error answer. `code` is the Hub's X-Error-Code, from which the client chooses its exception."""
 
     def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class HubError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who a token stands for: a name, the organisations it belongs to, and whether the token may write."""
+    """A token's user: name, organisations, and whether the token may write."""
 
     name: str
     orgs: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a tree tells of a file. One in LFS has a `sha256`, and its `git_oid` is that of the pointer."""
+    """A file of a tree. One in LFS has a `sha256`, and its `git_oid` is that of the pointer."""
 
     git_oid: str
     size: int
@@ -82,7 +82,7 @@ class File:
 
     @property
     def oid(self) -> str:
-        """Under which the content is stored."""
+        """The key under which the content is stored."""
         return self.sha256 or self.git_oid
 
 
@@ -111,7 +111,7 @@ class PullRequest:
 
 @dataclass(slots=True)
 class Repo:
-    """A `model` or `dataset`. `readers` are users let in through the gate; `contents` holds bytes by oid."""
+    """A `model` or `dataset`. `readers` have access through the gate; `contents` has bytes by oid."""
 
     kind: str
     id: str
@@ -147,7 +147,7 @@ class Repo:
         return self.commits[sha]
 
     def store(self, path: str, data: bytes) -> File:
-        """Keep the content of a new file, in LFS where its path or size asks for that."""
+        """Store the content of a new file, in LFS if its path or size requires that."""
         file = File.lfs(hashlib.sha256(data).hexdigest(), len(data)) if is_lfs(path, len(data)) else File.regular(data)
         self.contents[file.oid] = data
         return file
@@ -162,7 +162,7 @@ class Repo:
         return commit
 
     def state(self) -> object:
-        """All of it, as a value that no later change touches."""
+        """Everything, as a value that later changes do not affect."""
         settings = (self.private, self.gated, frozenset(self.readers))
         trees = {sha: dict(commit.tree) for sha, commit in self.commits.items()}
         return settings, dict(self.refs), trees, dict(self.contents), copy.deepcopy(self.pull_requests)
@@ -177,7 +177,7 @@ def is_lfs(path: str, size: int) -> bool:
 
 
 def files_at(tree: Tree, path: str) -> Tree:
-    """The file of that path, or the files in the folder of that path; all for the empty path."""
+    """The file at a path, or the files in the folder at that path; all files for the empty path."""
     return {name: file for name, file in tree.items() if not path or name == path or name.startswith(f"{path}/")}
 
 
@@ -225,7 +225,7 @@ Right = Literal["read", "read files", "write", "signed"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asks. `target` is path and query as sent."""
+    """A client's request. `target` is path and query as sent."""
 
     method: str
     target: str
@@ -256,7 +256,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer; as a fault's action, one given instead of the right one."""
+    """An answer; as a fault's action, it replaces the right one."""
 
     status: int = 200
     body: bytes = b""
@@ -299,7 +299,7 @@ def route(method: str, pattern: str, right: Right | None = None) -> Callable[[An
 
 @dataclass(frozen=True, slots=True)
 class XetFolders:
-    """Stands for Xet: clients write to `store`, which is not read; contents are found in `sources`, their files."""
+    """Stands for Xet: clients write to `store`, which is not read; contents are found in their files in `sources`."""
 
     store: Path
     sources: Path
@@ -310,11 +310,11 @@ class XetFolders:
 
 
 class HubApi:
-    """The repositories, and what the Hub answers about them. Knows nothing of sockets.
+    """The repositories, and what the Hub answers about them.
 
     Args:
         tokens: the users by token.
-        page_size: entries of a page of a list; small, so that a client that forgets the next page is found out.
+        page_size: entries per page of a list; small, so that a client that ignores the next page fails.
     """
 
     url = storage_url = ""
@@ -685,21 +685,21 @@ def _entry(commit: Commit, path: str) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class CutRequest:
-    """Cut the connection when so many bytes of the request's body have come; nothing is done."""
+    """Cut the connection after this many bytes of the request's body; nothing is done."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CutResponse:
-    """Do what was asked, and cut the connection when so many bytes of the answer's body have gone."""
+    """Do what was asked, and cut the connection after this many bytes of the answer's body."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Call a function before what was asked is done, or when it is done and the client has not heard of it."""
+    """Call a function before the request is handled, or after it, before the client gets the answer."""
 
     function: Callable[[], object]
     when: Literal["before", "after"] = "before"
@@ -710,9 +710,9 @@ Action = Response | CutRequest | CutResponse | Do
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with requests of a method (such as `PUT`) whose path and query hold a regular expression.
+    """A fault in requests of a method (such as `PUT`) whose path and query match a regular expression.
 
-    It lets the first `after` of them pass and hits the next `times`; `seen` counts them all.
+    The first `after` of them pass, the next `times` are hit; `seen` counts them all.
     """
 
     method: str
@@ -734,7 +734,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request that came. `status` is 0 where the connection was cut before an answer."""
+    """A received request. `status` is 0 if the connection was cut before an answer."""
 
     method: str
     target: str
@@ -780,7 +780,7 @@ class HubServer(HubApi):
             raise RuntimeError(f"the Hub of the tests has an error of its own:\n{self.own_errors[0]}")
 
     def environment(self, token: str | None, home: Path) -> dict[str, str]:
-        """What a process needs on top of `os.environ` to talk to this Hub and to keep its caches under `home`."""
+        """Environment variables for a process to use this Hub and to keep its caches under `home`."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_TOKEN": token or "",
@@ -806,20 +806,15 @@ class HubServer(HubApi):
         repo = self.repo(name)
         return {path: repo.contents[file.oid] for path, file in repo.find_commit(ref).tree.items()}
 
-    @property
-    def writes(self) -> list[LoggedRequest]:
-        """The requests that changed anything."""
-        return [request for request in self.requests if request.changed]
-
     def snapshot(self) -> dict[str, object]:
-        """The whole state, to be compared with a later one."""
+        """The whole state, for comparison with a later one."""
         with self._lock:
             return {repo.api_path: repo.state() for repo in self.repos.values()}
 
-    # --- tampering, behind the clients' backs
+    # --- changes that no client makes
 
     def push(self, name: str, changes: Mapping[str, bytes | None], ref: str = "main") -> str:
-        """A commit by somebody else: contents by path, None for those to delete. Returns its sha."""
+        """A commit by someone else: contents by path, None to delete. Returns its sha."""
         with self._lock:
             repo = self.repo(name)
             kept = {path: file for path, file in repo.find_commit(ref).tree.items() if path not in changes}
@@ -827,24 +822,24 @@ class HubServer(HubApi):
             return repo.commit(repo.find_ref(ref) or ref, kept | added, "A commit by someone else", "someone").sha
 
     def drop_file(self, name: str, path: str, ref: str = "main") -> None:
-        """The commit at `ref` has lost a file; its sha stays."""
+        """Remove a file from the commit at `ref`; its sha stays."""
         with self._lock:
             del self.repo(name).find_commit(ref).tree[path]
 
     def swap_file(self, name: str, path: str, data: bytes, ref: str = "main") -> None:
-        """The commit at `ref` has a file with another content, size and oid; its sha stays."""
+        """Replace a file of the commit at `ref`; its sha stays."""
         with self._lock:
             repo = self.repo(name)
             repo.find_commit(ref).tree[path] = repo.store(path, data)
 
     def corrupt_file(self, name: str, path: str, data: bytes, ref: str = "main") -> None:
-        """Other bytes are served for a file; its size and oid stay."""
+        """Serve other bytes for a file; its size and oid stay."""
         with self._lock:
             repo = self.repo(name)
             repo.contents[repo.find_commit(ref).tree[path].oid] = data
 
     def lose_object(self, oid: str) -> None:
-        """A content is gone; trees still have its size and oid."""
+        """Remove a content; trees still list its size and oid."""
         with self._lock:
             for repo in self.repos.values():
                 repo.contents.pop(oid, None)
