@@ -174,7 +174,7 @@ def _write_value(place: Path, function: Callable[[], object]) -> None:
 
 
 def _serve() -> Callable[[], None] | None:
-    """Fork a process for each incoming function. Return the function in that process, None in the clean one at the end."""
+    """Fork a process for each function that arrives, and return the function there; None at the end of the input."""
     for module in (*PARTS_OF_DATASETS, *PARTS_OF_CLIENT, *OURS):
         with suppress(ModuleNotFoundError):
             importlib.import_module(module)
