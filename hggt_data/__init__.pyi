@@ -28,6 +28,7 @@ from .exports.positives import export_positives as export_positives
 from .exports.preferences import PairKind as PairKind
 from .exports.preferences import PreferencePair as PreferencePair
 from .exports.preferences import preference_pairs as preference_pairs
+from .exports.source import open_source as open_source
 from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource

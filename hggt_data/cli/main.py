@@ -319,7 +319,7 @@ def positives(
     from hggt_data.exports.positives import export_positives
     from hggt_data.exports.source import open_source
 
-    opened = open_source(source, split_name, revision=revision, license_id=license_id)
+    opened = open_source(source, split_name, revision=revision, license=license_id)  # type: ignore[arg-type]
     for line in export_positives(opened, output, files=files, min_agreement=min_agreement):
         click.echo(line)
 
@@ -366,7 +366,7 @@ def pairs(
     from hggt_data.exports.source import open_source
 
     wanted = {PairKind(kind.replace("-", ">")) for kind in kinds} or set(PairKind)
-    opened = open_source(source, split_name, revision=revision, license_id=license_id)
+    opened = open_source(source, split_name, revision=revision, license=license_id)  # type: ignore[arg-type]
     for line in export_pairs(opened, output, PairSettings(wanted, min_margin, form)):
         click.echo(line)
 
@@ -387,7 +387,7 @@ def export_tree(
     from hggt_data.exports.source import open_source
     from hggt_data.exports.tree import export_tree as run
 
-    opened = open_source(source, split_name, revision=revision, license_id=license_id)
+    opened = open_source(source, split_name, revision=revision, license=license_id)  # type: ignore[arg-type]
     for line in run(opened, output):
         click.echo(line)
 

@@ -199,7 +199,7 @@ def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path
     arguments = ("--restored", folder, "--dataset", TREE, "--metrics", "psnr")
     result = _run(*arguments)
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: restored images and groups do not fit together:\nnet: groups without")
+    assert result.stderr.startswith("Error: the restored images do not match the groups:\nnet: groups without")
     result = _run(*arguments, "--allow-missing", "--output", tmp_path / "scores")
     assert result.exit_code == 0, result.output
     for text in (
@@ -255,7 +255,7 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--restored", "nowhere", "--dataset", TREE], "none at nowhere: nowhere"),
+        (["--restored", "nowhere", "--dataset", TREE], "no such folder of restored images: nowhere: nowhere"),
         (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot name a folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
         (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "a baseline is one of bicubic"),

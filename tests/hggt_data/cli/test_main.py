@@ -125,7 +125,7 @@ class TestValidate:
         (tmp_path / "x").mkdir()
         result = run("validate", tmp_path / "x")
         assert result.exit_code == 1
-        assert "Looked for images/ and labels/" in result.stdout
+        assert "Expected images/ and labels/" in result.stdout
 
     @pytest.mark.parametrize(
         "arguments",

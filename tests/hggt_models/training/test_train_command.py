@@ -110,7 +110,7 @@ def test_weights_that_cannot_be_had_are_named_before_anything_is_trained(
     result = train(
         "rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP, f"perceptual.weights={tmp_path / 'no.pth'}"
     )
-    assert "no.pth is not there" in result.stderr
+    assert "no.pth does not exist" in result.stderr
 
 
 def test_weights_that_are_there_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
