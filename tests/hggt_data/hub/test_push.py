@@ -19,6 +19,7 @@ from hggt_data.errors import RUN_AGAIN, HggtError, HubError, PublishError
 from hggt_data.hub.download import download_dataset
 from hggt_data.hub.pseudonyms import read_pseudonyms, write_pseudonyms
 from hggt_data.hub.push import PushSettings, open_push
+from hggt_data.hub.repository import Repository
 from hggt_data.io.folders import open_beside
 from hggt_data.licence import HGGT_TERMS
 from tests.hggt_data.people import (
@@ -138,9 +139,7 @@ class TestWhole:
         assert hub.repo(REPO).gated == gated
 
     def test_an_empty_repository_is_used(self, hub: HubServer, clean: Path) -> None:
-        from huggingface_hub import create_repo
-
-        create_repo(REPO, repo_type="dataset", private=True)
+        Repository(REPO, "dataset").create("private")
         hub.push(REPO, {"README.md": b"---\nlicense: mit\n---\n"})
         push()
         assert remote_files(hub) == contents(clean)
@@ -411,9 +410,7 @@ class TestRefused:
     def test_a_repository_with_another_visibility(
         self, hub: HubServer, named: Path, refused: Callable[..., str], private: bool
     ) -> None:
-        from huggingface_hub import create_repo
-
-        create_repo(REPO, repo_type="dataset", private=private)
+        Repository(REPO, "dataset").create("private" if private else "public")
         message = refused(public=private)
         found, wanted = ("private", "public") if private else ("public", "private")
         assert f"{REPO} is {found}, and this push is {wanted}; nothing was pushed." in message
