@@ -27,7 +27,7 @@ class PushSettings(Destination):
 
     Attributes:
         source: Checkpoint, or folder of a training run.
-        license: Licence of the training data, if the checkpoint does not name it.
+        license: Licence id of the training data, if the checkpoint does not name it.
         i_have_permission: Allow a public push of a network trained on HGGT-licensed data.
     """
 

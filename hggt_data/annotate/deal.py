@@ -89,24 +89,26 @@ class DealResult:
         loads = [len(votes[annotator.name]) for annotator in active]
         lines = [
             f"{plural(len(round_.groups_to_vote_on), 'group')} (candidates {', '.join(round_.candidates)}), "
-            f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads)} groups each, "
-            f"in batches of at most {round_.per_batch:,}"
+            f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads, 'group')} "
+            f"each, in batches of at most {round_.per_batch:,}"
         ]
         if len(active) > 1:
             shared = [len(votes[one.name] & votes[other.name]) for one, other in combinations(active, 2)]
-            lines.append(f"Any two annotators share {_span(shared)} groups.")
-        for kind, noun in ((Kind.PRACTICE, "practice groups"), (Kind.GOLD, "gold groups"), (Kind.REPEAT, "repeats")):
+            lines.append(f"Any two annotators share {_span(shared, 'group')}.")
+        for kind, noun in ((Kind.PRACTICE, "practice group"), (Kind.GOLD, "gold group"), (Kind.REPEAT, "repeat")):
             numbers = [sum(item.kind is kind for item in annotator.items) for annotator in active]
             if any(numbers):
-                lines.append(f"Each annotator also judges {_span(numbers)} {noun}, which do not count as votes.")
+                lines.append(f"Each annotator also judges {_span(numbers, noun)} (not counted as votes).")
         if self.before:
             earlier = {annotator.name: annotator.groups_to_vote_on for annotator in self.before.annotators}
             for name, groups in votes.items():
                 if groups != (before := earlier.get(name, set())):
-                    lines.append(f"{name}: {len(groups - before):,} groups added, {len(before - groups):,} removed")
+                    lines.append(
+                        f"{name}: {plural(len(groups - before), 'group')} added, {len(before - groups):,} removed"
+                    )
         if self.faults:
-            count = plural(len(self.faults), "answer file")
-            lines.append(f"{count} could not be used; their groups were assigned again: {format_examples(self.faults)}")
+            count = plural(len(self.faults), "unusable answer file")
+            lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         if round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
@@ -121,17 +123,17 @@ def deal_groups(
     settings: DealSettings,
     *,
     workers: int | None = None,
-    decode: bool = True,
+    fast: bool = False,
 ) -> DealResult:
     """Assign all groups of a folder to annotators and write a new round.
 
     Args:
         patches: Patches in `original/`, `01/` and so on, as `hggt-data select-patches` writes them.
         output: Round to make, a new or empty folder.
-        names: Names of the annotators.
+        names: Names of the annotators; in a file, one per line.
         settings: Settings of the round.
         workers: Worker processes that check the pictures [default: one per core, at most 8].
-        decode: Check every pixel; if False, check image headers only and do not detect damaged pixels.
+        fast: Check image headers only; do not detect damaged pixels.
 
     Raises:
         RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
@@ -147,7 +149,7 @@ def deal_groups(
         raise RoundError(f"{settings.votes} votes per group; expected at most {len(SLOTS)}, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
-    digests = _check_pictures(listing, workers, decode)
+    digests = _check_pictures(listing, workers, not fast)
     practice, gold = _read_known_answers(settings, listing)
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
@@ -198,8 +200,8 @@ def reassign_groups(
 
     Args:
         round_folder: Round to change.
-        add: Names of annotators who join, or who come back after they were dropped.
-        drop: Names of annotators who leave; their answers stay.
+        add: Annotator who joins, or comes back after being dropped; repeatable.
+        drop: Annotator who leaves, and whose answers stay; repeatable.
         patches: New folder of the patches, if they were moved.
 
     Raises:
@@ -366,6 +368,7 @@ def _keep_assignment(
     return assignment, reassignable, {(name, group) for name, groups in skipped.items() for group in groups}
 
 
-def _span(numbers: Sequence[int]) -> str:
+def _span(numbers: Sequence[int], noun: str) -> str:
+    """`4 groups` or `4 to 5 groups`."""
     low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return plural(low, noun) if low == high else f"{low:,} to {plural(high, noun)}"

@@ -82,7 +82,8 @@ class MergeResult:
             lines.append(f"Left out {plural(len(groups), 'group')} with {number} of {self.wanted} votes: {shown}")
         if skipped := {group: reasons for group, reasons in self.votes.skips.items() if group in self.partial}:
             reasons = [f"{group} ({'; '.join(reasons)})" for group, reasons in skipped.items()]
-            lines.append(f"{len(skipped):,} of these were skipped: {format_examples(reasons, _MOST_SHOWN)}")
+            shown = format_examples(reasons, _MOST_SHOWN)
+            lines.append(f"Among these, annotators skipped {plural(len(skipped), 'group')}: {shown}")
         if self.faults:
             count, shown = plural(len(self.faults), "group"), _format_faults(self.faults)
             lines.append(f"Left out {count} whose pictures are not those that were judged: {shown}")

@@ -68,8 +68,7 @@ class BuildSettings:
         workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
-        PublishError: `license` is not a licence id.
-        SettingsError: There is no tree, or `lr` is given without `test_tree`.
+        SettingsError: There is no tree, `lr` is given without `test_tree`, or `license` is not a licence id.
     """
 
     trees: Sequence[str | Path]

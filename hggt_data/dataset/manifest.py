@@ -13,7 +13,7 @@ from typing import Any
 
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import FileDigest, find_damaged, sha256_of
-from hggt_data.io.text import format_examples
+from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
 
 MANIFEST_FILE = "manifest.json"
@@ -70,6 +70,11 @@ class Manifest:
         """Shards and label tables, which must be as built. The card may be edited, here or on the Hub."""
         shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards]
         return shards + [file for file in self.files if file.path != CARD_FILE]
+
+    def describe(self) -> str:
+        """How many groups each split has, and the size on disk."""
+        groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in self.splits.items())
+        return f"{groups}; {sum(file.size_bytes for file in self.contents()) / 1e6:,.1f} MB"
 
     def is_card(self, data: bytes) -> bool:
         """Whether a card is the one written with this manifest, unedited."""

@@ -26,9 +26,9 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
     """Download a dataset to a folder; files that the folder already has are not downloaded again.
 
     Args:
-        repo_id: Repository on the Hub.
-        output: New or empty folder, or an earlier download or build, which is replaced as a whole.
-        revision: Tag, branch or commit on the Hub.
+        repo_id: Dataset on the Hub.
+        output: New or empty folder, or an earlier download or build, which is replaced.
+        revision: Tag, branch or commit on the Hub.  [default: main]
 
     Raises:
         HubError: the dataset cannot be downloaded, or lacks files that its manifest names.

@@ -19,9 +19,9 @@ class Destination:
 
     Attributes:
         repo_id: Repository on the Hub.
-        public: Make the repository public.
-        gated: Readers must request access: approved automatically or manually.
-        tag: Name of this version, such as v1.0.
+        public: Make the repository public.  [default: private]
+        gated: Readers must request access, which is approved automatically or manually.
+        tag: Tag for this version, such as v1.0.
     """
 
     repo_id: str

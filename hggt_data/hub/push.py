@@ -48,12 +48,12 @@ class PushSettings(Destination):
     """What to push, and where.
 
     Attributes:
-        dataset: Folder of a built dataset.
-        keep_names: Publish annotators' names and working times unchanged.
+        dataset: Folder that hggt-data build wrote.
+        keep_names: Push annotators' names and working times unchanged.
         new_pseudonyms: Draw new pseudonyms if the file with the old ones is lost.
         i_have_permission: Allow a public push of data under the HGGT terms.
-        dry_run: Print what would be sent and deleted, and change nothing.
-        workers: Worker processes.
+        dry_run: Print what would be sent and deleted; write nothing.
+        workers: Worker processes.  [default: one per core, at most 8]
     """
 
     dataset: Path
@@ -198,7 +198,7 @@ def _prepared(
         yield _Prepared(folder, manifest, "pseudonyms and relative times, as in this dataset")
         return
     if settings.keep_names:
-        yield _Prepared(folder, manifest, f"{plural(len(names), 'name')} and all times are published unchanged")
+        yield _Prepared(folder, manifest, f"{plural(len(names), 'name')} and all times are pushed unchanged")
         return
     if not names and not has_times(labels):
         yield _Prepared(folder, manifest, "no names; no times")

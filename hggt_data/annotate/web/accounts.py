@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hggt_data.errors import RoundError
+from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import write_json
 from hggt_data.io.text import nearest
 from hggt_data.tree.annotators import clean_name
@@ -23,7 +24,12 @@ from hggt_data.tree.annotators import clean_name
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account: an annotator or an administrator."""
+    """An account: an annotator or an administrator.
+
+    Attributes:
+        name: Name of the annotator or administrator.
+        is_admin: Make an administrator's account, which can see /admin and all answers but cannot answer.
+    """
 
     name: str
     is_admin: bool = False
@@ -95,6 +101,23 @@ def add_account(path: Path, account: Account, *, renew: bool = False) -> str:
         token = _new_token()
         entries[_hash(token)] = account
     return token
+
+
+def make_personal_url(
+    accounts: Path, account: Account, *, url: str = "http://127.0.0.1:8000/", renew: bool = False
+) -> str:
+    """Add an account and return its personal URL, which cannot be shown again.
+
+    Args:
+        accounts: Accounts file (created if missing). It contains hashes of the secrets only.
+        account: Who may use the server.
+        url: URL of the server.
+        renew: Replace the account's existing URL by a new one.
+    """
+    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
+        raise SettingsError(f"`url` {url!r} is not the URL of a server; expected one such as https://lab.example.org/")
+    token = add_account(accounts, account, renew=renew)
+    return f"{url.rstrip('/')}/{'admin' if account.is_admin else ''}#{token}"
 
 
 def remove_account(path: Path, name: str) -> None:

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from hggt_data.cli.publishing import confirm_and_push, license_option
+from hggt_data.cli.publishing import confirm_and_push
 from hggt_data.hub.plan import Destination, Push
 from hggt_data.hub.repository import Repository
 
@@ -73,16 +73,3 @@ def test_nothing_is_pushed_without_a_yes() -> None:
     assert "not a terminal: pass --yes to push without confirmation" in " ".join(unasked.output.split())
     agreed, count = run(yes=True)
     assert (count, "?" in agreed.output) == (1, False)
-
-
-@pytest.mark.parametrize(("text", "is_accepted"), [("cc0-1.0", True), ("hggt-terms", False), ("", False)])
-def test_a_licence_is_an_id(text: str, is_accepted: bool) -> None:
-    @click.command()
-    @license_option("Licence of the data.")
-    def command(license_id: str | None) -> None:
-        click.echo(license_id)
-
-    result = CliRunner().invoke(command, ["--license", text])
-    assert (result.exit_code == 0) == is_accepted
-    assert ("is not a licence id" in result.output) != is_accepted
-    assert CliRunner().invoke(command).output == "\n"

@@ -20,7 +20,7 @@ from PIL import Image
 from hggt_data.dataset.build import BuildResult, BuildSettings, build_dataset
 from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
-from hggt_data.errors import HggtError, OutputError, PublishError, SettingsError, TableError, TreeError
+from hggt_data.errors import HggtError, OutputError, SettingsError, TableError, TreeError
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import encode_png
 from hggt_data.schema import PatchId
@@ -828,7 +828,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["CC0", "no such", "null", ""])
     def test_a_licence_that_is_none(self, output: Path, name: str) -> None:
-        with pytest.raises(PublishError, match="is not a licence id"):
+        with pytest.raises(SettingsError, match="is not a licence id"):
             BuildSettings((), output, license=name)
 
     def test_the_folder_one_is_in(self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:

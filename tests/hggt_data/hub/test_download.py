@@ -62,7 +62,7 @@ class TestDownload:
     ) -> None:
         outcome = member.hggt_data("download", REPO, "--output", "got")
         assert (outcome.exit_code, outcome.err) == (0, "")
-        assert outcome.out == "got: 3 groups in train; 0.0 MB, every file as the manifest says.\n"
+        assert outcome.out == "got: 3 groups in train; 0.0 MB, all files match the manifest.\n"
         assert contents(got.parent) == {f"got/{path}": data for path, data in remote_files(filled_hub).items()}
         assert {path.name for path in got.iterdir()} == {CARD_FILE, "data", "labels", MANIFEST_FILE}
         assert load_dataset(str(got), split="train", cache_dir=str(tmp_path))["id"][:] == list(IDS)

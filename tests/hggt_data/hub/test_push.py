@@ -257,7 +257,7 @@ class TestPeople:
     ) -> None:
         warning = "warning     the previous version shows names and times, and stays in the repository's history"
         plan = push(keep_names=True)
-        assert "3 names and all times are published unchanged" in plan
+        assert "3 names and all times are pushed unchanged" in plan
         assert remote_files(hub) == contents(named)
         assert set(published_names(hub).values()) == {ALICE, BOB, None}
         assert [path.name for path in named.parent.iterdir()] == ["hggt"]
