@@ -303,7 +303,7 @@ def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
 
 
 def _format_own_faults(faults: Sequence[str]) -> str:
-    lines = ["the groups have errors of their own:", *(f"  {fault}" for fault in faults)]
+    lines = ["the groups' own files have errors:", *(f"  {fault}" for fault in faults)]
     return "\n".join([*lines, "Restore these files; `hggt-data validate` checks a whole tree."])
 
 
