@@ -295,8 +295,9 @@ def train(
     from hggt_models.data.training_data import open_training_data
     from hggt_models.networks.checkpoint import load_checkpoint
     from hggt_models.runtime import open_runtime
+    from hggt_models.training.prepare import TrainingRun
     from hggt_models.training.run_folder import RunFolder
-    from hggt_models.training.trainer import TrainingRun, train_run
+    from hggt_models.training.trainer import train_run
 
     if Path(data).is_dir():
         _require_outside(output, "--data", Path(data))
@@ -306,7 +307,7 @@ def train(
         run = TrainingRun(
             recipe=Path(recipe).stem,
             config=config,
-            data=open_training_data(data, config, revision, RunFolder(output).read_beginning()),
+            data=open_training_data(data, config, revision, RunFolder(output).read_resume_state()),
             output=output,
             initial=start,
             workers=workers,

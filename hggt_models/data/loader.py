@@ -19,7 +19,7 @@ from hggt_models.degradation.random_source import BatchSource, RandomSource
 from hggt_models.runtime import Runtime, shielded_children
 
 
-class PairFeed:
+class PairLoader:
     """Gives one process of a run its pairs.
 
     Args:
@@ -133,7 +133,7 @@ class _Batches(Dataset[Sample | Exception]):
         return batch
 
 
-def share_of_pools(pools: list[Mapping[str, Tensor]], runtime: Runtime) -> dict[str, Tensor]:
+def redistribute_pools(pools: list[Mapping[str, Tensor]], runtime: Runtime) -> dict[str, Tensor]:
     """The part of the pairs that waited in other processes' pools that falls to this one, when there are others now."""
     names = pools[0] if pools else {}
     return {name: torch.cat([pool[name] for pool in pools])[runtime.rank :: runtime.world] for name in names}

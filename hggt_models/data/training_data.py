@@ -50,7 +50,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class ResumeState:
     """What a run has kept of its data, for when it goes on.
 
     Attributes:
@@ -91,7 +91,7 @@ class TrainingData:
 
 
 def open_training_data(
-    source: str, config: TrainConfig, revision: str | None = None, beginning: Beginning | None = None
+    source: str, config: TrainConfig, revision: str | None = None, beginning: ResumeState | None = None
 ) -> TrainingData:
     """Open what a run is to learn from.
 
@@ -114,7 +114,7 @@ def open_training_data(
     return _open_groups(source, config, revision, beginning)
 
 
-def _open_groups(source: str, config: TrainConfig, revision: str | None, beginning: Beginning | None) -> TrainingData:
+def _open_groups(source: str, config: TrainConfig, revision: str | None, beginning: ResumeState | None) -> TrainingData:
     target = config.target
     split = split_or_default(source, None, "train")
     groups = open_groups(source, split, revision=revision)
@@ -177,7 +177,7 @@ def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, tar
     return HeldOut(str(groups.ids[number]), partial(groups.read, number, ORIGINAL), references)
 
 
-def _open_pictures(folder: Path, config: TrainConfig, beginning: Beginning | None) -> TrainingData:
+def _open_pictures(folder: Path, config: TrainConfig, beginning: ResumeState | None) -> TrainingData:
     if is_built_dataset(folder) or {"images", "labels"} <= {path.name for path in folder.iterdir()}:
         raise TreeError(
             f"{folder} is a tree or a dataset, whose candidates are no targets of their own; the target 'picture' "
@@ -249,7 +249,7 @@ def _choose(
     images: Sequence[str],
     serves: Sequence[bool],
     config: TrainConfig,
-    beginning: Beginning | None,
+    beginning: ResumeState | None,
 ) -> _Chosen:
     """Choose what is learned from, as a run's beginning did if this is a part of what that had.
 

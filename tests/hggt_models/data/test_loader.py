@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hggt_data.errors import ImageError
 from hggt_models.config.recipes import load_config
-from hggt_models.data.loader import PairFeed, share_of_pools
+from hggt_models.data.loader import PairLoader, redistribute_pools
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.data.training_data import open_training_data
 from hggt_models.degradation.random_source import RandomSource
@@ -27,10 +27,10 @@ Pairs = dict[str, Tensor]
 
 def feed(
     source: Path, *more: str, recipe: str = RECIPE, rank: int = 0, world: int = 1, workers: int = 0, start: int = 0
-) -> PairFeed:
+) -> PairLoader:
     config = load_config(recipe, [*SMALL, "pool_size=0", *more])
     samples = open_training_data(str(source), config).samples
-    opened = PairFeed(samples, config, Runtime(rank, world), workers)
+    opened = PairLoader(samples, config, Runtime(rank, world), workers)
     opened.start(start)
     return opened
 
@@ -40,7 +40,7 @@ def content(pairs: TrainingPairs) -> Pairs:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def taken(source: PairFeed, count: int) -> list[Pairs]:
+def taken(source: PairLoader, count: int) -> list[Pairs]:
     return [content(source.next()) for _ in range(count)]
 
 
@@ -181,7 +181,7 @@ def pools_of(world: int, each: int) -> list[dict[str, Tensor]]:
 @pytest.mark.parametrize("now", [1, 2, 3, 4])
 def test_pairs_that_wait_are_dealt_to_as_many_processes_as_there_are_now(before: int, now: int) -> None:
     pools: list[Any] = pools_of(before, 12 // before)
-    shares = [share_of_pools(pools, Runtime(rank, now)) for rank in range(now)]
+    shares = [redistribute_pools(pools, Runtime(rank, now)) for rank in range(now)]
     assert sorted(torch.cat([share["number"] for share in shares]).tolist()) == list(range(12))
     for share in shares:
         assert len(share["number"]) == len(share["lr"]) == 12 // now
@@ -191,7 +191,7 @@ def test_pairs_that_wait_are_dealt_to_as_many_processes_as_there_are_now(before:
 
 @pytest.mark.parametrize("pools", [[], [{}], [{}, {}]])
 def test_where_nothing_waits_nothing_is_dealt(pools: list[Any]) -> None:
-    assert share_of_pools(pools, Runtime(1, 2)) == {}
+    assert redistribute_pools(pools, Runtime(1, 2)) == {}
 
 
 # Faults

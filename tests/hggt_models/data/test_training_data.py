@@ -20,7 +20,7 @@ from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import checks as heads
 from hggt_models.data import training_data
-from hggt_models.data.training_data import Beginning, TrainingData, open_training_data
+from hggt_models.data.training_data import ResumeState, TrainingData, open_training_data
 from tests.hggt_data.trees import write_bytes
 from tests.hggt_models.data.coded import cut_of, picture_of, write_groups, write_pictures
 from tests.hggt_models.data.conftest import LABELS
@@ -491,8 +491,8 @@ def test_pictures_of_a_tree_that_do_not_fit_are_found_at_once_by_kind(tmp_path: 
 # Going on
 
 
-def beginning_of(opened: TrainingData) -> Beginning:
-    return Beginning(opened.identity, opened.names)
+def beginning_of(opened: TrainingData) -> ResumeState:
+    return ResumeState(opened.identity, opened.names)
 
 
 def test_where_pictures_are_missing_all_others_keep_their_turns(tmp_path: Path) -> None:

@@ -194,6 +194,6 @@ def test_a_signal_to_the_whole_group_is_this_process_s_business(
     os.killpg(process.pid, number)
     shown, _ = process.communicate(timeout=120)
     assert process.returncode == 75, shown
-    assert f"asked to stop by {number.name}" in shown
+    assert f"stopped by {number.name}" in shown
     assert "Traceback" not in shown
     assert "died" not in shown
