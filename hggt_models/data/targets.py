@@ -1,13 +1,13 @@
-"""What the losses compare an output with: the one switch between the published experiments.
+"""The image that the losses compare an output with, in which the published experiments differ.
 
-| target | learns from | compares with |
+| target | learns from | compares the output with |
 |---|---|---|
 | `picture` | a folder of pictures | the picture itself |
 | `original` | all groups | the original |
 | `positive` | groups with a positive | one of its positives |
-| `positive_negative` | those with a negative too | one of its positives; keeps away from one of its negatives |
+| `positive_negative` | also groups with a negative | one of its positives, and away from one of its negatives |
 
-The LR is always made of the picture or the original, never of a positive.
+The LR is always made from the picture or the original, never from a positive.
 """
 
 import random
@@ -20,11 +20,12 @@ from hggt_models.config.train import TargetKind
 
 @dataclass(frozen=True, slots=True)
 class GroupLabels:
-    """What a target must know of a group, small enough to be kept for all of them.
+    """The labels of a group that targets need, small enough to hold for all groups.
 
     Attributes:
-        positives, negatives: candidates with that consensus, each with its agreement.
-        num_annotators: how many labelled the group.
+        positives: Candidates with the consensus Positive, each with its agreement.
+        negatives: Candidates with the consensus Negative, each with its agreement.
+        num_annotators: Number of annotators of the group.
     """
 
     positives: tuple[tuple[str, int], ...]
@@ -33,7 +34,7 @@ class GroupLabels:
 
     @classmethod
     def of(cls, group: PatchGroup) -> "GroupLabels":
-        """That of a group."""
+        """The labels of this group."""
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
 
         def with_agreement(names: Sequence[str]) -> tuple[tuple[str, int], ...]:
@@ -42,7 +43,7 @@ class GroupLabels:
         return cls(with_agreement(group.positives), with_agreement(group.negatives), max(group.num_votes))
 
     def names(self, target: TargetKind) -> list[str]:
-        """All pictures of the group that a run with this target may look at."""
+        """All pictures of the group that a run with this target may read."""
         wanted = {"positive": self.positives, "positive_negative": self.positives + self.negatives}
         return [ORIGINAL, *(name for name, _ in wanted.get(target, ()))]
 

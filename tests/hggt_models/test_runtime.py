@@ -36,7 +36,7 @@ def test_what_fails_in_another_process_fails_here() -> None:
         raise ImageError("a.png: cut off")
 
     runtime = Second(1, 2)
-    with pytest.raises(WorkerError, match="process 1 of 2: another one cannot go on, and says why"):
+    with pytest.raises(WorkerError, match="process 1 of 2 stops, because another one failed; see its message"):
         runtime.together(lambda: 3)
     with pytest.raises(ImageError, match="cut off"):
         runtime.together(fail)

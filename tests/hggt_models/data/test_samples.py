@@ -23,7 +23,7 @@ def dataset(
 
 
 def places(samples: SampleDataset, numbers: range) -> list[int]:
-    return [samples.place(number)[0] for number in numbers]
+    return [samples.locate(number)[0] for number in numbers]
 
 
 @given(st.integers(1, 60), st.integers(0, 2**70), st.integers(0, 10**6))
@@ -44,21 +44,21 @@ def test_every_seed_has_its_own_order() -> None:
 
 
 def test_every_sample_comes_at_every_time_alike() -> None:
-    firsts = Counter(dataset(5, seed=seed).place(0)[0] for seed in range(1000))
+    firsts = Counter(dataset(5, seed=seed).locate(0)[0] for seed in range(1000))
     assert all(firsts[place] / 1000 == pytest.approx(1 / 5, abs=0.05) for place in range(5))
 
 
 @given(st.lists(st.integers(0, 10**9), max_size=20), st.integers(1, 30), st.integers(0, 5))
 def test_a_number_alone_decides_whatever_was_asked_for_before(numbers: list[int], length: int, seed: int) -> None:
     one, other = dataset(length, seed=seed), dataset(length, seed=seed)
-    told = {number: (one.place(number)[0], one.place(number)[1].random()) for number in numbers}
+    told = {number: (one.locate(number)[0], one.locate(number)[1].random()) for number in numbers}
     for number in reversed(numbers):
-        place, rng = other.place(number)
+        place, rng = other.locate(number)
         assert (place, rng.random()) == told[number]
 
 
 def test_no_two_numbers_or_seeds_share_their_other_choices() -> None:
-    drawn = {dataset(3, seed=seed).place(number)[1].random() for seed in range(30) for number in range(30)}
+    drawn = {dataset(3, seed=seed).locate(number)[1].random() for seed in range(30) for number in range(30)}
     assert len(drawn) == 900
 
 
@@ -93,7 +93,7 @@ def test_shares_and_parts_join_to_the_batches_of_one_process(
 def test_an_epoch_ends_inside_a_batch_and_nothing_is_lost() -> None:
     samples = dataset(7)
     numbers = [number for batch in islice(ShareSampler(4), 7) for number in batch]
-    counts = Counter(samples.place(number)[0] for number in numbers)
+    counts = Counter(samples.locate(number)[0] for number in numbers)
     assert counts == dict.fromkeys(range(7), 4)
 
 

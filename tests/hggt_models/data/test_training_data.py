@@ -197,7 +197,7 @@ def test_opening_decodes_nothing(source: str, request: pytest.FixtureRequest, mo
 
 def test_a_test_set_is_refused_for_its_low_resolution_pictures(fixtures: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(fixtures / "Test", tmp_path / "mine"))
-    with pytest.raises(DatasetError, match=r"mine has low-resolution pictures, as only a test set does; pass the trai"):
+    with pytest.raises(DatasetError, match=r"mine has low-resolution pictures, so it is a test set; pass the trai"):
         open_groups_of(source)
 
 
@@ -205,13 +205,13 @@ def test_a_test_set_is_refused_though_its_first_group_has_no_lr(
     lr_of_some: GroupSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hggt_models.data.training_data.open_groups", lambda *_, **__: lr_of_some)
-    with pytest.raises(DatasetError, match="has low-resolution pictures, as only a test set does"):
+    with pytest.raises(DatasetError, match="has low-resolution pictures, so it is a test set"):
         open_groups_of(Path("mine"))
 
 
 @pytest.mark.parametrize("folder", ["Test", "Test/GT/Test-mini"])
 def test_a_test_set_is_refused_for_its_official_names(fixtures: Path, folder: str) -> None:
-    with pytest.raises(DatasetError, match=f"{folder} is a test set, by the official names of its folders; pass the"):
+    with pytest.raises(DatasetError, match=f"{folder} is a test set, as its folder name says; pass the"):
         open_groups_of(fixtures / folder)
 
 
@@ -491,7 +491,7 @@ def test_pictures_of_a_tree_that_do_not_fit_are_found_at_once_by_kind(tmp_path: 
 # Going on
 
 
-def beginning_of(opened: TrainingData) -> ResumeState:
+def resume_state_of(opened: TrainingData) -> ResumeState:
     return ResumeState(opened.identity, opened.names)
 
 
@@ -504,7 +504,7 @@ def test_where_pictures_are_missing_all_others_keep_their_turns(tmp_path: Path) 
     assert len(learned) == 18
     for code in (learned[4], learned[5], learned[-1]):
         (folder / names[code]).unlink()
-    after = open_training_data(str(folder), config("picture"), beginning=beginning_of(before))
+    after = open_training_data(str(folder), config("picture"), resumed=resume_state_of(before))
     assert (after.identity, after.revision, after.names) == (before.identity, before.revision, before.names)
     assert (before.num_missing, after.num_missing, after.noun) == (0, 3, "picture")
     assert [one.name for one in after.held_out] == [one.name for one in before.held_out]
@@ -517,7 +517,7 @@ def test_a_held_out_picture_that_is_missing_changes_no_turn(tmp_path: Path) -> N
     before = open_pictures(folder)
     turns = codes_of(before, 2)
     (folder / f"{before.held_out[0].name}.png").unlink()
-    after = open_training_data(str(folder), config("picture"), beginning=beginning_of(before))
+    after = open_training_data(str(folder), config("picture"), resumed=resume_state_of(before))
     assert (after.num_missing, len(after.held_out)) == (1, len(before.held_out) - 1)
     assert codes_of(after, 2) == turns
 
@@ -527,11 +527,11 @@ def test_groups_may_be_missing_but_not_change(tree: Path, tmp_path: Path, target
     before = open_groups_of(tree, target, "validation.pictures=0")
     fewer = write_groups(tmp_path / "fewer", {name: letters for name, letters in LABELS.items() if name != "p1-9-0"})
     settings = config(target, "validation.pictures=0")
-    after = open_training_data(str(fewer), settings, beginning=beginning_of(before))
+    after = open_training_data(str(fewer), settings, resumed=resume_state_of(before))
     assert (after.identity, after.revision, after.num_missing) == (before.identity, before.revision, 1)
     assert len(after.samples) == len(before.samples)
     changed = write_groups(tmp_path / "changed", {"p0-0-0": "NNNN", "p3-0-0": LABELS["p3-0-0"]})
-    other = open_training_data(str(changed), settings, beginning=beginning_of(before))
+    other = open_training_data(str(changed), settings, resumed=resume_state_of(before))
     assert (other.num_missing, other.identity["num_groups"]) == (0, 2)
 
 
@@ -540,7 +540,7 @@ def test_more_pictures_or_others_are_no_part_of_what_was_there(tmp_path: Path) -
     held_out = f"{before.held_out[0].name}.png"
     for names in (["a.png", "b.png", "c.png", "d.png"], ["x.png", "y.png"], [held_out]):
         folder = write_pictures(tmp_path / names[-1], names, (8, 8))
-        opened = open_training_data(str(folder), config("picture"), beginning=beginning_of(before))
+        opened = open_training_data(str(folder), config("picture"), resumed=resume_state_of(before))
         assert opened.identity["names_and_sizes_sha256"] != before.identity["names_and_sizes_sha256"]
         assert opened.num_missing == 0
 

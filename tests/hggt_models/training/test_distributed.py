@@ -120,7 +120,7 @@ def test_an_error_in_one_process_ends_all_with_a_checkpoint_and_is_told_by_one(p
     folder, output = Path(shutil.copytree(pictures, tmp_path / "HR")), tmp_path / "run"
     settings = ("iterations=4", "validation.pictures=0")
     samples = open_training_data(str(folder), load_config("rrdb-psnr", small("rrdb-psnr", *settings))).samples
-    damaged = sorted(folder.iterdir())[samples.place(3)[0]]  # of the second process in the second iteration
+    damaged = sorted(folder.iterdir())[samples.locate(3)[0]]  # of the second process in the second iteration
     content = damaged.read_bytes()
     damaged.write_bytes(content[:5000])
     process = start("rrdb-psnr", folder, output, *settings)
@@ -128,7 +128,7 @@ def test_an_error_in_one_process_ends_all_with_a_checkpoint_and_is_told_by_one(p
     assert process.returncode == 1
     assert out.count("\nError: ") == 2
     assert f"Error: {damaged}: cut off" in out
-    assert "Error: process 0 of 2: another one cannot go on, and says why" in out
+    assert "Error: process 0 of 2 stops, because another one failed; see its message" in out
     assert "hggt_models/training/trainer.py" not in out  # no traceback of ours
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["000001"]
     damaged.write_bytes(content)

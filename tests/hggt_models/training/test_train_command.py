@@ -74,7 +74,7 @@ def test_workers_change_nothing(workers: int, groups: Path, tmp_path: Path) -> N
         ),
         ("rrdb-gan-positive", ("source_px=4000",), "5 of 5 groups cannot be used: 5 smaller than source_px 4000 ("),
         ("rrdb-gan-positive", ("batch_size=0",), "batch_size is 0; expected more than 0"),
-        ("rrdb-psnr", (), "is a tree or a dataset, whose candidates are no targets"),
+        ("rrdb-psnr", (), "is a tree or a dataset; the target"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -93,7 +93,7 @@ def test_what_cannot_be_is_one_line(
 def test_a_test_set_is_refused(place: str, fixtures: Path, tmp_path: Path) -> None:
     result = train("rrdb-gan-positive", fixtures / place, tmp_path / "run", *ONE_STEP)
     assert result.exit_code == 1
-    assert "is a test set, by the official names of its folders; pass the training tree" in result.stderr
+    assert "is a test set, as its folder name says; pass the training tree" in result.stderr
 
 
 def test_weights_that_cannot_be_had_are_named_before_anything_is_trained(

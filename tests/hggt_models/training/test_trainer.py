@@ -413,9 +413,7 @@ def test_an_unequal_share_is_refused_with_the_numbers_that_fit() -> None:
         ConfigError, match=r"^5 devices cannot share .* possible numbers of devices: 1, 2, 3, 4, 6, 12$"
     ):
         require_equal_shares(load_config("rrdb-gan-positive"), 5)
-    with pytest.raises(
-        ConfigError, match=r"4 devices cannot share batch_size 12 in 2 parts and pool_size 144 .*: 1, 2"
-    ):
+    with pytest.raises(ConfigError, match=r"4 devices cannot share batch_size 12 in 2 parts .*: 1, 2, 3, 6$"):
         require_equal_shares(load_config("rrdb-gan-positive", ["accumulate=2"]), 4)
 
 
