@@ -189,7 +189,7 @@ def test_a_group_that_is_too_small_is_named(tree: Path) -> None:
     samples = dataset(open_groups(tree), "positive", source_px=21)
     fault = fault_of(samples)
     assert fault.startswith(f"{tree}/images/0-9/original/p")
-    assert "24 x 20 pixels, less than source_px 21; leave it out, or pass --set source_px=20 or less" in fault
+    assert "24 x 20 pixels, less than source_px 21; remove it, or set source_px to 20 or less" in fault
 
 
 def test_a_candidate_of_another_size_is_named(tree: Path, tmp_path: Path) -> None:

@@ -45,16 +45,16 @@ def test_every_seed_has_its_own_order() -> None:
 
 def test_every_sample_comes_at_every_time_alike() -> None:
     firsts = Counter(dataset(5, seed=seed).locate(0)[0] for seed in range(1000))
-    assert all(firsts[place] / 1000 == pytest.approx(1 / 5, abs=0.05) for place in range(5))
+    assert all(firsts[place] / 1000 == pytest.approx(1 / 5, abs=0.07) for place in range(5))
 
 
 @given(st.lists(st.integers(0, 10**9), max_size=20), st.integers(1, 30), st.integers(0, 5))
 def test_a_number_alone_decides_whatever_was_asked_for_before(numbers: list[int], length: int, seed: int) -> None:
     one, other = dataset(length, seed=seed), dataset(length, seed=seed)
-    told = {number: (one.locate(number)[0], one.locate(number)[1].random()) for number in numbers}
+    known = {number: (one.locate(number)[0], one.locate(number)[1].random()) for number in numbers}
     for number in reversed(numbers):
         place, rng = other.locate(number)
-        assert (place, rng.random()) == told[number]
+        assert (place, rng.random()) == known[number]
 
 
 def test_no_two_numbers_or_seeds_share_their_other_choices() -> None:
@@ -120,13 +120,13 @@ def cut_one(samples: SampleDataset, pixels: Pixels, seed: int) -> torch.Tensor:
 )
 def test_every_wanted_turn_comes_as_often_and_no_other(flip: bool, rotate: bool, expected: set[object]) -> None:
     samples, picture = dataset(flip=flip, rotate=rotate), coded(7, (8, 8))
-    cuts = [cut_of(cut_one(samples, picture, seed)) for seed in range(1200)]
+    cuts = [cut_of(cut_one(samples, picture, seed)) for seed in range(600)]
     turns = Counter((cut.mirrored, cut.upended, cut.quarter) for cut in cuts)
     if not flip:  # a quarter turn after an upending shows as one after a mirroring
         assert len(turns) == len(expected)
     else:
         assert set(turns) == expected
-    assert all(number / 1200 == pytest.approx(1 / len(expected), abs=0.05) for number in turns.values())
+    assert all(number / 600 == pytest.approx(1 / len(expected), abs=0.07) for number in turns.values())
 
 
 def test_with_rotation_all_eight_ways_to_lay_a_square_occur() -> None:
@@ -138,9 +138,9 @@ def test_with_rotation_all_eight_ways_to_lay_a_square_occur() -> None:
 
 def test_the_place_is_anywhere_in_the_picture_with_equal_chances() -> None:
     samples, picture = dataset(source_px=8), coded(7, (10, 12))
-    cuts = Counter((cut.top, cut.left) for cut in (cut_of(cut_one(samples, picture, seed)) for seed in range(3000)))
+    cuts = Counter((cut.top, cut.left) for cut in (cut_of(cut_one(samples, picture, seed)) for seed in range(1500)))
     assert set(cuts) == set(product(range(3), range(5)))
-    assert all(number / 3000 == pytest.approx(1 / 15, abs=0.02) for number in cuts.values())
+    assert all(number / 1500 == pytest.approx(1 / 15, abs=0.03) for number in cuts.values())
 
 
 @given(st.integers(0, 2**32), st.integers(8, 12), st.integers(8, 12), st.booleans(), st.booleans())
