@@ -24,8 +24,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     Args:
         source: A tree (`Train/`, `Test/`, or a folder with `images/` and `labels/`), the folder of a built dataset, or
             `ORG/NAME` on the Hub.
-        split: `train` or `test`, for a dataset that has both; a tree has no splits.
-        revision: Tag, branch or commit on the Hub.
+        split: Split to read, if `source` is a dataset.  [default: the only one]
+        revision: Tag, branch or commit on the Hub.  [default: main]
 
     Returns:
         The groups, sorted by id.

@@ -7,7 +7,7 @@ import click
 
 from hggt_data.cli.group import HggtGroup
 from hggt_data.dataset.manifest import is_built_dataset
-from hggt_data.errors import DeviceError, HggtError, MatchError, OutputError
+from hggt_data.errors import DeviceError, HggtError, OutputError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.workers import Processes
@@ -25,10 +25,10 @@ from hggt_eval.report.files import format_table, write_page, write_reports
 from hggt_eval.report.page import format_page
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.scores.comparison import compare_methods, require_baseline
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
 from hggt_eval.scores.join import find_scores, join_scores
 from hggt_eval.scores.journal import Journal
-from hggt_eval.scores.scores import Evaluation
 from hggt_eval.scoring import GroundTruth, prepare_folder
 from hggt_eval.scoring import score as score_restored
 
@@ -223,10 +223,7 @@ def score(
     """
     if not restored and methods_file is None:
         raise click.UsageError("nothing to score: pass --restored DIR or --methods FILE.toml")
-    try:
-        ground_truth = GroundTruth(dataset=dataset, gts=gts, labels=labels, split=split, revision=revision)
-    except MatchError as error:
-        raise click.UsageError(str(error)) from error
+    ground_truth = GroundTruth(dataset=dataset, gts=gts, labels=labels, split=split, revision=revision)
     _require_apart("--output", output, dataset, gts, labels)
     _require_apart("--cache", cache, dataset, gts, labels)
     methods = _methods(restored, methods_file)
@@ -248,7 +245,7 @@ def score(
             label_measures=label_measures,
             allow_missing=allow_missing,
             processes=processes,
-            tell=lambda text: click.echo(text, err=True),
+            log=lambda text: click.echo(text, err=True),
         )
     except DeviceError as error:
         raise click.UsageError(f"--device {error}") from error
@@ -367,7 +364,7 @@ def figure(
         parsed,
         _chosen("method", methods, [method.name for method in scored.evaluation.methods], otherwise_all=True),
         candidates=_listed(candidates),
-        metrics=_chosen("metric", metrics, scored.evaluation.metrics),
+        metrics=_chosen("metric", metrics, [metric.name for metric in scored.evaluation.metrics]),
         decimals=decimals,
         width_in=width_in,
     )

@@ -12,7 +12,7 @@ from hggt_data.cli.publishing import confirm_and_push, license_option
 from hggt_data.io.workers import default_workers
 
 if TYPE_CHECKING:
-    from hggt_models.inference.folders import Outcome, Source
+    from hggt_data.io.picture_job import Outcome, Source
 
 _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _OutputFolder = click.Path(file_okay=False, path_type=Path)

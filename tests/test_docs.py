@@ -45,7 +45,11 @@ def strange_options(name: str, words: list[str]) -> list[str]:
         command, words = command.commands[words[0]], words[1:]
     if command is hggt_eval.cli.main:
         command = hggt_eval.cli.main.commands["score"]  # need not be said
-    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known = {
+        option
+        for parameter in command.get_params(click.Context(command))
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     given = {word.split("=")[0].rstrip(".,:)") for word in words if word.startswith("--")}
     return sorted(given - known - {"--help", "--version"})
 

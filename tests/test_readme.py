@@ -94,9 +94,3 @@ def test_readme_tells_every_module_of_the_packages() -> None:
         if path.name != "__init__.py" and path.name not in tree
     ]
     assert not missing
-
-
-def test_the_commands_help_is_documented() -> None:
-    check = [sys.executable, str(ROOT / "scripts" / "write_cli_docs.py"), "--check"]
-    run = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hggt_data.dataset.folder import remove_strangers, require_own_files
+from hggt_data.dataset.folder import remove_unknown_files, require_own_files
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import RUN_AGAIN, HubError, OutputError
@@ -26,9 +26,9 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
     """Download a dataset to a folder; what lies there already of it is not fetched again.
 
     Args:
-        repo_id: `ORG/NAME`.
-        output: a new or empty folder, or an earlier download or build, which is replaced as a whole.
-        revision: a tag, branch or commit.
+        repo_id: Dataset on the Hub.
+        output: New or empty folder, or an earlier download or build, which is replaced.
+        revision: Tag, branch or commit on the Hub.  [default: main]
 
     Raises:
         HubError: it cannot be fetched, or lacks what its manifest names.
@@ -57,7 +57,7 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
         (staging / CARD_FILE).unlink(missing_ok=True)
         if card is not None:
             shutil.copyfile(card, staging / CARD_FILE)
-        remove_strangers(staging, manifest)
+        remove_unknown_files(staging, manifest)
         put_in_place(staging, output)
     return manifest
 

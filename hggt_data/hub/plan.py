@@ -16,10 +16,10 @@ class Destination:
     """Where to publish; the names are those of the commands' flags.
 
     Attributes:
-        repo_id: `ORG/NAME`.
-        public: for everybody to see; otherwise private.
-        gated: readers must ask for access, which is granted at once (`auto`) or by hand (`manual`).
-        tag: a name for this version.
+        repo_id: Repository on the Hub.
+        public: Make the repository public.  [default: private]
+        gated: Readers must request access, which is approved automatically or manually.
+        tag: Tag for this version, such as v1.0.
 
     Raises:
         HubError: `repo_id` is no name that the Hub takes.

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hggt_data.dataset.features import dataset_features, image_columns
-from hggt_data.dataset.folder import assemble, read_records, write_record
+from hggt_data.dataset.folder import complete_folder, finished_shards, note_finished
 from hggt_data.dataset.manifest import Manifest, Shard
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError
@@ -159,7 +159,7 @@ def write_veiled(
     features = dataset_features(tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]))
     schema = features.arrow_schema.serialize().to_pybytes()
     pictures = image_columns(tuple(manifest.candidates), manifest.has_lr)
-    finished = {record.key: record for record in read_records(copy)}
+    finished = {record.key: record for record in finished_shards(copy)}
     tasks = []
     for shard in manifest.shards:
         key = sha256_of(repr((_FORMAT, pa.__version__, shard.sha256, veil)).encode())
@@ -174,7 +174,7 @@ def write_veiled(
         # A shard's key depends on times and names.
         shards=[replace(shard, key=shard.sha256) for shard in shards],
     )
-    return assemble(copy, draft, {split: _veil_table(table, veil) for split, table in labels.items()})
+    return complete_folder(copy, draft, {split: _veil_table(table, veil) for split, table in labels.items()})
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def _write_shard(task: _VeilTask) -> Shard:
         problems=[problem for problem in task.shard.problems if _is_picture(problem.path)],
     )
     if task.keep:
-        write_record(task.copy, shard)
+        note_finished(task.copy, shard)
     else:
         path.unlink()
     return shard

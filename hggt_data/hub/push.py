@@ -43,12 +43,12 @@ class PushSettings(Destination):
     """What to publish, and where; the names are those of the command's flags.
 
     Attributes:
-        dataset: the folder that `hggt-build-dataset` wrote.
-        keep_names: publish annotators' names and the times of their work as they are.
-        new_pseudonyms: go on although the file with those of the version that is there is missing.
-        i_have_permission: allow a public push of data under the HGGT terms.
-        dry_run: write nothing, neither there nor here.
-        workers: processes that write the copy without names.
+        dataset: Folder that hggt-data build wrote.
+        keep_names: Push annotators' names and working times unchanged.
+        new_pseudonyms: Draw new pseudonyms if the file with the old ones is lost.
+        i_have_permission: Allow a public push of data under the HGGT terms.
+        dry_run: Print what would be sent and deleted; write nothing.
+        workers: Worker processes.  [default: one per core, at most 8]
     """
 
     dataset: Path

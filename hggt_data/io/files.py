@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hggt_data.errors import HggtError, TableError
+from hggt_data.errors import HggtError, OutputError, TableError
 
 _BLOCK_BYTES = 1 << 22
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -136,6 +136,17 @@ def read_json(path: Path, error_class: type[HggtError], advice: str) -> Any:
         return json.loads(path.read_bytes())
     except ValueError as error:
         raise error_class(f"{path} is damaged ({error}); {advice}") from error
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The JSON object that an earlier run left beside its results; None if there is none, OutputError if damaged."""
+    try:
+        found = read_json(path, OutputError, "choose a new folder")
+    except FileNotFoundError:
+        return None
+    if not isinstance(found, dict):
+        raise OutputError(f"{path} is damaged (not a JSON object); choose a new folder")
+    return found
 
 
 def write_json(path: Path, content: Any, *, private: bool = False) -> None:

@@ -1,8 +1,7 @@
-"""Write a small HGGT tree from real pictures, for trying the software and for tests.
+"""A small HGGT tree of real pictures, for trying hggt and for tests.
 
-The pictures are crops of public-domain photographs that ship with hggt (`demo_pictures/`). The candidates are made by
-ordinary image filters and the three annotators are simulated, so the demo's numbers mean nothing beyond the demo. The
-same seed writes the same bytes.
+The pictures are crops of public-domain photographs (`demo_pictures/`). The candidates are made by ordinary image
+filters and the annotators are simulated, so the demo's numbers have no meaning. The same seed writes the same bytes.
 """
 
 import io
@@ -32,13 +31,13 @@ chelsea,scikit-image,Stefan van der Walt,CC0
 coffee,scikit-image,Rachel Michetti,CC0
 rocket,https://www.flickr.com/photos/spacexphotos/16511594820/,SpaceX,public domain
 """
-# How probable the simulated annotators find Positive and Similar; the rest is Negative.
+# Probabilities that a simulated annotator gives Positive and Similar; the rest is Negative.
 _OPINIONS = {"01": (0.85, 0.1), "02": (0.2, 0.6), "03": (0.1, 0.2), "04": (0.75, 0.2)}
 
 
 @dataclass(frozen=True)
 class DemoTree:
-    """What the demo wrote: the official folders, and a CSV that says where the pictures are from."""
+    """The folders of the demo, and a CSV with origin, author and licence of its pictures."""
 
     train: Path
     test: Path
@@ -46,20 +45,40 @@ class DemoTree:
     sources: Path
 
 
-def write_demo_tree(folder: Path, seed: int = 0) -> DemoTree:
-    """Write `Train/`, `Test/` (with LR) and `sources.csv`: 6 groups each, 192 x 192, of two source pictures each.
+def write_demo(folder: Path, seed: int = 0) -> tuple[Path, ...]:
+    """Write a small tree and two restored folders; returns the paths of what was written.
 
     Args:
-        folder: where to; it is made if need be.
-        seed: of the simulated annotators and the noise in the LR pictures.
+        folder: Folder to write to; created if missing.
+        seed: Random seed for the simulated annotators and for the noise in the LR pictures.
+    """
+    tree = write_demo_tree(folder, seed)
+    return (tree.train, tree.test, tree.sources, *write_demo_restored(tree.lr, folder / "restored"))
+
+
+def write_demo_tree(folder: Path | str, seed: int = 0) -> DemoTree:
+    """Write `Train/`, `Test/` (with LR) and `sources.csv`: 6 groups each, 192 x 192, from two source pictures each.
+
+    Args:
+        folder: Folder to write to; created if missing.
+        seed: Random seed for the simulated annotators and for the noise in the LR pictures.
+
+    Returns:
+        The paths of what was written.
 
     Raises:
-        OutputError: some of it is already there.
-        OSError: the files cannot be written.
+        OutputError: some of it already exists.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import write_demo_tree
+        >>> write_demo_tree(tempfile.mkdtemp()).train.name
+        'Train'
     """
+    folder = Path(folder)
     for name in ("Train", "Test", "sources.csv"):
         if (folder / name).exists():
-            raise OutputError(f"{folder / name} is already there; choose a folder without it")
+            raise OutputError(f"{folder / name} already exists; choose another folder")
     demo = DemoTree(folder / "Train", folder / "Test", folder / "Test" / _LR_FOLDER, folder / "sources.csv")
     _write_groups(demo.train / "images" / "0-6", demo.train / "labels" / "0-6", ("astronaut", "chelsea"), seed)
     home = demo.test / "GT" / "Test-demo"
@@ -70,15 +89,7 @@ def write_demo_tree(folder: Path, seed: int = 0) -> DemoTree:
 
 
 def write_demo_restored(lr: Path, folder: Path) -> tuple[Path, Path]:
-    """Enlarge LR pictures fourfold into `bicubic/` and, sharpened afterwards, `sharper/`.
-
-    Args:
-        lr: folder of PNG files.
-        folder: where the two folders are made.
-
-    Returns:
-        The two folders.
-    """
+    """Enlarge LR pictures fourfold into `bicubic/` and, sharpened afterwards, `sharper/`; returns both folders."""
     bicubic, sharper = folder / "bicubic", folder / "sharper"
     for path in sorted(lr.glob("*.png")):
         with Image.open(path) as small:
@@ -114,7 +125,7 @@ def _enhance(original: Image.Image) -> dict[str, Image.Image]:
 
 
 def _degrade(original: Image.Image, rng: random.Random) -> Image.Image:
-    """A plain real-world-like LR picture: blur, quarter size, noise, JPEG."""
+    """A realistic LR picture: blur, a quarter of the size, noise, JPEG."""
     size = (original.width // SCALE, original.height // SCALE)
     small = original.filter(ImageFilter.GaussianBlur(0.8)).resize(size, Image.Resampling.BOX)
     noise = np.random.default_rng(rng.getrandbits(64)).normal(0, 2, (*size[::-1], 3))

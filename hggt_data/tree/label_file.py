@@ -1,6 +1,6 @@
-"""One annotator's JSON for one group, to and from an `Annotation`. The `Picture_k` format lives here and nowhere else.
+"""One annotator's JSON file for one group, read, checked and written. Only this module knows its format.
 
-The official file holds `Picture_1` (the original, without a label), `Picture_2`.. (the candidates in order), each with
+The official file has `Picture_1` (the original, without a label), `Picture_2`, ... (the candidates in order), each with
 `Name`, `File` and `Label`, and `Time_cost` with `Start`, `End` (local time) and `Total` (seconds).
 """
 
@@ -16,11 +16,11 @@ from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
 from hggt_data.tree.layout import picture_name
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
-# Start and End are local times: the clocks may have been set back by an hour in between.
+# Start and End are local times: the clock may have been set back by an hour in between.
 _MOST_BEYOND_SPAN_S = 3660
-_MOST_SHOWN = 80  # characters of a value that is no annotation's
+_MOST_SHOWN = 80  # characters of a wrong value in a message
 LABEL_WORDS = tuple(label.value for label in Label)
-YEARS = range(2000, 2100)  # of clocks that are believed
+YEARS = range(2000, 2100)  # a clock that shows another year is not trusted
 
 
 def format_annotation(annotation: Annotation, group_id: PatchId, candidates: tuple[str, ...]) -> str:
@@ -42,16 +42,7 @@ def format_annotation(annotation: Annotation, group_id: PatchId, candidates: tup
 def parse_annotation(
     data: bytes, group_id: PatchId, slot: str, candidates: tuple[str, ...], annotator: str | None = None
 ) -> Annotation:
-    """Read one annotator's JSON.
-
-    Args:
-        data: the file's bytes.
-        group_id, slot: which group and annotator it must belong to.
-        candidates: the group's candidates, in the order of `Picture_2`..
-        annotator: the person behind the slot, where known.
-
-    Raises:
-        AnnotationError: the file has faults; the message lists them all.
+    """Read one annotator's JSON; an AnnotationError lists all its errors.
 
     Example:
         >>> text = format_annotation(Annotation("A", (Label.NEGATIVE,)), PatchId("cat", 0, 8), ("01",))
@@ -72,36 +63,34 @@ def check_annotation(
     candidates: tuple[str, ...],
     annotator: str | None = None,
 ) -> tuple[Annotation | None, list[Problem]]:
-    """Read one annotator's JSON and collect every fault; the annotation is null if one of them is an error.
+    """Read one annotator's JSON and collect every problem; the annotation is None if one of them is an error.
 
-    Args:
-        data, group_id, slot, candidates, annotator: as for `parse_annotation`.
-        path: what problems name as their place.
+    `candidates` are in the order of `Picture_2`, ...; `path` is the file's name in problems.
     """
+
+    def problem(kind: str, message: str, hint: str) -> Problem:
+        return Problem(kind, "error", path, message, hint, str(group_id))
+
     try:
         content = _parse_json(data)
     except UnicodeDecodeError as error:
         message = f"not UTF-8: byte {data[error.start]:#04x} at position {error.start:,}"
-        return None, [Problem("wrong-encoding", "error", path, message, "Save it as UTF-8.", str(group_id))]
+        return None, [problem("wrong-encoding", message, "Save it as UTF-8.")]
     except AnnotationError as error:
-        return None, [Problem("broken-json", "error", path, str(error), "Restore it from a copy.", str(group_id))]
-    problems = [
-        Problem(kind, "error", path, message, hint, str(group_id))
-        for kind, message, hint in _picture_faults(content, group_id, candidates)
-    ]
+        return None, [problem("broken-json", str(error), "Restore the file from a copy.")]
+    problems = [problem(*fault) for fault in _picture_faults(content, group_id, candidates)]
+    has_errors = bool(problems)
     start, end, seconds, time_faults = _parse_times(content.get("Time_cost"))
-    problems += [
-        Problem("impossible-time", "warning", path, message, "The labels are used; the time counts as unknown.")
-        for message in time_faults
-    ]
-    if any(problem.severity == "error" for problem in problems):
+    hint = "The labels are used; the time is treated as unknown."
+    problems += [Problem("impossible-time", "warning", path, message, hint) for message in time_faults]
+    if has_errors:
         return None, problems
     labels = tuple(Label(content[f"Picture_{k}"]["Label"]) for k in range(2, len(candidates) + 2))
     return Annotation(slot, labels, start, end, seconds, annotator), problems
 
 
 def _parse_json(data: bytes) -> dict[str, Any]:
-    text = data.decode("utf-8").removeprefix("\ufeff")  # a mark that Windows editors write; the content is the same
+    text = data.decode("utf-8").removeprefix("\ufeff")  # the byte order mark that Windows editors write
 
     def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
@@ -114,7 +103,7 @@ def _parse_json(data: bytes) -> dict[str, Any]:
         content = json.loads(text, object_pairs_hook=refuse_repeated_keys)
     except AnnotationError:
         raise
-    except (ValueError, RecursionError) as error:  # ValueError also for a number with more digits than Python reads
+    except (ValueError, RecursionError) as error:  # Python's limit of digits raises ValueError
         raise AnnotationError(f"broken JSON: {error}") from error
     if not isinstance(content, dict):
         raise AnnotationError(f"expected a JSON object, got {type(content).__name__}")
@@ -124,48 +113,45 @@ def _parse_json(data: bytes) -> dict[str, Any]:
 def _picture_faults(
     content: dict[str, Any], group_id: PatchId, candidates: tuple[str, ...]
 ) -> Iterator[tuple[str, str, str]]:
-    """(kind, message, hint) of each fault in the `Picture_k` entries."""
+    """(kind, message, hint) of each error in the `Picture_k` entries."""
     expected = {f"Picture_{k}": name for k, name in enumerate((ORIGINAL, *candidates), start=1)}
-    words = ", ".join(LABEL_WORDS)
+    span = f"expected Picture_1 to Picture_{len(expected)}"
     for key in content:
         if key not in expected and key != "Time_cost":
-            yield (
-                "extra-picture",
-                f"{_shown(key)} is not expected; expected {_span(expected)}",
-                _hint_of(content[key], expected),
-            )
+            yield "extra-picture", f"unknown key {_shown(key)}; {span}", _hint_of(content[key], expected)
     for key, name in expected.items():
         if key not in content:
-            yield "missing-picture", f"{key!r} ({name}) is missing; expected {_span(expected)}", "Annotate it again."
-            continue
-        picture = content[key]
-        if not isinstance(picture, dict):
-            message = f"{key!r} is {_shown(picture)}; expected Name, File and Label"
-            yield "broken-json", message, "Restore it from a copy."
-            continue
-        for field, wanted in (("Name", picture_name(group_id, name)), ("File", name)):
-            if picture.get(field) != wanted:
-                found = _shown(picture.get(field))
-                kind = f"wrong-{field.lower()}"
-                yield kind, f"{key!r} has {field} {found}; expected {wanted!r}", _hint_of(picture, expected)
-        label = picture.get("Label")
-        if name == ORIGINAL:
-            if label is not None:
-                message = f"{key!r} is the original but has label {_shown(label)}"
-                yield "label-on-original", message, "Set it to null."
-        elif label is None or label == "":
-            yield "empty-label", f"{key!r} ({name}) has no label; expected one of {words}", "Annotate it again."
-        elif not isinstance(label, str) or label not in LABEL_WORDS:
-            message = f"{key!r} has label {_shown(label)}; expected one of {words}"
-            yield "unknown-label", message, "Correct the spelling."
+            yield "missing-picture", f"{key!r} ({name}) is missing; {span}", "Annotate the group again."
+        elif not isinstance(content[key], dict):
+            message = f"{key!r} is {_shown(content[key])}; expected an object with Name, File and Label"
+            yield "broken-json", message, "Restore the file from a copy."
+        else:
+            for field, wanted in (("Name", picture_name(group_id, name)), ("File", name)):
+                found = content[key].get(field)
+                if found != wanted:
+                    message = f"{key!r} has {field} {_shown(found)}; expected {wanted!r}"
+                    yield f"wrong-{field.lower()}", message, _hint_of(content[key], expected)
+            yield from _label_faults(key, name, content[key].get("Label"))
+
+
+def _label_faults(key: str, name: str, label: object) -> Iterator[tuple[str, str, str]]:
+    words = ", ".join(LABEL_WORDS)
+    if name == ORIGINAL:
+        if label is not None:
+            message = f"{key!r} has label {_shown(label)}; expected null, because it is the original"
+            yield "label-on-original", message, "Set the label to null."
+    elif label is None or label == "":
+        yield "empty-label", f"{key!r} ({name}) has no label; expected one of {words}", "Annotate the group again."
+    elif not isinstance(label, str) or label not in LABEL_WORDS:
+        yield "unknown-label", f"{key!r} has label {_shown(label)}; expected one of {words}", "Correct the spelling."
 
 
 def _hint_of(picture: object, expected: dict[str, str]) -> str:
-    """What may be behind an entry that does not fit: a label for pictures that are gone, or another group's file."""
+    """A likely reason why an entry does not fit: a candidate's folder is missing, or the file is another group's."""
     name = picture.get("File") if isinstance(picture, dict) else None
     if isinstance(name, str) and name not in expected.values() and len(name) <= _MOST_SHOWN:
-        return f"Is the folder {name}/ of pictures missing? Restore it; otherwise correct the entry."
-    return "Is it another group's file?"
+        return f"Is the picture folder {name}/ missing? Restore it; otherwise correct the entry."
+    return "Does the file belong to another group?"
 
 
 def _shown(value: object) -> str:
@@ -173,12 +159,8 @@ def _shown(value: object) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
-def _span(keys: dict[str, str]) -> str:
-    return f"Picture_1 to Picture_{len(keys)}"
-
-
 def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float | None, list[str]]:
-    """(start, end, seconds, faults) of `Time_cost`; what cannot be read is null and named among the faults."""
+    """(start, end, seconds, faults) of `Time_cost`; a value with a fault is None."""
     if not isinstance(cost, dict):
         return None, None, None, [f"'Time_cost' is {'missing' if cost is None else _shown(cost)}"]
     faults: list[str] = []
@@ -193,18 +175,17 @@ def _parse_times(cost: object) -> tuple[datetime | None, datetime | None, float 
     start, end = moment("Start"), moment("End")
     for time in (start, end):
         if time and time.year not in YEARS:
-            faults.append(f"'Time_cost' names the year {time.year}; expected 2000 to 2099")
+            faults.append(f"'Time_cost' has the year {time.year}; expected 2000 to 2099")
             start = end = None
     if start and end and end < start:
         faults.append(f"'Time_cost' ends ({end}) before it starts ({start})")
         start = end = None
     total = cost.get("Total")
-    seconds: float | None = None
-    # True is an int in Python; infinities and NaN are not in JSON but Python's parser lets them through.
+    # True is an int in Python; infinity and NaN are not JSON, but Python's parser accepts them.
     if isinstance(total, bool) or not isinstance(total, int | float) or not 0 <= total < 1e9:
         faults.append(f"'Time_cost' has Total {_shown(total)}; expected seconds, 0 or more")
-    elif start and end and total > (end - start).total_seconds() + _MOST_BEYOND_SPAN_S:
-        faults.append(f"'Time_cost' has Total {total} s, but from Start to End it is {end - start}")
-    else:
-        seconds = float(total)
-    return start, end, seconds, faults
+        return start, end, None, faults
+    if start and end and total > (end - start).total_seconds() + _MOST_BEYOND_SPAN_S:
+        faults.append(f"'Time_cost' has Total {total} s, but only {end - start} passed from Start to End")
+        return start, end, None, faults
+    return start, end, float(total), faults

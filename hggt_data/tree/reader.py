@@ -8,7 +8,8 @@ from hggt_data.groups import GroupSource
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.label_file import parse_annotation
-from hggt_data.tree.layout import GroupFiles, Listing, Tree
+from hggt_data.tree.layout import Tree
+from hggt_data.tree.listing import GroupFiles, Listing
 
 
 class TreeSource(GroupSource):
@@ -24,7 +25,7 @@ class TreeSource(GroupSource):
             raise TreeError(f"{tree.root} cannot be opened; check it with hggt-data validate.\n{found}")
         if not self._listing.slots:
             shown = ", ".join(str(section.labels) for section in tree.sections)
-            raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/ with one JSON per group")
+            raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/, each with one JSON per group")
         self.ids = self._listing.ids
         self.split = "test" if tree.sections[0].images.is_relative_to(tree.root / "GT") else "train"
 

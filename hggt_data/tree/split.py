@@ -1,6 +1,6 @@
 """Split a tree into a training and a test tree that share no source picture, both in the official layout.
 
-What is on disk is read and never changed. LR pictures are not made here: `hggt-models degrade` does it, as in training.
+The source tree is never changed. LR pictures are not made here but by `hggt-models degrade`, as in training.
 """
 
 import shlex
@@ -21,7 +21,8 @@ from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_FILE
-from hggt_data.tree.layout import Listing, Section, official_test, official_train, open_tree
+from hggt_data.tree.layout import Section, official_test, official_train, open_tree
+from hggt_data.tree.listing import Listing
 from hggt_data.tree.reader import TreeSource
 
 RECORD = "split.json"
@@ -29,15 +30,15 @@ RECORD = "split.json"
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How to split; the names are those of the command's flags.
+    """How to split a tree.
 
     Attributes:
-        test_groups: how many groups the test has.
-        min_positives: how many candidates of a test group have the consensus Positive at least.
-        max_per_picture: how many groups of one source picture the test may have; null for any number. The fewer, the
-            more pictures the test shows, and the more groups are lost.
-        seed: of the choice among equally good test sets.
-        copy: copy pictures also where a second name for the file (a hard link) would do.
+        test_groups: Number of groups in the test tree.
+        min_positives: Lowest number of candidates with the consensus Positive in a test group.
+        max_per_picture: Highest number of test groups from one source picture. A small number shows more source
+            pictures in the test, but leaves out more groups.  [default: no limit]
+        seed: Random seed for the choice among equally good test sets.
+        copy: Copy the pictures instead of hard-linking them.
     """
 
     test_groups: int = 100
@@ -48,19 +49,18 @@ class SplitSettings:
 
     @property
     def wanted(self) -> str:
-        """What test groups must be, in words."""
+        """The condition for test groups, in words."""
         limit = "" if self.max_per_picture is None else f", at most {self.max_per_picture:,} of a source picture"
         return f"{plural(self.min_positives, 'positive')} or more{limit}"
 
 
 @dataclass(frozen=True)
 class GroupChoice:
-    """Which groups go where; each list is sorted.
+    """The groups of each side; each list is sorted.
 
     Attributes:
-        test, train: the groups of either side.
-        too_few: groups of the test's source pictures with too few positives; they are in neither.
-        spare: those that would do, but the test has its number; they are in neither.
+        too_few: groups of test pictures with too few positives, in neither side.
+        spare: suitable groups of test pictures that exceed the size of the test, in neither side.
     """
 
     test: list[PatchId]
@@ -70,7 +70,7 @@ class GroupChoice:
 
     @property
     def lost(self) -> int:
-        """How many groups are in neither."""
+        """Number of groups in neither side."""
         return len(self.too_few) + len(self.spare)
 
 
@@ -79,9 +79,9 @@ class SplitResult:
     """What was written.
 
     Attributes:
-        twins: names of source pictures that share an original, and so were kept on the same side.
-        linked: whether pictures are second names of the tree's files; otherwise they are copies.
-        left_lr: whether the tree has LR pictures, which are not taken over.
+        twins: names of source pictures that share an original, and so were kept on one side.
+        linked: whether the pictures are hard links to the tree's files; otherwise they are copies.
+        skipped_lr: whether the tree has LR pictures, which are not copied.
     """
 
     output: Path
@@ -89,142 +89,139 @@ class SplitResult:
     choice: GroupChoice
     twins: list[list[str]]
     linked: bool
-    left_lr: bool
+    skipped_lr: bool
 
     @property
     def degrade_command(self) -> str:
-        """What makes the LR of the test, in the words of a shell."""
+        """The shell command that makes the LR pictures of the test."""
         home = official_test(self.output / "Test", self.settings.test_groups)
         return shlex.join(
             ["hggt-models", "degrade", "--input", str(home.images / ORIGINAL), "--output", str(home.lr), "--seed", "0"]
         )
 
     def describe(self) -> list[str]:
-        """What was done and what is left to do, a line each."""
-        choice, settings = self.choice, self.settings
+        """The result, and what to do next, one line each."""
+        choice, files = self.choice, "hard-linked" if self.linked else "copied"
         lines = [
             f"{self.output / 'Train'}: {_size(choice.train)}",
-            f"{self.output / 'Test'}: {_size(choice.test)}, each with {settings.wanted}",
+            f"{self.output / 'Test'}: {_size(choice.test)}, each with {self.settings.wanted}",
         ]
         if choice.lost:
-            reasons = [
-                text
-                for number, text in (
-                    (len(choice.too_few), f"{len(choice.too_few):,} with fewer positives"),
-                    (len(choice.spare), f"{len(choice.spare):,} more than were asked for"),
-                )
-                if number
-            ]
-            lines.append(f"{plural(choice.lost, 'group')} of the test's pictures in neither: {', '.join(reasons)}")
+            reasons = [f"{len(choice.too_few):,} with fewer positives"] * bool(choice.too_few) + [
+                f"{len(choice.spare):,} more than requested"
+            ] * bool(choice.spare)
+            lines.append(f"Left out {plural(choice.lost, 'group')} of the test's source pictures: {', '.join(reasons)}")
         if self.twins:
             shown = format_examples([" = ".join(names) for names in self.twins])
-            lines.append(f"Source pictures with an original in common, kept together: {shown}")
-        files = "second names (hard links) of the tree's files" if self.linked else "copies"
-        lines.append(f"Pictures are {files}, labels are copies.")
-        if self.left_lr:
-            lines.append("The tree's LR pictures were left out.")
-        return [*lines, "Now make the LR of the test, as in training:", f"  {self.degrade_command}"]
+            lines.append(f"Source pictures that share an original were kept together: {shown}")
+        lines.append(f"Pictures are {files}, labels are copied.")
+        if self.skipped_lr:
+            lines.append("The tree's LR pictures were not copied.")
+        return [*lines, "Make the LR pictures of the test, as in training:", f"  {self.degrade_command}"]
 
 
 def choose_test(
     positives: Mapping[PatchId, int], settings: SplitSettings, together: Mapping[str, str] | None = None
 ) -> GroupChoice:
-    """Choose the test's source pictures, and its groups among theirs.
+    """Choose the test's source pictures, and the test groups among their groups.
 
-    A source picture goes to one side with all its groups. Of all sets of pictures with enough groups for the test, one
-    is taken from which the fewest groups are lost, that is, end in neither side; the seed draws among the equally good
-    ones, and draws the groups to leave out where the pictures have more than are needed.
+    A source picture goes to one side with all its groups. Among the sets of pictures with enough groups for the test,
+    one that leaves out the fewest groups is chosen; the seed decides among equally good sets, and which groups to leave
+    out where there are more than needed.
 
-    Args:
-        positives: how many positives each group has.
-        settings: how many groups, and how many positives they need.
-        together: for pictures that must not be parted, the name of the one that stands for them all.
-
-    Raises:
-        TreeError: there are too few such groups, or none would be left for training.
+    `positives` are the number of positives of each group. `together` maps pictures that must stay on one side to the
+    picture that represents them.
     """
     together = together or {}
     groups: dict[str, list[PatchId]] = {}
 
-    def lot_of_group(group_id: PatchId) -> str:
-        return _lot(settings.seed, str(group_id))
+    def rank_of(group_id: PatchId) -> str:
+        return _rank(settings.seed, str(group_id))
 
     for group_id in sorted(positives):
         groups.setdefault(together.get(group_id.image, group_id.image), []).append(group_id)
     fit = {name: {i for i in ids if positives[i] >= settings.min_positives} for name, ids in groups.items()}
-    usable = {name: sorted(ids, key=lot_of_group)[: settings.max_per_picture] for name, ids in fit.items() if ids}
-    names = sorted(usable, key=lambda name: _lot(settings.seed, name))
+    usable = {name: sorted(ids, key=rank_of)[: settings.max_per_picture] for name, ids in fit.items() if ids}
+    names = sorted(usable, key=lambda name: _rank(settings.seed, name))
     found = sum(map(len, usable.values()))
     if found < settings.test_groups:
         raise TreeError(
-            f"{plural(found, 'group')} of {len(positives):,} with {settings.wanted}; "
-            f"expected {settings.test_groups:,} at least. Lower --test-groups or --min-positives."
+            f"only {found:,} of {plural(len(positives), 'group')} can be in the test ({settings.wanted}); "
+            f"expected at least {settings.test_groups:,}. Lower `test_groups` or `min_positives`."
         )
     taken = _cheapest_cover(
         [len(usable[name]) for name in names], [len(groups[name]) for name in names], settings.test_groups
     )
     chosen = {names[k] for k in taken}
-    would_do = {i for name in chosen for i in fit[name]}
-    test = set(sorted((i for name in chosen for i in usable[name]), key=lot_of_group)[: settings.test_groups])
+    suitable = {i for name in chosen for i in fit[name]}
+    test = set(sorted((i for name in chosen for i in usable[name]), key=rank_of)[: settings.test_groups])
     train = [i for name in groups.keys() - chosen for i in groups[name]]
     if not train:
         raise TreeError(
-            f"a test of {plural(settings.test_groups, 'group')} with {settings.wanted} takes groups of all "
-            f"{plural(len(groups), 'source picture')} and leaves none for training. Lower --test-groups or "
-            "--min-positives."
+            f"a test of {plural(settings.test_groups, 'group')} with {settings.wanted} needs all "
+            f"{plural(len(groups), 'source picture')} and leaves none for training. Lower `test_groups` or "
+            "`min_positives`."
         )
     return GroupChoice(
         test=sorted(test),
         train=sorted(train),
-        too_few=sorted({i for name in chosen for i in groups[name]} - would_do),
-        spare=sorted(would_do - test),
+        too_few=sorted({i for name in chosen for i in groups[name]} - suitable),
+        spare=sorted(suitable - test),
     )
 
 
-def _lot(seed: int, name: str) -> str:
-    """The place of a name in a random order that nothing but the seed decides: no other name, no version of Python."""
+def _rank(seed: int, name: str) -> str:
+    """A random sort key that depends only on seed and name, not on other names or on Python's version."""
     return sha256_of(f"{seed} {name}".encode())
 
 
 def _cheapest_cover(gains: Sequence[int], costs: Sequence[int], needed: int) -> list[int]:
-    """Which items to take so that their gains reach `needed` at the smallest sum of costs.
+    """The items whose gains reach `needed` at the smallest sum of costs; among equally cheap sets, earlier items.
 
-    Where several sets are as cheap, earlier items are taken. Exact, by dynamic programming: memory and time grow with
-    the number of items times `needed`.
+    Exact, by dynamic programming: memory and time grow with the number of items times `needed`.
     """
     reach = np.arange(needed + 1)
-    least = np.where(reach == 0, 0, np.iinfo(np.int64).max // 2)  # cost to reach so much with the items seen so far
+    least = np.where(reach == 0, 0, np.iinfo(np.int64).max // 2)  # cost to reach this much with the items seen so far
     takes = np.zeros((len(gains), needed + 1), bool)
     for item in reversed(range(len(gains))):
         with_item = least[np.maximum(reach - gains[item], 0)] + costs[item]
         takes[item] = with_item <= least
         least = np.minimum(least, with_item)
-    taken, left = [], needed
+    taken, missing = [], needed
     for item in range(len(gains)):
-        if left > 0 and takes[item, left]:
+        if missing > 0 and takes[item, missing]:
             taken.append(item)
-            left = max(left - gains[item], 0)
+            missing = max(missing - gains[item], 0)
     return taken
 
 
-def split_tree(tree: Path, output: Path, settings: SplitSettings | None = None) -> SplitResult:
-    """Write `Train/` and `Test/` in the official layout, and `split.json`, which tells how they came about.
+def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | None = None) -> SplitResult:
+    """Write a training and a test tree in the official layout that share no source picture.
 
-    The folder appears whole or not at all. Which groups go where is as `choose_test` says; source pictures that share
-    an original, byte for byte, count as one.
+    `Train/`, `Test/` and `split.json`, a record of the choice, appear together when all is written. A source picture
+    goes to one side with all its groups; source pictures that share an original, byte for byte, count as one.
 
     Args:
-        tree: see `tree.open_tree`.
-        output: a new or empty folder outside the tree.
-        settings: how.
+        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
+        output: New or empty folder outside of TREE.
+        settings: Size of the test, and the condition for its groups.
+
+    Returns:
+        The groups of each side, and what else a reader should know.
 
     Raises:
-        TreeError: no tree, a tree with faults, too few groups for the test, or none left for training.
+        TreeError: `tree` is not a tree or has errors, has too few suitable groups, or none would be left for training.
         AnnotationError: an annotation cannot be read.
-        OutputError: the output is not empty, or lies in the tree.
-        OSError: a file cannot be read, or the disk is full.
+        OutputError: `output` is not empty, or is inside the tree.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import SplitSettings, split_tree, write_demo_tree
+        >>> tree, output = write_demo_tree(tempfile.mkdtemp()).train, tempfile.mkdtemp()
+        >>> split_tree(tree, output, SplitSettings(test_groups=2, min_positives=1)).choice.lost
+        1
     """
-    settings = settings or SplitSettings()
+    tree, output, settings = Path(tree), Path(output), settings or SplitSettings()
     require_outside(output, tree, "the tree")
     opened = open_tree(tree.absolute())
     source, listing = TreeSource(opened), Listing(opened)
@@ -262,8 +259,8 @@ def _require_pictures(listing: Listing) -> None:
     ]
     if missing:
         raise TreeError(
-            f"{listing.tree.root}: {plural(len(missing), 'picture')} missing: {format_examples(missing)}; see "
-            "hggt-data validate"
+            f"{listing.tree.root}: {plural(len(missing), 'picture')} missing: {format_examples(missing)}; "
+            "run `hggt-data validate`"
         )
 
 
@@ -272,7 +269,7 @@ def _count_positives(source: GroupSource) -> dict[PatchId, int]:
 
 
 def _find_twins(listing: Listing) -> list[list[str]]:
-    """The names of source pictures that have an original in common, byte for byte; each list is sorted."""
+    """Sorted names of source pictures that share an original, byte for byte."""
     same_size: dict[int, list[tuple[str, Path]]] = {}
     for files in listing:
         path = files.images[ORIGINAL]
@@ -285,7 +282,7 @@ def _find_twins(listing: Listing) -> list[list[str]]:
         return name
 
     for files_of_size in same_size.values():
-        if len({image for image, _ in files_of_size}) < 2:  # files of different sizes need not be read
+        if len({image for image, _ in files_of_size}) < 2:  # only files of the same size can be identical
             continue
         first: dict[str, str] = {}
         for image, path in files_of_size:
@@ -305,20 +302,20 @@ def _make_folders(section: Section, candidates: Iterable[str], slots: Iterable[s
 
 
 def _write_group(listing: Listing, group_id: PatchId, section: Section, copy: bool) -> bool:
-    """Write the files of a group to their new places, and tell whether its pictures could be linked."""
+    """Link or copy the files of a group to their new places, and return whether its pictures were linked."""
     files = listing.files(group_id)
     linked = not copy
     for name, path in files.images.items():
         if name == LR:
             continue
         linked &= link_or_copy(path, section.picture(group_id, name), copy=copy)
-    for slot, path in files.annotations.items():  # people correct labels: never second names
+    for slot, path in files.annotations.items():  # labels are corrected later, so they are never links
         shutil.copyfile(path, section.annotation(group_id, slot))
     return linked
 
 
 def _write_annotators(tree: Path, side: Path, ids: Iterable[PatchId]) -> None:
-    """The lines of the tree's `annotators.csv` that belong to these groups, with all their columns."""
+    """Copy the lines of `annotators.csv` that belong to these groups."""
     if not (tree / ANNOTATORS_FILE).exists():
         return
     columns, lines = read_csv(tree / ANNOTATORS_FILE)

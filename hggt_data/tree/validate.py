@@ -1,7 +1,7 @@
-"""Check an HGGT tree and report every fault in one run.
+"""Check an HGGT tree and report every problem in one run.
 
-`examine_group` reads one group and is also what a build calls, so both judge alike. Names and places of files are
-checked by `tree.Listing`, one JSON by `annotation.check_annotation`, one picture by `images`.
+`examine_group` reads one group; a build calls it too, so both apply the same checks. `listing.py` checks names and
+places of files, `label_file.py` one JSON, `hggt_data.io.images` one picture.
 """
 
 import hashlib
@@ -21,39 +21,22 @@ from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId
 from hggt_data.tree.label_file import check_annotation
-from hggt_data.tree.layout import GroupFiles, Listing, open_tree
+from hggt_data.tree.layout import open_tree
+from hggt_data.tree.listing import GroupFiles, Listing
 
 DEFAULT_SCALE = 4
 _GROUPS_PER_TASK = 16
 
 
-@dataclass(slots=True)
-class Examined:
-    """What one group holds and what is wrong with it.
-
-    Attributes:
-        group: null if an annotation has an error.
-        size: (height, width) of the original in pixels, null if it cannot be read.
-        pngs: picture name to the bytes of its file, for those that can be read.
-        digests: picture name to a digest of its pixels.
-        inputs: every file that was read, its path relative to the tree.
-    """
-
-    files: GroupFiles
-    group: PatchGroup | None = None
-    size: tuple[int, int] | None = None
-    pngs: dict[str, bytes] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
-    inputs: list[FileDigest] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of a validation: how many groups there are, and every problem, errors first.
+    """The result of a validation.
 
     Attributes:
-        candidates, slots: what was found in the tree; a slot that is missing as a whole shows here only.
+        num_groups: number of groups in the tree.
+        problems: all problems, errors first.
+        candidates: candidates found in the tree.
+        slots: slots found in the tree; a slot that is missing as a whole shows here only.
     """
 
     num_groups: int
@@ -62,7 +45,7 @@ class Report:
     slots: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """What was checked and how it went, in one line."""
+        """The result in one line."""
         errors, warnings = plural(len(self.errors), "error"), plural(len(self.warnings), "warning")
         found = f"{errors}, {warnings}"
         if not self.num_groups:
@@ -77,7 +60,7 @@ class Report:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The problems that do not."""
+        """The problems that do not block a build."""
         return tuple(problem for problem in self.problems if problem.severity == "warning")
 
     def to_json(self) -> dict[str, object]:
@@ -90,36 +73,45 @@ class Report:
 
 
 def validate_tree(
-    root: Path,
-    lr: Path | None = None,
+    tree: Path | str,
+    lr: Path | str | None = None,
     *,
     workers: int | None = None,
-    decode: bool = True,
+    fast: bool = False,
     expect_groups: int | None = None,
     scale: int = DEFAULT_SCALE,
 ) -> Report:
-    """Check a whole tree. Faults never raise, they are in the report.
+    """Check a whole tree. Nothing is changed, and problems never raise: they are in the report.
 
     Args:
-        root: the tree; see `tree.open_tree`.
-        lr: the folder of low-resolution pictures, if it is not where the official Test has it.
-        workers: processes; by default one per core, at most 8.
-        decode: also decode every picture; without it only their headers are read, and damage and duplicates stay
-            unseen.
-        expect_groups: how many groups there must be.
-        scale: how many times smaller LR pictures are.
+        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
+        lr: Folder of low-resolution pictures, if it is not in its official place in TREE.
+        workers: Worker processes.  [default: one per core, at most 8]
+        fast: Check image headers only; do not detect damaged pixels or duplicates.
+        expect_groups: Number of groups that the tree must have.
+        scale: Scale factor between the low-resolution pictures and the originals.
+
+    Returns:
+        The number of groups and all problems, each with kind, path, message and hint.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import validate_tree, write_demo_tree
+        >>> report = validate_tree(write_demo_tree(tempfile.mkdtemp()).train)
+        >>> report.num_groups, report.problems
+        (6, ())
     """
     try:
-        listing = Listing(open_tree(root, lr))
+        listing = Listing(open_tree(Path(tree), None if lr is None else Path(lr)))
     except (TreeError, OSError) as error:
         return Report(0, (Problem("no-tree", "error", ".", str(error), "Nothing else was checked."),))
     problems = [problem for problem in listing.problems if problem.group is None]
     if not listing.ids or (expect_groups is not None and len(listing) != expect_groups):
         wanted = "at least one" if expect_groups is None else f"{expect_groups:,}"
-        message = f"the tree has {len(listing):,} groups; expected {wanted}"
+        message = f"the tree has {plural(len(listing), 'group')}; expected {wanted}"
         problems.append(Problem("wrong-count", "error", ".", message, "Is the download complete?"))
     paths_of: dict[str, str] = {}
-    for found, digests in examine_groups(listing, workers=workers, decode=decode, scale=scale):
+    for found, digests in examine_groups(listing, workers=workers, decode=not fast, scale=scale):
         problems += found
         problems += _duplicates(digests, paths_of)
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
@@ -136,21 +128,14 @@ def examine_groups(
     labelled: bool = True,
     label: str = "validating",
 ) -> Iterator[tuple[list[Problem], dict[str, str]]]:
-    """(problems, path to pixel digest) of each group, in order.
+    """(problems, path to pixel digest) of each group in order; without `ids`, of all groups.
 
-    Args:
-        listing: the groups.
-        ids: those of them that are wanted; by default all.
-        workers, decode, scale: as for `validate_tree`.
-        labelled: whether there must be annotations; otherwise none are looked for.
-        label: what the progress bar says.
+    Without `labelled`, no annotations are expected or read. `label` is the text of the progress bar.
     """
     ids = listing.ids if ids is None else ids
+    options = {"decode": decode, "scale": scale, "labelled": labelled}
     tasks = [
-        _Task(
-            [listing.files(group_id) for group_id in ids[start : start + _GROUPS_PER_TASK]],
-            {"decode": decode, "scale": scale, "labelled": labelled},
-        )
+        _Task([listing.files(group_id) for group_id in ids[start : start + _GROUPS_PER_TASK]], options)
         for start in range(0, len(ids), _GROUPS_PER_TASK)
     ]
     workers = workers or default_workers()
@@ -158,16 +143,62 @@ def examine_groups(
         yield from examined
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    groups: list[GroupFiles]
+    options: dict[str, Any]
+
+
+def _examine_task(task: _Task) -> list[tuple[list[Problem], dict[str, str]]]:
+    """(problems, path to pixel digest) of each group; the pictures themselves stay in the worker."""
+    results = []
+    for files in task.groups:
+        examined = examine_group(files, **task.options)
+        digests = {files.relative(files.images[name]): digest for name, digest in examined.digests.items()}
+        results.append((examined.problems, digests))
+        advance()
+    return results
+
+
+@dataclass(slots=True)
+class Examined:
+    """The content of one group, and its problems.
+
+    Attributes:
+        group: None if an annotation has an error.
+        size: (height, width) of the original in pixels, None if it cannot be read.
+        pngs: picture name to the bytes of its file, for readable pictures.
+        digests: picture name to a digest of its pixels.
+        inputs: every file that was read, with its path relative to the tree.
+    """
+
+    files: GroupFiles
+    group: PatchGroup | None = None
+    size: tuple[int, int] | None = None
+    pngs: dict[str, bytes] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    inputs: list[FileDigest] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, kind: str, path: Path, message: str, hint: str, severity: Severity = "error") -> None:
+        """Add a problem of one of the files; the group cannot be used if it is an error."""
+        group = str(self.files.id) if severity == "error" else None
+        self.problems.append(Problem(kind, severity, self.files.relative(path), message, hint, group))
+
+    def read(self, path: Path) -> bytes:
+        """Read one of the files and record it among the inputs."""
+        data = read_regular_file(path)
+        self.inputs.append(FileDigest(self.files.relative(path), len(data), sha256_of(data)))
+        return data
+
+
 def examine_group(
     files: GroupFiles, *, decode: bool = True, scale: int = DEFAULT_SCALE, labelled: bool = True
 ) -> Examined:
-    """Read and check everything of one group.
+    """Read and check all files of one group.
 
-    Args:
-        files: where its files are expected.
-        decode: decode the pictures; otherwise only their headers are looked at and no bytes are kept.
-        scale: how many times smaller the LR picture is.
-        labelled: whether there must be annotations; otherwise none are looked for.
+    Without `decode`, only image headers are checked and no picture is kept; without `labelled`, no annotations are
+    expected or read.
     """
     examined = Examined(files, problems=list(files.problems))
     if not _may_be_read(files):
@@ -177,7 +208,7 @@ def examine_group(
         info = _examine_picture(examined, name, decode)
         if info is not None:
             infos[name] = info
-    examined.problems += _check_sizes(files, infos, scale)
+    _check_sizes(examined, infos, scale)
     if ORIGINAL in infos:
         examined.size = infos[ORIGINAL].size
     if labelled:
@@ -186,134 +217,97 @@ def examine_group(
 
 
 def hash_inputs(files: GroupFiles) -> list[FileDigest]:
-    """Every file of a group that is there, as `examine_group` would list them, without looking inside.
-
-    Raises:
-        OSError: one is there and cannot be read.
-    """
-    inputs: list[FileDigest] = []
-    if not _may_be_read(files):
-        return inputs
-    for path in (*files.images.values(), *files.annotations.values()):
+    """Every existing file of a group, as in `Examined.inputs`, without checking its content."""
+    hashed = Examined(files)
+    for path in (*files.images.values(), *files.annotations.values()) if _may_be_read(files) else ():
         with suppress(FileNotFoundError):
-            data = read_regular_file(path)
-            inputs.append(FileDigest(files.relative(path), len(data), sha256_of(data)))
-    return inputs
+            hashed.read(path)
+    return hashed.inputs
 
 
 def _may_be_read(files: GroupFiles) -> bool:
-    """Not if the group's names have an error, such as a link that leads out of the tree: it is not followed."""
+    """No file is read if one of the group's names has an error: a link that points outside the tree is not followed."""
     return not any(problem.severity == "error" for problem in files.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    groups: list[GroupFiles]
-    how: dict[str, Any]
-
-
-def _examine_task(task: _Task) -> list[tuple[list[Problem], dict[str, str]]]:
-    """(problems, path to pixel digest) of each group, without the pictures themselves."""
-    results = []
-    for files in task.groups:
-        examined = examine_group(files, **task.how)
-        digests = {files.relative(files.images[name]): digest for name, digest in examined.digests.items()}
-        results.append((examined.problems, digests))
-        advance()
-    return results
-
-
 def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | None:
-    """Check one picture, note its bytes and digest, and return what it says of itself if it is a whole RGB PNG."""
-    files = examined.files
-    path = files.images[name]
-
-    def report(kind: str, message: str, hint: str) -> None:
-        severity: Severity = "warning" if kind == "picture-metadata" else "error"
-        place = files.relative(path)
-        examined.problems.append(Problem(kind, severity, place, message, hint, str(files.id)))
-
+    """Check one picture, keep its bytes and digest, and return its header if it is an intact 8-bit RGB PNG."""
+    path = examined.files.images[name]
+    data = b""
     try:
-        if not decode:
-            info = read_png_header(path)
-        else:
-            data = read_regular_file(path)
-            examined.inputs.append(FileDigest(files.relative(path), len(data), sha256_of(data)))
+        if decode:
+            data = examined.read(path)
             info = parse_png(data)
+        else:
+            info = read_png_header(path)
+        if info.mode != "8-bit RGB":
+            hint = "Convert it to 8-bit RGB, or restore it from the download."
+            examined.report("wrong-mode", path, f"{info.mode}; expected 8-bit RGB", hint)
+            return None
+        if info.metadata:
+            message = f"contains {', '.join(info.metadata)}, which may reveal a place or a name"
+            hint = "Remove it before publishing, for example with `exiftool -all=`."
+            examined.report("picture-metadata", path, message, hint, "warning")
+        if decode:
+            pixels = decode_png(data, info)
+            examined.pngs[name] = data
+            examined.digests[name] = hashlib.sha256(repr(info.size).encode() + pixels.data).hexdigest()[:32]
     except FileNotFoundError:
-        report("missing-image", f"the picture {name} of group {files.id} is missing", "Restore it from the download.")
-        return None
+        message, hint = f"picture {name} of group {examined.files.id} is missing", "Restore it from the download."
+        examined.report("missing-image", path, message, hint)
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
-        report("unreadable-image", reason, _way_to_read(error))
-        return None
-    if info.mode != "8-bit RGB":
-        report("wrong-mode", f"{info.mode}; expected 8-bit RGB", "Convert it, or find out what wrote it.")
-        return None
-    if info.metadata:
-        hint = "Remove it before you publish (for example with exiftool -all=)."
-        report("picture-metadata", f"holds {', '.join(info.metadata)}, perhaps with a place or a name", hint)
-    if decode:
-        try:
-            pixels = decode_png(data, info)
-        except ImageError as error:
-            report("unreadable-image", str(error), "Restore it from the download.")
-            return None
-        examined.pngs[name] = data
-        examined.digests[name] = hashlib.sha256(repr(info.size).encode() + pixels.data).hexdigest()[:32]
-    return info
+        examined.report("unreadable-image", path, reason, _way_to_read(error))
+    else:
+        return info
+    return None
 
 
-def _check_sizes(files: GroupFiles, infos: dict[str, PngInfo], scale: int) -> Iterator[Problem]:
+def _check_sizes(examined: Examined, infos: dict[str, PngInfo], scale: int) -> None:
     sizes = {name: info.size for name, info in infos.items() if name != LR}
     if not sizes:
         return
+    files = examined.files
     height, width = sizes.get(ORIGINAL) or Counter(sizes.values()).most_common(1)[0][0]
     for name, (h, w) in sizes.items():
         if (h, w) != (height, width):
             message = f"{h} x {w} px (height x width); the group's other pictures have {height} x {width}"
-            path = files.relative(files.images[name])
-            yield Problem("size-mismatch", "error", path, message, "Is it another patch's picture?", str(files.id))
+            examined.report("size-mismatch", files.images[name], message, "Does the picture show another patch?")
     if LR in infos:
         h, w = infos[LR].size
         if (h * scale, w * scale) != (height, width):
             message = f"{h} x {w} px (height x width); expected {height / scale:g} x {width / scale:g}, 1/{scale}"
-            hint = "Is it another patch's picture? For another scale pass --scale."
-            path = files.relative(files.images[LR])
-            yield Problem("wrong-lr-size", "error", path, message, hint, str(files.id))
+            hint = "Does the picture show another patch? If it has another scale, pass `scale`."
+            examined.report("wrong-lr-size", files.images[LR], message, hint)
 
 
 def _examine_annotations(examined: Examined) -> None:
-    """Read every annotation of the group; the group's consensus is drawn only if all are whole."""
+    """Read all annotations of the group; its consensus is set only if none of them has an error."""
     files = examined.files
-    annotations: list[Annotation] = []
-    places: dict[bytes, str] = {}
     if not files.annotations:
-        message = f"nobody has labelled group {files.id}; expected labels/A/, B/, C/ with {files.id}.json"
+        message = f"group {files.id} has no annotations; expected {files.id}.json in labels/A/, B/, C/"
         hint = "Restore the labels of this part of the tree."
-        place = files.relative(files.images[ORIGINAL])
-        examined.problems.append(Problem("missing-annotation", "error", place, message, hint, str(files.id)))
+        examined.report("missing-annotation", files.images[ORIGINAL], message, hint)
+    annotations: list[Annotation] = []
+    first_with: dict[bytes, str] = {}
     for slot, path in files.annotations.items():
         place = files.relative(path)
         try:
-            data = read_regular_file(path)
+            data = examined.read(path)
         except FileNotFoundError:
-            message = f"annotator {slot} has labelled other groups, but not {files.id}"
+            message = f"slot {slot} has annotations of other groups, but not of {files.id}"
             hint = "Restore the file, or annotate the group again."
-            examined.problems.append(Problem("missing-annotation", "error", place, message, hint, str(files.id)))
+            examined.report("missing-annotation", path, message, hint)
             continue
         except OSError as error:
-            kind, reason = "unreadable-annotation", str(error.strerror)
-            examined.problems.append(Problem(kind, "error", place, reason, _way_to_read(error), str(files.id)))
+            examined.report("unreadable-annotation", path, str(error.strerror), _way_to_read(error))
             continue
-        twin = places.setdefault(data, place)
+        twin = first_with.setdefault(data, place)
         if twin != place:
-            message, hint = f"is the same file as {twin}", "Was one annotator's folder copied?"
-            examined.problems.append(Problem("duplicate-annotation", "warning", place, message, hint))
-        examined.inputs.append(FileDigest(place, len(data), sha256_of(data)))
-        annotation, problems = check_annotation(
-            data, place, files.id, slot, files.candidates, files.annotators.get(slot)
-        )
+            message, hint = f"identical to {twin}", "Was one annotator's folder copied?"
+            examined.report("duplicate-annotation", path, message, hint, "warning")
+        annotator = files.annotators.get(slot)
+        annotation, problems = check_annotation(data, place, files.id, slot, files.candidates, annotator)
         examined.problems += problems
         if annotation is not None:
             annotations.append(annotation)
@@ -322,14 +316,14 @@ def _examine_annotations(examined: Examined) -> None:
 
 
 def _way_to_read(error: Exception) -> str:
-    return "Change its rights." if isinstance(error, PermissionError) else "Restore it from the download."
+    return "Change its permissions." if isinstance(error, PermissionError) else "Restore it from the download."
 
 
 def _duplicates(digests: dict[str, str], paths_of: dict[str, str]) -> Iterator[Problem]:
-    """Pictures of one group whose pixels were seen in an earlier group; notes the group's own in `paths_of`."""
+    """Pictures whose pixels were seen in an earlier group; `paths_of` is extended by the group's own."""
     for path, digest in digests.items():
         if digest in paths_of:
             message = f"has the same pixels as {paths_of[digest]}"
-            yield Problem("duplicate-picture", "warning", path, message, "Is one of them under a wrong name?")
+            yield Problem("duplicate-picture", "warning", path, message, "Does one of them have the wrong name?")
     for path, digest in digests.items():
         paths_of.setdefault(digest, path)

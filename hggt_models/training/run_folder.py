@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from hggt_data.errors import OutputError
-from hggt_data.io.files import atomic_file, is_leftover, read_json, sha256_of_file, write_json, write_text
-from hggt_data.io.folders import lock_folder, read_record
+from hggt_data.io.files import atomic_file, is_leftover, read_json, read_record, sha256_of_file, write_json, write_text
+from hggt_data.io.folders import lock_folder
 from hggt_models.data.training_data import ResumeState
 from hggt_models.networks import Network
 from hggt_models.networks.checkpoint import RUN_WEIGHTS, save_network

@@ -95,7 +95,7 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
             )
             for tile in ("big", "0", "²")
         ),
-        (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "IN"], "--output IN lies inside --input IN"),
+        (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "IN"], "--output IN is inside --input IN"),
         (["upscale", "--weights", "nowhere.pth", "--input", "IN", "--output", "OUT"], "nowhere.pth"),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--output", "OUT", "--device", "cuda:99"], "cannot be used"),
         (["enhance", "--weights", "RRDB", "--input", "IN", "--output", "OUT"], "expected CANDIDATE=FILE"),

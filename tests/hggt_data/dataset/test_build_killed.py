@@ -189,7 +189,7 @@ def test_of_two_builds_at_once_the_second_is_refused_and_harms_nothing(
     output = tmp_path / "hggt"
     first = start(old_tree, output)
     until = time.monotonic() + 30
-    while not (tmp_path / ".hggt.partial/.records").exists() and time.monotonic() < until:
+    while not (tmp_path / ".hggt.partial/.finished").exists() and time.monotonic() < until:
         time.sleep(0.001)
     os.kill(first.pid or 0, signal.SIGSTOP)  # in the middle of its work
     try:

@@ -19,7 +19,7 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError
 from hggt_data.exports.pairs import PairSettings, export_pairs, pair_features
 from hggt_data.exports.preferences import PairKind, preference_pairs
-from hggt_data.exports.source import ExportSource, open_source
+from hggt_data.exports.source import OpenedSource, open_source
 from hggt_data.exports.tree import export_tree
 from hggt_data.groups import Group, GroupSource
 from hggt_data.loading import open_groups
@@ -144,7 +144,7 @@ class TestPositives:
 
     def test_a_dataset_with_two_splits_needs_one_named(self, real_dataset: Path, tmp_path: Path) -> None:
         refused(
-            "has the splits train, test; choose one with --split",
+            "has the splits train, test; choose one with",
             "positives",
             real_dataset,
             "--output",
@@ -380,7 +380,7 @@ class TestTree:
     def test_a_slot_that_would_lead_elsewhere_is_refused(self, tree: Path, tmp_path: Path, slot: str) -> None:
         groups = Renamed(open_groups(tree), slot)
         with pytest.raises(DatasetError, match="has slots named"):
-            export_tree(ExportSource(str(tree), {"train": groups}, None), tmp_path / "out")
+            export_tree(OpenedSource(str(tree), {"train": groups}, None), tmp_path / "out")
         assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
     def test_candidates_that_would_lead_elsewhere_are_refused(self, dataset: Path, tmp_path: Path) -> None:
@@ -397,11 +397,11 @@ class TestSources:
     @pytest.mark.parametrize("form", FORMS)
     def test_an_output_in_the_source_is_refused(self, tree: Path, form: list[str]) -> None:
         before = contents(tree)
-        refused("lies inside the source", form[0], tree, *form[1:], "--output", tree / "out")
+        refused("is inside the source", form[0], tree, *form[1:], "--output", tree / "out")
         assert contents(tree) == before
 
     def test_so_is_a_list(self, dataset: Path) -> None:
-        refused("lies inside the source", "positives", dataset, "--split", "test", "--output", dataset / "p.csv")
+        refused("is inside the source", "positives", dataset, "--split", "test", "--output", dataset / "p.csv")
 
     @pytest.mark.parametrize("form", FORMS)
     def test_a_filled_output_is_left_alone(self, tree: Path, tmp_path: Path, form: list[str]) -> None:
@@ -433,7 +433,15 @@ class TestSources:
         assert "license: cc0-1.0\n" in (tmp_path / "free/README.md").read_text()
 
     def test_a_dataset_tells_its_licence_itself(self, real_dataset: Path, tmp_path: Path) -> None:
-        refused("tells its licence itself", "tree", real_dataset, "--output", tmp_path / "o", "--license", "cc0-1.0")
+        refused(
+            "whose licence is read from it",
+            "tree",
+            real_dataset,
+            "--output",
+            tmp_path / "o",
+            "--license",
+            "cc0-1.0",
+        )
 
     def test_a_licence_must_be_an_id(self, tree: Path, tmp_path: Path) -> None:
         result = run("tree", tree, "--output", tmp_path / "out", "--license", "Public Domain!")

@@ -56,7 +56,7 @@ class TestDownload:
     def test_a_folder_equal_to_the_remote(self, published: Published, reader: HubClient, tmp_path: Path) -> None:
         outcome = download(reader)
         assert (outcome.exit_code, outcome.err) == (0, "")
-        assert outcome.out == "got: 3 groups in train; 0.0 MB, every file as the manifest says.\n"
+        assert outcome.out == "got: 3 groups in train; 0.0 MB, all files match the manifest.\n"
         assert contents(reader.folder) == {f"got/{path}": data for path, data in remote_files(published.hub).items()}
         got = reader.folder / "got"
         assert {path.name for path in got.iterdir()} == {"README.md", "data", "labels", "manifest.json"}
@@ -143,7 +143,10 @@ class TestDownload:
         write_files(reader.folder, theirs)
         outcome = download(reader)
         assert outcome.exit_code == 1
-        assert "holds files that no build writes: manifest.json" in outcome.err or "thesis/chapter1.tex" in outcome.err
+        assert (
+            "contains files that hggt did not write: manifest.json" in outcome.err
+            or "thesis/chapter1.tex" in outcome.err
+        )
         assert "Move them elsewhere: the folder is replaced as a whole." in outcome.err
         assert contents(reader.folder) == theirs
         assert [path.name for path in reader.folder.iterdir()] == ["got"]
@@ -154,7 +157,7 @@ class TestDownload:
         before = contents(reader.folder)
         outcome = download(reader)
         assert outcome.exit_code == 1
-        assert "holds files that no build writes: notes.md" in outcome.err
+        assert "contains files that hggt did not write: notes.md" in outcome.err
         assert contents(reader.folder) == before
 
     def test_a_publishers_own_dataset_keeps_its_names(self, published: Published, reader: HubClient) -> None:
@@ -188,7 +191,7 @@ class TestDownload:
         (reader.folder / "got" / "thesis.tex").write_text("mine")
         outcome = download(reader)
         assert outcome.exit_code == 1
-        assert "holds other things (no manifest.json in it); choose a new or empty folder" in outcome.err
+        assert "is not empty and does not contain manifest.json; choose a new or empty folder" in outcome.err
         assert contents(reader.folder) == {"got/thesis.tex": b"mine"}
 
 
@@ -314,7 +317,7 @@ class TestDamagedLater:
         filled_hub.push(REPO, {MANIFEST_FILE: json.dumps(manifest).encode()})
         outcome = download(member)
         assert outcome.exit_code == 1
-        assert f"it names '{path}', which no build writes" in outcome.err
+        assert f"it lists '{path}', which no build writes" in outcome.err
         assert member.call(error_of, count_groups, REPO).startswith("DatasetError: ")
         assert fetched(filled_hub) == []
         assert not (member.folder / "got").exists()

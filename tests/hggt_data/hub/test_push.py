@@ -708,7 +708,7 @@ class TestRefused:
 
     def test_a_folder_that_is_no_dataset(self, member: HubClient, refused: Callable[..., str]) -> None:
         (member.folder / "hggt").mkdir()
-        assert "has no manifest.json; expected a dataset made by hggt-build-dataset" in refused()
+        assert "has no manifest.json; expected a dataset built by hggt" in refused()
 
 
 class Terminal(io.StringIO):

@@ -57,7 +57,7 @@ def test_the_staging_folder_outlives_a_failed_run(tmp_path: Path) -> None:
 def test_a_folder_of_somebody_else_is_refused_and_untouched(tmp_path: Path) -> None:
     output = tmp_path / "hggt"
     write_bytes(output / "thesis.txt", b"years of work")
-    with pytest.raises(OutputError, match=r"holds other things \(no manifest\.json in it\)"):
+    with pytest.raises(OutputError, match=r"is not empty and does not contain manifest\.json"):
         fill(output, b"1")
     assert contents(tmp_path) == {"hggt/thesis.txt": b"years of work"}
     assert siblings(output) == ["hggt"]
@@ -74,7 +74,7 @@ def test_a_mount_point_is_refused_before_anything_is_written(tmp_path: Path, mon
     output = tmp_path / "volume"
     output.mkdir()
     monkeypatch.setattr(os.path, "ismount", lambda path: path == output)
-    with pytest.raises(OutputError, match="is a mount point, which no finished folder can replace; choose a folder in"):
+    with pytest.raises(OutputError, match="is a mount point, which cannot be replaced; choose a folder inside"):
         fill(output, b"1")
     assert siblings(output) == ["volume"]
 
@@ -190,7 +190,7 @@ class TestNewFolder:
         with pytest.raises(OutputError, match="is a file; expected a folder"):
             fill_new(tmp_path / "out" / "mine")
         monkeypatch.chdir(tmp_path / "out")
-        with pytest.raises(OutputError, match="is the folder you are in"):
+        with pytest.raises(OutputError, match="is the current folder"):
             fill_new(tmp_path / "out")
         assert contents(tmp_path) == {"out/mine": b"x"}
 
@@ -206,6 +206,6 @@ def test_an_output_in_what_is_read_is_refused_also_through_a_link(tmp_path: Path
     (tmp_path / "T").mkdir()
     (tmp_path / "link").symlink_to("T")
     for output in (tmp_path / "T", tmp_path / "T/a/b", tmp_path / "link/a", tmp_path / "T/../link/x"):
-        with pytest.raises(OutputError, match="lies inside the tree"):
+        with pytest.raises(OutputError, match="is inside the tree"):
             require_outside(output, tmp_path / "T", "the tree")
     require_outside(tmp_path / "T2", tmp_path / "T", "the tree")

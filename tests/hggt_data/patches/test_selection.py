@@ -88,8 +88,8 @@ class TestOutput:
         assert len(kept) == 24
         assert outcome.describe() == [
             "2 pictures: 24 patch groups (candidates 01, 02, 03, 04)",
-            "59 places on the grids: 24 overhang the picture, 11 too smooth",
-            f"Look at {output}/contact_sheet_001.png to {output}/contact_sheet_002.png",
+            "59 grid places, of these not used: 24 beyond the edge of the picture, 11 too smooth",
+            f"See {output}/contact_sheet_001.png to {output}/contact_sheet_002.png",
         ]
         names = {f"{place['image']}-{place['top']}-{place['left']}" for place in kept}
         for version in ("original", "01", "02", "03", "04"):
@@ -198,7 +198,7 @@ class TestOutput:
         assert "changed too little" in lines[1]
         limited, lines = count("--max-per-image", 3)
         assert limited == 6
-        assert "more than 3 of a picture" in lines[1]
+        assert "over the limit of 3 per picture" in lines[1]
         assert count("--score", "official", "--min-difference", 20)[0] < few
 
     def test_seed_and_name_decide_and_nothing_else(self, tmp_path: Path) -> None:
@@ -226,8 +226,8 @@ class TestOutput:
             write_png(picture_file(folder, "flat", version), flat)
         for _ in range(2):
             lines = select(folder, tmp_path / "out").describe()
-            assert "1 picture smaller than a patch, none cut: a" in lines
-            assert any(line.endswith("gave no patch: c, flat") for line in lines)
+            assert "1 picture smaller than a patch, not cut: a" in lines
+            assert any(line.endswith("without a patch: c, flat") for line in lines)
         assert {place["image"] for place in read_places(tmp_path / "out")} == {"a", "b", "c", "flat"}
 
     def test_nothing_kept_at_all(self, tmp_path: Path) -> None:
@@ -255,17 +255,17 @@ class TestInput:
         result = run_small(folder, tmp_path / "out")
         assert result.exit_code == 1
         assert result.stderr.splitlines() == [
-            f"Error: {folder}: 3 faults; every original needs candidates 01, 02 of its size. Nothing was written; mend "
-            "or remove these:",
-            "  original/a.png: no 02/a_02.png",
-            "  01/b_01.png, 02/b_02.png: no original/b.png",
+            f"Error: {folder}: 3 errors; every original needs candidates 01, 02 of its size. Nothing was written; "
+            "correct or remove these:",
+            "  original/a.png: 02/a_02.png missing",
+            "  01/b_01.png, 02/b_02.png: original/b.png missing",
             "  original/c.png: 60 x 60 pixels, but 01/c_01.png has 60 x 61",
         ]
         assert not (tmp_path / "out").exists()
 
     def test_names_that_differ_only_in_case_are_refused(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60), A=(60, 60))
-        with pytest.raises(TreeError, match=r"original/A\.png and original/a\.png: names that differ only in case"):
+        with pytest.raises(TreeError, match=r"original/A\.png and original/a\.png: the names differ only in case"):
             select(folder, tmp_path / "out")
 
     def test_a_name_that_is_no_text_is_refused(self, tmp_path: Path) -> None:
@@ -275,7 +275,10 @@ class TestInput:
             os.rename(path, os.fsencode(path.parent) + b"/\xe9" + os.fsencode(path.name[1:]))  # noqa: PTH104
         result = run_small(folder, tmp_path / "out")
         assert result.exit_code == 1
-        assert "original/\\udce9.png: a name with control characters, or no text" in result.stderr
+        assert (
+            "original/\\udce9.png: a patch's name cannot contain control characters or undecodable bytes"
+            in result.stderr
+        )
 
     @pytest.mark.parametrize("missing", ["original", "01 02", "original 01 02"])
     def test_another_kind_of_folder_is_refused(self, tmp_path: Path, missing: str) -> None:
@@ -284,7 +287,7 @@ class TestInput:
             shutil.rmtree(folder / version)
         result = run_small(folder, tmp_path / "out")
         assert result.exit_code == 1
-        assert "expected original/NAME.png, 01/NAME_01.png and so on, as hggt-models enhance writes them" in (
+        assert "expected original/NAME.png, 01/NAME_01.png and so on, as `hggt-models enhance` writes them" in (
             result.stderr
         )
         assert not (tmp_path / "out").exists()
@@ -301,7 +304,7 @@ class TestInput:
             (folder / name).touch()
         (folder / "3").mkdir()
         line = select(folder, tmp_path / "out").describe()[-2]
-        assert line == "Not looked at in the input: 3, notes.txt, original/b.jpg and 1 more"
+        assert line == "Skipped in the input: 3, notes.txt, original/b.jpg and 1 more"
 
     def test_unreadable_pictures_are_listed_and_the_rest_is_done(self, tmp_path: Path) -> None:
         folder = tmp_path / "in"
@@ -340,7 +343,7 @@ class TestInput:
                     "original/empty.png: empty file",
                     "01/gone_01.png: No such file",
                     "01/pipe_01.png: not a regular file",
-                    "01/turned_01.png: 61 x 60 pixels once it is turned as its EXIF says; expected 60 x 61",
+                    "01/turned_01.png: 61 x 60 pixels after the turn that its EXIF asks for; expected 60 x 61",
                 ],
                 strict=True,
             ):
@@ -355,7 +358,7 @@ class TestInput:
         before = contents(tmp_path)
         result = run_small(folder, tmp_path / place)
         assert result.exit_code == 1
-        assert "lies inside the enhanced pictures in" in result.stderr
+        assert "is inside the enhanced pictures in" in result.stderr
         assert contents(tmp_path) == before
 
     @pytest.mark.parametrize("flags", [["--step", 32], ["--crop", 0], ["--score", "x"], ["--max-per-image", 0]])
@@ -439,7 +442,7 @@ class TestAnotherRun:
         select(Path("in"), tmp_path / "out")
         assert select(tmp_path / "one/in", tmp_path / "out").kept == 2
         monkeypatch.chdir(tmp_path / "two")
-        with pytest.raises(OutputError, match="patches of other input"):
+        with pytest.raises(OutputError, match="patches made with different input "):
             select(Path("in"), tmp_path / "out")
 
     def test_a_patch_that_was_damaged_is_named_with_what_to_do(self, enhanced: Path, tmp_path: Path) -> None:
@@ -450,7 +453,7 @@ class TestAnotherRun:
         make_newer(patch)
         result = run_small(enhanced, tmp_path / "out")
         assert result.exit_code == 1
-        assert f"{patch}: empty file. Remove it and run again: it is then cut anew" in result.stderr
+        assert f"{patch}: empty file. Remove it and run the command again to cut it anew" in result.stderr
         patch.unlink()
         select(enhanced, tmp_path / "out")
         assert contents(tmp_path / "out") == before
@@ -463,7 +466,7 @@ class TestAnotherRun:
         add_picture(enhanced, "n" * 230, (70, 60))
         result = run_small(enhanced, tmp_path / "out")
         assert result.exit_code == 1
-        assert "a name 7 bytes too long for its patches; shorten it" in result.stderr
+        assert "its name is 7 bytes too long for patches; shorten it" in result.stderr
         assert not (tmp_path / "out").exists()
 
     def test_pictures_may_be_added(self, enhanced: Path, tmp_path: Path) -> None:
@@ -478,7 +481,7 @@ class TestAnotherRun:
         select(enhanced, tmp_path / "out")
         for version in ("original", *TWO):
             picture_file(enhanced, "b", version).unlink()
-        with pytest.raises(OutputError, match=r"files that the input does not give \(01/b-"):
+        with pytest.raises(OutputError, match=r"files that do not belong to this input \(01/b-"):
             select(enhanced, tmp_path / "out")
 
     def test_patches_stay_when_their_picture_is_damaged_later(self, enhanced: Path, tmp_path: Path) -> None:
@@ -514,18 +517,18 @@ class TestAnotherRun:
     def test_other_settings_are_not_mixed_in(self, enhanced: Path, tmp_path: Path, other: PatchSettings) -> None:
         select(enhanced, tmp_path / "out")
         before = contents(tmp_path / "out")
-        with pytest.raises(OutputError, match=r"holds patches of other settings, see patches\.json"):
+        with pytest.raises(OutputError, match=r"patches made with different settings \(see patches\.json\)"):
             select(enhanced, tmp_path / "out", other)
         assert contents(tmp_path / "out") == before
 
     def test_other_inputs_and_candidates_are_not_mixed_in(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         copy = Path(shutil.copytree(enhanced, tmp_path / "copy"))
-        with pytest.raises(OutputError, match="patches of other input, see"):
+        with pytest.raises(OutputError, match="patches made with different input "):
             select(copy, tmp_path / "out")
         add_picture(enhanced, "a", (70, 110), ("01", "02", "03"))
         add_picture(enhanced, "b", (70, 60), ("01", "02", "03"))
-        with pytest.raises(OutputError, match="patches of other candidates, see"):
+        with pytest.raises(OutputError, match="patches made with different candidates"):
             select(enhanced, tmp_path / "out")
 
     @pytest.mark.parametrize(
@@ -533,7 +536,7 @@ class TestAnotherRun:
     )
     def test_a_folder_of_somebody_else_is_refused(self, enhanced: Path, tmp_path: Path, name: str) -> None:
         write_bytes(tmp_path / "out" / name, b"mine")
-        with pytest.raises(OutputError, match=r"holds other things \(no patches\.json in it\)"):
+        with pytest.raises(OutputError, match=r"is not empty and does not contain patches\.json"):
             select(enhanced, tmp_path / "out")
         assert contents(tmp_path / "out") == {name: b"mine"}
 
@@ -541,7 +544,7 @@ class TestAnotherRun:
     def test_pictures_of_others_are_not_mixed_in(self, enhanced: Path, tmp_path: Path, name: str) -> None:
         select(enhanced, tmp_path / "out")
         write_bytes(tmp_path / "out" / name, b"")
-        with pytest.raises(OutputError, match=rf"1 file that the input does not give \({name}\)"):
+        with pytest.raises(OutputError, match=rf"files that do not belong to this input \({name}\)"):
             select(enhanced, tmp_path / "out")
 
     @pytest.mark.parametrize("text", ["[]", "{", "12"])
@@ -619,8 +622,9 @@ class TestKilled:
 
     def test_what_was_finished_is_not_done_again(self, enhanced: Path, tmp_path: Path) -> None:
         """A kill before the list is written: the lines of both pictures are there."""
-        output = tmp_path / "out"
-        renames = 1 + sum(len(stems(select(enhanced, tmp_path / "clean").output, v)) for v in ("original", *TWO)) + 2
+        output, clean = tmp_path / "out", tmp_path / "clean"
+        select(enhanced, clean)
+        renames = 1 + sum(len(stems(clean, v)) for v in ("original", *TWO)) + 2
         process = FORKED.Process(target=select_and_die, args=(2 * renames, enhanced, output))
         process.start()
         process.join()

@@ -224,14 +224,14 @@ class TestCrops:
         outcome = cut(folder, tmp_path / "out")
         expected = [
             "2 pictures cut into 13 crops",
-            "1 picture smaller than a crop, not cut: c.png",
-            "8 scaled versions smaller than a crop, not cut",
-            "2 scaled versions larger than the picture, left out",
+            "Skipped 1 picture smaller than a crop: c.png",
+            "Skipped 8 scaled versions smaller than a crop",
+            "Skipped 2 scaled versions larger than the picture",
         ]
         assert outcome.describe() == expected
         assert {name.split("_")[0] for name in names(tmp_path / "out")} == {"a", "aT0", "aT3", "b"}
         again = cut(folder, tmp_path / "out").describe()
-        assert again == ["0 pictures cut into 0 crops, 2 there already (13 crops)", *expected[1:]]
+        assert again == ["0 pictures cut into 0 crops, 2 already up to date (13 crops)", *expected[1:]]
 
     def test_a_version_of_its_pictures_size_is_its_picture(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(20, 30))
@@ -294,10 +294,12 @@ class TestInputs:
         for path in paths:
             path.parent.mkdir(exist_ok=True)
             path.touch()
-        with pytest.raises(TreeError, match="crops of the same names would come from") as caught:
+        with pytest.raises(TreeError, match=r"crops of .* would have the same names; rename one") as caught:
             extract_subimages(sorted({path.parent for path in paths}), tmp_path / "out", SMALL)
         assert all(str(path) in str(caught.value) for path in paths)
-        assert ("--scales none --short-side 0" in str(caught.value)) == ("T" in (first + second).replace("STRASSE", ""))
+        assert ("pass empty `scales` and `short_side` 0" in str(caught.value)) == (
+            "T" in (first + second).replace("STRASSE", "")
+        )
         assert not (tmp_path / "out").exists()
 
     def test_scaled_versions_that_are_there_already_are_taken_as_they_are(self, tmp_path: Path) -> None:
@@ -350,7 +352,7 @@ class TestInputs:
             (folder / name).touch()
         (folder / "more").mkdir()
         assert cut(folder, tmp_path / "out", PLAIN).describe()[1:] == [
-            "1 file left out, no pictures: notes.txt",
+            "Skipped 1 non-picture file: notes.txt",
             "1 folder not searched: more",
         ]
 
@@ -374,7 +376,7 @@ class TestInputs:
         before = contents(tmp_path)
         result = run("--input", folder, "--output", tmp_path / place)
         assert result.exit_code == 1
-        assert "lies inside the input" in result.stderr
+        assert "is inside the input" in result.stderr
         assert contents(tmp_path) == before
 
     def test_a_name_that_is_no_unicode(self, tmp_path: Path) -> None:
@@ -444,24 +446,24 @@ class TestAnotherRun:
         folder = write_pictures(tmp_path / "in", a=(40, 50))
         cut(folder, tmp_path / "out")
         before = contents(tmp_path / "out")
-        with pytest.raises(OutputError, match=r"holds crops of other settings, see subimages\.json"):
+        with pytest.raises(OutputError, match=r"contains crops made with different settings \(see subimages\.json\)"):
             cut(folder, tmp_path / "out", other)
         assert contents(tmp_path / "out") == before
 
     def test_more_inputs_may_be_added_and_none_may_be_left_out(self, tmp_path: Path) -> None:
         one, two = write_pictures(tmp_path / "one", a=(30, 30)), write_pictures(tmp_path / "two", b=(30, 30))
         cut(one, tmp_path / "out")
-        with pytest.raises(OutputError, match="crops of other input"):
+        with pytest.raises(OutputError, match="crops made with different inputs"):
             cut(two, tmp_path / "out")
         outcome = extract_subimages([two, one], tmp_path / "out", SMALL, workers=1)
         assert (outcome.made, outcome.kept) == (1, 1)
         assert json.loads((tmp_path / "out/subimages.json").read_text())["inputs"] == [str(two), str(one)]
-        with pytest.raises(OutputError, match="crops of other input"):
+        with pytest.raises(OutputError, match="crops made with different inputs"):
             cut(one, tmp_path / "out")
 
     def test_a_run_that_made_nothing_does_not_bind_the_next(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(19, 19))
-        assert cut(folder, tmp_path / "out").made == 0
+        assert cut(folder, tmp_path / "out").crops_made == 0
         cut(folder, tmp_path / "out", SubimageSettings(crop=10))
         assert json.loads((tmp_path / "out/subimages.json").read_text())["settings"]["crop"] == 10
 
@@ -469,7 +471,7 @@ class TestAnotherRun:
         folder = write_pictures(tmp_path / "in", a=(20, 20), b=(20, 20))
         cut(folder, tmp_path / "out", PLAIN)
         (folder / "b.png").unlink()
-        with pytest.raises(OutputError, match=r"1 picture that the inputs do not give \(b_s001\.png\)"):
+        with pytest.raises(OutputError, match=r"files that do not belong to this input \(b_s001\.png\)"):
             cut(folder, tmp_path / "out", PLAIN)
 
     @pytest.mark.parametrize("name", ["x.png", "a_s1.png", "a_s000.png", "a_s0001.png", "aT9_s001.png", "a_s001.jpg"])
@@ -477,7 +479,7 @@ class TestAnotherRun:
         folder = write_pictures(tmp_path / "in", a=(20, 20))
         cut(folder, tmp_path / "out", PLAIN)
         (tmp_path / "out" / name).touch()
-        with pytest.raises(OutputError, match="1 picture that the inputs do not give"):
+        with pytest.raises(OutputError, match="files that do not belong to this input"):
             cut(folder, tmp_path / "out", PLAIN)
 
     @pytest.mark.parametrize("name", ["thesis.txt", "a_s001.png", "x.png"])
@@ -485,7 +487,7 @@ class TestAnotherRun:
         folder = write_pictures(tmp_path / "in", a=(20, 20))
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / name).touch()
-        with pytest.raises(OutputError, match=r"holds other things \(no subimages\.json in it\)"):
+        with pytest.raises(OutputError, match=r"is not empty and does not contain subimages\.json"):
             cut(folder, tmp_path / "out", PLAIN)
         assert names(tmp_path / "out") == [name]
         assert len(list((tmp_path / "out").iterdir())) == 1
@@ -523,7 +525,7 @@ class TestAnotherRun:
         assert names(tmp_path / "out") == [*(f"b_s00{n}.png" for n in range(1, 5)), "c_s001.png"]
         (folder / "a.png").unlink()
         result = run(*arguments)
-        assert result.stdout == "1 picture cut into 4 crops, 1 there already (4 crops)\n"
+        assert result.stdout == "1 picture cut into 4 crops, 1 already up to date (4 crops)\n"
 
 
 def cut_and_die(number: int, folder: Path, output: Path) -> None:

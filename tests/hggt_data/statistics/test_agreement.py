@@ -258,8 +258,8 @@ def test_many_raters_do_not_underflow() -> None:
     [
         (np.array([1, 2]), "shape"),
         (np.array([[0.5, 1.0]]), "float64"),
-        (np.array([[3, 0]]), "hold 3"),
-        (np.array([[-2, 0]]), "hold -2"),
+        (np.array([[3, 0]]), "contain 3"),
+        (np.array([[-2, 0]]), "contain -2"),
     ],
 )
 def test_wrong_votes_are_refused(votes: Votes, message: str) -> None:
@@ -276,7 +276,7 @@ def test_wrong_arguments_are_refused() -> None:
         confusion_with_consensus(votes, np.array([0, 1]))
     with pytest.raises(ValueError, match="iterations is 0"):
         dawid_skene(votes, iterations=0)
-    with pytest.raises(ValueError, match="no vote"):
+    with pytest.raises(ValueError, match="no votes"):
         dawid_skene(np.full((2, 2), -1))
 
 

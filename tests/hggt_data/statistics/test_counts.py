@@ -261,7 +261,7 @@ def test_page_shows_plots_and_tables(small: LabelStatistics) -> None:
         "Groups",
         "Seconds per group",
         "Dawid-Skene model",
-        "What each slot said, by consensus",
+        "Labels of each slot, by consensus",
     ]
     assert len(list(root.iter("svg"))) == 4
     assert [element.text for element in root.iter("h3")][-3:] == ["Slot A", "Slot B", "Slot C"]

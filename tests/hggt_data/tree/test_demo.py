@@ -62,6 +62,6 @@ def test_the_restored_pictures_fit_the_originals_and_differ(demo: DemoTree, tmp_
 
 def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "sources.csv").write_text("mine")
-    with pytest.raises(OutputError, match="already there"):
+    with pytest.raises(OutputError, match="already exists"):
         write_demo_tree(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["sources.csv"]

@@ -1,4 +1,4 @@
-"""Interrupted runs: what was scored is known again, and only that."""
+"""Interrupted runs: what was scored is found again, and nothing else."""
 
 import json
 import shutil
@@ -21,15 +21,15 @@ from hggt_data.restored.methods import name_methods
 from hggt_eval.metrics.comparer import Comparer
 from hggt_eval.metrics.psnr import Psnr
 from hggt_eval.protocol import evaluate
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.journal import Journal
-from hggt_eval.scores.scores import Evaluation
 
 DATA = Path(__file__).parents[2] / "data" / "fixtures"
 SETTINGS = {"border": 4}
 
 
 class Counting(Psnr):
-    """PSNR that counts its comparisons, and can be told to fail at one."""
+    """PSNR that counts its comparisons and can fail at a given one."""
 
     def __init__(self, fail_at: int | None = None) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def score(metric: Comparer[Pixels], journal: Journal | None, folders: Sequence[P
     return evaluate(source, found, [metric], journal=journal)
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_scores(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_and_ends_with_the_same_scores(tmp_path: Path) -> None:
     whole = Counting()
     expected = score(whole, None)
     first = Counting(fail_at=9)
@@ -60,7 +60,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_scores(tmp_path: Path
     assert journal.num_found > 0
     second = Counting()
     assert score(second, journal) == expected
-    # What the first run had half done with an image is done again.
+    # An image that was half scored is scored again.
     assert whole.compared - 9 < second.compared <= whole.compared - 9 + 4
     journal.finish()
     assert list(tmp_path.iterdir()) == []
@@ -91,7 +91,7 @@ def test_a_restored_image_that_changed_is_scored_again(tmp_path: Path) -> None:
     assert after.methods[0].groups[1:] == before.methods[0].groups[1:]
 
 
-def test_a_restored_image_that_was_renamed_is_known_under_its_new_name(tmp_path: Path) -> None:
+def test_a_renamed_restored_image_is_not_scored_again(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DATA / "restored/bicubic", tmp_path / "method"))
     output = tmp_path / "out"
     output.mkdir()
@@ -104,7 +104,7 @@ def test_a_restored_image_that_was_renamed_is_known_under_its_new_name(tmp_path:
     assert all(group.file.endswith("_x4.png") for group in renamed.methods[0].groups)
 
 
-def test_other_settings_know_nothing_and_take_nothing_away(tmp_path: Path) -> None:
+def test_runs_with_other_settings_neither_use_nor_delete_these_scores(tmp_path: Path) -> None:
     score(Counting(), Journal(tmp_path, SETTINGS))
     other = Journal(tmp_path, {"border": 0})
     assert other.num_found == 0
@@ -113,7 +113,7 @@ def test_other_settings_know_nothing_and_take_nothing_away(tmp_path: Path) -> No
     assert Journal(tmp_path, SETTINGS).num_found == Journal(tmp_path, SETTINGS, rank=1).num_found > 0
 
 
-def test_other_ground_truths_are_not_the_same_score(tmp_path: Path) -> None:
+def test_scores_count_only_for_the_same_pictures_and_method(tmp_path: Path) -> None:
     journal = Journal(tmp_path, SETTINGS)
     scores = score(Counting(), None).methods[0].groups[0]
     journal.add("net", scores)
@@ -125,7 +125,7 @@ def test_other_ground_truths_are_not_the_same_score(tmp_path: Path) -> None:
     assert again.find("other", scores.id, scores.sha256, truths) is None
 
 
-def test_a_line_that_was_cut_short_is_passed_over_and_spoils_no_other(tmp_path: Path) -> None:
+def test_a_line_that_was_cut_short_is_skipped_and_harms_no_other(tmp_path: Path) -> None:
     first, second, *_ = score(Counting(), None).methods[0].groups
     journal = Journal(tmp_path, SETTINGS)
     journal.add("net", first)
@@ -137,7 +137,7 @@ def test_a_line_that_was_cut_short_is_passed_over_and_spoils_no_other(tmp_path: 
     assert known.find("net", second.id, second.sha256, second.ground_truths_sha256) == second
 
 
-def test_all_processes_files_are_read(tmp_path: Path) -> None:
+def test_the_files_of_all_processes_are_read(tmp_path: Path) -> None:
     groups = score(Counting(), None).methods[0].groups
     for rank in (0, 1):
         Journal(tmp_path, SETTINGS, rank).add("net", replace(groups[rank]))
@@ -150,7 +150,7 @@ def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
         journal.add("net", score(Counting(), None).methods[0].groups[0])
 
 
-def test_the_command_goes_on_after_kill_9(tmp_path: Path) -> None:
+def test_the_command_resumes_after_kill_9(tmp_path: Path) -> None:
     code = "import time, hggt_eval.metrics.psnr as p; f = p.Psnr.compare; " + (
         "p.Psnr.compare = lambda *a: (time.sleep(0.15), f(*a))[1]; from hggt_eval.cli import main; main()"
     )

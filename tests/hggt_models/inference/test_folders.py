@@ -15,9 +15,10 @@ import torch
 from hggt_data.errors import ImageError, OutputError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.images import read_pixels, write_png
+from hggt_data.io.picture_job import Source
 from hggt_data.loading import open_groups
 from hggt_models.inference import tiling
-from hggt_models.inference.folders import Source, degrade, enhance, list_lr, list_pictures, upscale
+from hggt_models.inference.folders import degrade, enhance, list_lr, list_pictures, upscale
 from hggt_models.inference.tiling import DeviceMemoryError, TileError, run_tiled
 from hggt_models.networks import build_network
 from hggt_models.networks.checkpoint import CheckpointError, save_network
@@ -104,9 +105,9 @@ def test_other_settings_or_weights_are_not_mixed_in(
 ) -> None:
     enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=64)
     before = files(tmp_path)
-    with pytest.raises(OutputError, match=r"results of other settings, see enhance\.json"):
+    with pytest.raises(OutputError, match=r"results made with different settings \(see enhance\.json\)"):
         enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=128)
-    with pytest.raises(OutputError, match="results of other weights"):
+    with pytest.raises(OutputError, match="results made with different weights"):
         enhance({"01": weights("elan")}, pictures, tmp_path, tile=64)
     assert files(tmp_path) == before
 
@@ -167,8 +168,8 @@ def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
     outcome = upscale(weights("rrdb"), pictures, tmp_path)
     assert tiles == [None, 64, 64, 64]  # remembered for the next pictures
     assert outcome.made == 3
-    told = "128 x 128 pixels at once do not fit into the memory of cuda: tiles of 64 from here on\n"
-    assert capsys.readouterr().err == told
+    expected = "128 x 128 pixels at once do not fit into the memory of cuda: using tiles of 64 from now on\n"
+    assert capsys.readouterr().err == expected
     tiles.clear()
     (tmp_path / f"{pictures[0].name}.png").unlink()
     upscale(weights("rrdb"), pictures, tmp_path)
@@ -187,7 +188,7 @@ def test_out_of_memory_is_an_error_where_the_tile_is_fixed(
         raise DeviceMemoryError("too large")
 
     monkeypatch.setattr(tiling, "run_tiled", no_memory)
-    with pytest.raises(DeviceMemoryError, match="Pass a smaller --tile"):
+    with pytest.raises(DeviceMemoryError, match="Pass a smaller `tile`"):
         enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path / "enhanced", tile=tile)
     with pytest.raises(DeviceMemoryError, match="too large"):
         upscale(weights("rrdb"), pictures, tmp_path / "fixed", tile=tile)
@@ -245,8 +246,8 @@ def test_degrade_cuts_what_the_scale_does_not_divide(tmp_path: Path) -> None:
     small = Source("small", lambda: pixels[:3])
     outcome = degrade([Source("odd", lambda: pixels), small], tmp_path, seed=0)
     assert read_pixels(tmp_path / "odd.png").shape == (16, 10, 3)
-    assert outcome.faults == ["small: 3 x 43 pixels are too few to shrink"]
-    with pytest.raises(OutputError, match="other settings"):
+    assert outcome.faults == ["small: 3 x 43 pixels; too small for scale 4"]
+    with pytest.raises(OutputError, match="different settings"):
         degrade([Source("odd", lambda: pixels)], tmp_path, seed=0, scale=2)
 
 
@@ -292,7 +293,7 @@ def test_files_of_unknown_origin_are_not_taken_for_results(
     theirs = tmp_path / f"{pictures[1].name}.png"
     write_png(theirs, np.zeros((8, 8, 3), np.uint8))
     before = files(tmp_path)
-    with pytest.raises(OutputError, match=rf"{theirs.name} is there, and no upscale\.json"):
+    with pytest.raises(OutputError, match=rf"{theirs.name} already exists, but upscale\.json is missing"):
         upscale(weights("rrdb"), pictures, tmp_path)
     assert files(tmp_path) == before
 
@@ -301,9 +302,9 @@ def test_results_of_another_command_or_input_are_not_mixed_in(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
     degrade(pictures, tmp_path, origin="mine", seed=0)
-    with pytest.raises(OutputError, match="holds results of hggt-models degrade"):
+    with pytest.raises(OutputError, match="contains results of `hggt-models degrade`"):
         upscale(weights("rrdb"), pictures, tmp_path)
-    with pytest.raises(OutputError, match=r"results of other input, see degrade\.json"):
+    with pytest.raises(OutputError, match=r"results made with different input \(see degrade\.json\)"):
         degrade(pictures, tmp_path, origin="other", seed=0)
 
 
@@ -364,10 +365,10 @@ def test_results_never_lie_among_the_pictures(weights: Callable[[str], Path], tm
     before = files(tmp_path)
     sources, _ = list_pictures(folder)
     with pytest.raises(
-        OutputError, match=r"original lies inside the folder of the pictures, .*; choose a place outside"
+        OutputError, match=r"original is inside the folder of the pictures, .*; choose a folder outside"
     ):
         enhance({"01": weights("rcan_no_upsample")}, sources, tmp_path)  # writes original/ too
-    with pytest.raises(OutputError, match="results lies inside the folder of the pictures"):
+    with pytest.raises(OutputError, match="results is inside the folder of the pictures"):
         degrade(sources, folder / "results", seed=0)
     assert files(tmp_path) == before
 
@@ -404,7 +405,7 @@ def test_only_a_network_from_rgb_to_rgb_restores(
     pictures: list[Source], tmp_path: Path, name: str, args: dict[str, Any]
 ) -> None:
     save_network(build_network(name, **args), tmp_path / "net.safetensors")
-    with pytest.raises(CheckpointError, match=f"net.safetensors holds {name}, which gives .* for an RGB picture"):
+    with pytest.raises(CheckpointError, match=f"net.safetensors is a {name}, which returns .* for an RGB picture"):
         upscale(tmp_path / "net.safetensors", pictures, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

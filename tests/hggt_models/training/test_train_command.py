@@ -110,7 +110,7 @@ def test_weights_that_cannot_be_had_are_named_before_anything_is_trained(
     result = train(
         "rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP, f"perceptual.weights={tmp_path / 'no.pth'}"
     )
-    assert "no.pth is not there" in result.stderr
+    assert "no.pth does not exist" in result.stderr
 
 
 def test_weights_that_are_there_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_a_run_among_its_pictures_is_refused(pictures: Path) -> None:
     """The pictures that it writes would be learned from when it goes on."""
     result = train("rrdb-psnr", pictures, pictures / "run")
     assert result.exit_code == 2
-    assert f"--output {pictures}/run lies inside --data {pictures}" in " ".join(result.output.split())
+    assert f"--output {pictures}/run is inside --data {pictures}" in " ".join(result.output.split())
     assert not (pictures / "run").exists()
 
 

@@ -1,0 +1,295 @@
+"""What is in a tree: its groups, the files of each, and every file or folder that does not belong.
+
+Only names are read. `label_file.py`, `hggt_data.io.images` and `validate.py` check what is inside the files.
+"""
+
+import os
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hggt_data.errors import HggtError, NameFormatError
+from hggt_data.io.text import printable
+from hggt_data.problems import Problem, Severity
+from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_data.tree.annotators import ANNOTATORS_FILE, read_annotators
+from hggt_data.tree.layout import Section, Tree, describe_half, picture_name, possible_homes, scan
+
+_LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
+# hggt-data select-patches writes these beside its folders of pictures
+_SELECTION_FILE = re.compile(r"patches\.(json|csv)|crop_area_info\.txt|contact_sheet(_[0-9]{3,})?\.png")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFiles:
+    """The files that a group should have; whether they exist and are intact has not been checked.
+
+    Attributes:
+        root: the tree; problems name paths relative to it.
+        images: picture name (`original`, `01`, ..., `lr`) to file.
+        annotations: slot to file, for each slot of the tree.
+        annotators: slot to annotator, as far as `annotators.csv` names them.
+        problems: problems with the names of these files.
+    """
+
+    id: PatchId
+    root: Path
+    images: Mapping[str, Path]
+    annotations: Mapping[str, Path]
+    annotators: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of the enhanced versions, sorted."""
+        return tuple(name for name in self.images if name not in (ORIGINAL, LR))
+
+    def relative(self, path: Path) -> str:
+        """A path as problems and manifests name it: relative to the tree, with forward slashes."""
+        return _relative(path, self.root)
+
+
+class Listing:
+    """All groups of a tree, and the problems of its file and folder names.
+
+    Attributes:
+        ids: the groups, sorted.
+        slots: folders that contain annotations in any section, sorted; each must have an annotation of every group.
+        problems: misplaced files, links that point outside the tree, clashing names.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._folders = _CheckedFolders(tree)
+        self.problems = self._folders.problems
+        self._section_of: dict[PatchId, Section] = {}
+        self._annotators = self._read_annotators()
+        self._check_folders()
+        slots = {slot for section in tree.sections for slot in self._list_section(section)}
+        for folder in dict.fromkeys(tree.lr_folders):
+            self._list_lr(folder)
+        self.ids = sorted(self._section_of)
+        self.slots = tuple(sorted(slots))
+        self._check_annotators()
+        self._problems_of: dict[str | None, list[Problem]] = {}
+        for problem in self.problems:
+            self._problems_of.setdefault(problem.group, []).append(problem)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[GroupFiles]:
+        return map(self.files, self.ids)
+
+    def files(self, group_id: PatchId) -> GroupFiles:
+        """The files that one group should have."""
+        section = self._section_of[group_id]
+        names = (ORIGINAL, *self.tree.candidates, *([LR] if section.lr else []))
+        annotators = {slot: self._annotators.get((str(group_id), slot)) for slot in self.slots}
+        return GroupFiles(
+            group_id,
+            self.tree.root,
+            images={name: section.picture(group_id, name) for name in names},
+            annotations={slot: section.annotation(group_id, slot) for slot in self.slots},
+            annotators={slot: annotator for slot, annotator in annotators.items() if annotator is not None},
+            problems=tuple(self._problems_of.get(str(group_id), ())),
+        )
+
+    def _read_annotators(self) -> dict[tuple[str, str], str]:
+        """(group, slot) to annotator; a faulty annotators.csv is reported and otherwise ignored."""
+        path = self.tree.root / ANNOTATORS_FILE
+        if not self._folders.check_link(path, "file"):
+            return {}
+        try:
+            return read_annotators(self.tree.root)
+        except (HggtError, OSError) as error:
+            message = str(error) if isinstance(error, HggtError) else f"cannot be read: {error.strerror}"
+            message = message.removeprefix(f"{path}: ")
+            self._folders.report("bad-annotators", "error", path, message, "Correct the file, or remove it.")
+            return {}
+
+    def _check_annotators(self) -> None:
+        """Report lines of annotators.csv for groups or slots that the tree does not have."""
+        ids = {str(group_id) for group_id in self.ids}
+        for group, slot in self._annotators:
+            if group not in ids or slot not in self.slots:
+                message = f"lists group {group}, slot {slot}, which is not in the tree"
+                hint = "Does the file belong to another tree?"
+                self._folders.report("unknown-annotation", "warning", self.tree.root / ANNOTATORS_FILE, message, hint)
+
+    def _check_folders(self) -> None:
+        """Check the folders above and beside the sections: their links and names, and that none is missing."""
+        tree, folders = self.tree, self._folders
+        ends = {end for section in tree.sections for end in (section.images, section.labels, section.lr) if end}
+        for folder in sorted({folder for end in ends for folder in (end, *end.parents)} - set(tree.given)):
+            if any(folder.is_relative_to(place) for place in tree.given):
+                folders.check_link(folder, "folder")
+                folders.check_name(folder)
+        for home in possible_homes(tree.root)[1:] if tree.root in tree.given else ():
+            if half := describe_half(home):
+                message = f"{half}; none of its groups can be used"
+                hint = "Restore the missing folder, or remove the other one."
+                folders.report("incomplete-part", "error", home, message, hint)
+        levels: dict[Path, set[str]] = {}
+        for section in tree.sections:
+            if section.level:
+                for end in (section.images, section.labels):
+                    levels.setdefault(end.parent, set()).add(section.level)
+        for folder, expected in levels.items():
+            folders.report_unknown(folder, expected)
+
+    def _list_section(self, section: Section) -> set[str]:
+        """List the groups of one section, and return its slots."""
+        names = (ORIGINAL, *self.tree.candidates)
+        ids = {
+            group_id
+            for name in names
+            for group_id, _ in self._folders.named_files(section.images / name, picture_name("", name), "image")
+        }
+        for group_id in sorted(ids):
+            first = self._section_of.setdefault(group_id, section)
+            if first is not section:
+                message = (
+                    f"group {group_id} is also in {_relative(first.images, self.tree.root)}; expected each group once"
+                )
+                self._folders.report(
+                    "duplicate-group", "error", section.images, message, "Remove one of the two.", group_id
+                )
+        self._folders.report_unknown(section.images, names, beside=_SELECTION_FILE)
+        self._folders.check_links(section.images)
+        return self._list_labels(section.labels, ids)
+
+    def _list_labels(self, folder: Path, ids: Container[PatchId]) -> set[str]:
+        """Check the slots of one section, and return those that contain annotations."""
+        folders = self._folders
+        # Jupyter leaves hidden copies.
+        names = [entry.name for entry in folders.scan(folder) if (folder / entry.name).is_dir()]
+        names = [name for name in names if not name.startswith(".")]
+        slots = {name for name in names if folders.check_name(folder / name) and self._list_slot(folder / name, ids)}
+        folders.report_unknown(folder, names)
+        folders.check_links(folder)
+        return slots
+
+    def _list_slot(self, folder: Path, ids: Container[PatchId]) -> bool:
+        """Check the annotations of one slot in one section, and return whether there are any."""
+        annotated = list(self._folders.named_files(folder, ".json", "annotation"))
+        for group_id, path in annotated:
+            if group_id not in ids:
+                message, hint = f"group {group_id} has no pictures", "Restore the pictures, or remove the annotation."
+                self._folders.report("annotation-without-group", "error", path, message, hint)
+        if not annotated and folder not in self._folders.unreadable:
+            message = f"contains no annotations; slot {folder.name} is used only if another part of the tree has some"
+            hint = "Restore the annotations, or remove the folder."
+            self._folders.report("empty-slot", "warning", folder, message, hint)
+        return bool(annotated)
+
+    def _list_lr(self, folder: Path) -> None:
+        """Check a folder of low-resolution pictures, which several sections may share."""
+        for group_id, path in self._folders.named_files(folder, ".png", "image", beside=_LR_RECORD):
+            section = self._section_of.get(group_id)
+            if section is None or section.lr != folder:
+                self._folders.report_extra(path, "a low-resolution picture without a group")
+
+
+class _CheckedFolders:
+    """Reads the folders of a tree, and collects the problems of names and links on the way."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._root = tree.root
+        self._allowed = [os.path.realpath(place) for place in tree.given]
+        self.problems: list[Problem] = []
+        self.unreadable: set[Path] = set()
+        self._scanned: set[Path] = set()
+
+    def scan(self, folder: Path) -> list[os.DirEntry[str]]:
+        """The entries of a folder, sorted by name. Problems of the folder are reported the first time only."""
+        is_first = folder not in self._scanned
+        self._scanned.add(folder)
+        try:
+            entries = sorted(scan(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self.unreadable.add(folder)
+            if is_first:
+                message = f"the folder cannot be read: {error.strerror}"
+                self.report("unreadable-folder", "error", folder, message, "Change its permissions.")
+            return []
+        if is_first:
+            self._check_case(folder, [entry.name for entry in entries])
+        return entries
+
+    def named_files(
+        self, folder: Path, ending: str, what: str, beside: str | None = None
+    ) -> Iterator[tuple[PatchId, Path]]:
+        """(group, file) of each file `PATCHID + ending`; other files are reported, except `beside`."""
+        for entry in self.scan(folder):
+            path = folder / entry.name
+            if entry.name == beside:
+                continue
+            if not (entry.is_symlink() or entry.is_file()) or not entry.name.endswith(ending):
+                self.report_extra(path, f"expected only files named PATCHID{ending}")
+                continue
+            try:
+                group_id = PatchId.parse(entry.name.removesuffix(ending))
+            except NameFormatError as error:
+                self.report("bad-patch-id", "error", path, str(error), f"Rename or remove the {what}.")
+                continue
+            if entry.is_symlink():
+                self.check_link(path, "file", group_id)
+            yield group_id, path
+
+    def report_unknown(self, folder: Path, expected: Iterable[str], beside: re.Pattern[str] | None = None) -> None:
+        """Report every entry whose name is not expected and does not match `beside`."""
+        expected = sorted(expected)
+        message = f"expected only {', '.join(expected)}" if expected else "expected nothing here"
+        for entry in self.scan(folder):
+            if entry.name not in expected and not (beside and beside.fullmatch(entry.name)):
+                self.report_extra(folder / entry.name, message)
+
+    def check_links(self, folder: Path) -> None:
+        """Report links to folders outside the tree."""
+        for entry in self.scan(folder):
+            if entry.is_symlink():
+                self.check_link(folder / entry.name, "folder")
+
+    def check_link(self, path: Path, what: str, group_id: PatchId | None = None) -> bool:
+        """Whether a path may be followed; a symbolic link that points outside the tree is reported."""
+        target = Path(os.path.realpath(path))  # Path.resolve raises for a link that points to itself
+        if not path.is_symlink() or any(target.is_relative_to(place) for place in self._allowed):
+            return True
+        message, hint = "a symbolic link that points outside the tree", f"Replace it with a copy of the {what}."
+        self.report("link-leaves-tree", "error", path, message, hint, group_id)
+        return False
+
+    def check_name(self, folder: Path) -> bool:
+        """Whether a dataset and its manifest can hold the name; a name that is not UTF-8 is reported."""
+        if printable(folder.name) == folder.name:
+            return True
+        self.report("bad-folder-name", "error", folder, "the name is not UTF-8", "Rename the folder.")
+        return False
+
+    def _check_case(self, folder: Path, names: Iterable[str]) -> None:
+        folded: dict[str, str] = {}
+        for name in names:
+            clash = folded.setdefault(name.casefold(), name)
+            if clash != name:
+                message = f"differs from {clash} only in case; on other systems both are the same file"
+                self.report("case-clash", "warning", folder / name, message, "Rename one of them.")
+
+    def report_extra(self, path: Path, message: str) -> None:
+        """Report a file or folder that is ignored."""
+        self.report("extra-file", "warning", path, message, "It is ignored; remove it if you do not need it.")
+
+    def report(
+        self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: PatchId | None = None
+    ) -> None:
+        """Add a problem; with a group, that group cannot be used."""
+        group = None if group_id is None else str(group_id)
+        self.problems.append(Problem(kind, severity, _relative(path, self._root), message, hint, group))
+
+
+def _relative(path: Path, root: Path) -> str:
+    relative = Path(os.path.relpath(path, root)).as_posix()
+    if relative.startswith("../"):  # LR pictures may be elsewhere, and a manifest must not reveal where
+        relative = f"lr/{path.name}"
+    return printable(relative)
