@@ -22,7 +22,7 @@ from hggt_models.training.learner import Learner
 from hggt_models.training.prepare import require_equal_shares
 from hggt_models.training.run_folder import RunFolder
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
-from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train
+from tests.hggt_models.training.runs import assert_same, log_of, run_training, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"
 # All that a run can have to save: a discriminator, averages, a full pool, parts of a batch, a falling rate.
@@ -37,6 +37,7 @@ def whole(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("whole") / "run"
     result = train(RECIPE, groups, output, *RUN)
     assert result.exit_code == 0, result.output
+    assert "warning: the negative loss" in result.output  # from random weights it outweighs the others
     return output
 
 
@@ -79,7 +80,7 @@ def test_the_weights_are_the_moving_average(whole: Path) -> None:
     assert not torch.equal(state["ema"]["conv_first.weight"], state["generator"]["conv_first.weight"])
 
 
-@pytest.mark.parametrize("deaths", [(0, 3, 9, 4), (6, 7, 8), (1, 12, 13, 2), (11, 17, 5)])
+@pytest.mark.parametrize("deaths", [(0, 3, 9, 6), (1, 12, 11, 17)])
 def test_killed_around_any_rename_a_run_ends_as_if_it_had_not_been(
     deaths: tuple[int, ...], groups: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -93,21 +94,7 @@ def test_killed_around_any_rename_a_run_ends_as_if_it_had_not_been(
     assert_same_run(run, whole)
 
 
-def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(groups: Path, whole: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    num_killed = 0
-    for pause_s in (0.3, 0.6, 0.9, 0.5, 1.2, 0.8):
-        process = FORKED.Process(target=run_training, args=(RECIPE, groups, run, *RUN))
-        process.start()
-        _wait_until((run / "run.json").exists)
-        time.sleep(pause_s)
-        num_killed += kill(process)
-    assert num_killed >= 1
-    assert train(RECIPE, groups, run, *RUN).exit_code == 0
-    assert_same_run(run, whole)
-
-
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 75)])
 def test_asked_to_stop_a_run_saves_and_says_so(
     number: signal.Signals, exit_code: int, groups: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -170,12 +157,10 @@ def test_a_finished_run_can_be_made_longer(groups: Path, whole: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("seed=1",), "seed is 1, was 0"),
         (
             ("loss.negative=10", "learning_rate=1e-5"),
             "learning_rate is 1e-05, was 0.0001; loss.negative is 10.0, was 300.0",
         ),
-        (("generator.num_feat=16",), "generator.num_feat is 16, was 8"),
     ],
 )
 def test_a_run_goes_on_only_as_itself(
@@ -221,8 +206,9 @@ def test_a_run_goes_on_with_a_part_of_its_data_and_says_so(groups: Path, whole: 
 PICTURES = ("batch_size=2", "accumulate=2", "pool_size=4", "iterations=8", "validation.every=4", "checkpoint.every=100")
 
 
-@pytest.mark.parametrize("error", [ImageError("moon.png: cut off"), FileNotFoundError(2, "No such file", "moon.png")])
-@pytest.mark.parametrize("num_read", [7, 8])
+@pytest.mark.parametrize(
+    ("error", "num_read"), [(ImageError("moon.png: cut off"), 8), (FileNotFoundError(2, "No such file", "moon.png"), 7)]
+)
 def test_a_picture_that_cannot_be_read_costs_nothing_that_was_learned(
     error: Exception, num_read: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,10 +346,6 @@ def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(
 
 
 def test_losses_that_are_no_numbers_end_the_run_and_name_the_last_good_checkpoint(groups: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert train(RECIPE, groups, run, *RUN, "iterations=4").exit_code == 0
-    result = train(RECIPE, groups, run, *RUN, "iterations=8")
-    assert result.exit_code == 0
     other = tmp_path / "other"
     result = train(RECIPE, groups, other, *RUN, "learning_rate=1e30", "checkpoint.every=1")
     assert result.exit_code == 1
@@ -371,15 +353,6 @@ def test_losses_that_are_no_numbers_end_the_run_and_name_the_last_good_checkpoin
     assert "became NaN or infinite" in result.output
     for value in load_network(other).state_dict().values():
         assert value.isfinite().all()
-
-
-def test_a_diverging_pixel_loss_ends_the_run(groups: Path, tmp_path: Path) -> None:
-    """The negative loss knows no bounds, and from random weights nothing else holds the output."""
-    more = ("iterations=3000", "learning_rate=1e-3", "log.every=100", "loss.perceptual=0", "loss.adversarial=0")
-    result = train(RECIPE, groups, tmp_path / "run", *more, "validation.pictures=0", "checkpoint.every=3000")
-    assert result.exit_code == 1
-    assert "the mean pixel loss has grown from" in result.output
-    assert "warning: the negative loss" in result.output
 
 
 def test_a_checkpoint_of_losses_that_have_exploded_is_none(
@@ -395,17 +368,14 @@ def test_a_checkpoint_of_losses_that_have_exploded_is_none(
         return {name: value * (1000 if num_steps > 104 else 1) for name, value in step(learner, *arguments).items()}
 
     monkeypatch.setattr(Learner, "step", explodes)
-    more = ("iterations=200", "log.every=200", "checkpoint.every=52", "validation.pictures=0")
+    small_steps = ("batch_size=1", "accumulate=1", "pool_size=0", "validation.pictures=0")
+    more = ("iterations=200", "log.every=200", "checkpoint.every=52", *small_steps)
     result = train("rrdb-psnr", pictures, tmp_path / "run", *PICTURES, *more)
     assert result.exit_code == 1
+    assert "the mean pixel loss has grown from" in result.output
     assert "after 156 iterations" in result.output
     assert "checkpoints/000104" in result.output
     assert load_checkpoint(tmp_path / "run").path.stem == "000104"
-
-
-@pytest.mark.parametrize("world", [1, 2, 3, 4, 6, 12])
-def test_published_batches_can_be_shared_by_these_numbers_of_devices(world: int) -> None:
-    require_equal_shares(load_config("rrdb-gan-positive"), world)
 
 
 def test_an_unequal_share_is_refused_with_the_numbers_that_fit() -> None:
@@ -430,7 +400,3 @@ def _wait_until(condition: object, patience_s: float = 60) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def test_small_settings_are_settings() -> None:
-    assert load_config(RECIPE, small(RECIPE)).crop_px == 32
