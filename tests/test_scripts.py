@@ -163,7 +163,7 @@ class TestTrainSbatch:
             output, _ = process.communicate(timeout=60)
         assert process.returncode == 75, output
         assert job.requeued()
-        assert "asked to stop by SIGUSR1" in output
+        assert "stopped by SIGUSR1" in output
         [saved] = (run / "checkpoints").iterdir()
         done = int(saved.name)
 

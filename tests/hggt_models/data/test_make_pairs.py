@@ -123,7 +123,7 @@ def test_crops_are_taken_anywhere_with_equal_chances(draws: Draws) -> None:
     assert shares == pytest.approx(dict.fromkeys(shares, 1 / 9), abs=0.08)
 
 
-def test_with_one_source_or_a_joined_one_all_samples_are_cut_alike_and_with_their_own_not() -> None:
+def test_samples_are_cut_alike_if_they_share_a_source() -> None:
     make = PairMaker(config("original", *NO_DEGRADATION)).make
     batch = coded_batch("original", 6)
     for seed in range(10):
@@ -171,7 +171,7 @@ def test_drawn_per_sample_a_pair_does_not_depend_on_the_others(photos: Tensor, t
 
 @pytest.mark.parametrize("draws", ["per batch", "per sample"])
 @pytest.mark.parametrize("target", RECIPES)
-def test_whole_levels_wait_as_bytes_and_come_back_exactly(
+def test_whole_levels_are_stored_as_bytes_without_loss(
     photos: Tensor, target: str, draws: Draws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     degraded: list[Tensor] = []
@@ -197,7 +197,7 @@ def test_whole_levels_wait_as_bytes_and_come_back_exactly(
 
 
 @pytest.mark.parametrize("target", RECIPES)
-def test_a_pair_holds_what_its_target_needs_and_no_more(target: str) -> None:
+def test_a_pair_holds_only_what_its_target_needs(target: str) -> None:
     batch = noisy_batch(target)
     before = {name: value.clone() for name, value in batch.items()}
     pairs = PairMaker(config(target)).make(batch, RandomSource(0))

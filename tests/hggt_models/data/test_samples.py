@@ -43,7 +43,7 @@ def test_every_seed_has_its_own_order() -> None:
     assert len({tuple(places(dataset(20, seed=seed), range(20))) for seed in range(20)}) == 20
 
 
-def test_every_sample_comes_at_every_time_alike() -> None:
+def test_every_sample_comes_first_with_equal_probability() -> None:
     firsts = Counter(dataset(5, seed=seed).locate(0)[0] for seed in range(1000))
     assert all(firsts[place] / 1000 == pytest.approx(1 / 5, abs=0.07) for place in range(5))
 
@@ -97,7 +97,7 @@ def test_an_epoch_ends_inside_a_batch_and_nothing_is_lost() -> None:
     assert counts == dict.fromkeys(range(7), 4)
 
 
-def test_a_sampler_begins_again_with_each_loop() -> None:
+def test_a_sampler_restarts_with_each_loop() -> None:
     sampler = ShareSampler(4, first_iteration=3)
     assert list(islice(sampler, 2)) == list(islice(sampler, 2)) == [[12, 13, 14, 15], [16, 17, 18, 19]]
 
@@ -118,7 +118,7 @@ def cut_one(samples: SampleDataset, pixels: Pixels, seed: int) -> torch.Tensor:
         (True, True, set(product([False, True], repeat=3))),
     ],
 )
-def test_every_wanted_turn_comes_as_often_and_no_other(flip: bool, rotate: bool, expected: set[object]) -> None:
+def test_every_requested_flip_has_equal_probability(flip: bool, rotate: bool, expected: set[object]) -> None:
     samples, picture = dataset(flip=flip, rotate=rotate), coded(7, (8, 8))
     cuts = [cut_of(cut_one(samples, picture, seed)) for seed in range(600)]
     turns = Counter((cut.mirrored, cut.upended, cut.quarter) for cut in cuts)
@@ -129,7 +129,7 @@ def test_every_wanted_turn_comes_as_often_and_no_other(flip: bool, rotate: bool,
     assert all(number / 600 == pytest.approx(1 / len(expected), abs=0.07) for number in turns.values())
 
 
-def test_with_rotation_all_eight_ways_to_lay_a_square_occur() -> None:
+def test_with_rotation_all_eight_orientations_occur() -> None:
     samples, picture = dataset(flip=True, rotate=True), coded(7, (8, 8))
     found = {cut_one(samples, picture, seed).numpy().tobytes() for seed in range(200)}
     laid = [np.rot90(side, k) for k in range(4) for side in (picture, picture[:, ::-1])]
@@ -157,7 +157,7 @@ def test_all_pictures_of_a_sample_are_cut_and_turned_alike(
     assert len({(one.top, one.left, one.mirrored, one.upended, one.quarter) for one in cuts}) == 1
 
 
-def test_a_picture_that_stands_in_several_places_is_read_once() -> None:
+def test_a_picture_that_is_used_several_times_is_read_once() -> None:
     read: list[int] = []
 
     def reader(place: int) -> Pixels:
@@ -169,7 +169,7 @@ def test_a_picture_that_stands_in_several_places_is_read_once() -> None:
     assert [cut_of(picture).code for picture in cut] == [0, 1, 0, 0, 1, 5]
 
 
-def test_what_was_read_may_be_written_over_afterwards() -> None:
+def test_the_pixels_read_may_be_overwritten_afterwards() -> None:
     # And what cannot be written to may be read from.
     memory = coded(1, (9, 9))
     frozen = memory.view()
@@ -182,7 +182,7 @@ def test_what_was_read_may_be_written_over_afterwards() -> None:
 
 
 @pytest.mark.parametrize("size", [(7, 20), (20, 7), (1, 1)])
-def test_a_picture_that_is_too_small_is_named_with_what_would_do(size: tuple[int, int]) -> None:
+def test_a_picture_that_is_too_small_is_named_with_a_possible_size(size: tuple[int, int]) -> None:
     with pytest.raises(ImageError) as caught:
         dataset().cut(["photo.png", "other.png"], lambda _: coded(0, size), random.Random(0))
     assert str(caught.value) == (

@@ -96,7 +96,7 @@ def test_as_many_source_pictures_are_held_out_as_asked_for_but_a_tenth_at_most(
 
 
 @given(st.integers(0, 300), st.integers(1, 70))
-def test_validation_takes_so_many_patches_from_all_over(count: int, wanted: int) -> None:
+def test_validated_patches_are_evenly_spaced(count: int, wanted: int) -> None:
     chosen = training_data._spread(range(count), config("original", f"validation.images={wanted}"))
     assert len(chosen) == min(count, wanted)
     assert chosen == sorted(set(chosen))
@@ -222,7 +222,7 @@ def test_groups_that_are_too_small_are_reported(tree: Path, built: Path) -> None
         ("lab/hggt", HubError, "lab/hggt is not a local folder"),
     ],
 )
-def test_data_that_is_not_there_is_named(
+def test_missing_data_is_named(
     source: str, error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -345,7 +345,7 @@ def test_pictures_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
         open_pictures(folder)
 
 
-def test_pictures_that_would_lose_something_are_found_at_once_by_kind(tmp_path: Path) -> None:
+def test_pictures_that_would_lose_information_are_reported_by_kind(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "HR", ["a.png", "b.png", "small.png"], (8, 8))
     write_pictures(folder, ["small.png"], (7, 8))
     deep = np.full((8, 8), 40_000, np.uint16)
@@ -370,7 +370,7 @@ def test_pictures_that_would_lose_something_are_found_at_once_by_kind(tmp_path: 
     assert len([opened.samples[number] for number in range(7)]) == 7
 
 
-def test_pictures_of_a_tree_that_do_not_fit_are_found_at_once_by_kind(tmp_path: Path) -> None:
+def test_unusable_pictures_of_a_tree_are_reported_by_kind(tmp_path: Path) -> None:
     tree = write_groups(tmp_path / "Train", {f"p{k}-0-0": "PN" for k in range(6)})
     images = tree / "images/0-9"
 
@@ -400,7 +400,7 @@ def resume_state_of(opened: TrainingData) -> ResumeState:
     return ResumeState(opened.identity, opened.names)
 
 
-def test_where_pictures_are_missing_all_others_keep_their_turns(tmp_path: Path) -> None:
+def test_if_pictures_are_missing_all_others_keep_their_turns(tmp_path: Path) -> None:
     names = [f"{number:02d}.png" for number in range(20)]
     folder = write_pictures(tmp_path / "HR", names, (8, 8))
     before = open_pictures(folder)
@@ -432,7 +432,7 @@ def test_groups_may_be_missing_but_not_change(tree: Path, tmp_path: Path, target
     assert (other.num_missing, other.identity["num_groups"]) == (0, 2)
 
 
-def test_more_pictures_or_others_are_no_part_of_what_was_there(tmp_path: Path) -> None:
+def test_more_or_other_pictures_are_other_data(tmp_path: Path) -> None:
     before = open_pictures(write_pictures(tmp_path / "HR", ["a.png", "b.png", "c.png"], (8, 8)))
     held_out = f"{before.held_out[0].name}.png"
     for names in (["a.png", "b.png", "c.png", "d.png"], ["x.png", "y.png"], [held_out]):
@@ -442,7 +442,7 @@ def test_more_pictures_or_others_are_no_part_of_what_was_there(tmp_path: Path) -
         assert opened.num_missing == 0
 
 
-def test_a_name_that_is_no_text_is_a_name(tmp_path: Path) -> None:
+def test_a_file_name_may_be_invalid_utf8(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "HR", ["a.png", "b.png"], (8, 8))
     shutil.copy(folder / "a.png", folder / os.fsdecode(b"caf\xe9.png"))
     opened = open_pictures(folder)

@@ -42,7 +42,7 @@ def test_tensorboard_shows_losses_speed_scores_and_pictures(groups: Path, tmp_pa
     assert [tag for tag in events.Tags()["images"] if tag.startswith("validation/")]
 
 
-def test_a_run_that_goes_on_leaves_no_point_twice(groups: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_logs_no_point_twice(groups: Path, tmp_path: Path) -> None:
     """The first run told of iterations that its last checkpoint does not hold."""
     more = ("log.tensorboard=true", "iterations=5", "validation.every=0", "checkpoint.every=2", "checkpoint.keep=2")
     assert train("rrdb-gan-positive", groups, tmp_path / "run", *more).exit_code == 0
@@ -55,7 +55,7 @@ def test_a_run_that_goes_on_leaves_no_point_twice(groups: Path, tmp_path: Path) 
     assert lines == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+def test_a_truncated_log_line_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"iteration": 1}\n{"iteration": 2}\n{"iterat')
     RunFolder(tmp_path).cut_log(1)
     assert (tmp_path / "log.jsonl").read_text() == '{"iteration": 1}\n'
@@ -107,7 +107,7 @@ class FakeWandb(ModuleType):
         pass
 
 
-def test_weights_and_biases_knows_a_run_by_an_id_of_its_own(
+def test_weights_and_biases_recognises_a_run_by_its_id(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wandb = FakeWandb()

@@ -81,7 +81,7 @@ def test_the_weights_are_the_moving_average(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("deaths", [(0, 3, 9, 6), (1, 12, 11, 17)])
-def test_killed_around_any_rename_a_run_ends_as_if_it_had_not_been(
+def test_a_run_killed_around_any_rename_resumes_to_the_same_bits(
     deaths: tuple[int, ...], groups: Path, whole: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -95,7 +95,7 @@ def test_killed_around_any_rename_a_run_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 75)])
-def test_asked_to_stop_a_run_saves_and_says_so(
+def test_a_stopped_run_saves_and_resumes_to_the_same_bits(
     number: signal.Signals, exit_code: int, groups: Path, whole: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -122,7 +122,7 @@ def test_asked_to_stop_a_run_saves_and_says_so(
     assert_same_run(run, whole)
 
 
-def test_a_damaged_checkpoint_is_passed_over(groups: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_skipped(groups: Path, whole: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     state = run / "checkpoints" / "000008" / "state.pth"
     data = bytearray(state.read_bytes())
@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_passed_over(groups: Path, whole: Path, tmp_path
     assert_same_run(run, whole)
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(groups: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(groups: Path, whole: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     for folder in (run / "checkpoints").iterdir():
         (folder / "sha256.json").write_text("{")
@@ -163,7 +163,7 @@ def test_a_finished_run_can_be_made_longer(groups: Path, whole: Path, tmp_path: 
         ),
     ],
 )
-def test_a_run_goes_on_only_as_itself(
+def test_a_run_is_not_resumed_with_other_settings(
     more: tuple[str, ...], message: str, groups: Path, whole: Path, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
@@ -174,7 +174,7 @@ def test_a_run_goes_on_only_as_itself(
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_goes_on_only_with_its_data(groups: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_run_is_not_resumed_with_other_data(groups: Path, whole: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     other = Path(shutil.copytree(groups, tmp_path / "Other"))
     path = next((other / "labels/0-6/A").iterdir())
@@ -184,7 +184,7 @@ def test_a_run_goes_on_only_with_its_data(groups: Path, whole: Path, tmp_path: P
     assert "data: labels_sha256 is" in result.output
 
 
-def test_a_run_goes_on_with_a_part_of_its_data_and_says_so(groups: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_with_a_part_of_its_data(groups: Path, whole: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     fewer = Path(shutil.copytree(groups, tmp_path / "Fewer"))
     names = json.loads((run / "data.json").read_text())
@@ -209,7 +209,7 @@ PICTURES = ("batch_size=2", "accumulate=2", "pool_size=4", "iterations=8", "vali
 @pytest.mark.parametrize(
     ("error", "num_read"), [(ImageError("moon.png: cut off"), 8), (FileNotFoundError(2, "No such file", "moon.png"), 7)]
 )
-def test_a_picture_that_cannot_be_read_costs_nothing_that_was_learned(
+def test_a_run_is_saved_if_a_picture_cannot_be_read(
     error: Exception, num_read: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
@@ -237,7 +237,7 @@ def test_a_picture_that_cannot_be_read_costs_nothing_that_was_learned(
     assert_same_run(run, whole)
 
 
-def test_a_picture_that_cannot_be_validated_costs_nothing_that_was_learned(pictures: Path, tmp_path: Path) -> None:
+def test_a_run_is_saved_if_a_picture_cannot_be_validated(pictures: Path, tmp_path: Path) -> None:
     folder, run = Path(shutil.copytree(pictures, tmp_path / "HR")), tmp_path / "run"
     settings = (*PICTURES, "validation.every=3")
     assert train("rrdb-psnr", folder, run, *settings, "iterations=1").exit_code == 0
@@ -254,7 +254,7 @@ def test_a_picture_that_cannot_be_validated_costs_nothing_that_was_learned(pictu
     assert "warning: 1 picture that the run started with can no longer be found" in result.output
 
 
-def test_weights_are_never_left_by_a_run_that_cannot_go_on(
+def test_weights_are_never_left_by_a_run_that_cannot_resume(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between the first checkpoint and its weights it writes them; before, it leaves nothing but its record."""
@@ -280,7 +280,7 @@ def test_weights_are_never_left_by_a_run_that_cannot_go_on(
     assert [path.name for path in (other / "weights").iterdir()] == ["000008.safetensors"]
 
 
-def test_weights_without_a_checkpoint_are_not_written_over(groups: Path, whole: Path, tmp_path: Path) -> None:
+def test_weights_without_a_checkpoint_are_not_overwritten(groups: Path, whole: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     shutil.rmtree(run / "checkpoints")
     result = train(RECIPE, groups, run, *RUN)
@@ -313,7 +313,7 @@ def test_two_runs_do_not_share_a_folder(groups: Path, tmp_path: Path) -> None:
     assert f"another run is using {run}" in result.output
 
 
-def test_a_folder_with_other_things_is_left_alone(groups: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(groups: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").touch()
     result = train(RECIPE, groups, tmp_path / "run", *RUN)
@@ -345,7 +345,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(
     assert_same_run(run, whole)
 
 
-def test_losses_that_are_no_numbers_end_the_run_and_name_the_last_good_checkpoint(groups: Path, tmp_path: Path) -> None:
+def test_infinite_losses_stop_the_run_and_name_the_last_good_checkpoint(groups: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     result = train(RECIPE, groups, other, *RUN, "learning_rate=1e30", "checkpoint.every=1")
     assert result.exit_code == 1
@@ -355,7 +355,7 @@ def test_losses_that_are_no_numbers_end_the_run_and_name_the_last_good_checkpoin
         assert value.isfinite().all()
 
 
-def test_a_checkpoint_of_losses_that_have_exploded_is_none(
+def test_diverged_losses_stop_the_run_before_a_checkpoint(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is finite, and would be the last good one."""
