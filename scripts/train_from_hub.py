@@ -72,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--revision", metavar="TAG", help="tag, branch or commit [default: main]")
     parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the stages' runs")
     parser.add_argument("--init", metavar="WEIGHTS", help="network to start from: a file, a run's folder, or ORG/NAME")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="setting of all stages; repeatable")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all stages; repeatable")
     parser.add_argument("--small", action="store_true", help="use a tiny network and few iterations, as a test")
     parser.add_argument(
         "--workers", type=int, default=default_workers(), metavar="N", help="worker processes for each device"
