@@ -59,11 +59,14 @@ class Choice:
     """The pictures of one group that one sample uses.
 
     Attributes:
-        names: of the pictures: the original; but for target `original`, what the losses compare with; for
-            `positive_negative`, also the positive and the negative of the negative map. The original stands for what
-            the group does not have. One name may stand in several places and is read once.
-        positive_agreement, negative_agreement, num_annotators: of the negative map.
-        has_positive, has_negative: whether the group has one.
+        names: Pictures to read: the original; for `positive` and `positive_negative` then the positive to compare
+            with; for `positive_negative` then the positive and the negative of the negative map. The original replaces
+            what the group does not have.
+        positive_agreement: Agreement on the positive of the negative map.
+        negative_agreement: Agreement on the negative.
+        num_annotators: Number of annotators of the group.
+        has_positive: Whether the group has a positive.
+        has_negative: Whether the group has a negative.
     """
 
     names: tuple[str, ...]
@@ -86,7 +89,7 @@ def choose(group: GroupLabels, target: TargetKind, rng: random.Random) -> Choice
     positive = rng.choice(group.positives)[0] if group.positives else ORIGINAL
     if target == "positive":
         return Choice((ORIGINAL, positive))
-    # The official code counts an original that stands for a positive as agreed on by all.
+    # In the official code an original that replaces a positive has full agreement.
     map_positive, positive_agreement = (
         rng.choice(group.positives) if group.positives else (ORIGINAL, group.num_annotators)
     )

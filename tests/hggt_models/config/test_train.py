@@ -439,10 +439,10 @@ def test_a_difference_names_the_old_and_the_new_value(changes: dict[str, Any], e
 
 
 def test_another_network_differs_in_arguments_that_only_one_has() -> None:
-    told = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
-    assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in told
-    assert "generator.num_block is None, was 23" in told
-    assert "generator.embed_dim is 180, was None" in told
+    changes = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
+    assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in changes
+    assert "generator.num_block is None, was 23" in changes
+    assert "generator.embed_dim is 180, was None" in changes
 
 
 @pytest.mark.parametrize(
@@ -471,16 +471,16 @@ def test_every_other_setting_makes_a_different_run() -> None:
         for part in parts:
             section = section[part]
         section[last] = "something else"
-        told = differences(record, config)
-        assert told == [] if is_free else [text.split(" is ")[0] for text in told] == [key]
+        changes = differences(record, config)
+        assert changes == [] if is_free else [text.split(" is ")[0] for text in changes] == [key]
 
 
 def test_a_setting_that_is_missing_in_an_older_record_is_named() -> None:
     record = found(make_config({}))
     del record["clip_norm"], record["loss"]
-    told = differences(record, make_config({}))
-    assert "clip_norm is 0.0, was None" in told
-    assert "loss.pixel is 1.0, was None" in told
+    changes = differences(record, make_config({}))
+    assert "clip_norm is 0.0, was None" in changes
+    assert "loss.pixel is 1.0, was None" in changes
 
 
 # Flat settings

@@ -1,4 +1,4 @@
-"""Making and mixing pairs never waits for the device: no value that lies there is asked for.
+"""Making and mixing pairs never waits for the device: no value is read back from it.
 
 On fake tensors each operation only works out shapes, so asking for a value fails.
 """

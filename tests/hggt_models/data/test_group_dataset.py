@@ -174,7 +174,7 @@ def damaged(tree: Path, folder: Path, name: str, data: bytes) -> GroupDataset:
 
 
 def fault_of(samples: GroupDataset) -> str:
-    """What is told when the samples of many epochs are read."""
+    """The error when the samples of many epochs are read."""
     with pytest.raises(ImageError) as caught:
         list(map(samples.__getitem__, range(20 * len(samples))))
     return str(caught.value)

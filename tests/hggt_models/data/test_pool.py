@@ -35,7 +35,7 @@ def exchange(pool: PairPool, step: int, count: int, seed: int = 0) -> list[int]:
     return require_whole(dict(pool.exchange(batch(step * count, count), RandomSource.from_text(f"{seed}/{step}"))))
 
 
-def waiting(pool: PairPool) -> list[int]:
+def stored(pool: PairPool) -> list[int]:
     return require_whole(pool.state_dict()) if pool.state_dict() else []
 
 
@@ -53,10 +53,10 @@ def test_no_pair_is_lost_or_duplicated(count: int, size: int, seed: int, steps: 
             assert came == list(range(step * count, (step + 1) * count))
         else:
             out += came
-    # Of the pairs that filled it, and of all that came later, each waits or has come out, and no other.
+    # Each pair that filled the pool or came later is in the pool or was drawn, and no other.
     given_in = [*range(min(size, steps * count)), *range(filling * count, steps * count)]
-    assert sorted(out + waiting(pool)) == given_in
-    assert len(waiting(pool)) == min(size, steps * count)
+    assert sorted(out + stored(pool)) == given_in
+    assert len(stored(pool)) == min(size, steps * count)
 
 
 def test_until_it_is_full_it_returns_each_batch_unchanged() -> None:
@@ -64,7 +64,7 @@ def test_until_it_is_full_it_returns_each_batch_unchanged() -> None:
     for step in range(3):
         pairs = batch(4 * step, 4)
         assert pool.exchange(pairs, RandomSource(0)) is pairs
-        assert waiting(pool) == list(range(min(4 * step + 4, 10)))
+        assert stored(pool) == list(range(min(4 * step + 4, 10)))
     pairs = batch(12, 4)
     assert pool.exchange(pairs, RandomSource(0)) is not pairs
 
@@ -109,7 +109,7 @@ def test_the_pool_shares_no_memory_with_its_caller() -> None:
         came = pool.exchange(pairs, RandomSource(step))
         for value in (*pairs.values(), *came.values()):
             value.zero_()
-        assert len(set(waiting(pool))) == min(4, 2 * step + 2)
+        assert len(set(stored(pool))) == min(4, 2 * step + 2)
 
 
 # Resuming
@@ -121,7 +121,7 @@ def test_a_pool_resumes_from_its_state(done: int) -> None:
     for step in range(done):
         exchange(pool, step, 4)
     resumed.load_state_dict({name: value.clone() for name, value in pool.state_dict().items()})
-    assert waiting(resumed) == waiting(pool)
+    assert stored(resumed) == stored(pool)
     for step in range(done, done + 8):
         assert exchange(resumed, step, 4) == exchange(pool, step, 4)
     assert_same(resumed.state_dict(), pool.state_dict())
@@ -131,22 +131,22 @@ def test_a_smaller_pool_leaves_pairs_out() -> None:
     pool, smaller = PairPool(8), PairPool(5)
     for step in range(6):
         exchange(pool, step, 2)
-    before = waiting(pool)
+    before = stored(pool)
     smaller.load_state_dict(pool.state_dict())
-    assert waiting(smaller) == before[:5]
+    assert stored(smaller) == before[:5]
     came = exchange(smaller, 6, 2)
     assert set(came) <= set(before[:5])
-    assert sorted(came + waiting(smaller)) == sorted([*before[:5], 12, 13])
-    assert waiting(pool) == before
+    assert sorted(came + stored(smaller)) == sorted([*before[:5], 12, 13])
+    assert stored(pool) == before
 
 
 def test_a_larger_pool_is_filled_up_first() -> None:
     pool, larger = PairPool(4), PairPool(8)
     for step in range(4):
         exchange(pool, step, 2)
-    before = waiting(pool)
+    before = stored(pool)
     larger.load_state_dict(pool.state_dict())
     assert exchange(larger, 4, 2) == [8, 9]
     assert exchange(larger, 5, 2) == [10, 11]
-    assert waiting(larger) == [*before, 8, 9, 10, 11]
+    assert stored(larger) == [*before, 8, 9, 10, 11]
     assert set(exchange(larger, 6, 2)) < {*before, 8, 9, 10, 11}

@@ -17,7 +17,7 @@ from hggt_models.networks.checkpoint import load_checkpoint
 from tests.hggt_models.training.runs import log_of, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"
-# Without a pool of each process's own, a batch is the same whoever computes it.
+# Without a pool, which each process has for itself, a batch is the same on any number of processes.
 EQUAL = ("pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=4", "batch_size=2")
 
 

@@ -115,7 +115,7 @@ def test_a_batch_in_parts_gives_the_same_step(num_parts: int) -> None:
     )
     assert whole.discriminator is not None
     assert parted.discriminator is not None
-    # Power iterations go on with each part; without them both see the same norms.
+    # Each part updates the spectral norms; without updates both use the same norms.
     whole.discriminator.eval()
     parted.discriminator.eval()
     expected = whole.step(lambda: given, 1e-4)

@@ -1,4 +1,4 @@
-"""What a run tells, read back from where it was told."""
+"""What a run reports, read back from its logs."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def test_tensorboard_shows_losses_speed_scores_and_pictures(groups: Path, tmp_pa
 
 
 def test_a_resumed_run_logs_no_point_twice(groups: Path, tmp_path: Path) -> None:
-    """The first run told of iterations that its last checkpoint does not hold."""
+    """The first run logged iterations after its last checkpoint."""
     more = ("log.tensorboard=true", "iterations=5", "validation.every=0", "checkpoint.every=2", "checkpoint.keep=2")
     assert train("rrdb-gan-positive", groups, tmp_path / "run", *more).exit_code == 0
     for path in (tmp_path / "run" / "checkpoints" / "000005").iterdir():
@@ -83,7 +83,7 @@ def test_weights_and_biases_gets_the_same(groups: Path, tmp_path: Path, monkeypa
 
 
 class FakeWandb(ModuleType):
-    """Keeps what it is told of each run."""
+    """Records what each run logs."""
 
     Image = staticmethod(lambda row: row.shape)
 
@@ -124,8 +124,8 @@ def test_weights_and_biases_recognises_a_run_by_its_id(
     assert ids[0] == json.loads((first / "run.json").read_text())["run_id"]
     assert [options["name"] for options in wandb.opened] == ["run"] * 3
     assert wandb.axes == [("*", "iteration")] * 3
-    told = [values["iteration"] for values in wandb.logged if "train/pixel" in values]
-    assert told == [1, 2, 3, 3, 1, 2, 3]
+    logged = [values["iteration"] for values in wandb.logged if "train/pixel" in values]
+    assert logged == [1, 2, 3, 3, 1, 2, 3]
     assert [values["iteration"] for values in wandb.logged if "validation/psnr" in values] == [3] * 3
 
 

@@ -130,7 +130,7 @@ def test_a_model_card_says_how_the_network_was_trained(groups: Path, tmp_path: P
 
 
 def test_a_run_among_its_pictures_is_refused(pictures: Path) -> None:
-    """The pictures that it writes would be learned from when it goes on."""
+    """When it resumes, it would learn from the pictures that it wrote."""
     result = train("rrdb-psnr", pictures, pictures / "run")
     assert result.exit_code == 2
     assert f"--output {pictures}/run is inside --data {pictures}" in " ".join(result.output.split())

@@ -121,10 +121,10 @@ def test_a_picture_that_is_too_large_for_memory_is_restored_in_tiles(monkeypatch
     monkeypatch.setattr(tiling, "run_tiled", short_of_memory)
     large = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
     validation = Validation([HeldOut("large", lambda: large, (lambda: large,))], config(), ALONE)
-    told: list[str] = []
-    validation.tiler.on_smaller_tile = lambda reason, tile: told.append(f"{reason}: {tile}")
+    notes: list[str] = []
+    validation.tiler.on_smaller_tile = lambda reason, tile: notes.append(f"{reason}: {tile}")
     for _ in range(2):
         _, [shown] = validation.run(Nearest())
         assert np.array_equal(shown.sr, enlarged(shown.lr))
     assert tiles == [None, 64, 64]
-    assert told == ["too large: 64"]
+    assert notes == ["too large: 64"]
