@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hggt_data.dataset.manifest import MANIFEST_FILE, is_built_dataset, read_manifest
 from hggt_data.dataset.reader import DatasetSource
-from hggt_data.errors import DatasetError, HubError
+from hggt_data.errors import DatasetError, HubError, SettingsError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.tree.layout import open_tree, tree_of_folders
@@ -114,3 +114,10 @@ def split_or_default(source: str | Path, split: str | None, default: str) -> str
     """The split to open: `split` if given, else the default of a dataset; None for a tree."""
     has_splits = is_hub_id(source) or is_built_dataset(Path(source))
     return default if split is None and has_splits else split
+
+
+def require_source(source: str) -> str:
+    """Check that this is a folder or a name on the Hub."""
+    if not Path(source).is_dir() and not is_hub_id(source):
+        raise SettingsError(f"{source!r} is not a folder, and not a name on the Hub (ORG/NAME)")
+    return source

@@ -27,9 +27,9 @@ class PushSettings(Destination):
     """What to publish, and where; the names are those of the command's flags.
 
     Attributes:
-        source: a checkpoint, or the folder of a training run.
-        license: a licence id, where the checkpoint does not tell that of its data.
-        i_have_permission: allow a public push of a network that learned from data under the HGGT terms.
+        source: Checkpoint, or folder of a training run.
+        license: Licence id of the training data, if the checkpoint does not name it.
+        i_have_permission: Allow a public push of a network trained on HGGT-licensed data.
 
     Raises:
         HubError, PublishError: a name or `license` is none.

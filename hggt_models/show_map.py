@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from hggt_data.errors import DatasetError, OutputError
+from hggt_data.errors import DatasetError, OutputError, SettingsError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.images import Pixels, looks_like_picture, write_png
 from hggt_data.io.text import format_examples
@@ -44,15 +44,17 @@ class _Cell:
     highest: float | None = None
 
 
-def write_map_pictures(groups: GroupSource, output: Path, ids: Sequence[str] = (), num: int = 4) -> list[Path]:
+def write_map_pictures(
+    groups: GroupSource, output: Path, ids: Sequence[str] = (), num: int | None = None
+) -> list[Path]:
     """Draw the maps of the published negative loss.
 
     Args:
         groups: Groups of a tree or a dataset.
-        output: File name that ends in `.png` for one picture of all groups, or a folder for one `ID_map.png` per group.
+        output: File name that ends in .png for one picture of all groups, or a folder for one ID_map.png per group.
             Existing files are overwritten.
-        ids: Groups to draw, each with a negative. [default: the first groups that have one]
-        num: Number of groups to draw, if `ids` is empty.
+        ids: Group to draw, which must have a negative; repeatable.  [default: the first groups that have one]
+        num: Number of groups to draw, instead of `ids`.  [default: 4]
 
     Returns:
         The files written.
@@ -61,10 +63,12 @@ def write_map_pictures(groups: GroupSource, output: Path, ids: Sequence[str] = (
         DatasetError: A group does not exist or has no negative, or no group has one.
         OutputError: `output` has the ending of another picture format.
     """
+    if ids and num is not None:
+        raise SettingsError("`ids` and `num` exclude each other")
     is_png = output.suffix.lower() == ".png"
     if looks_like_picture(output.name) and not is_png:
         raise OutputError(f"{output}: expected a file name that ends in .png, or a folder")
-    chosen = _named(groups, ids) if ids else list(islice(_with_negative(groups), num))
+    chosen = _named(groups, ids) if ids else list(islice(_with_negative(groups), num or 4))
     if not chosen:
         raise DatasetError(
             f"{groups.location}: none of its {len(groups):,} groups has a negative, so there is no map to draw"

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 def walk(name: str, command: click.Command, parent: click.Context | None = None) -> Iterator[click.Context]:
     """The contexts of a command and those below it."""
-    context = click.Context(command, parent, info_name=name, terminal_width=100)
+    context = click.Context(command, parent, info_name=name, **command.context_settings)
     yield context
     if isinstance(command, click.Group):
         for child_name, child in command.commands.items():
@@ -52,8 +52,8 @@ def test_a_command_and_its_options_are_explained_in_sentences(context: click.Con
 @pytest.mark.parametrize("columns", [80, 110])
 def test_help_fits_its_width(columns: int) -> None:
     for context in CONTEXTS:
-        narrow = click.Context(context.command, context.parent, context.info_name, terminal_width=columns)
-        lines = context.command.get_help(narrow).splitlines()
+        context.terminal_width = columns
+        lines = context.command.get_help(context).splitlines()
         assert max(map(len, lines)) <= columns, max(lines, key=len)
 
 

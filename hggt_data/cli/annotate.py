@@ -53,8 +53,8 @@ def deal(arguments: dict[str, Any]) -> None:
 def reassign(arguments: dict[str, Any]) -> None:
     """Change the annotators of a round, or the folder of its patches.
 
-    Answered groups stay with their annotators. The rest is shared out again, with as few changes as possible. Stop
-    hggt-data annotate first.
+    Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
+    others; then loads become equal again with as few changes as possible. Stop hggt-data annotate first.
     """
     from hggt_data.annotate.deal import reassign_groups
 

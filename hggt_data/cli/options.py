@@ -60,6 +60,7 @@ class Option:
         flag: if it is not the parameter's name.
         type: if the annotation is not enough: paths that must exist, ranges, values to parse.
         metavar: what stands for the value in help.
+        help: if the docstring's entry does not fit the command.
         default: if the signature has none, or not as users write it.
         value: what the flag stands for, if it is a switch for another type than bool.
         required: if it differs from the signature: a default that the command does not offer, or a missing one.
@@ -68,6 +69,7 @@ class Option:
     flag: str | None = None
     type: click.ParamType[Any] | None = None
     metavar: str | None = None
+    help: str | None = None
     default: Any = None
     value: Any = None
     required: bool | None = None
@@ -157,7 +159,7 @@ def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:
         required=(is_required and default is None) if option.required is None else option.required,
         multiple=parameter.is_repeated and (not isinstance(kind, Parsed) or kind.each),
         metavar=None if isinstance(kind, click.Choice) else option.metavar or _METAVARS.get(kind.name),
-        help=parameter.help,
+        help=option.help or parameter.help,
         **shown,
     )
 

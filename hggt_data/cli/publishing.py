@@ -1,33 +1,14 @@
-"""What the commands that publish share, and the option `--license`."""
+"""What the commands that push to the Hub share."""
 
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import click
-
-from hggt_data.errors import PublishError
 
 if TYPE_CHECKING:
     from hggt_data.hub.plan import Destination
     from hggt_data.hub.repository import Repository
-
-Callback = TypeVar("Callback", bound=Callable[..., Any])
-
-
-def license_option(help: str) -> Callable[[Callback], Callback]:
-    """The option `--license ID`."""
-
-    def check(_: click.Context, __: click.Parameter, license_id: str | None) -> str | None:
-        from hggt_data.licence import require_license_id
-
-        try:
-            return None if license_id is None else require_license_id(license_id)
-        except PublishError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return click.option("--license", "license_id", metavar="ID", callback=check, help=help)
 
 
 class Prepared(Protocol):

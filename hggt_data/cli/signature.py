@@ -140,7 +140,8 @@ class _Module:
             if node.value.id == "Literal":
                 return {"kind": str, "choices": tuple(ast.literal_eval(item) for item in items)}
             if node.value.id in ("tuple", "Sequence", "Collection"):
-                return {**self.describe_type(items[0]), "is_repeated": True}
+                item = self.describe_type(items[0])
+                return {"is_repeated": True, **{key: value for key, value in item.items() if key != "settings"}}
         return {}
 
     def evaluate(self, node: ast.AST) -> Any:

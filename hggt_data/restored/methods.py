@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from hggt_data.errors import MatchError
+from hggt_data.errors import MatchError, SettingsError
 from hggt_data.io.text import nearest
 from hggt_data.schema import PatchId
 
@@ -154,6 +154,32 @@ def read_methods(path: Path | str) -> list[Method]:
         )
         for name, table in tables.items()
     ]
+
+
+def find_methods(restored: Sequence[str] = (), methods: Path | None = None) -> list[Method]:
+    """The methods of folders and of a TOML file, all with different names.
+
+    Args:
+        restored: Folder of a method's restored images, named ID.png or ID_ANYTHING.png; repeatable. Without NAME, the
+            method's name is the part of the path that distinguishes it. NAME@SEED is one of several training runs.
+        methods: TOML file of methods with other file names: one table each, with dir, and pattern ({id}x4.png) or map
+            (a CSV file with the columns id and file).
+    """
+    if not restored and methods is None:
+        raise SettingsError("nothing to score; pass `restored` or `methods`")
+    found = name_methods([_name_and_folder(text) for text in restored])
+    if methods is not None:
+        found += read_methods(methods)
+    require_distinct(found)
+    return found
+
+
+def _name_and_folder(text: str) -> tuple[str | None, Path]:
+    """Parse `NAME=DIR` or `DIR`; `=` may be part of the name of an existing folder."""
+    name, equals, folder = text.partition("=")
+    if not equals or Path(text).is_dir():
+        return None, Path(text)
+    return name, Path(folder)
 
 
 def absolute(path: Path) -> Path:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from hggt_data.errors import HggtError
-from hggt_data.io.text import nearest
+from hggt_data.errors import HggtError, SettingsError
+from hggt_data.io.text import nearest, parse_names
 from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "NoReferenceMetric",
     "UnknownMetricError",
     "metric_versions",
+    "parse_decimals",
+    "parse_metrics",
     "require_metric",
     "title_of",
 ]
@@ -136,6 +138,26 @@ def require_metric(name: str) -> AnyMetric:
         return metric
     hint = nearest(name.lower(), (*own, *known_names()))
     raise UnknownMetricError(f"metric {name!r} is not known; {hint}")
+
+
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """Parse `psnr,ssim`: the names of known metrics, each once."""
+    names = parse_names(text)
+    if not names:
+        raise UnknownMetricError("no metric is given")
+    return tuple(dict.fromkeys(require_metric(name).name for name in names))
+
+
+def parse_decimals(text: str) -> dict[str, int]:
+    """Parse `3`, for all metrics (named `""`), or `psnr=2,lpips=3`."""
+    decimals: dict[str, int] = {}
+    for part in parse_names(text):
+        name, equals, number = part.rpartition("=")
+        metric = require_metric(name).name if equals else ""
+        if not number.isdecimal() or int(number) > 10:
+            raise SettingsError(f"{part!r}; expected a number from 0 to 10, or METRIC=NUMBER,...")
+        decimals[metric] = int(number)
+    return decimals
 
 
 def title_of(name: str) -> str:

@@ -22,7 +22,7 @@ def own_device(device: str = "auto") -> str:
     try:
         torch.zeros(1, device=device).cpu()  # fails for devices without memory, such as `meta`
     except (RuntimeError, AssertionError, ImportError) as error:
-        raise DeviceError(f"{device} cannot be used: {str(error).splitlines()[0][:200]}") from error
+        raise DeviceError(f"`device` {device} cannot be used: {str(error).splitlines()[0][:200]}") from error
     return device
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hggt_data.errors import MatchError, NameFormatError, OutputError
+from hggt_data.errors import MatchError, NameFormatError, OutputError, SettingsError
 from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
 from hggt_data.io.images import Pixels
@@ -81,7 +81,7 @@ class _Tile:
 def draw_figure(
     pictures: ScoredPictures,
     crops: Sequence[Crop],
-    methods: Sequence[str],
+    methods: Sequence[str] = (),
     *,
     candidates: Sequence[str] = (),
     metrics: Sequence[str] = (),
@@ -92,12 +92,12 @@ def draw_figure(
 
     Args:
         pictures: Pictures of a scored run.
-        crops: Squares to show.
-        methods: Method names, in the order of the tiles.
-        candidates: Candidates to show besides the methods, `original` included; if none are given, the original and the
-            positive with the highest agreement.
-        metrics: Names of metrics to print below each method, in bold if the method is best in all of them.
-        decimals: Metric name -> decimals.
+        crops: Square of a group to show in a row of its own, in pixels of the ground truth; repeatable.
+        methods: Methods to show, in this order.  [default: all]
+        candidates: Candidates to show besides the methods, such as original or 01.  [default: the original and the
+            positive with the highest agreement]
+        metrics: Metrics to print below each method, in bold if the method is best in all of them.  [default: none]
+        decimals: Decimals of the printed metrics.  [default: psnr=2, others 4]
         width_in: Width of the figure in inches.
 
     Raises:
@@ -108,8 +108,11 @@ def draw_figure(
     from matplotlib.figure import Figure
 
     known = {metric.name: metric for metric in pictures.evaluation.metrics}
-    if unknown := [name for name in metrics if name not in known]:
-        raise MatchError(f"the scores have no metric {unknown[0]!r}; they have {', '.join(known)}")
+    scored = [method.name for method in pictures.evaluation.methods]
+    for what, names, available in (("metric", metrics, list(known)), ("method", methods, scored)):
+        if unknown := [name for name in names if name not in available]:
+            raise SettingsError(f"the scores have no {what} {unknown[0]!r}; they have {', '.join(available)}")
+    methods = methods or scored
     printed = [known[name] for name in metrics]
     rows = []
     for crop in crops:
@@ -152,7 +155,13 @@ def require_format(path: Path) -> None:
 
 
 def write_figure(figure: "Figure", path: Path, dpi: int = 300) -> None:
-    """Write a figure as PDF, PNG or SVG, depending on the name's ending; `dpi` is the resolution of a PNG."""
+    """Write a figure.
+
+    Args:
+        figure: What `draw_figure` returns.
+        path: File to write: PDF, PNG or SVG, by its ending.
+        dpi: Resolution, for PNG output.
+    """
     import matplotlib
 
     require_format(path)

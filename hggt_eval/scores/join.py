@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hggt_data.errors import MatchError
+from hggt_data.errors import MatchError, SettingsError
 from hggt_data.restored.methods import SCORES_FILE, require_distinct_names
 from hggt_data.schema import PatchId
 from hggt_eval.scores.evaluation import Evaluation
@@ -18,11 +18,20 @@ def find_scores(path: Path) -> Path:
     return path / SCORES_FILE if path.is_dir() else path
 
 
+def require_output_apart(paths: Sequence[Path], output: Path) -> None:
+    """Check that a comparison of several scores does not overwrite one of them."""
+    if len(paths) > 1 and find_scores(output).resolve() in {find_scores(path).resolve() for path in paths}:
+        raise SettingsError(f"`output` {output} contains scores that are compared; choose another folder")
+
+
 def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     """Read several files, or folders that contain one, and join their methods in the order given.
 
     Only metrics that all files have are kept. A method that several files have, such as a baseline, counts once.
     Returns the joined scores, and remarks: metrics left out, versions that differ.
+
+    Args:
+        paths: Folders of scores, or their scores.json.
 
     Raises:
         MatchError: A file is not a scores file; two cannot be compared; a name stands for different images; no metric

@@ -35,7 +35,7 @@ class TrainingRun:
         config: All settings.
         data: Data to learn from.
         output: Folder of the run.
-        initial: Network to start from [default: random weights].
+        init: Network to start from [default: random weights].
         workers: Processes that read images, for each device; 0 reads them in this process.
 
     Example:
@@ -50,19 +50,19 @@ class TrainingRun:
     config: TrainConfig
     data: TrainingData
     output: Path | str
-    initial: Checkpoint | None = None
+    init: Checkpoint | None = None
     workers: int = 0
 
     def metadata(self) -> dict[str, str]:
         """The origin of the trained weights, which is written into their files; nothing about this machine."""
         source = self.data.source if is_hub_id(self.data.source) else Path(self.data.source).resolve().name
         known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
-        inherited = self.initial.metadata.get("data_license") if self.initial else None
+        inherited = self.init.metadata.get("data_license") if self.init else None
         licence = HGGT_LICENSE_NAME if inherited == HGGT_LICENSE_NAME else self.data.license
         if licence:
             known["data_license"] = licence
-        if self.initial:
-            known["started_from"] = f"{self.initial.metadata.get('recipe', 'weights')} sha256:{self.initial.sha256}"
+        if self.init:
+            known["started_from"] = f"{self.init.metadata.get('recipe', 'weights')} sha256:{self.init.sha256}"
         if self.config.loss.perceptual and self.config.perceptual.weights == "random":
             known["note"] = _TRIAL_NOTE
         return known
@@ -93,8 +93,8 @@ def require_same_run(path: Path, record: Mapping[str, Any], run: TrainingRun) ->
         if record["data"].get(name) != value
     ]
     initial = record.get("initial")
-    if run.initial and (initial is None or initial["sha256"] != run.initial.sha256):
-        changes.append(f"`initial` is {run.initial.path}, was {initial['path'] if initial else 'random weights'}")
+    if run.init and (initial is None or initial["sha256"] != run.init.sha256):
+        changes.append(f"`init` is {run.init.path}, was {initial['path'] if initial else 'random weights'}")
     if changes:
         raise OutputError(
             f"{path} holds a run with other settings: {'; '.join(changes)}. Choose a new folder, or resume with the "
@@ -104,13 +104,11 @@ def require_same_run(path: Path, record: Mapping[str, Any], run: TrainingRun) ->
 
 def initial_weights(run: TrainingRun) -> StateDict | None:
     """The weights to start from, which must be those of the network that the recipe trains."""
-    initial, wanted = run.initial, run.config.generator
+    initial, wanted = run.init, run.config.generator
     if initial is None:
         return None
     if initial.network_name != wanted.name:
-        raise CheckpointError(
-            f"`initial` {initial.path} is {initial.network_name}, but the recipe trains {wanted.name}"
-        )
+        raise CheckpointError(f"`init` {initial.path} is {initial.network_name}, but the recipe trains {wanted.name}")
     changes = [
         f"{name} is {initial.args[name]!r} in the file and {value!r} in the settings"
         for name, value in wanted.args.items()
@@ -118,7 +116,7 @@ def initial_weights(run: TrainingRun) -> StateDict | None:
     ]
     if changes:
         raise CheckpointError(
-            f"`initial` {initial.path} is {wanted.name} with other arguments: {'; '.join(changes)}; change the "
+            f"`init` {initial.path} is {wanted.name} with other arguments: {'; '.join(changes)}; change the "
             "settings generator.NAME"
         )
     return initial.state
@@ -130,8 +128,8 @@ def describe_beginning(run: TrainingRun, done: int) -> str:
         return f"the run already has {done:,} iterations, more than the {run.config.iterations:,} requested"
     if done:
         return f"resuming after {done:,} of {run.config.iterations:,} iterations"
-    if run.initial:
-        return f"starting from {run.initial.path}"
+    if run.init:
+        return f"starting from {run.init.path}"
     if run.config.starts_from:
         return f"starting from random weights; the published run starts from a network of {run.config.starts_from}"
     return "starting from random weights"

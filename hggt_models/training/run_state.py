@@ -102,7 +102,7 @@ class RunState:
     def record(self) -> None:
         """Write the run's record, and what an earlier process was killed before writing; for the leading process."""
         run, folder = self._run, self._folder
-        initial = {"path": str(run.initial.path), "sha256": run.initial.sha256} if run.initial else None
+        initial = {"path": str(run.init.path), "sha256": run.init.sha256} if run.init else None
         folder.write_record(
             {
                 "schema_version": 1,
@@ -148,5 +148,5 @@ class RunState:
             kept = f"the last good checkpoint is {last}" if last else "no checkpoint was saved before"
             raise DivergedError(
                 f"{self._folder.path}: {error} after {self.done:,} iterations; {kept}. Start again in a new folder "
-                "with a smaller learning_rate, a clip_norm, a smaller loss.negative, or a trained network (`initial`)"
+                "with a smaller learning_rate, a clip_norm, a smaller loss.negative, or a trained network (`init`)"
             ) from None

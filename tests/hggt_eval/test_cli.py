@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -102,16 +101,6 @@ def test_a_dataset_of_the_hub_is_scored_like_its_tree(hub: HubServer, member: Hu
     assert outcome.err.startswith("Error: lab/hggt is not a local folder. On the Hub: lab/hggt has no manifest.json")
 
 
-@pytest.mark.skipif(find_spec("pyiqa") is not None, reason="pip uninstall pyiqa")
-def test_without_pyiqa_the_other_metrics_are_scored(tmp_path: Path) -> None:
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr,musiq", "--output", tmp_path)
-    assert result.exit_code == 0, result.output
-    assert "Warning: MUSIQ is left out: musiq is a metric of pyiqa, which is not installed" in result.stderr
-    content = json.loads((tmp_path / "scores.json").read_text())
-    assert content["settings"]["metrics"] == ["psnr"]
-    assert content["settings"]["skipped_metrics"] == {"musiq": "pyiqa or its weights not available"}
-
-
 def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
     result = _run("--restored", BICUBIC, "--dataset", TREE, "--output", tmp_path)
     assert result.exit_code == 0, result.output
@@ -123,8 +112,8 @@ def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
     assert "alexnet-owt-7be5be79.pth" in warnings[0]
     assert torch.hub.get_dir() in warnings[0]
     assert content["settings"]["skipped_metrics"] == {
-        "lpips": "weights of alexnet not available",
-        "dists": "weights of vgg16 not available",
+        "lpips": "weights of alexnet are not available",
+        "dists": "weights of vgg16 are not available",
     }
     assert [path.name for path in (tmp_path / "bicubic").iterdir()] == ["psnr_ssim.txt"]
 
@@ -137,18 +126,6 @@ def test_damaged_weights_are_an_error_and_not_left_out(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("metrics", "written"),
-    [
-        ("psnr", f"{REPORTS} and report.html."),
-        ("psnr,ssim", f"{REPORTS}, report.html and the official text files of each method."),
-    ],
-)
-def test_what_was_written_is_told(tmp_path: Path, metrics: str, written: str) -> None:
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", metrics, "--output", tmp_path)
-    assert result.stdout.splitlines()[-1] == f"Written to {tmp_path}: {written}"
-
-
 def test_read_only_output_fails_before_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -158,14 +135,6 @@ def test_read_only_output_fails_before_scoring(tmp_path: Path, monkeypatch: pyte
     result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
     assert result.exit_code == 1
     assert result.stderr == f"Error: {tmp_path}: cannot be created or written to: Permission denied\n"
-
-
-def test_scores_are_not_written_into_a_dataset(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{}")
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
-    assert result.exit_code == 2
-    assert "lies in a built dataset" in " ".join(result.stderr.split())
-    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
 def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path) -> None:
@@ -198,26 +167,19 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "pass --restored DIR or --methods FILE.toml"),
+        (["--dataset", TREE], "nothing to score; pass --restored or --methods"),
         (["--restored", BICUBIC], "no ground truths; pass --dataset, or --gts and --labels"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--gts", TREE], "--dataset excludes --gts and --labels"),
-        (["--restored", BICUBIC, "--gts", TREE], "--gts requires --labels"),
-        (["--restored", BICUBIC, "--labels", TREE], "--labels requires --gts"),
-        (["--restored", BICUBIC, "--gts", TREE, "--labels", TREE, "--split", "test"], "--split requires --dataset"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "xyz"], "known ones are psnr, ssim"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric named"),
-        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is no folder here"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric is given"),
+        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is not a folder"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "psnr"], "'psnr'; expected a number from 0 to 10"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "snr=2"], "did you mean 'psnr'?"),
-        *(
-            (
-                ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", device],
-                f"--device {device} cannot be used",
-            )
-            for device in ("tpu9", "meta", "hpu")
+        (
+            ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", "tpu9"],
+            "tpu9 cannot be used",
         ),
     ],
 )
@@ -251,21 +213,26 @@ def test_what_cannot_be_done_is_an_error(arguments: list[str], message: str) -> 
     assert message in result.stderr
 
 
-@pytest.mark.parametrize("option", ["--output", "--cache"])
-def test_nothing_is_written_among_the_data(tmp_path: Path, option: str) -> None:
+def test_nothing_is_written_among_the_data(tmp_path: Path) -> None:
     shutil.copytree(TREE, tmp_path / "Test")
-    result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", option, tmp_path / "Test/scores")
-    assert result.exit_code == 2
-    assert f"{option} {tmp_path}/Test/scores lies in" in " ".join(result.output.split())
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built/manifest.json").write_text("{}")
+    for option, folder in (("--output", "Test/scores"), ("--cache", "Test/scores"), ("--output", "built")):
+        result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", option, tmp_path / folder)
+        assert result.exit_code == 2
+        assert f"{option} {tmp_path}/{folder} is inside" in " ".join(result.output.split())
     assert not (tmp_path / "Test/scores").exists()
+    assert [path.name for path in (tmp_path / "built").iterdir()] == ["manifest.json"]
 
 
-def test_label_measures_are_told_and_written(tmp_path: Path) -> None:
+def test_label_measures_are_printed_and_written(tmp_path: Path) -> None:
     options = ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr,ssim"]
     plain = _run(*options)
     result = _run(*options, "--label-measures", "--output", tmp_path)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(plain.stdout.rstrip("\n"))
+    written = f"{REPORTS}, report.html and the official text files of each method"
+    assert result.stdout.splitlines()[-1] == f"Written to {tmp_path}: {written}."
     assert "positives of 3 votes" in result.stdout
     assert "positive margin" not in result.stdout  # neither metric is a distance
     for name in ("table.md", "report.html"):
@@ -280,18 +247,16 @@ def test_label_measures_are_told_and_written(tmp_path: Path) -> None:
     assert len(rows) == sum(len(group["negatives"]) for group in with_negatives)
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_exchanged_colours_are_suspected_and_said(tmp_path: Path, swapped: bool) -> None:
+def test_exchanged_colours_are_suspected(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
     for path in Path(BICUBIC).glob("*.png"):
-        pixels = read_pixels(path)
-        write_png(folder / path.name, np.ascontiguousarray(pixels[..., ::-1]) if swapped else pixels)
+        write_png(folder / path.name, np.ascontiguousarray(read_pixels(path)[..., ::-1]))
     result = _run("--restored", folder, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "scores")
     assert result.exit_code == 0, result.output
-    assert ("net: red and blue look exchanged in 6 of 6 images" in result.stdout) == swapped
+    assert "net: red and blue look exchanged in 6 of 6 images" in result.stdout
     method = json.loads((tmp_path / "scores" / "scores.json").read_text())["methods"][0]
-    assert method["num_swapped"] == (6 if swapped else 0)
+    assert method["num_swapped"] == 6
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +299,7 @@ def test_scores_are_not_overwritten_by_a_comparison_with_others(scored: Path) ->
     before = (scored / "bicubic/scores.json").read_bytes()
     result = _run("compare", scored / "bicubic", scored / "lanczos/scores.json", "--output", scored / "bicubic")
     assert result.exit_code == 2
-    assert "holds scores that go into the comparison" in " ".join(result.stderr.split())
+    assert "contains scores that are compared" in " ".join(result.stderr.split())
     assert (scored / "bicubic/scores.json").read_bytes() == before
     alone = _run("compare", scored / "bicubic", "--output", scored / "bicubic", "--decimals", "1")
     assert alone.exit_code == 0, alone.output
@@ -348,9 +313,11 @@ def test_pictures_that_are_gone_cost_only_the_gallery(scored: Path, tmp_path: Pa
     shutil.rmtree(folder)
     result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: all scores are in {tmp_path / 'again'}, but no report.html: {folder}/")
+    assert result.stderr.startswith(
+        f"Error: all scores are in {tmp_path / 'again'}, but report.html is missing: {folder}/"
+    )
     assert "is missing; a relative path starts in" in result.stderr
-    assert result.stderr.endswith("; --gallery 0 makes one without pictures\n")
+    assert result.stderr.endswith("; pass --gallery 0 to make it without pictures\n")
     assert (tmp_path / "again/scores.json").read_bytes() == (tmp_path / "scores/scores.json").read_bytes()
     result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again", "--gallery", "0")
     assert result.exit_code == 0, result.output
@@ -371,8 +338,8 @@ def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path, monkeypatch
     assert result.exit_code == 1
     assert "expected a name ending in .pdf, .png, .svg" in result.stderr
     result = _run("figure", scored / "bicubic", "--crop", "rocket:1,2,3", "--output", tmp_path / "zoom.png")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("Error: crop 'rocket:1,2,3': ")
+    assert result.exit_code == 2
+    assert "crop 'rocket:1,2,3': " in result.stderr
 
 
 def test_scores_by_other_weights_say_so(random_weights: Path, tmp_path: Path) -> None:
@@ -412,24 +379,11 @@ def test_a_picture_of_the_gallery_alone_costs_no_score(tmp_path: Path) -> None:
     result = _run(*options, "--gallery", "6")
     assert result.exit_code == 1
     assert "bicubic       6  21.3140" in result.stdout
-    assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but no report.html: {path}: ")
+    assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but report.html is missing: {path}: ")
     assert json.loads((tmp_path / "scores/scores.json").read_text())["methods"][0]["num_groups"] == 6
     again = _run(*options, "--gallery", "0")
     assert again.exit_code == 0, again.output
     assert "Resuming: 6 images were scored before" in again.stderr
-
-
-def test_a_flat_picture_without_niqe_is_named(tmp_path: Path) -> None:
-    large = DATA / "fixtures/TestLarge"
-    folder = Path(shutil.copytree(large / "restored/bicubic", tmp_path / "net"))
-    [path] = folder.glob("*.png")
-    write_png(path, np.full_like(read_pixels(path), 7))
-    result = _run(
-        *("--restored", folder, "--gts", large / "GT/images", "--labels", large / "GT/labels"),
-        *("--metrics", "psnr,niqe"),
-    )
-    assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {path}: the picture is flat, so NIQE is undefined")
 
 
 @pytest.mark.parametrize("stream", ["latin-1", "full"])

@@ -195,3 +195,11 @@ def test_two_processes_write_what_one_writes(fixtures: Path, tmp_path: Path) -> 
     assert content["methods"][0]["mean"] == alone.evaluation.methods[0].mean
     assert [group["id"] for group in content["methods"][0]["groups"]] == [str(id) for id in alone.source.ids]
     assert not list(tmp_path.glob(".unfinished-*"))
+
+
+def test_a_picture_that_a_metric_cannot_rate_is_named(fixtures: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "coffee-0-120.png", np.full((352, 352, 3), 7, np.uint8))
+    source = open_groups(fixtures / "TestLarge/GT")
+    found = match_restored([Method("m", tmp_path)], source)
+    with pytest.raises(ImageError, match=r"coffee-0-120\.png: the picture is flat, so NIQE is undefined"):
+        evaluate(source, found, [Psnr(), require_metric("niqe").load()])

@@ -61,14 +61,14 @@ def require_fair(round_: Round) -> None:
     """Every group has all its votes, from different annotators, and loads are equal."""
     active = [annotator for annotator in round_.annotators if annotator.is_active]
     items = [[item for item in annotator.items if item.kind is Kind.VOTE] for annotator in round_.annotators]
-    assert all(len(set(theirs)) == len(theirs) for theirs in items)
-    counts = Counter(item.group for theirs in items for item in theirs)
+    assert all(len(set(assigned)) == len(assigned) for assigned in items)
+    counts = Counter(item.group for assigned in items for item in assigned)
     assert set(counts.values()) == {round_.votes}
     loads = [len(votes_of(annotator)) for annotator in active]
     assert max(loads) - min(loads) <= 1
 
 
-def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
+def test_a_round_has_fair_assignments_and_lists_of_batches(patches: Path, tmp_path: Path) -> None:
     output = tmp_path / "round"
     result = deal(patches, output, votes=3, per_batch=10)
     round_ = read_round(output)
@@ -82,6 +82,10 @@ def test_a_round_is_dealt(patches: Path, tmp_path: Path) -> None:
     text = "\n".join(result.describe())
     assert "30 groups (candidates 01, 02), 3 votes each; 4 annotators with 22 to 23 groups each" in text
     assert f"hggt-data annotate {output}" in text
+    for annotator in round_.annotators:
+        for number, batch in enumerate(annotator.batches, start=1):
+            lines = (output / f"batches/{annotator.pseudonym}/{number:03d}.txt").read_text().splitlines()
+            assert lines == [str(item.group) for item in batch]
 
 
 def test_the_seed_determines_everything_except_pseudonyms_and_secret(patches: Path, tmp_path: Path) -> None:
@@ -93,14 +97,6 @@ def test_the_seed_determines_everything_except_pseudonyms_and_secret(patches: Pa
     assert batches[0] == batches[1] != batches[2]
     assert len({annotator.pseudonym for round_ in rounds for annotator in round_.annotators}) == 12
     assert len({round_.secret for round_ in rounds}) == 3
-
-
-def test_batch_lists_name_the_groups_in_order(patches: Path, tmp_path: Path) -> None:
-    deal(patches, tmp_path / "round", per_batch=10)
-    for annotator in read_round(tmp_path / "round").annotators:
-        for number, batch in enumerate(annotator.batches, start=1):
-            lines = (tmp_path / f"round/batches/{annotator.pseudonym}/{number:03d}.txt").read_text().splitlines()
-            assert lines == [str(item.group) for item in batch]
 
 
 @pytest.mark.parametrize("form", ["links", "copies"])
@@ -134,8 +130,8 @@ def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_
         first, *batches = annotator.batches
         assert first == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)), Item(Kind.PRACTICE, PatchId("p1", 0, 0)))
         golds = [[item.group.image for item in batch if item.kind is Kind.GOLD] for batch in batches]
-        assert sorted(image for theirs in golds for image in theirs) == [f"p{k}" for k in range(10, 16)]
-        assert {len(theirs) for theirs in golds} == {3}
+        assert sorted(image for batch in golds for image in batch) == [f"p{k}" for k in range(10, 16)]
+        assert {len(batch) for batch in golds} == {3}
         for batch in batches:
             repeated = [item for item in batch if item.kind is Kind.REPEAT]
             assert len(repeated) == 2
@@ -185,12 +181,6 @@ def test_a_damaged_picture_is_detected_unless_only_headers_are_read(tmp_path: Pa
     deal(patches, tmp_path / "round", fast=True)
 
 
-def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path) -> None:
-    names = [f"annotator {k}" for k in range(30)]
-    with pytest.raises(RoundError, match="27 votes per group; expected at most 26, the slots of a tree"):
-        deal(patches, tmp_path / "round", names, votes=27)
-
-
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -203,6 +193,11 @@ def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path)
 def test_names_that_cannot_be_used(patches: Path, tmp_path: Path, names: list[str], message: str) -> None:
     with pytest.raises(RoundError, match=message):
         deal(patches, tmp_path / "round", names)
+
+
+def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path) -> None:
+    with pytest.raises(RoundError, match="27 votes per group; expected at most 26, the slots of a tree"):
+        deal(patches, tmp_path / "round", [f"annotator {k}" for k in range(30)], votes=27)
 
 
 def test_names_are_read_from_a_file(tmp_path: Path) -> None:
@@ -227,15 +222,22 @@ def test_a_round_is_never_overwritten(patches: Path, tmp_path: Path) -> None:
 # Reassigning
 
 
-@pytest.fixture
-def begun(patches: Path, tmp_path: Path) -> Round:
-    """Four annotators have each judged the first half of their groups."""
-    deal(patches, tmp_path / "round", per_batch=10)
-    round_ = read_round(tmp_path / "round")
+@pytest.fixture(scope="module")
+def begun_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A round of four annotators who have each judged the first half of their groups; its pictures are beside it."""
+    folder = tmp_path_factory.mktemp("begun")
+    deal(make_patches(folder, 30), folder / "round", per_batch=10)
+    round_ = read_round(folder / "round")
     for annotator in round_.annotators:
         for item in annotator.items[: len(annotator.items) // 2]:
             judge(round_, annotator, item.group)
-    return round_
+    return folder
+
+
+@pytest.fixture
+def begun(begun_folder: Path, tmp_path: Path) -> Round:
+    shutil.copytree(begun_folder, tmp_path, dirs_exist_ok=True)
+    return read_round(tmp_path / "round")
 
 
 def require_answers_stay(before: Round, after: Round) -> None:

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hggt_data import open_groups
-from hggt_data.annotate.merge import merge_round
+from hggt_data.annotate.merge import MergeResult, merge_round
 from hggt_data.annotate.round import Item, Kind, Round, read_round, write_round
 from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
@@ -21,12 +21,11 @@ merge = partial(merge_round, workers=1)
 NAMES = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
 
 
-@pytest.fixture
-def judged(tmp_path: Path) -> Round:
+def make_judged(folder: Path) -> Round:
     """Twelve groups with all their votes, except three groups that lack one, one and all three votes."""
-    gold = known_csv(tmp_path / "gold.csv", "p11-0-0,Positive,,")
-    deal(make_patches(tmp_path, 12), tmp_path / "round", NAMES, gold=gold, repeats=1)
-    round_ = read_round(tmp_path / "round")
+    gold = known_csv(folder / "gold.csv", "p11-0-0,Positive,,")
+    deal(make_patches(folder, 12), folder / "round", NAMES, gold=gold, repeats=1)
+    round_ = read_round(folder / "round")
     for annotator in round_.annotators:
         for item in annotator.items:
             if item.kind is Kind.VOTE:
@@ -42,37 +41,72 @@ def judged(tmp_path: Path) -> Round:
     return round_
 
 
-def test_votes_are_copied_unchanged_and_pictures_linked(judged: Round, tmp_path: Path) -> None:
-    result = merge(judged.folder, tmp_path / "Train")
-    assert len(result.complete) == 8
-    images, labels = tmp_path / "Train/images/0-8", tmp_path / "Train/labels/0-8"
+@pytest.fixture
+def judged(tmp_path: Path) -> Round:
+    return make_judged(tmp_path)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A merged round, for tests that only read it."""
+
+    round: Round
+    tree: Path
+    result: MergeResult
+
+    def slots(self) -> list[list[str]]:
+        """Group, slot and pseudonym of each vote."""
+        header, *lines = (self.tree / "annotators.csv").read_text().splitlines()
+        assert header == "group,slot,pseudonym"
+        return [line.split(",") for line in lines]
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+    round_ = make_judged(tmp_path_factory.mktemp("merged"))
+    tree = round_.folder.parent / "Train"
+    return Merged(round_, tree, merge(round_.folder, tree))
+
+
+def test_votes_are_copied_unchanged_and_pictures_linked(merged: Merged) -> None:
+    assert len(merged.result.complete) == 8
+    images, labels = merged.tree / "images/0-8", merged.tree / "labels/0-8"
     assert sorted(path.name for path in labels.iterdir()) == ["A", "B", "C"]
-    lines = (tmp_path / "Train/annotators.csv").read_text().splitlines()
-    assert lines[0] == "group,slot,pseudonym"
-    assert len(lines) == 1 + 24
-    for line in lines[1:]:
-        group, slot, pseudonym = line.split(",")
-        vote = judged.folder / "votes" / pseudonym / f"{group}.json"
+    assert len(merged.slots()) == 24
+    for group, slot, pseudonym in merged.slots():
+        vote = merged.round.folder / "votes" / pseudonym / f"{group}.json"
         assert (labels / slot / f"{group}.json").read_bytes() == vote.read_bytes()
-        source = judged.patches / "01" / f"{group}_01.png"
+        source = merged.round.patches / "01" / f"{group}_01.png"
         assert (images / "01" / source.name).samefile(source)
 
 
-def test_a_slot_does_not_stand_for_one_annotator(judged: Round, tmp_path: Path) -> None:
-    merge(judged.folder, tmp_path / "Train")
-    behind: dict[str, set[str]] = {}
-    for line in (tmp_path / "Train/annotators.csv").read_text().splitlines()[1:]:
-        _, slot, pseudonym = line.split(",")
-        behind.setdefault(slot, set()).add(pseudonym)
-    assert all(len(people) >= 3 for people in behind.values())
+def test_a_slot_does_not_stand_for_one_annotator(merged: Merged) -> None:
+    for slot in "ABC":
+        assert len({pseudonym for _, other, pseudonym in merged.slots() if other == slot}) >= 3
 
 
-def test_no_name_leaves_the_round(judged: Round, tmp_path: Path) -> None:
-    merge(judged.folder, tmp_path / "Train")
-    for path, data in contents(tmp_path / "Train").items():
+def test_no_name_leaves_the_round(merged: Merged) -> None:
+    for path, data in contents(merged.tree).items():
         for name in NAMES:
             assert name not in path
             assert path.endswith(".png") or name.encode() not in data
+
+
+def test_groups_left_out_are_listed(merged: Merged) -> None:
+    text = "\n".join(merged.result.describe())
+    assert "8 groups with 3 votes each, by 5 annotators" in text
+    assert "Left out 2 groups with 2 of 3 votes: p0-0-0, p1-0-0" in text
+    assert "Left out 1 group with 0 of 3 votes: p2-0-0" in text
+    assert "Among these, annotators skipped 1 group: p1-0-0 (black)" in text
+    record = json.loads((merged.round.folder / "merge.json").read_text())
+    assert record["partial"] == {"p0-0-0": 2, "p1-0-0": 2, "p2-0-0": 0}
+    assert record["skipped"] == {"p1-0-0": ["black"]}
+    assert record["conflicts"] == {}
+
+
+def test_the_same_votes_make_the_same_tree(merged: Merged, tmp_path: Path) -> None:
+    merge(merged.round.folder, tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(merged.tree)
 
 
 def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_path: Path) -> None:
@@ -93,18 +127,6 @@ def test_a_damaged_reason_is_listed(judged: Round, tmp_path: Path) -> None:
     path.write_text("{bad")
     text = "\n".join(merge(judged.folder, tmp_path / "Train").describe())
     assert f"Among these, annotators skipped 1 group: p1-0-0 ({path} is damaged and has no reason)" in text
-
-
-def test_groups_left_out_are_listed(judged: Round, tmp_path: Path) -> None:
-    text = "\n".join(merge(judged.folder, tmp_path / "Train").describe())
-    assert "8 groups with 3 votes each, by 5 annotators" in text
-    assert "Left out 2 groups with 2 of 3 votes: p0-0-0, p1-0-0" in text
-    assert "Left out 1 group with 0 of 3 votes: p2-0-0" in text
-    assert "Among these, annotators skipped 1 group: p1-0-0 (black)" in text
-    record = json.loads((judged.folder / "merge.json").read_text())
-    assert record["partial"] == {"p0-0-0": 2, "p1-0-0": 2, "p2-0-0": 0}
-    assert record["skipped"] == {"p1-0-0": ["black"]}
-    assert record["conflicts"] == {}
 
 
 def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp_path: Path) -> None:
@@ -153,12 +175,6 @@ def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None
     assert not validate_tree(tmp_path / "Train", workers=1).errors
 
 
-def test_the_same_votes_make_the_same_tree(judged: Round, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        merge(judged.folder, tmp_path / name)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
-
-
 def test_refusals(judged: Round, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="inside the round"):
         merge(judged.folder, judged.folder / "Train")
@@ -205,8 +221,8 @@ def test_a_read_only_round_can_be_merged(judged: Round, tmp_path: Path) -> None:
     assert result.describe()[-1].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
 
 
-def test_the_command(judged: Round, tmp_path: Path) -> None:
-    arguments = ["merge", "--round", str(judged.folder), "--output", str(tmp_path / "Train")]
+def test_the_command(merged: Merged, tmp_path: Path) -> None:
+    arguments = ["merge", "--round", str(merged.round.folder), "--output", str(tmp_path / "Train"), "--workers", "1"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "8 groups with 3 votes each" in result.output

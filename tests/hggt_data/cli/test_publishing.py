@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from hggt_data.cli.publishing import confirm_and_push, license_option
+from hggt_data.cli.publishing import confirm_and_push
 from hggt_data.hub.plan import Destination
 from hggt_data.hub.repository import Repository
 
@@ -74,16 +74,3 @@ def test_it_does_not_ask_where_yes_was_said_and_refuses_where_nobody_can_answer(
     assert not plan.is_sent
     assert "?" not in run(plan, yes=True).output
     assert plan.is_sent
-
-
-@pytest.mark.parametrize(("text", "is_taken"), [("cc0-1.0", True), ("hggt-terms", False), ("", False)])
-def test_a_licence_is_an_id(text: str, is_taken: bool) -> None:
-    @click.command()
-    @license_option("Of the data.")
-    def command(license_id: str | None) -> None:
-        click.echo(license_id)
-
-    result = CliRunner().invoke(command, ["--license", text])
-    assert (result.exit_code == 0) == is_taken
-    assert ("is not a licence id" in result.output) != is_taken
-    assert CliRunner().invoke(command).output == "\n"

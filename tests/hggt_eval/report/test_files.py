@@ -84,7 +84,7 @@ def evaluation() -> Evaluation:
 
 @pytest.fixture
 def settings() -> Settings:
-    skipped = {"lpips": "weights of alexnet not available"}
+    skipped = {"lpips": "weights of alexnet are not available"}
     return Settings(("psnr",), 4, "rgb", "cpu", "tree", "0" * 64, skipped_metrics=skipped, allow_missing=True)
 
 

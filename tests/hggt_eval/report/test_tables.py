@@ -137,23 +137,19 @@ def test_a_table_says_how_small_p_can_be(comparison: Comparison) -> None:
     assert "p cannot" not in comparison_tables(many)[1].note
 
 
-def test_one_method_alone_is_not_the_best() -> None:
-    [table] = comparison_tables(compared(summary("a", "psnr", 24.0)))
+def test_one_method_alone_is_not_the_best_and_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
+    [table] = comparison_tables(compared(summary("a", "psnr", 24.0, num_pictures=20)))
     assert [cell.mark for cell in table.rows[0]] == ["", "", "", ""]
     assert "seeds" not in table.columns
-
-
-def test_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
+    assert "fewer than" not in table.note
     assert "fewer than 20 source pictures" in comparison_tables(comparison)[0].note
-    many = compared(summary("a", "psnr", 24.0, num_pictures=20))
-    assert "fewer than" not in comparison_tables(many)[0].note
 
 
 def test_a_missing_mean_is_a_dash() -> None:
-    nothing = summary("a", "psnr", math.nan, low=None, high=None, num_groups=0)
-    [table] = comparison_tables(compared(nothing))
+    nothing = compared(summary("a", "psnr", math.nan, low=None, high=None, num_groups=0))
+    [table] = comparison_tables(nothing)
     assert format_text(table).splitlines()[1].split() == ["a", "-", "0", "5"]
-    assert format_comparison_csv(compared(nothing)).splitlines()[1].startswith("a,psnr,,,")
+    assert format_comparison_csv(nothing).splitlines()[1].startswith("a,psnr,,,")
 
 
 def test_label_measures_have_a_row_each_and_a_dash_if_they_do_not_exist() -> None:
