@@ -186,8 +186,8 @@ def test_a_picture_that_is_too_small_is_named_with_a_possible_size(size: tuple[i
     with pytest.raises(ImageError) as caught:
         dataset().cut(["photo.png", "other.png"], lambda _: coded(0, size), random.Random(0))
     assert str(caught.value) == (
-        f"photo.png: {size[0]} x {size[1]} pixels, less than source_px 8; leave it out, or pass "
-        f"--set source_px={min(size)} or less"
+        f"photo.png: {size[0]} x {size[1]} pixels, less than source_px 8; remove it, or set source_px to "
+        f"{min(size)} or less"
     )
 
 
