@@ -37,9 +37,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from hggt_data import open_groups, write_demo_tree
-        >>> groups = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).train)
+        >>> groups = open_groups(write_demo_tree(tempfile.mkdtemp()).train)
         >>> groups[0].positives, groups[0].read("original").shape
         (('01', '04'), (192, 192, 3))
     """
@@ -79,9 +78,8 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from hggt_data import open_splits, write_demo_tree
-        >>> {name: len(groups) for name, groups in open_splits(write_demo_tree(Path(tempfile.mkdtemp())).test).items()}
+        >>> {name: len(groups) for name, groups in open_splits(write_demo_tree(tempfile.mkdtemp()).test).items()}
         {'test': 6}
     """
     if split is None:

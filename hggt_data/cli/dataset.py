@@ -35,9 +35,7 @@ def build(settings: "BuildSettings") -> None:
     from hggt_data.problems import summarise
 
     result = build_dataset(settings)
-    if result.problems:
-        click.echo(summarise(result.problems))
-    echo_all(result.describe())
+    echo_all([*([summarise(result.problems)] if result.problems else []), *result.describe()])
 
 
 _PUSH = "hggt_data.hub.push:PushSettings"

@@ -4,7 +4,8 @@ import errno
 import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import click
@@ -32,32 +33,37 @@ EXTRAS = {
 }
 
 
+_CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
+
+
 class HggtCommand(click.Command):
     """A command whose options may be those of what it calls, and whose expected errors have no traceback.
 
     Exit codes: 0 done, 1 an error or, for checks, faults found; 2 wrong usage; 130 interrupted.
 
     Args:
-        options_of: settings class or function, or several: see `options.Target`.
-        details: what their signatures do not say; None for a parameter that is no option.
-        **attributes: as for `click.Command`.
+        options_of: Settings class or function, or several: see `options.Target`.
+        details: What their signatures do not say; None for a parameter that is not an option.
+        **attributes: As for `click.Command`.
     """
 
     interrupted = "Interrupted."
 
     def __init__(
         self,
-        *arguments: Any,
+        name: str | None = None,
+        *,
         options_of: str | Sequence[str] = (),
         details: Mapping[str, Detail] | None = None,
+        context_settings: dict[str, Any] | None = None,
         **attributes: Any,
     ) -> None:
-        super().__init__(*arguments, **attributes)
+        super().__init__(name, context_settings={**_CONTEXT, **(context_settings or {})}, **attributes)
         self._details = details or {}
         names = [options_of] if isinstance(options_of, str) else options_of
         self.targets: list[Target] = []
-        for name in names:
-            self.targets.append(Target(name, self._details, tuple(self.targets)))
+        for target in names:
+            self.targets.append(Target(target, self._details, tuple(self.targets)))
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The derived options and those of the command itself; positional ones in the order of the details."""
@@ -70,12 +76,23 @@ class HggtCommand(click.Command):
                 param.help = name_flags(param.help or "", params, ctx).replace("`", "")
         return params
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; some values are parsed by the library, whose extra may be missing."""
+        with self._printed_errors(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a log in Latin-1 has no arrows, and gets `\\u2191`
-        try:
+        with self._printed_errors(ctx):
             return self._call(ctx)
+
+    @contextmanager
+    def _printed_errors(self, ctx: click.Context) -> Iterator[None]:
+        """Turn expected errors into click's, which it prints on one line."""
+        try:
+            yield
         except SettingsError as error:
             raise click.UsageError(self._format(str(error), error, ctx), ctx) from error
         except HggtError as error:
@@ -114,9 +131,10 @@ class HggtGroup(click.Group):
 
     command_class = HggtCommand
 
-    def __init__(self, *arguments: Any, context_settings: dict[str, Any] | None = None, **attributes: Any) -> None:
-        settings = {"max_content_width": 110, "help_option_names": ["-h", "--help"], **(context_settings or {})}
-        super().__init__(*arguments, context_settings=settings, **attributes)
+    def __init__(
+        self, name: str | None = None, *, context_settings: dict[str, Any] | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(name, context_settings={**_CONTEXT, **(context_settings or {})}, **attributes)
 
 
 class Outcome(Protocol):

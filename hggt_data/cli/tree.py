@@ -27,9 +27,7 @@ def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | No
     from hggt_data.tree.validate import validate_tree
 
     report = validate_tree(**arguments)
-    if report.problems:
-        click.echo(summarise(report.problems))
-    click.echo(report.describe())
+    echo_all([*([summarise(report.problems)] if report.problems else []), report.describe()])
     if json_file:
         write_json(json_file, report.to_json())
     if report.errors or (strict and report.warnings):

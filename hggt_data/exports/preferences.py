@@ -78,9 +78,8 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from hggt_data import open_groups, preference_pairs, write_demo_tree
-        >>> group = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).test)["coffee-0-0"]
+        >>> group = open_groups(write_demo_tree(tempfile.mkdtemp()).test)["coffee-0-0"]
         >>> pairs = preference_pairs(group)
         >>> [(pair.chosen, pair.rejected, pair.kind.value, round(pair.margin, 2)) for pair in pairs[:3]]
         [('04', '01', 'P>S', 0.33), ('04', '02', 'P>S', 0.33), ('04', '03', 'P>N', 1.0)]

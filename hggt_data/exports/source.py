@@ -75,9 +75,8 @@ def open_source(
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from hggt_data import open_source, write_demo_tree
-        >>> open_source(write_demo_tree(Path(tempfile.mkdtemp())).train, license="cc0-1.0").license
+        >>> open_source(write_demo_tree(tempfile.mkdtemp()).train, license="cc0-1.0").license
         'cc0-1.0'
     """
     if license is not None and (is_hub_id(source) or is_built_dataset(Path(source))):

@@ -5,7 +5,7 @@
 
 import math
 from array import array
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -119,9 +119,7 @@ class SecondsSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The fields, for a JSON file."""
-        counts = {"num_groups": self.num_groups, "num_missing": self.num_missing}
-        names = [name for name in self.__slots__ if name not in counts]
-        return {**counts, **{name: _json_number(getattr(self, name)) for name in names}}
+        return {name: _json_number(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +142,8 @@ class DawidSkeneSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The fields, for a JSON file."""
-        return {
-            "raters_are": self.raters_are,
-            "accuracies": {rater: _json_number(accuracy) for rater, accuracy in self.accuracies},
-            "num_consensus": self.num_consensus,
-            "num_changed": self.num_changed,
-            "num_filled": self.num_filled,
-        }
+        accuracies = {rater: _json_number(accuracy) for rater, accuracy in self.accuracies}
+        return {**asdict(self), "accuracies": accuracies}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The command `hggt-models`: what it refuses, what it prints, its exit codes."""
+"""The commands `enhance`, `upscale` and `degrade`: output, errors and exit codes."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def test_the_three_commands_end_well(rrdb: Path, rcan: Path, folder: Path, tmp_path: Path) -> None:
+def test_degrade_upscale_and_enhance_process_a_folder(rrdb: Path, rcan: Path, folder: Path, tmp_path: Path) -> None:
     lr, out, gt = tmp_path / "lr", tmp_path / "out", tmp_path / "gt"
     assert run("degrade", "--input", folder, "--output", lr, "--seed", 0, "--workers", 1).output == "2 pictures made\n"
     assert read_pixels(lr / "a.png").shape == (5, 6, 3)
@@ -69,7 +69,7 @@ def test_the_three_commands_end_well(rrdb: Path, rcan: Path, folder: Path, tmp_p
     assert sorted(path.name for path in gt.rglob("*.png")) == ["a.png", "a_01.png", "b.png", "b_01.png"]
 
 
-def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder: Path, tmp_path: Path) -> None:
     (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:500])
     result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "out")
     assert result.exit_code == 1
@@ -113,9 +113,7 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
         (["degrade", "--input", "IN", "--output", "OUT"], "--seed"),
     ],
 )
-def test_contradictions_are_usage_errors(
-    rrdb: Path, folder: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+def test_wrong_usage_exits_2(rrdb: Path, folder: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     places = {"RRDB": str(rrdb), "IN": str(folder), "OUT": str(tmp_path / "out")}
     for short, place in places.items():
         arguments = [argument.replace(short, place) for argument in arguments]
@@ -144,14 +142,14 @@ def test_an_error_is_one_line(rrdb: Path, folder: Path, tmp_path: Path, argument
     assert "Traceback" not in result.stderr
 
 
-def test_an_output_that_cannot_be_made_is_one_line(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_created_is_one_line(rrdb: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "file" / "out")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
 
 
-def test_torchrun_splits_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+def test_torchrun_distributes_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hggt_models"]
     options = ["upscale", "--weights", str(rrdb), "--input", str(folder), "--output", str(tmp_path / "out")]
     done = subprocess.run([*command, *options, "--device", "cpu"], capture_output=True, text=True, check=False)
@@ -161,7 +159,7 @@ def test_torchrun_splits_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> 
 
 
 def test_faults_of_one_process_do_not_stop_the_others(rrdb: Path, tmp_path: Path) -> None:
-    """torchrun ends all as soon as one ends with a fault; the first process has nothing but damaged pictures here."""
+    """torchrun stops all processes when one fails; here the first process has only damaged pictures."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(12):
@@ -176,8 +174,8 @@ def test_faults_of_one_process_do_not_stop_the_others(rrdb: Path, tmp_path: Path
 
 
 @pytest.mark.skipif(not REAL_WEIGHTS, reason="set HGGT_TEST_WEIGHTS to a folder with RealESRGAN_x4plus.pth")
-def test_the_real_generator_gives_the_real_results(fixtures: Path, tmp_path: Path) -> None:
-    """`restored/realesrgan` is what the official network with the same weights made of these pictures."""
+def test_the_official_generator_gives_the_official_results(fixtures: Path, tmp_path: Path) -> None:
+    """`restored/realesrgan` was made by the official network with the same weights."""
     assert REAL_WEIGHTS
     weights = Path(REAL_WEIGHTS) / "RealESRGAN_x4plus.pth"
     result = run("upscale", "--weights", weights, "--data", fixtures / "Test", "--output", tmp_path, "--device", "cpu")

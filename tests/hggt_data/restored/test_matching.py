@@ -283,7 +283,7 @@ def test_an_annotation_that_disappeared_is_named(bicubic: Path, fixtures: Path, 
     source = open_groups(tree)
     annotation = tree / "GT/Test-mini/labels/A" / f"{ROCKET}.json"
     annotation.unlink()
-    with pytest.raises(MatchError, match=f"the groups have errors of their own:\n  .*{annotation}"):
+    with pytest.raises(MatchError, match=f"the groups' own files have errors:\n  .*{annotation}"):
         match_restored([Method("m", bicubic)], source)
 
 

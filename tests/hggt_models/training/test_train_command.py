@@ -1,4 +1,4 @@
-"""`hggt-models train`, `recipes` and `fetch-weights`: what they take, refuse and say."""
+"""`hggt-models train`, `recipes` and `fetch-weights`: options, errors and output."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_recipes_are_listed_each_with_a_line() -> None:
+def test_recipes_lists_each_recipe_with_a_description() -> None:
     lines = run("recipes").stdout.splitlines()
     assert [line.split()[0] for line in lines] == recipe_names()
     assert all(len(line.split()) > 4 for line in lines)
@@ -76,9 +76,7 @@ def test_workers_change_nothing(groups: Path, tmp_path: Path) -> None:
         ("rrdb-psnr", (), "is a tree or a dataset; the target"),
     ],
 )
-def test_a_faulty_setting_or_unsuitable_data_is_reported_in_one_line(
-    recipe: str, more: tuple[str, ...], message: str, groups: Path, tmp_path: Path
-) -> None:
+def test_an_error_is_one_line(recipe: str, more: tuple[str, ...], message: str, groups: Path, tmp_path: Path) -> None:
     settings = [part for setting in (*ONE_STEP, *more) for part in ("--set", setting)]
     result = run("train", recipe, "--data", groups, "--output", tmp_path / "run", *settings, "--device", "cpu")
     assert result.exit_code == 1
@@ -120,7 +118,7 @@ def test_cached_weights_are_not_downloaded(tmp_path: Path, monkeypatch: pytest.M
     assert run("fetch-weights").stdout.strip() == str(cached)
 
 
-def test_a_model_card_says_how_the_network_was_trained(groups: Path, tmp_path: Path) -> None:
+def test_the_card_says_how_the_network_was_trained(groups: Path, tmp_path: Path) -> None:
     assert train("rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP).exit_code == 0
     card = format_model_card(load_checkpoint(tmp_path / "run"), "lab/rrdb", "hggt-terms")
     assert "| recipe | rrdb-gan-positive |" in card
@@ -129,15 +127,15 @@ def test_a_model_card_says_how_the_network_was_trained(groups: Path, tmp_path: P
     assert "| note | the perceptual loss had random weights: a trial of the software, not a trained network |" in card
 
 
-def test_a_run_among_its_pictures_is_refused(pictures: Path) -> None:
-    """When it resumes, it would learn from the pictures that it wrote."""
+def test_an_output_among_the_pictures_is_refused(pictures: Path) -> None:
+    """Training would read the pictures it writes when it resumes."""
     result = train("rrdb-psnr", pictures, pictures / "run")
     assert result.exit_code == 2
     assert f"--output {pictures}/run is inside --data {pictures}" in " ".join(result.output.split())
     assert not (pictures / "run").exists()
 
 
-def test_a_recipe_of_the_user(groups: Path, tmp_path: Path) -> None:
+def test_a_custom_recipe(groups: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text('extends = "rrdb-gan-positive"\nlearning_rate = 5e-5\n[loss]\nadversarial = 0\n')
     settings = [part for setting in (*small("rrdb"), *ONE_STEP) for part in ("--set", setting)]
@@ -154,10 +152,10 @@ def test_a_missing_device_is_a_usage_error(groups: Path, tmp_path: Path) -> None
     assert "--device cuda:7 cannot be used" in result.stderr
 
 
-def test_a_picture_that_gets_damaged_is_named_in_one_line(pictures: Path, tmp_path: Path) -> None:
+def test_a_picture_damaged_during_training_is_one_line(pictures: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(pictures, tmp_path / "HR"))
     damaged = folder / "coffee.png"
-    damaged.write_bytes(damaged.read_bytes()[:5000])  # its header is intact, so the check before training finds nothing
+    damaged.write_bytes(damaged.read_bytes()[:5000])  # its header is intact, so the first check passes
     more = ("iterations=8", "validation.pictures=0")
     result = train("rrdb-psnr", folder, tmp_path / "run", *more, options=["--workers", 1])
     assert result.exit_code == 1
@@ -169,10 +167,10 @@ def test_a_picture_that_gets_damaged_is_named_in_one_line(pictures: Path, tmp_pa
 @pytest.mark.parametrize(
     ("number", "moment"), [(signal.SIGTERM, "while workers start"), (signal.SIGUSR1, "while they read")]
 )
-def test_a_signal_to_the_whole_group_is_this_process_s_business(
+def test_a_signal_to_the_process_group_stops_the_run(
     number: signal.Signals, moment: str, pictures: Path, tmp_path: Path
 ) -> None:
-    """As schedulers send it: workers too, and multiprocessing's own helper."""
+    """Schedulers signal workers too, and multiprocessing's own helper."""
     run_folder = tmp_path / "run"
     settings = [part for setting in small("rrdb-psnr", "iterations=500000") for part in ("--set", setting)]
     command = [sys.executable, "-m", "hggt_models", "train", "rrdb-psnr", "--data", str(pictures)]
