@@ -26,9 +26,9 @@ from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
 from hggt_data.annotate.web.progress import disagreements, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError, SavedAnswer
-from hggt_data.errors import AnnotationError, NameFormatError, RoundError
+from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.text import nearest
-from hggt_data.schema import ORIGINAL, PatchGroup, PatchId
+from hggt_data.schema import ORIGINAL, PatchGroup
 
 _LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
 _STATIC = files("hggt_data.annotate.web") / "static"
@@ -199,9 +199,9 @@ class AdminRoutes(Routes):
         return JSONResponse({"total": len(found), "groups": shown})
 
     def _show_picture(self, request: Request) -> Response:
-        group, name = _parse_group(request.path_params["group"]), request.path_params["name"]
-        groups = {item.group for annotator in self._store.round.annotators for item in annotator.items}
-        if group not in groups or name not in (ORIGINAL, *self._store.round.candidates):
+        groups = {str(item.group): item.group for annotator in self._store.round.annotators for item in annotator.items}
+        group, name = groups.get(request.path_params["group"]), request.path_params["name"]
+        if group is None or name not in (ORIGINAL, *self._store.round.candidates):
             raise HTTPException(404, "This picture is not in the round.")
         return _picture(self._store.round.picture(group, name))
 
@@ -299,13 +299,6 @@ def _format_group(group: PatchGroup) -> dict[str, Any]:
         for annotation in group.annotations
     }
     return {"id": str(group.id), "candidates": group.candidates, "labels": labels}
-
-
-def _parse_group(text: str) -> PatchId:
-    try:
-        return PatchId.parse(text)
-    except NameFormatError as error:
-        raise HTTPException(404, "This picture is not in the round.") from error
 
 
 def _format_answers(store: AnswerStore) -> str:

@@ -161,6 +161,9 @@ def test_a_picture_that_changed_since_it_was_scored_is_refused(pictures: ScoredP
     write_png(path, np.flip(read_pixels(path), axis=1))
     with pytest.raises(MatchError, match=r"astronaut-304-202.*has changed since it was scored"):
         draw_figure(pictures, [Crop.parse("astronaut-304-202:0,0,40")], ["lanczos"])
+    path.unlink()
+    with pytest.raises(MatchError, match=r"astronaut-304-202.* is missing; a relative path starts in the folder"):
+        draw_figure(pictures, [Crop.parse("astronaut-304-202:0,0,40")], ["lanczos"])
 
 
 def test_letters_that_the_font_lacks_are_reported(folder: Path, pictures: ScoredPictures) -> None:

@@ -128,7 +128,7 @@ class Page {
     this.#stage.show(pictures);
     this.#showStatus("");
     this.#clock.start(draft?.reading);
-    this.#keepAwake();
+    this.#restartIdleTimer();
     if (document.querySelector("dialog[open]")) {
       this.#clock.pause();
     }
@@ -342,12 +342,12 @@ class Page {
     dialog.showModal();
     await new Promise((resolve) => dialog.addEventListener("close", resolve, {once: true}));
     this.#clock.resume();
-    this.#keepAwake();
+    this.#restartIdleTimer();
     return dialog.returnValue;
   }
 
   /** Restart the countdown to an automatic pause. */
-  #keepAwake() {
+  #restartIdleTimer() {
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#openDialog("pause"), 1000 * IDLE_SECONDS);
   }
@@ -449,7 +449,7 @@ class Page {
     addEventListener("keyup", (event) => event.key === " " && this.#stage.flip(false));
     addEventListener("blur", () => this.#stage.flip(false));
     for (const kind of ["keydown", "pointermove", "pointerdown"]) {
-      addEventListener(kind, () => this.#keepAwake(), {passive: true});
+      addEventListener(kind, () => this.#restartIdleTimer(), {passive: true});
     }
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) {
