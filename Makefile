@@ -1,7 +1,7 @@
 # make setup | demo | test | lint | bench          (Python 3.11 or newer)
 PYTHON ?= python3
 BIN := .venv/bin
-# Folder with pretrained backbones for LPIPS and DISTS; without it they are looked for in the torch cache and downloaded.
+# Folder with pretrained backbones for LPIPS and DISTS. [default: the torch cache, else downloaded]
 WEIGHTS ?=
 
 .PHONY: setup demo test lint format bench
@@ -17,7 +17,7 @@ setup: .venv/.installed
 demo: setup
 	$(BIN)/python scripts/demo.py demo $(if $(WEIGHTS),--weights-dir '$(WEIGHTS)')
 
-# Two test processes; one thread each, or they get into each other's way.
+# Two test processes with one thread each, so that they do not compete for cores.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 

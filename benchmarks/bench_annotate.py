@@ -1,11 +1,11 @@
-"""Many people at one annotation server: how long a save and the first view of a group take.
+"""Many annotators at one server: how long saving an answer and the first view of a group take.
 
-python benchmarks/bench_annotate.py [--people 20] [--groups 30] [--think-s 2]
+python benchmarks/bench_annotate.py [--annotators 20] [--groups 30] [--think-s 2]
 
-Every simulated person takes groups of 512 x 512 one after the other, as fast as --think-s allows (people take 20 to 60
-seconds): asks for the five pictures at once, as the page does, waits, and saves. A view ends when all five have come, a
-save when the server has acknowledged it, which it does when the answer is on disk. Server and people are processes of
-their own on the same machine. The last line is what the disk alone takes: writing and syncing an answer's two files.
+Each simulated annotator judges groups of 512 x 512 pixels, as fast as --think-s allows (real annotators take 20 to 60
+seconds): requests the five pictures at once, as the page does, waits, and saves. A view ends when all five pictures
+have arrived, a save when the server has confirmed that the answer is on disk. The server is a separate process on the
+same machine. The last line of the table is the disk alone: writing and syncing an answer's two files.
 """
 
 import argparse
@@ -36,25 +36,27 @@ LABELS = ("Positive", "Similar", "Negative")
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--annotators", type=int, default=20)
     parser.add_argument("--groups", type=int, default=30)
     parser.add_argument("--think-s", type=float, default=2)
     arguments = parser.parse_args()
-    print(f"{describe_machine('starlette', 'uvicorn')}; {arguments.people} people, {arguments.groups} groups each")
+    print(
+        f"{describe_machine('starlette', 'uvicorn')}; {arguments.annotators} annotators, {arguments.groups} groups each"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        dealt = make_round(folder, arguments.people, arguments.groups)
-        tokens = [add_account(folder / "accounts.json", Account(person.name)) for person in dealt.annotators]
-        command = [sys.executable, "-c", "from hggt_data.cli.main import main; main()", "annotate", str(dealt.folder)]
+        round_ = make_round(folder, arguments.annotators, arguments.groups)
+        tokens = [add_account(folder / "accounts.json", Account(annotator.name)) for annotator in round_.annotators]
+        command = [sys.executable, "-c", "from hggt_data.cli.main import main; main()", "annotate", str(round_.folder)]
         options = ["--accounts", str(folder / "accounts.json"), "--port", "0"]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=environment) as server:
             try:
                 url = find_url(server)
-                views, saves = asyncio.run(run_people(url, tokens, arguments.think_s))
+                views, saves = asyncio.run(run_annotators(url, tokens, arguments.think_s))
             finally:
                 server.terminate()
-        size = sum(path.stat().st_size for path in dealt.patches.glob("*/*.png")) / arguments.groups
+        size = sum(path.stat().st_size for path in round_.patches.glob("*/*.png")) / arguments.groups
         print(f"{len(saves):,} groups of 5 pictures, {size / 1e6:.1f} MB each; {arguments.think_s:g} s to think\n")
         print("| what | median | 95th percentile | slowest |\n|---|---|---|---|")
         for what, seconds in {"first view": views, "save": saves, "two files, synced": time_disk(folder)}.items():
@@ -63,21 +65,21 @@ def main() -> None:
             print(f"| {what} | " + " | ".join(f"{1000 * value:.0f} ms" for value in figures) + " |")
 
 
-def make_round(folder: Path, people: int, groups: int) -> Round:
-    """Everybody has all groups, in an order of their own."""
+def make_round(folder: Path, number: int, groups: int) -> Round:
+    """All annotators have all groups, in different orders."""
     tree = open_tree(write_large_tree(folder, groups))
     items = [Item(Kind.VOTE, group) for group in Listing(tree).ids]
     annotators = tuple(
-        Annotator(f"person {k}", f"annotator-{k:06x}", (tuple(random.Random(k).sample(items, len(items))),))
-        for k in range(people)
+        Annotator(f"annotator {k}", f"annotator-{k:06x}", (tuple(random.Random(k).sample(items, len(items))),))
+        for k in range(number)
     )
-    dealt = Round(folder / "round", tree.sections[0].images, tree.candidates, people, 1000, 0, "secret", annotators)
-    write_round(dealt)
-    return dealt
+    round_ = Round(folder / "round", tree.sections[0].images, tree.candidates, number, 1000, 0, "secret", annotators)
+    write_round(round_)
+    return round_
 
 
 def find_url(server: subprocess.Popen[str]) -> str:
-    """Where the server listens, from what it prints."""
+    """The server's URL, from its output."""
     assert server.stdout
     for line in server.stdout:
         if match := re.search(r"http://\S+:\d+/", line):
@@ -85,16 +87,16 @@ def find_url(server: subprocess.Popen[str]) -> str:
     raise SystemExit("the server did not start")
 
 
-async def run_people(url: str, tokens: list[str], think_s: float) -> tuple[list[float], list[float]]:
-    """Seconds of each view and each save."""
+async def run_annotators(url: str, tokens: list[str], think_s: float) -> tuple[list[float], list[float]]:
+    """Seconds of each view and of each save."""
     views: list[float] = []
     saves: list[float] = []
-    await asyncio.gather(*(work(url, token, think_s, views, saves) for token in tokens))
+    await asyncio.gather(*(annotate(url, token, think_s, views, saves) for token in tokens))
     return views, saves
 
 
-async def work(url: str, token: str, think_s: float, views: list[float], saves: list[float]) -> None:
-    """One person: all groups, one after the other."""
+async def annotate(url: str, token: str, think_s: float, views: list[float], saves: list[float]) -> None:
+    """One annotator: all groups, one after the other."""
     rng = random.Random(token)
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
@@ -119,7 +121,7 @@ async def work(url: str, token: str, think_s: float, views: list[float], saves: 
 
 
 def time_disk(folder: Path, times: int = 100) -> list[float]:
-    """Seconds for the two files of an answer, written and synced one after the other by nobody else."""
+    """Seconds to write and sync the two files of an answer, without other load."""
     seconds = []
     for k in range(times):
         started = time.perf_counter()

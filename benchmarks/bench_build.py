@@ -69,7 +69,7 @@ def seconds_to_build(tree: Path, output: Path, groups_per_shard: int) -> float:
 
 
 def peak_memory_mb(tree: Path, output: Path) -> float:
-    """The largest memory of a build with 4 workers, all processes together, shared pages counted once."""
+    """Peak memory of a build with 4 workers: all processes together, shared pages counted once."""
     program = str(Path(sys.executable).parent / "hggt-build-dataset")
     options = ["--tree", str(tree), "--output", str(output), "--workers", "4", "--groups-per-shard", "16"]
     build = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)

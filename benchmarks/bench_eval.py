@@ -1,4 +1,4 @@
-"""How fast `hggt_eval` scores, as a ratio to a plain loop that looks at one pair at a time.
+"""How fast `hggt_eval` scores, as a ratio to a plain loop over single pairs.
 
 python benchmarks/bench_eval.py [--groups 12] [--dists-groups 12] [--rounds 3] [--methods 1,3,10] [--only lpips]
 
@@ -51,7 +51,7 @@ Pair = Callable[[Pixels, Pixels], object]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of the table: which metrics, how many groups, and the plain loop's function of a pair."""
+    """One row of the table: metrics, number of groups, and the plain loop's function for one pair."""
 
     title: str
     metrics: tuple[str, ...]
@@ -61,10 +61,12 @@ class Job:
 
 @click.command()
 @click.option("--groups", default=12, show_default=True, help="Groups for PSNR, SSIM and LPIPS.")
-@click.option("--dists-groups", default=12, show_default=True, help="Groups for DISTS, which takes seconds a pair.")
-@click.option("--rounds", default=3, show_default=True, help="Plain and ours take turns; the median counts.")
-@click.option("--methods", default="1,3,10", show_default=True, help="How many methods, at most 10; a line each.")
-@click.option("--only", type=click.Choice(["psnr,ssim", "lpips", "dists"]), help="One row only.")
+@click.option("--dists-groups", default=12, show_default=True, help="Groups for DISTS, which takes seconds per pair.")
+@click.option(
+    "--rounds", default=3, show_default=True, help="Number of rounds; plain and ours alternate, the median is printed."
+)
+@click.option("--methods", default="1,3,10", show_default=True, help="Numbers of methods, at most 10; one line each.")
+@click.option("--only", type=click.Choice(["psnr,ssim", "lpips", "dists"]), help="Measure only one row.")
 def main(groups: int, dists_groups: int, rounds: int, methods: str, only: str | None) -> None:
     """Print the table."""
     print(describe_machine("torch", "opencv-python-headless", "lpips", "torchmetrics"))
@@ -91,7 +93,7 @@ def main(groups: int, dists_groups: int, rounds: int, methods: str, only: str | 
 
 
 def measure(root: Path, job: Job, num_methods: int, rounds: int) -> tuple[float, float, float]:
-    """Median seconds of the plain loop, of ours, and of ours with a filled cache, which take turns."""
+    """Median seconds of the plain loop, of ours, and of ours with a filled cache, measured alternately."""
     tree, methods = root / "tree", name_methods([(None, root / name) for name in METHODS[:num_methods]])
     ids = open_groups(tree).ids[: job.num_groups]
     source = open_groups(tree)
@@ -176,7 +178,7 @@ def plain_dists(weights: Path) -> Pair:
 
 
 def write_weights(folder: Path) -> None:
-    """Seeded random convolutions under the names that `--weights-dir` knows."""
+    """Write seeded random convolutions under the names that `--weights-dir` expects."""
     folder.mkdir()
     for name in ("alexnet", "vgg16"):
         generator = torch.Generator().manual_seed(0)

@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def format_figures(found: dict[str, Any], first: float | None) -> str:
-    """Images per second, the ratio to the first way, memory; or what went wrong."""
+    """Images per second, ratio to the first way, memory; or the error."""
     if "fault" in found:
         return f"{found['fault']} | | "
     ratio = f"{first / found['seconds']:.2f}" if first else ""
@@ -127,7 +127,7 @@ def measure(
 
 
 def peak_bytes(is_cuda: bool) -> int:
-    """The most that has been in use so far."""
+    """Peak memory so far."""
     if is_cuda:
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

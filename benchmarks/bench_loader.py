@@ -39,14 +39,14 @@ from hggt_models.data.targets import GroupLabels
 
 SIDE = 512
 TARGETS: tuple[TargetKind, ...] = ("original", "positive", "positive_negative")
-PARTS = ("read", "walk over chunks", "decode", "cut, mirror, stack", "choose", "collate", "the rest")
+PARTS = ("read", "check PNG chunks", "decode", "crop, flip, stack", "select", "collate", "rest")
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--groups", type=int, default=48)
-    parser.add_argument("--batches", type=int, default=4, help="of one round")
+    parser.add_argument("--batches", type=int, default=4, help="batches per round")
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 class PlainSamples(Dataset[Mapping[str, Tensor]]):
-    """What a target uses of each sample of `groups`."""
+    """The pictures of each sample of `groups` that a target uses."""
 
     def __init__(self, groups: PlainGroups, target: TargetKind) -> None:
         self._groups = groups
@@ -99,7 +99,7 @@ class PlainSamples(Dataset[Mapping[str, Tensor]]):
 
 
 def group_samples(groups: GroupSource, target: TargetKind) -> GroupDataset:
-    """Ours; every group of the large tree serves every target."""
+    """Ours. Every group of the large tree suits every target."""
     labelled = [GroupLabels.of(group) for group in groups]
     assert all(one.positives and one.negatives for one in labelled)
     positions = range(len(groups))
@@ -107,7 +107,7 @@ def group_samples(groups: GroupSource, target: TargetKind) -> GroupDataset:
 
 
 def print_pictures(groups: GroupSource) -> None:
-    """What is read, and how many pictures a sample of the widest target needs."""
+    """Describe the data and how many pictures a sample of the largest target needs."""
     sizes = [len(groups.read_bytes(i, "original")) for i in range(len(groups))]
     labelled = [GroupLabels.of(group) for group in groups]
     # Both positives are drawn, so they differ with this probability; two more are the original and the negative.
@@ -119,13 +119,13 @@ def print_pictures(groups: GroupSource) -> None:
 
 
 def make_batches(samples: Dataset[Any], batches: int, batch_size: int) -> None:
-    """What a loader's process does."""
+    """The work of a loader process."""
     for first in range(0, batches * batch_size, batch_size):
         data.default_collate([samples[number] for number in range(first, first + batch_size)])
 
 
 def print_rates(target: str, ways: Mapping[str, Dataset[Any]], rounds: int, batches: int, batch_size: int) -> None:
-    """A line for each way."""
+    """Print a line for each way."""
     best = {way: (float("inf"), float("inf")) for way in ways}
     for number in range(rounds + 1):
         for way, samples in ways.items():
@@ -144,7 +144,7 @@ def print_rates(target: str, ways: Mapping[str, Dataset[Any]], rounds: int, batc
 def print_shares(
     target: str, samples: GroupDataset, source: type[GroupSource], rounds: int, batches: int, batch_size: int
 ) -> None:
-    """A line: the processor's milliseconds per sample, and how they are spent."""
+    """Print a line: CPU milliseconds per sample, and how they are spent."""
     best: dict[str, float] = {}
     total = float("inf")
     for _ in range(rounds):
@@ -154,7 +154,7 @@ def print_shares(
             seconds = time.process_time() - started
         if seconds < total:
             total, best = seconds, spent
-    best["the rest"] = total - sum(best.values())
+    best["rest"] = total - sum(best.values())
     scale = 1000 / (batches * batch_size)
     figures = " | ".join(f"{best[part] * scale:.2f}" for part in PARTS)
     print(f"| {target} | {total * scale:.2f} | {figures} |", flush=True)
@@ -177,10 +177,10 @@ def watched(source: type[GroupSource]) -> Iterator[dict[str, float]]:
 
     parts: list[tuple[str, Any, str]] = [
         ("read", source, "read_bytes"),
-        ("walk over chunks", images, "parse_png"),
+        ("check PNG chunks", images, "parse_png"),
         ("decode", kornia_rs.io, "decode_image_png_u8"),
-        ("cut, mirror, stack", GroupDataset, "cut"),
-        ("choose", group_dataset, "choose"),
+        ("crop, flip, stack", GroupDataset, "cut"),
+        ("select", group_dataset, "choose"),
         ("collate", data, "default_collate"),
     ]
     with ExitStack() as stack:

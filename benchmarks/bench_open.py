@@ -83,7 +83,7 @@ def read_row_group(shard: Path, index: int, name: str) -> object:
 
 
 def bytes_read() -> int:
-    """How many bytes this process has asked the kernel for so far."""
+    """Bytes that this process has read so far."""
     return int(Path("/proc/self/io").read_text().split()[1])
 
 

@@ -40,7 +40,7 @@ from hggt_eval.metrics.backbones import find_weights
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import make_pairs as maker
-from hggt_models.data.loader import PairFeed
+from hggt_models.data.loader import PairLoader
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.data.training_data import open_training_data
 from hggt_models.runtime import Runtime, open_runtime
@@ -63,8 +63,8 @@ PARTS = (
     "perceptual",
     "discriminator",
     "negative",
-    "optimizers and average",
-    "the rest",
+    "optimizers and EMA",
+    "rest",
 )
 SMALL_RUN = (
     "source_px=192",
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(SMALL_GENERATORS))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--ways")
-    parser.add_argument("--steps", type=int, help="timed, at most; 100 on a GPU, else 8")
+    parser.add_argument("--steps", type=int, help="timed steps, at most (default: 100 on a GPU, else 8)")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--vgg", help="file with VGG19's weights")
     parser.add_argument("--set", action="append", default=[], dest="assignments", metavar="KEY=VALUE")
@@ -141,12 +141,12 @@ def main() -> None:
 
 
 def sizes_of(network: str, size: str) -> list[str]:
-    """What is changed in the recipe, as `--set` takes it."""
+    """Changes to the recipe, in the form accepted by `--set`."""
     return ["validation.every=0", *((*SMALL_RUN, *SMALL_GENERATORS[network]) if size == "small" else ())]
 
 
 def format_figures(found: dict[str, Any], plain: dict[str, Any]) -> list[str]:
-    """What stands in a line; or what went wrong."""
+    """The cells of a line; or the error."""
     if "fault" in found:
         return [found["fault"], *[""] * (len(FIGURES) - 1 + len(PARTS))]
     return [
@@ -161,7 +161,7 @@ def format_figures(found: dict[str, Any], plain: dict[str, Any]) -> list[str]:
 
 
 def format_difference(ours: list[float], plain: list[float]) -> str:
-    """Mean and standard error of what two runs' losses differ by, step by step."""
+    """Mean and standard error of the difference between two runs' losses, step by step."""
     differences = [one - other for one, other in zip(ours, plain, strict=False)]
     return f"{statistics.fmean(differences):+.3g} ± {statistics.stdev(differences) / len(differences) ** 0.5:.2g}"
 
@@ -214,7 +214,7 @@ def measure(
 
 
 def settings(words: list[str]) -> list[str]:
-    """What the words of a way change in a config."""
+    """Apply the words of a way to a config."""
     layout = "auto" if "auto" in words else "yes" if "channels_last" in words else "no"
     return [
         f"precision={'bf16' if 'bf16' in words else 'fp32'}",
@@ -227,35 +227,35 @@ def settings(words: list[str]) -> list[str]:
 def our_step(
     config: TrainConfig, tree: Path, runtime: Runtime, workers: int, watch: Stopwatch
 ) -> Callable[[], Tensor | float]:
-    """A step as `hggt-models train` makes it, watched where the parts begin."""
+    """A step of `hggt-models train`, profiled by part."""
     data = open_training_data(str(tree), config)
     learner = Learner(config, runtime)
-    feed = PairFeed(data.samples, config, runtime, workers)
-    feed.start(0)
+    loader = PairLoader(data.samples, config, runtime, workers)
+    loader.start(0)
     meter = LossMeter(config.loss.pixel)
     done = itertools.count()
     for watched, part in (
-        (learner._restore, "generator"),
+        (learner._generator_ddp, "generator"),
         (learner._perceptual, "perceptual"),
-        (learner._judge, "discriminator"),
+        (learner._compiled_discriminator, "discriminator"),
     ):
         assert watched is not None
-        watch.watch_network(watched, part, "the rest")
-    for optimizer in (learner._optimizer, learner._other_optimizer):
-        optimizer.register_step_pre_hook(lambda *_: watch.begin("optimizers and average"))
-        optimizer.register_step_post_hook(lambda *_: watch.begin("the rest"))
+        watch.watch_network(watched, part, "rest")
+    for optimizer in (learner._generator_optimizer, learner._discriminator_optimizer):
+        optimizer.register_step_pre_hook(lambda *_: watch.begin("optimizers and EMA"))
+        optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
     for owner, name, part, after in (
-        (learner.ema, "update", "optimizers and average", "the rest"),
-        (learner_module, "negative_loss", "negative", "the rest"),
+        (learner.ema, "update", "optimizers and EMA", "rest"),
+        (learner_module, "negative_loss", "negative", "rest"),
         (maker, "negative_map", "negative", "degradation and pool"),
     ):
         mock.patch.object(owner, name, watch.watched(getattr(owner, name), part, after)).start()
-    assert feed._batches is not None
-    feed._batches = watched_batches(feed._batches, watch)
+    assert loader._batches is not None
+    loader._batches = watched_batches(loader._batches, watch)
 
     def next_pairs() -> TrainingPairs:
-        pairs = feed.next()
-        watch.begin("the rest")
+        pairs = loader.next()
+        watch.begin("rest")
         return pairs
 
     def step() -> Tensor:
@@ -268,7 +268,7 @@ def our_step(
 
 
 def watched_batches(batches: Iterator[Any], watch: Stopwatch) -> Iterator[Any]:
-    """What a feed's loader gives."""
+    """The samples of a loader."""
     while True:
         watch.begin("waiting for data")
         batch = next(batches)
@@ -277,7 +277,7 @@ def watched_batches(batches: Iterator[Any], watch: Stopwatch) -> Iterator[Any]:
 
 
 def watch_parts(step: Callable[[], Any], watch: Stopwatch, ends: float) -> dict[str, float]:
-    """Seconds of each part in a step, on average."""
+    """Mean seconds of each part per step."""
     watch.runs = True
     step()  # a compiled network may be compiled again for a watched tensor
     watch.begin("")
@@ -292,13 +292,13 @@ def watch_parts(step: Callable[[], Any], watch: Stopwatch, ends: float) -> dict[
 
 
 def wait(is_cuda: bool) -> None:
-    """Until the device has done all that it was told."""
+    """Wait until the device has finished."""
     if is_cuda:
         torch.cuda.synchronize()
 
 
 def resident_bytes(key: str) -> int:
-    """VmRSS, what of this process is in memory; VmHWM, the most of it that ever was."""
+    """VmRSS, the current memory of this process, or VmHWM, its peak."""
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
 

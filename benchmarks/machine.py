@@ -1,4 +1,4 @@
-"""On what machine a benchmark ran, so that its figures can stand in docs/benchmarks.md; parts of it run alone."""
+"""Describe the machine of a benchmark for docs/benchmarks.md, and run single cases in fresh processes."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def describe_machine(*packages: str) -> str:
-    """One line: processor, cores, system, Python, versions of the packages that matter."""
+    """One line: processor, cores, system, Python, versions of the relevant packages."""
     cpu = next(
         (line.split(":")[1].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")),
         platform.processor(),
@@ -21,7 +21,7 @@ def describe_machine(*packages: str) -> str:
 
 
 def run_alone(script: str, case: dict[str, Any], timeout_s: float | None = None) -> dict[str, Any]:
-    """What `SCRIPT --one CASE` prints last, as JSON, in a fresh process; else `fault` says why there is nothing."""
+    """Run `SCRIPT --one CASE` in a fresh process and return the JSON it prints last, or its error under `fault`."""
     command = [sys.executable, script, "--one", json.dumps(case)]
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)

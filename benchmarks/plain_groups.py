@@ -33,7 +33,7 @@ def decode_with_pillow(path: Path) -> NDArray[np.float32]:
 
 
 def decode_with_opencv(path: Path) -> NDArray[np.float32]:
-    """The same through OpenCV, which the official code uses."""
+    """The same with OpenCV, as in the official code."""
     import cv2
 
     pixels: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
@@ -79,7 +79,7 @@ class PlainGroups(Dataset[Mapping[str, Tensor]]):
 
 
 def draw(labels: list[int], wanted: int) -> str | None:
-    """The name of one of the candidates with this label; null if there is none."""
+    """Name of one of the candidates with this label; None if there is none."""
     fitting = [name for name, label in zip(CANDIDATES, labels, strict=True) if label == wanted]
     return random.choice(fitting) if fitting else None
 

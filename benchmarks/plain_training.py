@@ -77,12 +77,12 @@ class PlainTraining:
         assert config.pool_size % config.batch_size == 0
         self._pool: Batch = {}
         self._filled = 0
-        watch.watch_network(self._generator, "generator", "the rest")
-        watch.watch_network(self._perceptual, "perceptual", "the rest")
-        watch.watch_network(self._discriminator, "discriminator", "the rest")
+        watch.watch_network(self._generator, "generator", "rest")
+        watch.watch_network(self._perceptual, "perceptual", "rest")
+        watch.watch_network(self._discriminator, "discriminator", "rest")
 
     def step(self) -> float:
-        """Improve both networks once; the sum of the generator's losses."""
+        """Take one step of both networks and return the sum of the generator's losses."""
         config, watch = self._config, self._watch
         watch.begin("waiting for data")
         loaded = next(self._batches)
@@ -94,7 +94,7 @@ class PlainTraining:
         labels = batch["labels"].tolist()
         target = torch.stack([self._pick(batch, k, labels[k], POSITIVE) for k in range(len(labels))])
 
-        watch.begin("the rest")
+        watch.begin("rest")
         self._discriminator.requires_grad_(False)
         output = self._generator(batch["lr"])
         losses = {"pixel": config.loss.pixel * (output - target).abs().mean()}
@@ -103,24 +103,24 @@ class PlainTraining:
         watch.begin("negative")
         losses["negative"] = -config.loss.negative * self._negative(batch, labels, output)
         watch.watch_backward(losses["negative"], "negative")
-        watch.begin("the rest")
+        watch.begin("rest")
         self._optimizers[0].zero_grad()
         sum(losses.values(), output.new_zeros(())).backward()
-        watch.begin("optimizers and average")
+        watch.begin("optimizers and EMA")
         self._optimizers[0].step()
 
-        watch.begin("the rest")
+        watch.begin("rest")
         self._discriminator.requires_grad_(True)
         self._optimizers[1].zero_grad()
         for name, images, wanted in (("real", target, 1.0), ("fake", output.detach(), 0.0)):
             losses[name] = _verdict_loss(self._discriminator(images), wanted)
             losses[name].backward()
-        watch.begin("optimizers and average")
+        watch.begin("optimizers and EMA")
         self._optimizers[1].step()
         with torch.no_grad():
             for average, value in zip(self._average.parameters(), self._generator.parameters(), strict=True):
                 average.mul_(config.ema_decay).add_(value, alpha=1 - config.ema_decay)
-        watch.begin("the rest")
+        watch.begin("rest")
         told = {name: value.item() for name, value in losses.items()}
         return float(sum(told[name] for name in ("pixel", "perceptual", "adversarial", "negative")))
 

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: each part lasts from its beginning to the beginning of the next."""
+"""Profile a training step by part: each part lasts until the next one begins."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Stopwatch:
-    """Adds up seconds for each part; it waits for the device at each change, so a watched step is a slower one.
+    """Adds up seconds for each part; it waits for the device at each change, so profiled steps are slower.
 
     Args:
         device: that computes.
@@ -28,7 +28,7 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
 
     def begin(self, part: str) -> None:
-        """What happens from now on belongs to this part."""
+        """Count the time from now on for this part."""
         if not self.runs:
             return
         if self._is_cuda:
@@ -39,7 +39,7 @@ class Stopwatch:
         self._part, self._since = part, now
 
     def watch_network(self, network: nn.Module, part: str, after: str) -> None:
-        """A network's forward and backward passes, wherever it is called, belong to one part; then comes `after`."""
+        """Count a network's forward and backward passes for one part, and the time after them for `after`."""
 
         def entered(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             self.begin(part)
@@ -57,12 +57,12 @@ class Stopwatch:
         network.register_forward_hook(left)
 
     def watch_backward(self, output: Tensor, part: str) -> None:
-        """The backward pass from here on belongs to this part."""
+        """Count the backward pass from here on for this part."""
         if self.runs and output.requires_grad:
             output.register_hook(lambda _: self.begin(part))  # type: ignore[no-untyped-call]
 
     def watched(self, function: Callable[..., Any], part: str, after: str) -> Callable[..., Any]:
-        """The function, as a part of its own, with its backward pass if it gives a tensor."""
+        """Wrap a function so that it counts as a separate part, with its backward pass if it returns a tensor."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
             self.begin(part)

@@ -4,9 +4,8 @@
 
 Example:
     >>> import tempfile
-    >>> from pathlib import Path
     >>> import hggt_data
-    >>> demo = hggt_data.write_demo_tree(Path(tempfile.mkdtemp()))
+    >>> demo = hggt_data.write_demo_tree(tempfile.mkdtemp())
     >>> groups = hggt_data.open_groups(demo.test)
     >>> groups["coffee-0-0"].positives
     ('04',)

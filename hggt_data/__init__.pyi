@@ -17,6 +17,8 @@ from .errors import NameFormatError as NameFormatError
 from .errors import OutputError as OutputError
 from .errors import PublishError as PublishError
 from .errors import RoundError as RoundError
+from .errors import SettingsError as SettingsError
+from .errors import TableError as TableError
 from .errors import TreeError as TreeError
 from .errors import WeightsError as WeightsError
 from .errors import WorkerError as WorkerError
@@ -26,6 +28,7 @@ from .exports.positives import export_positives as export_positives
 from .exports.preferences import PairKind as PairKind
 from .exports.preferences import PreferencePair as PreferencePair
 from .exports.preferences import preference_pairs as preference_pairs
+from .exports.source import open_source as open_source
 from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource

@@ -75,5 +75,5 @@ class WeightsError(HggtError, FileNotFoundError):
     """Pretrained weights are not available."""
 
 
-class DeviceError(HggtError, ValueError):
+class DeviceError(SettingsError):
     """The requested device cannot be used."""

@@ -144,9 +144,8 @@ class Group(PatchGroup):
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from hggt_data import open_groups, write_demo_tree
-        >>> group = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).test)["coffee-0-0"]
+        >>> group = open_groups(write_demo_tree(tempfile.mkdtemp()).test)["coffee-0-0"]
         >>> [(name, label.value) for name, label in zip(group.candidates, group.consensus)]
         [('01', 'Similar'), ('02', 'Similar'), ('03', 'Negative'), ('04', 'Positive')]
         >>> group.agreement, group.positives, group.read("04").shape

@@ -2,7 +2,7 @@
 
 import re
 
-from hggt_data.errors import PublishError
+from hggt_data.errors import SettingsError
 
 LICENSE_FILE = "LICENSE.txt"
 
@@ -26,10 +26,10 @@ def require_license_id(license_id: str) -> str:
     """Check that this looks like a licence id and permits redistribution; only the Hub knows whether it exists.
 
     Raises:
-        PublishError: It does not.
+        SettingsError: It does not.
     """
     if not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id) or is_restricted(license_id):
-        raise PublishError(
+        raise SettingsError(
             f"{license_id!r} is not a licence id; expected one such as cc0-1.0 or cc-by-4.0, or no licence for the "
             "HGGT terms"
         )

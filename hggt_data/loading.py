@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hggt_data.dataset.manifest import MANIFEST_FILE, is_built_dataset, read_manifest
 from hggt_data.dataset.reader import DatasetSource
-from hggt_data.errors import DatasetError, HubError
+from hggt_data.errors import DatasetError, HubError, SettingsError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.tree.layout import open_tree, tree_of_folders
@@ -24,8 +24,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     Args:
         source: A tree (`Train/`, `Test/`, or a folder with `images/` and `labels/`), the folder of a built dataset, or
             `ORG/NAME` on the Hub.
-        split: `train` or `test`, for a dataset that has both; a tree has no splits.
-        revision: Tag, branch or commit on the Hub.
+        split: Split to read, if `source` is a dataset.  [default: the only one]
+        revision: Tag, branch or commit on the Hub.  [default: main]
 
     Returns:
         The groups, sorted by id.
@@ -37,9 +37,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from hggt_data import open_groups, write_demo_tree
-        >>> groups = open_groups(write_demo_tree(Path(tempfile.mkdtemp())).train)
+        >>> groups = open_groups(write_demo_tree(tempfile.mkdtemp()).train)
         >>> groups[0].positives, groups[0].read("original").shape
         (('01', '04'), (192, 192, 3))
     """
@@ -79,9 +78,8 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from hggt_data import open_splits, write_demo_tree
-        >>> {name: len(groups) for name, groups in open_splits(write_demo_tree(Path(tempfile.mkdtemp())).test).items()}
+        >>> {name: len(groups) for name, groups in open_splits(write_demo_tree(tempfile.mkdtemp()).test).items()}
         {'test': 6}
     """
     if split is None:
@@ -114,3 +112,10 @@ def split_or_default(source: str | Path, split: str | None, default: str) -> str
     """The split to open: `split` if given, else the default of a dataset; None for a tree."""
     has_splits = is_hub_id(source) or is_built_dataset(Path(source))
     return default if split is None and has_splits else split
+
+
+def require_source(source: str) -> str:
+    """Check that this is a folder or a name on the Hub."""
+    if not Path(source).is_dir() and not is_hub_id(source):
+        raise SettingsError(f"{source!r} is not a folder, and not a name on the Hub (ORG/NAME)")
+    return source

@@ -7,9 +7,9 @@ from .report.files import format_table as format_table
 from .report.files import write_reports as write_reports
 from .scores.comparison import Comparison as Comparison
 from .scores.comparison import compare_methods as compare_methods
+from .scores.evaluation import Evaluation as Evaluation
 from .scores.file import Settings as Settings
 from .scores.file import read_scores as read_scores
-from .scores.scores import Evaluation as Evaluation
 from .scoring import GroundTruth as GroundTruth
 from .scoring import Scored as Scored
 from .scoring import score as score

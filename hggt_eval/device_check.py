@@ -1,10 +1,10 @@
-"""Whether a GPU gives the numbers that a CPU gives: looked at on one image before anything is scored on it.
+"""Checks, before anything is scored on a GPU, that it gives a CPU's scores on one image.
 
-`metrics/precision.py` is what keeps them alike. A library, a driver or an environment variable that makes a device
-compute more coarsely all the same would otherwise go unnoticed into every score.
+`full_precision` in `metrics/device.py` keeps them alike. If a library, driver or environment variable lowers a device's
+precision all the same, every score would silently be wrong.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,41 +21,43 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 class PrecisionError(HggtError, ArithmeticError):
-    """A device gives other numbers than a CPU."""
+    """A device gives other scores than a CPU."""
+
+
+def load_on_cpu(metric: AnyComparer) -> AnyComparer:
+    """The same metric on the CPU."""
+    loaded = require_metric(metric.name).load(replace(metric.settings, device="cpu"))
+    assert isinstance(loaded, Comparer)
+    return loaded
 
 
 def compare_with_cpu(
-    metrics: Sequence[LoadedMetric], source: GroupSource, restored: Sequence[RestoredFiles]
+    metrics: Sequence[LoadedMetric],
+    source: GroupSource,
+    restored: Sequence[RestoredFiles],
+    load_on_cpu: Callable[[AnyComparer], AnyComparer] = load_on_cpu,
 ) -> Mapping[str, float]:
-    """Score one image on the metrics' device and on the CPU: the first that has positives, against all of them.
+    """Score the first image that has positives on the metrics' device and on the CPU.
 
-    Metrics of pyiqa are left out: some draw random numbers, which each device has of its own, some need minutes.
-
-    Returns:
-        Metric -> largest absolute difference; empty where no metric runs elsewhere than on a CPU.
-
-    Raises:
-        PrecisionError: a score differs by more than `LARGEST_DIFFERENCE`.
-        ImageError: a picture is damaged, or too small for a metric.
-        OSError: a file cannot be read.
+    Metrics of pyiqa are not checked: some draw random numbers, which differ between devices, and some need minutes.
+    Returns metric -> largest absolute difference, for metrics that run elsewhere than on a CPU; PrecisionError if one
+    exceeds `LARGEST_DIFFERENCE`.
     """
-    elsewhere = [metric for metric in metrics if isinstance(metric, Comparer) and _can_be_checked(metric)]
+    checked = [metric for metric in metrics if isinstance(metric, Comparer) and _needs_check(metric)]
     scored = ((group, files.files[group.id]) for group in source for files in restored if group.id in files.files)
-    first = next((pair for pair in scored if pair[0].positives), None) if elsewhere else None
+    first = next((pair for pair in scored if pair[0].positives), None) if checked else None
     if first is None:
         return {}
     group, path = first
     image, positives = read_pixels(path), [group.read(name) for name in group.positives]
     differences = {}
-    for metric in elsewhere:
-        on_device, on_cpu = (_scores(own, image, positives) for own in (metric, _on_cpu(metric)))
+    for metric in checked:
+        on_device, on_cpu = (_scores(own, image, positives) for own in (metric, load_on_cpu(metric)))
         differences[metric.name] = float(np.abs(on_device - on_cpu).max())
         if not differences[metric.name] <= LARGEST_DIFFERENCE:
-            device = metric.settings.device
             raise PrecisionError(
-                f"{metric.name} of {path} is {_listed(on_device)} on {device} and {_listed(on_cpu)} on the CPU; "
-                f"expected them within {LARGEST_DIFFERENCE:g}. Score with --device cpu, and tell whoever looks after "
-                f"{device}"
+                f"{metric.name} of {path} is {_listed(on_device)} on {metric.settings.device} and {_listed(on_cpu)} on "
+                f"the CPU; they must agree within {LARGEST_DIFFERENCE:g}. Score with `device='cpu'`"
             )
     return differences
 
@@ -69,13 +71,6 @@ def _listed(scores: NDArray[np.float64]) -> str:
     return ", ".join(f"{score:.6f}" for score in scores)
 
 
-def _can_be_checked(metric: LoadedMetric) -> bool:
+def _needs_check(metric: LoadedMetric) -> bool:
     known = require_metric(metric.name)
     return known.runs_on_torch and known.package != "pyiqa" and not metric.settings.device.startswith("cpu")
-
-
-def _on_cpu(metric: AnyComparer) -> AnyComparer:
-    """The same metric on the CPU."""
-    loaded = require_metric(metric.name).load(replace(metric.settings, device="cpu"))
-    assert isinstance(loaded, Comparer)
-    return loaded

@@ -1,8 +1,8 @@
-"""Features of ground truths, kept on disk, so that a method scored later costs one forward pass an image.
+"""Features of ground truths, kept on disk, so that a method scored later costs one forward pass per image.
 
-A file is found by the content of the picture and by all that its features depend on: metric, weights, border, versions,
-kind of device. Files are written whole or not at all and carry checksums; a damaged one is computed anew. Nothing is
-ever deleted here: the folder may be, at any time.
+A file is found by the picture's content and by everything its features depend on: metric, weights, border, versions,
+kind of device. Files are written atomically and carry checksums; damaged ones are computed again. Nothing is deleted
+here; the folder may be deleted at any time.
 """
 
 import json
@@ -21,27 +21,13 @@ from hggt_eval.metrics.comparer import AnyComparer
 
 
 class FeatureCache:
-    """A folder of features.
-
-    Args:
-        folder: made if need be. With 512 x 512 pixels a picture takes 11 MB for LPIPS and 127 MB for DISTS.
-    """
+    """A folder of features, created if missing; a 512 x 512 picture takes 11 MB for LPIPS and 127 MB for DISTS."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def describe(self, metric: AnyComparer, pixels: Pixels, sha256: str) -> Any:
-        """What `metric.describe(pixels)` gives, to the bit.
-
-        Args:
-            metric: ready to run, one whose features are worth keeping.
-            pixels: uint8 (H, W, 3) RGB.
-            sha256: of the picture's file.
-
-        Raises:
-            ImageError: as `Comparer.describe`.
-            OutputError: the features cannot be written.
-        """
+        """The same bits as `metric.describe(pixels)`; `sha256` is that of the picture's file."""
         path = self.folder / metric.name / _fingerprint(metric) / sha256[:2] / f"{sha256}.npz"
         if (arrays := _read(path)) is not None:
             return metric.unpack(arrays)
@@ -51,7 +37,7 @@ class FeatureCache:
 
 
 def _fingerprint(metric: AnyComparer) -> str:
-    """All that features depend on but the picture."""
+    """Everything that features depend on, except the picture."""
     known = {
         "border": metric.settings.border,
         "device": metric.settings.device.partition(":")[0],  # the last bits differ between kinds of device
@@ -62,7 +48,7 @@ def _fingerprint(metric: AnyComparer) -> str:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a file; null where there is none or it is damaged."""
+    """The arrays of a file; None if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -74,9 +60,9 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # taken for the switch of newer versions
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # newer numpy types take an array for its switch
     except OSError as error:
         raise OutputError(
-            f"{path}: features cannot be kept: {error.strerror or error}; what is scored so far is not lost. Free some "
-            "space, name another --cache, or leave it out"
+            f"{path}: features cannot be written: {error.strerror or error}. Free some space, choose another "
+            "`cache` folder, or omit it; scores computed so far are kept"
         ) from error

@@ -1,10 +1,10 @@
 """Multi-positive scoring: a restored image against every positive of its group, the mean, then the mean over groups.
 
 Each file is read once for all metrics. A candidate's features are computed once for all methods, a restored image's
-once for all its candidates. Memory holds one group at a time.
+once for all its candidates. Memory holds one group at a time. Several processes share the groups.
 
 Source: section 5 of the HGGT paper (CVPR 2023) and the official multi-GT scripts, which fail on a group without
-positives where this leaves it out and says so.
+positives; here such a group is left out and reported.
 """
 
 import math
@@ -27,11 +27,17 @@ from hggt_data.io.images import Pixels, decode_png
 from hggt_data.io.workers import Processes, cores_per_process
 from hggt_data.restored.matching import RestoredFiles
 from hggt_eval.feature_cache import FeatureCache
+from hggt_eval.metrics import require_metric
 from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, NoReference
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.journal import Journal
-from hggt_eval.scores.scores import Evaluation, GroupScores, MethodScores
+from hggt_eval.scores.scores import GroupScores, MethodScores
 
 _ALONE = Processes()
+# The slowest process may still be scoring.
+_GATHER_TIMEOUT = timedelta(hours=6)
+
+Value = TypeVar("Value")
 
 
 def evaluate(
@@ -47,24 +53,26 @@ def evaluate(
 ) -> Evaluation:
     """Score every method against every positive of every group.
 
-    No-reference metrics look at the restored images of the same groups, so that all scores are of the same pictures.
+    No-reference metrics rate the restored images of the same groups, so that all scores are of the same pictures.
 
     Args:
-        source: the groups.
-        restored: each method's files, from `match_restored`.
-        metrics: ready to run, from `Metric.load`.
-        negatives: also compare with every negative, for `label_measures.py`.
-        cache: keeps features of positives and negatives for the next run.
-        journal: knows and keeps scores image by image, so that an interrupted run can go on.
-        processes: those that share the groups; all must call this together, and each gets everything.
-        progress: show rate and time left on stderr, where that is a terminal.
+        source: The groups.
+        restored: Each method's files, from `match_restored`.
+        metrics: Metrics ready to run, from `METRICS[name].load(settings)`.
+        negatives: Also compare with every negative, for the label measures.
+        cache: Keeps features of positives and negatives for later runs.
+        journal: Keeps each image's scores, so that an interrupted run can resume.
+        processes: Processes that share the groups; all must make this call, and each gets all scores.
+        progress: Show rate and remaining time on stderr.
 
     Raises:
-        ImageError: a picture is damaged or too small for a metric, or has another size than when it was matched.
-        MatchError: no group has both a positive and a restored image.
-        OutputError: features or scores cannot be kept.
-        OSError: a file cannot be read.
+        ImageError: A picture is damaged, is too small for a metric, or has changed its size since it was matched.
+        MatchError: No group has both a positive and a restored image.
+        OutputError: Features or scores cannot be written.
+
+    `score` does all of this in one call.
     """
+    descriptions = tuple(require_metric(metric.name) for metric in metrics)
     judged = list(source)
     groups = [group for group in judged if group.positives]
     _require_sizes(restored, metrics)
@@ -72,15 +80,15 @@ def evaluate(
     names = {group.id: (*group.positives, *(group.negatives if negatives else ())) for group in own}
     pictures = sum(len(names[group.id]) + sum(group.id in files.files for files in restored) for group in own)
     results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
-    # Nearly all time goes into describing pictures, so they are what is counted.
     with (
         ThreadPoolExecutor(cores_per_process()) as threads,
+        # Progress counts pictures, as nearly all time is spent describing them.
         tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar,
     ):
         for group in own:
             present = [files for files in restored if group.id in files.files]
             if present:
-                # Nothing of a group outlives its turn: features may take 100 MB a picture.
+                # Replaced for every group, as features may take 100 MB per picture.
                 scorer = _GroupScorer(group, names[group.id], present[0].sizes[group.id], metrics, threads, cache)
             for files in present:
                 results[files.method.name].append(scorer.score(files, journal))
@@ -95,25 +103,41 @@ def evaluate(
     if not any(scored.values()):
         raise MatchError(f"nothing to score: no group of {source.location} has both a positive and a restored image")
     return Evaluation(
-        metrics=tuple(metric.name for metric in metrics),
+        metrics=descriptions,
         methods=tuple(MethodScores(files.method.name, scored[files.method.name], files.faults) for files in restored),
         without_positives=tuple(group.id for group in judged if not group.positives),
         num_groups=len(judged),
+        with_negatives=negatives,
     )
 
 
-class _GroupScorer:
-    """The ground truths of one group: its positives, and its negatives if they are asked for.
+def gather(value: Value, processes: Processes) -> list[Value]:
+    """The values of all processes, in their order; all must make this call together."""
+    if processes.world == 1:
+        return [value]
+    import torch.distributed as dist
 
-    They are described when the first image needs it: of an image that the journal knows nothing is computed.
+    dist.init_process_group("gloo", timeout=_GATHER_TIMEOUT)
+    try:
+        gathered: list[Value] = [value] * processes.world
+        dist.all_gather_object(gathered, value)
+        return gathered
+    finally:
+        dist.destroy_process_group()
+
+
+class _GroupScorer:
+    """Scores restored images against the ground truths of one group.
+
+    Ground truths are described when the first image needs them; if the journal has all images, they are not decoded.
 
     Args:
-        group: whose they are.
-        names: the positives, then the negatives.
+        group: The group.
+        names: Its positives, then its negatives if they are requested.
         size: (height, width) that all pictures must have.
-        metrics: ready to run.
-        threads: for those that use one core.
-        cache: of features, or null.
+        metrics: Metrics ready to run.
+        threads: Runs metrics that use a single core.
+        cache: Keeps features, if given.
     """
 
     def __init__(
@@ -136,13 +160,7 @@ class _GroupScorer:
         self._sha256 = {name: sha256_of(data) for name, data in zip(names, self._files, strict=True)}
 
     def score(self, files: RestoredFiles, journal: Journal | None) -> GroupScores:
-        """The scores of one method's restored image.
-
-        Raises:
-            ImageError: a picture is damaged, or has another (height, width) than it should.
-            OutputError: features or scores cannot be kept.
-            OSError: the restored image cannot be read.
-        """
+        """The scores of one method's restored image, from the journal if it has them."""
         path = files.files[self._group.id]
         data = path.read_bytes()
         sha256 = sha256_of(data)
@@ -156,8 +174,7 @@ class _GroupScorer:
 
     def _compute(self, path: Path, data: bytes, sha256: str, file: str) -> GroupScores:
         group = self._group
-        picture = _decode(data, str(path))
-        _require_size(str(path), picture, self._size)
+        picture = self._decode(data, str(path))
         scores: dict[str, dict[str, float]] = {name: {} for name in self._names}
         for metric, features in zip(self._comparers, self._features, strict=True):
             compare = partial(metric.compare, metric.describe(picture))
@@ -165,34 +182,31 @@ class _GroupScorer:
             for name, value in zip(self._names, values, strict=True):
                 _require_number(value, f"{path}: {metric.name} against {name} of {group.id}")
                 scores[name][metric.name] = value
-        alone = {metric.name: _rate(metric, picture, str(path)) for metric in self._no_reference}
         return GroupScores(
             id=group.id,
             file=file,
             labels=dict(zip(group.candidates, group.consensus, strict=True)),
             positives={name: scores[name] for name in group.positives},
-            alone=alone,
+            alone={metric.name: _rate(metric, picture, str(path)) for metric in self._no_reference},
             negatives={name: scores[name] for name in self._names if name in group.negatives},
             agreement={
                 name: number for name, number in zip(group.candidates, group.agreement, strict=True) if name in scores
             },
-            looks_swapped=_looks_swapped(_glance(picture), _glance(self._pictures[0])),
+            looks_swapped=_looks_swapped(picture, self._pictures[0]),
             sha256=sha256,
             ground_truths_sha256=self._sha256,
         )
 
     @cached_property
     def _pictures(self) -> list[Pixels]:
-        pictures = []
-        for name, data in zip(self._names, self._files, strict=True):
-            where = self._group.name_picture(name)
-            pictures.append(_decode(data, where))
-            _require_size(where, pictures[-1], self._size)
-        return pictures
+        return [
+            self._decode(data, self._group.name_picture(name))
+            for name, data in zip(self._names, self._files, strict=True)
+        ]
 
     @cached_property
     def _features(self) -> list[list[Any]]:
-        """For each metric, those of all pictures."""
+        """The features of all pictures, for each metric."""
         return [self._describe(metric) for metric in self._comparers]
 
     def _describe(self, metric: AnyComparer) -> list[Any]:
@@ -201,30 +215,27 @@ class _GroupScorer:
         over = self._threads.map if metric.threadable else map
         return list(over(metric.describe, self._pictures))
 
-
-def _decode(data: bytes, where: str) -> Pixels:
-    try:
-        return decode_png(data)
-    except ImageError as error:
-        raise ImageError(f"{where}: {error}") from error
-
-
-def _require_size(where: str, picture: Pixels, size: tuple[int, int]) -> None:
-    """Fail where a picture is no longer what it was when the restored images were matched."""
-    if picture.shape[:2] != size:
-        height, width = picture.shape[:2]
-        raise ImageError(f"{where}: {height} x {width}; expected {size[0]} x {size[1]}, as when it was checked")
+    def _decode(self, data: bytes, where: str) -> Pixels:
+        """A picture, which must have the size it had when the restored images were matched."""
+        try:
+            picture = decode_png(data)
+        except ImageError as error:
+            raise ImageError(f"{where}: {error}") from error
+        if picture.shape[:2] != self._size:
+            found, expected = (f"{height} x {width}" for height, width in (picture.shape[:2], self._size))
+            raise ImageError(f"{where} is {found}; expected {expected}, its size when it was checked")
+        return picture
 
 
-def _glance(picture: Pixels) -> NDArray[np.float32]:
-    """Every fourth pixel of a picture, to look at its colours."""
-    return picture[::4, ::4].astype(np.float32)
+def _looks_swapped(restored: Pixels, positive: Pixels) -> bool:
+    """Whether exchanging red and blue more than halves the squared difference, as if OpenCV had been given RGB."""
+    small, reference = (picture[::4, ::4].astype(np.float32) for picture in (restored, positive))
+    unchanged, exchanged = (_squared_error(pixels, reference) for pixels in (small, small[..., ::-1]))
+    return exchanged < unchanged / 2
 
 
-def _looks_swapped(restored: NDArray[np.float32], positive: NDArray[np.float32]) -> bool:
-    """Whether exchanging red and blue more than halves the squared difference; OpenCV writes files so, given RGB."""
-    as_it_is, exchanged = (((pixels - positive) ** 2).mean() for pixels in (restored, restored[..., ::-1]))
-    return bool(exchanged < as_it_is / 2)
+def _squared_error(pixels: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    return float(((pixels - reference) ** 2).mean())
 
 
 def _rate(metric: NoReference, picture: Pixels, where: str) -> float:
@@ -238,36 +249,11 @@ def _rate(metric: NoReference, picture: Pixels, where: str) -> float:
 
 def _require_number(value: float, what: str) -> None:
     if math.isnan(value):
-        raise ImageError(f"{what} is not a number")
+        raise ImageError(f"{what} is NaN")
 
 
 def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[LoadedMetric]) -> None:
-    """Fail before the first score, not in the middle, where a metric cannot look at a group."""
+    """Fail before the first score if a group is too small for a metric."""
     for size in {size for files in restored for size in files.sizes.values()}:
         for metric in metrics:
             metric.require_size(size)
-
-
-Value = TypeVar("Value")
-
-# The slowest process may still be scoring.
-_PATIENCE = timedelta(hours=6)
-
-
-def gather(value: Value, processes: Processes) -> list[Value]:
-    """What each process has, in their order; all must call this together.
-
-    Raises:
-        RuntimeError: another process has ended.
-    """
-    if processes.world == 1:
-        return [value]
-    import torch.distributed as dist
-
-    dist.init_process_group("gloo", timeout=_PATIENCE)
-    try:
-        gathered: list[Value] = [value] * processes.world
-        dist.all_gather_object(gathered, value)
-        return gathered
-    finally:
-        dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""From folders of restored images to scores, in one call: what `hggt-eval score` does before it writes and prints."""
+"""From folders of restored images to scores in one call: what `hggt-eval score` does before it writes and prints."""
 
 import sys
 import tempfile
@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hggt_data.errors import MatchError, OutputError, WeightsError
+from hggt_data.dataset.manifest import is_built_dataset
+from hggt_data.errors import OutputError, SettingsError, WeightsError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.workers import Processes
@@ -15,14 +16,14 @@ from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, require_distinct
 from hggt_eval.device_check import compare_with_cpu
 from hggt_eval.feature_cache import FeatureCache
-from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, require_metric
+from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, require_metric
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, LoadedMetric
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import require_nothing_lost
 from hggt_eval.scores.comparison import group_seeds
-from hggt_eval.scores.file import Settings, versions_of, what_scores_depend_on
+from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.file import Settings, what_scores_depend_on
 from hggt_eval.scores.journal import Journal
-from hggt_eval.scores.scores import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,63 +31,83 @@ class GroundTruth:
     """What restored images are scored against: a dataset, or the two folders of a tree.
 
     Attributes:
-        dataset: a built dataset, an official tree, or `ORG/NAME` on the Hub.
-        gts, labels: instead of it, the folders with `original/`, `01/`.. and with `A/`, `B/`...
-        split: of the dataset; `test` where none is named.
-        revision: of a dataset on the Hub: a tag, branch or commit.
+        dataset: Built dataset or official tree to score against, or ORG/NAME on the Hub.
+        gts: Folder with original/, 01/ to 04/, instead of `dataset`.
+        labels: Folder with A/, B/, C/, for `gts`.
+        split: Split of the dataset. [default: test]
+        revision: Tag, branch or commit of a dataset on the Hub.
 
     Raises:
-        MatchError: these do not go together, in the words of the command's options.
+        SettingsError: The parameters contradict each other.
+
+    Example:
+        >>> from hggt_eval import GroundTruth
+        >>> GroundTruth(gts="Test/images", labels="Test/labels").split is None
+        True
     """
 
-    dataset: str | None = None
-    gts: Path | None = None
-    labels: Path | None = None
+    dataset: str | Path | None = None
+    gts: str | Path | None = None
+    labels: str | Path | None = None
     split: str | None = None
     revision: str | None = None
 
     def __post_init__(self) -> None:
         if self.dataset is not None and (self.gts is not None or self.labels is not None):
-            raise MatchError("--dataset and --gts/--labels are two ways to say the same; pass one")
+            raise SettingsError("`dataset` excludes `gts` and `labels`; pass one or the other")
         if self.dataset is None and self.gts is None and self.labels is None:
-            raise MatchError("nothing to score against: pass --dataset DIR, or --gts DIR and --labels DIR")
+            raise SettingsError("no ground truths; pass `dataset`, or `gts` and `labels`")
         if self.dataset is None and (self.gts is None or self.labels is None):
-            given, absent = ("--gts", "--labels") if self.labels is None else ("--labels", "--gts")
-            raise MatchError(f"{given} needs {absent} too")
+            given, absent = ("gts", "labels") if self.labels is None else ("labels", "gts")
+            raise SettingsError(f"`{given}` requires `{absent}`")
         if self.split is not None and self.dataset is None:
-            raise MatchError("--split belongs to --dataset; a tree has no splits")
-        if self.revision is not None and (self.dataset is None or not is_hub_id(self.dataset)):
-            raise MatchError("--revision belongs to a --dataset on the Hub (ORG/NAME)")
+            raise SettingsError("`split` requires `dataset`; a tree has no splits")
+        if self.revision is not None and (self.dataset is None or not is_hub_id(str(self.dataset))):
+            raise SettingsError("`revision` requires a `dataset` on the Hub (ORG/NAME)")
+
+    def require_apart(self, **folders: str | Path | None) -> None:
+        """Check that nothing is written among the data, where the next build would report it as unknown files."""
+        inputs = [Path(place) for place in (self.dataset, self.gts, self.labels) if place is not None]
+        for name, folder in folders.items():
+            if folder is None:
+                continue
+            around = [place for place in inputs if Path(folder).resolve().is_relative_to(place.resolve())]
+            if around or is_built_dataset(Path(folder)):
+                place = around[0] if around else "a built dataset"
+                raise SettingsError(f"`{name}` {folder} is inside {place}; choose another folder")
 
     @property
     def opened_split(self) -> str | None:
-        """The split that is opened; null for a tree."""
-        return None if self.dataset is None else split_or_default(self.dataset, self.split, "test")
+        """The split that is opened; None for a tree."""
+        return None if self.dataset is None else split_or_default(str(self.dataset), self.split, "test")
 
     def open(self) -> GroupSource:
-        """The groups; raises as `open_groups`."""
+        """Open the groups; raises the errors of `open_groups`."""
         if self.dataset is not None:
             return open_groups(self.dataset, self.opened_split, revision=self.revision)
         assert self.gts is not None
         assert self.labels is not None
-        return open_tree_folders(self.gts, self.labels)
+        return open_tree_folders(Path(self.gts), Path(self.labels))
 
     def describe(self, source: GroupSource) -> str:
-        """As a record names it: as the user did, and what the Hub has by its commit."""
+        """The name to record: as the user gave it, with the commit if it is on the Hub."""
         return (
-            source.location if self.dataset is not None and is_hub_id(self.dataset) else str(self.dataset or self.gts)
+            source.location
+            if self.dataset is not None and is_hub_id(str(self.dataset))
+            else str(self.dataset or self.gts)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What `score` gives.
+    """The result of `score`.
 
     Attributes:
-        evaluation, settings: the scores, and what they depend on.
-        source: the groups, still open.
-        journal: what an interrupted run would go on from; `finish` it when the scores are written. Null without an
-            output folder.
+        evaluation: The scores.
+        settings: What the scores depend on.
+        source: The groups, still open.
+        journal: What an interrupted run would resume from, if there is an output folder; call its `finish` after
+            writing the scores.
     """
 
     evaluation: Evaluation
@@ -104,47 +125,71 @@ def score(
     colour: Colour = "rgb",
     suffix: str | None = None,
     device: str = "auto",
-    weights_dir: Path | None = None,
-    output: Path | None = None,
-    cache: Path | None = None,
+    weights_dir: str | Path | None = None,
+    output: str | Path | None = None,
+    cache: str | Path | None = None,
     label_measures: bool = False,
     allow_missing: bool = False,
     processes: Processes | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Scored:
     """Match restored images to groups, and score them against every positive.
 
     Args:
-        methods: of distinct names, from `name_methods` or `read_methods`.
-        ground_truth: what to score against.
-        metrics: their names; those whose weights cannot be had are left out.
-        border, colour, weights_dir: as in `MetricSettings`.
-        suffix, allow_missing: as in `match_restored`.
-        device: `auto` for a GPU if there is one, `cuda` for the process's own, or any that torch knows.
-        output: where the reports will be written. It is made now, and an interrupted run goes on from there.
-        cache: a folder that keeps features of ground truths.
-        label_measures: compare with negatives, too.
-        processes: those that share the work; null for those of the environment. Each gets everything.
-        tell: is told of metrics that are left out, and of scores that an interrupted run has left.
+        methods: Methods with distinct names, from `name_methods` or `read_methods`.
+        ground_truth: What to score against.
+        metrics: Metrics to compute, listed below; those whose weights are not available are left out.
+        border: Pixels cut off each side before any metric is computed.
+        colour: Compute PSNR and SSIM on BT.601 luma instead of RGB.
+        suffix: Ending of restored files' names; only ID_SUFFIX.png and IDSUFFIX.png are restored images.
+        device: Device for networks: auto (a GPU if available), cpu, cuda, cuda:1.
+        weights_dir: Folder with ImageNet weights: torchvision's alexnet-owt-7be5be79.pth and vgg16-397923af.pth, or
+            alexnet_features.pth and vgg16_features.pth. Weights missing there are read from torch's cache or
+            downloaded.
+        output: Folder for scores.json, scores.csv, comparison.csv, table.md, table.tex, report.html and NAME/*.txt. An
+            interrupted run resumes there; scores of other methods are not overwritten.
+        cache: Folder for features of the ground truths, which later runs reuse: 11 MB (LPIPS) and 127 MB (DISTS) per
+            512 x 512 image.
+        label_measures: Also report the best positive, the distance to negatives, whether a positive or a negative is
+            closer, and scores by agreement of the annotators.
+        allow_missing: Leave out restored images with faults; every output lists them.
+        processes: Processes that share the work [default: those of the environment]. Each gets all scores.
+        log: Receives a line for each metric left out, and for scores resumed from an interrupted run.
 
     Raises:
-        MatchError: files and groups do not fit together; all faults are listed.
-        DeviceError: the device cannot be used. PrecisionError: it gives other scores than a CPU.
-        WeightsError: no metric is left. DamagedWeightsError: weights were found, and are damaged.
-        OutputError: the output or cache cannot be written to, or holds scores that would be lost.
-        ImageError, OSError: a picture is damaged or cannot be read.
-        DatasetError, HubError, TreeError: there are no such groups.
+        MatchError: Files and groups do not match; all faults are listed.
+        DeviceError: The device cannot be used.
+        PrecisionError: The device's scores differ from the CPU's.
+        WeightsError: No metric is left.
+        DamagedWeightsError: Weights were found but are damaged.
+        OutputError: The output or cache cannot be written to, or contains scores that would be lost.
+        ImageError: A picture is damaged or too small.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import name_methods
+        >>> from hggt_data.tree.demo import write_demo_restored, write_demo_tree
+        >>> from hggt_eval import GroundTruth, score
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> demo = write_demo_tree(folder)
+        >>> bicubic, sharper = write_demo_restored(demo.lr, folder / "restored")
+        >>> scored = score(name_methods([(None, bicubic)]), GroundTruth(dataset=demo.test), metrics=["psnr"])
+        >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
+        22.6
     """
     processes = processes or Processes.from_environment()
+    output, cache, weights_dir = (None if path is None else Path(path) for path in (output, cache, weights_dir))
     require_distinct(methods)
     names = [method.name for method in methods]
     group_seeds(names)
+    ground_truth.require_apart(output=output, cache=cache)
     source = ground_truth.open()
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing, negatives=label_measures)
     if output is not None:
         prepare_folder(output)
     chosen = _choose_device(device, metrics)
-    loaded, skipped = _load(metrics, MetricSettings(border, colour, chosen, weights_dir), tell)
+    loaded, skipped = _load(metrics, MetricSettings(border, colour, chosen, weights_dir), log)
     differences = compare_with_cpu(loaded, source, found)
     scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
@@ -164,11 +209,11 @@ def score(
         labels_sha256=source.labels_sha256(),
         weights_sha256={name: sha256 for metric in loaded for name, sha256 in metric.weights_sha256.items()},
         other_weights={metric.name: metric.other_weights for metric in loaded if metric.other_weights},
-        versions=versions_of(scored_metrics),
+        versions=metric_versions([require_metric(name) for name in scored_metrics]),
     )
     journal = None if output is None else Journal(output, what_scores_depend_on(settings), processes.rank)
     if journal is not None and journal.num_found and processes.leads:
-        tell(f"Going on: {journal.num_found} images were scored before the interruption.")
+        log(f"Resuming: {journal.num_found} images were scored before the interruption.")
     if output is not None:
         require_nothing_lost(output, names, settings)
     evaluation = evaluate(
@@ -185,20 +230,16 @@ def score(
 
 
 def prepare_folder(output: Path) -> None:
-    """Make a folder and write to it now, not after an hour of scoring.
-
-    Raises:
-        OutputError: it cannot be made or written to.
-    """
+    """Create a folder and check now, not after an hour of scoring, that it can be written to."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=output).close()  # permissions alone do not tell
+        tempfile.TemporaryFile(dir=output).close()  # permissions alone do not show it
     except OSError as error:
-        raise OutputError(f"{output}: cannot be made or written to: {error.strerror}") from error
+        raise OutputError(f"{output}: cannot be created or written to: {error.strerror}") from error
 
 
 def _choose_device(device: str, metrics: Sequence[str]) -> str:
-    """The torch device to use; torch is not even imported if no metric runs on it."""
+    """The torch device to use; torch is not imported unless a metric runs on it."""
     if not any(require_metric(name).runs_on_torch for name in metrics):
         return "cpu"
     from hggt_eval.metrics.device import own_device
@@ -207,14 +248,9 @@ def _choose_device(device: str, metrics: Sequence[str]) -> str:
 
 
 def _load(
-    names: Sequence[str], settings: MetricSettings, tell: Callable[[str], None]
+    names: Sequence[str], settings: MetricSettings, log: Callable[[str], None]
 ) -> tuple[list[LoadedMetric], dict[str, str]]:
-    """The metrics ready to run, and why the others are not.
-
-    Raises:
-        WeightsError: none is left.
-        DamagedWeightsError: weights were found, but are damaged or hold other layers.
-    """
+    """The metrics ready to run, and why the others are not available."""
     loaded: list[LoadedMetric] = []
     skipped: dict[str, str] = {}
     for name in names:
@@ -222,10 +258,10 @@ def _load(
         try:
             loaded.append(metric.load(settings))
         except WeightsError as error:
-            # The error names folders of this machine, which have no place in a report.
-            what = f"weights of {', '.join(metric.needs)}" if metric.needs else f"{metric.package} or its weights"
-            skipped[name] = f"{what} cannot be had"
-            tell(f"Warning: {metric.title} is left out: {error}")
+            # The error names folders of this machine, which do not belong in a report.
+            needed = f"weights of {', '.join(metric.needs)}" if metric.needs else f"{metric.package} or its weights"
+            skipped[name] = f"{needed} are not available"
+            log(f"Warning: {metric.title} is left out: {error}")
     if not loaded:
-        raise WeightsError(f"no metric is left to score; each needs weights that cannot be had: {', '.join(skipped)}")
+        raise WeightsError(f"no metric is left to score, as weights are not available: {', '.join(skipped)}")
     return loaded, skipped

@@ -1,4 +1,4 @@
-"""Pictures of what the negative loss sees: where a group's negatives are spoilt, and what its map keeps of that.
+"""Visualise the artefact maps used by the negative loss.
 
 One row per negative: original, positive, negative, the maps M_P and M_N, and M, the map of the loss.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from hggt_data.errors import DatasetError, OutputError
+from hggt_data.errors import DatasetError, OutputError, SettingsError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.images import Pixels, looks_like_picture, write_png
 from hggt_data.io.text import format_examples
@@ -23,19 +23,19 @@ from hggt_eval.metrics.tensors import as_images
 from hggt_models.data.targets import GroupLabels
 from hggt_models.losses.negative import candidate_map, negative_map
 
-_CELL_PX = 256  # least width; smaller pictures are enlarged by whole factors, which shows their pixels as they are
+_CELL_PX = 256  # least width; smaller pictures are enlarged by whole factors, so that single pixels stay visible
 _GAP_PX, _HEADING_PX, _CAPTION_PX = 12, 36, 54
 _BAR_PX = (12, 100)  # (height, width)
-# The brightest pixels are few; shown as they are they would leave all others in the dark.
+# A few very bright pixels would otherwise leave all others dark.
 _BRIGHTEST_SHARE = 0.005
 _BLACK, _GREY, _GREEN, _RED, _PALE = "#000000", "#5c6570", "#1b7f3b", "#b3261e", "#eceff1"
-# Lightness (CIE L*) rises by 24 from one to the next, so that equal steps of a map look equally large.
+# Lightness (CIE L*) rises by 24 from each to the next, so that equal steps of a map look equally large.
 _SHADES = ((0, 0, 0), (84, 24, 128), (196, 62, 117), (254, 153, 92), (255, 250, 200))
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A picture (null where there is none), a title below it, a note below that, and the value of the palest shade."""
+    """A picture (None if missing), the title and note below it, and the value of the lightest shade."""
 
     pixels: Pixels | None
     title: str
@@ -44,32 +44,35 @@ class _Cell:
     highest: float | None = None
 
 
-def write_map_pictures(groups: GroupSource, output: Path, ids: Sequence[str] = (), num: int = 4) -> list[Path]:
-    """Draw the published maps of some groups.
+def write_map_pictures(
+    groups: GroupSource, output: Path, ids: Sequence[str] = (), num: int | None = None
+) -> list[Path]:
+    """Draw the maps of the published negative loss.
 
     Args:
-        groups: of a tree or a dataset.
-        output: a name that ends in `.png` for one picture of all; else a folder, for one `ID_map.png` per group. What
-            has these names already is replaced.
-        ids: of the groups; where none is named, the first `num` that have a negative are drawn.
-        num: see there.
+        groups: Groups of a tree or a dataset.
+        output: File name that ends in .png for one picture of all groups, or a folder for one ID_map.png per group.
+            Existing files are overwritten.
+        ids: Group to draw, which must have a negative; repeatable.  [default: the first groups that have one]
+        num: Number of groups to draw, instead of `ids`.  [default: 4]
 
     Returns:
         The files written.
 
     Raises:
-        DatasetError: a group is not there or has no negative, or none has one.
-        ImageError: a picture is damaged.
-        LossError: pictures of a group differ in size, or are too small for a map.
-        OutputError: `output` is a picture of another kind than PNG.
-        OSError: a picture cannot be read, or a file cannot be written.
+        DatasetError: A group does not exist or has no negative, or no group has one.
+        OutputError: `output` has the ending of another picture format.
     """
+    if ids and num is not None:
+        raise SettingsError("`ids` and `num` exclude each other")
     is_png = output.suffix.lower() == ".png"
     if looks_like_picture(output.name) and not is_png:
-        raise OutputError(f"{output}: expected a name that ends in .png, or a folder")
-    chosen = _named(groups, ids) if ids else list(islice(_with_negative(groups), num))
+        raise OutputError(f"{output}: expected a file name that ends in .png, or a folder")
+    chosen = _named(groups, ids) if ids else list(islice(_with_negative(groups), num or 4))
     if not chosen:
-        raise DatasetError(f"{groups.location}: none of its groups ({len(groups):,}) has a negative, so none has a map")
+        raise DatasetError(
+            f"{groups.location}: none of its {len(groups):,} groups has a negative, so there is no map to draw"
+        )
     if is_png:
         _write(output, _stacked([draw_maps(group) for group in chosen]))
         return [output]
@@ -80,13 +83,10 @@ def write_map_pictures(groups: GroupSource, output: Path, ids: Sequence[str] = (
 
 
 def draw_maps(group: Group) -> Image.Image:
-    """One group with a row for each of its negatives, of which it has one at least.
+    """Draw one group that has a negative, with one row per negative.
 
-    The maps of a row share one scale of brightness, whose upper end a few pixels exceed. Where a group has several
-    positives, training draws one each time; here it is the first.
-
-    Raises:
-        ImageError, LossError, OSError: as `write_map_pictures`.
+    The maps of a row share one brightness scale, which a few pixels exceed. Training draws one of several positives
+    each time; here it is the first.
     """
     labelled = GroupLabels.of(group)
     rows = [_draw_row(_cells(group, labelled, *negative)) for negative in labelled.negatives]
@@ -96,7 +96,7 @@ def draw_maps(group: Group) -> Image.Image:
 
 
 def shade(values: NDArray[np.float32], highest: float) -> Pixels:
-    """A map (H, W) as colours: 0 black, then purple and orange, `highest` and above pale yellow; uint8 (H, W, 3)."""
+    """Colour a map (H, W), from black at 0 through purple and orange to pale yellow at `highest`: uint8 (H, W, 3)."""
     shares = values / highest if highest > 0 else np.zeros_like(values)
     places = np.linspace(0, 1, len(_SHADES))
     channels = [np.interp(shares, places, channel) for channel in zip(*_SHADES, strict=True)]
@@ -116,7 +116,7 @@ def _named(groups: GroupSource, ids: Sequence[str]) -> list[Group]:
         others = [group.id for group in islice(_with_negative(groups), 3)]
         hint = f"groups that have one: {format_examples(others)}" if others else "no group here has one"
         raise DatasetError(
-            f"{groups.location}: {format_examples(without)} without a negative, so without a map; {hint}"
+            f"{groups.location}: {format_examples(without)} has no negative and therefore no map; {hint}"
         )
     return chosen
 
@@ -144,7 +144,7 @@ def _cells(group: Group, labelled: GroupLabels, negative: str, negative_agreemen
         return shade(maps[0, 0].numpy(), highest)
 
     kept = float((refined > 0).float().mean())
-    kept_note = f"M_N > M_P in {kept:.0%} of pixels" if has_positive else "all of M_N, as there is no positive"
+    kept_note = f"M_N > M_P in {kept:.0%} of pixels" if has_positive else "all of M_N, because there is no positive"
     return [
         _Cell(pixels[ORIGINAL], "original"),
         _Cell(pixels[positive], f"{positive}  Positive", f"by {positive_agreement} of {num} annotators", _GREEN)
@@ -181,7 +181,7 @@ def _draw_row(cells: Sequence[_Cell]) -> Image.Image:
 
 
 def _draw_scale(row: Image.Image, highest: float, top: int, right: int) -> None:
-    """A bar with all shades and the values at its ends, right-aligned."""
+    """Draw a right-aligned bar with all shades and the values at its ends."""
     draw, font = ImageDraw.Draw(row), ImageFont.load_default(15)
     words = f"{highest:.2g}"
     left = right - round(draw.textlength(words, font)) - 6 - _BAR_PX[1]
@@ -192,7 +192,7 @@ def _draw_scale(row: Image.Image, highest: float, top: int, right: int) -> None:
 
 
 def _stacked(sheets: Sequence[Image.Image], top_px: int = 0) -> Image.Image:
-    """Sheets below each other."""
+    """Stack sheets vertically."""
     width = max(sheet.width for sheet in sheets)
     whole = Image.new("RGB", (width, top_px + _GAP_PX + sum(sheet.height + _GAP_PX for sheet in sheets)), "white")
     top = top_px + _GAP_PX

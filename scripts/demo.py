@@ -1,8 +1,8 @@
-"""Walk the whole path on a small tree of real pictures: validate, build, load, score.
+"""Validate, build, load and score a small tree of real pictures.
 
 python scripts/demo.py FOLDER [--weights-dir DIR]
 
-Writes everything below FOLDER (anything an earlier demo left there is replaced). Run by `make demo`.
+Everything is written to FOLDER; the result of an earlier demo is replaced. `make demo` runs this script.
 """
 
 import argparse
@@ -26,12 +26,12 @@ def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--weights-dir", type=Path, help="pretrained backbones for LPIPS and DISTS")
+    parser.add_argument("--weights-dir", type=Path, help="folder of pretrained backbones for LPIPS and DISTS")
     arguments = parser.parse_args()
     started = time.monotonic()
     folder: Path = arguments.folder
     if folder.exists() and not (folder / _MARK).is_file():
-        parser.error(f"{folder} exists and is no earlier demo; choose another folder")
+        parser.error(f"{folder} exists and is not an earlier demo; choose another folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
@@ -52,18 +52,18 @@ def main() -> None:
         *("hggt-eval", "--dataset", "hggt", "--restored", "restored/bicubic", "--restored", "restored/sharper"),
         *("--output", "scores", *weights),
     )
-    print(f"\nDone in {time.monotonic() - started:.0f} s. Everything lies in {folder}/:")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Everything is in {folder}/:")
     for name, text in {
         "Train, Test": "the official folder tree",
         "hggt": "the dataset, with its card and manifest",
-        "restored": "two methods' results",
+        "restored": "restored images of two methods",
         "scores": "report.html, tables for papers, scores.json, the official text files",
     }.items():
         print(f"  {name:12} {text}")
 
 
 def run(folder: Path, command: str, *arguments: str) -> None:
-    """Show and run one of hggt's commands, as a user would type it inside the folder; a failure ends the demo."""
+    """Print and run a command in the folder; a failure ends the demo."""
     print(f"\n$ {command} {' '.join(arguments)}", flush=True)
     program = Path(sys.executable).parent / command
     outcome = subprocess.run([program, *arguments], cwd=folder, env=environment(), check=False)
@@ -72,7 +72,7 @@ def run(folder: Path, command: str, *arguments: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The demo needs no Hub, and leaves nothing in the user's caches of datasets."""
+    """Variables that keep the demo offline and out of the user's cache of datasets."""
     return {
         **os.environ,
         "HF_HUB_OFFLINE": "1",

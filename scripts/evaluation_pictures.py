@@ -1,8 +1,8 @@
-"""Take the pictures of the report and the zoom figure that the documents show, from the demo's pictures.
+"""Write the images of the report and of the zoom figure in the docs, from the demo's pictures.
 
 python scripts/evaluation_pictures.py [--output docs/images] [--weights-dir DIR]
 
-Needs the extra `dev` and a Chromium (`apt install chromium`).
+Requires the extra `dev` and Chromium (`apt install chromium`).
 """
 
 import argparse
@@ -43,12 +43,12 @@ def main() -> None:
 
 
 def run(folder: Path, *arguments: object) -> None:
-    """hggt-eval with these arguments, inside the folder."""
+    """Run hggt-eval with these arguments in the folder."""
     subprocess.run([sys.executable, "-m", "hggt_eval", *map(str, arguments)], cwd=folder, check=True)
 
 
 def take(report: Path, path: Path) -> None:
-    """The report as on a laptop, from the plots down to the gallery."""
+    """Write a screenshot of the whole report, as wide as a laptop's screen."""
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)

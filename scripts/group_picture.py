@@ -2,7 +2,7 @@
 
 python scripts/group_picture.py OUTPUT.jpg [--dataset DIR] [--split SPLIT] [--group ID]
 
-Without --dataset, the demo tree is written to a temporary folder and one of its training groups is drawn.
+Without --dataset, a training group of the demo is drawn.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def draw_group(group: Group) -> Image.Image:
-    """The original and its candidates in a row, each with its consensus and the single votes below."""
+    """The original and its candidates in a row, with the consensus and the votes of each candidate below."""
     names = (ORIGINAL, *group.candidates)
     width = len(names) * (_SIDE + _GAP) + _GAP
     sheet = Image.new("RGB", (width, _SIDE + _TEXT + 2 * _GAP), "white")

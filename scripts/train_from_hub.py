@@ -1,10 +1,10 @@
-"""Train on a dataset of the Hub in two stages: first towards positives, then away from negatives as well.
+"""Train on a dataset on the Hub in two stages: first with positives, then with positives and negatives.
 
 python scripts/train_from_hub.py ORG/NAME --revision TAG --output runs [--init WEIGHTS]
 torchrun --nproc-per-node 4 scripts/train_from_hub.py ORG/NAME --revision TAG --output runs
 
-An example of the library, to be copied and changed. The same command again goes on after an interruption. With --small
-it is tried within a minute on a CPU, on any dataset whose patches have 128 px or more.
+An example of the library, to copy and change. After an interruption, the same command resumes. With --small it takes a
+minute on a CPU, with any dataset whose patches have at least 128 px.
 """
 
 import argparse
@@ -19,16 +19,17 @@ from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
 from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.runtime import open_runtime
+from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.run_folder import RunFolder
-from hggt_models.training.trainer import TrainingRun, train_run
+from hggt_models.training.trainer import train_run
 
-# Recipes, and what to change of each, as in `hggt-models train --set`; here stand the published values. A stage starts
-# from the weights of the one before. The published runs start each from those of rrdb-psnr, which --init takes.
+# Recipes and changes to them, as in `hggt-models train --set`; these are the published values. A stage starts from the
+# weights of the previous one. The published runs all start from the weights of rrdb-psnr, which --init loads.
 STAGES = {
     "rrdb-gan-positive": ["iterations=300_000"],
     "rrdb-gan-positive-negative": ["iterations=300_000", "loss.negative=300"],
 }
-# Shows that everything works, and restores nothing.
+# For a quick test; the networks learn nothing.
 SMALL = [
     *("generator.num_block=1", "generator.num_feat=8", "generator.num_grow_ch=4", "discriminator.num_feat=8"),
     *("source_px=128", "crop_px=64", "batch_size=4", "pool_size=8", "loss.perceptual=0"),
@@ -37,9 +38,9 @@ SMALL = [
 
 
 def main() -> None:
-    """Train all stages and say what to do next."""
+    """Train all stages, and print the next commands."""
     arguments = parse_arguments()
-    # A folder in the Hub's cache that is named after the commit, which all stages learn from.
+    # All stages learn from the same commit, after which this folder of the Hub's cache is named.
     dataset = fetch_dataset(arguments.dataset, arguments.revision)
     start = load_checkpoint(arguments.init) if arguments.init else None
     with open_runtime() as runtime:
@@ -49,38 +50,40 @@ def main() -> None:
             run = TrainingRun(
                 recipe=recipe,
                 config=config,
-                data=open_training_data(arguments.dataset, config, dataset.name, RunFolder(output).read_beginning()),
+                data=open_training_data(arguments.dataset, config, dataset.name, RunFolder(output).read_resume_state()),
                 output=output,
-                initial=start,
+                init=start,
                 workers=arguments.workers,
             )
             signals = train_run(run, runtime)
-            if signals.received:  # all that is needed to go on was saved
+            if signals.received:  # everything needed to resume was saved
                 sys.exit(signals.exit_code)
             start = load_checkpoint(run.output)
             if runtime.leads:
                 print(f"{recipe}: {start.path}")
         if runtime.leads:
-            tell_next_commands(arguments, dataset, run.output)
+            print_next_commands(arguments, dataset, output)
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("dataset", metavar="ORG/NAME")
-    parser.add_argument("--revision", metavar="TAG", help="tag, branch or commit; default: main")
-    parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="of the stages' folders")
-    parser.add_argument("--init", metavar="WEIGHTS", help="network to start from: a file, a run's folder, or ORG/NAME")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all stages; repeatable")
-    parser.add_argument("--small", action="store_true", help="a tiny network and few iterations, to see that it works")
+    parser.add_argument("--revision", metavar="TAG", help="tag, branch or commit on the Hub; default main")
+    parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the stages' folders")
+    parser.add_argument("--init", metavar="WEIGHTS", help="initial network: a file, the folder of a run, or ORG/NAME")
     parser.add_argument(
-        "--workers", type=int, default=default_workers(), metavar="N", help="reading processes a device"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of all stages; repeatable"
+    )
+    parser.add_argument("--small", action="store_true", help="tiny network and few iterations, for a quick test")
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), metavar="N", help="reading processes per device"
     )
     return parser.parse_args()
 
 
-def tell_next_commands(arguments: argparse.Namespace, dataset: Path, run: Path) -> None:
-    """How to restore and score the same dataset's test pictures, and to publish the network."""
+def print_next_commands(arguments: argparse.Namespace, dataset: Path, run: Path) -> None:
+    """Print the commands that restore and score the test pictures of the dataset, and publish the network."""
     restored = arguments.output / "restored"
     organisation = arguments.dataset.split("/")[0]
     data = [arguments.dataset, "--revision", dataset.name]

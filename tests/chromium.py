@@ -1,4 +1,4 @@
-"""A real browser for pages: Debian's Chromium (or any) driven by Playwright; `tests/conftest.py` takes it in."""
+"""A real browser: Debian's Chromium (or another) driven by Playwright; imported by `tests/conftest.py`."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 expect.set_options(timeout=20_000)  # on a busy machine
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# As root there is no sandbox; the other flags keep it from calling home.
+# The sandbox does not work as root; the other flags keep Chromium off the network.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 
 Launch = Callable[..., Browser]
@@ -16,7 +16,7 @@ Launch = Callable[..., Browser]
 
 @pytest.fixture(scope="session")
 def launch() -> Iterator[Launch]:
-    """Starts a browser with these flags."""
+    """Starts a browser with the given flags."""
     if CHROMIUM is None:
         pytest.skip("needs a Chromium: apt install chromium")
     with sync_playwright() as playwright:
@@ -25,5 +25,5 @@ def launch() -> Iterator[Launch]:
 
 @pytest.fixture(scope="session")
 def browser(launch: Launch) -> Browser:
-    """The one that most tests share."""
+    """The browser that most tests share."""
     return launch()

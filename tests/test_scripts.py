@@ -1,23 +1,19 @@
-"""The worked examples in scripts/, run as a user runs them.
+"""The worked examples in scripts/, run as users run them.
 
-There is no Slurm in tests: `srun` and `scontrol` are stand-ins. `srun` starts two processes on this machine and gives
-the highest of their exit codes, as Slurm's does; signals come from the test. What Slurm makes of the #SBATCH lines, and
-of the options of srun, is not tested.
+Tests have no Slurm: `srun`, `scontrol` and, for the batch script, `hggt-models` are stand-ins. `srun` starts two
+processes on this machine and returns the highest of their exit codes, as Slurm's does. How Slurm reads the #SBATCH
+lines and srun's options is not tested; that a real run stops on a signal and resumes is tested with `hggt-models`.
 """
 
 import json
 import os
-import random
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,14 +21,13 @@ import pytest
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_models.config.recipes import load_config
 from hggt_models.networks.checkpoint import load_checkpoint, load_network
-from hggt_models.training.trainer import require_equal_shares
+from hggt_models.training.prepare import require_equal_shares
 from tests.hub_client import HubClient
 
 ROOT = Path(__file__).parents[1]
 BATCH_SCRIPT = ROOT / "scripts" / "train.sbatch"
-FIRST_PORT = 10_000  # of the batch script, for job 0
 
-TWO_PROCESSES = """#!/bin/bash
+SRUN = """#!/bin/bash
 while [[ $1 == -* ]]; do shift; done
 for number in 0 1; do
     SLURM_PROCID=$number SLURM_LOCALID=$number SLURM_NTASKS=2 "$@" &
@@ -47,161 +42,89 @@ for pid in "${pids[@]}"; do
 done
 exit "$highest"
 """
-NO_PROCESS = """#!/bin/bash
-printf '%s\\n' "$MASTER_ADDR" "$MASTER_PORT" "$HF_HUB_OFFLINE" "$@" > started
-exit {exit_code}
+HGGT_MODELS = """#!/bin/bash
+trap 'exit 75' USR1
+names="MASTER_ADDR MASTER_PORT HF_HUB_OFFLINE RANK LOCAL_RANK WORLD_SIZE"
+for name in $names; do printf '%s\\n' "${!name}"; done > "process-$RANK"
+printf '%s\\n' "$@" >> "process-$RANK"
+touch "ready-$RANK"
+EXIT
 """
 SCONTROL = """#!/bin/bash
 echo "$*" >> scontrol.log
 if [[ $1 == show ]]; then printf '%s\\n' localhost another; fi
 """
-RECIPE = """
-extends = "rrdb-gan-positive"
-iterations = {iterations}
-source_px = 128
-crop_px = 64
-batch_size = 4
-pool_size = 8
-generator = {{ num_block = 1, num_feat = 8, num_grow_ch = 4 }}
-discriminator = {{ num_feat = 8 }}
-loss = {{ perceptual = 0 }}
-log = {{ every = 1, tensorboard = false }}
-validation = {{ every = 0 }}
-"""
+JOB = 140_123
 
 
-@dataclass
-class Job:
-    """A batch job in `folder`, under the stand-ins of Slurm's commands.
-
-    Attributes:
-        folder: where it was submitted.
-        number: of the job.
-    """
-
-    folder: Path
-    number: int
-
-    def submit(self, srun: str, *arguments: object) -> subprocess.Popen[str]:
-        """Start the batch script; a job that was queued again is the same job."""
-        commands = self.folder / "bin"
-        commands.mkdir(exist_ok=True)
-        for name, text in (("srun", srun), ("scontrol", SCONTROL)):
-            (commands / name).write_text(text)
-            (commands / name).chmod(0o755)
-        environment = {
-            **os.environ,
-            "PATH": os.pathsep.join((str(commands), str(Path(sys.executable).parent), os.environ["PATH"])),
-            "SLURM_JOB_ID": str(self.number),
-            "SLURM_JOB_NODELIST": "node[1-2]",
-            "SLURM_CPUS_PER_TASK": "1",
-            "OMP_NUM_THREADS": "1",
-        }
-        return subprocess.Popen(
-            ["bash", BATCH_SCRIPT, *map(str, arguments)],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # so that all of it can be ended
-        )
-
-    def requeued(self) -> bool:
-        """Whether it has been queued again; forgets it."""
-        path = self.folder / "scontrol.log"
-        shown, *others = path.read_text().splitlines()
-        path.unlink()
-        assert shown == "show hostnames node[1-2]"
-        assert others in ([], [f"requeue {self.number}"])
-        return bool(others)
+def submit(folder: Path, then: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start the batch script in `folder` with stand-ins; `then` is what each training process does."""
+    commands = folder / "bin"
+    commands.mkdir()
+    programs = {"srun": SRUN, "scontrol": SCONTROL, "hggt-models": HGGT_MODELS.replace("EXIT", then)}
+    for name, text in programs.items():
+        (commands / name).write_text(text)
+        (commands / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join((str(commands), os.environ["PATH"])),
+        "SLURM_JOB_ID": str(JOB),
+        "SLURM_JOB_NODELIST": "node[1-2]",
+        "SLURM_CPUS_PER_TASK": "1",
+    }
+    return subprocess.Popen(
+        ["bash", BATCH_SCRIPT, *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # so that all of it can be ended
+    )
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    """A job whose port is free."""
-    for number in random.Random().sample(range(20_000), 100):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", FIRST_PORT + number))
-            except OSError:
-                continue
-        return Job(tmp_path, 20_000 * 7 + number)
-    raise AssertionError("no free port")
-
-
-@contextmanager
-def ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Whatever happens in the block, nothing of the process is left after it."""
+def end(process: subprocess.Popen[str]) -> str:
+    """What it prints until it ends; nothing is left running."""
     try:
-        yield
+        return process.communicate(timeout=60)[0]
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str], timeout_s: float = 120) -> None:
-    end = time.monotonic() + timeout_s
-    while not path.exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end, f"{path} has not come in {timeout_s} s"
-        time.sleep(0.02)
-
-
 class TestTrainSbatch:
-    def test_a_stopped_job_is_queued_again_and_goes_on(self, job: Job, fixtures: Path) -> None:
-        recipe, run = job.folder / "tiny.toml", job.folder / "my run"
-        recipe.write_text(RECIPE.format(iterations=100_000))
-        (job.folder / "my data").symlink_to(fixtures / "Train")
-        command = (TWO_PROCESSES, "tiny.toml", "my data", "my run", "--device", "cpu", "--workers", "0")
-
-        process = job.submit(*command)
-        with ended(process):
-            wait_for(run / "log.jsonl", process)
-            for pid in (job.folder / "pids").read_text().split():
-                os.kill(int(pid), signal.SIGUSR1)
-            output, _ = process.communicate(timeout=60)
-        assert process.returncode == 75, output
-        assert job.requeued()
-        assert "asked to stop by SIGUSR1" in output
-        [saved] = (run / "checkpoints").iterdir()
-        done = int(saved.name)
-
-        recipe.write_text(RECIPE.format(iterations=done + 3))
-        process = job.submit(*command)
-        with ended(process):
-            output, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, output
-        assert not job.requeued()
-        starts = json.loads((run / "run.json").read_text())["starts"]
-        assert [(start["after_iterations"], start["devices"]) for start in starts] == [(0, 2), (done, 2)]
-        assert load_checkpoint(run).metadata["iteration"] == str(done + 3)
-        load_network(run)
-
-    @pytest.mark.parametrize("exit_code", [0, 1, 75, 137])
-    def test_only_75_queues_it_again_and_every_exit_code_is_passed_on(self, job: Job, exit_code: int) -> None:
-        srun = NO_PROCESS.format(exit_code=exit_code)
-        process = job.submit(srun, "rrdb-psnr", "my data", "my run", "--set", "log.wandb=a b")
-        output, _ = process.communicate(timeout=10)
+    @pytest.mark.parametrize("exit_code", [0, 1, 75])
+    def test_each_process_knows_its_place_and_only_75_requeues_the_job(self, tmp_path: Path, exit_code: int) -> None:
+        process = submit(tmp_path, f"exit {exit_code}", "rrdb-psnr", "my data", "my run", "--set", "log.wandb=a b")
+        output = end(process)
         assert process.returncode == exit_code, output
-        assert job.requeued() == (exit_code == 75)
-        address, port, offline, *arguments = (job.folder / "started").read_text().splitlines()
-        assert (address, offline) == ("localhost", "1")
-        assert FIRST_PORT <= int(port) < 30_000
-        assert arguments[-7:] == ["rrdb-psnr", "--data", "my data", "--output", "my run", "--set", "log.wandb=a b"]
+        port = str(10_000 + JOB % 20_000)
+        command = ["train", "rrdb-psnr", "--data", "my data", "--output", "my run", "--set", "log.wandb=a b"]
+        for rank in ("0", "1"):
+            found = (tmp_path / f"process-{rank}").read_text().splitlines()
+            assert found == ["localhost", port, "1", rank, rank, "2", *command]
+        calls = (tmp_path / "scontrol.log").read_text().splitlines()
+        assert calls == ["show hostnames node[1-2]", *[f"requeue {JOB}"] * (exit_code == 75)]
 
-    def test_too_few_arguments_start_nothing(self, job: Job) -> None:
-        process = job.submit(NO_PROCESS.format(exit_code=0), "rrdb-psnr", "data")
-        output, _ = process.communicate(timeout=10)
+    def test_a_signal_of_slurm_reaches_the_training_processes(self, tmp_path: Path) -> None:
+        process = submit(tmp_path, "while true; do sleep 0.05; done", "rrdb-psnr", "data", "run")
+        deadline = time.monotonic() + 60
+        while not all((tmp_path / f"ready-{rank}").exists() for rank in (0, 1)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        for pid in (tmp_path / "pids").read_text().split():
+            os.kill(int(pid), signal.SIGUSR1)
+        output = end(process)
+        assert process.returncode == 75, output
+
+    def test_too_few_arguments_start_nothing(self, tmp_path: Path) -> None:
+        process = submit(tmp_path, "exit 0", "rrdb-psnr", "data")
+        output = end(process)
         assert (process.returncode, output.count("\n")) == (2, 1)
         assert "RECIPE DATA OUTPUT" in output
-        assert not (job.folder / "started").exists()
+        assert not (tmp_path / "scontrol.log").exists()
 
-    def test_bash_finds_no_fault(self) -> None:
-        checked = subprocess.run(["bash", "-n", BATCH_SCRIPT], capture_output=True, text=True, check=False)
-        assert (checked.returncode, checked.stderr) == (0, "")
-
-    def test_as_many_processes_as_it_asks_for_can_share_the_published_batches(self) -> None:
+    def test_its_number_of_processes_divides_the_published_batches(self) -> None:
         asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)", BATCH_SCRIPT.read_text(), re.MULTILINE))
         assert asked["gpus-per-node"] == asked["ntasks-per-node"]
         for network in ("rrdb", "swinir"):
@@ -210,10 +133,20 @@ class TestTrainSbatch:
                 require_equal_shares(config, int(asked["nodes"]) * int(asked["ntasks-per-node"]))
 
 
+# Several commands in one process, because importing PyTorch takes longer than they do.
+RUN_COMMANDS = """
+import json, sys
+import hggt_eval.cli, hggt_models.cli
+programs = {"hggt-eval": hggt_eval.cli.main, "hggt-models": hggt_models.cli.main}
+for name, *arguments in json.loads(sys.argv[1]):
+    programs[name].main(arguments, standalone_mode=False)
+"""
+
+
 class TestTrainFromHub:
     @pytest.fixture
     def researcher(self, member: HubClient, fixtures: Path) -> HubClient:
-        """Somebody for whom real pictures lie on the Hub, as `lab/pairs`."""
+        """A user with a dataset of real pictures on the Hub, `lab/pairs`."""
         settings = BuildSettings(
             trees=(fixtures / "Train",),
             test_tree=fixtures / "Test",
@@ -228,7 +161,7 @@ class TestTrainFromHub:
         return member
 
     def run(self, researcher: HubClient, *command: object) -> str:
-        """What a command prints."""
+        """The output of a command."""
         environment = {
             **researcher.environment,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -246,7 +179,7 @@ class TestTrainFromHub:
         assert outcome.returncode == 0, outcome.stderr
         return outcome.stdout
 
-    def test_both_stages_and_what_it_says_to_do_next(self, researcher: HubClient) -> None:
+    def test_both_stages_and_the_commands_that_it_prints(self, researcher: HubClient) -> None:
         settings = ("--set", "iterations=3", "--set", "validation.every=0", "--set", "log.tensorboard=false")
         script = (sys.executable, ROOT / "scripts" / "train_from_hub.py", "lab/pairs", "--revision", "v1.0")
         printed = self.run(researcher, *script, "--output", "runs", "--small", "--workers", "0", *settings)
@@ -265,6 +198,7 @@ class TestTrainFromHub:
         load_network(paths[1])
 
         upscale, score, push = map(shlex.split, commands.splitlines())
-        self.run(researcher, *upscale)
-        assert "restored" in self.run(researcher, *score, "--metrics", "psnr")
-        assert "lab/rrdb-gan-positive-negative" in self.run(researcher, *push, "--dry-run")
+        following = [upscale, [*score, "--metrics", "psnr"], [*push, "--dry-run"]]
+        printed = self.run(researcher, sys.executable, "-c", RUN_COMMANDS, json.dumps(following))
+        assert "restored" in printed
+        assert "lab/rrdb-gan-positive-negative" in printed

@@ -1,4 +1,4 @@
-"""Judging candidates in the browser: a server for one round, and its page.
+"""Annotation rounds: assign groups, judge them in the browser (`web/`), and merge the votes into a tree.
 
-Needs the extra `annotate`: `pip install 'hggt[annotate]'`.
+Serving needs the extra `annotate`: `pip install 'hggt[annotate]'`.
 """

@@ -1,6 +1,6 @@
-"""Which files of a round are answers, and what they say; `deal.py`, `merge.py` and the server ask here.
+"""Reads an annotator's answers; used for reassigning, merging and serving.
 
-A file counts if it is whole, in the official format, and answers what was dealt to the person in whose folder it lies.
+A file counts if it is complete, in the official format, and answers an item assigned to the annotator of its folder.
 """
 
 import json
@@ -14,60 +14,55 @@ from hggt_data.io.files import is_leftover, is_system_file
 from hggt_data.schema import Annotation, PatchId
 from hggt_data.tree.label_file import check_annotation
 
-BROKEN = ".broken"  # what could not be read when somebody answered anew
+BROKEN = ".broken"  # suffix of an unreadable answer that a new one replaced
 
 
 @dataclass
 class Answers:
-    """What one person has said.
+    """The answers of one annotator.
 
     Attributes:
-        given: the answer to each item, labels in the order of the round's candidates; `slot` is the pseudonym.
-        skips: why the person could not judge an item, also of what was dealt to somebody else since; not for items
-            that they have answered after all.
-        faults: files that do not count, and why.
+        annotations: Labels in the order of the round's candidates; `slot` is the pseudonym.
+        skips: Reasons for skipped items without an answer, including items since assigned to others.
+        faults: Files that do not count, and why.
     """
 
-    given: dict[Item, Annotation] = field(default_factory=dict)
+    annotations: dict[Item, Annotation] = field(default_factory=dict)
     skips: dict[Item, str] = field(default_factory=dict)
     faults: dict[Path, str] = field(default_factory=dict)
 
 
-def read_answers(dealt: Round, annotator: Annotator) -> Answers:
-    """Read all that a person has said.
-
-    Raises:
-        OSError: a file or folder cannot be read.
-    """
-    found = Answers()
-    theirs = set(annotator.items)
+def read_answers(round_: Round, annotator: Annotator) -> Answers:
+    """Read all answers and skips of an annotator."""
+    answers = Answers()
+    assigned = set(annotator.items)
     for kind in Kind:
-        for path in _files(dealt.folder / kind.folder / annotator.pseudonym):
-            item = _item_of(kind, path)
+        for path in _files(round_.folder / kind.folder / annotator.pseudonym):
+            item = _parse_item(kind, path)
             if item is None:
-                found.faults[path] = "not named GROUP.json"
+                answers.faults[path] = "the name is not GROUP.json"
                 continue
             annotation, problems = check_annotation(
-                path.read_bytes(), "", item.group, annotator.pseudonym, dealt.candidates, annotator.name
+                path.read_bytes(), "", item.group, annotator.pseudonym, round_.candidates, annotator.name
             )
             if annotation is None:
-                found.faults[path] = "; ".join(problem.message for problem in problems if problem.severity == "error")
-            elif item not in theirs:
-                found.faults[path] = "not dealt to this person"
+                errors = [problem.message for problem in problems if problem.severity == "error"]
+                answers.faults[path] = "; ".join(errors)
+            elif item not in assigned:
+                answers.faults[path] = "not assigned to this annotator"
             else:
-                found.given[item] = annotation
-        for path in _files(dealt.folder / "skips" / kind.folder / annotator.pseudonym):
-            item = _item_of(kind, path)
-            if item is not None and item not in found.given:
-                found.skips[item] = _reason_of(path)
-    return found
+                answers.annotations[item] = annotation
+        for path in _files(round_.folder / "skips" / kind.folder / annotator.pseudonym):
+            item = _parse_item(kind, path)
+            if item is not None and item not in answers.annotations:
+                answers.skips[item] = _read_reason(path)
+    return answers
 
 
-def find_strangers(dealt: Round) -> list[Path]:
-    """What lies among the folders of votes and belongs to nobody who takes part."""
-    home = dealt.folder / Kind.VOTE.folder
-    known = {annotator.pseudonym for annotator in dealt.annotators}
-    return [path for path in _files(home) if path.name not in known]
+def find_unknown_folders(round_: Round) -> list[Path]:
+    """Vote folders (and files beside them) that belong to no annotator of this round."""
+    known = {annotator.pseudonym for annotator in round_.annotators}
+    return [path for path in _files(round_.folder / Kind.VOTE.folder) if path.name not in known]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -76,16 +71,15 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _item_of(kind: Kind, path: Path) -> Item | None:
-    """What a file is named after."""
+def _parse_item(kind: Kind, path: Path) -> Item | None:
     try:
         return Item(kind, PatchId.parse(path.stem)) if path.suffix == ".json" else None
     except NameFormatError:
         return None
 
 
-def _reason_of(path: Path) -> str:
+def _read_reason(path: Path) -> str:
     try:
         return str(json.loads(path.read_bytes())["reason"])
     except (ValueError, LookupError, TypeError):
-        return f"{path} is damaged and gives no reason"
+        return f"{path} is damaged and has no reason"

@@ -1,4 +1,4 @@
-"""Who judges which group: equal loads, mixed pairs, and as few changes as can be when people come or go."""
+"""Assigns groups to annotators: equal loads, varied pairs, minimal changes on reassignment."""
 
 import random
 from collections import Counter
@@ -8,83 +8,79 @@ from itertools import islice
 
 from hggt_data.schema import PatchId
 
-_MOST_COMPARED = 100  # when one group of many is to change hands
+_MOST_COMPARED = 100  # candidates for the next move; comparing all of many groups would be slow
+
+Reassignable = dict[str, dict[PatchId, None]]  # name to the groups that it may lose, in the order they are tried
+Excluded = set[tuple[str, PatchId]]  # (name, group) pairs that must not be assigned
 
 
 @dataclass
-class Seating:
-    """Who judges which group, while it is dealt.
+class Assignment:
+    """Which annotators, by name, judge which group.
 
     Attributes:
-        seats: group to the people who judge it.
-        loads: how many groups each person has.
-        pairs: how many groups each two people share.
+        loads: Number of groups per annotator.
+        pairs: Number of groups that two annotators share.
     """
 
     rng: random.Random
-    seats: dict[PatchId, set[str]] = field(default_factory=dict)
+    annotators_of: dict[PatchId, set[str]] = field(default_factory=dict)
     loads: Counter[str] = field(default_factory=Counter)
     pairs: Counter[frozenset[str]] = field(default_factory=Counter)
 
-    def add(self, group: PatchId, person: str) -> None:
-        """Give a group to a person."""
-        seated = self.seats.setdefault(group, set())
-        for other in seated:
-            self.pairs[frozenset((person, other))] += 1
-        seated.add(person)
-        self.loads[person] += 1
+    def add(self, group: PatchId, name: str) -> None:
+        """Assign a group to an annotator."""
+        others = self.annotators_of.setdefault(group, set())
+        for other in others:
+            self.pairs[frozenset((name, other))] += 1
+        others.add(name)
+        self.loads[name] += 1
 
-    def remove(self, group: PatchId, person: str) -> None:
-        """Take a group from a person."""
-        self.seats[group].remove(person)
-        for other in self.seats[group]:
-            self.pairs[frozenset((person, other))] -= 1
-        self.loads[person] -= 1
+    def remove(self, group: PatchId, name: str) -> None:
+        """Undo `add`."""
+        self.annotators_of[group].remove(name)
+        for other in self.annotators_of[group]:
+            self.pairs[frozenset((name, other))] -= 1
+        self.loads[name] -= 1
 
-    def groups_of(self, person: str) -> list[PatchId]:
-        """What a person judges, sorted."""
-        return sorted(group for group, seated in self.seats.items() if person in seated)
+    def groups_of(self, name: str) -> list[PatchId]:
+        """The groups of one annotator, sorted."""
+        return sorted(group for group, names in self.annotators_of.items() if name in names)
 
-    def fill(self, group: PatchId, people: Sequence[str], votes: int) -> None:
-        """Seat the least loaded, of them those who share fewest groups with who is seated, until there are enough."""
-        while len(seated := self.seats.setdefault(group, set())) < votes:
-            free = [person for person in people if person not in seated]
+    def fill(self, group: PatchId, names: Sequence[str], votes: int) -> None:
+        """Add annotators until the group has `votes`: the least loaded, ties going to the fewest shared groups."""
+        while len(assigned := self.annotators_of.setdefault(group, set())) < votes:
+            free = [name for name in names if name not in assigned]
             if not free:
                 return
-            self.add(group, min(free, key=lambda p: (self.loads[p], self.shared(group, p), self.rng.random())))
+            self.add(group, min(free, key=lambda n: (self.loads[n], self.shared(group, n), self.rng.random())))
 
-    def shared(self, group: PatchId, person: str) -> int:
-        """How many groups a person shares with those who judge this one."""
-        return sum(self.pairs[frozenset((person, other))] for other in self.seats[group] if other != person)
+    def shared(self, group: PatchId, name: str) -> int:
+        """Number of groups that an annotator shares with the other annotators of this group."""
+        return sum(self.pairs[frozenset((name, other))] for other in self.annotators_of[group] if other != name)
 
-    def level(self, people: Sequence[str], movable: "Movable", barred: "Barred") -> None:
-        """Move groups from the most to the least loaded while loads differ by more than one.
-
-        Args:
-            people: among whom.
-            movable: what each of them may lose, in the order in which it is looked at; kept up to date.
-            barred: who must not get what.
-        """
-        while move := self._next_move(people, movable, barred):
+    def balance(self, names: Sequence[str], reassignable: Reassignable, excluded: Excluded) -> None:
+        """Move groups from the most to the least loaded until loads differ by at most one; updates `reassignable`."""
+        while move := self._next_move(names, reassignable, excluded):
             giver, taker, group = move
             self.remove(group, giver)
             self.add(group, taker)
-            del movable[giver][group]
-            movable[taker][group] = None
+            del reassignable[giver][group]
+            reassignable[taker][group] = None
 
     def _next_move(
-        self, people: Sequence[str], movable: "Movable", barred: "Barred"
+        self, names: Sequence[str], reassignable: Reassignable, excluded: Excluded
     ) -> tuple[str, str, PatchId] | None:
-        ordered = sorted(people, key=lambda person: self.loads[person])
+        ordered = sorted(names, key=lambda name: self.loads[name])
         for giver in reversed(ordered):
             for taker in ordered:
                 if self.loads[giver] - self.loads[taker] < 2:
                     break
-                free = (g for g in movable[giver] if taker not in self.seats[g] and (taker, g) not in barred)
+                free = (
+                    group
+                    for group in reassignable[giver]
+                    if taker not in self.annotators_of[group] and (taker, group) not in excluded
+                )
                 if groups := list(islice(free, _MOST_COMPARED)):
                     return giver, taker, min(groups, key=lambda group: self.shared(group, taker))
         return None
-
-
-Movable = dict[str, dict[PatchId, None]]
-Barred = set[tuple[str, PatchId]]

@@ -1,6 +1,6 @@
-"""What each person of a round is given, in which order: votes in batches, and checks of quality among them.
+"""What each annotator sees in which order: batches of votes, mixed with checks of quality.
 
-Batches are also written to `batches/`, for people who use another tool.
+Batches are also written to `batches/`, for other annotation tools.
 """
 
 import random
@@ -23,11 +23,12 @@ BATCHES = "batches"
 
 @dataclass(frozen=True)
 class Checks:
-    """What people are given beside the votes.
+    """Groups that annotators judge in addition to their votes.
 
     Attributes:
-        practice, gold: groups with known answers; everybody judges each once.
-        repeats: how many groups of a batch the same person judges twice.
+        practice: Groups with known answers that every annotator judges first.
+        gold: Groups with known answers that every annotator judges once.
+        repeats: Number of groups per batch that the same annotator judges twice.
     """
 
     practice: tuple[PatchId, ...]
@@ -35,118 +36,106 @@ class Checks:
     repeats: int
 
     @classmethod
-    def of(cls, dealt: Round) -> "Checks":
-        """Those that people of a round have."""
-        items = [item for annotator in dealt.annotators for item in annotator.items]
+    def of(cls, round_: Round) -> "Checks":
+        """The checks of an existing round."""
+        items = [item for annotator in round_.annotators for item in annotator.items]
         practice, gold = (
             tuple(dict.fromkeys(item.group for item in items if item.kind is kind))
             for kind in (Kind.PRACTICE, Kind.GOLD)
         )
-        batches = [batch for annotator in dealt.annotators for batch in annotator.batches]
+        batches = [batch for annotator in round_.annotators for batch in annotator.batches]
         repeats = (sum(item.kind is Kind.REPEAT for item in batch) for batch in batches)
         return cls(practice, gold, max(repeats, default=0))
 
 
 def with_batches(
-    person: Annotator,
+    annotator: Annotator,
     votes: Sequence[PatchId],
     checks: Checks,
     per_batch: int,
     rng: random.Random,
     answered: Container[Item] = frozenset(),
 ) -> Annotator:
-    """A person with their batches: those that they keep, practice first, and after them what is new.
+    """An annotator with batches for these votes.
 
-    Args:
-        person: who; batches that they have are kept as far as they are answered or still theirs.
-        votes: the groups that are theirs to vote on.
-        checks: what comes beside, as far as they have not had it.
-        per_batch: how many votes a batch holds at most.
-        rng: of the order.
-        answered: what they have answered already.
+    Existing batches keep the items that are answered or still assigned; practice comes first, new batches last.
     """
-    theirs = frozenset(votes)
-    kept = [[item for item in batch if item in answered or _stays(person, item, theirs)] for batch in person.batches]
-    had = {item for batch in kept for item in batch}
-    new = [group for group in votes if Item(Kind.VOTE, group) not in had]
+    assigned = frozenset(votes)
+    kept = [
+        [item for item in batch if item in answered or _stays(annotator, item, assigned)] for batch in annotator.batches
+    ]
+    existing = {item for batch in kept for item in batch}
+    new = [group for group in votes if Item(Kind.VOTE, group) not in existing]
     batches = _cut(rng.sample(new, len(new)), per_batch)
     usual = max(map(len, kept), default=0)
     for batch in batches:
-        share = min(1, len(batch) / usual) if usual else 1  # few groups that come later are not repeated more often
+        share = min(1, len(batch) / usual) if usual else 1  # a small later batch gets fewer repeats
         _insert_repeats(batch, round(checks.repeats * share), rng)
-    gold = [item for group in checks.gold if (item := Item(Kind.GOLD, group)) not in had]
+    gold = [item for group in checks.gold if (item := Item(Kind.GOLD, group)) not in existing]
     for number, item in enumerate(rng.sample(gold, len(gold)) if batches else []):
         batch = batches[number % len(batches)]
         batch.insert(rng.randrange(len(batch) + 1), item)
-    missing = [item for group in checks.practice if (item := Item(Kind.PRACTICE, group)) not in had]
+    missing = [item for group in checks.practice if (item := Item(Kind.PRACTICE, group)) not in existing]
     if missing and batches:
         practice = [item for batch in kept for item in batch if item.kind is Kind.PRACTICE]
         others = [[item for item in batch if item.kind is not Kind.PRACTICE] for batch in kept]
         kept = [[*practice, *missing], *others]
-    return replace(person, batches=tuple(tuple(batch) for batch in (*kept, *batches) if batch))
+    return replace(annotator, batches=tuple(tuple(batch) for batch in (*kept, *batches) if batch))
 
 
-def write_batches(dealt: Round, folder: Path) -> None:
-    """Write lists of groups, or folders of pictures in the official layout: `PSEUDONYM/001` and so on.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    for person in dealt.annotators:
-        for number, batch in enumerate(person.batches if person.is_active else (), start=1):
-            place = folder / person.pseudonym / f"{number:03d}"
+def write_batches(round_: Round, folder: Path) -> None:
+    """Write `PSEUDONYM/001` and so on: lists of groups, or folders of pictures in the official layout."""
+    for annotator in round_.annotators:
+        for number, batch in enumerate(annotator.batches if annotator.is_active else (), start=1):
+            place = folder / annotator.pseudonym / f"{number:03d}"
             groups = dict.fromkeys(item.group for item in batch)
-            if dealt.batch_form == "lists":
+            if round_.batch_form == "lists":
                 write_text(place.with_suffix(".txt"), "".join(f"{group}\n" for group in groups))
             else:
-                write_pictures(dealt, place, groups, copy=dealt.batch_form == "copies")
+                write_pictures(round_, place, groups, copy=round_.batch_form == "copies")
 
 
-def require_own_batches(dealt: Round) -> None:
-    """Refuse to write batches anew over what somebody else has put among them.
-
-    Raises:
-        RoundError: there is such a file; the message says where answers belong.
-    """
-    folder = dealt.folder / BATCHES
+def require_own_batches(round_: Round) -> None:
+    """Refuse to replace files in `batches/` that hggt did not write."""
+    folder = round_.folder / BATCHES
     files = [path for path in sorted(folder.rglob("*")) if not path.is_dir() and not is_system_file(path.name)]
-    people = "|".join(annotator.pseudonym for annotator in dealt.annotators)
-    own = re.compile(rf"({people})/[0-9]{{3,}}(\.txt|/(?P<picture>.+))")
+    pseudonyms = "|".join(annotator.pseudonym for annotator in round_.annotators)
+    own = re.compile(rf"({pseudonyms})/[0-9]{{3,}}(\.txt|/(?P<picture>.+))")
     pictures = {
         f"{name}/{picture_name(group, name)}"
-        for group in {item.group for annotator in dealt.annotators for item in annotator.items}
-        for name in (ORIGINAL, *dealt.candidates)
+        for group in {item.group for annotator in round_.annotators for item in annotator.items}
+        for name in (ORIGINAL, *round_.candidates)
     }
     places = [path.relative_to(folder).as_posix() for path in files]
-    strangers = [
+    unknown_files = [
         place
         for place in places
         if not (match := own.fullmatch(place)) or (match["picture"] and match["picture"] not in pictures)
     ]
-    if strangers:
+    if unknown_files:
         raise RoundError(
-            f"{folder} is written anew, but holds {plural(len(strangers), 'file')} of somebody else: "
-            f"{format_examples(strangers)}. Answers belong into {dealt.folder / Kind.VOTE.folder}/PSEUDONYM/"
-            "GROUP.json; move what is there, and run this again"
+            f"{folder} would be replaced, but contains {plural(len(unknown_files), 'file')} that hggt did not write: "
+            f"{format_examples(unknown_files)}. Move answers to {round_.folder / Kind.VOTE.folder}/PSEUDONYM/"
+            "GROUP.json and other files out of the folder, then run the command again."
         )
 
 
-def _stays(person: Annotator, item: Item, votes: Container[PatchId]) -> bool:
-    """Whether what is not answered stays with a person who has these votes; a repeat goes with what it repeats."""
+def _stays(annotator: Annotator, item: Item, votes: Container[PatchId]) -> bool:
+    """Whether an unanswered item stays with an annotator who has these votes; a repeat stays with its vote."""
     if item.kind is Kind.VOTE:
         return item.group in votes
-    return person.is_active and (item.kind is not Kind.REPEAT or item.group in votes)
+    return annotator.is_active and (item.kind is not Kind.REPEAT or item.group in votes)
 
 
 def _cut(groups: Sequence[PatchId], per_batch: int) -> list[list[Item]]:
-    """As few batches as will do, as equal as can be."""
+    """Batches of votes: as few as possible, sizes differing by at most one."""
     number = ceil(len(groups) / per_batch)
     edges = [len(groups) * k // number for k in range(number + 1)] if number else []
     return [[Item(Kind.VOTE, group) for group in groups[a:b]] for a, b in pairwise(edges)]
 
 
 def _insert_repeats(batch: list[Item], repeats: int, rng: random.Random) -> None:
-    """Show some groups of a batch again, a third of it later at least."""
+    """Repeat some groups of a batch, each at least a third of the batch later."""
     later = max(1, len(batch) // 3)
     early = batch[: max(1, len(batch) - later)]
     for item in rng.sample(early, min(repeats, len(early))):

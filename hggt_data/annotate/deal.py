@@ -1,21 +1,20 @@
-"""Deal patch groups to people, and deal anew what is not yet judged when people come or go.
+"""Assigns patch groups to annotators, and reassigns unanswered groups when annotators join or leave.
 
-Loads are equal and pairs of people mixed, so that any two can be compared. Every picture is checked first, as a build
-will: nobody's time goes into what cannot be used. Who judges what is written to `assignments.json` (`rounds.py`).
+Every picture is checked first, as a build checks it, so that no annotator judges groups that cannot be used.
 """
 
 import random
 import secrets
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 
 from hggt_data.annotate.answers import Answers, read_answers
-from hggt_data.annotate.assignment import Barred, Movable, Seating
+from hggt_data.annotate.assignment import Assignment, Excluded, Reassignable
 from hggt_data.annotate.batches import BATCHES, Checks, require_own_batches, with_batches, write_batches
 from hggt_data.annotate.round import (
     INSTRUCTIONS,
@@ -46,15 +45,17 @@ _MOST_SHOWN = 10
 
 @dataclass(frozen=True)
 class DealSettings:
-    """How to deal; the names are those of the command's flags.
+    """Settings of a new round.
 
     Attributes:
-        votes: how many people judge each group.
-        per_batch: how many votes a batch holds at most.
-        seed: of who gets what, and in which order.
-        practice, gold: CSV files of groups with known answers, which are kept out of the votes.
-        repeats: how many groups of each batch are shown a second time to the same person.
-        batches: how batches are written for people who use another tool.
+        votes: Annotators per group.
+        per_batch: Most votes in one batch.
+        seed: Random seed for the assignment and its order.
+        practice: CSV file of practice groups with known answers, shown first.
+        gold: CSV file of groups with known answers, to check annotators.
+        repeats: Groups per batch that the same annotator sees twice.
+        batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
+            pictures.
     """
 
     votes: int = 3
@@ -68,55 +69,51 @@ class DealSettings:
 
 @dataclass(frozen=True)
 class DealResult:
-    """What was dealt.
+    """The assignments of a round.
 
     Attributes:
-        before: the round as it was, where it was dealt anew.
-        faults: files among the answers that did not count; what they should answer was dealt anew.
+        round: The round as it is now.
+        before: The round before it was reassigned; None for a new round.
+        faults: Answer files that do not count; their groups were assigned again.
     """
 
-    dealt: Round
+    round: Round
     before: Round | None = None
     faults: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
-        """What was done and what comes next, a line each."""
-        dealt = self.dealt
-        active = [annotator for annotator in dealt.annotators if annotator.is_active]
-        votes = {annotator.name: annotator.groups_to_vote_on for annotator in dealt.annotators}
-        groups = dealt.groups_to_vote_on
+        """Summary lines, and what to do next."""
+        round_ = self.round
+        active = [annotator for annotator in round_.annotators if annotator.is_active]
+        votes = {annotator.name: annotator.groups_to_vote_on for annotator in round_.annotators}
         loads = [len(votes[annotator.name]) for annotator in active]
         lines = [
-            f"{plural(len(groups), 'group')} (candidates {', '.join(dealt.candidates)}), {plural(dealt.votes, 'vote')} "
-            f"each, to {plural(len(active), 'annotator')}: {_span(loads)} each, in "
-            f"batches of {dealt.per_batch:,} at most"
+            f"{plural(len(round_.groups_to_vote_on), 'group')} (candidates {', '.join(round_.candidates)}), "
+            f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads, 'group')} "
+            f"each, in batches of at most {round_.per_batch:,}"
         ]
         if len(active) > 1:
             shared = [len(votes[one.name] & votes[other.name]) for one, other in combinations(active, 2)]
-            lines.append(f"Any two people share {_span(shared)}.")
-        for kind, what in ((Kind.PRACTICE, "practice"), (Kind.GOLD, "gold"), (Kind.REPEAT, "repeats")):
+            lines.append(f"Any two annotators share {_span(shared, 'group')}.")
+        for kind, noun in ((Kind.PRACTICE, "practice group"), (Kind.GOLD, "gold group"), (Kind.REPEAT, "repeat")):
             numbers = [sum(item.kind is kind for item in annotator.items) for annotator in active]
             if any(numbers):
-                lines.append(f"Beside the votes, {what}: {_span(numbers)} each")
+                lines.append(f"Each annotator also judges {_span(numbers, noun)} (not counted as votes).")
         if self.before:
-            lines += self._describe_changes(votes)
+            earlier = {annotator.name: annotator.groups_to_vote_on for annotator in self.before.annotators}
+            for name, groups in votes.items():
+                if groups != (before := earlier.get(name, set())):
+                    lines.append(
+                        f"{name}: {plural(len(groups - before), 'group')} added, {len(before - groups):,} removed"
+                    )
         if self.faults:
-            lines.append(f"{plural(len(self.faults), 'file')} did not count as answers: {format_examples(self.faults)}")
-        if dealt.votes < 2:
-            lines.append("One vote a group is no consensus, which needs two: nothing will be positive or negative.")
-        return [
-            *lines,
-            f"Next: hggt-data annotate {shlex.quote(str(dealt.folder))} --annotator NAME, or --accounts FILE for "
-            "several people",
-        ]
-
-    def _describe_changes(self, votes: Mapping[str, set[PatchId]]) -> Iterator[str]:
-        assert self.before
-        earlier = {annotator.name: annotator.groups_to_vote_on for annotator in self.before.annotators}
-        for name, groups in votes.items():
-            had = earlier.get(name, set())
-            if groups != had:
-                yield f"{name}: {len(groups - had):,} more, {len(had - groups):,} fewer"
+            count = plural(len(self.faults), "unusable answer file")
+            lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
+        if round_.votes < 2:
+            lines.append(
+                "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
+            )
+        return [*lines, f"Next: hggt-data annotate {shlex.quote(str(round_.folder))}"]
 
 
 def deal_groups(
@@ -126,47 +123,50 @@ def deal_groups(
     settings: DealSettings,
     *,
     workers: int | None = None,
-    decode: bool = True,
+    fast: bool = False,
 ) -> DealResult:
-    """Deal all groups of a folder to people and write the round.
+    """Assign all groups of a folder to annotators and write a new round.
 
     Args:
-        patches: `original/`, `01/` and so on, as `hggt-data select-patches` writes them.
-        output: the round's folder, new or empty.
-        names: of the people.
-        settings: how.
-        workers: processes that check the pictures; by default one per core, at most 8.
-        decode: check every pixel; without it only the heads of pictures are read, and damage stays unseen.
+        patches: Patches in `original/`, `01/` and so on, as `hggt-data select-patches` writes them.
+        output: Round to make, a new or empty folder.
+        names: Names of the annotators; in a file, one per line.
+        settings: Settings of the round.
+        workers: Worker processes that check the pictures [default: one per core, at most 8].
+        fast: Check image headers only; do not detect damaged pixels.
 
     Raises:
-        RoundError: there are fewer people than votes or more votes than slots; the files of known answers have faults;
-            or pictures are missing, damaged, no 8-bit RGB PNGs or differ in size. All faults are told at once, and
-            nothing is written.
-        TreeError: there are no pictures.
-        OutputError: the output is not empty, or lies inside the pictures.
-        OSError: something cannot be read or written.
+        RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
+        OutputError: The output is not empty, or is inside the pictures.
     """
     names = require_names(names)
     if len(names) < settings.votes:
-        found = f"{plural(len(names), 'name')} for {plural(settings.votes, 'vote')} a group"
-        raise RoundError(f"{found}; expected as many people as votes at least, for nobody judges a group twice")
+        raise RoundError(
+            f"{plural(len(names), 'annotator')} for {plural(settings.votes, 'vote')} per group; needs at least as many "
+            "annotators as votes per group"
+        )
     if settings.votes > len(SLOTS):
-        raise RoundError(f"{settings.votes} votes a group; expected {len(SLOTS)} at most, the slots of a tree")
+        raise RoundError(f"{settings.votes} votes per group; expected at most {len(SLOTS)}, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
-    digests = _require_whole(listing, workers, decode)
-    practice, gold = _read_all_known(settings, listing)
+    digests = _check_pictures(listing, workers, not fast)
+    practice, gold = _read_known_answers(settings, listing)
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
     if not groups:
-        raise RoundError(f"{patches} has no group to vote on; every one of them is practice or gold")
+        raise RoundError(f"{patches} has no group to vote on: all groups are practice or gold")
     rng = random.Random(f"deal {settings.seed}")
-    seating = Seating(rng)
+    assignment = Assignment(rng)
     checks = Checks(tuple(practice), tuple(gold), settings.repeats)
     for group in rng.sample(groups, len(groups)):
-        seating.fill(group, names, settings.votes)
+        assignment.fill(group, names, settings.votes)
     with new_folder(output) as folder:
-        dealt = Round(
+        annotators: list[Annotator] = []
+        for name in names:
+            annotator = Annotator(name, draw_pseudonym({annotator.pseudonym for annotator in annotators}))
+            rng = random.Random(f"batches {settings.seed} {name}")
+            annotators.append(with_batches(annotator, assignment.groups_of(name), checks, settings.per_batch, rng))
+        round_ = Round(
             folder=folder,
             patches=patches.resolve(),
             candidates=listing.tree.candidates,
@@ -174,26 +174,20 @@ def deal_groups(
             per_batch=settings.per_batch,
             seed=settings.seed,
             secret=secrets.token_hex(16),
-            annotators=(),
+            annotators=tuple(annotators),
             known=known,
             batch_form=settings.batches,
         )
-        people: list[Annotator] = []
-        for name in names:
-            person = Annotator(name, draw_pseudonym({person.pseudonym for person in people}))
-            rng = random.Random(f"batches {settings.seed} {name}")
-            people.append(with_batches(person, seating.groups_of(name), checks, settings.per_batch, rng))
-        dealt = dealt.with_annotators(tuple(people))
         (folder / INSTRUCTIONS).write_bytes((files("hggt_data.annotate") / INSTRUCTIONS).read_bytes())
-        write_batches(dealt, folder / BATCHES)
+        write_batches(round_, folder / BATCHES)
         if digests:
-            with csv_file(folder / PICTURES, ("group", ORIGINAL, *dealt.candidates)) as write_line:
+            with csv_file(folder / PICTURES, ("group", ORIGINAL, *round_.candidates)) as write_line:
                 for group in listing.ids:
-                    files_of = listing.files(group)
-                    paths = (files_of.images[name] for name in (ORIGINAL, *dealt.candidates))
-                    write_line([group, *(digests[files_of.relative(path)] for path in paths)])
-        write_round(dealt)
-    return DealResult(replace(dealt, folder=output))
+                    group_files = listing.files(group)
+                    paths = (group_files.images[name] for name in (ORIGINAL, *round_.candidates))
+                    write_line([group, *(digests[group_files.relative(path)] for path in paths)])
+        write_round(round_)
+    return DealResult(replace(round_, folder=output))
 
 
 def reassign_groups(
@@ -206,8 +200,8 @@ def reassign_groups(
 
     Args:
         round_folder: Round to change.
-        add: Names of annotators who join, or who come back after they were dropped.
-        drop: Names of annotators who leave; their answers stay.
+        add: Annotator who joins, or comes back after being dropped; repeatable.
+        drop: Annotator who leaves, and whose answers stay; repeatable.
         patches: New folder of the patches, if they were moved.
 
     Raises:
@@ -217,59 +211,52 @@ def reassign_groups(
     with lock_round(round_folder):
         before = read_round(round_folder, patches)
         require_own_batches(before)
-        people = _change_people(before, add, drop)
-        active = [person.name for person in people if person.is_active]
+        annotators = _change_annotators(before, add, drop)
+        active = [annotator.name for annotator in annotators if annotator.is_active]
         if len(active) < before.votes:
-            left = f"{len(active)} would be left to take part"
-            raise RoundError(f"{left}; expected {before.votes} at least, as many as each group has votes: add somebody")
-        answers = {person.name: read_answers(before, person) for person in people}
-        seating, movable, barred = _seat_again(before, people, answers)
-        for group in seating.rng.sample(sorted(seating.seats), len(seating.seats)):
-            willing = [name for name in active if (name, group) not in barred]
-            earlier = set(seating.seats[group])
-            seating.fill(group, willing, before.votes)
-            seating.fill(group, active, before.votes)  # if nobody else is left, who skipped it gets it again
-            for name in sorted(seating.seats[group] - earlier):
-                movable[name][group] = None
-        seating.level(active, movable, barred)
+            raise RoundError(
+                f"{plural(len(active), 'annotator')} would be left; {plural(before.votes, 'vote')} per group need at "
+                f"least {before.votes}: add annotators too"
+            )
+        answers = {annotator.name: read_answers(before, annotator) for annotator in annotators}
+        assignment, reassignable, excluded = _keep_assignment(before, annotators, answers)
+        for group in assignment.rng.sample(sorted(assignment.annotators_of), len(assignment.annotators_of)):
+            allowed = [name for name in active if (name, group) not in excluded]
+            earlier = set(assignment.annotators_of[group])
+            assignment.fill(group, allowed, before.votes)
+            assignment.fill(group, active, before.votes)  # a skipped group returns only if no one else is left
+            for name in sorted(assignment.annotators_of[group] - earlier):
+                reassignable[name][group] = None
+        assignment.balance(active, reassignable, excluded)
         checks = Checks.of(before)
-        dealt = before.with_annotators(
+        round_ = before.with_annotators(
             tuple(
                 with_batches(
-                    person,
-                    seating.groups_of(person.name),
+                    annotator,
+                    assignment.groups_of(annotator.name),
                     checks,
                     before.per_batch,
-                    seating.rng,
-                    answers[person.name].given,
+                    assignment.rng,
+                    answers[annotator.name].annotations,
                 )
-                for person in people
+                for annotator in annotators
             )
         )
         with replaced_folder(round_folder / BATCHES) as staging:
-            write_batches(dealt, staging)
-        write_round(dealt)  # last: until then the same command does the same again
-    faults = [path.relative_to(round_folder).as_posix() for theirs in answers.values() for path in theirs.faults]
-    return DealResult(dealt, before, tuple(faults))
+            write_batches(round_, staging)
+        write_round(round_)  # last, so that after an interruption the same command gives the same result
+    faults = [path.relative_to(round_folder).as_posix() for found in answers.values() for path in found.faults]
+    return DealResult(round_, before, tuple(faults))
 
 
 def read_names(path: Path) -> list[str]:
-    """The names in a file, one a line; empty lines and those that start with # do not count.
-
-    Raises:
-        RoundError: it is not UTF-8.
-        OSError: it cannot be read.
-    """
+    """The names in a file, one per line; empty lines and lines that start with # are skipped."""
     stripped = [line.strip() for line in read_utf8(path, RoundError).splitlines()]
     return [line for line in stripped if line and not line.startswith("#")]
 
 
 def require_names(names: Sequence[str]) -> list[str]:
-    """The names as a round has them, if each can stand for one person.
-
-    Raises:
-        RoundError: a name is there twice, differs from another only in case, or is none.
-    """
+    """The names in normal form; RoundError if one is invalid, duplicated, or differs from another only in case."""
     cleaned, faults = [], []
     for name in names:
         try:
@@ -277,26 +264,16 @@ def require_names(names: Sequence[str]) -> list[str]:
         except RoundError as error:
             faults.append(str(error))
     counts = Counter(name.casefold() for name in cleaned)
-    faults += [f"{name!r} is there {count} times" for name, count in counts.items() if count > 1]
+    faults += [f"{name!r} occurs {count} times" for name, count in counts.items() if count > 1]
     if faults:
         raise RoundError(f"{plural(len(faults), 'name')} cannot be used: {format_examples(faults)}")
     return cleaned
 
 
 def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer], list[str]]:
-    """Read known answers from a CSV with the columns group, one for each candidate, and, if wanted, note.
+    """Read known answers from a CSV file with the columns group, one per candidate and, optionally, note.
 
-    Args:
-        path: the file; a label may be left empty where any will do.
-        listing: the groups there are.
-
-    Returns:
-        The answers in the order of the file, and what is wrong with the other lines.
-
-    Raises:
-        TableError: it is not a CSV file.
-        RoundError: a column is missing.
-        OSError: it cannot be read.
+    Returns the answers in the order of the file, and a message for each faulty line.
     """
     columns, lines = read_csv(path)
     candidates = listing.tree.candidates
@@ -311,48 +288,49 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
         wrong = [word for word in words if word and word not in _LABELS]
         group = ids.get(line["group"])
         if group is None:
-            faults.append(f"{path}, line {number}: there is no group {line['group']!r}")
+            faults.append(f"{path}, line {number}: unknown group {line['group']!r}")
         elif group in known:
-            faults.append(f"{path}, line {number}: group {group} is there twice")
+            faults.append(f"{path}, line {number}: group {group} occurs twice")
         elif wrong:
             expected = ", ".join(label.value for label in Label)
-            faults.append(f"{path}, line {number}: label {wrong[0]!r}; expected one of {expected}, or nothing")
+            faults.append(f"{path}, line {number}: unknown label {wrong[0]!r}; expected {expected} or an empty cell")
         else:
             labels = tuple(_LABELS[word] if word else None for word in words)
             known[group] = KnownAnswer(labels, line.get("note", "").strip())
     return known, faults
 
 
-def _read_all_known(
+def _read_known_answers(
     settings: DealSettings, listing: Listing
 ) -> tuple[dict[PatchId, KnownAnswer], dict[PatchId, KnownAnswer]]:
     practice, faults = read_known(settings.practice, listing) if settings.practice else ({}, [])
     gold, more = read_known(settings.gold, listing) if settings.gold else ({}, [])
     faults += [*more, *(f"group {group} is both practice and gold" for group in practice.keys() & gold.keys())]
-    if faults:
-        raise RoundError("\n".join([f"{plural(len(faults), 'fault')} in the known answers:", *_shown(faults)]))
+    _require_none(faults, "the known answers")
     return practice, gold
 
 
-def _require_whole(listing: Listing, workers: int | None, decode: bool) -> dict[str, str]:
-    """Refuse groups that a build would refuse; path to pixel digest of all pictures, if they are decoded."""
+def _check_pictures(listing: Listing, workers: int | None, decode: bool) -> dict[str, str]:
+    """Refuse groups that a build would refuse; return path to pixel digest of all pictures, if they are decoded."""
     problems = [problem for problem in listing.problems if problem.group is None]
     digests: dict[str, str] = {}
-    for found, of_group in examine_groups(listing, workers=workers, decode=decode, labelled=False, label="checking"):
+    for found, group_digests in examine_groups(
+        listing, workers=workers, decode=decode, labelled=False, label="checking"
+    ):
         problems += found
-        digests |= of_group
-    faults = [str(problem) for problem in problems if problem.severity == "error"]
-    if faults:
-        raise RoundError("\n".join([f"{plural(len(faults), 'fault')} in {listing.tree.root}:", *_shown(faults)]))
+        digests |= group_digests
+    _require_none([str(problem) for problem in problems if problem.severity == "error"], str(listing.tree.root))
     return digests
 
 
-def _shown(faults: list[str]) -> list[str]:
-    rest = [f"and {len(faults) - _MOST_SHOWN:,} more"] if len(faults) > _MOST_SHOWN else []
-    return [f"  {fault}" for fault in [*faults[:_MOST_SHOWN], *rest]]
+def _require_none(faults: Sequence[str], place: str) -> None:
+    if faults:
+        rest = [f"and {len(faults) - _MOST_SHOWN:,} more"] if len(faults) > _MOST_SHOWN else []
+        lines = [f"  {fault}" for fault in [*faults[:_MOST_SHOWN], *rest]]
+        raise RoundError("\n".join([f"{plural(len(faults), 'error')} in {place}:", *lines]))
 
 
-def _change_people(before: Round, add: Sequence[str], drop: Sequence[str]) -> list[Annotator]:
+def _change_annotators(before: Round, add: Sequence[str], drop: Sequence[str]) -> list[Annotator]:
     add, drop = require_names(add), require_names(drop)
     require_names([*add, *drop])
     by_name = {annotator.name: annotator for annotator in before.annotators}
@@ -360,36 +338,37 @@ def _change_people(before: Round, add: Sequence[str], drop: Sequence[str]) -> li
         by_name[name] = replace(before.annotator(name), is_active=False)
     for name in add:
         if name in by_name and by_name[name].is_active:
-            raise RoundError(f"{name} takes part already")
-        taken = {person.pseudonym for person in by_name.values()}
+            raise RoundError(f"{name} is already an annotator of this round")
+        taken = {annotator.pseudonym for annotator in by_name.values()}
         by_name[name] = replace(by_name.get(name, Annotator(name, draw_pseudonym(taken))), is_active=True)
     require_names(list(by_name))
     return list(by_name.values())
 
 
-def _seat_again(
-    before: Round, people: Sequence[Annotator], answers: Mapping[str, Answers]
-) -> tuple[Seating, Movable, Barred]:
-    """The seats that stay, what of them may still change hands, and who skipped what."""
+def _keep_assignment(
+    before: Round, annotators: Sequence[Annotator], answers: Mapping[str, Answers]
+) -> tuple[Assignment, Reassignable, Excluded]:
+    """The assignment that stays; what of it may still change hands; and who skipped what."""
     groups = sorted(before.groups_to_vote_on)
-    answered = {name: groups_to_vote_on(theirs.given) for name, theirs in answers.items()}
-    skipped = {name: groups_to_vote_on(theirs.skips) for name, theirs in answers.items()}
-    names = " ".join(person.name for person in people if person.is_active)
-    seating = Seating(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
-    movable: Movable = {person.name: {} for person in people}
-    dealt_to = {person.name: person.groups_to_vote_on for person in people}
-    for group in seating.rng.sample(groups, len(groups)):
-        seating.seats[group] = set()
-        for person in people:
-            name = person.name
+    answered = {name: groups_to_vote_on(found.annotations) for name, found in answers.items()}
+    skipped = {name: groups_to_vote_on(found.skips) for name, found in answers.items()}
+    names = " ".join(annotator.name for annotator in annotators if annotator.is_active)
+    assignment = Assignment(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
+    reassignable: Reassignable = {annotator.name: {} for annotator in annotators}
+    assigned = {annotator.name: annotator.groups_to_vote_on for annotator in annotators}
+    for group in assignment.rng.sample(groups, len(groups)):
+        assignment.annotators_of[group] = set()
+        for annotator in annotators:
+            name = annotator.name
             if group in answered[name]:
-                seating.add(group, name)
-            elif person.is_active and group in dealt_to[name] and group not in skipped[name]:
-                seating.add(group, name)
-                movable[name][group] = None
-    return seating, movable, {(name, group) for name, theirs in skipped.items() for group in theirs}
+                assignment.add(group, name)
+            elif annotator.is_active and group in assigned[name] and group not in skipped[name]:
+                assignment.add(group, name)
+                reassignable[name][group] = None
+    return assignment, reassignable, {(name, group) for name, groups in skipped.items() for group in groups}
 
 
-def _span(numbers: Sequence[int]) -> str:
+def _span(numbers: Sequence[int], noun: str) -> str:
+    """`4 groups` or `4 to 5 groups`."""
     low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return plural(low, noun) if low == high else f"{low:,} to {plural(high, noun)}"

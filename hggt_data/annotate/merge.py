@@ -1,7 +1,7 @@
-"""From the votes of a round to the official tree: `images/0-N/`, `labels/0-N/{A,B,C}/`, and who is behind each slot.
+"""Converts a round's votes to an official tree: `images/0-N/`, `labels/0-N/{A,B,C}/` and `annotators.csv`.
 
-Only groups with all their votes make the tree, for a tree has every slot of every group; whatever is left out is
-listed. People leave the round as pseudonyms.
+The tree has only groups with all their votes, because a tree needs every slot of every group; the other groups are
+listed. Annotators appear by pseudonym only.
 """
 
 import random
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hggt_data.annotate.answers import find_strangers, read_answers
+from hggt_data.annotate.answers import find_unknown_folders, read_answers
 from hggt_data.annotate.round import PICTURES, Item, Kind, Round, read_round, write_pictures
 from hggt_data.errors import RoundError
 from hggt_data.io.files import csv_file, read_csv, write_json
@@ -28,17 +28,17 @@ _REPORT = "merge.json"
 
 
 @dataclass
-class Ballot:
+class Votes:
     """The votes of a round.
 
     Attributes:
-        votes: group to who voted (pseudonyms, in their slots' order) and the file of each vote.
-        skips: group to the reasons of those who could not judge it.
-        conflicts: files that are no votes, with the reason: broken, of nobody known, not dealt to that person.
-        extra: votes beyond what a group needs; they are left out.
+        by_group: Group to pseudonyms, in the order of the slots, and the file of each vote.
+        skips: Group to the reasons of the annotators who skipped it.
+        conflicts: Files that are not valid votes, and why.
+        extra: Votes beyond the number that a group needs; they are left out.
     """
 
-    votes: dict[PatchId, dict[str, Path]] = field(default_factory=dict)
+    by_group: dict[PatchId, dict[str, Path]] = field(default_factory=dict)
     skips: dict[PatchId, list[str]] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
     extra: list[str] = field(default_factory=list)
@@ -46,151 +46,168 @@ class Ballot:
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What was written.
+    """The tree, and what was left out of it.
 
     Attributes:
-        output: the tree.
-        complete: groups in it.
-        wanted: votes that a group needs.
-        partial: each other group with the number of its votes.
-        ballot: all that was found.
-        people: votes in the tree, by pseudonym.
-        faults: each group whose pictures are not those that were dealt, and which picture it is.
-        is_compared: whether pictures could be compared with those that were dealt.
-        unwritten: why the list of what was left out is not in the round; empty if it is.
+        complete: Groups in the tree.
+        wanted: Votes per group.
+        partial: Each group with too few votes, with their number.
+        per_annotator: Votes in the tree by pseudonym.
+        faults: Groups whose pictures are missing, damaged or changed since they were assigned, and why.
+        is_compared: Whether the pictures could be compared with those that were assigned.
+        unwritten: Why the report could not be written to the round; empty if it was written.
     """
 
     output: Path
     complete: tuple[PatchId, ...]
     wanted: int
     partial: dict[PatchId, int]
-    ballot: Ballot
-    people: Counter[str]
+    votes: Votes
+    per_annotator: Counter[str]
     faults: dict[PatchId, str] = field(default_factory=dict)
     is_compared: bool = True
     unwritten: str = ""
 
     def describe(self) -> list[str]:
-        """What was done and what was not, a line each."""
+        """Summary lines."""
         lines = [
             f"{self.output}: {plural(len(self.complete), 'group')} with {plural(self.wanted, 'vote')} each, "
-            f"by {plural(len(self.people), 'annotator')}"
+            f"by {plural(len(self.per_annotator), 'annotator')}"
         ]
-        by_votes: dict[int, list[PatchId]] = defaultdict(list)
-        for group, votes in self.partial.items():
-            by_votes[votes].append(group)
-        for votes, groups in sorted(by_votes.items(), reverse=True):
+        by_number: dict[int, list[PatchId]] = defaultdict(list)
+        for group, number in self.partial.items():
+            by_number[number].append(group)
+        for number, groups in sorted(by_number.items(), reverse=True):
             shown = format_examples(groups, _MOST_SHOWN)
-            lines.append(f"Left out, with {votes} of {self.wanted} votes: {plural(len(groups), 'group')}: {shown}")
-        skipped = {group: reasons for group, reasons in self.ballot.skips.items() if group in self.partial}
-        if skipped:
-            shown = format_examples(
-                [f"{group} ({'; '.join(reasons)})" for group, reasons in skipped.items()], _MOST_SHOWN
-            )
-            lines.append(f"Of these somebody could not judge {len(skipped):,}: {shown}")
+            lines.append(f"Left out {plural(len(groups), 'group')} with {number} of {self.wanted} votes: {shown}")
+        if skipped := {group: reasons for group, reasons in self.votes.skips.items() if group in self.partial}:
+            reasons = [f"{group} ({'; '.join(reasons)})" for group, reasons in skipped.items()]
+            shown = format_examples(reasons, _MOST_SHOWN)
+            lines.append(f"Among these, annotators skipped {plural(len(skipped), 'group')}: {shown}")
         if self.faults:
-            count = plural(len(self.faults), "group")
-            lines.append(
-                f"Left out, for their pictures are not those that were judged: {count}: {_format_faults(self.faults)}"
-            )
+            count, shown = plural(len(self.faults), "group"), _format_faults(self.faults)
+            lines.append(f"Left out {count} whose pictures are not those that were judged: {shown}")
         if not self.is_compared:
-            lines.append("Dealt with --fast: whether the pictures are those that were judged is not known.")
-        if self.ballot.conflicts:
-            shown = format_examples([f"{path}: {why}" for path, why in self.ballot.conflicts.items()], _MOST_SHOWN)
-            lines.append(f"{plural(len(self.ballot.conflicts), 'file')} did not count: {shown}")
-        if self.ballot.extra:
-            lines.append(f"More votes than slots, left out: {format_examples(self.ballot.extra, _MOST_SHOWN)}")
+            lines.append(
+                "The pictures were not compared with those that were judged, because deal did not decode them."
+            )
+        if self.votes.conflicts:
+            shown = format_examples([f"{path}: {why}" for path, why in self.votes.conflicts.items()], _MOST_SHOWN)
+            lines.append(f"{plural(len(self.votes.conflicts), 'file')} not counted as votes: {shown}")
+        if self.votes.extra:
+            lines.append(f"Left out votes beyond the slots: {format_examples(self.votes.extra, _MOST_SHOWN)}")
         if self.unwritten:
-            lines.append(f"What was left out is not written down: {self.unwritten}")
+            lines.append(f"The report could not be written: {self.unwritten}")
         return lines
 
     def to_json(self) -> dict[str, object]:
-        """All that is left out, as JSON takes it."""
+        """The content of `merge.json`: everything that was left out."""
         return {
             "complete": len(self.complete),
-            "partial": {str(group): votes for group, votes in self.partial.items()},
+            "partial": {str(group): number for group, number in self.partial.items()},
             "pictures": {str(group): why for group, why in self.faults.items()},
-            "skipped": {str(group): reasons for group, reasons in self.ballot.skips.items()},
-            "conflicts": self.ballot.conflicts,
-            "extra": self.ballot.extra,
+            "skipped": {str(group): reasons for group, reasons in self.votes.skips.items()},
+            "conflicts": self.votes.conflicts,
+            "extra": self.votes.extra,
         }
 
 
 def merge_round(
     folder: Path, output: Path, *, copy: bool = False, patches: Path | None = None, workers: int | None = None
 ) -> MergeResult:
-    """Write the tree of a round's votes; the round may go on and be merged again.
+    """Convert a round's votes to an official tree; the round is not changed and can be merged again.
 
     Args:
-        folder: the round.
-        output: the tree, new or empty.
-        copy: copy pictures also where a second name for the file (a hard link) would do.
-        patches: where the pictures are, if they were moved.
-        workers: processes that compare the pictures with those that were dealt; by default one per core, at most 8.
+        folder: Round to merge.
+        output: Tree to make, a new or empty folder.
+        copy: Copy pictures [default: hard links, on the same disk].
+        patches: Folder of the patches, if they were moved.
+        workers: Worker processes that compare the pictures with those that were assigned [default: one per core, at
+            most 8].
 
     Raises:
-        RoundError: it is no round, or no group has all its votes.
-        OutputError: the output is not empty, or lies inside the round or its pictures.
-        OSError: something cannot be read or written.
+        RoundError: This is not a round, or no group has all its votes.
+        OutputError: The output is not empty, or is inside the round or its pictures.
     """
-    dealt = read_round(folder, patches)
+    round_ = read_round(folder, patches)
     require_outside(output, folder, "the round")
-    require_outside(output, dealt.patches, "the pictures")
-    ballot = count_votes(dealt)
-    complete = tuple(sorted(group for group, votes in ballot.votes.items() if len(votes) == dealt.votes))
+    require_outside(output, round_.patches, "the pictures")
+    votes = count_votes(round_)
+    complete = tuple(sorted(group for group, files in votes.by_group.items() if len(files) == round_.votes))
     if not complete:
         raise RoundError(
-            f"{folder}: no group has all its {plural(dealt.votes, 'vote')} yet; "
-            f"{plural(sum(map(len, ballot.votes.values())), 'vote')} so far"
+            f"{folder}: no group has all its {plural(round_.votes, 'vote')} yet; "
+            f"{plural(sum(map(len, votes.by_group.values())), 'vote')} so far"
         )
-    faults = _faults_of_pictures(dealt, complete, workers)
+    faults = _compare_pictures(round_, complete, workers)
     complete = tuple(group for group in complete if group not in faults)
     if not complete:
-        raise RoundError(f"{dealt.patches}: no pictures are those that were judged: {_format_faults(faults)}")
+        raise RoundError(f"{round_.patches}: none of the pictures are those that were judged: {_format_faults(faults)}")
     with new_folder(output) as staging:
         tree = official_train(staging, len(complete))
-        write_pictures(dealt, tree.images, complete, copy=copy)
+        write_pictures(round_, tree.images, complete, copy=copy)
         with csv_file(staging / ANNOTATORS_FILE, ANNOTATORS_COLUMNS) as write_line:
             for group in complete:
-                for slot, (pseudonym, path) in zip(SLOTS, ballot.votes[group].items(), strict=False):
+                for slot, (pseudonym, path) in zip(SLOTS, votes.by_group[group].items(), strict=False):
                     target = tree.annotation(group, slot)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
                     write_line((group, slot, pseudonym))
-    left_out = sorted(dealt.groups_to_vote_on - set(complete) - faults.keys())
-    partial = {group: len(ballot.votes.get(group, ())) for group in left_out}
-    people = Counter(pseudonym for group in complete for pseudonym in ballot.votes[group])
+    left_out = sorted(round_.groups_to_vote_on - set(complete) - faults.keys())
+    partial = {group: len(votes.by_group.get(group, ())) for group in left_out}
+    per_annotator = Counter(pseudonym for group in complete for pseudonym in votes.by_group[group])
     is_compared = (folder / PICTURES).exists()
-    result = MergeResult(output, complete, dealt.votes, partial, ballot, people, faults, is_compared)
+    result = MergeResult(output, complete, round_.votes, partial, votes, per_annotator, faults, is_compared)
     try:
         write_json(folder / _REPORT, result.to_json())
-    except OSError as error:  # a round that is kept where nothing is written any more
+    except OSError as error:  # a read-only round can be merged too
         return replace(result, unwritten=f"{folder / _REPORT}: {error.strerror}")
     return result
 
 
-def _faults_of_pictures(dealt: Round, groups: Sequence[PatchId], workers: int | None) -> dict[PatchId, str]:
-    """The groups whose pictures are not those that were dealt, or are damaged since, with the first such picture."""
-    path = dealt.folder / PICTURES
-    lines = read_csv(path)[1] if path.exists() else []
-    expected = {line["group"]: line for line in lines}
-    listing = Listing(tree_of_pictures(dealt.patches))
+def count_votes(round_: Round) -> Votes:
+    """Read all votes of a round and set aside files that are not valid votes."""
+    votes = Votes()
+    found: dict[PatchId, list[str]] = defaultdict(list)
+    by_pseudonym = {annotator.pseudonym: annotator for annotator in round_.annotators}
+    faults = dict.fromkeys(find_unknown_folders(round_), "not a pseudonym of this round")
+    for annotator in round_.annotators:
+        answers = read_answers(round_, annotator)
+        faults |= {path: why for path, why in answers.faults.items() if path.is_relative_to(round_.folder / "votes")}
+        for item in annotator.items:
+            if item.kind is Kind.VOTE and item in answers.annotations:
+                found[item.group].append(annotator.pseudonym)
+            elif item.kind is Kind.VOTE and item in answers.skips:
+                votes.skips.setdefault(item.group, []).append(answers.skips[item])
+    votes.conflicts = {path.relative_to(round_.folder).as_posix(): why for path, why in sorted(faults.items())}
+    for group, pseudonyms in sorted(found.items()):
+        paths = {name: round_.answer_path(by_pseudonym[name], Item(Kind.VOTE, group)) for name in pseudonyms}
+        # Slots are drawn per group, so that a slot does not stand for one annotator.
+        order = random.Random(f"slots {round_.seed} {group}").sample(sorted(pseudonyms), len(pseudonyms))
+        votes.by_group[group] = {name: paths[name] for name in order[: round_.votes]}
+        votes.extra += [paths[name].relative_to(round_.folder).as_posix() for name in order[round_.votes :]]
+    return votes
+
+
+def _compare_pictures(round_: Round, groups: Sequence[PatchId], workers: int | None) -> dict[PatchId, str]:
+    """Groups whose pictures are missing, damaged or changed since they were assigned, with the first such picture."""
+    path = round_.folder / PICTURES
+    expected = {line["group"]: line for line in read_csv(path)[1]} if path.exists() else {}
+    listing = Listing(tree_of_pictures(round_.patches))
     present = set(listing.ids)
-    faults = {group: f"group {group} has no pictures any more" for group in groups if group not in present}
+    faults = {group: f"group {group} is missing" for group in groups if group not in present}
     groups = [group for group in groups if group in present]
     examined = examine_groups(
         listing, groups, workers=workers, decode=bool(expected), labelled=False, label="comparing pictures"
     )
     for group, (problems, digests) in zip(groups, examined, strict=True):
         errors = [str(problem) for problem in problems if problem.severity == "error"]
-        files = listing.files(group)
-        errors += [
-            f"{files.relative(files.images[name])} was replaced since it was dealt"
-            for name in (ORIGINAL, *dealt.candidates)
-            if expected
-            and not errors
-            and digests[files.relative(files.images[name])] != expected.get(str(group), {}).get(name)
-        ]
+        if expected and not errors:
+            files = listing.files(group)
+            paths = {name: files.relative(files.images[name]) for name in (ORIGINAL, *round_.candidates)}
+            judged = expected.get(str(group), {})
+            changed = [path for name, path in paths.items() if digests[path] != judged.get(name)]
+            errors = [f"{path} was replaced after it was assigned" for path in changed]
         if errors:
             faults[group] = errors[0]
     return faults
@@ -198,27 +215,3 @@ def _faults_of_pictures(dealt: Round, groups: Sequence[PatchId], workers: int | 
 
 def _format_faults(faults: Mapping[PatchId, str]) -> str:
     return format_examples(list(faults.values()), _MOST_SHOWN)
-
-
-def count_votes(dealt: Round) -> Ballot:
-    """Read all votes of a round, and sort out what is none."""
-    ballot = Ballot()
-    found: dict[PatchId, list[str]] = defaultdict(list)
-    by_pseudonym = {annotator.pseudonym: annotator for annotator in dealt.annotators}
-    faults = dict.fromkeys(find_strangers(dealt), "of nobody who takes part")
-    for annotator in dealt.annotators:
-        answers = read_answers(dealt, annotator)
-        faults |= {path: why for path, why in answers.faults.items() if path.is_relative_to(dealt.folder / "votes")}
-        for item in annotator.items:
-            if item.kind is Kind.VOTE and item in answers.given:
-                found[item.group].append(annotator.pseudonym)
-            elif item.kind is Kind.VOTE and item in answers.skips:
-                ballot.skips.setdefault(item.group, []).append(answers.skips[item])
-    ballot.conflicts = {path.relative_to(dealt.folder).as_posix(): why for path, why in sorted(faults.items())}
-    for group, people in sorted(found.items()):
-        paths = {name: dealt.answer_path(by_pseudonym[name], Item(Kind.VOTE, group)) for name in people}
-        # The order of slots is drawn for each group, so that a slot is not a person.
-        order = random.Random(f"slots {dealt.seed} {group}").sample(sorted(people), len(people))
-        ballot.votes[group] = {name: paths[name] for name in order[: dealt.votes]}
-        ballot.extra += [paths[name].relative_to(dealt.folder).as_posix() for name in order[dealt.votes :]]
-    return ballot

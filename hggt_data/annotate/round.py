@@ -1,9 +1,8 @@
-"""A round of annotation on disk: who is to judge what, and where each answer lies.
+"""An annotation round on disk: who judges what, and the path of each answer.
 
-`assignments.json` says what was dealt (`deal.py` writes it), and stays with whoever runs the round: it holds the names
-of people. Answers lie by pseudonym: `votes/PSEUDONYM/GROUP.json` in the official format, and beside `votes/` the
-answers that do not count as votes, in `practice/`, `gold/` and `repeats/`. How a group was shown is in `shown/`, what
-people could not judge in `skips/`, each with the same folders below.
+`assignments.json` holds the assignments and the annotators' names; it never leaves the round. Answers are stored by
+pseudonym in the official format: `votes/PSEUDONYM/GROUP.json`, and in `practice/`, `gold/` and `repeats/` those that do
+not count as votes. `shown/` records how each group was shown, `skips/` why it was skipped, in the same subfolders.
 """
 
 import os
@@ -24,7 +23,7 @@ from hggt_data.tree.layout import picture_name
 ASSIGNMENTS = "assignments.json"
 INSTRUCTIONS = "instructions.txt"
 TEXTS = "texts.json"
-PICTURES = "pictures.csv"  # group, and a digest of the pixels of each of its pictures when it was dealt
+PICTURES = "pictures.csv"  # columns: group, and for each of its pictures a digest of the pixels when it was assigned
 
 BatchForm = Literal["lists", "links", "copies"]
 
@@ -32,10 +31,10 @@ _FORMAT = 1
 
 
 class Kind(Enum):
-    """What an answer is for. The value is the word in `assignments.json`.
+    """The purpose of an answer; the value is the word in `assignments.json`.
 
-    Votes make the consensus. Of the others a person does not know, but for practice: gold groups have a known answer,
-    repeats are groups that the same person judges a second time.
+    Only votes count for the consensus. Gold groups have known answers, repeats are judged a second time by the same
+    annotator; the annotator recognises neither.
     """
 
     VOTE = "vote"
@@ -45,13 +44,13 @@ class Kind(Enum):
 
     @property
     def folder(self) -> str:
-        """Where answers of this kind lie in a round."""
+        """The folder of these answers in a round."""
         return {Kind.VOTE: "votes", Kind.REPEAT: "repeats"}.get(self, self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One group for one person to judge, once."""
+    """One group that one annotator judges once."""
 
     kind: Kind
     group: PatchId
@@ -61,22 +60,18 @@ class Item:
 
     @classmethod
     def parse(cls, text: str) -> "Item":
-        """Read `KIND GROUP`, the form in `assignments.json`.
-
-        Raises:
-            ValueError: it is something else.
-        """
+        """Read `KIND GROUP`, the form in `assignments.json`."""
         kind, _, group = text.partition(" ")
         return cls(Kind(kind), PatchId.parse(group))
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """What is right for a practice or gold group.
+    """The correct labels of a practice or gold group.
 
     Attributes:
-        labels: one per candidate; null where any label will do.
-        note: why, for practice: shown once the person has answered.
+        labels: One per candidate; None if any label is correct.
+        note: An explanation, shown after a practice answer.
     """
 
     labels: tuple[Label | None, ...]
@@ -85,13 +80,13 @@ class KnownAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """A person who takes part.
+    """An annotator of a round.
 
     Attributes:
-        name: stays in the round.
-        pseudonym: names the folders of answers, and is all that leaves the round.
-        batches: what to judge, in order; practice, where there is any, is a batch of its own and the first.
-        is_active: false once dropped; what was answered stays.
+        name: Never leaves the round.
+        pseudonym: Names the folders of answers; replaces the name outside the round.
+        batches: Items in the order shown; practice is a separate first batch.
+        is_active: False after the annotator was dropped; answers stay.
     """
 
     name: str
@@ -101,30 +96,28 @@ class Annotator:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """Everything dealt to the person, in order."""
+        """All assigned items, in order."""
         return tuple(item for batch in self.batches for item in batch)
 
     @property
     def groups_to_vote_on(self) -> set[PatchId]:
-        """The groups whose votes the person was dealt."""
+        """The groups on which the annotator votes."""
         return groups_to_vote_on(self.items)
 
 
 @dataclass(frozen=True)
 class Round:
-    """A round of annotation; see the module.
+    """An annotation round; see the module.
 
     Attributes:
-        folder: where it lies.
-        patches: the pictures: `original/GROUP.png`, `01/GROUP_01.png` and so on.
-        candidates: names of the enhanced versions, sorted.
-        votes: how many people judge each group.
-        per_batch: how many votes a batch holds at most.
-        seed: of the dealing.
-        batch_form: how batches are written for people who use another tool: `lists`, `links` or `copies` of pictures.
-        secret: the order in which candidates are shown follows from it, so that nobody can tell it beforehand.
-        annotators: in the order in which they were named.
-        known: the right answers of practice and gold groups.
+        patches: Folder of `original/GROUP.png`, `01/GROUP_01.png` and so on.
+        candidates: Names of the enhanced versions, sorted.
+        votes: Votes per group.
+        per_batch: Most votes in one batch.
+        seed: Random seed of the assignment.
+        secret: Determines the order in which candidates are shown, so that it cannot be predicted.
+        known: Correct labels of practice and gold groups.
+        batch_form: Form of the batches for other annotation tools.
     """
 
     folder: Path
@@ -140,75 +133,62 @@ class Round:
 
     @property
     def groups_to_vote_on(self) -> set[PatchId]:
-        """The groups whose votes were dealt to anybody."""
+        """The groups on which any annotator votes."""
         return set[PatchId]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
 
     def annotator(self, name: str) -> Annotator:
-        """The person of a name.
-
-        Raises:
-            RoundError: nobody is called so; the message names those who take part.
-        """
+        """The annotator with this name."""
         for annotator in self.annotators:
             if annotator.name == clean_name(name):
                 return annotator
         names = ", ".join(annotator.name for annotator in self.annotators)
-        raise RoundError(f"{self.folder}: nobody called {name!r} takes part; expected one of {names}")
+        raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round; expected one of {names}")
 
     def picture(self, group: PatchId, name: str) -> Path:
-        """Where an original or a candidate lies."""
+        """Path of an original or a candidate."""
         return self.patches / name / picture_name(group, name)
 
     def answer_path(self, annotator: Annotator, item: Item) -> Path:
-        """Where a person's answer lies, in the official format."""
-        return self.folder / _place(annotator, item)
+        """Path of an answer, in the official format."""
+        return self.folder / _relative_path(annotator, item)
 
     def shown_path(self, annotator: Annotator, item: Item) -> Path:
-        """Where it lies how the group was shown and judged: order, pauses, display."""
-        return self.folder / "shown" / _place(annotator, item)
+        """Path of the record of how the group was shown: order, pauses, display."""
+        return self.folder / "shown" / _relative_path(annotator, item)
 
     def skip_path(self, annotator: Annotator, item: Item) -> Path:
-        """Where it lies why a person could not judge a group."""
-        return self.folder / "skips" / _place(annotator, item)
+        """Path of the reason why the annotator skipped a group."""
+        return self.folder / "skips" / _relative_path(annotator, item)
 
     def with_annotators(self, annotators: tuple[Annotator, ...]) -> "Round":
-        """The same round with other people or other batches."""
+        """The same round with these annotators."""
         return replace(self, annotators=annotators)
 
 
 def lock_round(folder: Path) -> AbstractContextManager[None]:
-    """Keep other processes from serving a round, or from dealing it anew.
-
-    Raises:
-        OutputError: one does.
-        OSError: it is not there.
-    """
-    return lock_folder(folder, f"{folder} is served by hggt-data annotate, or dealt anew just now; stop that first")
+    """Prevent other processes from serving or changing the round."""
+    return lock_folder(folder, f"{folder} is in use by hggt-data annotate or hggt-data reassign; stop that first")
 
 
 def groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
-    """The groups of those items that are votes."""
+    """The groups of the items that are votes."""
     return {item.group for item in items if item.kind is Kind.VOTE}
 
 
-def write_round(dealt: Round) -> None:
-    """Write `assignments.json`, for the eyes of its owner only.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
-    """
+def write_round(round_: Round) -> None:
+    """Write `assignments.json`, readable by its owner only."""
     content = {
         "format": _FORMAT,
-        "patches": os.path.relpath(dealt.patches.resolve(), dealt.folder.resolve()),
-        "candidates": list(dealt.candidates),
-        "votes": dealt.votes,
-        "per_batch": dealt.per_batch,
-        "seed": dealt.seed,
-        "secret": dealt.secret,
-        "batch_form": dealt.batch_form,
+        "patches": os.path.relpath(round_.patches.resolve(), round_.folder.resolve()),
+        "candidates": list(round_.candidates),
+        "votes": round_.votes,
+        "per_batch": round_.per_batch,
+        "seed": round_.seed,
+        "secret": round_.secret,
+        "batch_form": round_.batch_form,
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
-            for group, answer in sorted(dealt.known.items())
+            for group, answer in sorted(round_.known.items())
         },
         "annotators": [
             {
@@ -217,56 +197,50 @@ def write_round(dealt: Round) -> None:
                 "active": annotator.is_active,
                 "batches": [[str(item) for item in batch] for batch in annotator.batches],
             }
-            for annotator in dealt.annotators
+            for annotator in round_.annotators
         ],
     }
-    write_json(dealt.folder / ASSIGNMENTS, content, private=True)
+    write_json(round_.folder / ASSIGNMENTS, content, private=True)
 
 
 def read_round(folder: Path, patches: Path | None = None) -> Round:
     """Read the round in a folder.
 
     Args:
-        folder: what `hggt-data deal` wrote.
-        patches: where the pictures are, if they were moved since.
-
-    Raises:
-        RoundError: it is no round, `assignments.json` is damaged, or the pictures are not where they were.
-        OSError: it cannot be read.
+        folder: Round to read.
+        patches: Folder of the patches, if they were moved.
     """
     path = folder / ASSIGNMENTS
     try:
         content = read_json(path, RoundError, "restore it from a copy")
     except FileNotFoundError as error:
-        raise RoundError(f"{folder} is no round (no {ASSIGNMENTS} in it); hggt-data deal makes one") from error
+        raise RoundError(
+            f"{folder} is not an annotation round: {ASSIGNMENTS} is missing; create a round with hggt-data deal"
+        ) from error
     try:
-        dealt = _round_of(folder, content)
+        round_ = _parse_round(folder, content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RoundError(f"{path} is damaged ({error!r}); restore it from a copy") from error
     if patches is not None:
-        dealt = replace(dealt, patches=patches)
-    if not dealt.patches.is_dir():
+        round_ = replace(round_, patches=patches)
+    if not round_.patches.is_dir():
         raise RoundError(
-            f"{dealt.patches}: the patches of this round are missing; pass `patches`, or record their new folder with "
-            f"hggt-data reassign {folder} --input DIR"
+            f"{round_.patches}: the patches of this round are missing; pass `patches` if they were moved "
+            "(hggt-data reassign also records the new folder)"
         )
-    return dealt
+    return round_
 
 
-def write_pictures(dealt: Round, images: Path, groups: Iterable[PatchId], *, copy: bool) -> None:
-    """Write the pictures of groups into `original/`, `01/` and so on: copies, or else links where that can be.
-
-    Raises:
-        OSError: it cannot be done.
-    """
+def write_pictures(round_: Round, images: Path, groups: Iterable[PatchId], *, copy: bool) -> None:
+    """Write the pictures of groups to `original/`, `01/` and so on: copies, or hard links if possible."""
     groups = list(groups)
-    for name in (ORIGINAL, *dealt.candidates):
+    for name in (ORIGINAL, *round_.candidates):
         (images / name).mkdir(parents=True)
         for group in groups:
-            link_or_copy(dealt.picture(group, name), images / name / picture_name(group, name), copy=copy)
+            link_or_copy(round_.picture(group, name), images / name / picture_name(group, name), copy=copy)
 
 
-def _round_of(folder: Path, content: dict[str, Any]) -> Round:
+def _parse_round(folder: Path, content: dict[str, Any]) -> Round:
     if content["format"] != _FORMAT:
         raise ValueError(f"format {content['format']!r}, expected {_FORMAT}")
     return Round(
@@ -296,5 +270,5 @@ def _round_of(folder: Path, content: dict[str, Any]) -> Round:
     )
 
 
-def _place(annotator: Annotator, item: Item) -> Path:
+def _relative_path(annotator: Annotator, item: Item) -> Path:
     return Path(item.kind.folder, annotator.pseudonym, f"{item.group}.json")

@@ -1,16 +1,16 @@
-"""What all hggt commands share: an error that hggt or the system raises on purpose ends in one message and exit 1.
-
-So does a package of an extra that is not installed.
-"""
+"""Base of all hggt commands: expected errors, and missing packages of an extra, are one message and exit code 1."""
 
 import errno
 import io
 import re
 import sys
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import click
 
+from hggt_data.cli.options import Detail, Target
 from hggt_data.errors import RUN_AGAIN, HggtError, SettingsError
 
 _ADVICE = {
@@ -21,7 +21,7 @@ _ADVICE = {
     errno.EROFS: "; choose another place",
 }
 
-# Package of a command -> extra -> modules that it brings; `tests/test_extras.py` holds this against pyproject.toml.
+# Package of a command -> extra -> modules that it installs; `tests/test_extras.py` compares this with pyproject.toml.
 _SCORING = {"lpips", "matplotlib", "piq", "scipy", "torchmetrics"}
 EXTRAS = {
     "hggt_data": {"annotate": {"starlette", "uvicorn"}},
@@ -33,28 +33,74 @@ EXTRAS = {
 }
 
 
+_CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
+
+
 class HggtCommand(click.Command):
-    """A command whose expected errors are printed without a traceback.
+    """A command whose options may be those of what it calls, and whose expected errors have no traceback.
 
     Exit codes: 0 done, 1 an error or, for checks, faults found; 2 wrong usage; 130 interrupted.
+
+    Args:
+        options_of: Settings class or function, or several: see `options.Target`.
+        details: What their signatures do not say; None for a parameter that is not an option.
+        **attributes: As for `click.Command`.
     """
 
     interrupted = "Interrupted."
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        options_of: str | Sequence[str] = (),
+        details: Mapping[str, Detail] | None = None,
+        context_settings: dict[str, Any] | None = None,
+        **attributes: Any,
+    ) -> None:
+        super().__init__(name, context_settings={**_CONTEXT, **(context_settings or {})}, **attributes)
+        self._details = details or {}
+        names = [options_of] if isinstance(options_of, str) else options_of
+        self.targets: list[Target] = []
+        for target in names:
+            self.targets.append(Target(target, self._details, tuple(self.targets)))
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The derived options and those of the command itself; positional ones in the order of the details."""
+        derived = [param for target in self.targets for param in target.params()]
+        order = list(self._details)
+        derived.sort(key=lambda param: order.index(str(param.name)) if isinstance(param, click.Argument) else 0)
+        params = [*derived, *super().get_params(ctx)]
+        for param in derived:
+            if isinstance(param, click.Option):
+                param.help = name_flags(param.help or "", params, ctx).replace("`", "")
+        return params
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; some values are parsed by the library, whose extra may be missing."""
+        with self._printed_errors(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a log in Latin-1 has no arrows, and gets `\\u2191`
+        with self._printed_errors(ctx):
+            return self._call(ctx)
+
+    @contextmanager
+    def _printed_errors(self, ctx: click.Context) -> Iterator[None]:
+        """Turn expected errors into click's, which it prints on one line."""
         try:
-            return super().invoke(ctx)
+            yield
         except SettingsError as error:
-            raise click.UsageError(name_flags(_with_notes(str(error), error), ctx)) from error
+            raise click.UsageError(self._format(str(error), error, ctx), ctx) from error
         except HggtError as error:
-            raise click.ClickException(name_flags(_with_notes(str(error), error), ctx)) from error
+            raise click.ClickException(self._format(str(error), error, ctx)) from error
         except BrokenPipeError:
-            raise  # the reader of a pipe has had enough; click ends quietly
+            raise  # the reader of a pipe has closed it; click exits quietly
         except OSError as error:
-            raise click.ClickException(_with_notes(_describe(error), error)) from error
+            raise click.ClickException(self._format(_describe(error), error, ctx)) from error
         except ModuleNotFoundError as error:
             if (advice := _advise(error.name or "", self.callback.__module__ if self.callback else "")) is None:
                 raise
@@ -63,9 +109,19 @@ class HggtCommand(click.Command):
             click.echo(self.interrupted, err=True)
             ctx.exit(130)
 
+    def _call(self, ctx: click.Context) -> Any:
+        assert self.callback
+        built = [target.build(ctx) for target in self.targets]
+        derived = {param.name for target in self.targets for param in target.params()}
+        return ctx.invoke(self.callback, *built, **{name: ctx.params[name] for name in ctx.params.keys() - derived})
+
+    def _format(self, message: str, error: Exception, ctx: click.Context) -> str:
+        """A message with the notes of its error, and with flags for parameters."""
+        return name_flags("\n".join([message, *getattr(error, "__notes__", [])]), self.get_params(ctx), ctx)
+
 
 class ResumedCommand(HggtCommand):
-    """A command that goes on where it was interrupted, and says so."""
+    """A command that resumes after an interruption, and says so."""
 
     interrupted = f"Interrupted. {RUN_AGAIN}"
 
@@ -75,17 +131,49 @@ class HggtGroup(click.Group):
 
     command_class = HggtCommand
 
+    def __init__(
+        self, name: str | None = None, *, context_settings: dict[str, Any] | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(name, context_settings={**_CONTEXT, **(context_settings or {})}, **attributes)
 
-def name_flags(message: str, ctx: click.Context) -> str:
+
+class Outcome(Protocol):
+    """What a command reports: lines, and files that it could not use."""
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """Files that could not be used, and why."""
+
+    def describe(self) -> Iterable[str]:
+        """What was done, a line each."""
+
+
+def echo_all(lines: Iterable[object], *, err: bool = False) -> None:
+    """Print lines, with flags for parameters."""
+    ctx = click.get_current_context()
+    params = ctx.command.get_params(ctx)
+    for line in lines:
+        click.echo(name_flags(str(line), params, ctx), err=err)
+
+
+def echo_outcome(outcome: Outcome, before_exit: Callable[[], object] = lambda: None) -> None:
+    """Print what was done; exit with 1 if there were faults."""
+    echo_all(outcome.describe())
+    before_exit()
+    if outcome.faults:
+        click.get_current_context().exit(1)
+
+
+def name_flags(message: str, params: Sequence[click.Parameter], ctx: click.Context) -> str:
     """Replace parameters in backticks by the command's flags: `` `allow_overlap` `` becomes ``--allow-overlap``.
 
     `` `split='train'` `` becomes ``--split train``, `` `flag=True` `` becomes ``--flag``, and a positional parameter
     becomes its metavar. Other words in backticks stay.
     """
-    params = {param.name: param for param in ctx.command.params}
+    known = {param.name: param for param in params}
 
     def name_flag(match: re.Match[str]) -> str:
-        param = params.get(match["name"])
+        param = known.get(match["name"])
         if param is None:
             return match[0]
         if isinstance(param, click.Argument):
@@ -97,18 +185,14 @@ def name_flags(message: str, ctx: click.Context) -> str:
 
 
 def _describe(error: OSError) -> str:
-    """File, what the system says, and what to do; of a copy the file that could not be written."""
+    """The file, the system's message and advice. After a failed copy, the file is the one to be written."""
     name = error.filename2 or error.filename
     place = f"{name}: " if name else ""
     return f"{place}{error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
 
 
-def _with_notes(message: str, error: Exception) -> str:
-    return "\n".join([message, *getattr(error, "__notes__", [])])
-
-
 def _advise(missing: str, module: str) -> str | None:
-    """Which extra to install for a command of this module; null where no extra has what is missing."""
+    """Which extra to install for a command of this module, or None if no extra contains the missing package."""
     name = missing.partition(".")[0]
     for extra, brought in EXTRAS.get(module.partition(".")[0], {}).items():
         if name in brought:

@@ -1,19 +1,19 @@
-"""One shard of a build: check its groups and write it, or keep an earlier one that would come out the same.
+"""One shard of a build, in a worker process: check its groups and write it, or keep an equal earlier one.
 
-Runs in a worker process. What decides a shard's bytes (inputs by hash, settings, schema) gives the key by which it is
-known again.
+A shard's key is a hash of everything that determines its bytes: inputs, settings and schema.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from hggt_data.dataset.features import image_column, labels_to_row
-from hggt_data.dataset.folder import write_record
+from hggt_data.dataset.folder import note_finished
+from hggt_data.dataset.inputs import in_root
 from hggt_data.dataset.manifest import Shard
 from hggt_data.dataset.shards import write_shard
 from hggt_data.io.files import FileDigest, link_or_copy, sha256_of, sha256_of_file
@@ -23,7 +23,7 @@ from hggt_data.schema import ORIGINAL
 from hggt_data.tree.listing import GroupFiles
 from hggt_data.tree.validate import Examined, examine_group, hash_inputs
 
-# Part of every shard's key: raise it when the code changes what a shard holds.
+# Part of every shard's key: raise it when the code changes a shard's content.
 _FORMAT = 1
 
 
@@ -32,19 +32,18 @@ class ShardTask:
     """What one worker needs to write one shard.
 
     Attributes:
-        staging: the folder to write to.
-        path: of the shard, relative to the dataset.
-        groups: name of the root and files of each group.
-        sources: the lines of the sources CSV for the pictures of these groups.
-        schema: the Arrow schema, serialised.
-        reusable: shards of the same path from earlier builds, with the folder they lie in.
+        path: Path of the shard, relative to the dataset.
+        groups: Name of the root and files of each group.
+        sources: Lines of the sources CSV for the pictures of these groups.
+        schema: The Arrow schema, serialised.
+        reusable: Folder and shard of the same path from earlier builds.
     """
 
     staging: Path
     path: str
     split: str
     groups: list[tuple[str, GroupFiles]]
-    sources: dict[str, dict[str, str | None]]
+    sources: Mapping[str, Mapping[str, str | None]]
     schema: bytes
     pictures: list[str]
     scale: int
@@ -54,7 +53,7 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """What became of one shard: null if a group in it has errors and none may be skipped."""
+    """The shard, None if a group in it has errors and `skip_faulty` is off; and whether it was kept."""
 
     shard: Shard | None
     kept: bool
@@ -62,11 +61,7 @@ class ShardOutcome:
 
 
 def build_shard(task: ShardTask) -> ShardOutcome:
-    """Keep an earlier shard that still fits, or check its groups and write it anew.
-
-    Raises:
-        OSError: the disk is full or not writable.
-    """
+    """Keep an earlier shard that would come out the same, or check its groups and write it."""
     kept = _reuse(task)
     if kept is not None:
         for _ in task.groups:
@@ -106,7 +101,7 @@ def build_shard(task: ShardTask) -> ShardOutcome:
         dropped=dropped,
         problems=problems,
     )
-    write_record(task.staging, shard)
+    note_finished(task.staging, shard)
     return ShardOutcome(shard, False, problems)
 
 
@@ -129,12 +124,12 @@ def _row(examined: Examined, task: ShardTask) -> dict[str, Any]:
 
 
 def _reuse(task: ShardTask) -> Shard | None:
-    """The earlier shard of this place if it would come out the same, moved or linked to where it is needed."""
+    """An earlier shard that would come out the same, linked or copied into the staging folder."""
     if not task.reusable:
         return None
     try:
         hashed = [_named_inputs(root, hash_inputs(files)) for root, files in task.groups]
-    except OSError:  # the check of the group, which follows, tells which file it is
+    except OSError:  # checking the group, which follows, reports the file
         return None
     inputs = {name: place for of_group in hashed for name, place in of_group.items()}
     key = _key(task, inputs)
@@ -145,13 +140,13 @@ def _reuse(task: ShardTask) -> Shard | None:
         if source != target:
             target.unlink(missing_ok=True)
             link_or_copy(source, target)
-        write_record(task.staging, shard)
+        note_finished(task.staging, shard)
         return shard
     return None
 
 
 def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
-    """A SHA-256 over everything that decides the shard's bytes and record."""
+    """A SHA-256 over everything that determines the shard's bytes and its entry in the manifest."""
     parts = {
         "format": _FORMAT,
         "writer": pa.__version__,
@@ -167,15 +162,10 @@ def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
 
 
 def _expected(root: str, files: GroupFiles) -> list[Any]:
-    """What a group must have, and what is wrong with its names: a file that is missing shows among no inputs."""
+    """A group's expected files and its problems: a missing file does not show in the hashes of inputs."""
     problems = [str(problem) for problem in files.problems]
     return [root, str(files.id), sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
 
 
 def _named_inputs(root: str, inputs: Sequence[FileDigest]) -> dict[str, tuple[int, str]]:
     return {f"{root}/{file.path}": (file.size_bytes, file.sha256) for file in inputs}
-
-
-def in_root(root: str, problem: Problem) -> Problem:
-    """A problem of one tree as a build of several names it: with the tree's name before its path."""
-    return replace(problem, path=f"{root}/{problem.path}")

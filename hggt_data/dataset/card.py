@@ -1,6 +1,6 @@
-"""The dataset card (README.md of a built dataset or of exported pairs): what is in it, counted, and how it may be used.
+"""The dataset card (README.md of a built dataset or of exported pairs): content, counts, licence.
 
-The YAML head is what `load_dataset` and the Hub read: the configs, their files, features and sizes.
+`load_dataset` and the Hub read its YAML head: the configs, their files, features and sizes.
 """
 
 from collections import Counter
@@ -41,15 +41,11 @@ def format_card(
     citation: str | None,
     pseudonymous: bool = False,
 ) -> str:
-    """The text of the card.
+    """The card of a built dataset.
 
-    Args:
-        tables: split to its rows without pictures.
-        shards: all Parquet files with pictures.
-        features, label_features: of the configs `default` and `labels`.
-        license_id: a licence id of the Hub; null for the HGGT terms.
-        citation: BibTeX; null for the HGGT paper.
-        pseudonymous: whether annotators have pseudonyms and times are relative, see `pseudonyms.py`.
+    `tables` are each split's rows without pictures; `features` and `label_features` are those of the configs `default`
+    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the HGGT paper.
+    `pseudonymous` means that annotators have pseudonyms and times are relative.
     """
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
@@ -58,9 +54,9 @@ def format_card(
         + "\n\n".join(
             [
                 "# Patch groups with human-guided ground truth",
-                "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and what "
-                "several people said of each candidate compared with the original: `positive` (better), `similar` or "
-                "`negative` (worse). Made with hggt in the form of HGGT (CVPR 2023).",
+                "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and the "
+                "labels that several people gave each candidate compared with the original: `positive` (better), "
+                "`similar` or `negative` (worse). Made with hggt in the form of HGGT (CVPR 2023).",
                 "## Load it",
                 _usage(list(tables)),
                 "## What is in it",
@@ -110,11 +106,7 @@ def _yaml_head(
 
 @dataclass(frozen=True)
 class _Config:
-    """What `load_dataset` can be asked for; each mapping is by split.
-
-    Attributes:
-        paths: one file or a list of files.
-    """
+    """A config of `load_dataset`. Each mapping is by split; `paths` has one file or a list of files."""
 
     features: "Features"
     num_rows: Mapping[str, int]
@@ -125,7 +117,7 @@ class _Config:
 def _format_head(
     configs: Mapping[str, _Config], *, pretty_name: str, license_id: str | None, tags: Sequence[str], content: str
 ) -> str:
-    """The YAML head. `content` is a hash of all data: see below."""
+    """The YAML head; `content` is a hash of all data."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict
     from datasets.utils.metadata import MetadataConfigs
@@ -147,11 +139,11 @@ def _format_head(
         size_categories=_size_category(sum(configs["default"].num_rows.values())),
     )
     DatasetInfosDict({name: info(config) for name, config in configs.items()}).to_dataset_card_data(data)
-    # `datasets` caches a local dataset under a hash of this head only: without it, a changed label would not be seen.
+    # `datasets` caches a local dataset under a hash of this head only: without `content` it would miss a changed label.
     entries = data["dataset_info"]
     for entry in entries if isinstance(entries, list) else [entries]:
         entry["description"] = f"Built by hggt; content {content}"
-    # Every file by its name: with a pattern, streaming would pass over a lost shard in silence.
+    # Every file by its name: with a pattern, streaming would silently skip a missing shard.
     MetadataConfigs(
         {
             name: {
@@ -173,15 +165,10 @@ def format_pairs_card(
     license_id: str | None,
     content: str,
 ) -> str:
-    """The text of the card of exported pairs.
+    """The card of exported pairs.
 
-    Args:
-        kinds: split to how many pairs there are of each kind.
-        paths: split to its Parquet files.
-        sizes_bytes: split to the size of these files.
-        features: the columns.
-        license_id: a licence id of the Hub; null for the HGGT terms.
-        content: a hash of all rows.
+    `kinds` are each split's numbers of pairs by kind, `paths` its Parquet files, `sizes_bytes` their total size;
+    `content` is a hash of all rows. Without `license_id` the card carries the HGGT terms.
     """
     num_pairs = {split: sum(counts.values()) for split, counts in kinds.items()}
     head = _format_head(
@@ -202,7 +189,7 @@ def format_pairs_card(
         f"---\n{head}\n---\n\n"
         + "\n\n".join(
             [
-                "# Pairs of pictures, one of which people prefer",
+                "# Preference pairs of pictures",
                 "Each row is a pair from one *patch group*: two versions of the same high-resolution patch, of which "
                 "several people preferred `chosen` to `rejected`. Made with hggt from data in the form of HGGT.",
                 "## What is in it",
@@ -220,17 +207,17 @@ def format_pairs_card(
 
 
 _PAIR_COLUMN_TEXTS = {
-    "lr": "low-resolution input, PNG; null where there is none",
-    "chosen": "the picture that is preferred, PNG",
-    "rejected": "the other one, PNG",
+    "lr": "low-resolution input, PNG; null if there is none",
+    "chosen": "the preferred picture, PNG",
+    "rejected": "the other picture, PNG",
     "original": "the untouched patch that both are versions of, PNG",
     "group": "`IMAGE-TOP-LEFT`, the name of the patch; IMAGE is the source picture",
-    "chosen_name": "which candidate it is, or `original`",
-    "rejected_name": "the same of the other one",
+    "chosen_name": "name of the preferred picture: a candidate, or `original`",
+    "rejected_name": "name of the other picture",
     "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative)",
-    "votes_chosen": "how many annotators gave each label; none for the original",
-    "votes_rejected": "the same of the other one",
-    "margin": "by how much it is preferred; see below",
+    "votes_chosen": "how many annotators gave each label to the preferred picture; 0 for the original",
+    "votes_rejected": "how many annotators gave each label to the other picture; 0 for the original",
+    "margin": "how clear the preference is; see below",
 }
 
 
@@ -239,7 +226,7 @@ def _licence_text(license_id: str | None) -> str:
 
 
 def _size_category(num_rows: int) -> str:
-    """The Hub's word for a number of rows."""
+    """The Hub's category for a number of rows."""
     for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
         if num_rows < limit:
             return name
@@ -283,14 +270,14 @@ _COLUMN_TEXTS = {
     "width": "pixels",
     "height": "pixels",
     "original": "the untouched high-resolution patch, PNG",
-    "lr": "the low-resolution input of the test protocol, PNG; null where there is none",
+    "lr": "the low-resolution input of the test protocol, PNG; null if there is none",
     "consensus": "one label per candidate; null with fewer than two votes",
     "agreement": "how many annotators gave the consensus label; 1 when they disagreed, 0 without consensus",
     "num_votes": "how many annotators voted",
     "num_positive": "candidates whose consensus is positive",
     "num_negative": "candidates whose consensus is negative",
-    "origin": "where the source picture is from",
-    "author": "who made the source picture",
+    "origin": "origin of the source picture",
+    "author": "author of the source picture",
     "licence": "licence of the source picture",
 }
 

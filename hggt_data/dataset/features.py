@@ -23,7 +23,7 @@ def image_column(name: str) -> str:
 
 
 def picture_of_column(column: str) -> str:
-    """The picture of a column; the inverse of `image_column`."""
+    """The picture's name; the inverse of `image_column`."""
     return column.removeprefix(_CANDIDATE_PREFIX)
 
 
@@ -33,20 +33,17 @@ def candidates_of_columns(columns: list[str]) -> tuple[str, ...]:
 
 
 def image_columns(candidates: tuple[str, ...], has_lr: bool) -> list[str]:
-    """All picture columns, in the order in which a row holds them."""
+    """All picture columns, in the order of a row."""
     return [image_column(name) for name in (ORIGINAL, *candidates, *([LR] if has_lr else []))]
 
 
 def dataset_features(
     candidates: tuple[str, ...], has_lr: bool, source_columns: tuple[str, ...], with_images: bool = True
 ) -> "Features":
-    """The schema of the dataset.
+    """The schema of the dataset, or without images that of the `labels` config.
 
-    Args:
-        candidates: names of the enhanced versions.
-        has_lr: whether any group has a low-resolution picture; those without hold null.
-        source_columns: which of `SOURCE_COLUMNS` are known.
-        with_images: false for the light `labels` config.
+    `has_lr` if any group has a low-resolution picture (null for the others); `source_columns` are those of
+    `SOURCE_COLUMNS` that are known.
     """
     from datasets import ClassLabel, Features, Image, List, Value
 
@@ -66,8 +63,8 @@ def dataset_features(
                     "slot": Value("string"),
                     "annotator": Value("string"),
                     "labels": List(label, length=len(candidates)),
-                    # Parquet has no whole seconds: it would come back as [ms], no longer fit the schema that is kept
-                    # beside it, and so lose the names of all labels where there is no card.
+                    # Parquet has no whole seconds: [s] would be read back as [ms], which does not match the schema
+                    # kept in the file, so that all label names would be lost where there is no card.
                     "start": Value("timestamp[ms]"),
                     "end": Value("timestamp[ms]"),
                     "seconds": Value("float64"),
@@ -84,7 +81,7 @@ def dataset_features(
 
 
 def labels_to_row(group: PatchGroup) -> dict[str, Any]:
-    """The columns that follow from the annotations of a group."""
+    """The columns of a group's annotations and consensus."""
     return {
         "annotations": [
             {
@@ -106,7 +103,7 @@ def labels_to_row(group: PatchGroup) -> dict[str, Any]:
 
 
 def group_from_row(row: Mapping[str, Any], candidates: tuple[str, ...]) -> PatchGroup:
-    """The patch group of a row, as pyarrow gives it; the inverse of `labels_to_row`."""
+    """The patch group of a row from pyarrow; the inverse of `labels_to_row`."""
     return PatchGroup(
         id=PatchId.parse(row["id"]),
         candidates=candidates,

@@ -1,4 +1,7 @@
-"""What belongs to a whole dataset, from its finished shards: the light `labels` tables, the card and the manifest."""
+"""The folder of a dataset that is being written: which shards are finished, and how it is completed from them.
+
+Each finished shard has a note in `.finished/`; a shard without one is not used by the next run.
+"""
 
 import json
 import shutil
@@ -16,7 +19,6 @@ from hggt_data.dataset.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
     PARQUET_PATH,
-    RECORDS,
     Manifest,
     Shard,
     is_manifest,
@@ -30,18 +32,16 @@ from hggt_data.io.text import format_examples
 if TYPE_CHECKING:
     from datasets import Features
 
+_NOTES = ".finished"
+
 
 def label_features(manifest: Manifest) -> "Features":
-    """The schema of the `labels` config: all columns but the pictures."""
+    """The schema of the `labels` config: all columns except the pictures."""
     return dataset_features(tuple(manifest.candidates), manifest.has_lr, _source_columns(manifest), with_images=False)
 
 
 def require_own_files(folder: Path) -> None:
-    """Refuse to replace a folder that holds anything else than a dataset; it would go with it.
-
-    Raises:
-        OutputError: there are other files, or `manifest.json` is that of another program.
-    """
+    """Refuse to replace a folder that contains other files, or the `manifest.json` of another program."""
     files = (path for path in folder.rglob("*") if not path.is_dir() and not is_system_file(path.name))
     names = sorted(path.relative_to(folder).as_posix() for path in files)
     foreign = [name for name in names if name not in (CARD_FILE, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)]
@@ -49,23 +49,16 @@ def require_own_files(folder: Path) -> None:
         foreign.append(MANIFEST_FILE)
     if foreign:
         raise OutputError(
-            f"{folder} holds files that no build writes: {format_examples(foreign)}. Move them elsewhere: the "
-            "folder is replaced as a whole."
+            f"{folder} contains files that hggt did not write: {format_examples(foreign)}. Move them elsewhere: the "
+            "whole folder is replaced."
         )
 
 
-def assemble(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table]) -> Manifest:
-    """Complete a dataset whose shards lie in `folder`, and remove everything else from it.
+def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table]) -> Manifest:
+    """Write label tables, manifest and card beside the shards in `folder`, and remove everything else from it.
 
-    The card is written last: until then the folder does not load.
-
-    Args:
-        folder: holds the shards that the draft names.
-        draft: the manifest, but for `files`.
-        labels: split to its rows without pictures.
-
-    Returns:
-        The manifest as written.
+    `draft` is the manifest without `files`; `labels` are each split's rows without pictures. Return the manifest as
+    written. The card is written last: until then `load_dataset` does not load the folder.
     """
     settings = draft.settings
     schema = label_features(draft).arrow_schema
@@ -82,12 +75,12 @@ def assemble(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table]) -> M
         citation=settings["citation"],
         pseudonymous=settings["pseudonymous"],
     )
-    card_record = FileDigest(CARD_FILE, len(card.encode()), sha256_of(card.encode()))
+    card_digest = FileDigest(CARD_FILE, len(card.encode()), sha256_of(card.encode()))
     tables = [digest_of_file(folder, f"labels/{split}.parquet") for split in labels]
-    manifest = replace(draft, files=[card_record, *tables])
+    manifest = replace(draft, files=[card_digest, *tables])
     write_text(folder / MANIFEST_FILE, manifest.to_text())
-    remove_records(folder)
-    remove_strangers(folder, manifest)
+    shutil.rmtree(folder / _NOTES, ignore_errors=True)
+    remove_unknown_files(folder, manifest)
     write_text(folder / CARD_FILE, card)
     return manifest
 
@@ -96,26 +89,21 @@ def _source_columns(manifest: Manifest) -> tuple[str, ...]:
     return tuple(manifest.settings["sources"])
 
 
-def remove_strangers(folder: Path, manifest: Manifest) -> None:
-    """Remove what an interrupted run has left in the folder and the manifest does not name."""
-    known = {record.path for record in manifest.contents()} | {CARD_FILE, MANIFEST_FILE}
+def remove_unknown_files(folder: Path, manifest: Manifest) -> None:
+    """Remove leftovers of interrupted runs: files that the manifest does not list."""
+    known = {digest.path for digest in manifest.contents()} | {CARD_FILE, MANIFEST_FILE}
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         if path.relative_to(folder).as_posix() not in known:
             path.unlink()
 
 
-def write_record(staging: Path, shard: Shard) -> None:
-    """Remember that a shard is finished."""
-    write_text(staging / RECORDS / f"{Path(shard.path).name}.json", json.dumps(asdict(shard)))
+def note_finished(staging: Path, shard: Shard) -> None:
+    """Note that a shard is finished."""
+    write_text(staging / _NOTES / f"{Path(shard.path).name}.json", json.dumps(asdict(shard)))
 
 
-def read_records(staging: Path) -> Iterator[Shard]:
-    """The shards that a run which did not end has finished; damaged records are passed over, and so made anew."""
-    for record in sorted((staging / RECORDS).glob("*.json")):
+def finished_shards(staging: Path) -> Iterator[Shard]:
+    """The shards that an interrupted run has finished; damaged notes are ignored, so their shards are written again."""
+    for note in sorted((staging / _NOTES).glob("*.json")):
         with suppress(AttributeError, KeyError, TypeError, ValueError):
-            yield shard_from_json(json.loads(record.read_bytes()))
-
-
-def remove_records(staging: Path) -> None:
-    """Forget which shards were finished, at the end of a run."""
-    shutil.rmtree(staging / RECORDS, ignore_errors=True)
+            yield shard_from_json(json.loads(note.read_bytes()))

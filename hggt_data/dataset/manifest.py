@@ -1,8 +1,7 @@
-"""`manifest.json`: what a built dataset was made from and what belongs to it, so that either can be checked.
+"""`manifest.json`: the inputs and files of a built dataset with their hashes, so that both can be checked.
 
-It lies beside the card. Its paths are relative (inputs to their tree, shards to the dataset), and it holds no times,
-machine names or worker counts: the same tree gives the same manifest. While a dataset is being written, each finished
-shard has a record of its own beside it; a file without one counts for nothing.
+Its paths are relative (inputs to their tree, shards to the dataset), and it contains no times, machine names or worker
+counts: the same tree gives the same manifest.
 """
 
 import json
@@ -14,15 +13,14 @@ from typing import Any
 
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import FileDigest, find_damaged, sha256_of
-from hggt_data.io.text import format_examples
+from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
 SCHEMA_VERSION = 1
-# All that a build writes beside the manifest and the card; nothing else in a folder or repository is ever removed.
+# Everything that a build writes beside manifest and card; no other file in a folder or repository is ever removed.
 PARQUET_PATH = re.compile(r"data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
-RECORDS = ".records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +28,14 @@ class Shard:
     """One Parquet file of the dataset.
 
     Attributes:
-        path: relative to the dataset.
+        path: Path relative to the dataset.
         split: `train` or `test`.
-        ids: the groups in it, in the order of its rows.
-        size_bytes, sha256: of the file.
-        key: a SHA-256 over all that determines the file's bytes; a later build that computes the same key keeps it.
-        inputs: path of each input file, with its root (`train-0/images/..`), to [size in bytes, SHA-256].
-        originals: group to a digest of its original's pixels.
-        dropped: groups that were left out because of errors.
-        problems: warnings, and the errors of the dropped groups; their paths carry the root.
+        ids: Groups in the order of the rows.
+        key: SHA-256 over everything that determines the file's bytes; a later build with the same key keeps the file.
+        inputs: Path of each input file, with its root (`train-0/images/..`), to [size in bytes, SHA-256].
+        originals: Group to a hash of its original's pixels.
+        dropped: Groups that were left out because of errors.
+        problems: Warnings, and the errors of the dropped groups; their paths begin with the root.
     """
 
     path: str
@@ -55,10 +52,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole record of a built dataset; the attributes are the keys of the JSON file.
-
-    `problems` are those that belong to no single shard.
-    """
+    """The content of the file; `problems` are those that belong to no single shard."""
 
     tool_version: str
     settings: dict[str, Any]
@@ -73,34 +67,35 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:
-        """Shards and label tables: what must be as it was built. The card may be edited since, here or on the Hub."""
+        """Shards and label tables, which must be as built. The card may be edited, here or on the Hub."""
         shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards]
         return shards + [file for file in self.files if file.path != CARD_FILE]
 
+    def describe(self) -> str:
+        """How many groups each split has, and the size on disk."""
+        groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in self.splits.items())
+        return f"{groups}; {sum(file.size_bytes for file in self.contents()) / 1e6:,.1f} MB"
+
     def is_card(self, data: bytes) -> bool:
-        """Whether a card is the one that was written with this manifest, and nobody has edited it since."""
+        """Whether a card is the one written with this manifest, unedited."""
         return any(file.path == CARD_FILE and file.sha256 == sha256_of(data) for file in self.files)
 
     def to_text(self) -> str:
-        """The JSON text, one line per value down to the files and one per file below."""
+        """The JSON text."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a built dataset.
-
-    Raises:
-        DatasetError: there is none, or it is from another version of hggt, or damaged.
-    """
+    """Read the manifest of a built dataset; DatasetError if it is missing, damaged, or from another version."""
     path = folder / MANIFEST_FILE
     try:
         return parse_manifest(path.read_bytes(), str(path))
     except FileNotFoundError as error:
-        raise DatasetError(f"{folder} has no {MANIFEST_FILE}; expected a dataset made by hggt-build-dataset") from error
+        raise DatasetError(f"{folder} has no {MANIFEST_FILE}; expected a dataset built by hggt") from error
 
 
 def is_manifest(data: bytes) -> bool:
-    """Whether a file of this name is ours and not of another program; what is damaged may be ours."""
+    """Whether a file of this name may be ours: not the manifest of another program, but possibly damaged."""
     try:
         content = json.loads(data)
     except ValueError:
@@ -109,15 +104,7 @@ def is_manifest(data: bytes) -> bool:
 
 
 def parse_manifest(data: bytes, name: str) -> Manifest:
-    """Read the bytes of a manifest.
-
-    Args:
-        data: of the file.
-        name: where it is from, for messages.
-
-    Raises:
-        DatasetError: it is from another version of hggt, or damaged.
-    """
+    """Read the bytes of a manifest; `name` is its path, for messages."""
     try:
         content = json.loads(data)
     except ValueError as error:
@@ -130,48 +117,37 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
         inputs, files = ([FileDigest(**file) for file in content.pop(key)] for key in ("inputs", "files"))
         problems = [Problem(**problem) for problem in content.pop("problems", [])]
         _require_types(content, [*shards, *files])
-        # A manifest from elsewhere must not make us write, link or remove anything outside the dataset.
+        # A downloaded manifest must not make us write, link or remove anything outside the dataset.
         paths = [shard.path for shard in shards] + [file.path for file in files]
         strange = [path for path in paths if path != CARD_FILE and not PARQUET_PATH.fullmatch(path)]
         if strange:
-            raise ValueError(f"it names {strange[0]!r}, which no build writes")
+            raise ValueError(f"it lists {strange[0]!r}, which no build writes")
         return Manifest(**content, inputs=inputs, shards=shards, files=files, problems=problems)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
 
 
-def _require_types(content: dict[str, Any], records: Sequence[Shard | FileDigest]) -> None:
-    """What other modules rely on; a manifest may come from elsewhere.
-
-    Raises:
-        KeyError, TypeError: something is missing or of another type.
-    """
+def _require_types(content: dict[str, Any], described: Sequence[Shard | FileDigest]) -> None:
+    """Check what other modules rely on; a manifest may come from anywhere. KeyError or TypeError."""
     settings = content["settings"]
     if not (isinstance(content["candidates"], list) and isinstance(content["splits"], dict)):
-        raise TypeError("candidates or splits are of another type")
+        raise TypeError("candidates or splits have the wrong type")
     if not {"license", "citation", "sources"} <= settings.keys() or not isinstance(settings["sources"], dict):
-        raise TypeError("settings lack license, citation or sources")
+        raise TypeError("settings must contain license, citation and sources")
     if not set(content["splits"]) <= {"train", "test"}:
         raise TypeError(f"splits are {', '.join(content['splits'])}; expected train, test")
-    for record in records:
-        if not isinstance(record.size_bytes, int) or not isinstance(record.sha256, str):
-            raise TypeError(f"size or hash of {record.path} is of another type")
-        if isinstance(record, Shard) and not all(isinstance(group, str) for group in record.ids):
-            raise TypeError(f"ids of {record.path} are of another type")
+    for file in described:
+        if not isinstance(file.size_bytes, int) or not isinstance(file.sha256, str):
+            raise TypeError(f"size or hash of {file.path} has the wrong type")
+        if isinstance(file, Shard) and not all(isinstance(group, str) for group in file.ids):
+            raise TypeError(f"ids of {file.path} have the wrong type")
 
 
 def require_whole(folder: Path, contents: Sequence[FileDigest]) -> None:
-    """Compare all files with their records.
-
-    Raises:
-        DatasetError: files are missing or differ; the message names the first.
-        OSError: one cannot be read.
-    """
+    """DatasetError if files are missing or have another size or hash."""
     damage = [f"{path} {text}" for path, text in find_damaged(folder, contents).items()]
     if damage:
-        raise DatasetError(
-            f"{folder} does not agree with its {MANIFEST_FILE}: {format_examples(damage)}. Build it again."
-        )
+        raise DatasetError(f"{folder} does not match its {MANIFEST_FILE}: {format_examples(damage)}. Build it again.")
 
 
 def shard_from_json(content: dict[str, Any]) -> Shard:
@@ -182,5 +158,5 @@ def shard_from_json(content: dict[str, Any]) -> Shard:
 
 
 def is_built_dataset(folder: Path) -> bool:
-    """Whether a folder was written by `hggt-build-dataset`."""
+    """Whether a folder is a built dataset."""
     return (folder / MANIFEST_FILE).is_file()

@@ -1,8 +1,8 @@
 """Parquet shards: written directly with pyarrow, and read by position.
 
-Pictures are stored plain (no compression, no dictionary: PNG does not shrink), so every PNG lies in the file as one
-run of bytes. The footer's key-value metadata keeps where (`hggt.offsets`), which lets `loading.py` read one picture
-with one read of its own size, whatever the row groups. Any Parquet reader ignores it.
+Pictures are stored plain (no compression, no dictionary: PNG does not shrink), so every PNG is one run of bytes in the
+file. The footer's key-value metadata says where (`hggt.offsets`): one picture takes one read of its own size, whatever
+the row groups. Other Parquet readers ignore it.
 """
 
 import json
@@ -20,25 +20,18 @@ from hggt_data.io.files import atomic_file
 Offsets = dict[str, list[tuple[int, int] | None]]
 
 _OFFSETS_KEY = b"hggt.offsets"
-# A row group is held in memory while it is written, and is what streaming readers fetch at once.
+# A row group is in memory while it is written, and streaming readers fetch it as a whole.
 _ROW_GROUP_ROWS = 16
 _ROW_GROUP_BYTES = 32 << 20
-# Smallest and largest values are kept for the columns people filter by; for pictures they would be whole pictures.
+# Minimum and maximum are stored for the columns that users filter by; for pictures they would be whole pictures.
 _STATISTICS = ["id", "image_name", "num_positive", "num_negative"]
 
 
 def write_shard(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]], pictures: list[str]) -> None:
-    """Write rows as one Parquet file that is either whole or not there.
+    """Write rows as one Parquet file, atomically.
 
-    Args:
-        path: the file.
-        schema: the columns; its metadata carries the types of `datasets`.
-        rows: one mapping per row; a picture is the bytes of its PNG file, or null.
-        pictures: the picture columns, in the order of the schema.
-
-    Raises:
-        DatasetError: pyarrow has not stored the pictures as they are.
-        OSError: the file cannot be written.
+    In a row, a picture is the bytes of its PNG file, or None; `pictures` are these columns in the order of the schema.
+    The schema's metadata contains the types of `datasets`.
     """
     offsets: Offsets = {column: [] for column in pictures}
     with (
@@ -61,11 +54,7 @@ def write_shard(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]], p
 
 
 def read_offsets(path: Path) -> Offsets:
-    """Where each picture lies in a shard: picture column to one (offset, size) in bytes per row, null where it is null.
-
-    Raises:
-        DatasetError: the file is no shard that hggt wrote.
-    """
+    """The (offset, size) in bytes of each picture in a shard: column to one per row, None if the row has none."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
         return {
@@ -73,7 +62,7 @@ def read_offsets(path: Path) -> Offsets:
             for column, places in json.loads(metadata[_OFFSETS_KEY]).items()
         }
     except (pa.ArrowInvalid, KeyError, ValueError) as error:
-        raise DatasetError(f"{path} is no shard of a built dataset ({error}); build the dataset again") from error
+        raise DatasetError(f"{path} is not a shard of a built dataset ({error}); build the dataset again") from error
 
 
 def write_table_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
@@ -108,8 +97,8 @@ def _row_groups(rows: Iterable[dict[str, Any]], pictures: list[str]) -> Iterator
 
 
 def _table(rows: list[dict[str, Any]], schema: pa.Schema, pictures: list[str]) -> pa.Table:
-    # The struct of an Image column is built here: `datasets` would drop the bytes of a picture whose path happens to
-    # exist in the working folder, and a path would tell where the builder's files lay.
+    # The struct of an Image column is built here: `datasets` drops the bytes of a picture whose path exists in the
+    # working folder, and a path would reveal the builder's folders.
     structs = [
         {**row, **{column: row[column] and {"bytes": row[column], "path": None} for column in pictures}} for row in rows
     ]
@@ -123,7 +112,7 @@ def _table(rows: list[dict[str, Any]], schema: pa.Schema, pictures: list[str]) -
 
 
 def _note_offsets(path: Path, start: int, rows: list[dict[str, Any]], offsets: Offsets) -> None:
-    """Find the pictures of a row group that was just written from byte `start` on: column by column, in row order."""
+    """Find the pictures of a row group that was just written from byte `start` on, column by column."""
     with open(path, "rb") as file:
         region = _read_from(file, start)
     position = 0

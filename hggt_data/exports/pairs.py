@@ -1,7 +1,6 @@
-"""Take out of a tree or a dataset what other programs want: its positives, preference pairs, or the official tree.
+"""Exports preference pairs with their pictures, as a dataset or as JSON lines beside image files.
 
-Groups are read one after the other, so memory does not grow with their number. A result appears whole or not at all,
-and a note beside it tells under which licence its data is. Which pairs there are is for `preferences.py`.
+Groups are read one after the other, so memory does not grow with their number.
 """
 
 import hashlib
@@ -16,73 +15,82 @@ from typing import TYPE_CHECKING, Any, Literal
 from hggt_data.dataset.card import format_pairs_card
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError
-from hggt_data.exports.preferences import PairKind, PreferencePair, preference_pairs
-from hggt_data.exports.source import ExportSource, file_name, read_checked, write_png
+from hggt_data.exports.preferences import PairKind, PairName, PreferencePair, preference_pairs
+from hggt_data.exports.source import OpenedSource, as_opened, file_name, read_checked, write_png
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import atomic_file, write_text
 from hggt_data.io.folders import new_folder
 from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
-from hggt_data.licence import LICENSE_FILE, format_licence_note
+from hggt_data.licence import LICENSE_FILE
 from hggt_data.schema import LR, ORIGINAL, Label
 
 if TYPE_CHECKING:
     from datasets import Features
 
-_PAIRS_PER_SHARD = 256  # about 450 MB of 512 x 512 pictures, four to a pair
-
 
 @dataclass(frozen=True)
 class PairSettings:
-    """Which pairs, in what form; the names are those of the command's flags.
+    """Which pairs to export, and how.
 
     Attributes:
-        kinds: see `PairKind`.
-        min_margin: the smallest margin; null for all.
-        format: `parquet` holds the pictures; `jsonl` names their files, which lie beside it.
-        pairs_per_shard: 256 pairs of four 512 x 512 pictures make about 450 MB.
+        kinds: Kind of pairs to write, the preferred image first: P positive, S similar, N negative; repeatable.
+            [default: all]
+        min_margin: Smallest preference margin, from -2 to 2.  [default: no limit]
+        format: File format: parquet contains the images, jsonl refers to image files.
+        pairs_per_shard: Pairs per Parquet file; 256 pairs of four 512 x 512 images take about 450 MB.
     """
 
-    kinds: Collection[PairKind] = tuple(PairKind)
+    kinds: Collection[PairKind | PairName] = tuple(PairKind)
     min_margin: float | None = None
     format: Literal["parquet", "jsonl"] = "parquet"
-    pairs_per_shard: int = _PAIRS_PER_SHARD
+    pairs_per_shard: int = 256
 
     def pairs(self, group: Group) -> list[PreferencePair]:
-        """The pairs of a group that are wanted."""
-        found = preference_pairs(group, self.kinds)
+        """The pairs of a group to export."""
+        found = preference_pairs(group, {PairKind(kind) for kind in self.kinds})
         return [pair for pair in found if self.min_margin is None or pair.margin >= self.min_margin]
 
 
-def export_pairs(source: ExportSource, output: Path, settings: PairSettings | None = None) -> list[str]:
-    """Write all preference pairs as a dataset that `load_dataset` opens, or as JSON lines with the pictures beside.
+def export_pairs(
+    source: OpenedSource | str | Path, output: str | Path, settings: PairSettings | None = None
+) -> list[str]:
+    """Write the preference pairs as a dataset for `load_dataset`, or as JSON lines beside image files.
 
-    Columns: lr (where the source has any), chosen, rejected, original (pictures), group, chosen_name, rejected_name,
-    kind, votes_chosen, votes_rejected, margin. Rows stand in the order of the groups, each group's in that of
+    Columns: lr (if the source has any), chosen, rejected, original (images), group, chosen_name, rejected_name, kind,
+    votes_chosen, votes_rejected, margin. The rows follow the order of the groups and, in a group, of
     `preference_pairs`.
 
     Args:
-        source: one split or several.
-        output: a new or empty folder outside the source.
-        settings: which pairs, in what form.
+        source: Data to export: see `open_source`.
+        output: New or empty folder outside the source.
+        settings: Which pairs to write, and how.
 
     Returns:
-        What was written, a line each.
+        What was written, one line each.
 
     Raises:
-        DatasetError: a split has no such pairs.
-        ImageError: a picture is damaged.
-        OutputError: the output is not empty, or lies in the source.
-        OSError: a file cannot be read, or the disk is full.
+        DatasetError: A split has no such pairs.
+        ImageError: An image is damaged.
+        OutputError: The output is not empty, or is inside the source.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import PairSettings, export_pairs, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> lines = export_pairs(write_demo_tree(folder).test, folder / "pairs", PairSettings(["P-N"], format="jsonl"))
+        >>> lines[0].removeprefix(str(folder))
+        '/pairs, test: 7 pairs (7 P>N)'
     """
-    settings = settings or PairSettings()
+    source, output, settings = as_opened(source), Path(output), settings or PairSettings()
     source.require_outside(output)
     counts = {split: _count_kinds(groups, settings, source.location) for split, groups in source.splits.items()}
     has_lr = any(groups.has_picture(k, LR) for groups in source.splits.values() for k in range(len(groups)))
     with new_folder(output) as staging:
         write = _write_parquet if settings.format == "parquet" else _write_jsonl
         write(source, staging, settings, counts, has_lr)
-        write_text(staging / LICENSE_FILE, format_licence_note(source.license))
+        source.write_licence(staging / LICENSE_FILE)
         size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return [
         *(
@@ -97,16 +105,17 @@ def export_pairs(source: ExportSource, output: Path, settings: PairSettings | No
 def _usage(output: Path, form: str, splits: list[str]) -> str:
     if form == "parquet":
         return f'load_dataset("{output}")'
-    return f"the paths in {' and '.join(f'{split}.jsonl' for split in splits)} count from {output}"
+    return f"the paths in {' and '.join(f'{split}.jsonl' for split in splits)} are relative to {output}"
 
 
 def _count_kinds(groups: GroupSource, settings: PairSettings, location: str) -> Counter[str]:
     """How many pairs there are of each kind, in the order of the kinds."""
-    counts = Counter({kind.value: 0 for kind in PairKind if kind in settings.kinds})
+    wanted = {PairKind(kind) for kind in settings.kinds}
+    counts = Counter({kind.value: 0 for kind in PairKind if kind in wanted})
     for group in show_progress(groups, len(groups), f"counting {groups.split}"):
         counts.update(pair.kind.value for pair in settings.pairs(group))
     if not counts.total():
-        raise DatasetError(f"{location} has no such pairs in {groups.split}; ask for other kinds or a smaller margin")
+        raise DatasetError(f"{location} has no such pairs in {groups.split}; change `kinds` or lower `min_margin`")
     return counts
 
 
@@ -143,7 +152,7 @@ def _names_of(pairs: list[PreferencePair]) -> list[str]:
 
 
 def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
-    """The columns of a pair that are no pictures."""
+    """The columns of a pair except the pictures."""
     return {
         "group": str(group.id),
         "chosen_name": pair.chosen,
@@ -156,7 +165,7 @@ def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
 
 
 def _write_parquet(
-    source: ExportSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
+    source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
 ) -> None:
     features, columns = pair_features(has_lr), _picture_columns(has_lr)
     schema = features.arrow_schema
@@ -182,7 +191,7 @@ def _write_parquet(
         of_split = rows(groups)
         for path in paths[split]:
             write_shard(staging / path, schema, islice(of_split, settings.pairs_per_shard), columns)
-        for _ in of_split:  # lets the progress bar come to its end
+        for _ in of_split:  # completes the progress bar
             pass
     sizes = {split: sum((staging / path).stat().st_size for path in names) for split, names in paths.items()}
     card = format_pairs_card(
@@ -197,7 +206,7 @@ def _write_parquet(
 
 
 def _write_jsonl(
-    source: ExportSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
+    source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
 ) -> None:
     for split, groups in source.splits.items():
         with atomic_file(staging / f"{split}.jsonl") as file:

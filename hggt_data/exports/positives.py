@@ -1,64 +1,74 @@
-"""Exports the candidates whose consensus is Positive."""
+"""Exports the candidates whose consensus is Positive, as a list or as images."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hggt_data.errors import DatasetError, OutputError
-from hggt_data.exports.source import ExportSource, write_png
+from hggt_data.exports.source import OpenedSource, as_opened, write_png
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import atomic_file, csv_file, write_text
+from hggt_data.io.files import atomic_file, csv_file
 from hggt_data.io.folders import new_folder
 from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
-from hggt_data.licence import LICENSE_FILE, format_licence_note
+from hggt_data.licence import LICENSE_FILE
 from hggt_data.schema import ORIGINAL, Label
 from hggt_data.tree.layout import picture_name
 
 LIST_ENDINGS = (".csv", ".txt")
 
 
-def export_positives(source: ExportSource, output: Path, *, files: bool = False, min_agreement: int = 1) -> list[str]:
-    """List the candidates whose consensus is Positive, or write their pictures.
+def export_positives(
+    source: OpenedSource | str | Path, output: str | Path, *, files: bool = False, min_agreement: int = 2
+) -> list[str]:
+    """List the candidates whose consensus is Positive, or write their images.
+
+    The list has the columns group, candidate, agreement, num_votes and path (in a tree) or split and row (of a
+    dataset). `LICENSE.txt` beside it states the licence of the data.
 
     Args:
-        source: one split.
-        output: `NAME.csv` (group, candidate, agreement, num_votes and, of a tree, the path in it, or, of a dataset,
-            split and row), or `NAME.txt` (a picture each line). With `files` a new folder for `gt/` and
-            `positives.csv`.
-        files: write the pictures.
-        min_agreement: how many annotators must have said so.
+        source: Data to export, of one split: see `open_source`.
+        output: List to write: NAME.csv, or NAME.txt with one image per line. With `files`, a new or empty folder.
+        files: Write the images to gt/ and the list to positives.csv.
+        min_agreement: Annotators who must have chosen Positive, at least.
 
     Returns:
-        What was written, a line each.
+        What was written, one line each.
 
     Raises:
-        DatasetError: there are several splits, or no such candidates.
-        ImageError: a picture is damaged; nothing was written.
-        OutputError: the output has another ending, lies in the source or, for pictures, is not empty.
-        OSError: a file cannot be read, or the disk is full.
+        DatasetError: There are several splits, or no such candidates.
+        ImageError: An image is damaged; nothing was written.
+        OutputError: The output has another ending, is inside the source or, with `files`, is not empty.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import export_positives, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> lines = export_positives(write_demo_tree(folder).train, folder / "positives.csv")
+        >>> (folder / "positives.csv").read_text().splitlines()[1]
+        'astronaut-0-0,01,3,3,images/0-6/01/astronaut-0-0_01.png'
     """
+    source, output = as_opened(source), Path(output)
     groups = source.only_split
     source.require_outside(output)
     if files:
         with new_folder(output) as staging:
             count = _write_positives(staging / "positives.csv", groups, min_agreement, folder="gt")
-            write_text(staging / LICENSE_FILE, format_licence_note(source.license))
+            source.write_licence(staging / LICENSE_FILE)
         return [f"{output}: {plural(count, 'positive')} in gt/, listed in positives.csv"]
     if output.suffix.lower() not in LIST_ENDINGS:
-        raise OutputError(f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; for pictures --files")
+        raise OutputError(
+            f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; to write images, pass `files`"
+        )
     count = _write_positives(output, groups, min_agreement)
     note = output.with_name(f"{output.name}.{LICENSE_FILE}")
-    write_text(note, format_licence_note(source.license))
+    source.write_licence(note)
     return [f"{output}: {plural(count, 'positive')} of {plural(len(groups), 'group')}", str(note)]
 
 
 def _write_positives(path: Path, groups: GroupSource, min_agreement: int, folder: str | None = None) -> int:
-    """Write the list and, with `folder`, the pictures into that folder beside it; returns how many there are.
-
-    Raises:
-        DatasetError: there are none; the list is not written.
-    """
+    """Write the list and, with `folder`, the images into that folder beside it; return how many there are."""
     is_tree = groups.find_file(0, ORIGINAL) is not None
     where = ("path",) if folder or is_tree else ("split", "row")
     count = 0
@@ -82,7 +92,7 @@ def _write_positives(path: Path, groups: GroupSource, min_agreement: int, folder
 
 @contextmanager
 def _open_list(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[object], str], object]]:
-    """Open a list by its ending: as CSV a line has all values, as text the picture alone."""
+    """Open a list and yield the function that writes a line: all values of a CSV, or only the image of a text."""
     if path.suffix.lower() == ".csv":
         with csv_file(path, columns) as write_values:
             yield lambda values, _: write_values(values)

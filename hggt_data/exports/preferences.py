@@ -1,21 +1,22 @@
-"""From the labels of a group to pairs of pictures of which people prefer one. No I/O.
+"""The pairs of a group in which people prefer one picture to the other. No I/O.
 
-The consensus decides which pairs there are; the votes tell by how much one is preferred.
+The consensus labels determine the pairs; the votes determine how clear each preference is.
 """
 
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from hggt_data.schema import ORIGINAL, Label, PatchGroup
 
-# What one vote says of a candidate, compared with the original, which so stands at 0.
+# The value of a vote for a candidate, compared with the original, which is 0.
 _PREFERENCE = {Label.POSITIVE: 1, Label.SIMILAR: 0, Label.NEGATIVE: -1}
 
 
 class PairKind(Enum):
-    """Of which consensus the two are: P positive, S similar, N negative. The value is the word in the column `kind`."""
+    """Consensus of the preferred and the other one: P positive, S similar, N negative. The value is column `kind`."""
 
     POSITIVE_SIMILAR = "P>S"
     POSITIVE_NEGATIVE = "P>N"
@@ -23,15 +24,26 @@ class PairKind(Enum):
     POSITIVE_ORIGINAL = "P>original"
     ORIGINAL_NEGATIVE = "original>N"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "PairKind | None":
+        """The name that a shell takes unquoted, such as `P-S`."""
+        return next((kind for kind in cls if kind.value.replace(">", "-") == value), None)
+
+
+PairName = Literal["P-S", "P-N", "S-N", "P-original", "original-N"]
+
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
     """Two pictures of a group, the first of which is preferred.
 
     Attributes:
-        chosen, rejected: their names: a candidate, or `original`.
-        votes_chosen, votes_rejected: how many annotators gave each label; none for the original.
-        margin: see `preference_pairs`.
+        chosen: The preferred one: a candidate, or `original`.
+        rejected: The other one.
+        kind: Consensus of both.
+        votes_chosen: How many annotators gave each label to the preferred one; 0 for the original.
+        votes_rejected: How many annotators gave each label to the other one.
+        margin: How clear the preference is, see `preference_pairs`.
     """
 
     chosen: str
@@ -45,29 +57,32 @@ class PreferencePair:
 def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(PairKind)) -> list[PreferencePair]:
     """All pairs of a group, by kind, then by name.
 
-    Every positive is preferred to every similar and negative candidate and to the original, every similar candidate to
-    every negative one, and the original to every negative one. Original and similar, and two of the same consensus,
-    make no pair; nor does a candidate without consensus.
+    Positive candidates are preferred to similar and negative ones and to the original, similar ones to negative ones,
+    and the original to negative ones. The original and a similar candidate do not form a pair, nor do two candidates
+    with the same consensus; a candidate without consensus forms none.
 
-    `margin` is the difference of the mean preferences, from -2 to 2: a vote counts 1 for Positive, 0 for Similar, -1
-    for Negative, and the original has 0:
+    `margin` is the difference of the mean votes, from -2 to 2, where a vote is 1 for Positive, 0 for Similar and -1 for
+    Negative, and the original has 0:
 
         margin = (positive - negative votes of chosen) / votes  -  (positive - negative votes of rejected) / votes
 
-    It is above 0 for P>N, P>original and original>N. For P>S and S>N it can be 0 or, with more than three annotators,
-    less: two Positive and one Negative make a positive of mean 1/3, as two Similar and one Positive make a similar.
+    It is above 0 for P>N, P>original and original>N. For P>S and S>N it can be 0: two Positive and one Negative votes
+    have the mean 1/3, as have two Similar and one Positive. With more than three annotators it can be negative.
 
     Args:
-        group: the labels.
-        kinds: which pairs.
+        group: Group with its labels.
+        kinds: Kinds of pairs to return.
+
+    Returns:
+        The pairs.
 
     Example:
-        >>> from hggt_data.consensus import judge_group
-        >>> from hggt_data.schema import Annotation, PatchId
-        >>> votes = [Annotation(slot, (Label.POSITIVE, Label.NEGATIVE)) for slot in "ABC"]
-        >>> pairs = preference_pairs(judge_group(PatchId("cat", 0, 0), ("01", "02"), votes))
-        >>> [(pair.chosen, pair.rejected, pair.kind.value, pair.margin) for pair in pairs]
-        [('01', '02', 'P>N', 2.0), ('01', 'original', 'P>original', 1.0), ('original', '02', 'original>N', 1.0)]
+        >>> import tempfile
+        >>> from hggt_data import open_groups, preference_pairs, write_demo_tree
+        >>> group = open_groups(write_demo_tree(tempfile.mkdtemp()).test)["coffee-0-0"]
+        >>> pairs = preference_pairs(group)
+        >>> [(pair.chosen, pair.rejected, pair.kind.value, round(pair.margin, 2)) for pair in pairs[:3]]
+        [('04', '01', 'P>S', 0.33), ('04', '02', 'P>S', 0.33), ('04', '03', 'P>N', 1.0)]
     """
     votes = {name: _count_votes(group, name) for name in (ORIGINAL, *group.candidates)}
     names = {
@@ -100,7 +115,7 @@ def _count_votes(group: PatchGroup, name: str) -> dict[Label, int]:
 
 
 def _margin(chosen: dict[Label, int], rejected: dict[Label, int]) -> float:
-    # All candidates of a group have as many votes: one division, so that what is equal gives 0 exactly.
+    # All candidates of a group have the same number of votes. One division makes equal means give exactly 0.
     num_votes = max(sum(chosen.values()), sum(rejected.values()))
     return (_preference(chosen) - _preference(rejected)) / num_votes
 

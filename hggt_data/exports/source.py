@@ -1,29 +1,32 @@
-"""What exports read from, and how they write one picture."""
+"""What exports read, and how they write one picture and the licence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from hggt_data.dataset.manifest import is_built_dataset
 from hggt_data.errors import DatasetError, ImageError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.files import write_text
 from hggt_data.io.folders import require_outside
 from hggt_data.io.images import parse_png
 from hggt_data.io.text import format_examples
+from hggt_data.licence import format_licence_note, require_license_id
 from hggt_data.loading import open_splits
 from hggt_data.schema import LR
 from hggt_data.tree.layout import is_candidate_name, picture_name
 
 
 @dataclass(frozen=True)
-class ExportSource:
-    """What is exported.
+class OpenedSource:
+    """A tree or dataset that was opened to be exported, see `open_source`.
 
     Attributes:
-        location: as the user named it.
-        splits: name to groups.
-        license: licence id of the data; null for the HGGT terms.
+        location: The path or the name on the Hub, as given.
+        splits: The groups of each split.
+        license: Licence id of the data; None for the HGGT terms.
     """
 
     location: str
@@ -32,46 +35,65 @@ class ExportSource:
 
     @property
     def only_split(self) -> GroupSource:
-        """The groups, where one split is exported.
-
-        Raises:
-            DatasetError: there are several.
-        """
+        """The groups, if there is one split."""
         if len(self.splits) > 1:
             raise DatasetError(f"{self.location} has the splits {', '.join(self.splits)}; choose one with `split`")
         return next(iter(self.splits.values()))
 
     def require_outside(self, output: Path) -> None:
-        """Refuse to write into what is being read.
-
-        Raises:
-            OutputError: the output lies inside.
-        """
+        """OutputError if the output is inside the source."""
         if Path(self.location).is_dir():
             require_outside(output, Path(self.location), "the source")
 
+    def write_licence(self, path: Path) -> None:
+        """Write the file that states the licence of an export."""
+        write_text(path, format_licence_note(self.license))
+
 
 def open_source(
-    source: str, split: str | None = None, *, revision: str | None = None, license_id: str | None = None
-) -> ExportSource:
-    """Open what is to be exported.
+    source: str | Path,
+    split: Literal["train", "test"] | None = None,
+    *,
+    revision: str | None = None,
+    license: str | None = None,
+) -> OpenedSource:
+    """Open the data to export.
 
     Args:
-        source, split, revision: as for `loading.open_splits`.
-        license_id: the licence of a tree's data, which no file of it tells; null for the HGGT terms.
+        source: Tree, built dataset, or ORG/NAME on the Hub.
+        split: Split to export, if `source` is a dataset.  [default: all]
+        revision: Tag, branch or commit on the Hub.  [default: main]
+        license: Licence id of the data, if `source` is a tree.  [default: the HGGT terms]
+
+    Returns:
+        What `export_positives`, `export_pairs` and `export_tree` take.
 
     Raises:
-        DatasetError: it cannot be opened, names strange candidates, or is a dataset, which tells its licence itself.
-        HubError, TreeError: it cannot be opened.
+        DatasetError: It cannot be opened, has candidates with unexpected names, or is a dataset and `license` is given.
+        HubError: It cannot be downloaded.
+        TreeError: It is not a tree, or names in it have errors.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import open_source, write_demo_tree
+        >>> open_source(write_demo_tree(tempfile.mkdtemp()).train, license="cc0-1.0").license
+        'cc0-1.0'
     """
-    if license_id is not None and (is_hub_id(source) or is_built_dataset(Path(source))):
-        raise DatasetError(f"{source} is a dataset and tells its licence itself; --license is for a tree")
+    if license is not None and (is_hub_id(source) or is_built_dataset(Path(source))):
+        raise DatasetError(f"{source} is a dataset, whose licence is read from it; omit `license`")
+    if license is not None:
+        require_license_id(license)
     splits = open_splits(source, split, revision=revision)
     first = next(iter(splits.values()))
-    strange = [name for name in first.candidates if not is_candidate_name(name)]
-    if strange:  # they become names of folders, and a dataset may come from anywhere
-        raise DatasetError(f"{source} has candidates named {format_examples(strange)}; expected 01, 02 ..")
-    return ExportSource(source, splits, first.license or license_id)
+    unusable = [name for name in first.candidates if not is_candidate_name(name)]
+    if unusable:  # they become names of folders, and a dataset may come from anywhere
+        raise DatasetError(f"{source} has candidates named {format_examples(unusable)}; expected 01, 02, ...")
+    return OpenedSource(str(source), splits, first.license or license)
+
+
+def as_opened(source: OpenedSource | str | Path) -> OpenedSource:
+    """An opened source, of a path or name too."""
+    return source if isinstance(source, OpenedSource) else open_source(source)
 
 
 def file_name(group: Group, name: str) -> str:
@@ -80,18 +102,14 @@ def file_name(group: Group, name: str) -> str:
 
 
 def write_png(path: Path, group: Group, name: str) -> None:
-    """Write a picture, decoded once to check it, into a folder that is created if missing."""
+    """Write a picture, decoded once to check it; its folder is created if missing."""
     data = read_checked(group, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 
 def read_checked(group: Group, name: str) -> bytes:
-    """The PNG file of a picture, whole.
-
-    Raises:
-        ImageError: it is cut or damaged.
-    """
+    """The PNG file of a picture; ImageError if it is damaged."""
     data = group.read_bytes(name)
     try:
         parse_png(data)

@@ -9,45 +9,53 @@ from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
 from hggt_data.errors import DatasetError
-from hggt_data.exports.source import ExportSource, write_png
+from hggt_data.exports.source import OpenedSource, as_opened, write_png
 from hggt_data.groups import Group, GroupSource
-from hggt_data.io.files import csv_file, write_text
+from hggt_data.io.files import csv_file
 from hggt_data.io.folders import new_folder
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
-from hggt_data.licence import LICENSE_FILE, format_licence_note
+from hggt_data.licence import LICENSE_FILE
 from hggt_data.schema import LR, ORIGINAL, Annotation
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import Section, official_test, official_train
 
-# A published dataset counts times from 1970, which the official format takes for a clock that was reset.
+# Times of a published dataset begin in 1970, which the official format treats as a reset clock.
 _RELATIVE_TIMES_SHIFT = datetime(2000, 1, 1) - datetime(1970, 1, 1)
 
 
-def export_tree(source: ExportSource, output: Path) -> list[str]:
+def export_tree(source: OpenedSource | str | Path, output: str | Path) -> list[str]:
     """Write the official tree: `Train/` and `Test/` with pictures, one JSON per annotator, `annotators.csv`, and LR.
 
-    A dataset that is built of it has the same rows. Where groups have other slots than the most, as after several
-    rounds of annotation, or no LR where most have, they get a tree of their own (`Train-2/`): in a tree, every slot
-    holds every group. What the dataset tells of source pictures goes to `sources.csv`, for `--sources`. The relative
-    times of a published dataset count from 2000-01-01 instead of 1970-01-01, which the format does not take.
+    A dataset built from it has the same rows. In a tree, every slot contains every group; so groups with other slots
+    than most (as after several rounds of annotation), or without LR where most have it, become a tree of their own
+    (`Train-2/`). Origin, author and licence of source pictures go to `sources.csv`, for `BuildSettings.sources`. The
+    relative times of a published dataset begin at 2000-01-01 instead of 1970-01-01, which the format does not allow.
 
     Args:
-        source: one split or both.
-        output: a new or empty folder outside the source.
+        source: Data to export: see `open_source`.
+        output: New or empty folder outside the source.
 
     Returns:
-        What was written, a line each.
+        What was written, one line each.
 
     Raises:
-        DatasetError: a slot's name cannot be a folder's.
-        ImageError: a picture is damaged.
-        OutputError: the output is not empty, or lies in the source.
-        OSError: a file cannot be read, or the disk is full.
+        DatasetError: A slot's name cannot be the name of a folder.
+        ImageError: An image is damaged.
+        OutputError: The output is not empty, or is inside the source.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import export_tree, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> export_tree(write_demo_tree(folder).train, folder / "out")[0].removeprefix(str(folder))
+        '/out/Train: 6 groups, slots A, B, C'
     """
+    source, output = as_opened(source), Path(output)
     source.require_outside(output)
-    told = []
+    lines = []
     with new_folder(output) as staging:
         pictures: dict[str, dict[str, str | None]] = {}
         for split, groups in source.splits.items():
@@ -56,16 +64,16 @@ def export_tree(source: ExportSource, output: Path) -> list[str]:
                 trees = {plan.kind: stack.enter_context(_open_tree(staging, plan, groups)) for plan in plans}
                 for group in show_progress(groups, len(groups), f"exporting {split}"):
                     trees[_kind_of(group)](group)
-            told += [plan.describe(output) for plan in plans]
+            lines += [plan.describe(output) for plan in plans]
             pictures |= groups.read_sources()
         if pictures:
             columns = [column for column in SOURCE_COLUMNS if any(column in line for line in pictures.values())]
             with csv_file(staging / "sources.csv", ["image", *columns]) as write_line:
-                for name, line in sorted(pictures.items()):
-                    write_line([name, *(line.get(column) or "" for column in columns)])
-            told.append(f"{output / 'sources.csv'}: {plural(len(pictures), 'source picture')}")
-        write_text(staging / LICENSE_FILE, format_licence_note(source.license))
-    return told
+                for name, values in sorted(pictures.items()):
+                    write_line([name, *(values.get(column) or "" for column in columns)])
+            lines.append(f"{output / 'sources.csv'}: {plural(len(pictures), 'source picture')}")
+        source.write_licence(staging / LICENSE_FILE)
+    return lines
 
 
 @dataclass(frozen=True)
@@ -82,12 +90,7 @@ def _kind_of(group: Group) -> _GroupKind:
 
 @dataclass(frozen=True)
 class _TreePlan:
-    """A tree for the groups of one kind.
-
-    Attributes:
-        name: of its folder.
-        has_names: whether any annotator is known.
-    """
+    """A tree for the groups of one kind; `has_names` if any annotator is known."""
 
     name: str
     kind: _GroupKind
@@ -104,7 +107,7 @@ class _TreePlan:
 
 
 def _plan_trees(groups: GroupSource, split: str) -> list[_TreePlan]:
-    """One tree, or several if not all groups are of one kind, the largest first."""
+    """One tree per kind of group, the largest first."""
     counts: Counter[_GroupKind] = Counter()
     named: set[_GroupKind] = set()
     for group in show_progress(groups, len(groups), f"reading labels of {split}"):
@@ -112,9 +115,9 @@ def _plan_trees(groups: GroupSource, split: str) -> list[_TreePlan]:
         counts[kind] += 1
         if any(annotation.annotator is not None for annotation in group.annotations):
             named.add(kind)
-    strange = sorted({slot for kind in counts for slot in kind.slots if not _is_folder_name(slot)})
-    if strange:  # a dataset may come from anywhere
-        raise DatasetError(f"{groups.location} has slots named {format_examples(strange)}; expected names of folders")
+    unusable = sorted({slot for kind in counts for slot in kind.slots if not _is_folder_name(slot)})
+    if unusable:  # a dataset may come from anywhere
+        raise DatasetError(f"{groups.location} has slots named {format_examples(unusable)}; expected folder names")
     title = split.capitalize()
     return [
         _TreePlan(title if number == 1 else f"{title}-{number}", kind, count, kind in named, split == "test")
@@ -128,7 +131,7 @@ def _is_folder_name(name: str) -> bool:
 
 @contextmanager
 def _open_tree(staging: Path, plan: _TreePlan, groups: GroupSource) -> Iterator[Callable[[Group], None]]:
-    """Make the folders of a tree and yield what writes a group to it."""
+    """Create the folders of a tree and yield the function that writes a group to it."""
     root = staging / plan.name
     section = plan.section(root)
     names = (ORIGINAL, *groups.candidates, *([LR] if plan.kind.has_lr else []))
@@ -152,7 +155,7 @@ def _open_tree(staging: Path, plan: _TreePlan, groups: GroupSource) -> Iterator[
 
 
 def _with_late_times(annotation: Annotation) -> Annotation:
-    """The annotation with relative times moved to where the official format takes them."""
+    """The annotation with relative times moved to a date that the official format allows."""
 
     def late(time: datetime | None) -> datetime | None:
         return time + _RELATIVE_TIMES_SHIFT if time and time.year < 2000 else time

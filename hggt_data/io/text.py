@@ -20,6 +20,11 @@ def format_examples(items: Sequence[object], limit: int = 3) -> str:
     return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """The names in a list such as `psnr, ssim`; empty ones are skipped."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for an unknown word: the closest known one (`did you mean 'negative'?`), or all of them."""
     known = list(known)

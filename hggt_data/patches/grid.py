@@ -42,14 +42,14 @@ class PatchSettings:
     """What decides the patches of a picture; the names are those of the command's flags.
 
     Attributes:
-        crop: the side of a patch in pixels.
-        step: of the grid, in pixels.
-        seed: of the places, together with the picture's name.
-        detail: `official` clips the Laplacian to 0..255, as in 8 bits; `signed` takes it as it is.
-        score: `official` is |mean(original - candidate)|, `absolute` is mean(|original - candidate|), in grey levels;
-            the greatest over the candidates counts.
-        min_difference: the score that a patch has at least.
-        max_per_image: how many patches of a picture to keep, those with the highest scores; null for all.
+        crop: Side of a patch.
+        step: Distance between patch positions, before each is moved by up to 16 pixels.
+        seed: Random seed for patch positions.
+        detail: How detail is measured: official clips the Laplacian to 0..255, signed does not.
+        score: How the change by an enhancer is measured, in grey levels: official is |mean(difference)|, absolute is
+            mean(|difference|).
+        min_difference: Leave out patches if no candidate reaches this score.
+        max_per_image: Patches to keep per picture, those with the highest scores.  [default: all]
 
     Raises:
         PatchError: a value is out of range.

@@ -171,10 +171,11 @@ def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers:
     keeps its earlier patches; the others are processed.
 
     Args:
-        folder: Output of `hggt-models enhance`: original/, 01/, 02/ and so on.
-        output: New or empty folder, or that of an earlier run with the same settings over the same or fewer pictures.
-        settings: Patch size, grid and selection rules.
-        workers: Worker processes, each with two whole pictures in memory [default: one per core, at most 8].
+        folder: Folder that hggt-models enhance wrote: original/, 01/, 02/ and so on.
+        output: New or empty folder, or the output of an interrupted run with the same options. Choose
+            Train/images/NAME to make it part of a tree.
+        settings: How to choose.
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         TreeError: The input is not complete, see `list_enhanced`; nothing is written.

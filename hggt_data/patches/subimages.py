@@ -44,12 +44,11 @@ class SubimageSettings:
     A *version* of a picture is the picture itself or a scaled one. Sides of scaled versions are rounded down.
 
     Attributes:
-        scales: Scales of the smaller versions T0, T1, and so on, each between 0 and 1.
-        short_side: Short side of one more version, in pixels; 0 for none.
-        crop: Side of a crop in pixels.
-        step: Distance between neighbouring crops in pixels.
-        threshold: Pixels that may remain uncut at the right and lower border; if more remain, one more crop ends at
-            the border.
+        scales: Scales of the extra versions T0, T1, ...; `none` for no extra versions.
+        short_side: Short side of one more, smaller version; 0 to skip it.
+        crop: Side of a crop.
+        step: Distance between crops.
+        threshold: Leave this many pixels uncut at the right and bottom edge; if more remain, one more crop ends there.
 
     Raises:
         SubimageError: A value is out of range.
@@ -187,10 +186,10 @@ def extract_subimages(
     A picture that cannot be read is reported and keeps its earlier crops; the others are cut.
 
     Args:
-        inputs: Folders of pictures; their subfolders are not searched.
-        output: New or empty folder, or that of an earlier run with the same settings over the same or fewer inputs.
-        settings: Scales, crop size and step.
-        workers: Worker processes [default: one per core, at most 8].
+        inputs: Folder of pictures, without its subfolders; repeatable.
+        output: New or empty folder, or the output of an interrupted run with the same options.
+        settings: How to cut.
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         TreeError: There is no picture, or crops of two pictures would have the same name; nothing is written.

@@ -1,13 +1,13 @@
-"""Which restored file belongs to which patch group, and whether all of them can be scored.
+"""Which restored file belongs to which patch group, and whether all of them can be used.
 
-Every fault of every method, and of the ground truth, is collected before anything is scored. A restored image's pixels
-are decoded here to find damage and again when it is scored, rather than held in memory in between: 3 ms a picture buys
-memory that does not grow. Of the ground truth only size, mode and checksums are looked at, which is 20 times as fast.
+All faults of all methods and of the groups' own files are collected before anything is done with them. A restored image
+is decoded here to find damage and again when it is used: 3 ms per image keeps memory constant. For the groups' own
+files, only size, mode and checksums are checked, which is 20 times as fast.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hggt_data.errors import HggtError, ImageError, MatchError, TableError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_csv
 from hggt_data.io.images import PngInfo, decode_png, looks_like_picture, parse_png
+from hggt_data.io.text import plural
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
 from hggt_data.schema import ORIGINAL, PatchId
 
@@ -24,10 +25,9 @@ class RestoredFiles:
     """One method's files, one per group.
 
     Attributes:
-        method: whose they are.
-        files: group -> file; groups without a usable file are not in it.
-        sizes: group -> (height, width) of its pictures, for the same groups.
-        faults: what was left out.
+        files: group to file, for groups with a usable file.
+        sizes: group to (height, width) of its pictures, for the same groups.
+        faults: what is missing or was left out.
     """
 
     method: Method
@@ -44,54 +44,63 @@ def match_restored(
     allow_missing: bool = False,
     negatives: bool = False,
 ) -> list[RestoredFiles]:
-    """Find and check every method's file of every group.
+    """Find and check every method's file for every group.
 
     Args:
-        methods: of distinct names.
-        source: the groups they are scored against.
-        suffix: where a method has no pattern, only `ID_SUFFIX.png` and `IDSUFFIX.png` are its files.
-        allow_missing: leave out what has faults and record it instead of failing.
-        negatives: whether negatives will be compared with, and so are checked too.
+        methods: Methods with distinct names.
+        source: Tree or dataset with the groups, from `open_groups`.
+        suffix: Only `ID_SUFFIX.png` and `IDSUFFIX.png` are files of a method without a pattern.  [default: any suffix]
+        allow_missing: Leave out files with faults, and record the faults, instead of failing.
+        negatives: Also check the groups' negatives, because they will be compared with.
 
     Returns:
         One entry per method, in their order.
 
     Raises:
-        MatchError: files are missing, extra, ambiguous or unusable (all of them are listed), or, whatever is allowed, a
-            method has no usable file at all, or the ground truth has faults.
+        MatchError: files are missing, ambiguous, unusable, or belong to no group (all are listed). Even with
+            `allow_missing`, each method needs a usable file, and the groups' own files must have no errors.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import match_restored, name_methods, open_groups, write_demo_tree
+        >>> demo = write_demo_tree(tempfile.mkdtemp())
+        >>> methods = name_methods([("originals", Path(demo.test) / "GT/Test-demo/images/original")])
+        >>> [restored] = match_restored(methods, open_groups(demo.test))
+        >>> len(restored.files), restored.faults
+        (6, ())
     """
     _require_places(methods)
     found = [_find(method, source.ids, suffix) for method in methods]
-    matched, ground_truth = _check_pictures(found, source, negatives=negatives)
-    messages = [_format_ground_truth(ground_truth)] if ground_truth else []
+    sizes, needless, own_faults = _check_groups(found, source, negatives=negatives)
+    matched = [_check_files(files, sizes, needless) for files in found]
+    messages = [_format_own_faults(own_faults)] if own_faults else []
     empty = [files for files in matched if not files.files]
     faulty = [files for files in (empty if allow_missing else matched) if files.faults]
     if faulty:
         messages.append(_format_faults(faulty, len(source), suffix))
         if not empty:
-            messages.append("Pass --allow-missing to score the rest.")
+            messages.append("Pass `allow_missing` to use the rest.")
     if messages:
         raise MatchError("\n".join(messages))
     return matched
 
 
 def _require_places(methods: Sequence[Method]) -> None:
-    """Check that the methods' folders and maps are there, before anything is looked for in them."""
-    absent = [f"{method.name}: {method.folder}" for method in methods if not method.folder.is_dir()]
-    if absent:
+    """Check that the folders and map files exist."""
+    missing = [f"{method.name}: {method.folder}" for method in methods if not method.folder.is_dir()]
+    if missing:
+        raise MatchError(f"no such folder of restored images: {'; '.join(missing)}")
+    missing = [f"{m.name}: {m.map_file}" for m in methods if m.map_file is not None and not m.map_file.is_file()]
+    if missing:
         raise MatchError(
-            f"expected a folder of restored images for each method, but there is none at {'; '.join(absent)}"
-        )
-    absent = [f"{m.name}: {m.map_file}" for m in methods if m.map_file is not None and not m.map_file.is_file()]
-    if absent:
-        raise MatchError(
-            "expected a CSV file with the columns id and file where a methods file says map, but there is none at "
-            f"{'; '.join(absent)}; relative paths start at the methods file"
+            f"no such file: {'; '.join(missing)}; expected a CSV file with the columns id and file as `map` of a "
+            "methods file. Relative paths start at the methods file."
         )
 
 
 def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> RestoredFiles:
-    """One method's files by their names alone."""
+    """One method's files, by name only."""
     if method.map_file is not None:
         named, extra = _by_map(method, method.map_file, ids)
     elif method.pattern is not None:
@@ -113,9 +122,11 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
         elif len(paths) > 1:
             faults.append(Fault("ambiguous", method.name, group_id, f"{group_id}: {names}"))
         elif not absolute(paths[0]).is_file():
-            faults.append(Fault("missing", method.name, group_id, f"{group_id}: no file {names}, which the map names"))
+            faults.append(
+                Fault("missing", method.name, group_id, f"{group_id}: the map names {names}, which does not exist")
+            )
         elif others:
-            shared = f"{group_id}: {names}, which is also that of {', '.join(map(str, others))}"
+            shared = f"{group_id}: {names} is also the image of {', '.join(map(str, others))}"
             faults.append(Fault("ambiguous", method.name, group_id, shared))
         else:
             files[group_id] = paths[0]
@@ -126,7 +137,7 @@ _Named = tuple[dict[PatchId, list[Path]], list[str]]
 
 
 def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named:
-    """Files named `ID.png` or `ID_anything.png`, and the names of pictures that belong to no group."""
+    """Files named `ID.png` or `ID_anything.png`, and the names of images that belong to no group."""
     by_text = {str(group_id): group_id for group_id in ids}
     by_folded = {text.casefold(): group_id for text, group_id in by_text.items()}
     named: dict[PatchId, list[Path]] = defaultdict(list)
@@ -134,13 +145,13 @@ def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named
     for path in _pictures(folder.iterdir()):
         group_id = _id_with_suffix(path.stem, suffix, by_text) if suffix else _longest_id(path.stem, by_text)
         if suffix and not path.stem.endswith(suffix):
-            continue  # the suffix says which files are meant
+            continue  # the suffix selects files
         if group_id is not None:
             named[group_id].append(path)
-        elif near := _longest_id(path.stem, by_text):  # there is a suffix
-            extra.append(f"{path.name} ({near} is followed by {path.stem.removeprefix(str(near))}, not by {suffix})")
+        elif near := _longest_id(path.stem, by_text):  # only with a suffix
+            extra.append(f"{path.name} ({near} has the suffix {path.stem.removeprefix(str(near))}, not {suffix})")
         elif near := _longest_id(path.stem.casefold(), by_folded):
-            extra.append(f"{path.name} (but for upper and lower case, it would be {near})")
+            extra.append(f"{path.name} (differs from {near} only in case)")
         else:
             extra.append(path.name)
     return named, extra
@@ -151,7 +162,7 @@ def _id_with_suffix(stem: str, suffix: str, by_text: Mapping[str, PatchId]) -> P
 
 
 def _longest_id(stem: str, by_text: Mapping[str, PatchId]) -> PatchId | None:
-    """The longest id that is the whole stem or its beginning up to an underscore; image names may hold underscores."""
+    """The longest id that is the stem, or its beginning up to an underscore; ids may contain underscores, too."""
     while stem not in by_text:
         stem, underscore, _ = stem.rpartition("_")
         if not underscore:
@@ -160,7 +171,7 @@ def _longest_id(stem: str, by_text: Mapping[str, PatchId]) -> PatchId | None:
 
 
 def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
-    """Files at `pattern`, and pictures that fit it with an id that no group has."""
+    """Files that fit the pattern, and images that fit it with an id of no group."""
     named = {
         group_id: [path] for group_id in ids if (path := folder / pattern.replace(ID_FIELD, str(group_id))).is_file()
     }
@@ -177,7 +188,7 @@ def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
 
 
 def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
-    """Files that a CSV names, and its ids that no group has."""
+    """Files listed in a CSV file, and its lines with an id of no group."""
     try:
         _, rows = read_csv(map_file)
     except TableError as error:
@@ -188,66 +199,51 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
     for number, row in enumerate(rows, start=2):
         group_text, file_text = row.get("id"), row.get("file")
         if not group_text or not file_text:
-            raise MatchError(f"{method.name}: {map_file}, line {number}: expected the columns id and file, got {row}")
+            raise MatchError(
+                f"{method.name}: {map_file}, line {number}: expected values in the columns id and file, got {row}"
+            )
         group_id = by_text.get(group_text.strip())
         path = method.folder / file_text.strip()
         if group_id is None:
-            extra.append(f"{file_text} (line {number} of {map_file.name}: no group {group_text})")
+            extra.append(f"{file_text} (line {number} of {map_file.name}: there is no group {group_text})")
         else:
             named[group_id].append(path)
     return named, extra
 
 
 def _pictures(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files that are pictures by their ending; what systems leave behind (`._x.png`, `.DS_Store`) is not."""
+    """Picture files, without hidden ones such as macOS' `._x.png`."""
     for path in paths:
         if looks_like_picture(path.name) and not path.name.startswith(".") and path.is_file():
             yield path
 
 
-def _check_pictures(
+def _check_groups(
     found: Sequence[RestoredFiles], source: GroupSource, *, negatives: bool
-) -> tuple[list[RestoredFiles], list[str]]:
-    """The same without unusable pictures and with sizes, and what is wrong with the ground truth.
-
-    Each group is read once for all methods; one with faults of its own says nothing about restored images.
-    """
-    sizes: list[dict[PatchId, tuple[int, int]]] = [{} for _ in found]
-    faults = [list(files.faults) for files in found]
-    ground_truth = []
+) -> tuple[dict[PatchId, tuple[int, int]], set[PatchId], list[str]]:
+    """(height, width) of groups with restored images, groups that need none, and faults of the groups' own files."""
+    wanted = {group_id for files in found for group_id in files.files}
+    sizes: dict[PatchId, tuple[int, int]] = {}
+    needless: set[PatchId] = set()
+    faults = []
     for index, group_id in enumerate(source.ids):
         try:
             group = source[index]
         except (HggtError, OSError) as error:
-            ground_truth.append(_reason(error, f"{source.location}: annotation of {group_id}"))
+            faults.append(_reason(error, f"{source.location}: annotation of {group_id}"))
             continue
-        if not group.positives:  # such a group is not scored
-            faults = [[f for f in own if (f.kind, f.id) != ("missing", group_id)] for own in faults]
-        if not any(group_id in files.files for files in found):
-            continue
-        names = (ORIGINAL, *group.positives, *(group.negatives if negatives else ()))
-        size, own_ground_truth = _check_group(group, names)
-        ground_truth += own_ground_truth
-        for files, own_sizes, own_faults in zip(found, sizes, faults, strict=True):
-            path = files.files.get(group_id)
-            if path is None or size is None:
-                continue
-            if reason := _picture_fault(path, size):
-                text = f"{files.method.file_name(path)}: {reason}"
-                own_faults.append(Fault("unusable", files.method.name, group_id, text))
-            else:
-                own_sizes[group_id] = size
-    matched = [
-        RestoredFiles(
-            files.method, {group_id: files.files[group_id] for group_id in own_sizes}, own_sizes, tuple(own_faults)
-        )
-        for files, own_sizes, own_faults in zip(found, sizes, faults, strict=True)
-    ]
-    return matched, ground_truth
+        if not group.positives:  # nothing to compare a restored image with
+            needless.add(group_id)
+        if group_id in wanted:
+            size, of_group = _check_group(group, (ORIGINAL, *group.positives, *(group.negatives if negatives else ())))
+            faults += of_group
+            if size is not None:
+                sizes[group_id] = size
+    return sizes, needless, faults
 
 
 def _check_group(group: Group, names: Iterable[str]) -> tuple[tuple[int, int] | None, list[str]]:
-    """A group's (height, width), which its original has, and what is wrong with its pictures, the original first."""
+    """(height, width) of the group's original, and the faults of its pictures; `names` starts with the original."""
     original: PngInfo | None = None
     faults = []
     for name in names:
@@ -271,15 +267,32 @@ def _size_and_mode(info: PngInfo) -> str:
 
 
 def _reason(error: HggtError | OSError, what: str) -> str:
-    """hggt's own errors say which file they are about; the system's may not."""
+    """An error as text; errors of the system may not name the file."""
     if isinstance(error, HggtError):
         return str(error)
     place = f": {error.filename}" if error.filename and str(error.filename) not in what else ""
     return f"{what} cannot be read: {error.strerror}{place}"
 
 
+def _check_files(
+    found: RestoredFiles, sizes: Mapping[PatchId, tuple[int, int]], needless: Container[PatchId]
+) -> RestoredFiles:
+    """The usable ones of a method's files. Images of a group of unknown size are not judged."""
+    method = found.method
+    faults = [fault for fault in found.faults if fault.kind != "missing" or fault.id not in needless]
+    files: dict[PatchId, Path] = {}
+    for group_id, path in found.files.items():
+        if group_id not in sizes:
+            continue
+        if reason := _picture_fault(path, sizes[group_id]):
+            faults.append(Fault("unusable", method.name, group_id, f"{method.file_name(path)}: {reason}"))
+        else:
+            files[group_id] = path
+    return RestoredFiles(method, files, {group_id: sizes[group_id] for group_id in files}, tuple(faults))
+
+
 def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
-    """Why a restored image cannot be scored against pictures of this size, null if it can."""
+    """Why a restored image cannot be compared with pictures of this size; None if it can."""
     try:
         data = path.read_bytes()
         info = parse_png(data)
@@ -289,26 +302,26 @@ def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if info.size != size:
-        return f"{info.height} x {info.width}; expected {size[0]} x {size[1]}, the size of its group"
+        return f"{info.height} x {info.width}; expected {size[0]} x {size[1]}, the size of its group's pictures"
     return None
 
 
-def _format_ground_truth(faults: Sequence[str]) -> str:
-    lines = ["the ground truth cannot be scored against:", *(f"  {fault}" for fault in faults)]
-    return "\n".join([*lines, "Put whole files in their place; hggt-data validate checks all of a tree."])
+def _format_own_faults(faults: Sequence[str]) -> str:
+    lines = ["the groups' own files have errors:", *(f"  {fault}" for fault in faults)]
+    return "\n".join([*lines, "Restore these files; `hggt-data validate` checks a whole tree."])
 
 
 _HEADINGS: dict[FaultKind, str] = {
     "missing": "groups without a restored image: {count} of {groups}",
-    "extra": "pictures without a group: {count}",
-    "ambiguous": "groups with several restored images, or with one that is another group's too: {count} of {groups}",
-    "unusable": "restored images that cannot be scored: {count}",
+    "extra": "restored images without a group: {count}",
+    "ambiguous": "groups with several restored images, or with another group's image: {count} of {groups}",
+    "unusable": "unusable restored images: {count}",
 }
 
 
 def _format_faults(matched: Sequence[RestoredFiles], num_groups: int, suffix: str | None) -> str:
-    """All faults, by method and kind."""
-    lines = ["restored images and groups do not fit together:"]
+    """All faults as text, by method and kind."""
+    lines = ["the restored images do not match the groups:"]
     for files in matched:
         method = files.method
         by_kind: dict[FaultKind, list[Fault]] = defaultdict(list)
@@ -322,26 +335,26 @@ def _format_faults(matched: Sequence[RestoredFiles], num_groups: int, suffix: st
                 lines += [f"  {fault.message}" for fault in own]
         if "extra" in by_kind and method.map_file is None and method.pattern is None:
             lines.append(
-                "  A name is PATCHID.png or PATCHID_ANYTHING.png; pass --suffix if only some files of a folder are "
-                "meant, --methods for other patterns."
+                "  Expected names are PATCHID.png or PATCHID_ANYTHING.png. Pass `suffix` to select files by suffix, or "
+                "`methods` (a methods file) for other names."
             )
     return "\n".join(lines)
 
 
 def _explain_none(method: Method, suffix: str | None) -> str:
-    """What lies in a folder in which no group's restored image was found, and what to do."""
+    """What a folder contains if it has no group's restored image, and what to do."""
     pictures = sorted(_pictures(method.folder.rglob("*")))
     if not pictures:
-        return f"there is no picture in {method.folder} or below it; check the path"
+        return f"{method.folder} contains no images, also not in its subfolders; check the path"
     own = [path for path in pictures if path.parent == method.folder]
     seen = (
-        f"pictures in {method.folder}: {len(own)}, in folders below it: {len(pictures) - len(own)} "
+        f"{method.folder} contains {plural(len(own), 'image')}, its subfolders {len(pictures) - len(own)} "
         f"(first: {method.file_name((own or pictures)[0])}); "
     )
     if method.pattern is not None:
-        return seen + f"none has the id of a group at pattern {method.pattern!r} of the methods file; correct that"
+        return seen + f"none fits the pattern {method.pattern!r} of the methods file with the id of a group"
     if not own:
-        return seen + "name the folder that holds them, or give a pattern such as {id}/{id}_x4.png with --methods"
+        return seen + "pass the subfolder, or `methods`: a methods file with a pattern such as {id}/{id}_x4.png"
     if suffix:
-        return seen + f"none is PATCHID{suffix}.png or PATCHID_{suffix}.png; pass another --suffix or none"
-    return seen + "none begins with the id of a group; is this the output for these groups?"
+        return seen + f"none is PATCHID{suffix}.png or PATCHID_{suffix}.png; pass another `suffix`, or none"
+    return seen + "no name begins with the id of a group; are these the results for other groups?"

@@ -1,6 +1,6 @@
-"""Restoration methods: what they are called, where their files lie, what may be wrong with these.
+"""Restoration methods: their names, and the folders or files of their restored images.
 
-A method's name is also that of its folder of reports, beside the files of the report.
+A method's name is also the name of its folder of results.
 """
 
 import os
@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from hggt_data.errors import MatchError
+from hggt_data.errors import MatchError, SettingsError
 from hggt_data.io.text import nearest
 from hggt_data.schema import PatchId
 
@@ -21,19 +21,23 @@ FaultKind = Literal["missing", "extra", "ambiguous", "unusable"]
 ID_FIELD = "{id}"
 SCORES_FILE, PAGE_FILE = "scores.json", "report.html"
 REPORT_FILES = (SCORES_FILE, "scores.csv", "comparison.csv", "table.md", "table.tex", PAGE_FILE)
-# A method's name becomes a folder; these characters are refused by one system or another.
+# Not allowed in folder names on some system.
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A restoration method, by where its files lie.
+    """A restoration method and the place of its restored images.
 
     Attributes:
-        name: as reports call it; also the name of its folder of reports.
-        folder: where its restored images lie.
-        pattern: path of a file below `folder` with `{id}` in it; null stands for `ID.png` and `ID_anything.png`.
-        map_file: CSV with the columns `id` and `file` (absolute or below `folder`), instead of a pattern.
+        name: Name in reports and of its folder of results.
+        folder: Folder of its restored images.
+        pattern: Path of a file in `folder` with `{id}` in it; None means `ID.png` and `ID_anything.png`.
+        map_file: CSV file with the columns `id` and `file` (absolute, or relative to `folder`), instead of a pattern.
+
+    Example:
+        >>> Method("swinir", Path("results/swinir"), pattern="{id}_x4.png").name
+        'swinir'
     """
 
     name: str
@@ -45,7 +49,7 @@ class Method:
         require_method_name(self.name)
 
     def file_name(self, path: Path) -> str:
-        """One of its files as reports name it: below `folder`, or in full where a map leads out of it."""
+        """How reports name one of its files: relative to `folder`, or in full if it is elsewhere."""
         whole, folder = absolute(path), absolute(self.folder)
         return (whole.relative_to(folder) if whole.is_relative_to(folder) else path).as_posix()
 
@@ -58,7 +62,7 @@ class Fault:
         kind: `missing`: a group without a file; `extra`: a file without a group; `ambiguous`: several files for one
             group, or one file for several; `unusable`: damaged, of the wrong size, or not an 8-bit RGB PNG.
         method: name of the method.
-        id: the group it concerns; null for extra files.
+        id: the group, None for `extra`.
         message: what was found.
     """
 
@@ -69,63 +73,48 @@ class Fault:
 
 
 def require_method_name(name: str) -> None:
-    """Check that a method's name can be that of its folder of reports.
-
-    Raises:
-        MatchError: it cannot.
-    """
+    """Check that a method's name can be the name of its folder of results."""
     if not name or name != name.strip(". ") or _UNSAFE.search(name):
         raise MatchError(
-            f"method name {name!r} cannot name a folder of reports; give another with NAME=DIR, without "
-            'any of < > : " / \\ | ? * and without dots or spaces at its ends'
+            f"method name {name!r} cannot name a folder of reports; give another one with NAME=DIR, without any of "
+            '< > : " / \\ | ? * and without dots or spaces at its ends'
         )
     if name.lower() in REPORT_FILES:
-        raise MatchError(f"method name {name!r} is the name of a report; give another with NAME=DIR")
+        raise MatchError(f"method name {name!r} is the name of a report; give another one with NAME=DIR")
 
 
-def name_methods(folders: Sequence[tuple[str | None, Path]]) -> list[Method]:
-    """Methods from (name, folder), where null names are made from what tells a path from the others.
+def name_methods(folders: Sequence[tuple[str | None, Path | str]]) -> list[Method]:
+    """Methods of folders of restored images; a missing name is derived from the path.
 
-    Official outputs all end in `Test-100`, so parts at the end that start with `Test-` do not count unless nothing else
-    tells the paths apart, nor does what all paths end in. A name is the last part of what is left, or as many as it
-    takes to tell all apart.
+    The name is the last part of the path that distinguishes it from the others, or as many parts as needed, joined by
+    dashes. Official outputs all end in `Test-100`, so parts at the end that start with `Test-` are ignored if possible.
+
+    Args:
+        folders: (name, folder) of each method; the name may be None.
+
+    Returns:
+        One method per folder, in their order.
 
     Raises:
-        MatchError: two methods would have one name, or a name cannot name a folder.
+        MatchError: two methods have the same name, or a name cannot be a folder name.
 
     Example:
-        >>> paths = [Path("out/swinir/x4/Test-100"), Path("out/rrdb/x4/Test-100")]
-        >>> [method.name for method in name_methods([(None, path) for path in paths])]
+        >>> [method.name for method in name_methods([(None, "out/swinir/Test-100"), (None, "out/rrdb/Test-100")])]
         ['swinir', 'rrdb']
-        >>> [method.name for method in name_methods([(None, Path("out/bicubic/Test-100"))])]
-        ['bicubic']
     """
-    unnamed = [absolute(folder) for name, folder in folders if name is None]
-    made = iter(_distinct_names(unnamed))
-    methods = [Method(next(made) if name is None else name, folder) for name, folder in folders]
+    derived = iter(_distinct_names([absolute(Path(folder)) for name, folder in folders if name is None]))
+    methods = [Method(next(derived) if name is None else name, Path(folder)) for name, folder in folders]
     require_distinct(methods)
     return methods
 
 
 def require_distinct(methods: Sequence[Method]) -> None:
-    """Check that no two methods have one name, as `require_distinct_names`.
-
-    Raises:
-        MatchError: two have.
-    """
+    """Check that all methods have different names."""
     require_distinct_names([(method.name, str(method.folder)) for method in methods])
 
 
 def require_distinct_names(methods: Sequence[tuple[str, str]], advice: str = "name them with NAME=DIR") -> None:
-    """Check that no two methods have one name; upper and lower case do not tell names apart, as on some disks.
-
-    Args:
-        methods: (name, where it comes from).
-        advice: how to mend it.
-
-    Raises:
-        MatchError: two have.
-    """
+    """Check that the names of (name, origin) differ, also in more than case, as some file systems ignore it."""
     first: dict[str, str] = {}
     for name, place in methods:
         if name.casefold() in first:
@@ -133,15 +122,21 @@ def require_distinct_names(methods: Sequence[tuple[str, str]], advice: str = "na
         first[name.casefold()] = place
 
 
-def read_methods(path: Path) -> list[Method]:
-    """The methods of a TOML file: one table each, with `dir` and one of `pattern` and `map`, or neither.
+def read_methods(path: Path | str) -> list[Method]:
+    """The methods of a TOML file with one table each: `dir`, and optionally `pattern` or `map`.
 
-    Relative paths start at the TOML file; a map's files start at `dir`, or where it is absent at the TOML file.
+    Relative paths start at the TOML file; the files in a map start at `dir`, or, without it, at the TOML file.
+
+    Args:
+        path: TOML file.
+
+    Returns:
+        One method per table.
 
     Raises:
-        MatchError: the file is not TOML, or a table has faults (all are named).
-        OSError: it cannot be read.
+        MatchError: the file is not TOML, or a table has errors (all are listed).
     """
+    path = Path(path)
     try:
         tables = tomllib.loads(path.read_bytes().decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -149,7 +144,7 @@ def read_methods(path: Path) -> list[Method]:
     faults = [f"[{name}] {fault}" for name, table in tables.items() for fault in _table_faults(table)]
     if faults or not tables:
         reason = "; ".join(faults) or "no methods"
-        raise MatchError(f'{path}: {reason}. A method is written [NAME], dir = "...", pattern = "{{id}}x4.png".')
+        raise MatchError(f'{path}: {reason}. Expected [NAME], dir = "...", pattern = "{{id}}x4.png" for each method.')
     return [
         Method(
             name,
@@ -161,8 +156,34 @@ def read_methods(path: Path) -> list[Method]:
     ]
 
 
+def find_methods(restored: Sequence[str] = (), methods: Path | None = None) -> list[Method]:
+    """The methods of folders and of a TOML file, all with different names.
+
+    Args:
+        restored: Folder of a method's restored images, named ID.png or ID_ANYTHING.png; repeatable. Without NAME, the
+            method's name is the part of the path that distinguishes it. NAME@SEED is one of several training runs.
+        methods: TOML file of methods with other file names: one table each, with dir, and pattern ({id}x4.png) or map
+            (a CSV file with the columns id and file).
+    """
+    if not restored and methods is None:
+        raise SettingsError("nothing to score; pass `restored` or `methods`")
+    found = name_methods([_name_and_folder(text) for text in restored])
+    if methods is not None:
+        found += read_methods(methods)
+    require_distinct(found)
+    return found
+
+
+def _name_and_folder(text: str) -> tuple[str | None, Path]:
+    """Parse `NAME=DIR` or `DIR`; `=` may be part of the name of an existing folder."""
+    name, equals, folder = text.partition("=")
+    if not equals or Path(text).is_dir():
+        return None, Path(text)
+    return name, Path(folder)
+
+
 def absolute(path: Path) -> Path:
-    """Without `..`, but not `resolve()`: a link keeps the name that the user typed."""
+    """An absolute path without `..`; unlike `resolve()`, it keeps the names of links."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
@@ -178,7 +199,7 @@ def _distinct_names(folders: Sequence[Path]) -> list[str]:
         names = ["-".join(parts[-num:]) for parts in paths]
         if len({name.casefold() for name in names}) == len(names):
             return names
-    return [parts[-1] for parts in full]  # one of them is there twice
+    return [parts[-1] for parts in full]  # a folder is given twice
 
 
 def _without_test_set(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -195,13 +216,13 @@ def _table_faults(table: Any) -> Iterator[str]:
         return
     for key, value in table.items():
         if key not in known:
-            yield f"key {key!r} is not known; {nearest(key, known)}"
+            yield f"unknown key {key!r}; {nearest(key, known)}"
         elif not isinstance(value, str):
             yield f"{key!r} is {value!r}; expected text"
     if "dir" not in table and "map" not in table:
-        yield "has no 'dir'"
+        yield "needs 'dir'"
     if "pattern" in table and "map" in table:
-        yield "has both 'pattern' and 'map'; give one"
+        yield "has both 'pattern' and 'map'; expected one of them"
     pattern = table.get("pattern")
     if isinstance(pattern, str) and (ID_FIELD not in pattern or set("{}") & set(pattern.replace(ID_FIELD, ""))):
-        yield f"pattern {pattern!r} must hold {ID_FIELD} and no other braces"
+        yield f"pattern {pattern!r} must contain {ID_FIELD} and no other braces"

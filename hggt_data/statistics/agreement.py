@@ -1,8 +1,7 @@
-"""How well annotators agree, in numpy: alpha, kappa, pairwise agreement, confusion, Dawid-Skene.
+"""How well annotators agree, in numpy: alpha, kappa, pairwise agreement, confusion, Dawid-Skene. No I/O.
 
-No I/O. Votes are an integer array (items, raters): an item is one candidate of one group, a rater is a slot or a
-person, a value is a position in `ORDINAL_LABELS`, and -1 is a missing vote. The consensus itself is drawn in
-`consensus.py`.
+Votes are an integer array (items, raters): an item is one candidate of one group, a rater is a slot or an annotator,
+a value is an index into `ORDINAL_LABELS`, and -1 is a missing vote. Arrays of another form raise ValueError.
 """
 
 from array import array
@@ -14,11 +13,11 @@ import numpy.typing as npt
 
 from hggt_data.schema import Label, PatchGroup
 
-# From worst to best. A `ClassLabel` column counts the other way round (`Label.class_id`): these are other integers.
+# From worst to best, unlike `Label.class_id`, whose integers count from best to worst.
 ORDINAL_LABELS = (Label.NEGATIVE, Label.SIMILAR, Label.POSITIVE)
 NUM_CLASSES = len(ORDINAL_LABELS)
 MISSING = -1
-# Added to every count of a rater's confusion, so that a label a rater never gave keeps a finite logarithm.
+# Added to every count of a rater's confusion, so that the logarithm is finite for a label the rater never gave.
 _PSEUDO_COUNT = 0.01
 _VOTES = {label: value for value, label in enumerate(ORDINAL_LABELS)}
 
@@ -28,27 +27,27 @@ IntArray = npt.NDArray[np.int64]
 
 
 class FleissKappa(NamedTuple):
-    """Fleiss' kappa and how many items, those with a vote of every rater, it was computed from."""
+    """Fleiss' kappa, and the number of items with a vote of every rater, from which it was computed."""
 
     kappa: float
     num_items: int
 
 
 class PairwiseAgreement(NamedTuple):
-    """For each two raters, (raters, raters): the share of items on which they agree, and how many items both judged."""
+    """(raters, raters): the share of items on which two raters agree, and the number of items that both judged."""
 
     share: FloatArray
     shared_items: IntArray
 
 
 class DawidSkene(NamedTuple):
-    """What the Dawid-Skene model infers.
+    """The result of the Dawid-Skene model.
 
     Attributes:
-        posterior: (items, classes) the probability of each true class.
-        confusion: (raters, classes, classes) `[r, true, given]`, how likely rater r gives a class where `true` is true;
-            rows sum to 1.
-        prior: (classes,) how frequent each true class is.
+        posterior: (items, classes) probability of each true class.
+        confusion: (raters, classes, classes) `[r, true, given]`, the probability that rater r gives a class; rows sum
+            to 1.
+        prior: (classes,) frequency of each true class.
     """
 
     posterior: FloatArray
@@ -57,12 +56,12 @@ class DawidSkene(NamedTuple):
 
 
 def vote_of(label: Label | None) -> int:
-    """The integer that stands for a label in an array of votes: 0 Negative, 1 Similar, 2 Positive, -1 missing."""
+    """A label as an integer in an array of votes: 0 Negative, 1 Similar, 2 Positive, -1 missing."""
     return MISSING if label is None else _VOTES[label]
 
 
 class VoteTable:
-    """Collects votes group by group, a byte each, for raters that need not be known beforehand.
+    """Collects votes group by group, one byte each; raters need not be known beforehand.
 
     Example:
         >>> table = VoteTable()
@@ -77,11 +76,7 @@ class VoteTable:
         self._columns: dict[str, array[int]] = {}
 
     def add(self, num_candidates: int, labels: Mapping[str, Sequence[Label | None]]) -> None:
-        """Add a group: one item per candidate, and each rater's labels in the order of the candidates.
-
-        Raises:
-            ValueError: a rater has more or fewer labels than there are candidates.
-        """
+        """Add a group: one item per candidate, and each rater's labels in the order of the candidates."""
         for rater, given in labels.items():
             if len(given) != num_candidates:
                 raise ValueError(f"rater {rater!r} gave {len(given)} labels; expected {num_candidates}")
@@ -91,7 +86,7 @@ class VoteTable:
         self._num_items += num_candidates
 
     def _pad(self, column: "array[int]") -> None:
-        """Bring a column up to the items before this group, which its rater did not judge."""
+        """Mark the items before this group that the rater did not judge as missing."""
         column.extend([MISSING] * (self._num_items - len(column)))
 
     @property
@@ -109,12 +104,12 @@ class VoteTable:
 
 
 def labels_by_slot(group: PatchGroup) -> dict[str, tuple[Label, ...]]:
-    """Slot to its labels."""
+    """Slot to labels."""
     return {annotation.slot: annotation.labels for annotation in group.annotations}
 
 
 def labels_by_annotator(group: PatchGroup) -> dict[str, tuple[Label, ...]]:
-    """Annotator to labels; unknown people are left out, and one who filled two slots counts with the first."""
+    """Annotator to labels, without unknown annotators; of two slots by one annotator, the first counts."""
     labels: dict[str, tuple[Label, ...]] = {}
     for annotation in group.annotations:
         if annotation.annotator is not None:
@@ -125,27 +120,17 @@ def labels_by_annotator(group: PatchGroup) -> dict[str, tuple[Label, ...]]:
 def votes_of(
     groups: Iterable[PatchGroup], by: Literal["slot", "annotator"] = "slot"
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
-    """The votes of patch groups as an array.
+    """The votes of patch groups, (groups x candidates, raters), and the sorted names of the raters.
 
-    Args:
-        groups: read once, so a `GroupSource` of any size will do.
-        by: whether a rater is a slot (`A`, `B`, `C`), which several people may have filled, or a person. Annotations
-            of unknown people are left out of the latter; who filled two slots of a group counts with the first.
-
-    Returns:
-        Votes (groups x candidates, raters), and the sorted names of the raters.
+    A rater is a slot, in which several people may have voted, or an annotator; see `labels_by_annotator`.
 
     Example:
         >>> from hggt_data import Annotation, PatchId
         >>> from hggt_data.consensus import judge_group
-        >>> annotations = [
-        ...     Annotation("A", (Label.POSITIVE, Label.NEGATIVE)),
-        ...     Annotation("B", (Label.POSITIVE, Label.SIMILAR)),
-        ... ]
-        >>> group = judge_group(PatchId("cat", 0, 8), ("01", "02"), annotations)
-        >>> votes, raters = votes_of([group])
+        >>> annotations = [Annotation("A", (Label.POSITIVE, Label.NEGATIVE)), Annotation("B", (Label.SIMILAR,) * 2)]
+        >>> votes, raters = votes_of([judge_group(PatchId("cat", 0, 8), ("01", "02"), annotations)])
         >>> raters, votes.tolist()
-        (('A', 'B'), [[2, 2], [0, 1]])
+        (('A', 'B'), [[2, 1], [0, 1]])
     """
     labels_of = labels_by_slot if by == "slot" else labels_by_annotator
     table = VoteTable()
@@ -155,25 +140,11 @@ def votes_of(
 
 
 def krippendorff_alpha(votes: Votes, level: Literal["nominal", "ordinal"] = "nominal") -> float:
-    """Krippendorff's alpha: 1 is perfect agreement, 0 what chance would give, below 0 is systematic disagreement.
+    """Krippendorff's alpha: 1 is perfect agreement, 0 is chance, below 0 is systematic disagreement; NaN if undefined.
 
-    Only how often an item got each class counts, not who gave it, so alpha over slots is also alpha over people.
-
-    Args:
-        votes: (items, raters), 0 Negative to 2 Positive, -1 missing. Items with fewer than two votes do not count.
-        level: `nominal` takes all disagreements alike; `ordinal` takes Positive against Negative as worse than
-            either against Similar.
-
-    Returns:
-        Alpha, at most 1. NaN where it is undefined: no item has two votes, or all votes that count are of one class,
-        so that no disagreement could be expected.
-
-    Raises:
-        ValueError: the array is not as described, or the level is another.
-
-    Example:
-        >>> round(krippendorff_alpha(np.array([[2, 2], [2, 2], [0, 0], [0, 2]])), 4)
-        0.5333
+    Only the number of votes per class of an item counts, not who gave them, so alpha over slots is also alpha over
+    annotators. Items with fewer than two votes do not count. `ordinal` treats Positive against Negative as worse than
+    either against Similar.
 
     Source: Hayes and Krippendorff, Answering the Call for a Standard Reliability Measure for Coding Data, 2007,
     https://doi.org/10.1080/19312450709336664
@@ -182,7 +153,7 @@ def krippendorff_alpha(votes: Votes, level: Literal["nominal", "ordinal"] = "nom
         raise ValueError(f"level is {level!r}; expected 'nominal' or 'ordinal'")
     counts = _class_counts(_require_votes(votes, NUM_CLASSES), NUM_CLASSES)
     counts = counts[counts.sum(axis=1) >= 2]
-    # Every ordered pair of votes for an item is a coincidence; an item weighs as much as it has votes.
+    # Each ordered pair of votes of an item is a coincidence; an item is weighted by its number of votes.
     weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
     coincidences = weighted.T @ counts - np.diag(weighted.sum(axis=0))
     totals = counts.sum(axis=0)
@@ -194,7 +165,7 @@ def krippendorff_alpha(votes: Votes, level: Literal["nominal", "ordinal"] = "nom
 
 
 def _distances(totals: FloatArray, level: str) -> FloatArray:
-    """(classes, classes) squared difference between classes; the ordinal one counts the votes that lie between them."""
+    """(classes, classes) squared differences between classes; ordinal ones count the votes between the two classes."""
     if level == "nominal":
         return 1 - np.eye(len(totals))
     ranks = np.cumsum(totals) - totals / 2
@@ -202,23 +173,9 @@ def _distances(totals: FloatArray, level: str) -> FloatArray:
 
 
 def fleiss_kappa(votes: Votes) -> FleissKappa:
-    """Fleiss' kappa: 1 is perfect agreement, 0 what chance would give. All disagreements are alike.
+    """Fleiss' kappa: 1 is perfect agreement, 0 is chance; all disagreements count equally. NaN if undefined.
 
-    Args:
-        votes: (items, raters), 0 Negative to 2 Positive, -1 missing. Kappa needs the same number of votes for
-            each item, so items with a missing vote are left out.
-
-    Returns:
-        Kappa and the number of items that count. NaN where it is undefined: fewer than two raters, no complete item, or
-        all votes of one class.
-
-    Raises:
-        ValueError: the array is not as described.
-
-    Example:
-        >>> kappa, num_items = fleiss_kappa(np.array([[2, 2], [2, 2], [0, 0], [0, 2], [1, -1]]))
-        >>> round(kappa, 4), num_items
-        (0.4667, 4)
+    Kappa needs the same number of votes for each item, so items with a missing vote are left out.
 
     Source: Fleiss, Measuring nominal scale agreement among many raters, 1971, https://doi.org/10.1037/h0031619
     """
@@ -233,23 +190,9 @@ def fleiss_kappa(votes: Votes) -> FleissKappa:
 
 
 def pairwise_agreement(votes: Votes) -> PairwiseAgreement:
-    """How often each two raters give the same label, over the items both judged. Not corrected for chance.
-
-    Args:
-        votes: (items, raters), 0 Negative to 2 Positive, -1 missing.
-
-    Returns:
-        Shares, NaN where two raters share no item, and numbers of shared items; both symmetric (raters, raters).
-
-    Raises:
-        ValueError: the array is not as described.
-
-    Example:
-        >>> pairwise_agreement(np.array([[2, 2], [0, 1], [1, -1]])).share.tolist()
-        [[1.0, 0.5], [0.5, 1.0]]
-    """
+    """How often two raters give the same label to items that both judged, not corrected for chance; NaN without any."""
     votes = _require_votes(votes, NUM_CLASSES)
-    # float64 holds these counts exactly and multiplies matrices far faster than integers do.
+    # float64 represents these counts exactly, and its matrix product is much faster than that of integers.
     judged = (votes != MISSING).astype(np.float64)
     shared = judged.T @ judged
     agreed = np.zeros_like(shared)
@@ -261,23 +204,9 @@ def pairwise_agreement(votes: Votes) -> PairwiseAgreement:
 
 
 def confusion_with_consensus(votes: Votes, consensus: Votes) -> IntArray:
-    """What each rater said where the consensus is a given label.
+    """(raters, 3, 3) counts `[r, consensus, given]`; items without a consensus (-1) do not count.
 
-    A rater's own vote is part of the consensus, so these counts flatter, the more so the fewer raters there are.
-
-    Args:
-        votes: (items, raters), 0 Negative to 2 Positive, -1 missing.
-        consensus: (items,), same values; -1 where there is none, and such items do not count.
-
-    Returns:
-        Counts (raters, 3, 3): `[r, consensus, given]`.
-
-    Raises:
-        ValueError: the arrays are not as described.
-
-    Example:
-        >>> confusion_with_consensus(np.array([[2], [2], [0]]), np.array([2, 1, -1]))[0].tolist()
-        [[0, 0, 0], [0, 0, 1], [0, 0, 1]]
+    A rater's own vote is part of the consensus, so the counts overestimate agreement, the more so the fewer raters.
     """
     votes = _require_votes(votes, NUM_CLASSES)
     if consensus.shape != (len(votes),):
@@ -293,27 +222,11 @@ def confusion_with_consensus(votes: Votes, consensus: Votes) -> IntArray:
 def dawid_skene(
     votes: Votes, num_classes: int = NUM_CLASSES, iterations: int = 100, tolerance: float = 1e-6
 ) -> DawidSkene:
-    """Infer true labels and each rater's errors from each other, by expectation maximisation.
+    """Infer true labels and each rater's errors from each other, by expectation maximisation; deterministic.
 
-    Worth it where votes are missing or raters differ much in care; with three complete votes it seldom decides
-    otherwise than the majority. Starts from the shares of the votes and is deterministic.
-
-    Args:
-        votes: (items, raters), 0 to num_classes - 1, -1 missing.
-        num_classes: how many classes there are.
-        iterations: stop after so many rounds at the latest.
-        tolerance: stop when no posterior changes by more than this.
-
-    Returns:
-        Posterior, confusion of the raters, and prior. An item without votes gets the prior.
-
-    Raises:
-        ValueError: the array is not as described or holds no vote, or `iterations` is below 1.
-
-    Example:
-        >>> votes = np.array([[2, 2, 0], [2, 2, 1], [0, 0, 2], [1, 1, 1], [0, 0, 0], [2, -1, -1]])
-        >>> dawid_skene(votes).posterior.argmax(axis=1).tolist()
-        [2, 2, 0, 1, 0, 2]
+    Useful if votes are missing or raters differ much in care; with three complete votes it seldom differs from the
+    majority. It starts from the shares of the votes, and stops after `iterations` or when no posterior changes by more
+    than `tolerance`. An item without votes gets the prior.
 
     Source: Dawid and Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm, 1979,
     https://doi.org/10.2307/2346806. We add 0.01 to each count of a rater's confusion.
@@ -323,7 +236,7 @@ def dawid_skene(
         raise ValueError(f"iterations is {iterations}; expected 1 or more")
     judged = (votes != MISSING).any(axis=1)
     if not judged.any():
-        raise ValueError("there is no vote to infer anything from")
+        raise ValueError("there are no votes")
     used = votes[judged]
     counts = _class_counts(used, num_classes)
     posterior = counts / counts.sum(axis=1, keepdims=True)
@@ -341,7 +254,7 @@ def dawid_skene(
 
 
 def _rater_confusion(votes: Votes, posterior: FloatArray) -> FloatArray:
-    """(raters, classes, classes) how likely each rater gives a class, were the posterior true: the M-step."""
+    """(raters, classes, classes) probability that a rater gives a class, given the posterior: the M-step."""
     num_classes = posterior.shape[1]
     given = [(votes == value).astype(np.float64) for value in range(num_classes)]
     counts = np.stack([one.T @ posterior for one in given], axis=2) + _PSEUDO_COUNT  # (raters, true, given)
@@ -349,10 +262,10 @@ def _rater_confusion(votes: Votes, posterior: FloatArray) -> FloatArray:
 
 
 def _posterior(votes: Votes, confusion: FloatArray, prior: FloatArray) -> FloatArray:
-    """(items, classes) how likely each class is true, given the raters' confusion: the E-step."""
-    with np.errstate(divide="ignore"):  # a class that nobody ever gave has prior 0 and stays impossible
+    """(items, classes) probability of each true class, given the raters' confusion: the E-step."""
+    with np.errstate(divide="ignore"):  # a class without any vote has prior 0 and stays impossible
         scores = np.tile(np.log(prior), (len(votes), 1))
-    # In logarithms, because the product over many raters underflows.
+    # Logarithms, because the product over many raters underflows.
     for given, matrix in zip(votes.T, np.log(confusion), strict=True):
         voted = given != MISSING
         scores[voted] += matrix.T[given[voted]]
@@ -367,10 +280,10 @@ def _require_votes(votes: Votes, num_classes: int) -> Votes:
         raise ValueError(f"votes are {votes.dtype}; expected integers, with -1 for a missing vote")
     wrong = votes[(votes < MISSING) | (votes >= num_classes)]
     if wrong.size:
-        raise ValueError(f"votes hold {wrong[0]}; expected 0 to {num_classes - 1}, or -1 for a missing vote")
+        raise ValueError(f"votes contain {wrong[0]}; expected 0 to {num_classes - 1}, or -1 for a missing vote")
     return votes
 
 
 def _class_counts(votes: Votes, num_classes: int) -> FloatArray:
-    """(items, classes) how many votes each item has for each class."""
+    """(items, classes) number of votes for each class."""
     return np.stack([(votes == value).sum(axis=1) for value in range(num_classes)], axis=1).astype(np.float64)

@@ -1,11 +1,11 @@
-"""Count the labels of a tree or dataset and measure how well annotators agree.
+"""Count the labels of a tree or dataset, and measure how well annotators agree.
 
-The numbers come from `agreement.py`; nothing here reads pictures. `stats_text.py` and `stats_page.py` show them.
+`agreement.py` has the measures; `text.py` and `page.py` print the results. No pictures are read.
 """
 
 import math
 from array import array
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -32,7 +32,7 @@ Int8Array = npt.NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """How often each label was given; `missing` counts votes that are missing, or pictures without a consensus."""
+    """Number of times each label was given; `missing` counts missing votes, or pictures without consensus."""
 
     positive: int
     similar: int
@@ -41,19 +41,19 @@ class LabelCounts:
 
     @property
     def given(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return self.positive + self.similar + self.negative
 
     def count(self, label: Label) -> int:
-        """How often a label was given."""
+        """Number of times a label was given."""
         return {Label.POSITIVE: self.positive, Label.SIMILAR: self.similar, Label.NEGATIVE: self.negative}[label]
 
     def share(self, label: Label) -> float:
-        """The label's share of those given; NaN if none was."""
+        """The label's share of all labels; NaN if there are none."""
         return ratio(self.count(label), self.given)
 
     def to_json(self) -> dict[str, Any]:
-        """Counts and shares as a plain dict."""
+        """Counts and shares for a JSON file."""
         return {
             "given": self.given,
             "missing": self.missing,
@@ -64,12 +64,12 @@ class LabelCounts:
 
 @dataclass(frozen=True, slots=True)
 class RaterAgreement:
-    """How raters, all slots or all annotators, agree with each other and with the consensus.
+    """How all slots, or all annotators, agree with each other and with the consensus.
 
     Attributes:
-        raters: their names, sorted.
-        share: `[a][b]` the share of pictures judged by both on which they agree, NaN if there is none.
-        shared_items: `[a][b]` how many pictures both judged.
+        raters: names of the slots or annotators, sorted.
+        share: `[a][b]` share of the pictures judged by both on which they agree, NaN if there are none.
+        shared_items: `[a][b]` number of pictures judged by both.
         confusion: `[rater][consensus][given]` counts, labels in the order of `agreement.ORDINAL_LABELS`.
     """
 
@@ -79,7 +79,7 @@ class RaterAgreement:
     confusion: tuple[tuple[tuple[int, ...], ...], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Names as keys: pairs as `{a: {b: ...}}`, confusion as `{rater: {consensus: {given: count}}}`."""
+        """For a JSON file: pairs as `{a: {b: ...}}`, confusion as `{rater: {consensus: {given: count}}}`."""
         names = [label.class_name for label in ORDINAL_LABELS]
         return {
             "pairwise": {
@@ -99,13 +99,13 @@ class RaterAgreement:
 
 @dataclass(frozen=True, slots=True)
 class SecondsSummary:
-    """Seconds that a slot took for a group. All but the counts are NaN where no time is known.
+    """Seconds per group in a slot. All values except the counts are NaN if no time is known.
 
     Attributes:
-        num_groups: groups whose time is known.
-        num_missing: groups that the slot annotated without a usable time.
-        mean, lowest_5_percent, lower_quartile, median, upper_quartile, highest_5_percent: the 5 percent are where the
-            fastest and slowest twentieth begin; single forgotten clocks do not move them.
+        num_groups: groups with a known time.
+        num_missing: annotated groups without a usable time.
+        lowest_5_percent: the fastest 5 % took less; unlike the extremes, not affected by single forgotten clocks.
+        highest_5_percent: the slowest 5 % took more.
     """
 
     num_groups: int
@@ -118,22 +118,20 @@ class SecondsSummary:
     highest_5_percent: float
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as a plain dict."""
-        counts = {"num_groups": self.num_groups, "num_missing": self.num_missing}
-        names = [name for name in self.__slots__ if name not in counts]
-        return {**counts, **{name: _json_number(getattr(self, name)) for name in names}}
+        """The fields, for a JSON file."""
+        return {name: _json_number(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class DawidSkeneSummary:
-    """What the Dawid-Skene model would decide otherwise.
+    """How the labels of the Dawid-Skene model differ from the consensus.
 
     Attributes:
-        raters_are: `annotator` where every annotation names its annotator, else `slot`.
-        accuracies: (rater, how likely a vote of theirs is right according to the model).
-        num_consensus: pictures that have a consensus.
-        num_changed: of these, how many would get another label.
-        num_filled: pictures without a consensus, but with a vote, that would get a label.
+        raters_are: `annotator` if every annotation names its annotator, else `slot`.
+        accuracies: (rater, probability that a vote of theirs is right according to the model).
+        num_consensus: pictures with a consensus.
+        num_changed: pictures with a consensus to which the model gives another label.
+        num_filled: pictures with a vote but no consensus, to which the model gives a label.
     """
 
     raters_are: Literal["slot", "annotator"]
@@ -143,36 +141,37 @@ class DawidSkeneSummary:
     num_filled: int
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as a plain dict, accuracies by rater."""
-        return {
-            "raters_are": self.raters_are,
-            "accuracies": {rater: _json_number(accuracy) for rater, accuracy in self.accuracies},
-            "num_consensus": self.num_consensus,
-            "num_changed": self.num_changed,
-            "num_filled": self.num_filled,
-        }
+        """The fields, for a JSON file."""
+        accuracies = {rater: _json_number(accuracy) for rater, accuracy in self.accuracies}
+        return {**asdict(self), "accuracies": accuracies}
 
 
 @dataclass(frozen=True, slots=True)
 class LabelStatistics:
-    """Counts and agreement over all groups of a source. A *picture* is one candidate of one group.
+    """Counts and agreement over all groups of a tree or dataset. A *picture* is one candidate of one group.
 
     Attributes:
-        num_groups, candidates, slots, annotators: what there is; annotators are those known by name.
-        votes: one per candidate, over all votes.
-        consensus: one per candidate.
-        groups_by_positives, groups_by_negatives: `[k]` is how many groups have k candidates with that consensus.
-        num_with_positive: groups with at least one Positive.
-        num_all_similar: groups all of whose candidates are Similar; they cannot serve positive+negative training.
-        num_without_consensus: groups with a candidate that has no consensus.
-        agreement_levels: (how many gave the consensus label, how many pictures), over pictures with a consensus; 1
-            means that the votes were tied or all different and fell to Similar.
-        alpha_nominal, alpha_ordinal, fleiss, num_fleiss_items: see `agreement.py`. Over slots; alpha
-            is the same over people.
-        by_slot: agreement of slots, each of which several people may have filled.
-        by_annotator: agreement of people; null if none is known.
-        seconds: one per slot.
-        dawid_skene: null if not asked for, or if there is no vote.
+        num_groups: Number of patch groups.
+        candidates: Names of the enhanced versions, sorted.
+        slots: Names of the slots, sorted. Several people may have filled a slot.
+        annotators: Names of the known annotators, sorted.
+        votes: One entry per candidate: the labels of all votes.
+        consensus: One entry per candidate: the consensus labels.
+        groups_by_positives: `[k]` is the number of groups with k Positive candidates.
+        groups_by_negatives: `[k]` is the number of groups with k Negative candidates.
+        num_with_positive: Groups with at least one Positive candidate.
+        num_all_similar: Groups with Similar candidates only; positive+negative training cannot use them.
+        num_without_consensus: Groups with a candidate that has no consensus.
+        agreement_levels: (number of votes for the consensus label, number of pictures) of pictures with a consensus;
+            1 means that the votes were tied or all different, so that the consensus is Similar.
+        alpha_nominal: Krippendorff's alpha, all disagreements equal; NaN if undefined.
+        alpha_ordinal: Krippendorff's alpha, Positive against Negative being worse; NaN if undefined.
+        fleiss: Fleiss' kappa over slots; NaN if undefined.
+        num_fleiss_items: Pictures with a vote in every slot, from which kappa was computed.
+        by_slot: Agreement of slots.
+        by_annotator: Agreement of annotators; None if none is known.
+        seconds: One entry per slot: seconds per group.
+        dawid_skene: None if not requested, or if there are no votes.
     """
 
     num_groups: int
@@ -197,7 +196,7 @@ class LabelStatistics:
     dawid_skene: DawidSkeneSummary | None
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dict for a JSON file: numbers unrounded, what is undefined is null."""
+        """All values for a JSON file, unrounded; None for undefined numbers."""
         return {
             "num_groups": self.num_groups,
             "candidates": list(self.candidates),
@@ -228,24 +227,26 @@ class LabelStatistics:
 
 
 def count_labels(source: GroupSource, dawid_skene: bool = False) -> LabelStatistics:
-    """Count labels and measure agreement, in one pass over the groups.
+    """Count labels and measure agreement, in one pass over the groups; no pictures are read.
 
-    Labels are kept as a byte each and times as eight: 20,000 groups of three annotators peak at about 13 MB.
+    Each label takes a byte and each time eight: 20,000 groups with three annotators peak at about 13 MB.
 
     Args:
-        source: a tree or dataset, from `open_groups`. Only labels are read.
-        dawid_skene: also infer labels with the Dawid-Skene model and compare.
+        source: Tree or dataset, from `open_groups`.
+        dawid_skene: Also infer labels and the reliability of annotators with the Dawid-Skene model.
+
+    Returns:
+        Counts per candidate and per group, and measures of agreement.
 
     Raises:
-        AnnotationError: an annotation has faults.
-        OSError: one cannot be read.
+        AnnotationError: an annotation has errors.
 
     Example:
-        >>> from hggt_data import open_groups
-        >>> from hggt_data.tree.demo import write_demo_tree
-        >>> statistics = count_labels(open_groups(write_demo_tree(getfixture("tmp_path")).train))
-        >>> statistics.slots, statistics.seconds[0].num_missing
-        (('A', 'B', 'C'), 0)
+        >>> import tempfile
+        >>> from hggt_data import count_labels, open_groups, write_demo_tree
+        >>> statistics = count_labels(open_groups(write_demo_tree(tempfile.mkdtemp()).train))
+        >>> statistics.num_groups, statistics.slots
+        (6, ('A', 'B', 'C'))
     """
     tally = _Tally(source.candidates)
     for group in source:
@@ -254,7 +255,7 @@ def count_labels(source: GroupSource, dawid_skene: bool = False) -> LabelStatist
 
 
 class _Tally:
-    """What one pass over the groups collects."""
+    """Collects votes and times in one pass over the groups."""
 
     def __init__(self, candidates: tuple[str, ...]) -> None:
         self._candidates = candidates
@@ -322,7 +323,7 @@ class _Tally:
         )
 
     def _count_per_candidate(self, votes: Int8Array) -> tuple[LabelCounts, ...]:
-        """Votes are (groups x candidates, raters)."""
+        """Labels per candidate, of votes (groups x candidates, raters)."""
         per_candidate = votes.reshape(self._num_groups, len(self._candidates), votes.shape[1])
         return tuple(
             LabelCounts(
@@ -370,10 +371,10 @@ def _infer_labels(
 
 
 def ratio(part: float, whole: float) -> float:
-    """`part / whole`, NaN where there is no whole."""
+    """`part / whole`; NaN if the whole is 0."""
     return part / whole if whole else math.nan
 
 
 def _json_number(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """JSON has no NaN."""
     return None if math.isnan(value) else value

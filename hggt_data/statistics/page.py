@@ -1,4 +1,4 @@
-"""Label statistics as one self-contained HTML page: inline SVG and CSS, no script, nothing fetched."""
+"""Label statistics as one self-contained HTML page: inline SVG and CSS, no scripts, no requests."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -27,12 +27,11 @@ from hggt_data.statistics.text import (
     seconds_table,
 )
 
-# Drawings are 340 units wide, about as many pixels as a phone's card has, so that 13 units of text are 13 px.
-
+# Drawings are 340 units wide, about as many pixels as a card on a phone, so that 13 units of text are 13 px.
 _WIDTH = 340
 _LINE = 20
 _LONGEST_NAME = 16
-# Okabe and Ito's colours that the common kinds of colour blindness keep apart; also light, lighter, dark in grey.
+# Okabe and Ito's colours, distinct with the common kinds of colour blindness; also distinct in grey.
 _COLOURS = {Label.POSITIVE: "#0072b2", Label.SIMILAR: "#c9ced6", Label.NEGATIVE: "#e69f00"}
 _TEXT_ON = {Label.POSITIVE: "#ffffff", Label.SIMILAR: "#1c2530", Label.NEGATIVE: "#1c2530"}
 _BAR = "#56798f"
@@ -79,15 +78,7 @@ summary { cursor: pointer; padding: 0.25rem 0; }
 
 
 def format_statistics_html(stats: LabelStatistics, title: str) -> str:
-    """The statistics as one HTML file with plots, for screens from phone to desktop.
-
-    Args:
-        stats: from `count_labels`.
-        title: plain text for the heading, such as the name of the tree.
-
-    Returns:
-        A whole page that needs no script and no other file.
-    """
+    """The statistics as one self-contained HTML page with plots, for screens from phone to desktop."""
     cards = [
         _card("Labels per candidate", _legend(), _draw_label_shares(stats), _label_details(stats)),
         _card("Agreement on a picture", _draw_levels(stats)),
@@ -165,13 +156,10 @@ def _html_table(table: Table) -> str:
 
 
 def _label_details(stats: LabelStatistics) -> str:
-    header = ("", "none")  # short, so that six columns fit a phone
+    header = ("", "none")  # short, so that six columns fit on a phone
     votes = _html_table(label_table(stats, stats.votes, header))
     consensus = _html_table(label_table(stats, stats.consensus, header))
-    return (
-        "<details><summary>The same as numbers</summary>"
-        f"<h3>All votes</h3>{votes}<h3>Consensus</h3>{consensus}</details>"
-    )
+    return f"<details><summary>Show numbers</summary><h3>All votes</h3>{votes}<h3>Consensus</h3>{consensus}</details>"
 
 
 def _pairs_card(agreement: RaterAgreement, kind: str) -> str:
@@ -184,14 +172,14 @@ def _confusion_card(agreement: RaterAgreement, kind: str) -> str:
         f"<div><h3>{escape(kind.capitalize())} {escape(rater)}</h3>{_heat_table(matrix)}</div>"
         for rater, matrix in zip(agreement.raters, agreement.confusion, strict=True)
     )
-    guide = "Each row: what was said of the pictures with that consensus; the darker, the larger its share of the row."
+    guide = "Each row: the labels given to pictures with that consensus. Darker cells have a larger share of the row."
     return _card(
-        f"What each {kind} said, by consensus", _note(f"{guide} {CONFUSION_NOTE}"), f'<div class="heats">{heats}</div>'
+        f"Labels of each {kind}, by consensus", _note(f"{guide} {CONFUSION_NOTE}"), f'<div class="heats">{heats}</div>'
     )
 
 
 def _heat_table(matrix: tuple[tuple[int, ...], ...]) -> str:
-    header = "".join(f"<th>said {label.class_name}</th>" for label in Label)
+    header = "".join(f"<th>labelled {label.class_name}</th>" for label in Label)
     rows = []
     for consensus in Label:
         row = matrix[vote_of(consensus)]
@@ -210,7 +198,7 @@ def _heat_cell(count: int, total: int) -> str:
 
 
 def _draw_label_shares(stats: LabelStatistics) -> str:
-    """Two stacked bars for each candidate: all votes and consensus."""
+    """Two stacked bars per candidate: all votes and consensus."""
     parts, y = [], 0
     for name, votes, consensus in zip(stats.candidates, stats.votes, stats.consensus, strict=True):
         parts.append(_text(0, y + 14, f"Candidate {_shorten(name)}", "strong"))
@@ -229,7 +217,7 @@ def _stacked_bar(x: float, y: float, width: float, counts: LabelCounts) -> str:
     for label in Label:
         part = width * counts.share(label)
         hint = f"{label.class_name}: {counts.count(label):,} of {counts.given:,}"
-        parts.append(_bar(x, y, max(part - 1, 0), _COLOURS[label], hint))  # a unit's gap parts the colours
+        parts.append(_bar(x, y, max(part - 1, 0), _COLOURS[label], hint))  # a gap of one unit between the colours
         if part >= 30:
             colour = f' style="fill:{_TEXT_ON[label]}"'
             parts.append(_text(x + part / 2, y + 14, f"{counts.share(label):.0%}", anchor="middle", extra=colour))
@@ -238,7 +226,7 @@ def _stacked_bar(x: float, y: float, width: float, counts: LabelCounts) -> str:
 
 
 def _draw_groups(stats: LabelStatistics) -> str:
-    """How many groups have 0, 1, .. positive candidates, and negative ones."""
+    """Bars: the number of groups with 0, 1, ... positive, and negative, candidates."""
     parts: list[str] = []
     y = 0.0
     kinds = ((Label.POSITIVE, stats.groups_by_positives), (Label.NEGATIVE, stats.groups_by_negatives))
@@ -254,15 +242,15 @@ def _draw_groups(stats: LabelStatistics) -> str:
 def _draw_levels(stats: LabelStatistics) -> str:
     rows = [(level_name(level), number) for level, number in stats.agreement_levels]
     bars, y = _count_bars(_LINE + 2, rows, _BAR, name_width=156)
-    title = _text(0, 14, "Pictures by who gave the consensus label", "strong")
-    return _svg(y, "Pictures by how many raters gave the consensus label", [title, bars])
+    title = _text(0, 14, "Pictures by votes for the consensus label", "strong")
+    return _svg(y, "Pictures by number of votes for the consensus label", [title, bars])
 
 
 def _count_bars(y: float, rows: Sequence[tuple[str, int]], colour: str, name_width: float) -> tuple[str, float]:
-    """Horizontal bars with name, number and share; gives the drawing and the y below it."""
+    """Horizontal bars with name, number and share; returns the drawing and the y below it."""
     whole = sum(number for _, number in rows)
     longest = max((number for _, number in rows), default=0)
-    room = _WIDTH - name_width - 112  # the number and its share stand behind the bar
+    room = _WIDTH - name_width - 112  # space for the number and its share
     parts = []
     for name, number in rows:
         width = room * number / longest if longest else 0.0
@@ -274,10 +262,10 @@ def _count_bars(y: float, rows: Sequence[tuple[str, int]], colour: str, name_wid
 
 
 def _draw_seconds(stats: LabelStatistics) -> str:
-    """A box plot for each slot: middle half, median, mean, and whiskers to the outer 5 percent."""
+    """A box plot per slot: middle half, median, mean, and whiskers to the outer 5 percent."""
     known = [(slot, times) for slot, times in zip(stats.slots, stats.seconds, strict=True) if times.num_groups]
     if not known:
-        return _note("No time is known.")
+        return _note("No times are known.")
     longest = max(times.highest_5_percent for _, times in known) or 1.0
     left, room = 4, _WIDTH - 28
     step = _tick_step(longest)
@@ -289,7 +277,7 @@ def _draw_seconds(stats: LabelStatistics) -> str:
         parts.append(_box(left, 48 * k + 20, room / longest, times))
     parts += [_text(left + room * t / longest, bottom + 16, f"{t:g}", "quiet", "middle") for t in ticks[1:]]
     parts.append(_text(0, bottom + 16, "0 s", "quiet"))
-    guide = "Box: the middle half of the groups. Line in it: median. Diamond: mean. Whiskers: all but 5% at either end."
+    guide = "Box: the middle half of the groups. Line: median. Diamond: mean. Whiskers: all but 5% at either end."
     return _svg(bottom + 24, "Seconds per group for each slot", parts) + _note(guide)
 
 
@@ -314,14 +302,14 @@ def _box(left: float, y: float, scale: float, times: SecondsSummary) -> str:
         _bar(lower, y, max(upper - lower, 1), "#a9c3d3", hint),
         _line(median, y, median, y + 18, "#1c2530", width=2.5),
     ]
-    if mean <= _WIDTH - 8:  # a few forgotten clocks can put the mean far off the axis; the table has it
+    if mean <= _WIDTH - 8:  # a few forgotten clocks can move the mean off the axis; the table shows it
         diamond = f"{mean:.1f},{y + 4} {mean + 5:.1f},{middle} {mean:.1f},{y + 14} {mean - 5:.1f},{middle}"
         parts.append(f'<polygon points="{diamond}" fill="#fff" stroke="#1c2530"/>')
     return "".join(parts)
 
 
 def _tick_step(longest: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, .. that gives at most six ticks."""
+    """The smallest of 1, 2, 5, 10, 20, ... that gives at most six ticks."""
     power = 10.0 ** math.floor(math.log10(longest / 6))
     return next(power * factor for factor in (1, 2, 5, 10, 20) if longest / (power * factor) <= 6)
 

@@ -45,6 +45,17 @@ class DemoTree:
     sources: Path
 
 
+def write_demo(folder: Path, seed: int = 0) -> tuple[Path, ...]:
+    """Write a small tree and two restored folders; returns the paths of what was written.
+
+    Args:
+        folder: Folder to write to; created if missing.
+        seed: Random seed for the simulated annotators and for the noise in the LR pictures.
+    """
+    tree = write_demo_tree(folder, seed)
+    return (tree.train, tree.test, tree.sources, *write_demo_restored(tree.lr, folder / "restored"))
+
+
 def write_demo_tree(folder: Path | str, seed: int = 0) -> DemoTree:
     """Write `Train/`, `Test/` (with LR) and `sources.csv`: 6 groups each, 192 x 192, from two source pictures each.
 

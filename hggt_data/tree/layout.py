@@ -1,4 +1,4 @@
-"""The official folder layout: in which folders of a tree the pictures and labels lie, and what their files are called.
+"""The official folder layout: the folders of pictures and labels in a tree, and the names of their files.
 
 `Train/images/0-20193/{original,01..}/`, `Train/labels/0-20193/{A,B,C}/`; `Test/GT/Test-100/{images,labels}/` with
 its LR in `Test/Blind_Degradation_Benchmark_LQ/Test-100/Blind_LR/`. A tree may have several levels such as `0-20193`.

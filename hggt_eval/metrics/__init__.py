@@ -1,32 +1,29 @@
-"""The metrics by name. A metric's file, and with it torch or OpenCV, is imported when the metric is loaded.
-
-Example:
-    >>> from hggt_eval.metrics import METRICS
-    >>> METRICS["psnr"].higher_is_better, METRICS["lpips"].needs
-    (True, ('alexnet',))
-"""
+"""The metrics by name. A metric's module, and with it torch or OpenCV, is imported when the metric is loaded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from hggt_data.errors import HggtError
-from hggt_data.io.text import nearest
+from hggt_data.errors import HggtError, SettingsError
+from hggt_data.io.text import nearest, parse_names
 from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference
 
 __all__ = [
     "DEFAULT_METRICS",
     "METRICS",
     "NO_REFERENCE",
+    "AnyMetric",
     "FullReferenceMetric",
     "Metric",
     "MetricSettings",
     "NoReferenceMetric",
     "UnknownMetricError",
     "metric_versions",
+    "parse_decimals",
+    "parse_metrics",
     "require_metric",
-    "tell_metric",
+    "title_of",
 ]
 
 
@@ -38,25 +35,25 @@ class UnknownMetricError(HggtError, KeyError):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What is known of a metric before it is loaded.
+    """What is known about a metric before it is loaded.
 
     Attributes:
-        name: as users type it; metrics of piq and pyiqa keep the names they have there.
-        title: as reports print it.
-        higher_is_better: whether a larger score is a better picture.
-        needs: names of the ImageNet backbones whose weights it loads.
-        package: whose computation it is; reports carry the version.
+        name: Name as users type it; metrics of piq and pyiqa keep the names they have there.
+        title: Name in reports.
+        higher_is_better: Whether a larger score means a better image.
+        needs: ImageNet backbones whose weights it loads. Scores files do not record them, so equality ignores them.
+        package: Package that computes it; reports give its version.
     """
 
     name: str
     title: str
     higher_is_better: bool
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = field(default=(), compare=False)
     package: str = "hggt"
 
     @property
     def runs_on_torch(self) -> bool:
-        """Whether it is computed by torch, on the device of its settings."""
+        """Whether torch computes it, on the device of its settings."""
         return self.package in ("lpips", "torchmetrics", "piq", "pyiqa")
 
 
@@ -66,11 +63,11 @@ class FullReferenceMetric(Metric):
     __slots__ = ()
 
     def load(self, settings: MetricSettings | None = None) -> AnyComparer:
-        """The metric ready to run.
+        """The metric, ready to run.
 
         Raises:
-            WeightsError: it needs weights, or a package, that cannot be had.
-            DamagedWeightsError: it needs weights whose file is damaged or holds other layers.
+            WeightsError: It needs weights, or a package, that are not available.
+            DamagedWeightsError: A weights file is damaged or holds other layers.
         """
         if self.package == "piq":
             from hggt_eval.metrics.piq_metrics import PiqComparer
@@ -86,12 +83,12 @@ class FullReferenceMetric(Metric):
 
 
 class NoReferenceMetric(Metric):
-    """A metric that looks at the restored image alone."""
+    """A metric that rates the restored image alone."""
 
     __slots__ = ()
 
     def load(self, settings: MetricSettings | None = None) -> NoReference:
-        """The metric ready to run; raises as `FullReferenceMetric.load`."""
+        """The metric, ready to run; raises the errors of `FullReferenceMetric.load`."""
         if self.package == "pyiqa":
             from hggt_eval.metrics.pyiqa_metrics import PyiqaNoReference
 
@@ -100,6 +97,8 @@ class NoReferenceMetric(Metric):
 
         return Niqe(settings)
 
+
+AnyMetric = FullReferenceMetric | NoReferenceMetric
 
 METRICS = {
     metric.name: metric
@@ -124,23 +123,13 @@ NO_REFERENCE = {"niqe": NoReferenceMetric("niqe", "NIQE", False, (), "opencv-pyt
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "dists")
 
 
-# Metrics of packages that may not be here, as files of scores tell of them.
-_told: dict[str, FullReferenceMetric | NoReferenceMetric] = {}
-
-
-def tell_metric(metric: FullReferenceMetric | NoReferenceMetric) -> None:
-    """Make known what a file of scores says of a metric: without its package nobody here knows its direction."""
-    if metric.name not in METRICS and metric.name not in NO_REFERENCE:
-        _told[metric.name] = metric
-
-
-def require_metric(name: str) -> FullReferenceMetric | NoReferenceMetric:
-    """The metric of this name: one of ours, one that a file of scores has told of, or one that pyiqa has.
+def require_metric(name: str) -> AnyMetric:
+    """The metric of this name, ours or pyiqa's.
 
     Raises:
-        UnknownMetricError: there is none; the message names the nearest.
+        UnknownMetricError: No metric has this name; the message suggests the closest one.
     """
-    own: dict[str, FullReferenceMetric | NoReferenceMetric] = {**METRICS, **NO_REFERENCE, **_told}
+    own: dict[str, AnyMetric] = {**METRICS, **NO_REFERENCE}
     if name in own:
         return own[name]
     from hggt_eval.metrics.pyiqa_metrics import find_metric, known_names
@@ -151,8 +140,34 @@ def require_metric(name: str) -> FullReferenceMetric | NoReferenceMetric:
     raise UnknownMetricError(f"metric {name!r} is not known; {hint}")
 
 
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """Parse `psnr,ssim`: the names of known metrics, each once."""
+    names = parse_names(text)
+    if not names:
+        raise UnknownMetricError("no metric is given")
+    return tuple(dict.fromkeys(require_metric(name).name for name in names))
+
+
+def parse_decimals(text: str) -> dict[str, int]:
+    """Parse `3`, for all metrics (named `""`), or `psnr=2,lpips=3`."""
+    decimals: dict[str, int] = {}
+    for part in parse_names(text):
+        name, equals, number = part.rpartition("=")
+        metric = require_metric(name).name if equals else ""
+        if not number.isdecimal() or int(number) > 10:
+            raise SettingsError(f"{part!r}; expected a number from 0 to 10, or METRIC=NUMBER,...")
+        decimals[metric] = int(number)
+    return decimals
+
+
+def title_of(name: str) -> str:
+    """A metric's title in reports, even if its package is missing."""
+    own = METRICS.get(name) or NO_REFERENCE.get(name)
+    return own.title if own else name.upper()
+
+
 def metric_versions(metrics: Sequence[Metric]) -> dict[str, str]:
-    """Package -> version, of hggt and of every package whose computation these metrics are."""
+    """Package -> version, for hggt and every package that computes one of these metrics."""
     packages = {"hggt", "numpy", *(metric.package for metric in metrics)}
     if any(metric.runs_on_torch for metric in metrics):
         packages |= {"torch", "torchvision"}
@@ -162,5 +177,5 @@ def metric_versions(metrics: Sequence[Metric]) -> dict[str, str]:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # cv2 of another distribution, or hggt run without being installed
+    except PackageNotFoundError:  # cv2 from another distribution, or hggt run without being installed
         return "unknown"

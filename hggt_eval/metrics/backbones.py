@@ -1,8 +1,8 @@
-"""ImageNet convolutions: where they lie, how they are had, what they must hold.
+"""ImageNet convolutions: where pretrained weights are found, downloaded and checked.
 
-LPIPS needs AlexNet's, DISTS VGG16's, the perceptual loss of training VGG19's. Looked for in the folder the user named,
-then in torch's cache, then downloaded from torchvision's address into that cache. A file that is found but damaged is
-another error than one that cannot be had, and no reason to look further. Nothing in a file is run.
+LPIPS needs AlexNet's, DISTS VGG16's, and the perceptual loss of training VGG19's. They are searched in the user's
+folder, then in torch's cache, then downloaded from torchvision into that cache. A damaged file ends the search with an
+error. No code in a file is executed.
 """
 
 import hashlib
@@ -21,23 +21,23 @@ from torch import Tensor
 from hggt_data.errors import HggtError, WeightsError
 from hggt_data.io.files import sha256_of_file
 
-# A network that swallows packets would otherwise hold a run for minutes per address.
+# A firewall that drops packets would otherwise delay a run by minutes per address.
 DOWNLOAD_TIMEOUT_S = 15.0
-_ADVICE = "put it into a folder and pass that as --weights-dir"
+_ADVICE = "put it into a folder and pass that as `weights_dir`"
 
 
 class DamagedWeightsError(HggtError, ValueError):
-    """A weights file was found, but is damaged or holds something else."""
+    """A weights file was found, but is damaged or contains something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """An ImageNet network whose convolutions are needed.
+    """An ImageNet network whose convolutions are used.
 
     Attributes:
-        name: torchvision's name of the network.
-        file_name: torchvision's own file; its last part is how its SHA-256 begins.
-        convolutions_sha256: `hash_tensors` of its convolutions; empty where nobody asks whether they are torchvision's.
+        name: torchvision's name for the network.
+        file_name: torchvision's file, whose name ends with the beginning of its SHA-256.
+        convolutions_sha256: `hash_tensors` of its convolutions; empty if this is not checked.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Backbone:
 
     @property
     def url(self) -> str:
-        """Where torchvision has its file."""
+        """Address of torchvision's file."""
         return f"https://download.pytorch.org/models/{self.file_name}"
 
     @property
     def features_name(self) -> str:
-        """The name of a file that holds the convolutions only."""
+        """Name of a file with the convolutions only."""
         return f"{self.name}_features.pth"
 
     @property
     def hash_prefix(self) -> str:
-        """How the SHA-256 of `file_name` begins."""
+        """The beginning of the SHA-256 of `file_name`."""
         return Path(self.file_name).stem.rpartition("-")[2]
 
 
@@ -78,9 +78,9 @@ class Convolutions:
 
     Attributes:
         weights: `features.N.weight` and `features.N.bias`, float32, on the CPU.
-        path: the file they were read from.
-        sha256: of that file.
-        are_torchvisions: whether they are what torchvision trained on ImageNet, to the bit; of AlexNet and VGG16.
+        path: The file they were read from.
+        sha256: SHA-256 of that file.
+        are_torchvisions: Whether they are torchvision's, to the bit; for AlexNet and VGG16.
     """
 
     weights: Mapping[str, Tensor]
@@ -90,16 +90,11 @@ class Convolutions:
 
 
 def load_convolutions(name: str, weights_dir: Path | None = None, *, advice: str = _ADVICE) -> Convolutions:
-    """The ImageNet convolutions of a network.
+    """The ImageNet convolutions of a network, by its key in `BACKBONES`.
 
-    Args:
-        name: key of `BACKBONES`.
-        weights_dir: looked at before torch's cache. It holds torchvision's own file or `NAME_features.pth`.
-        advice: what to do with a file that was taken by hand, for the message.
-
-    Raises:
-        WeightsError: they cannot be had (one line: which file, where it was looked for, how to get it).
-        DamagedWeightsError: the file that was found is damaged or holds other layers.
+    `weights_dir`, with torchvision's file or `NAME_features.pth`, is searched before torch's cache. `advice` tells the
+    user what to do with a file downloaded by hand. WeightsError if no file is available, DamagedWeightsError if it is
+    damaged or contains other layers.
     """
     backbone = BACKBONES[name]
     path = find_weights(name, weights_dir) or _download(backbone, weights_dir, advice)
@@ -107,14 +102,14 @@ def load_convolutions(name: str, weights_dir: Path | None = None, *, advice: str
     if path.name == backbone.file_name and not sha256.startswith(backbone.hash_prefix):
         raise DamagedWeightsError(
             f"{path}: its SHA-256 begins with {sha256[: len(backbone.hash_prefix)]}; expected {backbone.hash_prefix}. "
-            f"It is damaged: delete it and take it anew from {backbone.url}"
+            f"It is damaged: delete it and download it again from {backbone.url}"
         )
     weights = _read(backbone, path)
     return Convolutions(weights, path, sha256, hash_tensors(weights) == backbone.convolutions_sha256)
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names and numbers, in the order of the names, whatever file they came from."""
+    """SHA-256 of names and numbers, in the order of the names, independent of the file format."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -123,14 +118,14 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def empty_network(name: str) -> torch.nn.Module:
-    """torchvision's network without memory for its weights: no download, no slow random start of its classifier."""
+    """torchvision's network without memory for its weights, which saves a download and slow initialisation."""
     with torch.device("meta"):
         network: torch.nn.Module = getattr(torchvision.models, name)(weights=None)
     return network
 
 
 def find_weights(name: str, weights_dir: Path | None = None) -> Path | None:
-    """The file that `load_convolutions` would read; null where it would have to be downloaded."""
+    """The file that `load_convolutions` would read; None if it would be downloaded."""
     backbone = BACKBONES[name]
     folders = [_cache_folder()] if weights_dir is None else [weights_dir, _cache_folder()]
     places = [folder / name for folder in folders for name in (backbone.features_name, backbone.file_name)]
@@ -142,7 +137,7 @@ def _cache_folder() -> Path:
 
 
 def _download(backbone: Backbone, weights_dir: Path | None, advice: str) -> Path:
-    """Fetch torchvision's file into torch's cache; torch checks its hash and never leaves half a file."""
+    """Download torchvision's file into torch's cache; torch checks its hash and writes it atomically."""
     path = _cache_folder() / backbone.file_name
     timeout_before = socket.getdefaulttimeout()
     try:
@@ -153,7 +148,7 @@ def _download(backbone: Backbone, weights_dir: Path | None, advice: str) -> Path
         looked = " and ".join(str(folder) for folder in (weights_dir, _cache_folder()) if folder is not None)
         raise WeightsError(
             f"{backbone.file_name} (or {backbone.features_name}) is not in {looked} and cannot be downloaded "
-            f"({error}); take it from {backbone.url} on a machine with network, {advice}"
+            f"({error}); download it from {backbone.url} on a machine with network access, {advice}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout_before)
@@ -161,24 +156,26 @@ def _download(backbone: Backbone, weights_dir: Path | None, advice: str) -> Path
 
 
 def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
-    """The convolutions in a file, checked against torchvision's network: names, shapes, type."""
+    """Read convolutions and check names, shapes and types against torchvision's network."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # whose own words advise to read the file without this protection
+    except pickle.UnpicklingError as error:  # its own message suggests disabling this protection
         raise DamagedWeightsError(
-            f"{path}: cannot be read as weights: it is damaged, or holds more than tensors"
+            f"{path}: cannot be read as weights: it is damaged, or contains other objects than tensors"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedWeightsError(f"{path}: cannot be read as weights: {reason}") from error
     if not isinstance(found, dict):
-        raise DamagedWeightsError(f"{path}: holds a {type(found).__name__}; expected a state dict of {backbone.name}")
+        raise DamagedWeightsError(
+            f"{path}: contains a {type(found).__name__}; expected a state dict of {backbone.name}"
+        )
     expected = {
         key: tensor.shape
         for key, tensor in empty_network(backbone.name).state_dict().items()
         if key.startswith("features.")
     }
-    # torchvision's own file also holds the classifier, which no metric uses.
+    # torchvision's file also contains the classifier, which no metric uses.
     found = {key: value for key, value in found.items() if not str(key).startswith("classifier.")}
     faults = [f"{key} is missing" for key in expected if key not in found]
     faults += [f"{key} is not expected" for key in found if key not in expected]
@@ -187,7 +184,7 @@ def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
         if value is not None and not (isinstance(value, Tensor) and value.shape == shape and value.is_floating_point()):
             faults.append(f"{key} should be floats of shape {tuple(shape)}")
         elif value is not None and not value.isfinite().all():
-            faults.append(f"{key} holds values that are no finite numbers")
+            faults.append(f"{key} contains NaN or infinite values")
     if faults:
         raise DamagedWeightsError(f"{path}: not the convolutions of {backbone.name}: {'; '.join(faults)}")
     return {key: value.float() for key, value in found.items()}

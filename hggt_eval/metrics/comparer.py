@@ -1,8 +1,8 @@
-"""What all metrics that are ready to run have in common; nothing here resizes a picture.
+"""The interface of metrics that are ready to run; none resizes a picture.
 
-A full-reference metric (`Comparer`) takes two steps, so that each picture is looked at once: `describe` turns one
-picture into features, `compare` turns two features into a number. A restored image is described once for all its
-positives and a positive once for all methods. A no-reference metric (`NoReference`) looks at the restored image alone.
+A full-reference metric (`Comparer`) has two steps, so that each picture is processed once: `describe` turns one picture
+into features, `compare` turns two pictures' features into a score. A restored image is described once for all its
+positives, and a positive once for all methods. A no-reference metric (`NoReference`) rates the restored image alone.
 """
 
 from abc import ABC, abstractmethod
@@ -28,13 +28,17 @@ BORDER_PX = 4  # as in the official scripts: the scale
 
 @dataclass(frozen=True, slots=True)
 class MetricSettings:
-    """What metrics can be told.
+    """Settings shared by all metrics.
 
     Attributes:
-        border: how many pixels are cut off each side before any metric looks.
-        colour: `y` for PSNR and SSIM on BT.601 luma; the other metrics always look at RGB.
-        device: a torch device such as `cpu` or `cuda:0`, for the metrics that are networks.
-        weights_dir: where ImageNet backbones are looked for first; null goes straight to torch's cache.
+        border: Pixels cut off each side before any metric is computed.
+        colour: `rgb`, or `y` to compute PSNR and SSIM on BT.601 luma; other metrics always use RGB.
+        device: Torch device, such as `cpu` or `cuda:0`, for metrics that run on torch.
+        weights_dir: Folder searched for ImageNet weights before torch's cache.
+
+    Example:
+        >>> MetricSettings(border=0, colour="y")
+        MetricSettings(border=0, colour='y', device='cpu', weights_dir=None)
     """
 
     border: int = BORDER_PX
@@ -47,12 +51,12 @@ class LoadedMetric(ABC):
     """A metric ready to run.
 
     Attributes:
-        name: as in `hggt_eval.metrics`.
-        settings: border, colour, device.
-        min_side_px: the smallest height and width, after the border is cut off, that the metric can look at.
-        threadable: whether it uses one core and may be called by several threads at once; torch takes all cores.
-        weights_sha256: file name -> SHA-256 of each weights file that was loaded.
-        other_weights: the file of these that holds other numbers than the published metric; empty where none does.
+        name: Its name in `hggt_eval.metrics`.
+        settings: Border, colour and device.
+        min_side_px: Smallest height and width that the metric accepts, without the border.
+        threadable: Whether it uses one core and several threads may call it at once; torch uses all cores.
+        weights_sha256: File name -> SHA-256 of each weights file that was loaded.
+        other_weights: Weights file that differs from the published metric's, or empty.
     """
 
     name: str
@@ -65,16 +69,12 @@ class LoadedMetric(ABC):
         self.other_weights = ""
 
     def _record(self, convolutions: "Convolutions") -> None:
-        """Say which weights this metric has."""
+        """Record which weights this metric has."""
         self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
         self.other_weights = "" if convolutions.are_torchvisions else convolutions.path.name
 
     def cropped(self, pixels: Pixels) -> Pixels:
-        """The picture without its border.
-
-        Raises:
-            ImageError: the picture is not uint8 (H, W, 3), or too small for the metric.
-        """
+        """The picture without its border; ImageError unless it is uint8 (H, W, 3) and large enough."""
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise ImageError(f"{self.name}: expected pixels uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
         height, width = pixels.shape[:2]
@@ -83,11 +83,7 @@ class LoadedMetric(ABC):
         return pixels[border : height - border, border : width - border]
 
     def require_size(self, size: tuple[int, int]) -> None:
-        """Check that a picture of this (height, width) is large enough.
-
-        Raises:
-            ImageError: it is not.
-        """
+        """Check that a picture of this (height, width) is large enough."""
         height, width = (side - 2 * self.settings.border for side in size)
         if min(height, width) < self.min_side_px:
             raise ImageError(
@@ -98,40 +94,32 @@ class LoadedMetric(ABC):
 
 
 class Comparer(LoadedMetric, Generic[Features]):
-    """A full-reference metric ready to run. Calling it with two pictures gives their score.
+    """A full-reference metric ready to run. Calling it with two pictures returns their score.
 
     Attributes:
-        worth_caching: whether features take longer to compute than to read; then `pack` and `unpack` are there.
+        worth_caching: Whether features take longer to compute than to read; `pack` and `unpack` then exist.
     """
 
     worth_caching: bool = False
 
     @abstractmethod
     def describe(self, pixels: Pixels) -> Features:
-        """All that `compare` needs to know of one picture, uint8 (H, W, 3) RGB; the border is cut off here.
-
-        Raises:
-            ImageError: the picture is not uint8 (H, W, 3), or too small for the metric.
-        """
+        """Everything `compare` needs of one picture, uint8 (H, W, 3) RGB; the border is cut off here."""
 
     @abstractmethod
     def compare(self, restored: Features, positive: Features) -> float:
-        """The score of a restored image against one positive, from their features; both must be of one size."""
+        """The score of a restored image against one positive of the same size, from their features."""
 
     def pack(self, features: Features) -> dict[str, NDArray[Any]]:
-        """Features as arrays by name, to be kept in a file."""
-        raise NotImplementedError(f"features of {self.name} are not worth keeping")
+        """Features as named arrays, for a file."""
+        raise NotImplementedError(f"features of {self.name} are not cached")
 
     def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
-        """The same features again, to the bit and in the same layout, on the device of the settings."""
-        raise NotImplementedError(f"features of {self.name} are not worth keeping")
+        """The same features, with the same bits and layout, on the device of the settings."""
+        raise NotImplementedError(f"features of {self.name} are not cached")
 
     def __call__(self, restored: Pixels, positive: Pixels) -> float:
-        """The score of two pictures, both uint8 (H, W, 3) RGB.
-
-        Raises:
-            ImageError: they differ in size, are not uint8 (H, W, 3), or are too small for the metric.
-        """
+        """The score of two pictures, both uint8 (H, W, 3) RGB and of the same size."""
         require_same_size(restored, positive)
         return self.compare(self.describe(restored), self.describe(positive))
 
@@ -141,26 +129,18 @@ class NoReference(LoadedMetric):
 
     @abstractmethod
     def rate(self, pixels: Pixels) -> float:
-        """The score of one picture, uint8 (H, W, 3) RGB; the border is cut off here.
-
-        Raises:
-            ImageError: the picture is not uint8 (H, W, 3), or too small for the metric.
-        """
+        """The score of one picture, uint8 (H, W, 3) RGB; the border is cut off here."""
 
 
 AnyComparer = Comparer[Any]
 
 
 def require_same_size(restored: NDArray[Any], positive: NDArray[Any]) -> None:
-    """Check that two pictures, or two features of pictures, have one size.
-
-    Raises:
-        ImageError: they do not.
-    """
+    """Check that two pictures, or the features of two pictures, have the same size."""
     if restored.shape != positive.shape:
         raise ImageError(
             f"the restored image is {restored.shape[0]} x {restored.shape[1]}, the positive "
-            f"{positive.shape[0]} x {positive.shape[1]}; pictures are never resized before they are compared"
+            f"{positive.shape[0]} x {positive.shape[1]}; pictures are never resized before a comparison"
         )
 
 
@@ -171,8 +151,8 @@ def bt601_luma(pixels: Pixels) -> NDArray[np.float64]:
         >>> bt601_luma(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)).tolist()
         [[16.0, 235.0]]
 
-    Source: the official scripts with `--test_y_channel` keep luma in float32 between 0 and 1; the same roundings are
-    made here, which is worth 3e-7 dB.
+    Source: the official scripts with `--test_y_channel` keep luma in float32 between 0 and 1; the same rounding here
+    is worth 3e-7 dB.
     """
     unit = pixels.astype(np.float32) / np.float32(255)
     luma = (unit @ np.array([65.481, 128.553, 24.966]) + 16) / 255

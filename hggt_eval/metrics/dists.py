@@ -1,7 +1,7 @@
 """DISTS (Ding et al. 2020) through torchmetrics' network, which equals the official package.
 
-torchmetrics runs the network and takes per-channel means and variances for both pictures of every pair; here they are
-taken once per picture, and a pair costs its covariances only. Pictures enter in 0 to 1, at their own size.
+torchmetrics computes layers, means and variances for both pictures of every pair; here they are computed once per
+picture, and a pair costs only its covariances. Pictures enter in [0, 1] at their original size.
 """
 
 from collections import OrderedDict
@@ -27,12 +27,7 @@ _PARTS = ("layer", "mean", "variance")
 
 @dataclass(frozen=True, slots=True)
 class DistsFeatures:
-    """One picture as DISTS sees it: the picture itself and five layers of VGG16.
-
-    Attributes:
-        layers: (1, C, h, w) each.
-        means, variances: over each layer's positions, (1, C, 1, 1) each.
-    """
+    """The picture and five layers of VGG16, (1, C, h, w) each, with means and variances, (1, C, 1, 1) each."""
 
     layers: list[Tensor]
     means: list[Tensor]
@@ -40,15 +35,7 @@ class DistsFeatures:
 
 
 class Dists(Comparer[DistsFeatures]):
-    """DISTS; 0 for identical pictures.
-
-    Args:
-        settings: device, border, where to look for weights.
-
-    Raises:
-        WeightsError: VGG16's convolutions cannot be had.
-        DamagedWeightsError: their file is damaged or holds other layers.
-    """
+    """DISTS; 0 for identical pictures."""
 
     name = "dists"
     worth_caching = True
@@ -59,14 +46,14 @@ class Dists(Comparer[DistsFeatures]):
         convolutions = load_convolutions("vgg16", self.settings.weights_dir)
         self._record(convolutions)
         network = _Network(convolutions.weights)
-        # On a CPU, VGG16 takes little more than half the time with the channels last.
+        # Channels last nearly halve VGG16's time on a CPU.
         self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)
         total = self._network.alpha.sum() + self._network.beta.sum()
         self._alpha = torch.split(self._network.alpha / total, self._network.chns, dim=1)
         self._beta = torch.split(self._network.beta / total, self._network.chns, dim=1)
 
     def describe(self, pixels: Pixels) -> DistsFeatures:
-        """The picture's layers with their means and variances; raises as `Comparer.describe`."""
+        """The picture's layers with their means and variances."""
         cropped = self.cropped(pixels)
         with full_precision(self.settings.device):
             layers = self._network.forward_once(as_images(cropped, self.settings.device))
@@ -95,7 +82,7 @@ class Dists(Comparer[DistsFeatures]):
         return {key: array for name, layers in parts for key, array in pack_layers(name, layers).items()}
 
     def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> DistsFeatures:
-        """Layers, means and variances again."""
+        """The features that `pack` packed."""
         return DistsFeatures(*(unpack_layers(name, arrays, self.settings.device) for name in _PARTS))
 
 
@@ -104,10 +91,10 @@ def _mean(layer: Tensor) -> Tensor:
 
 
 class _Network(torchmetrics_dists.DISTSNetwork):
-    """torchmetrics' network around these convolutions.
+    """torchmetrics' network with these convolutions.
 
-    Its own constructor always loads torchvision's whole file, so it is not called; what it sets up is set up here. A
-    stage keeps torchvision's number of each layer, and the max pooling before it gives way to an L2 pooling.
+    The original constructor always loads torchvision's whole file, so it is not called; this one replaces it. A stage
+    keeps torchvision's layer numbers, and an L2 pooling replaces the max pooling before it.
     """
 
     def __init__(self, convolutions: Mapping[str, Tensor]) -> None:

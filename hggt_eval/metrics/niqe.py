@@ -1,7 +1,7 @@
 """NIQE (Mittal et al. 2013) as the MATLAB release and BasicSR compute it: luma, blocks of 96 x 96, two scales.
 
-How far the statistics of a picture's blocks lie from those of pristine photographs; the authors' model of the latter
-lies in `niqe_parameters.npz` (origin and licence in `niqe_parameters.txt`).
+It measures the distance of a picture's block statistics from those of pristine photographs, for which
+`niqe_parameters.npz` contains the authors' model (origin and licence in `niqe_parameters.txt`).
 """
 
 from pathlib import Path
@@ -24,17 +24,13 @@ PARAMETERS = Path(__file__).with_name("niqe_parameters.npz")
 _BLOCK_PX = 96
 # MATLAB's bicubic halving with antialiasing: one output pixel from 8, at distances 0.5 to 3.5 from its centre.
 _HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
-_SHAPES = np.arange(200, 10_001) / 1000  # in which the fit looks for the exponent
+_SHAPES = np.arange(200, 10_001) / 1000  # candidate exponents of the fit
 _RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 class Niqe(NoReference):
-    """NIQE; smaller is more natural.
-
-    Args:
-        settings: border.
-    """
+    """NIQE; smaller is more natural."""
 
     name = "niqe"
     threadable = True
@@ -48,11 +44,7 @@ class Niqe(NoReference):
             self._window = parameters["gaussian_window"]
 
     def require_size(self, size: tuple[int, int]) -> None:
-        """Check that a picture of this (height, width) has two whole blocks: one has no covariance.
-
-        Raises:
-            ImageError: it has not.
-        """
+        """Check that a picture of this (height, width) has two whole blocks, as one has no covariance."""
         super().require_size(size)
         height, width = (side - 2 * self.settings.border for side in size)
         if (height // _BLOCK_PX) * (width // _BLOCK_PX) < 2:
@@ -62,10 +54,10 @@ class Niqe(NoReference):
             )
 
     def rate(self, pixels: Pixels) -> float:
-        """NIQE of one picture; raises as `NoReference.rate`.
+        """NIQE of one picture.
 
-        Source: equations 1 to 10 of the paper; where it leaves things open, as the MATLAB release: luma is rounded,
-        what is left of the last blocks is cut off, neighbours wrap around at a block's edges, flat blocks do not count.
+        Source: equations 1 to 10 of the paper; details it leaves open follow the MATLAB release: luma is rounded,
+        incomplete blocks are cut off, neighbours wrap around at a block's edges, and flat blocks do not count.
         """
         luma = bt601_luma(self.cropped(pixels)).round()
         rows, columns = (side // _BLOCK_PX for side in luma.shape)
@@ -77,21 +69,14 @@ class Niqe(NoReference):
             features = np.concatenate([_features(blocks) for blocks in parts], axis=1)
         whole = features[~np.isnan(features).any(axis=1)]
         if len(whole) < 2:
-            raise ImageError("of flat areas alone, which has no NIQE; mend the picture, or leave niqe out of --metrics")
+            raise ImageError("the picture is flat, so NIQE is undefined; replace it, or leave niqe out of `metrics`")
         distance = self._mean - np.nanmean(features, axis=0)
         inverse = np.linalg.pinv((self._covariance + np.cov(whole, rowvar=False)) / 2)
         return float(np.sqrt(distance @ inverse @ distance))
 
 
 def niqe(pixels: Pixels, border: int = BORDER_PX) -> float:
-    """NIQE of one picture, uint8 (H, W, 3) RGB.
-
-    Args:
-        pixels: two blocks of 96 x 96 or more.
-        border: pixels cut off each side.
-
-    Raises:
-        ImageError: the picture is not uint8 (H, W, 3), too small, or flat.
+    """NIQE of one picture, uint8 (H, W, 3) RGB, of at least two blocks of 96 x 96 pixels inside its border.
 
     Example:
         >>> noise = np.random.default_rng(0).integers(0, 256, (208, 208, 3), np.uint8)
@@ -102,10 +87,9 @@ def niqe(pixels: Pixels, border: int = BORDER_PX) -> float:
 
 
 def _normalised(luma: Floats, window: Floats) -> Floats:
-    """Each pixel less its local mean, over its local deviation plus 1 (equations 1 to 3).
+    """Each pixel minus its local mean, divided by its local deviation plus 1 (equations 1 to 3).
 
-    In float32 and with a 2-D window, as BasicSR does it: in flat areas nothing but rounding is left of a pixel, and its
-    sign counts.
+    In float32 and with a 2-D window, as in BasicSR: in flat areas only rounding remains, and its sign matters.
     """
     single = luma.astype(np.float32)
     mean = convolve(single, window, mode="nearest")
@@ -120,7 +104,7 @@ def _blocks(values: Floats, rows: int, columns: int) -> Floats:
 
 
 def _features(blocks: Floats) -> Floats:
-    """18 features of each block, (N, 18): two of its values, four of their products with each of four neighbours."""
+    """18 features per block, (N, 18): two from its values, four from their products with each of four neighbours."""
     shape, left, right = _fit(blocks)
     features = [shape, (left + right) / 2]
     for shift in _NEIGHBOURS:

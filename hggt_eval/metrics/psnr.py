@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio in dB, equal to the official script to the last bit; identical pictures give infinity."""
+"""Peak signal-to-noise ratio in dB, equal to the official script to the last bit; infinite for identical pictures."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ class Psnr(Comparer[NDArray[Any]]):
     threadable = True
 
     def describe(self, pixels: Pixels) -> NDArray[Any]:
-        """The cropped picture; raises as `Comparer.describe`."""
+        """The cropped picture, or its luma."""
         cropped = self.cropped(pixels)
         return bt601_luma(cropped) if self.settings.colour == "y" else np.ascontiguousarray(cropped)
 
@@ -36,15 +36,7 @@ class Psnr(Comparer[NDArray[Any]]):
 
 
 def psnr(restored: Pixels, positive: Pixels, border: int = BORDER_PX, colour: Colour = "rgb") -> float:
-    """PSNR in dB of two pictures, uint8 (H, W, 3) RGB.
-
-    Args:
-        restored, positive: of one size; their order does not matter.
-        border: pixels cut off each side.
-        colour: `y` for BT.601 luma.
-
-    Raises:
-        ImageError: the pictures differ in size, are not uint8 (H, W, 3), or are no larger than their border.
+    """PSNR in dB of two pictures of the same size, uint8 (H, W, 3) RGB; their order does not matter.
 
     Example:
         >>> black = np.zeros((16, 16, 3), np.uint8)

@@ -1,8 +1,8 @@
-"""Any other metric of pyiqa by pyiqa's name, through the extra `iqa`: pip install 'hggt[iqa]'.
+"""Metrics of pyiqa under pyiqa's names, through the extra `iqa`: pip install 'hggt[iqa]'.
 
-Some of these metrics sample patches at random or depend on what else is in a batch: each picture is looked at alone,
-from the same seed. pyiqa (PolyForm Noncommercial) is imported only when one of its metrics is asked for; its weights
-come from its own cache or download.
+Some of these metrics sample patches at random or depend on the other pictures of a batch, so each picture is rated
+alone and with the same seed. pyiqa (PolyForm Noncommercial) is imported only if one of its metrics is requested; it
+manages and downloads its weights itself.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _SEED = 0
 _INSTALL = "pip install 'hggt[iqa]' (PolyForm Noncommercial, 1.5 GB)"
-# Which names ask for pyiqa where it is not installed; with it, its own list counts. Scores of sets (FID) are no choice.
+# Names that count as pyiqa's if it is not installed; else its own list counts. Metrics of sets (FID) are excluded.
 _WITHOUT_PYIQA = (
     *("arniqa", "brisque", "clipiqa", "clipiqa+", "cnniqa", "compare2score", "dbcnn", "entropy", "hyperiqa", "ilniqe"),
     *("laion_aes", "liqe", "liqe_mix", "maclip", "maniqa", "maniqa-kadid", "maniqa-pipal", "musiq", "musiq-ava"),
@@ -40,14 +40,14 @@ _SET_METRICS = ("fid", "sfid", "fid_dinov2", "inception_score")
 
 
 def known_names() -> tuple[str, ...]:
-    """The metrics that pyiqa has, where it is installed, else those of its metrics that people ask for most."""
+    """pyiqa's metrics if it is installed, else its most popular ones."""
     return tuple(_configs() or _WITHOUT_PYIQA)
 
 
 def find_metric(name: str) -> "FullReferenceMetric | NoReferenceMetric | None":
-    """pyiqa's metric of this name, null where there is none.
+    """pyiqa's metric of this name, if it has one.
 
-    Without pyiqa a metric that it is known to have is returned all the same: loading it says what to install.
+    A popular metric is found even without pyiqa; the error of loading it then says what to install.
     """
     from hggt_eval.metrics import FullReferenceMetric, NoReferenceMetric
 
@@ -59,26 +59,18 @@ def find_metric(name: str) -> "FullReferenceMetric | NoReferenceMetric | None":
 
 
 def _configs() -> dict[str, Any]:
-    """pyiqa's name -> mode and direction; empty where pyiqa is not installed or cannot be imported."""
+    """pyiqa's name -> mode and direction; empty if pyiqa is not installed or cannot be imported."""
     if find_spec("pyiqa") is None:
         return {}
     try:
         from pyiqa.default_model_configs import DEFAULT_CONFIGS
-    except ImportError:  # `_load` tells why
+    except ImportError:  # `_load` reports why
         return {}
     return {name: config for name, config in DEFAULT_CONFIGS.items() if name not in _SET_METRICS}
 
 
 class _PyiqaMetric(LoadedMetric):
-    """A metric of pyiqa.
-
-    Args:
-        name: as pyiqa calls it.
-        settings: device, border.
-
-    Raises:
-        WeightsError: pyiqa, a package it needs, or its weights cannot be had.
-    """
+    """A metric of pyiqa; WeightsError if pyiqa, a package it needs, or its weights are not available."""
 
     def __init__(self, name: str, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
@@ -87,25 +79,22 @@ class _PyiqaMetric(LoadedMetric):
 
 
 class PyiqaNoReference(_PyiqaMetric, NoReference):
-    """A no-reference metric of pyiqa; made as `_PyiqaMetric`."""
+    """A no-reference metric of pyiqa."""
 
     def rate(self, pixels: Pixels) -> float:
-        """The score as pyiqa gives it; raises as `NoReference.rate`."""
+        """pyiqa's score."""
         return _run(self._network, self.settings.device, _image(self.cropped(pixels), self.settings.device))
 
 
 class PyiqaComparer(_PyiqaMetric, Comparer["Tensor"]):
-    """A full-reference metric of pyiqa, made as `_PyiqaMetric`.
-
-    Features: the cropped picture, float32 (1, 3, H, W), 0 to 1.
-    """
+    """A full-reference metric of pyiqa. Features: the cropped picture, float32 (1, 3, H, W), 0 to 1."""
 
     def describe(self, pixels: Pixels) -> "Tensor":
-        """The cropped picture; raises as `Comparer.describe`."""
+        """The cropped picture."""
         return _image(self.cropped(pixels), self.settings.device)
 
     def compare(self, restored: "Tensor", positive: "Tensor") -> float:
-        """The metric of the pair, the positive as pyiqa's reference."""
+        """The score of the pair, with the positive as pyiqa's reference."""
         return _run(self._network, self.settings.device, restored, positive)
 
 
@@ -114,7 +103,7 @@ def _load(name: str, device: str) -> Any:
     try:
         import pyiqa
 
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # what is loaded from where
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # pyiqa prints what it loads
             warnings.simplefilter("ignore")
             return pyiqa.create_metric(name, device=device)
     except ModuleNotFoundError as error:
@@ -123,13 +112,13 @@ def _load(name: str, device: str) -> Any:
             raise WeightsError(f"{name} is a metric of pyiqa, which is not installed; {_INSTALL}") from error
         advice = "'setuptools<82'" if missing == "pkg_resources" else missing
         raise WeightsError(f"{name} needs {missing}, which is not installed; pip install {advice}") from error
-    except Exception as error:  # pyiqa passes on whatever its downloads and its loaders raise
+    except Exception as error:  # its downloads and loaders raise anything
         import torch
 
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f'pyiqa cannot load {name} ({reason}); on a machine with network run python -c "import pyiqa; '
-            f"pyiqa.create_metric('{name}')\" and copy its {torch.hub.get_dir()} to the same place here"
+            f'pyiqa cannot load {name} ({reason}). On a machine with network access run python -c "import pyiqa; '
+            f"pyiqa.create_metric('{name}')\" and copy its {torch.hub.get_dir()} to the same path here"
         ) from error
 
 
@@ -148,7 +137,7 @@ def _run(network: Any, device: str, *images: "Tensor") -> float:
 
 @contextmanager
 def _seeded(images: Sequence["Tensor"]) -> Iterator[None]:
-    """Every picture starts from the same seed; the random states of others are put back."""
+    """Use the same seed for every picture, and restore the global random states afterwards."""
     import torch
 
     devices = [image.device for image in images[:1] if image.is_cuda]

@@ -1,7 +1,7 @@
 """Structural similarity (Wang et al. 2004), equal to the official script: 11 x 11 Gaussian, sigma 1.5, valid region.
 
-The official window is a product of two 1-D Gaussians, so it is applied as such, in float64. Local means and variances
-belong to one picture alone and are taken once per picture; a pair costs one further filter.
+The official window is a product of two 1-D Gaussians and is applied as such, in float64. Local means and variances are
+computed once per picture; a pair costs one more filter.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ _WINDOW_PX = 11
 _MARGIN_PX = _WINDOW_PX // 2
 _GAUSSIAN = cv2.getGaussianKernel(_WINDOW_PX, 1.5)
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-# Rows worked on at a time: the arrays of a strip then stay in a core's cache.
+# Rows per strip, so that a strip's arrays stay in a core's cache.
 _STRIP_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class SsimFeatures:
-    """One picture as SSIM sees it.
+    """What SSIM needs of one picture.
 
     Attributes:
-        values: the cropped picture, uint8 (H, W, 3), or its luma, float64 (H, W, 1).
-        mean: local means, float64 (H - 10, W - 10, C).
-        variance: local variances plus C2 / 2, since the formula adds two variances and C2.
+        values: Cropped picture, uint8 (H, W, 3), or its luma, float64 (H, W, 1).
+        mean: Local means, float64 (H - 10, W - 10, C).
+        variance: Local variances plus C2 / 2, as the formula adds two variances and C2.
     """
 
     values: NDArray[Any]
@@ -46,9 +46,9 @@ class Ssim(Comparer[SsimFeatures]):
     min_side_px = _WINDOW_PX
 
     def describe(self, pixels: Pixels) -> SsimFeatures:
-        """The cropped picture with its local means and variances; raises as `Comparer.describe`."""
+        """The cropped picture with its local means and variances."""
         cropped = self.cropped(pixels)
-        # One channel keeps its axis, so that both colours are of one form: (H, W, C).
+        # Luma keeps a channel axis, so that both cases are (H, W, C).
         values = bt601_luma(cropped)[..., None] if self.settings.colour == "y" else cropped
         height, width, channels = values.shape
         mean, variance = np.empty((2, height - 2 * _MARGIN_PX, width - 2 * _MARGIN_PX, channels))
@@ -68,7 +68,7 @@ class Ssim(Comparer[SsimFeatures]):
         require_same_size(a.values, b.values)
         total = 0.0
         for rows, window_rows in _strips(len(a.mean)):
-            # (2 mean_a mean_b + C1) (covariance + C2/2), in place: new arrays are what costs time here.
+            # (2 mean_a mean_b + C1) (covariance + C2/2), in place, as allocating arrays would dominate the time.
             means = a.mean[rows] * b.mean[rows]
             similarity = _local_mean(_product(a.values[window_rows], b.values[window_rows]), plus=_C2 / 2)
             similarity -= means
@@ -86,15 +86,7 @@ class Ssim(Comparer[SsimFeatures]):
 
 
 def ssim(restored: Pixels, positive: Pixels, border: int = BORDER_PX, colour: Colour = "rgb") -> float:
-    """SSIM of two pictures, uint8 (H, W, 3) RGB.
-
-    Args:
-        restored, positive: of one size; their order does not matter.
-        border: pixels cut off each side.
-        colour: `y` for BT.601 luma.
-
-    Raises:
-        ImageError: the pictures differ in size, are not uint8 (H, W, 3), or leave less than 11 x 11 pixels.
+    """SSIM of two pictures of the same size, uint8 (H, W, 3) RGB; their order does not matter.
 
     Example:
         >>> ramp = np.tile(np.arange(32, dtype=np.uint8)[:, None, None], (1, 32, 3))
@@ -111,14 +103,14 @@ def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def _local_mean(values: NDArray[Any], plus: float = 0.0) -> NDArray[np.float64]:
-    """Gaussian means in float64, (H - 10, W - 10, C) from (H, W, C): only where the whole window lies inside."""
+    """Gaussian means in float64, (H - 10, W - 10, C) from (H, W, C): where the whole window lies inside."""
     filtered: NDArray[Any] = cv2.sepFilter2D(values, cv2.CV_64F, _GAUSSIAN, _GAUSSIAN, delta=plus)
     filtered = filtered.reshape(values.shape)  # OpenCV drops the axis of a single channel
     return filtered[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
 
 
 def _strips(height: int) -> Iterator[tuple[slice, slice]]:
-    """Rows of the result, and the rows of the picture that they are made from."""
+    """Rows of the result, and the rows of the picture from which they are computed."""
     for top in range(0, height, _STRIP_ROWS):
         bottom = min(top + _STRIP_ROWS, height)
         yield slice(top, bottom), slice(top, bottom + 2 * _MARGIN_PX)

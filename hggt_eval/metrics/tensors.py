@@ -1,6 +1,7 @@
-"""From pixels to what networks take, and nothing more: no resizing, no crop."""
+"""Pictures as tensors for networks, without resizing or cropping, and features as arrays for the cache."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,13 @@ def as_images(pixels: Pixels, device: torch.device | str = "cpu") -> Tensor:
 
 
 def levels_8bit(pixels: Pixels, device: torch.device | str = "cpu") -> Tensor:
-    """The same with the values that the pixels have, 0 to 255, for those who divide by another number."""
-    # A copy, as pixels may be read-only, or a part of a larger picture.
+    """The same in [0, 255], for callers that divide by another number."""
+    # A copy, as pixels may be read-only or part of a larger picture.
     return torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None].float()  # (1, 3, H, W)
 
 
 def pack_layers(name: str, layers: Sequence[Tensor]) -> dict[str, NDArray[Any]]:
-    """Tensors (1, C, h, w) as float32 arrays (h, w, C), called `name` and their number."""
+    """Tensors (1, C, h, w) as arrays (h, w, C) under `name` and their number."""
     return {
         f"{name}{number}": np.ascontiguousarray(layer[0].permute(1, 2, 0).cpu().numpy())  # (h, w, C)
         for number, layer in enumerate(layers)
@@ -31,12 +32,6 @@ def pack_layers(name: str, layers: Sequence[Tensor]) -> dict[str, NDArray[Any]]:
 
 
 def unpack_layers(name: str, arrays: Mapping[str, NDArray[Any]], device: str) -> list[Tensor]:
-    """The tensors (1, C, h, w) that `pack_layers` packed, with the channels last in memory."""
-
-    def found() -> Iterator[NDArray[Any]]:
-        number = 0
-        while f"{name}{number}" in arrays:
-            yield arrays[f"{name}{number}"]
-            number += 1
-
-    return [torch.from_numpy(array).to(device).permute(2, 0, 1)[None] for array in found()]  # (1, C, h, w)
+    """The tensors that `pack_layers` packed, with the channels last in memory."""
+    names = takewhile(arrays.__contains__, (f"{name}{number}" for number in count()))
+    return [torch.from_numpy(arrays[name]).to(device).permute(2, 0, 1)[None] for name in names]  # (1, C, h, w)

@@ -1,6 +1,6 @@
-"""The zoom figure of SR papers: a picture with a box, and what each method makes of the box, labelled.
+"""The zoom figure of SR papers: a picture with a box, and each method's version of the box, labelled.
 
-Pixels are shown as they are, without smoothing. Drawn by matplotlib; in PDF and SVG, text stays text.
+Pixels are shown without smoothing. Drawn by matplotlib; in PDF and SVG, text stays text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,38 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hggt_data.errors import MatchError, NameFormatError, OutputError
+from hggt_data.errors import MatchError, NameFormatError, OutputError, SettingsError
 from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
 from hggt_data.io.images import Pixels
 from hggt_data.schema import LR, ORIGINAL, PatchId
-from hggt_eval.metrics import require_metric
+from hggt_eval.metrics import Metric
 from hggt_eval.report.pictures import ScoredPictures
-from hggt_eval.report.tables import arrow_of, decimals_of
+from hggt_eval.report.tables import decimals_of, heading_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = (".pdf", ".png", ".svg")
-# Two columns of a CVPR page.
+# The two columns of a CVPR page.
 WIDTH_IN = 6.875
 _GAP_IN = 0.05
 _FONT_PT = 7.0
 _LINE_IN = 0.13
 _BOX_COLOUR = "#d00000"
-# Type 3 fonts, matplotlib's default, are refused by some conferences.
+# Some conferences refuse Type 3 fonts, matplotlib's default.
 _STYLE: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "font.size": _FONT_PT}
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A square of a patch group to look at.
-
-    Attributes:
-        id: the group.
-        top, left, size: in pixels of the ground truths.
-    """
+    """A square of a patch group, with its place and size in pixels of the ground truth."""
 
     id: PatchId
     top: int
@@ -48,10 +43,7 @@ class Crop:
 
     @classmethod
     def parse(cls, text: str) -> "Crop":
-        """`ID:TOP,LEFT,SIZE`.
-
-        Raises:
-            MatchError: it is written otherwise.
+        """Parse `ID:TOP,LEFT,SIZE`.
 
         Example:
             >>> Crop.parse("0001-586-1469:120,64,96")
@@ -68,11 +60,7 @@ class Crop:
         return cls(group_id, *map(int, parts))
 
     def require_inside(self, pixels: Pixels) -> None:
-        """Check that a picture has these pixels.
-
-        Raises:
-            MatchError: it has not.
-        """
+        """Check that the crop lies inside a picture."""
         height, width = pixels.shape[:2]
         if self.top + self.size > height or self.left + self.size > width:
             raise MatchError(
@@ -83,7 +71,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """One of the small pictures: uint8 (H, W, 3) of the whole, and the lines below it."""
+    """A small picture: the whole image, uint8 (H, W, 3), and the lines of text below the crop."""
 
     pixels: Pixels
     lines: tuple[str, ...]
@@ -93,33 +81,39 @@ class _Tile:
 def draw_figure(
     pictures: ScoredPictures,
     crops: Sequence[Crop],
-    methods: Sequence[str],
+    methods: Sequence[str] = (),
     *,
     candidates: Sequence[str] = (),
     metrics: Sequence[str] = (),
     decimals: Mapping[str, int] | None = None,
     width_in: float = WIDTH_IN,
 ) -> "Figure":
-    """Draw the figure, a row for each crop.
+    """Draw the figure, with one row per crop.
 
     Args:
-        pictures: of a scored run.
-        crops: what to look at.
-        methods: names, in the order of the tiles.
-        candidates: of `original`, `01`.. which to show beside the methods; without any, the original and the positive
-            that most annotators agreed on.
-        metrics: printed below each method, in bold where it is the best in all of them.
-        decimals: metric -> decimals.
-        width_in: of the figure, in inches.
+        pictures: Pictures of a scored run.
+        crops: Square of a group to show in a row of its own, in pixels of the ground truth; repeatable.
+        methods: Methods to show, in this order.  [default: all]
+        candidates: Candidates to show besides the methods, such as original or 01.  [default: the original and the
+            positive with the highest agreement]
+        metrics: Metrics to print below each method, in bold if the method is best in all of them.  [default: none]
+        decimals: Decimals of the printed metrics.  [default: psnr=2, others 4]
+        width_in: Width of the figure in inches.
 
     Raises:
-        MatchError: a group, method, score or candidate is not there, a crop lies outside, a picture is not the one that
-            was scored, or the font lacks letters.
-        ImageError, OSError: a picture cannot be read.
+        MatchError: A group, method, score or candidate does not exist, a crop lies outside its picture, an image has
+            changed since it was scored, or the font lacks letters.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
+    known = {metric.name: metric for metric in pictures.evaluation.metrics}
+    scored = [method.name for method in pictures.evaluation.methods]
+    for what, names, available in (("metric", metrics, list(known)), ("method", methods, scored)):
+        if unknown := [name for name in names if name not in available]:
+            raise SettingsError(f"the scores have no {what} {unknown[0]!r}; they have {', '.join(available)}")
+    methods = methods or scored
+    printed = [known[name] for name in metrics]
     rows = []
     for crop in crops:
         group = pictures.group(crop.id)
@@ -127,12 +121,12 @@ def draw_figure(
         crop.require_inside(original)
         tiles = [
             *_lr_tile(group),
-            *_method_tiles(pictures, group, methods, metrics, decimals or {}),
+            *_method_tiles(pictures, group, methods, printed, decimals or {}),
             *_candidate_tiles(group, candidates),
         ]
         rows.append((crop, original, tiles))
     _require_letters([str(crop.id) for crop in crops] + [line for *_, tiles in rows for t in tiles for line in t.lines])
-    titles = " / ".join(f"{require_metric(metric).title} {arrow_of(metric)}" for metric in metrics)
+    titles = " / ".join(map(heading_of, printed))
     num_lines = 1 + bool(metrics)
     with matplotlib.rc_context(_STYLE):
         heights = [_row_height(original, len(tiles), num_lines, width_in) for _, original, tiles in rows]
@@ -145,32 +139,28 @@ def draw_figure(
 
 
 def _require_letters(texts: Iterable[str]) -> None:
-    """Fail where the font would draw boxes."""
+    """Check that the font has all letters; it would draw boxes in place of missing ones."""
     from matplotlib import font_manager
 
     known = font_manager.get_font(font_manager.findfont(font_manager.FontProperties())).get_charmap()
     absent = sorted({letter for text in texts for letter in text if ord(letter) not in known})
     if absent:
-        raise MatchError(
-            f"the font of the figure has no {' '.join(absent)}; give the method or picture a name in other letters"
-        )
+        raise MatchError(f"the figure's font lacks {' '.join(absent)}; rename the method or picture with other letters")
 
 
 def require_format(path: Path) -> None:
-    """Check that a figure can be written under this name.
-
-    Raises:
-        OutputError: it ends in something else than PDF, PNG or SVG files do.
-    """
+    """Check that the name ends like a format that figures are written in."""
     if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
+        raise OutputError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
 
 
 def write_figure(figure: "Figure", path: Path, dpi: int = 300) -> None:
-    """Write a figure as PDF, PNG or SVG, by the ending of the name.
+    """Write a figure.
 
-    Raises:
-        OutputError: another ending, or the file cannot be written.
+    Args:
+        figure: What `draw_figure` returns.
+        path: File to write: PDF, PNG or SVG, by its ending.
+        dpi: Resolution, for PNG output.
     """
     import matplotlib
 
@@ -192,28 +182,23 @@ def _method_tiles(
     pictures: ScoredPictures,
     group: Group,
     methods: Sequence[str],
-    metrics: Sequence[str],
+    metrics: Sequence[Metric],
     decimals: Mapping[str, int],
 ) -> Iterator[_Tile]:
-    scores = {}
+    scores: dict[str, list[str]] = {}
     for method in methods:
         found = pictures.scores(method, group.id)
-        absent = [metric for metric in metrics if found is None or metric not in found.mean]
-        if found is None or absent:
-            raise MatchError(f"{method} has no {', '.join(absent) or 'score'} of {group.id}; see the scores.json")
-        scores[method] = {m: f"{found.mean[m]:.{decimals_of(m, decimals)}f}" for m in metrics}
+        if found is None:
+            raise MatchError(f"{method} has no score of {group.id}; see the scores.json")
+        scores[method] = [f"{found.mean[m.name]:.{decimals_of(m.name, decimals)}f}" for m in metrics]
+    best = [
+        (max if metric.higher_is_better else min)(column, key=float)
+        for metric, column in zip(metrics, zip(*scores.values(), strict=True), strict=False)
+    ]
     for method in methods:
-        best = [
-            len(methods) > 1 and scores[method][metric] == _best([own[metric] for own in scores.values()], metric)
-            for metric in metrics
-        ]
-        # One line of scores; all in bold if the method is best in all of them, else the line would need two fonts.
-        line = " / ".join(scores[method].values())
-        yield _Tile(pictures.restored(method, group.id), (method, line), (False, bool(best) and all(best)))
-
-
-def _best(values: Sequence[str], metric: str) -> str:
-    return (max if require_metric(metric).higher_is_better else min)(values, key=float)
+        # Bold if the method is best in all metrics: marking single scores would need two fonts in one line.
+        is_best = len(methods) > 1 and bool(metrics) and scores[method] == best
+        yield _Tile(pictures.restored(method, group.id), (method, " / ".join(scores[method])), (False, is_best))
 
 
 def _candidate_tiles(group: Group, candidates: Sequence[str]) -> Iterator[_Tile]:
@@ -229,12 +214,12 @@ def _candidate_tiles(group: Group, candidates: Sequence[str]) -> Iterator[_Tile]
 
 
 def _columns(num_tiles: int) -> int:
-    """Tiles stand in two rows beside the picture."""
+    """Columns of tiles, which fill two rows beside the picture."""
     return (num_tiles + 1) // 2
 
 
 def _tile_side(original: Pixels, num_tiles: int, num_lines: int, width_in: float) -> float:
-    """So that the picture, as high as two tiles, and all tiles fill the width."""
+    """The side with which the picture, as high as two tiles, and all tiles fill the width."""
     ratio = float(original.shape[1] / original.shape[0])
     columns = _columns(num_tiles)
     return (width_in - columns * _GAP_IN - ratio * _text_height(num_lines)) / (2 * ratio + columns)
@@ -245,7 +230,7 @@ def _row_height(original: Pixels, num_tiles: int, num_lines: int, width_in: floa
 
 
 def _text_height(num_lines: int) -> float:
-    """Below each picture, in inches."""
+    """Height of the text below a picture, in inches."""
     return num_lines * _LINE_IN + _GAP_IN
 
 
@@ -279,7 +264,7 @@ def _draw_row(
 
 
 def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
-    """Axes at a place in inches, without ticks."""
+    """Axes without ticks, placed in inches."""
     total_width, total_height = figure.get_size_inches()
     axes = figure.add_axes(
         (left / total_width, bottom / total_height, width / total_width, height / total_height), xticks=[], yticks=[]
@@ -289,7 +274,7 @@ def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height
 
 
 def _show_crop(axes: "Axes", pixels: Pixels, crop: Crop, scale: float) -> None:
-    """The crop's pixels; of an LR those that it touches, placed to the fraction of a pixel."""
+    """Show the crop; in an LR, the pixels it touches, placed to a fraction of a pixel."""
     top, left, size = crop.top * scale, crop.left * scale, crop.size * scale
     rows = slice(int(top), -int(-(top + size) // 1))
     columns = slice(int(left), -int(-(left + size) // 1))
@@ -304,13 +289,13 @@ def _show_crop(axes: "Axes", pixels: Pixels, crop: Crop, scale: float) -> None:
 
 
 def _write_lines(axes: "Axes", lines: Sequence[str], bold: Sequence[bool]) -> None:
-    """Below a picture, in the middle; what is wider than the picture is set smaller."""
+    """Write centred lines below a picture; a line wider than the picture gets a smaller font."""
     for number, (line, strong) in enumerate(zip(lines, bold, strict=False)):
         size_pt = _FONT_PT - number
         text = axes.annotate(
             line,
             (0.5, 0),
-            parse_math=False,  # a name may hold a $
+            parse_math=False,  # a name may contain $
             xycoords="axes fraction",
             xytext=(0, -72 * _LINE_IN * (number + 0.85)),
             textcoords="offset points",

@@ -1,7 +1,7 @@
-"""What a run of `hggt-eval` prints and writes: a table on screen, the files of its output folder.
+"""What `hggt-eval` prints and writes: a table for the terminal and the files of its output folder.
 
-The official scripts' text files are equal to theirs to the byte, unless something was left out: then it is named at the
-end. Every file is written whole or not at all.
+The official scripts' text files are reproduced byte for byte; anything left out is listed at their end. Files are
+written atomically.
 """
 
 import csv
@@ -15,24 +15,24 @@ from hggt_data.io.files import write_text
 from hggt_data.io.text import aligned
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
 from hggt_data.schema import Label
-from hggt_eval.metrics import require_metric
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.tables import (
-    arrow_of,
     comparison_tables,
     format_comparison_csv,
     format_latex,
     format_markdown,
     format_text,
+    heading_of,
     list_lines,
     measures_table,
     paper_tables,
 )
 from hggt_eval.scores.comparison import Comparison
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, format_json, read_scores
-from hggt_eval.scores.scores import Evaluation, MethodScores
+from hggt_eval.scores.scores import MethodScores
 
-# Official file -> the metrics it holds; it is written if all of them were computed.
+# Official file -> its metrics; it is written if all of them were computed.
 _OFFICIAL_FILES = {"psnr_ssim.txt": ("psnr", "ssim"), "lpips.txt": ("lpips",), "dists.txt": ("dists",)}
 
 
@@ -42,18 +42,27 @@ def format_table(
     comparison: Comparison | None = None,
     decimals: Mapping[str, int] | None = None,
 ) -> str:
-    """The methods' means as lines of text; arrows point to the better side; notes name what was left out.
+    """Format the methods' means for a terminal, with notes on everything left out.
 
-    A comparison adds what it has beyond that: means over seeds, and differences to a baseline.
+    Args:
+        evaluation: The scores.
+        settings: What the scores depend on.
+        comparison: Adds means over seeds and differences from a baseline.
+        decimals: Metric name -> decimals for all but the first table; `""` stands for all metrics.
+
+    Returns:
+        Lines of text; arrows point to the better side.
     """
-    metrics = [require_metric(name) for name in evaluation.metrics]
-    header = ["method", "groups", *(f"{m.title} {arrow_of(m.name)}" for m in metrics)]
+    header = ["method", "groups", *map(heading_of, evaluation.metrics)]
     rows = [
-        [method.name, str(len(method.groups)), *(f"{method.mean.get(m.name, math.nan):.4f}" for m in metrics)]
+        [
+            *(method.name, str(len(method.groups))),
+            *(f"{method.mean.get(metric.name, math.nan):.4f}" for metric in evaluation.metrics),
+        ]
         for method in evaluation.methods
     ]
     lines = aligned([header, *rows])
-    if settings.label_measures:
+    if evaluation.label_measures:
         lines += ["", format_text(measures_table(evaluation, decimals))]
     if comparison is not None:
         means, *differences = comparison_tables(comparison, decimals)
@@ -67,29 +76,32 @@ def write_reports(
     evaluation: Evaluation,
     settings: Settings,
     comparison: Comparison,
-    output: Path,
+    output: str | Path,
     *,
     decimals: Mapping[str, int] | None = None,
 ) -> list[Path]:
-    """Write all files but the page below `output`, making folders as needed.
+    """Write all files except the page below `output`, creating folders as needed.
 
-    A `report.html` that lies there goes: it would show other scores. `format_page` makes the new one.
+    An existing `report.html` is deleted, as it shows other scores; `format_page` makes the new one.
 
     Args:
-        evaluation, settings, comparison: what to write.
-        output: the folder.
-        decimals: metric -> decimals in `table.md` and `table.tex`, see `decimals_of`.
+        evaluation: The scores.
+        settings: What the scores depend on.
+        comparison: Intervals and differences, from `compare_methods`.
+        output: Folder to write to.
+        decimals: Metric name -> decimals in `table.md` and `table.tex`; `""` stands for all metrics.
 
     Returns:
         The files written.
 
     Raises:
-        OutputError: scores would be lost, see `require_nothing_lost`; or a file cannot be written, and those before it
-            are whole.
+        OutputError: The folder contains scores that would be lost, or a file cannot be written; files written before
+            are complete.
     """
+    output = Path(output)
     require_nothing_lost(output, [method.name for method in evaluation.methods], settings)
     notes = list_notes(evaluation, settings, comparison)
-    tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
+    tables = paper_tables(evaluation, comparison, decimals)
     texts = {
         output / SCORES_FILE: format_json(evaluation, settings, comparison),
         output / "scores.csv": format_csv(evaluation),
@@ -99,7 +111,7 @@ def write_reports(
     }
     for method in evaluation.methods:
         for file_name, metrics in _OFFICIAL_FILES.items():
-            if set(metrics) <= set(evaluation.metrics):
+            if set(metrics) <= {metric.name for metric in evaluation.metrics}:
                 texts[output / method.name / file_name] = format_official(evaluation, method, metrics)
     try:
         (output / PAGE_FILE).unlink(missing_ok=True)
@@ -109,11 +121,7 @@ def write_reports(
 
 
 def write_page(page: str, output: Path) -> Path:
-    """Write `report.html` below `output`, and return its path.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write `report.html` below `output` and return its path."""
     return _write(output / PAGE_FILE, page)
 
 
@@ -130,48 +138,43 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 def require_nothing_lost(output: Path, methods: Collection[str], settings: Settings) -> None:
-    """Check that scores which lie in a folder are all scored again, before others take their place.
-
-    Args:
-        output: the folder.
-        methods: names of those scored now.
-        settings: of this run.
-
-    Raises:
-        OutputError: its `scores.json` has methods, metrics or label measures that this run has not, or is none of ours.
-    """
+    """Check that this run scores everything again that the folder's `scores.json` contains."""
     path = output / SCORES_FILE
     try:
-        there = read_scores(path)
+        existing = read_scores(path)
     except FileNotFoundError:
         return
     except (MatchError, OSError) as error:
-        raise OutputError(f"{error}; it would be overwritten. Name another --output, or move it away") from error
-    lost = [method.name for method in there.evaluation.methods if method.name not in methods]
-    lost += [require_metric(name).title for name in there.settings.metrics if name not in settings.metrics]
-    lost += ["label measures"] if there.settings.label_measures and not settings.label_measures else []
+        raise OutputError(
+            f"{error}. It would be overwritten; choose another folder for `output`, or move the file away"
+        ) from error
+    lost = [method.name for method in existing.evaluation.methods if method.name not in methods]
+    lost += [metric.title for metric in existing.evaluation.metrics if metric.name not in settings.metrics]
+    lost += ["label measures"] if existing.settings.label_measures and not settings.label_measures else []
     if lost:
         raise OutputError(
-            f"{output} holds scores that would be lost: {', '.join(lost)}. Name another --output, or move them away"
+            f"{output} contains scores that would be lost: {', '.join(lost)}. Choose another folder for `output`, or "
+            "move them away"
         )
 
 
 def format_csv(evaluation: Evaluation) -> str:
-    """`scores.csv`: one row per restored image and positive, and one for the image alone where a metric looks at that.
+    """`scores.csv`: one row per restored image and positive, and one for its no-reference scores, if any.
 
-    Negatives have the note `negative`; what was left out has a row with a note and no scores.
+    Negatives have the note `negative`; whatever was left out has a row with a note and no scores.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["method", "id", "candidate", *evaluation.metrics, "note"])
-    blanks = [""] * len(evaluation.metrics)
+    metrics = [metric.name for metric in evaluation.metrics]
+    writer.writerow(["method", "id", "candidate", *metrics, "note"])
+    blanks = [""] * len(metrics)
     for method in evaluation.methods:
         for group in method.groups:
             rows = [(name, scores, "") for name, scores in group.positives.items()]
             rows += [(name, scores, "negative") for name, scores in group.negatives.items()]
             rows += [("", group.alone, "")] if group.alone else []
             for candidate, scores, note in rows:
-                cells = [repr(scores[metric]) if metric in scores else "" for metric in evaluation.metrics]
+                cells = [repr(scores[metric]) if metric in scores else "" for metric in metrics]
                 writer.writerow([method.name, group.id, candidate, *cells, note])
         for fault in method.faults:
             writer.writerow([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
@@ -181,14 +184,14 @@ def format_csv(evaluation: Evaluation) -> str:
 
 
 def format_official(evaluation: Evaluation, method: MethodScores, metrics: Sequence[str]) -> str:
-    """One of the official text files, which hold the scores of PSNR and SSIM together, LPIPS, or DISTS.
+    """One of the official text files: PSNR and SSIM together, LPIPS, or DISTS.
 
-    Source: what the official multi-GT scripts write. Theirs average infinite PSNR to infinity; here means are over
+    Source: the output of the official multi-GT scripts. Their mean of infinite PSNR is infinite; here means are over
     finite values.
     """
-    titles = {metric: require_metric(metric).title for metric in metrics}
+    titles = {metric.name: metric.title for metric in evaluation.metrics if metric.name in metrics}
     lines = ["", f"{'/'.join(titles.values())} for testing dataset: {method.name}."]
-    for group in sorted(method.groups, key=lambda group: str(group.id)):  # as file names sort: 163 before 27
+    for group in sorted(method.groups, key=lambda group: str(group.id)):  # in the order of file names: 163 before 27
         lines.append(f"{group.id} {' '.join(_candidate_label(*item) for item in group.labels.items())}")
         for candidate, scores in group.positives.items():
             lines.append(f"{candidate} " + " ".join(f"{titles[m]}:{scores[m]:.4f}" for m in metrics))

@@ -1,34 +1,29 @@
-"""What a reader of scores has to know beside the numbers: what was left out, and what looks wrong.
+"""What readers of scores must know besides the numbers: what was left out, and what looks wrong.
 
-Every output of a run carries these notes, so that no table stands alone without them.
+Every output of a run carries these notes, so that no table is separated from them.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hggt_eval.metrics import require_metric
+from hggt_eval.metrics import title_of
 from hggt_eval.metrics.comparer import BORDER_PX
 from hggt_eval.scores.comparison import Comparison
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
-from hggt_eval.scores.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One of them.
-
-    Attributes:
-        text: a sentence.
-        details: what it counts, one by one.
-    """
+    """A sentence, and the items that it counts."""
 
     text: str
     details: tuple[str, ...] = ()
 
 
 def list_notes(evaluation: Evaluation, settings: Settings, comparison: Comparison | None) -> list[Note]:
-    """All notes of a run, those of a method in the order of the methods."""
+    """All notes of a run; those about methods are in the order of the methods."""
     between = [] if comparison is None else _between_methods(evaluation, comparison)
     return [*_of_run(evaluation, settings), *_of_methods(evaluation), *between]
 
@@ -41,14 +36,15 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
     if evaluation.without_positives:
         names = ", ".join(map(str, evaluation.without_positives))
         yield Note(
-            f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, no Positive: {names}"
+            f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, as no candidate is "
+            f"Positive: {names}"
         )
     if settings.other_weights:
-        named = ", ".join(f"{require_metric(name).title} ({file})" for name, file in settings.other_weights.items())
-        yield Note(f"Not the published weights, so not the published metric: {named}")
+        named = ", ".join(f"{title_of(name)} ({file})" for name, file in settings.other_weights.items())
+        yield Note(f"Computed with other weights than published, so not comparable with published scores: {named}")
     if settings.skipped_metrics:
-        titles = ", ".join(require_metric(name).title for name in settings.skipped_metrics)
-        yield Note(f"Left out, because what they need cannot be had: {titles}")
+        titles = ", ".join(title_of(name) for name in settings.skipped_metrics)
+        yield Note(f"Metrics left out, as their weights or packages are not available: {titles}")
 
 
 def _of_methods(evaluation: Evaluation) -> Iterator[Note]:
@@ -59,23 +55,23 @@ def _of_methods(evaluation: Evaluation) -> Iterator[Note]:
         if method.num_swapped:
             share = f"{method.num_swapped} of {len(method.groups)} images"
             yield Note(
-                f"{method.name}: red and blue look exchanged in {share}; did OpenCV, which takes BGR, write RGB?"
+                f"{method.name}: red and blue look exchanged in {share}; was it written by OpenCV, which expects BGR?"
             )
         if method.num_infinite:
-            counts = ", ".join(f"{count} {require_metric(name).title}" for name, count in method.num_infinite.items())
-            yield Note(f"{method.name}: infinite and not in the mean: {counts} (identical pictures)")
+            counts = ", ".join(f"{count} {title_of(name)}" for name, count in method.num_infinite.items())
+            yield Note(f"{method.name}: infinite scores left out of the mean: {counts} (identical pictures)")
 
 
 def _between_methods(evaluation: Evaluation, comparison: Comparison) -> Iterator[Note]:
     for method in comparison.methods:
-        summary = comparison.summary(method, evaluation.metrics[0])
+        summary = comparison.summary(method, evaluation.metrics[0].name)
         if summary.num_missing:
             num_groups = summary.num_groups + summary.num_infinite
             total = num_groups + summary.num_missing
-            yield Note(f"{method}: a mean over {num_groups} of {total} groups is not ranked with means over all")
+            yield Note(f"{method}: not ranked, as its mean is over {num_groups} of {total} groups")
     same: dict[frozenset[tuple[str, str]], list[str]] = defaultdict(list)
     for scored in evaluation.methods:
         same[frozenset((str(group.id), group.sha256) for group in scored.groups)].append(scored.name)
     for images, names in same.items():
         if len(names) > 1 and images:
-            yield Note(f"{' and '.join(names)}: the same images, file by file")
+            yield Note(f"{' and '.join(names)}: all images are identical")

@@ -1,7 +1,7 @@
-"""`report.html`: tables, plots and a gallery in one file that asks for nothing from outside.
+"""`report.html`: tables, plots and a gallery in one self-contained file.
 
-The page itself lies in `page/`; here the numbers and pictures are put into it. Pictures are embedded without loss, as
-WebP, so that zoom and difference maps show what was scored.
+The page's HTML, JavaScript and CSS are in `assets/`; this module inserts the numbers and pictures. Pictures are
+embedded as lossless WebP, so that zoom and difference maps show what was scored.
 """
 
 import base64
@@ -17,15 +17,14 @@ from typing import Any
 from hggt_data.groups import Group
 from hggt_data.io.images import Pixels
 from hggt_data.schema import LR, ORIGINAL, PatchId
-from hggt_eval.metrics import require_metric
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.report.tables import decimals_of, format_html, format_score, paper_tables
 from hggt_eval.scores.comparison import Comparison
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
-from hggt_eval.scores.scores import Evaluation
 
-_PAGE = Path(__file__).with_name("assets")
+_ASSETS = Path(__file__).with_name("assets")
 
 
 def format_page(
@@ -37,16 +36,9 @@ def format_page(
     num_shown: int = 1,
     decimals: Mapping[str, int] | None = None,
 ) -> str:
-    """The page as HTML.
+    """The page as HTML, with the best and worst `num_shown` groups of each metric in the gallery.
 
-    Args:
-        evaluation, settings, comparison: what it shows.
-        pictures: of the groups in the gallery.
-        num_shown: how many of the best and of the worst groups of each metric the gallery shows.
-        decimals: metric -> decimals, see `decimals_of`.
-
-    Raises:
-        MatchError, ImageError, OSError: a picture of the gallery is not there any more, or is another now.
+    MatchError, ImageError or OSError if a picture of the gallery has changed, is damaged or is missing.
     """
     title = f"Scores of {', '.join(comparison.methods)}"
     names = [method.name for method in evaluation.methods]
@@ -55,12 +47,12 @@ def format_page(
         "facts": _facts(evaluation, settings),
         "metrics": [
             {
-                "name": name,
-                "title": require_metric(name).title,
-                "higher_is_better": require_metric(name).higher_is_better,
-                "decimals": decimals_of(name, decimals),
+                "name": metric.name,
+                "title": metric.title,
+                "higher_is_better": metric.higher_is_better,
+                "decimals": decimals_of(metric.name, decimals),
             }
-            for name in evaluation.metrics
+            for metric in evaluation.metrics
         ],
         "methods": names,
         "baseline": comparison.baseline if comparison.baseline in names else None,
@@ -70,51 +62,50 @@ def format_page(
             for group_id, why in choose_groups(evaluation, num_shown).items()
         ],
     }
-    tables = paper_tables(evaluation, comparison, decimals, label_measures=settings.label_measures)
+    tables = paper_tables(evaluation, comparison, decimals)
     parts = {
         "<!--TITLE-->": escape(title),
-        "/*CSS*/": (_PAGE / "report.css").read_text("utf-8"),
+        "/*CSS*/": (_ASSETS / "report.css").read_text("utf-8"),
         "<!--TABLES-->": format_html(tables, list_notes(evaluation, settings, comparison)),
         "/*DATA*/": _json(data),
-        "/*JS*/": (_PAGE / "report.js").read_text("utf-8"),
+        "/*JS*/": (_ASSETS / "report.js").read_text("utf-8"),
     }
     places = re.compile("|".join(map(re.escape, parts)))
-    # In one pass: what is put in may hold the name of another place.
-    return places.sub(lambda place: parts[place.group()], (_PAGE / "report.html").read_text("utf-8"))
+    # In one pass, as inserted text may contain the name of another placeholder.
+    return places.sub(lambda place: parts[place.group()], (_ASSETS / "report.html").read_text("utf-8"))
 
 
 def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[PatchId, list[str]]:
-    """The best and the worst groups of each metric, by the mean over methods -> why they were chosen."""
+    """The best and worst groups of each metric, by the mean over methods -> why they were chosen."""
     chosen: dict[PatchId, list[str]] = {}
     for metric in evaluation.metrics:
         scores: dict[PatchId, list[float]] = {}
         for method in evaluation.methods:
             for group in method.groups:
-                if math.isfinite(score := group.mean.get(metric, math.nan)):
+                if math.isfinite(score := group.mean.get(metric.name, math.nan)):
                     scores.setdefault(group.id, []).append(score)
         most = max(map(len, scores.values()), default=0)
         means = {group_id: math.fsum(own) / most for group_id, own in scores.items() if len(own) == most}
-        best_first = sorted(means, key=means.__getitem__, reverse=require_metric(metric).higher_is_better)
+        best_first = sorted(means, key=means.__getitem__, reverse=metric.higher_is_better)
         best = best_first[: min(num_shown, (len(best_first) + 1) // 2)]
         worst = best_first[::-1][: min(num_shown, len(best_first) // 2)]
-        title = require_metric(metric).title
         for word, ids in (("best", best), ("worst", worst)):
             for group_id in ids:
-                chosen.setdefault(group_id, []).append(f"{word} {title}")
+                chosen.setdefault(group_id, []).append(f"{word} {metric.title}")
     return chosen
 
 
 def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
-    """What the scores are of and depend on, as (name, value)."""
+    """What was scored and what the scores depend on, as (name, value)."""
     scored = evaluation.num_groups - len(evaluation.without_positives)
     versions = ", ".join(f"{package} {version}" for package, version in settings.versions.items())
     off = max(settings.differences_to_cpu.values(), default=0)
     return [
         ("Ground truths", settings.source + (f", split {settings.split}" if settings.split else "")),
-        ("Groups", f"{scored} with a positive, of {evaluation.num_groups}"),
+        ("Groups", f"{scored} of {evaluation.num_groups} have a positive"),
         ("Border", f"{settings.border} pixels"),
         ("Colour", "luma for PSNR and SSIM" if settings.colour == "y" else "RGB"),
-        ("Device", settings.device + (f", {off:.1e} off the CPU at most, on one image" if off else "")),
+        ("Device", settings.device + (f" (differs from the CPU by at most {off:.1e} on one image)" if off else "")),
         ("Labels", settings.labels_sha256[:16]),
         *[(f"Weights {name}", sha256[:16]) for name, sha256 in settings.weights_sha256.items()],
         ("Versions", versions),
@@ -122,7 +113,7 @@ def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
 
 
 def _groups(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """All groups that any method was scored on, with each method's scores."""
+    """All groups on which any method was scored, with each method's scores."""
     scores: dict[PatchId, dict[str, Any]] = {}
     for method in evaluation.methods:
         for group in method.groups:
@@ -148,7 +139,7 @@ def _gallery_group(
     for method in evaluation.methods:
         if scores := pictures.scores(method.name, group_id):
             note = ", ".join(
-                f"{require_metric(metric).title} {format_score(scores.mean[metric], decimals_of(metric, decimals))}"
+                f"{metric.title} {format_score(scores.mean[metric.name], decimals_of(metric.name, decimals))}"
                 for metric in evaluation.metrics
             )
             picture = _picture(method.name, "restored", pictures.restored(method.name, group_id))
@@ -162,7 +153,7 @@ def _candidate(group: Group, name: str) -> dict[str, Any]:
     agree = f"{group.agreement[index]} of {len(group.annotations)} agree"
     return {
         **_picture(name, "candidate", group.read(name)),
-        **({"label": label.value, "note": agree} if label else {"note": "too few labels"}),
+        **({"label": label.value, "note": agree} if label else {"note": "no consensus"}),
     }
 
 
@@ -176,5 +167,5 @@ def _picture(name: str, kind: str, pixels: Pixels) -> dict[str, Any]:
 
 
 def _json(data: Any) -> str:
-    """For a script element, which `</script` would end."""
+    """JSON without `<`, as `</script` would end the script element."""
     return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""The pictures behind a `scores.json`, found again where they lay and known to be the same by their content."""
+"""The pictures behind a `scores.json`, read from their recorded paths and checked by content."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,20 +11,22 @@ from hggt_data.io.files import sha256_of
 from hggt_data.io.images import Pixels, decode_png
 from hggt_data.loading import open_groups, open_tree_folders
 from hggt_data.schema import PatchId
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
-from hggt_eval.scores.scores import Evaluation, GroupScores
+from hggt_eval.scores.scores import GroupScores
 
 
 class ScoredPictures:
     """Reads ground truths, LR and restored images of a scored run.
 
     Args:
-        evaluation: the scores.
-        settings: says where the pictures lie; relative paths start where the run was started.
-        source: the groups, where they are open already.
+        evaluation: The scores.
+        settings: Records the paths of the pictures; relative paths start in the folder in which scoring was started.
+        source: The groups, if they are already open.
     """
 
     def __init__(self, evaluation: Evaluation, settings: Settings, source: GroupSource | None = None) -> None:
+        self.evaluation = evaluation
         self._settings = settings
         self._scores: Mapping[tuple[str, PatchId], GroupScores] = {
             (method.name, group.id): group for method in evaluation.methods for group in method.groups
@@ -38,14 +40,10 @@ class ScoredPictures:
         return _open_source(self._settings)
 
     def group(self, group_id: PatchId) -> Group:
-        """A group of the source.
-
-        Raises:
-            MatchError: the source has none of this id.
-        """
+        """A group of the source."""
         if group_id not in self._index:
             scored = any(known == group_id for _, known in self._scores)
-            advice = ", which was scored; is it another version?" if scored else f"; one is {self.source.ids[0]}"
+            advice = ", which was scored; has the data changed?" if scored else f"; an example is {self.source.ids[0]}"
             raise MatchError(f"{self.source.location} has no group {group_id}{advice}")
         return self.source[self._index[group_id]]
 
@@ -54,31 +52,25 @@ class ScoredPictures:
         return {group_id: number for number, group_id in enumerate(self.source.ids)}
 
     def scores(self, method: str, group_id: PatchId) -> GroupScores | None:
-        """A method's scores in a group; null where it has none."""
+        """A method's scores in a group, if it has any."""
         return self._scores.get((method, group_id))
 
     def restored(self, method: str, group_id: PatchId) -> Pixels:
-        """The image that was scored: uint8 (H, W, 3).
-
-        Raises:
-            MatchError: the method has none in this group, or no or another picture lies there now.
-            ImageError: it is damaged.
-            OSError: it cannot be read.
-        """
+        """The image that was scored, uint8 (H, W, 3); MatchError if it is missing or has changed."""
         scores = self.scores(method, group_id)
         if scores is None:
             raise MatchError(f"{method} has no score of {group_id}")
         if method not in self._settings.restored:
-            raise MatchError(f"the scores do not say where the restored images of {method} lie")
+            raise MatchError(f"the scores do not record the folder of {method}'s restored images")
         path = Path(self._settings.restored[method]) / scores.file
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
             raise MatchError(
-                f"{path} is not there, where it was scored; a relative path starts at the folder in which that was done"
+                f"{path} is missing; a relative path starts in the folder in which the images were scored"
             ) from error
         if scores.sha256 != sha256_of(data):
-            raise MatchError(f"{path} is not the picture that was scored; score it again")
+            raise MatchError(f"{path} has changed since it was scored; score it again")
         try:
             return decode_png(data)
         except ImageError as error:
@@ -86,7 +78,7 @@ class ScoredPictures:
 
 
 def _open_source(settings: Settings) -> GroupSource:
-    """The groups as the run opened them; those of the Hub in the same version."""
+    """The groups as the run opened them; from the Hub in the same version."""
     if settings.labels is not None:
         return open_tree_folders(Path(settings.source), Path(settings.labels))
     name, _, revision = settings.source.partition("@")

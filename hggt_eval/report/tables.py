@@ -1,6 +1,6 @@
-"""A comparison as tables that go into a paper: Markdown, LaTeX (booktabs), CSV, and HTML for the report.
+"""Tables for papers: Markdown, LaTeX (booktabs), CSV, plain text, and HTML for the report.
 
-Every number shows of how many groups and source pictures it is. The best and the second of a metric are marked; methods
+Every row gives its numbers of groups and source pictures. The best and second best of each metric are marked; methods
 that print the same number get the same mark.
 """
 
@@ -13,18 +13,18 @@ from html import escape
 from typing import Literal
 
 from hggt_data.io.text import aligned
-from hggt_eval.metrics import FullReferenceMetric, require_metric
+from hggt_eval.metrics import FullReferenceMetric, Metric
 from hggt_eval.report.notes import Note
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
-from hggt_eval.scores.label_measures import GroupMean, measure_labels
-from hggt_eval.scores.scores import Evaluation
+from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.label_measures import GroupMean
 
 Mark = Literal["", "best", "second"]
-# As papers print them; all others have four.
+# As papers print them; all other metrics have four decimals.
 _DECIMALS = {"psnr": 2}
-# Percentile intervals of means cover less than they say from about here down.
+# With fewer source pictures, percentile intervals cover the true mean less often than stated.
 _FEW_PICTURES = 20
-# If even the smallest p that is possible is above this, the table says so.
+# If even the smallest possible p is above this, the table says so.
 _COARSE_P = 0.001
 _CSV_COLUMNS = (
     *("method", "metric", "mean", "low", "high", "seeds", "deviation", "groups", "source_pictures"),
@@ -37,13 +37,13 @@ _MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One place of a table.
+    """One cell of a table.
 
     Attributes:
-        text: the number or name.
-        beside: what belongs to it: spread over seeds, another n.
-        below: its interval, under it where the format can.
-        mark: whether it is the best or second of its column.
+        text: Number or name.
+        beside: Addition to the number: deviation over seeds, a different n.
+        below: Interval, printed below the number if the format allows.
+        mark: Whether this is the best or second best of its column.
     """
 
     text: str
@@ -53,20 +53,20 @@ class Cell:
 
     @property
     def detail(self) -> str:
-        """What is beside and below, in one line."""
+        """Addition and interval, in one line."""
         return f"{self.beside} {self.below}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table in no format yet.
+    """A table, independent of its format.
 
     Attributes:
-        title: what it shows.
-        columns: heads.
-        rows: cells, as many as there are columns; the first is a name.
-        note: how to read it.
-        num_names: how many columns at the left hold names and not numbers.
+        title: What the table shows.
+        columns: Column headings.
+        rows: Cells, one per column.
+        note: How to read the table.
+        num_names: Number of leading columns that contain names.
     """
 
     title: str
@@ -77,13 +77,18 @@ class Table:
 
 
 def decimals_of(metric: str, chosen: Mapping[str, int] | None = None) -> int:
-    """How many decimals a metric is printed with; `chosen` may name it, or with `""` all metrics."""
+    """Number of decimals for a metric; `chosen` may contain its name, or `""` for all metrics."""
     chosen = chosen or {}
     return chosen.get(metric, chosen.get("", _DECIMALS.get(metric, 4)))
 
 
+def heading_of(metric: Metric) -> str:
+    """A metric's title with an arrow to its better side."""
+    return f"{metric.title} {'↑' if metric.higher_is_better else '↓'}"
+
+
 def comparison_tables(comparison: Comparison, decimals: Mapping[str, int] | None = None) -> list[Table]:
-    """The means, and where there is a baseline, the differences to it."""
+    """The means and, if there is a baseline, the differences from it."""
     tables = [_means_table(comparison, decimals)]
     if comparison.differences:
         tables.append(_differences_table(comparison, decimals))
@@ -91,19 +96,18 @@ def comparison_tables(comparison: Comparison, decimals: Mapping[str, int] | None
 
 
 def paper_tables(
-    evaluation: Evaluation, comparison: Comparison, decimals: Mapping[str, int] | None = None, *, label_measures: bool
+    evaluation: Evaluation, comparison: Comparison, decimals: Mapping[str, int] | None = None
 ) -> list[Table]:
-    """All tables of a run; `label_measures` says whether negatives were compared with, too."""
-    measures = [measures_table(evaluation, decimals)] if label_measures else []
+    """All tables of a run."""
+    measures = [measures_table(evaluation, decimals)] if evaluation.label_measures else []
     return [*comparison_tables(comparison, decimals), *measures]
 
 
 def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = None) -> Table:
-    """What the labels tell beyond the mean over positives: a row for each method and measure."""
-    metrics = [name for name in evaluation.metrics if isinstance(require_metric(name), FullReferenceMetric)]
+    """The label measures: a row for each method and measure."""
+    metrics = [metric for metric in evaluation.metrics if isinstance(metric, FullReferenceMetric)]
     rows = []
-    for method in evaluation.methods:
-        measures = measure_labels(method, evaluation.metrics)
+    for method, measures in evaluation.label_measures.items():
         named = {
             "best of positives": measures.best_of_positives,
             "negatives": measures.distance_to_negatives,
@@ -114,12 +118,15 @@ def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = 
         for title, means in named.items():
             if means:  # only distances have a margin
                 num_groups = max(mean.num_groups + mean.num_infinite for mean in means.values())
-                cells = [_measure_cell(means.get(name), decimals_of(name, decimals), num_groups) for name in metrics]
-                rows.append((Cell(method.name), Cell(title), *cells, Cell(str(num_groups))))
-    heads = [require_metric(name).title for name in metrics]
+                cells = [
+                    _measure_cell(means.get(metric.name), decimals_of(metric.name, decimals), num_groups)
+                    for metric in metrics
+                ]
+                rows.append((Cell(method), Cell(title), *cells, Cell(str(num_groups))))
+    heads = [metric.title for metric in metrics]
     note = (
-        "Means over the groups that have such candidates. Positive margin: distance to the nearest negative less that "
-        "to the nearest positive; nearer to a negative: share of groups in which it is below 0."
+        "Means over the groups that have such candidates. Positive margin: distance to the nearest negative minus "
+        "distance to the nearest positive. Nearer to a negative: share of groups with a negative margin."
     )
     return Table("By label", ("method", "measure", *heads, "groups"), tuple(rows), note, num_names=2)
 
@@ -131,44 +138,35 @@ def _measure_cell(mean: GroupMean | None, decimals: int, num_groups: int) -> Cel
 
 
 def _other_count(number: int, num_groups: int) -> str:
-    """Of how many groups a number is, where its row says another."""
+    """The number of groups, if it differs from the row's."""
     return f"(n = {number})" if number != num_groups else ""
 
 
-def arrow_of(metric: str) -> str:
-    """Points to the better side."""
-    return "↑" if require_metric(metric).higher_is_better else "↓"
-
-
 def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> Table:
-    metrics = list(dict.fromkeys(summary.metric for summary in comparison.summaries))
     with_seeds = any(summary.num_seeds > 1 for summary in comparison.summaries)
-    marks = {metric: _marks(comparison, metric, decimals_of(metric, decimals)) for metric in metrics}
+    marks = {m.name: _marks(comparison, m, decimals_of(m.name, decimals)) for m in comparison.metrics}
     rows = []
     for method in comparison.methods:
-        own = [comparison.summary(method, metric) for metric in metrics]
+        own = [comparison.summary(method, metric.name) for metric in comparison.metrics]
         num_groups = max(summary.num_groups + summary.num_infinite for summary in own)
         num_pictures = max(summary.num_pictures for summary in own)
         counts = [num_groups, num_pictures, *([own[0].num_seeds] if with_seeds else [])]
         cells = [
-            _mean_cell(
-                summary, decimals_of(summary.metric, decimals), num_groups, marks[summary.metric].get(method, "")
-            )
-            for summary in own
+            _mean_cell(s, decimals_of(s.metric, decimals), num_groups, marks[s.metric].get(method, "")) for s in own
         ]
         rows.append((Cell(method), *cells, *(Cell(str(count)) for count in counts)))
-    heads = [f"{require_metric(metric).title} {arrow_of(metric)}" for metric in metrics]
+    heads = map(heading_of, comparison.metrics)
     note = (
-        f"Mean over groups [95 % bootstrap interval, source pictures drawn {comparison.num_resamples:,} times]. "
-        "The best of a column and the second are marked."
+        f"Mean over groups [95 % bootstrap interval from {comparison.num_resamples:,} draws of source pictures]. "
+        "The best and second best of each column are marked."
     )
     if any(summary.num_missing for summary in comparison.summaries):
         note += " Means over fewer groups than others are not ranked."
     note += _few_pictures(comparison.summaries)
     if with_seeds:
         note += (
-            " After ±, the standard deviation over training seeds, which intervals do not contain; a group counts with "
-            "its mean over them."
+            " After ±: standard deviation over training seeds, which intervals do not include; each group counts with "
+            "its mean over the seeds."
         )
     counts_heads = ["groups", "source pictures", *(["seeds"] if with_seeds else [])]
     return Table("Scores", ("method", *heads, *counts_heads), tuple(rows), note)
@@ -182,14 +180,16 @@ def _mean_cell(summary: Summary, decimals: int, num_groups: int, mark: Mark) -> 
     return Cell(format_score(summary.mean, decimals), beside, interval, mark)
 
 
-def _marks(comparison: Comparison, metric: str, decimals: int) -> dict[str, Mark]:
-    """Method -> mark; none where there is nothing to choose from, or where a mean is not over all groups."""
+def _marks(comparison: Comparison, metric: Metric, decimals: int) -> dict[str, Mark]:
+    """Method -> mark; no mark without a choice, or for a mean that is not over all groups."""
     means = {
         s.method: round(s.mean, decimals)
         for s in comparison.summaries
-        if s.metric == metric and not s.num_missing and (math.isinf(s.mean) or (s.num_groups and not s.num_infinite))
+        if s.metric == metric.name
+        and not s.num_missing
+        and (math.isinf(s.mean) or (s.num_groups and not s.num_infinite))
     }
-    order = sorted(set(means.values()), reverse=require_metric(metric).higher_is_better)
+    order = sorted(set(means.values()), reverse=metric.higher_is_better)
     if len(order) < 2:
         return {}
     names: dict[float, Mark] = {order[0]: "best"}
@@ -199,10 +199,11 @@ def _marks(comparison: Comparison, metric: str, decimals: int) -> dict[str, Mark
 
 
 def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> Table:
+    headings = {metric.name: heading_of(metric) for metric in comparison.metrics}
     rows = tuple(
         (
             Cell(difference.method),
-            Cell(f"{require_metric(difference.metric).title} {arrow_of(difference.metric)}"),
+            Cell(headings[difference.metric]),
             *_difference_cells(difference, decimals_of(difference.metric, decimals)),
             Cell(str(difference.num_groups)),
             Cell(str(difference.num_pictures)),
@@ -211,20 +212,20 @@ def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | Non
     )
     columns = ("method", "metric", "difference", "95 %", "p", "p (Holm)", "groups", "source pictures")
     note = (
-        "Method less baseline, on the same groups; paired permutation test with signs flipped by source picture, "
+        "Method minus baseline on the same groups; paired permutation test that flips signs by source picture, "
         "corrected by Holm for all methods within a metric."
     )
     note += _few_pictures(comparison.differences)
     num_pictures = max(difference.num_pictures for difference in comparison.differences)
     if 2 ** (1 - num_pictures) > _COARSE_P:
-        note += f" With {num_pictures} source pictures no p can be below {2 ** (1 - num_pictures):.4f}."
-    return Table(f"Difference to {comparison.baseline}", columns, rows, note, num_names=2)
+        note += f" With {num_pictures} source pictures p cannot be below {2 ** (1 - num_pictures):.4f}."
+    return Table(f"Difference from {comparison.baseline}", columns, rows, note, num_names=2)
 
 
 def _few_pictures(numbers: Iterable[Summary | Difference]) -> str:
-    """What to say where intervals cannot be trusted."""
+    """A warning if intervals cannot be trusted."""
     if any(number.low is not None and number.num_pictures < _FEW_PICTURES for number in numbers):
-        return f" With fewer than {_FEW_PICTURES} source pictures intervals are narrower than they should be."
+        return f" With fewer than {_FEW_PICTURES} source pictures, intervals are too narrow."
     return ""
 
 
@@ -243,7 +244,7 @@ def _p_cell(value: float | None) -> Cell:
 
 
 def format_score(value: float, decimals: int) -> str:
-    """A number of a table: with a real minus sign; no minus for what is printed as zero."""
+    """A number with a real minus sign; no sign if it prints as zero."""
     if not math.isfinite(value):
         return "-" if math.isnan(value) else f"{_MINUS if value < 0 else ''}∞"
     text = f"{value:.{decimals}f}"
@@ -251,26 +252,26 @@ def format_score(value: float, decimals: int) -> str:
 
 
 def _with_sign(value: float, decimals: int) -> str:
-    """With its sign, be it plus or minus."""
+    """A number with its sign, plus or minus."""
     text = format_score(value, decimals)
     return text if value <= 0 or math.isnan(value) or not float(text) else f"+{text}"
 
 
 def list_lines(notes: Iterable[Note], bullet: str = "") -> Iterator[str]:
-    """Notes as lines of text, details indented below theirs."""
+    """Notes as lines of text, with indented details."""
     for note in notes:
         for indent, text in (("", note.text), *(("  ", detail) for detail in note.details)):
             yield indent + bullet + " ".join(text.splitlines())
 
 
 def format_text(table: Table) -> str:
-    """For a terminal, without the note."""
+    """A table for the terminal, without its note."""
     rows = [list(table.columns)] + [[f"{c.text} {c.detail}".strip() for c in row] for row in table.rows]
     return "\n".join(aligned(rows, table.num_names))
 
 
 def format_markdown(tables: Iterable[Table], notes: Sequence[Note]) -> str:
-    """`table.md`: the best in bold, the second in italics."""
+    """`table.md`: the best in bold, the second best in italics."""
     around = {"best": "**", "second": "*", "": ""}
 
     def line(cells: Iterable[str]) -> str:
@@ -295,10 +296,7 @@ def _escape_markdown(text: str) -> str:
 
 
 def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:
-    r"""`table.tex`: needs `\usepackage{booktabs}`; the best in bold, the second underlined, intervals below.
-
-    Notes are comments.
-    """
+    r"""`table.tex`, for `\usepackage{booktabs}`: the best in bold, the second best underlined; notes as comments."""
     commands = {"best": r"\textbf", "second": r"\underline"}
 
     def small(text: str) -> str:
@@ -319,7 +317,7 @@ def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:
         ord(letter) > _LAST_LATIN for table in tables for row in table.rows for letter in _escape_latex(row[0].text)
     ):
         parts.append(
-            "% Names have letters that pdflatex does not know; use xelatex or lualatex, with a font that does."
+            "% Names contain letters that pdflatex cannot print; use xelatex or lualatex and a font that has them."
         )
     for table in tables:
         sides = "l" * table.num_names + "r" * (len(table.columns) - table.num_names)
@@ -342,7 +340,7 @@ _LAST_LATIN = 0x24F
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    "[": "{[}",  # after a line break it would begin an option
+    "[": "{[}",  # after a line break it would start an option
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     _MINUS: "$-$",
@@ -360,7 +358,7 @@ def _escape_latex(text: str) -> str:
 
 
 def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
-    """Sections of the report; marks are classes."""
+    """Tables and notes as sections of the report; marks become classes."""
 
     def name(content: Cell) -> str:
         return f'<th scope="row">{escape(content.text)}</th>'
@@ -397,7 +395,7 @@ def _html_note(note: Note) -> str:
 
 
 def format_comparison_csv(comparison: Comparison) -> str:
-    """`comparison.csv`: one row per method and metric, unrounded; what a method does not have is empty."""
+    """`comparison.csv`: one row per method and metric, unrounded; missing values are empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)

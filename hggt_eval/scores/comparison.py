@@ -1,8 +1,9 @@
-"""Methods beside each other: how sure each mean is, and whether two methods differ.
+"""Methods compared with each other: how certain each mean is, and whether two methods differ.
 
-Patches of one source picture are alike, so all resampling is by source picture: an interval from as many "independent"
-patches would be too narrow. Scores of several training seeds, `NAME@SEED`, are one method: a group counts with its mean
-over the seeds. Infinite scores (PSNR of identical pictures) are left out, as in all means here.
+Patches cut from one source picture resemble each other, so all resampling is by source picture: treating patches as
+independent would give intervals that are too narrow. Scores of several training seeds, `NAME@SEED`, count as one
+method: a group enters with its mean over the seeds. Infinite scores (PSNR of identical pictures) are left out, as in
+all means here.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval); Good,
 Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), chapter 3 (sign flips); Holm (1979).
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from hggt_data.errors import MatchError
 from hggt_data.schema import PatchId
-from hggt_eval.scores.scores import Evaluation, MethodScores
+from hggt_eval.metrics import AnyMetric
+from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.scores import MethodScores
 
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 10_000
-# Up to here all 2^n ways to flip signs are tried, 4096 of them at most.
+# Up to this many source pictures all 2^n sign flips are tried, at most 4096.
 _MOST_EXACT = 12
 _BLOCK = 1_000
 _GroupValues = Mapping[PatchId, float]
@@ -33,16 +36,17 @@ class Summary:
     """A method's mean of one metric.
 
     Attributes:
-        method: without its seeds.
-        metric: name.
-        mean: over groups; infinite where all scores are, NaN where the seeds share no group.
-        low, high: bootstrap interval of 95 %; null with fewer than two source pictures.
-        num_groups: groups that count.
-        num_infinite: groups left out because their score is infinite.
-        num_pictures: source pictures that both are cut from.
-        num_missing: groups that another method was scored on and this one was not.
-        num_seeds: training runs; 1 where the method has no seeds.
-        deviation: standard deviation (n - 1) of the seeds' means over these groups; null with fewer than two seeds.
+        method: Name of the method, without its seed.
+        metric: Name of the metric.
+        mean: Mean over groups; infinite if all scores are, NaN if the seeds share no group.
+        low: Lower end of the 95 % bootstrap interval; None with fewer than two source pictures.
+        high: Upper end of that interval.
+        num_groups: Groups in the mean.
+        num_pictures: Source pictures from which the groups are cut.
+        num_infinite: Groups left out because their score is infinite.
+        num_missing: Groups on which another method was scored but not this one.
+        num_seeds: Training runs; 1 if the method has no seeds.
+        deviation: Standard deviation (n - 1) of the seeds' means over these groups; None with fewer than two seeds.
     """
 
     method: str
@@ -60,15 +64,19 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A method less the baseline, over the groups that both have.
+    """A method minus the baseline, over the groups that both have.
 
     Attributes:
-        method, baseline, metric: names.
-        mean: of the differences over groups; NaN without a group.
-        low, high: bootstrap interval of 95 %; null with fewer than two source pictures.
-        p_value: of the two-sided paired permutation test; null with fewer than two source pictures.
-        p_holm: the same, corrected by Holm for all methods compared within the metric.
-        num_groups, num_pictures: groups that both methods have, and their source pictures.
+        method: Name of the method, without its seed.
+        baseline: Name of the baseline.
+        metric: Name of the metric.
+        mean: Mean difference over groups; NaN without a group.
+        low: Lower end of the 95 % bootstrap interval; None with fewer than two source pictures.
+        high: Upper end of that interval.
+        p_value: P-value of the two-sided paired permutation test; None with fewer than two source pictures.
+        p_holm: The same, corrected by Holm for all methods compared within the metric.
+        num_groups: Groups that both methods have.
+        num_pictures: Source pictures of these groups.
     """
 
     method: str
@@ -85,17 +93,20 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All methods beside each other.
+    """All methods compared with each other.
 
     Attributes:
-        methods: without their seeds, in the order given.
-        summaries: by method, then metric.
-        differences: to the baseline, by method, then metric; none without a baseline.
-        baseline: null where none was chosen.
-        num_resamples, seed: of the bootstrap and of the permutation test.
+        methods: Methods without their seeds, in the order given.
+        metrics: Metrics, each with its title and direction.
+        summaries: Means, by method, then metric.
+        differences: Differences from the baseline, by method, then metric; empty without a baseline.
+        baseline: Method with which the others are compared, if any.
+        num_resamples: Number of draws for the bootstrap and for the permutation test.
+        seed: Random seed of both.
     """
 
     methods: tuple[str, ...]
+    metrics: tuple[AnyMetric, ...]
     summaries: tuple[Summary, ...]
     differences: tuple[Difference, ...]
     baseline: str | None = None
@@ -108,7 +119,7 @@ class Comparison:
 
 
 def split_seed(name: str) -> tuple[str, str | None]:
-    """`NAME@SEED` into both; a name without a seed stands alone.
+    """`NAME@SEED` as (name, seed); without a seed, (name, None).
 
     Example:
         >>> split_seed("rrdb@3"), split_seed("bicubic")
@@ -119,10 +130,7 @@ def split_seed(name: str) -> tuple[str, str | None]:
 
 
 def group_seeds(names: Iterable[str]) -> dict[str, list[str]]:
-    """Methods without their seeds -> the names with them, in order.
-
-    Raises:
-        MatchError: one name stands both alone and with seeds.
+    """Methods without their seeds -> the names with seeds, in order; MatchError if a name occurs with and without.
 
     Example:
         >>> group_seeds(["bicubic", "rrdb@1", "rrdb@2"])
@@ -133,60 +141,61 @@ def group_seeds(names: Iterable[str]) -> dict[str, list[str]]:
         runs[split_seed(name)[0]].append(name)
     for base, own in runs.items():
         if base in own and len(own) > 1:
-            raise MatchError(f"{base!r} is a method of its own and has seeds too: {', '.join(own)}; rename one of them")
+            raise MatchError(f"{base!r} is used both with and without a seed: {', '.join(own)}; rename one of them")
     return dict(runs)
 
 
 def require_baseline(names: Iterable[str], baseline: str) -> None:
-    """Check that one of these methods, without its seeds, is called so.
-
-    Raises:
-        MatchError: none is.
-    """
+    """Check that one of these methods, without its seed, has the baseline's name."""
     runs = group_seeds(names)
     if baseline not in runs:
-        raise MatchError(f"no method is called {baseline!r}; a baseline is one of {', '.join(runs)}")
+        raise MatchError(f"no method is called {baseline!r}; the baseline must be one of {', '.join(runs)}")
 
 
 def compare_methods(
     evaluation: Evaluation, baseline: str | None = None, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> Comparison:
-    """Intervals of all means, and all differences to a baseline.
+    """Compute intervals for all means, and the differences from a baseline.
 
     Args:
-        evaluation: the scores.
-        baseline: a method without its seed, or null.
-        num_resamples: of source pictures for intervals, of signs for p-values.
-        seed: the same seed gives the same numbers.
+        evaluation: The scores.
+        baseline: Method, without its seed, with which all others are compared.
+        num_resamples: Number of draws of source pictures for intervals and of signs for p-values.
+        seed: Random seed; the same seed gives the same numbers.
 
     Raises:
-        MatchError: no method is called as the baseline, or a name stands both alone and with seeds.
+        MatchError: No method has the baseline's name, or a name occurs with and without a seed.
     """
     methods = {method.name: method for method in evaluation.methods}
     if baseline is not None:
         require_baseline(methods, baseline)
     runs = {base: [methods[name] for name in names] for base, names in group_seeds(methods).items()}
-    values = {metric: {base: _group_values(own, metric) for base, own in runs.items()} for metric in evaluation.metrics}
-    known = {metric: set().union(*of_method.values()) for metric, of_method in values.items()}
-    chance = _Chance(num_resamples, seed)
-    summaries = [
-        _summarise(base, metric, values[metric][base], len(known[metric]), own, chance)
-        for base, own in runs.items()
+    values = {
+        metric.name: {base: _group_values(own, metric.name) for base, own in runs.items()}
         for metric in evaluation.metrics
+    }
+    known = {metric: set().union(*of_method.values()) for metric, of_method in values.items()}
+    draws = _Draws(num_resamples, seed)
+    summaries = [
+        _summarise(base, metric, values[metric][base], len(known[metric]), own, draws)
+        for base, own in runs.items()
+        for metric in values
     ]
     differences = (
         []
         if baseline is None
-        else [found for metric in values for found in _compare_with(baseline, metric, values[metric], chance)]
+        else [found for metric in values for found in _compare_with(baseline, metric, values[metric], draws)]
     )
     order = {base: number for number, base in enumerate(runs)}
     differences.sort(key=lambda difference: order[difference.method])  # stable: metrics keep their order
-    return Comparison(tuple(runs), tuple(summaries), tuple(differences), baseline, num_resamples, seed)
+    return Comparison(
+        tuple(runs), evaluation.metrics, tuple(summaries), tuple(differences), baseline, num_resamples, seed
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Chance:
-    """How often to draw, and from which random numbers."""
+class _Draws:
+    """Number of random draws, and their seed."""
 
     num_resamples: int
     seed: int
@@ -200,10 +209,10 @@ class _Chance:
 
 
 def _summarise(
-    method: str, metric: str, values: _GroupValues, num_known: int, runs: Sequence[MethodScores], chance: _Chance
+    method: str, metric: str, values: _GroupValues, num_known: int, runs: Sequence[MethodScores], draws: _Draws
 ) -> Summary:
     finite = {group_id: value for group_id, value in values.items() if math.isfinite(value)}
-    low, high = chance.interval(finite)
+    low, high = draws.interval(finite)
     return Summary(
         method=method,
         metric=metric,
@@ -220,14 +229,14 @@ def _summarise(
 
 
 def _compare_with(
-    baseline: str, metric: str, values: Mapping[str, _GroupValues], chance: _Chance
+    baseline: str, metric: str, values: Mapping[str, _GroupValues], draws: _Draws
 ) -> Iterator[Difference]:
-    """Every other method's difference, corrected for their number."""
+    """The difference of every other method, with p-values corrected for the number of methods."""
     paired = {base: _differences(own, values[baseline]) for base, own in values.items() if base != baseline}
-    p_values = {base: p for base, own in paired.items() if (p := chance.p_value(own)) is not None}
+    p_values = {base: p for base, own in paired.items() if (p := draws.p_value(own)) is not None}
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     for base, own in paired.items():
-        low, high = chance.interval(own)
+        low, high = draws.interval(own)
         yield Difference(
             method=base,
             baseline=baseline,
@@ -245,15 +254,10 @@ def _compare_with(
 def bootstrap_interval(
     sums: NDArray[np.float64], counts: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> tuple[float | None, float | None]:
-    """The percentile interval of a mean over groups, source pictures being drawn with replacement.
+    """The percentile interval of a mean over groups, with source pictures drawn with replacement.
 
-    Args:
-        sums: per source picture, the sum over its groups, (P,).
-        counts: per source picture, the number of its groups, (P,).
-        num_resamples, seed: how often, and from which random numbers.
-
-    Returns:
-        Both ends; nulls with fewer than two source pictures.
+    `sums` and `counts`, both (P,), are the sum over each source picture's groups and their number. Both ends are None
+    with fewer than two source pictures.
     """
     if len(sums) < 2:
         return None, None
@@ -272,16 +276,13 @@ def bootstrap_interval(
 
 
 def sign_flip_p_value(sums: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> float:
-    """Two-sided p-value of paired differences: how often random signs give a mean as far from 0.
+    """Two-sided p-value of paired differences: how often random signs give a mean at least as far from 0.
 
-    If two methods are equally good, either could have had the other's score, so each source picture's differences may
-    change sign together. With up to 12 source pictures all signs are tried, and the value is exact.
-
-    Args:
-        sums: per source picture, the sum of its groups' differences, (P,).
-        num_resamples, seed: how often, and from which random numbers, where there are too many to try all.
+    `sums`, (P,), is the sum of each source picture's differences. If two methods are equally good, either could have
+    had the other's scores, so the differences of one source picture may change sign together. With up to 12 source
+    pictures all signs are tried, and the value is exact.
     """
-    observed = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()  # sums in another order differ in the last bits
+    observed = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()  # another order of summation differs in the last bits
     if len(sums) <= _MOST_EXACT:
         bits = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
         return float((np.abs((1 - 2 * bits) @ sums) >= observed).mean())
@@ -308,13 +309,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _in_blocks(total: int, draw: Callable[[int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-    """Draws a thousand at a time: for 10,000 source pictures, all at once would take a gigabyte."""
+    """Draw a thousand at a time: with 10,000 source pictures, all draws at once would take a gigabyte."""
     for start in range(0, total, _BLOCK):
         yield draw(min(_BLOCK, total - start))
 
 
 def _group_values(runs: Sequence[MethodScores], metric: str) -> dict[PatchId, float]:
-    """Group -> mean over a method's seeds, of the groups that all of them have."""
+    """Group -> mean over a method's seeds, for groups that all seeds have."""
     tables = [{group.id: group.mean[metric] for group in run.groups if metric in group.mean} for run in runs]
     shared = [group_id for group_id in tables[0] if all(group_id in table for table in tables)]
     return {group_id: math.fsum(table[group_id] for table in tables) / len(tables) for group_id in shared}
@@ -326,7 +327,7 @@ def _differences(values: _GroupValues, baseline: _GroupValues) -> dict[PatchId, 
 
 
 def _by_picture(values: _GroupValues) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Per source picture, the sum over its groups and their number."""
+    """For each source picture, the sum over its groups and their number."""
     own: dict[str, list[float]] = defaultdict(list)
     for group_id, value in values.items():
         own[group_id.image].append(value)
@@ -342,7 +343,7 @@ def _mean(values: _GroupValues, empty: float) -> float:
 
 
 def _deviation(runs: Sequence[MethodScores], metric: str, groups: Collection[PatchId]) -> float | None:
-    """Of the runs' means over the same groups."""
+    """Standard deviation of the runs' means over the same groups."""
     if len(runs) < 2 or not groups:
         return None
     return float(np.std([np.mean([g.mean[metric] for g in run.groups if g.id in groups]) for run in runs], ddof=1))

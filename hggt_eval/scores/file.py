@@ -1,12 +1,12 @@
-"""`scores.json`: all scores of a run, unrounded, with all that is needed to check them again.
+"""`scores.json`: all scores of a run, unrounded, with everything needed to check them again.
 
-`scores.schema.json` beside this file is its JSON schema. Infinite numbers, which JSON does not have, are the string
-`inf`. What is read back equals what was written.
+`scores.schema.json` beside this file is its JSON schema. Infinite numbers, which JSON lacks, are the string `inf`.
+Reading a file returns exactly what was written.
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,12 @@ from typing import Any
 from hggt_data.errors import HggtError, MatchError
 from hggt_data.restored.methods import Fault, require_distinct_names, require_method_name
 from hggt_data.schema import Label, PatchId
-from hggt_eval.metrics import (
-    FullReferenceMetric,
-    NoReferenceMetric,
-    metric_versions,
-    require_metric,
-    tell_metric,
-)
+from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
 from hggt_eval.metrics.comparer import Colour
 from hggt_eval.scores.comparison import Comparison
-from hggt_eval.scores.label_measures import GroupMean, measure_labels
-from hggt_eval.scores.scores import Evaluation, GroupScores, MethodScores, Scores
+from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.label_measures import GroupMean, LabelMeasures
+from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
 
 SCHEMA_VERSION = 1
 
@@ -34,23 +29,23 @@ class Settings:
     """What the scores depend on, as recorded in `scores.json`.
 
     Attributes:
-        metrics: names, in the order of the columns.
-        border: pixels cut off each side.
-        colour: `rgb`, or `y` where PSNR and SSIM looked at BT.601 luma.
-        device: where the networks ran.
-        differences_to_cpu: metric -> how far its scores of one image on the device were off the CPU's.
-        source: the groups, as the user named them.
-        labels_sha256: of all annotations.
-        skipped_metrics: metric -> why it was asked for but not computed.
-        split: of a dataset with splits.
-        labels: folder of annotations, where it was named apart from the pictures.
-        restored: method -> its folder, as the user named it.
-        suffix: what restored files' names had to end in.
-        allow_missing: whether groups with faults were left out.
-        label_measures: whether negatives were compared with, too.
-        weights_sha256: file name -> SHA-256 of each weights file.
-        other_weights: metric -> its file of weights, where that holds other numbers than the published metric.
-        versions: package -> version, of every package whose computation the scores are.
+        metrics: Metric names, in the order of the columns.
+        border: Pixels cut off each side.
+        colour: `rgb`, or `y` if PSNR and SSIM were computed on BT.601 luma.
+        device: Device on which the networks ran.
+        source: The groups, as the user named them.
+        labels_sha256: SHA-256 of all annotations.
+        differences_to_cpu: Metric -> largest difference between the device's and the CPU's scores of one image.
+        skipped_metrics: Metric -> why it was requested but not computed.
+        split: Split, of a dataset with splits.
+        labels: Folder of annotations, if it was given separately from the pictures.
+        restored: Method -> its folder, as the user named it.
+        suffix: Required ending of restored files' names.
+        allow_missing: Whether groups with faults were left out.
+        label_measures: Whether restored images were also compared with negatives.
+        weights_sha256: File name -> SHA-256 of each weights file.
+        other_weights: Metric -> its weights file, if that differs from the published metric's.
+        versions: Package -> version, for every package that computed a score.
     """
 
     metrics: tuple[str, ...]
@@ -74,26 +69,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ScoresFile:
-    """What a `scores.json` holds.
-
-    Attributes:
-        evaluation: the scores.
-        settings: what they depend on.
-        metrics: by name, as the file tells of them.
-    """
+    """The content of a `scores.json`: the scores, and what they depend on."""
 
     evaluation: Evaluation
     settings: Settings
-    metrics: Mapping[str, FullReferenceMetric | NoReferenceMetric]
-
-
-def versions_of(metrics: Sequence[str]) -> dict[str, str]:
-    """Package -> version, of hggt and every package whose computation these metrics are."""
-    return metric_versions([require_metric(name) for name in metrics])
 
 
 def what_scores_depend_on(settings: Settings) -> dict[str, Any]:
-    """The settings that change a score of the same two pictures, and which pictures are compared."""
+    """The settings that change the score of the same two pictures, or which pictures are compared."""
     names = ("metrics", "border", "colour", "device", "labels_sha256", "label_measures", "weights_sha256", "versions")
     return {name: getattr(settings, name) for name in names}
 
@@ -103,74 +86,73 @@ def format_json(evaluation: Evaluation, settings: Settings, comparison: Comparis
     content = {
         "schema_version": SCHEMA_VERSION,
         "settings": asdict(settings),
-        "metrics": {name: _metric_content(name) for name in evaluation.metrics},
+        "metrics": {metric.name: _metric_content(metric) for metric in evaluation.metrics},
         "num_groups": evaluation.num_groups,
         "groups_without_positives": [str(group_id) for group_id in evaluation.without_positives],
-        "methods": [_method_content(method, evaluation, settings) for method in evaluation.methods],
+        "methods": [
+            _method_content(method, evaluation.label_measures.get(method.name)) for method in evaluation.methods
+        ],
         **({"comparison": _comparison_content(comparison)} if comparison else {}),
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_scores(path: Path) -> ScoresFile:
+def read_scores(path: str | Path) -> ScoresFile:
     """Read a `scores.json`.
 
+    Metrics are as the file describes them, so the packages that computed them are not needed.
+
+    Args:
+        path: The file.
+
     Raises:
-        MatchError: it is none, or one of another version.
-        OSError: it cannot be read.
+        MatchError: The file is not a scores file, has another version, or is damaged.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(Path(path).read_bytes())
         found = content["schema_version"]
     except (ValueError, LookupError, TypeError) as error:
-        raise MatchError(f"{path} is no scores.json of hggt-eval: {error or type(error).__name__}") from error
+        raise MatchError(f"{path} is not a scores.json of hggt-eval: {error or type(error).__name__}") from error
     if found != SCHEMA_VERSION:
-        raise MatchError(f"{path} has version {found!r}; expected {SCHEMA_VERSION}. Score again with this hggt")
+        raise MatchError(
+            f"{path} has version {found!r}; expected {SCHEMA_VERSION}. Score again with this version of hggt"
+        )
     try:
-        told = {name: _parse_metric(name, content["metrics"][name]) for name in content["settings"]["metrics"]}
-        for metric in told.values():
-            tell_metric(metric)
         known = {part.name for part in fields(Settings)}
         facts = {name: value for name, value in content["settings"].items() if name in known}
-        metrics = tuple(facts["metrics"])
-        settings = Settings(**{**facts, "metrics": metrics})
+        settings = Settings(**{**facts, "metrics": tuple(facts["metrics"])})
         evaluation = Evaluation(
-            metrics=metrics,
+            metrics=tuple(_parse_metric(name, content["metrics"][name]) for name in settings.metrics),
             methods=tuple(_parse_method(method) for method in content["methods"]),
             without_positives=tuple(PatchId.parse(text) for text in content["groups_without_positives"]),
             num_groups=content["num_groups"],
+            with_negatives=settings.label_measures,
         )
-        _require_consistent(evaluation)
+        _require_complete(evaluation)
     except (HggtError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise MatchError(f"{path} is damaged: {type(error).__name__} {error}; score again") from error
-    return ScoresFile(evaluation, settings, told)
+    return ScoresFile(evaluation, settings)
 
 
-def _require_consistent(evaluation: Evaluation) -> None:
-    """Check what all that work with scores rely on.
-
-    Raises:
-        MatchError, ValueError: it is not so.
-    """
-    kinds = {name: isinstance(require_metric(name), FullReferenceMetric) for name in evaluation.metrics}
-    compared = {name for name, has_reference in kinds.items() if has_reference}
-    alone = kinds.keys() - compared
+def _require_complete(evaluation: Evaluation) -> None:
+    """Check what everything that works with scores relies on."""
+    compared = {metric.name for metric in evaluation.metrics if isinstance(metric, FullReferenceMetric)}
+    alone = {metric.name for metric in evaluation.metrics} - compared
     require_distinct_names([(method.name, "the same file") for method in evaluation.methods])
     for method in evaluation.methods:
         require_method_name(method.name)
         if len({group.id for group in method.groups}) != len(method.groups):
-            raise ValueError(f"{method.name} has a group twice")
+            raise ValueError(f"{method.name} lists a group twice")
         for group in method.groups:
             scores = [*group.positives.values(), *group.negatives.values()]
             if not group.positives or any(own.keys() != compared for own in scores) or group.alone.keys() != alone:
-                raise ValueError(f"{method.name} has not all scores of {group.id}")
+                raise ValueError(f"{method.name} lacks scores of {group.id}")
             if not group.agreement.keys() >= group.positives.keys():
-                raise ValueError(f"{method.name} has not all agreements of {group.id}")
+                raise ValueError(f"{method.name} lacks agreements of {group.id}")
 
 
-def _metric_content(name: str) -> dict[str, Any]:
+def _metric_content(metric: AnyMetric) -> dict[str, Any]:
     """What a reader without the metric's package cannot know."""
-    metric = require_metric(name)
     return {
         "title": metric.title,
         "higher_is_better": metric.higher_is_better,
@@ -179,7 +161,7 @@ def _metric_content(name: str) -> dict[str, Any]:
     }
 
 
-def _parse_metric(name: str, facts: Mapping[str, Any]) -> FullReferenceMetric | NoReferenceMetric:
+def _parse_metric(name: str, facts: Mapping[str, Any]) -> AnyMetric:
     kind = FullReferenceMetric if facts["full_reference"] else NoReferenceMetric
     return kind(name, facts["title"], facts["higher_is_better"], (), facts["package"])
 
@@ -207,11 +189,7 @@ def group_content(group: GroupScores) -> dict[str, Any]:
 
 
 def parse_group(content: Mapping[str, Any]) -> GroupScores:
-    """The scores that `group_content` wrote.
-
-    Raises:
-        ValueError, LookupError, TypeError, AttributeError: it is something else.
-    """
+    """The scores that `group_content` wrote; ValueError, LookupError, TypeError or AttributeError for other content."""
     return GroupScores(
         id=PatchId.parse(content["id"]),
         file=content["file"],
@@ -226,7 +204,7 @@ def parse_group(content: Mapping[str, Any]) -> GroupScores:
     )
 
 
-def _method_content(method: MethodScores, evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
+def _method_content(method: MethodScores, measures: LabelMeasures | None) -> dict[str, Any]:
     return {
         "name": method.name,
         "num_groups": len(method.groups),
@@ -236,7 +214,7 @@ def _method_content(method: MethodScores, evaluation: Evaluation, settings: Sett
         "left_out": [
             {"kind": fault.kind, "id": fault.id and str(fault.id), "message": fault.message} for fault in method.faults
         ],
-        **({"label_measures": _measures_content(method, evaluation)} if settings.label_measures else {}),
+        **({"label_measures": _measures_content(measures)} if measures else {}),
         "groups": [group_content(group) for group in method.groups],
     }
 
@@ -250,7 +228,7 @@ def _parse_method(content: Mapping[str, Any]) -> MethodScores:
     return MethodScores(name, tuple(parse_group(group) for group in content["groups"]), faults)
 
 
-def _measures_content(method: MethodScores, evaluation: Evaluation) -> dict[str, Any]:
+def _measures_content(measures: LabelMeasures) -> dict[str, Any]:
     def means(of_metric: Mapping[str, GroupMean]) -> dict[str, Any]:
         return {
             metric: {
@@ -261,7 +239,6 @@ def _measures_content(method: MethodScores, evaluation: Evaluation) -> dict[str,
             for metric, mean in of_metric.items()
         }
 
-    measures = measure_labels(method, evaluation.metrics)
     return {
         "best_of_positives": means(measures.best_of_positives),
         "distance_to_negatives": means(measures.distance_to_negatives),
@@ -273,6 +250,7 @@ def _measures_content(method: MethodScores, evaluation: Evaluation) -> dict[str,
 
 def _comparison_content(comparison: Comparison) -> dict[str, Any]:
     content = asdict(comparison)
+    del content["metrics"]
     for part in (*content["summaries"], *content["differences"]):
         part["mean"] = None if math.isnan(part["mean"]) else _number(part["mean"])
     return content

@@ -1,37 +1,41 @@
-"""Several `scores.json` as one, where they can be compared: same labels, same pictures, same way of scoring."""
+"""Several `scores.json` joined into one, if they are comparable: same labels, same pictures, same way of scoring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hggt_data.errors import MatchError
+from hggt_data.errors import MatchError, SettingsError
 from hggt_data.restored.methods import SCORES_FILE, require_distinct_names
 from hggt_data.schema import PatchId
-from hggt_eval.scores.file import ScoresFile, read_scores
-from hggt_eval.scores.scores import Evaluation, GroupScores, MethodScores, Scores
+from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.file import ScoresFile, Settings, read_scores
+from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
 
 
 def find_scores(path: Path) -> Path:
-    """The `scores.json` of a folder; a file is taken as it is."""
+    """The `scores.json` of a folder, or the file itself."""
     return path / SCORES_FILE if path.is_dir() else path
 
 
-def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
-    """Read several files and put their methods together.
+def require_output_apart(paths: Sequence[Path], output: Path) -> None:
+    """Check that a comparison of several scores does not overwrite one of them."""
+    if len(paths) > 1 and find_scores(output).resolve() in {find_scores(path).resolve() for path in paths}:
+        raise SettingsError(f"`output` {output} contains scores that are compared; choose another folder")
 
-    Only metrics that all of them have are kept. A method that several have, such as a baseline, counts once.
+
+def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
+    """Read several files, or folders that contain one, and join their methods in the order given.
+
+    Only metrics that all files have are kept. A method that several files have, such as a baseline, counts once.
+    Returns the joined scores, and remarks: metrics left out, versions that differ.
 
     Args:
-        paths: `scores.json` files, or folders that hold one.
-
-    Returns:
-        All methods, in the order of the files; and what is worth telling: metrics left out, versions that differ.
+        paths: Folders of scores, or their scores.json.
 
     Raises:
-        MatchError: a file is none of ours; two cannot be compared; one name stands for different images; no metric is
-            in all.
-        OSError: a file cannot be read.
+        MatchError: A file is not a scores file; two cannot be compared; a name stands for different images; no metric
+            is in all files.
     """
     places = [find_scores(path) for path in paths]
     files = [read_scores(place) for place in places]
@@ -44,10 +48,12 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         listed = "; ".join(f"{place}: {', '.join(f.settings.metrics)}" for place, f in zip(places, files, strict=True))
         raise MatchError(f"no metric is in all files: {listed}")
     methods = _distinct_methods(places, files)
+    label_measures = all(file.settings.label_measures for file in files)
     evaluation = replace(
         first.evaluation,
-        metrics=metrics,
+        metrics=tuple(metric for metric in first.evaluation.metrics if metric.name in metrics),
         methods=tuple(_with_metrics(method, metrics) for method, _ in methods),
+        with_negatives=label_measures,
     )
     settings = replace(
         first.settings,
@@ -56,21 +62,19 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         skipped_metrics={},
         restored={method.name: folder for method, folder in methods if folder is not None},
         allow_missing=any(file.settings.allow_missing for file in files),
-        label_measures=all(file.settings.label_measures for file in files),
+        label_measures=label_measures,
     )
-    return ScoresFile(evaluation, settings, {name: first.metrics[name] for name in metrics}), _remarks(
-        places, files, metrics
-    )
+    return ScoresFile(evaluation, settings), _remarks(places, files, metrics)
 
 
 def _largest(differences: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> Mapping[str, float]:
-    """Metric -> the largest of its differences, where it has any."""
+    """Metric -> the largest of its differences, for metrics that have any."""
     found = {metric: [own[metric] for own in differences if metric in own] for metric in metrics}
     return {metric: max(values) for metric, values in found.items() if values}
 
 
 def _distinct_methods(places: Sequence[Path], files: Sequence[ScoresFile]) -> list[tuple[MethodScores, str | None]]:
-    """All methods with their folders; of one that several files have, with the same images, the first."""
+    """All methods with their folders; if several files have a method with the same images, the first one's."""
     methods: dict[str, tuple[MethodScores, str | None]] = {}
     origins: list[tuple[str, str]] = []
     for place, file in zip(places, files, strict=True):
@@ -78,7 +82,7 @@ def _distinct_methods(places: Sequence[Path], files: Sequence[ScoresFile]) -> li
             known, _ = methods.setdefault(method.name, (method, file.settings.restored.get(method.name)))
             if known is method or _images(known) != _images(method):
                 origins.append((method.name, str(place)))
-    require_distinct_names(origins, "they are of different images; score one again under another name")
+    require_distinct_names(origins, "their images differ; score one again under another name")
     return list(methods.values())
 
 
@@ -88,25 +92,20 @@ def _images(method: MethodScores) -> Mapping[PatchId, str]:
 
 
 def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_file: ScoresFile) -> None:
-    """Name everything that differs and changes scores, or what they mean."""
+    """Report everything that differs and changes scores or their meaning."""
     settings, other = file.settings, other_file.settings
     shared = [name for name in settings.metrics if name in other.metrics]
+    directions, other_directions = _directions(file.evaluation), _directions(other_file.evaluation)
     weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
     pairs: dict[str, tuple[Any, Any]] = {
         "labels": (settings.labels_sha256, other.labels_sha256),
         "border": (settings.border, other.border),
         "colour": (settings.colour, other.colour),
-        **{
-            f"{name} by the published weights or not": (
-                name not in settings.other_weights,
-                name not in other.other_weights,
-            )
-            for name in shared
-        },
-        **{f"direction of {name}": (_direction(file, name), _direction(other_file, name)) for name in shared},
+        **{f"weights of {name}": (_weights_of(name, settings), _weights_of(name, other)) for name in shared},
+        **{f"better side of {name}": (directions[name], other_directions[name]) for name in shared},
         **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},
     }
-    faults = [f"{what} {str(a)[:16]} and {str(b)[:16]}" for what, (a, b) in pairs.items() if a != b]
+    faults = [f"{what}: {str(a)[:16]} and {str(b)[:16]}" for what, (a, b) in pairs.items() if a != b]
     if faults:
         raise MatchError(
             f"{place} and {other_place} cannot be compared: {'; '.join(faults)}. Score one of them again with "
@@ -114,12 +113,16 @@ def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_
         )
 
 
-def _direction(file: ScoresFile, metric: str) -> str:
-    return "higher is better" if file.metrics[metric].higher_is_better else "lower is better"
+def _weights_of(metric: str, settings: Settings) -> str:
+    return "not published" if metric in settings.other_weights else "published"
+
+
+def _directions(evaluation: Evaluation) -> dict[str, str]:
+    return {metric.name: "higher" if metric.higher_is_better else "lower" for metric in evaluation.metrics}
 
 
 def _require_same_pictures(places: Sequence[Path], files: Sequence[ScoresFile]) -> None:
-    """Any two may have groups that the others have not."""
+    """Compare every pair of files, as two files may share groups that the first lacks."""
     known: dict[tuple[str, str], tuple[str, Path]] = {}
     for place, file in zip(places, files, strict=True):
         own = _ground_truths(file.evaluation)
@@ -162,10 +165,10 @@ def _remarks(places: Sequence[Path], files: Sequence[ScoresFile], metrics: Seque
     for name in dict.fromkeys(name for file in files for name in file.settings.metrics):
         if name not in metrics:
             lacking = [str(p) for p, file in zip(places, files, strict=True) if name not in file.settings.metrics]
-            remarks.append(f"{name} is left out: it is not in {', '.join(lacking)}")
+            remarks.append(f"{name} is left out: missing from {', '.join(lacking)}")
     without = [str(p) for p, file in zip(places, files, strict=True) if not file.settings.label_measures]
     if 0 < len(without) < len(files):
-        remarks.append(f"label measures are left out: they are not in {', '.join(without)}")
+        remarks.append(f"label measures are left out: missing from {', '.join(without)}")
     for package in dict.fromkeys(package for file in files for package in file.settings.versions):
         versions = dict.fromkeys(file.settings.versions[package] for file in files if package in file.settings.versions)
         if len(versions) > 1:

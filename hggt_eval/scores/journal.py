@@ -1,7 +1,7 @@
-"""What an interrupted run had already scored: a line for each image, so that the same command goes on from there.
+"""What an interrupted run had already scored, one line per image, so that the same command resumes from there.
 
-A line counts only for the same pictures, by content, and the same way of scoring. A line that a kill has cut short is
-passed over. Several processes write a file each and read all of them.
+A line counts only for the same pictures, by content, and the same way of scoring. A line that a kill cut short is
+skipped. Several processes write a file each and read all of them.
 """
 
 import json
@@ -17,15 +17,15 @@ from hggt_eval.scores.scores import GroupScores
 
 
 class Journal:
-    """Scores of images, as they come.
+    """Scores of images, kept as they are computed.
 
     Args:
-        folder: where the results will lie; it must be there.
-        settings: all that scores depend on beside the pictures; JSON.
-        rank: number of this process.
+        folder: Existing folder in which the results will be written.
+        settings: Everything else that scores depend on, as JSON values.
+        rank: Number of this process.
 
     Attributes:
-        num_found: images that an earlier run had scored.
+        num_found: Images that an earlier run had scored.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
@@ -40,30 +40,26 @@ class Journal:
     def find(
         self, method: str, group_id: PatchId, sha256: str, ground_truths_sha256: Mapping[str, str]
     ) -> GroupScores | None:
-        """An image's scores, if it and its ground truths are what they were; else null."""
+        """An image's scores, if neither it nor its ground truths have changed."""
         scores = self._known.get((method, str(group_id)))
         if scores and (scores.sha256, scores.ground_truths_sha256) == (sha256, ground_truths_sha256):
             return scores
         return None
 
     def add(self, method: str, scores: GroupScores) -> None:
-        """Keep an image's scores; they are with the system, and safe from a kill, when this returns.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
+        """Keep an image's scores; when this returns, the system has them and a kill cannot lose them."""
         line = json.dumps({"run": self._run, "method": method, "group": group_content(scores)})
         try:
             if self._file is None:
                 self._file = open(self._own, "a", encoding="utf-8")  # noqa: SIM115  closed by `finish`
-                self._file.write("\n")  # an earlier run may have been cut off in the middle of a line
+                self._file.write("\n")  # an earlier run may have been killed within a line
             self._file.write(line + "\n")
             self._file.flush()
         except OSError as error:
             raise OutputError(f"{self._own}: cannot be written: {error.strerror or error}") from error
 
     def finish(self) -> None:
-        """Forget this run: the results are written. What others have left here stays."""
+        """Delete this run's files, as its results are written; those of other runs stay."""
         if self._file is not None:
             self._file.close()
         for path in self._folder.glob(self._pattern):

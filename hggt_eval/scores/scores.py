@@ -1,7 +1,4 @@
-"""What scoring gives: the scores of one image, of a method, of a run; and how they are averaged.
-
-`protocol.py` computes them, `scores_file.py` keeps them in a file.
-"""
+"""The scores of one image and of one method, and how they are averaged."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,16 +15,16 @@ class GroupScores:
     """One restored image's scores.
 
     Attributes:
-        id: its group.
-        file: name of the restored image's file, below its method's folder.
-        labels: candidate -> consensus, for all candidates of the group.
-        positives: candidate -> metric -> score, for every positive.
-        alone: metric -> score, of the metrics that look at the restored image alone.
-        negatives: candidate -> metric -> score, for every negative, where they were asked for.
-        agreement: positive or negative -> how many annotators gave it that label.
-        looks_swapped: whether the image is nearer to its positive with red and blue exchanged.
-        sha256: of the restored image's file.
-        ground_truths_sha256: candidate -> SHA-256 of its file, for each that was compared with.
+        id: The group.
+        file: File name of the restored image, relative to its method's folder.
+        labels: Candidate -> consensus, for all candidates of the group.
+        positives: Candidate -> metric -> score, for every positive.
+        alone: Metric -> score, for the no-reference metrics.
+        negatives: Candidate -> metric -> score, for every negative, if negatives were requested.
+        agreement: Positive or negative -> number of annotators who gave it that label.
+        looks_swapped: Whether the image is closer to its positive with red and blue exchanged.
+        sha256: SHA-256 of the restored image's file.
+        ground_truths_sha256: Candidate -> SHA-256 of its file, for each one compared with.
     """
 
     id: PatchId
@@ -43,12 +40,12 @@ class GroupScores:
 
     @property
     def mean(self) -> Scores:
-        """Metric -> mean over the positives (see `finite_mean`), or the score of the image alone."""
+        """Metric -> mean over the positives (see `finite_mean`), or the no-reference score."""
         return {**_mean_by_metric(list(self.positives.values())), **self.alone}
 
     @property
     def num_infinite(self) -> Mapping[str, int]:
-        """Metric -> how many positives gave an infinite score, where any did."""
+        """Metric -> number of positives with an infinite score, for metrics that have any."""
         return _count_infinite(list(self.positives.values()))
 
 
@@ -57,9 +54,9 @@ class MethodScores:
     """One method's scores.
 
     Attributes:
-        name: the method.
-        groups: one per scored group, sorted by id.
-        faults: what was left out because its restored image is missing or unusable.
+        name: The method's name.
+        groups: Scored groups, sorted by id.
+        faults: What was left out because its restored image is missing or unusable.
     """
 
     name: str
@@ -73,37 +70,20 @@ class MethodScores:
 
     @property
     def num_infinite(self) -> Mapping[str, int]:
-        """Metric -> how many single comparisons gave an infinite score, where any did."""
+        """Metric -> number of single comparisons with an infinite score, for metrics that have any."""
         return _count_infinite([scores for group in self.groups for scores in group.positives.values()])
 
     @property
     def num_swapped(self) -> int:
-        """How many images look as if red and blue were exchanged; 0 unless most do, for one alone may be chance."""
+        """Number of images that look as if red and blue were exchanged; 0 unless most do, as a few may be chance."""
         number = sum(group.looks_swapped for group in self.groups)
         return number if 2 * number > len(self.groups) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """All scores of one run.
-
-    Attributes:
-        metrics: names of the metrics that were computed, in the order asked for.
-        methods: in the order given.
-        without_positives: groups that no candidate of which is Positive; they are left out for every method.
-        num_groups: how many groups there are, scored or not.
-    """
-
-    metrics: tuple[str, ...]
-    methods: tuple[MethodScores, ...]
-    without_positives: tuple[PatchId, ...]
-    num_groups: int
-
-
 def finite_mean(values: Sequence[float]) -> float:
-    """The mean over the finite values; infinite where all are.
+    """The mean over the finite values; infinite if all are.
 
-    Identical pictures have an infinite PSNR, and one such pair would hide all others in a plain mean.
+    Identical pictures have an infinite PSNR; one such pair would hide all others in a plain mean.
 
     Example:
         >>> finite_mean([30.0, math.inf, 40.0]), finite_mean([math.inf])

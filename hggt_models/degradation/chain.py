@@ -1,6 +1,6 @@
-"""The whole degradation in the official order: blur, resize, noise, JPEG, resize to the final size, 8 bit.
+"""The whole degradation in the official order: blur, resize, noise, JPEG, final resize, 8 bit.
 
-This module draws what happens to each sample; the others compute it.
+This module draws the parameters of each sample; the others compute the result.
 """
 
 import math
@@ -21,36 +21,26 @@ from hggt_models.degradation.settings import DegradationError, DegradationSettin
 
 Source = RandomSource | BatchSource
 
-# A wider sinc kernel has room for a lower cutoff. The official enhancers say 11; no published size is near either.
+# Wider sinc kernels allow a lower cutoff. The official enhancers use 11, but no published size is near either.
 _WIDE_SINC_PX = 13
 
 
 def degrade(images: Tensor, settings: DegradationSettings, sources: Source | Sequence[RandomSource]) -> Tensor:
-    """Low-resolution images made from good ones.
+    """Degrade images, float32 (N, 3, H, W) in [0, 1], to (N, 3, H / scale, W / scale) in whole 8-bit levels.
 
-    Args:
-        images: float32 (N, 3, H, W) in [0, 1] on the source's device.
-        settings: what may happen.
-        sources: of all random numbers. A `RandomSource` draws size, resize mode and kind of noise once for the batch
-            and the rest per sample, and the grey samples share one noise map, as the official code does. A
-            `BatchSource` does the same, but each sample has a noise map of its own, and what it becomes does not depend
-            on its neighbours. With a list of sources, one for each sample, everything is drawn per sample.
-
-    Returns:
-        (N, 3, H / scale, W / scale) in [0, 1], whole 8-bit levels.
-
-    Raises:
-        DegradationError: images of another form, with sides that `scale` does not divide, or too small to shrink; or
-            more or fewer sources than samples.
+    A `RandomSource` draws size, resize mode and kind of noise once for the batch and the rest per sample; grey samples
+    share one noise map, as in the official code. A `BatchSource` does the same, but each sample has its own noise map,
+    so that its result does not depend on its neighbours. With a list of sources, one per sample, everything is drawn
+    per sample. DegradationError if shapes or the number of sources do not fit.
 
     Source: official `models/ours_posneggt_model.py`, `feed_data`.
     """
     _require_fitting(images, settings)
-    # In lower precision values would round to other 8-bit levels.
+    # Lower precision would round to other 8-bit levels.
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         if not isinstance(sources, RandomSource) and len(sources) != len(images):
             raise DegradationError(
-                f"{len(sources)} sources for {len(images)} samples; expected one for each, or one for all"
+                f"{len(sources)} sources for {len(images)} samples; expected one per sample, or one for all"
             )
         if not isinstance(sources, Sequence):
             return _degrade_batch(images, settings, sources)
@@ -62,19 +52,10 @@ def degrade(images: Tensor, settings: DegradationSettings, sources: Source | Seq
 def degrade_picture(
     pixels: Pixels, settings: DegradationSettings, seed_text: str, device: torch.device | str = "cpu"
 ) -> Pixels:
-    """One picture degraded, the same on every call with this text.
+    """Degrade one picture, uint8 (H, W, 3), to (H / scale, W / scale, 3).
 
-    Args:
-        pixels: uint8 (H, W, 3).
-        settings: what may happen.
-        seed_text: what the randomness hangs on, such as `SEED/FILE_NAME`: then no order or number of workers matters.
-        device: where to compute; another device gives other noise.
-
-    Returns:
-        uint8 (H / scale, W / scale, 3).
-
-    Raises:
-        DegradationError: the picture is not uint8 (H, W, 3), or as `degrade`.
+    All randomness is seeded by `seed_text`, such as `SEED/FILE_NAME`, so order and number of workers do not matter.
+    Other devices give other noise.
 
     Example:
         >>> from hggt_models.degradation.settings import SR
@@ -88,7 +69,7 @@ def degrade_picture(
 
 
 def draw_kernels(count: int, settings: DegradationSettings, source: Source) -> Tensor:
-    """Blur kernels as the settings have them, float64 (count, K, K) on the CPU; K is the largest size there is.
+    """Draw blur kernels, float64 (count, K, K) on the CPU; K is the largest kernel size.
 
     Source: official `data/posneggt_posneg_dataset.py` and `data/degradations.py`, `random_mixed_kernels`.
     """
@@ -119,7 +100,7 @@ def _degrade_batch(images: Tensor, settings: DegradationSettings, source: Source
     count, _, height, width = images.shape
 
     def on_device(drawn: Tensor) -> Tensor:
-        # Not blocking: the host need not wait until the device has read a few numbers.
+        # Not blocking: the host need not wait for a few numbers to reach the device.
         return drawn.to(images.device, non_blocking=True)
 
     degraded = filter_images(images, on_device(draw_kernels(count, settings, source)))
@@ -145,7 +126,7 @@ def _degrade_batch(images: Tensor, settings: DegradationSettings, source: Source
 def _draw_resize_factor(settings: DegradationSettings, source: RandomSource) -> float:
     low, high = settings.resize_scale
     enlarge, shrink = settings.enlarge_probability, settings.shrink_probability
-    keep = max(0.0, 1 - enlarge - shrink)  # 0.9 and 0.1 leave a little less than nothing
+    keep = max(0.0, 1 - enlarge - shrink)  # 1 - 0.9 - 0.1 is slightly negative
     bounds = ((1.0, high), (low, 1.0), (1.0, 1.0))[source.choose(1, (enlarge, shrink, keep))[0]]
     return float(source.uniform(1, *bounds))
 
@@ -161,9 +142,9 @@ def _require_fitting(images: Tensor, settings: DegradationSettings) -> None:
     height, width = images.shape[2:]
     if height % settings.scale or width % settings.scale:
         raise DegradationError(
-            f"images are {height} x {width} px; expected sides that scale {settings.scale} divides; crop them first"
+            f"images are {height} x {width} px; expected sides divisible by the scale {settings.scale}; crop them first"
         )
     if min(height, width) * settings.resize_scale[0] < 1:
         raise DegradationError(
-            f"images are {height} x {width} px; resize_scale {settings.resize_scale} may shrink that to nothing"
+            f"images are {height} x {width} px; resize_scale {settings.resize_scale} may shrink that to less than 1 px"
         )

@@ -1,7 +1,7 @@
-"""JPEG compression and decompression with one quality per sample, as tensor arithmetic on any device.
+"""JPEG compression and decompression with one quality per sample, as tensor operations on any device.
 
-Chroma is halved both ways (4:2:0) and the quantization tables are those of ITU-T T.81, annex K. No file is made: the
-lossless part of JPEG (Huffman coding) does not change pixels. Nothing here has a gradient or waits for the device.
+Chroma is subsampled (4:2:0) and the quantization tables are those of ITU-T T.81, annex K. Huffman coding is left out,
+since it is lossless. Nothing here has a gradient or waits for the device.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch.nn import functional
 JpegForm = Literal["official", "libjpeg"]
 
 _BLOCK = 8
-_UNIT = 16  # luma pixels that four luma blocks and one block of each chroma cover
+_UNIT = 16  # side in luma pixels of four luma blocks and one block of each chroma
 _LUMA_TABLE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
@@ -33,7 +33,7 @@ _CHROMA_TABLE = (
     (47, 66, 99, 99, 99, 99, 99, 99),
     *((99,) * _BLOCK,) * 4,
 )
-# Float64 throughout: a GPU may round float32 products to TF32 or bfloat16, which moves coefficients to other steps.
+# Float64 throughout: a GPU may round float32 products to TF32 or bfloat16, which would change quantized coefficients.
 _TABLES = torch.tensor([_LUMA_TABLE, _CHROMA_TABLE], dtype=torch.float64)
 _TO_YCC = torch.tensor(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=torch.float64
@@ -42,7 +42,7 @@ _TO_RGB = torch.tensor([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]]
 
 
 def _cosines() -> Tensor:
-    """The orthonormal DCT of one block side: row = frequency, column = pixel."""
+    """The orthonormal 1-D DCT of a block: row = frequency, column = pixel."""
     pixels = torch.arange(_BLOCK, dtype=torch.float64)
     waves = torch.cos(torch.outer(pixels, 2 * pixels + 1) * math.pi / (2 * _BLOCK)) / 2
     waves[0] /= 2**0.5
@@ -54,12 +54,13 @@ _DCT = _cosines()
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """Where the two forms differ.
+    """What differs between the two forms.
 
     Attributes:
-        padding, upsampling: modes of `pad` for incomplete units, and of `interpolate` for chroma.
+        padding: mode of `pad` for incomplete units.
+        upsampling: mode of `interpolate` for chroma.
         tables: (2, 8, 8) for luma and chroma at quality 50.
-        in_bytes: whether samples between two steps, and table entries, are whole numbers that a byte holds.
+        in_bytes: whether intermediate samples and table entries are rounded to bytes.
     """
 
     padding: str
@@ -68,14 +69,14 @@ class _Codec:
     in_bytes: bool
 
     def stored(self, samples: Tensor) -> Tensor:
-        """Samples around 0 as the next step finds them."""
+        """Samples, centred at 0, as stored between two steps."""
         return samples.round().clamp(-128, 127) if self.in_bytes else samples
 
     def tables_at(self, qualities: Tensor) -> Tensor:
         """Quantization steps (N, 2, 8, 8) at these qualities."""
         percent = torch.where(qualities < 50, 5000 / qualities, 200 - 2 * qualities)[:, None, None, None]
         tables = self.tables.to(qualities, non_blocking=True) * percent / 100
-        # At quality 100 the unrounded steps are 0, and the official code divides by them.
+        # At quality 100 the unrounded steps are 0; the official code divides by them.
         return (tables + 0.5).floor().clamp(1, 255) if self.in_bytes else tables.clamp(min=1e-4)
 
 
@@ -86,16 +87,11 @@ _CODECS = {
 
 
 def compress_jpeg(images: Tensor, qualities: Tensor, form: JpegForm = "official") -> Tensor:
-    """Images as they come back from a JPEG file.
+    """Compress images (N, 3, H, W) in [0, 1], of any size, and decompress them; float32, in 8-bit levels for `libjpeg`.
 
-    Args:
-        images: (N, 3, H, W) in [0, 1], of any size down to 1 x 1.
-        qualities: (N,), 1 to 100, of one device with the images; need not be whole.
-        form: `libjpeg` follows the library that most files are written and read with. `official` follows the official
-            training code: black padding, nearest chroma, nothing but coefficients rounded, and tables transposed.
-
-    Returns:
-        (N, 3, H, W) in [0, 1], float32; whole 8-bit levels for `libjpeg`.
+    `qualities` (N,) lie in 1 to 100, on the images' device, and may be fractions. The form `libjpeg` follows the common
+    library. `official` follows the official training code: black padding, nearest-neighbour chroma, no rounding except
+    of coefficients, and transposed tables.
 
     Source: official `utils/diffjpeg.py`, `DiffJPEG(differentiable=False)`, for that form.
     """
@@ -118,7 +114,7 @@ def _mixed(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _quantized(planes: Tensor, tables: Tensor) -> Tensor:
-    """Planes (N, C, H, W), sides in whole blocks, with their DCT coefficients rounded to steps (N, 1, 8, 8)."""
+    """Round the DCT coefficients of planes (N, C, H, W), made of whole blocks, to steps (N, 1, 8, 8)."""
     count, channels, height, width = planes.shape
     dct = _DCT.to(planes.device, non_blocking=True)
     blocks = planes.reshape(count, channels, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)

@@ -1,7 +1,7 @@
 """Blur kernels and the filter that applies them.
 
-A batch holds one kernel per sample. All are centred in squares of one odd width, zero outside their own size, and sum
-to 1. Kernels are made in float64 wherever their parameters lie; nothing here draws random numbers.
+A batch has one kernel per sample. All are centred in squares of the same odd width, zero outside their own size, and
+sum to 1. Kernels are computed in float64 on the device of their parameters; nothing here draws random numbers.
 """
 
 import torch
@@ -14,17 +14,14 @@ from hggt_models.reflection import reflected
 def gaussian_kernels(
     width_px: int, sizes_px: Tensor, sigmas_px: Tensor, angles: Tensor, betas: Tensor | float = 1.0
 ) -> Tensor:
-    """Gaussian kernels `exp(-d^beta / 2)`; beta 1 is the plain Gaussian, another beta the generalized one.
+    """Gaussian kernels `exp(-d^beta / 2)`, float64 (N, width_px, width_px); beta 1 is the plain Gaussian.
 
     Args:
-        width_px: odd width of the result, at least the largest size.
-        sizes_px: odd width (N,) of each kernel's own support.
-        sigmas_px: (N, 2), along the first and the second axis; equal for an isotropic kernel.
-        angles: of the first axis against the picture's rows, (N,) in radians.
-        betas: (N,), or one for all.
-
-    Returns:
-        (N, width_px, width_px), float64.
+        width_px: Odd width of the result, at least the largest of `sizes_px`.
+        sizes_px: Odd width of each kernel's support, (N,).
+        sigmas_px: Standard deviations along the two axes, (N, 2); equal for isotropic kernels.
+        angles: Angle between the first axis and the picture's rows, (N,) in radians.
+        betas: Exponents, (N,) or one for all.
 
     Source: official `data/degradations.py`, `bivariate_Gaussian` and `bivariate_generalized_Gaussian`.
     """
@@ -35,7 +32,7 @@ def gaussian_kernels(
 def plateau_kernels(
     width_px: int, sizes_px: Tensor, sigmas_px: Tensor, angles: Tensor, betas: Tensor | float
 ) -> Tensor:
-    """Kernels with a flat top, `1 / (1 + d^beta)`; arguments and result as of `gaussian_kernels`.
+    """Kernels with a flat top, `1 / (1 + d^beta)`; arguments and result as in `gaussian_kernels`.
 
     Source: official `data/degradations.py`, `bivariate_plateau`.
     """
@@ -44,39 +41,27 @@ def plateau_kernels(
 
 
 def sinc_kernels(width_px: int, sizes_px: Tensor, cutoffs: Tensor) -> Tensor:
-    """Ideal circular low-pass filters, cut to their size: they ring, as over-sharpened pictures do.
+    """Ideal circular low-pass filters, truncated to their size, which ring like over-sharpened pictures.
 
-    Args:
-        width_px, sizes_px: as of `gaussian_kernels`.
-        cutoffs: (N,) in radians per pixel, pi at most.
-
-    Returns:
-        (N, width_px, width_px), float64.
+    `cutoffs` (N,) are in radians per pixel, at most pi; sizes and result as in `gaussian_kernels`.
 
     Source: official `data/degradations.py`, `circular_lowpass_kernel`: J1(c r) / r up to a factor.
     """
     offsets = _offsets(width_px, cutoffs.device)
     phases = _per_kernel(cutoffs) * torch.hypot(offsets[:, None], offsets)
-    # J1(z) / z tends to 1/2; the other branch of `where` is evaluated too and must not divide by zero.
+    # J1(z) / z tends to 1/2 at 0.
     at_centre = phases == 0
     ratios = torch.special.bessel_j1(phases) / phases.masked_fill(at_centre, 1)
     return _normalised(ratios.masked_fill(at_centre, 0.5), sizes_px)
 
 
 def filter_images(images: Tensor, kernels: Tensor) -> Tensor:
-    """Each image filtered with its own kernel; the border is reflected, the edge pixel not repeated.
+    """Filter each image (N, C, H, W) with its own kernel (N, K, L); K and L are odd.
 
-    Kernels are not flipped (correlation), which only matters for kernels without point symmetry.
+    The border is reflected without repeating the edge pixel. Kernels are not flipped (correlation).
 
-    Args:
-        images: (N, C, H, W) of any range and any size down to 1 x 1.
-        kernels: (N, K, L), both odd.
-
-    Returns:
-        (N, C, H, W).
-
-    Source: official `utils/img_process_util.py`, `filter2D`. There a kernel wider than about twice the picture fails;
-    here the reflection goes on.
+    Source: official `utils/img_process_util.py`, `filter2D`, which fails for kernels much wider than the picture; here
+    the reflection repeats.
     """
     count, channels, height, width = images.shape
     kernel_height, kernel_width = kernels.shape[1:]
@@ -90,7 +75,7 @@ def filter_images(images: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _squared_distances(width_px: int, sigmas_px: Tensor, angles: Tensor) -> Tensor:
-    """Squared distance from the centre, in sigmas along each kernel's axes, (N, width_px, width_px)."""
+    """Squared distance from the centre in units of sigma, (N, width_px, width_px)."""
     x = _offsets(width_px, sigmas_px.device)
     y = x[:, None]
     cosine, sine = _per_kernel(torch.cos(angles)), _per_kernel(torch.sin(angles))
@@ -99,7 +84,7 @@ def _squared_distances(width_px: int, sigmas_px: Tensor, angles: Tensor) -> Tens
 
 
 def _normalised(kernels: Tensor, sizes_px: Tensor) -> Tensor:
-    """Kernels cut to their own sizes, with sum 1."""
+    """Cut kernels to their own sizes and make their sums 1."""
     offsets = _offsets(kernels.shape[-1], kernels.device).abs()
     inside = torch.maximum(offsets[:, None], offsets) <= _per_kernel(sizes_px) // 2
     kernels = kernels * inside

@@ -1,7 +1,7 @@
 """Gaussian and Poisson noise with one strength per sample, in colour or grey.
 
-Grey noise is the same in all three channels. Numbers per pixel come from the generator that is passed, which lies on
-the images' device. Nothing here asks the device for a value, so it never waits for it.
+Grey noise is the same in all three channels. Per-pixel numbers come from the given generators, which are on the images'
+device. Nothing here waits for the device.
 """
 
 from collections.abc import Sequence
@@ -9,22 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-# One for all samples; or one for each, and then a sample does not depend on its neighbours.
+# One for all samples, or one per sample, so that no sample depends on its neighbours.
 Generators = Generator | Sequence[Generator]
 
 
 def add_gaussian_noise(images: Tensor, sigmas_8bit: Tensor, is_grey: Tensor, generators: Generators) -> Tensor:
-    """Images with Gaussian noise, clamped to [0, 1].
+    """Add Gaussian noise to images (N, 3, H, W) and clamp to [0, 1].
 
-    Args:
-        images: (N, 3, H, W).
-        sigmas_8bit: standard deviation (N,) in 8-bit grey levels.
-        is_grey: (N,) booleans.
-        generators: on the images' device. With one for all, grey samples share one noise map, scaled by their sigma, as
-            in the official code.
-
-    Returns:
-        (N, 3, H, W) in [0, 1].
+    `sigmas_8bit` (N,) are in 8-bit grey levels; `is_grey` are booleans (N,). With one generator for all samples, the
+    grey ones share one noise map, scaled by their sigma, as in the official code.
 
     Source: official `data/degradations.py`, `random_add_gaussian_noise_pt`.
     """
@@ -35,19 +28,10 @@ def add_gaussian_noise(images: Tensor, sigmas_8bit: Tensor, is_grey: Tensor, gen
 
 
 def add_poisson_noise(images: Tensor, scales: Tensor, is_grey: Tensor, generators: Generators) -> Tensor:
-    """Images with shot noise, clamped to [0, 1].
+    """Add shot noise to images (N, 3, H, W) and clamp to [0, 1].
 
-    A pixel of value v counts Poisson(v L) photons of L, L being the least power of two that is not below the number
-    of distinct 8-bit values in the sample (in its luma, for grey noise).
-
-    Args:
-        images: (N, 3, H, W).
-        scales: (N,); 1 keeps the noise as counted, less weakens it.
-        is_grey: (N,) booleans.
-        generators: on the images' device.
-
-    Returns:
-        (N, 3, H, W) in [0, 1].
+    A pixel of value v counts Poisson(v L) photons, where L is the smallest power of two that is not below the number of
+    distinct 8-bit values in the sample (for grey noise: in its luma). `scales` (N,) weaken the noise; 1 keeps it.
 
     Source: official `data/degradations.py`, `random_add_poisson_noise_pt`, which counts with `unique` sample by sample.
     """
@@ -58,7 +42,7 @@ def add_poisson_noise(images: Tensor, scales: Tensor, is_grey: Tensor, generator
 
 
 def count_levels(levels_8bit: Tensor) -> Tensor:
-    """How many distinct values each sample has, (N,) integers; `levels_8bit` (N, ...) holds whole numbers 0..255."""
+    """Number of distinct values in each sample, (N,); `levels_8bit` (N, ...) holds whole numbers 0..255."""
     values = levels_8bit.flatten(1).long()
     present = torch.zeros(len(values), 256, dtype=torch.long, device=values.device)
     return present.scatter_(1, values, 1).sum(1)
@@ -66,7 +50,7 @@ def count_levels(levels_8bit: Tensor) -> Tensor:
 
 def _shot_noise(images: Tensor, generators: Generators) -> Tensor:
     levels_8bit = (images * 255).round().clamp(0, 255)
-    # Found in a table of powers, not with a logarithm, whose rounding could miss by one power.
+    # Looked up in a table of powers: a logarithm could be off by one through rounding.
     powers = 2 ** torch.arange(9, device=images.device)
     photons = _per_sample(powers[torch.searchsorted(powers, count_levels(levels_8bit))])
     clean = levels_8bit / 255

@@ -1,4 +1,4 @@
-"""Random numbers that a run can repeat, drawn without waiting for a device."""
+"""Reproducible random numbers, drawn without waiting for a device."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,15 +9,11 @@ from torch import Generator, Tensor
 
 
 class RandomSource:
-    """Two generators that hang on one seed.
+    """Two generators with one seed (0 or more).
 
-    What is drawn a few times per sample (kinds, scales, strengths) comes from `choices`, which lies on the CPU: Python
-    may branch on it without waiting for the device, and every device gets the same. What is drawn per pixel comes from
-    `pixels`, which lies on the device.
-
-    Args:
-        seed: 0 or more.
-        device: where the images are.
+    Numbers per sample (kinds, scales, strengths) come from `choices` on the CPU: Python can branch on them without
+    waiting for the device, and they are the same on every device. Numbers per pixel come from `pixels` on the images'
+    device.
 
     Example:
         >>> first, second = RandomSource(seed=7), RandomSource(seed=7)
@@ -27,22 +23,22 @@ class RandomSource:
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self.choices = torch.Generator().manual_seed(seed)
-        # Another seed than that of `choices`: on a CPU the two would give the same numbers.
+        # Not the seed of `choices`: on a CPU both would give the same numbers.
         self.pixels = torch.Generator(device).manual_seed(self._draw_seed())
 
     @classmethod
     def from_text(cls, text: str, device: torch.device | str = "cpu") -> Self:
-        """A source seeded by a text such as `SEED/FILE_NAME`, the same on every machine."""
-        encoded = text.encode("utf-8", "surrogateescape")  # a file's name may be no text
+        """Create a source from a text such as `SEED/FILE_NAME`; the same on every machine."""
+        encoded = text.encode("utf-8", "surrogateescape")  # a file name may not be valid text
         return cls(int.from_bytes(hashlib.sha256(encoded).digest()[:4]), device)
 
     @property
     def shared(self) -> "RandomSource":
-        """What a batch has in common comes from here, see `BatchSource`."""
+        """Source of what a batch has in common, see `BatchSource`."""
         return self
 
     def uniform(self, count: int, low: float | Tensor, high: float) -> Tensor:
-        """`count` numbers from low to high, float32 on the CPU; `low` is one for all or (count,)."""
+        """`count` numbers from low to high, float32 on the CPU; `low` is one number or (count,)."""
         return low + (high - low) * torch.rand(count, generator=self.choices)
 
     def happens(self, count: int, probability: float) -> Tensor:
@@ -50,14 +46,14 @@ class RandomSource:
         return torch.rand(count, generator=self.choices) < probability
 
     def choose(self, count: int, weights: Sequence[float]) -> list[int]:
-        """`count` positions in `weights`, each drawn with a probability in proportion to its weight."""
+        """`count` indices into `weights`, drawn with probabilities in proportion to them."""
         drawn: list[int] = torch.multinomial(
             torch.tensor(weights, dtype=torch.float64), count, replacement=True, generator=self.choices
         ).tolist()
         return drawn
 
     def permutation(self, count: int) -> Tensor:
-        """The numbers from 0 to count - 1 in a random order, on the CPU."""
+        """A random permutation of 0 to count - 1, on the CPU."""
         return torch.randperm(count, generator=self.choices)
 
     def _draw_seed(self) -> int:
@@ -65,14 +61,10 @@ class RandomSource:
 
 
 class BatchSource:
-    """A source for each sample of a batch, and one for what all have in common.
+    """One source per sample of a batch, and a `shared` one for choices made once per batch.
 
-    What a sample gets does not depend on which others are there. So a batch can be computed in parts, in several
-    processes, whose `shared` sources hang on the same seed.
-
-    Args:
-        shared: of choices that are made once for the whole batch.
-        samples: one for each sample that is here.
+    A sample's numbers do not depend on the others, so several processes can compute parts of a batch if their `shared`
+    sources have the same seed.
     """
 
     def __init__(self, shared: RandomSource, samples: Sequence[RandomSource]) -> None:
@@ -84,17 +76,17 @@ class BatchSource:
 
     @property
     def pixels(self) -> list[Generator]:
-        """Of what is drawn per pixel, for each sample."""
+        """Generators of per-pixel numbers, one per sample."""
         return [sample.pixels for sample in self._samples]
 
     def uniform(self, count: int, low: float | Tensor, high: float) -> Tensor:
-        """As that of `RandomSource`; `count` is the number of samples, here and below."""
+        """As in `RandomSource`; `count` is the number of samples, here and below."""
         return low + (high - low) * torch.cat([sample.uniform(1, 0, 1) for sample in self._samples])
 
     def happens(self, count: int, probability: float) -> Tensor:
-        """As that of `RandomSource`."""
+        """As in `RandomSource`."""
         return torch.cat([sample.happens(1, probability) for sample in self._samples])
 
     def choose(self, count: int, weights: Sequence[float]) -> list[int]:
-        """As that of `RandomSource`."""
+        """As in `RandomSource`."""
         return [sample.choose(1, weights)[0] for sample in self._samples]

@@ -1,4 +1,4 @@
-"""What a degradation may do and how likely, and the settings that were published."""
+"""Settings of a degradation, and the published ones."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,36 +39,36 @@ _PROBABILITIES = (
 
 
 class DegradationError(HggtError, ValueError):
-    """Degradation settings contradict themselves, or images do not fit them."""
+    """Degradation settings are impossible or contradictory, or images do not fit them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DegradationSettings:
-    """How good pictures become bad ones: blur, resize, noise, JPEG, resize to the final size.
+    """Settings of the degradation: blur, resize, noise, JPEG, final resize.
 
-    Ranges are (lowest, highest), drawn from uniformly. The defaults are what all published settings have in common.
+    Ranges are (lowest, highest), sampled uniformly. The defaults are those that all published settings share.
+    DegradationError lists all values that are impossible or contradict each other.
 
     Attributes:
-        scale: how many times smaller than the original the result is, each way.
-        kernel_sizes_px: odd widths of blur kernels, all equally likely.
-        blur_sigma_px: of each axis of a kernel.
-        sinc_probability: of a sinc kernel.
-        kernel_kinds: weights of the kinds that all other kernels are.
-        generalized_beta, plateau_beta: exponents of those kinds; half of the draws lie below 1, half above.
-        resize_scale: of the resize between blur and noise; a factor above 1 enlarges.
-        enlarge_probability, shrink_probability: of that resize; otherwise the size is kept.
-        resize_modes: all equally likely; the final resize uses the same one.
-        resize_form: `official` samples at exact multiples of 1 / factor, so that the picture loses up to a pixel at its
-            right and lower edge and no longer lies quite on its original; `aligned` covers the picture exactly.
-        gaussian_sigma_8bit: of Gaussian noise, in 8-bit grey levels.
-        poisson_scale: of Poisson noise, see `add_poisson_noise`.
-        gaussian_probability: of Gaussian noise; otherwise the noise is Poisson.
-        grey_probability: that noise is the same in all channels.
-        jpeg_quality: 1 to 100.
-        jpeg_form: see `compress_jpeg`.
-
-    Raises:
-        DegradationError: values that cannot be, or contradict each other; all of them are named.
+        scale: Side of the original divided by side of the result.
+        kernel_sizes_px: Odd widths of blur kernels, equally likely.
+        blur_sigma_px: Standard deviation along each axis of a kernel.
+        sinc_probability: Probability of a sinc kernel.
+        kernel_kinds: Weights of the other kinds of kernels.
+        generalized_beta: Exponent of generalized kernels; half of the draws are below 1, half above.
+        plateau_beta: Exponent of plateau kernels; half of the draws are below 1, half above.
+        resize_scale: Factor of the resize between blur and noise; above 1 it enlarges.
+        enlarge_probability: Probability that this resize enlarges.
+        shrink_probability: Probability that it shrinks; otherwise the size is kept.
+        resize_modes: Interpolation modes, equally likely; the final resize uses the same one.
+        resize_form: `official` samples at exact multiples of 1 / factor, which cuts up to a pixel off the right and
+            bottom edges and shifts the picture slightly; `aligned` covers the picture exactly.
+        gaussian_sigma_8bit: Standard deviation of Gaussian noise in 8-bit grey levels.
+        poisson_scale: Strength of Poisson noise, see `add_poisson_noise`.
+        gaussian_probability: Probability of Gaussian noise; otherwise the noise is Poisson.
+        grey_probability: Probability that the noise is the same in all channels.
+        jpeg_quality: JPEG quality, 1 to 100.
+        jpeg_form: JPEG variant, see `compress_jpeg`.
     """
 
     scale: int
@@ -105,14 +105,14 @@ class DegradationSettings:
             if not least <= low <= high <= most:
                 yield f"{name} is {(low, high)}; expected (lowest, highest) within {least:g} to {most:g}"
             elif name in _AROUND_1 and not low <= 1 <= high:
-                yield f"{name} is {(low, high)}; expected 1 between the two, since draws lie below and above it"
+                yield f"{name} is {(low, high)}; expected a range that contains 1, because draws lie below and above it"
         for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 yield f"{name} is {getattr(self, name)}; expected 0 to 1"
         if self.enlarge_probability + self.shrink_probability > 1:
             yield (
                 f"enlarge_probability {self.enlarge_probability} and shrink_probability {self.shrink_probability} "
-                "exceed 1 together; what they leave is the probability of keeping the size"
+                "add up to more than 1; the rest is the probability of keeping the size"
             )
         yield from self._choice_faults("kernel_kinds", tuple(self.kernel_kinds), get_args(KernelKind))
         if min(self.kernel_kinds.values(), default=0) < 0 or sum(self.kernel_kinds.values()) <= 0:
@@ -124,7 +124,7 @@ class DegradationSettings:
     @staticmethod
     def _choice_faults(name: str, given: tuple[str, ...], known: tuple[str, ...]) -> Iterator[str]:
         if not given or not set(given) <= set(known):
-            yield f"{name} has {', '.join(given) or 'nothing'}; expected some of {', '.join(known)}"
+            yield f"{name} has {', '.join(given) or 'nothing'}; expected one or more of {', '.join(known)}"
 
 
 SR = DegradationSettings(
@@ -152,7 +152,7 @@ ENHANCE_01 = ENHANCE_03 = DegradationSettings(
 ENHANCE_02 = ENHANCE_04 = replace(
     ENHANCE_01, blur_sigma_px=(0.5, 1.0), gaussian_sigma_8bit=(0.5, 6.5), poisson_scale=(0.05, 0.45)
 )
-# Settings of the official option files, by the names that commands know.
+# Settings of the official option files, by the names that commands use.
 PUBLISHED = {
     "sr": SR,
     "enhance-01": ENHANCE_01,

@@ -4,6 +4,7 @@ A run can be interrupted and repeated, see `io/picture_job.py`; `enhance.json`, 
 output is its record. Under `torchrun` each process processes its share of the pictures.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,14 +16,14 @@ from typing import Any, Literal
 
 import torch
 
-from hggt_data.errors import ImageError, OutputError, TreeError
+from hggt_data.errors import ImageError, OutputError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import sha256_of_file
 from hggt_data.io.images import Pixels, list_folder, read_picture, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult, Source
-from hggt_data.io.workers import advance, print_line
+from hggt_data.io.workers import advance, default_workers, print_line
 from hggt_data.schema import LR, ORIGINAL
-from hggt_eval.metrics.device import full_precision
+from hggt_eval.metrics.device import full_precision, own_device
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
 from hggt_models.inference.tiling import (
@@ -96,7 +97,7 @@ def enhance(
     tile: int = ENHANCE_TILE,
     overlap: int = ENHANCE_OVERLAP_PX,
     dtype: Dtype = "fp32",
-    device: str = "cpu",
+    device: str = "auto",
 ) -> Outcome:
     """Make the candidates of pictures: `original/NAME.png`, and `01/NAME_01.png` for the network called `01`.
 
@@ -106,18 +107,19 @@ def enhance(
         weights: Candidate name to its network: a checkpoint, a training run's folder, or a name on the Hub. The
             networks keep the size of a picture.
         sources: Pictures from `list_pictures`.
-        output: New folder, or that of an earlier run with the same settings.
+        output: New or empty folder, or the output of an interrupted run with the same options.
         origin: Where the pictures are from, for the record.
-        tile: Side of a tile in pixels.
-        overlap: Overlap of neighbouring tiles in pixels.
-        dtype: Number format used for computing; bf16 uses autocast.
-        device: Device as torch names it.
+        tile: Side of a tile.
+        overlap: Overlap between tiles.
+        dtype: Number format for inference; bf16 uses autocast.
+        device: Device for inference: auto (a GPU if available), cpu, cuda:1.
 
     Raises:
         OutputError: The folder contains results of different settings or networks.
         CheckpointError, WeightsError: A network cannot be loaded, or changes the size.
         DeviceMemoryError: A tile does not fit into memory.
     """
+    device = own_device(device)
     restorers = {
         name: Restorer(path, tile=tile, overlap=overlap, dtype=dtype, device=device) for name, path in weights.items()
     }
@@ -160,7 +162,7 @@ def upscale(
     tile: int | None = None,
     overlap: int = UPSCALE_OVERLAP_PX,
     dtype: Dtype = "fp32",
-    device: str = "cpu",
+    device: str = "auto",
     suffix: str | None = None,
 ) -> Outcome:
     """Restore pictures with one network: `NAME.png`, or `NAME_SUFFIX.png`.
@@ -168,13 +170,13 @@ def upscale(
     Args:
         weights: The network: a checkpoint, a training run's folder, or a name on the Hub.
         sources: Pictures from `list_pictures` or `list_lr`.
-        output: New folder, or that of an earlier run with the same settings.
+        output: New or empty folder, or the output of an interrupted run with the same options.
         origin: Where the pictures are from, for the record.
-        tile: Side of a tile in pixels. None starts with whole pictures and halves the tile whenever memory runs out;
-            networks whose result depends on the tile (RCAN, ELAN) then get the fixed tile of `enhance`.
-        overlap: Overlap of neighbouring tiles in pixels.
-        dtype: Number format used for computing; bf16 uses autocast.
-        device: Device as torch names it.
+        tile: Side of a tile. auto starts with whole pictures and halves the tile whenever memory runs out;
+            networks whose result depends on the tile (RCAN, ELAN) then get the fixed tile of hggt-models enhance.
+        overlap: Overlap between tiles.
+        dtype: Number format for inference; bf16 uses autocast.
+        device: Device for inference: auto (a GPU if available), cpu, cuda:1.
         suffix: Suffix of the written names: NAME_SUFFIX.png.
 
     Raises:
@@ -182,6 +184,9 @@ def upscale(
         CheckpointError, WeightsError: The network cannot be loaded.
         DeviceMemoryError: A tile does not fit into memory, even at the smallest size allowed.
     """
+    if suffix is not None and not re.fullmatch(r"[\w.-]+", suffix):
+        raise SettingsError(f"`suffix` {suffix!r}: expected letters, digits, '_', '.' and '-'")
+    device = own_device(device)
     restorer = Restorer(weights, tile=tile, overlap=overlap, dtype=dtype, device=device)
     ending = f"_{suffix}" if suffix else ""
     settings = {"tile": tile or "auto", "overlap": overlap, "dtype": dtype, "suffix": suffix}
@@ -215,7 +220,7 @@ def degrade(
     seed: int,
     degradation: str = "sr",
     scale: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
 ) -> Outcome:
     """Write low-resolution versions of pictures, `NAME.png`: the same bytes for the same seed and names.
 
@@ -223,12 +228,12 @@ def degrade(
 
     Args:
         sources: Pictures from `list_pictures`.
-        output: New folder, or that of an earlier run with the same settings.
+        output: New or empty folder, or the output of an interrupted run with the same options.
         origin: Where the pictures are from, for the record.
-        seed: Random seed; the same seed and names give the same bytes.
-        degradation: Published degradation: `sr` for super-resolution, or `enhance-01` and so on for an enhancer.
-        scale: How many times smaller the results are [default: as published].
-        workers: Worker processes; they do not change the result.
+        seed: Random seed. The same seed and file names give the same bytes.
+        degradation: Published degradation: sr for super-resolution, enhance-01 and so on for training an enhancer.
+        scale: Factor by which the results are smaller.  [default: as published]
+        workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
         OutputError: The folder contains results of different settings.
@@ -238,7 +243,7 @@ def degrade(
     job = _make_job(output, "degrade", {"input": origin, "settings": compared, "weights": {}}, "cpu")
     with job.open_shared(sources, lambda source: [output / f"{source.name}.png"]) as missing:
         tasks = [_DegradeTask(source, output / f"{source.name}.png", settings, seed) for source in missing]
-        for _ in job.run(_degrade_one, tasks, workers=workers, label="degrading"):
+        for _ in job.run(_degrade_one, tasks, workers=workers or default_workers(), label="degrading"):
             pass
     return job.outcome
 

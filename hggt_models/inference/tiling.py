@@ -17,7 +17,8 @@ from hggt_eval.metrics.device import full_precision
 from hggt_models.networks import Network
 
 # The official enhancement cut pictures so; with a network that pools over the whole tile they decide the result.
-ENHANCE_TILE, ENHANCE_OVERLAP_PX = 1200, 24
+ENHANCE_TILE = 1200
+ENHANCE_OVERLAP_PX = 24
 # With the real x4 RRDB generator no pixel is more than one grey level from the whole picture's; see docs/networks.md.
 UPSCALE_OVERLAP_PX = 64
 _SMALLEST_TILE = 64

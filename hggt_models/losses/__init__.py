@@ -1,1 +1,1 @@
-"""What training minimises, as pure tensor functions; weights between the losses belong to the caller."""
+"""Losses as pure tensor functions; their weights belong to the caller."""

@@ -1,4 +1,4 @@
-"""The adversarial loss of the vanilla GAN: binary cross-entropy of a discriminator's verdicts."""
+"""The vanilla GAN loss: binary cross-entropy of the discriminator's logits."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -7,15 +7,10 @@ from hggt_models.losses.precision import as_float32
 
 
 def adversarial_loss(logits: Tensor, is_real: bool) -> Tensor:
-    """How far verdicts lie from what they should be.
+    """Mean binary cross-entropy of logits of any shape (above 0 means real): a scalar in float32, or float64 for
+    float64.
 
-    Args:
-        logits: verdicts of any shape before the sigmoid; above 0 means real.
-        is_real: what they should be. The discriminator learns True of real and False of generated images, the
-            generator True of its own.
-
-    Returns:
-        The mean over all verdicts, a scalar in float32, or float64 for such logits.
+    The discriminator learns `is_real` True for real and False for generated images, the generator True for its own.
     """
     logits = as_float32(logits)
     return functional.softplus(-logits if is_real else logits).mean()

@@ -1,7 +1,7 @@
-"""The loss of HGGT that pushes the output away from a negative where that is spoilt: map and distance.
+"""HGGT's negative loss, which pushes the output away from a negative where the negative is spoilt: map and distance.
 
-The pictures alone decide the map, so it has no gradient. Nothing here waits for the device, and samples without a
-negative keep their place in the batch: each process of a run does the same whatever it was dealt.
+The map depends on the data only and has no gradient. Nothing here waits for the device, and samples without a negative
+keep their place in the batch, so that all processes of a run do the same.
 """
 
 import torch
@@ -22,24 +22,22 @@ def negative_map(
     window_px: int = 3,
     power: float = 0.75,
 ) -> Tensor:
-    """Where negatives are spoilt, and how badly.
+    """Where negatives are spoilt, and how badly: (N, 1, H, W), 0 or more, without gradient; float32 or float64.
 
-    With v the local variance of what differs from the original, `M_X = agreement_X / num_annotators * v_X ** power`.
-    The map is M_N where it exceeds M_P and 0 elsewhere: what a positive changes as much is not what people disliked.
+    With v the local variance of the difference from the original, `M_X = agreement_X / num_annotators * v_X ** power`.
+    The map is M_N where it exceeds M_P and 0 elsewhere: annotators did not object to what a positive changes just as
+    much.
 
     Args:
-        originals, positives, negatives: (N, 3, H, W) in [0, 1]; any picture stands in for one that is missing.
-        positive_agreement, negative_agreement: how many annotators gave these labels, (N,).
-        has_positive: (N,) booleans; without a positive the map is all of M_N.
-        num_annotators: how many were asked, one number or (N,).
-        window_px: odd width of the window of the variance.
-        power: below 1, brings weak differences nearer to strong ones.
-
-    Returns:
-        (N, 1, H, W), 0 or more, without gradient; float32, or float64 for such images.
-
-    Raises:
-        LossError: images of different shapes, or too small for the window.
+        originals: Images (N, 3, H, W) in [0, 1].
+        positives: The same; any image where there is no positive.
+        negatives: The same; any image where there is no negative.
+        positive_agreement: Annotators who said Positive, (N,).
+        negative_agreement: Annotators who said Negative, (N,).
+        has_positive: Booleans (N,); without a positive the map is all of M_N.
+        num_annotators: Annotators who were asked, one number or (N,).
+        window_px: Odd width of the variance window.
+        power: Exponent; below 1 it reduces the contrast between strong and weak differences.
 
     Source: official `losses/loss_util.py`, `get_overall_map`, which takes one sample at a time.
     """
@@ -58,7 +56,7 @@ def candidate_map(
     window_px: int = 3,
     power: float = 0.75,
 ) -> Tensor:
-    """M_X of one candidate per sample; arguments, result and errors as of `negative_map`."""
+    """M_X of one candidate per sample; arguments and result as in `negative_map`."""
     variation = residual_variation(originals, candidates, window_px)
     return _per_sample(agreement / num_annotators).to(variation.dtype) * variation**power
 
@@ -66,18 +64,11 @@ def candidate_map(
 def negative_loss(
     outputs: Tensor, negatives: Tensor, maps: Tensor, has_negative: Tensor, margin: float = 0.0
 ) -> Tensor:
-    """Mean distance between outputs and negatives where these are spoilt: `mean(|M Y - M N|)`.
+    """Mean distance between outputs and negatives where these are spoilt: `mean(|M Y - M N|)`, a scalar of 0 or more.
 
-    It is to grow: subtract it from the other losses (published weight: 300). It has no upper bound of its own.
-
-    Args:
-        outputs, negatives: (N, 3, H, W).
-        maps: (N, 1, H, W) from `negative_map`.
-        has_negative: (N,) booleans; other samples count as 0.
-        margin: distance of a sample from which on nothing pushes it further; 0 for no end, as published.
-
-    Returns:
-        A scalar, 0 or more, with a gradient for `outputs`, be it 0.
+    It should grow: subtract it from the other losses (published weight: 300). It has no upper bound. `maps` come from
+    `negative_map`; samples without `has_negative` (N,) count as 0. With a `margin`, samples farther away than that are
+    not pushed any further; 0 means no limit, as published.
 
     Source: official `models/ours_posneggt_model.py`, `optimize_parameters`.
     """

@@ -1,4 +1,4 @@
-"""The perceptual loss: distance between features of VGG19 instead of pixels."""
+"""The perceptual loss: distance between VGG19 features instead of pixels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,15 +22,8 @@ OFFICIAL_LAYERS: Mapping[str, float] = {
 class PerceptualLoss(nn.Module):
     """Weighted sum over layers of the mean absolute difference between their features, before the ReLU.
 
-    Nothing in it learns, so a checkpoint needs none of it. Under autocast the network computes in the lower precision,
-    the differences and their mean in float32.
-
-    Args:
-        layers: weight of each layer, see `VggFeatures`.
-        weights: where the network's weights come from, see `VggFeatures`.
-
-    Raises:
-        As `VggFeatures`.
+    It has no trainable parameters, so checkpoints leave it out. Under autocast the network runs in the lower precision;
+    differences and means stay in float32. For `weights` see `VggFeatures`.
     """
 
     def __init__(
@@ -43,7 +36,7 @@ class PerceptualLoss(nn.Module):
         self.network = VggFeatures(list(self.layers), weights)
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] to a scalar; `conv5_4` needs 16 x 16 px or more. Targets get no gradient."""
+        """Images (N, 3, H, W) in [0, 1] to a scalar; `conv5_4` needs at least 16 x 16 px. Targets get no gradient."""
         with torch.no_grad():
             wanted = self.network(targets)
         found = self.network(outputs)

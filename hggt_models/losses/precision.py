@@ -1,9 +1,9 @@
-"""What a loss computes in, whatever the networks compute in."""
+"""Number format of the losses, whatever the networks use."""
 
 import torch
 from torch import Tensor
 
 
 def as_float32(values: Tensor) -> Tensor:
-    """The same values in float32, or in float64 where they are; bfloat16 has too few digits for a mean of pixels."""
+    """Convert to float32, or keep float64: bfloat16 has too few digits for a mean over pixels."""
     return values if values.dtype == torch.float64 else values.float()

@@ -1,4 +1,4 @@
-"""The networks by name, under the names and arguments of the official HGGT code.
+"""Networks by name, with the names and arguments of the official HGGT code.
 
 Example:
     >>> from hggt_models.networks import build_network
@@ -28,25 +28,28 @@ NETWORKS: dict[str, type[Network]] = {
 
 
 def build_network(name: str, **args: Any) -> Network:
-    """A network with fresh weights, in training mode.
+    """Build a network with random weights, in training mode.
 
     Args:
-        name: key of `NETWORKS`.
-        **args: fields of the network's arguments, such as `RrdbArgs`; the published size where not given.
+        name: Key of `NETWORKS`, such as `rrdb_pixelshuffle` or `swinir`.
+        **args: Fields of the network's arguments, such as those of `RrdbArgs`. The defaults are the published sizes.
+
+    Returns:
+        The network; see `Network` for its call contract.
 
     Raises:
-        NetworkError: the name or an argument is not known, or a value does not fit.
+        NetworkError: The name or an argument is unknown, or a value is not possible.
+
+    Example:
+        >>> build_network("rrdb_pixelshuffle", num_block=2, num_feat=16, num_grow_ch=8).scale
+        4
     """
     checked = network_args(name, args)
     return NETWORKS[name](checked)
 
 
 def network_args(name: str, args: Mapping[str, Any]) -> NetworkArgs:
-    """All arguments of a network, checked, without building it.
-
-    Raises:
-        NetworkError: as `build_network`.
-    """
+    """Check the arguments of a network and add the defaults, without building it."""
     if name not in NETWORKS:
         raise NetworkError(f"network {name!r} is not known; {nearest(name, NETWORKS)}")
     args_type = NETWORKS[name].args_type

@@ -1,7 +1,7 @@
-"""Networks in files, in the folder of a training run, or on the Hub, read without running what a file says.
+"""Networks in files, in the folder of a training run, or on the Hub, loaded without running code from a file.
 
-The official `.pth` does not say which network it holds: name and sizes are recognised from the keys and shapes of its
-tensors. Our safetensors carry them as JSON. The state that a training run needs to go on is not kept here.
+An official `.pth` does not name its network: name and sizes are inferred from the keys and shapes of its tensors. Our
+safetensors files carry them as JSON. The full state of a training run is kept elsewhere (`training/run_folder.py`).
 """
 
 import json
@@ -30,32 +30,32 @@ from hggt_models.networks.weights import (
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_community_network", "load_network", "save_network"]
 
-_SOURCE_KEYS = ("params_ema", "params", "state_dict")  # the first that is there wins
+_SOURCE_KEYS = ("params_ema", "params", "state_dict")  # in order of preference
 _PARALLEL_PREFIX = "module."
-# All that a safetensors file says of itself stands under one key: with several, its bytes would differ from run to run.
+# All metadata goes under one key: the order of several would differ from run to run, and with it the bytes.
 _HEADER_KEY = "hggt"
 
-# A published network, and the weights that a training run keeps in `weights/`, by iteration.
+# Files of a published network, and the folder where a training run keeps its weights by iteration.
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 RUN_WEIGHTS = "weights"
 
 
 class UnknownNetworkError(CheckpointError):
-    """Weights are of none of our networks."""
+    """The weights belong to none of our networks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Weights of a network, with what is known of them.
+    """Weights of a network, with name, arguments and metadata.
 
     Attributes:
-        path: the file.
-        network_name: key of `NETWORKS`.
-        args: all arguments to build the network with.
-        state: the weights, on the CPU.
-        source_key: the file's entry that held them, such as `params_ema`; None if the file holds nothing else.
-        sha256: of the file.
-        metadata: what a safetensors file says besides name and arguments.
+        path: The file.
+        network_name: Key of `NETWORKS`.
+        args: All arguments of the network.
+        state: The weights, on the CPU.
+        source_key: Entry of the file that held them, such as `params_ema`; None if the file holds only weights.
+        sha256: Hash of the file.
+        metadata: Further metadata of a safetensors file.
     """
 
     path: Path
@@ -67,12 +67,8 @@ class Checkpoint:
     metadata: Mapping[str, str]
 
     def build(self, device: str = "cpu") -> Network:
-        """The network with these weights, in eval mode.
-
-        Raises:
-            CheckpointError: a tensor is missing, not expected, of another shape or not finite.
-        """
-        with torch.device("meta"):  # whatever sizes a file claims, no memory is taken before they are compared
+        """Build the network with these weights, in eval mode. CheckpointError if they do not fit."""
+        with torch.device("meta"):  # compare shapes first, so that absurd sizes in a file cost no memory
             load_state(build_network(self.network_name, **self.args), self.state, str(self.path))
         network = build_network(self.network_name, **self.args)
         load_state(network, self.state, str(self.path))
@@ -80,30 +76,19 @@ class Checkpoint:
 
 
 def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoint:
-    """Read the weights of one of our networks and find out which.
+    """Read the weights of one of our networks and recognise which network it is.
 
-    What a file without JSON does not tell has its published value: RCAN's `res_scale`, `img_range` and `rgb_mean`;
-    ELAN's `window_sizes`, `img_range` and `rgb_mean`; SwinIR's `img_range`, `drop_path_rate` and `pad` (`minimal`); the
-    discriminator's `skip_connection`.
-
-    Args:
-        source: a `.pth` file with `params_ema` (preferred), `params`, `state_dict` or bare weights; `.safetensors`; the
-            folder of a training run, for its last weights; or `ORG/NAME` on the Hub.
-        revision: for the Hub: a tag, branch or commit.
-
-    Raises:
-        WeightsError: there is no such file, or no weights in the folder.
-        HubError: it is no file here, and cannot be had from the Hub.
-        CheckpointError: it is damaged, refused, or of none of our networks.
-        OSError: it cannot be read.
+    Arguments that cannot be inferred from a `.pth` file get their published values: RCAN's `res_scale`, `img_range` and
+    `rgb_mean`; ELAN's `window_sizes`, `img_range` and `rgb_mean`; SwinIR's `img_range`, `drop_path_rate` and `pad`
+    (`minimal`); the discriminator's `skip_connection`. See `load_network` for arguments and errors.
     """
     path = _find(source, revision)
     state, source_key, header = _read(path)
     identity = _identify(path, state, header)
     if identity is None:
         raise UnknownNetworkError(
-            f"{path}: its {len(state):,} tensors ({next(iter(state))}, ...) are of none of our networks "
-            f"({', '.join(NETWORKS)}); load_community_network knows those of other projects"
+            f"{path}: its {len(state):,} tensors ({next(iter(state))}, ...) belong to none of our networks "
+            f"({', '.join(NETWORKS)}); load_community_network loads those of other projects"
         )
     try:
         args = asdict(network_args(*identity))
@@ -114,37 +99,46 @@ def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
 
 
 def load_network(source: str | Path, device: str = "cpu", *, revision: str | None = None) -> Network:
-    """A network with its weights, in eval mode.
+    """Load a network with its weights, in eval mode.
 
     Args:
-        source, revision: as in `load_checkpoint`.
-        device: as torch names it.
+        source: A `.pth` file (`params_ema` is preferred to `params` and `state_dict`), a `.safetensors` file, the
+            folder of a training run (its last weights), or `ORG/NAME` on the Hub.
+        device: Torch device.
+        revision: Tag, branch or commit on the Hub.
+
+    Returns:
+        The network. It maps images, float (N, 3, H, W) in [0, 1], to (N, 3, scale * H, scale * W).
 
     Raises:
-        CheckpointError, WeightsError, HubError, OSError: as `load_checkpoint` and `Checkpoint.build`.
+        WeightsError: The file does not exist, or the folder contains no weights.
+        CheckpointError: The file is damaged, would run code, or belongs to none of our networks.
+        HubError: The network is neither a local file nor available on the Hub.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_models import build_network, load_network, save_network
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "small.safetensors")
+        ...     save_network(build_network("rrdb_pixelshuffle", num_block=1, num_feat=8, num_grow_ch=4), path)
+        ...     load_network(path).scale
+        4
     """
     return load_checkpoint(source, revision).build(device)
 
 
 def load_community_network(source: str | Path, device: str = "cpu") -> Network:
-    """A network of another project with its weights, in eval mode, through spandrel.
+    """Load a network of another project with its weights, in eval mode, using spandrel.
 
-    A file of one of our own networks is refused: spandrel takes RRDB with a pixel-shuffle upsampler for an ESRGAN of
-    scale 1 and drops the upsampler's weights without a word.
-
-    Args:
-        source: as in `load_checkpoint`.
-        device: as torch names it.
-
-    Raises:
-        CheckpointError: the file is damaged, refused or of our own; or spandrel is not installed or does not know it.
-        WeightsError, OSError: as `load_checkpoint`.
+    Files of our own networks are refused: spandrel mistakes RRDB with a pixel-shuffle upsampler for an ESRGAN of scale
+    1 and silently drops the upsampler's weights.
     """
     path = Path(source)
     state, _, header = _read(path)
     identity = _identify(path, state, header)
     if identity is not None:
-        raise CheckpointError(f"{path} holds our own {identity[0]}; load_network loads it")
+        raise CheckpointError(f"{path} contains our own network {identity[0]}; use load_network")
     try:
         return CommunityNetwork(state).eval().to(device)
     except NetworkError as error:
@@ -152,19 +146,18 @@ def load_community_network(source: str | Path, device: str = "cpu") -> Network:
 
 
 def save_network(network: Network, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a network's weights, name and arguments as safetensors; the file is either whole or not there.
+    """Write a network's weights, name and arguments as a safetensors file, atomically.
 
     Args:
-        network: one that `build_network` builds.
-        path: ends with `.safetensors`; its folder exists.
-        metadata: further texts to keep with the weights.
+        network: A network from `build_network` or `load_network`.
+        path: File name that ends with `.safetensors`, in an existing folder.
+        metadata: Further texts to store with the weights.
 
     Raises:
-        CheckpointError: the network is of another project, or the name has another ending.
-        OSError: the file cannot be written.
+        CheckpointError: The network belongs to another project, or the file name has another ending.
     """
     if network.name not in NETWORKS:
-        raise CheckpointError(f"{path}: only our own networks are saved; got {network.name}")
+        raise CheckpointError(f"{path}: only our own networks can be saved; got {network.name}")
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: expected a name that ends with .safetensors")
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
@@ -174,20 +167,18 @@ def save_network(network: Network, path: Path, metadata: Mapping[str, str] | Non
 
 
 def _find(source: str | Path, revision: str | None) -> Path:
-    """The file of weights that a source stands for."""
+    """Weights file of a source, downloaded if necessary."""
     path = Path(source)
-    if is_hub_id(source) and path.suffix not in (".pth", ".safetensors"):  # as a mistyped path has
+    if is_hub_id(source) and path.suffix not in (".pth", ".safetensors"):  # a mistyped path
         try:
             fetched = Repository(str(source), "model").fetch_file(WEIGHTS_FILE, revision)
         except HubError as error:
-            raise HubError(f"{source} is no file here. On the Hub: {error}") from None
+            raise HubError(f"No file {source}; on the Hub: {error}") from None
         if fetched is None:
-            raise HubError(
-                f"{source} on the Hub has no {WEIGHTS_FILE}; expected a network that hggt-models push put there"
-            )
+            raise HubError(f"{source} on the Hub has no {WEIGHTS_FILE}; expected a network pushed by hggt-models push")
         return fetched
     if revision is not None:
-        raise CheckpointError(f"{path} is a file or folder and has no revisions; got revision {revision!r}")
+        raise CheckpointError(f"{path} is local and has no revisions; got revision {revision!r}")
     if not path.is_dir():
         return path
     kept = [file for file in (path / RUN_WEIGHTS).glob("*.safetensors") if file.stem.isdecimal()]
@@ -199,7 +190,7 @@ def _find(source: str | Path, revision: str | None) -> Path:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None, dict[str, Any]]:
-    """The weights in a file, under which of its entries they stood, and what the file says of itself."""
+    """Weights of a file, the entry that held them, and the file's metadata."""
     content: object
     source_key: str | None = None
     header: dict[str, Any] = {}
@@ -220,22 +211,20 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str | None, dict[str, Any]]:
 
 
 def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What one of our files says of itself; nothing where another program has written it."""
-    said = metadata.get(_HEADER_KEY, "{}")
+    """Metadata of one of our files; empty if another program wrote it."""
+    text = metadata.get(_HEADER_KEY, "{}")
     try:
-        header = json.loads(said)
+        header = json.loads(text)
     except ValueError:
         header = None
     network = header.get("network", {"name": ""}) if isinstance(header, dict) else None
     if not isinstance(network, dict) or "name" not in network:
-        raise CheckpointError(
-            f"{path}: says {said!r:.60} of itself; expected JSON with the network's name and arguments"
-        )
+        raise CheckpointError(f"{path}: metadata is {text!r:.60}; expected JSON with the network's name and arguments")
     return dict(header)
 
 
 def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """Name and arguments of the network, by what the file says, else by its keys and shapes; None if not ours."""
+    """Name and arguments of the network, from the metadata or else from keys and shapes; None if it is not ours."""
     if "network" in header:
         config: dict[str, Any] = dict(header["network"])
         return str(config.pop("name")), config
@@ -244,7 +233,7 @@ def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[
         try:
             args = network.recognise(shapes)
         except (LookupError, ValueError, ArithmeticError) as error:
-            raise CheckpointError(f"{path} has keys of {name}, but not all that tell its sizes") from error
+            raise CheckpointError(f"{path} has keys of {name}, but not all that determine its sizes") from error
         if args is not None:
             return name, args
     return None

@@ -1,4 +1,4 @@
-"""Networks of other projects, through spandrel (the extra `community`); for inference only."""
+"""Networks of other projects, loaded with spandrel (the extra `community`); for inference only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from hggt_models.networks.weights import StateDict, first_line
 
 @dataclass(frozen=True, kw_only=True)
 class CommunityArgs(NetworkArgs):
-    """What spandrel calls the network; it cannot be built from that."""
+    """Name of the architecture in spandrel. It is not enough to build the network."""
 
     architecture: str = ""
 
@@ -20,11 +20,7 @@ class CommunityArgs(NetworkArgs):
 class CommunityNetwork(Network):
     """A network that spandrel recognises from its weights. Its output is clamped.
 
-    Args:
-        state: the weights.
-
-    Raises:
-        NetworkError: spandrel is not installed, does not know the network, or it does not map RGB to RGB.
+    NetworkError if spandrel is not installed or does not know the network, or if the network does not map RGB to RGB.
     """
 
     name = "community"
@@ -39,12 +35,12 @@ class CommunityNetwork(Network):
         try:
             descriptor: Any = spandrel.ModelLoader("cpu").load_from_state_dict(dict(state))
         except spandrel.UnsupportedModelError as error:
-            raise NetworkError(f"spandrel {version} does not know the network either") from error
-        except Exception as error:  # each of its architectures fails in its own way
+            raise NetworkError(f"spandrel {version} does not recognise it either") from error
+        except Exception as error:  # every architecture fails in its own way
             raise NetworkError(f"spandrel {version} cannot load the network: {first_line(error)}") from error
         architecture = descriptor.architecture.name
         if not isinstance(descriptor, spandrel.ImageModelDescriptor):
-            raise NetworkError(f"{architecture} needs more than a picture as its input")
+            raise NetworkError(f"{architecture} needs more inputs than one image")
         if (descriptor.input_channels, descriptor.output_channels) != (3, 3):
             raise NetworkError(
                 f"{architecture} maps {descriptor.input_channels} channels to {descriptor.output_channels}; expected 3"

@@ -1,4 +1,4 @@
-"""The U-Net discriminator with spectral norm of Real-ESRGAN (Wang et al. 2021), which HGGT trains against."""
+"""Real-ESRGAN's U-Net discriminator with spectral norm (Wang et al. 2021), which HGGT uses for all GAN runs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from torch.nn import functional
 from hggt_models.networks.network import Network, NetworkArgs, NetworkError, Shapes
 from hggt_models.networks.receptive_field import Span, convolution, receptive_field_px
 
-_DEEPEST_PX = 8  # one pixel of the deepest features covers so many of the input
+_DEEPEST_PX = 8  # input pixels per pixel of the deepest features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +18,9 @@ class UnetDiscriminatorArgs(NetworkArgs):
     """Arguments of `unet_discriminator_sn`.
 
     Attributes:
-        num_in_ch: channels of the input.
-        num_feat: features at the input's size; there are up to eight times as many deeper down.
-        skip_connection: whether features on the way up are added to those of the same size on the way down.
+        num_in_ch: Channels of the input.
+        num_feat: Features at the input's size; deeper layers have up to eight times as many.
+        skip_connection: Whether the decoder adds the encoder's features of the same size.
     """
 
     num_in_ch: int = 3
@@ -29,10 +29,9 @@ class UnetDiscriminatorArgs(NetworkArgs):
 
 
 class UnetDiscriminator(Network):
-    """Judges each pixel: images (N, 3, H, W) to logits (N, 1, H, W), above 0 for real. H and W are multiples of 8.
+    """Classify each pixel: images (N, 3, H, W) to logits (N, 1, H, W), above 0 for real.
 
-    Raises:
-        NetworkError: H or W is not a multiple of 8.
+    H and W must be multiples of 8; otherwise NetworkError.
 
     Source: Wang et al. 2021; official class `UNetDiscriminatorSN`.
     """
@@ -84,14 +83,14 @@ class UnetDiscriminator(Network):
         return logits
 
     def _raised(self, conv: nn.Module, features: Tensor, skip: Tensor) -> Tensor:
-        """Features at twice their size, with those of the way down."""
+        """Upsample features by two and add the encoder's."""
         doubled = functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
         raised = _activated(conv(doubled))
         return raised + skip if self.adds_skips else raised
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """See `Network`. `skip_connection` leaves no trace."""
+        """See `Network`. `skip_connection` cannot be inferred."""
         if not {"conv0.weight", "conv1.weight_orig", "conv9.weight"} <= shapes.keys():
             return None
         num_feat, num_in_ch = shapes["conv0.weight"][:2]
@@ -101,9 +100,10 @@ class UnetDiscriminator(Network):
 class SpectralConvolution(nn.Module):
     """A padded convolution without bias whose weight is divided by an estimate of its largest singular value.
 
-    In training each call improves the estimate by one power iteration. It is torch's older `spectral_norm`, whose names
-    the official state dict has, written out so that the estimate stays in float32 under autocast and the network can be
-    copied at any time. As with torch's, a call compiled by inductor must see its backward pass before the next call.
+    In training, each call improves the estimate by one power iteration. This is torch's older `spectral_norm`, with the
+    names of the official state dict, reimplemented so that the estimate stays in float32 under autocast and the network
+    can be copied at any time. As with torch's, a call compiled by inductor needs its backward pass before the next
+    call.
     """
 
     weight_u: Tensor
@@ -123,7 +123,7 @@ class SpectralConvolution(nn.Module):
     def _norm(self) -> Tensor:
         with torch.autocast(self.weight_orig.device.type, enabled=False):
             matrix = self.weight_orig.flatten(1)
-            # Copies: a later call must not change what this call's backward pass needs.
+            # Copies, because a later call must not change what this call's backward pass needs.
             left, right = self.weight_u.clone(), self.weight_v.clone()
             if self.training:
                 with torch.no_grad():
@@ -143,5 +143,5 @@ def _bilinear_doubling(span: Span) -> Span:
 
 
 def _halving_convolution(span: Span) -> Span:
-    """Four rows wide, two rows apart."""
+    """Kernel of four rows, stride two."""
     return 2 * span[0] - 1, 2 * span[1] + 2

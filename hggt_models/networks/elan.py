@@ -1,6 +1,6 @@
 """ELAN (Zhang et al. 2022): the backbone of HGGT's enhancers 03 and 04.
 
-Long-range attention in windows of several sizes, between convolutions that are a shift and a 1 x 1 convolution.
+Long-range attention in windows of several sizes, between shift convolutions (a shift and a 1 x 1 convolution).
 """
 
 import math
@@ -25,16 +25,16 @@ class ElanArgs(NetworkArgs):
     """Arguments of `elan`.
 
     Attributes:
-        scale: side of the output over side of the input.
-        img_range: largest value that the first convolution sees.
-        colors: channels of the input and of the output.
-        window_sizes: of the attention; each size has an equal share of the channels.
-        m_elan: blocks.
-        c_elan: channels between the blocks.
-        n_share: blocks that share one attention map with the block before them; only 0 is built, which is the published
-            value.
-        r_expand: by how much a block's convolutions widen the channels.
-        rgb_mean: subtracted from the input, in [0, 1]; one value for each channel.
+        scale: Output side divided by input side.
+        img_range: Largest value of the first convolution's input.
+        colors: Channels of the input and of the output.
+        window_sizes: Sides of the attention windows; each size gets an equal share of the channels.
+        m_elan: Number of blocks.
+        c_elan: Channels between the blocks.
+        n_share: Blocks that share an attention map with the block before them. Only 0, the published value, is
+            supported.
+        r_expand: Hidden channels of a block's convolutions, relative to `c_elan`.
+        rgb_mean: Mean subtracted from the input, in [0, 1], one value per channel.
     """
 
     scale: int = 1
@@ -50,21 +50,21 @@ class ElanArgs(NetworkArgs):
     def contradictions(self) -> Iterator[str]:
         """See `NetworkArgs`."""
         if self.c_elan % len(self.window_sizes):
-            yield f"c_elan {self.c_elan} cannot be shared equally among {len(self.window_sizes)} window_sizes"
+            yield f"c_elan {self.c_elan} is not divisible by the number of window_sizes, {len(self.window_sizes)}"
         if self.c_elan < len(_SHIFTS):
             yield f"c_elan is {self.c_elan}; expected {len(_SHIFTS)} or more"
         if any(size % 2 for size in self.window_sizes):
             yield f"window_sizes are {self.window_sizes}; expected even numbers"
         if self.n_share:
-            yield f"n_share is {self.n_share}; only 0 is built"
+            yield f"n_share is {self.n_share}; only 0 is supported"
         if self.colors != len(self.rgb_mean):
             yield f"colors {self.colors} and the {len(self.rgb_mean)} values of rgb_mean must agree"
 
 
 class Elan(Network):
-    """Blocks of shift convolutions and window attention; the windows of every second block are shifted by half.
+    """Blocks of shift convolutions and window attention; every second block shifts its windows by half.
 
-    Shifted windows wrap around: the padded picture attends across its opposite edges.
+    Shifted windows wrap around, so opposite edges of the padded picture attend to each other.
 
     Source: Zhang et al. 2022; official class `ELAN`, which works on (images - mean) * 255.
     """
@@ -94,7 +94,7 @@ class Elan(Network):
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """See `Network`. `window_sizes`, `img_range` and `rgb_mean` leave no trace."""
+        """See `Network`. `window_sizes`, `img_range` and `rgb_mean` cannot be inferred."""
         if "body.0.modules_lfe.lfe_0.conv0.shift_conv.weight" not in shapes:
             return None
         c_elan, colors = shapes["head.0.weight"][:2]
@@ -116,7 +116,7 @@ class Elan(Network):
 
 
 class _Block(nn.Module):
-    """Local features, then attention, each with a skip around it."""
+    """Local features, then attention, each with a skip connection."""
 
     def __init__(self, args: ElanArgs, shifted: bool) -> None:
         super().__init__()
@@ -141,9 +141,9 @@ class _LocalFeatures(nn.Module):
 
 
 class _ShiftConvolution(nn.Module):
-    """A fifth of the channels moves by one pixel in each direction, one stays; then a 1 x 1 convolution.
+    """Shift one fifth of the channels by a pixel in each direction, keep one fifth, then a 1 x 1 convolution.
 
-    The kernels that move are constant, but stand in the official state dict.
+    The shift kernels are constant, but part of the official state dict.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -163,7 +163,7 @@ class _ShiftConvolution(nn.Module):
 
 
 class _WindowAttention(nn.Module):
-    """Attention in windows of several sizes, each on its share of the channels; queries are the keys as well."""
+    """Attention in windows of several sizes, each on its share of the channels; queries serve as keys."""
 
     def __init__(self, channels: int, window_sizes: tuple[int, ...], shifted: bool) -> None:
         super().__init__()

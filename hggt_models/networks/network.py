@@ -1,7 +1,7 @@
-"""What all networks share: typed arguments, and what inference must know of a network besides its weights.
+"""The base of all networks: typed arguments, and what inference needs to know besides the weights.
 
-Arguments have the names of the official HGGT code and default to the published sizes. A network knows nothing of
-files; `hggt_models.networks.checkpoint` reads and writes them.
+Arguments have the names of the official HGGT code and default to the published sizes. Files of weights are read and
+written in `checkpoint.py`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,15 +20,14 @@ Shapes = Mapping[str, torch.Size]
 
 
 class NetworkError(HggtError, ValueError):
-    """A network is asked for that does not exist or cannot be built."""
+    """The requested network does not exist or cannot be built."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """Base of the networks' arguments. Every field has a default, and values must be of its kind.
+    """Base of the networks' arguments. Every field has a default, and its values must have the type of that default.
 
-    Raises:
-        NetworkError: a value is of another kind, or values contradict each other; all of them in one message.
+    NetworkError lists all values that have the wrong type or contradict each other.
     """
 
     def __post_init__(self) -> None:
@@ -45,7 +44,7 @@ class NetworkArgs:
             raise NetworkError("; ".join(faults))
 
     def contradictions(self) -> Iterator[str]:
-        """What cannot be built, one line for each fault."""
+        """Faults that prevent building the network, one line each."""
         yield from ()
 
 
@@ -53,14 +52,14 @@ class Network(nn.Module):
     """Maps images, float (N, 3, H, W) in [0, 1] of any size, to (N, 3, scale * H, scale * W), not clamped.
 
     Attributes:
-        name: as `build_network` knows it.
-        args: what it was built from.
-        scale: side of the output over side of the input.
-        window: a tile whose top and left are multiples of it computes what the whole picture does, but for its rim.
-        receptive_field_px: width of that rim: input pixels farther away, in rows or in columns, have no influence.
-            None if the whole input has.
-        wraps: whether pixels near an edge also look around it at the opposite edge.
-        channels_last: whether it is faster with weights in that memory format, see docs/benchmarks.md.
+        name: Name for `build_network`.
+        args: Arguments the network was built with.
+        scale: Output side divided by input side.
+        window: Tiles give the whole picture's result, except at their rim, if their top and left are multiples of this.
+        receptive_field_px: Width of that rim: pixels farther away, in rows or in columns, have no influence. None if
+            the whole input does.
+        wraps: Whether pixels near an edge also depend on the opposite edge.
+        channels_last: Whether the channels-last memory format is faster, see docs/benchmarks.md.
     """
 
     name: ClassVar[str]
@@ -77,20 +76,20 @@ class Network(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Name and arguments, ready for JSON; `build_network(**config)` builds the same network."""
+        """Name and arguments for JSON; `build_network(**config)` builds the same network."""
         return {"name": self.name, **asdict(self.args)}
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """The arguments that a state dict's keys and shapes tell; None if they are not this network's.
+        """Infer the arguments from a state dict's keys and shapes; None if they belong to another network.
 
-        Arguments that leave no trace there are left out, and so get their default.
+        Arguments that cannot be inferred are left out and get their defaults.
         """
         return None
 
 
 class MeanShift(nn.Module):
-    """What a network works on: (images - mean) * value_range, with one mean for each channel; and the way back."""
+    """Normalisation of images, (images - mean) * value_range with one mean per channel, and its inverse."""
 
     mean: Tensor
 
@@ -100,16 +99,16 @@ class MeanShift(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1], shifted and scaled."""
+        """Normalise images (N, C, H, W) in [0, 1]."""
         return (images - self.mean) * self.value_range
 
     def inverse(self, images: Tensor) -> Tensor:
-        """What `forward` gave, back in [0, 1]."""
+        """Undo `forward`."""
         return images / self.value_range + self.mean
 
 
 def count_keys(shapes: Shapes, pattern: str) -> int:
-    """How many of `pattern.format(0)`, `pattern.format(1)`, ... a state dict holds in a row."""
+    """Count the consecutive keys `pattern.format(0)`, `pattern.format(1)`, ... of a state dict."""
     number = 0
     while pattern.format(number) in shapes:
         number += 1
@@ -117,7 +116,7 @@ def count_keys(shapes: Shapes, pattern: str) -> int:
 
 
 def _is_like(value: object, example: object) -> bool:
-    """Whether a value is of an example's kind: its type, tuples of any length, counts from 1; an int may be a float."""
+    """Whether a value has the type of a default. Tuples may have any length, counts start at 1, int counts as float."""
     match example:
         case tuple():
             return isinstance(value, tuple) and len(value) > 0 and all(_is_like(item, example[0]) for item in value)

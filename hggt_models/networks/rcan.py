@@ -14,14 +14,15 @@ class RcanArgs(NetworkArgs):
     """Arguments of `rcan_no_upsample`.
 
     Attributes:
-        num_in_ch, num_out_ch: channels of the input and of the output.
-        num_feat: features between the blocks.
-        num_group: groups of blocks.
-        num_block: blocks in each group.
-        squeeze_factor: by how much the channel attention narrows its features.
-        res_scale: weight of a block's branch.
-        img_range: largest value that the first convolution sees.
-        rgb_mean: subtracted from the input, in [0, 1]; one value for each channel.
+        num_in_ch: Channels of the input.
+        num_out_ch: Channels of the output.
+        num_feat: Features between the blocks.
+        num_group: Number of groups.
+        num_block: Number of blocks in each group.
+        squeeze_factor: Reduction of the features inside the channel attention.
+        res_scale: Weight of a block's branch.
+        img_range: Largest value of the first convolution's input.
+        rgb_mean: Mean subtracted from the input, in [0, 1], one value per channel.
     """
 
     num_in_ch: int = 3
@@ -37,7 +38,7 @@ class RcanArgs(NetworkArgs):
     def contradictions(self) -> Iterator[str]:
         """See `NetworkArgs`."""
         if self.squeeze_factor > self.num_feat:
-            yield f"squeeze_factor {self.squeeze_factor} leaves nothing of num_feat {self.num_feat}"
+            yield f"squeeze_factor {self.squeeze_factor} exceeds num_feat {self.num_feat}"
         if not self.num_in_ch == self.num_out_ch == len(self.rgb_mean):
             yield (
                 f"num_in_ch {self.num_in_ch}, num_out_ch {self.num_out_ch} and the {len(self.rgb_mean)} values of "
@@ -46,9 +47,9 @@ class RcanArgs(NetworkArgs):
 
 
 class RcanNoUpsample(Network):
-    """Groups of residual blocks with channel attention, which averages over the whole picture.
+    """Groups of residual blocks with channel attention.
 
-    A tile is therefore never computed quite as the whole picture is.
+    The attention averages over the whole picture, so a tile never gives exactly the whole picture's result.
 
     Source: Zhang et al. 2018; official class `RCANNOUP`.
     """
@@ -75,7 +76,7 @@ class RcanNoUpsample(Network):
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """See `Network`. `res_scale`, `img_range` and `rgb_mean` leave no trace."""
+        """See `Network`. `res_scale`, `img_range` and `rgb_mean` cannot be inferred."""
         if "body.0.residual_group.0.rcab.0.weight" not in shapes or "upsample.0.weight" in shapes:
             return None
         squeezed, num_feat = shapes["body.0.residual_group.0.rcab.3.attention.1.weight"][:2]
@@ -90,7 +91,7 @@ class RcanNoUpsample(Network):
 
 
 class _Group(nn.Module):
-    """Blocks and a convolution, with a skip around them."""
+    """Blocks and a convolution, with a skip connection."""
 
     def __init__(self, args: RcanArgs) -> None:
         super().__init__()
@@ -103,7 +104,7 @@ class _Group(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions and channel attention, with a skip around them."""
+    """Two convolutions and channel attention, with a skip connection."""
 
     def __init__(self, args: RcanArgs) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class _Block(nn.Module):
 
 
 class _ChannelAttention(nn.Module):
-    """Weighs each channel by what all of them are on average."""
+    """Weight each channel by a function of all channel means."""
 
     def __init__(self, num_feat: int, squeeze_factor: int) -> None:
         super().__init__()

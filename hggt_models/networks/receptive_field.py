@@ -1,7 +1,7 @@
-"""How far a network looks, computed from its layers: tiles that overlap by that much join without a trace.
+"""The receptive field of a network, computed from its layers. Tiles that overlap by it join without seams.
 
-A layer is a step from the rows that something depends on after the layer to the rows that it depends on before.
-Columns behave like rows. Layers that look at a whole picture have no step.
+A step maps a span of rows after a layer to the span of rows before the layer that it depends on. Columns behave like
+rows. Layers that depend on the whole picture have no step.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,12 +11,12 @@ Step = Callable[[Span], Span]
 
 
 def convolution(radius_px: int = 1) -> Step:
-    """A convolution, or several in a row that reach so far together."""
+    """A convolution, or several in a row with this radius in total."""
     return lambda span: (span[0] - radius_px, span[1] + radius_px)
 
 
 def windows(*grids: Span) -> Step:
-    """Windows that work side by side, each kind given by its size and the row where a first window starts."""
+    """Attention in windows; each grid of windows is given by window size and first row."""
     return lambda span: (
         min((span[0] - start) // size * size + start for size, start in grids),
         max((span[1] - start) // size * size + start + size - 1 for size, start in grids),
@@ -24,7 +24,7 @@ def windows(*grids: Span) -> Step:
 
 
 def enlargement(factor: int) -> Step:
-    """A nearest-neighbour enlargement or a pixel shuffle."""
+    """Nearest-neighbour upsampling or a pixel shuffle."""
     return lambda span: (span[0] // factor, span[1] // factor)
 
 
@@ -34,12 +34,10 @@ def reduction(factor: int) -> Step:
 
 
 def receptive_field_px(steps: Iterable[Step], scale: int = 1, period: int = 1) -> int:
-    """How far the farthest input pixel with influence on an output pixel can be, in input pixels.
+    """Largest distance, in input pixels, from which an input pixel influences an output pixel.
 
-    Args:
-        steps: from the output to the input.
-        scale: side of the output over side of the input.
-        period: the layers fall alike on the input every so many pixels.
+    `steps` go from output to input; `scale` is output side over input side; the layers' grids repeat every `period`
+    input pixels.
     """
     steps = list(steps)
     farthest = 0

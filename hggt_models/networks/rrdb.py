@@ -1,6 +1,6 @@
 """RRDB networks: residual-in-residual dense blocks and an upsampler.
 
-`rrdb` is the network of ESRGAN (Wang et al. 2018) as Real-ESRGAN and LDL use it, `rrdb_pixelshuffle` that of HGGT.
+`rrdb` is ESRGAN's network (Wang et al. 2018), also used by Real-ESRGAN and LDL; `rrdb_pixelshuffle` is HGGT's.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from hggt_models.networks.windows import pad_to_multiple
 _BRANCH_WEIGHT = 0.2
 _INITIAL_WEIGHT = 0.1
 _CONVOLUTIONS_PER_BLOCK = 15
-_FEATURE_SCALE = 4  # `rrdb` enlarges its features so much, whatever its scale
+_FEATURE_SCALE = 4  # upsampling of the features in `rrdb`, whatever its scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +28,12 @@ class RrdbArgs(NetworkArgs):
     """Arguments of `rrdb`.
 
     Attributes:
-        num_in_ch, num_out_ch: channels of the input and of the output.
-        scale: 1, 2 or 4. Below 4 the input is unshuffled first, and the blocks work on sides that are 4 / scale times
-            smaller.
-        num_feat: features between the blocks.
-        num_block: blocks, of three dense blocks each.
-        num_grow_ch: features that each convolution of a dense block adds.
+        num_in_ch: Channels of the input.
+        num_out_ch: Channels of the output.
+        scale: 1, 2 or 4. Below 4 a pixel unshuffle first makes the input 4 / scale times smaller.
+        num_feat: Features between the blocks.
+        num_block: Number of blocks, each of three dense blocks.
+        num_grow_ch: Features added by each convolution of a dense block.
     """
 
     num_in_ch: int = 3
@@ -51,7 +51,8 @@ class RrdbArgs(NetworkArgs):
 
 @dataclass(frozen=True, kw_only=True)
 class RrdbPixelShuffleArgs(RrdbArgs):
-    """Arguments of `rrdb_pixelshuffle`: those of `rrdb`, but `scale` is 3 or a power of two above 1; 4 is published."""
+    """Arguments of `rrdb_pixelshuffle`: those of `rrdb`, with a `scale` of 3 or a power of two above 1 (published:
+    4)."""
 
     def contradictions(self) -> Iterator[str]:
         """See `NetworkArgs`."""
@@ -60,12 +61,9 @@ class RrdbPixelShuffleArgs(RrdbArgs):
 
 
 class _RrdbTrunk(Network, ABC):
-    """All but the upsampler.
+    """Everything except the upsampler, whose layers `upsampler` gives for `receptive_field_px`.
 
-    Args:
-        args: of the network.
-        unshuffle: factor by which the input's sides are made smaller before the first convolution.
-        upsampler: its layers for `receptive_field_px`.
+    `unshuffle` is the factor by which the input shrinks before the first convolution.
     """
 
     channels_last = True
@@ -92,7 +90,7 @@ class _RrdbTrunk(Network, ABC):
 
     @abstractmethod
     def upsampled(self, features: Tensor) -> Tensor:
-        """Features (N, C, H, W) of the blocks at the size of the output."""
+        """Upsample the blocks' features (N, C, H, W) to the size of the output."""
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Network`."""
@@ -116,14 +114,15 @@ class Rrdb(_RrdbTrunk):
         self.conv_up2 = nn.Conv2d(args.num_feat, args.num_feat, 3, padding=1)
 
     def upsampled(self, features: Tensor) -> Tensor:
-        """Twice enlarged by two, each time with a convolution after it."""
+        """Upsample by two, twice, each time followed by a convolution."""
         for conv in (self.conv_up1, self.conv_up2):
             features = _activated(conv(functional.interpolate(features, scale_factor=2.0, mode="nearest")))
         return features
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """See `Network`. Input and output are taken to have equally many channels; more at the input are unshuffled."""
+        """See `Network`. Assumes as many input as output channels; more at the first convolution mean a pixel
+        unshuffle."""
         if not {"body.0.rdb1.conv1.weight", "conv_up1.weight"} <= shapes.keys():
             return None
         args = _recognise_trunk(shapes)
@@ -142,7 +141,7 @@ class RrdbPixelShuffle(_RrdbTrunk):
         self.upsample = pixel_shuffle_upsampler(args.scale, args.num_feat)
 
     def upsampled(self, features: Tensor) -> Tensor:
-        """Enlarged by the whole upsampler, with one activation after it."""
+        """Apply the whole upsampler, then one activation."""
         return _activated(self.upsample(features))
 
     @classmethod
@@ -154,7 +153,7 @@ class RrdbPixelShuffle(_RrdbTrunk):
 
 
 class _Rrdb(nn.Module):
-    """Three dense blocks with a skip around them."""
+    """Three dense blocks with a skip connection."""
 
     def __init__(self, num_feat: int, num_grow_ch: int) -> None:
         super().__init__()
@@ -168,7 +167,7 @@ class _Rrdb(nn.Module):
 
 
 class _DenseBlock(nn.Module):
-    """Five convolutions, each of which sees the results of all before it; it starts near the identity."""
+    """Five densely connected convolutions, initialised close to the identity."""
 
     def __init__(self, num_feat: int, num_grow_ch: int) -> None:
         super().__init__()

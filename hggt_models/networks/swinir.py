@@ -27,20 +27,22 @@ class SwinIrArgs(NetworkArgs):
     """Arguments of `swinir`; the defaults are SwinIR-M.
 
     Attributes:
-        upscale: side of the output over side of the input: 3, or a power of two above 1.
-        in_chans: channels of input and output.
-        img_size: side of the training input. It has no influence; the official state dict holds masks for this size.
-        window_size: of the attention.
-        img_range: largest value that the first convolution sees.
-        depths: blocks of each layer; every second block has its windows shifted by half.
-        embed_dim: features between the blocks.
-        num_heads: attention heads of each layer.
-        mlp_ratio: by how much a block's perceptron widens the features.
-        upsampler, resi_connection: the official code knows other values, which are not built here.
-        drop_path_rate: share of samples for which the last block's branches are dropped in training; it grows evenly
+        upscale: Output side divided by input side: 3, or a power of two above 1.
+        in_chans: Channels of input and output.
+        img_size: Side of the training input. It only sets the size of the masks in the state dict, as in the official
+            one.
+        window_size: Side of the attention windows.
+        img_range: Largest value of the first convolution's input.
+        depths: Number of blocks in each layer; every second block shifts its windows by half.
+        embed_dim: Features between the blocks.
+        num_heads: Attention heads of each layer.
+        mlp_ratio: Hidden features of a block's perceptron, relative to `embed_dim`.
+        upsampler: Only `pixelshuffle` is supported.
+        resi_connection: Only `1conv` is supported.
+        drop_path_rate: Share of samples for which the last block's branches are dropped in training. It grows linearly
             from 0 at the first block.
-        pad: `minimal` fills the input up to whole windows; `official` adds a whole window to a side that needs none,
-            which changes the output near the right and lower edge.
+        pad: `minimal` pads the input to whole windows. `official` also adds a whole window to sides that need none,
+            which changes the output near the right and bottom edges.
     """
 
     upscale: int = 4
@@ -70,12 +72,12 @@ class SwinIrArgs(NetworkArgs):
         if len(self.depths) != len(self.num_heads):
             yield f"depths has {len(self.depths)} layers and num_heads {len(self.num_heads)}"
         if any(self.embed_dim % heads for heads in self.num_heads):
-            yield f"embed_dim {self.embed_dim} cannot be shared equally among num_heads {self.num_heads}"
+            yield f"embed_dim {self.embed_dim} is not divisible by all of num_heads {self.num_heads}"
         if not 0 <= self.drop_path_rate < 1:
             yield f"drop_path_rate is {self.drop_path_rate}; expected 0 to 1"
         for name, known in (("upsampler", "pixelshuffle"), ("resi_connection", "1conv")):
             if getattr(self, name) != known:
-                yield f"{name} is {getattr(self, name)!r}; only {known!r} is built"
+                yield f"{name} is {getattr(self, name)!r}; only {known!r} is supported"
         if self.pad not in ("minimal", "official"):
             yield f"pad is {self.pad!r}; expected 'minimal' or 'official'"
 
@@ -83,8 +85,8 @@ class SwinIrArgs(NetworkArgs):
 class SwinIr(Network):
     """Swin transformer blocks between convolutions.
 
-    Source: Liang et al. 2021; official class `SwinIR`. Differs: pads no whole extra window (see `pad`), and keeps the
-    attention masks of the last sizes for all blocks.
+    Source: Liang et al. 2021; official class `SwinIR`. Differs: adds no extra window by default (see `pad`), and
+    shares the attention masks of the last sizes between all blocks.
     """
 
     name = "swinir"
@@ -114,7 +116,7 @@ class SwinIr(Network):
         height, width = images.shape[2:]
         shallow = self.conv_first(self.shift(pad_to_multiple(images, self.window, self.pads_extra)))
         size = shallow.shape[2], shallow.shape[3]
-        # A compiled network may not look into a cache, and masks of whole large pictures would fill the memory.
+        # A compiled network cannot use a cache, and masks of whole large pictures would fill the memory.
         is_kept = not torch.compiler.is_compiling() and size[0] * size[1] <= _LARGEST_KEPT_PX
         mask = (_kept_mask if is_kept else shifted_window_mask)(*size, self.window, shallow.device)
         features = self.patch_embed["norm"](shallow.permute(0, 2, 3, 1))  # (N, H, W, C)
@@ -127,12 +129,12 @@ class SwinIr(Network):
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """See `Network`. `img_range`, `drop_path_rate` and `pad` leave no trace."""
+        """See `Network`. `img_range`, `drop_path_rate` and `pad` cannot be inferred."""
         block = "layers.{}.residual_group.blocks.{}."
         table = block + "attn.relative_position_bias_table"
         if table.format(0, 0) not in shapes or "conv_before_upsample.0.weight" not in shapes:
             return None
-        if "layers.0.conv.weight" not in shapes or "conv_up1.weight" in shapes:  # values that are not built
+        if "layers.0.conv.weight" not in shapes or "conv_up1.weight" in shapes:  # unsupported options
             return None
         depths: list[int] = []
         while table.format(len(depths), 0) in shapes:
@@ -172,7 +174,7 @@ class SwinIr(Network):
 
 
 class _Layer(nn.Module):
-    """Blocks and a convolution, with a skip around them."""
+    """Blocks and a convolution, with a skip connection."""
 
     def __init__(self, args: SwinIrArgs, layer: int) -> None:
         super().__init__()
@@ -194,19 +196,19 @@ class _Layer(nn.Module):
 
 
 class _Block(nn.Module):
-    """Window attention, then a perceptron, each with a skip around it."""
+    """Window attention, then a perceptron, each with a skip connection."""
 
     def __init__(self, args: SwinIrArgs, heads: int, shifted: bool, drop_path_rate: float) -> None:
         super().__init__()
         self.window = args.window_size
         self.offset = args.window_size // 2 if shifted else 0
         if shifted:
-            # Only so that state dicts equal the official ones: `forward` gets the mask for the size it works on.
+            # Unused, but part of official state dicts: `forward` receives the mask for its own size.
             self.register_buffer("attn_mask", shifted_window_mask(args.img_size, args.img_size, self.window))
         self.norm1 = nn.LayerNorm(args.embed_dim)
         self.attn = _WindowAttention(args.embed_dim, self.window, heads)
         self.norm2 = nn.LayerNorm(args.embed_dim)
-        hidden = int(args.embed_dim * args.mlp_ratio + 1e-6)  # a ratio taken from weights may be a hair too small
+        hidden = int(args.embed_dim * args.mlp_ratio + 1e-6)  # an inferred ratio may be slightly too small
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(args.embed_dim, hidden), "fc2": nn.Linear(hidden, args.embed_dim)})
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
@@ -237,14 +239,14 @@ class _WindowAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
 
     def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
-        """Windows (N, windows, pixels, C), and the mask (windows, pixels, pixels) to add where they are shifted."""
+        """Windows (N, windows, pixels, C), and for shifted windows the mask (windows, pixels, pixels) to add."""
         n, count, pixels, channels = windows.shape
         heads = self.qkv(windows).view(n, count, pixels, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         if mask is None:
             queries, keys, values = heads.flatten(1, 2)  # (N * windows, heads, pixels, features)
         else:
-            # Windows that differ in their mask are further heads, so that the samples can share one bias.
+            # Windows with different masks are treated as further heads, so that all samples share one bias.
             queries, keys, values = heads.flatten(2, 3)  # (N, windows * heads, pixels, features)
             bias = (bias + mask[:, None]).flatten(0, 1)
         attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias.to(queries.dtype))
@@ -254,10 +256,9 @@ class _WindowAttention(nn.Module):
 
 
 def shifted_window_mask(height: int, width: int, window: int, device: torch.device | None = None) -> Tensor:
-    """What is added to the attention of windows shifted by half: -100 between pixels that only a wrap brought together.
+    """Mask (windows, pixels, pixels) added to the attention of windows shifted by half.
 
-    Returns:
-        (windows, pixels, pixels) for an input of height x width.
+    It is -100 between pixels that are neighbours only because the picture wraps around.
     """
     rows, columns = (_regions(size, window, device) for size in (height, width))
     regions = 3 * rows[:, None] + columns  # (H, W)
@@ -267,12 +268,12 @@ def shifted_window_mask(height: int, width: int, window: int, device: torch.devi
 
 @lru_cache(maxsize=4)  # the sizes of inner and outer tiles
 def _kept_mask(height: int, width: int, window: int, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # training may use it later
+    with torch.inference_mode(False):  # so that training may use it later
         return shifted_window_mask(height, width, window, device)
 
 
 def _regions(size: int, window: int, device: torch.device | None) -> Tensor:
-    """Along one axis: 0 in whole windows, 1 and 2 in the halves of the last one, of which the second was wrapped."""
+    """Along one axis: 0 in whole windows, 1 and 2 in the halves of the last window; the second half wrapped around."""
     position = torch.arange(size, device=device)
     return (position >= size - window).int() + (position >= size - window // 2).int()
 

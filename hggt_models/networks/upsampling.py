@@ -1,4 +1,4 @@
-"""The pixel-shuffle upsampler that RRDB and SwinIR share: a convolution and a shuffle for each factor of the scale."""
+"""The pixel-shuffle upsampler of RRDB and SwinIR: one convolution and one shuffle per factor of the scale."""
 
 import math
 
@@ -9,7 +9,7 @@ from hggt_models.networks.receptive_field import Step, convolution, enlargement
 
 
 def can_upsample(scale: int) -> bool:
-    """Whether there is an upsampler for this scale: 3, or a power of two above 1."""
+    """Whether an upsampler exists for this scale: 3, or a power of two above 1."""
     return scale == 3 or (scale > 1 and scale & (scale - 1) == 0)
 
 
@@ -27,7 +27,7 @@ def upsampler_steps(scale: int) -> list[Step]:
 
 
 def recognise_scale(shapes: Shapes) -> int:
-    """The scale of the upsampler that a state dict holds under `upsample`."""
+    """Scale of the upsampler stored under `upsample` in a state dict."""
     convolutions = [shape for key, shape in shapes.items() if key.startswith("upsample.") and key.endswith(".weight")]
     return math.prod(math.isqrt(shape[0] // shape[1]) for shape in convolutions)
 

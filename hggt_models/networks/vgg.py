@@ -1,7 +1,7 @@
-"""VGG19's features for the perceptual loss: torchvision's network with torchvision's ImageNet weights, frozen.
+"""VGG19 features for the perceptual loss: torchvision's network with its ImageNet weights, frozen.
 
-Features are the values before a ReLU. torchvision's `create_feature_extractor` would give those after it under the same
-name, because its ReLUs work in place.
+Features are values before a ReLU. torchvision's `create_feature_extractor` would return those after it, because its
+ReLUs work in place.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ _CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _PREFIX = "features."
-_ADVICE = "as hggt-models fetch-weights does, or name the file in training: --set perceptual.weights=FILE"
+_ADVICE = "as hggt-models fetch-weights does, or set `perceptual.weights` to the file for training"
 
 
 def _positions() -> dict[str, int]:
-    """Where each convolution stands in torchvision's `features`: a ReLU follows each, a pooling each block."""
+    """Index of each convolution in torchvision's `features`: each is followed by a ReLU, each block by a pooling."""
     positions = {}
     position = 0
     for block, convolutions in enumerate(_CONVOLUTIONS_PER_BLOCK, start=1):
@@ -34,28 +34,20 @@ def _positions() -> dict[str, int]:
     return positions
 
 
-# Where each convolution stands in torchvision's `features`.
 LAYERS = _positions()
 
 
 def smallest_px(layer: str) -> int:
-    """Side of the smallest image of which something reaches a layer, through the poolings before it."""
+    """Side of the smallest image that leaves at least one pixel at a layer."""
     return 1 << (int(layer.removeprefix("conv").split("_")[0]) - 1)
 
 
 class VggFeatures(nn.Module):
-    """Some layers of VGG19 before their ReLU. Gradients pass through, but the weights never change.
+    """Layers of VGG19 before their ReLU. Gradients pass through; the weights never change.
 
-    Args:
-        layers: `conv1_2` is the second convolution of the first block; the last one is `conv5_4`.
-        weights: `imagenet` for torchvision's, from torch's cache or downloaded into it; a file with them, torchvision's
-            own or one with the convolutions only; `random` for tests of what surrounds the network.
-
-    Raises:
-        NetworkError: a layer is not known, or there is none.
-        WeightsError: the weights cannot be had.
-        CheckpointError: the named file is damaged or holds those of another network.
-        DamagedWeightsError: so is the file in torch's cache.
+    `layers` are named `conv1_2` (first block, second convolution) to `conv5_4`. `weights` is `imagenet` (torchvision's,
+    from torch's cache or downloaded), a file with torchvision's state dict or its convolutions, or `random` for trial
+    runs.
     """
 
     mean: Tensor
@@ -63,10 +55,9 @@ class VggFeatures(nn.Module):
 
     def __init__(self, layers: Sequence[str], weights: Path | Literal["imagenet", "random"] = "imagenet") -> None:
         super().__init__()
-        known = LAYERS
-        if not layers or not known.keys() >= set(layers):
-            raise NetworkError(f"layers of VGG19 are {', '.join(known)}; got {', '.join(layers) or 'none'}")
-        self.wanted = {position: layer for layer, position in known.items() if layer in layers}
+        if not layers or not LAYERS.keys() >= set(layers):
+            raise NetworkError(f"layers of VGG19 are {', '.join(LAYERS)}; got {', '.join(layers) or 'none'}")
+        self.wanted = {position: layer for layer, position in LAYERS.items() if layer in layers}
         self.features = _pretrained(weights)[: max(self.wanted) + 1].eval().requires_grad_(False)
         for position, module in enumerate(self.features):
             if isinstance(module, nn.ReLU):
@@ -75,7 +66,7 @@ class VggFeatures(nn.Module):
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images (N, 3, H, W) in [0, 1] to the values of each layer, (N, C, h, w), shallow layers first."""
+        """Images (N, 3, H, W) in [0, 1] to features of each layer, (N, C, h, w), shallow layers first."""
         values = (images - self.mean) / self.std
         found = {}
         for position, module in enumerate(self.features):
@@ -86,12 +77,7 @@ class VggFeatures(nn.Module):
 
 
 def fetch_weights() -> Path:
-    """Bring torchvision's ImageNet weights into torch's cache, if they are not there; their file.
-
-    Raises:
-        WeightsError: they cannot be downloaded.
-        DamagedWeightsError: the file that is there is damaged.
-    """
+    """Download torchvision's ImageNet weights into torch's cache unless they are there; return their file."""
     return load_convolutions("vgg19", advice=_ADVICE).path
 
 
@@ -104,7 +90,7 @@ def _pretrained(weights: Path | Literal["imagenet", "random"]) -> nn.Sequential:
             if parameter.ndim == 1:  # a bias
                 nn.init.zeros_(parameter)
             else:
-                nn.init.kaiming_normal_(parameter)  # keeps signals at a natural strength
+                nn.init.kaiming_normal_(parameter)  # keeps the signal's variance
         return features
     if weights == "imagenet":
         state = load_convolutions("vgg19", advice=_ADVICE).weights

@@ -1,4 +1,4 @@
-"""Weights: read from a file as tensors and nothing else, and put into a network that they fit exactly."""
+"""Weights: read files as tensors only, and load them into a network that they fit exactly."""
 
 import re
 import warnings
@@ -18,46 +18,38 @@ _SHOWN = 3
 
 
 class CheckpointError(HggtError, ValueError):
-    """A file of weights is damaged, holds more than weights, or holds those of another network."""
+    """A weights file is damaged, contains more than tensors, or belongs to another network."""
 
 
 def read_pth(path: Path) -> object:
-    """What `torch.save` wrote, on the CPU. Nothing in the file is run.
+    """Read a file that `torch.save` wrote, onto the CPU, without running any code in it.
 
-    Raises:
-        WeightsError: there is no such file.
-        CheckpointError: it is damaged, or holds objects that only running code could make.
-        OSError: it cannot be read.
+    WeightsError if the file is missing; CheckpointError if it is damaged or would have to run code.
     """
     _require_file(path)
     size_bytes = path.stat().st_size
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what torch finds odd in a file that it then refuses
+        with warnings.catch_warnings(action="ignore"):  # about files that torch then refuses
             found: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise almost anything
         if isinstance(error, OSError) and error.filename:
             raise
-        # The reader's own words are not passed on: they advise to read the file without this protection.
+        # torch's own message is dropped: it recommends reading the file without this protection.
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
             raise CheckpointError(
-                f"{path}: refused, because it would run {code[1]}; expected tensors only. Ask for its state dict"
+                f"{path}: refused, because loading it would run {code[1]}; expected tensors only. "
+                "Ask its author for a state dict"
             ) from None
         raise CheckpointError(
-            f"{path}: {size_bytes:,} bytes, cut off, damaged or no weights at all; expected what torch.save writes. "
-            "Download it again"
+            f"{path}: {size_bytes:,} bytes, truncated, damaged or not a weights file; expected one that torch.save "
+            "wrote. Download it again"
         ) from None
     return found
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a safetensors file, on the CPU, and its metadata.
-
-    Raises:
-        WeightsError: there is no such file.
-        CheckpointError: it is damaged.
-        OSError: it cannot be read.
-    """
+    """Read the tensors of a safetensors file, onto the CPU, and its metadata. Errors as in `read_pth`."""
     _require_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -67,44 +59,33 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def require_state_dict(found: object, where: str) -> dict[str, Tensor]:
-    """What was found, if it is a state dict.
-
-    Raises:
-        CheckpointError: it is none; the message opens with `where`.
-    """
+    """Return `found` if it is a state dict, or raise CheckpointError with a message that starts with `where`."""
     if not isinstance(found, dict):
-        raise CheckpointError(f"{where} holds a {type(found).__name__}; expected tensors under their names")
+        raise CheckpointError(f"{where} contains a {type(found).__name__}; expected named tensors")
     others = [str(key) for key, value in found.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if others or not found:
         raise CheckpointError(
-            f"{where} holds {len(found):,} entries, of which {len(others):,} are no tensors under a name "
-            f"({_listed(others)}); expected tensors under their names"
+            f"{where} contains {len(found):,} entries, of which {len(others):,} are not named tensors "
+            f"({_listed(others)}); expected named tensors"
         )
-    strange = [key for key, value in found.items() if value.is_sparse or value.is_meta or value.is_complex()]
-    if strange:
-        raise CheckpointError(f"{where}: {_listed(strange)}: sparse, complex or without values; expected plain tensors")
+    unusable = [key for key, value in found.items() if value.is_sparse or value.is_meta or value.is_complex()]
+    if unusable:
+        raise CheckpointError(f"{where}: {_listed(unusable)}: sparse, complex or empty (meta); expected plain tensors")
     return found
 
 
 def load_state(network: nn.Module, state: StateDict, where: str) -> None:
-    """Put weights into a network, in the network's own number format.
+    """Load weights into a network with exactly the same keys and shapes, in the network's own number format.
 
-    Args:
-        network: whose keys and shapes the weights must have, all of them and no others. One on the `meta` device is
-            only compared with them.
-        state: the weights.
-        where: the file, for messages.
-
-    Raises:
-        CheckpointError: they do not fit, or hold values that are no finite numbers; each kind of fault with how often
-            and where first.
+    A network on the `meta` device is only compared with them. CheckpointError, with a message that starts with `where`,
+    lists missing, unexpected, misshapen and non-finite tensors.
     """
     expected = network.state_dict()
     shared = [key for key in expected if key in state]
     faults = {
         "missing": [key for key in expected if key not in state],
-        "not expected": [key for key in state if key not in expected],
-        "of another shape": [
+        "unexpected": [key for key in state if key not in expected],
+        "with the wrong shape": [
             f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
             for key in shared
             if state[key].shape != expected[key].shape
@@ -119,13 +100,13 @@ def load_state(network: nn.Module, state: StateDict, where: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, without its further lines."""
+    """First line of another library's error message."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _require_file(path: Path) -> None:
     if not path.exists():
-        raise WeightsError(f"{path} is not there")
+        raise WeightsError(f"{path} does not exist")
     require_regular_file(path)
 
 

@@ -1,4 +1,4 @@
-"""Square windows: filling a picture up to whole ones, cutting it into them and joining them."""
+"""Square windows: pad a picture to whole windows, cut it into windows, join them again."""
 
 from torch import Tensor
 
@@ -6,12 +6,10 @@ from hggt_models.reflection import reflected
 
 
 def pad_to_multiple(images: Tensor, multiple: int, extra: bool = False) -> Tensor:
-    """Images (N, C, H, W) with mirrored rows and columns added below and on the right.
+    """Pad images (N, C, H, W) at the bottom and right, by reflection, until both sides are multiples of `multiple`.
 
-    Args:
-        images: of any height and width; a small picture is mirrored again and again.
-        multiple: what height and width become multiples of.
-        extra: add a whole `multiple` where a side is a multiple already, as the official SwinIR does.
+    Small pictures are reflected repeatedly. With `extra`, a side that already is a multiple gets one `multiple` more,
+    as in the official SwinIR.
     """
     for axis in (2, 3):
         size = images.shape[axis]
@@ -22,7 +20,7 @@ def pad_to_multiple(images: Tensor, multiple: int, extra: bool = False) -> Tenso
 
 
 def to_windows(images: Tensor, size: int) -> Tensor:
-    """(N, H, W, C) cut into windows row by row, (N, H * W / size^2, size^2, C)."""
+    """Cut (N, H, W, C) into windows, row by row: (N, H * W / size^2, size^2, C)."""
     n, height, width, channels = images.shape
     cut = images.reshape(n, height // size, size, width // size, size, channels).transpose(2, 3)
     return cut.reshape(n, -1, size * size, channels)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from hggt_data.io.images import Pixels
+from hggt_eval.metrics import METRICS, MetricSettings
+from hggt_eval.metrics.comparer import AnyComparer
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -54,6 +57,12 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 state[key] = torch.randn(tensor.shape, generator=generator) * (2 / inputs) ** 0.5
         torch.save(state, folder / f"{name}_features.pth")
     return folder
+
+
+@pytest.fixture(scope="session")
+def networks(random_weights: Path) -> Mapping[str, AnyComparer]:
+    """LPIPS and DISTS with random weights."""
+    return {name: METRICS[name].load(MetricSettings(weights_dir=random_weights)) for name in ("lpips", "dists")}
 
 
 @pytest.fixture(scope="session")

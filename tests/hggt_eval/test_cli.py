@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,10 +32,21 @@ def _run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="hggt-eval")
 
 
+def _succeed(*arguments: str | Path) -> Result:
+    result = _run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def _scores(folder: Path) -> Any:
+    return json.loads((folder / "scores.json").read_text())
+
+
 def test_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = _run("--restored", BICUBIC, "--restored", f"sharp={LANCZOS}", "--dataset", TREE, "--metrics", "psnr,ssim")
-    assert result.exit_code == 0, result.output
+    result = _succeed(
+        "--restored", BICUBIC, "--restored", f"sharp={LANCZOS}", "--dataset", TREE, "--metrics", "psnr,ssim"
+    )
     assert result.stdout.splitlines() == [
         "method   groups   PSNR ↑  SSIM ↑",
         "bicubic       6  21.3140  0.5706",
@@ -47,111 +58,63 @@ def test_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_outputs(tmp_path: Path, random_weights: Path) -> None:
     large = DATA / "fixtures/TestLarge"
     output = tmp_path / "deep" / "scores"
-    result = _run(
+    result = _succeed(
         *("--restored", large / "restored/bicubic", "--restored", large / "restored/lanczos"),
         *("--gts", large / "GT/images", "--labels", large / "GT/labels", "--metrics", "psnr,ssim,lpips"),
         *("--weights-dir", random_weights, "--output", output, "--y-channel", "--device", "cpu"),
     )
-    assert result.exit_code == 0, result.output
-    content = json.loads((output / "scores.json").read_text())
+    content = _scores(output)
     settings = content["settings"]
-    assert settings["colour"] == "y"
-    assert settings["device"] == "cpu"
+    assert (settings["colour"], settings["device"], len(settings["labels_sha256"])) == ("y", "cpu", 64)
     assert list(settings["weights_sha256"]) == ["alexnet_features.pth"]
-    assert len(settings["labels_sha256"]) == 64
     assert settings["restored"]["bicubic"] == str(large / "restored/bicubic")
     assert content["methods"][1]["groups"][0]["file"] == "coffee-0-120_lanczos.png"
     assert sorted(path.name for path in (output / "lanczos").iterdir()) == ["lpips.txt", "psnr_ssim.txt"]
+    note = "so not comparable with published scores: LPIPS (alexnet_features.pth)"
+    assert note in result.stdout
+    for name in ("table.md", "table.tex", "report.html"):
+        assert note.replace("_", r"\_" if name == "table.md" else "_") in (output / name).read_text()
 
 
-def test_dataset_of_a_tree_and_its_folders_are_the_same(tmp_path: Path) -> None:
-    gt = Path(TREE) / "GT/Test-mini"
-    for name, against in (
-        ("tree", ("--dataset", TREE)),
-        ("folders", ("--gts", gt / "images", "--labels", gt / "labels")),
-    ):
-        result = _run("--restored", BICUBIC, *against, "--metrics", "psnr", "--output", tmp_path / name)
-        assert result.exit_code == 0, result.output
-    tree, folders = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("tree", "folders"))
-    assert tree["methods"] == folders["methods"]
-    assert tree["settings"]["labels_sha256"] == folders["settings"]["labels_sha256"]
-
-
-def test_built_dataset_is_scored_like_its_tree(tmp_path: Path) -> None:
-    trees = DATA / "fixtures"
-    built = tmp_path / "hggt"
-    build_dataset(BuildSettings((trees / "Train",), built, test_tree=trees / "Test", allow_overlap=True, workers=1))
-    scores = []
-    for name, dataset in (("tree", TREE), ("built", built)):
-        result = _run("--restored", BICUBIC, "--dataset", dataset, "--metrics", "psnr", "--output", tmp_path / name)
-        assert result.exit_code == 0, result.output
-        scores.append(json.loads((tmp_path / name / "scores.json").read_text()))
-    tree, dataset_scores = scores
-    assert tree["methods"] == dataset_scores["methods"]
-    assert tree["settings"]["labels_sha256"] == dataset_scores["settings"]["labels_sha256"]
-    assert [score["settings"]["split"] for score in scores] == [None, "test"]
-
-
-def test_a_dataset_of_the_hub_is_scored_like_its_tree(hub: HubServer, member: HubClient, tmp_path: Path) -> None:
-    built = BuildSettings((), member.folder / "hggt", test_tree=DATA / "fixtures/Test", workers=1)
-    build_dataset(built)
+def test_a_dataset_here_and_on_the_hub_is_scored_like_its_tree(
+    hub: HubServer, member: HubClient, tmp_path: Path
+) -> None:
+    built = member.folder / "hggt"
+    build_dataset(BuildSettings((), built, test_tree=DATA / "fixtures/Test", workers=1))
     assert member.hggt_data("push", "hggt", "lab/hggt", "--yes", "--tag", "v1.0", "--workers", "1").exit_code == 0
     commit = hub.repo("lab/hggt").find_commit("main").sha
     hub.push("lab/hggt", {"manifest.json": None})
     scored = ("--restored", BICUBIC, "--metrics", "psnr,ssim")
-    result = _run(*scored, "--dataset", TREE, "--output", tmp_path / "tree")
-    outcome = member.hggt_eval(
-        *(*scored, "--dataset", "lab/hggt", "--revision", "v1.0", "--output", tmp_path / "hub"),
-    )
+    result = _succeed(*scored, "--dataset", TREE, "--output", tmp_path / "tree")
+    _succeed(*scored, "--dataset", built, "--output", tmp_path / "built")
+    outcome = member.hggt_eval(*scored, "--dataset", "lab/hggt", "--revision", "v1.0", "--output", tmp_path / "hub")
     assert outcome.exit_code == 0, outcome.err
     assert outcome.out.splitlines()[:2] == result.stdout.splitlines()[:2]
-    tree, published = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("tree", "hub"))
-    assert published["methods"] == tree["methods"]
-    assert published["settings"]["labels_sha256"] == tree["settings"]["labels_sha256"]
-    assert published["settings"]["source"] == f"lab/hggt@{commit}"
-    assert published["settings"]["split"] == "test"
+    tree, *others = (_scores(tmp_path / name) for name in ("tree", "built", "hub"))
+    for other, source in zip(others, (str(built), f"lab/hggt@{commit}"), strict=True):
+        assert other["methods"] == tree["methods"]
+        assert other["settings"]["labels_sha256"] == tree["settings"]["labels_sha256"]
+        assert (other["settings"]["source"], other["settings"]["split"]) == (source, "test")
+    assert tree["settings"]["split"] is None
     outcome = member.hggt_eval(*scored, "--dataset", "lab/hggt")
     assert outcome.exit_code == 1
     assert outcome.err.startswith("Error: lab/hggt is not a local folder. On the Hub: lab/hggt has no manifest.json")
 
 
-def test_a_revision_belongs_to_a_dataset_of_the_hub() -> None:
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--revision", "v1.0")
-    assert result.exit_code == 2
-    assert "--revision belongs to a --dataset on the Hub (ORG/NAME)" in " ".join(result.stderr.split())
-
-
-@pytest.mark.skipif(find_spec("pyiqa") is not None, reason="pip uninstall pyiqa")
-def test_without_pyiqa_the_other_metrics_are_scored(tmp_path: Path) -> None:
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr,musiq", "--output", tmp_path)
-    assert result.exit_code == 0, result.output
-    assert "Warning: MUSIQ is left out: musiq is a metric of pyiqa, which is not installed" in result.stderr
-    content = json.loads((tmp_path / "scores.json").read_text())
-    assert content["settings"]["metrics"] == ["psnr"]
-    assert content["settings"]["skipped_metrics"] == {"musiq": "pyiqa or its weights cannot be had"}
-
-
 def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--output", tmp_path)
-    assert result.exit_code == 0, result.output
+    result = _succeed("--restored", BICUBIC, "--dataset", TREE, "--output", tmp_path)
     warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
     assert [line.split()[1] for line in warnings] == ["LPIPS", "DISTS"]
-    assert "Left out, because what they need cannot be had: LPIPS, DISTS" in result.stdout
-    content = json.loads((tmp_path / "scores.json").read_text())
+    assert "Metrics left out, as their weights or packages are not available: LPIPS, DISTS" in result.stdout
+    content = _scores(tmp_path)
     assert content["settings"]["metrics"] == ["psnr", "ssim"]
     assert "alexnet-owt-7be5be79.pth" in warnings[0]
     assert torch.hub.get_dir() in warnings[0]
     assert content["settings"]["skipped_metrics"] == {
-        "lpips": "weights of alexnet cannot be had",
-        "dists": "weights of vgg16 cannot be had",
+        "lpips": "weights of alexnet are not available",
+        "dists": "weights of vgg16 are not available",
     }
     assert [path.name for path in (tmp_path / "bicubic").iterdir()] == ["psnr_ssim.txt"]
-
-
-def test_no_metric_left_is_an_error() -> None:
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "lpips")
-    assert result.exit_code == 1
-    assert "Error: no metric is left to score" in result.stderr
 
 
 def test_damaged_weights_are_an_error_and_not_left_out(tmp_path: Path) -> None:
@@ -162,18 +125,6 @@ def test_damaged_weights_are_an_error_and_not_left_out(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("metrics", "written"),
-    [
-        ("psnr", f"{REPORTS} and report.html."),
-        ("psnr,ssim", f"{REPORTS}, report.html and the official text files of each method."),
-    ],
-)
-def test_what_was_written_is_told(tmp_path: Path, metrics: str, written: str) -> None:
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", metrics, "--output", tmp_path)
-    assert result.stdout.splitlines()[-1] == f"Written to {tmp_path}: {written}"
-
-
 def test_read_only_output_fails_before_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -182,15 +133,7 @@ def test_read_only_output_fails_before_scoring(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("hggt_eval.scoring.evaluate", lambda *_, **__: pytest.fail("scored"))
     result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {tmp_path}: cannot be made or written to: Permission denied\n"
-
-
-def test_scores_are_not_written_into_a_dataset(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{}")
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
-    assert result.exit_code == 2
-    assert "lies in a built dataset" in " ".join(result.stderr.split())
-    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+    assert result.stderr == f"Error: {tmp_path}: cannot be created or written to: Permission denied\n"
 
 
 def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path) -> None:
@@ -199,9 +142,8 @@ def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path
     arguments = ("--restored", folder, "--dataset", TREE, "--metrics", "psnr")
     result = _run(*arguments)
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: restored images and groups do not fit together:\nnet: groups without")
-    result = _run(*arguments, "--allow-missing", "--output", tmp_path / "scores")
-    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("Error: the restored images do not match the groups:\nnet: groups without")
+    result = _succeed(*arguments, "--allow-missing", "--output", tmp_path / "scores")
     for text in (
         result.stdout,
         (tmp_path / "scores/scores.json").read_text(),
@@ -223,26 +165,19 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "pass --restored DIR or --methods FILE.toml"),
-        (["--restored", BICUBIC], "pass --dataset DIR, or --gts DIR and --labels DIR"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--gts", TREE], "two ways to say the same; pass one"),
-        (["--restored", BICUBIC, "--gts", TREE], "--gts needs --labels too"),
-        (["--restored", BICUBIC, "--labels", TREE], "--labels needs --gts too"),
-        (["--restored", BICUBIC, "--gts", TREE, "--labels", TREE, "--split", "test"], "--split belongs to --dataset"),
+        (["--dataset", TREE], "nothing to score; pass --restored or --methods"),
+        (["--restored", BICUBIC], "no ground truths; pass --dataset, or --gts and --labels"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "xyz"], "known ones are psnr, ssim"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric named"),
-        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is no folder here"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric is given"),
+        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is not a folder"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "psnr"], "'psnr'; expected a number from 0 to 10"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "snr=2"], "did you mean 'psnr'?"),
-        *(
-            (
-                ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", device],
-                f"--device {device} cannot be used",
-            )
-            for device in ("tpu9", "meta", "hpu")
+        (
+            ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", "tpu9"],
+            "tpu9 cannot be used",
         ),
     ],
 )
@@ -255,59 +190,51 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--restored", "nowhere", "--dataset", TREE], "none at nowhere: nowhere"),
+        (["--restored", "nowhere", "--dataset", TREE], "no such folder of restored images: nowhere: nowhere"),
         (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot name a folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "a baseline is one of bicubic"),
-        (["--restored", f"a={BICUBIC}", "--restored", f"a@1={LANCZOS}", "--dataset", TREE], "has seeds too: a, a@1"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "the baseline must be one of bicubic"),
+        (
+            ["--restored", f"a={BICUBIC}", "--restored", f"a@1={LANCZOS}", "--dataset", TREE],
+            "without a seed: a, a@1",
+        ),
         (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
         (["--restored", BICUBIC, "--dataset", TREE, "--suffix", "x9"], "groups without a restored image: 6 of 6"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "multi_scale_ssim"], "needs 161 x 161 pixels"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--output", f"{__file__}/x"], "cannot be made"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--output", f"{__file__}/x"], "cannot be created"),
     ],
 )
-def test_what_cannot_be_done_is_an_error(arguments: list[str], message: str) -> None:
+def test_impossible_requests_are_errors(arguments: list[str], message: str) -> None:
     result = _run(*arguments)
     assert result.exit_code == 1, result.output
     assert result.stderr.startswith("Error: ")
     assert message in result.stderr
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cpu_and_cuda_agree(tmp_path: Path, random_weights: Path) -> None:
-    means = []
-    for device in ("cpu", "cuda"):
-        output = tmp_path / device
-        metrics = "lpips,dists,fsim,gmsd"
-        result = _run(
-            *("--restored", BICUBIC, "--dataset", TREE, "--metrics", metrics, "--device", device),
-            *("--weights-dir", random_weights, "--output", output),
-        )
-        assert result.exit_code == 0, result.output
-        means.append(json.loads((output / "scores.json").read_text())["methods"][0]["mean"])
-    assert means[1] == pytest.approx(means[0], abs=1e-4)
-
-
-@pytest.mark.parametrize("option", ["--output", "--cache"])
-def test_nothing_is_written_among_the_data(tmp_path: Path, option: str) -> None:
+def test_nothing_is_written_among_the_data(tmp_path: Path) -> None:
     shutil.copytree(TREE, tmp_path / "Test")
-    result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", option, tmp_path / "Test/scores")
-    assert result.exit_code == 2
-    assert f"{option} {tmp_path}/Test/scores lies in" in " ".join(result.output.split())
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built/manifest.json").write_text("{}")
+    for option, folder in (("--output", "Test/scores"), ("--cache", "Test/scores"), ("--output", "built")):
+        result = _run("--restored", BICUBIC, "--dataset", tmp_path / "Test", option, tmp_path / folder)
+        assert result.exit_code == 2
+        assert f"{option} {tmp_path}/{folder} is inside" in " ".join(result.output.split())
     assert not (tmp_path / "Test/scores").exists()
+    assert [path.name for path in (tmp_path / "built").iterdir()] == ["manifest.json"]
 
 
-def test_label_measures_are_told_and_written(tmp_path: Path) -> None:
+def test_label_measures_are_printed_and_written(tmp_path: Path) -> None:
     options = ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr,ssim"]
     plain = _run(*options)
-    result = _run(*options, "--label-measures", "--output", tmp_path)
-    assert result.exit_code == 0, result.output
+    result = _succeed(*options, "--label-measures", "--output", tmp_path)
     assert result.stdout.startswith(plain.stdout.rstrip("\n"))
+    written = f"{REPORTS}, report.html and the official text files of each method"
+    assert result.stdout.splitlines()[-1] == f"Written to {tmp_path}: {written}."
     assert "positives of 3 votes" in result.stdout
     assert "positive margin" not in result.stdout  # neither metric is a distance
     for name in ("table.md", "report.html"):
         assert "By label" in (tmp_path / name).read_text()
-    method = json.loads((tmp_path / "scores.json").read_text())["methods"][0]
+    method = _scores(tmp_path)["methods"][0]
     best = [max(scores["psnr"] for scores in group["positives"].values()) for group in method["groups"]]
     measures = method["label_measures"]
     assert measures["best_of_positives"]["psnr"]["mean"] == pytest.approx(sum(best) / len(best))
@@ -317,18 +244,15 @@ def test_label_measures_are_told_and_written(tmp_path: Path) -> None:
     assert len(rows) == sum(len(group["negatives"]) for group in with_negatives)
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_exchanged_colours_are_suspected_and_said(tmp_path: Path, swapped: bool) -> None:
+def test_exchanged_colours_are_suspected(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
     for path in Path(BICUBIC).glob("*.png"):
-        pixels = read_pixels(path)
-        write_png(folder / path.name, np.ascontiguousarray(pixels[..., ::-1]) if swapped else pixels)
-    result = _run("--restored", folder, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "scores")
-    assert result.exit_code == 0, result.output
-    assert ("net: red and blue look exchanged in 6 of 6 images" in result.stdout) == swapped
-    method = json.loads((tmp_path / "scores" / "scores.json").read_text())["methods"][0]
-    assert method["num_swapped"] == (6 if swapped else 0)
+        write_png(folder / path.name, np.ascontiguousarray(read_pixels(path)[..., ::-1]))
+    result = _succeed("--restored", folder, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "scores")
+    assert "net: red and blue look exchanged in 6 of 6 images" in result.stdout
+    method = _scores(tmp_path / "scores")["methods"][0]
+    assert method["num_swapped"] == 6
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +265,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_score_is_what_is_meant_without_a_command() -> None:
+def test_score_is_the_default_command() -> None:
     options = ("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr")
     assert _run("score", *options).stdout == _run(*options).stdout
     assert "compare" in _run("--help").stdout
@@ -371,26 +295,10 @@ def test_scores_are_not_overwritten_by_a_comparison_with_others(scored: Path) ->
     before = (scored / "bicubic/scores.json").read_bytes()
     result = _run("compare", scored / "bicubic", scored / "lanczos/scores.json", "--output", scored / "bicubic")
     assert result.exit_code == 2
-    assert "holds scores that go into the comparison" in " ".join(result.stderr.split())
+    assert "contains scores that are compared" in " ".join(result.stderr.split())
     assert (scored / "bicubic/scores.json").read_bytes() == before
     alone = _run("compare", scored / "bicubic", "--output", scored / "bicubic", "--decimals", "1")
     assert alone.exit_code == 0, alone.output
-
-
-def test_pictures_that_are_gone_cost_only_the_gallery(scored: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "net"
-    shutil.copytree(BICUBIC, folder)
-    options = ("--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "scores")
-    assert _run("--restored", folder, *options).exit_code == 0
-    shutil.rmtree(folder)
-    result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again")
-    assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: all scores are in {tmp_path / 'again'}, but no report.html: {folder}/")
-    assert "is not there, where it was scored; a relative path starts at" in result.stderr
-    assert result.stderr.endswith("; --gallery 0 makes one without pictures\n")
-    assert (tmp_path / "again/scores.json").read_bytes() == (tmp_path / "scores/scores.json").read_bytes()
-    result = _run("compare", tmp_path / "scores", "--output", tmp_path / "again", "--gallery", "0")
-    assert result.exit_code == 0, result.output
 
 
 def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,24 +312,9 @@ def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path, monkeypatch
     )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "zoom.pdf").read_bytes().startswith(b"%PDF")
-    result = _run("figure", scored / "bicubic", "--crop", crop, "--output", tmp_path / "zoom.gif")
-    assert result.exit_code == 1
-    assert "expected a name that ends in .pdf, .png, .svg" in result.stderr
     result = _run("figure", scored / "bicubic", "--crop", "rocket:1,2,3", "--output", tmp_path / "zoom.png")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("Error: crop 'rocket:1,2,3': ")
-
-
-def test_scores_by_other_weights_say_so(random_weights: Path, tmp_path: Path) -> None:
-    result = _run(
-        *("--restored", BICUBIC, "--dataset", TREE, "--metrics", "lpips", "--weights-dir", random_weights),
-        *("--gallery", "0", "--output", tmp_path / "scores"),
-    )
-    assert result.exit_code == 0, result.output
-    note = "Not the published weights, so not the published metric: LPIPS (alexnet_features.pth)"
-    assert note in result.stdout
-    for name in ("table.md", "table.tex", "report.html"):
-        assert note.replace("_", r"\_" if name == "table.md" else "_") in (tmp_path / "scores" / name).read_text()
+    assert result.exit_code == 2
+    assert "crop 'rocket:1,2,3': " in result.stderr
 
 
 def test_another_run_does_not_overwrite_scores(tmp_path: Path) -> None:
@@ -431,14 +324,15 @@ def test_another_run_does_not_overwrite_scores(tmp_path: Path) -> None:
     result = _run("--restored", LANCZOS, *options)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: {tmp_path}/scores holds scores that would be lost: bicubic. Name another --output, or move them away\n"
+        f"Error: {tmp_path}/scores contains scores that would be lost: bicubic. Choose another folder for --output, or "
+        "move them away\n"
     )
     assert (tmp_path / "scores/scores.json").read_bytes() == before
     assert _run("--restored", BICUBIC, "--restored", LANCZOS, *options).exit_code == 0
 
 
-def test_a_picture_of_the_gallery_alone_costs_no_score(tmp_path: Path) -> None:
-    """A candidate that nobody calls Positive is first read when the report is made."""
+def test_a_damaged_picture_of_the_gallery_costs_no_score(tmp_path: Path) -> None:
+    """A candidate that is not Positive is only read for the report."""
     tree = Path(shutil.copytree(TREE, tmp_path / "Test"))
     group = next(g for g in open_groups(tree) if len(g.positives) < len(g.candidates))
     similar = next(name for name in group.candidates if name not in group.positives)
@@ -448,29 +342,16 @@ def test_a_picture_of_the_gallery_alone_costs_no_score(tmp_path: Path) -> None:
     result = _run(*options, "--gallery", "6")
     assert result.exit_code == 1
     assert "bicubic       6  21.3140" in result.stdout
-    assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but no report.html: {path}: ")
-    assert json.loads((tmp_path / "scores/scores.json").read_text())["methods"][0]["num_groups"] == 6
+    assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but report.html is missing: {path}: ")
+    assert _scores(tmp_path / "scores")["methods"][0]["num_groups"] == 6
     again = _run(*options, "--gallery", "0")
     assert again.exit_code == 0, again.output
-    assert "Going on: 6 images were scored before" in again.stderr
-
-
-def test_a_flat_picture_without_niqe_is_named(tmp_path: Path) -> None:
-    large = DATA / "fixtures/TestLarge"
-    folder = Path(shutil.copytree(large / "restored/bicubic", tmp_path / "net"))
-    [path] = folder.glob("*.png")
-    write_png(path, np.full_like(read_pixels(path), 7))
-    result = _run(
-        *("--restored", folder, "--gts", large / "GT/images", "--labels", large / "GT/labels"),
-        *("--metrics", "psnr,niqe"),
-    )
-    assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {path}: of flat areas alone, which has no NIQE")
+    assert "Resuming: 6 images were scored before" in again.stderr
 
 
 @pytest.mark.parametrize("stream", ["latin-1", "full"])
-def test_scores_are_kept_wherever_the_table_goes(tmp_path: Path, stream: str) -> None:
-    """Into a log in Latin-1, which has no arrows, or onto a full disk."""
+def test_scores_are_kept_even_if_the_table_cannot_be_printed(tmp_path: Path, stream: str) -> None:
+    """Because a log in Latin-1 has no arrows, or the disk is full."""
     command = [sys.executable, "-m", "hggt_eval", "--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr"]
     with open("/dev/full" if stream == "full" else tmp_path / "log", "wb") as log:
         done = subprocess.run(

@@ -1,100 +1,81 @@
-"""hggt-eval on a device that is no CPU: its own numbers, and what happens where they are others."""
+"""A device is compared with the CPU before it scores; a device that differs is simulated by a metric that does."""
 
-import json
-import shutil
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch.utils import backend_registration
 
-from tests.hggt_eval.conftest import DATA
-
-needs_standin = pytest.mark.skipif(
-    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
-    reason=f"pip install -U torch: one that takes devices written in Python, as 2.14; this is {torch.__version__}",
-)
-
-
-def _run(arguments: list[str], folder: Path, weights: Path, output: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(sys.executable, "-W", "ignore", "-m", *arguments, "--dataset", str(folder / "Test")),
-            *("--restored", str(folder / "bicubic"), "--weights-dir", str(weights), "--output", str(folder / output)),
-        ],
-        cwd=DATA.parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from hggt_data import name_methods, open_groups
+from hggt_data.io.images import Pixels
+from hggt_data.restored.matching import RestoredFiles, match_restored
+from hggt_eval import METRICS, GroundTruth, MetricSettings, score
+from hggt_eval.device_check import LARGEST_DIFFERENCE, PrecisionError, compare_with_cpu
+from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric
 
 
-def _copy_groups(folder: Path, tree: str, *ids: str) -> None:
-    """Some groups of a test tree as `Test`, and what the bicubic method made of them as `bicubic`."""
-    restored = DATA / "fixtures" / ("TestLarge/restored/bicubic" if tree == "TestLarge" else "restored/bicubic")
-    for source, name in ((DATA / "fixtures" / tree / "GT", "Test/GT"), (restored, "bicubic")):
-        for path in source.rglob("*"):
-            if path.name.startswith(ids):
-                target = folder / name / path.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, target)
+class OnDevice(Comparer[float]):
+    """A metric of a given name whose scores on `cuda:3` are off by a given amount."""
+
+    def __init__(self, name: str, off: float, device: str = "cuda:3") -> None:
+        super().__init__(MetricSettings(device=device))
+        self.name = name
+        self._off = off
+
+    def describe(self, pixels: Pixels) -> float:
+        return float(pixels.mean())
+
+    def compare(self, restored: float, positive: float) -> float:
+        return restored - positive + self._off
 
 
-def _scores(output: Path) -> dict[tuple[str, str, str], float]:
-    methods = json.loads((output / "scores.json").read_text("utf-8"))["methods"]
-    return {
-        (group["id"], candidate, metric): score
-        for group in methods[0]["groups"]
-        for candidate, scores in group["positives"].items()
-        for metric, score in scores.items()
-    }
+def on_cpu(metric: AnyComparer) -> AnyComparer:
+    return OnDevice(metric.name, 0, "cpu")
 
 
-@needs_standin
-@pytest.mark.parametrize("algorithm", ["winograd", "fourier"])
-def test_a_device_gives_the_numbers_of_the_cpu(tmp_path: Path, random_weights: Path, algorithm: str) -> None:
-    _copy_groups(tmp_path, "Test", "astronaut-231-286", "coffee-27-433")
-    _require_same_numbers(tmp_path, random_weights, algorithm, "psnr,lpips,fsim,haarpsi,dss,mdsi")
+@pytest.fixture
+def restored(fixtures: Path) -> list[RestoredFiles]:
+    return match_restored(name_methods([(None, fixtures / "restored/bicubic")]), open_groups(fixtures / "Test"))
 
 
-@needs_standin
-@pytest.mark.parametrize(
-    ("tree", "group_id", "metrics"), [("Test", "rocket-214-329", "lpips,dists"), ("TestLarge", "coffee-0-120", "lpips")]
-)
-def test_a_device_gives_the_numbers_of_the_cpu_with_real_weights(
-    tmp_path: Path, real_weights: Path, tree: str, group_id: str, metrics: str
+def check(fixtures: Path, restored: list[RestoredFiles], *metrics: LoadedMetric) -> dict[str, float]:
+    return dict(compare_with_cpu(metrics, open_groups(fixtures / "Test"), restored, on_cpu))
+
+
+def test_the_difference_of_each_metric_that_runs_on_the_device_is_returned(
+    fixtures: Path, restored: list[RestoredFiles]
 ) -> None:
-    _copy_groups(tmp_path, tree, group_id)
-    _require_same_numbers(tmp_path, real_weights, "parts", metrics)
+    metrics = [OnDevice("lpips", 2e-5), OnDevice("fsim", 0), OnDevice("musiq", 1), METRICS["psnr"].load()]
+    assert check(fixtures, restored, *metrics) == {"lpips": pytest.approx(2e-5), "fsim": 0}
+    assert check(fixtures, restored, OnDevice("lpips", 1, "cpu")) == {}
 
 
-def _require_same_numbers(folder: Path, weights: Path, algorithm: str, metrics: str) -> None:
-    on_cpu = _run(["hggt_eval", "--metrics", metrics, "--device", "cpu"], folder, weights, "cpu")
-    assert on_cpu.returncode == 0, on_cpu.stderr
-    standin = ["tests.hggt_eval.standin_gpu", algorithm, "--metrics", metrics, "--device", "standin"]
-    on_device = _run(standin, folder, weights, "device")
-    assert on_device.returncode == 0, on_device.stderr
-    expected, found = _scores(folder / "cpu"), _scores(folder / "device")
-    assert found == pytest.approx(expected, abs=2e-5)
-    assert found != expected  # the device did compute, and in its own way
-    settings = json.loads((folder / "device/scores.json").read_text("utf-8"))["settings"]
-    assert settings["device"] == "standin"
-    differences = settings["differences_to_cpu"]
-    assert list(differences) == [metric for metric in metrics.split(",") if metric != "psnr"]
-    assert 0 < max(differences.values()) < 2e-5
-    assert "off the CPU at most, on one image" in (folder / "device/report.html").read_text("utf-8")
-    assert json.loads((folder / "cpu/scores.json").read_text("utf-8"))["settings"]["differences_to_cpu"] == {}
+@pytest.mark.parametrize("off", [2 * LARGEST_DIFFERENCE, float("nan")])
+def test_a_device_that_gives_other_scores_is_refused(fixtures: Path, restored: list[RestoredFiles], off: float) -> None:
+    message = r"vif_p of .*\.png is .* on cuda:3 and .* on the CPU; they must agree within 0\.0001\. Score with"
+    with pytest.raises(PrecisionError, match=message):
+        check(fixtures, restored, OnDevice("vif_p", off))
 
 
-@needs_standin
-def test_a_device_that_gives_other_numbers_scores_nothing(tmp_path: Path, random_weights: Path) -> None:
-    _copy_groups(tmp_path, "Test", "astronaut-231-286")
-    standin = ["tests.hggt_eval.standin_gpu", "tf32", "--metrics", "psnr,vif_p", "--device", "standin"]
-    result = _run(standin, tmp_path, random_weights, "out")
-    assert result.returncode == 1
-    assert "vif_p of " in result.stderr
-    assert "on standin and " in result.stderr
-    assert "expected them within 0.0001. Score with --device cpu" in result.stderr
-    assert not list((tmp_path / "out").iterdir())
+def test_only_groups_with_positives_and_a_restored_image_are_used(
+    fixtures: Path, restored: list[RestoredFiles]
+) -> None:
+    assert check(fixtures, [replace(restored[0], files={})], OnDevice("vif_p", 1)) == {}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_scores_like_the_cpu(fixtures: Path, random_weights: Path) -> None:
+    methods = name_methods([(None, fixtures / "restored/bicubic")])
+    cpu, cuda = (
+        score(
+            methods,
+            GroundTruth(dataset=fixtures / "Test"),
+            metrics=("lpips", "dists", "fsim", "gmsd"),
+            device=device,
+            weights_dir=random_weights,
+        )
+        for device in ("cpu", "cuda")
+    )
+    assert cuda.evaluation.methods[0].mean == pytest.approx(cpu.evaluation.methods[0].mean, abs=1e-4)
+    assert cuda.settings.differences_to_cpu.keys() == {"lpips", "dists", "fsim", "gmsd"}
+    assert cpu.settings.differences_to_cpu == {}

@@ -1,4 +1,4 @@
-"""Scoring in one call; what the command makes of it is tested with the command."""
+"""Scoring in one call; test_cli.py tests the command."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hggt_data import Method, name_methods
-from hggt_data.errors import DeviceError, MatchError, OutputError, WeightsError
+from hggt_data.errors import DeviceError, MatchError, OutputError, SettingsError, WeightsError
 from hggt_data.restored.methods import SCORES_FILE
 from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
@@ -18,8 +18,8 @@ def methods(fixtures: Path) -> list[Method]:
     return name_methods([(None, fixtures / "restored" / name) for name in ("bicubic", "lanczos")])
 
 
-def test_it_gives_what_the_command_writes(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
-    scored = score(methods, GroundTruth(dataset=str(fixtures / "Test")), metrics=("psnr", "ssim"))
+def test_it_returns_what_the_command_writes(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+    scored = score(methods, GroundTruth(dataset=fixtures / "Test"), metrics=("psnr", "ssim"))
     restored = [argument for method in methods for argument in ("--restored", str(method.folder))]
     options = ["--dataset", str(fixtures / "Test"), "--metrics", "psnr,ssim", "--output", str(tmp_path)]
     main([*restored, *options], standalone_mode=False)
@@ -29,22 +29,22 @@ def test_it_gives_what_the_command_writes(methods: list[Method], fixtures: Path,
     assert len(scored.source) == 6
 
 
-def test_the_folders_of_a_tree_will_do(methods: list[Method], fixtures: Path) -> None:
+def test_the_folders_of_a_tree_can_be_given_instead(methods: list[Method], fixtures: Path) -> None:
     tree = fixtures / "Test/GT/Test-mini"
     folders = GroundTruth(gts=tree / "images", labels=tree / "labels")
     one, other = (
-        score(methods, given, metrics=("psnr",)) for given in (folders, GroundTruth(dataset=str(fixtures / "Test")))
+        score(methods, given, metrics=("psnr",)) for given in (folders, GroundTruth(dataset=fixtures / "Test"))
     )
     assert one.evaluation == other.evaluation
     assert (one.settings.source, one.settings.labels) == (str(tree / "images"), str(tree / "labels"))
 
 
-def test_metrics_that_cannot_be_had_are_told(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
-    told: list[str] = []
-    against = GroundTruth(dataset=str(fixtures / "Test"))
-    scored = score(methods, against, metrics=("psnr", "lpips"), device="cpu", weights_dir=tmp_path, tell=told.append)
+def test_unavailable_metrics_are_left_out_and_logged(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    against = GroundTruth(dataset=fixtures / "Test")
+    scored = score(methods, against, metrics=("psnr", "lpips"), device="cpu", weights_dir=tmp_path, log=lines.append)
     assert scored.settings.metrics == ("psnr",)
-    assert [line.split(":")[0] for line in told] == ["Warning"]
+    assert [line.split(":")[0] for line in lines] == ["Warning"]
     with pytest.raises(WeightsError, match="no metric is left to score"):
         score(methods, against, metrics=("lpips",), device="cpu", weights_dir=tmp_path)
 
@@ -53,17 +53,17 @@ def test_faults_come_before_the_first_score(
     methods: list[Method], fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hggt_eval.scoring.evaluate", lambda *_, **__: pytest.fail("scored"))
-    against = GroundTruth(dataset=str(fixtures / "Test"))
+    against = GroundTruth(dataset=fixtures / "Test")
     with pytest.raises(MatchError, match="two methods have the name"):
         score([*methods, methods[0]], against, metrics=("psnr",))
     with pytest.raises(DeviceError, match="no-such cannot be used"):
         score(methods, against, metrics=("gmsd",), device="no-such")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be made or written to"):
+    with pytest.raises(OutputError, match="cannot be created or written to"):
         score(methods, against, metrics=("psnr",), output=tmp_path / "file")
 
 
-def test_a_name_may_be_no_text(fixtures: Path, tmp_path: Path) -> None:
+def test_a_name_may_contain_undecodable_bytes(fixtures: Path, tmp_path: Path) -> None:
     strange = os.fsdecode(b"\xff")
     restored = Path(shutil.copytree(fixtures / "restored/bicubic", tmp_path / f"in{strange}"))
     for path in list(restored.iterdir()):
@@ -78,14 +78,14 @@ def test_a_name_may_be_no_text(fixtures: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "nothing to score against"),
-        ({"dataset": "d", "gts": Path("g")}, "--dataset and --gts/--labels are two ways to say the same"),
-        ({"gts": Path("g")}, "--gts needs --labels too"),
-        ({"labels": Path("l")}, "--labels needs --gts too"),
-        ({"gts": Path("g"), "labels": Path("l"), "split": "test"}, "--split belongs to --dataset"),
-        ({"dataset": "folder", "revision": "v1"}, "--revision belongs to a --dataset on the Hub"),
+        ({}, "no ground truths; pass `dataset`, or `gts` and `labels`"),
+        ({"dataset": "d", "gts": Path("g")}, "`dataset` excludes `gts` and `labels`"),
+        ({"gts": Path("g")}, "`gts` requires `labels`"),
+        ({"labels": Path("l")}, "`labels` requires `gts`"),
+        ({"gts": Path("g"), "labels": Path("l"), "split": "test"}, "`split` requires `dataset`"),
+        ({"dataset": "folder", "revision": "v1"}, "`revision` requires a `dataset` on the Hub"),
     ],
 )
-def test_what_does_not_go_together_is_refused(given: dict[str, str | Path], message: str) -> None:
-    with pytest.raises(MatchError, match=message):
+def test_contradictory_ground_truths_are_refused(given: dict[str, str | Path], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         GroundTruth(**given)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The command `hggt-models`: what it refuses, what it prints, its exit codes."""
+"""The commands `enhance`, `upscale` and `degrade`: output, errors and exit codes."""
 
 import os
 import subprocess
@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 from hggt_data.io.images import read_pixels, write_png
 from hggt_models.cli import main
 from hggt_models.degradation.settings import PUBLISHED
-from hggt_models.inference.tiling import ENHANCE_OVERLAP_PX, ENHANCE_TILE, UPSCALE_OVERLAP_PX
 from hggt_models.networks import build_network
 from hggt_models.networks.checkpoint import save_network
 
@@ -55,22 +54,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def test_the_three_commands_end_well(rrdb: Path, rcan: Path, folder: Path, tmp_path: Path) -> None:
+def test_degrade_upscale_and_enhance_process_a_folder(rrdb: Path, rcan: Path, folder: Path, tmp_path: Path) -> None:
     lr, out, gt = tmp_path / "lr", tmp_path / "out", tmp_path / "gt"
     assert run("degrade", "--input", folder, "--output", lr, "--seed", 0, "--workers", 1).output == "2 pictures made\n"
     assert read_pixels(lr / "a.png").shape == (5, 6, 3)
     result = run("upscale", "--weights", rrdb, "--input", lr, "--output", out, "--suffix", "x4", "--device", "cpu")
     assert (result.exit_code, result.stdout) == (0, "2 pictures made\n")
-    assert result.stderr == "1 file left out, no pictures: degrade.json\n"
+    assert result.stderr == "Skipped 1 file that cannot be read as pictures: degrade.json\n"
     assert read_pixels(out / "a_x4.png").shape == (20, 24, 3)
     again = run("upscale", "--weights", rrdb, "--input", lr, "--output", out, "--suffix", "x4", "--device", "cpu")
-    assert again.stdout == "0 pictures made, 2 were there already\n"
+    assert again.stdout == "0 pictures made, 2 already up to date\n"
     enhanced = run("enhance", "--weights", f"01={rcan}", "--input", folder, "--output", gt)
     assert (enhanced.exit_code, enhanced.stderr) == (0, "")
     assert sorted(path.name for path in gt.rglob("*.png")) == ["a.png", "a_01.png", "b.png", "b_01.png"]
 
 
-def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder: Path, tmp_path: Path) -> None:
     (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:500])
     result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "out")
     assert result.exit_code == 1
@@ -81,11 +80,14 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["upscale", "--weights", "RRDB", "--output", "OUT"], "pass --input DIR or --data DIR_OR_ID"),
-        (["upscale", "--weights", "RRDB", "--input", "IN", "--data", "IN", "--output", "OUT"], "one of the two"),
+        (["upscale", "--weights", "RRDB", "--output", "OUT"], "expected exactly one of --input and --data"),
+        (
+            ["upscale", "--weights", "RRDB", "--input", "IN", "--data", "IN", "--output", "OUT"],
+            "expected exactly one of --input and --data",
+        ),
         (
             ["upscale", "--weights", "RRDB", "--input", "IN", "--split", "test", "--output", "OUT"],
-            "--split and --revision belong to",
+            "--split and --revision belong to --data",
         ),
         (["upscale", "--weights", "RRDB", "--input", "IN", "--suffix", "../x", "--output", "OUT"], "--suffix '../x'"),
         *(
@@ -102,7 +104,7 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
         (["enhance", "--weights", "1=RRDB", "--input", "IN", "--output", "OUT"], "expected CANDIDATE=FILE"),
         (
             ["enhance", "--weights", "01=nowhere", "--input", "IN", "--output", "OUT"],
-            "'nowhere' is no file or",
+            "'nowhere' is not a file or",
         ),
         (
             ["enhance", "--weights", "01=RRDB", "--weights", "01=RRDB", "--input", "IN", "--output", "OUT"],
@@ -111,9 +113,7 @@ def test_a_faulty_picture_is_told_and_the_exit_code_is_1(rrdb: Path, folder: Pat
         (["degrade", "--input", "IN", "--output", "OUT"], "--seed"),
     ],
 )
-def test_contradictions_are_usage_errors(
-    rrdb: Path, folder: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+def test_wrong_usage_exits_2(rrdb: Path, folder: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     places = {"RRDB": str(rrdb), "IN": str(folder), "OUT": str(tmp_path / "out")}
     for short, place in places.items():
         arguments = [argument.replace(short, place) for argument in arguments]
@@ -127,7 +127,7 @@ def test_contradictions_are_usage_errors(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["enhance", "--weights", "01=RRDB"], "enlarges 4 times; an enhancer keeps the size"),
+        (["enhance", "--weights", "01=RRDB"], "enlarges 4 times; an enhancer must keep the size"),
         (["upscale", "--weights", "TEXT"], "text.pth"),
     ],
 )
@@ -142,14 +142,14 @@ def test_an_error_is_one_line(rrdb: Path, folder: Path, tmp_path: Path, argument
     assert "Traceback" not in result.stderr
 
 
-def test_an_output_that_cannot_be_made_is_one_line(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_created_is_one_line(rrdb: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "file" / "out")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
 
 
-def test_torchrun_splits_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> None:
+def test_torchrun_distributes_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hggt_models"]
     options = ["upscale", "--weights", str(rrdb), "--input", str(folder), "--output", str(tmp_path / "out")]
     done = subprocess.run([*command, *options, "--device", "cpu"], capture_output=True, text=True, check=False)
@@ -159,7 +159,7 @@ def test_torchrun_splits_the_files(rrdb: Path, folder: Path, tmp_path: Path) -> 
 
 
 def test_faults_of_one_process_do_not_stop_the_others(rrdb: Path, tmp_path: Path) -> None:
-    """torchrun ends all as soon as one ends with a fault; the first process has nothing but damaged pictures here."""
+    """torchrun stops all processes when one fails; here the first process has only damaged pictures."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(12):
@@ -174,8 +174,8 @@ def test_faults_of_one_process_do_not_stop_the_others(rrdb: Path, tmp_path: Path
 
 
 @pytest.mark.skipif(not REAL_WEIGHTS, reason="set HGGT_TEST_WEIGHTS to a folder with RealESRGAN_x4plus.pth")
-def test_the_real_generator_gives_the_real_results(fixtures: Path, tmp_path: Path) -> None:
-    """`restored/realesrgan` is what the official network with the same weights made of these pictures."""
+def test_the_official_generator_gives_the_official_results(fixtures: Path, tmp_path: Path) -> None:
+    """`restored/realesrgan` was made by the official network with the same weights."""
     assert REAL_WEIGHTS
     weights = Path(REAL_WEIGHTS) / "RealESRGAN_x4plus.pth"
     result = run("upscale", "--weights", weights, "--data", fixtures / "Test", "--output", tmp_path, "--device", "cpu")
@@ -187,21 +187,8 @@ def test_the_real_generator_gives_the_real_results(fixtures: Path, tmp_path: Pat
         assert difference.max() <= 1, path.name
 
 
-@pytest.mark.parametrize(
-    ("command", "option", "default"),
-    [
-        ("enhance", "tile", ENHANCE_TILE),
-        ("enhance", "overlap", ENHANCE_OVERLAP_PX),
-        ("upscale", "overlap", UPSCALE_OVERLAP_PX),
-    ],
-)
-def test_options_have_the_defaults_of_the_library(command: str, option: str, default: int) -> None:
-    """The command cannot ask the library, which would import torch for `--help`."""
-    (found,) = [parameter for parameter in main.commands[command].params if parameter.name == option]
-    assert found.default == default
-
-
-def test_every_published_degradation_can_be_asked_for() -> None:
-    (found,) = [parameter for parameter in main.commands["degrade"].params if parameter.name == "degradation"]
+def test_every_published_degradation_can_be_chosen() -> None:
+    command = main.commands["degrade"]
+    (found,) = [param for param in command.get_params(click.Context(command)) if param.name == "degradation"]
     assert isinstance(found.type, click.Choice)
     assert list(found.type.choices) == list(PUBLISHED)

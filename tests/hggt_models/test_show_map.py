@@ -133,11 +133,11 @@ def test_a_file_gets_all_below_each_other(tree: Path, tmp_path: Path) -> None:
 
 def test_groups_that_have_no_map_are_refused(tree: Path, tmp_path: Path) -> None:
     groups = open_groups(tree)
-    with pytest.raises(DatasetError, match=r"Train: p-0-2 without a negative, .* have one: p-0-0, p-0-1$"):
+    with pytest.raises(DatasetError, match=r"Train: p-0-2 has no negative .* have one: p-0-0, p-0-1$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-0-0", "p-0-2"])
     with pytest.raises(DatasetError, match=r"Train has no group p-9-9; its groups are p-0-0, p-0-1, p-0-2$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-9-9"])
-    with pytest.raises(OutputError, match=r"maps\.jpg: expected a name that ends in \.png, or a folder$"):
+    with pytest.raises(OutputError, match=r"maps\.jpg: expected a file name that ends in \.png, or a folder$"):
         write_map_pictures(groups, tmp_path / "maps.jpg")
     assert not (tmp_path / "maps").exists()
 
@@ -145,9 +145,9 @@ def test_groups_that_have_no_map_are_refused(tree: Path, tmp_path: Path) -> None
 def test_data_without_any_negative_is_refused(tmp_path: Path) -> None:
     write_group(tmp_path / "Train", "p-0-0", [(changed(slice(0, 8), slice(0, 8)), P)])
     groups = open_groups(tmp_path / "Train")
-    with pytest.raises(DatasetError, match=r"Train: none of its groups \(1\) has a negative, so none has a map$"):
+    with pytest.raises(DatasetError, match=r"Train: none of its 1 groups has a negative, so there is no map to draw$"):
         write_map_pictures(groups, tmp_path / "maps")
-    with pytest.raises(DatasetError, match=r"p-0-0 without a negative, so without a map; no group here has one$"):
+    with pytest.raises(DatasetError, match=r"p-0-0 has no negative and therefore no map; no group here has one$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-0-0"])
 
 
@@ -172,10 +172,10 @@ def test_the_command_on_a_tree_and_on_a_dataset(fixtures: Path, tmp_path: Path) 
 def test_the_command_says_what_is_wrong(tree: Path, tmp_path: Path) -> None:
     result = run("--data", tree, "--group", "p-0-2", "--output", tmp_path / "maps.png")
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
-    assert result.output.endswith("p-0-2 without a negative, so without a map; groups that have one: p-0-0, p-0-1\n")
+    assert result.output.endswith("p-0-2 has no negative and therefore no map; groups that have one: p-0-0, p-0-1\n")
     result = run("--data", tree, "--group", "p-0-0", "--num", 2, "--output", tmp_path / "maps.png")
     assert result.exit_code == 2
-    assert "pass --group ID or --num N, one of the two" in result.output
+    assert "--group and --num exclude each other" in result.output
     result = run("--data", tree, "--revision", "v1", "--output", tmp_path / "maps.png")
     assert result.exit_code == 1
     assert "has no revisions" in result.output

@@ -1,7 +1,7 @@
-"""The routes of the server: what a page asks for and what it sends, for one round.
+"""The server's routes: what the pages of one round request and send.
 
-People are told nothing of a group but its pictures: no name, no kind, no order. Every id is looked up in what was
-dealt to the person who asks, and no path is made of what a client sends.
+Annotators see only the pictures of a group: no name, kind or order. Every id is looked up among the items of the
+annotator who asks, and no path is built from what a client sends.
 """
 
 import csv
@@ -26,26 +26,22 @@ from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
 from hggt_data.annotate.web.progress import disagreements, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError, SavedAnswer
-from hggt_data.errors import AnnotationError, NameFormatError, RoundError
+from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.text import nearest
-from hggt_data.schema import ORIGINAL, PatchGroup, PatchId
+from hggt_data.schema import ORIGINAL, PatchGroup
 
-_LOG = logging.getLogger(__name__)  # on the terminal, for whoever runs the server
+_LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
 _STATIC = files("hggt_data.annotate.web") / "static"
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-# A picture never changes during a round, and may stay with the person who was shown it.
-_KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
+# A picture does not change during a round, so the annotator's browser may cache it.
+_CACHED = {"Cache-Control": "private, max-age=86400, immutable"}
 _MOST_DISAGREEMENTS = 200
 
 
 def make_app(store: AnswerStore) -> Starlette:
-    """The application of a round; `guard.Guard` stands before it and tells who asks.
-
-    Raises:
-        RoundError: the round's own `texts.json` is no such file, or has words for what the page does not have.
-    """
+    """The application of a round; it needs the `Guard` middleware, which identifies the user."""
     texts = read_texts(store.round.folder)
-    people, admin = _ForPeople(store, texts), _ForAdmin(store, texts)
+    routes = [*AnnotatorRoutes(store, texts).routes(), *AdminRoutes(store, texts).routes()]
 
     def show_texts(_: Request) -> Response:
         return JSONResponse(texts)
@@ -61,27 +57,19 @@ def make_app(store: AnswerStore) -> Starlette:
             Route("/admin", _show_static),
             Route("/static/{name}", _show_static),
             Route("/api/texts", show_texts),
-            *people.routes(),
-            *admin.routes(),
+            *routes,
         ],
         exception_handlers={
             HTTPException: lambda _, error: refusal(error.status_code, error.detail),
             AnnotationError: lambda _, error: refusal(422, str(error)),
-            BodyTooLargeError: lambda _, __: refusal(
-                413, f"The body is too large; expected at most {MAX_BODY_BYTES:,} bytes."
-            ),
+            BodyTooLargeError: lambda _, __: refusal(413, f"The request body is larger than {MAX_BODY_BYTES:,} bytes."),
             OSError: refuse_for_disk,
         },
     )
 
 
-class _Endpoints:
-    """What one kind of people asks for and sends.
-
-    Args:
-        store: the answers of the round.
-        texts: all words of the pages.
-    """
+class Routes:
+    """Routes that need an account."""
 
     def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
         self._store = store
@@ -94,15 +82,15 @@ class _Endpoints:
         return account
 
 
-class _ForPeople(_Endpoints):
-    """What those who judge ask for and send."""
+class AnnotatorRoutes(Routes):
+    """Routes of the annotation page."""
 
     def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
         super().__init__(store, texts)
-        self._people = {annotator.name: annotator for annotator in store.round.annotators if annotator.is_active}
+        self._annotators = {annotator.name: annotator for annotator in store.round.annotators if annotator.is_active}
 
     def routes(self) -> list[Route]:
-        """Where each is asked for."""
+        """Path and endpoint of each."""
         return [
             Route("/api/round", self._show_round),
             Route("/api/batches/{number:int}", self._show_batch),
@@ -112,39 +100,39 @@ class _ForPeople(_Endpoints):
             Route("/api/items/{item}/skip", _with_body(self._save_skip), methods=["PUT"]),
         ]
 
-    def _person(self, request: Request) -> Annotator:
+    def _annotator(self, request: Request) -> Annotator:
         account = self._account(request)
-        if account.is_admin or account.name not in self._people:
+        if account.is_admin or account.name not in self._annotators:
             raise HTTPException(403, self._texts["error_not_in_round"])
-        return self._people[account.name]
+        return self._annotators[account.name]
 
     def _item(self, request: Request) -> tuple[Annotator, Item]:
-        person = self._person(request)
-        item = self._store.find(person, request.path_params["item"])
+        annotator = self._annotator(request)
+        item = self._store.find(annotator, request.path_params["item"])
         if item is None:
             raise HTTPException(404, self._texts["error_not_dealt"])
-        return person, item
+        return annotator, item
 
     def _show_round(self, request: Request) -> Response:
-        person = self._person(request)
+        annotator = self._annotator(request)
         return JSONResponse(
             {
-                "person": self._store.person_id(person),
-                "name": person.name,
+                "annotator": self._store.annotator_id(annotator),
+                "name": annotator.name,
                 "num_candidates": len(self._store.round.candidates),
                 "instructions": _read_instructions(self._store.round.folder),
-                "batches": [_summarise(self._store, person, batch) for batch in person.batches],
+                "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
             }
         )
 
     def _show_batch(self, request: Request) -> Response:
-        person, number = self._person(request), request.path_params["number"]
-        if number not in range(len(person.batches)):
+        annotator, number = self._annotator(request), request.path_params["number"]
+        if number not in range(len(annotator.batches)):
             raise HTTPException(404, self._texts["error_not_dealt"])
         return JSONResponse(
             [
-                {"id": self._store.item_id(person, item), "state": _state(self._store, person, item)}
-                for item in person.batches[number]
+                {"id": self._store.item_id(annotator, item), "state": _state(self._store, annotator, item)}
+                for item in annotator.batches[number]
             ]
         )
 
@@ -161,40 +149,40 @@ class _ForPeople(_Endpoints):
         return JSONResponse(_format_saved(saved))
 
     def _save_answer(self, request: Request, body: object) -> Response:
-        person, item = self._item(request)
+        annotator, item = self._item(request)
         answer = Answer.parse(body, len(self._store.round.candidates))
         replaces = body.get("replaces") if isinstance(body, dict) else None
         try:
-            saved = self._store.save(person, item, answer, replaces)
+            saved = self._store.save(annotator, item, answer, replaces)
         except ConflictError:
-            there = self._store.read(person, item)
-            assert there is not None
-            return JSONResponse({"error": self._texts["error_conflict"], **_format_saved(there)}, 409)
-        return JSONResponse(_format_saved(saved) | _feedback(self._store, person, item))
+            existing = self._store.read(annotator, item)
+            assert existing is not None
+            return JSONResponse({"error": self._texts["error_conflict"], **_format_saved(existing)}, 409)
+        return JSONResponse(_format_saved(saved) | _feedback(self._store, annotator, item))
 
     def _save_skip(self, request: Request, body: object) -> Response:
-        person, item = self._item(request)
+        annotator, item = self._item(request)
         try:
-            self._store.skip(person, item, body.get("reason") if isinstance(body, dict) else None)
+            self._store.skip(annotator, item, body.get("reason") if isinstance(body, dict) else None)
         except ConflictError:
             return refusal(409, self._texts["error_conflict"])
         return JSONResponse({})
 
 
-class _ForAdmin(_Endpoints):
-    """What whoever looks after the round asks for."""
+class AdminRoutes(Routes):
+    """Routes of the /admin page."""
 
     def routes(self) -> list[Route]:
-        """Where each is asked for; all want an admin's account."""
+        """Path and endpoint of each; all require an administrator's account."""
         endpoints = {
             "progress": self._show_progress,
             "disagreements": self._show_disagreements,
             "pictures/{group}/{name}": self._show_picture,
             "answers.csv": self._export_answers,
         }
-        return [Route(f"/api/admin/{path}", self._for_admin_only(show)) for path, show in endpoints.items()]
+        return [Route(f"/api/admin/{path}", self._require_admin(show)) for path, show in endpoints.items()]
 
-    def _for_admin_only(self, show: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    def _require_admin(self, show: Callable[[Request], Response]) -> Callable[[Request], Response]:
         def run(request: Request) -> Response:
             if not self._account(request).is_admin:
                 raise HTTPException(403, self._texts["error_not_admin"])
@@ -211,10 +199,10 @@ class _ForAdmin(_Endpoints):
         return JSONResponse({"total": len(found), "groups": shown})
 
     def _show_picture(self, request: Request) -> Response:
-        group, name = _parse_group(request.path_params["group"]), request.path_params["name"]
-        dealt = {item.group for annotator in self._store.round.annotators for item in annotator.items}
-        if group not in dealt or name not in (ORIGINAL, *self._store.round.candidates):
-            raise HTTPException(404, "No such picture in the round.")
+        groups = {str(item.group): item.group for annotator in self._store.round.annotators for item in annotator.items}
+        group, name = groups.get(request.path_params["group"]), request.path_params["name"]
+        if group is None or name not in (ORIGINAL, *self._store.round.candidates):
+            raise HTTPException(404, "This picture is not in the round.")
         return _picture(self._store.round.picture(group, name))
 
     def _export_answers(self, _: Request) -> Response:
@@ -227,17 +215,12 @@ def _show_static(request: Request) -> Response:
     known = {entry.name for entry in _STATIC.iterdir()}
     suffix = Path(name).suffix
     if name not in known or suffix not in _MEDIA_TYPES:
-        raise HTTPException(404, "There is nothing here.")
+        raise HTTPException(404, "This page does not exist.")
     return Response((_STATIC / name).read_bytes(), media_type=_MEDIA_TYPES[suffix])
 
 
 def read_texts(folder: Path) -> dict[str, str]:
-    """All words of the pages: ours, and over them those of the round's own `texts.json`, in any language.
-
-    Raises:
-        RoundError: the file is no such file, or has words for what the page does not have.
-        OSError: it cannot be read.
-    """
+    """All texts of the pages; the round's own `texts.json`, in any language, replaces ours key by key."""
     texts: dict[str, str] = json.loads((_STATIC / TEXTS).read_bytes())
     path = folder / TEXTS
     if not path.exists():
@@ -245,23 +228,23 @@ def read_texts(folder: Path) -> dict[str, str]:
     try:
         own = json.loads(path.read_bytes())
     except ValueError as error:
-        raise RoundError(f"{path}: {error}; expected a JSON object of texts") from error
+        raise RoundError(f"{path}: expected a JSON object of strings ({error})") from error
     if not isinstance(own, dict) or not all(isinstance(text, str) for text in own.values()):
-        raise RoundError(f"{path}: expected a JSON object of texts")
+        raise RoundError(f"{path}: expected a JSON object of strings")
     for key in own:
         if key not in texts:
-            raise RoundError(f"{path}: no text is called {key!r}; {nearest(key, texts)}")
+            raise RoundError(f"{path}: unknown key {key!r}; {nearest(key, texts)}")
     return texts | own
 
 
 def _with_body(endpoint: Callable[[Request, object], Response]) -> Callable[[Request], Any]:
-    """Read a JSON body, and let the endpoint, which may wait for a disk, run beside the others."""
+    """Read a JSON body and run the endpoint, which may wait for a disk, in a thread."""
 
     async def run(request: Request) -> Response:
         try:
             body = json.loads(await request.body())
         except (ValueError, RecursionError) as error:
-            raise AnnotationError(f"expected JSON: {error}") from error
+            raise AnnotationError(f"expected a request body in JSON: {error}") from error
         return await run_in_threadpool(endpoint, request, body)
 
     return run
@@ -274,39 +257,39 @@ def _read_instructions(folder: Path) -> str:
         return ""
 
 
-def _summarise(store: AnswerStore, person: Annotator, batch: tuple[Item, ...]) -> dict[str, Any]:
-    states = [_state(store, person, item) for item in batch]
+def _summarise(store: AnswerStore, annotator: Annotator, batch: tuple[Item, ...]) -> dict[str, Any]:
+    states = [_state(store, annotator, item) for item in batch]
     is_practice = all(item.kind is Kind.PRACTICE for item in batch)
     return {"is_practice": is_practice, "total": len(batch), "open": states.count("open")}
 
 
-def _state(store: AnswerStore, person: Annotator, item: Item) -> str:
-    if item in store.answers(person):
+def _state(store: AnswerStore, annotator: Annotator, item: Item) -> str:
+    if item in store.answers(annotator):
         return "saved"
-    return "skipped" if item in store.skips(person) else "open"
+    return "skipped" if item in store.skips(annotator) else "open"
 
 
 def _picture(path: Path) -> Response:
-    return Response(path.read_bytes(), media_type="image/png", headers=_KEEP)
+    return Response(path.read_bytes(), media_type="image/png", headers=_CACHED)
 
 
 def _format_saved(saved: SavedAnswer) -> dict[str, Any]:
     return {"labels": [label.value for label in saved.labels], "version": saved.version}
 
 
-def _feedback(store: AnswerStore, person: Annotator, item: Item) -> dict[str, Any]:
-    """What was right, for practice: a label for each candidate in the order shown, null where any would do.
+def _feedback(store: AnswerStore, annotator: Annotator, item: Item) -> dict[str, Any]:
+    """For practice, the correct labels in the order shown; None if any label is correct.
 
-    In the note `{03}` is what the person knows candidate 03 as.
+    `{03}` in the note becomes the number under which the annotator saw candidate 03.
     """
     known = store.round.known.get(item.group)
     if item.kind is not Kind.PRACTICE or known is None:
         return {}
-    right = dict(zip(store.round.candidates, known.labels, strict=True))
+    correct = dict(zip(store.round.candidates, known.labels, strict=True))
     note, labels = known.note, []
-    for number, name in enumerate(store.order(person, item), start=1):
+    for number, name in enumerate(store.order(annotator, item), start=1):
         note = note.replace(f"{{{name}}}", str(number))
-        labels.append(right[name])
+        labels.append(correct[name])
     return {"feedback": {"labels": [label and label.value for label in labels], "note": note}}
 
 
@@ -318,15 +301,8 @@ def _format_group(group: PatchGroup) -> dict[str, Any]:
     return {"id": str(group.id), "candidates": group.candidates, "labels": labels}
 
 
-def _parse_group(text: str) -> PatchId:
-    try:
-        return PatchId.parse(text)
-    except NameFormatError as error:
-        raise HTTPException(404, "No such picture in the round.") from error
-
-
 def _format_answers(store: AnswerStore) -> str:
-    """All answers as CSV, people by their pseudonyms."""
+    """All answers as CSV, by pseudonym."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds"])

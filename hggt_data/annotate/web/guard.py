@@ -1,6 +1,6 @@
-"""What stands before every request: known hosts, own pages, known people, small bodies, no haste.
+"""Middleware that checks host, origin, account, body size and request rate.
 
-Knows nothing of rounds; a request that passes carries its `Account`, or null, in `request.state.account`.
+A request that passes has its `Account`, or None, in `request.state.account`.
 """
 
 import time
@@ -17,7 +17,7 @@ from hggt_data.annotate.web.accounts import Account
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_BODY_BYTES = 1 << 16
 
-# Everything that a page needs comes from this server, and nothing in it is inline.
+# The pages load everything from this server and contain no inline code.
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
@@ -31,17 +31,17 @@ _HEADERS = {
 
 
 class Guard:
-    """Let through what may pass to an ASGI application.
+    """Middleware for an ASGI application.
 
     Args:
-        app: the application.
-        find_account: token to account; null if nobody's.
-        hosts: names under which the server may be called, besides those of the machine itself.
-        plain_http: let people from elsewhere in without encryption.
-        people: how many requests a known person may send.
-        strangers: how many an address that asks for data without a valid token.
-        files: how many an address for the page's own files, which need none; people often share an address, and each
-            opens the page with a dozen requests.
+        app: The application.
+        find_account: Token to account; None for an unknown token.
+        hosts: Accepted host names besides loopback.
+        plain_http: Accept requests from other machines without encryption.
+        user_limit: Request rate per account.
+        unknown_limit: Request rate per address for data requests without a valid token.
+        file_limit: Request rate per address for the pages' own files; many users may share one address, and each opens
+            a page with a dozen requests.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class Guard:
         hosts: Iterable[str] = (),
         *,
         plain_http: bool = False,
-        people: "RateLimit | None" = None,
-        strangers: "RateLimit | None" = None,
-        files: "RateLimit | None" = None,
+        user_limit: "RateLimit | None" = None,
+        unknown_limit: "RateLimit | None" = None,
+        file_limit: "RateLimit | None" = None,
     ) -> None:
         self._app = app
         self._find_account = find_account
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._plain_http = plain_http
-        self._people = people or RateLimit(rate=60, burst=300)
-        self._strangers = strangers or RateLimit(rate=5, burst=60)
-        self._files = files or RateLimit(rate=200, burst=2000)
+        self._user_limit = user_limit or RateLimit(rate=60, burst=300)
+        self._unknown_limit = unknown_limit or RateLimit(rate=5, burst=60)
+        self._file_limit = file_limit or RateLimit(rate=200, burst=2000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -80,33 +80,31 @@ class Guard:
     def _refuse(self, scope: Scope, headers: Headers, account: Account | None) -> JSONResponse | None:
         host = _host_of(headers.get("host", ""))
         if host not in self._hosts:
-            return refusal(400, f"This server does not answer to the name {host!r}; --allow-host adds names.")
+            advice = "Its administrator can add the name with the option allow-host."
+            return refusal(400, f"This server does not answer to {host!r}. {advice}")
         if scope["scheme"] != "https" and host not in LOOPBACK and not self._plain_http:
-            return refusal(403, "From another machine only https:// is answered; see the documentation.")
+            return refusal(403, "Connections from other machines must use https://.")
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
-            return refusal(403, f"Requests from pages of {origin} are refused.")
+            return refusal(403, f"Requests from pages of {origin} are not allowed.")
         if headers.get("sec-fetch-site") == "cross-site" and scope["path"].startswith("/api/"):
-            return refusal(403, "Requests from other pages are refused.")
+            return refusal(403, "Requests from pages of other sites are not allowed.")
         client = (scope.get("client") or ("unknown", 0))[0]
         if account is not None:
-            wait_s = self._people.take(account.name)
+            wait_s = self._user_limit.take(account.name)
         elif _token_of(headers) or (scope["path"].startswith("/api/") and scope["path"] != "/api/texts"):
-            wait_s = self._strangers.take(client)
+            wait_s = self._unknown_limit.take(client)
         else:
-            wait_s = self._files.take(client)
+            wait_s = self._file_limit.take(client)
         if wait_s > 0:
-            return refusal(429, "Too many requests.", {"Retry-After": str(int(wait_s) + 1)})
+            return refusal(429, "Too many requests. Please wait a moment.", {"Retry-After": str(int(wait_s) + 1)})
         return None
 
 
 class RateLimit:
-    """So many requests a second, for each of any number of clients; those not seen for longest are forgotten.
+    """A token bucket per client: `rate` requests per second on average, `burst` at once.
 
-    Args:
-        rate: requests a second in the long run.
-        burst: requests at once.
-        clock: seconds.
+    Clients not seen for longest are forgotten.
     """
 
     _MOST_CLIENTS = 10_000
@@ -118,7 +116,7 @@ class RateLimit:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str) -> float:
-        """Take one request of a client's share; 0, or after how many seconds it would be granted."""
+        """Count one request; return 0, or the seconds to wait if it is refused."""
         now = self._clock()
         left, last = self._left.pop(client, (float(self._burst), now))
         left = min(self._burst, left + (now - last) * self._rate)
@@ -130,11 +128,11 @@ class RateLimit:
 
 
 class BodyTooLargeError(Exception):
-    """A body is longer than `MAX_BODY_BYTES`."""
+    """A request body is larger than `MAX_BODY_BYTES`."""
 
 
 class _LimitedBody:
-    """Counts a body while it arrives: what a request says of its length need not be true."""
+    """Counts a body while it arrives, because the Content-Length header may be wrong."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -149,7 +147,7 @@ class _LimitedBody:
 
 
 def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A refusal in the form that the pages show: `{"error": message}`."""
+    """A refusal in the form that the pages read: `{"error": message}`."""
     return JSONResponse({"error": message}, status, headers)
 
 

@@ -1,6 +1,6 @@
-"""How a round is going, for whoever looks after it: progress and pace, agreement, and people to talk to.
+"""Progress of a round for its administrator: counts, pace, agreement, and annotators to talk to.
 
-Computed from the answers in memory each time it is asked for. Names stay names here: the page is for the round's owner.
+Computed from the answers in memory at each request. Shows real names.
 """
 
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ from hggt_data.consensus import judge_group
 from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
 from hggt_data.statistics.agreement import krippendorff_alpha, votes_of
 
-# When somebody is pointed out. One sees so little of a group in two seconds that it was hardly compared.
+# Limits for flags: in less than two seconds a group can hardly be compared.
 FASTEST_S = 2.0
 ONE_LABEL_SHARE = 0.95
 GOLD_SHARE = 0.7
@@ -27,34 +27,27 @@ _FEWEST_LABELS = 8
 
 @dataclass(frozen=True)
 class Flag:
-    """Something to talk about with a person.
-
-    Attributes:
-        text: key of its sentence in the words of the pages.
-        values: what stands in that sentence's braces.
-    """
+    """A reason to talk to an annotator: the key of a text of the page, and the values in its braces."""
 
     text: str
     values: Mapping[str, int | float | str]
 
 
 @dataclass(frozen=True)
-class PersonProgress:
-    """How one person is getting on.
+class AnnotatorProgress:
+    """Progress of one annotator, without practice.
 
     Attributes:
-        dealt, done, skipped: votes and quality checks, without practice.
-        seconds: the median per group; null before the first.
-        last: the end of the latest answer.
-        labels: how often each label was given, by its word.
-        gold: (right, given) labels of gold groups.
+        seconds: Median per group; None before the first answer.
+        last: End of the latest answer.
+        labels: Count of each label.
+        gold: (correct, given) labels of gold groups.
         repeats: (same, given) labels of groups judged twice.
-        flags: what to talk about.
     """
 
     name: str
     is_active: bool
-    dealt: int
+    assigned: int
     done: int
     skipped: int
     seconds: float | None
@@ -67,13 +60,13 @@ class PersonProgress:
 
 @dataclass(frozen=True)
 class RoundProgress:
-    """How a round is getting on.
+    """Progress of a round.
 
     Attributes:
-        groups, complete: groups to vote on, and those with all their votes.
-        votes, wanted: votes so far, and in the end.
-        alpha: Krippendorff's, nominal and ordinal, over what has two votes; null while it is undefined.
-        unreadable: files that are no answers.
+        complete: Groups with all their votes.
+        wanted: Votes when the round is complete.
+        alpha: Krippendorff's alpha, nominal and ordinal; None while undefined.
+        unreadable: Files that are not answers.
     """
 
     groups: int
@@ -81,19 +74,19 @@ class RoundProgress:
     votes: int
     wanted: int
     alpha: Mapping[str, float | None]
-    people: tuple[PersonProgress, ...]
+    annotators: tuple[AnnotatorProgress, ...]
     unreadable: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """The content of the progress request."""
         content = asdict(self)
-        for person in content["people"]:
-            person["last"] = person["last"] and person["last"].isoformat(sep=" ")
+        for annotator in content["annotators"]:
+            annotator["last"] = annotator["last"] and annotator["last"].isoformat(sep=" ")
         return content
 
 
 def measure_progress(store: AnswerStore) -> RoundProgress:
-    """Count what is done."""
+    """Measure a round and each of its annotators."""
     wanted = store.round.groups_to_vote_on
     judged = list(judged_groups(store))
     votes = sum(len(group.annotations) for group in judged)
@@ -103,16 +96,16 @@ def measure_progress(store: AnswerStore) -> RoundProgress:
         votes=votes,
         wanted=max(votes, len(wanted) * store.round.votes),
         alpha=_alpha(judged),
-        people=tuple(_measure_person(store, annotator) for annotator in store.round.annotators),
+        annotators=tuple(_measure_annotator(store, annotator) for annotator in store.round.annotators),
         unreadable=tuple(str(path) for path in store.unreadable),
     )
 
 
 def judged_groups(store: AnswerStore) -> Iterator[PatchGroup]:
-    """The groups with a vote, sorted; a slot is a person's name here."""
+    """The groups with at least one vote, sorted; slots are annotators."""
     votes: dict[PatchId, list[Annotation]] = defaultdict(list)
     for annotator in store.round.annotators:
-        for item, annotation in list(store.answers(annotator).items()):  # the store may take an answer meanwhile
+        for item, annotation in list(store.answers(annotator).items()):  # a copy: an answer may arrive meanwhile
             if item.kind is Kind.VOTE:
                 votes[item.group].append(annotation)
     for group, annotations in sorted(votes.items()):
@@ -120,12 +113,12 @@ def judged_groups(store: AnswerStore) -> Iterator[PatchGroup]:
 
 
 def disagreements(store: AnswerStore) -> list[PatchGroup]:
-    """Groups with a candidate that one takes for better and another for worse than the original; the worst first."""
-    found = [(_num_contrary(group), group) for group in judged_groups(store)]
-    return [group for contrary, group in sorted(found, key=lambda pair: -pair[0]) if contrary]
+    """Groups with a candidate that is Positive for one annotator and Negative for another; the worst first."""
+    counted = [(_num_contradicted(group), group) for group in judged_groups(store)]
+    return [group for count, group in sorted(counted, key=lambda pair: -pair[0]) if count]
 
 
-def _num_contrary(group: PatchGroup) -> int:
+def _num_contradicted(group: PatchGroup) -> int:
     given = [{annotation.labels[k] for annotation in group.annotations} for k in range(len(group.candidates))]
     return sum({Label.POSITIVE, Label.NEGATIVE} <= labels for labels in given)
 
@@ -136,7 +129,7 @@ def _alpha(judged: list[PatchGroup]) -> dict[str, float | None]:
     return {level: None if value != value else value for level, value in found.items()}  # NaN is not itself
 
 
-def _measure_person(store: AnswerStore, annotator: Annotator) -> PersonProgress:
+def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorProgress:
     answers = {
         item: answer for item, answer in list(store.answers(annotator).items()) if item.kind is not Kind.PRACTICE
     }
@@ -145,10 +138,10 @@ def _measure_person(store: AnswerStore, annotator: Annotator) -> PersonProgress:
     seconds = median(times) if times else None
     gold, repeats = _gold(store, answers), _repeats(answers)
     open_items = {item for item in annotator.items if item.kind is not Kind.PRACTICE} - answers.keys()
-    return PersonProgress(
+    return AnnotatorProgress(
         name=annotator.name,
         is_active=annotator.is_active,
-        dealt=len(open_items) + len(answers),
+        assigned=len(open_items) + len(answers),
         done=len(answers),
         skipped=sum(item in store.skips(annotator) for item in open_items),
         seconds=seconds,
@@ -162,13 +155,13 @@ def _measure_person(store: AnswerStore, annotator: Annotator) -> PersonProgress:
 
 def _gold(store: AnswerStore, answers: Mapping[Item, Annotation]) -> tuple[int, int]:
     pairs = [
-        (given, right)
+        (given, correct)
         for item, answer in answers.items()
         if item.kind is Kind.GOLD and item.group in store.round.known
-        for given, right in zip(answer.labels, store.round.known[item.group].labels, strict=True)
-        if right is not None
+        for given, correct in zip(answer.labels, store.round.known[item.group].labels, strict=True)
+        if correct is not None
     ]
-    return sum(given is right for given, right in pairs), len(pairs)
+    return sum(given is correct for given, correct in pairs), len(pairs)
 
 
 def _repeats(answers: Mapping[Item, Annotation]) -> tuple[int, int]:

@@ -1,6 +1,6 @@
-"""Serve one round: the socket, the names, who may come in, and what to tell them.
+"""Serves one round: settings, socket, TLS and console output.
 
-A round is served by one process, which holds its folder; `hggt-data reassign` is refused until it ends.
+The server holds the round's lock, so `hggt-data reassign` is refused until it ends.
 """
 
 import ipaddress
@@ -25,17 +25,18 @@ from hggt_data.io.text import format_examples, plural
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How to serve a round; the names are those of the command's flags.
+    """Settings of the annotation server.
 
     Attributes:
-        host: the address to listen at.
-        port: 0 for any that is free.
-        annotator: the one person who may come in, from this machine.
-        accounts: a file of accounts, for several people.
-        allow_host: names under which people from elsewhere call the server.
-        tls_certificate, tls_key: files to answer https:// with.
-        plain_http: answer people from elsewhere without encryption.
-        patches: where the pictures are, if they were moved.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free port.
+        annotator: Name of the person using this machine [default: the only annotator of the round].
+        accounts: Accounts file, for several annotators with personal URLs.
+        allow_host: Host name under which other machines reach the server; repeatable.
+        tls_certificate: TLS certificate (PEM) for https.
+        tls_key: Private key (PEM) of the certificate.
+        plain_http: Serve other machines without encryption, on a network you trust.
+        patches: Folder of the patches, if they were moved.
     """
 
     host: str = "127.0.0.1"
@@ -49,32 +50,31 @@ class ServerSettings:
     patches: Path | None = None
 
 
-def serve_round(folder: Path, settings: ServerSettings, tell: Callable[[str], object]) -> None:
-    """Serve until somebody stops it (Ctrl-C, SIGTERM).
+def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[str], object]) -> None:
+    """Serve a round until SIGINT or SIGTERM.
 
     Args:
-        folder: the round.
-        settings: how.
-        tell: called with each line to show, the URLs among them.
+        folder: Round to serve.
+        settings: Settings of the server.
+        print_line: Receives each line of console output, including the URLs.
 
     Raises:
-        RoundError: it is no round, nobody is named who takes part, or strangers could come in.
-        OutputError: the port is taken, or another process serves the round or deals it anew.
-        OSError: answers cannot be read, or none can be written.
+        RoundError: This is not a round, the annotator is not known, or the settings would be unsafe.
+        OutputError: The port is in use, or another process serves or changes the round.
     """
     _require_safe(settings)
     with lock_round(folder):
         with TemporaryFile(dir=folder):
-            pass  # answers can be written here, or this is the error to end with
-        dealt = read_round(folder, settings.patches)
+            pass  # fails now if answers cannot be written
+        round_ = read_round(folder, settings.patches)
         accounts = Accounts(settings.accounts)
-        store = AnswerStore(dealt)
+        store = AnswerStore(round_)
         with _listen(settings) as listener:
             hosts = {*settings.allow_host, *([] if _is_any(settings.host) else [settings.host])}
             app = Guard(make_app(store), accounts.find, hosts, plain_http=settings.plain_http)
             port = listener.getsockname()[1]
-            for line in _welcome(dealt, store, accounts, settings, port):
-                tell(line)
+            for line in _welcome(round_, store, accounts, settings, port):
+                print_line(line)
             config = uvicorn.Config(
                 app,
                 log_level="warning",
@@ -89,33 +89,37 @@ def serve_round(folder: Path, settings: ServerSettings, tell: Callable[[str], ob
 
 def _require_safe(settings: ServerSettings) -> None:
     if settings.host not in LOOPBACK and settings.accounts is None:
-        raise RoundError(f"--host {settings.host} lets people from elsewhere in, who need --accounts FILE")
+        raise RoundError(f"listening on {settings.host} requires accounts; pass `accounts`")
     if _is_any(settings.host) and not settings.allow_host:
-        raise RoundError(f"--host {settings.host} needs --allow-host NAME: the name by which people call this machine")
+        raise RoundError(
+            f"listening on {settings.host} requires the host name that other machines use; pass `allow_host`"
+        )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise RoundError("--tls-certificate and --tls-key belong together")
+        raise RoundError("a TLS certificate and its key are needed together; pass both `tls_certificate` and `tls_key`")
     if settings.host not in LOOPBACK and settings.tls_key is None and not settings.plain_http:
         raise RoundError(
-            f"--host {settings.host} without encryption: anybody on the way could read the secret URLs. Pass "
-            "--tls-certificate and --tls-key; or listen at 127.0.0.1 behind a server that does it, with --allow-host "
-            "NAME; or --plain-http where you trust the network"
+            f"listening on {settings.host} without encryption would expose the personal URLs to the network. Either "
+            "pass `tls_certificate` and `tls_key`; or listen on 127.0.0.1 behind an https web server and pass "
+            "`allow_host`; or pass `plain_http` on a network you trust"
         )
     if settings.tls_certificate is not None:
         _require_certificate(settings.tls_certificate, settings.tls_key)
 
 
 def _require_certificate(certificate: Path, key: Path | None) -> None:
-    """Refuse what no encrypted connection can be made with, before anybody is told a URL."""
+    """Check certificate and key before printing a URL."""
 
     def refuse_password() -> str:
-        raise RoundError(f"{key} needs a password; expected a key without one, readable by its owner only")
+        raise RoundError(f"{key} is protected by a password; expected an unencrypted key that only its owner can read")
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse_password)
     except ssl.SSLError as error:
-        what = f"--tls-certificate {certificate} and --tls-key {key}"
         reason = (error.reason or str(error)).replace("_", " ").lower()
-        raise RoundError(f"{what} are no certificate and its key, both in PEM form ({reason})") from error
+        raise RoundError(
+            f"{certificate} and {key} are not a certificate and its key in PEM format ({reason}); check "
+            "`tls_certificate` and `tls_key`"
+        ) from error
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
@@ -123,53 +127,54 @@ def _listen(settings: ServerSettings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=256)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise OutputError(f"cannot listen at {where}: {error.strerror}; choose another --host or --port") from error
+        raise OutputError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another `host` or `port`"
+        ) from error
 
 
-def _welcome(dealt: Round, store: AnswerStore, accounts: Accounts, settings: ServerSettings, port: int) -> list[str]:
+def _welcome(round_: Round, store: AnswerStore, accounts: Accounts, settings: ServerSettings, port: int) -> list[str]:
     scheme = "https" if settings.tls_key else "http"
     name = settings.allow_host[0] if _is_any(settings.host) else settings.host
     url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
-    # At this machine's own address alone people from elsewhere come through a web server beside this one.
-    outside = url
+    # A server on loopback that allows another host is reached through a reverse proxy.
+    public_url = url
     if settings.host in LOOPBACK and settings.allow_host:
-        outside = f"{'http' if settings.plain_http else 'https'}://{settings.allow_host[0]}/"
-    active = [annotator.name for annotator in dealt.annotators if annotator.is_active]
+        public_url = f"{'http' if settings.plain_http else 'https'}://{settings.allow_host[0]}/"
+    active = [annotator.name for annotator in round_.annotators if annotator.is_active]
     lines = []
     if store.unreadable:
         shown = format_examples(store.unreadable)
         lines.append(f"{plural(len(store.unreadable), 'file')} cannot be read as answers and do not count: {shown}")
     if settings.accounts is None:
-        person = _only_person(dealt, settings.annotator, active)
-        lines.append(f"{person}: {url}#{accounts.admit(Account(person), dealt.secret)}")
+        name = _only_annotator(round_, settings.annotator, active)
+        lines.append(f"{name}: {url}#{accounts.admit(Account(name), round_.secret)}")
     else:
         names = {account.name for account in accounts.all() if not account.is_admin}
-        if strangers := sorted(names - set(active)):
-            lines.append(f"In {settings.accounts} but not in the round: {format_examples(strangers)}")
-        if without := [person for person in active if person not in names]:
-            command = f"hggt-data accounts add NAME --accounts {shlex.quote(str(settings.accounts))} --url {outside}"
-            lines.append(f"In the round but without a URL: {format_examples(without)}. {command} makes one.")
-        known = len(names & set(active))
+        if unknown := sorted(names - set(active)):
+            lines.append(f"Accounts that are not in this round: {format_examples(unknown)}")
+        if missing := [name for name in active if name not in names]:
+            command = f"hggt-data accounts add NAME --accounts {shlex.quote(str(settings.accounts))} --url {public_url}"
+            lines.append(f"Annotators without an account: {format_examples(missing)}. Add each one with: {command}")
+        count = len(names & set(active))
         lines.append(
-            f"{known} of {plural(len(active), 'annotator')} may come to {outside}, each by a URL of their own."
+            f"Serving {count} of {plural(len(active), 'annotator')} at {public_url}; each needs their personal URL."
         )
-        if outside != url:
-            lines.append(f"{outside} is to be a web server that passes requests on to {url}; see docs/annotation.md.")
+        if public_url != url:
+            lines.append(f"Set up a web server for {public_url} that forwards to {url}; see docs/annotation.md.")
     if not any(account.is_admin for account in accounts.all()):
         lines.append(f"Progress: {url}admin#{accounts.admit(Account('admin', is_admin=True))}")
-    return [*lines, "Stop it with Ctrl-C; every answer is on disk as soon as the page says so."]
+    return [*lines, "Press Ctrl-C to stop. An answer is on disk as soon as the page shows it as saved."]
 
 
-def _only_person(dealt: Round, name: str | None, active: list[str]) -> str:
+def _only_annotator(round_: Round, name: str | None, active: list[str]) -> str:
     if name is not None:
-        if not dealt.annotator(name).is_active:
-            raise RoundError(
-                f"{name} was dropped from this round; hggt-data reassign {dealt.folder} --add {name} brings them back"
-            )
+        if not round_.annotator(name).is_active:
+            raise RoundError(f"{name} was dropped from this round; hggt-data reassign brings annotators back")
         return name
     if len(active) != 1:
-        raise RoundError(f"who is it? Pass --annotator NAME ({format_examples(active, 8)}), or --accounts FILE")
+        raise RoundError(
+            f"this round has several annotators ({format_examples(active, 8)}); pass `annotator` or `accounts`"
+        )
     return active[0]
 
 

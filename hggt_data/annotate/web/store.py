@@ -1,8 +1,8 @@
-"""The answers of a round: what a person is shown, and saving what they say, one whole file at a time.
+"""Reads and saves the answers of a round; each answer is one file, written atomically.
 
-A page knows an item by an id that tells neither the group nor its kind, and candidates by their place in an order of
-the person's own. An answer names the version that it replaces, so that of two windows none overwrites the other; the
-same answer sent twice is saved once. Answers are in the official format, `shown/` has what does not fit into it.
+A page knows an item by an id that reveals neither the group nor its kind, and candidates by their position in an order
+that differs between annotators. An answer names the version that it replaces, so that two windows cannot overwrite each
+other; the same answer sent twice is saved once. Answers are in the official format; `shown/` holds the rest.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import hmac
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,19 +30,19 @@ _LONGEST_REASON = 500
 
 
 class ConflictError(OutputError):
-    """The group was answered otherwise meanwhile, in another window; the answer that is there stays."""
+    """The group has another answer by now, from another window; that answer stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person says of a group, as the page sends it.
+    """An answer as the page sends it.
 
     Attributes:
-        labels: in the order in which the candidates were shown.
-        seconds: how long the pictures were looked at, by a clock that nobody can set; pauses are not in it.
+        labels: In the order in which the candidates were shown.
+        seconds: Viewing time without pauses, by a monotonic clock.
         pauses: (seconds before it, seconds) of each pause.
-        end: when the person was done, by their own clock and time zone; null where that clock must be wrong.
-        display: how it was shown: pixels of the screen per CSS pixel, last zoom, window, screen, how often flipped.
+        end: The annotator's local time at the end; None if that clock is clearly wrong.
+        display: Device pixel ratio, last zoom, window and screen size, number of flips.
     """
 
     labels: tuple[Label, ...]
@@ -53,25 +53,21 @@ class Answer:
 
     @classmethod
     def parse(cls, content: object, num_candidates: int) -> "Answer":
-        """Read what the page has sent.
-
-        Raises:
-            AnnotationError: it is no answer; the message says what was expected.
-        """
+        """Check and convert what the page sent; AnnotationError says what was expected."""
         if not isinstance(content, dict):
             raise AnnotationError(f"expected a JSON object, got {type(content).__name__}")
         labels = content.get("labels")
         if not isinstance(labels, list) or len(labels) != num_candidates:
-            raise AnnotationError(f"labels is {labels!r}; expected {num_candidates}")
+            raise AnnotationError(f"labels is {labels!r}; expected {num_candidates} labels")
         for label in labels:
             if label not in LABEL_WORDS:
-                raise AnnotationError(f"labels holds {label!r}; expected one of {', '.join(LABEL_WORDS)}")
+                raise AnnotationError(f"labels contains {label!r}; expected one of {', '.join(LABEL_WORDS)}")
         pauses = content.get("pauses", [])
         if not isinstance(pauses, list) or len(pauses) > _MOST_PAUSES:
-            raise AnnotationError(f"pauses is no list of at most {_MOST_PAUSES:,}")
+            raise AnnotationError(f"pauses is not a list of at most {_MOST_PAUSES:,} pauses")
         display = content.get("display", {})
         if not isinstance(display, dict):
-            raise AnnotationError("display is no JSON object")
+            raise AnnotationError("display is not a JSON object")
         return cls(
             labels=tuple(Label(label) for label in labels),
             seconds=_number(content.get("seconds"), "seconds", _LONGEST_S),
@@ -83,12 +79,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class SavedAnswer:
-    """An answer that is on disk.
-
-    Attributes:
-        labels: in the order in which the candidates are shown.
-        version: changes whenever the answer does.
-    """
+    """An answer on disk: its labels in the order shown, and a version that changes with the answer."""
 
     labels: tuple[Label, ...]
     version: str
@@ -98,84 +89,76 @@ class AnswerStore:
     """All answers of a round, in memory and on disk.
 
     Args:
-        dealt: the round. Only this object may write its answers while it lives (`server.py` locks the folder).
+        round_: The round; no other object may write its answers meanwhile (`serve.py` locks the folder).
+        clock: Current time in UTC.
 
     Attributes:
-        unreadable: files that are no answers to what was dealt; they count as not there, and a new answer to the same
-            group keeps them under another name.
-
-    Raises:
-        OSError: answers cannot be read.
+        unreadable: Files that do not count as answers; a new answer to the same group renames the old file.
     """
 
-    def __init__(self, dealt: Round) -> None:
-        self.round = dealt
+    def __init__(self, round_: Round, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.round = round_
+        self._clock = clock
         self.unreadable: list[Path] = []
         self._items: dict[str, dict[str, Item]] = {}
         self._answers: dict[str, dict[Item, Annotation]] = {}
         self._skips: dict[str, dict[Item, str]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        for annotator in dealt.annotators:
+        for annotator in round_.annotators:
             self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
-            found = read_answers(dealt, annotator)
-            self._answers[annotator.pseudonym] = found.given
+            found = read_answers(round_, annotator)
+            self._answers[annotator.pseudonym] = found.annotations
             self._skips[annotator.pseudonym] = found.skips
             self.unreadable += found.faults
 
     def item_id(self, annotator: Annotator, item: Item) -> str:
-        """What the page calls an item; without the round's secret nobody can tell the group or its kind from it."""
+        """The page's id of an item; without the round's secret it reveals neither group nor kind."""
         return self._digest(annotator, item)[:20]
 
-    def person_id(self, annotator: Annotator) -> str:
-        """What the page calls a person of this round, whatever their URL."""
+    def annotator_id(self, annotator: Annotator) -> str:
+        """The page's id of an annotator; it does not change with the personal URL."""
         return self._digest(annotator)[:20]
 
     def find(self, annotator: Annotator, item_id: str) -> Item | None:
-        """The item of an id; null if it is not the person's."""
+        """The item with this id; None if it is not assigned to the annotator."""
         return self._items[annotator.pseudonym].get(item_id)
 
     def order(self, annotator: Annotator, item: Item) -> tuple[str, ...]:
-        """The candidates as this person sees them: always the same for an item, unrelated between items."""
+        """The candidates in the order in which this annotator sees them."""
         return tuple(sorted(self.round.candidates, key=lambda name: self._digest(annotator, item, name)))
 
     def picture(self, annotator: Annotator, item: Item, position: int) -> Path | None:
-        """The file of what is shown: the original at 0, the candidates from 1 on in their order; null beyond."""
+        """The picture at a position: 0 is the original, then the candidates as shown; None beyond."""
         shown = (ORIGINAL, *self.order(annotator, item))
         return self.round.picture(item.group, shown[position]) if position in range(len(shown)) else None
 
     def answers(self, annotator: Annotator) -> Mapping[Item, Annotation]:
-        """What the person has answered; labels in the order of the round's candidates."""
+        """The annotator's answers; labels in the order of the round's candidates."""
         return self._answers[annotator.pseudonym]
 
     def skips(self, annotator: Annotator) -> Mapping[Item, str]:
-        """What the person could not judge, and why."""
+        """The groups that the annotator skipped, and why."""
         return self._skips[annotator.pseudonym]
 
     def read(self, annotator: Annotator, item: Item) -> SavedAnswer | None:
-        """The person's answer to an item; null if there is none yet."""
+        """The annotator's answer to an item; None if there is none yet."""
         annotation = self.answers(annotator).get(item)
         return None if annotation is None else self._saved(annotator, item, annotation)
 
     def save(self, annotator: Annotator, item: Item, answer: Answer, replaces: str | None) -> SavedAnswer:
-        """Write an answer; once this returns it is on disk.
+        """Save an answer; when this returns, it is on disk.
 
-        Args:
-            annotator, item: who and what.
-            answer: what they say.
-            replaces: the version of the answer that the person has seen; null if there was none.
-
-        Raises:
-            ConflictError: there is another answer than that.
-            OSError: it cannot be written; what was there stays.
+        `replaces` is the version that the annotator has seen, None if there was no answer; ConflictError if the answer
+        on disk has another version. If writing fails, the earlier answer stays.
         """
-        received = datetime.now(UTC)
+        received = self._clock()
         annotation = self._annotation(annotator, item, answer, received)
         with self._locks[annotator.pseudonym]:
             earlier = self.answers(annotator).get(item)
-            if earlier is not None and _say_the_same(earlier, annotation, answer):
+            if earlier is not None and _is_repeated(earlier, annotation, answer):
                 return self._saved(annotator, item, earlier)
             if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
-                raise ConflictError(f"{item.group} has another answer by now; that one stays")
+                raise ConflictError(f"{item.group} already has another answer, which stays")
             self._write_shown(annotator, item, answer, received, earlier)
             path = self.round.answer_path(annotator, item)
             if earlier is None and path.exists():
@@ -187,21 +170,15 @@ class AnswerStore:
         return self._saved(annotator, item, annotation)
 
     def skip(self, annotator: Annotator, item: Item, reason: object) -> None:
-        """Write down why a person cannot judge a group.
-
-        Raises:
-            AnnotationError: the reason is no text, or too long.
-            ConflictError: the person has answered it.
-            OSError: it cannot be written.
-        """
+        """Save why the annotator cannot judge a group; ConflictError if there is an answer."""
         if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_REASON:
-            raise AnnotationError(f"expected a reason of at most {_LONGEST_REASON} letters")
+            raise AnnotationError(f"expected a reason of 1 to {_LONGEST_REASON} characters")
         if not reason.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in reason):
-            raise AnnotationError("expected a reason that is text; it holds half a character")
+            raise AnnotationError("expected a reason without incomplete characters")
         with self._locks[annotator.pseudonym]:
             if item in self.answers(annotator):
-                raise ConflictError(f"{item.group} has an answer; that one stays")
-            content = {"reason": reason.strip(), "received": _format_instant(datetime.now(UTC))}
+                raise ConflictError(f"{item.group} has an answer, which stays")
+            content = {"reason": reason.strip(), "received": _format_instant(self._clock())}
             write_json(self.round.skip_path(annotator, item), content)
             self._skips[annotator.pseudonym][item] = content["reason"]
 
@@ -244,13 +221,13 @@ class AnswerStore:
         return hmac.new(self.round.secret.encode(), "\0".join(words).encode(), "sha256").hexdigest()
 
 
-def _say_the_same(earlier: Annotation, annotation: Annotation, answer: Answer) -> bool:
-    """Whether an answer has come twice; where its own clock tells no time, that of the first counts."""
+def _is_repeated(earlier: Annotation, annotation: Annotation, answer: Answer) -> bool:
+    """Whether the same answer was sent twice; without a time of its own it is compared by its labels and seconds."""
     return earlier == (annotation if answer.end else replace(annotation, start=earlier.start, end=earlier.end))
 
 
 def _history_of(path: Path) -> list[Any]:
-    """Answers before the last, where the file tells."""
+    """Earlier answers, if the file records them."""
     try:
         return list(json.loads(path.read_bytes())["earlier"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -259,13 +236,13 @@ def _history_of(path: Path) -> list[Any]:
 
 def _parse_pause(pause: object) -> tuple[float, float]:
     if not isinstance(pause, list) or len(pause) != 2:
-        raise AnnotationError(f"pauses holds {pause!r}; expected [seconds before it, seconds]")
+        raise AnnotationError(f"pauses contains {pause!r}; expected [seconds before it, seconds]")
     after, seconds = (_number(value, "pauses", _LONGEST_S) for value in pause)
     return after, seconds
 
 
 def _parse_moment(end_ms: object, utc_offset_min: object) -> datetime | None:
-    """A person's wall clock; null where it shows a year that cannot be."""
+    """The annotator's local time; None if its year is impossible."""
     milliseconds = _number(end_ms, "end_ms", 1e15)
     offset = _number(utc_offset_min, "utc_offset_min", 1440, least=-1440)
     try:

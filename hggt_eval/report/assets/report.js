@@ -1,10 +1,10 @@
 "use strict";
-// The report: plots and a table of all images, and a gallery whose pictures move together. All data is in the page.
+// The report: plots and a table of all images, and a gallery whose pictures move together. The page contains all data.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const ROWS = 50;
-// Okabe and Ito's colours, which the common kinds of colour blindness keep apart; its yellow is darkened for white paper.
+// Okabe and Ito's colours, which stay distinct in common kinds of colour blindness; yellow is darkened for a white page.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a7500"];
 
 function element(name, text = "", attributes = {}) {
@@ -21,7 +21,7 @@ function fillSelect(select, options) {
 const metricOf = (name) => data.metrics.find((metric) => metric.name === name);
 const titleOf = (metric) => `${metric.title} ${metric.higher_is_better ? "↑" : "↓"}`;
 
-/** A group's score as a number; NaN where there is none, Infinity for identical pictures. */
+/** A group's score as a number: NaN if missing, Infinity for identical pictures. */
 function score(group, method, metric) {
   const value = group.scores[method]?.[metric];
   return value === undefined ? NaN : value === "inf" ? Infinity : Number(value);
@@ -30,7 +30,7 @@ function score(group, method, metric) {
 const written = (value, decimals) =>
   Number.isNaN(value) ? "-" : Number.isFinite(value) ? value.toFixed(decimals).replace("-", "\u2212") : "∞";
 
-// What is chosen
+// Selection
 
 const state = { metric: "", order: "", scatter: "", hidden: new Set(), chosen: null, sortBy: "id", ascending: true, first: 0 };
 const shownMethods = () => data.methods.filter((method) => !state.hidden.has(method));
@@ -47,7 +47,7 @@ function drawMark(context, x, y, radius, number) {
   context.fill();
 }
 
-/** Round numbers across a range, about as many as asked for. */
+/** About as many round numbers across a range as requested. */
 function ticks(low, high, about) {
   const rough = (high - low) / about;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -68,7 +68,7 @@ function extent(values) {
   return [low - margin, high + margin];
 }
 
-/** A canvas with axes and marks; points are {x, y, method, group}. Remembers where marks are, for the pointer. */
+/** A canvas with axes and marks, which the pointer can find; points are {x, y, method, group}. */
 class Plot {
   constructor(canvas) {
     this.canvas = canvas;
@@ -80,7 +80,7 @@ class Plot {
 
   show(points, labels, xIsRank = false) {
     Object.assign(this, { points: points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y)), labels, xIsRank });
-    this.canvas.setAttribute("aria-label", `${labels.y} over ${labels.x}; the table below has the numbers`);
+    this.canvas.setAttribute("aria-label", `${labels.y} against ${labels.x}; see the table below for the numbers`);
     this.draw();
   }
 
@@ -157,7 +157,7 @@ class Plot {
 const sortedPlot = new Plot(byId("sorted-plot"));
 const scatterPlot = new Plot(byId("scatter-plot"));
 
-/** `score:METHOD`, or `difference:METHOD`, which is the score less the baseline's. */
+/** A group's score, or its difference from the baseline's score. */
 function valueBy(kind, group, method, metric) {
   const own = score(group, method, metric);
   return kind === "difference" ? own - score(group, data.baseline, metric) : own;
@@ -174,8 +174,8 @@ function drawPlots() {
   const methods = shownMethods();
   const points = ranked.flatMap(([group], rank) =>
     methods.map((method) => ({ x: rank + 1, y: valueBy(kind, group, method, metric.name), method, group })));
-  const what = kind === "difference" ? `${titleOf(metric)} less that of ${data.baseline}` : titleOf(metric);
-  sortedPlot.show(points, { x: "image, in order", y: what }, true);
+  const what = kind === "difference" ? `${titleOf(metric)} minus that of ${data.baseline}` : titleOf(metric);
+  sortedPlot.show(points, { x: "rank of the image", y: what }, true);
   const other = metricOf(state.scatter);
   const pairs = data.groups.flatMap((group) =>
     methods.map((method) => ({ x: score(group, method, other.name), y: score(group, method, metric.name), method, group })));
@@ -190,7 +190,7 @@ function sortedRows() {
   const sign = state.ascending ? 1 : -1;
   if (state.sortBy === "id") return state.ascending ? found : found.reverse();
   const key = new Map(found.map((group) => [group, score(group, state.sortBy, state.metric)]));
-  // What has no score comes last, whichever way.
+  // Groups without a score come last in either order.
   return found.sort((a, b) => Number.isNaN(key.get(a)) - Number.isNaN(key.get(b)) || sign * (key.get(a) - key.get(b)));
 }
 
@@ -224,7 +224,7 @@ function drawTable() {
   byId("next").disabled = state.first + ROWS >= rows.length;
 }
 
-/** Mark an image everywhere, and open it in the gallery where it is there. */
+/** Mark an image everywhere, and open it in the gallery if it is there. */
 function choose(id) {
   state.chosen = id;
   byId("filter").value = id;
@@ -242,7 +242,7 @@ function startImages() {
   const metrics = data.metrics.map((metric) => [metric.name, titleOf(metric)]);
   const orders = data.methods.map((method) => [`score:${method}`, `score of ${method}`]);
   const others = data.baseline === null ? [] : data.methods.filter((method) => method !== data.baseline);
-  orders.push(...others.map((method) => [`difference:${method}`, `difference of ${method} to ${data.baseline}`]));
+  orders.push(...others.map((method) => [`difference:${method}`, `difference of ${method} from ${data.baseline}`]));
   for (const [id, options, key] of [["metric", metrics, "metric"], ["scatter-metric", metrics, "scatter"], ["order", orders, "order"]]) {
     fillSelect(byId(id), options);
     byId(id).value = state[key];
@@ -278,7 +278,7 @@ function startImages() {
   drawTable();
 }
 
-// Gallery. All panes show the same place: `left` and `top` are parts of a picture, 0 to 1, `scale` is 1 for the whole.
+// Gallery. All panes show the same region: `left` and `top` are fractions of a picture, and `scale` is 1 for all of it.
 
 const view = { scale: 1, left: 0, top: 0 };
 const pointers = new Map();
@@ -300,7 +300,7 @@ function moveTo(scale, left, top) {
   byId("panes").classList.toggle("enlarged", Boolean(large && large.frame.clientWidth * view.scale > large.image.naturalWidth));
 }
 
-/** Zoom by a factor and keep the place (x, y), parts of the frame, where it is. */
+/** Zoom by a factor around (x, y), given as fractions of the frame. */
 function zoom(factor, x = 0.5, y = 0.5) {
   const scale = Math.min(64, Math.max(1, view.scale * factor));
   moveTo(scale, view.left + x / view.scale - x / scale, view.top + y / view.scale - y / scale);
@@ -313,7 +313,7 @@ function placeIn(frame, event) {
 
 function listen(frame) {
   frame.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
+    if (!event.ctrlKey && !event.metaKey) return; // otherwise the page scrolls
     event.preventDefault();
     zoom(2 ** (-event.deltaY / 200), ...placeIn(frame, event));
   }, { passive: false });
@@ -356,7 +356,7 @@ function makePane(picture, shape) {
 }
 
 async function openGroup(number) {
-  const ticket = ++opening; // whoever clicks again before pictures are decoded wants the later group
+  const ticket = ++opening; // if the user clicks again before pictures are decoded, the later group counts
   const group = data.gallery[number];
   [...byId("groups").children].forEach((button, k) => button.setAttribute("aria-pressed", String(k === number)));
   const unchecked = new Set([...byId("shown").querySelectorAll("input:not(:checked)")].map((input) => input.value));
@@ -393,7 +393,7 @@ function pixelsOf(image) {
   return context.getImageData(0, 0, image.naturalWidth, image.naturalHeight);
 }
 
-/** Replace every picture but the reference and the LR by its absolute difference to the reference, times the gain. */
+/** Replace every picture except the reference and the LR by its absolute difference from the reference, times the gain. */
 function showDifferences() {
   const reference = panes.find(({ picture }) => picture.name === byId("difference").value);
   const gain = Number(byId("gain").value);
@@ -415,11 +415,11 @@ function showDifferences() {
 function startGallery() {
   const note = byId("gallery-note");
   if (!data.gallery.length) {
-    note.textContent = "No group was asked for; hggt-eval --gallery N shows the N best and worst of each metric.";
+    note.textContent = "This report was made without a gallery.";
     return;
   }
-  note.textContent = "The best and the worst groups of each metric, by the mean over methods. Drag to move; pinch, Ctrl and wheel, " +
-    "double click or the buttons to zoom; all pictures move together.";
+  note.textContent = "The best and worst groups of each metric, by the mean over methods. Drag to move; pinch, double-click, " +
+    "Ctrl + wheel or use the buttons to zoom. All pictures move together.";
   byId("gallery-body").hidden = false;
   byId("groups").append(...data.gallery.map((group, number) => {
     const button = element("button", "", { type: "button", "aria-pressed": "false" });

@@ -1,4 +1,4 @@
-"""A window of the browser for the page."""
+"""A browser window for the pages."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A window as on a laptop; an error in the page fails the test."""
+    """A laptop-sized window; a JavaScript error fails the test."""
     context = browser.new_context(viewport={"width": 1366, "height": 768})
     page = context.new_page()
     errors: list[str] = []

@@ -1,4 +1,4 @@
-"""Small rounds of annotation, without dealing: who has what is written out in the test."""
+"""Small annotation rounds whose assignments are written out in the test."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,13 +23,14 @@ def make_round(
     known: Mapping[PatchId, KnownAnswer] | None = None,
     size: tuple[int, int] = (16, 16),
 ) -> Round:
-    """Write a round for these people; pictures are noise unless `patches` has them."""
+    """Write a round for these annotators; pictures are noise unless `patches` has them."""
     if patches is None:
-        groups = sorted({str(item.group) for dealt in batches.values() for batch in dealt for item in batch})
+        groups = sorted({str(item.group) for assigned in batches.values() for batch in assigned for item in batch})
         patches = write_tree(folder / "pictures", groups, candidates=candidates, size=size) / "images" / "0-9"
     annotators = tuple(
-        Annotator(name, f"annotator-{number:06x}", tuple(dealt)) for number, (name, dealt) in enumerate(batches.items())
+        Annotator(name, f"annotator-{number:06x}", tuple(assigned))
+        for number, (name, assigned) in enumerate(batches.items())
     )
-    dealt = Round(folder / "round", patches, candidates, 2, 1000, 0, "a secret", annotators, known or {})
-    write_round(dealt)
-    return dealt
+    round_ = Round(folder / "round", patches, candidates, 2, 1000, 0, "a secret", annotators, known or {})
+    write_round(round_)
+    return round_

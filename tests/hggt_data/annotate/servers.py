@@ -1,4 +1,4 @@
-"""`hggt-data annotate` as a process of its own, which can be killed and started again at the same port."""
+"""`hggt-data annotate` as a process that can be killed and restarted on the same port."""
 
 import re
 import signal
@@ -13,13 +13,7 @@ from types import TracebackType
 
 
 class Server:
-    """A running server; the URLs are what it printed.
-
-    Args:
-        folder: the round.
-        options: of the command.
-        scheme: that it answers.
-    """
+    """A running server for a round; `options` are those of the command."""
 
     def __init__(self, folder: Path, *options: str, scheme: str = "http") -> None:
         self._folder = folder
@@ -47,7 +41,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.05)
-        raise AssertionError(f"the server does not answer: {self.log}")
+        raise AssertionError(f"the server does not respond: {self.log}")
 
     @property
     def log(self) -> str:

@@ -1,4 +1,4 @@
-"""What each person is given, in which order."""
+"""What each annotator sees, in which order."""
 
 import random
 from collections import Counter
@@ -14,44 +14,44 @@ GROUPS = [PatchId(f"p{k:03d}", 0, 0) for k in range(100)]
 
 
 def give(
-    person: Annotator, votes: list[PatchId], checks: Checks = NONE, per_batch: int = 30, **more: object
+    annotator: Annotator, votes: list[PatchId], checks: Checks = NONE, per_batch: int = 30, **more: object
 ) -> Annotator:
-    return with_batches(person, votes, checks, per_batch, random.Random(0), **more)  # type: ignore[arg-type]
+    return with_batches(annotator, votes, checks, per_batch, random.Random(0), **more)  # type: ignore[arg-type]
 
 
-def counts(person: Annotator) -> list[dict[Kind, int]]:
-    return [dict(Counter(item.kind for item in batch)) for batch in person.batches]
+def counts(annotator: Annotator) -> list[dict[Kind, int]]:
+    return [dict(Counter(item.kind for item in batch)) for batch in annotator.batches]
 
 
 @pytest.mark.parametrize(
     ("votes", "sizes"), [(0, []), (1, [1]), (30, [30]), (31, [15, 16]), (61, [20, 20, 21]), (100, [25] * 4)]
 )
-def test_batches_are_few_and_equal(votes: int, sizes: list[int]) -> None:
-    person = give(Annotator("Ada", "a"), GROUPS[:votes])
-    assert [len(batch) for batch in person.batches] == sizes
-    assert sorted(item.group for item in person.items) == GROUPS[:votes]
+def test_batches_are_few_and_of_equal_size(votes: int, sizes: list[int]) -> None:
+    annotator = give(Annotator("Ada", "a"), GROUPS[:votes])
+    assert [len(batch) for batch in annotator.batches] == sizes
+    assert sorted(item.group for item in annotator.items) == GROUPS[:votes]
 
 
-def test_practice_is_first_and_gold_is_spread() -> None:
+def test_practice_comes_first_and_gold_is_spread() -> None:
     checks = Checks(tuple(GROUPS[90:93]), tuple(GROUPS[93:98]), 2)
-    person = give(Annotator("Ada", "a"), GROUPS[:60], checks)
-    assert person.batches[0] == tuple(Item(Kind.PRACTICE, group) for group in GROUPS[90:93])
-    assert counts(person)[1:] == [
+    annotator = give(Annotator("Ada", "a"), GROUPS[:60], checks)
+    assert annotator.batches[0] == tuple(Item(Kind.PRACTICE, group) for group in GROUPS[90:93])
+    assert counts(annotator)[1:] == [
         {Kind.VOTE: 30, Kind.GOLD: 3, Kind.REPEAT: 2},
         {Kind.VOTE: 30, Kind.GOLD: 2, Kind.REPEAT: 2},
     ]
 
 
-def test_what_was_answered_stays_and_so_does_its_place() -> None:
+def test_answered_items_keep_their_place() -> None:
     before = give(Annotator("Ada", "a"), GROUPS[:20])
     answered = {before.items[3], before.items[7]}
-    theirs = sorted({item.group for item in before.items[10:]} | {*GROUPS[50:55]})
-    after = give(before, theirs, answered=answered)
+    assigned = sorted({item.group for item in before.items[10:]} | {*GROUPS[50:55]})
+    after = give(before, assigned, answered=answered)
     assert after.batches[0] == (before.items[3], before.items[7], *before.items[10:])
     assert sorted(item.group for item in after.batches[1]) == GROUPS[50:55]
 
 
-def test_a_few_groups_that_come_later_are_not_repeated_as_often_as_a_batch() -> None:
+def test_a_small_later_batch_has_fewer_repeats() -> None:
     before = give(Annotator("Ada", "a"), GROUPS[:28], Checks((), (), 7))
     after = give(before, GROUPS[:35], Checks((), (), 7))
     assert counts(after) == [{Kind.VOTE: 28, Kind.REPEAT: 7}, {Kind.VOTE: 7, Kind.REPEAT: 1}]

@@ -1,85 +1,120 @@
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hggt_data import open_groups
-from hggt_data.annotate.deal import DealSettings, deal_groups
-from hggt_data.annotate.merge import merge_round
+from hggt_data.annotate.merge import MergeResult, merge_round
 from hggt_data.annotate.round import Item, Kind, Round, read_round, write_round
 from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.schema import PatchId
 from hggt_data.tree.validate import validate_tree
-from tests.hggt_data.annotate.test_deal import TWO, judge, known_csv, make_patches, skip
+from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
 from tests.hggt_data.trees import contents, write_bytes
 
-PEOPLE = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
+merge = partial(merge_round, workers=1)
+NAMES = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
+
+
+def make_judged(folder: Path) -> Round:
+    """Twelve groups with all their votes, except three groups that lack one, one and all three votes."""
+    gold = known_csv(folder / "gold.csv", "p11-0-0,Positive,,")
+    deal(make_patches(folder, 12), folder / "round", NAMES, gold=gold, repeats=1)
+    round_ = read_round(folder / "round")
+    for annotator in round_.annotators:
+        for item in annotator.items:
+            if item.kind is Kind.VOTE:
+                judge(round_, annotator, item.group)
+            else:
+                write_bytes(round_.answer_path(annotator, item), b"not a vote")
+    for image, number in {"p0": 1, "p1": 1, "p2": 3}.items():
+        group = PatchId(image, 0, 0)
+        for annotator in [p for p in round_.annotators if Item(Kind.VOTE, group) in p.items][:number]:
+            round_.answer_path(annotator, Item(Kind.VOTE, group)).unlink()
+            if image == "p1":
+                skip(round_, annotator, group)
+    return round_
 
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Round:
-    """Twelve groups, of which five people have judged all but one vote of two groups and all of a third."""
-    gold = known_csv(tmp_path / "gold.csv", "p11-0-0,Positive,,")
-    deal_groups(make_patches(tmp_path, 12), tmp_path / "round", PEOPLE, DealSettings(gold=gold, repeats=1))
-    dealt = read_round(tmp_path / "round")
-    for person in dealt.annotators:
-        for item in person.items:
-            if item.kind is Kind.VOTE:
-                judge(dealt, person, item.group)
-            else:
-                write_bytes(dealt.answer_path(person, item), b"not a vote")
-    for image, number in {"p0": 1, "p1": 1, "p2": 3}.items():
-        group = PatchId(image, 0, 0)
-        for person in [p for p in dealt.annotators if Item(Kind.VOTE, group) in p.items][:number]:
-            dealt.answer_path(person, Item(Kind.VOTE, group)).unlink()
-            if image == "p1":
-                skip(dealt, person, group)
-    return dealt
+    return make_judged(tmp_path)
 
 
-def test_a_tree_has_the_votes_as_they_are(judged: Round, tmp_path: Path) -> None:
-    result = merge_round(judged.folder, tmp_path / "Train")
-    assert len(result.complete) == 8
-    images, labels = tmp_path / "Train/images/0-8", tmp_path / "Train/labels/0-8"
+@dataclass(frozen=True)
+class Merged:
+    """A merged round, for tests that only read it."""
+
+    round: Round
+    tree: Path
+    result: MergeResult
+
+    def slots(self) -> list[list[str]]:
+        """Group, slot and pseudonym of each vote."""
+        header, *lines = (self.tree / "annotators.csv").read_text().splitlines()
+        assert header == "group,slot,pseudonym"
+        return [line.split(",") for line in lines]
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+    round_ = make_judged(tmp_path_factory.mktemp("merged"))
+    tree = round_.folder.parent / "Train"
+    return Merged(round_, tree, merge(round_.folder, tree))
+
+
+def test_votes_are_copied_unchanged_and_pictures_linked(merged: Merged) -> None:
+    assert len(merged.result.complete) == 8
+    images, labels = merged.tree / "images/0-8", merged.tree / "labels/0-8"
     assert sorted(path.name for path in labels.iterdir()) == ["A", "B", "C"]
-    lines = (tmp_path / "Train/annotators.csv").read_text().splitlines()
-    assert lines[0] == "group,slot,pseudonym"
-    assert len(lines) == 1 + 24
-    for line in lines[1:]:
-        group, slot, pseudonym = line.split(",")
-        vote = judged.folder / "votes" / pseudonym / f"{group}.json"
+    assert len(merged.slots()) == 24
+    for group, slot, pseudonym in merged.slots():
+        vote = merged.round.folder / "votes" / pseudonym / f"{group}.json"
         assert (labels / slot / f"{group}.json").read_bytes() == vote.read_bytes()
-        source = judged.patches / "01" / f"{group}_01.png"
+        source = merged.round.patches / "01" / f"{group}_01.png"
         assert (images / "01" / source.name).samefile(source)
 
 
-def test_slots_are_not_people(judged: Round, tmp_path: Path) -> None:
-    merge_round(judged.folder, tmp_path / "Train")
-    behind: dict[str, set[str]] = {}
-    for line in (tmp_path / "Train/annotators.csv").read_text().splitlines()[1:]:
-        _, slot, pseudonym = line.split(",")
-        behind.setdefault(slot, set()).add(pseudonym)
-    assert all(len(people) >= 3 for people in behind.values())
+def test_a_slot_does_not_stand_for_one_annotator(merged: Merged) -> None:
+    for slot in "ABC":
+        assert len({pseudonym for _, other, pseudonym in merged.slots() if other == slot}) >= 3
 
 
-def test_no_name_leaves_the_round(judged: Round, tmp_path: Path) -> None:
-    merge_round(judged.folder, tmp_path / "Train")
-    for path, data in contents(tmp_path / "Train").items():
-        for name in PEOPLE:
+def test_no_name_leaves_the_round(merged: Merged) -> None:
+    for path, data in contents(merged.tree).items():
+        for name in NAMES:
             assert name not in path
             assert path.endswith(".png") or name.encode() not in data
 
 
+def test_groups_left_out_are_listed(merged: Merged) -> None:
+    text = "\n".join(merged.result.describe())
+    assert "8 groups with 3 votes each, by 5 annotators" in text
+    assert "Left out 2 groups with 2 of 3 votes: p0-0-0, p1-0-0" in text
+    assert "Left out 1 group with 0 of 3 votes: p2-0-0" in text
+    assert "Among these, annotators skipped 1 group: p1-0-0 (black)" in text
+    record = json.loads((merged.round.folder / "merge.json").read_text())
+    assert record["partial"] == {"p0-0-0": 2, "p1-0-0": 2, "p2-0-0": 0}
+    assert record["skipped"] == {"p1-0-0": ["black"]}
+    assert record["conflicts"] == {}
+
+
+def test_the_same_votes_make_the_same_tree(merged: Merged, tmp_path: Path) -> None:
+    merge(merged.round.folder, tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(merged.tree)
+
+
 def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_path: Path) -> None:
-    merge_round(judged.folder, tmp_path / "Train", copy=True)
+    merge(judged.folder, tmp_path / "Train", copy=True)
     report = validate_tree(tmp_path / "Train", expect_groups=8, workers=1)
     assert report.problems == ()
     build_dataset(BuildSettings((tmp_path / "Train",), tmp_path / "hggt", license="cc0-1.0", workers=1))
-    pseudonyms = {person.pseudonym for person in judged.annotators}
+    pseudonyms = {annotator.pseudonym for annotator in judged.annotators}
     groups = open_groups(tmp_path / "hggt", "train")
     assert len(groups) == 8
     for group in groups:
@@ -87,26 +122,14 @@ def test_the_tree_is_valid_and_builds_with_its_annotators(judged: Round, tmp_pat
         assert len(group.annotations) == 3
 
 
-def test_a_damaged_skip_is_listed(judged: Round, tmp_path: Path) -> None:
+def test_a_damaged_reason_is_listed(judged: Round, tmp_path: Path) -> None:
     [path] = (judged.folder / "skips").rglob("*.json")
     path.write_text("{bad")
-    text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
-    assert f"somebody could not judge 1: p1-0-0 ({path} is damaged and gives no reason)" in text
+    text = "\n".join(merge(judged.folder, tmp_path / "Train").describe())
+    assert f"Among these, annotators skipped 1 group: p1-0-0 ({path} is damaged and has no reason)" in text
 
 
-def test_what_is_left_out_is_listed(judged: Round, tmp_path: Path) -> None:
-    text = "\n".join(merge_round(judged.folder, tmp_path / "Train").describe())
-    assert "8 groups with 3 votes each, by 5 annotators" in text
-    assert "Left out, with 2 of 3 votes: 2 groups: p0-0-0, p1-0-0" in text
-    assert "Left out, with 0 of 3 votes: 1 group: p2-0-0" in text
-    assert "somebody could not judge 1: p1-0-0 (black)" in text
-    record = json.loads((judged.folder / "merge.json").read_text())
-    assert record["partial"] == {"p0-0-0": 2, "p1-0-0": 2, "p2-0-0": 0}
-    assert record["skipped"] == {"p1-0-0": ["black"]}
-    assert record["conflicts"] == {}
-
-
-def test_what_is_no_vote_is_listed_and_does_not_count(judged: Round, tmp_path: Path) -> None:
+def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp_path: Path) -> None:
     ada = judged.annotators[0]
     folder = judged.folder / "votes" / ada.pseudonym
     mine = sorted(folder.glob("*.json"))
@@ -116,97 +139,90 @@ def test_what_is_no_vote_is_listed_and_does_not_count(judged: Round, tmp_path: P
     write_bytes(folder / "notes.txt", b"x")
     write_bytes(folder / ".p3-0-0.json.7.tmp", b"half")
     write_bytes(judged.folder / "votes/annotator-stray/p3-0-0.json", mine[0].read_bytes())
-    result = merge_round(judged.folder, tmp_path / "Train")
+    result = merge(judged.folder, tmp_path / "Train")
     assert PatchId.parse(broken.stem) in result.partial
-    conflicts = {Path(path).name: why for path, why in result.ballot.conflicts.items()}
+    conflicts = {Path(path).name: why for path, why in result.votes.conflicts.items()}
     assert conflicts == {
         broken.name: conflicts[broken.name],
-        "p11-0-0.json": "not dealt to this person",
-        "notes.txt": "not named GROUP.json",
-        "annotator-stray": "of nobody who takes part",
+        "p11-0-0.json": "not assigned to this annotator",
+        "notes.txt": "the name is not GROUP.json",
+        "annotator-stray": "not a pseudonym of this round",
     }
     assert "broken JSON" in conflicts[broken.name]
-    assert "4 files did not count" in "\n".join(result.describe())
+    assert "4 files not counted as votes" in "\n".join(result.describe())
 
 
-def test_a_vote_of_somebody_who_was_not_asked_does_not_count(judged: Round, tmp_path: Path) -> None:
-    """Such as a copy of another's; the votes of those who were asked all stay."""
+def test_a_vote_on_a_group_of_another_annotator_does_not_count(judged: Round, tmp_path: Path) -> None:
     group = PatchId("p5", 0, 0)
-    other = next(person for person in judged.annotators if Item(Kind.VOTE, group) not in person.items)
-    before = merge_round(judged.folder, tmp_path / "before").ballot.votes[group]
+    other = next(annotator for annotator in judged.annotators if Item(Kind.VOTE, group) not in annotator.items)
+    before = merge(judged.folder, tmp_path / "before").votes.by_group[group]
     judge(judged, other, group)
-    ballot = merge_round(judged.folder, tmp_path / "after").ballot
-    assert ballot.votes[group] == before
-    assert ballot.conflicts == {f"votes/{other.pseudonym}/{group}.json": "not dealt to this person"}
+    votes = merge(judged.folder, tmp_path / "after").votes
+    assert votes.by_group[group] == before
+    assert votes.conflicts == {f"votes/{other.pseudonym}/{group}.json": "not assigned to this annotator"}
 
 
 def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None:
     group = PatchId("p5", 0, 0)
     item = Item(Kind.VOTE, group)
-    other = next(person for person in judged.annotators if item not in person.items)
+    other = next(annotator for annotator in judged.annotators if item not in annotator.items)
     judge(judged, other, group)
     asked = replace(other, batches=(*other.batches, (item,)))
     write_round(judged.with_annotators(tuple(asked if p is other else p for p in judged.annotators)))
-    result = merge_round(judged.folder, tmp_path / "Train")
-    assert len(result.ballot.extra) == 1
-    assert "More votes than slots" in "\n".join(result.describe())
+    result = merge(judged.folder, tmp_path / "Train")
+    assert len(result.votes.extra) == 1
+    assert "Left out votes beyond the slots" in "\n".join(result.describe())
     assert not validate_tree(tmp_path / "Train", workers=1).errors
-
-
-def test_the_same_votes_make_the_same_tree(judged: Round, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        merge_round(judged.folder, tmp_path / name)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_refusals(judged: Round, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="inside the round"):
-        merge_round(judged.folder, judged.folder / "Train")
+        merge(judged.folder, judged.folder / "Train")
     with pytest.raises(OutputError, match="inside the pictures"):
-        merge_round(judged.folder, judged.patches / "Train")
-    merge_round(judged.folder, tmp_path / "Train")
+        merge(judged.folder, judged.patches / "Train")
+    merge(judged.folder, tmp_path / "Train")
     with pytest.raises(OutputError, match="not empty"):
-        merge_round(judged.folder, tmp_path / "Train")
-    deal_groups(judged.patches, tmp_path / "fresh", PEOPLE, DealSettings())
+        merge(judged.folder, tmp_path / "Train")
+    deal(judged.patches, tmp_path / "fresh", NAMES)
     with pytest.raises(RoundError, match="no group has all its 3 votes yet; 0 votes so far"):
-        merge_round(tmp_path / "fresh", tmp_path / "tree")
+        merge(tmp_path / "fresh", tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
 
 
-def test_groups_whose_pictures_were_replaced_since_are_left_out(judged: Round, tmp_path: Path) -> None:
-    before = merge_round(judged.folder, tmp_path / "before")
+def test_groups_whose_pictures_changed_after_the_assignment_are_left_out(judged: Round, tmp_path: Path) -> None:
+    before = merge(judged.folder, tmp_path / "before")
     first, second, third, *rest = before.complete
     replaced = judged.picture(first, "01")
     write_bytes(replaced, judged.picture(first, "original").read_bytes())
     judged.picture(second, "02").write_bytes(b"cut")
     for name in ("original", *judged.candidates):
         judged.picture(third, name).unlink()
-    result = merge_round(judged.folder, tmp_path / "after")
+    result = merge(judged.folder, tmp_path / "after")
     assert result.complete == tuple(rest)
-    assert result.faults[first] == f"01/{first}_01.png was replaced since it was dealt"
+    assert result.faults[first] == f"01/{first}_01.png was replaced after it was assigned"
     assert result.faults[second].startswith(f"02/{second}_02.png: ")
-    assert result.faults[third] == f"group {third} has no pictures any more"
+    assert result.faults[third] == f"group {third} is missing"
     assert not result.faults.keys() & result.partial.keys()
     text = "\n".join(result.describe())
-    assert "Left out, for their pictures are not those that were judged: 3 groups: " in text
+    assert "Left out 3 groups whose pictures are not those that were judged: " in text
     assert set(json.loads((judged.folder / "merge.json").read_text())["pictures"]) == {
         str(g) for g in (first, second, third)
     }
     (judged.folder / "pictures.csv").unlink()
-    result = merge_round(judged.folder, tmp_path / "fast")
+    result = merge(judged.folder, tmp_path / "fast")
     assert first in result.complete
-    assert "Dealt with --fast: whether the pictures are those that were judged is not known." in result.describe()
+    assert any(line.startswith("The pictures were not compared") for line in result.describe())
 
 
-def test_a_round_that_cannot_be_written_to_is_merged_all_the_same(judged: Round, tmp_path: Path) -> None:
+def test_a_read_only_round_can_be_merged(judged: Round, tmp_path: Path) -> None:
     (judged.folder / "merge.json").mkdir()
-    result = merge_round(judged.folder, tmp_path / "Train")
+    result = merge(judged.folder, tmp_path / "Train")
     assert validate_tree(tmp_path / "Train").errors == ()
-    assert result.describe()[-1].startswith(f"What was left out is not written down: {judged.folder / 'merge.json'}: ")
+    assert result.describe()[-1].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
 
 
-def test_the_command(judged: Round, tmp_path: Path) -> None:
-    arguments = ["merge", "--round", str(judged.folder), "--output", str(tmp_path / "Train")]
+def test_the_command(merged: Merged, tmp_path: Path) -> None:
+    arguments = ["merge", "--round", str(merged.round.folder), "--output", str(tmp_path / "Train"), "--workers", "1"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "8 groups with 3 votes each" in result.output

@@ -13,7 +13,7 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.dataset.card import format_card
 from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
-from hggt_data.errors import PublishError
+from hggt_data.errors import SettingsError
 from hggt_data.licence import read_license
 from tests.hggt_data.trees import FOUR, edit_text, write_tree
 
@@ -75,7 +75,7 @@ def test_without_a_licence_it_carries_the_terms_of_hggt(tmp_path: Path) -> None:
 @pytest.mark.parametrize("license_id", ["hggt-terms", "other", "unknown", "Free for All!", "null", ""])
 def test_what_is_no_licence_is_refused(tmp_path: Path, license_id: str) -> None:
     with pytest.raises(
-        PublishError, match=r"is not a licence id; expected one such as cc0-1\.0 or cc-by-4\.0, or no licence for"
+        SettingsError, match=r"is not a licence id; expected one such as cc0-1\.0 or cc-by-4\.0, or no licence for"
     ):
         build(tmp_path, license=license_id)
 

@@ -22,7 +22,7 @@ def test_problems_need_not_be_there(real_dataset: Path) -> None:
 
 
 def test_a_folder_without_one_is_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"has no manifest\.json; expected a dataset made by hggt-build-dataset"):
+    with pytest.raises(DatasetError, match=r"has no manifest\.json; expected a dataset built by hggt"):
         read_manifest(tmp_path)
 
 
@@ -94,4 +94,4 @@ def test_paths_that_no_build_writes_are_refused(real_dataset: Path, where: str, 
     content[where][-1]["path"] = path
     with pytest.raises(DatasetError, match="which no build writes") as error:
         parse_manifest(json.dumps(content).encode(), "manifest.json of lab/hggt")
-    assert str(error.value).startswith(f"manifest.json of lab/hggt is damaged (it names {path!r}")
+    assert str(error.value).startswith(f"manifest.json of lab/hggt is damaged (it lists {path!r}")

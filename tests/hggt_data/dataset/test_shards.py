@@ -110,10 +110,10 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
 def test_a_file_of_another_writer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["a"]}), path)
-    with pytest.raises(DatasetError, match=r"a\.parquet is no shard of a built dataset"):
+    with pytest.raises(DatasetError, match=r"a\.parquet is not a shard of a built dataset"):
         read_offsets(path)
     path.write_bytes(b"PAR1")
-    with pytest.raises(DatasetError, match=r"a\.parquet is no shard of a built dataset"):
+    with pytest.raises(DatasetError, match=r"a\.parquet is not a shard of a built dataset"):
         read_offsets(path)
 
 

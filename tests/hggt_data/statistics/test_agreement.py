@@ -50,37 +50,26 @@ def planted(
     return truth, votes
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("missing", [0.0, 0.3])
-@pytest.mark.parametrize("level", ["nominal", "ordinal"])
-def test_alpha_equals_the_krippendorff_package(seed: int, missing: float, level: Literal["nominal", "ordinal"]) -> None:
-    _, votes = planted(seed, 200, [0.9, 0.7, 0.5, 0.8], missing)
-    reliability = np.where(votes < 0, np.nan, votes).T
-    expected = krippendorff.alpha(reliability_data=reliability, level_of_measurement=level)
-    assert krippendorff_alpha(votes, level) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("missing", [0.0, 0.2])
-def test_fleiss_equals_statsmodels_on_complete_items(seed: int, missing: float) -> None:
-    _, votes = planted(seed, 200, [0.9, 0.7, 0.5], missing)
+def test_fleiss_equals_statsmodels_on_complete_items(missing: float) -> None:
+    _, votes = planted(0, 200, [0.9, 0.7, 0.5], missing)
     complete = votes[(votes >= 0).all(axis=1)]
     kappa, num_items = fleiss_kappa(votes)
     assert kappa == pytest.approx(statsmodels_fleiss(aggregate_raters(complete)[0]), abs=1e-12)
     assert num_items == len(complete)
 
 
-@settings(max_examples=60, deadline=None)
-@given(vote_arrays)
-def test_alpha_equals_the_krippendorff_package_on_any_votes(votes: Votes) -> None:
-    alpha = krippendorff_alpha(votes, "ordinal")
+@settings(max_examples=40, deadline=None)
+@given(vote_arrays, st.sampled_from(["nominal", "ordinal"]))
+def test_alpha_equals_the_krippendorff_package_on_any_votes(votes: Votes, level: Literal["nominal", "ordinal"]) -> None:
+    alpha = krippendorff_alpha(votes, level)
     assume(not math.isnan(alpha))
     reliability = np.where(votes < 0, np.nan, votes).T
-    expected = krippendorff.alpha(reliability_data=reliability, level_of_measurement="ordinal")
+    expected = krippendorff.alpha(reliability_data=reliability, level_of_measurement=level)
     assert alpha == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(vote_arrays, st.integers(0, 99))
 def test_alpha_does_not_depend_on_who_gave_a_vote(votes: Votes, seed: int) -> None:
     shuffled = votes.copy()
@@ -90,24 +79,10 @@ def test_alpha_does_not_depend_on_who_gave_a_vote(votes: Votes, seed: int) -> No
     assert krippendorff_alpha(shuffled) == pytest.approx(krippendorff_alpha(votes), nan_ok=True)
 
 
-def test_ordinal_alpha_forgives_a_small_disagreement() -> None:
-    near = np.array([[2, 2], [1, 1], [0, 0], [2, 1]])
-    far = np.array([[2, 2], [1, 1], [0, 0], [2, 0]])
-    assert krippendorff_alpha(near, "ordinal") > krippendorff_alpha(far, "ordinal")
-    assert krippendorff_alpha(near, "nominal") == krippendorff_alpha(far, "nominal")
-
-
 def test_nominal_alpha_by_hand() -> None:
     # Votes PP, NN, PN: 6 values, 3 of each; 2 of 6 coincidences disagree, 18 of 36 - 6 pairs by chance.
     votes = np.array([[2, 2], [0, 0], [2, 0], [1, -1]])
     assert krippendorff_alpha(votes) == pytest.approx(1 - (2 / 6) / (18 / 30))
-
-
-def test_fleiss_by_hand() -> None:
-    # PP, NN, PN: agreement 2/3, by chance 1/4 + 1/4.
-    kappa, num_items = fleiss_kappa(np.array([[2, 2], [0, 0], [2, 0], [1, -1]]))
-    assert kappa == pytest.approx((2 / 3 - 1 / 2) / (1 / 2))
-    assert num_items == 3
 
 
 @pytest.mark.parametrize(
@@ -134,14 +109,7 @@ def test_full_agreement_is_one(unanimous: Votes) -> None:
     assert fleiss_kappa(unanimous) == (1, 2)
 
 
-def test_pairwise_agreement_by_hand() -> None:
-    votes = np.array([[2, 2, -1], [0, 1, -1], [1, -1, 1], [2, 2, -1]])
-    share, shared = pairwise_agreement(votes)
-    assert shared.tolist() == [[4, 3, 1], [3, 3, 0], [1, 0, 1]]
-    np.testing.assert_allclose(share, [[1, 2 / 3, 1], [2 / 3, 1, np.nan], [1, np.nan, 1]])
-
-
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(vote_arrays)
 def test_pairwise_agreement_equals_a_plain_loop(votes: Votes) -> None:
     share, shared = pairwise_agreement(votes)
@@ -162,7 +130,7 @@ def test_confusion_by_hand() -> None:
     assert confusion[1].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 0]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(vote_arrays)
 def test_confusion_with_a_rater_as_consensus_is_diagonal_for_them(votes: Votes) -> None:
     own = confusion_with_consensus(votes, votes[:, 0])[0]
@@ -211,9 +179,8 @@ def majority(votes: Votes) -> npt.NDArray[np.int64]:
     return np.asarray(2 - counts[:, ::-1].argmax(axis=1))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_dawid_skene_finds_planted_labels_better_than_the_majority(seed: int) -> None:
-    truth, votes = planted(seed, 3000, [0.95, 0.6, 0.55, 0.5], missing=0.3)
+def test_dawid_skene_finds_planted_labels_better_than_the_majority() -> None:
+    truth, votes = planted(0, 3000, [0.95, 0.6, 0.55, 0.5], missing=0.3)
     voted = (votes >= 0).any(axis=1)
     by_model = (dawid_skene(votes).posterior.argmax(axis=1) == truth)[voted].mean()
     by_majority = (majority(votes) == truth)[voted].mean()
@@ -227,7 +194,7 @@ def test_dawid_skene_finds_the_raters_accuracies() -> None:
     assert accuracies == pytest.approx([0.95, 0.8, 0.7], abs=0.03)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(vote_arrays)
 def test_dawid_skene_gives_probabilities_for_any_votes(votes: Votes) -> None:
     assume((votes >= 0).any())
@@ -258,8 +225,8 @@ def test_many_raters_do_not_underflow() -> None:
     [
         (np.array([1, 2]), "shape"),
         (np.array([[0.5, 1.0]]), "float64"),
-        (np.array([[3, 0]]), "hold 3"),
-        (np.array([[-2, 0]]), "hold -2"),
+        (np.array([[3, 0]]), "contain 3"),
+        (np.array([[-2, 0]]), "contain -2"),
     ],
 )
 def test_wrong_votes_are_refused(votes: Votes, message: str) -> None:
@@ -276,7 +243,7 @@ def test_wrong_arguments_are_refused() -> None:
         confusion_with_consensus(votes, np.array([0, 1]))
     with pytest.raises(ValueError, match="iterations is 0"):
         dawid_skene(votes, iterations=0)
-    with pytest.raises(ValueError, match="no vote"):
+    with pytest.raises(ValueError, match="no votes"):
         dawid_skene(np.full((2, 2), -1))
 
 

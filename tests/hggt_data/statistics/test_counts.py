@@ -1,4 +1,4 @@
-"""Statistics against counts made by hand, and what the text and the page show of them."""
+"""Statistics against counts made by hand, and how the text and the page show them."""
 
 import json
 import math
@@ -25,7 +25,7 @@ Votes = dict[str, tuple[tuple[Label, ...], float | None]]
 
 
 class ListSource(GroupSource):
-    """Groups that were made by hand; it has no pictures."""
+    """Groups made by hand, without pictures."""
 
     def __init__(self, candidates: tuple[str, ...], groups: list[list[Annotation]]) -> None:
         self.location = "memory"
@@ -41,7 +41,7 @@ class ListSource(GroupSource):
 
 
 def source_of(*groups: Votes, candidates: tuple[str, ...] = ("01", "02")) -> ListSource:
-    """Groups from slot -> (labels, seconds), of unknown annotators."""
+    """Groups from slot to (labels, seconds), of unknown annotators."""
     return ListSource(
         candidates,
         [[Annotation(slot, labels, seconds=time) for slot, (labels, time) in votes.items()] for votes in groups],
@@ -63,19 +63,16 @@ def small() -> LabelStatistics:
 
 
 def people_source() -> ListSource:
-    """Two slots that three people filled, one candidate."""
+    """Two slots filled by three annotators, one candidate."""
     groups = [("kim", P, "lee", P), ("lee", S, "max", N), ("max", S, "kim", S), ("kim", N, "lee", N)]
     return ListSource(
         ("01",), [[Annotation("A", (x,), annotator=a), Annotation("B", (y,), annotator=b)] for a, x, b, y in groups]
     )
 
 
-def test_what_there_is(small: LabelStatistics) -> None:
+def test_labels_per_candidate(small: LabelStatistics) -> None:
     assert (small.num_groups, small.candidates) == (4, ("01", "02"))
     assert (small.slots, small.annotators, small.by_annotator) == (("A", "B", "C"), (), None)
-
-
-def test_labels_per_candidate(small: LabelStatistics) -> None:
     assert small.votes == (LabelCounts(5, 3, 1, missing=3), LabelCounts(1, 5, 3, missing=3))
     assert small.consensus == (LabelCounts(1, 2, 0, missing=1), LabelCounts(0, 2, 1, missing=1))
     assert small.votes[0].share(P) == 5 / 9
@@ -127,7 +124,7 @@ def test_unanimous_votes_leave_dawid_skene_nothing_to_change() -> None:
     assert (inferred.num_changed, inferred.num_consensus) == (0, 4)
 
 
-def test_known_annotators_are_told_from_slots() -> None:
+def test_known_annotators_are_distinguished_from_slots() -> None:
     stats = count_labels(people_source(), dawid_skene=True)
     assert stats.annotators == ("kim", "lee", "max")
     assert stats.by_slot.shared_items == ((4, 4), (4, 4))
@@ -188,7 +185,7 @@ def test_json_is_strict_and_unrounded(small: LabelStatistics) -> None:
     assert found["by_annotator"] is None
 
 
-def test_what_is_undefined_is_null_in_json() -> None:
+def test_undefined_numbers_are_null_in_json() -> None:
     found: dict[str, Any] = count_labels(source_of({"A": ((P, P), None)}), dawid_skene=True).to_json()
     assert found["krippendorff_alpha"] == {"nominal": None, "ordinal": None}
     assert found["fleiss_kappa"]["kappa"] is None
@@ -208,25 +205,23 @@ def sources_at_the_limits() -> list[ListSource]:
 
 
 @pytest.mark.parametrize("source", sources_at_the_limits(), ids=["empty", "no votes", "one vote", "no time", "people"])
-def test_text_and_page_have_words_for_what_is_undefined(source: ListSource) -> None:
+def test_text_and_page_have_words_for_undefined_numbers(source: ListSource) -> None:
     stats = count_labels(source, dawid_skene=True)
     for shown in (format_statistics(stats), "".join(parse_page(format_statistics_html(stats, "x")).itertext())):
         assert not re.search(r"\b(nan|inf|None)\b", shown)
 
 
-def test_text_fits_the_terminal_and_speaks_of_slots(small: LabelStatistics) -> None:
+def test_text_fits_the_terminal_and_explains_slots(small: LabelStatistics) -> None:
     text = format_statistics(small)
     assert max(len(line) for line in text.splitlines()) <= 100
     assert "Statistics of slots" in text
     assert re.search(r"01 +55\.6% +33\.3% +11\.1% +9 +3\n", text)
     assert re.search(r"A and B +83\.3% +6\n", text)
+    assert "How often two annotators" not in text
+    people = format_statistics(count_labels(people_source()))
+    assert "How often two annotators give the same label" in people
+    assert "Statistics of slots" not in people
     assert re.search(r"A +30\.0 +20\.0-40\.0 +30\.0 +3 +1\n", text)
-
-
-def test_text_of_known_annotators() -> None:
-    text = format_statistics(count_labels(people_source()))
-    assert "How often two annotators give the same label" in text
-    assert "Statistics of slots" not in text
 
 
 def test_of_many_pairs_those_that_agree_least_are_listed() -> None:
@@ -238,11 +233,11 @@ def test_of_many_pairs_those_that_agree_least_are_listed() -> None:
 
 
 def parse_page(page: str) -> ElementTree.Element:
-    """The page as a tree: it is written so that an XML parser can show that all is closed and escaped."""
+    """The page as a tree: it is well-formed XML, so a parser checks that everything is closed and escaped."""
     return ElementTree.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
 
 
-def test_page_needs_nothing_from_outside(small: LabelStatistics) -> None:
+def test_page_is_self_contained(small: LabelStatistics) -> None:
     page = format_statistics_html(small, "Labels")
     tags = {element.tag for element in parse_page(page).iter()}
     assert tags.isdisjoint({"script", "link", "img", "iframe", "object", "image", "use"})
@@ -261,7 +256,7 @@ def test_page_shows_plots_and_tables(small: LabelStatistics) -> None:
         "Groups",
         "Seconds per group",
         "Dawid-Skene model",
-        "What each slot said, by consensus",
+        "Labels of each slot, by consensus",
     ]
     assert len(list(root.iter("svg"))) == 4
     assert [element.text for element in root.iter("h3")][-3:] == ["Slot A", "Slot B", "Slot C"]

@@ -1,6 +1,5 @@
-"""Every fault of a tree is found, alone and among others."""
+"""Every problem of a tree is found, alone and among others."""
 
-import io
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from hggt_data.problems import Problem, summarise
 from hggt_data.tree.layout import open_tree
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import hash_inputs, validate_tree
-from tests.hggt_data.trees import edit_text, join_png, noise, split_png, with_chunk, with_rows, write_tree
+from tests.hggt_data.trees import edit_text, noise, with_chunk, with_rows, write_tree
 
 GT = "GT/Test-mini/images/"
 LABELS = "GT/Test-mini/labels/"
@@ -56,12 +55,6 @@ def flip_bit(data: bytes) -> bytes:
     return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
 
 
-def to_16_bit(data: bytes) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.zeros((160, 160), np.uint16)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def exif() -> Image.Exif:
     data = Image.Exif()
     data[0x8825] = {1: "N", 2: (47.0, 22.0, 0.0)}
@@ -78,94 +71,48 @@ def relabel(old: str, new: str) -> Change:
     return lambda path: edit_text(path, old, new)
 
 
-def add_key(path: Path) -> None:
-    content = json.loads(path.read_text())
-    content["Picture_6"] = content["Picture_5"]
-    path.write_text(json.dumps(content))
-
-
-def drop_key(path: Path) -> None:
-    content = json.loads(path.read_text())
-    del content["Picture_4"]
-    path.write_text(json.dumps(content))
-
-
 CROP = (0, 0, 156, 160)
 
-# One change to one file of a whole tree each, and the one problem that it gives there.
-FAULTS: list[tuple[str, str, Change, str, str]] = [
-    ("candidate missing", PICTURE, Path.unlink, "missing-image", "error"),
-    ("original missing", ORIGINAL, Path.unlink, "missing-image", "error"),
-    ("lr missing", f"{LR}{GROUP}.png", Path.unlink, "missing-image", "error"),
-    ("empty file", PICTURE, rewrite(lambda _: b""), "unreadable-image", "error"),
-    ("truncated", PICTURE, rewrite(lambda data: data[:-1000]), "unreadable-image", "error"),
-    ("end mark missing", PICTURE, rewrite(lambda data: data[:-12]), "unreadable-image", "error"),
-    ("bytes after the end", PICTURE, rewrite(lambda data: data + b"x"), "unreadable-image", "error"),
-    ("one bit flipped", PICTURE, rewrite(flip_bit), "unreadable-image", "error"),
-    ("one bit flipped in lr", f"{LR}{GROUP}.png", rewrite(flip_bit), "unreadable-image", "error"),
-    ("short of rows", PICTURE, rewrite(lambda data: with_rows(data, 60)), "unreadable-image", "error"),
-    ("grey", PICTURE, resave(lambda image: image.convert("L")), "wrong-mode", "error"),
-    ("palette", PICTURE, resave(lambda image: image.convert("P")), "wrong-mode", "error"),
-    ("alpha", PICTURE, resave(lambda image: image.convert("RGBA")), "wrong-mode", "error"),
-    ("transparent colour", PICTURE, rewrite(lambda data: with_chunk(data, b"tRNS", bytes(6))), "wrong-mode", "error"),
-    ("16-bit", PICTURE, rewrite(to_16_bit), "wrong-mode", "error"),
-    ("lr with alpha", f"{LR}{GROUP}.png", resave(lambda image: image.convert("RGBA")), "wrong-mode", "error"),
-    ("another size", PICTURE, resave(lambda image: image.crop(CROP)), "size-mismatch", "error"),
-    ("turned", PICTURE, resave(lambda image: image.crop((0, 0, 160, 100))), "size-mismatch", "error"),
-    ("lr of another size", f"{LR}{GROUP}.png", resave(lambda i: i.crop((0, 0, 40, 39))), "wrong-lr-size", "error"),
-    (
-        "lr as large as the original",
-        f"{LR}{GROUP}.png",
-        resave(lambda i: i.resize((160, 160))),
-        "wrong-lr-size",
-        "error",
-    ),
-    ("annotation missing", JSON, Path.unlink, "missing-annotation", "error"),
-    ("json cut", JSON, rewrite(lambda data: data[:-5]), "broken-json", "error"),
-    ("json empty", JSON, rewrite(lambda _: b""), "broken-json", "error"),
-    ("key twice", JSON, relabel("Picture_3", "Picture_2"), "broken-json", "error"),
-    ("utf-16", JSON, rewrite(lambda data: data.decode().encode("utf-16")), "wrong-encoding", "error"),
-    ("latin-1", JSON, rewrite(lambda data: data.replace(b"Positive", b"Positiv\xe9", 1)), "wrong-encoding", "error"),
-    ("picture key missing", JSON, drop_key, "missing-picture", "error"),
-    ("picture key extra", JSON, add_key, "extra-picture", "error"),
-    ("name of another picture", JSON, relabel(f"{GROUP}_02.png", f"{GROUP}_03.png"), "wrong-name", "error"),
-    ("name of another group", JSON, relabel(f"{GROUP}.png", "coffee-27-434.png"), "wrong-name", "error"),
-    ("wrong file", JSON, relabel('"File": "02"', '"File": "03"'), "wrong-file", "error"),
-    ("unknown label", JSON, relabel('"Positive"', '"positve"'), "unknown-label", "error"),
-    ("empty label", JSON, relabel('"Positive"', '""'), "empty-label", "error"),
-    ("label null", JSON, relabel('"Positive"', "null"), "empty-label", "error"),
-    ("label on the original", JSON, relabel("null", '"Similar"'), "label-on-original", "error"),
-    ("link out of the tree", PICTURE, link_out, "link-leaves-tree", "error"),
-    ("annotation links out", JSON, link_out, "link-leaves-tree", "error"),
-    ("lr links out", f"{LR}{GROUP}.png", link_out, "link-leaves-tree", "error"),
-    ("negative time", JSON, relabel('"Total": ', '"Total": -'), "impossible-time", "warning"),
-    ("impossible time", JSON, relabel('"Start": "2022-', '"Start": "2022-13'), "impossible-time", "warning"),
-    ("exif", PICTURE, resave(Image.Image.copy, exif=exif()), "picture-metadata", "warning"),
-]
+# One change to one file of an intact tree, and the one problem that it causes.
+FAULTS: dict[str, tuple[str, Change, str, str]] = {
+    "candidate missing": (PICTURE, Path.unlink, "missing-image", "error"),
+    "original missing": (ORIGINAL, Path.unlink, "missing-image", "error"),
+    "lr missing": (f"{LR}{GROUP}.png", Path.unlink, "missing-image", "error"),
+    "empty file": (PICTURE, rewrite(lambda _: b""), "unreadable-image", "error"),
+    "truncated": (PICTURE, rewrite(lambda data: data[:-1000]), "unreadable-image", "error"),
+    "bytes after the end": (PICTURE, rewrite(lambda data: data + b"x"), "unreadable-image", "error"),
+    "one bit flipped in lr": (f"{LR}{GROUP}.png", rewrite(flip_bit), "unreadable-image", "error"),
+    "short of rows": (PICTURE, rewrite(lambda data: with_rows(data, 60)), "unreadable-image", "error"),
+    "jpeg": (PICTURE, lambda path: Image.open(path).save(path, "JPEG"), "unreadable-image", "error"),
+    "grey": (PICTURE, resave(lambda image: image.convert("L")), "wrong-mode", "error"),
+    "lr with alpha": (f"{LR}{GROUP}.png", resave(lambda image: image.convert("RGBA")), "wrong-mode", "error"),
+    "another size": (PICTURE, resave(lambda image: image.crop(CROP)), "size-mismatch", "error"),
+    "lr of another size": (f"{LR}{GROUP}.png", resave(lambda i: i.crop((0, 0, 40, 39))), "wrong-lr-size", "error"),
+    "annotation missing": (JSON, Path.unlink, "missing-annotation", "error"),
+    "json cut": (JSON, rewrite(lambda data: data[:-5]), "broken-json", "error"),
+    "unknown label": (JSON, relabel('"Positive"', '"positve"'), "unknown-label", "error"),
+    "picture links out": (PICTURE, link_out, "link-leaves-tree", "error"),
+    "annotation links out": (JSON, link_out, "link-leaves-tree", "error"),
+    "lr links out": (f"{LR}{GROUP}.png", link_out, "link-leaves-tree", "error"),
+    "negative time": (JSON, relabel('"Total": ', '"Total": -'), "impossible-time", "warning"),
+    "exif": (PICTURE, resave(Image.Image.copy, exif=exif()), "picture-metadata", "warning"),
+}
 
 
-@pytest.mark.parametrize(
-    ("path", "change", "kind", "severity"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS]
-)
-def test_one_fault_gives_one_problem(test_tree: Path, path: str, change: Change, kind: str, severity: str) -> None:
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_fault_gives_one_problem(test_tree: Path, fault: str) -> None:
+    path, change, kind, severity = FAULTS[fault]
     change(test_tree / path)
     assert kinds(test_tree) == [(kind, severity, path)]
 
 
-def test_a_whole_tree_has_no_problem(train_tree: Path, test_tree: Path) -> None:
+def test_an_intact_tree_has_no_problem(train_tree: Path, test_tree: Path) -> None:
     for tree in (train_tree, test_tree):
         report = validate_tree(tree, workers=1)
         assert (report.num_groups, report.problems) == (6, ())
 
 
-def test_a_jpeg_under_the_name_png_is_unreadable(test_tree: Path) -> None:
-    with Image.open(test_tree / PICTURE) as image:
-        image.save(test_tree / PICTURE, "JPEG")
-    assert kinds(test_tree) == [("unreadable-image", "error", PICTURE)]
-    assert kinds(test_tree, fast=True) == [("unreadable-image", "error", PICTURE)]
-
-
-def test_a_folder_in_place_of_a_picture_or_annotation_is_told(test_tree: Path) -> None:
+def test_a_folder_in_place_of_a_picture_or_annotation(test_tree: Path) -> None:
     for path in (PICTURE, JSON):
         (test_tree / path).unlink()
         (test_tree / path).mkdir()
@@ -191,31 +138,24 @@ def test_a_pipe_in_place_of_a_picture_does_not_hang(test_tree: Path) -> None:
         assert ("unreadable-image", "error", PICTURE) in kinds(test_tree, fast=fast)
 
 
-def test_a_copied_annotation_is_warned_of(test_tree: Path) -> None:
+def test_a_copied_annotation_is_a_warning(test_tree: Path) -> None:
     copy = JSON.replace("/B/", "/C/")
     shutil.copyfile(test_tree / JSON, test_tree / copy)
     assert kinds(test_tree) == [("duplicate-annotation", "warning", copy)]
 
 
-def test_a_missing_folder_of_pictures_is_guessed_from_the_labels(test_tree: Path) -> None:
+def test_a_missing_picture_folder_is_inferred_from_the_labels(test_tree: Path) -> None:
     shutil.rmtree(test_tree / "GT/Test-mini/images/04")
     hints = {problem.hint for problem in validate_tree(test_tree, workers=1).problems}
     assert hints == {"Is the picture folder 04/ missing? Restore it; otherwise correct the entry."}
 
 
-@pytest.mark.parametrize("year", ["0001", "9999"])
-def test_an_absurd_year_is_an_impossible_time(test_tree: Path, year: str) -> None:
-    text = (test_tree / JSON).read_text()
-    (test_tree / JSON).write_text(text.replace('"Start": "2022', f'"Start": "{year}'))
-    assert ("impossible-time", "warning", JSON) in kinds(test_tree)
-
-
-def test_a_whole_slot_that_is_missing_is_no_fault_as_long_as_somebody_annotated(test_tree: Path) -> None:
+def test_a_slot_that_is_missing_everywhere_is_not_a_problem(test_tree: Path) -> None:
     shutil.rmtree(test_tree / LABELS / "C")
     assert kinds(test_tree) == []
 
 
-def test_a_slot_that_has_only_this_group_misses_all_others(test_tree: Path) -> None:
+def test_a_slot_with_one_group_misses_all_others(test_tree: Path) -> None:
     for path in (test_tree / LABELS / "C").iterdir():
         if path.stem != GROUP:
             path.unlink()
@@ -224,27 +164,22 @@ def test_a_slot_that_has_only_this_group_misses_all_others(test_tree: Path) -> N
     assert {kind for kind, *_ in found} == {"missing-annotation"}
 
 
-def test_a_group_nobody_labelled_is_an_error(tmp_path: Path) -> None:
+def test_a_group_without_annotations_is_an_error(tmp_path: Path) -> None:
     write_tree(tmp_path, ["a-0-0"], slots="")
     (tmp_path / "labels").mkdir()
     assert kinds(tmp_path) == [("missing-annotation", "error", "images/0-9/original/a-0-0.png")]
 
 
-def test_the_same_picture_in_two_groups_is_a_warning_at_the_later(test_tree: Path) -> None:
+@pytest.mark.parametrize("same_bytes", [True, False])
+def test_the_same_pixels_in_two_groups_are_a_warning_at_the_later(test_tree: Path, same_bytes: bool) -> None:
     later = f"{GT}03/rocket-214-329_03.png"
-    shutil.copy(test_tree / PICTURE, test_tree / later)
+    data = (test_tree / PICTURE).read_bytes()
+    (test_tree / later).write_bytes(data if same_bytes else encode_png(read_pixels(test_tree / PICTURE), 1))
     assert kinds(test_tree) == [("duplicate-picture", "warning", later)]
-    report = validate_tree(test_tree, workers=1)
-    assert PICTURE in report.problems[0].message
+    assert PICTURE in validate_tree(test_tree, workers=1).problems[0].message
 
 
-def test_the_same_pixels_in_other_bytes_are_a_duplicate(test_tree: Path) -> None:
-    later = f"{GT}03/rocket-214-329_03.png"
-    (test_tree / later).write_bytes(encode_png(read_pixels(test_tree / PICTURE), 1))
-    assert kinds(test_tree) == [("duplicate-picture", "warning", later)]
-
-
-def test_the_same_picture_twice_inside_a_group_is_no_fault(test_tree: Path) -> None:
+def test_the_same_picture_twice_inside_a_group_is_not_a_problem(test_tree: Path) -> None:
     shutil.copy(test_tree / PICTURE, test_tree / f"{GT}03/{GROUP}_03.png")  # an enhancer that changes nothing
     assert kinds(test_tree) == []
 
@@ -258,7 +193,7 @@ def test_pictures_of_one_colour_but_other_shapes_are_no_duplicates(tmp_path: Pat
     assert kinds(tmp_path) == []
 
 
-def test_several_faults_are_all_found_in_one_run(test_tree: Path) -> None:
+def test_all_problems_are_found_in_one_run(test_tree: Path) -> None:
     (test_tree / PICTURE).unlink()
     (test_tree / JSON).write_bytes(b"{")
     (test_tree / LR / "rocket-214-329.png").write_bytes(encode_png(noise((8, 8), "lr")))
@@ -288,7 +223,7 @@ def test_every_problem_says_what_where_and_what_to_do(test_tree: Path) -> None:
         assert str(test_tree) not in problem.message
 
 
-def test_a_tree_that_is_none_is_one_problem(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_tree_is_one_problem(tmp_path: Path) -> None:
     report = validate_tree(tmp_path, workers=1)
     assert report.num_groups == 0
     assert [(p.kind, p.severity, p.path) for p in report.problems] == [("no-tree", "error", ".")]
@@ -296,11 +231,11 @@ def test_a_tree_that_is_none_is_one_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("expected", "found"), [(6, []), (7, ["wrong-count"]), (100, ["wrong-count"]), (None, [])])
-def test_the_number_of_groups_can_be_demanded(train_tree: Path, expected: int | None, found: list[str]) -> None:
+def test_the_number_of_groups_can_be_checked(train_tree: Path, expected: int | None, found: list[str]) -> None:
     assert [kind for kind, *_ in kinds(train_tree, expect_groups=expected)] == found
 
 
-def test_a_tree_without_groups_is_not_whole(tmp_path: Path) -> None:
+def test_a_tree_without_groups_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "images" / "original").mkdir(parents=True)
     (tmp_path / "labels").mkdir()
     assert kinds(tmp_path) == [("no-tree", "error", ".")]
@@ -309,7 +244,7 @@ def test_a_tree_without_groups_is_not_whole(tmp_path: Path) -> None:
 
 
 class TestLr:
-    def test_a_tree_without_lr_has_no_fault_for_it(self, test_tree: Path) -> None:
+    def test_lr_is_optional(self, test_tree: Path) -> None:
         shutil.rmtree(test_tree / "Blind_Degradation_Benchmark_LQ")
         assert kinds(test_tree) == []
 
@@ -330,22 +265,22 @@ class TestLr:
         (tmp_path / "Blind_LR/a-0-0.png").write_bytes(encode_png(noise(size, "lr")))
         assert [kind for kind, *_ in kinds(tmp_path)] == found
 
-    def test_a_size_that_does_not_divide_is_told(self, tmp_path: Path) -> None:
+    def test_a_size_that_is_not_divisible_by_the_scale(self, tmp_path: Path) -> None:
         write_tree(tmp_path, ["a-0-0"], size=(18, 16), lr=True)
         assert kinds(tmp_path) == [("wrong-lr-size", "error", "Blind_LR/a-0-0.png")]
         assert "expected 4.5 x 4, 1/4" in validate_tree(tmp_path, workers=1).problems[0].message
 
 
 class TestFast:
-    @pytest.mark.parametrize("what", ["one bit flipped", "truncated", "short of rows", "exif"])
-    def test_damage_stays_unseen(self, test_tree: Path, what: str) -> None:
-        _, path, change, *_ = next(row for row in FAULTS if row[0] == what)
+    @pytest.mark.parametrize("fault", ["truncated", "short of rows", "exif"])
+    def test_damage_and_metadata_are_not_detected(self, test_tree: Path, fault: str) -> None:
+        path, change, *_ = FAULTS[fault]
         change(test_tree / path)
         assert kinds(test_tree, fast=True) == []
 
-    @pytest.mark.parametrize("what", ["grey", "16-bit", "another size", "empty file", "candidate missing", "json cut"])
-    def test_what_a_header_or_a_label_tells_is_seen(self, test_tree: Path, what: str) -> None:
-        _, path, change, kind, severity = next(row for row in FAULTS if row[0] == what)
+    @pytest.mark.parametrize("fault", ["grey", "another size", "empty file", "jpeg", "candidate missing", "json cut"])
+    def test_errors_of_headers_and_labels_are_detected(self, test_tree: Path, fault: str) -> None:
+        path, change, kind, severity = FAULTS[fault]
         change(test_tree / path)
         assert kinds(test_tree, fast=True) == [(kind, severity, path)]
 
@@ -368,7 +303,7 @@ def test_several_workers_report_the_same(tmp_path: Path) -> None:
     assert validate_tree(tmp_path, workers=2) == alone
 
 
-def test_links_that_leave_the_tree_are_not_followed(test_tree: Path, tmp_path: Path) -> None:
+def test_links_that_point_outside_the_tree_are_not_followed(test_tree: Path, tmp_path: Path) -> None:
     link_out(test_tree / PICTURE)
     (tmp_path / "outside").write_bytes(b"broken")
     assert kinds(test_tree) == [("link-leaves-tree", "error", PICTURE)]
@@ -377,7 +312,7 @@ def test_links_that_leave_the_tree_are_not_followed(test_tree: Path, tmp_path: P
     assert hash_inputs(files) == []
 
 
-def test_the_json_form_is_that_of_the_manual(test_tree: Path) -> None:
+def test_the_json_report(test_tree: Path) -> None:
     (test_tree / PICTURE).unlink()
     edit_text(test_tree / JSON, '"Total": ', '"Total": -')
     content = validate_tree(test_tree, workers=1).to_json()
@@ -394,17 +329,18 @@ def test_the_json_form_is_that_of_the_manual(test_tree: Path) -> None:
 def test_the_summary_groups_by_kind_with_counts_and_first_examples() -> None:
     problems = [Problem("missing-image", "error", f"{k}.png", "is missing", "Restore it.") for k in range(1234)]
     problems.append(Problem("extra-file", "warning", "x", "is extra", "Remove it."))
-    assert summarise(problems) == (
-        "error: missing-image (1,234)\n"
-        "  0.png: is missing\n  1.png: is missing\n  2.png: is missing\n"
-        "  ... and 1,231 more\n"
-        "  -> Restore it.\n"
-        "warning: extra-file (1)\n  x: is extra\n  -> Remove it."
-    )
+    assert summarise(problems).splitlines() == [
+        "error: missing-image (1,234)",
+        *(f"  {k}.png: is missing" for k in range(3)),
+        "  ... and 1,231 more",
+        "  -> Restore it.",
+        "warning: extra-file (1)",
+        "  x: is extra",
+        "  -> Remove it.",
+    ]
 
 
-def test_unknown_metadata_is_not_taken_for_private(test_tree: Path) -> None:
+def test_harmless_metadata_is_not_a_problem(test_tree: Path) -> None:
     path = test_tree / PICTURE
     path.write_bytes(with_chunk(path.read_bytes(), b"tEXt", b"Software\0gimp"))
     assert kinds(test_tree) == []
-    assert [kind for kind, _ in split_png(join_png(split_png(path.read_bytes())))][1] == b"tEXt"

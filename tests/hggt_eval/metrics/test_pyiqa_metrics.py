@@ -1,4 +1,4 @@
-"""Metrics of pyiqa, with a stand-in for the package: names, directions, seeds, and what is said where it is missing."""
+"""Metrics of pyiqa, with a fake package: names, directions, seeds, and the errors if it is missing."""
 
 import random
 import sys
@@ -32,7 +32,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
 @pytest.fixture
 def pyiqa(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, ...]]:
-    """A pyiqa whose metrics draw random numbers; returns what they were given."""
+    """A pyiqa whose metrics draw random numbers; returns their inputs."""
     seen: list[tuple[torch.Tensor, ...]] = []
 
     def create_metric(name: str, device: str) -> Any:
@@ -55,7 +55,7 @@ def pyiqa(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, ...]]:
 
 
 @pytest.mark.usefixtures("pyiqa")
-def test_direction_and_kind_are_pyiqas() -> None:
+def test_direction_and_kind_come_from_pyiqa() -> None:
     assert isinstance(require_metric("piqe"), NoReferenceMetric)
     assert not require_metric("piqe").higher_is_better
     assert isinstance(require_metric("topiq_fr"), FullReferenceMetric)
@@ -63,10 +63,10 @@ def test_direction_and_kind_are_pyiqas() -> None:
     with pytest.raises(UnknownMetricError, match="did you mean 'topiq_fr'"):
         require_metric("topiq_rf")
     with pytest.raises(UnknownMetricError):
-        require_metric("fid")  # of sets of pictures
+        require_metric("fid")  # rates sets of pictures
 
 
-def test_every_picture_is_alone_and_starts_from_the_same_seed(pyiqa: list[tuple[torch.Tensor, ...]]) -> None:
+def test_every_picture_is_rated_alone_and_with_the_same_seed(pyiqa: list[tuple[torch.Tensor, ...]]) -> None:
     rater = require_metric("piqe").load(MetricSettings(border=4))
     assert isinstance(rater, NoReference)
     state = random.getstate(), torch.get_rng_state()
@@ -93,7 +93,7 @@ def test_a_full_reference_metric_gets_the_positive_as_reference(pyiqa: list[tupl
 
 
 @pytest.mark.usefixtures("pyiqa")
-def test_weights_that_cannot_be_had_say_how() -> None:
+def test_missing_weights_say_how_to_get_them() -> None:
     with pytest.raises(
         WeightsError, match=r"cannot load musiq \(<urlopen error> no network\).*create_metric\('musiq'\)"
     ):
@@ -101,7 +101,7 @@ def test_weights_that_cannot_be_had_say_how() -> None:
 
 
 @pytest.mark.skipif(find_spec("pyiqa") is not None, reason="pip uninstall pyiqa")
-def test_without_pyiqa_its_metrics_say_what_to_install() -> None:
+def test_without_pyiqa_the_error_says_what_to_install() -> None:
     with pytest.raises(WeightsError, match=r"musiq is a metric of pyiqa.*pip install 'hggt\[iqa\]'"):
         require_metric("musiq").load()
     with pytest.raises(UnknownMetricError, match="did you mean 'musiq'"):

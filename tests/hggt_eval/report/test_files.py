@@ -2,6 +2,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,52 +17,56 @@ from hggt_eval.metrics import METRICS, MetricSettings, require_metric
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import format_csv, format_official, format_table, write_page, write_reports
 from hggt_eval.scores.comparison import compare_methods
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
-from hggt_eval.scores.scores import Evaluation, GroupScores, MethodScores
+from hggt_eval.scores.scores import GroupScores, MethodScores
 from tests.hggt_data.trees import contents
 
-FIXTURE_METHODS = [
-    ("Test", "restored/bicubic", "bicubic"),
-    ("Test", "restored/lanczos", "lanczos"),
-    ("Test", "restored/realesrgan", "realesrgan"),
-    ("TestLarge/GT", "TestLarge/restored/bicubic", "large_bicubic"),
-    ("TestLarge/GT", "TestLarge/restored/lanczos", "large_lanczos"),
+# Tree, methods with their golden files.
+FIXTURES = [
+    ("Test", {"bicubic": "bicubic", "lanczos": "lanczos", "realesrgan": "realesrgan"}),
+    ("TestLarge", {"bicubic": "large_bicubic", "lanczos": "large_lanczos"}),
 ]
 
 
-def _evaluate(fixtures: Path, gt: str, restored: str, metrics: list[str], weights: Path | None = None) -> Evaluation:
-    source = open_groups(fixtures / gt)
-    found = match_restored(name_methods([(None, fixtures / restored)]), source)
-    return evaluate(source, found, [METRICS[name].load(MetricSettings(weights_dir=weights)) for name in metrics])
+def score(
+    fixtures: Path, tree: str, methods: Iterable[str], metrics: Iterable[str], weights: Path | None = None
+) -> Evaluation:
+    source = open_groups(fixtures / tree / ("GT" if tree == "TestLarge" else ""))
+    folder = fixtures / "restored" if tree == "Test" else fixtures / tree / "restored"
+    found = match_restored(name_methods([(None, folder / method) for method in methods]), source)
+    return evaluate(source, found, [require_metric(m).load(MetricSettings(weights_dir=weights)) for m in metrics])
 
 
-@pytest.mark.parametrize(("gt", "restored", "name"), FIXTURE_METHODS)
+@pytest.mark.parametrize(("tree", "methods"), FIXTURES)
 def test_psnr_ssim_text_equals_the_official_one(
-    fixtures: Path, golden: Path, gt: str, restored: str, name: str
+    fixtures: Path, golden: Path, tree: str, methods: dict[str, str]
 ) -> None:
-    evaluation = _evaluate(fixtures, gt, restored, ["psnr", "ssim"])
-    text = format_official(evaluation, evaluation.methods[0], ("psnr", "ssim"))
-    assert text == (golden / f"psnr_ssim_fixtures_{name}.txt").read_text()
+    evaluation = score(fixtures, tree, methods, ("psnr", "ssim"))
+    for method in evaluation.methods:
+        expected = (golden / f"psnr_ssim_fixtures_{methods[method.name]}.txt").read_text()
+        assert format_official(evaluation, method, ("psnr", "ssim")) == expected
 
 
-@pytest.mark.parametrize("metric", ["lpips", "dists"])
-@pytest.mark.parametrize(("gt", "restored", "name"), FIXTURE_METHODS)
+@pytest.mark.parametrize(("tree", "methods"), FIXTURES)
 def test_network_metrics_are_within_1e_4_of_the_official_ones(
-    fixtures: Path, golden: Path, real_weights: Path, gt: str, restored: str, name: str, metric: str
+    fixtures: Path, golden: Path, real_weights: Path, tree: str, methods: dict[str, str]
 ) -> None:
-    evaluation = _evaluate(fixtures, gt, restored, [metric], real_weights)
-    text = format_official(evaluation, evaluation.methods[0], (metric,))
-    expected = (golden / f"{metric}_fixtures_{name}.txt").read_text()
     number = re.compile(r"\d\.\d{4}$", re.MULTILINE)
-    assert number.sub("", text) == number.sub("", expected)
-    found = [float(value) for value in number.findall(text)]
-    assert found == pytest.approx([float(value) for value in number.findall(expected)], abs=1.01e-4)
-    assert len(found) > 3
+    evaluation = score(fixtures, tree, methods, ("lpips", "dists"), real_weights)
+    for method in evaluation.methods:
+        for metric in ("lpips", "dists"):
+            text = format_official(evaluation, method, (metric,))
+            expected = (golden / f"{metric}_fixtures_{methods[method.name]}.txt").read_text()
+            assert number.sub("", text) == number.sub("", expected)
+            found = [float(value) for value in number.findall(text)]
+            assert found == pytest.approx([float(value) for value in number.findall(expected)], abs=1.01e-4)
+            assert len(found) > 3
 
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    """Two groups, an identical picture among them, and one of each thing that can be left out."""
+    """Two groups, one with an identical picture, and one example of everything that can be left out."""
     labels = {"01": Label.POSITIVE, "02": Label.POSITIVE, "03": Label.SIMILAR, "04": None}
     groups = (
         GroupScores(
@@ -74,32 +79,24 @@ def evaluation() -> Evaluation:
         GroupScores(PatchId("cat", 0, 16), "cat-0-16.png", labels, {"01": {"psnr": 30.0}}, agreement={"01": 3}),
     )
     fault = Fault("missing", "net", PatchId("dog", 0, 0), "dog-0-0: no restored image")
-    return Evaluation(("psnr",), (MethodScores("net", groups, (fault,)),), (PatchId("eel", 0, 0),), 4)
+    return Evaluation((METRICS["psnr"],), (MethodScores("net", groups, (fault,)),), (PatchId("eel", 0, 0),), 4)
 
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(
-        ("psnr",),
-        4,
-        "rgb",
-        "cpu",
-        "tree",
-        "0" * 64,
-        skipped_metrics={"lpips": "alexnet is nowhere"},
-        allow_missing=True,
-    )
+    skipped = {"lpips": "weights of alexnet are not available"}
+    return Settings(("psnr",), 4, "rgb", "cpu", "tree", "0" * 64, skipped_metrics=skipped, allow_missing=True)
 
 
 def test_table(evaluation: Evaluation, settings: Settings) -> None:
     assert format_table(evaluation, settings).splitlines() == [
         "method  groups   PSNR ↑",
         "net          2  25.0617",
-        "1 of 4 groups left out, no Positive: eel-0-0",
-        "Left out, because what they need cannot be had: LPIPS",
+        "1 of 4 groups left out, as no candidate is Positive: eel-0-0",
+        "Metrics left out, as their weights or packages are not available: LPIPS",
         "net: 1 left out:",
         "  missing: dog-0-0: no restored image",
-        "net: infinite and not in the mean: 1 PSNR (identical pictures)",
+        "net: infinite scores left out of the mean: 1 PSNR (identical pictures)",
     ]
 
 
@@ -134,8 +131,8 @@ def test_official_text_names_what_was_left_out(evaluation: Evaluation) -> None:
 
 
 def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, settings: Settings, tmp_path: Path) -> None:
-    evaluation = _evaluate(fixtures, "TestLarge/GT", "TestLarge/restored/bicubic", ["psnr", "ssim"])
-    settings = replace(settings, metrics=evaluation.metrics)
+    evaluation = score(fixtures, "TestLarge", ["bicubic"], ("psnr", "ssim"))
+    settings = replace(settings, metrics=("psnr", "ssim"))
     write_reports(evaluation, settings, compare_methods(evaluation), tmp_path / "out")
     write_page("<p>", tmp_path / "out")
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
@@ -149,23 +146,23 @@ def test_scores_that_are_not_scored_again_are_not_overwritten(
     evaluation: Evaluation, settings: Settings, tmp_path: Path
 ) -> None:
     methods = tuple(replace(evaluation.methods[0], name=name) for name in ("net", "old"))
-    two = replace(evaluation, methods=methods)
+    two = replace(evaluation, methods=methods, with_negatives=True)
     write_reports(two, replace(settings, label_measures=True), compare_methods(two), tmp_path)
     before = contents(tmp_path)
     other = replace(settings, metrics=("ssim",))
-    with pytest.raises(OutputError, match=r"holds scores that would be lost: old, PSNR, label measures\. Name another"):
-        write_reports(replace(evaluation, metrics=("ssim",)), other, compare_methods(evaluation), tmp_path)
+    with pytest.raises(OutputError, match=r"scores that would be lost: old, PSNR, label measures\. Choose another"):
+        write_reports(evaluation, other, compare_methods(evaluation), tmp_path)
     assert contents(tmp_path) == before
     more = replace(two, methods=(*methods, replace(methods[0], name="new")))
     write_reports(more, replace(settings, label_measures=True), compare_methods(more), tmp_path)
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", '{"schema_version": 1}', '{"schema_version": 2}'])
+@pytest.mark.parametrize("text", ["no JSON", '{"schema_version": 1}'])
 def test_a_foreign_scores_json_is_not_overwritten(
     evaluation: Evaluation, settings: Settings, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "scores.json").write_text(text)
-    with pytest.raises(OutputError, match=r"scores\.json .*; it would be overwritten\. Name another --output"):
+    with pytest.raises(OutputError, match=r"scores\.json .*It would be overwritten; choose another folder"):
         write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
     assert contents(tmp_path) == {"scores.json": text.encode()}
 
@@ -182,15 +179,15 @@ def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Setting
 
 
 def test_every_output_has_the_notes(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
-    """A table must not stand in a paper without what was left out of it."""
+    """So that no table in a paper hides what was left out of it."""
     part = MethodScores("part", evaluation.methods[0].groups[:1])
     two = replace(evaluation, methods=(*evaluation.methods, part, replace(part, name="copy")))
     write_reports(two, settings, compare_methods(two), tmp_path)
     expected = [
         "missing: dog-0-0: no restored image",
-        "net: infinite and not in the mean: 1 PSNR (identical pictures)",
-        "part: a mean over 1 of 2 groups is not ranked with means over all",
-        "part and copy: the same images, file by file",
+        "net: infinite scores left out of the mean: 1 PSNR (identical pictures)",
+        "part: not ranked, as its mean is over 1 of 2 groups",
+        "part and copy: all images are identical",
     ]
     for text in (
         format_table(two, settings, compare_methods(two)),
@@ -200,10 +197,8 @@ def test_every_output_has_the_notes(evaluation: Evaluation, settings: Settings, 
         assert [line for line in expected if line not in text] == []
 
 
-def test_scores_of_the_image_alone_have_a_row_of_their_own(fixtures: Path, settings: Settings) -> None:
-    source = open_groups(fixtures / "TestLarge/GT")
-    found = match_restored(name_methods([(None, fixtures / "TestLarge/restored/bicubic")]), source)
-    scored = evaluate(source, found, [require_metric(name).load() for name in ("psnr", "niqe")])
+def test_no_reference_scores_have_their_own_row(fixtures: Path, settings: Settings) -> None:
+    scored = score(fixtures, "TestLarge", ["bicubic"], ("psnr", "niqe"))
     [group] = scored.methods[0].groups
     rows = list(csv.DictReader(io.StringIO(format_csv(scored))))
     assert [(row["candidate"], bool(row["psnr"]), bool(row["niqe"])) for row in rows] == [
@@ -214,7 +209,7 @@ def test_scores_of_the_image_alone_have_a_row_of_their_own(fixtures: Path, setti
     assert "NIQE ↓" in format_table(scored, settings)
 
 
-def test_a_baseline_and_seeds_have_tables_of_their_own_on_screen(fixtures: Path, settings: Settings) -> None:
+def test_a_baseline_and_seeds_have_their_own_tables_on_screen(fixtures: Path, settings: Settings) -> None:
     source = open_groups(fixtures / "Test")
     folders = [(name, fixtures / "restored" / place) for name, place in (("a@1", "bicubic"), ("a@2", "lanczos"))]
     found = match_restored(name_methods([*folders, ("b", fixtures / "restored/lanczos")]), source)
@@ -224,7 +219,7 @@ def test_a_baseline_and_seeds_have_tables_of_their_own_on_screen(fixtures: Path,
     assert [line.split()[0] for line in lines[:4]] == ["method", "a@1", "a@2", "b"]
     assert lines[4:6] == ["", "Scores:"]
     assert lines[7].split()[:6] == ["a", "21.40", "±", "0.12", "[19.57,", "24.29]"]
-    assert lines[10] == "Difference to b:"
+    assert lines[10] == "Difference from b:"
     assert lines[12].split()[:4] == ["a", "PSNR", "↑", "\N{MINUS SIGN}0.08"]
     alone = replace(scored, methods=scored.methods[2:])
     assert len(format_table(alone, complete, compare_methods(alone)).splitlines()) == 2

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hggt_eval.metrics import METRICS, require_metric
 from hggt_eval.report.notes import Note
 from hggt_eval.report.tables import (
     comparison_tables,
@@ -16,8 +17,9 @@ from hggt_eval.report.tables import (
     measures_table,
 )
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
-from hggt_eval.scores.scores import Evaluation
-from tests.hggt_eval.scores.test_label_measures import METHOD
+from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.scores import MethodScores
+from tests.hggt_eval.scores.test_label_measures import GROUPS
 
 NOTES = (Note("net_1: 2 left out:", ("missing: a<b&c.png", "extra: 1 %.png")),)
 
@@ -27,10 +29,16 @@ def summary(method: str, metric: str, mean: float, **others: object) -> Summary:
     return Summary(method, metric, mean, **facts)  # type: ignore[arg-type]
 
 
+def compared(*summaries: Summary) -> Comparison:
+    """Summaries of PSNR, one per method."""
+    return Comparison(tuple(s.method for s in summaries), (METRICS["psnr"],), summaries, ())
+
+
 @pytest.fixture
 def comparison() -> Comparison:
     return Comparison(
         methods=("base_line", "net", "old"),
+        metrics=(METRICS["psnr"], METRICS["lpips"]),
         summaries=(
             summary("base_line", "psnr", 24.004),
             summary("base_line", "lpips", 0.3),
@@ -52,13 +60,13 @@ def test_markdown(comparison: Comparison) -> None:
     assert text.count("\N{MINUS SIGN}") == 5
     lines = text.replace("\N{MINUS SIGN}", "-").splitlines()
     assert lines[2] == "| method | PSNR ↑ | LPIPS ↓ | groups | source pictures | seeds |"
-    # 24.004 and 24.001 print the same and are both the best; of LPIPS the lowest is.
+    # 24.004 and 24.001 print the same, so both are the best; for LPIPS it is the lowest.
     assert lines[4] == (r"| base\_line | **24.00** [23.00, 25.00] | 0.3000 [-0.7000, 1.3000] | 9 | 5 | 1 |")
     assert lines[5] == ("| net | **24.00** ± 0.10 [23.00, 25.00] | **0.2000** ± 0.0100 [-0.8000, 1.2000] | 9 | 5 | 3 |")
     assert lines[6] == "| old | *23.00* | *0.2500* [-0.7500, 1.2500] | 9 | 5 | 1 |"
     assert lines[-5:] == ["### Notes", "", r"- net\_1: 2 left out:", "  - missing: a\\<b&c.png", "  - extra: 1 %.png"]
-    assert r"### Difference to base\_line" in lines
-    # What prints as zero has no sign.
+    assert r"### Difference from base\_line" in lines
+    # A number that prints as zero has no sign.
     assert lines[14] == r"| net | PSNR ↑ | 0.00 | \[-0.02, +0.01\] | 0.2500 | 0.5000 | 8 | 5 |"
     assert lines[15] == "| old | LPIPS ↓ | -0.0500 | - | - | - | 0 | 0 |"
 
@@ -89,7 +97,7 @@ def test_csv_is_unrounded(comparison: Comparison) -> None:
 
 
 def test_html_escapes_names() -> None:
-    table = comparison_tables(Comparison(("<b>&",), (summary("<b>&", "psnr", 24.0),), ()))
+    table = comparison_tables(compared(summary("<b>&", "psnr", 24.0)))
     html = format_html(table, NOTES)
     assert '<th scope="row">&lt;b&gt;&amp;</th>' in html
     assert "<td><span>24.00</span> <small>[23.00, 25.00]</small></td>" in html
@@ -98,15 +106,15 @@ def test_html_escapes_names() -> None:
 
 
 def test_means_over_other_groups_are_not_ranked() -> None:
-    """Whoever fails on hard pictures would win; and a perfect image, whose PSNR is infinite, would not count."""
-    methods = {
-        "easy": summary("easy", "psnr", 30.0, num_groups=4, num_missing=5),
-        "partly_perfect": summary("partly_perfect", "psnr", 29.0, num_groups=8, num_infinite=1),
-        "whole": summary("whole", "psnr", 24.0),
-        "worse": summary("worse", "psnr", 23.0),
-        "perfect": summary("perfect", "psnr", math.inf, num_groups=0, num_infinite=9, low=None, high=None),
-    }
-    [table] = comparison_tables(Comparison(tuple(methods), tuple(methods.values()), ()))
+    """Else a method that fails on hard pictures would win, and a perfect image, with infinite PSNR, would not count."""
+    methods = (
+        summary("easy", "psnr", 30.0, num_groups=4, num_missing=5),
+        summary("partly_perfect", "psnr", 29.0, num_groups=8, num_infinite=1),
+        summary("whole", "psnr", 24.0),
+        summary("worse", "psnr", 23.0),
+        summary("perfect", "psnr", math.inf, num_groups=0, num_infinite=9, low=None, high=None),
+    )
+    [table] = comparison_tables(compared(*methods))
     assert [(row[1].text, row[1].beside, row[1].mark) for row in table.rows] == [
         ("30.00", "", ""),
         ("29.00", "(n = 8)", ""),
@@ -117,39 +125,36 @@ def test_means_over_other_groups_are_not_ranked() -> None:
     assert r"\textbf{$\infty$}" in format_latex([table], [])
 
 
-def test_letters_that_latex_does_not_know_are_pointed_out() -> None:
+def test_names_that_pdflatex_cannot_print_are_pointed_out() -> None:
     for name, warned in (("réseau_1", False), ("Ω", True)):
-        tables = comparison_tables(Comparison((name,), (summary(name, "psnr", 24.0),), ()))
+        tables = comparison_tables(compared(summary(name, "psnr", 24.0)))
         assert ("xelatex" in format_latex(tables, [])) is warned
 
 
 def test_a_table_says_how_small_p_can_be(comparison: Comparison) -> None:
-    assert comparison_tables(comparison)[1].note.endswith(" With 5 source pictures no p can be below 0.0625.")
+    assert comparison_tables(comparison)[1].note.endswith(" With 5 source pictures p cannot be below 0.0625.")
     many = replace(comparison, differences=(replace(comparison.differences[0], num_pictures=11),))
-    assert "no p can" not in comparison_tables(many)[1].note
+    assert "p cannot" not in comparison_tables(many)[1].note
 
 
-def test_one_method_alone_is_not_the_best() -> None:
-    [table] = comparison_tables(Comparison(("a",), (summary("a", "psnr", 24.0),), ()))
+def test_one_method_alone_is_not_the_best_and_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
+    [table] = comparison_tables(compared(summary("a", "psnr", 24.0, num_pictures=20)))
     assert [cell.mark for cell in table.rows[0]] == ["", "", "", ""]
     assert "seeds" not in table.columns
-
-
-def test_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
+    assert "fewer than" not in table.note
     assert "fewer than 20 source pictures" in comparison_tables(comparison)[0].note
-    many = Comparison(("a",), (summary("a", "psnr", 24.0, num_pictures=20),), ())
-    assert "fewer than" not in comparison_tables(many)[0].note
 
 
-def test_a_mean_of_nothing_is_a_dash() -> None:
-    nothing = summary("a", "psnr", math.nan, low=None, high=None, num_groups=0)
-    [table] = comparison_tables(Comparison(("a",), (nothing,), ()))
+def test_a_missing_mean_is_a_dash() -> None:
+    nothing = compared(summary("a", "psnr", math.nan, low=None, high=None, num_groups=0))
+    [table] = comparison_tables(nothing)
     assert format_text(table).splitlines()[1].split() == ["a", "-", "0", "5"]
-    assert format_comparison_csv(Comparison(("a",), (nothing,), ())).splitlines()[1].startswith("a,psnr,,,")
+    assert format_comparison_csv(nothing).splitlines()[1].startswith("a,psnr,,,")
 
 
-def test_label_measures_have_a_row_each_and_a_dash_where_there_is_nothing() -> None:
-    table = measures_table(Evaluation(("lpips", "niqe", "psnr"), (METHOD,), (), 3))
+def test_label_measures_have_a_row_each_and_a_dash_if_they_do_not_exist() -> None:
+    metrics = tuple(map(require_metric, ("lpips", "niqe", "psnr")))
+    table = measures_table(Evaluation(metrics, (MethodScores("net", GROUPS),), (), 3, with_negatives=True))
     assert table.columns == ("method", "measure", "LPIPS", "PSNR", "groups")
     rows = [[cell.text for cell in row[1:]] for row in table.rows]
     assert rows[:4] == [

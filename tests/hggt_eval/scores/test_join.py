@@ -8,9 +8,11 @@ import pytest
 
 from hggt_data.errors import MatchError
 from hggt_data.schema import Label, PatchId
+from hggt_eval.metrics import require_metric
+from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, format_json
 from hggt_eval.scores.join import join_scores
-from hggt_eval.scores.scores import Evaluation, GroupScores, MethodScores
+from hggt_eval.scores.scores import GroupScores, MethodScores
 
 SETTINGS = Settings(
     ("psnr", "ssim"), 4, "rgb", "cpu", "tree", "1" * 64, weights_sha256={"a.pth": "2" * 64}, versions={"torch": "2.11"}
@@ -36,29 +38,31 @@ def write(
         sha256=image * 64,
         ground_truths_sha256={"01": truth},
     )
-    evaluation = Evaluation(settings.metrics, (MethodScores(name, (scored,)),), (), 1)
+    metrics = tuple(map(require_metric, settings.metrics))
+    evaluation = Evaluation(metrics, (MethodScores(name, (scored,)),), (), 1)
     path = folder / name / "scores.json"
     path.parent.mkdir(parents=True)
     path.write_text(format_json(evaluation, replace(settings, restored={name: f"results/{name}"})))
     return path
 
 
-def test_methods_of_files_and_folders_stand_beside_each_other(tmp_path: Path) -> None:
+def test_methods_of_files_and_folders_are_joined(tmp_path: Path) -> None:
     joined, remarks = join_scores([write(tmp_path, "one"), write(tmp_path, "two").parent])
     assert [method.name for method in joined.evaluation.methods] == ["one", "two"]
     assert joined.settings.restored == {"one": "results/one", "two": "results/two"}
-    assert joined.evaluation.metrics == ("psnr", "ssim")
+    assert joined.settings.metrics == ("psnr", "ssim")
     assert remarks == []
 
 
-def test_metrics_that_are_not_in_all_are_left_out_and_said(tmp_path: Path) -> None:
+def test_metrics_that_some_files_lack_are_left_out_with_a_remark(tmp_path: Path) -> None:
     newer = replace(SETTINGS, metrics=("ssim", "niqe"), versions={"torch": "2.15"})
     joined, remarks = join_scores([write(tmp_path, "one"), write(tmp_path, "two", newer)])
-    assert joined.evaluation.metrics == joined.settings.metrics == ("ssim",)
+    assert joined.settings.metrics == ("ssim",)
+    assert joined.evaluation.metrics == (require_metric("ssim"),)
     assert [set(method.groups[0].mean) for method in joined.evaluation.methods] == [{"ssim"}, {"ssim"}]
     assert remarks == [
-        f"psnr is left out: it is not in {tmp_path}/two/scores.json",
-        f"niqe is left out: it is not in {tmp_path}/one/scores.json",
+        f"psnr is left out: missing from {tmp_path}/two/scores.json",
+        f"niqe is left out: missing from {tmp_path}/one/scores.json",
         "scored with torch 2.11 and 2.15; the last digits may differ",
     ]
 
@@ -66,7 +70,7 @@ def test_metrics_that_are_not_in_all_are_left_out_and_said(tmp_path: Path) -> No
 def test_files_that_disagree_on_the_better_side_are_refused(tmp_path: Path) -> None:
     one, two = write(tmp_path, "one"), write(tmp_path, "two")
     two.write_text(two.read_text().replace('"higher_is_better": true', '"higher_is_better": false', 1))
-    message = "cannot be compared: direction of psnr higher is better and lower is better"
+    message = "cannot be compared: better side of psnr: higher and lower"
     with pytest.raises(MatchError, match=message):
         join_scores([one, two])
 
@@ -74,53 +78,54 @@ def test_files_that_disagree_on_the_better_side_are_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("settings", "truth", "message"),
     [
-        (replace(SETTINGS, border=0), "3" * 64, "cannot be compared: border 4 and 0"),
-        (replace(SETTINGS, colour="y"), "3" * 64, "cannot be compared: colour rgb and y"),
-        (replace(SETTINGS, labels_sha256="9" * 64), "3" * 64, "labels 1111111111111111 and 9999999999999999"),
-        (replace(SETTINGS, weights_sha256={"a.pth": "8" * 64}), "3" * 64, "weights a.pth 2222222222222222"),
+        (replace(SETTINGS, border=0), "3" * 64, "cannot be compared: border: 4 and 0"),
+        (replace(SETTINGS, colour="y"), "3" * 64, "cannot be compared: colour: rgb and y"),
+        (replace(SETTINGS, labels_sha256="9" * 64), "3" * 64, "labels: 1111111111111111 and 9999999999999999"),
+        (replace(SETTINGS, weights_sha256={"a.pth": "8" * 64}), "3" * 64, "weights a.pth: 2222222222222222"),
         (SETTINGS, "5" * 64, r"1 ground truths differ \(first: 01 of cat-0-8\)"),
         (replace(SETTINGS, metrics=("niqe",)), "3" * 64, "no metric is in all files: .*two/scores.json: niqe"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(tmp_path: Path, settings: Settings, truth: str, message: str) -> None:
+def test_incomparable_files_are_refused(tmp_path: Path, settings: Settings, truth: str, message: str) -> None:
     paths = [write(tmp_path, "one"), write(tmp_path, "two", settings, truth)]
     with pytest.raises(MatchError, match=message):
         join_scores(paths)
 
 
 def test_a_method_of_several_files_counts_once(tmp_path: Path) -> None:
-    """So runs that each have the baseline can be put together."""
+    """So that runs that share a baseline can be joined."""
     paths = [write(tmp_path / place, "one", image=image) for place, image in (("a", "4"), ("b", "4"), ("c", "5"))]
     joined, _ = join_scores(paths[:2])
     assert [method.name for method in joined.evaluation.methods] == ["one"]
     assert joined == join_scores(paths[:1])[0]
     with pytest.raises(
         MatchError,
-        match=r"two methods have the name 'one': .*/a/one/scores.json and .*/c/.*; they are of different images",
+        match=r"two methods have the name 'one': .*/a/one/scores.json and .*/c/.*; their images differ",
     ):
         join_scores(paths)
 
 
-def test_any_two_files_are_of_the_same_pictures(tmp_path: Path) -> None:
-    """Also where the first has none of the groups in question."""
+def test_every_pair_of_files_must_have_the_same_pictures(tmp_path: Path) -> None:
+    """Also if the first file lacks the groups in question."""
     paths = [write(tmp_path, "one", group="dog-0-8"), write(tmp_path, "two"), write(tmp_path, "three", truth="5" * 64)]
     join_scores(paths[:2])
     with pytest.raises(MatchError, match=r"/two/scores.json and .*/three/scores.json were scored against different"):
         join_scores(paths)
 
 
-def test_label_measures_that_are_not_in_all_are_left_out_and_said(tmp_path: Path) -> None:
+def test_label_measures_that_some_files_lack_are_left_out_with_a_remark(tmp_path: Path) -> None:
     paths = [write(tmp_path, "one", replace(SETTINGS, label_measures=True)), write(tmp_path, "two")]
     joined, remarks = join_scores(paths)
     assert not joined.settings.label_measures
-    assert remarks == [f"label measures are left out: they are not in {paths[1]}"]
+    assert not joined.evaluation.label_measures
+    assert remarks == [f"label measures are left out: missing from {paths[1]}"]
 
 
-def test_other_weights_are_not_compared_with_the_published(tmp_path: Path) -> None:
-    """Whatever their files are called; a metric that only one of both has does no harm."""
+def test_other_weights_are_not_compared_with_published_ones(tmp_path: Path) -> None:
+    """Whatever their files are called; a metric that only one file has does not matter."""
     renamed = replace(SETTINGS, weights_sha256={"b.pth": "3" * 64}, other_weights={"ssim": "b.pth"})
     paths = [write(tmp_path, "one"), write(tmp_path, "two", renamed)]
-    with pytest.raises(MatchError, match="cannot be compared: ssim by the published weights or not True and False"):
+    with pytest.raises(MatchError, match="cannot be compared: weights of ssim: published and not published"):
         join_scores(paths)
     join_scores([write(tmp_path, "three", replace(SETTINGS, metrics=("psnr",))), paths[1]])
 

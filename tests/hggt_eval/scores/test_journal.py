@@ -1,4 +1,4 @@
-"""Interrupted runs: what was scored is known again, and only that."""
+"""Interrupted runs: what was scored is found again, and nothing else."""
 
 import json
 import shutil
@@ -6,30 +6,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hggt_data import name_methods, open_groups
 from hggt_data.errors import OutputError
 from hggt_data.io.images import Pixels, read_pixels, write_png
-from hggt_data.loading import open_groups
-from hggt_data.restored.matching import RestoredFiles, match_restored
-from hggt_data.restored.methods import name_methods
-from hggt_eval.metrics.comparer import Comparer
+from hggt_data.restored.matching import match_restored
 from hggt_eval.metrics.psnr import Psnr
 from hggt_eval.protocol import evaluate
 from hggt_eval.scores.journal import Journal
-from hggt_eval.scores.scores import Evaluation
+from hggt_eval.scores.scores import GroupScores, MethodScores
 
 DATA = Path(__file__).parents[2] / "data" / "fixtures"
+BICUBIC = DATA / "restored/bicubic"
 SETTINGS = {"border": 4}
 
 
-class Counting(Psnr):
-    """PSNR that counts its comparisons, and can be told to fail at one."""
+class CountingPsnr(Psnr):
+    """PSNR that counts its comparisons and can fail at a given one."""
 
     def __init__(self, fail_at: int | None = None) -> None:
         super().__init__()
@@ -43,133 +40,110 @@ class Counting(Psnr):
         return super().compare(restored, positive)
 
 
-def score(metric: Comparer[Pixels], journal: Journal | None, folders: Sequence[Path] | None = None) -> Evaluation:
+def score(journal: Journal | None, folder: Path = BICUBIC, fail_at: int | None = None) -> tuple[MethodScores, int]:
+    """A method's scores, and the number of comparisons that they took."""
+    metric = CountingPsnr(fail_at)
     source = open_groups(DATA / "Test")
-    places = folders or [DATA / "restored" / name for name in ("bicubic", "lanczos")]
-    found: list[RestoredFiles] = match_restored(name_methods([(None, place) for place in places]), source)
-    return evaluate(source, found, [metric], journal=journal)
+    found = match_restored(name_methods([(None, folder)]), source)
+    return evaluate(source, found, [metric], journal=journal).methods[0], metric.compared
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_scores(tmp_path: Path) -> None:
-    whole = Counting()
-    expected = score(whole, None)
-    first = Counting(fail_at=9)
+@pytest.fixture(scope="module")
+def groups() -> tuple[GroupScores, ...]:
+    return score(None)[0].groups
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def test_an_interrupted_run_resumes_and_ends_with_the_same_scores(output: Path) -> None:
+    expected, num_comparisons = score(None)
     with pytest.raises(KeyboardInterrupt):
-        score(first, Journal(tmp_path, SETTINGS))
-    journal = Journal(tmp_path, SETTINGS)
+        score(Journal(output, SETTINGS), fail_at=9)
+    journal = Journal(output, SETTINGS)
     assert journal.num_found > 0
-    second = Counting()
-    assert score(second, journal) == expected
-    # What the first run had half done with an image is done again.
-    assert whole.compared - 9 < second.compared <= whole.compared - 9 + 4
+    scores, compared = score(journal)
+    assert scores == expected
+    # An image that was half scored is scored again.
+    assert num_comparisons - 9 < compared <= num_comparisons - 9 + 4
+    assert score(Journal(output, SETTINGS)) == (expected, 0)
     journal.finish()
-    assert list(tmp_path.iterdir()) == []
+    assert list(output.iterdir()) == []
 
 
-def test_a_finished_group_is_not_even_decoded(tmp_path: Path) -> None:
-    score(Counting(), Journal(tmp_path, SETTINGS))
-    again = Counting()
-    score(again, Journal(tmp_path, SETTINGS))
-    assert again.compared == 0
-
-
-def test_a_restored_image_that_changed_is_scored_again(tmp_path: Path) -> None:
-    folder = tmp_path / "method"
-    folder.mkdir()
-    for path in (DATA / "restored/bicubic").iterdir():
-        write_png(folder / path.name, read_pixels(path))
-    output = tmp_path / "out"
-    output.mkdir()
-    before = score(Counting(), Journal(output, SETTINGS), [folder])
-    changed = sorted(folder.iterdir())[0]
+def test_a_changed_restored_image_is_scored_again_but_not_a_renamed_one(tmp_path: Path, output: Path) -> None:
+    folder = Path(shutil.copytree(BICUBIC, tmp_path / "method"))
+    before, _ = score(Journal(output, SETTINGS), folder)
+    changed, *others = sorted(folder.iterdir())
     write_png(changed, np.flip(read_pixels(changed), axis=1))
-    again = Counting()
-    after = score(again, Journal(output, SETTINGS), [folder])
-    assert 0 < again.compared <= 4
-    assert after.methods[0].groups[0].sha256 != before.methods[0].groups[0].sha256
-    assert after.methods[0].groups[0].mean != before.methods[0].groups[0].mean
-    assert after.methods[0].groups[1:] == before.methods[0].groups[1:]
-
-
-def test_a_restored_image_that_was_renamed_is_known_under_its_new_name(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(DATA / "restored/bicubic", tmp_path / "method"))
-    output = tmp_path / "out"
-    output.mkdir()
-    score(Counting(), Journal(output, SETTINGS), [folder])
-    for path in list(folder.iterdir()):
+    for path in others:
         path.rename(path.with_name(path.name.replace("_bicubic", "_x4")))
-    again = Counting()
-    renamed = score(again, Journal(output, SETTINGS), [folder])
-    assert again.compared == 0
-    assert all(group.file.endswith("_x4.png") for group in renamed.methods[0].groups)
+    after, compared = score(Journal(output, SETTINGS), folder)
+    assert 0 < compared <= 4
+    assert after.groups[0].sha256 != before.groups[0].sha256
+    assert after.groups[0].mean != before.groups[0].mean
+    assert [group.mean for group in after.groups[1:]] == [group.mean for group in before.groups[1:]]
+    assert all(group.file.endswith("_x4.png") for group in after.groups[1:])
 
 
-def test_other_settings_know_nothing_and_take_nothing_away(tmp_path: Path) -> None:
-    score(Counting(), Journal(tmp_path, SETTINGS))
-    other = Journal(tmp_path, {"border": 0})
+def test_runs_with_other_settings_neither_use_nor_delete_these_scores(output: Path) -> None:
+    score(Journal(output, SETTINGS))
+    other = Journal(output, {"border": 0})
     assert other.num_found == 0
-    score(Counting(), other)
+    score(other)
     other.finish()
-    assert Journal(tmp_path, SETTINGS).num_found == Journal(tmp_path, SETTINGS, rank=1).num_found > 0
+    assert Journal(output, SETTINGS).num_found == Journal(output, SETTINGS, rank=1).num_found > 0
 
 
-def test_other_ground_truths_are_not_the_same_score(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, SETTINGS)
-    scores = score(Counting(), None).methods[0].groups[0]
-    journal.add("net", scores)
-    again = Journal(tmp_path, SETTINGS)
-    truths = scores.ground_truths_sha256
+def test_scores_count_only_for_the_same_pictures_and_method(output: Path, groups: tuple[GroupScores, ...]) -> None:
+    scores, truths = groups[0], groups[0].ground_truths_sha256
+    Journal(output, SETTINGS).add("net", scores)
+    again = Journal(output, SETTINGS)
     assert again.find("net", scores.id, scores.sha256, truths) == scores
     assert again.find("net", scores.id, scores.sha256, {**truths, "01": "0" * 64}) is None
     assert again.find("net", scores.id, "0" * 64, truths) is None
     assert again.find("other", scores.id, scores.sha256, truths) is None
 
 
-def test_a_line_that_was_cut_short_is_passed_over_and_spoils_no_other(tmp_path: Path) -> None:
-    first, second, *_ = score(Counting(), None).methods[0].groups
-    journal = Journal(tmp_path, SETTINGS)
-    journal.add("net", first)
-    [path] = tmp_path.iterdir()
+def test_a_line_that_was_cut_short_is_skipped_and_harms_no_other(output: Path, groups: tuple[GroupScores, ...]) -> None:
+    first, second, third, *_ = groups
+    Journal(output, SETTINGS).add("net", first)
+    [path] = output.iterdir()
     path.write_bytes(path.read_bytes()[:-40])
-    Journal(tmp_path, SETTINGS).add("net", second)
-    known = Journal(tmp_path, SETTINGS)
-    assert known.num_found == 1
+    Journal(output, SETTINGS).add("net", second)
+    Journal(output, SETTINGS, rank=1).add("net", third)
+    known = Journal(output, SETTINGS)  # reads the files of all processes
+    assert known.num_found == 2
     assert known.find("net", second.id, second.sha256, second.ground_truths_sha256) == second
 
 
-def test_all_processes_files_are_read(tmp_path: Path) -> None:
-    groups = score(Counting(), None).methods[0].groups
-    for rank in (0, 1):
-        Journal(tmp_path, SETTINGS, rank).add("net", replace(groups[rank]))
-    assert Journal(tmp_path, SETTINGS, rank=1).num_found == 2
-
-
-def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "gone", SETTINGS)
+def test_a_journal_that_cannot_be_written(tmp_path: Path, groups: tuple[GroupScores, ...]) -> None:
     with pytest.raises(OutputError, match=r"unfinished-[0-9a-f]{16}-0.jsonl: cannot be written"):
-        journal.add("net", score(Counting(), None).methods[0].groups[0])
+        Journal(tmp_path / "gone", SETTINGS).add("net", groups[0])
 
 
-def test_the_command_goes_on_after_kill_9(tmp_path: Path) -> None:
+def test_the_command_resumes_after_kill_9(output: Path) -> None:
     code = "import time, hggt_eval.metrics.psnr as p; f = p.Psnr.compare; " + (
         "p.Psnr.compare = lambda *a: (time.sleep(0.15), f(*a))[1]; from hggt_eval.cli import main; main()"
     )
     arguments = [
-        *("score", "--restored", str(DATA / "restored/bicubic"), "--dataset", str(DATA / "Test")),
-        *("--metrics", "psnr", "--gallery", "0", "--output", str(tmp_path)),
+        *("score", "--restored", str(BICUBIC), "--dataset", str(DATA / "Test")),
+        *("--metrics", "psnr", "--gallery", "0", "--output", str(output)),
     ]
     process = subprocess.Popen([sys.executable, "-c", code, *arguments])
     deadline = time.monotonic() + 60
-    while sum(path.read_bytes().count(b"\n") for path in tmp_path.glob(".unfinished-*")) < 3:
+    while sum(path.read_bytes().count(b"\n") for path in output.glob(".unfinished-*")) < 3:
         assert time.monotonic() < deadline
         assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (tmp_path / "scores.json").exists()
+    assert not (output / "scores.json").exists()
     again = subprocess.run([sys.executable, "-m", "hggt_eval", *arguments], capture_output=True, text=True, check=True)
     assert "images were scored before the interruption" in again.stderr
-    assert not list(tmp_path.glob(".unfinished-*"))
-    expected = score(Psnr(), None, [DATA / "restored/bicubic"]).methods[0]
-    content = json.loads((tmp_path / "scores.json").read_text())
-    assert content["methods"][0]["mean"] == dict(expected.mean)
+    assert not list(output.glob(".unfinished-*"))
+    content = json.loads((output / "scores.json").read_text())
+    assert content["methods"][0]["mean"] == dict(score(None)[0].mean)

@@ -111,14 +111,14 @@ def test_a_damaged_file_in_the_cache_is_no_missing_one(tmp_path: Path, monkeypat
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"vgg\.pth is not there$"):
+    with pytest.raises(WeightsError, match=r"vgg\.pth does not exist$"):
         VggFeatures(["conv1_2"], tmp_path / "vgg.pth")
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(64, 3, 11, 11)}, tmp_path / "alexnet.pth")
     with pytest.raises(
-        CheckpointError, match=r"31 missing .*1 of another shape \(0\.weight \(64, 3, 11, 11\) instead of"
+        CheckpointError, match=r"31 missing .*1 with the wrong shape \(0\.weight \(64, 3, 11, 11\) instead of"
     ):
         VggFeatures(["conv1_2"], tmp_path / "alexnet.pth")
 

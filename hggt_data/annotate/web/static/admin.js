@@ -1,4 +1,4 @@
-// The page of whoever looks after a round: how far everybody is, how well they agree, whom to talk to.
+// The administrator's page: progress and agreement of the annotators, and whom to talk to.
 
 import {loadTexts, request, requestJson, requestPicture} from "./server.js";
 
@@ -8,7 +8,7 @@ const COLUMNS = ["name", "done", "skipped", "seconds", "labels", "gold", "repeat
 
 const $ = (id) => document.getElementById(id);
 const text = await loadTexts();
-let contrary = [];
+let contradictions = [];
 let numShown = 0;
 
 function make(tag, className, content = "") {
@@ -56,57 +56,57 @@ function shareOf(labels) {
   return bar;
 }
 
-function say(flag) {
+function flagText(flag) {
   const label = flag.values.label && text(flag.values.label.toLowerCase());
   return text(flag.text, {...flag.values, label});
 }
 
-function showPeople(people) {
+function showAnnotators(annotators) {
   $("columns").replaceChildren(...COLUMNS.map((column) => {
     const head = make("th", "", text(`admin_column_${column}`));
     head.scope = "col";
     return head;
   }));
-  $("people").replaceChildren(...people.map((person) => {
+  $("annotators").replaceChildren(...annotators.map((annotator) => {
     const cells = {
-      name: person.is_active ? person.name : text("admin_dropped", {name: person.name}),
-      done: `${person.done} / ${person.dealt}`,
-      skipped: String(person.skipped),
-      seconds: number(person.seconds, 0),
-      labels: shareOf(person.labels),
-      gold: percent(...person.gold),
-      repeats: percent(...person.repeats),
-      last: person.last ?? "–",
-      flags: person.flags.map(say).join("; "),
+      name: annotator.is_active ? annotator.name : text("admin_dropped", {name: annotator.name}),
+      done: `${annotator.done} / ${annotator.assigned}`,
+      skipped: String(annotator.skipped),
+      seconds: number(annotator.seconds, 0),
+      labels: shareOf(annotator.labels),
+      gold: percent(...annotator.gold),
+      repeats: percent(...annotator.repeats),
+      last: annotator.last ?? "–",
+      flags: annotator.flags.map(flagText).join("; "),
     };
     const row = document.createElement("tr");
     row.append(...COLUMNS.map((column) => make("td", column, cells[column])));
-    row.querySelector(".name").classList.toggle("inactive", !person.is_active);
+    row.querySelector(".name").classList.toggle("inactive", !annotator.is_active);
     return row;
   }));
 }
 
-/** One group: the original and each candidate with what everybody said of it. */
+/** One group: the original, and each candidate with its labels. */
 async function showGroup({id, candidates, labels}) {
   const group = make("article", "group");
   const row = make("div", "row");
   group.append(make("h3", "", id), row);
   $("contrary").append(group);
-  for (const [k, name] of ["original", ...candidates].entries()) {
+  for (const [k, version] of ["original", ...candidates].entries()) {
     const figure = document.createElement("figure");
     const canvas = document.createElement("canvas");
-    const caption = make("figcaption", "", k ? name : text("original"));
+    const caption = make("figcaption", "", k ? version : text("original"));
     if (k) {
-      for (const [person, given] of Object.entries(labels)) {
+      for (const [name, given] of Object.entries(labels)) {
         const label = given[k - 1].toLowerCase();
-        caption.append(make("span", `vote ${label}`, `${person}: ${text(label)}`));
+        caption.append(make("span", `vote ${label}`, `${name}: ${text(label)}`));
       }
     }
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${id} ${name}`);
+    canvas.setAttribute("aria-label", `${id} ${version}`);
     figure.append(canvas, caption);
     row.append(figure);
-    const path = ["api/admin/pictures", encodeURIComponent(id), encodeURIComponent(name)].join("/");
+    const path = ["api/admin/pictures", encodeURIComponent(id), encodeURIComponent(version)].join("/");
     const picture = await requestPicture(path);
     [canvas.width, canvas.height] = [picture.width, picture.height];
     canvas.getContext("2d").drawImage(picture, 0, 0);
@@ -114,22 +114,22 @@ async function showGroup({id, candidates, labels}) {
 }
 
 async function showMore() {
-  const next = contrary.slice(numShown, numShown + GROUPS_PER_PAGE);
+  const next = contradictions.slice(numShown, numShown + GROUPS_PER_PAGE);
   numShown += next.length;
-  $("more").hidden = numShown >= contrary.length;
+  $("more").hidden = numShown >= contradictions.length;
   await Promise.all(next.map(showGroup));
 }
 
 async function refresh() {
   const progress = await requestJson("api/admin/progress");
   showTotals(progress);
-  showPeople(progress.people);
+  showAnnotators(progress.annotators);
   $("updated").textContent = text("admin_updated", {time: new Date().toLocaleTimeString()});
 }
 
-async function loadContrary() {
+async function loadContradictions() {
   const {total, groups} = await requestJson("api/admin/disagreements");
-  contrary = groups;
+  contradictions = groups;
   $("contrary-text").textContent = total ? text("admin_contrary_count", {count: total}) : text("admin_contrary_none");
   await showMore();
 }
@@ -143,7 +143,7 @@ async function downloadAnswers() {
   URL.revokeObjectURL(link.href);
 }
 
-/** Run, and show instead of throwing what goes wrong. */
+/** Run an action and show its error, if any. */
 async function attempt(action) {
   try {
     await action();
@@ -157,5 +157,5 @@ async function attempt(action) {
 $("export").addEventListener("click", () => attempt(downloadAnswers));
 $("more").addEventListener("click", () => attempt(showMore));
 await attempt(refresh);
-await attempt(loadContrary);
+await attempt(loadContradictions);
 setInterval(() => document.hidden || attempt(refresh), 1000 * REFRESH_SECONDS);

@@ -1,9 +1,9 @@
-// The page on which a person judges one group after the other.
+// The annotation page: one group after the other.
 
 import {Clock} from "./clock.js";
 import {listenToKeys, showKeys} from "./keys.js";
 import {Outbox} from "./outbox.js";
-import {loadTexts, Refusal, requestJson, requestPicture, wait} from "./server.js";
+import {loadTexts, RequestError, requestJson, requestPicture, wait} from "./server.js";
 import {Stage} from "./stage.js";
 
 const IDLE_SECONDS = 180;
@@ -19,25 +19,25 @@ class Page {
   #items = [];
   #index = 0;
   #labels = [];
-  #given = []; // the labels as the server has them, or will have
-  #undone = []; // what labels were before each change, for undo
-  #drafts = new Map(); // what was begun and left for another group: {labels, reading} by item
-  #answered = []; // indices in the order in which they were answered, for undo
+  #saved = []; // the labels that are saved or being sent
+  #history = []; // earlier labels of this group, for undo
+  #drafts = new Map(); // unfinished groups: {labels, reading} by item
+  #answered = []; // indices in the order of answering, for undo
   #pictures = new Map();
   #clock = new Clock();
   #times = [];
   #idle = null;
-  #turn = 0; // counts what the person turns to, so that what arrives late is not shown
+  #turn = 0; // increases with each navigation, so that late responses are ignored
   #stage;
   #outbox;
 
   async start() {
-    this.#round = await this.#persist(() => requestJson("api/round"));
-    // By person, not by URL: a new URL finds what the old one could not send.
-    this.#outbox = new Outbox(this.#round.person, (state, detail) => this.#tellSaving(state, detail));
+    this.#round = await this.#retry(() => requestJson("api/round"));
+    // By annotator, not by URL: a new URL sends what the old one could not.
+    this.#outbox = new Outbox(this.#round.annotator, (state, detail) => this.#showSaving(state, detail));
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
       label: (position, label) => this.#label(position, label),
-      zoom: () => this.#tellZoom(),
+      zoom: () => this.#showZoom(),
     });
     $("instructions-text").textContent = this.#round.instructions;
     $("instructions").hidden = !this.#round.instructions;
@@ -45,9 +45,9 @@ class Page {
     this.#listen();
     const first = this.#round.batches.findIndex((batch) => batch.open > 0);
     await this.#openBatch(first < 0 ? 0 : first);
-    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.person}`)) {
+    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.annotator}`)) {
       this.#openDialog("instructions");
-      localStorage.setItem(`hggt-read:${this.#round.person}`, "1");
+      localStorage.setItem(`hggt-read:${this.#round.annotator}`, "1");
     }
   }
 
@@ -60,7 +60,7 @@ class Page {
   }
 
   get #isChanged() {
-    return this.#labels.some((label, k) => label !== this.#given[k]);
+    return this.#labels.some((label, k) => label !== this.#saved[k]);
   }
 
   // Batches and groups
@@ -78,10 +78,10 @@ class Page {
   }
 
   async #openBatch(number) {
-    this.#leave();
+    this.#closeGroup();
     const turn = ++this.#turn;
     $("batch").value = number;
-    const items = this.#round.batches.length ? await this.#persist(() => requestJson(`api/batches/${number}`)) : [];
+    const items = this.#round.batches.length ? await this.#retry(() => requestJson(`api/batches/${number}`)) : [];
     if (turn !== this.#turn) {
       return;
     }
@@ -89,76 +89,76 @@ class Page {
     this.#items = items;
     this.#answered = [];
     for (const item of this.#items) {
-      const waiting = this.#outbox.waiting(item.id);
-      item.state = waiting ? (waiting.labels ? "saved" : "skipped") : item.state;
+      const pending = this.#outbox.pending(item.id);
+      item.state = pending ? (pending.labels ? "saved" : "skipped") : item.state;
     }
     const first = this.#items.findIndex((item) => item.state === "open");
     if (first < 0) {
-      this.#tellDone();
+      this.#showDone();
     } else {
       await this.#openGroup(first);
     }
   }
 
   async #openGroup(index) {
-    this.#leave();
+    this.#closeGroup();
     this.#index = index;
-    this.#undone = [];
-    this.#given = Array(this.#round.num_candidates).fill(null);
-    this.#labels = [...this.#given];
+    this.#history = [];
+    this.#saved = Array(this.#round.num_candidates).fill(null);
+    this.#labels = [...this.#saved];
     const turn = ++this.#turn;
     const item = this.#item;
     this.#stage.showLabels(this.#labels);
     this.#stage.select(1);
-    this.#tellProgress();
-    this.#tell(text("loading"));
-    const [given, pictures] = await Promise.all([
+    this.#showProgress();
+    this.#showStatus(text("loading"));
+    const [saved, pictures] = await Promise.all([
       this.#loadLabels(item),
-      this.#persist(() => this.#loadPictures(item.id)),
+      this.#retry(() => this.#loadPictures(item.id)),
     ]);
     if (turn !== this.#turn) {
       return;
     }
     const draft = this.#drafts.get(item.id);
     this.#drafts.delete(item.id);
-    this.#given = given ?? this.#given;
-    this.#labels = [...(draft?.labels ?? this.#given)];
+    this.#saved = saved ?? this.#saved;
+    this.#labels = [...(draft?.labels ?? this.#saved)];
     this.#stage.showLabels(this.#labels);
-    this.#stage.select(this.#open()[0] ?? 1);
+    this.#stage.select(this.#unlabelled()[0] ?? 1);
     this.#stage.show(pictures);
-    this.#tell("");
+    this.#showStatus("");
     this.#clock.start(draft?.reading);
-    this.#keepAwake();
+    this.#restartIdleTimer();
     if (document.querySelector("dialog[open]")) {
       this.#clock.pause();
     }
     for (const next of this.#items.slice(index + 1).filter(({state}) => state === "open").slice(0, GROUPS_AHEAD)) {
-      this.#loadPictures(next.id).catch(() => {}); // tried again when its turn comes
+      this.#loadPictures(next.id).catch(() => {}); // tried again when it is opened
     }
   }
 
-  /** Show the group no more, and put by what was begun with it until it is opened again. */
-  #leave() {
+  /** Hide the group and keep an unfinished answer until it is opened again. */
+  #closeGroup() {
     if (this.#stage.isShown && this.#isChanged) {
       this.#drafts.set(this.#item.id, {labels: this.#labels, reading: this.#clock.read()});
     }
     this.#stage.show(null);
   }
 
-  /** What the person said before; null if nothing. */
+  /** The earlier answer; null if there is none. */
   async #loadLabels(item) {
-    const waiting = this.#outbox.waiting(item.id);
-    if (waiting || item.state !== "saved") {
-      return waiting?.labels ? [...waiting.labels] : null;
+    const pending = this.#outbox.pending(item.id);
+    if (pending || item.state !== "saved") {
+      return pending?.labels ? [...pending.labels] : null;
     }
-    const saved = await this.#persist(() => requestJson(`api/items/${item.id}/answer`));
+    const saved = await this.#retry(() => requestJson(`api/items/${item.id}/answer`));
     if (saved) {
-      this.#outbox.learn(item.id, saved.version);
+      this.#outbox.setVersion(item.id, saved.version);
     }
     return saved?.labels ?? null;
   }
 
-  /** The pictures of an item; what has failed is asked for anew. */
+  /** The pictures of an item; failed requests are repeated at the next call. */
   #loadPictures(id) {
     if (!this.#pictures.has(id)) {
       const positions = [...Array(this.#round.num_candidates + 1).keys()];
@@ -172,8 +172,8 @@ class Page {
     return this.#pictures.get(id);
   }
 
-  /** Try until it succeeds or can never succeed, and say so meanwhile; null once the person has turned elsewhere. */
-  async #persist(action) {
+  /** Repeat an action until it succeeds or fails permanently; null once the annotator has moved on. */
+  async #retry(action) {
     const turn = this.#turn;
     for (let pause = 1; turn === this.#turn; pause = Math.min(10, 2 * pause)) {
       try {
@@ -182,11 +182,11 @@ class Page {
         if (turn !== this.#turn) {
           break;
         }
-        if (failure.mayPass === false) {
-          this.#notice(failure.message);
+        if (failure.isTemporary === false) {
+          this.#showNotice(failure.message);
           throw failure;
         }
-        this.#tell(text("loading_failed"));
+        this.#showStatus(text("loading_failed"));
         await wait(pause);
       }
     }
@@ -197,19 +197,19 @@ class Page {
 
   #label(position, label) {
     if (!this.#stage.isShown) {
-      return; // nothing is judged that is not seen
+      return; // pictures that are not shown cannot be judged
     }
     if (this.#stage.selected !== position) {
       this.#stage.select(position);
     }
-    this.#undone.push({position, label: this.#labels[position - 1]});
+    this.#history.push({position, label: this.#labels[position - 1]});
     this.#setLabel(position, label);
-    this.#tell(text("labelled", {number: position, label: text(label.toLowerCase())}));
-    const left = this.#open();
+    this.#showStatus(text("labelled", {number: position, label: text(label.toLowerCase())}));
+    const left = this.#unlabelled();
     if (left.length) {
       this.#stage.select(left.find((other) => other > position) ?? left[0]);
     } else {
-      this.#tell(text("ready"));
+      this.#showStatus(text("ready"));
     }
   }
 
@@ -219,17 +219,17 @@ class Page {
   }
 
   /** Positions without a label. */
-  #open() {
+  #unlabelled() {
     return this.#labels.flatMap((label, k) => (label ? [] : [k + 1]));
   }
 
   async #next() {
-    const left = this.#open();
+    const left = this.#unlabelled();
     if (!this.#stage.isShown) {
       return;
     }
     if (left.length) {
-      this.#tell(text("judge_all", {numbers: left.join(", ")}));
+      this.#showStatus(text("judge_all", {numbers: left.join(", ")}));
       this.#stage.select(left[0]);
       return;
     }
@@ -237,13 +237,13 @@ class Page {
     if (this.#isChanged) {
       await this.#save();
     }
-    if (turn === this.#turn) { // else the person has not waited for the feedback
-      await this.#goOn();
+    if (turn === this.#turn) { // otherwise the annotator has moved on without waiting for the feedback
+      await this.#openNext();
     }
   }
 
   async #save() {
-    this.#notice("");
+    this.#showNotice("");
     const item = this.#item;
     const {width, height} = screen;
     const reading = this.#clock.read();
@@ -261,7 +261,7 @@ class Page {
         flips: this.#stage.numFlips,
       },
     });
-    this.#settle("saved");
+    this.#markItem("saved");
     this.#times.push(reading.seconds);
     const response = this.#isPractice ? await delivered : null;
     if (response?.feedback) {
@@ -274,7 +274,7 @@ class Page {
       return;
     }
     if (this.#item.state === "saved") {
-      this.#tell(text("skip_answered"));
+      this.#showStatus(text("skip_answered"));
       return;
     }
     $("skip-form").reset();
@@ -284,29 +284,29 @@ class Page {
     if ((await this.#openDialog("skip")) !== "skip") {
       return;
     }
-    this.#notice("");
+    this.#showNotice("");
     const reason = new FormData($("skip-form")).get("reason");
     const words = [reason === "skip_other" ? "" : text(reason), $("skip-text").value.trim()].filter(Boolean);
     const item = this.#item;
     void this.#outbox.put(item.id, `api/items/${item.id}/skip`, {reason: words.join(": ") || text(reason)});
-    this.#settle("skipped");
-    await this.#goOn();
+    this.#markItem("skipped");
+    await this.#openNext();
   }
 
-  #settle(state) {
+  #markItem(state) {
     const batch = this.#round.batches[this.#batch];
     batch.open -= this.#item.state === "open";
     this.#item.state = state;
-    this.#given = [...this.#labels];
+    this.#saved = [...this.#labels];
     this.#answered.push(this.#index);
-    this.#tellProgress();
+    this.#showProgress();
   }
 
-  async #goOn() {
+  async #openNext() {
     const open = this.#items.map(({state}, k) => (state === "open" ? k : -1)).filter((k) => k >= 0);
     const next = open.find((k) => k > this.#index) ?? open[0];
     if (next === undefined) {
-      this.#tellDone();
+      this.#showDone();
     } else {
       await this.#openGroup(next);
     }
@@ -319,7 +319,7 @@ class Page {
   }
 
   async #undo() {
-    const last = this.#undone.pop();
+    const last = this.#history.pop();
     if (last) {
       this.#setLabel(last.position, last.label);
       this.#stage.select(last.position);
@@ -330,7 +330,7 @@ class Page {
 
   // Dialogs and pauses
 
-  /** Open a dialog, with the clock standing still, and return what closed it. */
+  /** Open a dialog, pausing the clock, and return the value that closed it. */
   async #openDialog(name) {
     const dialog = $(`${name}-dialog`);
     if (document.querySelector("dialog[open]")) {
@@ -341,13 +341,13 @@ class Page {
     dialog.returnValue = "";
     dialog.showModal();
     await new Promise((resolve) => dialog.addEventListener("close", resolve, {once: true}));
-    this.#clock.goOn();
-    this.#keepAwake();
+    this.#clock.resume();
+    this.#restartIdleTimer();
     return dialog.returnValue;
   }
 
-  /** The clock stops by itself when nobody does anything for long. */
-  #keepAwake() {
+  /** Restart the countdown to an automatic pause. */
+  #restartIdleTimer() {
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#openDialog("pause"), 1000 * IDLE_SECONDS);
   }
@@ -369,11 +369,11 @@ class Page {
     await this.#openDialog("feedback");
   }
 
-  async #tellDone() {
-    this.#leave();
+  async #showDone() {
+    this.#closeGroup();
     this.#stage.showLabels([]);
-    this.#tell("");
-    this.#tellProgress();
+    this.#showStatus("");
+    this.#showProgress();
     const other = this.#round.batches.findIndex((batch) => batch.open > 0);
     const skipped = this.#items.filter(({state}) => state === "skipped").length;
     $("done-title").textContent = text(other < 0 ? "all_done" : "batch_done");
@@ -387,26 +387,26 @@ class Page {
     }
   }
 
-  // What is said
+  // Messages
 
-  #tell(message) {
+  #showStatus(message) {
     $("status").textContent = message;
   }
 
-  #notice(message) {
+  #showNotice(message) {
     $("notice").textContent = message;
     $("notice").hidden = !message;
   }
 
-  #tellSaving(state, detail) {
+  #showSaving(state, detail) {
     if (state === "conflict") {
       const item = this.#items.find(({id}) => id === detail.id);
       if (item) {
-        item.state = "saved"; // also where the other window has answered what was skipped here
+        item.state = "saved"; // also if this window skipped what the other one answered
       }
-      this.#notice(text(detail.isSkip ? "skip_conflict" : "conflict"));
+      this.#showNotice(text(detail.isSkip ? "skip_conflict" : "conflict"));
     } else if (state === "refused") {
-      this.#notice(text("refused", {error: detail.error}));
+      this.#showNotice(text("refused", {error: detail.error}));
     } else if (state === "waiting") {
       const reason = detail.error || text("no_connection");
       $("saving").textContent = text("not_saved", {count: detail.count, reason});
@@ -417,12 +417,12 @@ class Page {
     }
   }
 
-  #tellZoom() {
-    const scale = this.#stage?.scale ?? 1; // the stage tells while it is made
+  #showZoom() {
+    const scale = this.#stage?.scale ?? 1; // called while the stage is created
     $("zoom").value = text("zoom_value", {percent: Math.round(100 * scale)});
   }
 
-  #tellProgress() {
+  #showProgress() {
     const total = this.#items.length;
     const open = this.#items.filter(({state}) => state === "open").length;
     $("progress").textContent = text("progress", {done: total - open, total});
@@ -445,29 +445,29 @@ class Page {
     const rows = this.#keys();
     listenToKeys(rows);
     showKeys(rows, $("keys"), text);
-    addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys go on judging
+    addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys stay with the page
     addEventListener("keyup", (event) => event.key === " " && this.#stage.flip(false));
     addEventListener("blur", () => this.#stage.flip(false));
     for (const kind of ["keydown", "pointermove", "pointerdown"]) {
-      addEventListener(kind, () => this.#keepAwake(), {passive: true});
+      addEventListener(kind, () => this.#restartIdleTimer(), {passive: true});
     }
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) {
         this.#clock.pause();
       } else if (!document.querySelector("dialog[open]")) {
-        this.#clock.goOn();
+        this.#clock.resume();
       }
     });
-    // #persist has told of it, and whoever asked goes no further.
-    addEventListener("unhandledrejection", (event) => event.reason instanceof Refusal && event.preventDefault());
+    // #retry has shown the error.
+    addEventListener("unhandledrejection", (event) => event.reason instanceof RequestError && event.preventDefault());
     addEventListener("beforeunload", (event) => this.#outbox.size && event.preventDefault());
     $("batch").addEventListener("change", () => {
-      $("batch").blur(); // keys are for judging again
+      $("batch").blur(); // keys return to the page
       void this.#openBatch(Number($("batch").value));
     });
   }
 
-  /** Which key does what, in the order of the help; see keys.js. */
+  /** Key bindings in the order of the help; see keys.js. */
   #keys() {
     const stage = this.#stage;
     const count = this.#round.num_candidates;
@@ -517,7 +517,7 @@ class Page {
     const isOn = $(name).getAttribute("aria-pressed") !== "true";
     $(name).setAttribute("aria-pressed", isOn);
     this.#stage[name](isOn);
-    this.#tellZoom();
+    this.#showZoom();
   }
 }
 
@@ -531,7 +531,7 @@ function fill(id, tag, texts) {
   );
 }
 
-addEventListener("hashchange", () => location.reload()); // another URL, whether this one was right or wrong
+addEventListener("hashchange", () => location.reload()); // a corrected or different personal URL
 try {
   await new Page().start();
 } catch (error) {

@@ -1,4 +1,4 @@
-// How long a group is looked at, by a clock that nobody can set, and without pauses.
+// Measures how long a group is viewed, without pauses, by the monotonic clock.
 
 export class Clock {
   #seconds = 0;
@@ -6,7 +6,7 @@ export class Clock {
   #pausedAt = null;
   #pauses = [];
 
-  /** @param earlier what was read when the group was left, if it is opened again */
+  /** @param earlier the reading when the group was last left, if it is opened again */
   start(earlier = {seconds: 0, pauses: []}) {
     this.#seconds = earlier.seconds;
     this.#pauses = [...earlier.pauses];
@@ -21,7 +21,7 @@ export class Clock {
     }
   }
 
-  goOn() {
+  resume() {
     if (this.#pausedAt !== null) {
       this.#pauses.push([this.#seconds, (performance.now() - this.#pausedAt) / 1000]);
       this.#pausedAt = null;
@@ -29,7 +29,7 @@ export class Clock {
     }
   }
 
-  /** Seconds looked at, the pauses as [seconds before, seconds], and the person's time of day. */
+  /** Seconds viewed, pauses as [seconds before, seconds], and the local time. */
   read() {
     const running = this.#since !== null && this.#pausedAt === null ? (performance.now() - this.#since) / 1000 : 0;
     return {

@@ -1,11 +1,10 @@
-// Which key does what: one table, which the keyboard, the buttons, the help and screen readers all follow.
+// Key bindings: one table for the keyboard, the buttons, the help and screen readers.
 
 /**
- * Let keys and buttons do what a table says.
+ * Bind keys and buttons.
  *
- * @param rows [{caps, help, keys, buttons}]: what stands on the keys, the name of the words for them, key to action, and
- *   the id of a button to the key that does the same; a key is that of a KeyboardEvent in lower case, an arrow with Shift
- *   is "shift+arrowleft"
+ * @param rows [{caps, help, keys, buttons}]: key labels, the key of their help text, actions by key, and keys by button
+ *   id; a key is KeyboardEvent.key in lower case, with Shift "shift+arrowleft"
  */
 export function listenToKeys(rows) {
   const actions = Object.assign({}, ...rows.map(({keys}) => keys));
@@ -31,7 +30,7 @@ export function listenToKeys(rows) {
   });
 }
 
-/** Fill a list of terms with the keys and what they do. */
+/** Fill a description list with the keys and their actions. */
 export function showKeys(rows, list, text) {
   for (const {caps, help} of rows) {
     const term = document.createElement("dt");

@@ -1,9 +1,9 @@
-// Requests to the server in the name of whoever's secret stands behind # in the URL.
+// Requests to the server, authorised by the token after # in the URL.
 
 export const token = decodeURIComponent(location.hash.slice(1));
 
-/** An answer of the server that says no; `status` is 0 where there was no answer at all. */
-export class Refusal extends Error {
+/** A failed request; `status` is 0 if there was no valid response. */
+export class RequestError extends Error {
   constructor(status, message, body = {}, waitSeconds = 0) {
     super(message);
     this.status = status;
@@ -12,12 +12,12 @@ export class Refusal extends Error {
   }
 
   /** Whether the same request may succeed later. */
-  get mayPass() {
+  get isTemporary() {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
 }
 
-/** Send a request and return the response; refusals are thrown. */
+/** Send a request and return the response; throws RequestError. */
 export async function request(path, body, cache = "default") {
   const options = {cache, headers: {Authorization: `Bearer ${token}`}};
   if (body !== undefined) {
@@ -29,35 +29,35 @@ export async function request(path, body, cache = "default") {
   try {
     response = await fetch(path, options);
   } catch (error) {
-    throw new Refusal(0, error.message);
+    throw new RequestError(0, error.message);
   }
   if (response.ok) {
     return response;
   }
   const content = await response.json().catch(() => ({}));
   const wait = Number(response.headers.get("Retry-After")) || 0;
-  throw new Refusal(response.status, content.error ?? response.statusText, content, wait);
+  throw new RequestError(response.status, content.error ?? response.statusText, content, wait);
 }
 
-/** The JSON that a request brings; one that is cut off, or that somebody else has answered, may succeed later. */
+/** Request JSON; a response that is cut off or not JSON (a login page of the network) is a temporary failure. */
 export async function requestJson(path, body) {
   const response = await request(path, body);
   try {
     return await response.json();
   } catch (error) {
-    throw new Refusal(0, error.message);
+    throw new RequestError(0, error.message);
   }
 }
 
-/** A picture, decoded to its own colours: neither profile nor alpha changes a value. */
+/** Request and decode a picture; colour profiles and alpha do not change its values. */
 export async function requestPicture(path) {
   try {
     return await decode(await request(path));
   } catch (error) {
-    if (error instanceof Refusal) {
+    if (error instanceof RequestError) {
       throw error;
     }
-    return decode(await request(path, undefined, "reload")); // the browser would keep the damaged one for a day
+    return decode(await request(path, undefined, "reload")); // else the browser would cache the damaged file for a day
   }
 }
 
@@ -66,7 +66,7 @@ async function decode(response) {
   return createImageBitmap(blob, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
 }
 
-/** All words of the page; fills in the elements that name one. */
+/** Load the texts of the page and fill in the elements that name one. */
 export async function loadTexts() {
   let texts;
   while (!texts) {

@@ -1,19 +1,19 @@
-// The pictures of a group, side by side or one at a time, all showing the same place at the same size.
-// A picture pixel is a square of whole device pixels at any display scaling; only the view of the whole of a picture
-// that is larger than its room is scaled down.
+// Shows the pictures of a group side by side or one at a time, all at the same position and scale.
+// An image pixel is a square of whole device pixels at any display scaling; only a whole picture larger than its pane is
+// scaled down.
 
 const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
-const SIGNS = {Positive: "+", Similar: "=", Negative: "−"};
-const NARROW = 330;
+const SYMBOLS = {Positive: "+", Similar: "=", Negative: "−"};
+const NARROW_PX = 330;
 
 export class Stage {
   #root;
   #text;
   #panes = [];
   #pictures = null;
-  #zoom = 0; // device pixels for one of the picture; 0 shows the whole
+  #zoom = 0; // device pixels per image pixel; 0 shows the whole picture
   #centre = [0, 0];
-  #pointer = null; // [x, y] in the picture
+  #pointer = null; // [x, y] in image pixels
   #split = 0.5;
   #observer = new ResizeObserver((entries) => this.#resize(entries));
   #onZoom;
@@ -25,7 +25,7 @@ export class Stage {
 
   /**
    * @param root the element to fill
-   * @param text key, values -> words
+   * @param text (key, values) => string
    * @param handlers {label(position, label), zoom()}
    */
   constructor(root, text, numCandidates, handlers) {
@@ -43,12 +43,12 @@ export class Stage {
     return this.#pictures !== null;
   }
 
-  /** Device pixels for one of the picture, the same in all panes. */
+  /** Device pixels per image pixel, the same in all panes. */
   get scale() {
     return this.#pictures ? this.#zoom || this.#fit() : 1;
   }
 
-  /** Show pictures, the original first; null hides everything. */
+  /** Show pictures, the original first; null hides all. */
   show(pictures) {
     this.#pictures = pictures;
     this.isFlipped = false;
@@ -75,8 +75,8 @@ export class Stage {
       for (const button of pane.buttons) {
         button.setAttribute("aria-pressed", button.dataset.label === label);
       }
-      const said = this.#text(label ? label.toLowerCase() : "not_labelled");
-      pane.canvas.setAttribute("aria-label", `${this.#nameOf(pane.position)}: ${said}`);
+      const labelText = this.#text(label ? label.toLowerCase() : "not_labelled");
+      pane.canvas.setAttribute("aria-label", `${this.#nameOf(pane.position)}: ${labelText}`);
     }
   }
 
@@ -107,7 +107,7 @@ export class Stage {
     this.#setZoom(0);
   }
 
-  /** One step in (1) or out (-1), about a point of the picture or the middle of what is seen. */
+  /** One step in (1) or out (-1), around a point of the picture; default the centre of the view. */
   zoomBy(step, about = this.#centre) {
     if (!this.#pictures) {
       return;
@@ -117,7 +117,7 @@ export class Stage {
     this.#setZoom(next ?? (step > 0 ? this.#zoom : 0), about);
   }
 
-  /** Move the view by parts of its size. */
+  /** Move the view by fractions of its size. */
   panBy(right, down) {
     const {canvas} = this.#panes[this.isFocused ? this.selected : 0];
     this.#moveTo(this.#centre[0] + (right * canvas.width) / this.scale, this.#centre[1] + (down * canvas.height) / this.scale);
@@ -127,7 +127,7 @@ export class Stage {
     const before = this.scale;
     this.#zoom = zoom;
     const ratio = before / this.scale;
-    // What was under the pointer stays there.
+    // The point under the pointer stays in place.
     this.#moveTo(...this.#centre.map((centre, axis) => about[axis] + (centre - about[axis]) * ratio));
     this.#onZoom();
   }
@@ -177,13 +177,13 @@ export class Stage {
     try {
       this.#observer.observe(canvas, {box: "device-pixel-content-box"});
     } catch {
-      this.#observer.observe(canvas); // Safari does not tell device pixels; #resize computes them
+      this.#observer.observe(canvas); // Safari does not report device pixels; #resize computes them
     }
     return pane;
   }
 
   #makeButtons(position, onLabel) {
-    return Object.entries(SIGNS).map(([label, sign]) => {
+    return Object.entries(SYMBOLS).map(([label, symbol]) => {
       const key = label.toLowerCase();
       const button = document.createElement("button");
       button.className = key;
@@ -194,7 +194,7 @@ export class Stage {
       const word = document.createElement("span");
       word.className = "word";
       word.textContent = ` ${this.#text(key)}`;
-      button.append(sign, word);
+      button.append(symbol, word);
       button.addEventListener("click", () => onLabel(position, label));
       return button;
     });
@@ -238,7 +238,7 @@ export class Stage {
     }, {passive: false});
   }
 
-  /** Where in the picture the pointer is. */
+  /** The pointer's position in image pixels. */
   #pointOf({canvas}, event) {
     const ratio = canvas.width / canvas.clientWidth;
     const {left, top} = this.#placeIn(canvas);
@@ -255,7 +255,7 @@ export class Stage {
     this.#onZoom();
   }
 
-  /** As many columns as make the panes largest. */
+  /** Choose the number of columns that makes the panes largest. */
   #arrange() {
     const count = this.isFocused ? 1 : this.#panes.length;
     const {clientWidth, clientHeight} = this.#root;
@@ -267,18 +267,18 @@ export class Stage {
     }
     this.#root.style.gridTemplateColumns = `repeat(${best.columns}, minmax(0, 1fr))`;
     this.#root.style.gridAutoRows = "minmax(0, 1fr)";
-    this.#root.classList.toggle("narrow", clientWidth / best.columns < NARROW);
+    this.#root.classList.toggle("narrow", clientWidth / best.columns < NARROW_PX);
     for (const pane of this.#panes) {
       pane.figure.hidden = this.isFocused && pane.position !== this.selected;
     }
     this.#draw();
   }
 
-  /** The scale at which every pane that is seen has room for the whole picture. */
+  /** The largest scale at which the whole picture fits every visible pane. */
   #fit() {
     const [{width, height}] = this.#pictures;
-    const seen = this.#panes.filter(({figure}) => !figure.hidden);
-    const fit = Math.min(...seen.map(({canvas}) => Math.min(canvas.width / width, canvas.height / height)));
+    const visible = this.#panes.filter(({figure}) => !figure.hidden);
+    const fit = Math.min(...visible.map(({canvas}) => Math.min(canvas.width / width, canvas.height / height)));
     return fit >= 1 ? Math.floor(fit) : Math.max(fit, 0.01);
   }
 
@@ -342,7 +342,7 @@ export class Stage {
   }
 }
 
-/** The first pixel of a picture in a canvas, whole, so that the picture's pixels fall on the screen's. */
+/** Offset of a picture in a canvas in whole device pixels, so that image pixels align with the screen. */
 function place(room, size, centre) {
   if (size <= room) {
     return Math.floor((room - size) / 2);

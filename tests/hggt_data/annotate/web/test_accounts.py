@@ -8,7 +8,7 @@ from hggt_data.annotate.web.accounts import Account, Accounts, add_account, remo
 from hggt_data.errors import RoundError
 
 
-def test_a_token_finds_its_account_and_no_other_word_does(tmp_path: Path) -> None:
+def test_only_its_token_finds_an_account(tmp_path: Path) -> None:
     ada = add_account(tmp_path / "accounts.json", Account("Ada"))
     admin = add_account(tmp_path / "accounts.json", Account("lab", is_admin=True))
     accounts = Accounts(tmp_path / "accounts.json")
@@ -18,7 +18,7 @@ def test_a_token_finds_its_account_and_no_other_word_does(tmp_path: Path) -> Non
         assert accounts.find(wrong) is None
 
 
-def test_the_file_holds_no_token_and_is_for_its_owner_only(tmp_path: Path) -> None:
+def test_the_file_holds_no_token_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     tokens = [add_account(path, Account(name)) for name in ("Ada", "Bob")]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -30,21 +30,21 @@ def test_the_file_holds_no_token_and_is_for_its_owner_only(tmp_path: Path) -> No
 def test_a_name_has_one_token(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     old = add_account(path, Account("Ada"))
-    with pytest.raises(RoundError, match="Ada has a URL already; --renew"):
+    with pytest.raises(RoundError, match="Ada already has a personal URL; pass `renew`"):
         add_account(path, Account("Ada"))
     new = add_account(path, Account("Ada"), renew=True)
     accounts = Accounts(path)
     assert (accounts.find(old), accounts.find(new)) == (None, Account("Ada"))
 
 
-def test_space_around_a_name_is_none_of_it(tmp_path: Path) -> None:
+def test_names_are_stripped(tmp_path: Path) -> None:
     add_account(tmp_path / "accounts.json", Account(" Bob "))
     assert Accounts(tmp_path / "accounts.json").all() == [Account("Bob")]
-    with pytest.raises(RoundError, match="Bob has a URL already"):
+    with pytest.raises(RoundError, match="Bob already has a personal URL"):
         add_account(tmp_path / "accounts.json", Account("Bob "))
 
 
-def test_changes_hold_at_once(tmp_path: Path) -> None:
+def test_changes_take_effect_at_once(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     add_account(path, Account("Ada"))
     accounts = Accounts(path)
@@ -54,42 +54,41 @@ def test_changes_hold_at_once(tmp_path: Path) -> None:
     assert accounts.find(bob) is None
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[1]", '[{"name": "Ada"}]', '{"Ada": 1}'])
-def test_a_damaged_file_is_an_error_at_first_and_lets_nobody_in_later(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["", "[1]", '[{"name": "Ada"}]'])
+def test_a_damaged_file_is_an_error_at_the_start_and_refuses_everyone_later(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "accounts.json"
     token = add_account(path, Account("Ada"))
     accounts = Accounts(path)
-    passing = accounts.admit(Account("here"))
+    temporary = accounts.admit(Account("here"))
     path.write_text(damage)
-    with pytest.raises(RoundError, match="no file of accounts"):
+    with pytest.raises(RoundError, match="not an accounts file"):
         Accounts(path)
-    with pytest.raises(RoundError, match="no file of accounts"):
+    with pytest.raises(RoundError, match="not an accounts file"):
         add_account(path, Account("Bob"))
     assert path.read_text() == damage
     assert accounts.find(token) is None
-    assert accounts.find(passing) == Account("here")
+    assert accounts.find(temporary) == Account("here")
 
 
-def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(RoundError, match="no such file; hggt-data accounts add makes it"):
+def test_a_missing_file_says_how_to_create_one(tmp_path: Path) -> None:
+    with pytest.raises(RoundError, match="no such file; create it with hggt-data accounts add"):
         Accounts(tmp_path / "accounts.json")
 
 
-def test_who_is_not_there_cannot_be_removed(tmp_path: Path) -> None:
+def test_removing_an_unknown_account(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     add_account(path, Account("Ada"))
-    with pytest.raises(RoundError, match="nobody called 'Adah'; did you mean 'Ada'"):
+    with pytest.raises(RoundError, match="no account named 'Adah'; did you mean 'Ada'"):
         remove_account(path, "Adah")
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[2J"])
-def test_names_are_printable(tmp_path: Path, name: str) -> None:
+def test_invalid_names_create_no_file(tmp_path: Path) -> None:
     with pytest.raises(RoundError, match="is not a valid name"):
-        add_account(tmp_path / "accounts.json", Account(name))
+        add_account(tmp_path / "accounts.json", Account("a\x1b[2J"))
     assert not (tmp_path / "accounts.json").exists()
 
 
-def test_entries_of_a_file_are_what_is_documented(tmp_path: Path) -> None:
+def test_the_format_of_the_file(tmp_path: Path) -> None:
     add_account(tmp_path / "accounts.json", Account("Ada"))
     [entry] = json.loads((tmp_path / "accounts.json").read_text())
     assert entry.keys() == {"name", "admin", "token_sha256"}

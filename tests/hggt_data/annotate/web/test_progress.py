@@ -6,7 +6,7 @@ import pytest
 
 from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.app import read_texts
-from hggt_data.annotate.web.progress import PersonProgress, disagreements, judged_groups, measure_progress
+from hggt_data.annotate.web.progress import AnnotatorProgress, disagreements, judged_groups, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore
 from hggt_data.schema import Label, PatchId
 from hggt_data.statistics.agreement import krippendorff_alpha, votes_of
@@ -17,7 +17,7 @@ TWO = ("01", "02")
 
 
 def say(store: AnswerStore, annotator: Annotator, item: Item, labels: tuple[Label, Label], seconds: float = 20) -> None:
-    """Answer with labels in the order of the candidates, whatever the order in which they are shown."""
+    """Answer with labels in the order of the candidates."""
     of_name = dict(zip(TWO, labels, strict=True))
     shown = tuple(of_name[name] for name in store.order(annotator, item))
     store.save(annotator, item, Answer(shown, seconds, end=datetime(2026, 1, 2, 3, 4, 5)), None)
@@ -37,17 +37,17 @@ def test_an_untouched_round(tmp_path: Path) -> None:
     progress = measure_progress(AnswerStore(round_of(tmp_path, 3)))
     assert (progress.groups, progress.complete, progress.votes, progress.wanted) == (3, 0, 0, 6)
     assert progress.alpha == {"nominal": None, "ordinal": None}
-    assert [(p.name, p.dealt, p.done, p.seconds, p.last) for p in progress.people] == [
+    assert [(p.name, p.assigned, p.done, p.seconds, p.last) for p in progress.annotators] == [
         ("Ada", 3, 0, None, None),
         ("Bob", 3, 0, None, None),
     ]
-    assert progress.to_json()["people"][0]["last"] is None
+    assert progress.to_json()["annotators"][0]["last"] is None
 
 
 def test_counts_pace_labels_and_agreement(tmp_path: Path) -> None:
-    dealt = round_of(tmp_path, 4)
-    store = AnswerStore(dealt)
-    ada, bob = dealt.annotators
+    round_ = round_of(tmp_path, 4)
+    store = AnswerStore(round_)
+    ada, bob = round_.annotators
     for item, labels, seconds in zip(ada.items, [(P, P), (P, N), (S, N)], [10, 20, 90], strict=False):
         say(store, ada, item, labels, seconds)
     for item, labels in zip(bob.items, [(P, P), (N, N)], strict=False):
@@ -55,22 +55,22 @@ def test_counts_pace_labels_and_agreement(tmp_path: Path) -> None:
     store.skip(bob, bob.items[3], "black")
     progress = measure_progress(store)
     assert (progress.groups, progress.complete, progress.votes, progress.wanted) == (4, 2, 5, 8)
-    one, two = progress.people
-    assert (one.dealt, one.done, one.skipped, one.seconds) == (4, 3, 0, 20)
+    one, two = progress.annotators
+    assert (one.assigned, one.done, one.skipped, one.seconds) == (4, 3, 0, 20)
     assert one.labels == {"Positive": 3, "Similar": 1, "Negative": 2}
-    assert (two.dealt, two.done, two.skipped) == (4, 2, 1)
+    assert (two.assigned, two.done, two.skipped) == (4, 2, 1)
     assert two.last == datetime(2026, 1, 2, 3, 4, 5)
     matrix, _ = votes_of(judged_groups(store))
     assert progress.alpha["nominal"] == pytest.approx(krippendorff_alpha(matrix))
     # 8 votes on 4 items, P 5 and N 3; one item differs: 1 - 7 * 2 / (64 - 25 - 9).
     assert progress.alpha["nominal"] == pytest.approx(1 - 14 / 30)
-    assert progress.to_json()["people"][1]["last"] == "2026-01-02 03:04:05"
+    assert progress.to_json()["annotators"][1]["last"] == "2026-01-02 03:04:05"
 
 
-def test_disagreement_is_positive_against_negative_and_the_worst_comes_first(tmp_path: Path) -> None:
-    dealt = round_of(tmp_path, 4)
-    store = AnswerStore(dealt)
-    ada, bob = dealt.annotators
+def test_disagreements_are_positive_against_negative_worst_first(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path, 4)
+    store = AnswerStore(round_)
+    ada, bob = round_.annotators
     for item, labels in zip(ada.items, [(P, S), (P, N), (P, P), (P, P)], strict=True):
         say(store, ada, item, labels)
     for item, labels in zip(bob.items, [(S, N), (N, N), (N, N), (P, P)], strict=True):
@@ -82,57 +82,57 @@ def test_disagreement_is_positive_against_negative_and_the_worst_comes_first(tmp
     }
 
 
-def said_of(person: PersonProgress) -> list[str]:
-    texts = read_texts(Path("no texts of the round's own"))
-    return [texts[flag.text].format(**flag.values) for flag in person.flags]
+def texts_of(annotator: AnnotatorProgress) -> list[str]:
+    texts = read_texts(Path("a folder without texts.json"))
+    return [texts[flag.text].format(**flag.values) for flag in annotator.flags]
 
 
 def flags_of(store: AnswerStore) -> dict[str, list[str]]:
-    return {person.name: said_of(person) for person in measure_progress(store).people}
+    return {annotator.name: texts_of(annotator) for annotator in measure_progress(store).annotators}
 
 
-def test_who_hurries_or_says_one_thing_only_is_pointed_out_after_some_groups(tmp_path: Path) -> None:
-    dealt = round_of(tmp_path, 25)
-    store = AnswerStore(dealt)
-    ada, bob = dealt.annotators
+def test_fast_and_uniform_answers_are_flagged_after_some_groups(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path, 25)
+    store = AnswerStore(round_)
+    ada, bob = round_.annotators
     for number, item in enumerate(ada.items):
         say(store, ada, item, (P, P), seconds=1)
         say(store, bob, item, ((P, S), (N, P), (S, N))[number % 3], seconds=3)
         if number == 18:
             assert flags_of(store) == {"Ada": [], "Bob": []}
-    assert flags_of(store) == {"Ada": ["too fast: 1.0 s a group", "one label only: 100 % Positive"], "Bob": []}
+    assert flags_of(store) == {"Ada": ["fast: 1.0 s per group", "mostly one label: 100 % Positive"], "Bob": []}
 
 
-def test_gold_and_repeats_are_measured_and_are_no_votes(tmp_path: Path) -> None:
+def test_gold_and_repeats_are_measured_and_are_not_votes(tmp_path: Path) -> None:
     gold_ids = [f"g{k}" for k in range(5)]
-    dealt = round_of(
+    round_ = round_of(
         tmp_path, 5, **{image: KnownAnswer((P, None if k == 0 else N)) for k, image in enumerate(gold_ids)}
     )
     gold = tuple(Item(Kind.GOLD, PatchId(image, 0, 0)) for image in gold_ids)
-    repeats = tuple(Item(Kind.REPEAT, item.group) for item in dealt.annotators[0].items)
-    people = tuple(replace(a, batches=(*a.batches, gold, repeats)) for a in dealt.annotators)
-    dealt = dealt.with_annotators(people)
-    store = AnswerStore(dealt)
-    ada, bob = people
+    repeats = tuple(Item(Kind.REPEAT, item.group) for item in round_.annotators[0].items)
+    annotators = tuple(replace(a, batches=(*a.batches, gold, repeats)) for a in round_.annotators)
+    round_ = round_.with_annotators(annotators)
+    store = AnswerStore(round_)
+    ada, bob = annotators
     for item in ada.items:
         say(store, ada, item, (P, N))
-        contrary = (N, P) if item.kind is not Kind.VOTE else (P, N)
-        say(store, bob, item, contrary)
+        opposite = (N, P) if item.kind is not Kind.VOTE else (P, N)
+        say(store, bob, item, opposite)
     progress = measure_progress(store)
     assert (progress.groups, progress.votes) == (5, 10)
-    one, two = progress.people
-    assert (one.gold, one.repeats, said_of(one)) == ((9, 9), (10, 10), [])
+    one, two = progress.annotators
+    assert (one.gold, one.repeats, texts_of(one)) == ((9, 9), (10, 10), [])
     assert (two.gold, two.repeats) == ((0, 9), (0, 10))
-    assert said_of(two) == ["gold failed: 0 of 9 labels right", "repeats differ: 0 of 10 labels the same"]
-    assert (two.dealt, two.done) == (15, 15)
+    assert texts_of(two) == ["gold: only 0 of 9 labels correct", "repeats: only 0 of 10 labels equal"]
+    assert (two.assigned, two.done) == (15, 15)
 
 
-def test_practice_counts_for_nothing(tmp_path: Path) -> None:
-    dealt = round_of(tmp_path, 1, p9=KnownAnswer((P, P)))
+def test_practice_does_not_count(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path, 1, p9=KnownAnswer((P, P)))
     ada = replace(
-        dealt.annotators[0], batches=((Item(Kind.PRACTICE, PatchId("p9", 0, 0)),), *dealt.annotators[0].batches)
+        round_.annotators[0], batches=((Item(Kind.PRACTICE, PatchId("p9", 0, 0)),), *round_.annotators[0].batches)
     )
-    store = AnswerStore(dealt.with_annotators((ada,)))
+    store = AnswerStore(round_.with_annotators((ada,)))
     say(store, ada, ada.items[0], (N, N))
-    [person] = measure_progress(store).people
-    assert (person.dealt, person.done, sum(person.labels.values())) == (1, 0, 0)
+    [annotator] = measure_progress(store).annotators
+    assert (annotator.assigned, annotator.done, sum(annotator.labels.values())) == (1, 0, 0)

@@ -1,10 +1,12 @@
 import json
 import threading
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError
@@ -27,18 +29,18 @@ BODY: dict[str, Any] = {
 
 
 @pytest.fixture
-def dealt(tmp_path: Path) -> Round:
+def round_(tmp_path: Path) -> Round:
     return make_round(tmp_path, {"Ada": [votes(*IDS)], "Bob": [votes(*IDS)]})
 
 
 @pytest.fixture
-def store(dealt: Round) -> AnswerStore:
-    return AnswerStore(dealt)
+def store(round_: Round) -> AnswerStore:
+    return AnswerStore(round_)
 
 
 @pytest.fixture
-def ada(dealt: Round) -> Annotator:
-    return dealt.annotators[0]
+def ada(round_: Round) -> Annotator:
+    return round_.annotators[0]
 
 
 def answer(*labels: Label, **changes: Any) -> Answer:
@@ -52,35 +54,35 @@ def first(annotator: Annotator) -> Item:
 # What is shown
 
 
-def test_everybody_sees_each_group_in_an_order_of_its_own(tmp_path: Path) -> None:
+def test_candidates_are_shown_in_an_order_that_differs_by_annotator_and_item(tmp_path: Path) -> None:
     ids = [f"p{k}-0-0" for k in range(200)]
-    dealt = make_round(tmp_path, {"Ada": [votes(*ids)], "Bob": [votes(*ids)]})
-    store = AnswerStore(dealt)
-    ada, bob = dealt.annotators
+    round_ = make_round(tmp_path, {"Ada": [votes(*ids)], "Bob": [votes(*ids)]})
+    store = AnswerStore(round_)
+    ada, bob = round_.annotators
     orders = [store.order(ada, item) for item in ada.items]
-    assert orders == [AnswerStore(dealt).order(ada, item) for item in ada.items]
-    assert all(sorted(order) == list(dealt.candidates) for order in orders)
+    assert orders == [AnswerStore(round_).order(ada, item) for item in ada.items]
+    assert all(sorted(order) == list(round_.candidates) for order in orders)
     assert len(set(orders)) == 24  # each of 4! orders occurs
     firsts = [order[0] for order in orders]
-    assert all(30 <= firsts.count(name) <= 75 for name in dealt.candidates)  # 50 expected, 4 sigma
+    assert all(30 <= firsts.count(name) <= 75 for name in round_.candidates)  # 50 expected, 4 sigma
     differing = sum(store.order(bob, item) != order for item, order in zip(ada.items, orders, strict=True))
     assert differing > 170
     again = [store.order(ada, Item(Kind.REPEAT, item.group)) for item in ada.items]
     assert sum(one != other for one, other in zip(orders, again, strict=True)) > 170
 
 
-def test_ids_tell_nothing_and_belong_to_one_person(store: AnswerStore, dealt: Round) -> None:
-    ada, bob = dealt.annotators
-    ids = [store.item_id(person, item) for person in (ada, bob) for item in person.items]
+def test_ids_belong_to_one_annotator_and_depend_on_the_secret(store: AnswerStore, round_: Round) -> None:
+    ada, bob = round_.annotators
+    ids = [store.item_id(annotator, item) for annotator in (ada, bob) for item in annotator.items]
     assert len(set(ids)) == len(ids)
     assert all(store.find(ada, item_id) == item for item_id, item in zip(ids, ada.items, strict=False))
     assert all(store.find(ada, item_id) is None for item_id in ids[len(ada.items) :])
-    other = AnswerStore(make_round(dealt.folder.parent / "other", {"Ada": [votes(*IDS)], "Bob": [votes(*IDS)]}))
+    other = AnswerStore(make_round(round_.folder.parent / "other", {"Ada": [votes(*IDS)], "Bob": [votes(*IDS)]}))
     other.round = Round(**{**vars(other.round), "secret": "another"})
     assert other.item_id(ada, first(ada)) not in ids
 
 
-def test_positions_are_the_original_and_the_candidates_in_their_order(store: AnswerStore, ada: Annotator) -> None:
+def test_position_0_is_the_original_then_come_the_candidates_as_shown(store: AnswerStore, ada: Annotator) -> None:
     item = first(ada)
     paths = [store.picture(ada, item, k) for k in range(5)]
     assert paths[0] == store.round.patches / "original" / f"{item.group}.png"
@@ -92,25 +94,25 @@ def test_positions_are_the_original_and_the_candidates_in_their_order(store: Ans
 # Saving
 
 
-def test_an_answer_is_one_file_in_the_official_form(store: AnswerStore, dealt: Round, ada: Annotator) -> None:
+def test_an_answer_is_one_file_in_the_official_format(store: AnswerStore, round_: Round, ada: Annotator) -> None:
     item = first(ada)
     saved = store.save(ada, item, answer(), None)
-    path = dealt.folder / "votes" / ada.pseudonym / f"{item.group}.json"
+    path = round_.folder / "votes" / ada.pseudonym / f"{item.group}.json"
     content = json.loads(path.read_text())
     assert list(content) == ["Picture_1", "Picture_2", "Picture_3", "Picture_4", "Picture_5", "Time_cost"]
     assert content["Picture_1"] == {"Name": f"{item.group}.png", "File": "original", "Label": None}
     labels = {entry["File"]: entry["Label"] for key, entry in content.items() if key.startswith("Picture")}
     shown = dict(zip(store.order(ada, item), BODY["labels"], strict=True))
     assert labels == {"original": None, **shown}
-    # By the person's own clock, an hour east of Greenwich; the minute of the pause lies between.
+    # The annotator's local time, UTC+1; the pause of a minute is between start and end.
     assert content["Time_cost"] == {"Start": "2023-11-14 23:12:07", "End": "2023-11-14 23:13:20", "Total": 12}
     assert [label.value for label in saved.labels] == BODY["labels"]
-    assert parse_annotation(path.read_bytes(), item.group, "A", dealt.candidates).labels
+    assert parse_annotation(path.read_bytes(), item.group, "A", round_.candidates).labels
 
 
-def test_how_it_was_shown_lies_beside(store: AnswerStore, dealt: Round, ada: Annotator) -> None:
+def test_how_a_group_was_shown_is_recorded(store: AnswerStore, round_: Round, ada: Annotator) -> None:
     store.save(ada, first(ada), answer(), None)
-    content = json.loads((dealt.folder / "shown" / "votes" / ada.pseudonym / f"{first(ada).group}.json").read_text())
+    content = json.loads((round_.folder / "shown" / "votes" / ada.pseudonym / f"{first(ada).group}.json").read_text())
     assert content.pop("received").endswith("Z")
     assert content == {
         "order": list(store.order(ada, first(ada))),
@@ -122,56 +124,43 @@ def test_how_it_was_shown_lies_beside(store: AnswerStore, dealt: Round, ada: Ann
     }
 
 
-def test_a_clock_that_must_be_wrong_gives_way_to_the_servers(store: AnswerStore, dealt: Round, ada: Annotator) -> None:
-    before = datetime.now().replace(microsecond=0)
+def test_an_impossible_local_time_is_replaced_by_the_servers(round_: Round, ada: Annotator) -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    store = AnswerStore(round_, clock=lambda: now)
     store.save(ada, first(ada), answer(end_ms=0), None)
     annotation = store.answers(ada)[first(ada)]
     assert annotation.start
-    assert annotation.end
-    assert before <= annotation.end <= datetime.now()
+    assert annotation.end == now.astimezone().replace(tzinfo=None)
     assert annotation.end - annotation.start == timedelta(seconds=73)
-    assert "server's" in store.round.shown_path(ada, first(ada)).read_text()
+    assert "server's" in round_.shown_path(ada, first(ada)).read_text()
 
 
-def test_the_same_answer_twice_is_saved_once(store: AnswerStore, dealt: Round, ada: Annotator) -> None:
-    one = store.save(ada, first(ada), answer(), None)
-    stamp = dealt.answer_path(ada, first(ada)).stat().st_mtime_ns
-    assert store.save(ada, first(ada), answer(), None) == one
-    assert AnswerStore(dealt).save(ada, first(ada), answer(), None) == one  # also after a restart
-    assert dealt.answer_path(ada, first(ada)).stat().st_mtime_ns == stamp
+@pytest.mark.parametrize("end_ms", [BODY["end_ms"], 0])  # with 0 the server's clock counts, which differs
+def test_the_same_answer_twice_is_saved_once(round_: Round, ada: Annotator, end_ms: int) -> None:
+    store = AnswerStore(round_)
+    one = store.save(ada, first(ada), answer(end_ms=end_ms), None)
+    stamp = round_.answer_path(ada, first(ada)).stat().st_mtime_ns
+    assert store.save(ada, first(ada), answer(end_ms=end_ms), None) == one
+    restarted = AnswerStore(round_, clock=lambda: datetime.now(UTC) + timedelta(seconds=30))
+    assert restarted.save(ada, first(ada), answer(end_ms=end_ms), None) == one
+    assert round_.answer_path(ada, first(ada)).stat().st_mtime_ns == stamp
 
 
-def test_the_same_answer_twice_is_saved_once_where_the_servers_clock_counts(
-    store: AnswerStore, dealt: Round, ada: Annotator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = store.save(ada, first(ada), answer(end_ms=0), None)
-    stamp = dealt.answer_path(ada, first(ada)).stat().st_mtime_ns
-
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return datetime.now(tz) + timedelta(seconds=30)
-
-    monkeypatch.setattr("hggt_data.annotate.web.store.datetime", Later)
-    assert store.save(ada, first(ada), answer(end_ms=0), None) == one
-    assert dealt.answer_path(ada, first(ada)).stat().st_mtime_ns == stamp
-
-
-def test_a_change_names_what_it_replaces(store: AnswerStore, dealt: Round, ada: Annotator) -> None:
+def test_a_change_must_name_the_version_it_replaces(store: AnswerStore, round_: Round, ada: Annotator) -> None:
     one = store.save(ada, first(ada), answer(P, P, P, P), None)
     for wrong in (None, "", "0" * 20):
-        with pytest.raises(ConflictError, match="has another answer"):
+        with pytest.raises(ConflictError, match="already has another answer, which stays"):
             store.save(ada, first(ada), answer(N, N, N, N), wrong)
-    assert AnswerStore(dealt).read(ada, first(ada)) == one
+    assert AnswerStore(round_).read(ada, first(ada)) == one
     two = store.save(ada, first(ada), answer(N, N, N, N), one.version)
     assert two.version != one.version
-    assert AnswerStore(dealt).read(ada, first(ada)) == two
+    assert AnswerStore(round_).read(ada, first(ada)) == two
     store.save(ada, first(ada), answer(S, S, S, S), two.version)
-    content = json.loads(dealt.shown_path(ada, first(ada)).read_text())
+    content = json.loads(round_.shown_path(ada, first(ada)).read_text())
     assert [entry["labels"] for entry in content["earlier"]] == [["Positive"] * 4, ["Negative"] * 4]
 
 
-def test_two_windows_at_the_same_moment_leave_one_whole_answer(store: AnswerStore, ada: Annotator) -> None:
+def test_simultaneous_answers_of_two_windows_leave_one_complete_answer(store: AnswerStore, ada: Annotator) -> None:
     outcomes: list[str] = []
 
     def save(label: Label) -> None:
@@ -189,83 +178,85 @@ def test_two_windows_at_the_same_moment_leave_one_whole_answer(store: AnswerStor
     saved = store.read(ada, first(ada))
     assert saved is not None
     assert len(set(saved.labels)) == 1
-    assert outcomes.count("saved") == 2  # of the two that said the same
+    assert outcomes.count("saved") == 2  # the two with the same labels
     assert outcomes.count("conflict") == 4
 
 
-def test_nobody_touches_anothers_answer(store: AnswerStore, dealt: Round) -> None:
-    ada, bob = dealt.annotators
+def test_annotators_answers_are_separate(store: AnswerStore, round_: Round) -> None:
+    ada, bob = round_.annotators
     store.save(ada, first(ada), answer(P, P, P, P), None)
     store.save(bob, first(ada), answer(N, N, N, N), None)
-    again = AnswerStore(dealt)
+    again = AnswerStore(round_)
     assert again.answers(ada)[first(ada)].labels == (P, P, P, P)
     assert again.answers(bob)[first(ada)].labels == (N, N, N, N)
 
 
-def test_a_full_disk_leaves_what_was_there(
-    store: AnswerStore, dealt: Round, ada: Annotator, full_disk: FullDisk
+def test_a_full_disk_keeps_the_earlier_answer(
+    store: AnswerStore, round_: Round, ada: Annotator, full_disk: FullDisk
 ) -> None:
     one = store.save(ada, first(ada), answer(P, P, P, P), None)
     with full_disk(0), pytest.raises(OSError, match="No space left"):
         store.save(ada, first(ada), answer(N, N, N, N), one.version)
     assert store.read(ada, first(ada)) == one
-    assert AnswerStore(dealt).read(ada, first(ada)) == one
+    assert AnswerStore(round_).read(ada, first(ada)) == one
     assert store.save(ada, first(ada), answer(N, N, N, N), one.version).labels == (N, N, N, N)
 
 
 @pytest.mark.parametrize("moment", range(4))
-def test_killed_at_a_rename_an_answer_is_there_or_can_be_sent_again(dealt: Round, ada: Annotator, moment: int) -> None:
-    process = FORKED.Process(target=_save_and_die, args=(dealt, moment))
+def test_an_answer_killed_at_a_rename_is_complete_or_can_be_sent_again(
+    round_: Round, ada: Annotator, moment: int
+) -> None:
+    process = FORKED.Process(target=_save_and_die, args=(round_, moment))
     process.start()
     process.join()
-    store = AnswerStore(dealt)
+    store = AnswerStore(round_)
     assert (store.read(ada, first(ada)) is not None) == (moment == 3)
     assert store.save(ada, first(ada), answer(), None).labels == (P, S, N, S)
 
 
-def _save_and_die(dealt: Round, moment: int) -> None:
-    ada = dealt.annotators[0]
-    store = AnswerStore(dealt)
+def _save_and_die(round_: Round, moment: int) -> None:
+    ada = round_.annotators[0]
+    store = AnswerStore(round_)
     die_at_rename(moment, lambda: store.save(ada, first(ada), answer(), None))
 
 
-def test_files_that_are_no_answers_are_told_and_kept(dealt: Round, ada: Annotator) -> None:
-    folder = dealt.folder / "votes" / ada.pseudonym
+def test_files_that_are_not_answers_are_listed_and_kept(round_: Round, ada: Annotator) -> None:
+    folder = round_.folder / "votes" / ada.pseudonym
     folder.mkdir(parents=True)
     (folder / f"{first(ada).group}.json").write_text("{")
     (folder / "notes.txt").write_text("x")
     (folder / f".{first(ada).group}.json.1.tmp").write_text("half")
-    store = AnswerStore(dealt)
+    store = AnswerStore(round_)
     assert sorted(path.name for path in store.unreadable) == ["notes.txt", f"{first(ada).group}.json"]
     assert store.read(ada, first(ada)) is None
     store.save(ada, first(ada), answer(), None)
     assert (folder / f"{first(ada).group}.broken").read_text() == "{"
-    assert [path.name for path in AnswerStore(dealt).unreadable] == ["notes.txt"]
+    assert [path.name for path in AnswerStore(round_).unreadable] == ["notes.txt"]
 
 
-def test_an_answer_to_what_was_not_dealt_to_the_person_does_not_count(store: AnswerStore, dealt: Round) -> None:
-    ada = dealt.annotators[0]
+def test_an_answer_to_another_annotators_group_does_not_count(store: AnswerStore, round_: Round) -> None:
+    ada = round_.annotators[0]
     store.save(ada, first(ada), answer(), None)
-    redealt = dealt.with_annotators((Annotator("Ada", ada.pseudonym, (votes(IDS[1]),)),))
-    again = AnswerStore(redealt)
+    reassigned = round_.with_annotators((Annotator("Ada", ada.pseudonym, (votes(IDS[1]),)),))
+    again = AnswerStore(reassigned)
     assert not again.answers(ada)
-    assert again.unreadable == [dealt.answer_path(ada, first(ada))]
+    assert again.unreadable == [round_.answer_path(ada, first(ada))]
 
 
 # Skipping
 
 
-def test_a_skip_has_a_reason_and_gives_way_to_an_answer(store: AnswerStore, dealt: Round, ada: Annotator) -> None:
+def test_a_skip_has_a_reason_and_is_replaced_by_an_answer(store: AnswerStore, round_: Round, ada: Annotator) -> None:
     store.skip(ada, first(ada), " the picture is black ")
-    assert AnswerStore(dealt).skips(ada) == {first(ada): "the picture is black"}
+    assert AnswerStore(round_).skips(ada) == {first(ada): "the picture is black"}
     store.save(ada, first(ada), answer(), None)
     assert not store.skips(ada)
-    assert not AnswerStore(dealt).skips(ada)
+    assert not AnswerStore(round_).skips(ada)
     with pytest.raises(ConflictError):
         store.skip(ada, first(ada), "too late")
 
 
-@pytest.mark.parametrize("reason", [None, "", "  ", 3, ["x"], "x" * 501, "\ud800abc"])
+@pytest.mark.parametrize("reason", [None, "  ", "x" * 501, "\ud800abc"])
 def test_a_reason_is_a_short_text(store: AnswerStore, ada: Annotator, reason: object) -> None:
     with pytest.raises(AnnotationError, match="expected a reason"):
         store.skip(ada, first(ada), reason)
@@ -277,50 +268,53 @@ def test_a_reason_is_a_short_text(store: AnswerStore, ada: Annotator, reason: ob
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": ["Positive"] * 3}, "expected 4"),
-        ({"labels": ["Positive"] * 5}, "expected 4"),
-        ({"labels": "Positive"}, "expected 4"),
-        ({"labels": None}, "expected 4"),
+        ({"labels": ["Positive"] * 3}, "expected 4 labels"),
+        ({"labels": "Positive"}, "expected 4 labels"),
         ({"labels": ["Positive", "Similar", "Negative", "positve"]}, "'positve'; expected one of Positive, Similar"),
-        ({"labels": ["Positive", "Similar", "Negative", None]}, "None; expected one of"),
         ({"labels": ["Positive", "Similar", "Negative", {}]}, "expected one of"),
-        ({"seconds": -1}, "seconds is -1"),
-        ({"seconds": "12"}, "seconds is '12'"),
-        ({"seconds": float("nan")}, "seconds is nan"),
-        ({"seconds": float("inf")}, "seconds is inf"),
-        ({"seconds": True}, "seconds is True"),
-        ({"seconds": None}, "seconds is None"),
-        ({"pauses": 3}, "no list"),
-        ({"pauses": [[1]]}, r"pauses holds \[1\]"),
-        ({"pauses": [[1, -1]]}, "pauses is -1"),
-        ({"pauses": [[0, 0]] * 1001}, "no list of at most 1,000"),
-        ({"end_ms": "now"}, "end_ms is 'now'"),
-        ({"end_ms": 1e300}, "end_ms is 1e"),
-        ({"utc_offset_min": 1e6}, "utc_offset_min"),
-        ({"display": []}, "display is no JSON object"),
-        ({"display": {"zoom": "big"}}, "display.zoom is 'big'"),
+        ({"pauses": 3}, "not a list of at most 1,000 pauses"),
+        ({"pauses": [[0, 0]] * 1001}, "not a list of at most 1,000 pauses"),
+        ({"pauses": [[1]]}, r"pauses contains \[1\]"),
+        ({"display": []}, "display is not a JSON object"),
     ],
 )
-def test_what_is_no_answer_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_answers_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(AnnotationError, match=message):
         Answer.parse(BODY | changes, 4)
 
 
-@pytest.mark.parametrize("content", [None, [], "x", 3])
+NO_NUMBER = st.one_of(
+    st.none(), st.booleans(), st.text(max_size=3), st.sampled_from([float("nan"), float("inf"), -1e20, 1e300, [], {}])
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(NO_NUMBER, st.sampled_from(["seconds", "end_ms", "utc_offset_min", "pauses", "display.zoom"]))
+def test_numbers_are_finite_and_in_range(value: object, name: str) -> None:
+    changes = {name: value}
+    if name == "pauses":
+        changes = {name: [[0, value]]}
+    elif name == "display.zoom":
+        changes = {"display": {"zoom": value}}
+    with pytest.raises(AnnotationError, match=f"^{name} is .*; expected a number from"):
+        Answer.parse(BODY | changes, 4)
+
+
+@pytest.mark.parametrize("content", [None, [], "x"])
 def test_an_answer_is_an_object(content: object) -> None:
     with pytest.raises(AnnotationError, match="expected a JSON object"):
         Answer.parse(content, 4)
 
 
-def test_unknown_displays_are_dropped() -> None:
+def test_unknown_display_values_are_dropped() -> None:
     assert Answer.parse(BODY | {"display": {"zoom": 2, "ip": "10.0.0.1"}}, 4).display == {"zoom": 2}
 
 
-def test_groups_with_odd_names_have_their_files(tmp_path: Path) -> None:
-    dealt = make_round(tmp_path, {"Ada": [votes("my photo-é-0-0", "..-0-0")]})
-    ada = dealt.annotators[0]
-    store = AnswerStore(dealt)
+def test_unusual_group_names_work(tmp_path: Path) -> None:
+    round_ = make_round(tmp_path, {"Ada": [votes("my photo-é-0-0", "..-0-0")]})
+    ada = round_.annotators[0]
+    store = AnswerStore(round_)
     for item in ada.items:
         store.save(ada, item, answer(), None)
-    assert len(AnswerStore(dealt).answers(ada)) == 2
+    assert len(AnswerStore(round_).answers(ada)) == 2
     assert PatchId.parse("..-0-0") in {item.group for item in ada.items}

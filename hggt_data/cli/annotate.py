@@ -1,0 +1,157 @@
+"""Commands on annotation rounds: make one, change its people, serve it, and convert its votes to a tree."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hggt_data.cli.group import HggtCommand, HggtGroup, echo_all
+from hggt_data.cli.options import FILE, FOLDER, NEW_FILE, Argument, Option, Parsed
+
+_ROUND = Argument("ROUND", FOLDER)
+_CSV = Option(type=FILE, metavar="CSV")
+_INPUT = Option("--input", FOLDER)
+
+
+@click.command(
+    cls=HggtCommand,
+    options_of="hggt_data.annotate.deal:deal_groups",
+    details={
+        "patches": _INPUT,
+        "names": Option("--annotators", Parsed("hggt_data.annotate.deal:read_names", "FILE", FILE)),
+        "votes": click.IntRange(1, 26),
+        "per_batch": click.IntRange(1),
+        "practice": _CSV,
+        "gold": _CSV,
+        "repeats": click.IntRange(0),
+    },
+)
+def deal(arguments: dict[str, Any]) -> None:
+    """Assign patch groups to annotators: make a new annotation round.
+
+    Checks every picture, then gives each group to as many annotators as it needs votes. All annotators get equally
+    many groups, and any two share equally many.
+
+    Practice, gold and repeated groups do not count as votes. The CSV files have the columns group, one per candidate
+    (Positive, Similar, Negative, or empty if any label is right) and, optionally, note.
+    """
+    from hggt_data.annotate.deal import deal_groups
+
+    echo_all(deal_groups(**arguments).describe())
+
+
+@click.command(
+    cls=HggtCommand,
+    options_of="hggt_data.annotate.deal:reassign_groups",
+    details={
+        "round_folder": _ROUND,
+        "add": Option(metavar="NAME"),
+        "drop": Option(metavar="NAME"),
+        "patches": _INPUT,
+    },
+)
+def reassign(arguments: dict[str, Any]) -> None:
+    """Change the annotators of a round, or the folder of its patches.
+
+    Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
+    others; then loads become equal again with as few changes as possible. Stop hggt-data annotate first.
+    """
+    from hggt_data.annotate.deal import reassign_groups
+
+    echo_all(reassign_groups(**arguments).describe())
+
+
+@click.command(
+    cls=HggtCommand,
+    options_of="hggt_data.annotate.merge:merge_round",
+    details={"folder": Option("--round", FOLDER, "ROUND"), "patches": FOLDER},
+)
+def merge(arguments: dict[str, Any]) -> None:
+    """Convert a round's votes to an official tree.
+
+    Groups with all their votes get the slots A, B, C and so on. Other groups, files that are not valid votes, and
+    groups whose pictures have changed are listed, here and in ROUND/merge.json. annotators.csv gives the pseudonym of
+    the annotator behind each slot; names stay in the round.
+    """
+    from hggt_data.annotate.merge import merge_round
+
+    echo_all(merge_round(**arguments).describe())
+
+
+@click.command(
+    cls=HggtCommand,
+    options_of="hggt_data.annotate.web.serve:serve_round",
+    details={
+        "folder": _ROUND,
+        "host": Option(metavar="ADDRESS"),
+        "port": click.IntRange(0, 65535),
+        "annotator": Option(metavar="NAME"),
+        "accounts": FILE,
+        "allow_host": Option(metavar="NAME"),
+        "tls_certificate": FILE,
+        "tls_key": FILE,
+        "patches": FOLDER,
+        "print_line": None,
+    },
+)
+def annotate(arguments: dict[str, Any]) -> None:
+    """Serve an annotation round in the browser.
+
+    Every answer is saved as a file before the page confirms it, so the server can be stopped and started at any time.
+    /admin shows the progress. Other machines can connect only with --accounts, and only over https:// unless you pass
+    --plain-http.
+    """
+    from hggt_data.annotate.web.serve import serve_round
+
+    serve_round(**arguments, print_line=click.echo)
+
+
+@click.group(cls=HggtGroup)
+def accounts() -> None:
+    """Manage accounts for hggt-data annotate."""
+
+
+_FILE = "accounts.json"
+_accounts_option = click.option(
+    "--accounts", "file", type=NEW_FILE, default=_FILE, show_default=True, metavar="FILE", help="Accounts file."
+)
+
+
+@accounts.command(
+    "add",
+    options_of="hggt_data.annotate.web.accounts:make_personal_url",
+    details={
+        "accounts": Option(type=NEW_FILE, default=_FILE),
+        "name": Argument("NAME"),
+        "is_admin": Option("--admin"),
+        "url": Option(metavar="URL"),
+    },
+)
+def add_account(arguments: dict[str, Any]) -> None:
+    """Print a personal URL for NAME.
+
+    The URL is shown only once. Anyone who has it can answer as NAME.
+    """
+    from hggt_data.annotate.web.accounts import make_personal_url
+
+    click.echo(make_personal_url(**arguments))
+
+
+@accounts.command("remove")
+@click.argument("name")
+@_accounts_option
+def remove_account(name: str, file: Path) -> None:
+    """Revoke the URL of NAME, even while the server is running. Answers stay."""
+    from hggt_data.annotate.web.accounts import remove_account as run
+
+    run(file, name)
+
+
+@accounts.command("list")
+@_accounts_option
+def list_accounts(file: Path) -> None:
+    """List the accounts."""
+    from hggt_data.annotate.web.accounts import Accounts
+
+    for account in Accounts(file).all():
+        click.echo(f"{account.name} (admin)" if account.is_admin else account.name)

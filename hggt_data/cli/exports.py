@@ -1,0 +1,69 @@
+"""Commands that export a tree or a dataset in other forms."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hggt_data.cli.group import HggtGroup, echo_all
+from hggt_data.cli.options import Argument, Detail, Option
+
+_SOURCE = "hggt_data.exports.source:open_source"
+_DETAILS: dict[str, Detail] = {"source": Argument("SOURCE")}
+
+
+@click.group(cls=HggtGroup)
+def export() -> None:
+    """Export positives, preference pairs or the official tree.
+
+    SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
+    """
+
+
+@export.command(
+    options_of=(_SOURCE, "hggt_data.exports.positives:export_positives"),
+    details={
+        **_DETAILS,
+        "output": Option(type=click.Path(path_type=Path), metavar="FILE"),
+        "min_agreement": click.IntRange(2),
+    },
+)
+def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """List the candidates with the consensus Positive, or write their images.
+
+    The list has the columns group, candidate, agreement, num_votes, and where the image is: its path in the tree, or
+    split and row of the dataset.
+    """
+    from hggt_data.exports.positives import export_positives
+    from hggt_data.exports.source import open_source
+
+    echo_all(export_positives(open_source(**source), **arguments))
+
+
+@export.command(
+    options_of=(_SOURCE, "hggt_data.exports.pairs:export_pairs"),
+    details={**_DETAILS, "kinds": Option("--kind"), "min_margin": click.FloatRange(-2, 2), "pairs_per_shard": None},
+)
+def pairs(source: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Write pairs of a preferred and a rejected image, for preference learning.
+
+    Positives are preferred to similar and negative candidates and to the original, similar ones to negatives, and the
+    original to negatives. The margin says how clearly, from -2 to 2. load_dataset opens the parquet format.
+    """
+    from hggt_data.exports.pairs import export_pairs
+    from hggt_data.exports.source import open_source
+
+    echo_all(export_pairs(open_source(**source), **arguments))
+
+
+@export.command("tree", options_of=(_SOURCE, "hggt_data.exports.tree:export_tree"), details=_DETAILS)
+def export_tree(source: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Write the official folder tree: Train/ and Test/ with images and labels.
+
+    Low-resolution images, annotators.csv and sources.csv are written if the source has them. A
+    dataset built from this tree has the same rows.
+    """
+    from hggt_data.exports.source import open_source
+    from hggt_data.exports.tree import export_tree as run
+
+    echo_all(run(open_source(**source), **arguments))

@@ -1,0 +1,38 @@
+"""The command that measures what was labelled."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hggt_data.cli.group import HggtCommand
+from hggt_data.cli.options import NEW_FILE, Argument
+
+
+@click.command(
+    cls=HggtCommand,
+    options_of=("hggt_data.loading:open_groups", "hggt_data.statistics.counts:count_labels"),
+    details={"source": Argument("SOURCE"), "split": click.Choice(["train", "test"])},
+)
+@click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write the numbers to this JSON file.")
+@click.option("--html", "html_file", type=NEW_FILE, metavar="FILE", help="Write a page with plots to this HTML file.")
+def stats(source: dict[str, Any], arguments: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
+    """Show the labels, the agreement of the annotators and the time they took.
+
+    SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
+    """
+    from hggt_data.io.files import write_json, write_text
+    from hggt_data.io.text import printable
+    from hggt_data.loading import open_groups
+    from hggt_data.statistics.counts import count_labels
+    from hggt_data.statistics.page import format_statistics_html
+    from hggt_data.statistics.text import format_statistics
+
+    statistics = count_labels(open_groups(**source), **arguments)
+    click.echo(format_statistics(statistics))
+    if json_file:
+        write_json(json_file, statistics.to_json())
+    if html_file:
+        write_text(
+            html_file, format_statistics_html(statistics, title=printable(Path(source["source"]).resolve().name))
+        )

@@ -1,0 +1,174 @@
+"""What a build reads: the trees, the CSV of source pictures and the citation, checked before anything is written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hggt_data.dataset.features import SOURCE_COLUMNS
+from hggt_data.errors import TableError, TreeError
+from hggt_data.io.files import FileDigest, read_csv, read_utf8, require_regular_file, sha256_of_file
+from hggt_data.io.text import format_examples, nearest
+from hggt_data.problems import Problem
+from hggt_data.schema import PatchId
+from hggt_data.tree.annotators import ANNOTATORS_FILE
+from hggt_data.tree.layout import open_tree
+from hggt_data.tree.listing import GroupFiles, Listing
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Root:
+    """One tree of the build and its name in the manifest (`train-0`)."""
+
+    name: str
+    split: str
+    listing: Listing
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """The CSV of source pictures.
+
+    Attributes:
+        columns: Those of `SOURCE_COLUMNS` that it has.
+        lines: Picture to its values.
+        unknown_columns: Columns that are ignored.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    lines: Mapping[str, Mapping[str, str | None]]
+    unknown_columns: tuple[str, ...]
+
+    def check(self, pictures: set[str]) -> Iterator[Problem]:
+        """Unknown columns, source pictures without a line, and lines without a picture."""
+        path = f"sources/{self.path.name}"
+        for column in self.unknown_columns:
+            hint = f"It is left out; {nearest(column, SOURCE_COLUMNS)}"
+            yield Problem("unknown-column", "warning", path, f"unknown column {column!r}", hint)
+        for name in sorted(pictures - self.lines.keys()):
+            message, hint = f"no line for the source picture {name!r}", "Its columns are null; add a line."
+            yield Problem("picture-without-source", "warning", path, message, hint)
+        for name in sorted(self.lines.keys() - pictures):
+            message, hint = f"a line for {name!r}, which no tree contains", "It is left out."
+            yield Problem("source-without-picture", "warning", path, message, hint)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a build reads."""
+
+    roots: tuple[Root, ...]
+    sources: SourceTable | None
+    citation: Path | None
+    citation_text: str | None
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of the enhanced versions, the same in all trees."""
+        return self.roots[0].listing.tree.candidates
+
+    @property
+    def has_lr(self) -> bool:
+        """Whether any tree has low-resolution pictures."""
+        return any(root.listing.tree.lr_folders for root in self.roots)
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """Columns of the dataset that are filled from the CSV of source pictures."""
+        return self.sources.columns if self.sources else ()
+
+    @property
+    def source_lines(self) -> Mapping[str, Mapping[str, str | None]]:
+        """Source picture to its values."""
+        return self.sources.lines if self.sources else {}
+
+    def ids(self, split: str) -> list[PatchId]:
+        """All groups of a split."""
+        return [patch for root in self.roots if root.split == split for patch in root.listing.ids]
+
+    def groups(self, split: str) -> list[tuple[str, GroupFiles]]:
+        """The root's name and the files of each group of a split, sorted by id."""
+        found = [(root.name, files) for root in self.roots if root.split == split for files in root.listing]
+        return sorted(found, key=lambda group: group[1].id)
+
+    def check(self) -> list[Problem]:
+        """Problems that concern no single group; those of a group are found with its shard."""
+        problems = [in_root(root.name, p) for root in self.roots for p in root.listing.problems if p.group is None]
+        if self.sources:
+            problems += self.sources.check({patch.image for split in (TRAIN, TEST) for patch in self.ids(split)})
+        return problems
+
+    def other_files(self) -> list[FileDigest]:
+        """The files that belong to no single group, which the shards' inputs do not list."""
+        paths = {f"{root.name}/{ANNOTATORS_FILE}": root.listing.tree.root / ANNOTATORS_FILE for root in self.roots}
+        given = {"sources": self.sources and self.sources.path, "citation": self.citation}
+        paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
+        return [FileDigest(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
+
+
+def read_inputs(
+    trees: Sequence[Path],
+    test_tree: Path | None = None,
+    lr: Path | None = None,
+    sources: Path | None = None,
+    citation: Path | None = None,
+) -> Inputs:
+    """Open and list the trees and read the other files; see `BuildSettings` for the parameters.
+
+    TreeError if a tree is missing, trees have different candidates, or two trees of a split share groups.
+    """
+    roots = [Root(f"{TRAIN}-{k}", TRAIN, Listing(open_tree(tree))) for k, tree in enumerate(trees)]
+    if test_tree:
+        roots.append(Root(f"{TEST}-0", TEST, Listing(open_tree(test_tree, lr))))
+    _require_fitting(roots)
+    return Inputs(
+        tuple(roots),
+        None if sources is None else _read_sources(sources),
+        citation,
+        None if citation is None else _read_citation(citation),
+    )
+
+
+def _require_fitting(roots: Sequence[Root]) -> None:
+    first_tree = roots[0].listing.tree
+    owner: dict[tuple[str, PatchId], Root] = {}
+    for root in roots:
+        tree = root.listing.tree
+        if tree.candidates != first_tree.candidates:
+            raise TreeError(
+                f"{tree.root} has the candidates {', '.join(tree.candidates)}; {first_tree.root} has "
+                f"{', '.join(first_tree.candidates)}. All groups of a dataset have the same candidates."
+            )
+        twice = [i for i in root.listing.ids if owner.setdefault((root.split, i), root) is not root]
+        if twice:
+            other = owner[root.split, twice[0]].listing.tree.root
+            raise TreeError(f"{tree.root} and {other} share groups: {format_examples(twice)}")
+
+
+def _read_citation(path: Path) -> str:
+    require_regular_file(path)
+    text = read_utf8(path, TreeError)
+    if not text.strip() or "```" in text:
+        raise TreeError(f"{path} {'contains ```' if text.strip() else 'is empty'}; expected BibTeX")
+    return text
+
+
+def _read_sources(path: Path) -> SourceTable:
+    names, lines = read_csv(path)
+    columns = tuple(column for column in SOURCE_COLUMNS if column in names)
+    if "image" not in names or not columns:
+        expected = ", ".join(SOURCE_COLUMNS)
+        raise TableError(f"{path}: expected a column image and any of {expected}; found {', '.join(names)}")
+    sources: dict[str, dict[str, str | None]] = {}
+    for line in lines:
+        if line["image"] in sources:
+            raise TableError(f"{path}: picture {line['image']!r} has two lines; expected one")
+        sources[line["image"]] = {column: line[column] or None for column in columns}
+    return SourceTable(path, columns, sources, tuple(sorted(set(names) - {"image", "", *columns})))
+
+
+def in_root(root: str, problem: Problem) -> Problem:
+    """A problem of one tree with the tree's name before its path."""
+    return replace(problem, path=f"{root}/{problem.path}")

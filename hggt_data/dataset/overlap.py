@@ -1,0 +1,63 @@
+"""Pictures that occur twice: shared by train and test, which makes scores meaningless, or inside a split."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from hggt_data.dataset.inputs import TEST, TRAIN
+from hggt_data.dataset.manifest import Shard
+from hggt_data.errors import TreeError
+from hggt_data.io.text import format_examples, plural
+from hggt_data.problems import Problem
+from hggt_data.schema import PatchId
+
+Overlap = Mapping[str, Sequence[str]]
+
+_NOUNS = {"source_pictures": "source picture", "originals": "identical original"}
+
+
+def shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> dict[str, list[str]]:
+    """Names of source pictures in both splits, as an overlap of that kind only."""
+    return {"source_pictures": sorted({patch.image for patch in train} & {patch.image for patch in test})}
+
+
+def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
+    """Source pictures, and originals with the same pixels, that train and test share."""
+    ids = {split: [PatchId.parse(i) for s in shards if s.split == split for i in s.ids] for split in (TRAIN, TEST)}
+    trained: dict[str, list[str]] = {}
+    for group, digest in _originals(shards, TRAIN):
+        trained.setdefault(digest, []).append(group)
+    same = [f"{twin} = {group}" for group, digest in _originals(shards, TEST) for twin in trained.get(digest, ())]
+    return {**shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same)}
+
+
+def find_duplicates(shards: Sequence[Shard]) -> Iterator[Problem]:
+    """Originals with the same pixels inside a split."""
+    for split in (TRAIN, TEST):
+        first: dict[str, str] = {}
+        for group, digest in _originals(shards, split):
+            twin = first.setdefault(digest, group)
+            if twin != group:
+                message = f"the original of {group} has the same pixels as that of {twin}"
+                yield Problem("duplicate-picture", "warning", "", message, "Is one of them under a wrong name?")
+
+
+def _originals(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]:
+    return (item for shard in shards if shard.split == split for item in shard.originals.items())
+
+
+def require_no_overlap(overlap: Overlap) -> None:
+    """TreeError if train and test share anything."""
+    found = [f"{text} ({format_examples(items)})" for text, items in _counted(overlap)]
+    if found:
+        raise TreeError(
+            f"train and test share {'; '.join(found)}. Scores on such a test set are meaningless. Split by source "
+            "picture, or pass `allow_overlap` to build it and record the overlap."
+        )
+
+
+def describe_overlap(overlap: Overlap) -> list[str]:
+    """What train and test share, one line per kind."""
+    return [f"train and test share {text}: {format_examples(items)}" for text, items in _counted(overlap)]
+
+
+def _counted(overlap: Overlap) -> Iterator[tuple[str, Sequence[str]]]:
+    return ((plural(len(items), _NOUNS[kind]), items) for kind, items in overlap.items() if items)

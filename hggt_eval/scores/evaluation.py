@@ -1,0 +1,36 @@
+"""All scores of one run, with each metric's direction and the label measures, so that reports only print them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from hggt_data.schema import PatchId
+from hggt_eval.metrics import AnyMetric
+from hggt_eval.scores.label_measures import LabelMeasures, measure_labels
+from hggt_eval.scores.scores import MethodScores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All scores of one run.
+
+    Attributes:
+        metrics: Computed metrics in the order requested, each with its title and direction.
+        methods: Methods in the order given.
+        without_positives: Groups without a Positive; they are left out for every method.
+        num_groups: Number of groups, scored or not.
+        with_negatives: Whether restored images were also compared with the negatives.
+    """
+
+    metrics: tuple[AnyMetric, ...]
+    methods: tuple[MethodScores, ...]
+    without_positives: tuple[PatchId, ...]
+    num_groups: int
+    with_negatives: bool = False
+
+    @cached_property
+    def label_measures(self) -> Mapping[str, LabelMeasures]:
+        """Method -> its label measures; empty unless negatives were compared with."""
+        if not self.with_negatives:
+            return {}
+        return {method.name: measure_labels(method.groups, self.metrics) for method in self.methods}

@@ -1,0 +1,56 @@
+"""Train by a recipe: from names of recipe, data and network to a finished run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hggt_data.io.workers import default_workers
+from hggt_eval.metrics.device import own_device
+from hggt_models.config.recipes import load_config
+from hggt_models.data.training_data import open_training_data
+from hggt_models.inference.sources import require_output_outside
+from hggt_models.networks.checkpoint import load_checkpoint
+from hggt_models.runtime import open_runtime
+from hggt_models.training.prepare import TrainingRun
+from hggt_models.training.run_folder import RunFolder
+from hggt_models.training.trainer import train_run
+
+_MAX_WORKERS = 4
+
+
+def train(
+    recipe: str,
+    data: str,
+    output: Path,
+    *,
+    revision: str | None = None,
+    init: str | None = None,
+    assignments: Sequence[str] = (),
+    workers: int | None = None,
+    device: str = "auto",
+) -> int:
+    """Train a network, or resume a run, and return the exit code for a batch script.
+
+    Args:
+        recipe: Name of a recipe, or a TOML file.
+        data: Tree, built dataset, or ORG/NAME on the Hub; for enhance-*, *-psnr and ldl-* a folder of pictures.
+        output: New or empty folder, or the output of an interrupted run with the same options.
+        revision: Tag, branch or commit of `data` on the Hub.  [default: main]
+        init: Network to start from: a checkpoint, a training run's folder, or ORG/NAME on the Hub.
+        assignments: Settings to change, `KEY=VALUE`.
+        workers: Worker processes that read pictures, for each device.  [default: one per core, at most 4]
+        device: Device for training: auto (a GPU if available), cpu, cuda:1.
+    """
+    if Path(data).is_dir():
+        require_output_outside(output, Path(data), "data")
+    config = load_config(recipe, assignments)
+    initial = load_checkpoint(init) if init else None
+    with open_runtime(own_device(device)) as runtime:
+        run = TrainingRun(
+            recipe=Path(recipe).stem,
+            config=config,
+            data=open_training_data(data, config, revision, RunFolder(output).read_resume_state()),
+            output=output,
+            init=initial,
+            workers=min(_MAX_WORKERS, default_workers()) if workers is None else workers,
+        )
+        return train_run(run, runtime).exit_code

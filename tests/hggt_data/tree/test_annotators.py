@@ -1,0 +1,63 @@
+"""The file annotators.csv: who voted in which slot."""
+
+from pathlib import Path
+
+import pytest
+
+from hggt_data.errors import HggtError
+from hggt_data.tree.annotators import read_annotators
+from hggt_data.tree.layout import open_tree
+from hggt_data.tree.listing import Listing
+from tests.hggt_data.trees import write_tree
+
+IDS = ("a-0-0", "a-16-0", "b-0-32")
+
+
+def write_csv(root: Path, *lines: str) -> None:
+    (root / "annotators.csv").write_text("\ufeff" + "\n".join(["group,slot,pseudonym", *lines]) + "\n", "utf-8")
+
+
+def test_the_annotator_of_each_slot(tmp_path: Path) -> None:
+    assert read_annotators(tmp_path) == {}
+    write_csv(write_tree(tmp_path, IDS), "a-0-0,A,owl", "a-0-0,B,", "a-0-0,C,fox", "b-0-32,A,hen")
+    listing = Listing(open_tree(tmp_path))
+    assert [dict(files.annotators) for files in listing] == [{"A": "owl", "C": "fox"}, {}, {"A": "hen"}]
+    assert listing.problems == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"group,slot\na-0-0,A\n", "columns pseudonym are missing; found group, slot"),
+        (b"", "columns group, pseudonym, slot are missing; found no columns"),
+        (b"group,slot,pseudonym\na-0-0,A,\xff\n", "not UTF-8"),
+        (b"group,slot,pseudonym\na-0-0,A\n", "line 2"),
+        (b"group,slot,pseudonym\na-0-0,A,owl\na-0-0,A,fox\n", "group a-0-0, slot A is listed twice"),
+    ],
+)
+def test_a_faulty_file_is_reported_among_other_problems_and_ignored(tmp_path: Path, data: bytes, message: str) -> None:
+    write_tree(tmp_path, IDS)
+    (tmp_path / "annotators.csv").write_bytes(data)
+    (tmp_path / "images/0-9/01/notes.txt").touch()
+    with pytest.raises(HggtError, match=message):
+        read_annotators(tmp_path)
+    listing = Listing(open_tree(tmp_path))
+    assert [problem.kind for problem in listing.problems] == ["bad-annotators", "extra-file"]
+    assert message in listing.problems[0].message
+    assert not any(files.annotators for files in listing)
+
+
+def test_an_unknown_group_is_a_warning(tmp_path: Path) -> None:
+    write_csv(write_tree(tmp_path, IDS), "z-1-1,A,fox")
+    (problem,) = Listing(open_tree(tmp_path)).problems
+    assert (problem.kind, problem.severity) == ("unknown-annotation", "warning")
+    assert problem.message == "lists group z-1-1, slot A, which is not in the tree"
+
+
+def test_a_link_that_points_outside_the_tree_is_not_followed(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "T", IDS)
+    write_csv(tmp_path, f"{IDS[0]},A,owl")
+    (root / "annotators.csv").symlink_to(tmp_path / "annotators.csv")
+    listing = Listing(open_tree(root))
+    assert [(problem.kind, problem.path) for problem in listing.problems] == [("link-leaves-tree", "annotators.csv")]
+    assert not any(files.annotators for files in listing)
