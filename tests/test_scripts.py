@@ -20,7 +20,7 @@ import pytest
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_models.config.recipes import load_config
 from hggt_models.networks.checkpoint import load_checkpoint, load_network
-from hggt_models.training.trainer import require_equal_shares
+from hggt_models.training.prepare import require_equal_shares
 from tests.hub_client import HubClient
 from tests.run_commands import run_commands
 

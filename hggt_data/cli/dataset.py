@@ -47,8 +47,8 @@ _PUSH_DETAILS: dict[str, Detail] = {"dataset": Argument("DIR", FOLDER), "repo_id
 def push(settings: "PushSettings", yes: bool) -> None:
     """Push a built dataset to the Hugging Face Hub, private by default.
 
-    Annotators' names become pseudonyms, their times relative times. Nothing changes on the main branch until the
-    uploaded files have been compared with the manifest. After an interruption, run it again: it resumes.
+    Annotators' names become pseudonyms, their times relative times. The new version appears in one commit, which is
+    then compared with the manifest. After an interruption, run it again: it resumes.
     """
     from hggt_data.hub.push import open_push
 

@@ -1,4 +1,4 @@
-"""Networks on the Hub: what is sent, what is refused, and that they come back the same."""
+"""Networks on the Hub: what is sent, what is refused, and that they come back unchanged."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ REPO = "lab/rrdb"
 
 @pytest.fixture
 def weights(member: HubClient) -> Path:
-    """A small generator that tells where it is from, where the client works."""
+    """A small generator with metadata, in the folder where the client works."""
     torch.manual_seed(0)
     path = member.folder / "rrdb.safetensors"
     save_network(build_network("rrdb", num_block=1, num_feat=8, num_grow_ch=4), path, METADATA)
@@ -32,7 +32,7 @@ def push(client: HubClient, source: str, repo: str, *options: str) -> Outcome:
 
 
 def digest_of(source: str, revision: str | None = None) -> dict[str, float]:
-    """Runs at the client: the sum of each tensor of a network."""
+    """The sum of each tensor of a network, computed in the client's process."""
     network = load_network(source, revision=revision)
     return {key: float(tensor.double().sum()) for key, tensor in network.state_dict().items()}
 
@@ -89,6 +89,7 @@ def test_a_network_of_restricted_or_unknown_data_is_not_made_public(
     refused = push(member, "unknown.safetensors", REPO, "--public")
     assert refused.exit_code == 1
     assert "Its terms forbid copying" in refused.err
+    assert "name the licence with --license, or pass --i-have-permission" in refused.err
     assert hub.snapshot() == {}
     assert push(member, "unknown.safetensors", REPO, "--public", "--license", "cc0-1.0").exit_code == 0
     assert hub.repo(REPO).private is False
@@ -118,19 +119,19 @@ def test_the_same_again_sends_nothing(hub: HubServer, member: HubClient, weights
     assert hub.snapshot() == before
 
 
-def test_nothing_is_sent_where_nobody_can_be_asked(hub: HubServer, member: HubClient, weights: Path) -> None:
+def test_nothing_is_sent_without_confirmation(hub: HubServer, member: HubClient, weights: Path) -> None:
     outcome = member.hggt_models("push", "rrdb.safetensors", REPO)
     assert outcome.exit_code == 2
-    assert "there is nobody to ask; pass --yes to publish" in " ".join(outcome.err.split())
+    assert "not a terminal: pass --yes to push without confirmation" in " ".join(outcome.err.split())
     assert hub.snapshot() == {}
 
 
-def test_a_licence_that_the_weights_tell_cannot_be_replaced(hub: HubServer, member: HubClient, weights: Path) -> None:
+def test_a_licence_that_the_weights_name_cannot_be_replaced(hub: HubServer, member: HubClient, weights: Path) -> None:
     for told in ("hggt-terms", "cc-by-nc-4.0"):
         save_network(load_network(weights), member.folder / "told.safetensors", {"data_license": told})
         refused = push(member, "told.safetensors", REPO, "--public", "--license", "cc0-1.0")
         assert refused.exit_code == 1
-        assert f"says that the data it learned from is under {told}; --license cc0-1.0 is for weights" in refused.err
+        assert f"the weights say that their training data is under {told}; --license is only for" in refused.err
     save_network(load_network(weights), member.folder / "told.safetensors", {"data_license": "hggt-terms"})
     refused = push(member, "told.safetensors", REPO, "--public")
     assert refused.exit_code == 1
@@ -140,20 +141,22 @@ def test_a_licence_that_the_weights_tell_cannot_be_replaced(hub: HubServer, memb
 
 
 @pytest.mark.parametrize("license_id", ["Free for All!", "hggt-terms", "other"])
-def test_what_is_no_licence_is_refused(hub: HubServer, member: HubClient, weights: Path, license_id: str) -> None:
+def test_an_id_that_is_not_a_licence_is_refused(
+    hub: HubServer, member: HubClient, weights: Path, license_id: str
+) -> None:
     outcome = push(member, "rrdb.safetensors", REPO, "--license", license_id)
     assert outcome.exit_code == 2
     assert "is not a licence id" in outcome.err
     assert hub.snapshot() == {}
 
 
-def test_a_licence_that_the_hub_does_not_know_is_told_before_anything_is_sent(
+def test_a_licence_that_the_hub_does_not_know_is_reported_before_anything_is_sent(
     hub: HubServer, member: HubClient, weights: Path
 ) -> None:
     save_network(load_network(weights), member.folder / "unknown.safetensors")
     refused = push(member, "unknown.safetensors", REPO, "--license", "lab-1.0")
     assert refused.exit_code == 1
-    assert f'the Hub does not take the card of {REPO}: "license" must be one of' in refused.err
+    assert f'the Hub rejects the card of {REPO}: "license" must be one of' in refused.err
     assert hub.snapshot() == {}
 
 
@@ -167,29 +170,28 @@ def test_a_model_of_another_project_is_left_alone(
     refused = push(member, "rrdb.safetensors", REPO)
     assert refused.exit_code == 1
     assert (
-        f"{hub.url}/{REPO} holds a model that hggt has not published (see its config.json). Choose another"
+        f"{hub.url}/{REPO} contains a model that hggt did not write (see its config.json). Choose another"
         in refused.err
     )
     assert hub.snapshot() == before
 
 
-def test_somebodys_own_repository_is_left_alone(hub: HubServer, member: HubClient, weights: Path) -> None:
+def test_a_repository_of_someone_else_is_left_alone(hub: HubServer, member: HubClient, weights: Path) -> None:
     push(member, "rrdb.safetensors", REPO)
     hub.push(REPO, {"config.json": None, "pytorch_model.bin": b"theirs"})
     before = hub.snapshot()
     refused = push(member, "rrdb.safetensors", REPO)
     assert refused.exit_code == 1
-    assert "holds files that hggt has not published" in refused.err
+    assert "contains files that hggt did not write" in refused.err
     assert hub.snapshot() == before
 
 
-def test_a_push_that_was_killed_goes_on(hub: HubServer, member: HubClient, weights: Path) -> None:
+def test_a_push_that_was_killed_resumes(hub: HubServer, member: HubClient, weights: Path) -> None:
     hub.faults = [Fault("PUT", "/lfs/", Do(member.kill, "after"))]
     assert push(member, "rrdb.safetensors", REPO).exit_code == -9
     assert set(hub.files(REPO)) == {".gitattributes"}
     assert push(member, "rrdb.safetensors", REPO).exit_code == 0
     assert hub.files(REPO)["model.safetensors"] == weights.read_bytes()
-    assert [request.status for request in hub.repo(REPO).discussions] == ["merged"]
 
 
 def test_the_folder_of_a_training_run_stands_for_its_last_weights(

@@ -337,7 +337,7 @@ class TestInput:
             for fault, part in zip(
                 faults,
                 [
-                    "original/clear.png: parts of it are transparent",
+                    "original/clear.png: partly transparent",
                     "02/cut_02.png: cut off",
                     "01/deep_01.png: 16-bit grey; expected 8 bits",
                     "original/empty.png: empty file",

@@ -332,14 +332,14 @@ class TestInputs:
             for fault, part in zip(
                 faults,
                 [
-                    "clear.png: parts of it are transparent",
+                    "clear.png: partly transparent",
                     "cut.png: cut off",
                     "deep.png: 16-bit grey",
                     "empty.jpg: empty file",
                     "No such file or directory",
                     "not a regular file",
                     "print.jpg: CMYK pixels",
-                    "text.png: no PNG, JPEG, WebP, BMP or TIFF",
+                    "text.png: not a PNG, JPEG, WebP, BMP or TIFF",
                 ],
                 strict=True,
             ):

@@ -138,7 +138,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_done(weights: Callable[[s
     assert outcome.describe()[1:] == [
         "2 pictures could not be read:",
         f"  {folder}/empty.jpg: empty file",
-        f"  {folder}/text.png: no PNG, JPEG, WebP, BMP or TIFF: it opens with b'no pictu'",
+        f"  {folder}/text.png: not a PNG, JPEG, WebP, BMP or TIFF: it starts with b'no pictu'",
     ]
     assert sorted(files(tmp_path / "out")) == ["good.png", "upscale.json"]
 
