@@ -341,7 +341,7 @@ def test_pictures_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
     write_bytes(folder / "aa.jpg", b"no picture")
     (folder / "ab.png").symlink_to(tmp_path / "nowhere.png")
     write_bytes(folder / "ac.png", b"")
-    with pytest.raises(TreeError, match=r"^3 of 6 pictures cannot be used: .*aa\.jpg: its head cannot be read"):
+    with pytest.raises(TreeError, match=r"^3 of 6 pictures cannot be used: .*aa\.jpg: its header cannot be read"):
         open_pictures(folder)
 
 
