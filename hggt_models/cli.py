@@ -98,15 +98,23 @@ def upscale(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
     details={
         **_FOLDER_ONLY,
         "degradation": Option(type=click.Choice(["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"])),
+        "workers": None,  # in Python, processes are started only on request
     },
 )
-def degrade(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Worker processes.  [default: one per core, at most 8]",
+)
+def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | None) -> None:
     """Write low-resolution versions of pictures, degraded as in training."""
+    from hggt_data.io.workers import default_workers
     from hggt_models.inference.folders import degrade as run
     from hggt_models.inference.sources import open_sources
 
     sources, origin = open_sources(**inputs)
-    _finish(run(sources, inputs["output"], origin=origin, **arguments))
+    _finish(run(sources, inputs["output"], origin=origin, workers=workers or default_workers(), **arguments))
 
 
 @main.command(

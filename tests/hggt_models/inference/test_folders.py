@@ -389,7 +389,7 @@ def test_a_run_that_made_nothing_does_not_bind_the_next(
 def test_a_tile_is_refused_before_anything_is_written(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(TileError, match="tile 30 is no multiple of the network's window 4; 28 is"):
+    with pytest.raises(TileError, match="tile 30 is not a multiple of the network's window 4; 28 is"):
         enhance({"01": weights("elan")}, pictures, tmp_path / "out", tile=30)
     assert not (tmp_path / "out").exists()
 

@@ -78,16 +78,6 @@ def test_a_run_of_two_processes_resumes_in_one_with_a_redistributed_pool(groups:
     assert len(state_of(tmp_path / "run", 4)["share-0.pth"]["pool"]["lr"]) == 8
 
 
-def test_a_network_with_batch_norm_shares_its_statistics(pictures: Path, tmp_path: Path) -> None:
-    output = run("enhance-03", pictures, tmp_path / "run", "iterations=1", "validation.every=0")
-    assert "batch norm uses the samples of each process alone, because PyTorch joins it on GPUs only" in output
-    assert train("enhance-03", pictures, tmp_path / "one", "iterations=1", "validation.every=0").exit_code == 0
-    both, one = (state_of(tmp_path / name, 1)["state.pth"]["generator"] for name in ("run", "one"))
-    keys = [key for key in one if key.endswith("running_mean")]
-    assert keys
-    assert any((both[key] != 0).any() for key in keys)
-
-
 def test_stopped_torchrun_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     more = ("iterations=100000", "checkpoint.every=100000", "validation.every=0")

@@ -19,10 +19,10 @@ from hggt_models.data import picture_dataset
 from hggt_models.data.loader import PairLoader
 from hggt_models.networks.checkpoint import load_checkpoint, load_network
 from hggt_models.training.learner import Learner
-from hggt_models.training.prepare import require_equal_shares
+from hggt_models.training.prepare import require_equal_shares, warnings
 from hggt_models.training.run_folder import RunFolder
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
-from tests.hggt_models.training.runs import assert_same, log_of, run_training, state_of, train
+from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train, training_run
 
 RECIPE = "rrdb-gan-positive-negative"
 # All that a run can have to save: a discriminator, averages, a full pool, parts of a batch, a falling rate.
@@ -376,6 +376,12 @@ def test_diverged_losses_stop_the_run_before_a_checkpoint(
     assert "after 156 iterations" in result.output
     assert "checkpoints/000104" in result.output
     assert load_checkpoint(tmp_path / "run").path.stem == "000104"
+
+
+def test_a_run_notes_that_batch_norm_is_not_joined(groups: Path, tmp_path: Path) -> None:
+    run = training_run(RECIPE, load_config(RECIPE, small(RECIPE)), groups, tmp_path / "run")
+    [note] = warnings(run, has_split_batch_norm=True)
+    assert note.startswith("batch norm uses the samples of each process alone, because PyTorch joins it on GPUs only")
 
 
 def test_an_unequal_share_is_refused_with_the_numbers_that_fit() -> None:
