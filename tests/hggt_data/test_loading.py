@@ -491,7 +491,7 @@ class TestHub:
             assert reader.call(open_and_read) == expected
             assert [request.method for request in hub.requests[asked:]] == ["GET", "HEAD"]  # is there a new version?
         assert reader.call(open_and_read) == expected
-        assert "the Hub cannot be reached; commit" in (reader.records / "err").read_text()
+        assert "cannot reach the Hub; using commit" in (reader.records / "err").read_text()
         assert reader.having(HF_HUB_OFFLINE="1").call(open_and_read) == expected
         assert (reader.records / "err").read_text() == ""
 
