@@ -33,7 +33,7 @@ PATTERN = ("p", "s", "n", "p")
 LABELS = ["Positive", "Similar", "Negative", "Positive"]
 # Each picture has its own grey level, so that the screen shows which one it is, and a corner of single pixels.
 LEVELS = {"original": 200, "01": 20, "02": 60, "03": 100, "04": 140}
-NUM_ANNOTATORS = 45
+NUM_ANNOTATORS = 40
 
 
 def write_pictures(folder: Path, groups: list[str]) -> Path:
@@ -225,16 +225,12 @@ def test_practice_and_a_batch_by_keyboard(page: Page, shared: Shared) -> None:
     assert shared.round.answer_path(session.annotator, session.annotator.items[0]).is_file()
 
 
-def test_every_version_needs_a_label(page: Page, session: Session) -> None:
+def test_every_version_needs_a_label_by_key_or_click(page: Page, session: Session) -> None:
     open_page(page, session)
     press(page, "p", "2", "n", "Enter")
     expect(page.locator("#status")).to_have_text("Please label every version first. Still missing: 3, 4.")
     progress(page, "0 of 5 done")
     assert session.answers() == {}
-
-
-def test_clicks_label_and_leave_the_keys_with_the_page(page: Page, session: Session) -> None:
-    open_page(page, session)
     for position, label in enumerate(LABELS, start=1):
         page.locator(f'[data-position="{position}"] button.{label.lower()}').click()
     press(page, "Enter")
@@ -337,7 +333,7 @@ def test_late_feedback_is_about_the_answered_group_and_disturbs_nothing(page: Pa
 # Pictures
 
 
-def test_space_shows_the_original_in_place_of_the_versions(page: Page, session: Session) -> None:
+def test_space_and_the_slider_show_the_original_in_place_of_a_version(page: Page, session: Session) -> None:
     open_page(page, session)
     order = [LEVELS[name] for name in AnswerStore(session.round).order(session.annotator, session.annotator.items[0])]
     assert [level_in_the_middle(page, k) for k in range(5)] == [200, *order]
@@ -345,18 +341,13 @@ def test_space_shows_the_original_in_place_of_the_versions(page: Page, session: 
     assert [level_in_the_middle(page, k) for k in range(5)] == [200] * 5
     page.keyboard.up(" ")
     assert [level_in_the_middle(page, k) for k in range(5)] == [200, *order]
-
-
-def test_the_slider_shows_the_original_on_its_left(page: Page, session: Session) -> None:
-    open_page(page, session)
-    level = level_in_the_middle(page, 1)
-    press(page, "z", *["."] * 6)
+    press(page, "z", *["."] * 6)  # the original is on the left of the slider
     assert level_in_the_middle(page, 1) == 200
     press(page, *[","] * 10)
-    assert level_in_the_middle(page, 1) == level
+    assert level_in_the_middle(page, 1) == order[0]
 
 
-@pytest.mark.parametrize("scaling", [1, 1.25, 1.5, 2])
+@pytest.mark.parametrize("scaling", [1.25, 2])
 def test_pixels_are_squares_of_whole_device_pixels(launch: Launch, session: Session, scaling: float) -> None:
     browser = launch(f"--force-device-scale-factor={scaling}")
     page = browser.new_page(no_viewport=True)
@@ -434,6 +425,7 @@ def test_a_damaged_picture_is_requested_less_and_less_and_its_group_can_be_skipp
     page.on("request", lambda request: requested.append(request.url) if request.url.endswith("/pictures/0") else None)
     page.goto(session.url)
     expect(page.locator("#status")).to_contain_text("skip this group")
+    press(page, *PATTERN, "Enter")  # pictures that are not shown cannot be judged
     page.wait_for_timeout(4000)
     assert 3 <= requested.count(requested[0]) <= 6
     press(page, "x")
@@ -443,6 +435,7 @@ def test_a_damaged_picture_is_requested_less_and_less_and_its_group_can_be_skipp
     progress(page, "1 of 5 done")
     wait_until(lambda: bool(session.skips()), "the reason is on disk")
     assert list(session.skips()) == [session.annotator.items[0]]
+    assert session.answers() == {}
 
 
 def test_a_damaged_picture_is_requested_again_and_not_cached(page: Page, session: Session) -> None:
@@ -451,8 +444,6 @@ def test_a_damaged_picture_is_requested_again_and_not_cached(page: Page, session
     path.write_bytes(whole[:60])
     page.goto(session.url)
     expect(page.locator("#status")).to_contain_text("The pictures cannot be loaded. Trying again")
-    press(page, *PATTERN, "Enter")  # pictures that are not shown cannot be judged
-    assert session.answers() == {}
     path.write_bytes(whole)
     shown(page)
 
@@ -599,34 +590,23 @@ def test_an_answer_changed_while_its_response_was_lost_arrives_changed(page: Pag
     assert list(session.answers().values()) == [["Positive", "Similar", "Similar", "Positive"]]
 
 
-def test_the_first_answer_of_two_windows_is_kept(browser: Browser, session: Session) -> None:
-    one, two = (browser.new_context().new_page() for _ in range(2))
-    for page in (one, two):
-        open_page(page, session)
-    answer(one)
-    saving(one, "All answers saved")
-    answer(two, ("n", "n", "n", "n"))
-    expect(two.locator("#notice")).to_contain_text("in another window. That answer is kept.")
-    progress(two, "1 of 5 done")
-    assert list(session.answers().values()) == [LABELS]
-    for page in (one, two):
-        page.context.close()
-
-
-def test_skipping_a_group_that_another_window_answered_does_not_stop_the_page(
-    browser: Browser, session: Session
-) -> None:
+def test_the_first_answer_of_two_windows_is_kept_and_both_continue(browser: Browser, session: Session) -> None:
     one, two = (browser.new_context(viewport={"width": 1366, "height": 768}).new_page() for _ in range(2))
     puts: list[str] = []
     two.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
     for page in (one, two):
         open_page(page, session)
     answer(one)
+    answer(one)
     saving(one, "All answers saved")
+    answer(two, ("n", "n", "n", "n"))
+    expect(two.locator("#notice")).to_contain_text("in another window. That answer is kept.")
+    progress(two, "1 of 5 done")
+    shown(two)
     press(two, "x")
     two.get_by_role("button", name="Skip this group").click()
     expect(two.locator("#notice")).to_contain_text("just skipped in another window. That answer is kept.")
-    for number in range(1, 5):
+    for number in range(2, 5):
         answer(two)
         if number < 4:
             expect(two.locator("#notice")).to_be_hidden()  # it was about another group
@@ -634,30 +614,15 @@ def test_skipping_a_group_that_another_window_answered_does_not_stop_the_page(
     session.wait_for(5)
     expect(two.locator("#done-text")).to_be_empty()
     time.sleep(1)
-    assert len(puts) == 5
+    assert len(puts) == 5  # what was refused is not sent again
+    assert session.answers() == session.all_answered()
     for page in (one, two):
         page.context.close()
 
 
-def test_a_single_annotators_url_survives_a_restart(page: Page, tmp_path: Path) -> None:
-    groups = ["p0-0-0", "p1-0-0"]
-    patches = write_pictures(tmp_path / "pictures", groups)
-    round_ = make_round(tmp_path, {"Ada": [votes(*groups)]}, patches=patches)
-    with Server(round_.folder, "--annotator", "Ada") as server:
-        url = server.url_of("Ada")
-        page.goto(url)
-        shown(page)
-        server.kill()
-        answer(page)
-        not_saved(page, 1)
-        server.start()
-        assert server.url_of("Ada") == url
-        saving(page, "All answers saved")
-
-
-def test_of_200_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> None:
+def test_of_120_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> None:
     """The server is killed at random moments while answers arrive as fast as possible."""
-    round_ = make_round(tmp_path, {"Ada": [votes(*(f"p{k}-0-0" for k in range(200)))]}, size=(4, 4))
+    round_ = make_round(tmp_path, {"Ada": [votes(*(f"p{k}-0-0" for k in range(120)))]}, size=(4, 4))
     token = add_account(tmp_path / "accounts.json", Account("Ada"))
     headers = {"Authorization": f"Bearer {token}"}
     rng = random.Random(0)
@@ -670,10 +635,10 @@ def test_of_200_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> Non
     ):
         items = [item["id"] for item in client.get(f"{server.url}api/batches/0").json()]
         killer: threading.Timer | None = None
-        while len(acknowledged) < 200:
+        while len(acknowledged) < 120:
             item = items[len(acknowledged)]
             labels = [rng.choice([label.value for label in Label]) for _ in FOUR]
-            if kills < 5 and len(acknowledged) >= 35 * kills and not (killer and killer.is_alive()):
+            if kills < 3 and len(acknowledged) >= 35 * kills and not (killer and killer.is_alive()):
                 kills += 1
                 killer = threading.Timer(rng.uniform(0.01, 0.2), server.kill)
                 killer.start()
@@ -690,7 +655,7 @@ def test_of_200_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> Non
             acknowledged[item] = labels
         assert killer
         killer.join()
-    assert kills >= 4
+    assert kills >= 2
     store, ada = AnswerStore(round_), round_.annotators[0]
     assert not store.unreadable
     saved = {store.item_id(ada, item): store.read(ada, item) for item in ada.items}
@@ -736,7 +701,7 @@ def test_setting_the_clock_back_changes_no_duration(page: Page, session: Session
 # The page for everyone
 
 
-def test_texts_of_the_round_replace_ours(page: Page, session: Session) -> None:
+def test_the_page_shows_the_texts_of_the_round(page: Page, session: Session) -> None:
     texts = httpx2.get(f"{session.server.url}api/texts").json() | {"lang": "de", "next": "Weiter"}
     page.route("**/api/texts", lambda route: route.fulfill(json=texts))
     open_page(page, session)
@@ -772,16 +737,6 @@ def test_nothing_is_requested_from_other_hosts_and_urls_reveal_no_group(page: Pa
     assert all(url.startswith((session.server.url, f"blob:{session.server.url}")) for url in requested)
     group = session.annotator.items[0].group.image
     assert not any("Ann" in url or group in url for url in requested)
-
-
-def test_twelve_annotators_behind_one_address_open_the_page_at_once(browser: Browser, session: Session) -> None:
-    context = browser.new_context(viewport={"width": 1366, "height": 768})
-    pages = [context.new_page() for _ in range(12)]
-    for window in pages:
-        window.goto(session.url, wait_until="commit")
-    for window in pages:
-        shown(window)
-    context.close()
 
 
 def accessibility_faults(page: Page) -> list[str]:
