@@ -190,7 +190,11 @@ def test_names_that_cannot_be_used(patches: Path, tmp_path: Path, names: list[st
         deal(patches, tmp_path / "round", names)
 
 
-def test_votes_are_limited_by_the_slots_of_a_tree(patches: Path, tmp_path: Path) -> None:
+def test_a_single_vote_gives_a_warning_and_more_votes_than_slots_of_a_tree_are_refused(
+    patches: Path, tmp_path: Path
+) -> None:
+    result = deal(patches, tmp_path / "single", votes=1)
+    assert "Warning: a consensus needs two votes per group" in "\n".join(result.describe())
     with pytest.raises(RoundError, match="27 votes per group; expected at most 26, the slots of a tree"):
         deal(patches, tmp_path / "round", [f"annotator {k}" for k in range(30)], votes=27)
 
@@ -304,21 +308,7 @@ def test_a_skipped_group_comes_back_if_no_one_else_is_left(patches: Path, tmp_pa
     assert counts[group] == 3
 
 
-def test_a_new_annotator_gets_practice_gold_and_repeats(patches: Path, tmp_path: Path) -> None:
-    practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,")
-    gold = known_csv(tmp_path / "gold.csv", "p4-0-0,Positive,,")
-    deal(patches, tmp_path / "round", practice=practice, gold=gold, repeats=2)
-    reassign_groups(tmp_path / "round", add=["Eve"])
-    round_ = read_round(tmp_path / "round")
-    require_fair(round_)
-    kinds = Counter(item.kind for item in round_.annotator("Eve").items)
-    assert (kinds[Kind.PRACTICE], kinds[Kind.GOLD], kinds[Kind.REPEAT]) == (1, 1, 2)
-    assert round_.annotator("Eve").batches[0] == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)),)
-    for annotator in round_.annotators:  # a repeat stays with its vote
-        assert {item.group for item in annotator.items if item.kind is Kind.REPEAT} <= votes_of(annotator)
-
-
-def test_a_returning_annotator_gets_the_remaining_checks(patches: Path, tmp_path: Path) -> None:
+def test_new_and_returning_annotators_get_the_checks_that_they_have_not_answered(patches: Path, tmp_path: Path) -> None:
     practice = known_csv(tmp_path / "practice.csv", "p3-0-0,Positive,,", "p5-0-0,Positive,,")
     gold = known_csv(tmp_path / "gold.csv", *(f"p{k}-0-0,Positive,," for k in range(10, 16)))
     deal(patches, tmp_path / "round", practice=practice, gold=gold, repeats=3)
@@ -329,19 +319,19 @@ def test_a_returning_annotator_gets_the_remaining_checks(patches: Path, tmp_path
         judge(before, bob, item.group, item.kind)
     reassign_groups(tmp_path / "round", drop=["Bob"])
     assert set(read_round(tmp_path / "round").annotator("Bob").items) == done
-    reassign_groups(tmp_path / "round", add=["Bob"])
+    reassign_groups(tmp_path / "round", add=["Bob", "Eve"])
     round_ = read_round(tmp_path / "round")
     require_fair(round_)
-    bob = round_.annotator("Bob")
+    bob, eve = round_.annotator("Bob"), round_.annotator("Eve")
     assert done < set(bob.items)
-    assert len(set(bob.items)) == len(bob.items)
-    kinds = Counter(item.kind for item in bob.items)
-    assert (kinds[Kind.PRACTICE], kinds[Kind.GOLD]) == (2, 6)
-    assert kinds[Kind.REPEAT] >= 3
-    assert [str(item) for item in bob.batches[0]] == ["practice p3-0-0", "practice p5-0-0"]
-    for batch in bob.batches[1:]:
-        assert not any(item.kind is Kind.PRACTICE for item in batch)
-        assert {item.group for item in batch if item.kind is Kind.REPEAT} <= votes_of(bob)
+    for annotator in (bob, eve):
+        assert len(set(annotator.items)) == len(annotator.items)
+        kinds = Counter(item.kind for item in annotator.items)
+        assert (kinds[Kind.PRACTICE], kinds[Kind.GOLD]) == (2, 6)
+        assert kinds[Kind.REPEAT] >= 3
+        assert [str(item) for item in annotator.batches[0]] == ["practice p3-0-0", "practice p5-0-0"]
+    for annotator in round_.annotators:  # a repeat stays with its vote
+        assert {item.group for item in annotator.items if item.kind is Kind.REPEAT} <= votes_of(annotator)
 
 
 def test_a_new_folder_of_the_patches_is_recorded(begun: Round, tmp_path: Path) -> None:
@@ -359,11 +349,6 @@ def test_relative_paths_are_right_through_a_linked_folder(begun: Round, tmp_path
     patches = begun.patches.resolve()
     reassign_groups(tmp_path / "far/away/link", add=["Eve"])
     assert read_round(begun.folder).patches.resolve() == patches
-
-
-def test_a_single_vote_per_group_gives_a_warning(patches: Path, tmp_path: Path) -> None:
-    result = deal(patches, tmp_path / "round", votes=1)
-    assert "Warning: a consensus needs two votes per group" in "\n".join(result.describe())
 
 
 def test_a_damaged_vote_does_not_count_and_its_group_goes_to_another(begun: Round) -> None:
