@@ -40,7 +40,7 @@ from hggt_eval.metrics.backbones import find_weights
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import make_pairs as maker
-from hggt_models.data.loader import PairFeed
+from hggt_models.data.loader import PairLoader
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.data.training_data import open_training_data
 from hggt_models.runtime import Runtime, open_runtime
@@ -230,18 +230,18 @@ def our_step(
     """A step of `hggt-models train`, profiled by part."""
     data = open_training_data(str(tree), config)
     learner = Learner(config, runtime)
-    feed = PairFeed(data.samples, config, runtime, workers)
-    feed.start(0)
+    loader = PairLoader(data.samples, config, runtime, workers)
+    loader.start(0)
     meter = LossMeter(config.loss.pixel)
     done = itertools.count()
     for watched, part in (
-        (learner._restore, "generator"),
+        (learner._generator_ddp, "generator"),
         (learner._perceptual, "perceptual"),
-        (learner._judge, "discriminator"),
+        (learner._compiled_discriminator, "discriminator"),
     ):
         assert watched is not None
         watch.watch_network(watched, part, "rest")
-    for optimizer in (learner._optimizer, learner._other_optimizer):
+    for optimizer in (learner._generator_optimizer, learner._discriminator_optimizer):
         optimizer.register_step_pre_hook(lambda *_: watch.begin("optimizers and EMA"))
         optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
     for owner, name, part, after in (
@@ -250,11 +250,11 @@ def our_step(
         (maker, "negative_map", "negative", "degradation and pool"),
     ):
         mock.patch.object(owner, name, watch.watched(getattr(owner, name), part, after)).start()
-    assert feed._batches is not None
-    feed._batches = watched_batches(feed._batches, watch)
+    assert loader._batches is not None
+    loader._batches = watched_batches(loader._batches, watch)
 
     def next_pairs() -> TrainingPairs:
-        pairs = feed.next()
+        pairs = loader.next()
         watch.begin("rest")
         return pairs
 
@@ -268,7 +268,7 @@ def our_step(
 
 
 def watched_batches(batches: Iterator[Any], watch: Stopwatch) -> Iterator[Any]:
-    """The samples of a feed's loader."""
+    """The samples of a loader."""
     while True:
         watch.begin("waiting for data")
         batch = next(batches)

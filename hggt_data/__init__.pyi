@@ -1,6 +1,7 @@
 # The names that this package offers and their modules: read by lazy_loader at run time, by type checkers and editors.
 from .annotate.deal import DealSettings as DealSettings
 from .annotate.deal import deal_groups as deal_groups
+from .annotate.deal import reassign_groups as reassign_groups
 from .annotate.merge import merge_round as merge_round
 from .consensus import consensus_label as consensus_label
 from .dataset.build import BuildResult as BuildResult

@@ -14,5 +14,6 @@ from .push import PushSettings as PushSettings
 from .push import open_push as open_push
 from .runtime import open_runtime as open_runtime
 from .show_map import write_map_pictures as write_map_pictures
-from .training.trainer import TrainingRun as TrainingRun
+from .training.prepare import TrainingRun as TrainingRun
+from .training.train import train as train
 from .training.trainer import train_run as train_run

@@ -1,11 +1,11 @@
-"""Pictures go on beyond their edges as in a mirror, the edge pixel not repeated, however far it is."""
+"""Pictures are continued beyond their edges by reflection, without repeating the edge pixel, however far."""
 
 import torch
 from torch import Tensor
 
 
 def reflected(start: int, stop: int, length: int, device: torch.device) -> Tensor:
-    """Positions inside 0..length-1 for those from `start` to `stop` - 1, of which any may lie outside.
+    """Positions within 0..length-1 for those from `start` to `stop` - 1, any of which may be outside.
 
     Example:
         >>> reflected(-2, 6, 3, torch.device("cpu")).tolist()

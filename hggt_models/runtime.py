@@ -1,7 +1,7 @@
-"""Which process of a run this is, on which device, and what the processes must agree on.
+"""The processes of a run: their rank and device, what they agree on, and the signals that stop them.
 
-`torchrun`, `accelerate launch` or a batch script start the processes and say so in RANK, WORLD_SIZE, MASTER_ADDR and
-MASTER_PORT; without these there is one process.
+`torchrun`, `accelerate launch` or a batch script start the processes and set RANK, WORLD_SIZE, MASTER_ADDR and
+MASTER_PORT; without these variables there is one process.
 """
 
 import signal
@@ -26,25 +26,20 @@ from hggt_eval.metrics.device import own_device
 Value = TypeVar("Value")
 Module = TypeVar("Module", bound=nn.Module)
 
-# A checkpoint or a validation of the slowest process must fit in.
-_PATIENCE = timedelta(minutes=30)
+# Must exceed the time of a checkpoint or a validation in the slowest process.
+_TIMEOUT = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime(Processes):
-    """One of the processes of a run.
-
-    Attributes:
-        rank, world: as of all `Processes`.
-        device: where it computes.
-    """
+    """One of the processes of a run, with the device on which it computes."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def wrapped(self, network: nn.Module) -> nn.Module:
-        """The network as it is to be called in training, so that all processes get the mean of their gradients.
+        """The network in the form to call in training, which averages gradients over all processes.
 
-        Buffers stay each process's own: spectral norm keeps them equal by itself.
+        Buffers are not shared: spectral norm keeps them equal by itself.
         """
         if self.world == 1:
             return network
@@ -52,18 +47,16 @@ class Runtime(Processes):
             return DistributedDataParallel(network, broadcast_buffers=False)
 
     def with_joint_batch_norm(self, network: Module) -> Module:
-        """The network with batch norm over all processes, which PyTorch has for GPUs only; weights keep their names."""
+        """The network with batch norm over all processes, on GPUs only as in PyTorch; weights keep their names."""
         if self.world == 1 or self.device.type != "cuda":
             return network
         joined = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return cast(Module, joined)
 
     def together(self, work: Callable[[], Value]) -> Value:
-        """What `work` gives; if it fails in one process it fails in all, which must call this together.
+        """The result of `work`, which all processes call together; if it fails in one, it fails in all.
 
-        Raises:
-            HggtError, OSError: as `work`.
-            WorkerError: it failed in another process.
+        WorkerError if it failed in another process.
         """
         fault: Exception | None = None
         try:
@@ -71,7 +64,9 @@ class Runtime(Processes):
         except (HggtError, OSError) as error:
             fault = error
         if self.any(fault is not None):
-            raise fault or WorkerError(f"process {self.rank} of {self.world}: another one cannot go on, and says why")
+            raise fault or WorkerError(
+                f"process {self.rank} of {self.world} stops, because another one failed; see its message"
+            )
         return result
 
     def mean(self, values: Tensor) -> Tensor:
@@ -86,31 +81,31 @@ class Runtime(Processes):
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true in one of the processes, which must call this together; does not wait for a device."""
+        """Whether the flag is true in any process; all must call this together. Does not wait for a device."""
         if self.world == 1:
             return flag
-        told = torch.tensor(int(flag))
-        dist.all_reduce(told, dist.ReduceOp.MAX)
-        return bool(told)
+        shared = torch.tensor(int(flag))
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return bool(shared)
 
     def agreed(self, value: Value) -> Value:
-        """What the leading process says; all must call this together."""
+        """The value of the leading process; all must call this together."""
         if self.world == 1:
             return value
-        told = [value]
-        dist.broadcast_object_list(told, device=torch.device("cpu"))
-        return told[0]
+        shared = [value]
+        dist.broadcast_object_list(shared, device=torch.device("cpu"))
+        return shared[0]
 
     def barrier(self) -> None:
-        """Wait until all processes have come here."""
+        """Wait for all processes."""
         self.any(False)
 
 
 def wait_for_others() -> None:
-    """Wait, however long it takes, until all processes have come here, before this one ends with a fault.
+    """Wait for all processes, however long, before this one exits with an error.
 
-    For processes that share work and nothing else: torchrun ends all as soon as one ends with a fault. Where nobody
-    ends the others, nobody is waited for, since one of them may be gone.
+    For processes that only share work: torchrun kills the others as soon as one fails. Without torchrun there is no
+    waiting, because another process may be gone.
     """
     if Processes.from_environment().world > 1 and dist.is_torchelastic_launched():
         dist.init_process_group("gloo", timeout=timedelta(days=30))
@@ -120,14 +115,23 @@ def wait_for_others() -> None:
 
 @contextmanager
 def open_runtime(device: str = "auto") -> Iterator[Runtime]:
-    """Join the other processes of a run, where there are any, while the block lasts.
+    """Join the other processes of a run, if there are any, for the duration of the block.
 
     Args:
-        device: as `own_device` takes it.
+        device: Device to compute on: `auto` (a GPU if there is one), `cpu`, `cuda:1`.
+
+    Yields:
+        This process.
 
     Raises:
-        DeviceError: it cannot be used.
-        WorkerError: another process has ended while this one waited for it.
+        DeviceError: The device cannot be used.
+        WorkerError: Another process ended while this one waited for it.
+
+    Example:
+        >>> from hggt_models import open_runtime
+        >>> with open_runtime("cpu") as runtime:
+        ...     print(runtime.world)
+        1
     """
     processes = Processes.from_environment()
     rank, world = processes.rank, processes.world
@@ -137,15 +141,13 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
     if world == 1:
         yield Runtime(device=chosen)
         return
-    # Flags and names go through gloo even where gradients go through NCCL, so that they never wait for a GPU.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
+    # Flags and names use gloo even where gradients use NCCL, so that they never wait for a GPU.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
         yield Runtime(rank, world, chosen)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
-            raise WorkerError(
-                f"process {rank} of {world}: another process of the run has ended, and says why"
-            ) from error
+            raise WorkerError(f"process {rank} of {world} stops, because another one ended; see its message") from error
         raise
     finally:
         dist.destroy_process_group()
@@ -153,20 +155,20 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
-EXIT_TRY_AGAIN = 75  # sysexits.h: EX_TEMPFAIL, by which batch scripts know that the job is to be queued again
+EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h, which tells batch scripts to queue the job again
 
 
 class StopSignals:
-    """While a `with` block lasts, notes that somebody wants an end; a second Ctrl-C ends at once.
+    """Records the first signal in a `with` block; a second Ctrl-C stops immediately.
 
     Attributes:
-        received: the first signal that came.
+        received: The first signal; None if there was none.
     """
 
     received: signal.Signals | None = None
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        self._before = {number: signal.signal(number, self._record) for number in _SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -175,12 +177,12 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """What to exit with: 0 at the end of a run, 130 after Ctrl-C, 75 after a scheduler's signals."""
+        """Exit code of a command: 0 at the end of a run, 130 after Ctrl-C, 75 after other signals."""
         if self.received is None:
             return 0
         return 130 if self.received is signal.SIGINT else EXIT_TRY_AGAIN
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _record(self, number: int, _: FrameType | None) -> None:
         if self.received is None:
             self.received = signal.Signals(number)
         elif number == signal.SIGINT:
@@ -189,13 +191,13 @@ class StopSignals:
 
 @contextmanager
 def shielded_children() -> Iterator[None]:
-    """Processes started in the block never see these signals, from their first moment on.
+    """Processes started in the block ignore these signals from the start.
 
-    A terminal and a scheduler send them to a whole group. They are this process's business, which ends its children.
+    Terminals and schedulers send them to a whole process group; only this process handles them, and stops its children.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        resource_tracker.ensure_running()  # once it has started, it lets SIGINT and SIGTERM through to this process
+        resource_tracker.ensure_running()  # its start unblocks SIGINT and SIGTERM in this process
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         yield
     finally:

@@ -19,8 +19,9 @@ from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
 from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.runtime import open_runtime
+from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.run_folder import RunFolder
-from hggt_models.training.trainer import TrainingRun, train_run
+from hggt_models.training.trainer import train_run
 
 # Recipes and changes to them, as in `hggt-models train --set`; these are the published values. A stage starts from the
 # weights of the previous one. The published runs all start from the weights of rrdb-psnr, which --init loads.
@@ -49,9 +50,9 @@ def main() -> None:
             run = TrainingRun(
                 recipe=recipe,
                 config=config,
-                data=open_training_data(arguments.dataset, config, dataset.name, RunFolder(output).read_beginning()),
+                data=open_training_data(arguments.dataset, config, dataset.name, RunFolder(output).read_resume_state()),
                 output=output,
-                initial=start,
+                init=start,
                 workers=arguments.workers,
             )
             signals = train_run(run, runtime)
@@ -61,7 +62,7 @@ def main() -> None:
             if runtime.leads:
                 print(f"{recipe}: {start.path}")
         if runtime.leads:
-            print_next_commands(arguments, dataset, run.output)
+            print_next_commands(arguments, dataset, output)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -44,14 +44,14 @@ def processes() -> Iterator[ForkServer]:
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
-    """An empty Hub with small pages, so that whoever forgets the next page is found out."""
+    """An empty Hub with small pages, so that a client that ignores the next page fails."""
     with HubServer(USERS, page_size=5) as server:
         yield server
 
 
 @pytest.fixture
 def member(hub: HubServer, processes: ForkServer, tmp_path: Path) -> HubClient:
-    """Somebody who may write to `lab`, at work in `tmp_path / "work"`."""
+    """A user who can write to `lab`, working in `tmp_path / "work"`."""
     return sign_in(hub, processes, tmp_path)
 
 
@@ -88,13 +88,13 @@ def published(processes: ForkServer, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def next_version(filled_hub: HubServer, published: Published, member: HubClient, tmp_path: Path) -> Path:
-    """What the publisher has, with two of the three groups left: the dataset `hggt`, beside it the pseudonyms."""
+    """The publisher's dataset `hggt` with two of the three groups, and the pseudonyms beside it."""
     shutil.copy(published.dataset.with_name("hggt.pseudonyms.csv"), member.folder)
     return build_named(write_named_tree(tmp_path / "Fewer", IDS[:2]), member.folder / "hggt")
 
 
 @pytest.fixture
 def filled_hub(hub: HubServer, published: Published) -> HubServer:
-    """A Hub of the test's own that has the same dataset."""
+    """A Hub for this test that has the same dataset."""
     hub.repos = copy.deepcopy(published.hub.repos)
     return hub

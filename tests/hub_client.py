@@ -1,7 +1,7 @@
-"""The commands of hggt, and functions, run in processes of their own against the Hub of the tests.
+"""Runs commands of hggt, and functions, in separate processes against the Hub of the tests.
 
 The Hub's client reads endpoint, cache and offline mode when it is imported, and the tests' own process is offline. Each
-process is forked from a clean one that has imported all that is slow but the client; that takes a third of the time.
+process is forked from a clean one that has imported everything slow except the client, in a third of the time.
 """
 
 import gc
@@ -48,7 +48,7 @@ USERS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process has ended; `exit_code` is minus the signal that killed it."""
+    """How a process ended; `exit_code` is negative if a signal killed it."""
 
     exit_code: int
     out: str
@@ -76,7 +76,7 @@ class ForkServer:
         self._process.communicate()  # the end of its input ends it
 
     def run(self, function: Callable[[], object], environment: Mapping[str, str], folder: Path) -> int:
-        """The exit code of a function that can be pickled; what it prints goes to `out` and `err` in `folder`."""
+        """Run a picklable function and return the exit code; its output goes to `out` and `err` in `folder`."""
         assert self._process.stdin
         assert self._process.stdout
         pickle.dump((dict(environment), folder, pickle.dumps(function)), self._process.stdin)
@@ -88,12 +88,12 @@ class ForkServer:
 
 @dataclass(frozen=True)
 class HubClient:
-    """Somebody at a machine, who must never see a secret printed.
+    """A user at a machine, who must never see a secret printed.
 
     Attributes:
-        environment: tells endpoint, token and caches.
+        environment: names endpoint, token and caches.
         folder: where commands run.
-        records: where what they print and return is kept.
+        records: folder for what they print and return.
         waits: whether the client waits before it tries again.
     """
 
@@ -104,7 +104,7 @@ class HubClient:
     waits: bool = True
 
     def having(self, **environment: str) -> Self:
-        """The same one with other environment variables."""
+        """The same user with other environment variables."""
         return replace(self, environment={**self.environment, **environment})
 
     def hggt_data(self, *arguments: object) -> Outcome:
@@ -120,7 +120,7 @@ class HubClient:
         return self._run(partial(_command, "hggt_models.cli", [str(argument) for argument in arguments]))
 
     def call(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """What a module's function returns there; an exception fails the test."""
+        """Return what a module's function returns there; an exception fails the test."""
         place = self.records / "value"
         outcome = self._run(partial(_write_value, place, partial(function, *arguments, **options)))
         assert outcome.exit_code == 0, outcome.err
@@ -128,7 +128,7 @@ class HubClient:
         return value
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End what runs, from another thread."""
+        """Kill the running process, from another thread."""
         os.kill(self.processes.pid, how)
 
     def _run(self, function: Callable[[], object]) -> Outcome:
@@ -140,7 +140,7 @@ class HubClient:
 
 
 def sign_in(hub: HubServer, processes: ForkServer, machine: Path, token: str = MEMBER) -> HubClient:
-    """Somebody whose folders `work`, `home` and `records` lie in `machine`."""
+    """A user whose folders `work`, `home` and `records` are in `machine`."""
     places = work, home, records = [machine / name for name in ("work", "home", "records")]
     for place in places:
         place.mkdir(exist_ok=True)
@@ -150,7 +150,7 @@ def sign_in(hub: HubServer, processes: ForkServer, machine: Path, token: str = M
 
 
 def find_secrets(text: str, token: str) -> list[str]:
-    """What must be read nowhere: the token, the head of a request that holds it, the signed part of an address."""
+    """Secrets in a text: the token, the request header that contains it, the signed part of a URL."""
     return [secret for secret in (token, "Authorization", "Bearer ", "X-Amz-Signature") if secret and secret in text]
 
 
@@ -174,7 +174,7 @@ def _write_value(place: Path, function: Callable[[], object]) -> None:
 
 
 def _serve() -> Callable[[], None] | None:
-    """Fork a process for each function that comes: the function in such a process, null in the clean one at the end."""
+    """Fork a process for each function that arrives, and return the function there; None at the end of the input."""
     for module in (*PARTS_OF_DATASETS, *PARTS_OF_CLIENT, *OURS):
         with suppress(ModuleNotFoundError):
             importlib.import_module(module)

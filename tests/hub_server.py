@@ -1,8 +1,7 @@
-"""A small Hugging Face Hub in memory, so that tests drive the real client over real HTTP.
+"""A small Hugging Face Hub in memory, so that tests use the real client over real HTTP.
 
-It speaks the Hub's HTTP API and LFS as huggingface_hub 1.31 to 2.4 and datasets 5.2 expect them. It leaves out git,
-uploads in parts, .gitignore, the diffs of pull requests, and downloads through Xet; uploads through Xet go to a folder
-(`HubApi.xet`; other clients need HF_HUB_DISABLE_XET=1).
+It speaks what hggt uses of the Hub's HTTP API and of LFS, as huggingface_hub 1.31 to 2.4 and datasets 5.2 expect it.
+Uploads through Xet go to a folder (`HubApi.xet`); other clients need HF_HUB_DISABLE_XET=1.
 
 By hand: python -m tests.hub_server --port 8888
 """
@@ -18,13 +17,11 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import Message
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
@@ -41,7 +38,7 @@ GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for s
 
 
 class HubError(Exception):
-    """An answer other than success. `code` is the Hub's X-Error-Code, by which the client picks its exception."""
+    """An error answer. `code` is the Hub's X-Error-Code, from which the client chooses its exception."""
 
     def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -55,7 +52,7 @@ class HubError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who a token stands for: a name, the organisations it belongs to, and whether the token may write."""
+    """A token's user: name, organisations, and whether the token may write."""
 
     name: str
     orgs: tuple[str, ...] = ()
@@ -67,7 +64,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a tree tells of a file. One in LFS has a `sha256`, and its `git_oid` is that of the pointer."""
+    """A file of a tree. One in LFS has a `sha256`, and its `git_oid` is that of the pointer."""
 
     git_oid: str
     size: int
@@ -85,7 +82,7 @@ class File:
 
     @property
     def oid(self) -> str:
-        """Under which the content is stored."""
+        """The key under which the content is stored."""
         return self.sha256 or self.git_oid
 
 
@@ -94,20 +91,27 @@ Tree = dict[str, File]
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit. `tree` holds files by whole path."""
+    """A commit. `tree` contains files by whole path."""
 
     sha: str
-    parents: tuple[str, ...]
     tree: Tree
     title: str
-    message: str
     author: str
     date: datetime
 
 
 @dataclass(slots=True)
+class PullRequest:
+    """A pull request: the main branch's commit that it starts from, and its own branch, `ref`."""
+
+    ref: str
+    base: str
+    status: Literal["open", "closed", "merged"] = "open"
+
+
+@dataclass(slots=True)
 class Repo:
-    """A `model` or `dataset`. `readers` are users let in through the gate; `contents` holds bytes by oid."""
+    """A `model` or `dataset`. `readers` have access through the gate; `contents` has bytes by oid."""
 
     kind: str
     id: str
@@ -117,7 +121,7 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
-    discussions: list["Discussion"] = field(default_factory=list)
+    pull_requests: list[PullRequest] = field(default_factory=list)
 
     @property
     def namespace(self) -> str:
@@ -142,51 +146,26 @@ class Repo:
             raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return self.commits[sha]
 
-    def find_discussion(self, number: str) -> "Discussion":
-        if not 1 <= int(number) <= len(self.discussions):
-            raise HubError(404, f"Discussion {number} does not exist")
-        return self.discussions[int(number) - 1]
-
-    def history(self, sha: str) -> Iterator[Commit]:
-        """A commit and all before it, newest first."""
-        reachable = {sha}
-        for commit in reversed(self.commits.values()):
-            if commit.sha in reachable:
-                reachable.update(commit.parents)
-                yield commit
-
     def store(self, path: str, data: bytes) -> File:
-        """Keep the content of a new file, in LFS where its path or size asks for that."""
+        """Store the content of a new file, in LFS if its path or size requires that."""
         file = File.lfs(hashlib.sha256(data).hexdigest(), len(data)) if is_lfs(path, len(data)) else File.regular(data)
         self.contents[file.oid] = data
         return file
 
-    def commit(self, ref: str, tree: Tree, title: str, author: str, message: str = "", merged: str = "") -> Commit:
-        """Add a commit and move `ref` to it. `merged` is the sha of a second parent."""
-        parents = tuple(sha for sha in (self.refs.get(ref), merged) if sha)
+    def commit(self, ref: str, tree: Tree, title: str, author: str) -> Commit:
+        """Add a commit and move `ref` to it."""
         date = datetime.now(UTC)
-        identity = repr((self.id, len(self.commits), parents, sorted(tree), title, date))
-        commit = Commit(hashlib.sha1(identity.encode()).hexdigest(), parents, tree, title, message, author, date)
+        identity = repr((self.id, len(self.commits), sorted(tree), title, date))
+        commit = Commit(hashlib.sha1(identity.encode()).hexdigest(), tree, title, author, date)
         self.commits[commit.sha] = commit
         self.refs[ref] = commit.sha
         return commit
 
-    def merge(self, ours: str, theirs: str) -> tuple[Tree, list[str]]:
-        """Three-way merge of two commits: the tree, and the paths that both sides changed differently."""
-        our_history = {commit.sha for commit in self.history(ours)}
-        base = next(commit.tree for commit in self.history(theirs) if commit.sha in our_history)
-        our_tree, their_tree = self.commits[ours].tree, self.commits[theirs].tree
-        changed = {path for path in base | their_tree if their_tree.get(path) != base.get(path)}
-        merged = {path: file for path, file in our_tree.items() if path not in changed}
-        merged |= {path: file for path, file in their_tree.items() if path in changed}
-        unsettled = (path for path in changed if our_tree.get(path) not in (base.get(path), their_tree.get(path)))
-        return merged, sorted(unsettled)
-
     def state(self) -> object:
-        """All of it, as a value that no later change touches."""
+        """Everything, as a value that later changes do not affect."""
         settings = (self.private, self.gated, frozenset(self.readers))
         trees = {sha: dict(commit.tree) for sha, commit in self.commits.items()}
-        return settings, dict(self.refs), trees, dict(self.contents), copy.deepcopy(self.discussions)
+        return settings, dict(self.refs), trees, dict(self.contents), copy.deepcopy(self.pull_requests)
 
 
 def git_oid(data: bytes) -> str:
@@ -198,71 +177,12 @@ def is_lfs(path: str, size: int) -> bool:
 
 
 def files_at(tree: Tree, path: str) -> Tree:
-    """The file of that path, or the files in the folder of that path; all for the empty path."""
+    """The file at a path, or the files in the folder at that path; all files for the empty path."""
     return {name: file for name, file in tree.items() if not path or name == path or name.startswith(f"{path}/")}
 
 
 def format_date(date: datetime) -> str:
     return date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-
-# --- Discussions and pull requests
-
-
-@dataclass(slots=True)
-class Discussion:
-    """A discussion or pull request. `events` are kept in the form in which the Hub lists them."""
-
-    number: int
-    title: str
-    author: str
-    is_pull_request: bool
-    status: Literal["draft", "open", "closed", "merged"]
-    created: datetime
-    merge_commit: str | None = None
-    events: list[Json] = field(default_factory=list)
-
-    @property
-    def ref(self) -> str:
-        return f"refs/pr/{self.number}"
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in ("draft", "open")
-
-    def add_event(self, kind: str, author: str, **data: Any) -> Json:
-        date = format_date(datetime.now(UTC))
-        number = f"{self.number:08x}{len(self.events):016x}"
-        self.events.append({"id": number, "type": kind, "createdAt": date, "author": {"name": author}, "data": data})
-        return self.events[-1]
-
-    def comment(self, author: str, text: str) -> Json:
-        latest = {"raw": text, "html": text, "updatedAt": format_date(datetime.now(UTC)), "author": {"name": author}}
-        return self.add_event("comment", author, edited=False, hidden=False, latest=latest, history=[])
-
-    def change_status(self, author: str, status: Literal["open", "closed", "merged"], comment: str | None) -> Json:
-        if comment:
-            self.comment(author, comment)
-        self.status = status
-        return self.add_event("status-change", author, status=status)
-
-    def summary(self, repo: Repo) -> Json:
-        return {
-            "num": self.number,
-            "title": self.title,
-            "author": {"name": self.author},
-            "createdAt": format_date(self.created),
-            "status": self.status,
-            "isPullRequest": self.is_pull_request,
-            "repo": {"name": repo.id, "type": repo.kind},
-        }
-
-    def details(self, repo: Repo) -> Json:
-        details = self.summary(repo) | {"events": self.events}
-        if self.is_pull_request:
-            details["filesWithConflicts"] = repo.merge(repo.refs[MAIN], repo.refs[self.ref])[1] if self.is_open else []
-            details["changes"] = {"base": MAIN} | ({"mergeCommitId": self.merge_commit} if self.merge_commit else {})
-        return details
 
 
 # --- Cards
@@ -295,20 +215,17 @@ def read_card(text: str) -> tuple[Json, list[str], list[str]]:
     licence = head.get("license", "unknown")
     if isinstance(licence, str) and licence not in LICENCES:
         errors.append(f'"license" must be one of {", ".join(LICENCES)}')
-    for number, config in enumerate(head.get("configs", []) if "configs" not in wrong else []):
-        if not isinstance(config, dict) or not isinstance(config.get("config_name"), str):
-            errors.append(f'"configs[{number}].config_name" is required and must be a string')
     return head, errors, []
 
 
 # --- HTTP API: requests, responses, the table of routes
 
-Right = Literal["read", "read files", "take part", "write", "signed"]
+Right = Literal["read", "read files", "write", "signed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asks. `target` is path and query as sent."""
+    """A client's request. `target` is path and query as sent."""
 
     method: str
     target: str
@@ -339,7 +256,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer; as a fault's action, one given instead of the right one."""
+    """An answer; as a fault's action, it replaces the right one."""
 
     status: int = 200
     body: bytes = b""
@@ -382,7 +299,7 @@ def route(method: str, pattern: str, right: Right | None = None) -> Callable[[An
 
 @dataclass(frozen=True, slots=True)
 class XetFolders:
-    """Stands for Xet: clients write to `store`, which is not read; contents are found in `sources`, their files."""
+    """Stands for Xet: clients write to `store`, which is not read; contents are found in their files in `sources`."""
 
     store: Path
     sources: Path
@@ -393,11 +310,11 @@ class XetFolders:
 
 
 class HubApi:
-    """The repositories, and what the Hub answers about them. Knows nothing of sockets.
+    """The repositories, and what the Hub answers about them.
 
     Args:
         tokens: the users by token.
-        page_size: entries of a page of a list; small, so that a client that forgets the next page is found out.
+        page_size: entries per page of a list; small, so that a client that ignores the next page fails.
     """
 
     url = storage_url = ""
@@ -455,24 +372,17 @@ class HubApi:
         if right == "read files" and repo.gated and not member and (user is None or user.name not in repo.readers):
             status, reason = (401, "Please log in") if user is None else (403, "You are not in the authorized list")
             raise HubError(status, f"Access to {kind} {repo_id} is restricted. {reason}.", "GatedRepo")
-        if right in ("take part", "write") and request.signed_in().role != "write":
+        if right == "write" and request.signed_in().role != "write":
             raise HubError(403, "This token has no write permissions")
         if right == "write" and not member:
             raise HubError(403, f"You have no write permissions on {repo_id}")
         return repo
 
-    def _pushed_ref(self, request: Request, repo: Repo, revision: str) -> str:
-        """The ref of a revision that may be pushed to: by members, a pull request's also by its author.
-
-        Raises:
-            HubError: 403 or 404.
-        """
-        ref, user = repo.find_ref(revision), request.signed_in()
+    def _branch(self, repo: Repo, revision: str) -> str:
+        """The ref of a branch, which may be that of a pull request."""
+        ref = repo.find_ref(revision)
         if ref is None or ref.startswith("refs/tags/"):
             raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        own = any(discussion.ref == ref and discussion.author == user.name for discussion in repo.discussions)
-        if not own and not user.is_member(repo.namespace):
-            raise HubError(403, f"You have no write permissions on {repo.id}; pass `create_pr=1` for a pull request")
         return ref
 
     def _page(self, request: Request, entries: list[Json]) -> Response:
@@ -512,14 +422,6 @@ class HubApi:
         self.repos[kind, repo.id] = repo
         return json_response(answer)
 
-    @route("DELETE", "/api/repos/delete")
-    def delete_repo(self, request: Request) -> Json:
-        wanted = request.json()
-        kind, namespace = wanted.get("type") or "model", wanted.get("organization") or request.signed_in().name
-        repo = self._repo(request, kind, f"{namespace}/{wanted['name']}", "write")
-        del self.repos[repo.kind, repo.id]
-        return {}
-
     @route("PUT", "/api/{repo}/settings", "write")
     def change_settings(self, request: Request, repo: Repo) -> Json:
         self._change_settings(repo, request.json())
@@ -551,7 +453,7 @@ class HubApi:
             "disabled": False,
             "tags": card.get("tags") or [],
             "cardData": card,
-            "siblings": [_sibling(path, file, request.flag("blobs")) for path, file in sorted(commit.tree.items())],
+            "siblings": [{"rfilename": path} for path in sorted(commit.tree)],
         }
 
     @route("POST", "/api/validate-yaml")
@@ -575,25 +477,14 @@ class HubApi:
             raise _entry_not_found(path, commit)
         if not request.flag("recursive"):
             names = {name for name in names if "/" not in name.removeprefix(folder)}
-        entries = [_entry(repo, commit, name, request.flag("expand")) for name in sorted(names)]
+        entries = [_entry(commit, name) for name in sorted(names)]
         return self._page(request, entries)
 
     @route("POST", "/api/{repo}/paths-info/{revision}", "read")
     def paths_info(self, request: Request, repo: Repo, revision: str) -> list[Json]:
         commit = repo.find_commit(revision)
-        form = parse_qsl(request.body.decode())
-        names = [value.strip("/") for name, value in form if name == "paths"]
-        expand = dict(form).get("expand", "").lower() == "true"
-        return [_entry(repo, commit, name, expand) for name in names if files_at(commit.tree, name)]
-
-    @route("GET", "/api/{repo}/commits/{revision}", "read")
-    def commits(self, request: Request, repo: Repo, revision: str) -> Response:
-        history = repo.history(repo.find_commit(revision).sha)
-        entries = [
-            _commit_summary(commit) | {"message": commit.message, "authors": [{"user": commit.author}]}
-            for commit in history
-        ]
-        return self._page(request, entries)
+        names = [value.strip("/") for name, value in parse_qsl(request.body.decode()) if name == "paths"]
+        return [_entry(commit, name) for name in names if files_at(commit.tree, name)]
 
     @route("GET", "/api/{repo}/refs", "read")
     def refs(self, request: Request, repo: Repo) -> Json:
@@ -601,36 +492,22 @@ class HubApi:
             found = [(ref.removeprefix(prefix), ref, sha) for ref, sha in repo.refs.items() if ref.startswith(prefix)]
             return [{"name": name, "ref": ref, "targetCommit": sha} for name, ref, sha in found]
 
-        pull_requests = {"pullRequests": under("refs/pr/")} if request.flag("include_prs") else {}
-        return {"branches": under("refs/heads/"), "tags": under("refs/tags/"), "converts": []} | pull_requests
+        return {"branches": under("refs/heads/"), "tags": under("refs/tags/"), "converts": []}
 
     @route("POST", "/api/{repo}/tag/{revision}", "write")
     def create_tag(self, request: Request, repo: Repo, revision: str) -> Json:
-        return self._create_ref(repo, f"refs/tags/{request.json()['tag']}", revision)
-
-    @route("POST", "/api/{repo}/branch/{name}", "write")
-    def create_branch(self, request: Request, repo: Repo, name: str) -> Json:
-        return self._create_ref(repo, f"refs/heads/{name}", request.json().get("startingPoint", MAIN))
-
-    def _create_ref(self, repo: Repo, ref: str, revision: str) -> Json:
+        ref = f"refs/tags/{request.json()['tag']}"
         if ref in repo.refs:
             raise HubError(409, f"Reference already exists: {ref}")
         repo.refs[ref] = repo.find_commit(revision).sha
         return {}
 
-    @route("DELETE", "/api/{repo}/tag/{name}", "write")
-    def delete_tag(self, request: Request, repo: Repo, name: str) -> Json:
-        if repo.refs.pop(f"refs/tags/{name}", None) is None:
-            raise HubError(404, f"Tag does not exist: {name}", "RevisionNotFound")
-        return {}
-
     # --- uploads
 
-    @route("POST", "/api/{repo}/preupload/{revision}", "take part")
+    @route("POST", "/api/{repo}/preupload/{revision}", "write")
     def preupload(self, request: Request, repo: Repo, revision: str) -> Json:
         tree = repo.find_commit(revision).tree
-        if not request.flag("create_pr"):
-            self._pushed_ref(request, repo, revision)
+        self._branch(repo, revision)
         answers = []
         for file in request.json()["files"]:
             mode = "lfs" if is_lfs(file["path"], file["size"]) else "regular"
@@ -638,7 +515,6 @@ class HubApi:
             answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False} | known)
         return {"files": answers}
 
-    # Since 2026 the Hub takes no large files from those who may only open pull requests (huggingface_hub#3816).
     @route("POST", r"/{web}\.git/info/lfs/objects/batch", "write")
     def lfs_batch(self, request: Request, repo: Repo) -> Json:
         verify = {"href": f"{self.url}/{repo.web_path}.git/info/lfs/objects/verify"}
@@ -671,12 +547,10 @@ class HubApi:
         body = {"casUrl": told["Cas-Url"], "accessToken": "xet", "exp": 1 << 32}
         return json_response(body, headers={f"X-Xet-{name}": value for name, value in told.items()})
 
-    @route("POST", "/api/{repo}/commit/{revision}", "take part")
+    @route("POST", "/api/{repo}/commit/{revision}", "write")
     def create_commit(self, request: Request, repo: Repo, revision: str) -> Json:
-        user, base = request.signed_in(), repo.find_commit(revision)
+        user, base, ref = request.signed_in(), repo.find_commit(revision), self._branch(repo, revision)
         header, *operations = [json.loads(line) for line in request.body.splitlines()]
-        title, message = header["value"]["summary"], header["value"].get("description", "")
-        ref = None if request.flag("create_pr") else self._pushed_ref(request, repo, revision)
         if header["value"].get("parentCommit", base.sha) != base.sha:
             raise HubError(412, "A commit has happened since. Please refresh and try again.")
         tree, added = dict(base.tree), dict[str, bytes]()
@@ -684,14 +558,12 @@ class HubApi:
             self._apply(repo, tree, added, operation["key"], operation["value"])
         repo.contents |= added
         answer: Json = {"success": True, "hookOutput": ""}
-        if ref is None:
-            discussion = self._open_discussion(repo, user, title, message, "open", base.sha)
-            answer["pullRequestUrl"] = f"{self.url}/{repo.web_path}/discussions/{discussion.number}"
-            ref = discussion.ref
-        commit = repo.commit(ref, tree, title, user.name, message)
-        for discussion in repo.discussions:
-            if discussion.ref == ref:
-                discussion.add_event("commit", user.name, subject=title, oid=commit.sha)
+        if request.flag("create_pr"):
+            number = len(repo.pull_requests) + 1
+            ref = f"refs/pr/{number}"
+            repo.pull_requests.append(PullRequest(ref, base.sha))
+            answer["pullRequestUrl"] = f"{self.url}/{repo.web_path}/discussions/{number}"
+        commit = repo.commit(ref, tree, header["value"]["summary"], user.name)
         return answer | {"commitOid": commit.sha, "commitUrl": f"{self.url}/{repo.web_path}/commit/{commit.sha}"}
 
     def _apply(self, repo: Repo, tree: Tree, added: dict[str, bytes], key: str, value: Json) -> None:
@@ -766,79 +638,26 @@ class HubApi:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
         return Response(206, data[start:end], headers)
 
-    # --- discussions and pull requests
+    # --- pull requests
 
-    def _open_discussion(
-        self, repo: Repo, user: User, title: str, text: str, status: Literal["draft", "open"], base: str | None
-    ) -> Discussion:
-        """A new discussion; with the sha of a `base` it is a pull request that starts there."""
-        number = len(repo.discussions) + 1
-        discussion = Discussion(number, title, user.name, base is not None, status, datetime.now(UTC))
-        discussion.comment(user.name, text)
-        repo.discussions.append(discussion)
-        if base:
-            repo.refs[discussion.ref] = base
-        return discussion
-
-    @route("POST", "/api/{repo}/discussions", "take part")
-    def open_discussion(self, request: Request, repo: Repo) -> Json:
-        wanted, user = request.json(), request.signed_in()
-        text = wanted.get("description", "")
-        if wanted.get("pullRequest"):
-            discussion = self._open_discussion(repo, user, wanted["title"], text, "draft", repo.refs[MAIN])
-        else:
-            discussion = self._open_discussion(repo, user, wanted["title"], text, "open", None)
-        return {"num": discussion.number, "pullRequest": discussion.is_pull_request}
-
-    @route("GET", "/api/{repo}/discussions", "read")
-    def discussions(self, request: Request, repo: Repo) -> Json:
-        query = request.query
-        kind, status, author = query.get("type", "all"), query.get("status", "all"), query.get("author")
-        if kind not in ("all", "discussion", "pull_request") or status not in ("all", "open", "closed"):
-            raise HubError(400, f"Invalid type {kind!r} or status {status!r}")
-        found = [
-            entry.summary(repo)
-            for entry in reversed(repo.discussions)
-            if kind in ("all", "pull_request" if entry.is_pull_request else "discussion")
-            and status in ("all", "open" if entry.is_open else "closed")
-            and author in (None, entry.author)
-        ]
-        start = int(query.get("p", "0")) * self.page_size
-        return {"discussions": found[start : start + self.page_size], "count": len(found), "start": start}
-
-    @route("GET", "/api/{repo}/discussions/{number}", "read")
-    def discussion(self, request: Request, repo: Repo, number: str) -> Json:
-        return repo.find_discussion(number).details(repo)
-
-    @route("POST", "/api/{repo}/discussions/{number}/comment", "take part")
-    def comment(self, request: Request, repo: Repo, number: str) -> Json:
-        text = request.json()["comment"]
-        return {"newMessage": repo.find_discussion(number).comment(request.signed_in().name, text)}
-
-    @route("POST", "/api/{repo}/discussions/{number}/status", "take part")
+    @route("POST", "/api/{repo}/discussions/{number}/status", "write")
     def change_status(self, request: Request, repo: Repo, number: str) -> Json:
-        discussion, user, wanted = repo.find_discussion(number), request.signed_in(), request.json()
-        if not user.is_member(repo.namespace) and user.name != discussion.author:
-            raise HubError(403, f"You have no write permissions on {repo.id} and are not the author")
-        if wanted["status"] not in ("open", "closed") or discussion.status == "merged":
-            raise HubError(400, f"The status cannot go from {discussion.status} to {wanted['status']}")
-        return {"newStatus": discussion.change_status(user.name, wanted["status"], wanted.get("comment"))}
+        repo.pull_requests[int(number) - 1].status = request.json()["status"]
+        return {"newStatus": self._event(request)}
 
-    # The real Hub may merge drafts; here a client has to open its pull request first, which is right for both.
     @route("POST", "/api/{repo}/discussions/{number}/merge", "write")
     def merge(self, request: Request, repo: Repo, number: str) -> Json:
-        discussion, user = repo.find_discussion(number), request.signed_in()
-        if not discussion.is_pull_request or discussion.status != "open":
-            status = "still a draft" if discussion.status == "draft" else f"already {discussion.status}"
-            raise HubError(400, f"This is {status}" if discussion.is_pull_request else "This is not a pull request")
-        theirs = repo.refs[discussion.ref]
-        tree, conflicts = repo.merge(repo.refs[MAIN], theirs)
-        if conflicts:
-            raise HubError(409, f"This pull request has conflicts: {', '.join(conflicts)}")
-        title = f"{discussion.title} (#{discussion.number})"
-        discussion.merge_commit = repo.commit(MAIN, tree, title, user.name, merged=theirs).sha
-        discussion.change_status(user.name, "merged", request.json().get("comment"))
+        found = repo.pull_requests[int(number) - 1]
+        if found.status != "open" or found.base != repo.refs[MAIN]:  # the real Hub merges what does not conflict
+            raise HubError(409, f"This pull request is {found.status} or has conflicts")
+        repo.commit(MAIN, repo.find_commit(found.ref).tree, "Merge", request.signed_in().name)
+        found.status = "merged"
         return {}
+
+    def _event(self, request: Request) -> Json:
+        user, date = request.signed_in().name, format_date(datetime.now(UTC))
+        data = {"status": request.json()["status"]}
+        return {"id": "1", "type": "status-change", "createdAt": date, "author": {"name": user}, "data": data}
 
 
 def _signature(method: str, path: str) -> str:
@@ -849,34 +668,16 @@ def _entry_not_found(path: str, commit: Commit) -> HubError:
     return HubError(404, f"{path} does not exist", "EntryNotFound", {"X-Repo-Commit": commit.sha})
 
 
-def _commit_summary(commit: Commit) -> Json:
-    return {"id": commit.sha, "title": commit.title, "date": format_date(commit.date)}
-
-
-def _entry(repo: Repo, commit: Commit, path: str, expand: bool) -> Json:
-    """A file or folder as trees list it; `expand` adds the commit that touched it last."""
-    file, inside = commit.tree.get(path), files_at(commit.tree, path)
+def _entry(commit: Commit, path: str) -> Json:
+    """A file or folder as trees list it."""
+    file = commit.tree.get(path)
     if file is None:
-        entry: Json = {"type": "directory", "path": path, "oid": git_oid(repr(inside).encode()), "size": 0}
-    else:
-        entry = {"type": "file", "path": path, "oid": file.git_oid, "size": file.size}
-        if file.sha256:
-            entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": file.pointer_size}
-    if expand:
-        last = commit
-        while last.parents and files_at(repo.commits[last.parents[0]].tree, path) == inside:
-            last = repo.commits[last.parents[0]]
-        entry["lastCommit"] = _commit_summary(last)
+        inside = files_at(commit.tree, path)
+        return {"type": "directory", "path": path, "oid": git_oid(repr(inside).encode()), "size": 0}
+    entry = {"type": "file", "path": path, "oid": file.git_oid, "size": file.size}
+    if file.sha256:
+        entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": file.pointer_size}
     return entry
-
-
-def _sibling(path: str, file: File, with_blobs: bool) -> Json:
-    sibling: Json = {"rfilename": path}
-    if with_blobs:
-        sibling |= {"size": file.size, "blobId": file.git_oid}
-        if file.sha256:
-            sibling["lfs"] = {"sha256": file.sha256, "size": file.size, "pointerSize": file.pointer_size}
-    return sibling
 
 
 # --- Faults
@@ -884,28 +685,24 @@ def _sibling(path: str, file: File, with_blobs: bool) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class CutRequest:
-    """Cut the connection when so many bytes of the request's body have come; nothing is done."""
+    """Cut the connection after this many bytes of the request's body; nothing is done."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CutResponse:
-    """Do what was asked, and cut the connection when so many bytes of the answer's body have gone."""
+    """Do what was asked, and cut the connection after this many bytes of the answer's body."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Call a function before what was asked is done, or when it is done and the client has not heard of it."""
+    """Call a function before the request is handled, or after it, before the client gets the answer."""
 
     function: Callable[[], object]
     when: Literal["before", "after"] = "before"
-
-
-def delay(seconds: float) -> Do:
-    return Do(partial(time.sleep, seconds))
 
 
 Action = Response | CutRequest | CutResponse | Do
@@ -913,9 +710,9 @@ Action = Response | CutRequest | CutResponse | Do
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with requests of a method (such as `PUT`) whose path and query hold a regular expression.
+    """A fault in requests of a method (such as `PUT`) whose path and query match a regular expression.
 
-    It lets the first `after` of them pass and hits the next `times`; `seen` counts them all.
+    The first `after` of them pass, the next `times` are hit; `seen` counts them all.
     """
 
     method: str
@@ -937,7 +734,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request that came. `status` is 0 where the connection was cut before an answer."""
+    """A received request. `status` is 0 if the connection was cut before an answer."""
 
     method: str
     target: str
@@ -983,7 +780,7 @@ class HubServer(HubApi):
             raise RuntimeError(f"the Hub of the tests has an error of its own:\n{self.own_errors[0]}")
 
     def environment(self, token: str | None, home: Path) -> dict[str, str]:
-        """What a process needs on top of `os.environ` to talk to this Hub and to keep its caches under `home`."""
+        """Environment variables for a process to use this Hub and to keep its caches under `home`."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_TOKEN": token or "",
@@ -1009,45 +806,40 @@ class HubServer(HubApi):
         repo = self.repo(name)
         return {path: repo.contents[file.oid] for path, file in repo.find_commit(ref).tree.items()}
 
-    @property
-    def writes(self) -> list[LoggedRequest]:
-        """The requests that changed anything."""
-        return [request for request in self.requests if request.changed]
-
     def snapshot(self) -> dict[str, object]:
-        """The whole state, to be compared with a later one."""
+        """The whole state, for comparison with a later one."""
         with self._lock:
             return {repo.api_path: repo.state() for repo in self.repos.values()}
 
-    # --- tampering, behind the clients' backs
+    # --- changes that no client makes
 
     def push(self, name: str, changes: Mapping[str, bytes | None], ref: str = "main") -> str:
-        """A commit by somebody else: contents by path, None for those to delete. Returns its sha."""
+        """A commit by someone else: contents by path, None to delete. Returns its sha."""
         with self._lock:
             repo = self.repo(name)
             kept = {path: file for path, file in repo.find_commit(ref).tree.items() if path not in changes}
             added = {path: repo.store(path, data) for path, data in changes.items() if data is not None}
-            return repo.commit(repo.find_ref(ref) or ref, kept | added, "A commit by somebody else", "somebody").sha
+            return repo.commit(repo.find_ref(ref) or ref, kept | added, "A commit by someone else", "someone").sha
 
     def drop_file(self, name: str, path: str, ref: str = "main") -> None:
-        """The commit at `ref` has lost a file; its sha stays."""
+        """Remove a file from the commit at `ref`; its sha stays."""
         with self._lock:
             del self.repo(name).find_commit(ref).tree[path]
 
     def swap_file(self, name: str, path: str, data: bytes, ref: str = "main") -> None:
-        """The commit at `ref` has a file with another content, size and oid; its sha stays."""
+        """Replace a file of the commit at `ref`; its sha stays."""
         with self._lock:
             repo = self.repo(name)
             repo.find_commit(ref).tree[path] = repo.store(path, data)
 
     def corrupt_file(self, name: str, path: str, data: bytes, ref: str = "main") -> None:
-        """Other bytes are served for a file; its size and oid stay."""
+        """Serve other bytes for a file; its size and oid stay."""
         with self._lock:
             repo = self.repo(name)
             repo.contents[repo.find_commit(ref).tree[path].oid] = data
 
     def lose_object(self, oid: str) -> None:
-        """A content is gone; trees still have its size and oid."""
+        """Remove a content; trees still list its size and oid."""
         with self._lock:
             for repo in self.repos.values():
                 repo.contents.pop(oid, None)

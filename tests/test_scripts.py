@@ -5,7 +5,6 @@ processes on this machine and returns the highest of their exit codes, as Slurm'
 lines and srun's options is not tested; that a real run stops on a signal and resumes is tested with `hggt-models`.
 """
 
-import json
 import os
 import re
 import shlex
@@ -21,8 +20,9 @@ import pytest
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_models.config.recipes import load_config
 from hggt_models.networks.checkpoint import load_checkpoint, load_network
-from hggt_models.training.trainer import require_equal_shares
+from hggt_models.training.prepare import require_equal_shares
 from tests.hub_client import HubClient
+from tests.run_commands import run_commands
 
 ROOT = Path(__file__).parents[1]
 BATCH_SCRIPT = ROOT / "scripts" / "train.sbatch"
@@ -133,16 +133,6 @@ class TestTrainSbatch:
                 require_equal_shares(config, int(asked["nodes"]) * int(asked["ntasks-per-node"]))
 
 
-# Several commands in one process, because importing PyTorch takes longer than they do.
-RUN_COMMANDS = """
-import json, sys
-import hggt_eval.cli, hggt_models.cli
-programs = {"hggt-eval": hggt_eval.cli.main, "hggt-models": hggt_models.cli.main}
-for name, *arguments in json.loads(sys.argv[1]):
-    programs[name].main(arguments, standalone_mode=False)
-"""
-
-
 class TestTrainFromHub:
     @pytest.fixture
     def researcher(self, member: HubClient, fixtures: Path) -> HubClient:
@@ -160,30 +150,20 @@ class TestTrainFromHub:
         assert outcome.exit_code == 0, outcome.err
         return member
 
-    def run(self, researcher: HubClient, *command: object) -> str:
-        """The output of a command."""
-        environment = {
-            **researcher.environment,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1",
-        }
-        outcome = subprocess.run(
-            list(map(str, command)),
-            cwd=researcher.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert outcome.returncode == 0, outcome.stderr
-        return outcome.stdout
-
     def test_both_stages_and_the_commands_that_it_prints(self, researcher: HubClient) -> None:
         settings = ("--set", "iterations=3", "--set", "validation.every=0", "--set", "log.tensorboard=false")
         script = (sys.executable, ROOT / "scripts" / "train_from_hub.py", "lab/pairs", "--revision", "v1.0")
-        printed = self.run(researcher, *script, "--output", "runs", "--small", "--workers", "0", *settings)
-        stages, _, commands = printed.partition("Next:\n")
+        outcome = subprocess.run(
+            [*script, "--output", "runs", "--small", "--workers", "0", *settings],
+            cwd=researcher.folder,
+            env={**researcher.environment, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert outcome.returncode == 0, outcome.stderr
+        stages, _, commands = outcome.stdout.partition("Next:\n")
         paths = [researcher.folder / line.split(": ")[1] for line in stages.splitlines()]
         assert len(paths) == 2
 
@@ -199,6 +179,6 @@ class TestTrainFromHub:
 
         upscale, score, push = map(shlex.split, commands.splitlines())
         following = [upscale, [*score, "--metrics", "psnr"], [*push, "--dry-run"]]
-        printed = self.run(researcher, sys.executable, "-c", RUN_COMMANDS, json.dumps(following))
+        printed = run_commands(following, researcher.folder, researcher.environment)
         assert "restored" in printed
         assert "lab/rrdb-gan-positive-negative" in printed

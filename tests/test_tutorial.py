@@ -4,15 +4,18 @@ import json
 import os
 import random
 import re
+import shlex
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import httpx2
 
 from hggt_data import open_groups
+from tests.run_commands import MODULES, run_commands
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
@@ -28,22 +31,33 @@ def steps() -> Iterator[tuple[str, str]]:
             yield from (("", line) for line in text.splitlines())
 
 
+def kind_of(step: tuple[str, str]) -> str:
+    """Steps of one kind in a row share a process."""
+    file, text = step
+    if file:
+        return "file"
+    program = text.split()[0]
+    return program if program in MODULES and not text.startswith("hggt-data annotate") else text
+
+
 def test_the_tutorial_works(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     tokens: list[str] = []
     printed = ""
-    for file, text in steps():
-        if file:
-            (tmp_path / file).write_text(text)
-        elif text.startswith("hggt-data annotate"):
-            judge_everything(text, tmp_path, environment, tokens)
+    for kind, group in groupby(steps(), kind_of):
+        if kind == "file":
+            for file, text in group:
+                (tmp_path / file).write_text(text)
+        elif kind in MODULES:
+            printed += run_commands([shlex.split(text) for _, text in group], tmp_path, environment)
+        elif kind.startswith("hggt-data annotate"):
+            judge_everything(kind, tmp_path, environment, tokens)
         else:
             run = subprocess.run(
-                ["bash", "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+                ["bash", "-c", kind], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
             )
-            assert run.returncode == 0, f"{text}\n{run.stdout}\n{run.stderr}"
+            assert run.returncode == 0, f"{kind}\n{run.stdout}\n{run.stderr}"
             tokens += re.findall(r"http://\S+#(\S+)", run.stdout)
-            printed += run.stdout
     assert next(text for _, text in steps() if text.startswith("hggt-models degrade")) in printed  # by split
     groups = open_groups(tmp_path / "hggt", "test")
     assert len(groups) == 2

@@ -1,7 +1,7 @@
-"""Bring a published dataset from the Hugging Face Hub, to a folder or to the Hub's own cache, and check it.
+"""Download a dataset from the Hugging Face Hub, to a folder or to the Hub's cache, and check it.
 
-What the Hub lists is compared with the manifest before the first picture is fetched, and every byte afterwards: a lost
-or altered shard is an error with its name, never fewer rows. The card may be edited on the Hub; it is taken as it is.
+What the Hub lists is compared with the manifest before the first shard is downloaded, and every byte afterwards: a
+missing or altered shard is an error that names it, never fewer rows. The card may be edited on the Hub.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from hggt_data.io.text import format_examples
 
 
 def download_dataset(repo_id: str, output: Path, revision: str | None = None) -> Manifest:
-    """Download a dataset to a folder; what lies there already of it is not fetched again.
+    """Download a dataset to a folder; files that the folder already has are not downloaded again.
 
     Args:
         repo_id: Dataset on the Hub.
@@ -31,10 +31,9 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
         revision: Tag, branch or commit on the Hub.  [default: main]
 
     Raises:
-        HubError: it cannot be fetched, or lacks what its manifest names.
-        DatasetError: its manifest is damaged, or that of the dataset to be replaced.
-        OutputError: the folder holds something else, or names and times that the published dataset does not have.
-        OSError: the disk is full or not writable. Finished files stay for the next run.
+        HubError: the dataset cannot be downloaded, or lacks files that its manifest names.
+        DatasetError: the manifest of either dataset is damaged.
+        OutputError: the folder contains other files, or names and times that the published dataset lacks.
     """
     require_repo_id(repo_id)
     folder, manifest = _fetch_manifest(repo_id, revision)
@@ -49,10 +48,10 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
                 _fetch(repo_id, folder.name, contents, missing, staging, is_cache=False)
                 _remove_damaged(repo_id, staging, missing)
         except BaseException:
-            with suppress(OSError):  # unless a download was begun
+            with suppress(OSError):  # only if it is empty
                 staging.rmdir()
             raise
-        shutil.rmtree(staging / ".cache", ignore_errors=True)  # where the client remembers its downloads
+        shutil.rmtree(staging / ".cache", ignore_errors=True)  # the client's own records
         shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)
         (staging / CARD_FILE).unlink(missing_ok=True)
         if card is not None:
@@ -63,27 +62,23 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
 
 
 def _require_no_loss(output: Path, manifest: Manifest, repo_id: str) -> None:
-    """Refuse to replace the dataset that a publisher has by the copy without names and times.
-
-    Raises:
-        OutputError: the folder has names or times, and what is published has not.
-    """
+    """Refuse to replace the publisher's own dataset by the copy without names and times."""
     if not (output / MANIFEST_FILE).is_file() or not manifest.settings.get("pseudonymous"):
         return
     if not read_manifest(output).settings.get("pseudonymous"):
         raise OutputError(
             f"{output} is a dataset with annotators' names and times, which {repo_id} does not have: they would be "
-            "lost. Choose another --output, or remove the folder first."
+            "lost. Choose another `output`, or remove the folder first."
         )
 
 
 def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
-    """Bring a dataset to the Hub's cache, once, and tell where it lies there.
+    """Download a dataset to the Hub's cache if needed, and return its folder there, which is named after the commit.
 
-    The folder's name is the commit. With `HF_HUB_OFFLINE=1` a dataset that was fetched before is used as it is.
+    With `HF_HUB_OFFLINE=1`, a dataset in the cache is used as it is.
 
     Raises:
-        HubError: it cannot be fetched, or lacks what its manifest names.
+        HubError: the dataset cannot be downloaded, or lacks files that its manifest names.
         DatasetError: its manifest is damaged.
     """
     folder, manifest = _fetch_manifest(repo_id, revision)
@@ -95,14 +90,14 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
         if missing:
             _fetch(repo_id, folder.name, contents, missing, folder, is_cache=True)
         _remove_damaged(repo_id, folder, contents)
-        with suppress(OSError):  # a cache that may only be read is checked each time
+        with suppress(OSError):  # a read-only cache is checked each time
             write_text(folder / CHECKED_FILE, "")
     return folder
 
 
 @contextmanager
 def _others_waiting(folder: Path) -> Iterator[None]:
-    """Of processes that open a dataset at once, one fetches and hashes it."""
+    """Let one process download and hash a dataset while others wait for it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # where the file system has no locks, each does
@@ -116,15 +111,14 @@ def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]
     """The dataset's folder in the Hub's cache, which is named after the commit, and the manifest in it."""
     path = Repository(repo_id, "dataset").fetch_file(MANIFEST_FILE, revision)
     if path is None:
-        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data push has put there")
+        raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data push has pushed")
     return path.parent, parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repo_id}")
 
 
 def _take_over(contents: Sequence[FileDigest], places: Sequence[Path], staging: Path) -> list[FileDigest]:
-    """Link into the staging folder what lies in one of the places already, whole; what is damaged there is removed.
+    """Link files that one of the places already has into the staging folder, and return those still missing.
 
-    Returns:
-        What is left to fetch.
+    Damaged files in the staging folder are removed.
     """
     missing = list(contents)
     for place in places:
@@ -150,13 +144,13 @@ def _fetch(
     *,
     is_cache: bool,
 ) -> None:
-    """Compare what the Hub lists with the manifest, and fetch what is missing in a folder, or in the Hub's cache."""
+    """Compare what the Hub lists with the manifest, then download what is missing to a folder or the Hub's cache."""
     repository = Repository(repo_id, "dataset")
     wrong = find_differences(contents, repository.list_files(commit))
     if wrong:
         raise HubError(
-            f"{repository.url} does not agree with its {MANIFEST_FILE}: {format_examples(wrong)}. Whoever published it "
-            "must publish it again."
+            f"{repository.url} does not agree with its {MANIFEST_FILE}: {format_examples(list(wrong.values()))}. Its "
+            "publisher must push it again."
         )
     try:
         with explained(repo_id, "dataset", commit):
@@ -169,16 +163,12 @@ def _fetch(
                 local_dir=None if is_cache else folder,
             )
     except HubError as error:
-        left = [record.path for record in missing if not (folder / record.path).is_file()]
-        raise HubError(f"{error} Not here yet: {format_examples(left)}") from None
+        absent = [record.path for record in missing if not (folder / record.path).is_file()]
+        raise HubError(f"{error} Still missing: {format_examples(absent)}") from None
 
 
 def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileDigest]) -> None:
-    """Hash what has arrived, and remove what is damaged, which the client would take for good the next time.
-
-    Raises:
-        HubError: files are damaged.
-    """
+    """Hash what has arrived, and remove damaged files, which the client would otherwise take for good next time."""
     damage = find_damaged(folder, contents)
     for path in damage:
         (folder / path).resolve().unlink(missing_ok=True)
@@ -186,6 +176,6 @@ def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileDigest]) 
     if damage:
         faults = [f"{path} {text}" for path, text in damage.items()]
         raise HubError(
-            f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN} If it stays so, whoever "
-            "published it must publish it again."
+            f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN} If this does not help, its publisher "
+            "must push it again."
         )

@@ -1,7 +1,7 @@
-"""A copy of a built dataset that tells nothing about the people who labelled it.
+"""A copy of a built dataset that does not show who labelled it.
 
-Names become pseudonyms, which a file of the dataset's owner keeps the same from one publication to the next; times
-count from each annotator's first start, so pace and pauses stay and dates go. Pictures and labels are untouched.
+Names become pseudonyms, which a file of the dataset's owner keeps the same from one version to the next. Times count
+from each annotator's first start, so pace and pauses stay but dates do not. Pictures and labels are unchanged.
 """
 
 import csv
@@ -26,37 +26,39 @@ from hggt_data.io.files import read_csv, sha256_of, sha256_of_file, write_text
 from hggt_data.io.workers import advance, run_tasks
 from hggt_data.tree.annotators import draw_pseudonym
 
-# Raise it when the code changes what a copy holds.
+# Raise it when the code changes the content of a copy.
 _FORMAT = 1
 _FIRST_START = datetime(1970, 1, 1)
-# A clock that was reset, to a day that many devices begin with, would tell the date by its distance to the others.
+# A clock that was reset starts at a known day, and its distance to the other times would reveal their date.
 _LONGEST_ROUND = timedelta(days=365)
 _OFFICIAL_SLOT = re.compile(r"[A-Z]")  # two letters may be initials
 
 
+# Whose clock gave a time: ("annotator", name), or ("slot", name) if the annotator is not known.
 Clock = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Veil:
-    """What hides the annotators of one dataset.
+class Pseudonymizer:
+    """Replaces the names and times of one dataset.
 
     Attributes:
-        pseudonyms: for every name that occurs.
-        middles, starts: by clock, the median start, and the earliest that lies near it.
+        pseudonyms: Pseudonym of every name that occurs.
+        median_starts: Median start by clock.
+        starts: Earliest start by clock, of those near the median.
     """
 
     pseudonyms: Mapping[str, str]
-    middles: Mapping[Clock, datetime]
+    median_starts: Mapping[Clock, datetime]
     starts: Mapping[Clock, datetime]
 
-    def annotations(self, annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The annotations of one group, as pyarrow gives them, with pseudonyms and relative times."""
-        veiled = []
+    def replace(self, annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The annotations of one group, as pyarrow returns them, with pseudonyms and relative times."""
+        replaced = []
         for annotation in annotations:
             slot, name = annotation["slot"], annotation["annotator"]
             start, end = (self._relative(_clock(annotation), annotation[key]) for key in ("start", "end"))
-            veiled.append(
+            replaced.append(
                 annotation
                 | {
                     "slot": slot if _OFFICIAL_SLOT.fullmatch(slot) else self.pseudonyms[slot],
@@ -65,16 +67,16 @@ class Veil:
                     "end": end,
                 }
             )
-        return sorted(veiled, key=lambda annotation: annotation["slot"])
+        return sorted(replaced, key=lambda annotation: annotation["slot"])
 
     def _relative(self, clock: Clock, time: datetime | None) -> datetime | None:
-        if time is None or clock not in self.starts or abs(time - self.middles[clock]) > _LONGEST_ROUND:
+        if time is None or clock not in self.starts or abs(time - self.median_starts[clock]) > _LONGEST_ROUND:
             return None
         return _FIRST_START + (time - self.starts[clock])
 
 
 def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
-    """The names of annotators, and of slots that are called after people and not `A`, `B`, `C`."""
+    """The names of annotators, and of slots named after people instead of `A`, `B`, `C`."""
     found = set()
     for annotation in _annotations(labels):
         found |= {annotation["annotator"]} if annotation["annotator"] is not None else set()
@@ -83,12 +85,12 @@ def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
 
 
 def has_times(labels: Mapping[str, pa.Table]) -> bool:
-    """Whether any annotation tells when it was made."""
+    """Whether any annotation has timestamps."""
     return any(annotation["start"] or annotation["end"] for annotation in _annotations(labels))
 
 
-def make_veil(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Veil:
-    """Pseudonyms for all names, random for those that have none yet, and the origin of each annotator's time."""
+def make_pseudonymizer(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Pseudonymizer:
+    """Draw random pseudonyms for the names not in `known`, and find where each clock starts."""
     pseudonyms = dict(known)
     for name in sorted(find_names(labels) - known.keys()):
         pseudonyms[name] = draw_pseudonym(pseudonyms.values())
@@ -96,33 +98,28 @@ def make_veil(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Veil:
     for annotation in _annotations(labels):
         if annotation["start"] is not None:
             starts.setdefault(_clock(annotation), []).append(annotation["start"])
-    pseudonyms = dict(sorted(pseudonyms.items()))  # the order of the file, so that a rerun makes the same veil
-    middles = {clock: median_low(times) for clock, times in starts.items()}
+    medians = {clock: median_low(times) for clock, times in starts.items()}
     near = {
-        clock: min(time for time in times if abs(time - middles[clock]) <= _LONGEST_ROUND)
+        clock: min(time for time in times if abs(time - medians[clock]) <= _LONGEST_ROUND)
         for clock, times in starts.items()
     }
-    return Veil(pseudonyms, middles, near)
+    # Sorted as in the file, so that a rerun gives the same shard keys.
+    return Pseudonymizer(dict(sorted(pseudonyms.items())), medians, near)
 
 
 def read_pseudonyms(path: Path) -> dict[str, str]:
-    """The pseudonyms of earlier publications: name to pseudonym; none if there is no file.
-
-    Raises:
-        DatasetError: it has other columns, or gives a name or a pseudonym twice.
-        TableError: it is not a CSV file.
-    """
+    """Pseudonyms by name, from earlier pushes; empty if there is no file."""
     if not path.exists():
         return {}
     columns, lines = read_csv(path)
     pairs = {line["name"]: line["pseudonym"] for line in lines} if columns == ["name", "pseudonym"] else {}
     if len(set(pairs.values())) != len(lines) or columns != ["name", "pseudonym"]:
-        raise DatasetError(f"{path}: expected the columns name,pseudonym, with every name and pseudonym once")
+        raise DatasetError(f"{path}: expected the columns name,pseudonym, each name and each pseudonym once")
     return pairs
 
 
 def write_pseudonyms(path: Path, pseudonyms: Mapping[str, str]) -> None:
-    """Keep the pseudonyms for the next publication, readable for the owner only."""
+    """Keep the pseudonyms for the next push, in a file that only the owner can read."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(["name", "pseudonym"])
@@ -130,31 +127,28 @@ def write_pseudonyms(path: Path, pseudonyms: Mapping[str, str]) -> None:
     write_text(path, text.getvalue(), private=True)
 
 
-def write_veiled(
+def anonymized_copy(
     dataset: Path,
     manifest: Manifest,
     labels: Mapping[str, pa.Table],
-    veil: Veil,
+    pseudonymizer: Pseudonymizer,
     copy: Path,
     *,
     workers: int,
     keep_shards: bool = True,
 ) -> Manifest:
-    """Write the copy, or go on with one that was interrupted.
+    """Write the copy, or resume an interrupted one, and return its manifest.
+
+    The manifest lists pictures as inputs but no label files, because times could be guessed from their hashes.
 
     Args:
         dataset: a built dataset that agrees with its manifest.
-        labels: split to its rows without pictures.
+        manifest: of the dataset.
+        labels: rows without pictures, by split.
+        pseudonymizer: replaces names and times.
         copy: an empty folder, or the one of the interrupted run.
-        workers: processes; does not change the result.
-        keep_shards: false to learn sizes and hashes only, which needs room for one shard per worker.
-
-    Returns:
-        The manifest of the copy. It names pictures as inputs, but no label files: from the hash of one its times could
-        be found by trying.
-
-    Raises:
-        OSError: the disk is full or not writable. Finished shards stay for the next run.
+        workers: worker processes; the result does not depend on them.
+        keep_shards: if false, only sizes and hashes are computed, which needs room for one shard per worker.
     """
     features = dataset_features(tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]))
     schema = features.arrow_schema.serialize().to_pybytes()
@@ -162,44 +156,48 @@ def write_veiled(
     finished = {record.key: record for record in finished_shards(copy)}
     tasks = []
     for shard in manifest.shards:
-        key = sha256_of(repr((_FORMAT, pa.__version__, shard.sha256, veil)).encode())
-        tasks.append(_VeilTask(dataset, shard, copy, schema, pictures, veil, key, finished.get(key), keep_shards))
+        key = sha256_of(repr((_FORMAT, pa.__version__, shard.sha256, pseudonymizer)).encode())
+        tasks.append(
+            _CopyTask(dataset, shard, copy, schema, pictures, pseudonymizer, key, finished.get(key), keep_shards)
+        )
     total = sum(len(shard.ids) for shard in manifest.shards)
-    shards = list(run_tasks(_write_shard, tasks, workers, total=total, label="hiding annotators"))
+    shards = list(run_tasks(_write_shard, tasks, workers, total=total, label="replacing names"))
     draft = replace(
         manifest,
         settings=manifest.settings | {"pseudonymous": True, "num_pseudonyms": len(find_names(labels))},
         inputs=[],
-        problems=[],  # they may name slots and people
+        problems=[],  # their texts may name slots and people
         # A shard's key depends on times and names.
         shards=[replace(shard, key=shard.sha256) for shard in shards],
     )
-    return complete_folder(copy, draft, {split: _veil_table(table, veil) for split, table in labels.items()})
+    return complete_folder(
+        copy, draft, {split: _replace_in_table(table, pseudonymizer) for split, table in labels.items()}
+    )
 
 
 @dataclass(frozen=True)
-class _VeilTask:
-    """One shard of the copy; `finished` is the record of an interrupted run that made the same."""
+class _CopyTask:
+    """One shard of the copy; `finished` is the record of an interrupted run that wrote the same shard."""
 
     dataset: Path
     shard: Shard
     copy: Path
     schema: bytes
     pictures: list[str]
-    veil: Veil
+    pseudonymizer: Pseudonymizer
     key: str
     finished: Shard | None
     keep: bool
 
 
-def _write_shard(task: _VeilTask) -> Shard:
+def _write_shard(task: _CopyTask) -> Shard:
     path = task.copy / task.shard.path
     if task.finished and path.is_file() and sha256_of_file(path) == task.finished.sha256:
         for _ in task.shard.ids:
             advance()
         return task.finished
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), _veiled_rows(task), task.pictures)
+    write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), _replaced_rows(task), task.pictures)
     shard = replace(
         task.shard,
         size_bytes=path.stat().st_size,
@@ -215,19 +213,19 @@ def _write_shard(task: _VeilTask) -> Shard:
     return shard
 
 
-def _veiled_rows(task: _VeilTask) -> Iterator[dict[str, Any]]:
+def _replaced_rows(task: _CopyTask) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(task.dataset / task.shard.path) as file:
         for batch in file.iter_batches(batch_size=16):
             for row in batch.to_pylist():
                 row |= {column: row[column] and row[column]["bytes"] for column in task.pictures}
-                yield row | {"annotations": task.veil.annotations(row["annotations"])}
+                yield row | {"annotations": task.pseudonymizer.replace(row["annotations"])}
                 advance()
 
 
-def _veil_table(table: pa.Table, veil: Veil) -> pa.Table:
+def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer) -> pa.Table:
     number = table.schema.get_field_index("annotations")
     field = table.schema.field(number)
-    rows = [veil.annotations(row) for row in table[number].to_pylist()]
+    rows = [pseudonymizer.replace(row) for row in table[number].to_pylist()]
     return table.set_column(number, field, pa.array(rows, type=field.type))
 
 
@@ -236,7 +234,7 @@ def _is_picture(path: str) -> bool:
 
 
 def _clock(annotation: Mapping[str, Any]) -> Clock:
-    """What an annotation's times count by: its annotator's clock, or its slot's where nobody is named."""
+    # The annotator's clock, or the slot's if the annotator is not known.
     kind = "slot" if annotation["annotator"] is None else "annotator"
     return kind, str(annotation[kind])
 

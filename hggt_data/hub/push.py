@@ -1,12 +1,12 @@
-"""Publish a built dataset on the Hugging Face Hub: check it, hide its annotators, say what will happen, do it.
+"""Push a built dataset to the Hugging Face Hub: check it, replace its annotators' names, show the plan, do it.
 
-Nothing is created before every check has passed, and the main branch changes all at once (`hub.py`). What the Hub holds
-of an earlier version and the new one does not name is deleted, and nothing else.
+Nothing is created before all checks have passed, and the main branch changes in one step. Only shards and labels that
+the previous version's manifest names are ever deleted.
 """
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,21 +26,26 @@ from hggt_data.dataset.manifest import (
 )
 from hggt_data.dataset.shards import read_table_bytes
 from hggt_data.errors import DatasetError, HubError, OutputError, PublishError, WorkerError
-from hggt_data.hub.plan import Destination, describe_plan, title_of
-from hggt_data.hub.pseudonyms import find_names, has_times, make_veil, read_pseudonyms, write_pseudonyms, write_veiled
-from hggt_data.hub.repository import MAIN, RemoteFile, Repository
-from hggt_data.io.files import FileDigest, digest_of_file
+from hggt_data.hub.plan import Destination, Push, look_up
+from hggt_data.hub.pseudonyms import (
+    anonymized_copy,
+    find_names,
+    has_times,
+    make_pseudonymizer,
+    read_pseudonyms,
+    write_pseudonyms,
+)
+from hggt_data.hub.repository import Branch, Repository
+from hggt_data.io.files import digest_of_file
 from hggt_data.io.folders import open_beside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers
 from hggt_data.licence import HGGT_TERMS, describe_license, is_restricted, read_license
 
-_DATASET = "dataset"  # in the titles of pull requests
-
 
 @dataclass(frozen=True, kw_only=True)
 class PushSettings(Destination):
-    """What to publish, and where; the names are those of the command's flags.
+    """What to push, and where.
 
     Attributes:
         dataset: Folder that hggt-data build wrote.
@@ -58,130 +63,78 @@ class PushSettings(Destination):
     dry_run: bool = False
     workers: int | None = None
 
+    @property
+    def pseudonyms_file(self) -> Path:
+        """The file beside the dataset that keeps pseudonyms the same from one version to the next."""
+        dataset = self.dataset.resolve()
+        return dataset.with_name(f"{dataset.name}.pseudonyms.csv")
 
-@dataclass(frozen=True)
-class Push:
-    """A dataset ready to go out, and what the Hub holds at the moment.
 
-    Attributes:
-        settings: what was asked.
-        repository: where to.
-        folder: holds the files to send; for a dry run, only their records are known.
-        contents: all files of the new version.
-        remote: what is there already; null if there is no repository.
-        deletions: files of the version that is there which the new one does not have.
-        people: what is told of the annotators.
-        warnings: what the user should know before it goes out.
-        pseudonyms: to be kept for the next version.
-        license: of the data; null for the HGGT terms.
-    """
+@dataclass(frozen=True, kw_only=True)
+class DatasetPush(Push):
+    """A dataset ready to be pushed; its pseudonyms, if any, are kept for the next version."""
 
-    settings: PushSettings
-    repository: Repository
-    folder: Path
-    contents: Sequence[FileDigest]
-    remote: dict[str, RemoteFile] | None
-    deletions: Sequence[str]
-    people: str
-    warnings: Sequence[str]
+    pseudonyms_file: Path
     pseudonyms: Mapping[str, str]
-    license: str | None
-
-    def describe(self) -> list[str]:
-        """What would happen, a line each."""
-        return describe_plan(
-            self.settings.dataset,
-            self.repository,
-            self.settings,
-            notes=[
-                ("people", self.people),
-                *(("warning", warning) for warning in self.warnings),
-                ("licence", describe_license(self.license)),
-            ],
-            folder=self.folder,
-            contents=self.contents,
-            remote=self.remote,
-            deletions=self.deletions,
-        )
 
     def push(self) -> str:
-        """Create the repository if need be and bring the new version to its main branch, all at once.
-
-        Returns:
-            The commit.
-
-        Raises:
-            PublishError: the repository has become visible to others meanwhile.
-            HubError: something failed; run it again.
-        """
-        settings = self.settings
-        self.repository.create(settings.visibility, settings.gated)
+        """Keep the pseudonyms, then push."""
         if self.pseudonyms:
-            write_pseudonyms(_pseudonyms_file(settings.dataset), self.pseudonyms)
-        return self.repository.publish(
-            self.folder,
-            self.contents,
-            self.deletions,
-            title=title_of(_DATASET, self.contents),
-            visibility=settings.visibility,
-            tag=settings.tag,
-        )
+            write_pseudonyms(self.pseudonyms_file, self.pseudonyms)
+        return super().push()
 
 
 @contextmanager
-def open_push(settings: PushSettings) -> Iterator[Push]:
-    """Check everything and prepare what will be sent.
+def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
+    """Check everything and prepare the files to send.
 
-    The copy that hides the annotators goes at the end of the block, unless an interruption or a fault of the Hub or the
-    disk ended it: then the next run goes on with it.
+    A copy without names is removed at the end of the block, but kept for the next run if an interruption or a fault
+    of the Hub or the disk ended the block.
 
     Raises:
-        PublishError: the licence, the repository's visibility or content, the card or the tag stands against it.
+        PublishError: the licence, missing rights, or the repository's visibility, content or tags do not allow it.
+        HubError: the Hub cannot be reached.
         DatasetError: the dataset does not agree with its manifest.
-        HubError: the Hub cannot be asked.
-        OutputError: another publication of this dataset is running, or there is no room for the copy.
-        TreeError: the file with the pseudonyms is no CSV file.
-        WorkerError, OSError: the copy could not be written. What is finished stays for the next run.
+        OutputError: another process is pushing this dataset, or the disk has no room for the copy.
     """
-    folder, repository = settings.dataset.resolve(), Repository(settings.repo_id, "dataset")
+    folder = settings.dataset.resolve()
     manifest = read_manifest(folder)
     if not (folder / CARD_FILE).is_file():
-        raise DatasetError(f"{folder} has no {CARD_FILE}, the card. Build it again.")
+        raise DatasetError(f"{folder} has no {CARD_FILE}, the card. Build the dataset again.")
     _require_permission(settings, manifest, (folder / CARD_FILE).read_text("utf-8", errors="replace"))
-    repository.require_writer()
-    is_there = repository.require_visibility(settings.visibility) is not None
-    remote = repository.list_files(MAIN) if is_there else None
-    repository.require_own(remote or {}, MANIFEST_FILE)
-    previous = _published(repository) if remote and MANIFEST_FILE in remote else None
-    before = [record.path for record in previous.manifest.contents()] if previous else []
+    repository, main = look_up(settings, "dataset", MANIFEST_FILE)
+    previous = _read_previous(repository, main)
     require_whole(folder, manifest.contents())
     with _prepared(settings, folder, manifest, previous) as ready:
         contents = [*ready.manifest.contents(), *(digest_of_file(ready.folder, p) for p in (CARD_FILE, MANIFEST_FILE))]
-        repository.require_card((ready.folder / CARD_FILE).read_text("utf-8", errors="replace"))
-        if settings.tag and remote is not None:
-            repository.require_free_tag(settings.tag, contents, ready.folder)
-        paths = {record.path for record in contents}
-        yield Push(
-            settings,
-            repository,
-            ready.folder,
-            contents,
-            remote,
-            sorted(p for p in before if p not in paths and p in (remote or {}) and PARQUET_PATH.fullmatch(p)),
-            ready.people,
-            [
-                *(_warn_of_names(repository, previous) if is_there and not settings.keep_names else ()),
-                *_warn_of_metadata(ready.manifest),
-                *_warn_of_cards(folder, manifest, ready.folder, previous),
+        warnings = [
+            *_warn_of_names(settings, previous),
+            *_warn_of_metadata(ready.manifest),
+            *_warn_of_cards(folder, manifest, ready.folder, previous),
+        ]
+        push = DatasetPush(
+            source=settings.dataset,
+            destination=settings,
+            repository=repository,
+            main=main,
+            folder=ready.folder,
+            contents=contents,
+            deletions=_find_obsolete(main, previous, {record.path for record in contents}),
+            notes=[
+                ("people", ready.people),
+                *(("warning", warning) for warning in warnings),
+                ("licence", describe_license(manifest.settings["license"])),
             ],
-            ready.pseudonyms,
-            manifest.settings["license"],
+            pseudonyms_file=settings.pseudonyms_file,
+            pseudonyms=ready.pseudonyms,
         )
+        push.check()
+        yield push
 
 
 @dataclass(frozen=True)
-class _Published:
-    """A version that the Hub has, on its main branch or in a pull request."""
+class _Previous:
+    """The version on the main branch of the Hub."""
 
     repository: Repository
     revision: str
@@ -189,7 +142,7 @@ class _Published:
 
     @cached_property
     def labels(self) -> dict[str, pa.Table]:
-        """Split to its annotations, as far as they can be read."""
+        """Annotations by split, where they can be read."""
         found = {}
         for split in self.manifest.splits:
             data = self.repository.read_file(f"labels/{split}.parquet", self.revision)
@@ -198,28 +151,35 @@ class _Published:
         return found
 
     @property
-    def tells_people(self) -> bool:
-        """Whether it holds names of annotators, or the times of their work."""
-        is_veiled = self.manifest.settings.get("pseudonymous")
-        return not is_veiled and (bool(find_names(self.labels)) or has_times(self.labels))
+    def shows_people(self) -> bool:
+        """Whether it contains annotators' names or their working times."""
+        is_pseudonymous = self.manifest.settings.get("pseudonymous")
+        return not is_pseudonymous and (bool(find_names(self.labels)) or has_times(self.labels))
 
 
-def _published(repository: Repository, revision: str = MAIN) -> _Published:
-    """A version that the Hub has.
-
-    Raises:
-        PublishError: its manifest is not ours, or damaged.
-    """
-    data = repository.read_file(MANIFEST_FILE, revision)
+def _read_previous(repository: Repository, main: Branch | None) -> _Previous | None:
+    """The version on the Hub; None if there is none."""
+    if main is None or MANIFEST_FILE not in main.files:
+        return None
+    data = repository.read_file(MANIFEST_FILE, main.commit)
     try:
-        return _Published(repository, revision, parse_manifest(data or b"", f"{MANIFEST_FILE} of {repository.url}"))
+        manifest = parse_manifest(data or b"", f"{MANIFEST_FILE} of {repository.url}")
     except DatasetError as error:
         raise PublishError(f"{str(error).rstrip('.')}, or choose another name on the Hub.") from error
+    return _Previous(repository, main.commit, manifest)
+
+
+def _find_obsolete(main: Branch | None, previous: _Previous | None, kept: set[str]) -> list[str]:
+    """Shards and labels of the previous version that the new one does not have."""
+    if main is None or previous is None:
+        return []
+    paths = {record.path for record in previous.manifest.contents()} - kept
+    return sorted(path for path in paths if path in main.files and PARQUET_PATH.fullmatch(path))
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A folder that tells no more of the annotators than it may, and what to say of that."""
+    """A folder that shows no more of the annotators than it may, and the plan's line about them."""
 
     folder: Path
     manifest: Manifest
@@ -229,51 +189,51 @@ class _Prepared:
 
 @contextmanager
 def _prepared(
-    settings: PushSettings, folder: Path, manifest: Manifest, previous: _Published | None
+    settings: PushSettings, folder: Path, manifest: Manifest, previous: _Previous | None
 ) -> Iterator[_Prepared]:
-    """The dataset itself where it has nothing to hide, else a copy."""
+    """The dataset itself if it has nothing to hide, otherwise a copy without names."""
     labels = {split: pq.read_table(folder / "labels" / f"{split}.parquet") for split in manifest.splits}
     names = find_names(labels)
     if manifest.settings.get("pseudonymous"):
         yield _Prepared(folder, manifest, "pseudonyms and relative times, as in this dataset")
         return
     if settings.keep_names:
-        yield _Prepared(folder, manifest, f"{plural(len(names), 'name')} and all times are published (--keep-names)")
+        yield _Prepared(folder, manifest, f"{plural(len(names), 'name')} and all times are pushed unchanged")
         return
     if not names and not has_times(labels):
         yield _Prepared(folder, manifest, "no names; no times")
         return
-    known = read_pseudonyms(_pseudonyms_file(folder))
+    known = read_pseudonyms(settings.pseudonyms_file)
     if names and not settings.new_pseudonyms:
-        _require_pseudonyms(settings.repo_id, _pseudonyms_file(folder), known, previous)
+        _require_pseudonyms(settings, known, previous)
     people = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
     people += "; times made relative" if has_times(labels) else "; no times"
     workers = settings.workers or default_workers()
     if settings.dry_run:
         with tempfile.TemporaryDirectory(prefix="hggt-dry-run-") as temporary:
-            copy, veil = Path(temporary), make_veil(labels, known)
-            veiled = write_veiled(folder, manifest, labels, veil, copy, workers=workers, keep_shards=False)
-            yield _Prepared(copy, veiled, people)
+            copy, pseudonymizer = Path(temporary), make_pseudonymizer(labels, known)
+            written = anonymized_copy(folder, manifest, labels, pseudonymizer, copy, workers=workers, keep_shards=False)
+            yield _Prepared(copy, written, people)
         return
     if names:
-        people += f"; {_pseudonyms_file(folder).name} keeps them, for you only"
-    # Beside the dataset and not in it, where a build would refuse it.
+        people += f"; keep {settings.pseudonyms_file.name} private"
+    # Beside the dataset, because a build refuses unknown files inside it.
     with open_beside(folder, "push") as place:
         try:
             place.chmod(0o700)
             _require_room(place, manifest)
             draft, copy = place / "pseudonyms.csv", place / "dataset"
-            veil = make_veil(labels, known | read_pseudonyms(draft))
-            write_pseudonyms(draft, veil.pseudonyms)
+            pseudonymizer = make_pseudonymizer(labels, known | read_pseudonyms(draft))
+            write_pseudonyms(draft, pseudonymizer.pseudonyms)
             copy.mkdir(exist_ok=True)
-            veiled = write_veiled(folder, manifest, labels, veil, copy, workers=workers)
-            yield _Prepared(copy, veiled, people, veil.pseudonyms if names else {})
+            written = anonymized_copy(folder, manifest, labels, pseudonymizer, copy, workers=workers)
+            yield _Prepared(copy, written, people, pseudonymizer.pseudonyms if names else {})
         except OutputError:
             with suppress(OSError):  # unless a copy was begun
                 place.rmdir()
             raise
         except (HubError, WorkerError, OSError, KeyboardInterrupt) as error:
-            error.add_note(f"The copy without names is kept in {place} for the next run; remove it if there is none.")
+            error.add_note(f"The copy without names stays in {place} for the next run; without one, delete it.")
             raise
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
@@ -281,83 +241,58 @@ def _prepared(
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _require_pseudonyms(repo_id: str, path: Path, known: Mapping[str, str], previous: _Published | None) -> None:
-    """Refuse to give annotators of the version that is there another pseudonym.
-
-    Raises:
-        PublishError: the file does not know whose the pseudonyms there are.
-    """
+def _require_pseudonyms(settings: PushSettings, known: Mapping[str, str], previous: _Previous | None) -> None:
+    """Refuse to give annotators of the previous version another pseudonym."""
     if previous is None or not previous.manifest.settings.get("num_pseudonyms"):
         return
-    strange = sorted(find_names(previous.labels) - set(known.values()))
-    if strange:
+    lost = sorted(find_names(previous.labels) - set(known.values()))
+    if lost:
         raise PublishError(
-            f"{repo_id} has pseudonyms for its annotators, and {path}, which tells whose they are, does not know "
-            f"{format_examples(strange)}: it is missing, or of another dataset. Put it there, or pass --new-pseudonyms "
-            "for new ones."
+            f"{settings.pseudonyms_file} does not list {format_examples(lost)}, which {settings.repo_id} uses for its "
+            "annotators: the file is missing or belongs to another dataset. Restore it, or pass `new_pseudonyms`."
         )
 
 
-def _warn_of_names(repository: Repository, previous: _Published | None) -> Iterator[str]:
-    """What a version without names cannot take back."""
-    if previous is not None and previous.tells_people:
-        yield "the version that is there was published with names and times, and its history will still show them"
-    for number in repository.unmerged_requests(f"hggt {_DATASET} "):
-        with suppress(PublishError):  # nothing of ours has arrived there
-            if _published(repository, f"refs/pr/{number}").tells_people:
-                yield (
-                    "an upload that was not finished holds names and times, which all who read the repository see "
-                    f"in {repository.url}/discussions/{number}; delete the repository to be rid of them"
-                )
+def _warn_of_names(settings: PushSettings, previous: _Previous | None) -> Iterator[str]:
+    if previous is not None and not settings.keep_names and previous.shows_people:
+        yield "the previous version shows names and times, and stays in the repository's history"
 
 
 def _warn_of_metadata(manifest: Manifest) -> Iterator[str]:
     found = [problem for shard in manifest.shards for problem in shard.problems if problem.kind == "picture-metadata"]
     if found:
         paths = format_examples(sorted(problem.path for problem in found))
-        yield f"{plural(len(found), 'picture')} with metadata, perhaps a place or a name: {paths}"
+        yield f"{plural(len(found), 'image')} with metadata, which may include a place or a name: {paths}"
 
 
-def _warn_of_cards(folder: Path, manifest: Manifest, sent: Path, previous: _Published | None) -> Iterator[str]:
-    """What was written into a card by hand and would be lost."""
+def _warn_of_cards(folder: Path, manifest: Manifest, sent: Path, previous: _Previous | None) -> Iterator[str]:
+    """Edits of a card that would be lost."""
     if folder != sent and not manifest.is_card((folder / CARD_FILE).read_bytes()):
-        yield f"{CARD_FILE} was edited here; what is published is written anew, without the edit"
-    there = previous.repository.read_file(CARD_FILE, MAIN) if previous else None
-    if (
-        previous
-        and there is not None
-        and there != (sent / CARD_FILE).read_bytes()
-        and not previous.manifest.is_card(there)
-    ):
-        yield f"{CARD_FILE} was edited on the Hub, and is replaced; its history keeps the edit"
+        yield f"{CARD_FILE} was edited here; the copy without names gets a new one, without the edit"
+    if previous is None:
+        return
+    remote = previous.repository.read_file(CARD_FILE, previous.revision)
+    if remote is not None and remote != (sent / CARD_FILE).read_bytes() and not previous.manifest.is_card(remote):
+        yield f"{CARD_FILE} was edited on the Hub and is replaced; the history keeps the edit"
 
 
 def _require_room(place: Path, manifest: Manifest) -> None:
-    """Refuse to begin a copy that the disk cannot hold.
-
-    Raises:
-        OutputError: there is too little room.
-    """
-    begun = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-    needed = sum(record.size_bytes for record in manifest.contents()) - begun
+    """Refuse to begin a copy that the disk cannot hold."""
+    written = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    needed = sum(record.size_bytes for record in manifest.contents()) - written
     free = shutil.disk_usage(place).free
     if needed > free:
         raise OutputError(
-            f"{place}: the copy without names needs {needed:,} bytes more, and {free:,} are free; free some space, or "
-            "move the dataset to a larger disk"
+            f"{place}: the copy without names needs {needed:,} more bytes, but only {free:,} are free; free some space "
+            "or move the dataset to a larger disk"
         )
-
-
-def _pseudonyms_file(dataset: Path) -> Path:
-    dataset = dataset.resolve()
-    return dataset.with_name(f"{dataset.name}.pseudonyms.csv")
 
 
 def _require_permission(settings: PushSettings, manifest: Manifest, card: str) -> None:
     restricted = is_restricted(manifest.settings["license"]) or is_restricted(read_license(card))
     if settings.public and restricted and not settings.i_have_permission:
         raise PublishError(
-            f"{settings.dataset} carries the HGGT terms and is not made public: {HGGT_TERMS} Publish it privately "
-            "(leave out --public); if the authors have given you permission, pass --i-have-permission; if it is your "
-            "own data, build it with --license."
+            f"{settings.dataset} is under the HGGT terms and cannot be made public: {HGGT_TERMS} Push it privately "
+            "(leave out `public`); if the authors gave you permission, pass `i_have_permission`; if it is your own "
+            "data, build it with `license`."
         )

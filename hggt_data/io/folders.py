@@ -25,13 +25,8 @@ def open_staging(output: Path, marker: str) -> Iterator[Path]:
     output = _require_folder(output)
     if _is_filled(output) and not (output / marker).is_file():
         raise OutputError(f"{output} is not empty and does not contain {marker}; choose a new or empty folder")
-    previous = _beside(output, "previous")
     with open_beside(output, "partial") as staging:
-        if previous.is_dir():  # a run was killed between the two renames of `put_in_place`, or right after them
-            if _is_filled(output):
-                shutil.rmtree(previous)
-            else:
-                previous.replace(output)
+        _recover(output)
         yield staging
 
 
@@ -53,6 +48,7 @@ def replaced_folder(output: Path) -> Iterator[Path]:
     """As `new_folder`, but an existing `output` is replaced at the end of the block."""
     with open_beside(output, "new") as staging:
         try:
+            _recover(output.resolve())
             _empty(staging)  # a killed run may have left files
             yield staging
             put_in_place(staging, output)
@@ -103,6 +99,16 @@ def put_in_place(staging: Path, output: Path) -> None:
             previous.replace(output)
         raise
     shutil.rmtree(previous, ignore_errors=True)
+
+
+def _recover(output: Path) -> None:
+    """Complete a `put_in_place` that was killed between its two renames, or right after them."""
+    previous = _beside(output, "previous")
+    if previous.is_dir():
+        if _is_filled(output):
+            shutil.rmtree(previous)
+        else:
+            previous.replace(output)
 
 
 def _require_folder(output: Path) -> Path:

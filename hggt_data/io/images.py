@@ -1,10 +1,9 @@
-"""Files of pixels: the only module that knows how pictures are stored.
+"""Picture files: strict 8-bit RGB PNG for HGGT's own, any lossless conversion to 8-bit RGB for users' pictures.
 
-HGGT's pictures are 8-bit RGB PNG files. Decoding is strict: a file that is cut, bit-flipped, short of rows, 16-bit,
-grey, palette or with alpha raises `ImageError` instead of yielding pixels. Pillow alone would give black rows for a
-PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times as fast. The checksums of the
-chunks are compared, not the one inside the compressed data, which is over the same bytes and would take as long again.
-`read_picture` is for people's own pictures, of any kind that can become 8-bit RGB without a loss.
+A PNG that is cut off, bit-flipped, short of rows, 16-bit, grey, palette or has alpha raises `ImageError`. Pillow alone
+would return black rows for a PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times
+as fast. The checksums of the chunks are compared, not the one inside the compressed data, which covers the same bytes
+and would take as long again.
 """
 
 import io
@@ -32,22 +31,20 @@ Pixels = NDArray[np.uint8]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 PNG_HEADER_BYTES = 33  # signature and IHDR chunk
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # of people's own pictures
-# A header can claim any size: what is claimed is compared with what could be there before memory is taken for it.
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_UNREADABLE_ENDINGS = (".gif", ".ppm")
+_PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _OTHER_FORMATS = {"JPEG": rb"\xff\xd8\xff", "WebP": rb"RIFF....WEBP", "BMP": rb"BM", "TIFF": rb"II\*\0|MM\0\*"}
-_MAX_PIXELS = 1 << 28
+_MAX_PIXELS = 1 << 28  # a header can claim any size
 _MAX_DEFLATE_RATIO = 1032
 _PILLOW_LIMIT = threading.Lock()  # Pillow has one limit for all threads
 
 
 @dataclass(frozen=True, slots=True)
 class PngInfo:
-    """What a PNG says of itself.
+    """Size in pixels, mode (such as `8-bit RGB` or `16-bit grey`) and metadata of a PNG.
 
-    Attributes:
-        height, width: in pixels.
-        mode: such as `8-bit RGB` or `16-bit grey`.
-        metadata: what it holds beside pixels: EXIF (camera, place), times, texts by keyword (XMP, author, comment).
+    The metadata are names only: EXIF (camera, place), times, the keywords of texts (XMP, author, comment).
     """
 
     height: int
@@ -62,44 +59,31 @@ class PngInfo:
 
 
 def read_png_header(path: Path) -> PngInfo:
-    """Size and mode from the first 33 bytes of a file, without looking at the rest.
-
-    Raises:
-        ImageError: the file is not a PNG.
-        OSError: it cannot be read.
-    """
+    """Size and mode from the first 33 bytes of a PNG file; the rest is not examined."""
     require_regular_file(path)
     with open(path, "rb") as file:
         return parse_png_header(file.read(PNG_HEADER_BYTES))
 
 
 def parse_png_header(data: bytes) -> PngInfo:
-    """Size and mode from the first `PNG_HEADER_BYTES` of a file.
-
-    Raises:
-        ImageError: they are not those of a PNG.
-    """
+    """Size and mode from the first `PNG_HEADER_BYTES` of a PNG file."""
     if not data:
         raise ImageError("empty file")
     if not data.startswith(_SIGNATURE):
         known = next((name for name, start in _OTHER_FORMATS.items() if re.match(start, data, re.DOTALL)), None)
         if known:
-            raise ImageError(f"not a PNG but a {known}; expected a PNG, which keeps pixels as they were computed")
-        raise ImageError(f"not a PNG: it opens with {data[:8]!r}")
+            raise ImageError(f"not a PNG but a {known}; expected a PNG, which keeps pixels without loss")
+        raise ImageError(f"not a PNG: it starts with {data[:8]!r}")
     if len(data) < PNG_HEADER_BYTES:
         raise ImageError(f"cut off inside its header, after {len(data):,} bytes")
     if data[12:16] != b"IHDR":
-        raise ImageError(f"damaged: it opens with a {_name(data[12:16])} chunk; expected IHDR")
+        raise ImageError(f"damaged: it starts with a {_name(data[12:16])} chunk; expected IHDR")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
 
 
 def parse_png(data: bytes) -> PngInfo:
-    """Walk over all chunks of a PNG and check that it is whole: order, lengths, checksums, end mark.
-
-    Raises:
-        ImageError: the bytes are not a PNG, or are cut or damaged.
-    """
+    """Check all chunks of a PNG (order, lengths, checksums, end mark) and return its size, mode and metadata."""
     info = parse_png_header(data)
     metadata = []
     compressed_bytes = 0
@@ -117,24 +101,24 @@ def parse_png(data: bytes) -> PngInfo:
         if kind == b"IDAT":
             compressed_bytes += length
         elif kind[:1].isupper() and kind != b"IEND" and kind != b"PLTE" and position > len(_SIGNATURE):
-            # A second header, or a chunk that nobody knows and whose capital says that nobody may pass over it.
-            raise ImageError(f"damaged: a {_name(kind)} chunk at byte {position:,}, where none can be")
+            # A second header, or an unknown chunk that is critical, as its capital says.
+            raise ImageError(f"damaged: unexpected {_name(kind)} chunk at byte {position:,}")
         elif kind == b"acTL":
-            raise ImageError("an animated PNG; expected one picture in a file")
+            raise ImageError("an animated PNG; expected a single picture")
         elif kind == b"tRNS":
             info = PngInfo(info.height, info.width, f"{info.mode} with a transparent colour")
         elif kind == b"eXIf":
             metadata.append("EXIF")
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
             keyword = bytes(body[:79]).split(b"\0")[0].decode("latin-1")
-            if keyword != "Software":  # tells nothing of anybody
+            if keyword != "Software":  # is not personal
                 metadata.append(keyword if keyword.isprintable() else "a text")
         elif kind == b"tIME":
             metadata.append("the time of its last change")
         position = end
     if position != len(data):
         raise ImageError(f"{len(data) - position:,} bytes follow the end mark of the PNG")
-    if compressed_bytes * _MAX_DEFLATE_RATIO < info.height * info.width // 8:  # 1 bit per pixel is the least there is
+    if compressed_bytes * _MAX_DEFLATE_RATIO < info.height * info.width // 8:  # at least 1 bit per pixel
         raise ImageError(
             f"{compressed_bytes:,} bytes of pixel data cannot hold {info.height:,} x {info.width:,} pixels"
         )
@@ -142,15 +126,7 @@ def parse_png(data: bytes) -> PngInfo:
 
 
 def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
-    """The pixels of an 8-bit RGB PNG, uint8 (H, W, 3).
-
-    Args:
-        data: the file's bytes.
-        info: what `parse_png` said of them, to spare a second walk.
-
-    Raises:
-        ImageError: not a whole PNG, or one of another mode.
-    """
+    """The pixels of an 8-bit RGB PNG, uint8 (H, W, 3); `info` is the result of `parse_png`, if already known."""
     info = info or parse_png(data)
     if info.mode != "8-bit RGB":
         raise ImageError(f"{info.mode}; expected 8-bit RGB")
@@ -163,12 +139,7 @@ def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
 
 
 def read_pixels(path: Path) -> Pixels:
-    """The pixels of an 8-bit RGB PNG file, uint8 (H, W, 3).
-
-    Raises:
-        ImageError: not a whole 8-bit RGB PNG; the message opens with the path.
-        OSError: the file cannot be read.
-    """
+    """The pixels of an 8-bit RGB PNG file, uint8 (H, W, 3); an ImageError starts with the path."""
     try:
         return decode_png(path.read_bytes())
     except ImageError as error:
@@ -178,12 +149,8 @@ def read_pixels(path: Path) -> Pixels:
 def read_picture(path: Path) -> Pixels:
     """The pixels of any 8-bit picture as RGB, uint8 (H, W, 3), turned as its EXIF says.
 
-    Grey and palette become RGB, and an alpha channel that is opaque everywhere is dropped.
-
-    Raises:
-        ImageError: not a whole picture, or one that would lose something: 16-bit, CMYK, transparent, animated. The
-            message opens with the path.
-        OSError: the file cannot be read.
+    Grey and palette become RGB, and an opaque alpha channel is dropped. ImageError, starting with the path, if the file
+    is damaged or would lose information: 16-bit, CMYK, transparent, animated.
     """
     data = read_regular_file(path)
     try:
@@ -199,12 +166,7 @@ def read_picture(path: Path) -> Pixels:
 
 
 def read_picture_size(path: Path) -> tuple[int, int]:
-    """(height, width) in pixels that the head of a picture names; where its EXIF turns it, before the turn.
-
-    Raises:
-        ImageError: there is no such head. The rest may be damaged all the same.
-        OSError: the file cannot be read.
-    """
+    """(height, width) from the header of a picture, before any turn by its EXIF; the rest is not examined."""
     require_regular_file(path)
     with open(path, "rb") as file:
         head = file.read(PNG_HEADER_BYTES)
@@ -214,16 +176,11 @@ def read_picture_size(path: Path) -> tuple[int, int]:
         with _open_with_pillow(path) as image:
             return image.height, image.width
     except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path}: its head cannot be read: {error}") from error
+        raise ImageError(f"{path}: its header cannot be read: {error}") from error
 
 
 def is_plain_picture(path: Path) -> bool:
-    """Whether the head of a picture says that it is 8-bit RGB or grey; of others, such as with alpha, only pixels tell.
-
-    Raises:
-        ImageError: there is no such head.
-        OSError: the file cannot be read.
-    """
+    """Whether the header says 8-bit RGB or grey, which is always usable; other kinds must be decoded to know."""
     try:
         return read_png_header(path).mode in ("8-bit RGB", "8-bit grey")
     except ImageError:
@@ -232,25 +189,25 @@ def is_plain_picture(path: Path) -> bool:
         with _open_with_pillow(path) as image:
             return image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
     except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path}: its head cannot be read: {error}") from error
+        raise ImageError(f"{path}: its header cannot be read: {error}") from error
 
 
 def _open_with_pillow(source: Path | BinaryIO) -> "Image.Image":
-    """A picture of which only the head has been read; its size is for the caller to judge."""
+    """Image header only; the caller checks the size."""
     from PIL import Image
 
-    # Pillow's own limit warns of pictures of a third of `_MAX_PIXELS`.
+    # Pillow's own limit already warns at a third of `_MAX_PIXELS`.
     with _PILLOW_LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(source, formats=_FORMATS)
+            return Image.open(source, formats=_PILLOW_FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
 def _require_affordable(height: int, width: int) -> None:
     if height * width > _MAX_PIXELS:
-        raise ImageError(f"{height:,} x {width:,} pixels; expected {_MAX_PIXELS:,} in all at most")
+        raise ImageError(f"{height:,} x {width:,} pixels; expected at most {_MAX_PIXELS:,} in total")
 
 
 def _decode_with_pillow(data: bytes) -> Pixels:
@@ -263,17 +220,17 @@ def _decode_with_pillow(data: bytes) -> Pixels:
             _require_affordable(image.height, image.width)
             num_frames = getattr(image, "n_frames", 1)
             if num_frames > 1:
-                raise ImageError(f"{num_frames} pictures in one file; expected one")
+                raise ImageError(f"{num_frames} pictures in one file; expected a single picture")
             if image.mode not in ("1", "L", "P", "RGB", "LA", "PA", "RGBA"):
                 raise ImageError(f"{image.mode} pixels; expected 8-bit RGB or grey, convert it first")
             image.load()
             if image.has_transparency_data:
                 alpha = image.convert("RGBA").getchannel("A").getextrema()
                 if alpha != (255, 255):
-                    raise ImageError("parts of it are transparent; expected an opaque picture, flatten it first")
+                    raise ImageError("partly transparent; expected an opaque picture, flatten it first")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UnidentifiedImageError:
-        raise ImageError(f"no PNG, JPEG, WebP, BMP or TIFF: it opens with {data[:8]!r}") from None
+        raise ImageError(f"not a PNG, JPEG, WebP, BMP or TIFF: it starts with {data[:8]!r}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, ImageError):
             raise
@@ -281,7 +238,7 @@ def _decode_with_pillow(data: bytes) -> Pixels:
 
 
 def encode_png(pixels: Pixels, compression: int = 6) -> bytes:
-    """Pixels, uint8 (H, W, 3), as the bytes of a PNG without metadata. `compression` is zlib's level, 0 to 9."""
+    """Encode pixels, uint8 (H, W, 3), as a PNG without metadata; `compression` is zlib's level, 0 to 9."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -290,11 +247,7 @@ def encode_png(pixels: Pixels, compression: int = 6) -> bytes:
 
 
 def write_png(path: Path, pixels: Pixels, compression: int = 6) -> None:
-    """Write pixels, uint8 (H, W, 3), as a PNG file that is either whole or not there; `encode_png` has `compression`.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write pixels, uint8 (H, W, 3), to a PNG file atomically; `compression` as in `encode_png`."""
     with atomic_file(path) as file:
         file.write(encode_png(pixels, compression))
 
@@ -303,20 +256,14 @@ def _name(kind: bytes) -> str:
     return kind.decode("latin-1") if kind.isalnum() else repr(kind)
 
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-
-# Of pictures that nothing here reads; one is told of where it lies in the way.
-_UNREAD_ENDINGS = (".gif", ".ppm")
-
-
 @dataclass(frozen=True)
 class PictureFolder:
-    """What lies in a folder; each list is sorted by name.
+    """Content of a folder, sorted by name.
 
     Attributes:
-        pictures: the files with a picture's ending. One may still be damaged, or a link that leads nowhere.
-        others: the names of all other files.
-        folders: the names of the folders in it. Nobody looks into them.
+        pictures: Files with a picture's ending; they may be damaged, or broken links.
+        others: Names of the other files.
+        folders: Names of subfolders, which are not searched.
     """
 
     pictures: list[Path]
@@ -325,12 +272,7 @@ class PictureFolder:
 
 
 def list_folder(folder: Path) -> PictureFolder:
-    """What lies in a folder of pictures, without what operating systems leave there.
-
-    Raises:
-        TreeError: there is no picture.
-        OSError: the folder cannot be read.
-    """
+    """The content of a folder without system files; TreeError if there is no picture."""
     found = PictureFolder([], [], [])
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -349,10 +291,10 @@ def list_folder(folder: Path) -> PictureFolder:
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a file of this name is taken for a picture."""
+    """Whether the name has the ending of a picture that hggt can read."""
     return Path(name).suffix.lower() in PICTURE_ENDINGS and not is_system_file(name)
 
 
 def looks_like_picture(name: str) -> bool:
-    """The same for whoever only wonders what a file is: pictures that nothing here reads count, too."""
-    return is_picture_name(name) or (name.lower().endswith(_UNREAD_ENDINGS) and not is_system_file(name))
+    """Like `is_picture_name`, but includes formats hggt cannot read."""
+    return is_picture_name(name) or (name.lower().endswith(_UNREADABLE_ENDINGS) and not is_system_file(name))

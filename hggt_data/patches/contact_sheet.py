@@ -1,6 +1,6 @@
-"""Pages to look at patch groups on: each whole, and all its versions side by side where they differ most.
+"""Contact sheets of patch groups: the whole patch, and all versions side by side where they differ most.
 
-Small pictures of whole patches would hide what enhancement changes, so versions are shown pixel by pixel.
+Thumbnails of whole patches would hide what enhancement changes, so versions are shown at full resolution.
 """
 
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from hggt_data.io.images import Pixels
 
 GROUPS_PER_PAGE = 12
 
-_CELL_PX = (96, 160)  # the side of a cell at least and at most
+_CELL_PX = (96, 160)  # smallest and largest side of a cell
 _GAP_PX = 8
 _MARGIN_PX = 24
 _HEADER_PX = 52
 _LINE_PX = 20
 _PAPER, _INK, _FAINT, _ACCENT = "#f4f4f2", "#1d1d1b", "#7a7a76", "#b3261e"
-_COARSE_PX = 8  # the window is looked for at every eighth row and column
+_COARSE_PX = 8  # only every eighth row and column is searched for the window
 
 
 @dataclass(frozen=True)
 class SheetGroup:
-    """One group as it is shown.
+    """One group on a sheet.
 
     Attributes:
-        name: what stands above it.
-        note: what stands above it at the right.
-        versions: name of each version to its pixels, uint8 (H, W, 3), the original first, all of one size.
-        captions: what stands below each version.
-        marked: the version whose caption stands out.
+        name: Text above it.
+        note: Text above it, at the right.
+        versions: Name of each version to its pixels, uint8 (H, W, 3), the original first, all of one size.
+        captions: Text below each version.
+        marked: The version whose caption is highlighted.
     """
 
     name: str
@@ -45,7 +45,7 @@ class SheetGroup:
 
 
 def draw_page(groups: Sequence[SheetGroup], title: str, subtitle: str) -> Pixels:
-    """One page, uint8 (H, W, 3); every group has the same versions and size."""
+    """One sheet, uint8 (H, W, 3); all groups have the same versions and size."""
     side = max(pixels.shape[0] for pixels in groups[0].versions.values())
     cell = min(max(side, _CELL_PX[0]), _CELL_PX[1])
     num_cells = len(groups[0].versions) + (side > cell)
@@ -64,9 +64,7 @@ def draw_page(groups: Sequence[SheetGroup], title: str, subtitle: str) -> Pixels
 def find_window(versions: Sequence[Pixels], side: int) -> tuple[int, int]:
     """(top, left) of the square where candidates differ most from the original, summed over candidates and channels.
 
-    Args:
-        versions: the original first, uint8 (H, W, 3), no smaller than the square.
-        side: of the square, in pixels.
+    `versions` has the original first, uint8 (H, W, 3), no smaller than the square of `side` pixels.
     """
     original = versions[0]
     change = np.zeros(original.shape[:2], np.int64)
@@ -107,7 +105,7 @@ def _draw_group(page: Image.Image, draw: ImageDraw.ImageDraw, group: SheetGroup,
 
 
 def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room_px: int, colour: str, size: int) -> None:
-    """Text in one line; what is too long loses its middle, since names begin and end with what tells them apart."""
+    """One line of text; the middle of a long one is cut out, because names differ at their start and end."""
     font, shown = _font(size), text
     for kept in range(len(text) - 1, 1, -1):
         if font.getlength(shown) <= room_px:

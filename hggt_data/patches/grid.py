@@ -1,9 +1,9 @@
-"""Where to cut patch groups from whole pictures: a grid with random offsets, a test for detail, a score of change.
+"""Places of patch groups in whole pictures: a grid with random offsets, a test for detail, a score of change.
 
-Pure functions on pixels, without files. Random numbers come from a function, so that known ones can be played back.
+Pure functions on pixels, without files. Random numbers come from a function, so that tests can replay known ones.
 
-Source: official `patch_select.py`. Its two doubtful steps are kept under the word `official`: a Laplacian in 8 bits,
-which loses all negative responses, and a score in which lighter and darker changes cancel.
+Source: official `patch_select.py`. Its two doubtful steps are called `official`: a Laplacian in 8 bits, which loses all
+negative responses, and a score in which lighter and darker changes cancel.
 """
 
 import random
@@ -20,26 +20,26 @@ from PIL import Image
 from hggt_data.errors import HggtError
 from hggt_data.io.images import Pixels
 
-JITTER_PX = 16  # a place lies up to this much off the grid, either way
+JITTER_PX = 16  # largest offset from the grid in each direction
 MIN_STD = 30.0  # of the grey values
 MIN_VARIANCE = 30.0  # of the Laplacian of the grey values
 
 Corner = tuple[int, int]
 Draw = Callable[[int, int], int]
-"""Draws a whole number from the first to the second, both included."""
+"""Draws an integer between two bounds, both included."""
 DetailRule = Literal["official", "signed"]
 ScoreRule = Literal["official", "absolute"]
 
-_LAST_STARTS = ((2400, 128), (1200, 64), (0, 32))  # (side of the picture, where the grid may begin at most), in pixels
+_LAST_STARTS = ((2400, 128), (1200, 64), (0, 32))  # (side of the picture, largest start of the grid), in pixels
 
 
 class PatchError(HggtError, ValueError):
-    """Settings that do not say where to cut."""
+    """A setting of `PatchSettings` is out of range, or there is no candidate."""
 
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """What decides the patches of a picture; the names are those of the command's flags.
+    """How patches are selected.
 
     Attributes:
         crop: Side of a patch.
@@ -52,7 +52,7 @@ class PatchSettings:
         max_per_image: Patches to keep per picture, those with the highest scores.  [default: all]
 
     Raises:
-        PatchError: a value is out of range.
+        PatchError: A value is out of range.
     """
 
     crop: int = 512
@@ -69,8 +69,8 @@ class PatchSettings:
             faults.append(f"crop {self.crop}: expected 1 or more")
         if self.step <= 2 * JITTER_PX:
             faults.append(
-                f"step {self.step}: expected more than {2 * JITTER_PX}, as places lie up to {JITTER_PX} pixels off the "
-                "grid and two could be the same"
+                f"step {self.step}: expected more than {2 * JITTER_PX}, because places are moved by up to "
+                f"{JITTER_PX} pixels and two could coincide"
             )
         if not 0 <= self.min_difference <= 255:
             faults.append(f"min_difference {self.min_difference}: expected 0 to 255 grey levels")
@@ -84,7 +84,7 @@ class PatchSettings:
 
 
 class Verdict(Enum):
-    """What becomes of a place; the value stands in `patches.csv`."""
+    """Whether a place is kept, or why not; the value is written to `patches.csv`."""
 
     KEPT = "kept"
     OVERHANGS = "overhangs"
@@ -95,12 +95,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One version of a patch.
+    """Standard deviation of a version's grey values, variance of their Laplacian, and change from the original.
 
-    Attributes:
-        std: standard deviation of its grey values.
-        variance: of their Laplacian.
-        score: how far it is from the original, in grey levels; 0 for the original.
+    The change (`score`) is in grey levels, and 0 for the original.
     """
 
     std: float
@@ -109,7 +106,7 @@ class Measure:
 
     @property
     def detail(self) -> float:
-        """The smaller of the two, each as a part of what is needed: a version with 1 or more has enough detail."""
+        """The smaller of both values relative to its threshold: a version with 1 or more has enough detail."""
         return min(self.std / MIN_STD, self.variance / MIN_VARIANCE)
 
 
@@ -118,9 +115,11 @@ class Place:
     """One cell of a picture's grid.
 
     Attributes:
-        top, left: in pixels.
-        measures: of the original and of each candidate, in their order; none where the patch would overhang.
-        rank: 1 for the kept patch with the highest score of the picture; null if it is not kept.
+        top: Row of its upper edge in pixels.
+        left: Column of its left edge in pixels.
+        verdict: Whether it is kept, or why not.
+        measures: Of the original, then of each candidate; empty if the patch would overhang.
+        rank: 1 for the kept patch with the highest score of the picture; None if it is not kept.
     """
 
     top: int
@@ -131,17 +130,17 @@ class Place:
 
     @property
     def most_detailed(self) -> Measure:
-        """Of the version with the most detail; it decides whether there is enough."""
+        """The measure of the version with the most detail, which decides whether there is enough."""
         return max(self.measures, key=lambda measure: measure.detail)
 
     @property
     def score(self) -> float:
-        """The greatest of the candidates' scores."""
+        """The highest score of the candidates."""
         return max(measure.score for measure in self.measures[1:])
 
 
 def seeded_draw(seed: int, image: str) -> Draw:
-    """The draws of one picture, always the same for the same seed and name.
+    """Random numbers for one picture, always the same for the same seed and name.
 
     Example:
         >>> draw = seeded_draw(0, "0001")
@@ -149,17 +148,14 @@ def seeded_draw(seed: int, image: str) -> Draw:
         [4, 1, 11, -8, 0, 1]
     """
     source = random.Random(f"{seed} {image}")
-    # `random()` is the one method whose numbers Python promises never to change.
+    # `random()` is the only method whose numbers Python promises to keep.
     return lambda low, high: low + int(source.random() * (high - low + 1))
 
 
 def draw_grid(size: tuple[int, int], step: int, draw: Draw) -> list[Corner]:
-    """(top, left) of every cell, row by row, also of those whose patch would overhang.
+    """(top, left) of every cell in a picture of `size` (height, width), including those whose patch would overhang.
 
-    Args:
-        size: (height, width) of the picture in pixels.
-        step: from one cell to the next, in pixels.
-        draw: is asked for the first row and the first column, then for each cell's offset down and offset right.
+    `draw` gives the first row and the first column, then each cell's vertical and horizontal offset.
     """
     top, left = (draw(0, next(last for least, last in _LAST_STARTS if side >= least)) for side in size)
     return [
@@ -170,11 +166,7 @@ def draw_grid(size: tuple[int, int], step: int, draw: Draw) -> list[Corner]:
 
 
 def measure_detail(pixels: Pixels, rule: DetailRule = "official") -> tuple[float, float]:
-    """Standard deviation of a patch's grey values, and variance of their Laplacian.
-
-    Args:
-        pixels: uint8 (H, W, 3).
-        rule: see `PatchSettings`.
+    """Standard deviation of the grey values of a patch, uint8 (H, W, 3), and variance of their Laplacian.
 
     Source: official `patch_select.py`: Pillow's grey, the 3 x 3 Laplacian (0 1 0, 1 -4 1, 0 1 0) with rows and columns
         reflected at the border without repeating the outermost.
@@ -195,7 +187,7 @@ def _laplacian(grey: NDArray[np.uint8]) -> NDArray[np.int16]:
 
 
 def measure_change(original: Pixels, candidate: Pixels, rule: ScoreRule = "absolute") -> float:
-    """How far a candidate is from the original, in grey levels; both uint8 (H, W, 3), `rule` see `PatchSettings`."""
+    """Difference between candidate and original in grey levels; both uint8 (H, W, 3), `rule` as in `PatchSettings`."""
     if rule == "official":
         return abs(_sum(original) - _sum(candidate)) / original.size
     return _sum(np.maximum(original, candidate) - np.minimum(original, candidate)) / original.size
@@ -206,17 +198,10 @@ def _sum(values: NDArray[Any]) -> int:
 
 
 def select_patches(versions: Iterable[Pixels], settings: PatchSettings, draw: Draw) -> list[Place]:
-    """Judge every place of one picture's grid.
+    """Measure every place of one picture's grid and select patches.
 
-    Args:
-        versions: the original, then its candidates, each uint8 (H, W, 3) of the same size. Only the original and one
-            candidate are held at a time.
-        settings: how to choose.
-        draw: the random numbers, see `draw_grid`.
-
-    Raises:
-        PatchError: there is no candidate.
-        Whatever taking the next version raises.
+    `versions` are the original, then its candidates, each uint8 (H, W, 3) of the same size; only the original and one
+    candidate are in memory at a time. `draw` as in `draw_grid`.
     """
     rest = iter(versions)
     original = next(rest)
@@ -225,11 +210,11 @@ def select_patches(versions: Iterable[Pixels], settings: PatchSettings, draw: Dr
     inside = [at for at in corners if at[0] + settings.crop <= size[0] and at[1] + settings.crop <= size[1]]
     columns = [[Measure(*measure_detail(cut(original, at, settings.crop), settings.detail)) for at in inside]]
     measure = partial(_measure_candidate, original, corners=inside, settings=settings)
-    columns += map(measure, rest)  # a loop would still hold one candidate while the next is read
+    columns += map(measure, rest)  # a loop would keep one candidate while the next is read
     if len(columns) == 1:
-        raise PatchError("an original without candidates; expected one or more")
+        raise PatchError("the original has no candidates; expected at least one")
     measured = dict(zip(inside, zip(*columns, strict=True), strict=True))
-    return _rank([_judge(corner, measured.get(corner, ()), settings) for corner in corners], settings.max_per_image)
+    return _rank([_decide(corner, measured.get(corner, ()), settings) for corner in corners], settings.max_per_image)
 
 
 def cut(pixels: Pixels, corner: Corner, side: int) -> Pixels:
@@ -249,7 +234,7 @@ def _measure_candidate(
     return measures
 
 
-def _judge(corner: Corner, measures: tuple[Measure, ...], settings: PatchSettings) -> Place:
+def _decide(corner: Corner, measures: tuple[Measure, ...], settings: PatchSettings) -> Place:
     if not measures:
         return Place(*corner, Verdict.OVERHANGS)
     place = Place(*corner, Verdict.KEPT, measures)
@@ -261,7 +246,7 @@ def _judge(corner: Corner, measures: tuple[Measure, ...], settings: PatchSetting
 
 
 def _rank(places: Sequence[Place], limit: int | None) -> list[Place]:
-    """Number the kept places by falling score, of equals the earlier first; those beyond the limit are not kept."""
+    """Rank the kept places by descending score, ties in grid order; those beyond the limit are not kept."""
     ordered = sorted(
         (number for number, place in enumerate(places) if place.verdict is Verdict.KEPT),
         key=lambda number: -places[number].score,

@@ -1,4 +1,4 @@
-"""`patches.csv`, every place that was looked at, and `crop_area_info.txt`, the official list of those kept."""
+"""`patches.csv` with every place that was examined, and `crop_area_info.txt`, the official list of those kept."""
 
 import csv
 import io
@@ -17,11 +17,11 @@ _COLUMNS = ("image", "top", "left", "verdict", "index", "std", "variance", "vers
 
 @dataclass(frozen=True, slots=True)
 class PlaceRow:
-    """A line of `patches.csv`, as text: what is read back is what was written.
+    """A row of `patches.csv`, as text, so that it is read back exactly as it was written.
 
     Attributes:
-        rank: see `Place`; in the file it is counted over all pictures.
-        measured: the columns from `std` on, with commas between them.
+        rank: As in `Place`; the file counts over all pictures.
+        measured: The columns from `std` on, separated by commas.
     """
 
     id: PatchId
@@ -35,13 +35,13 @@ class PlaceRow:
         return self.measured.split(",")[3:]
 
     def values(self, before: int) -> list[object]:
-        """The columns of the line, where so many patches of other pictures stand before."""
+        """The columns of the row; `before` is the number of kept patches of earlier pictures."""
         index = "" if self.rank is None else before + self.rank
         return [self.id.image, self.id.top, self.id.left, self.verdict.value, index, *self.measured.split(",")]
 
 
 def make_row(image: str, place: Place, candidates: Sequence[str]) -> PlaceRow:
-    """The line of a place."""
+    """The row of a place."""
     if place.measures:
         best = place.most_detailed
         scores = [place.score, *(measure.score for measure in place.measures[1:])]
@@ -53,12 +53,12 @@ def make_row(image: str, place: Place, candidates: Sequence[str]) -> PlaceRow:
 
 
 def kept_ids(rows: Iterable[PlaceRow]) -> frozenset[PatchId]:
-    """Which patches are to be there."""
+    """The patches that are kept."""
     return frozenset(row.id for row in rows if row.verdict is Verdict.KEPT)
 
 
 def format_places(rows: Iterable[Sequence[PlaceRow]], candidates: Sequence[str]) -> str:
-    """The text of the file, from the lines of each picture."""
+    """The text of the file, from the rows of each picture."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_columns(candidates))
@@ -70,9 +70,9 @@ def format_places(rows: Iterable[Sequence[PlaceRow]], candidates: Sequence[str])
 
 
 def read_places(path: Path, candidates: Sequence[str]) -> dict[str, tuple[PlaceRow, ...]]:
-    """The lines of each picture in a file that `format_places` made.
+    """The rows of each picture in a file made by `format_places`.
 
-    Nothing where it is missing or was changed by hand so that it cannot be read: then all is made again.
+    Empty if the file is missing or cannot be parsed; everything is then made again.
     """
     rows: dict[str, list[PlaceRow]] = {}
     try:
@@ -92,7 +92,7 @@ def read_places(path: Path, candidates: Sequence[str]) -> dict[str, tuple[PlaceR
 
 
 def by_rank(rows: Iterable[Sequence[PlaceRow]]) -> Iterator[PlaceRow]:
-    """The kept patches, picture by picture, by falling score."""
+    """The kept patches, picture by picture, by descending score."""
     for rows_of_one in rows:
         yield from sorted((row for row in rows_of_one if row.rank is not None), key=lambda row: row.rank or 0)
 

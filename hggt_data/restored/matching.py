@@ -7,7 +7,7 @@ files, only size, mode and checksums are checked, which is 20 times as fast.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,8 @@ def match_restored(
     """
     _require_places(methods)
     found = [_find(method, source.ids, suffix) for method in methods]
-    matched, own_faults = _check_pictures(found, source, negatives=negatives)
+    sizes, needless, own_faults = _check_groups(found, source, negatives=negatives)
+    matched = [_check_files(files, sizes, needless) for files in found]
     messages = [_format_own_faults(own_faults)] if own_faults else []
     empty = [files for files in matched if not files.files]
     faulty = [files for files in (empty if allow_missing else matched) if files.faults]
@@ -217,42 +218,28 @@ def _pictures(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _check_pictures(
+def _check_groups(
     found: Sequence[RestoredFiles], source: GroupSource, *, negatives: bool
-) -> tuple[list[RestoredFiles], list[str]]:
-    """The usable files with their sizes, and the faults of the groups' own files.
-
-    Each group is read once for all methods; if its original is unreadable, its restored images are not judged.
-    """
-    sizes: list[dict[PatchId, tuple[int, int]]] = [{} for _ in found]
-    faults = [list(files.faults) for files in found]
-    own_faults = []
+) -> tuple[dict[PatchId, tuple[int, int]], set[PatchId], list[str]]:
+    """(height, width) of groups with restored images, groups that need none, and faults of the groups' own files."""
+    wanted = {group_id for files in found for group_id in files.files}
+    sizes: dict[PatchId, tuple[int, int]] = {}
+    needless: set[PatchId] = set()
+    faults = []
     for index, group_id in enumerate(source.ids):
         try:
             group = source[index]
         except (HggtError, OSError) as error:
-            own_faults.append(_reason(error, f"{source.location}: annotation of {group_id}"))
+            faults.append(_reason(error, f"{source.location}: annotation of {group_id}"))
             continue
-        if not group.positives:  # nothing to compare with, so its image is not needed
-            faults = [[f for f in of_method if (f.kind, f.id) != ("missing", group_id)] for of_method in faults]
-        if not any(group_id in files.files for files in found):
-            continue
-        size, of_group = _check_group(group, (ORIGINAL, *group.positives, *(group.negatives if negatives else ())))
-        own_faults += of_group
-        for files, of_method, sizes_of_method in zip(found, faults, sizes, strict=True):
-            path = files.files.get(group_id)
-            if path is None or size is None:
-                continue
-            if reason := _picture_fault(path, size):
-                message = f"{files.method.file_name(path)}: {reason}"
-                of_method.append(Fault("unusable", files.method.name, group_id, message))
-            else:
-                sizes_of_method[group_id] = size
-    matched = [
-        RestoredFiles(files.method, {group_id: files.files[group_id] for group_id in own}, own, tuple(of_method))
-        for files, of_method, own in zip(found, faults, sizes, strict=True)
-    ]
-    return matched, own_faults
+        if not group.positives:  # nothing to compare a restored image with
+            needless.add(group_id)
+        if group_id in wanted:
+            size, of_group = _check_group(group, (ORIGINAL, *group.positives, *(group.negatives if negatives else ())))
+            faults += of_group
+            if size is not None:
+                sizes[group_id] = size
+    return sizes, needless, faults
 
 
 def _check_group(group: Group, names: Iterable[str]) -> tuple[tuple[int, int] | None, list[str]]:
@@ -285,6 +272,23 @@ def _reason(error: HggtError | OSError, what: str) -> str:
         return str(error)
     place = f": {error.filename}" if error.filename and str(error.filename) not in what else ""
     return f"{what} cannot be read: {error.strerror}{place}"
+
+
+def _check_files(
+    found: RestoredFiles, sizes: Mapping[PatchId, tuple[int, int]], needless: Container[PatchId]
+) -> RestoredFiles:
+    """The usable ones of a method's files. Images of a group of unknown size are not judged."""
+    method = found.method
+    faults = [fault for fault in found.faults if fault.kind != "missing" or fault.id not in needless]
+    files: dict[PatchId, Path] = {}
+    for group_id, path in found.files.items():
+        if group_id not in sizes:
+            continue
+        if reason := _picture_fault(path, sizes[group_id]):
+            faults.append(Fault("unusable", method.name, group_id, f"{method.file_name(path)}: {reason}"))
+        else:
+            files[group_id] = path
+    return RestoredFiles(method, files, {group_id: sizes[group_id] for group_id in files}, tuple(faults))
 
 
 def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:

@@ -107,9 +107,8 @@ class SplitResult:
             f"{self.output / 'Test'}: {_size(choice.test)}, each with {self.settings.wanted}",
         ]
         if choice.lost:
-            reasons = [f"{len(choice.too_few):,} with fewer positives"] * bool(choice.too_few) + [
-                f"{len(choice.spare):,} more than requested"
-            ] * bool(choice.spare)
+            counts = {"with fewer positives": len(choice.too_few), "more than requested": len(choice.spare)}
+            reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
             lines.append(f"Left out {plural(choice.lost, 'group')} of the test's source pictures: {', '.join(reasons)}")
         if self.twins:
             shown = format_examples([" = ".join(names) for names in self.twins])

@@ -32,9 +32,8 @@ def full_precision(device: str) -> Iterator[None]:
     backends: Any = torch.backends  # torch's types do not know these switches
     switches = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
     before = [switch.fp32_precision for switch in switches]
-    older = (
-        backends.cudnn.allow_tf32
-    )  # the older switch for the same thing; torch refuses to read it (as pyiqa does) if the two disagree
+    # The older switch for the same thing: torch refuses to read it, as pyiqa does, if the two disagree.
+    older = backends.cudnn.allow_tf32
     try:
         backends.cudnn.allow_tf32 = False
         for switch in switches:

@@ -45,7 +45,7 @@ _CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of ne
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkConfig:
-    """A network: its name and all its arguments, see `build_network`. In settings both stand in one table."""
+    """A network: its name and all its arguments, see `build_network`. In settings both are in one table."""
 
     name: str
     args: Mapping[str, Any]

@@ -1,1 +1,1 @@
-"""From labelled groups or plain pictures to pairs of LR and target on the device."""
+"""From labelled groups or plain pictures to training pairs of LR and target on the device."""

@@ -1,4 +1,4 @@
-"""A look at the heads of all pictures: what cannot be used is to be found before a run, not after a day."""
+"""Checks the headers of all pictures, so that unusable ones are found before training and not after a day."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,19 +13,15 @@ from hggt_models.config.train import TrainConfig
 from hggt_models.data.targets import GroupLabels
 
 Item = TypeVar("Item")
-_Fault = tuple[str, str]  # its kind, and a text that names the file
+_Fault = tuple[str, str]  # kind, description with the name of the file
 _UNREADABLE = "not readable as 8-bit RGB"
-_READERS = 16  # threads: most of the time is spent waiting for the disk
+_READERS = 16  # threads, which mostly wait for the disk
 
 
 def require_usable_pictures(paths: Sequence[Path], source_px: int) -> list[tuple[int, int]]:
-    """Check that every picture is readable, and large enough to cut `source_px` x `source_px` from.
+    """Check that every picture is readable and at least `source_px` x `source_px`; returns (height, width) of each.
 
-    Returns:
-        (height, width) of each.
-
-    Raises:
-        TreeError: some are not; each kind of fault with how many and examples.
+    TreeError lists each kind of fault with the number of pictures and examples.
     """
     sizes: dict[Path, tuple[int, int]] = {}
 
@@ -47,15 +43,9 @@ def require_usable_pictures(paths: Sequence[Path], source_px: int) -> list[tuple
 def require_usable_groups(
     groups: GroupSource, numbers: Sequence[int], labelled: Sequence[GroupLabels], config: TrainConfig
 ) -> None:
-    """The same for what a run may look at of some groups, whose pictures must have one size in each of them.
+    """Check the pictures that a run may read of the groups in `numbers`; those of a group must have the same size.
 
-    Args:
-        groups, labelled: all of them, and their labels.
-        numbers: which are looked at.
-        config: of the run.
-
-    Raises:
-        TreeError: as `require_usable_pictures`.
+    `groups` and `labelled` are all groups and their labels.
     """
 
     def fault(number: int) -> _Fault | None:
@@ -66,7 +56,7 @@ def require_usable_groups(
             except ImageError as error:
                 return _UNREADABLE, str(error)
             except OSError as error:
-                return "not to be read", f"{groups.name_picture(number, name)}: {error.strerror}"
+                return "that cannot be read", f"{groups.name_picture(number, name)}: {error.strerror}"
             picture = groups.name_picture(number, name)
             text = f"{picture}: {info.height:,} x {info.width:,} px"
             if info.mode != "8-bit RGB":
@@ -74,7 +64,7 @@ def require_usable_groups(
             if min(info.size) < config.source_px:
                 return _too_small(config.source_px), text
             if info.size != (first := first or info.size):
-                return "not of their original's size", f"{text}, not {first[0]:,} x {first[1]:,}"
+                return "that differ in size from their original", f"{text}, not {first[0]:,} x {first[1]:,}"
         return None
 
     _require_none(_in_threads(fault, sorted(set(numbers))), f"{len(set(numbers)):,} groups")
@@ -94,8 +84,8 @@ def _require_none(faults: Sequence[_Fault], searched: str) -> None:
     for kind, text in faults:
         kinds.setdefault(kind, []).append(text)
     if kinds:
-        told = "; ".join(f"{len(texts):,} {kind} ({format_examples(texts)})" for kind, texts in kinds.items())
+        listed = "; ".join(f"{len(texts):,} {kind} ({format_examples(texts)})" for kind, texts in kinds.items())
         raise TreeError(
-            f"{len(faults):,} of {searched} cannot be used: {told}. Leave them out, or mend or convert them; for "
-            "small ones --set source_px=N"
+            f"{len(faults):,} of {searched} cannot be used: {listed}. Remove, repair or convert them; if they are "
+            "too small, set a smaller source_px"
         )

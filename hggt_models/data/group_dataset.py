@@ -1,4 +1,4 @@
-"""Training samples from patch groups: the pictures that a target asks for, and no others, are read and decoded."""
+"""Training samples from patch groups: only the pictures that a target needs are read and decoded."""
 
 from collections.abc import Sequence
 
@@ -11,17 +11,10 @@ from hggt_models.data.targets import GroupLabels, choose
 
 
 class GroupDataset(SampleDataset):
-    """Samples of groups.
+    """Samples from the groups at these positions, with their labels.
 
     A sample holds its `number` and `pictures`, uint8 (K, 3, H, W), in the order of `Choice.names`; for
-    `positive_negative` also the other values of `Choice`.
-
-    Args:
-        groups: where pictures are read from.
-        positions: of the groups to learn from.
-        labelled: what is known of each of them.
-        target: what to choose of a group.
-        source_px, flip, rotate, seed: as in `SampleDataset`.
+    `positive_negative` also the other values of `Choice`. See `SampleDataset` for the other arguments.
     """
 
     def __init__(
@@ -43,15 +36,10 @@ class GroupDataset(SampleDataset):
         self._target = target
 
     def __getitem__(self, number: int) -> Sample:
-        """The sample of this number.
-
-        Raises:
-            ImageError: a picture is damaged, too small, or not of its group's size.
-            OSError: it cannot be read.
-        """
-        place, rng = self.place(number)
-        choice = choose(self._labelled[place], self._target, rng)
-        position = self._positions[place]
+        """The sample with this number; ImageError names a picture that is damaged, too small, or of another size."""
+        index, rng = self.locate(number)
+        choice = choose(self._labelled[index], self._target, rng)
+        position = self._positions[index]
         labels = [self._groups.name_picture(position, name) for name in choice.names]
         pictures = self.cut(labels, lambda k: self._groups.read(position, choice.names[k]), rng)
         sample = {"number": torch.tensor(number), "pictures": pictures}

@@ -1,4 +1,4 @@
-"""Training pairs in an endless row: samples from worker processes, made into pairs on the device, mixed by the pool.
+"""Endless training pairs: samples from worker processes are made into pairs on the device and mixed by the pool.
 
 The random choices of a batch, or of a sample, follow from the seed and the sample's number alone.
 """
@@ -19,18 +19,12 @@ from hggt_models.degradation.random_source import BatchSource, RandomSource
 from hggt_models.runtime import Runtime, shielded_children
 
 
-class PairFeed:
-    """Gives one process of a run its pairs.
-
-    Args:
-        samples: by their number.
-        config: of the run.
-        runtime: this process.
-        workers: processes that read pictures; 0 reads in this one.
+class PairLoader:
+    """Loads the training pairs of one process; `workers` processes read pictures, or this one if there are 0.
 
     Attributes:
-        pool: the pairs that wait.
-        waited_s: how long the feed has waited for pictures, all in all.
+        pool: Mixes the pairs of several batches.
+        waited_s: Total time spent waiting for pictures.
     """
 
     def __init__(self, samples: SampleDataset, config: TrainConfig, runtime: Runtime, workers: int = 0) -> None:
@@ -45,7 +39,7 @@ class PairFeed:
         self._fetched: list[Sample] = []
 
     def start(self, iteration: int) -> None:
-        """Begin with the samples of this iteration."""
+        """Start with the samples of this iteration."""
         config, runtime = self._config, self._runtime
         sampler = ShareSampler(
             config.batch_size,
@@ -59,7 +53,7 @@ class PairFeed:
             sampler=sampler,
             batch_size=None,
             num_workers=self._workers,
-            # A fork would copy the locks of this process's threads, and what CUDA has begun.
+            # A fork would copy the locks of this process's threads and the state of CUDA.
             multiprocessing_context="spawn" if self._workers else None,
             pin_memory=runtime.device.type == "cuda",
         )
@@ -68,20 +62,18 @@ class PairFeed:
             self._batches = iter(loader)
 
     def stop(self) -> None:
-        """End the worker processes."""
+        """Stop the worker processes."""
         self._batches = None
 
     def fetch(self) -> None:
-        """Wait for the pictures of one iteration, which changes nothing else; all processes call this together.
+        """Wait for the pictures of one iteration; all processes call this together.
 
-        Raises:
-            ImageError, OSError: a picture cannot be used or read.
-            WorkerError: a worker process was killed, or another process of the run cannot go on.
+        Any error occurs here, before the iteration has changed anything.
         """
         self._fetched += self._runtime.together(lambda: [self._read() for _ in range(self._config.accumulate)])
 
     def next(self) -> TrainingPairs:
-        """The next part of this process's share of a batch; raises as `fetch`, if that was not called before."""
+        """The pairs of the next part of this process's share of a batch."""
         batch = self._fetched.pop(0) if self._fetched else self._read()
         numbers: list[int] = batch["number"].tolist()
         device = self._runtime.device
@@ -91,7 +83,7 @@ class PairFeed:
         return PairMaker.open(self.pool.exchange(pairs, mixing))
 
     def _read(self) -> Sample:
-        assert self._batches is not None, "start() comes first"
+        assert self._batches is not None, "call start() first"
         started = time.perf_counter()
         try:
             batch = next(self._batches)
@@ -99,7 +91,7 @@ class PairFeed:
             if not str(error).startswith("DataLoader worker"):
                 raise
             raise WorkerError(
-                f"{str(error).splitlines()[0].rstrip(' .')}. Did memory run out? Run again with fewer --workers"
+                f"{str(error).splitlines()[0].rstrip(' .')}. If memory ran out, run again with fewer `workers`"
             ) from None
         self.waited_s += time.perf_counter() - started
         if isinstance(batch, Exception):
@@ -107,7 +99,7 @@ class PairFeed:
         return batch
 
     def _sources(self, numbers: list[int]) -> BatchSource | list[RandomSource]:
-        """Of the degradation: the same whichever processes and parts share the samples of an iteration."""
+        """Random sources of the degradation, which do not depend on how processes and parts share an iteration."""
         seed, device = self._config.seed, self._runtime.device
         samples = [RandomSource.from_text(f"{seed}/sample/{number}", device) for number in numbers]
         if self._config.draws == "per_sample":
@@ -117,9 +109,9 @@ class PairFeed:
 
 
 class _Batches(Dataset[Sample | Exception]):
-    """Stacked samples by a list of numbers; what is wrong with one comes as a value.
+    """Stacked samples by a list of numbers.
 
-    Raised in a worker it would arrive as a text of many lines.
+    An error is returned: if a worker raised it, it would arrive as a traceback in text form.
     """
 
     def __init__(self, samples: SampleDataset) -> None:
@@ -133,7 +125,7 @@ class _Batches(Dataset[Sample | Exception]):
         return batch
 
 
-def share_of_pools(pools: list[Mapping[str, Tensor]], runtime: Runtime) -> dict[str, Tensor]:
-    """The part of the pairs that waited in other processes' pools that falls to this one, when there are others now."""
+def redistribute_pools(pools: list[Mapping[str, Tensor]], runtime: Runtime) -> dict[str, Tensor]:
+    """This process's part of the pools that another number of processes has saved."""
     names = pools[0] if pools else {}
     return {name: torch.cat([pool[name] for pool in pools])[runtime.rank :: runtime.world] for name in names}

@@ -1,6 +1,6 @@
-"""From pictures as a loader gives them to pairs that a network learns from, on the device and without waiting for it.
+"""Makes training pairs from loaded pictures, on the device and without waiting for it.
 
-The whole picture is degraded first and cut afterwards, so the degradation sees what lies around a crop.
+A picture is degraded before it is cropped, so that the degradation uses what surrounds the crop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from hggt_models.losses.negative import negative_map
 
 @dataclass(frozen=True, slots=True)
 class TrainingPairs:
-    """What one step computes with; images are float32 (N, 3, H, W) in [0, 1].
+    """The input of one training step; images are float32 (N, 3, H, W) in [0, 1].
 
     Attributes:
-        lr: the generator's input, `scale` times smaller than the others.
-        target: what the pixel and perceptual losses compare with.
-        real: the discriminator's real input, which artefacts are sought by too; the target, unless that is sharpened.
-        negative: what the output should be far from, null but for the target `positive_negative`.
-        negative_map: (N, 1, H, W), where that counts.
-        has_negative: (N,), for which samples it does.
+        lr: The generator's input, `scale` times smaller than the others.
+        target: Image that the pixel and perceptual losses compare the output with.
+        real: Real input of the discriminator and reference of LDL's artefact map: the target before it is sharpened.
+        negative: Image that the output should differ from; None except for the target `positive_negative`.
+        negative_map: (N, 1, H, W), weight of each pixel of the negative.
+        has_negative: (N,), whether a sample has a negative.
     """
 
     lr: Tensor
@@ -38,23 +38,14 @@ class TrainingPairs:
 
 
 class PairMaker:
-    """Makes pairs as `config` says, in the form in which a `PairPool` keeps them: whole 8-bit levels as uint8.
-
-    Args:
-        config: of the run.
-    """
+    """Makes pairs in the form that a `PairPool` stores: images of whole 8-bit levels as uint8."""
 
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
 
     @torch.no_grad()
     def make(self, batch: Mapping[str, Tensor], sources: Source | Sequence[RandomSource]) -> dict[str, Tensor]:
-        """Degrade and cut.
-
-        Args:
-            batch: samples of a `GroupDataset` or a `PictureDataset`, stacked, on the device.
-            sources: of the degradation and of the crop, as `degrade` takes them.
-        """
+        """Degrade and crop a batch: stacked samples of a dataset, on the device. See `degrade` for `sources`."""
         config = self._config
         pictures = batch["pictures"]  # (N, K, 3, H, W)
         source_images = _as_images(pictures[:, 0])
@@ -71,7 +62,7 @@ class PairMaker:
         pairs["target"] = crop(pictures[:, compared])
         if config.sharpen:
             pairs["real"] = pairs["target"]
-            if config.has_discriminator:  # as officially; without one, sharpening comes before cutting
+            if config.has_discriminator:  # as in the official code, which without one sharpens before it crops
                 pairs["target"] = sharpen(_as_images(pairs["real"]))
             else:
                 whole = source_images if compared == 0 else sharpen(_as_images(pictures[:, compared]))
@@ -97,12 +88,12 @@ class PairMaker:
 
     @staticmethod
     def open(pairs: Mapping[str, Tensor]) -> TrainingPairs:
-        """Pairs that `make` gave, ready to compute with."""
+        """Pairs from `make` as float32 images."""
         images = {name: _as_images(value) if value.dtype == torch.uint8 else value for name, value in pairs.items()}
         return TrainingPairs(**{"real": images["target"], **images})
 
     def _corners(self, lr: Tensor, sources: Source | Sequence[RandomSource]) -> list[tuple[int, int]]:
-        """Top and left of each sample's crop, in pixels of the LR; one for all where sources are not apart."""
+        """(top, left) of each sample's crop in pixels of the LR; the same for all if they share a source."""
         room = [side - self._config.crop_px // self._config.scale for side in lr.shape[2:]]
 
         def draw(source: RandomSource) -> tuple[int, int]:
@@ -127,5 +118,5 @@ def _as_images(pixels: Tensor) -> Tensor:
 
 
 def _as_levels(images: Tensor) -> Tensor:
-    """Images of whole 8-bit levels as uint8."""
+    """Images, which have whole 8-bit levels, as uint8."""
     return (images * 255).round().byte()

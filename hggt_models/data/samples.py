@@ -1,7 +1,7 @@
-"""Which sample comes when, and how its pictures are cut and turned: all of it follows from the seed and a number.
+"""The order of samples, and how their pictures are cropped and flipped, all determined by the seed and a number.
 
-Samples are numbered from 0 over the whole run. Nothing else decides what a number stands for, so a run needs no state
-to go on, and any number of processes can share the work.
+Samples are numbered from 0 over the whole run. So the data needs no state to resume, and any number of processes can
+share the work.
 """
 
 import random
@@ -22,13 +22,9 @@ Sample = Mapping[str, Tensor]
 
 
 class SampleDataset(Dataset[Sample]):
-    """Samples by their number.
+    """Samples by their number: each of `length` groups or pictures once in every `length` samples, in a new order.
 
-    Args:
-        length: how many different ones there are; each comes once in every `length` samples, in a new order.
-        source_px: side of what is cut from a picture.
-        flip, rotate: as in `TrainConfig`.
-        seed: of order and choices.
+    See `TrainConfig` for the other arguments.
     """
 
     def __init__(self, length: int, *, source_px: int, flip: bool, rotate: bool, seed: int) -> None:
@@ -41,22 +37,16 @@ class SampleDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return self._length
 
-    def place(self, number: int) -> tuple[int, random.Random]:
-        """What a sample's number stands for: a position, and the source of the sample's other random choices."""
+    def locate(self, number: int) -> tuple[int, random.Random]:
+        """The group or picture of a sample, and the random source of its other choices."""
         epoch, offset = divmod(number, self._length)
         return int(_order(self._length, self._seed, epoch)[offset]), random.Random(f"{self._seed}/{number}")
 
     def cut(self, names: Sequence[str], read: Callable[[int], Pixels], rng: random.Random) -> Tensor:
-        """Pictures of one size, all cut and turned alike: uint8 (len(names), 3, source_px, source_px).
+        """Pictures of equal size, all cropped and flipped alike: uint8 (len(names), 3, source_px, source_px).
 
-        Args:
-            names: of the pictures, for messages; one that stands in several places is read once.
-            read: gives the pixels, uint8 (H, W, 3), of the picture in a place. It is called for one after the other:
-                to hold them all takes a quarter longer, since each then lies in memory that is new to the process.
-            rng: of the place and the turns.
-
-        Raises:
-            ImageError: a picture is smaller, or of another size than the first; or as `read`.
+        A name that occurs several times is read once. `read` gives the pixels of the picture at an index, one after the
+        other: to hold them all takes a quarter longer, because each then needs memory that is new to the process.
         """
         side = self._source_px
         cut = np.empty((len(names), 3, side, side), np.uint8)
@@ -64,46 +54,41 @@ class SampleDataset(Dataset[Sample]):
         height, width = pixels.shape[:2]
         if min(height, width) < side:
             raise ImageError(
-                f"{names[0]}: {height} x {width} pixels, less than source_px {side}; leave it out, or pass "
-                f"--set source_px={min(height, width)} or less"
+                f"{names[0]}: {height} x {width} pixels, less than source_px {side}; remove it, or set source_px to "
+                f"{min(height, width)} or less"
             )
         top, left = rng.randint(0, height - side), rng.randint(0, width - side)
-        turns = [rng.random() < 0.5 for _ in range(3)]
-        for place, name in enumerate(names):
+        flips = [rng.random() < 0.5 for _ in range(3)]
+        for index, name in enumerate(names):
             first = names.index(name)
-            if first < place:
-                cut[place] = cut[first]
+            if first < index:
+                cut[index] = cut[first]
                 continue
-            if place > 0:
-                pixels = read(place)
+            if index > 0:
+                pixels = read(index)
             if pixels.shape[:2] != (height, width):
                 raise ImageError(f"{name}: {pixels.shape[0]} x {pixels.shape[1]} pixels; expected {height} x {width}")
-            piece = self._turned(pixels[top : top + side, left : left + side], turns)
-            for channel in range(3):  # a mirrored copy of whole pixels, three bytes each, takes ten times as long
-                cut[place, channel] = piece[..., channel]
+            piece = self._flipped(pixels[top : top + side, left : left + side], flips)
+            for channel in range(3):  # to copy mirrored pixels of three bytes takes ten times as long
+                cut[index, channel] = piece[..., channel]
         return torch.from_numpy(cut)
 
-    def _turned(self, pixels: Pixels, turns: Sequence[bool]) -> Pixels:
-        mirrored, upended, quarter = turns
-        if self._flip and mirrored:
+    def _flipped(self, pixels: Pixels, flips: Sequence[bool]) -> Pixels:
+        left_right, top_bottom, transpose = flips
+        if self._flip and left_right:
             pixels = pixels[:, ::-1]
-        if self._rotate and upended:
+        if self._rotate and top_bottom:
             pixels = pixels[::-1]
-        if self._rotate and quarter:
+        if self._rotate and transpose:
             pixels = pixels.transpose(1, 0, 2)
         return pixels
 
 
 class ShareSampler(Sampler[list[int]]):
-    """The sample numbers of one process, a part of a batch at a time, for ever.
+    """The sample numbers of one process, endlessly, in lists that are each one of `parts` of its share of a batch.
 
-    Iteration i of the whole run consists of the samples from i * batch_size on; each process takes a run of them.
-
-    Args:
-        batch_size: samples of one iteration, all processes together.
-        rank, world: which process this is, of how many.
-        parts: in how many parts a process takes its share.
-        first_iteration: where to begin.
+    Iteration i of the whole run has `batch_size` samples from number i * batch_size on; each process takes consecutive
+    ones of them.
     """
 
     def __init__(
@@ -126,6 +111,6 @@ class ShareSampler(Sampler[list[int]]):
             iteration += 1
 
 
-@lru_cache(maxsize=2)  # this pass and, for workers that run ahead, the next
+@lru_cache(maxsize=2)  # this epoch and, for workers that are ahead, the next
 def _order(length: int, seed: int, epoch: int) -> NDArray[Any]:
     return np.random.default_rng([seed, epoch]).permutation(length)

@@ -1,13 +1,13 @@
-"""What the losses compare an output with: the one switch between the published experiments.
+"""The image that the losses compare an output with, in which the published experiments differ.
 
-| target | learns from | compares with |
+| target | learns from | compares the output with |
 |---|---|---|
 | `picture` | a folder of pictures | the picture itself |
 | `original` | all groups | the original |
 | `positive` | groups with a positive | one of its positives |
-| `positive_negative` | those with a negative too | one of its positives; keeps away from one of its negatives |
+| `positive_negative` | also groups with a negative | one of its positives, and away from one of its negatives |
 
-The LR is always made of the picture or the original, never of a positive.
+The LR is always made from the picture or the original, never from a positive.
 """
 
 import random
@@ -20,11 +20,12 @@ from hggt_models.config.train import TargetKind
 
 @dataclass(frozen=True, slots=True)
 class GroupLabels:
-    """What a target must know of a group, small enough to be kept for all of them.
+    """The labels of a group that targets need, small enough to hold for all groups.
 
     Attributes:
-        positives, negatives: candidates with that consensus, each with its agreement.
-        num_annotators: how many labelled the group.
+        positives: Candidates with the consensus Positive, each with its agreement.
+        negatives: Candidates with the consensus Negative, each with its agreement.
+        num_annotators: Number of annotators of the group.
     """
 
     positives: tuple[tuple[str, int], ...]
@@ -33,7 +34,7 @@ class GroupLabels:
 
     @classmethod
     def of(cls, group: PatchGroup) -> "GroupLabels":
-        """That of a group."""
+        """The labels of this group."""
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
 
         def with_agreement(names: Sequence[str]) -> tuple[tuple[str, int], ...]:
@@ -42,7 +43,7 @@ class GroupLabels:
         return cls(with_agreement(group.positives), with_agreement(group.negatives), max(group.num_votes))
 
     def names(self, target: TargetKind) -> list[str]:
-        """All pictures of the group that a run with this target may look at."""
+        """All pictures of the group that a run with this target may read."""
         wanted = {"positive": self.positives, "positive_negative": self.positives + self.negatives}
         return [ORIGINAL, *(name for name, _ in wanted.get(target, ()))]
 
@@ -58,11 +59,14 @@ class Choice:
     """The pictures of one group that one sample uses.
 
     Attributes:
-        names: of the pictures: the original; but for target `original`, what the losses compare with; for
-            `positive_negative`, also the positive and the negative of the negative map. The original stands for what
-            the group does not have. One name may stand in several places and is read once.
-        positive_agreement, negative_agreement, num_annotators: of the negative map.
-        has_positive, has_negative: whether the group has one.
+        names: Pictures to read: the original; for `positive` and `positive_negative` then the positive to compare
+            with; for `positive_negative` then the positive and the negative of the negative map. The original replaces
+            what the group does not have.
+        positive_agreement: Agreement on the positive of the negative map.
+        negative_agreement: Agreement on the negative.
+        num_annotators: Number of annotators of the group.
+        has_positive: Whether the group has a positive.
+        has_negative: Whether the group has a negative.
     """
 
     names: tuple[str, ...]
@@ -85,7 +89,7 @@ def choose(group: GroupLabels, target: TargetKind, rng: random.Random) -> Choice
     positive = rng.choice(group.positives)[0] if group.positives else ORIGINAL
     if target == "positive":
         return Choice((ORIGINAL, positive))
-    # The official code counts an original that stands for a positive as agreed on by all.
+    # In the official code an original that replaces a positive has full agreement.
     map_positive, positive_agreement = (
         rng.choice(group.positives) if group.positives else (ORIGINAL, group.num_annotators)
     )

@@ -1,6 +1,6 @@
-"""What a run learns from, and the source pictures that it never learns from but is validated on.
+"""Opens what a run learns from, and holds out the source pictures that it is validated on.
 
-Patches of one source picture are alike, so whole source pictures are held out. A test set is refused.
+Patches of one source picture are similar, so whole source pictures are held out. A test set is refused.
 """
 
 import os
@@ -31,7 +31,7 @@ from hggt_models.data.targets import GroupLabels
 # Sub-images of `0001.png` are `0001_s001.png`, those of its smaller versions `0001T0_s001.png`.
 _SUB_IMAGE = re.compile(r"(T\d+)?_s\d+$")
 _TEST_FOLDER = re.compile(r"GT|Test|Test-.*")
-_HELD_OUT_SHARE = 10  # one of so many source pictures, at most, but one of two
+_HELD_OUT_SHARE = 10  # at most one of so many source pictures; but one of 2 to 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class HeldOut:
     """A picture to validate on.
 
     Attributes:
-        name: of it.
-        source: gives the pixels that its LR is made of.
-        references: give the pixels that the output is compared with; the score is the mean over them.
+        name: Name of its result file.
+        source: Reads the pixels that its LR is made from.
+        references: Read the pixels that the output is compared with; its score is the mean over them.
     """
 
     name: str
@@ -50,12 +50,8 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """What a run has kept of its data, for when it goes on.
-
-    Attributes:
-        identity, names: of its `TrainingData`.
-    """
+class ResumeState:
+    """What a run has recorded of its data, see `TrainingData`."""
 
     identity: Mapping[str, Any]
     names: Mapping[str, bool]
@@ -66,16 +62,17 @@ class TrainingData:
     """Opened training data.
 
     Attributes:
-        source: as the user named it.
-        noun: what it consists of, `picture` or `group`.
-        samples: by their number.
-        names: of all pictures or groups, and whether the run learns from each; that of a group tells its labels, too.
-        num_missing: pictures or groups that a run began with and that are not there any more.
-        held_out: to validate on.
-        identity: what the data is, for the record; a run only goes on with the same, or with a part of it.
-        revision: of the data: a commit of the Hub, or a digest.
-        license: licence id; null where it is not known.
-        description: a line for the user.
+        source: Path or repository id, as the user gave it.
+        noun: What it consists of, `picture` or `group`.
+        samples: Samples by their number.
+        names: Names of all pictures or groups, and whether the run learns from each. That of a group includes a digest
+            of its labels.
+        num_missing: Number of pictures or groups that a resumed run started with and that are missing now.
+        held_out: Pictures to validate on.
+        identity: What identifies the data; a run resumes only with the same data, or with a part of it.
+        revision: A commit on the Hub, or a digest.
+        license: Licence id; None if unknown.
+        description: A line for the user.
     """
 
     source: str
@@ -91,30 +88,22 @@ class TrainingData:
 
 
 def open_training_data(
-    source: str, config: TrainConfig, revision: str | None = None, beginning: Beginning | None = None
+    source: str, config: TrainConfig, revision: str | None = None, resumed: ResumeState | None = None
 ) -> TrainingData:
-    """Open what a run is to learn from.
+    """Open what a run learns from, and check the header of every picture.
 
-    Args:
-        source: for the target `picture` a folder of pictures, with folders in it or not; for the others a tree, a built
-            dataset or `ORG/NAME` on the Hub, of which the training split is taken.
-        config: of the run.
-        revision: for the Hub: a tag, branch or commit.
-        beginning: of the run that is to go on. Where some of its pictures or groups are missing, the next ones take
-            their turns; all others keep theirs, and what is held out stays so.
-
-    Raises:
-        TreeError, DatasetError, HubError: there is no such data, it is a test set, the target cannot learn from it, or
-            pictures cannot be used, by what their heads say.
+    `source` is a folder of pictures for the target `picture`, and otherwise a tree, a built dataset or `ORG/NAME` on
+    the Hub, whose training split is used. `resumed` is what the run recorded when it started: if some of its pictures
+    or groups are missing now, the next ones replace them, and all others keep their turns.
     """
     if config.target == "picture":
         if revision is not None or not Path(source).is_dir():
-            raise TreeError(f"{source}: the target 'picture' learns from a folder of pictures, and this is none here")
-        return _open_pictures(Path(source), config, beginning)
-    return _open_groups(source, config, revision, beginning)
+            raise TreeError(f"{source} is not a folder; the target 'picture' requires a folder of pictures")
+        return _open_pictures(Path(source), config, resumed)
+    return _open_groups(source, config, revision, resumed)
 
 
-def _open_groups(source: str, config: TrainConfig, revision: str | None, beginning: Beginning | None) -> TrainingData:
+def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed: ResumeState | None) -> TrainingData:
     target = config.target
     split = split_or_default(source, None, "train")
     groups = open_groups(source, split, revision=revision)
@@ -131,12 +120,12 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, beginni
     digest = hash_labels(kept())  # reads each label once for all
     images = [group_id.image for group_id in groups.ids]
     identity = {"kind": "groups", "labels_sha256": digest}
-    chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, beginning)
+    chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, resumed)
     serving, held = chosen.positions, chosen.held
     if not serving:
         raise TreeError(
-            f"{source}: of {plural(len(groups), 'group')}, none has what the target {target!r} learns from "
-            f"({plural(len(held), 'source picture')} held out); is it labelled?"
+            f"{source}: none of {plural(len(groups), 'group')} has the labels that the target {target!r} requires "
+            f"({plural(len(held), 'source picture')} held out); check that the data is labelled"
         )
     samples = GroupDataset(
         groups,
@@ -160,15 +149,15 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, beginni
         identity=chosen.identity,
         revision=groups.revision or chosen.identity["labels_sha256"][:12],
         license=groups.license or HGGT_LICENSE_NAME,
-        description=f"{len(serving):,} of {plural(len(groups), 'group')} serve the target {target!r}; {_tell(held)}",
+        description=f"learning from {len(serving):,} of {plural(len(groups), 'group')} ({target}); {_describe(held)}",
     )
 
 
 def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None:
     if is_tree and _TEST_FOLDER.fullmatch(Path(source).resolve().name):
-        raise DatasetError(f"{source} is a test set, by the official names of its folders; pass the training tree")
+        raise DatasetError(f"{source} is a test set, as its folder name says; pass the training tree")
     if any(groups.has_picture(number, LR) for number in range(len(groups))):
-        raise DatasetError(f"{source} has low-resolution pictures, as only a test set does; pass the training tree")
+        raise DatasetError(f"{source} has low-resolution pictures, so it is a test set; pass the training tree")
 
 
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:
@@ -177,24 +166,24 @@ def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, tar
     return HeldOut(str(groups.ids[number]), partial(groups.read, number, ORIGINAL), references)
 
 
-def _open_pictures(folder: Path, config: TrainConfig, beginning: Beginning | None) -> TrainingData:
+def _open_pictures(folder: Path, config: TrainConfig, resumed: ResumeState | None) -> TrainingData:
     if is_built_dataset(folder) or {"images", "labels"} <= {path.name for path in folder.iterdir()}:
         raise TreeError(
-            f"{folder} is a tree or a dataset, whose candidates are no targets of their own; the target 'picture' "
-            "learns from a plain folder of pictures, such as its images/original"
+            f"{folder} is a tree or a dataset; the target 'picture' requires a plain folder of pictures, such as its "
+            "images/original"
         )
     paths = sorted(_walk_pictures(folder))
     if not paths:
-        raise TreeError(f"{folder}: no pictures; expected {', '.join(PICTURE_ENDINGS)}")
-    # A name on the disk may be no text.
+        raise TreeError(f"{folder} contains no pictures; expected {', '.join(PICTURE_ENDINGS)}")
+    # A file name may be invalid UTF-8.
     names = [os.fsencode(path.relative_to(folder).with_suffix("")).decode(errors="replace") for path in paths]
-    # Whatever the folder: crops of a picture and of its smaller versions often lie in two.
+    # Regardless of the folder: crops of a picture and of its smaller versions often have different folders.
     images = [_SUB_IMAGE.sub("", name.rpartition(os.sep)[2]) for name in names]
     sizes = require_usable_pictures(paths, config.source_px)
     listed = "\n".join(f"{name} {height} {width}" for name, (height, width) in zip(names, sizes, strict=True))
     identity = {"kind": "pictures", "names_and_sizes_sha256": sha256_of(listed.encode())}
     files = [f"{name}{path.suffix}" for name, path in zip(names, paths, strict=True)]
-    chosen = _choose(identity, files, images, [True] * len(files), config, beginning)
+    chosen = _choose(identity, files, images, [True] * len(files), config, resumed)
     used, held = [paths[number] for number in chosen.positions], chosen.held
     samples = PictureDataset(used, source_px=config.source_px, flip=config.flip, rotate=config.rotate, seed=config.seed)
     held_out = [number for number, image in enumerate(images) if image in held]
@@ -208,13 +197,13 @@ def _open_pictures(folder: Path, config: TrainConfig, beginning: Beginning | Non
         identity=chosen.identity,
         revision=chosen.identity["names_and_sizes_sha256"][:12],
         license=None,
-        description=f"{len(used):,} of {plural(len(paths), 'picture')} to learn from; {_tell(held)}",
+        description=f"learning from {len(used):,} of {plural(len(paths), 'picture')}; {_describe(held)}",
     )
 
 
 def _walk_pictures(folder: Path) -> Iterator[Path]:
-    """All pictures in a folder and in the folders inside, links to folders included."""
-    seen: set[str] = set()  # a link may lead back to where it lies
+    """All pictures in a folder and its subfolders, also behind symbolic links."""
+    seen: set[str] = set()  # links may form a circle
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(Path(parent, name)) not in seen]
         seen.update(os.path.realpath(Path(parent, name)) for name in folders)
@@ -228,13 +217,7 @@ def _held_out_picture(path: Path, name: str) -> HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """What of the data a run learns from.
-
-    Attributes:
-        held: source pictures that are held out.
-        positions: of what each sample is made of.
-        names, num_missing, identity: as in `TrainingData`.
-    """
+    """The held-out source pictures, the positions of what each sample is made from, and parts of `TrainingData`."""
 
     held: set[str]
     positions: Sequence[int]
@@ -249,27 +232,24 @@ def _choose(
     images: Sequence[str],
     serves: Sequence[bool],
     config: TrainConfig,
-    beginning: Beginning | None,
+    resumed: ResumeState | None,
 ) -> _Chosen:
-    """Choose what is learned from, as a run's beginning did if this is a part of what that had.
+    """Choose what to learn from; a resumed run whose data is now a part of what it had keeps its choice.
 
-    Args:
-        identity: kind and digest of the data.
-        names, images, serves: of each picture or group: its name, its source picture, and whether the target can learn
-            from it.
-        config, beginning: as in `open_training_data`.
+    `names`, `images` and `serves` are of each picture or group: its name, its source picture, and whether the target
+    can learn from it.
     """
 
     def serving(held: Collection[str]) -> list[int]:
         return [number for number, image in enumerate(images) if image not in held and serves[number]]
 
-    if beginning and len(names) < len(beginning.names) and beginning.names.keys() >= set(names):
-        held = set(beginning.identity["held_out"])
-        there = {names[number]: number for number in serving(held)}
-        used = [name for name, is_used in beginning.names.items() if is_used]
-        missing = len(beginning.names) - len(names)
-        if there:
-            return _Chosen(held, _stood_in(used, there), beginning.names, missing, beginning.identity)
+    if resumed and len(names) < len(resumed.names) and resumed.names.keys() >= set(names):
+        held = set(resumed.identity["held_out"])
+        known = {names[number]: number for number in serving(held)}
+        used = [name for name, is_used in resumed.names.items() if is_used]
+        missing = len(resumed.names) - len(names)
+        if known:
+            return _Chosen(held, _replace_missing(used, known), resumed.names, missing, resumed.identity)
     held = _hold_out(images, config)
     positions = serving(held)
     used_positions = set(positions)
@@ -282,15 +262,15 @@ def _choose(
     )
 
 
-def _stood_in(names: Sequence[str], there: Mapping[str, int]) -> list[int]:
-    """The position of each name; where it has none, that of the next one that has, the first following the last."""
-    position = next(there[name] for name in names if name in there)
-    backwards = [position := there.get(name, position) for name in reversed(names)]
+def _replace_missing(names: Sequence[str], known: Mapping[str, int]) -> list[int]:
+    """The position of each name, or of the next one that is known; after the last comes the first."""
+    position = next(known[name] for name in names if name in known)
+    backwards = [position := known.get(name, position) for name in reversed(names)]
     return backwards[::-1]
 
 
 def _hold_out(images: Sequence[str], config: TrainConfig) -> set[str]:
-    """Source pictures to validate on, the same for the same seed."""
+    """Source pictures to validate on, which depend on the seed."""
     known = sorted(set(images))
     most = max(len(known) // _HELD_OUT_SHARE, 1) if len(known) > 1 else 0
     number = min(config.validation.pictures, most)
@@ -298,12 +278,12 @@ def _hold_out(images: Sequence[str], config: TrainConfig) -> set[str]:
 
 
 def _spread(numbers: Sequence[int], config: TrainConfig) -> list[int]:
-    """At most as many as are to be validated, from all over."""
+    """Up to `validation.images` of these, evenly spaced."""
     wanted = min(len(numbers), config.validation.images)
     return [numbers[k * len(numbers) // wanted] for k in range(wanted)]
 
 
-def _tell(held: set[str]) -> str:
+def _describe(held: set[str]) -> str:
     return (
         f"{plural(len(held), 'source picture')} held out for validation" if held else "nothing held out, no validation"
     )

@@ -21,7 +21,7 @@ from hggt_data.groups import GroupSource
 from hggt_data.io.files import sha256_of_file
 from hggt_data.io.images import Pixels, list_folder, read_picture, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult, Source
-from hggt_data.io.workers import advance, default_workers, print_line
+from hggt_data.io.workers import advance, print_line
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics.device import full_precision, own_device
 from hggt_models.degradation.chain import degrade_picture
@@ -220,7 +220,7 @@ def degrade(
     seed: int,
     degradation: str = "sr",
     scale: int | None = None,
-    workers: int | None = None,
+    workers: int = 1,
 ) -> Outcome:
     """Write low-resolution versions of pictures, `NAME.png`: the same bytes for the same seed and names.
 
@@ -233,7 +233,7 @@ def degrade(
         seed: Random seed. The same seed and file names give the same bytes.
         degradation: Published degradation: sr for super-resolution, enhance-01 and so on for training an enhancer.
         scale: Factor by which the results are smaller.  [default: as published]
-        workers: Worker processes.  [default: one per core, at most 8]
+        workers: Worker processes; they do not change the result.
 
     Raises:
         OutputError: The folder contains results of different settings.
@@ -243,7 +243,7 @@ def degrade(
     job = _make_job(output, "degrade", {"input": origin, "settings": compared, "weights": {}}, "cpu")
     with job.open_shared(sources, lambda source: [output / f"{source.name}.png"]) as missing:
         tasks = [_DegradeTask(source, output / f"{source.name}.png", settings, seed) for source in missing]
-        for _ in job.run(_degrade_one, tasks, workers=workers or default_workers(), label="degrading"):
+        for _ in job.run(_degrade_one, tasks, workers=workers, label="degrading"):
             pass
     return job.outcome
 

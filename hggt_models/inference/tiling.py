@@ -1,7 +1,7 @@
-"""Run a network over a picture tile by tile: the only tiling code.
+"""Run a network over a picture in overlapping tiles.
 
-A tile is computed with a rim of neighbours around it, which is cut off. Where the rim covers the network's receptive
-field the result is that of the whole picture. Only one tile and its result lie on the device at a time.
+The overlap around a tile is computed and cut off. If it covers the network's receptive field, the result equals that of
+the whole picture. Only one tile and its result are on the device at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from hggt_data.io.images import Pixels
 from hggt_eval.metrics.device import full_precision
 from hggt_models.networks import Network
 
-# The official enhancement cut pictures so; with a network that pools over the whole tile they decide the result.
+# As in the official enhancement; networks that pool over the whole tile give other results with other tiles.
 ENHANCE_TILE = 1200
 ENHANCE_OVERLAP_PX = 24
-# With the real x4 RRDB generator no pixel is more than one grey level from the whole picture's; see docs/networks.md.
+# With the real x4 RRDB generator each pixel is within one grey level of the whole picture's; see docs/networks.md.
 UPSCALE_OVERLAP_PX = 64
 _SMALLEST_TILE = 64
 
 
 class TileError(HggtError, ValueError):
-    """A tile size does not fit the network."""
+    """The tile size does not fit the network."""
 
 
 class DeviceMemoryError(HggtError, MemoryError):
@@ -33,16 +33,11 @@ class DeviceMemoryError(HggtError, MemoryError):
 
 
 class Tiler:
-    """Restores pictures in whatever tiles the memory has room for.
+    """Restores pictures, uint8 (H, W, 3) to (scale * H, scale * W, 3), in tiles that fit into memory.
 
-    Args:
-        tile: side of a tile; null starts with whole pictures and halves it whenever memory runs out. Where the result
-            depends on the tile by nature (RCAN pools over all it sees), null is the fixed tile of the enhancers.
-        overlap_px, device, dtype: as in `run_tiled`.
-
-    Attributes:
-        tile: as it is now.
-        on_smaller_tile: is told of each tile that had to be halved: the reason, and the new one.
+    `tile` None starts with whole pictures and halves the tile whenever memory runs out, and then calls
+    `on_smaller_tile` with the error and the new tile. Networks whose result depends on the tile (RCAN pools over all it
+    sees) then get the fixed tile of the enhancers. Other arguments as in `run_tiled`.
     """
 
     def __init__(
@@ -56,17 +51,11 @@ class Tiler:
         self._dtype = dtype
 
     def start_from(self, tile: int | None) -> None:
-        """Where memory decides, go on with the tile that it led to before."""
+        """Start with a smaller tile found by an earlier run, unless the tile is fixed."""
         if self._may_halve and tile:
             self.tile = tile
 
     def __call__(self, network: Network, pixels: Pixels) -> Pixels:
-        """What a network makes of a picture: uint8 (H, W, 3) to (scale * H, scale * W, 3).
-
-        Raises:
-            TileError: the tile is no multiple of the network's window.
-            DeviceMemoryError: a tile does not fit into memory, and is fixed or as small as it may become.
-        """
         picture = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
         pools = network.receptive_field_px is None
         while True:
@@ -100,9 +89,10 @@ class Span:
     """One tile along one axis of a picture.
 
     Attributes:
-        start, stop: what the tile is responsible for, in pixels of the picture.
-        taken: the parts of the picture that are computed for it, in the picture's order.
-        offset: how many pixels of these come before `start`.
+        start: First pixel of the picture that the tile provides.
+        stop: End of these pixels.
+        taken: Parts of the picture that are computed for it, in the picture's order.
+        offset: Number of computed pixels before `start`.
     """
 
     start: int
@@ -120,23 +110,15 @@ def run_tiled(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """What a network makes of a picture.
+    """Run a network in eval mode on a picture, (3, H, W) on the CPU, uint8 or float32 in [0, 1].
+
+    Returns (3, scale * H, scale * W) on the CPU in the picture's dtype: uint8 is clamped and rounded, float32 is not.
 
     Args:
-        network: in eval mode, on `device`.
-        picture: (3, H, W) on the CPU, uint8 or float32 in [0, 1].
-        tile: side of a tile in pixels, a multiple of the network's window; null for the whole picture at once.
-        overlap_px: width of the rim, at least. It is widened to whole windows.
-        device: where the network is.
-        dtype: bfloat16 computes under autocast.
-
-    Returns:
-        (3, scale * H, scale * W) on the CPU, of the picture's dtype: uint8 is clamped and rounded, float32 is as the
-        network gives it.
-
-    Raises:
-        TileError: the tile is no multiple of the window.
-        DeviceMemoryError: a tile does not fit into the device's memory.
+        tile: Side of a tile in pixels, a multiple of the network's window; None for the whole picture at once.
+        overlap_px: Smallest width of the overlap, which is widened to whole windows.
+        device: Device of the network.
+        dtype: bfloat16 uses autocast.
     """
     device = torch.device(device or "cpu")
     height, width = picture.shape[1:]
@@ -155,29 +137,18 @@ def run_tiled(
 
 
 def require_fitting_tile(tile: int, window: int) -> None:
-    """Refuse a tile that would cut the network's windows.
-
-    Raises:
-        TileError: it is no multiple of the window.
-    """
+    """Refuse a tile that is not a multiple of the network's window with a TileError."""
     if tile < 1 or tile % window:
         near = max(tile // window, 1) * window
-        raise TileError(f"tile {tile} is no multiple of the network's window {window}; {near} is")
+        raise TileError(f"tile {tile} is not a multiple of the network's window {window}; {near} is")
 
 
 def spans(size: int, tile: int | None, overlap_px: int, window: int, wraps: bool) -> Iterator[Span]:
     """The tiles along one axis.
 
-    What is taken starts at a multiple of the window, and ends at one or at the picture's edge, so that the network's
-    windows lie as in the whole picture.
-
-    Args:
-        size: of the picture.
-        tile: of a tile, a multiple of the window; null for all.
-        overlap_px: width of the rim, at least.
-        window: of the network.
-        wraps: whether the network's windows join opposite edges. A tile near an edge is then computed together with
-            the strip along the opposite one; where the two meet inside lies as far from the tile as any other cut.
+    The computed part starts at a multiple of the window and ends at one or at the picture's edge, so that the network's
+    windows are those of the whole picture. If the windows join opposite edges (`wraps`), a tile near an edge is
+    computed together with the strip along the opposite edge.
     """
     tile = tile or size
     rim = -(-overlap_px // window) * window
@@ -186,7 +157,7 @@ def spans(size: int, tile: int | None, overlap_px: int, window: int, wraps: bool
         first, last = start - rim, -(-stop // window) * window + rim
         taken = [range(max(first, 0), min(last, size))]
         if wraps and first < 0 and last < size:
-            # One window more, since the network mirrors the last rows to fill up its windows.
+            # One more window, because the network mirrors the last rows to fill its windows.
             taken.append(range(max((size - rim) // window * window - window, last), size))
         if wraps and last >= size and first > 0:
             taken.insert(0, range(0, min(rim, first)))
@@ -206,7 +177,7 @@ def _core(span: Span, scale: int) -> slice:
 
 @torch.inference_mode()
 def _run(network: Network, crop: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """One tile with its rim, (3, h, w), there and back."""
+    """Run the network on one tile with its overlap, (3, h, w)."""
     autocast = torch.autocast(device.type, dtype) if dtype != torch.float32 else nullcontext()
     try:
         images = crop.to(device)[None]
@@ -220,7 +191,7 @@ def _run(network: Network, crop: Tensor, device: torch.device, dtype: torch.dtyp
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise DeviceMemoryError(_memory_text(crop, device)) from error
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # the words of PyTorch's allocator for the CPU
+        if "can't allocate memory" in str(error):  # message of PyTorch's allocator for the CPU
             raise DeviceMemoryError(_memory_text(crop, device)) from error
         raise
 

@@ -1,1 +1,1 @@
-"""The loop that trains, and what it keeps and tells."""
+"""The training loop, and the files and logs of a run."""

@@ -1,4 +1,4 @@
-"""The moving average of a network's weights, which restores better than the weights of any one step."""
+"""The moving average of a network's weights, which restores better than the weights of any single step."""
 
 import copy
 from typing import Generic, TypeVar
@@ -10,17 +10,12 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Ema(Generic[Module]):
-    """A second network that follows a first one: `average = decay * average + (1 - decay) * weights`.
+    """The moving average of a network: `average = decay * average + (1 - decay) * weights`, starting as a copy.
 
-    Buffers, such as the statistics of batch norm, are copied as they are. The official code leaves them at their
-    first values.
+    Buffers, such as the statistics of batch norm, are copied. The official code leaves them at their first values.
 
     Attributes:
-        network: the average, in eval mode; it needs no gradients.
-
-    Args:
-        network: to be followed; the average starts as its copy.
-        decay: see above.
+        network: The average, in eval mode and without gradients.
     """
 
     def __init__(self, network: Module, decay: float) -> None:
@@ -29,7 +24,7 @@ class Ema(Generic[Module]):
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take one step of the followed network into account."""
+        """Update the average after a step of the network."""
         averages: list[Tensor] = list(self.network.parameters())
         weights: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(averages, weights, 1 - self._decay)

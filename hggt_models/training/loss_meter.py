@@ -1,4 +1,4 @@
-"""Means of losses over iterations and processes, summed on the device so that no step waits for it."""
+"""Means of losses over iterations and processes, summed on the device so that no step has to wait for it."""
 
 import math
 from typing import Any
@@ -10,95 +10,91 @@ from hggt_data.errors import HggtError
 from hggt_models.runtime import Runtime
 
 _DIVERGED = 10  # times the lowest mean so far
-_WINDOW = 100  # iterations that such a mean is over: one easy batch would set a mark that no other can meet
+_WINDOW = 100  # iterations of such a mean: a single easy batch would set a bound that no other batch can meet
 _LATEST = 10  # iterations whose mean is compared with it
-_JUDGED = ("pixel", "perceptual", "artifact_map", "adversarial")  # none can fall below 0
+_WATCHED = ("pixel", "perceptual", "artifact_map", "adversarial")  # losses that cannot be negative
 
 
 class DivergedError(HggtError, ArithmeticError):
-    """The losses are no numbers any more, or have grown beyond all reason."""
+    """A loss became NaN or infinite, or a run diverged."""
 
 
 class LossMeter:
-    """Adds up losses until they are told, and judges by one of them whether a run diverges.
+    """Sums losses between two log lines, and detects from one of them whether a run diverges.
 
-    Args:
-        pixel_weight: of the pixel loss, by which a run is judged; where it is 0, by the first other loss.
+    That one is the pixel loss, which has the weight `pixel_weight`; or the first other loss if this is 0.
     """
 
     def __init__(self, pixel_weight: float) -> None:
         self._weight = pixel_weight or 1.0
         self._sums: dict[str, Tensor] = {}
         self._count = 0
-        self._num_judged = 0
-        self._recent: Tensor | None = None  # the judged loss of the last iterations
+        self._num_watched = 0
+        self._recent: Tensor | None = None  # the watched loss of the last iterations
         self._lowest: Tensor | None = None
 
     def add(self, losses: dict[str, Tensor]) -> None:
-        """Take the losses of one iteration into account: scalars, under the same names each time."""
+        """Add the losses of one iteration: scalars, under the same names each time."""
         if not self._count:
             self._sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in losses.items()}
         for name, value in losses.items():
             self._sums[name] += value
         self._count += 1
-        self._mark(losses[self._judged])
+        self._watch(losses[self._watched])
 
     @property
-    def _judged(self) -> str:
-        return next(name for name in _JUDGED if name in self._sums)
+    def _watched(self) -> str:
+        return next(name for name in _WATCHED if name in self._sums)
 
-    def _mark(self, loss: Tensor) -> None:
-        """After each whole window, which is the same however often a run is told of or saved."""
+    def _watch(self, loss: Tensor) -> None:
+        """Update the lowest mean after each whole window, whenever the run logs or saves."""
         if self._recent is None or self._lowest is None:
             self._recent = loss.new_zeros(_WINDOW, dtype=torch.float64)
             self._lowest = loss.new_full((), math.inf, dtype=torch.float64)
-        self._recent[self._num_judged % _WINDOW] = loss
-        self._num_judged += 1
-        if self._num_judged % _WINDOW == 0:
+        self._recent[self._num_watched % _WINDOW] = loss
+        self._num_watched += 1
+        if self._num_watched % _WINDOW == 0:
             self._lowest = torch.minimum(self._lowest, self._recent.mean())
 
     def means(self, runtime: Runtime) -> dict[str, float]:
-        """The means since the last `restart`, over all processes, which call this together. Waits for the device.
+        """The means since the last `restart`, over all processes, which call this together; waits for the device.
 
-        Empty right after a `restart`.
-
-        Raises:
-            DivergedError: a loss is no finite number, or one has lately been many times what it was at its lowest.
+        DivergedError if a loss is NaN or infinite, or the watched one is many times its lowest mean.
         """
         if not self._count:
             return {}
         assert self._recent is not None
         assert self._lowest is not None
-        latest = self._recent.roll(-self._num_judged)[-_LATEST:].mean()
+        latest = self._recent.roll(-self._num_watched)[-_LATEST:].mean()
         *values, now, lowest = runtime.mean(
             torch.stack([*(value / self._count for value in self._sums.values()), latest, self._lowest])
         ).tolist()
         means = dict(zip(self._sums, values, strict=True))
-        strange = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
-        if strange:
-            raise DivergedError(f"the losses are no finite numbers any more ({', '.join(strange)})")
+        faults = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
+        if faults:
+            raise DivergedError(f"losses became NaN or infinite ({', '.join(faults)})")
         if now > _DIVERGED * lowest:
             before, after = lowest / self._weight, now / self._weight
-            raise DivergedError(f"the mean {self._judged} loss has grown from {before:.4g} to {after:.4g}")
+            raise DivergedError(f"the mean {self._watched} loss has grown from {before:.4g} to {after:.4g}")
         return means
 
     def restart(self) -> None:
-        """Begin new means after some were told."""
+        """Start new means."""
         self._sums, self._count = {}, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on."""
+        """Everything needed to resume."""
         return {
             "sums": self._sums,
             "count": self._count,
-            "num_judged": self._num_judged,
+            "num_judged": self._num_watched,
             "recent": self._recent,
             "lowest": self._lowest,
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from what `state_dict` gave."""
+        """Resume from a `state_dict`."""
         self._sums = {name: value.to(device, copy=True) for name, value in state["sums"].items()}
-        self._count, self._num_judged = state["count"], state["num_judged"]
-        if self._num_judged:
+        self._count, self._num_watched = state["count"], state["num_judged"]
+        if self._num_watched:
             self._recent, self._lowest = (state[name].to(device, copy=True) for name in ("recent", "lowest"))

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a line on the screen, the log file, TensorBoard, and Weights & Biases if wanted."""
+"""Where a run reports: on the screen, in the log file, to TensorBoard, and to Weights & Biases if wanted."""
 
 import sys
 from collections.abc import Mapping
@@ -12,27 +12,24 @@ from hggt_models.config.train import LogConfig
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.validation import Restored
 
-# A number of ours, as the one of Weights & Biases may never go back, which a run does that was killed.
+# An axis of our own: the step of Weights & Biases may never decrease, but that of a run that was killed does.
 _ITERATION = "iteration"
 
 
 class LogError(HggtError, ImportError):
-    """A log is wanted whose package is not installed."""
+    """The package of a requested log is not installed."""
 
 
 class RunLog:
-    """Tells what a run does; only the leading process has one.
+    """All logs of a run, in the leading process.
 
     Args:
-        folder: of the run.
-        config: where to tell it.
-        settings: of the run, for Weights & Biases.
-        start: iterations that were done before; what was told of later ones is forgotten.
-        end: iterations that the run will have.
-        run_id: by which Weights & Biases knows the run, whatever its folder is called.
-
-    Raises:
-        LogError: a package is missing.
+        folder: Folder of the run.
+        config: Which logs to write.
+        settings: All settings, for Weights & Biases.
+        start: Iterations done before; what the log says of later ones is deleted.
+        end: Iterations that the run will have.
+        run_id: By which Weights & Biases recognises the run, even in a renamed folder.
     """
 
     def __init__(
@@ -48,22 +45,18 @@ class RunLog:
             total=end, initial=start, unit="it", disable=not sys.stderr.isatty(), dynamic_ncols=True, smoothing=0.05
         )
 
-    def tell(self, text: str) -> None:
-        """A line for the user, beside the progress bar."""
+    def note(self, text: str) -> None:
+        """Print a line above the progress bar."""
         self._bar.write(text, file=sys.stderr)
 
     def advance(self) -> None:
-        """One iteration is done."""
+        """Count an iteration on the progress bar."""
         self._bar.update()
 
     def scalars(self, iteration: int, kind: str, values: Mapping[str, float], about: Mapping[str, Any]) -> None:
-        """Keep numbers.
+        """Log numbers of a `kind`, `train` or `validation`.
 
-        Args:
-            iteration: how many are done.
-            kind: `train` or `validation`.
-            values: what is a part of the run itself, and the same whenever it is repeated.
-            about: speed, memory and the like.
+        `values` are reproducible results of the run; `about` is speed, memory and the like.
         """
         self._folder.append_log({"iteration": iteration, "kind": kind, **values, "about": dict(about)})
         everything = {f"{kind}/{name}": value for name, value in {**values, **about}.items()}
@@ -74,7 +67,7 @@ class RunLog:
             self._wandb.log({**everything, _ITERATION: iteration})
 
     def picture(self, iteration: int, restored: Restored) -> None:
-        """Keep a validated picture: LR, output and reference side by side."""
+        """Save a validated picture: LR, output and reference side by side."""
         scale = restored.reference.shape[0] // restored.lr.shape[0]
         enlarged = restored.lr.repeat(scale, 0).repeat(scale, 1)
         row: Pixels = np.concatenate([enlarged, restored.sr, restored.reference], axis=1)
@@ -89,7 +82,7 @@ class RunLog:
             self._wandb.log({f"validation/{restored.name}": wandb.Image(row), _ITERATION: iteration})
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Write what is buffered, and end the progress bar."""
         self._bar.close()
         if self._board:
             self._board.close()
@@ -101,9 +94,7 @@ def _open_tensorboard(folder: RunFolder, start: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise LogError(
-            "TensorBoard is not installed: pip install tensorboard, or --set log.tensorboard=false"
-        ) from error
+        raise LogError("TensorBoard is not installed: pip install tensorboard, or set log.tensorboard=false") from error
     return SummaryWriter(str(folder.path / "tensorboard"), purge_step=start + 1)
 
 
@@ -111,7 +102,7 @@ def _open_wandb(folder: RunFolder, project: str, settings: Mapping[str, Any], ru
     try:
         import wandb
     except ImportError as error:
-        raise LogError("Weights & Biases is not installed: pip install wandb, or leave out log.wandb") from error
+        raise LogError("Weights & Biases is not installed: pip install wandb, or do not set log.wandb") from error
     name = folder.path.resolve().name
     opened = wandb.init(
         project=project, dir=str(folder.path), id=run_id, name=name, resume="allow", config=dict(settings)

@@ -10,8 +10,9 @@ from hggt_models.data.training_data import open_training_data
 from hggt_models.inference.sources import require_output_outside
 from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.runtime import open_runtime
+from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.run_folder import RunFolder
-from hggt_models.training.trainer import TrainingRun, train_run
+from hggt_models.training.trainer import train_run
 
 _MAX_WORKERS = 4
 
@@ -47,9 +48,9 @@ def train(
         run = TrainingRun(
             recipe=Path(recipe).stem,
             config=config,
-            data=open_training_data(data, config, revision, RunFolder(output).read_beginning()),
+            data=open_training_data(data, config, revision, RunFolder(output).read_resume_state()),
             output=output,
-            initial=initial,
+            init=initial,
             workers=min(_MAX_WORKERS, default_workers()) if workers is None else workers,
         )
         return train_run(run, runtime).exit_code

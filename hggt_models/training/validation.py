@@ -1,4 +1,4 @@
-"""How well a network restores held-out pictures while it learns, by the metrics of `hggt_eval`."""
+"""Measures how well a network restores held-out pictures while it learns, with the metrics of `hggt_eval`."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from hggt_models.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A validated picture to look at: its LR, the output, and the first reference, as pixels."""
+    """A validated picture: its LR, the output, and the first reference."""
 
     name: str
     lr: Pixels
@@ -29,18 +29,10 @@ class Restored:
 
 
 class Validation:
-    """Validates one network again and again, on LR that stays the same.
-
-    Args:
-        held_out: the pictures.
-        config: of the run.
-        runtime: this process.
+    """Validates a network repeatedly on the same LR images, of which each process takes a share.
 
     Attributes:
-        tiler: cuts pictures that the memory has no room for.
-
-    Raises:
-        WeightsError: a metric needs weights that cannot be had.
+        tiler: Cuts pictures into tiles if they do not fit into memory.
     """
 
     def __init__(self, held_out: Sequence[HeldOut], config: TrainConfig, runtime: Runtime) -> None:
@@ -50,7 +42,6 @@ class Validation:
         settings = MetricSettings(device=str(runtime.device))
         self._comparers = {name: METRICS[name].load(settings) for name in config.validation.metrics}
         self._lr: dict[int, Pixels] = {}
-        # A large picture must not end a run.
         self.tiler = Tiler(
             tile=None,
             overlap_px=UPSCALE_OVERLAP_PX,
@@ -59,17 +50,9 @@ class Validation:
         )
 
     def run(self, network: Network) -> tuple[dict[str, float], list[Restored]]:
-        """The mean of each metric over pictures, on all processes alike, and the first results of this one.
+        """The mean of each metric over all pictures, the same in all processes, and the first results of this one.
 
-        A picture's score is the mean over its references; infinite ones, of equal pictures, do not count.
-
-        Args:
-            network: in whatever mode; it is left in it.
-
-        Raises:
-            ImageError, OSError: a picture cannot be read.
-            DeviceMemoryError: not even a small tile of one fits into memory.
-            WorkerError: another process of the run cannot go on.
+        A picture's score is the mean over its references; infinite scores, of identical images, do not count.
         """
         was_training = network.training
         network.eval()
@@ -79,13 +62,13 @@ class Validation:
         return {name: total[k] / count[k] for k, name in enumerate(self._comparers) if count[k]}, shown
 
     def _score(self, network: Network) -> tuple[Tensor, list[Restored]]:
-        """Sums of each metric over this process's pictures, with how many they are, (2, metrics); the first results."""
+        """Sum of each metric over this process's pictures and their number, (2, metrics); and the first results."""
         sums = torch.zeros(2, len(self._comparers), dtype=torch.float64, device=self._runtime.device)
         shown: list[Restored] = []
         for number, held_out in self._mine:
             source = held_out.source()
-            references = [self._fitting(read()) for read in held_out.references]
-            lr = self._degraded(number, held_out.name, source)
+            references = [self._cropped(read()) for read in held_out.references]
+            lr = self._make_lr(number, held_out.name, source)
             sr = self.tiler(network, lr)
             for column, comparer in enumerate(self._comparers.values()):
                 features = comparer.describe(sr)
@@ -97,13 +80,13 @@ class Validation:
                 shown.append(Restored(held_out.name, lr, sr, references[0]))
         return sums, shown
 
-    def _degraded(self, number: int, name: str, source: Pixels) -> Pixels:
+    def _make_lr(self, number: int, name: str, source: Pixels) -> Pixels:
         if number not in self._lr:
             text = f"{self._config.seed}/validation/{name}"
-            self._lr[number] = degrade_picture(self._fitting(source), self._config.degradation, text)
+            self._lr[number] = degrade_picture(self._cropped(source), self._config.degradation, text)
         return self._lr[number]
 
-    def _fitting(self, pixels: Pixels) -> Pixels:
-        """Cut to sides that the scale divides."""
+    def _cropped(self, pixels: Pixels) -> Pixels:
+        """Cropped to multiples of the scale."""
         height, width = (side // self._config.scale * self._config.scale for side in pixels.shape[:2])
         return pixels[:height, :width]

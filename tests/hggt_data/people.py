@@ -1,4 +1,4 @@
-"""A small tree labelled by people whose names must not get out, and the dataset of it."""
+"""A small tree labelled by people whose names must stay private, and its dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.hub_server import HubServer
 REPO = "lab/hggt"
 IDS = ("p0-0-0", "p1-0-0", "p2-0-0")
 CANDIDATES = ("01", "02")
-# Two people take turns in the slots A and B, one slot has a person's name, and of one nobody knows who it was.
+# Two people share the slots A and B, one slot has a person's name, and one annotation has no annotator.
 ALICE, BOB, CAROL = "Alice Ng", "bob@example.org", "carol"
 ANNOTATORS = {
     ("p0-0-0", "A"): ALICE,
@@ -26,7 +26,7 @@ ANNOTATORS = {
 
 @dataclass(frozen=True)
 class Published:
-    """The tree, the dataset that was built from it, the Hub where it lies in `REPO`, and what the publisher saw."""
+    """A tree, the dataset built from it, the Hub that has it as `REPO`, and what the publisher saw."""
 
     hub: HubServer
     tree: Path
@@ -35,7 +35,7 @@ class Published:
 
 
 def remote_files(hub: HubServer, ref: str = "main") -> dict[str, bytes]:
-    """What was published: all files of `REPO` but the one that the Hub itself puts there."""
+    """The pushed files: all files of `REPO` except the one that the Hub itself creates."""
     return {path: data for path, data in hub.files(REPO, ref).items() if path != ".gitattributes"}
 
 

@@ -204,7 +204,7 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
         (["--restored", BICUBIC, "--dataset", TREE, "--output", f"{__file__}/x"], "cannot be created"),
     ],
 )
-def test_what_cannot_be_done_is_an_error(arguments: list[str], message: str) -> None:
+def test_impossible_requests_are_errors(arguments: list[str], message: str) -> None:
     result = _run(*arguments)
     assert result.exit_code == 1, result.output
     assert result.stderr.startswith("Error: ")
@@ -265,7 +265,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_score_is_what_is_meant_without_a_command() -> None:
+def test_score_is_the_default_command() -> None:
     options = ("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr")
     assert _run("score", *options).stdout == _run(*options).stdout
     assert "compare" in _run("--help").stdout
@@ -331,8 +331,8 @@ def test_another_run_does_not_overwrite_scores(tmp_path: Path) -> None:
     assert _run("--restored", BICUBIC, "--restored", LANCZOS, *options).exit_code == 0
 
 
-def test_a_picture_of_the_gallery_alone_costs_no_score(tmp_path: Path) -> None:
-    """A candidate that nobody calls Positive is first read when the report is made."""
+def test_a_damaged_picture_of_the_gallery_costs_no_score(tmp_path: Path) -> None:
+    """A candidate that is not Positive is only read for the report."""
     tree = Path(shutil.copytree(TREE, tmp_path / "Test"))
     group = next(g for g in open_groups(tree) if len(g.positives) < len(g.candidates))
     similar = next(name for name in group.candidates if name not in group.positives)
@@ -350,8 +350,8 @@ def test_a_picture_of_the_gallery_alone_costs_no_score(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", ["latin-1", "full"])
-def test_scores_are_kept_wherever_the_table_goes(tmp_path: Path, stream: str) -> None:
-    """Into a log in Latin-1, which has no arrows, or onto a full disk."""
+def test_scores_are_kept_even_if_the_table_cannot_be_printed(tmp_path: Path, stream: str) -> None:
+    """Because a log in Latin-1 has no arrows, or the disk is full."""
     command = [sys.executable, "-m", "hggt_eval", "--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr"]
     with open("/dev/full" if stream == "full" else tmp_path / "log", "wb") as log:
         done = subprocess.run(

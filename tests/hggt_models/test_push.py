@@ -1,44 +1,59 @@
-"""Networks on the Hub: what is sent, what is refused, and that they come back the same."""
+"""Networks on the Hub: what is sent, what is refused, and that they come back unchanged."""
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from hggt_data.errors import PublishError, SettingsError
 from hggt_data.io.images import read_pixels, write_png
 from hggt_models.networks import build_network
 from hggt_models.networks.checkpoint import load_checkpoint, load_network, save_network
-from hggt_models.push import format_model_card
+from hggt_models.push import PushSettings, format_model_card, open_push
 from tests.hggt_data.trees import noise
-from tests.hub_client import HubClient, Outcome
+from tests.hub_client import HubClient
 from tests.hub_server import Do, Fault, HubServer
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # the Hub client's own
 
 METADATA = {"recipe": "rrdb-gan-positive", "data": "lab/hggt", "data_revision": "v1.0", "data_license": "cc-by-4.0"}
 REPO = "lab/rrdb"
 
 
+@pytest.fixture(autouse=True)
+def _no_network() -> None:
+    """Instead of the fixture that blocks all connections: the Hub of the tests is on this machine."""
+
+
 @pytest.fixture
-def weights(member: HubClient) -> Path:
-    """A small generator that tells where it is from, where the client works."""
+def weights(online: None, member: HubClient, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small generator with metadata, in the current folder, which is also the client's."""
+    monkeypatch.chdir(member.folder)
     torch.manual_seed(0)
     path = member.folder / "rrdb.safetensors"
     save_network(build_network("rrdb", num_block=1, num_feat=8, num_grow_ch=4), path, METADATA)
     return path
 
 
-def push(client: HubClient, source: str, repo: str, *options: str) -> Outcome:
-    return client.hggt_models("push", source, repo, "--yes", *options)
+def push(source: str = "rrdb.safetensors", **settings: Any) -> list[str]:
+    """Push a network; the plan."""
+    with open_push(PushSettings(source=Path(source), repo_id=REPO, **settings)) as found:
+        plan = found.describe()
+        found.push()
+    return plan
 
 
 def digest_of(source: str, revision: str | None = None) -> dict[str, float]:
-    """Runs at the client: the sum of each tensor of a network."""
+    """The sum of each tensor of a network."""
     network = load_network(source, revision=revision)
     return {key: float(tensor.double().sum()) for key, tensor in network.state_dict().items()}
 
 
 def test_a_network_goes_there_and_comes_back(hub: HubServer, member: HubClient, weights: Path) -> None:
-    outcome = push(member, "rrdb.safetensors", REPO, "--tag", "v1")
+    outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--yes", "--tag", "v1")
     assert outcome.exit_code == 0, outcome.err
     assert outcome.out.splitlines()[-1] == 'Load it: load_network("lab/rrdb", revision="v1")'
     repo = hub.repo(REPO)
@@ -49,23 +64,30 @@ def test_a_network_goes_there_and_comes_back(hub: HubServer, member: HubClient, 
     assert config["network"] == "rrdb"
     assert config["args"]["num_feat"] == 8
     assert config["recipe"] == "rrdb-gan-positive"
-    assert member.call(digest_of, REPO, "v1") == digest_of(str(weights))
-    assert member.having(HF_HUB_OFFLINE="1").call(digest_of, REPO, "v1") == digest_of(str(weights))
+    assert digest_of(REPO, "v1") == digest_of(str(weights))
+    assert member.having(HF_HUB_OFFLINE="1", HF_HUB_CACHE=str(member.folder.parent / "hub-cache")).call(
+        digest_of, REPO, "v1"
+    ) == digest_of(str(weights))
+    before = hub.snapshot()
+    plan = push(tag="v1")
+    assert "  upload      0 files of 3, 0 bytes" in plan
+    assert any(line.startswith("    unchanged  README.md") for line in plan)
+    assert hub.snapshot() == before
 
 
-def test_upscale_takes_a_network_from_the_hub(hub: HubServer, member: HubClient, weights: Path) -> None:
-    push(member, "rrdb.safetensors", REPO)
+def test_upscale_takes_a_network_from_the_hub(member: HubClient, weights: Path) -> None:
+    push()
     (member.folder / "in").mkdir()
     write_png(member.folder / "in" / "a.png", noise((9, 7), "a"))
-    for source, output in ((REPO, "there"), ("rrdb.safetensors", "here")):
+    for source, output in ((REPO, "remote"), ("rrdb.safetensors", "local")):
         done = member.hggt_models("upscale", "--weights", source, "--input", "in", "--output", output)
         assert done.exit_code == 0, done.err
-    there, here = (read_pixels(member.folder / name / "a.png") for name in ("there", "here"))
-    assert there.shape == (36, 28, 3)
-    assert (there == here).all()
+    remote, local = (read_pixels(member.folder / name / "a.png") for name in ("remote", "local"))
+    assert remote.shape == (36, 28, 3)
+    assert (remote == local).all()
 
 
-def test_the_card_inherits_the_licence_and_says_where_it_is_from(member: HubClient, weights: Path) -> None:
+def test_the_card_inherits_the_licence_and_says_where_the_network_is_from(weights: Path) -> None:
     card = format_model_card(load_checkpoint(weights), REPO, "cc-by-4.0")
     for text in (
         "license: cc-by-4.0\n",
@@ -82,20 +104,43 @@ def test_the_card_inherits_the_licence_and_says_where_it_is_from(member: HubClie
     assert "non-commercial academic research only" in restricted
 
 
-def test_a_network_of_restricted_or_unknown_data_is_not_made_public(
-    hub: HubServer, member: HubClient, weights: Path
-) -> None:
-    save_network(load_network(weights), member.folder / "unknown.safetensors")
-    refused = push(member, "unknown.safetensors", REPO, "--public")
-    assert refused.exit_code == 1
-    assert "Its terms forbid copying" in refused.err
-    assert hub.snapshot() == {}
-    assert push(member, "unknown.safetensors", REPO, "--public", "--license", "cc0-1.0").exit_code == 0
+def test_a_network_of_restricted_or_unknown_data_is_not_made_public(hub: HubServer, weights: Path) -> None:
+    for metadata in ({}, {"data_license": "hggt-terms"}):
+        save_network(load_network(weights), Path("unknown.safetensors"), metadata)
+        with pytest.raises(PublishError, match="Its terms forbid copying") as raised:
+            push("unknown.safetensors", public=True)
+        assert ("name the licence with `license`" in str(raised.value)) == (not metadata)
+        assert hub.snapshot() == {}
+    push("unknown.safetensors", public=True, i_have_permission=True)
+    assert hub.repo(REPO).private is False
+    hub.repos.clear()
+    save_network(load_network(weights), Path("unknown.safetensors"))
+    push("unknown.safetensors", public=True, license="cc0-1.0")
     assert hub.repo(REPO).private is False
 
 
-def test_a_dry_run_sends_nothing(hub: HubServer, member: HubClient, weights: Path) -> None:
-    outcome = push(member, "rrdb.safetensors", REPO, "--dry-run", "--gated", "manual", "--tag", "v1")
+@pytest.mark.parametrize("known", ["hggt-terms", "cc-by-nc-4.0"])
+def test_a_licence_that_the_weights_name_cannot_be_replaced(hub: HubServer, weights: Path, known: str) -> None:
+    save_network(load_network(weights), Path("known.safetensors"), {"data_license": known})
+    with pytest.raises(
+        PublishError, match=f"training data is under {known}; `license` is only for weights that do not"
+    ):
+        push("known.safetensors", public=True, license="cc0-1.0")
+    assert hub.snapshot() == {}
+
+
+def test_licences_that_do_not_exist_are_reported_before_anything_is_sent(hub: HubServer, weights: Path) -> None:
+    for license_id in ("Free for All!", "hggt-terms", "other"):
+        with pytest.raises(SettingsError, match="is not a licence id"):
+            push(license=license_id)
+    save_network(load_network(weights), Path("unknown.safetensors"))
+    with pytest.raises(PublishError, match=f'the Hub rejects the card of {REPO}: "license" must be one of'):
+        push("unknown.safetensors", license="lab-1.0")
+    assert hub.snapshot() == {}
+
+
+def test_the_plan_is_shown_first(hub: HubServer, member: HubClient, weights: Path) -> None:
+    outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--dry-run", "--gated", "manual", "--tag", "v1")
     assert outcome.exit_code == 0
     assert hub.snapshot() == {}
     size = weights.stat().st_size
@@ -109,96 +154,43 @@ def test_a_dry_run_sends_nothing(hub: HubServer, member: HubClient, weights: Pat
         assert line in outcome.out.splitlines()
 
 
-def test_the_same_again_sends_nothing(hub: HubServer, member: HubClient, weights: Path) -> None:
-    assert push(member, "rrdb.safetensors", REPO).exit_code == 0
-    before = hub.snapshot()
-    outcome = push(member, "rrdb.safetensors", REPO)
-    assert "upload      0 files of 3, 0 bytes" in outcome.out
-    assert "    unchanged  README.md" in outcome.out
-    assert hub.snapshot() == before
-
-
-def test_nothing_is_sent_where_nobody_can_be_asked(hub: HubServer, member: HubClient, weights: Path) -> None:
-    outcome = member.hggt_models("push", "rrdb.safetensors", REPO)
-    assert outcome.exit_code == 2
-    assert "there is nobody to ask; pass --yes to publish" in " ".join(outcome.err.split())
-    assert hub.snapshot() == {}
-
-
-def test_a_licence_that_the_weights_tell_cannot_be_replaced(hub: HubServer, member: HubClient, weights: Path) -> None:
-    for told in ("hggt-terms", "cc-by-nc-4.0"):
-        save_network(load_network(weights), member.folder / "told.safetensors", {"data_license": told})
-        refused = push(member, "told.safetensors", REPO, "--public", "--license", "cc0-1.0")
-        assert refused.exit_code == 1
-        assert f"says that the data it learned from is under {told}; --license cc0-1.0 is for weights" in refused.err
-    save_network(load_network(weights), member.folder / "told.safetensors", {"data_license": "hggt-terms"})
-    refused = push(member, "told.safetensors", REPO, "--public")
-    assert refused.exit_code == 1
-    assert "Its terms forbid copying" in refused.err
-    assert "--license" not in refused.err
-    assert hub.snapshot() == {}
-
-
-@pytest.mark.parametrize("license_id", ["Free for All!", "hggt-terms", "other"])
-def test_what_is_no_licence_is_refused(hub: HubServer, member: HubClient, weights: Path, license_id: str) -> None:
-    outcome = push(member, "rrdb.safetensors", REPO, "--license", license_id)
-    assert outcome.exit_code == 2
-    assert "is not a licence id" in outcome.err
-    assert hub.snapshot() == {}
-
-
-def test_a_licence_that_the_hub_does_not_know_is_told_before_anything_is_sent(
-    hub: HubServer, member: HubClient, weights: Path
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"config.json": b'{"model_type": "bert"}'}, "contains a model that hggt did not write"),
+        ({"config.json": b'{"network": "unet"}'}, "contains a model that hggt did not write"),
+        (
+            {"config.json": b"no JSON"},
+            r"contains a model that hggt did not write \(see its config.json\). Choose another",
+        ),
+        ({"config.json": None, "pytorch_model.bin": b"theirs"}, "contains files that hggt did not write"),
+    ],
+)
+def test_a_model_of_another_project_is_not_touched(
+    hub: HubServer, weights: Path, files: dict[str, bytes | None], message: str
 ) -> None:
-    save_network(load_network(weights), member.folder / "unknown.safetensors")
-    refused = push(member, "unknown.safetensors", REPO, "--license", "lab-1.0")
-    assert refused.exit_code == 1
-    assert f'the Hub does not take the card of {REPO}: "license" must be one of' in refused.err
-    assert hub.snapshot() == {}
-
-
-@pytest.mark.parametrize("config", [b'{"model_type": "bert"}', b'{"network": "unet"}', b"[]", b"no JSON"])
-def test_a_model_of_another_project_is_left_alone(
-    hub: HubServer, member: HubClient, weights: Path, config: bytes
-) -> None:
-    push(member, "rrdb.safetensors", REPO)
-    hub.push(REPO, {"config.json": config, "tokenizer.json": b"{}"})
+    push()
+    hub.push(REPO, files)
     before = hub.snapshot()
-    refused = push(member, "rrdb.safetensors", REPO)
-    assert refused.exit_code == 1
-    assert (
-        f"{hub.url}/{REPO} holds a model that hggt has not published (see its config.json). Choose another"
-        in refused.err
-    )
+    with pytest.raises(PublishError, match=message):
+        push()
     assert hub.snapshot() == before
 
 
-def test_somebodys_own_repository_is_left_alone(hub: HubServer, member: HubClient, weights: Path) -> None:
-    push(member, "rrdb.safetensors", REPO)
-    hub.push(REPO, {"config.json": None, "pytorch_model.bin": b"theirs"})
-    before = hub.snapshot()
-    refused = push(member, "rrdb.safetensors", REPO)
-    assert refused.exit_code == 1
-    assert "holds files that hggt has not published" in refused.err
-    assert hub.snapshot() == before
-
-
-def test_a_push_that_was_killed_goes_on(hub: HubServer, member: HubClient, weights: Path) -> None:
+def test_a_push_that_was_killed_resumes(hub: HubServer, member: HubClient, weights: Path) -> None:
     hub.faults = [Fault("PUT", "/lfs/", Do(member.kill, "after"))]
-    assert push(member, "rrdb.safetensors", REPO).exit_code == -9
+    outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--yes")
+    assert outcome.exit_code == -signal.SIGKILL
     assert set(hub.files(REPO)) == {".gitattributes"}
-    assert push(member, "rrdb.safetensors", REPO).exit_code == 0
+    push()
     assert hub.files(REPO)["model.safetensors"] == weights.read_bytes()
-    assert [request.status for request in hub.repo(REPO).discussions] == ["merged"]
+    assert len([request for request in hub.requests if request.method == "PUT"]) == 1  # sent once
 
 
-def test_the_folder_of_a_training_run_stands_for_its_last_weights(
-    hub: HubServer, member: HubClient, weights: Path
-) -> None:
-    run = member.folder / "run" / "weights"
+def test_the_folder_of_a_training_run_stands_for_its_last_weights(hub: HubServer, weights: Path) -> None:
+    run = Path("run") / "weights"
     run.mkdir(parents=True)
     save_network(build_network("rrdb", num_block=1, num_feat=4, num_grow_ch=4), run / "9000.safetensors")
     weights.rename(run / "10000.safetensors")
-    outcome = push(member, "run", REPO)
-    assert outcome.exit_code == 0, outcome.err
+    push("run")
     assert json.loads(hub.files(REPO)["config.json"])["args"]["num_feat"] == 8

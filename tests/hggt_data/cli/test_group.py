@@ -1,4 +1,4 @@
-"""What every command does with an error."""
+"""Errors of commands."""
 
 import subprocess
 import sys
@@ -59,7 +59,7 @@ def test_an_error_names_flags_instead_of_parameters(error: type[HggtError], code
     assert result.stderr.endswith(message)
 
 
-def test_a_command_that_goes_on_says_so() -> None:
+def test_a_resumable_command_says_so() -> None:
     @click.command(cls=ResumedCommand)
     def command() -> None:
         raise KeyboardInterrupt
@@ -68,13 +68,13 @@ def test_a_command_that_goes_on_says_so() -> None:
     assert (result.exit_code, result.output) == (130, f"Interrupted. {RUN_AGAIN}\n")
 
 
-def test_the_notes_of_an_error_follow_it() -> None:
+def test_notes_of_an_error_are_printed_below_it() -> None:
     for error in (TreeError("3 errors"), OSError("odd")):
         error.add_note("Kept in x.")
         assert run_with(error) == (1, f"Error: {error}\nKept in x.\n")
 
 
-def test_a_reader_that_has_had_enough_of_a_pipe_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text(
         "import click\nfrom hggt_data.cli.group import HggtCommand\n"

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,14 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from datasets import Features, load_dataset
-from PIL import Image
+from datasets import load_dataset
 
 from hggt_data.dataset.build import BuildResult, BuildSettings, build_dataset
-from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
 from hggt_data.errors import HggtError, OutputError, SettingsError, TableError, TreeError
 from hggt_data.io.files import sha256_of
@@ -105,19 +101,8 @@ class TestContent:
             assert row["num_positive"] == row["consensus"].count(0)
             assert row["num_negative"] == row["consensus"].count(2)
 
-    def test_columns_and_types_are_those_of_the_manual(self, real_dataset: Path) -> None:
-        features = dataset_features(FOUR, True, ())
-        for path in sorted((real_dataset / "data").iterdir()):
-            schema = pq.read_schema(path)
-            assert schema.names == list(features)
-            assert Features.from_arrow_schema(schema) == features
-
     def test_train_rows_of_a_dataset_with_lr_hold_null(self, real_dataset: Path) -> None:
         assert {row["lr"] for row in rows(real_dataset, "train")} == {None}
-
-    def test_height_and_width_are_not_swapped(self, tmp_path: Path, output: Path) -> None:
-        build(small_tree(tmp_path / "T", size=(8, 16)), output=output)
-        assert {(row["height"], row["width"]) for row in rows(output)} == {(8, 16)}
 
     def test_the_light_config_has_the_same_rows_without_pictures(self, real_dataset: Path) -> None:
         for split in ("train", "test"):
@@ -130,17 +115,18 @@ class TestContent:
         )
         assert light < whole / 50
 
-    @pytest.mark.parametrize(("count", "slots"), [(2, "A"), (5, "AB"), (4, "ABCDE"), (1, "ABC")])
+    @pytest.mark.parametrize(("count", "slots"), [(5, "A"), (1, "ABCDE")])
     def test_any_number_of_candidates_and_annotators(
         self, tmp_path: Path, output: Path, count: int, slots: str
     ) -> None:
         candidates = tuple(f"{k:02}" for k in range(1, count + 1))
-        build(small_tree(tmp_path / "T", candidates=candidates, slots=slots), output=output)
+        build(small_tree(tmp_path / "T", candidates=candidates, slots=slots, size=(8, 16)), output=output)
         found = load_dataset(str(output), split="train", cache_dir=str(tmp_path / "cache"))
         assert [c for c in found.column_names if c.startswith("enhanced_")] == [f"enhanced_{c}" for c in candidates]
         for row in found:
             assert [a["slot"] for a in row["annotations"]] == list(slots)
             assert [len(a["labels"]) for a in row["annotations"]] == [count] * len(slots)
+            assert (row["height"], row["width"], row["original"].size) == (8, 16, (16, 8))
             assert row["num_votes"] == [len(slots)] * count
             assert (row["consensus"] == [None] * count) == (slots == "A")
 
@@ -167,19 +153,6 @@ class TestContent:
         first = rows(output)[0]["annotations"][0]
         assert first["seconds"] is None
         assert len(first["labels"]) == 2
-
-    def test_a_file_in_the_working_folder_with_a_pictures_name_changes_nothing(
-        self, tree: Path, output: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        build(tree, output=output)
-        expected = contents(output)
-        shutil.rmtree(output)
-        place = output.parent / "cwd"
-        for path in tree.rglob("*.png"):
-            write_bytes(place / path.name, b"another picture")
-        monkeypatch.chdir(place)
-        build(tree, output=output)
-        assert contents(output) == expected
 
 
 class TestSources:
@@ -270,12 +243,10 @@ class TestManifest:
 class TestDeterminism:
     def test_any_number_of_workers_gives_the_same_bytes(self, tmp_path: Path) -> None:
         tree = small_tree(tmp_path / "T", tuple(f"p{k}-0-0" for k in range(12)), lr=True)
-        for workers in (1, 2, 3):
+        for workers in (1, 3):
             build(tree, output=tmp_path / f"w{workers}", workers=workers)
-        first = contents(tmp_path / "w1")
-        assert len(first) == 6 + 3
-        assert contents(tmp_path / "w2") == first
-        assert contents(tmp_path / "w3") == first
+        assert len(contents(tmp_path / "w1")) == 6 + 3
+        assert contents(tmp_path / "w3") == contents(tmp_path / "w1")
 
     def test_the_order_in_which_a_folder_lists_its_files_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -322,17 +293,16 @@ class TestFaults:
             assert part in message
         assert not output.exists()
 
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_faulty_groups_are_left_out_and_recorded(self, tree: Path, output: Path, workers: int) -> None:
+    def test_faulty_groups_are_left_out_and_recorded(self, tree: Path, output: Path) -> None:
         (tree / "images/0-9/01/p1-16-0_01.png").unlink()
         (tree / "labels/0-9/B/p3-48-0.json").write_bytes(b"{")
-        result = build(tree, output=output, skip_faulty=True, workers=workers)
+        result = build(tree, output=output, skip_faulty=True)
         kept = [IDS[k] for k in (0, 2, 4, 5, 6)]
         assert [row["id"] for row in rows(output)] == kept
         assert [group for shard in result.manifest.shards for group in shard.dropped] == ["p1-16-0", "p3-48-0"]
         recorded = [problem for shard in result.manifest.shards for problem in shard.problems]
         assert recorded[0].path == "train-0/images/0-9/01/p1-16-0_01.png"
-        again = build(tree, output=output, skip_faulty=True, workers=workers)
+        again = build(tree, output=output, skip_faulty=True)
         assert again.kept == len(again.manifest.shards)
         assert again.problems == result.problems
         assert result.manifest.splits == {"train": 5}
@@ -341,13 +311,13 @@ class TestFaults:
         found = load_dataset(str(output), split="train", cache_dir=str(output.parent / "cache"))
         assert found["id"][:] == kept
 
-    @pytest.mark.parametrize("config", ["default", "labels"])
-    def test_a_shard_all_of_whose_groups_are_dropped_still_loads(self, tree: Path, output: Path, config: str) -> None:
+    def test_a_shard_all_of_whose_groups_are_dropped_still_loads(self, tree: Path, output: Path) -> None:
         for name in ("p0-0-0", "p3-48-0"):
             (tree / f"images/0-9/original/{name}.png").write_bytes(b"")
         build(tree, output=output, skip_faulty=True, groups_per_shard=1)
-        found = load_dataset(str(output), config, split="train", cache_dir=str(output.parent / "cache"))
-        assert found["id"][:] == [IDS[k] for k in (1, 2, 4, 5, 6)]
+        for config in ("default", "labels"):
+            found = load_dataset(str(output), config, split="train", cache_dir=str(output.parent / "cache"))
+            assert found["id"][:] == [IDS[k] for k in (1, 2, 4, 5, 6)]
 
     def test_a_test_split_that_is_dropped_whole_is_no_split(self, tree: Path, output: Path) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",))
@@ -382,7 +352,7 @@ class TestFaults:
         assert recorded == {"train-0/labels/0-9/A/z-0-0.json", "train-0/images/0-9/original/no-name.png"}
         assert build(tree, output=output, skip_faulty=True).problems == result.problems
 
-    @pytest.mark.parametrize("path", ["images/0-9/01", "labels", "images/0-9"])
+    @pytest.mark.parametrize("path", ["images/0-9/01", "labels"])
     def test_a_folder_that_leaves_the_tree_is_never_followed(self, tree: Path, output: Path, path: str) -> None:
         (tree / path).rename(output.parent / "outside")
         (tree / path).symlink_to(output.parent / "outside")
@@ -398,19 +368,10 @@ class TestFaults:
             assert [row["id"] for row in rows(output)] == list(IDS[1:])
         assert result.kept == 4  # also the shard of the dropped group
 
-    def test_warnings_do_not_stop_it(self, tree: Path, output: Path) -> None:
-        (tree / "images/0-9/01/notes.txt").touch()
-        assert [problem.kind for problem in build(tree, output=output).problems] == ["extra-file"]
-
-    @pytest.mark.parametrize("scale", [4, 2])
-    def test_lr_must_fit_the_scale(self, tree: Path, output: Path, scale: int) -> None:
+    def test_lr_must_fit_the_scale(self, tree: Path, output: Path) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",), lr=True)
-        if scale == 4:
-            build(tree, output=output, test_tree=test, scale=scale)
-            assert rows(output, "test")[0]["lr"]["bytes"] == (test / "Blind_LR/q-0-0.png").read_bytes()
-        else:
-            with pytest.raises(TreeError, match="wrong-lr-size"):
-                build(tree, output=output, test_tree=test, scale=scale)
+        with pytest.raises(TreeError, match="wrong-lr-size"):
+            build(tree, output=output, test_tree=test, scale=2)
 
     def test_trees_with_other_candidates_are_refused(self, tree: Path, output: Path) -> None:
         other = small_tree(output.parent / "O", ("q-0-0",), candidates=("01",))
@@ -436,12 +397,6 @@ class TestOverlap:
             build(tree, output=output, test_tree=test)
         assert not output.exists()
 
-    def test_it_can_be_allowed_and_is_recorded(self, tree: Path, output: Path) -> None:
-        test = small_tree(output.parent / "E", ("p3-0-0", "q-0-0"), seed=1)
-        result = build(tree, output=output, test_tree=test, allow_overlap=True)
-        assert read_manifest(output).overlap == {"source_pictures": ["p3"], "originals": []}
-        assert any("train and test share 1 source picture: p3" in line for line in result.describe())
-
     def test_identical_originals_under_another_name_are_refused(self, tree: Path, output: Path) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
         pixels = noise((8, 8), "0 p4-64-0 original")
@@ -449,8 +404,9 @@ class TestOverlap:
         with pytest.raises(TreeError, match=r"share 1 identical original \(p4-64-0 = q-0-0\)"):
             build(tree, output=output, test_tree=test)
         assert not output.exists()
-        build(tree, output=output, test_tree=test, allow_overlap=True)
+        result = build(tree, output=output, test_tree=test, allow_overlap=True)
         assert read_manifest(output).overlap == {"source_pictures": [], "originals": ["p4-64-0 = q-0-0"]}
+        assert "train and test share 1 identical original: p4-64-0 = q-0-0" in result.describe()
 
     def test_an_original_used_twice_in_train_is_found_by_either_name(self, tree: Path, output: Path) -> None:
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", tree / "images/0-9/original/p5-80-0.png")
@@ -458,10 +414,6 @@ class TestOverlap:
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", test / "images/0-9/original/q-0-0.png")
         build(tree, output=output, test_tree=test, allow_overlap=True)
         assert read_manifest(output).overlap["originals"] == ["p4-64-0 = q-0-0", "p5-80-0 = q-0-0"]
-
-    def test_separate_splits_are_recorded_as_such(self, tree: Path, output: Path) -> None:
-        build(tree, output=output, test_tree=small_tree(output.parent / "E", ("q-0-0",), seed=1))
-        assert read_manifest(output).overlap == {"source_pictures": [], "originals": []}
 
 
 class TestUpdate:
@@ -482,12 +434,6 @@ class TestUpdate:
         build(tree, output=output.parent / "clean")
         assert contents(output.parent / "clean") == after
 
-    def test_nothing_changed_writes_nothing_new(self, tree: Path, output: Path) -> None:
-        build(tree, output=output)
-        before = contents(output)
-        assert build(tree, output=output).kept == 4
-        assert contents(output) == before
-
     def test_a_dropped_group_keeps_the_others_in_their_shards(self, tree: Path, output: Path) -> None:
         build(tree, output=output)
         before = contents(output)
@@ -496,12 +442,6 @@ class TestUpdate:
         after = contents(output)
         same = [name for name in before if name.startswith("data/") and before[name] == after[name]]
         assert len(same) == 3
-
-    def test_a_slot_that_few_groups_have_stops_a_rebuild_as_it_stops_a_build(self, tree: Path, output: Path) -> None:
-        build(tree, output=output)
-        add_slot_of_two(tree)
-        with pytest.raises(TreeError, match="5 errors; nothing was built"):
-            build(tree, output=output)
 
     def test_nothing_is_left_out_for_a_slot_that_is_gone_again(self, tree: Path, output: Path) -> None:
         add_slot_of_two(tree)
@@ -539,16 +479,6 @@ class TestUpdate:
         with pytest.raises(TreeError, match="1 error; nothing was built"):
             build(tree, output=output)
         assert contents(output) == before
-
-    def test_fewer_shards_leave_none_behind(self, tree: Path, output: Path) -> None:
-        build(tree, output=output, groups_per_shard=1)
-        build(tree, output=output, groups_per_shard=4)
-        assert sorted(path.name for path in (output / "data").iterdir()) == [
-            "train-00000-of-00002.parquet",
-            "train-00001-of-00002.parquet",
-        ]
-        build(tree, output=output.parent / "clean", groups_per_shard=4)
-        assert contents(output) == contents(output.parent / "clean")
 
     @pytest.mark.parametrize(
         "change",
@@ -628,7 +558,7 @@ class TestOutput:
             build(tree, output=output)
         assert contents(output) == before
 
-    @pytest.mark.parametrize("name", ["notes.txt", "data/mine.png", ".git/config", "README.txt"])
+    @pytest.mark.parametrize("name", ["notes.txt", "data/mine.png"])
     def test_other_things_beside_an_earlier_build_are_refused_and_untouched(
         self, tree: Path, output: Path, name: str
     ) -> None:
@@ -646,25 +576,6 @@ class TestOutput:
         build(tree, output=output)
         assert contents(output) == before
 
-    def test_a_second_build_of_the_same_output_is_refused(self, tree: Path, output: Path) -> None:
-        from hggt_data.io.folders import open_staging
-
-        with open_staging(output, marker="manifest.json"), pytest.raises(OutputError, match="another process"):
-            build(tree, output=output)
-        build(tree, output=output)
-
-    def test_nothing_is_left_beside_the_output(self, tree: Path, output: Path) -> None:
-        build(tree, output=output)
-        build(tree, output=output)
-        assert sorted(path.name for path in output.parent.iterdir()) == ["T", "hggt"]
-        assert sorted(path.name for path in output.iterdir()) == ["README.md", "data", "labels", "manifest.json"]
-
-    def test_a_citation_that_is_no_text_is_refused_before_anything_is_built(self, tree: Path, output: Path) -> None:
-        path = output.parent / "c.bib"
-        path.write_bytes(b"\xff")
-        with pytest.raises(TreeError, match=r"c\.bib is not UTF-8"):
-            build(tree, output=output, citation=path)
-
 
 class TestFullDisk:
     @pytest.fixture
@@ -677,15 +588,14 @@ class TestFullDisk:
         yield place
         subprocess.run(["umount", "-l", place], check=True)
 
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_it_is_one_error_and_the_old_dataset_stays(self, small_disk: Path, tmp_path: Path, workers: int) -> None:
+    def test_it_is_one_error_and_the_old_dataset_stays(self, small_disk: Path, tmp_path: Path) -> None:
         output = small_disk / "hggt"
         small = small_tree(tmp_path / "S")
         build(small, output=output)
         before = contents(output)
         large = small_tree(tmp_path / "L", size=(96, 96))
         with pytest.raises(OSError, match="No space left on device") as error:
-            build(large, output=output, workers=workers)
+            build(large, output=output, workers=2)
         assert not isinstance(error.value, HggtError)
         assert contents(output) == before
         assert len(load_dataset(str(output), "labels", split="train", cache_dir=str(tmp_path / "cache"))) == 7
@@ -787,12 +697,6 @@ class TestStagedShards:
         build(tree, output=output.parent / "clean")
         assert contents(output) == contents(output.parent / "clean")
 
-    def test_an_input_damaged_meanwhile_is_noticed(self, staged: Path, tree: Path, output: Path) -> None:
-        path = tree / "images/0-9/02/p4-64-0_02.png"
-        edit_keeping_stat(path, path.read_bytes()[:-1] + b"x")
-        with pytest.raises(TreeError, match="1 error"):
-            build(tree, output=output)
-
     def test_what_else_lies_there_does_not_get_into_the_dataset(self, staged: Path, tree: Path, output: Path) -> None:
         for name in ("data/.train-00000-of-00004.parquet.1.tmp", "data/train-00000-of-00009.parquet", "labels/x"):
             write_bytes(staged / name, b"left by a killed build")
@@ -801,32 +705,18 @@ class TestStagedShards:
         assert contents(output) == contents(output.parent / "clean")
 
 
-def test_pictures_decode_to_what_was_put_in(tree: Path, output: Path) -> None:
-    build(tree, output=output)
-    found = load_dataset(str(output), split="train", cache_dir=str(output.parent / "cache"))
-    picture = found[random.Random(0).randrange(7)]
-    assert isinstance(picture["enhanced_02"], Image.Image)
-    np.testing.assert_array_equal(np.asarray(picture["enhanced_02"]), noise((8, 8), f"0 {picture['id']} 02"))
-
-
 class TestRefusals:
     def test_an_output_inside_a_tree(self, tree: Path) -> None:
         with pytest.raises(OutputError, match="is inside the tree"):
             build(tree, output=tree / "images/new")
         assert not (tree / "images/new").exists()
 
-    def test_an_output_among_the_lr_pictures(self, tree: Path, tmp_path: Path) -> None:
-        test = small_tree(tmp_path / "E", ("q-0-0",), seed=1, lr=True)
-        (test / "Blind_LR").rename(tmp_path / "LR")
-        with pytest.raises(OutputError, match="is inside the LR pictures in"):
-            build(tree, output=tmp_path / "LR/new", test_tree=test, lr=tmp_path / "LR")
-
     def test_a_name_that_other_programs_cannot_open(self, tree: Path, tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="udcff is not UTF-8"):
             build(tree, output=tmp_path / "o\udcff")
         assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
-    @pytest.mark.parametrize("name", ["CC0", "no such", "null", ""])
+    @pytest.mark.parametrize("name", ["CC0", "null", ""])
     def test_a_licence_that_is_none(self, output: Path, name: str) -> None:
         with pytest.raises(SettingsError, match="is not a licence id"):
             BuildSettings((), output, license=name)

@@ -1,4 +1,4 @@
-"""Errors of the Hub's client for those who use hggt as a library: one line, the way out, and no secret anywhere."""
+"""Errors of the Hub's client: one line, what to do, and no secret anywhere."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hggt_data.errors import RUN_AGAIN, HubError, PublishError
+from hggt_data.errors import RUN_AGAIN, HggtError, HubError, PublishError
 from hggt_data.hub.errors import explained, page_of, redact
 from hggt_data.hub.repository import Repository
 from hggt_data.io.files import digest_of_file
@@ -29,29 +29,20 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning"
 SIGNED = "https://storage.example/lfs/ab12?X-Amz-Expires=3600&X-Amz-Signature=f00d"
 
 
-class TestRedaction:
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            (f"PUT {SIGNED} failed", "PUT https://storage.example/lfs/ab12 failed"),
-            (
-                f"'{SIGNED}', then <{SIGNED}>",
-                "'https://storage.example/lfs/ab12', then <https://storage.example/lfs/ab12>",
-            ),
-            (f"({SIGNED})", "(https://storage.example/lfs/ab12"),
-            ("https://hf.co/lab/hggt has no question", "https://hf.co/lab/hggt has no question"),
-            ("a line\n and another", "a line and another"),
-            ("Bearer hf_AbCdEfGhIjKlMnOp12 is wrong", "Bearer hf_*** is wrong"),
-            ("what?really", "what?really"),
-        ],
-        ids=lambda text: text.split()[0],
-    )
-    def test_addresses_lose_what_is_signed_and_tokens_go(self, text: str, expected: str) -> None:
-        assert redact(text) == expected
-
-    def test_a_token_of_any_form_goes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HF_TOKEN", "api_org.Secret")
-        assert redact("the token api_org.Secret is wrong") == "the token *** is wrong"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"PUT {SIGNED} failed", "PUT https://storage.example/lfs/ab12 failed"),
+        (f"'{SIGNED}', then ({SIGNED})", "'https://storage.example/lfs/ab12', then (https://storage.example/lfs/ab12"),
+        ("a line\n and another", "a line and another"),
+        ("the token api_org.Secret is wrong", "the token *** is wrong"),
+        ("what?really", "what?really"),
+    ],
+    ids=lambda text: text.split()[0],
+)
+def test_urls_lose_their_signed_part_and_tokens_go(text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "api_org.Secret")
+    assert redact(text) == expected
 
 
 class TestKinds:
@@ -61,75 +52,64 @@ class TestKinds:
         assert "\n" not in str(raised.value)
         return str(raised.value)
 
-    def test_faults_of_the_disk_are_not_those_of_the_hub(self) -> None:
+    def test_errors_of_the_disk_and_our_own_pass_unchanged_and_bugs_are_not_hidden(self) -> None:
         for error in (
             OSError(errno.ENOSPC, "No space left on device", "data/x.parquet"),
             PermissionError(errno.EACCES, "Permission denied"),
-            FileExistsError(errno.EEXIST, "File exists"),
+            PublishError("as it is"),
+            TypeError("a bug"),
         ):
-            with pytest.raises(OSError, match=str(error.strerror)) as raised, explained("lab/hggt", "dataset"):
+            with pytest.raises(type(error)) as raised, explained("lab/hggt", "dataset"):
                 raise error
             assert raised.value is error
 
-    def test_faults_of_the_other_transport_are_explained_and_lose_their_secrets(self) -> None:
-        hf_xet = pytest.importorskip("hf_xet", reason="install hf_xet")
-        for kind in (hf_xet.XetAuthenticationError, hf_xet.XetObjectNotFoundError, RuntimeError, ConnectionError):
-            told = self.raised(kind(f"403 Forbidden for {SIGNED}"))
-            assert "403 Forbidden for https://storage.example/lfs/ab12" in told
-            assert "X-Amz" not in told
-
-    @pytest.mark.parametrize(
-        ("status", "line"),
-        [
-            ("403 Forbidden", "this token may not do that with lab/hggt (403). It needs the role `write`"),
-            ("404 Not Found", f"lab/hggt: the Hub refuses (404). {RUN_AGAIN}"),
-        ],
-    )
-    def test_a_refusal_of_the_other_transport_is_no_fault_of_the_network(self, status: str, line: str) -> None:
-        error = ConnectionError(f"Network error: Request error: HTTP status client error ({status}), domain: {SIGNED}")
-        assert self.raised(error).startswith(line)
-
     def test_answers_that_are_not_those_of_a_hub(self) -> None:
         for error in (KeyError("id"), json.JSONDecodeError("Expecting value", "<html>", 0)):
-            assert "does not answer as a Hub does; does a proxy or a login page of the network?" in self.raised(error)
+            assert "did not answer like a Hub. Check for a proxy or a login page" in self.raised(error)
 
     def test_a_token_that_cannot_be_sent(self) -> None:
         with pytest.raises(UnicodeEncodeError) as error:
             "hf_señor".encode("ascii")
-        assert "the token for the Hub holds what no token has. Run `hf auth login`" in self.raised(error.value)
+        assert "the token for the Hub has invalid characters. Run `hf auth login`" in self.raised(error.value)
 
-    def test_our_own_pass_untouched(self) -> None:
-        with pytest.raises(PublishError, match=r"^as it is$"), explained("lab/hggt", "dataset"):
-            raise PublishError("as it is")
+    def test_requests_that_fail_name_the_reason_without_secrets(self) -> None:
+        for error in (ConnectionError, TimeoutError, ValueError):
+            message = self.raised(error(f"reset\nby {SIGNED}"))
+            assert message.endswith(f" failed: reset by https://storage.example/lfs/ab12. {RUN_AGAIN}")
 
-    def test_connections_that_fail(self) -> None:
-        for error in (ConnectionError("reset by peer"), TimeoutError("timed out")):
-            assert self.raised(error).endswith(f"({error}). Check the network. {RUN_AGAIN}")
-
-    def test_the_cause_is_told_and_not_the_words_around_it(self) -> None:
+    def test_the_cause_is_reported_and_not_the_text_around_it(self) -> None:
         try:
             raise RuntimeError(f"Error while uploading 'x' to the Hub: {SIGNED}") from TimeoutError("timed out")
         except RuntimeError as error:
             message = self.raised(error)
-        assert "(timed out). Check the network." in message
+        assert "failed: timed out." in message
         assert "uploading" not in message
 
-    def test_what_nobody_foresaw_is_told_without_secrets(self) -> None:
-        assert self.raised(ValueError(f"strange\nanswer of {SIGNED}")) == (
-            f"lab/hggt: strange answer of https://storage.example/lfs/ab12. {RUN_AGAIN}"
-        )
+    @pytest.mark.parametrize(
+        ("status", "headers", "message"),
+        [
+            (401, {}, "the Hub does not accept this token (401). Run `hf auth login`"),
+            (403, {}, "this token has no permission to do this with lab/none (403"),
+            (429, {"Retry-After": "17"}, f"the Hub's rate limit is exceeded (429). Wait 17 s. {RUN_AGAIN}"),
+            (429, {}, "the Hub's rate limit is exceeded (429). Wait a few minutes."),
+            (418, {}, "lab/none: the Hub refused the request (418"),
+            (501, {}, "the Hub reports an internal error (501"),
+        ],
+    )
+    def test_the_status_of_an_answer(
+        self, online: None, hub: HubServer, status: int, headers: dict[str, str], message: str
+    ) -> None:
+        hub.faults = [Fault("POST", "repos/create", Response(status, headers=headers))]
+        with pytest.raises(HggtError) as raised:
+            Repository("lab/none", "model").create("private")
+        assert str(raised.value).startswith(message)
+        if isinstance(raised.value, HubError):
+            assert (raised.value.status, raised.value.is_unreachable) == (status, False)
 
-    def test_the_status_of_the_answer_can_be_asked_for(self, online: None) -> None:
-        with pytest.raises(HubError) as raised:
-            Repository("lab/none", "model").list_files("main")
-        assert raised.value.status == 404
+    def test_no_answer(self) -> None:
         with pytest.raises(HubError) as raised, explained("lab/hggt", "dataset"):
             raise TimeoutError
-        assert raised.value.status is None
-
-    def test_bugs_are_not_hidden(self) -> None:
-        with pytest.raises(TypeError), explained("lab/hggt", "dataset"):
-            raise TypeError("a bug")
+        assert (raised.value.status, raised.value.is_unreachable) == (None, True)
 
     def test_pages(self) -> None:
         assert page_of("lab/hggt", "dataset").endswith("/datasets/lab/hggt")
@@ -138,7 +118,7 @@ class TestKinds:
 
 @pytest.mark.usefixtures("online")
 class TestSecrets:
-    """What a library's user can see of a publication that fails."""
+    """What a user of the library can see of a push that fails."""
 
     @pytest.fixture
     def network(self, online: None) -> Repository:
@@ -146,9 +126,10 @@ class TestSecrets:
         network.create("private")
         return network
 
-    def publish(self, network: Repository, folder: Path) -> None:
+    def push(self, network: Repository, folder: Path) -> None:
         write_bytes(folder / "a.bin", b"\0" * 5000)
-        network.publish(folder, [digest_of_file(folder, "a.bin")], [], title="v 1", visibility="private")
+        contents = [digest_of_file(folder, "a.bin")]
+        network.push(folder, contents, [], main=network.read_main(), visibility="private", message="Push")
 
     @pytest.mark.parametrize(
         "fault",
@@ -172,7 +153,7 @@ class TestSecrets:
         caplog.set_level(logging.DEBUG)
         hub.faults = [fault]
         with pytest.raises(HubError) as raised:
-            self.publish(network, tmp_path / "net")
+            self.push(network, tmp_path / "net")
         shown = "".join(traceback.format_exception(raised.value))
         assert find_secrets(shown, MEMBER) == []
         assert len(str(raised.value).splitlines()) == 1
@@ -197,8 +178,8 @@ class TestSecrets:
         assert find_secrets("".join(traceback.format_exception(raised.value)), MEMBER) == ["X-Amz-Signature"]
 
 
-def test_a_python_that_tells_more_tells_no_secret(hub: HubServer, member: HubClient, published: Published) -> None:
-    """`-X dev` shows all warnings and, at a signal, the stacks."""
+def test_python_in_development_mode_prints_no_secret(hub: HubServer, member: HubClient, published: Published) -> None:
+    """`-X dev` prints all warnings and, on a signal, the stacks."""
     shutil.copytree(published.dataset, member.folder / "hggt")
     command = ["-X", "dev", "-c", "from hggt_data.cli.main import main; main()"]
     arguments = ["push", "hggt", "lab/hggt", "--yes", "--workers", "1"]
@@ -216,7 +197,7 @@ def test_a_python_that_tells_more_tells_no_secret(hub: HubServer, member: HubCli
         text=True,
     )
     shown, _ = process.communicate(timeout=60)
-    # The dump reads the frames of threads that go on running, and so may itself end in a bad access.
+    # The dump reads the frames of running threads, and so may itself end in a bad access.
     assert -process.returncode in (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV)
     assert "thrown while requesting PUT http://localhost" in shown
     assert "Fatal Python error: Aborted" in shown

@@ -1,4 +1,4 @@
-"""What is published tells nothing about the people who labelled, and everything else as before."""
+"""What is pushed does not show who labelled it, and is unchanged otherwise."""
 
 import errno
 import io
@@ -20,13 +20,13 @@ from hggt_data.dataset.manifest import MANIFEST_FILE, Manifest, parse_manifest, 
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError
 from hggt_data.hub.pseudonyms import (
-    Veil,
+    Pseudonymizer,
+    anonymized_copy,
     find_names,
     has_times,
-    make_veil,
+    make_pseudonymizer,
     read_pseudonyms,
     write_pseudonyms,
-    write_veiled,
 )
 from tests.hggt_data.people import (
     ALICE,
@@ -49,13 +49,15 @@ def labels_of(dataset: Path) -> dict[str, pa.Table]:
     return {"train": pq.read_table(dataset / "labels/train.parquet")}
 
 
-def veil_of(dataset: Path, known: Mapping[str, str] = {}) -> Veil:
-    return make_veil(labels_of(dataset), known)
+def pseudonymizer_of(dataset: Path, known: Mapping[str, str] = {}) -> Pseudonymizer:
+    return make_pseudonymizer(labels_of(dataset), known)
 
 
-def write_copy(dataset: Path, copy: Path, veil: Veil, **options: Any) -> Manifest:
+def write_copy(dataset: Path, copy: Path, pseudonymizer: Pseudonymizer, **options: Any) -> Manifest:
     copy.mkdir(exist_ok=True)
-    return write_veiled(dataset, read_manifest(dataset), labels_of(dataset), veil, copy, workers=1, **options)
+    return anonymized_copy(
+        dataset, read_manifest(dataset), labels_of(dataset), pseudonymizer, copy, workers=1, **options
+    )
 
 
 def rows(data: bytes) -> list[dict[str, Any]]:
@@ -70,7 +72,7 @@ def annotations(data: bytes) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def remote(published: Published) -> dict[str, bytes]:
-    """What everybody on the Hub sees."""
+    """What readers on the Hub see."""
     return remote_files(published.hub)
 
 
@@ -100,7 +102,7 @@ def texts(value: object) -> Iterator[str]:
 class TestNothingGetsOut:
     def test_no_name_in_any_file_or_message(self, published: Published, remote: dict[str, bytes]) -> None:
         repo = published.hub.repo(REPO)
-        shown = [published.outcome.out, repr(repo.discussions), *(c.title + c.message for c in repo.commits.values())]
+        shown = [published.outcome.out, *(c.title for c in repo.commits.values())]
         shown += [text for path in TABLES for row in rows(remote[path]) for text in texts(row)]
         for name in (ALICE, BOB, CAROL, "Alice", "bob@"):
             assert [path for path, data in repo.contents.items() if name.lower().encode() in data.lower()] == []
@@ -146,7 +148,7 @@ class TestNothingGetsOut:
         (tree / "labels/0-9/notes.png").touch()
         dataset = build_named(tree, tmp_path / "hggt")
         assert CAROL in (dataset / MANIFEST_FILE).read_text()
-        manifest = write_copy(dataset, tmp_path / "copy", veil_of(dataset))
+        manifest = write_copy(dataset, tmp_path / "copy", pseudonymizer_of(dataset))
         assert [manifest.problems, *(shard.problems for shard in manifest.shards)] == [[], [], [], []]
         assert not [path for path, data in contents(tmp_path / "copy").items() if CAROL.encode() in data]
 
@@ -170,11 +172,11 @@ class TestEverythingElseStays:
             for mine, other in zip(ours, theirs, strict=True):
                 given = {annotation["slot"]: annotation for annotation in other.pop("annotations")}
                 for annotation in mine.pop("annotations"):
-                    veiled = given.pop(known.get(annotation["slot"], annotation["slot"]))
+                    found = given.pop(known.get(annotation["slot"], annotation["slot"]))
                     for key in ("labels", "seconds"):
-                        assert veiled[key] == annotation[key]
+                        assert found[key] == annotation[key]
                     name = annotation["annotator"]
-                    assert veiled["annotator"] == (name and known[name])
+                    assert found["annotator"] == (name and known[name])
                 assert given == {}
                 assert other == mine
 
@@ -203,7 +205,7 @@ class TestEverythingElseStays:
             first = min(moments)
             assert theirs[person] == [datetime(1970, 1, 1) + (moment - first) for moment in moments]
 
-    def test_the_card_tells_that_names_and_times_are_hidden(
+    def test_the_card_says_that_names_and_times_are_replaced(
         self, remote: dict[str, bytes], known: dict[str, str]
     ) -> None:
         card = remote["README.md"].decode()
@@ -229,10 +231,10 @@ def annotated(*entries: tuple[str, str | None, datetime | None]) -> dict[str, pa
 
 
 def relative(labels: Mapping[str, pa.Table]) -> list[timedelta | None]:
-    """The starts after hiding, from 1970 on."""
+    """The starts after replacing, counted from 1970."""
     [found] = labels["train"]["annotations"].to_pylist()
-    veiled = make_veil(labels, {}).annotations(found)
-    return [annotation["start"] and annotation["start"] - datetime(1970, 1, 1) for annotation in veiled]
+    replaced = make_pseudonymizer(labels, {}).replace(found)
+    return [annotation["start"] and annotation["start"] - datetime(1970, 1, 1) for annotation in replaced]
 
 
 class TestTimes:
@@ -250,7 +252,7 @@ class TestTimes:
         assert found.pop(at) is None
         assert found == [timedelta(0), day, 2 * day]
 
-    def test_each_annotator_has_a_clock_of_his_own_and_so_has_a_slot_of_nobody(self) -> None:
+    def test_each_annotator_has_a_clock_and_so_has_a_slot_without_one(self) -> None:
         hour = timedelta(hours=1)
         starts = [self.NOON + k * hour for k in range(5)]
         labels = annotated(*zip("ABCDE", ["owl", "fox", "owl", None, None], starts, strict=True))
@@ -271,7 +273,7 @@ class TestTimes:
         [found] = labels["train"]["annotations"].to_pylist()
         found[0]["end"] = self.NOON
         labels = {"train": pa.table({"annotations": [found]})}
-        assert [a["end"] for a in make_veil(labels, {}).annotations(found)] == [None]
+        assert [a["end"] for a in make_pseudonymizer(labels, {}).replace(found)] == [None]
 
 
 class TestNames:
@@ -279,29 +281,29 @@ class TestNames:
         labels = annotated(("A", "owl", None), ("MS", None, None), ("C", "fox", None), ("maria", None, None))
         assert find_names(labels) == {"owl", "fox", "maria", "MS"}
 
-    def test_pseudonyms_tell_nothing_and_differ(self) -> None:
+    def test_pseudonyms_are_random_and_differ(self) -> None:
         names = [f"person {k}" for k in range(300)]
         labels = annotated(*(("A", name, None) for name in names))
-        first, second = (make_veil(labels, {}).pseudonyms for _ in range(2))
+        first, second = (make_pseudonymizer(labels, {}).pseudonyms for _ in range(2))
         assert len(set(first.values())) == 300
         assert not set(first.items()) & set(second.items())  # drawn, not computed from the name
         assert all(len(pseudonym) == len("annotator-") + 6 for pseudonym in first.values())
 
-    def test_the_order_of_annotations_does_not_tell_that_of_names(self) -> None:
+    def test_the_order_of_annotations_does_not_reveal_that_of_names(self) -> None:
         labels = annotated(("A", None, None), ("anna", None, None), ("zoe", None, None))
         [found] = labels["train"]["annotations"].to_pylist()
-        veil = make_veil(labels, {"anna": "annotator-9", "zoe": "annotator-1"})
-        assert [annotation["slot"] for annotation in veil.annotations(found)] == ["A", "annotator-1", "annotator-9"]
+        hidden = make_pseudonymizer(labels, {"anna": "annotator-9", "zoe": "annotator-1"})
+        assert [annotation["slot"] for annotation in hidden.replace(found)] == ["A", "annotator-1", "annotator-9"]
 
     def test_one_that_is_taken_is_drawn_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = iter(["aaaaaa", "aaaaaa", "bbbbbb"])
         monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
         labels = annotated(("A", "owl", None), ("B", "fox", None))
-        assert make_veil(labels, {}).pseudonyms == {"fox": "annotator-aaaaaa", "owl": "annotator-bbbbbb"}
+        assert make_pseudonymizer(labels, {}).pseudonyms == {"fox": "annotator-aaaaaa", "owl": "annotator-bbbbbb"}
 
-    def test_they_stay_when_somebody_joins_or_leaves(self) -> None:
-        first = make_veil(annotated(("A", "owl", None), ("B", "fox", None)), {}).pseudonyms
-        second = make_veil(annotated(("A", "owl", None), ("B", "bee", None)), first).pseudonyms
+    def test_they_stay_when_someone_joins_or_leaves(self) -> None:
+        first = make_pseudonymizer(annotated(("A", "owl", None), ("B", "fox", None)), {}).pseudonyms
+        second = make_pseudonymizer(annotated(("A", "owl", None), ("B", "bee", None)), first).pseudonyms
         assert second.items() >= first.items()
         assert second.keys() == {"owl", "fox", "bee"}
 
@@ -329,7 +331,7 @@ class TestFile:
             "",
         ],
     )
-    def test_a_damaged_one_is_named_before_anybody_gets_a_second_pseudonym(self, tmp_path: Path, text: str) -> None:
+    def test_a_damaged_one_is_reported(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "hggt.pseudonyms.csv"
         path.write_text(text)
         with pytest.raises(DatasetError, match=r"hggt\.pseudonyms\.csv: expected the columns name,pseudonym"):
@@ -352,53 +354,48 @@ class TestCopy:
         return written
 
     def test_it_is_what_is_published(self, published: Published, tmp_path: Path, known: dict[str, str]) -> None:
-        write_copy(published.dataset, tmp_path / "copy", veil_of(published.dataset, known))
+        write_copy(published.dataset, tmp_path / "copy", pseudonymizer_of(published.dataset, known))
         assert contents(tmp_path / "copy") == remote_files(published.hub)
 
-    def test_one_that_was_interrupted_goes_on(self, published: Published, tmp_path: Path, counted: list[str]) -> None:
-        veil = veil_of(published.dataset)
-        with pytest.raises(OSError, match="No space"):
-            write_copy(published.dataset, tmp_path / "stopped", veil)
-        (tmp_path / "stopped").rename(tmp_path / "copy")
-        counted.clear()
-        write_copy(published.dataset, tmp_path / "copy", veil)
-        assert counted == [Path(path).name for path in SHARDS[1:]]
-        write_copy(published.dataset, tmp_path / "clean", veil)
-        assert contents(tmp_path / "copy") == contents(tmp_path / "clean")
-
-    def test_a_finished_shard_that_was_damaged_since_is_written_anew(
-        self, published: Published, tmp_path: Path, counted: list[str]
+    @pytest.mark.parametrize("is_damaged", [False, True])
+    def test_an_interrupted_one_resumes_with_the_shards_that_are_whole(
+        self, published: Published, tmp_path: Path, counted: list[str], is_damaged: bool
     ) -> None:
-        veil = veil_of(published.dataset)
+        hidden = pseudonymizer_of(published.dataset)
         with pytest.raises(OSError, match="No space"):
-            write_copy(published.dataset, tmp_path / "stopped", veil)
+            write_copy(published.dataset, tmp_path / "stopped", hidden)
         (tmp_path / "stopped").rename(tmp_path / "copy")
-        (tmp_path / "copy" / SHARDS[0]).write_bytes(b"PAR1")
-        write_copy(published.dataset, tmp_path / "copy", veil)
-        write_copy(published.dataset, tmp_path / "clean", veil)
+        if is_damaged:
+            (tmp_path / "copy" / SHARDS[0]).write_bytes(b"PAR1")
+        counted.clear()
+        write_copy(published.dataset, tmp_path / "copy", hidden)
+        assert counted == [Path(path).name for path in (SHARDS if is_damaged else SHARDS[1:])]
+        write_copy(published.dataset, tmp_path / "clean", hidden)
         assert contents(tmp_path / "copy") == contents(tmp_path / "clean")
 
     def test_with_other_pseudonyms_nothing_of_the_interrupted_one_is_kept(
         self, published: Published, tmp_path: Path, counted: list[str]
     ) -> None:
         with pytest.raises(OSError, match="No space"):
-            write_copy(published.dataset, tmp_path / "stopped", veil_of(published.dataset))
+            write_copy(published.dataset, tmp_path / "stopped", pseudonymizer_of(published.dataset))
         (tmp_path / "stopped").rename(tmp_path / "copy")
-        veil = veil_of(published.dataset)
-        write_copy(published.dataset, tmp_path / "copy", veil)
-        write_copy(published.dataset, tmp_path / "clean", veil)
+        hidden = pseudonymizer_of(published.dataset)
+        write_copy(published.dataset, tmp_path / "copy", hidden)
+        write_copy(published.dataset, tmp_path / "clean", hidden)
         assert contents(tmp_path / "copy") == contents(tmp_path / "clean")
 
-    def test_sizes_and_hashes_can_be_learned_without_room_for_it(self, published: Published, tmp_path: Path) -> None:
-        veil = veil_of(published.dataset)
-        dry = write_copy(published.dataset, tmp_path / "dry", veil, keep_shards=False)
-        assert dry == write_copy(published.dataset, tmp_path / "copy", veil)
+    def test_a_dry_run_computes_sizes_and_hashes_without_keeping_shards(
+        self, published: Published, tmp_path: Path
+    ) -> None:
+        hidden = pseudonymizer_of(published.dataset)
+        dry = write_copy(published.dataset, tmp_path / "dry", hidden, keep_shards=False)
+        assert dry == write_copy(published.dataset, tmp_path / "copy", hidden)
         assert list((tmp_path / "dry" / "data").iterdir()) == []
 
     def test_workers_do_not_change_it(self, published: Published, tmp_path: Path) -> None:
-        veil, manifest = veil_of(published.dataset), read_manifest(published.dataset)
+        hidden, manifest = pseudonymizer_of(published.dataset), read_manifest(published.dataset)
         for workers in (1, 2):
             copy = tmp_path / str(workers)
             copy.mkdir()
-            write_veiled(published.dataset, manifest, labels_of(published.dataset), veil, copy, workers=workers)
+            anonymized_copy(published.dataset, manifest, labels_of(published.dataset), hidden, copy, workers=workers)
         assert contents(tmp_path / "1") == contents(tmp_path / "2")

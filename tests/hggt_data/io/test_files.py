@@ -1,10 +1,11 @@
-"""Atomic files and hashes."""
+"""Single files: atomic writing and kills, JSON, CSV, checksums, ages."""
 
 import errno
 import hashlib
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from hggt_data.errors import OutputError, TableError
 from hggt_data.io.files import (
     atomic_file,
     csv_file,
+    digest_of_file,
     excess_bytes,
+    find_damaged,
     is_leftover,
     is_up_to_date,
     link_or_copy,
@@ -25,44 +28,102 @@ from hggt_data.io.files import (
     write_json,
     write_text,
 )
+from tests.full_disk import FullDisk
+from tests.hggt_data.kills import die_at_step, died
+from tests.hggt_data.trees import contents
 
 
-def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with atomic_file(path) as file:
         file.write(b"whole")
         file.flush()
         assert not path.exists()
-    assert path.read_bytes() == b"whole"
-    assert list(tmp_path.iterdir()) == [path]
+    assert contents(tmp_path) == {"a.txt": b"whole"}
 
 
-def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"old")
 
     def fail() -> None:
         with atomic_file(path) as file:
             file.write(b"half")
-            raise RuntimeError
+            raise error
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(error):
         fail()
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert contents(tmp_path) == {"a.txt": b"old"}
+
+
+WRITERS: dict[str, Callable[[Path, str], None]] = {
+    "bytes": lambda path, text: write_bytes_in_two(path, text.encode()),
+    "text": write_text,
+    "json": lambda path, text: write_json(path, {"text": text}),
+    "csv": lambda path, text: write_lines(path, text),
+}
+
+
+def write_bytes_in_two(path: Path, data: bytes) -> None:
+    with atomic_file(path) as file:
+        file.write(data[:1])
+        file.flush()
+        file.write(data[1:])
+
+
+def write_lines(path: Path, text: str) -> None:
+    with csv_file(path, ["first"]) as write_line:
+        write_line([text])
+
+
+def write_and_die(step: int, kind: str, path: Path) -> None:
+    die_at_step(step, lambda: WRITERS[kind](path, "new"))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_process_killed_at_any_step_leaves_the_old_file_or_the_new_one(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "deep" / "a"
+    path.parent.mkdir()
+    WRITERS[kind](path, "new")
+    new = path.read_bytes()
+    found = []
+    for step in range(100):
+        path.write_bytes(b"old")
+        if not died(write_and_die, step, kind, path):
+            break
+        found.append(path.read_bytes())
+        others = [other.name for other in path.parent.iterdir() if other != path]
+        assert all(map(is_leftover, others))
+        assert len(others) <= 1
+        for name in others:
+            (path.parent / name).unlink()
+    num_old = found.count(b"old")
+    assert num_old >= 3  # while the file is open, written and synced
+    assert found == [b"old"] * num_old + [new] * (len(found) - num_old)
+    assert new in found
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, full_disk: FullDisk) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with full_disk(0), pytest.raises(OSError, match="No space left") as caught:
+        write_text(path, "new")
+    assert caught.value.filename == str(path)
+    assert contents(tmp_path) == {"a": b"old"}
 
 
 @pytest.mark.parametrize(
     "error", [OutputError("a good message"), OSError(errno.EIO, "Input/output error"), PermissionError(13, "no", "in")]
 )
-def test_an_error_of_something_else_stays_as_it_is(tmp_path: Path, error: OSError) -> None:
+def test_an_error_from_elsewhere_is_unchanged(tmp_path: Path, error: OSError) -> None:
     with pytest.raises(OSError, match=re.escape(str(error))) as found, atomic_file(tmp_path / "a.txt"):
         raise error
     assert found.value is error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_of_the_file_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_writing_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(path: Path, error: OSError | None) -> None:
         with atomic_file(path):
             if error:
@@ -86,14 +147,16 @@ def test_an_error_of_the_file_names_it(tmp_path: Path, monkeypatch: pytest.Monke
     assert name_of_fault(path) == str(path)
 
 
-def test_text_is_utf8_and_its_folder_is_made(tmp_path: Path) -> None:
+def test_text_is_utf8_and_its_folder_is_created(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "a.txt"
     write_text(path, "Größe\n")
     assert path.read_bytes() == b"Gr\xc3\xb6\xc3\x9fe\n"
 
 
-def test_text_is_on_disk_under_its_name_and_so_are_new_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a power cut only that is there which was synced: the bytes, then the names in each folder."""
+def test_text_survives_a_power_cut_with_its_name_and_new_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut keeps only what was synced: the bytes, then the names in each folder."""
     sync, synced = os.fsync, []
 
     def watch(handle: int) -> None:
@@ -127,18 +190,22 @@ def test_what_is_written_as_csv_is_read_back(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.csv"]
 
 
-def test_half_a_csv_is_none(tmp_path: Path) -> None:
-    def fail() -> None:
-        with csv_file(tmp_path / "a.csv", ["first"]) as write_line:
-            write_line(["1"])
-            raise RuntimeError
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"a,b\n1\n", "line 2: 1 values; expected 2: a, b"),
+        (b"a,a\n1,2\n", "2 columns are called 'a'; expected one"),
+        (b'a\n"1\n', "line 2: .*; expected CSV"),
+        (b"a\n\xe9\n", r"a\.csv is not UTF-8 \(.* at byte 2\); save it as UTF-8"),
+    ],
+)
+def test_a_malformed_csv_is_an_error_with_its_place(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "a.csv").write_bytes(data)
+    with pytest.raises(TableError, match=message):
+        read_csv(tmp_path / "a.csv")
 
-    with pytest.raises(RuntimeError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
 
-
-def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_hard_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "a"
     source.write_bytes(b"1")
     (tmp_path / "link").symlink_to("a")
@@ -157,7 +224,7 @@ def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert source.stat().st_nlink == 2
 
 
-def test_results_are_done_if_all_are_there_and_none_is_older_than_its_sources(tmp_path: Path) -> None:
+def test_results_are_up_to_date_if_all_exist_and_none_is_older_than_its_sources(tmp_path: Path) -> None:
     old, new, moved = (tmp_path / name for name in ("old", "new", "moved"))
     for path in (old, new, moved):
         path.touch()
@@ -172,17 +239,17 @@ def test_results_are_done_if_all_are_there_and_none_is_older_than_its_sources(tm
     os.utime(moved, (1, 1))
     assert not is_up_to_date(
         [moved], [moved]
-    )  # the one counts from when it was written, the other from when it came there
+    )  # a result's age is its content's, a source's the time since it came to its place
 
 
-def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_recognised(tmp_path: Path) -> None:
     with atomic_file(tmp_path / "a\nb.png"):
         (name,) = (path.name for path in tmp_path.iterdir())
         assert is_leftover(name)
     assert not any(is_leftover(name) for name in ("a.png", "a.1.tmp", ".a.png", ".tmp", ".a.tmp", ".a.x.tmp", ".1.tmp"))
 
 
-def test_a_name_that_fits_leaves_room_for_that_of_an_unfinished_file(tmp_path: Path) -> None:
+def test_a_name_that_fits_leaves_room_for_the_temporary_suffix(tmp_path: Path) -> None:
     longest = "ö" * 121
     assert excess_bytes(longest) <= 0
     (tmp_path / f".{longest}.{1 << 22}.tmp").touch()
@@ -206,6 +273,14 @@ def test_damaged_json_is_an_error_that_says_what_to_do(tmp_path: Path, data: byt
 def test_text_is_read_without_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
     assert read_utf8(tmp_path / "a.txt", TableError) == "one\r\ntwo"
-    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + b"." * 100_000 + b"\xe9")
-    with pytest.raises(TableError, match=r"a\.txt is not UTF-8 \(.* at byte 100,003\); save it as UTF-8"):
-        read_utf8(tmp_path / "a.txt", TableError)
+
+
+def test_a_changed_file_is_found(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_text("old")
+    digests = [digest_of_file(tmp_path, name) for name in "abc"]
+    assert find_damaged(tmp_path, digests) == {}
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").write_text("longer")
+    (tmp_path / "c").unlink()
+    assert find_damaged(tmp_path, digests) == {"a": "has other content", "b": "has 6 bytes, not 3", "c": "is missing"}

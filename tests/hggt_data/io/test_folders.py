@@ -1,4 +1,4 @@
-"""The folder that is filled beside its final place."""
+"""Output folders: filled beside their final place, renamed when complete; kills at every step."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hggt_data.errors import OutputError
-from hggt_data.io.folders import new_folder, open_staging, put_in_place, require_outside
+from hggt_data.io.folders import new_folder, open_staging, put_in_place, replaced_folder, require_outside
+from tests.hggt_data.kills import die_at_step, died
 from tests.hggt_data.trees import contents, write_bytes
 
 
@@ -54,7 +55,7 @@ def test_the_staging_folder_outlives_a_failed_run(tmp_path: Path) -> None:
         assert contents(staging) == {"half": b"half"}
 
 
-def test_a_folder_of_somebody_else_is_refused_and_untouched(tmp_path: Path) -> None:
+def test_a_folder_with_other_content_is_refused_and_unchanged(tmp_path: Path) -> None:
     output = tmp_path / "hggt"
     write_bytes(output / "thesis.txt", b"years of work")
     with pytest.raises(OutputError, match=r"is not empty and does not contain manifest\.json"):
@@ -87,29 +88,64 @@ def test_a_second_writer_is_refused_while_the_first_works(tmp_path: Path) -> Non
             fill(output, b"2")
         write_bytes(staging / "manifest.json", b"1")
         put_in_place(staging, output)
-        fill(output, b"3")  # the first has its result in place, though it has not left yet
+        fill(output, b"3")  # the first has put its result in place, but is still running
     assert contents(output) == {"manifest.json": b"3"}
 
 
-def test_a_run_killed_between_the_renames_is_mended_by_the_next(tmp_path: Path) -> None:
-    output, previous = tmp_path / "hggt", tmp_path / ".hggt.previous"
-    fill(output, b"old")
-    output.rename(previous)  # the first rename of put_in_place; then the kill
-    with open_staging(output, marker="manifest.json"):
-        assert contents(output) == {"manifest.json": b"old"}
-        assert not previous.exists()
+def fill_and_die(step: int, output: Path) -> None:
+    die_at_step(step, lambda: fill(output, b"new"))
 
 
-def test_a_run_killed_after_the_renames_is_cleaned_by_the_next(tmp_path: Path) -> None:
-    output, previous = tmp_path / "hggt", tmp_path / ".hggt.previous"
-    fill(output, b"new")
-    write_bytes(previous / "manifest.json", b"old")
-    with open_staging(output, marker="manifest.json"):
-        assert contents(output) == {"manifest.json": b"new"}
-        assert not previous.exists()
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_process_killed_at_any_step_leaves_the_old_folder_or_the_new_one(tmp_path: Path, is_first: bool) -> None:
+    """At most one rename lies between; the next run then puts the old folder back before anything else."""
+    old, new = {"manifest.json": b"old"}, {"manifest.json": b"new"}
+    steps = 0
+    for step in range(100):
+        output = tmp_path / str(step) / "hggt"
+        if not is_first:
+            fill(output, b"old")
+        if not died(fill_and_die, step, output):
+            break
+        steps += 1
+        found = contents(output)
+        if found == {} and not is_first:
+            assert contents(output.with_name(".hggt.previous")) == old
+        else:
+            assert found in ({} if is_first else old, new)
+        with open_staging(output, marker="manifest.json"):
+            assert contents(output) == ({} if found == {} and is_first else found or old)
+            assert not output.with_name(".hggt.previous").exists()
+        fill(output, b"third")
+        assert contents(output.parent) == {"hggt/manifest.json": b"third"}
+        assert siblings(output) == ["hggt"]
+    assert steps >= 4
+    assert contents(output) == new
 
 
-def test_what_cannot_take_its_place_leaves_the_old_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def replace_and_die(step: int, output: Path) -> None:
+    def replace() -> None:
+        with replaced_folder(output) as staging:
+            write_bytes(staging / "a", b"new")
+            write_bytes(staging / "b", b"new")
+
+    die_at_step(step, replace)
+
+
+def test_a_replaced_folder_is_old_or_new_whenever_the_process_is_killed(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    for step in range(100):
+        with replaced_folder(output) as staging:
+            write_bytes(staging / "a", b"old")
+        if not died(replace_and_die, step, output):
+            break
+        found = contents(output) or contents(tmp_path / ".out.previous")
+        assert found in ({"a": b"old"}, {"a": b"new", "b": b"new"})
+    assert step >= 4
+    assert siblings(output) == ["out"]
+
+
+def test_a_failed_rename_leaves_the_old_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "hggt"
     fill(output, b"old")
     replace = os.replace
@@ -128,7 +164,7 @@ def test_what_cannot_take_its_place_leaves_the_old_result(tmp_path: Path, monkey
     assert contents(output) == {"manifest.json": b"new"}
 
 
-def test_an_output_that_is_a_link_keeps_being_one(tmp_path: Path) -> None:
+def test_an_output_that_is_a_link_stays_one(tmp_path: Path) -> None:
     place = tmp_path / "large-disk" / "store"
     place.mkdir(parents=True)
     output = tmp_path / "hggt"
@@ -141,7 +177,7 @@ def test_an_output_that_is_a_link_keeps_being_one(tmp_path: Path) -> None:
     assert siblings(place) == ["store"]
 
 
-def test_a_relative_output_is_filled_where_it_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_output_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path / "a")
     fill(Path("../b/hggt"), b"1")
@@ -150,7 +186,7 @@ def test_a_relative_output_is_filled_where_it_was_meant(tmp_path: Path, monkeypa
 
 class TestNewFolder:
     @pytest.mark.parametrize("empty", [False, True])
-    def test_it_is_there_only_when_it_is_whole(self, tmp_path: Path, empty: bool) -> None:
+    def test_it_appears_only_when_it_is_complete(self, tmp_path: Path, empty: bool) -> None:
         output = tmp_path / "deep" / "out"
         if empty:
             output.mkdir(parents=True)
@@ -171,7 +207,7 @@ class TestNewFolder:
             fail()
         assert list(tmp_path.iterdir()) == []
 
-    def test_what_a_killed_run_has_left_does_not_get_in(self, tmp_path: Path) -> None:
+    def test_leftovers_of_a_killed_run_are_removed(self, tmp_path: Path) -> None:
         write_bytes(tmp_path / "elsewhere" / "mine", b"x")
         write_bytes(tmp_path / ".out.new" / "a" / "old", b"old")
         (tmp_path / ".out.new" / "link").symlink_to(tmp_path / "elsewhere")
@@ -179,7 +215,7 @@ class TestNewFolder:
             write_bytes(staging / "new", b"new")
         assert contents(tmp_path) == {"elsewhere/mine": b"x", "out/new": b"new"}
 
-    def test_what_is_there_is_refused_and_untouched(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_existing_content_is_refused_and_unchanged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def fill_new(output: Path) -> None:
             with new_folder(output):
                 pass
@@ -202,7 +238,7 @@ class TestNewFolder:
         assert contents(tmp_path) == {"out/a": b"1"}
 
 
-def test_an_output_in_what_is_read_is_refused_also_through_a_link(tmp_path: Path) -> None:
+def test_an_output_inside_the_input_is_refused_also_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "T").mkdir()
     (tmp_path / "link").symlink_to("T")
     for output in (tmp_path / "T", tmp_path / "T/a/b", tmp_path / "link/a", tmp_path / "T/../link/x"):

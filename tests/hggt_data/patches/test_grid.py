@@ -311,7 +311,7 @@ class TestSelection:
         select_patches(versions(), SMALL, always(0))
 
     def test_an_original_alone_is_an_error(self) -> None:
-        with pytest.raises(PatchError, match="an original without candidates"):
+        with pytest.raises(PatchError, match="the original has no candidates"):
             select_patches([noise((50, 50), "a")], SMALL, always(0))
 
 
@@ -325,7 +325,7 @@ class TestSettings:
             PatchSettings(0, 32, 0, "x", "y", float("nan"), 0)  # type: ignore[arg-type]
         assert str(caught.value).split("; ") == [
             "crop 0: expected 1 or more",
-            "step 32: expected more than 32, as places lie up to 16 pixels off the grid and two could be the same",
+            "step 32: expected more than 32, because places are moved by up to 16 pixels and two could coincide",
             "min_difference nan: expected 0 to 255 grey levels",
             "max_per_image 0: expected 1 or more",
             "detail 'x': expected official or signed",

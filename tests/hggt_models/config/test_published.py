@@ -196,16 +196,16 @@ def test_every_setting_is_either_published_or_ours(recipe: str) -> None:
     assert not undecided, "write what was published into the tables above, or say that the setting is ours"
 
 
-def test_no_setting_is_said_to_be_both_or_is_none() -> None:
-    told = {key for recipe in RUNS for key in published(recipe)}
+def test_each_setting_is_in_one_table_only() -> None:
+    published_keys = {key for recipe in RUNS for key in published(recipe)}
     known = {key for recipe in RUNS for key in fields_of(load_config(recipe))}
-    assert not told & (OURS | INSIDE_NETWORKS)
+    assert not published_keys & (OURS | INSIDE_NETWORKS)
     assert not OURS & INSIDE_NETWORKS
-    assert told | OURS | INSIDE_NETWORKS == known
+    assert published_keys | OURS | INSIDE_NETWORKS == known
 
 
 @pytest.mark.parametrize("recipe", RUNS)
-def test_networks_are_inside_as_they_are_by_default(recipe: str) -> None:
+def test_internal_arguments_of_networks_have_their_defaults(recipe: str) -> None:
     config = load_config(recipe)
     for kind, network in (("generator", config.generator), ("discriminator", config.discriminator)):
         defaults = asdict(network_args(network.name, {}))

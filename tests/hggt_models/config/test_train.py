@@ -51,11 +51,11 @@ def sections(config: TrainConfig) -> list[Any]:
 # Form
 
 
-def test_nothing_given_is_the_published_gan_run() -> None:
+def test_the_defaults_are_the_published_gan_run() -> None:
     assert make_config({}) == load_config("rrdb-gan-positive", ["starts_from="])
 
 
-def test_no_section_can_be_changed(config: TrainConfig) -> None:
+def test_settings_are_frozen(config: TrainConfig) -> None:
     assert len(sections(config)) == 9
     for section in sections(config):
         for field in dataclasses.fields(section):
@@ -63,7 +63,7 @@ def test_no_section_can_be_changed(config: TrainConfig) -> None:
                 setattr(section, field.name, getattr(section, field.name))
 
 
-def test_values_have_the_kinds_that_the_fields_say() -> None:
+def test_values_have_the_types_of_their_fields() -> None:
     config = make_config(
         {
             "learning_rate": 1,
@@ -94,7 +94,7 @@ def test_values_have_the_kinds_that_the_fields_say() -> None:
     )
 
 
-def test_what_was_given_is_not_changed_by_what_is_made_of_it() -> None:
+def test_given_settings_are_not_changed() -> None:
     given_settings = {**ENHANCE, "perceptual": {"layers": {"conv1_2": 0.0}}}
     before = json.dumps([given_settings, DEFAULTS])
     make_config(given_settings)
@@ -194,7 +194,7 @@ def test_a_value_of_the_wrong_kind_is_refused(key: str, value: object, message: 
         ({"name": "swinir", "depths": [6, 6]}, "swinir: depths has 2 layers and num_heads 6"),
     ],
 )
-def test_arguments_that_no_network_can_have_are_refused(args: dict[str, Any], message: str) -> None:
+def test_impossible_network_arguments_are_refused(args: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"^generator: .*{message}"):
         make_config({"generator": args})
 
@@ -256,7 +256,7 @@ def test_values_are_checked_when_a_config_is_made_in_python() -> None:
         ENHANCE,
     ],
 )  # fmt: skip
-def test_a_value_at_the_end_of_its_range_is_taken(changes: dict[str, Any]) -> None:
+def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) -> None:
     make_config(changes)
 
 
@@ -285,11 +285,14 @@ def test_a_value_at_the_end_of_its_range_is_taken(changes: dict[str, Any]) -> No
             "crop_px 8 is too small for conv5_4 of perceptual.layers; expected 16 or more, or a weight of 0",
         ),
         ({"validation": {"metrics": ["psnr", "sim"]}}, "validation.metrics has sim; did you mean 'ssim'?"),
-        ({"degradation": {"resize_scale": [0.5, 0.8]}}, "degradation: resize_scale is .*; expected 1 between"),
-        ({"degradation": {"enlarge_probability": 0.6, "shrink_probability": 0.6}}, "exceed 1 together"),
+        (
+            {"degradation": {"resize_scale": [0.5, 0.8]}},
+            "degradation: resize_scale is .*; expected a range that contains 1",
+        ),
+        ({"degradation": {"enlarge_probability": 0.6, "shrink_probability": 0.6}}, "add up to more than 1"),
     ],
 )
-def test_values_that_contradict_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_config(changes)
 
@@ -350,12 +353,12 @@ def test_all_contradictions_are_named_in_one_message() -> None:
         ({"num_block": 4}, {"name": "rrdb_pixelshuffle", "num_block": 4, "num_feat": 16}),
     ],
 )
-def test_a_section_that_names_another_network_starts_afresh(changes: object, expected: object) -> None:
+def test_naming_another_network_replaces_the_section(changes: object, expected: object) -> None:
     base = {"generator": {"name": "rrdb_pixelshuffle", "num_block": 6, "num_feat": 16}}
     assert merged(base, {"generator": changes}) == {"generator": expected}
 
 
-def test_a_section_that_names_other_published_settings_starts_afresh() -> None:
+def test_naming_another_degradation_replaces_the_section() -> None:
     base = {"degradation": {"published": "sr", "jpeg_quality": [30, 95]}, "seed": 3}
     assert merged(base, {"degradation": {"published": "enhance-01"}}) == {
         "degradation": {"published": "enhance-01"},
@@ -383,7 +386,7 @@ settings_trees = st.recursive(
 
 
 @given(settings_trees, settings_trees)
-def test_settings_laid_over_others_win_and_change_neither(base: Any, changes: Any) -> None:
+def test_merged_settings_win_and_change_neither_side(base: Any, changes: Any) -> None:
     before = json.dumps([base, changes])
     result = merged(base, changes)
     assert json.dumps([base, changes]) == before
@@ -434,15 +437,15 @@ def found(config: TrainConfig) -> dict[str, Any]:
         ({"perceptual": {"layers": {"conv1_1": 1}}}, ["perceptual.layers.conv1_1 is 1.0, was None"]),
     ],
 )
-def test_what_makes_another_run_is_named_with_old_and_new(changes: dict[str, Any], expected: list[str]) -> None:
+def test_a_difference_names_the_old_and_the_new_value(changes: dict[str, Any], expected: list[str]) -> None:
     assert differences(found(make_config({})), make_config(changes)) == expected
 
 
-def test_another_network_is_named_with_what_only_one_of_them_has() -> None:
-    told = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
-    assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in told
-    assert "generator.num_block is None, was 23" in told
-    assert "generator.embed_dim is 180, was None" in told
+def test_another_network_differs_in_arguments_that_only_one_has() -> None:
+    changes = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
+    assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in changes
+    assert "generator.num_block is None, was 23" in changes
+    assert "generator.embed_dim is 180, was None" in changes
 
 
 @pytest.mark.parametrize(
@@ -456,12 +459,12 @@ def test_another_network_is_named_with_what_only_one_of_them_has() -> None:
         {"channels_last": "no"},
     ],
 )
-def test_how_a_run_is_carried_out_and_watched_may_change(changes: dict[str, Any]) -> None:
+def test_settings_of_execution_and_reporting_may_differ(changes: dict[str, Any]) -> None:
     assert make_config(changes) != make_config({})
     assert differences(found(make_config({})), make_config(changes)) == []
 
 
-def test_every_other_setting_makes_another_run() -> None:
+def test_every_other_setting_makes_a_different_run() -> None:
     config = make_config({})
     for key in flat_settings(config):
         is_free = key in FREE_KEYS or key.split(".")[0] in FREE_KEYS
@@ -471,16 +474,16 @@ def test_every_other_setting_makes_another_run() -> None:
         for part in parts:
             section = section[part]
         section[last] = "something else"
-        told = differences(record, config)
-        assert told == [] if is_free else [text.split(" is ")[0] for text in told] == [key]
+        changes = differences(record, config)
+        assert changes == [] if is_free else [text.split(" is ")[0] for text in changes] == [key]
 
 
-def test_a_setting_that_an_older_record_has_not_is_named() -> None:
+def test_a_setting_that_is_missing_in_an_older_record_is_named() -> None:
     record = found(make_config({}))
     del record["clip_norm"], record["loss"]
-    told = differences(record, make_config({}))
-    assert "clip_norm is 0.0, was None" in told
-    assert "loss.pixel is 1.0, was None" in told
+    changes = differences(record, make_config({}))
+    assert "clip_norm is 0.0, was None" in changes
+    assert "loss.pixel is 1.0, was None" in changes
 
 
 # Flat settings
@@ -495,14 +498,14 @@ def test_a_setting_that_an_older_record_has_not_is_named() -> None:
 @example('"quoted" \\ = # {', 5e-324, 0)
 @example("\U0001f600 été", 1.7976931348623157e308, 2**63 - 1)
 @example("\n\t\0\x7f", 1e-7, 1)
-def test_any_text_and_number_is_shown_so_that_it_can_be_fed_back(text: str, number: float, whole: int) -> None:
+def test_any_string_and_number_survives_as_an_assignment(text: str, number: float, whole: int) -> None:
     config = make_config({"log": {"wandb": text}, "loss": {"pixel": number}, "seed": whole})
     shown = flat_settings(config)
     lines = [f"{key}={shown[key]}" for key in ("log.wandb", "loss.pixel", "seed")]
     assert load_config("rrdb-gan-positive", ["starts_from=", *lines]) == config
 
 
-def test_shown_settings_are_sorted_as_the_config_is_and_complete() -> None:
+def test_flat_settings_are_complete_and_in_order() -> None:
     shown = flat_settings(make_config({}))
     assert shown["loss.pixel"] == "1.0"
     assert shown["betas"] == "[0.9, 0.99]"

@@ -1,7 +1,7 @@
-"""Pictures whose every pixel says where it stands and of which picture, and trees and folders of such pictures.
+"""Pictures whose pixels encode their position and picture, and trees and folders of such pictures.
 
-A pixel is (row, column, code), each counted in cells of `cell` x `cell` equal pixels. So a sample tells how it was cut
-and turned, and an LR of scale `cell`, made by a degradation that changes nothing, tells the same.
+A pixel is (row, column, code), each counted in cells of `cell` x `cell` equal pixels. So a sample shows how it was
+cropped and flipped, and so does an LR of scale `cell` made by a degradation that changes nothing.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Making and mixing pairs never waits for the device: no value that lies there is asked for.
+"""Making and mixing pairs never waits for the device: no value is read back from it.
 
 On fake tensors each operation only works out shapes, so asking for a value fails.
 """
@@ -29,7 +29,7 @@ def batch_of(target: str, count: int = 2, side: int = 64) -> dict[str, torch.Ten
     "recipe", ["rrdb-gan-original", "rrdb-gan-positive", "rrdb-gan-positive-negative", "sharpened"]
 )
 @pytest.mark.parametrize("draws", ["per batch", "per sample"])
-def test_pairs_are_made_without_asking_for_a_value(recipe: str, draws: str) -> None:
+def test_making_pairs_never_waits_for_the_device(recipe: str, draws: str) -> None:
     more = ["sharpen=true"] if recipe == "sharpened" else []
     config = load_config(recipe.replace("sharpened", "rrdb-gan-positive"), ["source_px=64", "crop_px=32", *more])
     sources = RandomSource(0) if draws == "per batch" else [RandomSource(seed) for seed in range(2)]

@@ -8,7 +8,7 @@ from torch import Tensor
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import make_pairs as maker
-from hggt_models.data.make_pairs import PairMaker, TrainingPairs
+from hggt_models.data.make_pairs import PairMaker
 from hggt_models.degradation.chain import degrade
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.sharpening import sharpen
@@ -96,7 +96,7 @@ def where(crop: Tensor, picture: Tensor) -> tuple[int, int]:
 def test_lr_and_crop_show_the_same_place_of_the_right_pictures(target: str, draws: Draws) -> None:
     make = PairMaker(config(target, *NO_DEGRADATION)).make
     places = set()
-    for seed in range(10):
+    for seed in range(6):
         pairs = make(coded_batch(target), sources(draws, seed, 4))
         assert pairs["lr"].shape == (4, 3, 8, 8)
         assert pairs["target"].shape == (4, 3, 32, 32)
@@ -109,7 +109,7 @@ def test_lr_and_crop_show_the_same_place_of_the_right_pictures(target: str, draw
                 negative = cell_cut(pairs["negative"][n])
                 assert (negative.code, negative.top, negative.left) == (10 * n + 3, lr.top, lr.left)
             places.add((lr.top, lr.left))
-    assert len(places) > 6
+    assert len(places) > 3
 
 
 @pytest.mark.parametrize("draws", DRAWS)
@@ -123,7 +123,7 @@ def test_crops_are_taken_anywhere_with_equal_chances(draws: Draws) -> None:
     assert shares == pytest.approx(dict.fromkeys(shares, 1 / 9), abs=0.08)
 
 
-def test_with_one_source_or_a_joined_one_all_samples_are_cut_alike_and_with_their_own_not() -> None:
+def test_samples_are_cut_alike_if_they_share_a_source() -> None:
     make = PairMaker(config("original", *NO_DEGRADATION)).make
     batch = coded_batch("original", 6)
     for seed in range(10):
@@ -133,13 +133,7 @@ def test_with_one_source_or_a_joined_one_all_samples_are_cut_alike_and_with_thei
         assert len({(cut.top, cut.left) for cut in map(cut_of, apart)}) > 1
 
 
-def test_a_crop_as_large_as_its_source_is_all_of_it() -> None:
-    pairs = PairMaker(config("positive", *NO_DEGRADATION, "crop_px=64")).make(coded_batch("positive"), RandomSource(0))
-    assert torch.equal(pairs["target"], coded_batch("positive")["pictures"][:, 1])
-    assert torch.equal(pairs["lr"], coded_batch("positive")["pictures"][:, 0, :, ::SCALE, ::SCALE])
-
-
-@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("draws", ["per batch"])
 def test_an_enhancer_learns_from_pairs_of_one_size(draws: Draws) -> None:
     small = load_config("enhance-03", [*NO_DEGRADATION, "source_px=64", "crop_px=24"])
     pairs = PairMaker(small).make(coded_batch("picture"), sources(draws, 1, 4))
@@ -172,12 +166,12 @@ def test_drawn_per_sample_a_pair_does_not_depend_on_the_others(photos: Tensor, t
             assert torch.equal(value[0], together[name][n]), name
 
 
-# The form in which pairs wait
+# The form in which pairs are stored
 
 
-@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("draws", ["per batch", "per sample"])
 @pytest.mark.parametrize("target", RECIPES)
-def test_whole_levels_wait_as_bytes_and_come_back_exactly(
+def test_whole_levels_are_stored_as_bytes_without_loss(
     photos: Tensor, target: str, draws: Draws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     degraded: list[Tensor] = []
@@ -203,7 +197,7 @@ def test_whole_levels_wait_as_bytes_and_come_back_exactly(
 
 
 @pytest.mark.parametrize("target", RECIPES)
-def test_a_pair_holds_what_its_target_needs_and_no_more(target: str) -> None:
+def test_a_pair_holds_only_what_its_target_needs(target: str) -> None:
     batch = noisy_batch(target)
     before = {name: value.clone() for name, value in batch.items()}
     pairs = PairMaker(config(target)).make(batch, RandomSource(0))
@@ -254,16 +248,6 @@ def test_a_discriminator_decides_whether_sharpening_or_cutting_comes_first(photo
         assert (pairs["target"][n] - other).abs().max() > 1 / 255
 
 
-def test_a_negative_is_never_sharpened(photos: Tensor) -> None:
-    batch = real_batch(photos, "positive_negative")
-    plain, sharpened = (
-        PairMaker(config("positive_negative", f"sharpen={word}")).make(batch, RandomSource(0))
-        for word in ("false", "true")
-    )
-    for name in ("negative", "negative_map", "has_negative"):
-        assert torch.equal(plain[name], sharpened[name])
-
-
 # The negative
 
 
@@ -300,9 +284,3 @@ def test_the_map_is_that_of_the_crops(draws: Draws, more: tuple[str, ...]) -> No
     opened = PairMaker.open(pairs)
     assert opened.negative_map is pairs["negative_map"]
     assert opened.has_negative is pairs["has_negative"]
-
-
-def test_opened_pairs_are_frozen() -> None:
-    pairs = TrainingPairs(*(torch.zeros(1),) * 3)
-    with pytest.raises(AttributeError):
-        pairs.lr = torch.ones(1)  # type: ignore[misc]

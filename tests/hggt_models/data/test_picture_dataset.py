@@ -69,7 +69,9 @@ def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path) -> None:
 
 def test_a_picture_with_a_fault_is_named(tmp_path: Path) -> None:
     small = write_pictures(tmp_path, ["small.png"], (7, 30)) / "small.png"
-    with pytest.raises(ImageError, match=r"small\.png: 7 x 30 pixels, less than source_px 8; leave it out, or pass "):
+    with pytest.raises(
+        ImageError, match=r"small\.png: 7 x 30 pixels, less than source_px 8; remove it, or set source_px to"
+    ):
         dataset([small])[0]
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(small.read_bytes()[:-30])

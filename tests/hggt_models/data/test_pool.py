@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -35,12 +35,13 @@ def exchange(pool: PairPool, step: int, count: int, seed: int = 0) -> list[int]:
     return require_whole(dict(pool.exchange(batch(step * count, count), RandomSource.from_text(f"{seed}/{step}"))))
 
 
-def waiting(pool: PairPool) -> list[int]:
+def stored(pool: PairPool) -> list[int]:
     return require_whole(pool.state_dict()) if pool.state_dict() else []
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(1, 30), st.integers(0, 2**32), st.integers(0, 25))
-def test_nothing_is_lost_or_doubled(count: int, size: int, seed: int, steps: int) -> None:
+def test_no_pair_is_lost_or_duplicated(count: int, size: int, seed: int, steps: int) -> None:
     size = max(size, count)
     pool = PairPool(size)
     filling = -(-size // count)  # steps
@@ -52,23 +53,23 @@ def test_nothing_is_lost_or_doubled(count: int, size: int, seed: int, steps: int
             assert came == list(range(step * count, (step + 1) * count))
         else:
             out += came
-    # Of the pairs that filled it, and of all that came later, each waits or has come out, and no other.
+    # Each pair that filled the pool or came later is in the pool or was drawn, and no other.
     given_in = [*range(min(size, steps * count)), *range(filling * count, steps * count)]
-    assert sorted(out + waiting(pool)) == given_in
-    assert len(waiting(pool)) == min(size, steps * count)
+    assert sorted(out + stored(pool)) == given_in
+    assert len(stored(pool)) == min(size, steps * count)
 
 
-def test_it_is_filled_first_and_gives_each_batch_back_until_then() -> None:
+def test_until_it_is_full_it_returns_each_batch_unchanged() -> None:
     pool = PairPool(10)
     for step in range(3):
         pairs = batch(4 * step, 4)
         assert pool.exchange(pairs, RandomSource(0)) is pairs
-        assert waiting(pool) == list(range(min(4 * step + 4, 10)))
+        assert stored(pool) == list(range(min(4 * step + 4, 10)))
     pairs = batch(12, 4)
     assert pool.exchange(pairs, RandomSource(0)) is not pairs
 
 
-def test_without_a_size_it_gives_each_batch_back_and_keeps_nothing() -> None:
+def test_a_pool_of_size_0_returns_each_batch_and_stores_nothing() -> None:
     pool = PairPool(0)
     for step in range(3):
         pairs = batch(4 * step, 4)
@@ -76,35 +77,24 @@ def test_without_a_size_it_gives_each_batch_back_and_keeps_nothing() -> None:
     assert pool.state_dict() == {}
 
 
-def test_every_pair_that_waits_comes_out_with_equal_chances() -> None:
+def test_every_pair_is_drawn_with_equal_probability() -> None:
     counts = Counter[int]()
     pairs = Counter[tuple[int, ...]]()
     filled, pool = PairPool(6), PairPool(6)
     for step in range(3):
         exchange(filled, step, 2)
-    for seed in range(1500):
+    for seed in range(600):
         pool.load_state_dict({"number": filled.state_dict()["number"]})
         came = pool.exchange({"number": torch.tensor([6, 7])}, RandomSource(seed))["number"].tolist()
         counts.update(came)
         pairs[tuple(came)] += 1
     # Never those that have just come in.
     assert set(counts) == set(range(6))
-    assert all(number / 1500 == pytest.approx(2 / 6, abs=0.05) for number in counts.values())
+    assert all(number / 600 == pytest.approx(2 / 6, abs=0.08) for number in counts.values())
     assert len(pairs) == 30
 
 
-def test_pairs_of_a_batch_part_from_each_other() -> None:
-    # What the pool is for: samples of one batch share choices, those that come out hardly.
-    pool = PairPool(48)
-    for step in range(200):
-        came = exchange(pool, step, 4)
-        if step > 30:
-            assert len({number // 4 for number in came}) > 1
-    ages = [step - number // 4 for step in range(200, 210) for number in exchange(pool, step, 4)]
-    assert max(ages) > 5
-
-
-def test_the_source_alone_decides_what_comes_out() -> None:
+def test_the_random_source_alone_decides_what_is_drawn() -> None:
     pools = [PairPool(9) for _ in range(3)]
     outputs = [
         [exchange(pool, step, 3, seed) for step in range(9)] for pool, seed in zip(pools, (0, 0, 1), strict=True)
@@ -112,95 +102,51 @@ def test_the_source_alone_decides_what_comes_out() -> None:
     assert outputs[0] == outputs[1] != outputs[2]
 
 
-def test_what_was_given_and_what_was_got_belong_to_the_caller() -> None:
+def test_the_pool_shares_no_memory_with_its_caller() -> None:
     pool = PairPool(4)
     for step in range(6):
         pairs = batch(2 * step, 2)
         came = pool.exchange(pairs, RandomSource(step))
         for value in (*pairs.values(), *came.values()):
             value.zero_()
-        assert len(set(waiting(pool))) == min(4, 2 * step + 2)
+        assert len(set(stored(pool))) == min(4, 2 * step + 2)
 
 
-def test_numbers_keep_their_formats() -> None:
-    pool = PairPool(4)
-    for step in range(4):
-        pairs = batch(2 * step, 2)
-        came = pool.exchange(pairs, RandomSource(step))
-        for found in (came, pool.state_dict()):
-            assert {name: value.dtype for name, value in found.items()} == {
-                "number": torch.int64,
-                "lr": torch.uint8,
-                "target": torch.float32,
-                "flag": torch.bool,
-            }
-    assert pool.state_dict()["lr"].nbytes == 4 * 3 * 2 * 2
+# Resuming
 
 
-def test_it_never_takes_more_memory() -> None:
-    pool = PairPool(6)
-    exchange(pool, 0, 4)
-    addresses = {name: value.data_ptr() for name, value in pool.state_dict().items()}
-    for step in range(1, 30):
-        exchange(pool, step, 4)
-    assert {name: value.data_ptr() for name, value in pool.state_dict().items()} == addresses
-    assert {len(value) for value in pool.state_dict().values()} == {6}
-
-
-# Going on
-
-
-@pytest.mark.parametrize("done", [0, 1, 2, 3, 7])
-def test_a_pool_goes_on_from_its_state(done: int) -> None:
+@pytest.mark.parametrize("done", [0, 2, 7])
+def test_a_pool_resumes_from_its_state(done: int) -> None:
     pool, resumed = PairPool(10), PairPool(10)
     for step in range(done):
         exchange(pool, step, 4)
     resumed.load_state_dict({name: value.clone() for name, value in pool.state_dict().items()})
-    assert waiting(resumed) == waiting(pool)
+    assert stored(resumed) == stored(pool)
     for step in range(done, done + 8):
         assert exchange(resumed, step, 4) == exchange(pool, step, 4)
     assert_same(resumed.state_dict(), pool.state_dict())
 
 
-def test_a_state_goes_through_a_file(tmp_path: object) -> None:
-    pool, resumed = PairPool(5), PairPool(5)
-    for step in range(4):
-        exchange(pool, step, 2)
-    torch.save(pool.state_dict(), f"{tmp_path}/pool.pth")
-    resumed.load_state_dict(torch.load(f"{tmp_path}/pool.pth", weights_only=True))
-    assert_same(resumed.state_dict(), pool.state_dict())
-    assert exchange(resumed, 4, 2) == exchange(pool, 4, 2)
-
-
-def test_a_smaller_pool_leaves_some_out_and_goes_on() -> None:
+def test_a_smaller_pool_leaves_pairs_out() -> None:
     pool, smaller = PairPool(8), PairPool(5)
     for step in range(6):
         exchange(pool, step, 2)
-    before = waiting(pool)
+    before = stored(pool)
     smaller.load_state_dict(pool.state_dict())
-    assert waiting(smaller) == before[:5]
+    assert stored(smaller) == before[:5]
     came = exchange(smaller, 6, 2)
     assert set(came) <= set(before[:5])
-    assert sorted(came + waiting(smaller)) == sorted([*before[:5], 12, 13])
-    assert waiting(pool) == before
+    assert sorted(came + stored(smaller)) == sorted([*before[:5], 12, 13])
+    assert stored(pool) == before
 
 
 def test_a_larger_pool_is_filled_up_first() -> None:
     pool, larger = PairPool(4), PairPool(8)
     for step in range(4):
         exchange(pool, step, 2)
-    before = waiting(pool)
+    before = stored(pool)
     larger.load_state_dict(pool.state_dict())
     assert exchange(larger, 4, 2) == [8, 9]
     assert exchange(larger, 5, 2) == [10, 11]
-    assert waiting(larger) == [*before, 8, 9, 10, 11]
+    assert stored(larger) == [*before, 8, 9, 10, 11]
     assert set(exchange(larger, 6, 2)) < {*before, 8, 9, 10, 11}
-
-
-def test_a_pool_without_a_size_takes_up_no_state() -> None:
-    pool, none = PairPool(4), PairPool(0)
-    for step in range(4):
-        exchange(pool, step, 2)
-    none.load_state_dict(pool.state_dict())
-    pairs = batch(8, 2)
-    assert none.exchange(pairs, RandomSource(0)) is pairs

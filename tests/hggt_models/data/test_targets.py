@@ -54,7 +54,7 @@ def test_agreement_is_that_of_as_many_annotators_as_there_are() -> None:
     assert labelled("PN", "PN", "PN", "PS", "SN") == GroupLabels((("01", 4),), (("02", 4),), 5)
 
 
-def test_without_two_votes_there_is_nothing_to_know() -> None:
+def test_a_single_vote_gives_no_labels() -> None:
     assert labelled("PN") == GroupLabels((), (), 1)
 
 
@@ -75,7 +75,7 @@ def test_without_two_votes_there_is_nothing_to_know() -> None:
         (("NS", "NS", "PP"), {"original", "positive_negative"}),
     ],
 )
-def test_a_group_serves_the_targets_that_it_has_something_for(votes: tuple[str, ...], serving: set[str]) -> None:
+def test_a_group_serves_the_targets_whose_labels_it_has(votes: tuple[str, ...], serving: set[str]) -> None:
     one = labelled(*votes)
     assert {target for target in TARGETS if target != "picture" and one.serves(target)} == serving
 
@@ -84,7 +84,7 @@ def test_a_group_serves_the_targets_that_it_has_something_for(votes: tuple[str, 
 
 
 @pytest.mark.parametrize("target", ["picture", "original"])
-def test_an_original_is_all_that_the_first_targets_take(target: TargetKind) -> None:
+def test_the_first_targets_use_only_the_original(target: TargetKind) -> None:
     assert set(drawn(labelled(*("PPNN",) * 3), target, 100)) == {Choice(("original",))}
 
 
@@ -95,7 +95,7 @@ def test_a_positive_is_drawn_with_equal_chances() -> None:
     assert shares([choice.names[1] for choice in choices]) == evenly("01", "02", "04")
 
 
-def test_positive_map_positive_and_negative_are_drawn_each_for_itself() -> None:
+def test_positive_map_positive_and_negative_are_drawn_independently() -> None:
     choices = drawn(labelled("PPPNN", "PPPNN", "PPPNN"), "positive_negative")
     assert {choice.names[0] for choice in choices} == {"original"}
     assert shares([choice.names[1] for choice in choices]) == evenly("01", "02", "03")
@@ -118,7 +118,7 @@ def test_agreement_is_that_of_the_two_in_the_map() -> None:
         assert choice.num_annotators == 3
 
 
-def test_without_a_positive_the_original_stands_for_it_as_agreed_on_by_all() -> None:
+def test_without_a_positive_the_original_replaces_it_with_full_agreement() -> None:
     for annotators in (3, 5):
         choices = drawn(labelled(*("NSN",) * annotators), "positive_negative", 100)
         assert {choice.names[3] for choice in choices} == {"01", "03"}
@@ -128,7 +128,7 @@ def test_without_a_positive_the_original_stands_for_it_as_agreed_on_by_all() -> 
             assert (choice.has_positive, choice.has_negative) == (False, True)
 
 
-def test_without_a_negative_the_original_stands_for_it_and_nobody_agrees() -> None:
+def test_without_a_negative_the_original_replaces_it_with_no_agreement() -> None:
     choices = drawn(labelled(*("PSS",) * 3), "positive_negative", 10)
     assert set(choices) == {Choice(("original", "01", "01", "original"), 3, 0, 3, True, False)}
 

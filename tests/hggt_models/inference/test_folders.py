@@ -138,7 +138,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_done(weights: Callable[[s
     assert outcome.describe()[1:] == [
         "2 pictures could not be read:",
         f"  {folder}/empty.jpg: empty file",
-        f"  {folder}/text.png: no PNG, JPEG, WebP, BMP or TIFF: it opens with b'no pictu'",
+        f"  {folder}/text.png: not a PNG, JPEG, WebP, BMP or TIFF: it starts with b'no pictu'",
     ]
     assert sorted(files(tmp_path / "out")) == ["good.png", "upscale.json"]
 
@@ -389,7 +389,7 @@ def test_a_run_that_made_nothing_does_not_bind_the_next(
 def test_a_tile_is_refused_before_anything_is_written(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(TileError, match="tile 30 is no multiple of the network's window 4; 28 is"):
+    with pytest.raises(TileError, match="tile 30 is not a multiple of the network's window 4; 28 is"):
         enhance({"01": weights("elan")}, pictures, tmp_path / "out", tile=30)
     assert not (tmp_path / "out").exists()
 

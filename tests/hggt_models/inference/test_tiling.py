@@ -115,7 +115,7 @@ def test_uint8_is_clamped_and_rounded() -> None:
 
 
 def test_a_tile_that_does_not_fit_the_window_is_refused() -> None:
-    with pytest.raises(TileError, match="tile 30 is no multiple of the network's window 4; 28 is"):
+    with pytest.raises(TileError, match="tile 30 is not a multiple of the network's window 4; 28 is"):
         run_tiled(Probe(), torch.zeros(3, 64, 64), tile=30, overlap_px=0)
 
 

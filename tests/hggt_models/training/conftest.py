@@ -22,6 +22,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _tidy(tmp_path: Path) -> object:
-    """Checkpoints are large; nobody looks at them afterwards."""
+    """Delete the checkpoints, which are large."""
     yield
     shutil.rmtree(tmp_path, ignore_errors=True)

@@ -14,7 +14,8 @@ from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import open_training_data
 from hggt_models.runtime import Runtime, StopSignals
-from hggt_models.training.trainer import TrainingRun, train_run
+from hggt_models.training.prepare import TrainingRun
+from hggt_models.training.trainer import train_run
 
 # Of each network, by the beginning of the recipes that train it.
 SMALL_NETWORKS = {

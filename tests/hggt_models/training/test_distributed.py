@@ -14,10 +14,10 @@ import torch
 from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
 from hggt_models.networks.checkpoint import load_checkpoint
-from tests.hggt_models.training.runs import assert_same, log_of, small, state_of, train
+from tests.hggt_models.training.runs import log_of, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"
-# Without a pool of each process's own, a batch is the same whoever computes it.
+# Without a pool, which each process has for itself, a batch is the same on any number of processes.
 EQUAL = ("pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=4", "batch_size=2")
 
 
@@ -67,40 +67,18 @@ def test_two_processes_learn_what_one_does(groups: Path, pair: Path, tmp_path: P
             torch.testing.assert_close(ours[network][key], value, rtol=0, atol=5e-6, msg=f"{network} {key}")
 
 
-def test_a_run_of_two_goes_on_with_one_and_says_what_that_means(groups: Path, pair: Path) -> None:
-    result = train(RECIPE, groups, pair, *EQUAL, "iterations=6")
-    assert result.exit_code == 0, result.output
-    assert "warning: 2 devices began and 1 go on" in result.output
-    assert load_checkpoint(pair).path.stem == "000006"
-
-
-def test_pools_are_shared_and_dealt_anew(groups: Path, tmp_path: Path) -> None:
+def test_a_run_of_two_processes_resumes_in_one_with_a_redistributed_pool(groups: Path, tmp_path: Path) -> None:
     more = ("pool_size=8", "batch_size=4", "iterations=3", "checkpoint.every=3", "validation.every=0")
     run(RECIPE, groups, tmp_path / "run", *more)
     state = state_of(tmp_path / "run", 3)
     assert [len(state[f"share-{rank}.pth"]["pool"]["lr"]) for rank in range(2)] == [4, 4]
-    assert train(RECIPE, groups, tmp_path / "run", *more, "iterations=4").exit_code == 0
+    result = train(RECIPE, groups, tmp_path / "run", *more, "iterations=4")
+    assert result.exit_code == 0, result.output
+    assert "warning: the run was on 2 devices and resumes on 1" in result.output
     assert len(state_of(tmp_path / "run", 4)["share-0.pth"]["pool"]["lr"]) == 8
 
 
-def test_a_network_with_batch_norm_shares_its_statistics(pictures: Path, tmp_path: Path) -> None:
-    told = run("enhance-03", pictures, tmp_path / "run", "iterations=1", "validation.every=0")
-    assert "batch norm sees the samples of each process alone: PyTorch joins it on GPUs only" in told
-    assert train("enhance-03", pictures, tmp_path / "one", "iterations=1", "validation.every=0").exit_code == 0
-    both, one = (state_of(tmp_path / name, 1)["state.pth"]["generator"] for name in ("run", "one"))
-    keys = [key for key in one if key.endswith("running_mean")]
-    assert keys
-    assert any((both[key] != 0).any() for key in keys)
-
-
-def test_a_share_that_is_not_equal_ends_all_processes_with_the_reason(groups: Path, tmp_path: Path) -> None:
-    process = start(RECIPE, groups, tmp_path / "run", "batch_size=3", "pool_size=6")
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 1
-    assert "2 devices cannot share batch_size 3 and pool_size 6 equally; 1, 3 can" in out
-
-
-def test_torchrun_that_is_asked_to_stop_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
+def test_stopped_torchrun_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     more = ("iterations=100000", "checkpoint.every=100000", "validation.every=0")
     process = start(RECIPE, groups, output, *more)
@@ -111,27 +89,22 @@ def test_torchrun_that_is_asked_to_stop_leaves_a_checkpoint(groups: Path, tmp_pa
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
-    assert "asked to stop by SIGTERM" in out
+    assert "stopped by SIGTERM" in out
     assert load_checkpoint(output).path.is_file()
     assert len(list((output / "checkpoints").iterdir())) == 1
 
 
-def test_an_error_in_one_process_ends_all_with_a_checkpoint_and_is_told_by_one(pictures: Path, tmp_path: Path) -> None:
+def test_an_error_in_one_process_ends_all_with_a_checkpoint(pictures: Path, tmp_path: Path) -> None:
     folder, output = Path(shutil.copytree(pictures, tmp_path / "HR")), tmp_path / "run"
     settings = ("iterations=4", "validation.pictures=0")
     samples = open_training_data(str(folder), load_config("rrdb-psnr", small("rrdb-psnr", *settings))).samples
-    damaged = sorted(folder.iterdir())[samples.place(3)[0]]  # of the second process in the second iteration
-    content = damaged.read_bytes()
-    damaged.write_bytes(content[:5000])
+    damaged = sorted(folder.iterdir())[samples.locate(3)[0]]  # of the second process in the second iteration
+    damaged.write_bytes(damaged.read_bytes()[:5000])
     process = start("rrdb-psnr", folder, output, *settings)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert out.count("\nError: ") == 2
     assert f"Error: {damaged}: cut off" in out
-    assert "Error: process 0 of 2: another one cannot go on, and says why" in out
+    assert "Error: process 0 of 2 stops, because another one failed; see its message" in out
     assert "hggt_models/training/trainer.py" not in out  # no traceback of ours
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["000001"]
-    damaged.write_bytes(content)
-    run("rrdb-psnr", folder, output, *settings)
-    run("rrdb-psnr", folder, tmp_path / "whole", *settings)
-    assert_same(state_of(output, 4), state_of(tmp_path / "whole", 4))

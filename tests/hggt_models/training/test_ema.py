@@ -31,7 +31,7 @@ def test_the_average_follows_by_its_decay() -> None:
     torch.testing.assert_close(ema.network.get_parameter("0.weight").double(), expected, rtol=0, atol=1e-6)
 
 
-def test_statistics_of_batch_norm_come_along() -> None:
+def test_statistics_of_batch_norm_are_copied() -> None:
     followed = network()
     ema = Ema(followed, 0.9)
     followed(torch.rand(2, 3, 8, 8) + 5)

@@ -97,7 +97,7 @@ def test_a_step_is_what_the_paper_says() -> None:
         torch.testing.assert_close(value, average[name], rtol=0, atol=1e-6)
 
 
-def test_the_perceptual_loss_learns_nothing_itself() -> None:
+def test_the_perceptual_network_is_not_trained() -> None:
     learner = Learner(config(), ALONE)
     before = learner.state_dict()
     assert not any("vgg" in key or "features" in key for key in before["generator"])
@@ -105,7 +105,7 @@ def test_the_perceptual_loss_learns_nothing_itself() -> None:
 
 
 @pytest.mark.parametrize("num_parts", [2, 4])
-def test_a_batch_in_parts_counts_as_one(num_parts: int) -> None:
+def test_a_batch_in_parts_gives_the_same_step(num_parts: int) -> None:
     """Also when gradients are clipped, which happens once, after all parts."""
     given = pairs()
     more = "clip_norm=0.01"
@@ -115,7 +115,7 @@ def test_a_batch_in_parts_counts_as_one(num_parts: int) -> None:
     )
     assert whole.discriminator is not None
     assert parted.discriminator is not None
-    # Power iterations go on with each part; without them both see the same norms.
+    # Each part updates the spectral norms; without updates both use the same norms.
     whole.discriminator.eval()
     parted.discriminator.eval()
     expected = whole.step(lambda: given, 1e-4)
@@ -159,7 +159,7 @@ def test_joint_batches_give_the_same_losses_at_equal_norms() -> None:
         torch.testing.assert_close(losses[name], value, rtol=1e-5, atol=1e-6)
 
 
-def test_bf16_computes_in_it_and_learns_in_float32() -> None:
+def test_bf16_keeps_weights_and_losses_in_float32() -> None:
     given = pairs()
     full, brief = Learner(config(), ALONE), Learner(config("precision=bf16"), ALONE)
     expected, losses = full.step(lambda: given, 1e-4), brief.step(lambda: given, 1e-4)
@@ -183,7 +183,7 @@ def test_the_artifact_map_weighs_pixels_where_the_average_does_better() -> None:
     assert learner.step(lambda: given, 1e-4)["artifact_map"] == 0
 
 
-def test_artefacts_are_sought_in_the_picture_that_is_not_sharpened() -> None:
+def test_the_artifact_map_uses_the_unsharpened_picture() -> None:
     """Source: the official LDL model, whose other losses of the generator look at the sharpened one."""
     given = pairs()
     tasks = (given, replace(given, target=given.target / 2), replace(given, real=given.real / 2))
@@ -241,6 +241,6 @@ def test_batch_norm_of_the_network_and_of_its_average_is_shared(ema: float) -> N
             assert torch.equal(buffers[key], before[key] / 2)
 
 
-def test_without_batch_norm_or_others_nothing_is_split() -> None:
+def test_without_batch_norm_or_other_processes_nothing_is_split() -> None:
     assert not Learner(config(), Averaging(0, 2)).has_split_batch_norm
     assert not Learner(config("source_px=32", "crop_px=32", recipe="enhance-03"), ALONE).has_split_batch_norm

@@ -91,7 +91,7 @@ def test_two_hundred_steps_on_four_groups_beat_bicubic_by_a_decibel(four_groups:
     assert sum(gains) / len(gains) >= 1  # measured: 1.7
 
 
-def test_negatives_are_kept_farther_away_than_positives_alone_keep_them(
+def test_the_negative_loss_moves_the_output_away_from_negatives(
     four_groups: Path, learned: Path, tmp_path: Path
 ) -> None:
     """With a smaller weight than published: these negatives are spoilt everywhere, and 300 would know no bounds.

@@ -13,7 +13,7 @@ def losses(pixel: float, other: float = 1.0) -> dict[str, torch.Tensor]:
     return {"pixel": torch.tensor(pixel), "other": torch.tensor(other)}
 
 
-def test_means_are_over_all_that_was_added_since_the_last_restart() -> None:
+def test_means_are_over_all_losses_since_the_last_restart() -> None:
     meter = LossMeter(pixel_weight=1)
     for pixel in (0.25, 0.5, 0.75):
         meter.add(losses(pixel, 2 * pixel))
@@ -25,11 +25,11 @@ def test_means_are_over_all_that_was_added_since_the_last_restart() -> None:
 
 
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
-def test_one_strange_loss_among_many_is_found(strange: float) -> None:
+def test_one_infinite_loss_among_many_is_found(strange: float) -> None:
     meter = LossMeter(pixel_weight=1)
     for other in (1.0, strange, 2.0):
         meter.add(losses(0.5, other))
-    with pytest.raises(DivergedError, match=f"no finite numbers any more .other is {strange}"):
+    with pytest.raises(DivergedError, match=f"became NaN or infinite .other is {strange}"):
         meter.means(ALONE)
 
 
@@ -49,7 +49,7 @@ def test_a_pixel_loss_ten_times_its_lowest_is_divergence() -> None:
 
 
 @pytest.mark.parametrize("told_every", [1, 7, 100])
-def test_one_easy_batch_is_no_mark_and_one_hard_batch_no_divergence(told_every: int) -> None:
+def test_a_single_easy_or_hard_batch_is_not_divergence(told_every: int) -> None:
     meter = LossMeter(pixel_weight=1)
     for number in range(300):
         meter.add(losses({50: 1e-9, 250: 4.0}.get(number, 0.05)))
@@ -58,7 +58,7 @@ def test_one_easy_batch_is_no_mark_and_one_hard_batch_no_divergence(told_every: 
             meter.restart()
 
 
-def test_ten_iterations_that_explode_are_enough_however_seldom_it_tells() -> None:
+def test_ten_exploding_iterations_are_detected_however_rare_the_log_lines() -> None:
     meter = LossMeter(pixel_weight=1)
     add(meter, 0.02, times=190)
     add(meter, 5.0, times=10)
@@ -74,7 +74,7 @@ def test_ten_iterations_that_explode_are_enough_however_seldom_it_tells() -> Non
         (["adversarial"], "adversarial"),
     ],
 )
-def test_without_a_pixel_loss_another_is_judged(names: list[str], judged: str) -> None:
+def test_without_a_pixel_loss_another_is_watched(names: list[str], judged: str) -> None:
     meter = LossMeter(pixel_weight=0)
     for value in [0.5] * 100 + [6.0] * 10:
         meter.add({name: torch.tensor(value) for name in names} | {"discriminator_real": torch.tensor(value)})
@@ -83,7 +83,7 @@ def test_without_a_pixel_loss_another_is_judged(names: list[str], judged: str) -
 
 
 @pytest.mark.parametrize("done", [0, 5, 99, 100, 130])
-def test_a_meter_goes_on_from_its_state(done: int) -> None:
+def test_a_meter_resumes_from_its_state(done: int) -> None:
     whole, other = LossMeter(1), LossMeter(1)
     values = [0.1 + 0.001 * number for number in range(150)] + [20.0] * 3
     for value in values[:done]:

@@ -1,4 +1,4 @@
-"""What a run tells, read back from where it was told."""
+"""What a run reports, read back from its logs."""
 
 import json
 import shutil
@@ -42,8 +42,8 @@ def test_tensorboard_shows_losses_speed_scores_and_pictures(groups: Path, tmp_pa
     assert [tag for tag in events.Tags()["images"] if tag.startswith("validation/")]
 
 
-def test_a_run_that_goes_on_leaves_no_point_twice(groups: Path, tmp_path: Path) -> None:
-    """The first run told of iterations that its last checkpoint does not hold."""
+def test_a_resumed_run_logs_no_point_twice(groups: Path, tmp_path: Path) -> None:
+    """The first run logged iterations after its last checkpoint."""
     more = ("log.tensorboard=true", "iterations=5", "validation.every=0", "checkpoint.every=2", "checkpoint.keep=2")
     assert train("rrdb-gan-positive", groups, tmp_path / "run", *more).exit_code == 0
     for path in (tmp_path / "run" / "checkpoints" / "000005").iterdir():
@@ -55,7 +55,7 @@ def test_a_run_that_goes_on_leaves_no_point_twice(groups: Path, tmp_path: Path) 
     assert lines == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+def test_a_truncated_log_line_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"iteration": 1}\n{"iteration": 2}\n{"iterat')
     RunFolder(tmp_path).cut_log(1)
     assert (tmp_path / "log.jsonl").read_text() == '{"iteration": 1}\n'
@@ -83,7 +83,7 @@ def test_weights_and_biases_gets_the_same(groups: Path, tmp_path: Path, monkeypa
 
 
 class FakeWandb(ModuleType):
-    """Keeps what it is told of each run."""
+    """Records what each run logs."""
 
     Image = staticmethod(lambda row: row.shape)
 
@@ -107,7 +107,7 @@ class FakeWandb(ModuleType):
         pass
 
 
-def test_weights_and_biases_knows_a_run_by_an_id_of_its_own(
+def test_weights_and_biases_recognises_a_run_by_its_id(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wandb = FakeWandb()
@@ -124,8 +124,8 @@ def test_weights_and_biases_knows_a_run_by_an_id_of_its_own(
     assert ids[0] == json.loads((first / "run.json").read_text())["run_id"]
     assert [options["name"] for options in wandb.opened] == ["run"] * 3
     assert wandb.axes == [("*", "iteration")] * 3
-    told = [values["iteration"] for values in wandb.logged if "train/pixel" in values]
-    assert told == [1, 2, 3, 3, 1, 2, 3]
+    logged = [values["iteration"] for values in wandb.logged if "train/pixel" in values]
+    assert logged == [1, 2, 3, 3, 1, 2, 3]
     assert [values["iteration"] for values in wandb.logged if "validation/psnr" in values] == [3] * 3
 
 

@@ -72,7 +72,7 @@ def test_the_lr_stays_the_same_from_one_validation_to_the_next(groups: Path) -> 
     assert again.run(Nearest())[0] == validation.run(Nearest())[0]
 
 
-def test_equal_pictures_do_not_count_as_infinity() -> None:
+def test_infinite_scores_of_identical_images_do_not_count() -> None:
     grey = np.full((32, 32, 3), 128, np.uint8)
     settings = config(
         "degradation.gaussian_probability=1", "degradation.gaussian_sigma_8bit=[0,0]", "degradation.jpeg_form=libjpeg"
@@ -103,13 +103,13 @@ def test_processes_share_the_pictures() -> None:
     assert [[one.name for one in shown] for shown in seen] == [["0", "2", "4"], ["1", "3"]]
 
 
-def test_a_size_that_the_scale_does_not_divide_is_cut() -> None:
+def test_a_picture_is_cropped_to_a_multiple_of_the_scale() -> None:
     odd = np.random.default_rng(0).integers(0, 256, (33, 38, 3), np.uint8)
     _, shown = Validation([HeldOut("odd", lambda: odd, (lambda: odd,))], config(), ALONE).run(Nearest())
     assert shown[0].sr.shape == shown[0].reference.shape == (32, 36, 3)
 
 
-def test_a_picture_that_is_too_large_at_once_is_restored_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_is_too_large_for_memory_is_restored_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     tiles: list[int | None] = []
 
     def short_of_memory(*arguments: Any, tile: int | None, **options: Any) -> Tensor:
@@ -121,10 +121,10 @@ def test_a_picture_that_is_too_large_at_once_is_restored_in_tiles(monkeypatch: p
     monkeypatch.setattr(tiling, "run_tiled", short_of_memory)
     large = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
     validation = Validation([HeldOut("large", lambda: large, (lambda: large,))], config(), ALONE)
-    told: list[str] = []
-    validation.tiler.on_smaller_tile = lambda reason, tile: told.append(f"{reason}: {tile}")
+    notes: list[str] = []
+    validation.tiler.on_smaller_tile = lambda reason, tile: notes.append(f"{reason}: {tile}")
     for _ in range(2):
         _, [shown] = validation.run(Nearest())
         assert np.array_equal(shown.sr, enlarged(shown.lr))
     assert tiles == [None, 64, 64]
-    assert told == ["too large: 64"]
+    assert notes == ["too large: 64"]

@@ -1,0 +1,183 @@
+"""What is settled before the first step of a run: what it trains, on what, and whether that fits an earlier run."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hggt_data.errors import OutputError
+from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.text import plural
+from hggt_data.licence import HGGT_LICENSE_NAME
+from hggt_models.config.reader import ConfigError
+from hggt_models.config.train import TrainConfig, differences
+from hggt_models.data.training_data import TrainingData
+from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
+from hggt_models.networks.weights import StateDict
+from hggt_models.runtime import Runtime
+
+_TRIAL_NOTE = "the perceptual loss had random weights: a trial of the software, not a trained network"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRun:
+    """What to train, on what data, and where to write it.
+
+    Attributes:
+        recipe: Name of the recipe, for the record.
+        config: All settings.
+        data: Data to learn from.
+        output: Folder of the run.
+        init: Network to start from [default: random weights].
+        workers: Processes that read images, for each device; 0 reads them in this process.
+
+    Example:
+        >>> from hggt_models import TrainingRun, load_config
+        >>> from hggt_models.data.training_data import open_training_data
+        >>> config = load_config("rrdb-gan-positive")
+        >>> data = open_training_data("hggt", config)  # doctest: +SKIP
+        >>> run = TrainingRun(recipe="mine", config=config, data=data, output="runs/mine")  # doctest: +SKIP
+    """
+
+    recipe: str
+    config: TrainConfig
+    data: TrainingData
+    output: Path | str
+    init: Checkpoint | None = None
+    workers: int = 0
+
+    def metadata(self) -> dict[str, str]:
+        """The origin of the trained weights, which is written into their files; nothing about this machine."""
+        source = self.data.source if is_hub_id(self.data.source) else Path(self.data.source).resolve().name
+        known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
+        inherited = self.init.metadata.get("data_license") if self.init else None
+        licence = HGGT_LICENSE_NAME if inherited == HGGT_LICENSE_NAME else self.data.license
+        if licence:
+            known["data_license"] = licence
+        if self.init:
+            known["started_from"] = f"{self.init.metadata.get('recipe', 'weights')} sha256:{self.init.sha256}"
+        if self.config.loss.perceptual and self.config.perceptual.weights == "random":
+            known["note"] = _TRIAL_NOTE
+        return known
+
+
+def require_equal_shares(config: TrainConfig, world: int) -> None:
+    """Check that this number of processes can share batch and pool equally."""
+    fitting = [
+        number
+        for number in range(1, config.batch_size + 1)
+        if config.batch_size % (number * config.accumulate) == 0 and config.pool_size % number == 0
+    ]
+    if world not in fitting:
+        parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
+        raise ConfigError(
+            f"{world} devices cannot share batch_size {config.batch_size}{parts} and pool_size {config.pool_size} "
+            f"equally; possible numbers of devices: {', '.join(map(str, fitting)) or 'none'}"
+        )
+
+
+def require_same_run(path: Path, record: Mapping[str, Any], run: TrainingRun) -> None:
+    """Refuse to resume the run of this record with other settings, data or initial weights."""
+    changes = differences(record["config"], run.config)
+    identity = {**run.data.identity, "revision": run.data.revision}
+    changes += [
+        f"data: {name} is {value!r}, was {record['data'].get(name)!r}"
+        for name, value in identity.items()
+        if record["data"].get(name) != value
+    ]
+    initial = record.get("initial")
+    if run.init and (initial is None or initial["sha256"] != run.init.sha256):
+        changes.append(f"`init` is {run.init.path}, was {initial['path'] if initial else 'random weights'}")
+    if changes:
+        raise OutputError(
+            f"{path} holds a run with other settings: {'; '.join(changes)}. Choose a new folder, or resume with the "
+            "same settings"
+        )
+
+
+def initial_weights(run: TrainingRun) -> StateDict | None:
+    """The weights to start from, which must be those of the network that the recipe trains."""
+    initial, wanted = run.init, run.config.generator
+    if initial is None:
+        return None
+    if initial.network_name != wanted.name:
+        raise CheckpointError(f"`init` {initial.path} is {initial.network_name}, but the recipe trains {wanted.name}")
+    changes = [
+        f"{name} is {initial.args[name]!r} in the file and {value!r} in the settings"
+        for name, value in wanted.args.items()
+        if initial.args[name] != value
+    ]
+    if changes:
+        raise CheckpointError(
+            f"`init` {initial.path} is {wanted.name} with other arguments: {'; '.join(changes)}; change the "
+            "settings generator.NAME"
+        )
+    return initial.state
+
+
+def describe_beginning(run: TrainingRun, done: int) -> str:
+    """Where a run starts, or resumes after so many iterations."""
+    if done > run.config.iterations:
+        return f"the run already has {done:,} iterations, more than the {run.config.iterations:,} requested"
+    if done:
+        return f"resuming after {done:,} of {run.config.iterations:,} iterations"
+    if run.init:
+        return f"starting from {run.init.path}"
+    if run.config.starts_from:
+        return f"starting from random weights; the published run starts from a network of {run.config.starts_from}"
+    return "starting from random weights"
+
+
+def warnings(run: TrainingRun, has_split_batch_norm: bool) -> Iterator[str]:
+    """In what a run differs from one in a single process with all of its data."""
+    data = run.data
+    if data.num_missing:
+        yield (
+            f"warning: {plural(data.num_missing, data.noun)} that the run started with can no longer be found. Others "
+            "replace them, so this is the same experiment but not the same numbers"
+        )
+    if has_split_batch_norm:
+        yield (
+            "batch norm uses the samples of each process alone, because PyTorch joins it on GPUs only. Its statistics "
+            "are averaged for each validation and checkpoint"
+        )
+
+
+def describe_start(run: TrainingRun, runtime: Runtime, done: int) -> dict[str, Any]:
+    """When, on what machine and with what software a run is started or resumed, for its record."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "after_iterations": done,
+        "missing": run.data.num_missing,
+        "devices": runtime.world,
+        "device": _device_name(runtime.device),
+        "versions": {name: version(name) for name in ("hggt", "torch", "torchvision", "numpy")},
+        "python": sys.version.split()[0],
+        "git_revision": _git_revision(),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} {platform.machine()}"
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout that runs, with a remark if it was changed; None if this is not a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD") + (" with changes" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,96 @@
+"""Positives as a list and as images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hggt_data.loading import open_groups
+from tests.hggt_data.exports.commands import done, read_table, refused
+from tests.hggt_data.trees import FOUR, contents, write_bytes
+
+
+def test_a_list_of_a_tree_has_paths_in_it(fixtures: Path, tmp_path: Path) -> None:
+    done("positives", fixtures / "Train", "--output", tmp_path / "p.csv")
+    groups = open_groups(fixtures / "Train")
+    lines = read_table(tmp_path / "p.csv")
+    assert [(line["group"], line["candidate"]) for line in lines] == [
+        (str(group.id), name) for group in groups for name in group.positives
+    ]
+    for line in lines:
+        assert (fixtures / "Train" / line["path"]).name == f"{line['group']}_{line['candidate']}.png"
+        assert (fixtures / "Train" / line["path"]).is_file()
+        group = next(group for group in groups if str(group.id) == line["group"])
+        assert int(line["agreement"]) == group.agreement[group.candidates.index(line["candidate"])]
+        assert line["num_votes"] == "3"
+
+
+def test_a_list_of_a_dataset_has_rows(real_dataset: Path, tmp_path: Path, load: Callable[..., Any]) -> None:
+    out = tmp_path / "new" / "p.csv"
+    assert "positives of 6 groups" in done("positives", real_dataset, "--split", "test", "--output", out)
+    rows = load(str(real_dataset), split="test")
+    lines = read_table(out)
+    assert lines
+    for line in lines:
+        row = rows[int(line["row"])]
+        assert (row["id"], line["split"]) == (line["group"], "test")
+        assert row["consensus"][FOUR.index(line["candidate"])] == 0
+        assert row[f"enhanced_{line['candidate']}"] is not None
+
+
+def test_a_text_names_a_picture_a_line(fixtures: Path, real_dataset: Path, tmp_path: Path) -> None:
+    done("positives", fixtures / "Train", "--output", tmp_path / "tree.txt")
+    done("positives", real_dataset, "--split", "train", "--output", tmp_path / "data.txt")
+    paths = (tmp_path / "tree.txt").read_text().splitlines()
+    assert all((fixtures / "Train" / path).is_file() for path in paths)
+    assert (tmp_path / "data.txt").read_text().splitlines() == [path.rsplit("/", 1)[1] for path in paths]
+
+
+@pytest.mark.parametrize("kind", ["tree", "dataset"])
+def test_the_pictures_themselves(fixtures: Path, real_dataset: Path, tmp_path: Path, kind: str) -> None:
+    source = [fixtures / "Train"] if kind == "tree" else [real_dataset, "--split", "train"]
+    done("positives", *source, "--output", tmp_path / "out", "--files")
+    expected = {
+        f"{group.id}_{name}.png": group.read_bytes(name)
+        for group in open_groups(fixtures / "Train")
+        for name in group.positives
+    }
+    assert contents(tmp_path / "out/gt") == expected
+    assert [line["path"] for line in read_table(tmp_path / "out/positives.csv")] == [f"gt/{n}" for n in expected]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["LICENSE.txt", "gt", "positives.csv"]
+
+
+def test_only_those_on_which_all_agree(tree: Path, tmp_path: Path) -> None:
+    done("positives", tree, "--output", tmp_path / "two.csv")
+    done("positives", tree, "--output", tmp_path / "three.csv", "--min-agreement", 3)
+    two, three = read_table(tmp_path / "two.csv"), read_table(tmp_path / "three.csv")
+    assert three == [line for line in two if line["agreement"] == "3"]
+    assert 0 < len(three) < len(two)
+
+
+def test_no_positive_is_an_error_and_leaves_nothing(tree: Path, tmp_path: Path) -> None:
+    for out in ([tmp_path / "p.csv"], [tmp_path / "out", "--files"]):
+        message = "no positives with an agreement of 4 or more"
+        refused(message, "positives", tree, "--min-agreement", 4, "--output", *out)
+    assert [path.name for path in tmp_path.iterdir()] == ["T"]
+
+
+def test_a_dataset_with_two_splits_needs_one_named(real_dataset: Path, tmp_path: Path) -> None:
+    refused(
+        "has the splits train, test; choose one with",
+        "positives",
+        real_dataset,
+        "--output",
+        tmp_path / "p.csv",
+    )
+
+
+def test_another_ending_is_refused(tree: Path, tmp_path: Path) -> None:
+    refused("a name that ends in .csv or .txt", "positives", tree, "--output", tmp_path / "p.json")
+
+
+def test_a_list_is_written_anew(tree: Path, tmp_path: Path) -> None:
+    write_bytes(tmp_path / "p.csv", b"old")
+    done("positives", tree, "--output", tmp_path / "p.csv")
+    assert read_table(tmp_path / "p.csv")
