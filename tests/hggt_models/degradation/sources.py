@@ -1,4 +1,4 @@
-"""Random sources of all ways to draw: once for a batch, with or without sources of the samples, or for each sample."""
+"""Random sources for each way to draw: once per batch, with or without sources of the samples, or per sample."""
 
 from typing import Literal
 
