@@ -84,9 +84,9 @@ def test_a_run_of_two_processes_resumes_in_one_with_a_redistributed_pool(groups:
 def test_stopped_torchrun_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     more = ("iterations=100000", "checkpoint.every=100000", "validation.every=0")
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hggt_models"]
-        + command(RECIPE, groups, output, *more),
+        [sys.executable, "-m", *torchrun, "-m", "hggt_models", *command(RECIPE, groups, output, *more)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
