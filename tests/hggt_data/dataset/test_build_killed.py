@@ -37,7 +37,7 @@ def build_and_die(target: str, tree: Path, output: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    Path.replace = replace_and_die  # type: ignore[method-assign]  # in a process of its own
+    Path.replace = replace_and_die  # type: ignore[assignment, method-assign]  # in a process of its own
     build_dataset(settings(tree, output))
 
 
