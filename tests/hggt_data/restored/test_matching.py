@@ -15,7 +15,7 @@ from hggt_data.loading import open_groups
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, name_methods, read_methods
 from hggt_data.schema import Label, PatchId
-from tests.hggt_eval.memory_source import MemorySource
+from tests.hggt_data.memory_source import MemorySource
 
 ROCKET = "rocket-214-329"
 BLANK = np.zeros((12, 12, 3), np.uint8)
