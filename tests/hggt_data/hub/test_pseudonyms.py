@@ -239,10 +239,8 @@ def relative(labels: Mapping[str, pa.Table]) -> list[timedelta | None]:
 class TestTimes:
     NOON = datetime(2022, 8, 5, 12)
 
-    @pytest.mark.parametrize(
-        ("wrong", "at"), [(datetime(1970, 1, 1), 0), (datetime(2020, 1, 1), 1), (datetime(2036, 2, 7), 2)]
-    )
-    def test_a_clock_that_was_reset_does_not_give_the_date_away(self, wrong: datetime, at: int) -> None:
+    @pytest.mark.parametrize(("year", "at"), [(1970, 0), (2020, 1), (2036, 2)])
+    def test_a_clock_that_was_reset_does_not_give_the_date_away(self, year: int, at: int) -> None:
         day = timedelta(days=1)
         starts = [self.NOON, self.NOON + day, self.NOON + 2 * day]
         starts.insert(at, datetime(year, 1, 1))
