@@ -82,7 +82,7 @@ def enhance(inputs: dict[str, Any], arguments: dict[str, Any], weights: tuple[st
     },
 )
 def upscale(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Restore pictures with one network, ready for hggt-eval --restored.
+    """Restore pictures with one network.
 
     If memory runs out, --tile auto halves the tile and says so.
     """
@@ -108,7 +108,7 @@ def upscale(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
     help="Worker processes.  [default: one per core, at most 8]",
 )
 def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | None) -> None:
-    """Write low-resolution versions of pictures, degraded as in training."""
+    """Write low-resolution pictures, degraded as in training."""
     from hggt_data.io.workers import default_workers
     from hggt_models.inference.folders import degrade as run
     from hggt_models.inference.sources import open_sources
@@ -130,7 +130,7 @@ def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | No
 @_set_option
 @click.pass_context
 def train(ctx: click.Context, arguments: dict[str, Any], assignments: tuple[str, ...]) -> None:
-    """Train a network by a recipe, or resume an interrupted run by the same command.
+    """Train a network, or resume an interrupted run.
 
     RECIPE is a name that hggt-models recipes lists, or a TOML file. Ctrl-C, SIGTERM and SIGUSR1 save and stop; after
     the latter two the exit code is 75, which tells a batch script to queue the job again.
@@ -161,7 +161,7 @@ def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
 @main.command()
 @click.option("--metrics", metavar="NAME,...", default="", help="Also download the weights of these metrics.")
 def fetch_weights(metrics: str) -> None:
-    """Download the ImageNet weights of VGG19, which training needs.
+    """Download the VGG19 weights that training needs.
 
     They go to PyTorch's cache. If compute nodes have no network, run this on the login node.
     """
@@ -182,10 +182,10 @@ def fetch_weights(metrics: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would be sent; send nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def push(settings: "PushSettings", dry_run: bool, yes: bool) -> None:
-    """Push a trained network to the Hugging Face Hub, private by default.
+    """Push a trained network to the Hugging Face Hub.
 
-    Its card names the recipe and the data, and inherits the licence of the data. After an interruption, run it again:
-    it resumes.
+    It is private by default. Its card names the recipe and the data, and inherits the licence of the data. After an
+    interruption, run it again: it resumes.
     """
     from hggt_models.push import open_push
 

@@ -55,6 +55,8 @@ def test_help_fits_its_width(columns: int) -> None:
         context.terminal_width = columns
         lines = context.command.get_help(context).splitlines()
         assert max(map(len, lines)) <= columns, max(lines, key=len)
+        listed = lines[lines.index("Commands:") :] if "Commands:" in lines else []
+        assert not [line for line in listed if line.endswith("...")]
 
 
 @pytest.mark.parametrize("name", TARGETS)

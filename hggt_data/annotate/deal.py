@@ -29,7 +29,7 @@ from hggt_data.annotate.round import (
     read_round,
     write_round,
 )
-from hggt_data.errors import RoundError, SettingsError
+from hggt_data.errors import RoundError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.text import format_examples, plural
@@ -208,8 +208,6 @@ def reassign_groups(
         RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
         OutputError: The round is being served.
     """
-    if not (add or drop or patches):
-        raise SettingsError("nothing to change; pass `add`, `drop` or `patches`")
     with lock_round(round_folder):
         before = read_round(round_folder, patches)
         require_own_batches(before)

@@ -27,7 +27,7 @@ _INPUT = Option("--input", FOLDER)
     },
 )
 def deal(arguments: dict[str, Any]) -> None:
-    """Assign patch groups to annotators: make a new annotation round.
+    """Assign patch groups to annotators in a new round.
 
     Checks every picture, then gives each group to as many annotators as it needs votes. All annotators get equally
     many groups, and any two share equally many.
@@ -51,7 +51,7 @@ def deal(arguments: dict[str, Any]) -> None:
     },
 )
 def reassign(arguments: dict[str, Any]) -> None:
-    """Change the annotators of a round, or the folder of its patches.
+    """Change the annotators or the patch folder of a round.
 
     Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
     others; then loads become equal again with as few changes as possible. Stop hggt-data annotate first.

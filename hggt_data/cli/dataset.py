@@ -45,10 +45,10 @@ _PUSH_DETAILS: dict[str, Detail] = {"dataset": Argument("DIR", FOLDER), "repo_id
 @click.command(cls=ResumedCommand, options_of=_PUSH, details=_PUSH_DETAILS)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def push(settings: "PushSettings", yes: bool) -> None:
-    """Push a built dataset to the Hugging Face Hub, private by default.
+    """Push a built dataset to the Hugging Face Hub.
 
-    Annotators' names become pseudonyms, their times relative times. The new version appears in one commit, which is
-    then compared with the manifest. After an interruption, run it again: it resumes.
+    It is private by default. Annotators' names become pseudonyms, their times relative times. The new version appears
+    in one commit, which is then compared with the manifest. After an interruption, run it again: it resumes.
     """
     from hggt_data.hub.push import open_push
 
@@ -73,7 +73,7 @@ publish = ResumedCommand(
     details={"repo_id": Argument("ORG/NAME")},
 )
 def download(arguments: dict[str, Any]) -> None:
-    """Download a published dataset and check it against its manifest.
+    """Download a published dataset and check every file.
 
     After an interruption, run it again: it resumes. Files that DIR already contains are not downloaded again.
     """

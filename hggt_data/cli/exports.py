@@ -14,7 +14,7 @@ _DETAILS: dict[str, Detail] = {"source": Argument("SOURCE")}
 
 @click.group(cls=HggtGroup)
 def export() -> None:
-    """Export positives, preference pairs or the official tree.
+    """Export positives, pairs or the official tree.
 
     SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
     """
@@ -29,7 +29,7 @@ def export() -> None:
     },
 )
 def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """List the candidates with the consensus Positive, or write their images.
+    """List or copy the candidates with the consensus Positive.
 
     The list has the columns group, candidate, agreement, num_votes, and where the image is: its path in the tree, or
     split and row of the dataset.
@@ -45,7 +45,7 @@ def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     details={**_DETAILS, "kinds": Option("--kind"), "min_margin": click.FloatRange(-2, 2), "pairs_per_shard": None},
 )
 def pairs(source: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Write pairs of a preferred and a rejected image, for preference learning.
+    """Write pairs of images for preference learning.
 
     Positives are preferred to similar and negative candidates and to the original, similar ones to negatives, and the
     original to negatives. The margin says how clearly, from -2 to 2. load_dataset opens the parquet format.
@@ -58,7 +58,7 @@ def pairs(source: dict[str, Any], arguments: dict[str, Any]) -> None:
 
 @export.command("tree", options_of=(_SOURCE, "hggt_data.exports.tree:export_tree"), details=_DETAILS)
 def export_tree(source: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Write the official folder tree: Train/ and Test/ with images and labels.
+    """Write the official folder tree, Train/ and Test/.
 
     Low-resolution images, annotators.csv and sources.csv are written if the source has them. A
     dataset built from this tree has the same rows.

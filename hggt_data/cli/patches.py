@@ -25,7 +25,7 @@ _SIZES: dict[str, Detail] = {"crop": _PIXELS, "step": _PIXELS}
     },
 )
 def extract_subimages(arguments: dict[str, Any]) -> None:
-    """Cut large pictures into crops for pretraining, as DF2K_OST is prepared.
+    """Cut large pictures into crops for pretraining.
 
     Each picture is cut at its own size and in scaled versions: NAME_s001.png, NAMET0_s001.png and so on. After an
     interruption, run it again: it resumes. Pictures that cannot be read are skipped; the exit code is then 1.

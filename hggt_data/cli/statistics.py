@@ -17,7 +17,7 @@ from hggt_data.cli.options import NEW_FILE, Argument
 @click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write the numbers to this JSON file.")
 @click.option("--html", "html_file", type=NEW_FILE, metavar="FILE", help="Write a page with plots to this HTML file.")
 def stats(source: dict[str, Any], arguments: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
-    """Show the labels, the agreement of the annotators and the time they took.
+    """Show labels, agreement and times of annotators.
 
     SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
     """

@@ -45,7 +45,7 @@ def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | No
     },
 )
 def split(arguments: dict[str, Any]) -> None:
-    """Split a tree by source picture into a training and a test tree.
+    """Split a tree by source picture into training and test.
 
     All groups of a source picture go to the same side. Groups of a test picture with too few positives, or beyond the
     number wanted, are left out of both. Source pictures are chosen to leave out as few groups as possible. Finally
@@ -62,7 +62,7 @@ def split(arguments: dict[str, Any]) -> None:
     details={"folder": Argument("FOLDER", NEW_FOLDER)},
 )
 def demo(arguments: dict[str, Any]) -> None:
-    """Write a small HGGT tree and two restored folders to try the commands on.
+    """Write a small tree to try the commands on.
 
     Writes Train/, Test/, sources.csv and restored/ to FOLDER. The pictures are real, the annotators are simulated.
     """

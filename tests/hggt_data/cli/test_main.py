@@ -202,9 +202,3 @@ def test_the_demo_is_a_tree_that_can_be_checked_and_built(tmp_path: Path) -> Non
     result = run_build(*arguments)
     assert result.exit_code == 0, result.output
     assert "6 groups in train, 6 groups in test" in result.stdout
-
-
-def test_a_reassignment_without_a_change_is_wrong_usage(tmp_path: Path) -> None:
-    result = run("reassign", tmp_path)
-    assert result.exit_code == 2
-    assert "nothing to change; pass --add, --drop or --input" in result.stderr

@@ -285,8 +285,11 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
             "crop_px 8 is too small for conv5_4 of perceptual.layers; expected 16 or more, or a weight of 0",
         ),
         ({"validation": {"metrics": ["psnr", "sim"]}}, "validation.metrics has sim; did you mean 'ssim'?"),
-        ({"degradation": {"resize_scale": [0.5, 0.8]}}, "degradation: resize_scale is .*; expected 1 between"),
-        ({"degradation": {"enlarge_probability": 0.6, "shrink_probability": 0.6}}, "exceed 1 together"),
+        (
+            {"degradation": {"resize_scale": [0.5, 0.8]}},
+            "degradation: resize_scale is .*; expected a range that contains 1",
+        ),
+        ({"degradation": {"enlarge_probability": 0.6, "shrink_probability": 0.6}}, "add up to more than 1"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> None:
