@@ -31,7 +31,6 @@ from tests.hggt_data.people import (
     ALICE,
     BOB,
     CAROL,
-    IDS,
     REPO,
     Published,
     build_named,
@@ -179,14 +178,6 @@ class TestEverythingElseStays:
                 assert given == {}
                 assert other == mine
 
-    def test_groups_and_order(self, remote: dict[str, bytes]) -> None:
-        assert [row["id"] for path in SHARDS for row in rows(remote[path])] == list(IDS)
-        assert [row["id"] for row in rows(remote["labels/train.parquet"])] == list(IDS)
-        for path in TABLES:
-            for row in rows(remote[path]):
-                slots = [annotation["slot"] for annotation in row["annotations"]]
-                assert slots == sorted(slots)
-
     def test_pace_and_pauses_of_each_annotator(
         self, remote: dict[str, bytes], local: dict[str, bytes], known: dict[str, str]
     ) -> None:
@@ -265,8 +256,7 @@ class TestTimes:
         assert not has_times(annotated(("A", "owl", None)))
 
     def test_an_end_without_a_start_does_not_pass(self) -> None:
-        labels = annotated(("A", "owl", None))
-        [found] = labels["train"]["annotations"].to_pylist()
+        [found] = annotated(("A", "owl", None))["train"]["annotations"].to_pylist()
         found[0]["end"] = self.NOON
         labels = {"train": pa.table({"annotations": [found]})}
         assert [a["end"] for a in make_pseudonymizer(labels, {}).replace(found)] == [None]
@@ -297,12 +287,6 @@ class TestNames:
         labels = annotated(("A", "owl", None), ("B", "fox", None))
         assert make_pseudonymizer(labels, {}).pseudonyms == {"fox": "annotator-aaaaaa", "owl": "annotator-bbbbbb"}
 
-    def test_they_stay_when_someone_joins_or_leaves(self) -> None:
-        first = make_pseudonymizer(annotated(("A", "owl", None), ("B", "fox", None)), {}).pseudonyms
-        second = make_pseudonymizer(annotated(("A", "owl", None), ("B", "bee", None)), first).pseudonyms
-        assert second.items() >= first.items()
-        assert second.keys() == {"owl", "fox", "bee"}
-
 
 class TestFile:
     @settings(max_examples=50)
@@ -313,9 +297,6 @@ class TestFile:
             path = Path(folder) / "hggt.pseudonyms.csv"
             write_pseudonyms(path, pairs)
             assert read_pseudonyms(path) == pairs
-
-    def test_there_is_none_at_first(self, tmp_path: Path) -> None:
-        assert read_pseudonyms(tmp_path / "hggt.pseudonyms.csv") == {}
 
     @pytest.mark.parametrize(
         "text",
