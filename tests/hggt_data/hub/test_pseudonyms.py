@@ -323,7 +323,7 @@ class TestCopy:
         self, published: Published, tmp_path: Path, full_disk: FullDisk, then: str
     ) -> None:
         hidden = pseudonymizer_of(published.dataset)
-        with full_disk(1), pytest.raises(OSError, match="No space"):
+        with full_disk(2), pytest.raises(OSError, match="No space"):  # a shard and its record
             write_copy(published.dataset, tmp_path / "copy", hidden)
         first = tmp_path / "copy" / SHARDS[0]
         written_ns = first.stat().st_mtime_ns
