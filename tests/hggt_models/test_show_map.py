@@ -18,16 +18,15 @@ from hggt_models.show_map import draw_maps, shade, write_map_pictures
 from tests.hggt_data.trees import noise, write_bytes
 
 P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
-SIDE, CELL, GAP, TOP = 64, 256, 12, 48  # of a picture, of what is drawn of it, and where the first row lies
+SIDE = 64  # of a picture, in pixels
+CELL, GAP, TOP = 256, 12, 48  # of the drawing: a cell's side, the gap between cells, the top of the first row
 
 
 def write_group(root: Path, group_id: str, candidates: Sequence[tuple[Pixels, Label]]) -> None:
-    """A group whose candidates all three annotators judge alike; its original is grey."""
+    """Write a group with a grey original; all three annotators give the same labels."""
     names = tuple(f"{k + 1:02}" for k in range(len(candidates)))
-    pictures = {
-        ORIGINAL: np.full((SIDE, SIDE, 3), 128, np.uint8),
-        **dict(zip(names, (p for p, _ in candidates), strict=True)),
-    }
+    pictures = {ORIGINAL: np.full((SIDE, SIDE, 3), 128, np.uint8)}
+    pictures |= zip(names, (pixels for pixels, _ in candidates), strict=True)
     patch = PatchId.parse(group_id)
     for name, pixels in pictures.items():
         write_bytes(root / "images/0-9" / name / picture_name(patch, name), encode_png(pixels))
@@ -44,7 +43,7 @@ def changed(rows: slice, columns: slice) -> Pixels:
 
 
 def cell(picture: Image.Image, column: int, row: int = 0) -> Pixels:
-    """What is drawn in one cell, at the size of the group's pictures."""
+    """One cell of the drawing, at the size of the group's pictures."""
     left, top = GAP + column * (CELL + GAP), TOP + row * (CELL + 54 + GAP)
     return np.asarray(picture.crop((left, top, left + CELL, top + CELL)))[:: CELL // SIDE, :: CELL // SIDE]
 
@@ -65,31 +64,24 @@ def run(*arguments: object) -> Result:
 
 
 def test_the_map_is_bright_exactly_where_only_the_negative_differs(tree: Path) -> None:
-    picture = draw_maps(open_groups(tree)[0])
+    group = open_groups(tree)[0]
+    picture = draw_maps(group)
     near = np.zeros((SIDE, SIDE), bool)
-    near[7:25, 7:25] = True  # a window of 3 px sees the change from one pixel away
+    near[7:25, 7:25] = True  # a window of 3 px reaches one pixel beyond the change
     of_positive, of_negative, refined = (cell(picture, column) for column in (3, 4, 5))
     assert refined[~near].max() == 0
     assert refined[9:23, 9:23].max(-1).min() > 0
     assert refined[9:23, 9:23].max(-1).mean() > 128
     assert np.array_equal(of_negative, refined)
     assert np.array_equal(of_positive[39:57, 39:57].max(-1) > 0, near[7:25, 7:25])
-
-
-def test_what_the_positive_changes_as_much_is_dark(tree: Path) -> None:
-    picture = draw_maps(open_groups(tree)[0])
+    # The second negative equals the positive.
     assert cell(picture, 4, row=1).max() > 128
     assert cell(picture, 5, row=1).max() == 0
-
-
-def test_pictures_are_shown_as_they_are(tree: Path) -> None:
-    group = open_groups(tree)[0]
-    picture = draw_maps(group)
     for column, name in enumerate((ORIGINAL, "01", "02")):
         assert np.array_equal(cell(picture, column), group.read(name))
 
 
-def test_without_a_positive_its_places_are_empty_and_the_map_is_whole(tree: Path) -> None:
+def test_without_a_positive_its_cells_are_empty_and_the_map_is_not_refined(tree: Path) -> None:
     picture = draw_maps(open_groups(tree)[1])
     assert np.ptp(cell(picture, 1)) < 10
     assert np.array_equal(cell(picture, 1), cell(picture, 3))
@@ -103,7 +95,7 @@ def test_a_negative_that_equals_its_original_has_a_black_map(tmp_path: Path) -> 
     assert cell(draw_maps(open_groups(tmp_path / "Train")[0]), 5).max() == 0
 
 
-def test_equal_steps_of_a_map_look_equally_large() -> None:
+def test_equal_steps_of_a_map_are_equal_steps_of_lightness() -> None:
     colours = shade(np.linspace(0, 1.2, 241, dtype=np.float32)[None], 1)[0] / 255
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     luminance = linear @ [0.2126, 0.7152, 0.0722]
@@ -122,7 +114,7 @@ def test_a_folder_gets_one_picture_for_each_of_the_first_groups_with_a_negative(
     assert write_map_pictures(open_groups(tree), output, num=1) == paths[:1]
 
 
-def test_a_file_gets_all_below_each_other(tree: Path, tmp_path: Path) -> None:
+def test_a_file_gets_all_maps_stacked(tree: Path, tmp_path: Path) -> None:
     groups = open_groups(tree)
     assert write_map_pictures(groups, tmp_path / "maps.png", ["p-0-1", "p-0-0", "p-0-1"]) == [tmp_path / "maps.png"]
     pixels = read_pixels(tmp_path / "maps.png")
@@ -131,7 +123,7 @@ def test_a_file_gets_all_below_each_other(tree: Path, tmp_path: Path) -> None:
     assert np.array_equal(pixels[2 * GAP + len(first) :][: len(second)], second)
 
 
-def test_groups_that_have_no_map_are_refused(tree: Path, tmp_path: Path) -> None:
+def test_groups_without_a_map_are_refused(tree: Path, tmp_path: Path) -> None:
     groups = open_groups(tree)
     with pytest.raises(DatasetError, match=r"Train: p-0-2 has no negative .* have one: p-0-0, p-0-1$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-0-0", "p-0-2"])
@@ -155,10 +147,8 @@ def test_the_command_on_a_tree_and_on_a_dataset(fixtures: Path, tmp_path: Path) 
     result = run("--data", fixtures / "Train", "--num", 1, "--output", tmp_path / "maps")
     assert (result.exit_code, result.output) == (0, f"{tmp_path / 'maps/astronaut-322-321_map.png'}\n")
     dataset = tmp_path / "hggt"
-    trees = (fixtures / "Train",)
-    build_dataset(
-        BuildSettings(trees=trees, test_tree=fixtures / "Test", output=dataset, allow_overlap=True, workers=1)
-    )
+    trees, test_tree = (fixtures / "Train",), fixtures / "Test"
+    build_dataset(BuildSettings(trees, output=dataset, test_tree=test_tree, allow_overlap=True, workers=1))
     result = run("--data", dataset, "--output", tmp_path / "train.png")
     assert (result.exit_code, result.output) == (0, f"{tmp_path / 'train.png'}\n")
     arguments = ("--data", dataset, "--split", "test", "--group", "rocket-214-329")
@@ -169,7 +159,7 @@ def test_the_command_on_a_tree_and_on_a_dataset(fixtures: Path, tmp_path: Path) 
     assert of_tree.read_bytes() == (tmp_path / "test.png").read_bytes()
 
 
-def test_the_command_says_what_is_wrong(tree: Path, tmp_path: Path) -> None:
+def test_the_command_reports_errors_in_one_line(tree: Path, tmp_path: Path) -> None:
     result = run("--data", tree, "--group", "p-0-2", "--output", tmp_path / "maps.png")
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
     assert result.output.endswith("p-0-2 has no negative and therefore no map; groups that have one: p-0-0, p-0-1\n")

@@ -80,12 +80,9 @@ def test_votes_are_copied_unchanged_and_pictures_linked(merged: Merged) -> None:
         assert (images / "01" / source.name).samefile(source)
 
 
-def test_a_slot_does_not_stand_for_one_annotator(merged: Merged) -> None:
+def test_the_tree_holds_no_names_and_slots_do_not_stand_for_annotators(merged: Merged) -> None:
     for slot in "ABC":
         assert len({pseudonym for _, other, pseudonym in merged.slots() if other == slot}) >= 3
-
-
-def test_no_name_leaves_the_round(merged: Merged) -> None:
     for path, data in contents(merged.tree).items():
         for name in NAMES:
             assert name not in path
@@ -132,34 +129,28 @@ def test_a_damaged_reason_is_listed(judged: Round, tmp_path: Path) -> None:
 def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp_path: Path) -> None:
     ada = judged.annotators[0]
     folder = judged.folder / "votes" / ada.pseudonym
-    mine = sorted(folder.glob("*.json"))
-    broken = next(path for path in mine if path.stem not in ("p0-0-0", "p1-0-0"))
+    own_votes = sorted(folder.glob("*.json"))
+    group = PatchId("p5", 0, 0)
+    broken = next(path for path in own_votes if path.stem not in ("p0-0-0", "p1-0-0", str(group)))
     broken.write_text("{")
-    judge(judged, ada, PatchId("p11", 0, 0))  # gold, no vote
+    judge(judged, ada, PatchId("p11", 0, 0))  # a gold group
+    judge(judged, next(p for p in judged.annotators if Item(Kind.VOTE, group) not in p.items), group)
     write_bytes(folder / "notes.txt", b"x")
     write_bytes(folder / ".p3-0-0.json.7.tmp", b"half")
-    write_bytes(judged.folder / "votes/annotator-stray/p3-0-0.json", mine[0].read_bytes())
+    write_bytes(judged.folder / "votes/annotator-stray/p3-0-0.json", own_votes[0].read_bytes())
     result = merge(judged.folder, tmp_path / "Train")
     assert PatchId.parse(broken.stem) in result.partial
+    assert len(result.votes.by_group[group]) == 3
     conflicts = {Path(path).name: why for path, why in result.votes.conflicts.items()}
     assert conflicts == {
         broken.name: conflicts[broken.name],
         "p11-0-0.json": "not assigned to this annotator",
+        "p5-0-0.json": "not assigned to this annotator",
         "notes.txt": "the name is not GROUP.json",
         "annotator-stray": "not a pseudonym of this round",
     }
     assert "broken JSON" in conflicts[broken.name]
-    assert "4 files not counted as votes" in "\n".join(result.describe())
-
-
-def test_a_vote_on_a_group_of_another_annotator_does_not_count(judged: Round, tmp_path: Path) -> None:
-    group = PatchId("p5", 0, 0)
-    other = next(annotator for annotator in judged.annotators if Item(Kind.VOTE, group) not in annotator.items)
-    before = merge(judged.folder, tmp_path / "before").votes.by_group[group]
-    judge(judged, other, group)
-    votes = merge(judged.folder, tmp_path / "after").votes
-    assert votes.by_group[group] == before
-    assert votes.conflicts == {f"votes/{other.pseudonym}/{group}.json": "not assigned to this annotator"}
+    assert "5 files not counted as votes" in "\n".join(result.describe())
 
 
 def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None:
@@ -167,8 +158,8 @@ def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None
     item = Item(Kind.VOTE, group)
     other = next(annotator for annotator in judged.annotators if item not in annotator.items)
     judge(judged, other, group)
-    asked = replace(other, batches=(*other.batches, (item,)))
-    write_round(judged.with_annotators(tuple(asked if p is other else p for p in judged.annotators)))
+    assigned = replace(other, batches=(*other.batches, (item,)))
+    write_round(judged.with_annotators(tuple(assigned if p is other else p for p in judged.annotators)))
     result = merge(judged.folder, tmp_path / "Train")
     assert len(result.votes.extra) == 1
     assert "Left out votes beyond the slots" in "\n".join(result.describe())
@@ -205,9 +196,8 @@ def test_groups_whose_pictures_changed_after_the_assignment_are_left_out(judged:
     assert not result.faults.keys() & result.partial.keys()
     text = "\n".join(result.describe())
     assert "Left out 3 groups whose pictures are not those that were judged: " in text
-    assert set(json.loads((judged.folder / "merge.json").read_text())["pictures"]) == {
-        str(g) for g in (first, second, third)
-    }
+    recorded = json.loads((judged.folder / "merge.json").read_text())["pictures"]
+    assert set(recorded) == {str(group) for group in (first, second, third)}
     (judged.folder / "pictures.csv").unlink()
     result = merge(judged.folder, tmp_path / "fast")
     assert first in result.complete

@@ -23,6 +23,7 @@ from tests.hggt_models.training.runs import assert_same
 RECIPE = "rrdb-gan-positive-negative"
 SMALL = ("source_px=16", "crop_px=8", "loss.perceptual=0", "batch_size=8", "validation.pictures=0")
 Pairs = dict[str, Tensor]
+DAMAGED = r"^.*Train/images/0-9/original/p\d-\d-\d+\.png: "
 
 
 def load(
@@ -42,6 +43,11 @@ def content(pairs: TrainingPairs) -> Pairs:
 
 def taken(source: PairLoader, count: int) -> list[Pairs]:
     return [content(source.next()) for _ in range(count)]
+
+
+def damage(tree: Path) -> None:
+    for path in (tree / "images/0-9/original").glob("*.png"):
+        path.write_bytes(path.read_bytes()[:-30])
 
 
 def joined(parts: list[Pairs]) -> Pairs:
@@ -127,13 +133,17 @@ def test_every_random_choice_has_a_source_of_its_own(tree: Path, draws: str, mon
     assert Counter(of_batches) == ({f"7/batch/{k}": 4 for k in range(3)} if draws == "official" else {})
 
 
-def test_worker_processes_change_nothing(built: Path) -> None:
+def test_worker_processes_change_nothing_and_name_a_damaged_picture(tree: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tree, tmp_path / "Train"))
     settings = ("pool_size=16", "batch_size=4", "draws=per_sample", "accumulate=2")
-    here = load(built, *settings, start=3)
-    there = load(built, *settings, workers=1, start=3)
+    here = load(tree, *settings, start=3)
+    there = load(copy, *settings, workers=1, start=3)
     assert_same(taken(there, 14), taken(here, 14))
     assert_same(there.pool.state_dict(), here.pool.state_dict())
     assert there.waited_s > 0
+    damage(copy)
+    with pytest.raises(ImageError, match=DAMAGED):
+        taken(there, 14)  # more than the worker has read ahead
 
 
 # Pools of other processes
@@ -163,7 +173,6 @@ def test_a_pool_is_redistributed_to_another_number_of_processes(before: int, now
 def test_a_damaged_picture_is_named(tree: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tree, tmp_path / "Train"))
     opened = load(copy, recipe="rrdb-gan-original")
-    for path in (copy / "images/0-9/original").glob("*.png"):
-        path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ImageError, match=r"^.*Train/images/0-9/original/p\d-\d-\d+\.png: "):
+    damage(copy)
+    with pytest.raises(ImageError, match=DAMAGED):
         opened.next()

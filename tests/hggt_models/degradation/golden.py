@@ -1,4 +1,4 @@
-"""What the official code made of pictures that a formula gives; see tests/data/README.md."""
+"""Results of the official code for pictures computed by a formula; see tests/data/README.md."""
 
 from pathlib import Path
 

@@ -33,15 +33,14 @@ def test_official_form_equals_the_official_code(quality: int) -> None:
     torch.testing.assert_close(compressed, golden(f"jpeg.q{quality}"), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("quality", [30, 75, 85, 95])
-@pytest.mark.parametrize("size", [(160, 160), (98, 130), (97, 131)])
+@pytest.mark.parametrize(("quality", "size"), [(30, (160, 160)), (75, (98, 130)), (95, (97, 131))])
 def test_libjpeg_form_is_close_to_libjpeg(crops: Tensor, quality: int, size: tuple[int, int]) -> None:
     images = crops[..., : size[0], : size[1]]
     compressed = compress_jpeg(images, torch.full((len(images),), float(quality)), "libjpeg")
     expected = _through_pillow(images, quality)
-    for ours, theirs, image in zip(compressed, expected, images, strict=True):
-        assert _psnr(ours, theirs) > _psnr(theirs, image) + 7  # measured: 9 at quality 95, 15 at 30
-        assert _psnr(ours, image) == pytest.approx(_psnr(theirs, image), abs=0.1)
+    for ours, libjpeg, image in zip(compressed, expected, images, strict=True):
+        assert _psnr(ours, libjpeg) > _psnr(libjpeg, image) + 7  # measured: 9 at quality 95, 15 at 30
+        assert _psnr(ours, image) == pytest.approx(_psnr(libjpeg, image), abs=0.1)
 
 
 def test_libjpeg_form_clips_between_its_steps_as_libjpeg_does() -> None:
@@ -63,13 +62,13 @@ def test_each_sample_has_its_own_quality(crops: Tensor, form: JpegForm) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 20), (15, 17), (16, 32)])
-def test_any_size_comes_back_within_0_and_1(form: JpegForm, size: tuple[int, int]) -> None:
-    images = (waves(*size) * 2 - 0.5).clamp(0, 1)
-    compressed = compress_jpeg(images, torch.tensor([50.0]), form)
-    assert compressed.shape == images.shape
-    assert compressed.dtype == torch.float32
-    assert 0 <= compressed.min() <= compressed.max() <= 1
+def test_every_size_is_kept_and_values_are_within_0_and_1(form: JpegForm) -> None:
+    for size in ((1, 1), (1, 20), (15, 17), (16, 32)):
+        images = (waves(*size) * 2 - 0.5).clamp(0, 1)
+        compressed = compress_jpeg(images, torch.tensor([50.0]), form)
+        assert compressed.shape == images.shape
+        assert compressed.dtype == torch.float32
+        assert 0 <= compressed.min() <= compressed.max() <= 1
 
 
 def test_official_form_loses_almost_nothing_at_quality_100(crops: Tensor) -> None:

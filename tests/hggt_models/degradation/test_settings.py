@@ -19,30 +19,25 @@ from hggt_models.degradation.settings import (
     [
         ({"scale": 0}, "scale is 0; expected 1 or more"),
         ({"kernel_sizes_px": (3, 4)}, r"kernel_sizes_px is \(3, 4\); expected one or more odd numbers"),
-        ({"kernel_sizes_px": ()}, r"kernel_sizes_px is \(\)"),
         ({"blur_sigma_px": (1.0, 0.1)}, r"blur_sigma_px is \(1.0, 0.1\); expected \(lowest, highest\)"),
-        ({"blur_sigma_px": (0, 1)}, r"blur_sigma_px is \(0, 1\)"),
         ({"blur_sigma_px": (1, float("inf"))}, "blur_sigma_px is .* within 0.01 to 100"),
         ({"jpeg_quality": (75, 101)}, "jpeg_quality is .* within 1 to 100"),
-        ({"gaussian_sigma_8bit": (float("nan"), 1)}, "gaussian_sigma_8bit is"),
         ({"resize_scale": (0.5, 0.8)}, "resize_scale is .*; expected a range that contains 1"),
         ({"grey_probability": 1.5}, "grey_probability is 1.5; expected 0 to 1"),
         ({"enlarge_probability": 0.6, "shrink_probability": 0.6}, "add up to more than 1"),
         ({"kernel_kinds": {"round": 1.0}}, "kernel_kinds has round; expected one or more of isotropic, anisotropic"),
         ({"kernel_kinds": {}}, "kernel_kinds has nothing"),
-        ({"kernel_kinds": {"isotropic": 0.0}}, "expected weights of 0 or more"),
         ({"kernel_kinds": {"isotropic": 2.0, "anisotropic": -1.0}}, "expected weights of 0 or more"),
         ({"resize_modes": ("area", "lanczos")}, "resize_modes has area, lanczos; expected one or more of area"),
-        ({"resize_form": "exact"}, "resize_form has exact"),
         ({"jpeg_form": "mozjpeg"}, "jpeg_form has mozjpeg; expected one or more of official, libjpeg"),
     ],
 )
-def test_refuses_what_cannot_be(change: dict[str, Any], message: str) -> None:
+def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(DegradationError, match=message):
         replace(SR, **change)
 
 
-def test_names_all_faults_at_once() -> None:
+def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(DegradationError, match=r"scale is 0.*; sinc_probability is 2.*; grey_probability is -1"):
         replace(SR, scale=0, sinc_probability=2, grey_probability=-1)
 

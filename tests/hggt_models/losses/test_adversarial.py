@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch.autograd import gradcheck
 from torch.nn import functional
 
 from hggt_models.losses.adversarial import adversarial_loss
@@ -16,15 +15,9 @@ def test_it_is_the_binary_cross_entropy(is_real: bool) -> None:
 
 
 @pytest.mark.parametrize("is_real", [True, False])
-def test_bfloat16_verdicts_are_judged_in_float32(is_real: bool) -> None:
+def test_bfloat16_logits_give_a_float32_loss(is_real: bool) -> None:
     logits = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         loss = adversarial_loss(logits, is_real)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, adversarial_loss(logits.float(), is_real))
-
-
-@pytest.mark.parametrize("is_real", [True, False])
-def test_gradient(is_real: bool) -> None:
-    logits = torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert gradcheck(lambda moved: adversarial_loss(moved, is_real), logits.requires_grad_())

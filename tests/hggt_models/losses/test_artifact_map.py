@@ -12,7 +12,7 @@ from tests.hggt_models.losses.conftest import GoldenImages
 
 
 def _map_one_by_one(target: Tensor, output: Tensor, ema_output: Tensor, window_px: int) -> Tensor:
-    """The map of one sample, as its paper has it: images (3, H, W) to (1, H, W)."""
+    """The map of one sample as defined in its paper: images (3, H, W) to (1, H, W)."""
     residual = (target - output).abs().sum(0, keepdim=True)
     ema_residual = (target - ema_output).abs().sum(0, keepdim=True)
     padded = functional.pad(residual[None], (window_px // 2,) * 4, mode="reflect")
@@ -47,7 +47,7 @@ def test_gradients_go_through_map_and_distance(random_images: Callable[..., Tens
     assert gradcheck(loss, outputs.requires_grad_())
 
 
-def test_the_map_alone_can_be_left_without_gradient(random_images: Callable[..., Tensor]) -> None:
+def test_a_detached_map_gets_no_gradient(random_images: Callable[..., Tensor]) -> None:
     targets, outputs, ema_outputs = (random_images(1, 8, 8) for _ in range(3))
     outputs.requires_grad_()
     maps = artifact_map(targets, outputs, ema_outputs).detach()
@@ -65,13 +65,15 @@ def test_a_perfect_output_has_an_empty_map_and_no_gradient(random_images: Callab
     assert gradient.eq(0).all()
 
 
-def test_only_a_nearer_output_than_the_averaged_one_is_let_off(random_images: Callable[..., Tensor]) -> None:
+def test_the_map_is_empty_where_the_output_is_closer_than_the_averaged_one(
+    random_images: Callable[..., Tensor],
+) -> None:
     targets, outputs = random_images(2, 8, 8), random_images(2, 8, 8)
     assert artifact_map(targets, outputs, outputs).gt(0).all()
     assert artifact_map(targets, outputs, targets + 1.01 * (outputs - targets)).eq(0).all()
 
 
-def test_bfloat16_and_autocast_leave_it_in_float32(random_images: Callable[..., Tensor]) -> None:
+def test_bfloat16_and_autocast_give_a_float32_map(random_images: Callable[..., Tensor]) -> None:
     targets, outputs, ema_outputs = random_images(2, 8, 8), random_images(2, 8, 8).bfloat16(), random_images(2, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
         maps = artifact_map(targets, outputs, ema_outputs)

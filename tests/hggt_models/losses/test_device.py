@@ -1,4 +1,4 @@
-"""No loss waits for the device; see tests/hggt_models/degradation/test_device.py for how that is seen without one."""
+"""No loss waits for the device; tests/hggt_models/degradation/test_device.py explains how the CPU shows that."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_ask_the_device_for_nothing(name: str) -> None:
+def test_losses_read_nothing_back(name: str) -> None:
     with FakeTensorMode():
         loss = LOSSES[name](torch.rand(2, 3, 17, 12, device="cuda"))
     assert (loss.shape, loss.dtype, loss.device.type) == ((), torch.float32, "cuda")
@@ -50,7 +50,7 @@ def test_losses_compile_in_one_graph(name: str) -> None:
 def test_cuda_computes_the_same_without_waiting(name: str) -> None:
     images = torch.rand(2, 3, 17, 12, generator=torch.Generator().manual_seed(0))
     on_device = images.cuda()
-    LOSSES[name](on_device)  # the first call may wait while libraries start
+    LOSSES[name](on_device)  # libraries may wait in the first call
     torch.cuda.set_sync_debug_mode("error")
     try:
         loss = LOSSES[name](on_device)

@@ -3,10 +3,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch.autograd import gradcheck
 
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS, PerceptualLoss
-from hggt_models.networks import NetworkError
 
 POSITIONS = {"conv1_2": 2, "conv2_2": 7, "conv3_4": 16, "conv4_4": 25, "conv5_4": 34}
 
@@ -32,12 +30,6 @@ def test_it_is_the_weighted_distance_of_features(loss: PerceptualLoss, random_im
         assert loss(outputs, targets).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_equal_images_are_at_distance_0(loss: PerceptualLoss, random_images: Callable[..., Tensor]) -> None:
-    images = random_images(1, 16, 16)
-    found = loss(images, images)
-    assert (found.shape, found.item()) == ((), 0)
-
-
 def test_the_target_gets_no_gradient(loss: PerceptualLoss, random_images: Callable[..., Tensor]) -> None:
     outputs, targets = random_images(1, 16, 16).requires_grad_(), random_images(1, 16, 16).requires_grad_()
     loss(outputs, targets).backward()
@@ -45,13 +37,6 @@ def test_the_target_gets_no_gradient(loss: PerceptualLoss, random_images: Callab
     assert outputs.grad.ne(0).any()
     assert targets.grad is None
     assert not any(parameter.requires_grad for parameter in loss.parameters())
-
-
-def test_gradient(random_images: Callable[..., Tensor]) -> None:
-    torch.manual_seed(0)
-    shallow = PerceptualLoss({"conv1_2": 0.1, "conv2_1": 1}, "random").double()
-    outputs, targets = (random_images(1, 4, 4, torch.float64) for _ in range(2))
-    assert gradcheck(lambda moved: shallow(moved, targets), outputs.requires_grad_())
 
 
 def test_under_autocast_the_loss_is_float32_and_close(
@@ -63,16 +48,3 @@ def test_under_autocast_the_loss_is_float32_and_close(
     assert half.dtype == torch.float32
     with torch.no_grad():
         torch.testing.assert_close(half, loss(outputs, targets), rtol=0.01, atol=0)
-
-
-def test_only_the_layers_named_count(random_images: Callable[..., Tensor]) -> None:
-    torch.manual_seed(0)
-    outputs, targets = random_images(1, 8, 8), random_images(1, 8, 8)
-    loss = PerceptualLoss({"conv1_1": 2.0}, "random")
-    features = loss.network(torch.cat([outputs, targets]))["conv1_1"]
-    torch.testing.assert_close(loss(outputs, targets), 2 * (features[0] - features[1]).abs().mean())
-
-
-def test_unknown_layers_are_refused() -> None:
-    with pytest.raises(NetworkError, match="conv9_9"):
-        PerceptualLoss({"conv9_9": 1.0}, "random")

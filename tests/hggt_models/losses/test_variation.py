@@ -14,7 +14,7 @@ def _by_definition(values: Tensor, window_px: int) -> Tensor:
     return padded.unfold(2, window_px, 1).unfold(3, window_px, 1).var((-2, -1), correction=1)
 
 
-@pytest.mark.parametrize(("window_px", "size"), [(3, (2, 2)), (3, (2, 5)), (5, (3, 3)), (7, (4, 9)), (7, (31, 17))])
+@pytest.mark.parametrize(("window_px", "size"), [(3, (2, 5)), (5, (3, 3)), (7, (31, 17))])
 def test_it_is_the_variance_of_each_window(
     random_images: Callable[..., Tensor], window_px: int, size: tuple[int, int]
 ) -> None:
@@ -31,7 +31,7 @@ def test_the_same_difference_everywhere_does_not_vary(random_images: Callable[..
     torch.testing.assert_close(residual_variation(images, images + 0.3), torch.zeros(1, 1, 9, 9), rtol=0, atol=1e-12)
 
 
-def test_rounding_never_leaves_less_than_0() -> None:
+def test_rounding_never_makes_a_variance_negative() -> None:
     flat = torch.linspace(0, 3, 100, dtype=torch.float64).reshape(100, 1, 1, 1).expand(-1, -1, 8, 8)
     assert local_variance(flat, 7).min() >= 0
 
@@ -44,27 +44,17 @@ def test_half_precision_is_widened_and_float64_kept(random_images: Callable[...,
     torch.testing.assert_close(found.double(), residual_variation(originals.double(), images.double()))
 
 
-@pytest.mark.parametrize("window_px", [3, 7])
-def test_gradient(random_images: Callable[..., Tensor], window_px: int) -> None:
+def test_gradient(random_images: Callable[..., Tensor]) -> None:
     originals, images = (random_images(1, 6, 5, torch.float64) for _ in range(2))
-    assert gradcheck(lambda moved: residual_variation(originals, moved, window_px), images.requires_grad_())
+    assert gradcheck(lambda moved: residual_variation(originals, moved, 3), images.requires_grad_())
 
 
-@pytest.mark.parametrize(("window_px", "size"), [(3, (1, 8)), (7, (8, 3))])
-def test_images_too_small_for_the_window_are_refused(window_px: int, size: tuple[int, int]) -> None:
-    images = torch.zeros(1, 3, *size)
-    with pytest.raises(
-        LossError, match=f"^images of {size[0]} x {size[1]} px are too small for a window of {window_px}"
-    ):
-        residual_variation(images, images, window_px)
-
-
-@pytest.mark.parametrize("window_px", [-1, 0, 1, 4])
-def test_a_window_without_a_centre_or_a_variance_is_refused(window_px: int) -> None:
-    with pytest.raises(LossError, match=f"^window_px is {window_px}; expected an odd number, 3 or more$"):
-        residual_variation(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), window_px)
-
-
-def test_images_of_different_shapes_are_refused() -> None:
-    with pytest.raises(LossError, match=r"^images are \(2, 3, 8, 8\) and \(1, 3, 8, 8\); expected the same shape$"):
-        residual_variation(torch.zeros(2, 3, 8, 8), torch.zeros(1, 3, 8, 8))
+def test_windows_and_images_that_do_not_fit_are_refused() -> None:
+    images = torch.zeros(1, 3, 8, 3)
+    with pytest.raises(LossError, match=r"^images of 8 x 3 px are too small for a window of 7"):
+        residual_variation(images, images, 7)
+    for window_px in (1, 4):
+        with pytest.raises(LossError, match=f"^window_px is {window_px}; expected an odd number, 3 or more$"):
+            residual_variation(images, images, window_px)
+    with pytest.raises(LossError, match=r"^images are \(2, 3, 8, 3\) and \(1, 3, 8, 3\); expected the same shape$"):
+        residual_variation(images.repeat(2, 1, 1, 1), images)

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 OFFICIAL_SMALL: dict[str, Any] = json.loads((GOLDEN / "golden_scalars.json").read_text("utf-8"))
 OFFICIAL_FULL: dict[str, Any] = json.loads((GOLDEN / "state_dicts.json").read_text("utf-8"))
 
-# Two blocks where they alternate or lie in groups, so that what joins them is there.
+# Two blocks where blocks alternate or form groups, so that the parts between them are tested too.
 SMALL: dict[str, dict[str, Any]] = {
     "rrdb_pixelshuffle": {"num_feat": 6, "num_block": 1, "num_grow_ch": 4},
     "rrdb": {"num_feat": 6, "num_block": 1, "num_grow_ch": 4},
@@ -26,7 +26,7 @@ GENERATORS = [name for name in SMALL if name != "unet_discriminator_sn"]
 
 
 def small_network(name: str, **args: Any) -> Network:
-    """In eval mode, with seeded weights and after some use, so that spectral and batch norms know what they norm."""
+    """A seeded network in eval mode, after some passes that fill the statistics of spectral and batch norms."""
     torch.manual_seed(5)
     network = build_network(name, **{**SMALL[name], **args})
     with torch.no_grad():
@@ -40,7 +40,7 @@ def random_images(*shape: int, seed: int = 3) -> torch.Tensor:
 
 
 def set_golden_weights(network: Network) -> None:
-    """A formula over the sorted keys; integers, masks and frozen parameters stay as they are."""
+    """Set weights by a formula over the sorted keys; integers, masks and frozen parameters stay unchanged."""
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
     state = network.state_dict()
     for number, key in enumerate(sorted(state)):

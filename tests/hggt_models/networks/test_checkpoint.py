@@ -1,5 +1,6 @@
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.hggt_models.networks.small import OFFICIAL_FULL, random_images, small
 
 # Arguments that leave no trace in the weights, at their published value.
 PUBLISHED: dict[str, dict[str, Any]] = {"elan": {"window_sizes": [4, 8, 16]}}
+SAVE: dict[str, Callable[..., None]] = {"pth": torch.save, "safetensors": safetensors.torch.save_file}
 
 
 def require_equal(found: Network, expected: Network) -> None:
@@ -35,7 +37,7 @@ def require_equal(found: Network, expected: Network) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_comes_back_from_safetensors_as_it_was(name: str, tmp_path: Path) -> None:
+def test_a_network_saved_as_safetensors_loads_unchanged(name: str, tmp_path: Path) -> None:
     network = small_network(name)
     save_network(network.to(memory_format=torch.channels_last), tmp_path / "net.safetensors", {"iterations": "300000"})
     network.to(memory_format=torch.contiguous_format)
@@ -48,12 +50,11 @@ def test_a_network_comes_back_from_safetensors_as_it_was(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("ending", ["pth", "safetensors"])
-def test_a_network_is_recognised_in_a_file_with_weights_alone(name: str, ending: str, tmp_path: Path) -> None:
+def test_a_network_is_recognised_in_a_file_with_weights_alone(name: str, tmp_path: Path) -> None:
     network = small_network(name, **PUBLISHED.get(name, {}))
-    save = torch.save if ending == "pth" else safetensors.torch.save_file
-    save(network.state_dict(), tmp_path / f"net.{ending}")
-    require_equal(load_network(tmp_path / f"net.{ending}"), network)
+    for ending, save in SAVE.items():
+        save(network.state_dict(), tmp_path / f"net.{ending}")
+        require_equal(load_network(tmp_path / f"net.{ending}"), network)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,6 @@ def test_a_network_is_recognised_in_a_file_with_weights_alone(name: str, ending:
         ("rrdb", {"scale": 2}),
         ("rrdb", {"scale": 1}),
         ("rrdb_pixelshuffle", {"scale": 3}),
-        ("rrdb_pixelshuffle", {"scale": 8}),
         (
             "swinir",
             {"upscale": 3, "mlp_ratio": 0.29, "embed_dim": 100, "depths": [1, 2], "num_heads": [5, 4], "img_size": 16},
@@ -101,7 +101,7 @@ def test_the_config_of_a_file_wins_over_its_shapes(tmp_path: Path) -> None:
     require_equal(load_network(tmp_path / "net.safetensors"), network)
 
 
-def test_every_fault_of_the_weights_is_named_with_how_often_it_occurs(tmp_path: Path) -> None:
+def test_every_fault_of_the_weights_is_named_and_counted(tmp_path: Path) -> None:
     state = small_network("rrdb").state_dict()
     for number in (2, 3, 4, 5):
         del state[f"body.0.rdb2.conv{number}.weight"]
@@ -142,27 +142,26 @@ def test_code_in_a_file_is_refused_and_not_run(zipped: bool, tmp_path: Path) -> 
         assert "\n" not in str(error.value)
     assert not (tmp_path / "made").exists()
     torch.load(tmp_path / "net.pth", weights_only=False)
-    assert (tmp_path / "made").exists()  # it was code indeed
+    assert (tmp_path / "made").exists()  # the code works if it is run
 
 
-@pytest.mark.parametrize("ending", ["pth", "safetensors"])
-@pytest.mark.parametrize("kept_bytes", [0, 10, 3000])
-def test_damaged_files_are_refused_in_one_line(ending: str, kept_bytes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", SAVE)
+def test_truncated_files_are_refused_in_one_line(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"net.{ending}"
-    save = torch.save if ending == "pth" else safetensors.torch.save_file
-    save(small_network("rrdb").state_dict(), path)
-    path.write_bytes(path.read_bytes()[:kept_bytes])
-    expected = {"pth": r"[\d,]+ bytes, truncated, damaged or", "safetensors": "cannot be read as safetensors: "}[ending]
-    with pytest.raises(CheckpointError, match=rf"^\S+net\.{ending}: {expected}") as error:
-        load_checkpoint(path)
-    assert "\n" not in str(error.value)
+    SAVE[ending](small_network("rrdb").state_dict(), path)
+    whole = path.read_bytes()
+    for size in (0, 3, 3000, len(whole) - 10):
+        path.write_bytes(whole[:size])
+        expected = {"pth": f"{size:,} bytes, truncated, damaged or", "safetensors": "cannot be read as safetensors: "}
+        with pytest.raises(CheckpointError, match=rf"^\S+net\.{ending}: {expected[ending]}") as error:
+            load_checkpoint(path)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (torch.zeros(2), "contains a Tensor; expected named tensors"),
-        ({}, r"contains 0 entries, of which 0 are not named tensors \(none\)"),
         ({"a": torch.zeros(1), "epoch": 3, 5: None}, r"3 entries, of which 2 are not named tensors \(epoch, 5\)"),
         ({"params": None}, "params contains a NoneType; expected named tensors"),
         (
@@ -174,7 +173,7 @@ def test_damaged_files_are_refused_in_one_line(ending: str, kept_bytes: int, tmp
     ],
     ids=str,
 )
-def test_a_pth_without_a_network_of_ours_is_refused(content: object, message: str, tmp_path: Path) -> None:
+def test_a_pth_without_one_of_our_networks_is_refused(content: object, message: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "net.pth")
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(tmp_path / "net.pth")
@@ -184,7 +183,6 @@ def test_a_pth_without_a_network_of_ours_is_refused(content: object, message: st
     ("text", "message"),
     [
         ("{", "metadata is .{.; expected JSON with the network's name and arguments"),
-        ("[]", "metadata is"),
         ('{"network": {"num_feat": 6}}', "metadata is"),
         (
             '{"network": {"name": "rrdb", "num_feats": 6}}',
@@ -200,10 +198,11 @@ def test_a_faulty_config_is_refused(text: str, message: str, tmp_path: Path) -> 
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
-def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=rf"{name} does not exist$"):
-        load_checkpoint(tmp_path / name)
+def test_a_missing_file_is_named_and_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("net.safetensors", "missing/net.pth"):
+        with pytest.raises(WeightsError, match=rf"^{path} does not exist$"):
+            load_checkpoint(path)
 
 
 def test_only_known_endings_are_read_and_written(tmp_path: Path) -> None:
@@ -258,7 +257,7 @@ def test_a_network_of_another_project_is_loaded_through_spandrel(tmp_path: Path)
         save_network(network, tmp_path / "other.safetensors")
 
 
-def test_what_spandrel_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_spandrel_does_not_know_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("spandrel", reason="needs the extra community: pip install 'hggt[community]'")
     torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"other\.pth: spandrel \S+ does not recognise it either$"):
@@ -271,18 +270,13 @@ def test_what_spandrel_does_not_know_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_without_spandrel_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spandrel_is_needed_only_for_other_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
     torch.save(old_esrgan_state(), tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"need spandrel: pip install 'hggt\[community\]'$"):
         load_community_network(tmp_path / "other.pth")
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_our_own_networks_never_go_to_spandrel(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "spandrel", None)
-    torch.save({"params": small_network(name).state_dict()}, tmp_path / "net.pth")
-    with pytest.raises(CheckpointError, match=rf"net\.pth contains our own network {name}; use load_network$"):
+    torch.save({"params": small_network("rrdb").state_dict()}, tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match=r"net\.pth contains our own network rrdb; use load_network$"):
         load_community_network(tmp_path / "net.pth")
 
 
@@ -308,27 +302,17 @@ def test_a_file_has_the_same_bytes_each_time_it_is_written(tmp_path: Path) -> No
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
 
 
-def test_the_folder_of_a_training_run_stands_for_its_last_weights(tmp_path: Path) -> None:
+def test_the_folder_of_a_training_run_means_its_last_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"has no weights/ITERATION\.safetensors"):
         load_checkpoint(tmp_path)
     (tmp_path / "weights").mkdir()
-    for iteration in (10_000, 5_000, 9_999):  # whose names sort otherwise
+    for iteration in (10_000, 5_000, 9_999):  # sorted as text, 10000 would come first
         path = tmp_path / "weights" / f"{iteration}.safetensors"
         save_network(small_network("rrdb"), path, {"iteration": str(iteration)})
     assert load_checkpoint(tmp_path).metadata == {"iteration": "10000"}
 
 
-def test_a_download_that_was_cut_off_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "net.pth"
-    torch.save({"params": small_network("rrdb").state_dict()}, path)
-    whole = path.read_bytes()
-    for size in (0, 3, 100, len(whole) // 2, len(whole) - 10):
-        path.write_bytes(whole[:size])
-        with pytest.raises(CheckpointError, match=rf"net\.pth: {size:,} bytes, truncated, damaged or not a weights"):
-            load_checkpoint(path)
-
-
-def test_sizes_that_a_file_claims_take_no_memory(tmp_path: Path) -> None:
+def test_sizes_claimed_by_a_file_allocate_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     header = '{"network": {"name": "rrdb", "num_feat": 10000000}}'
     safetensors.torch.save_file(small_network("rrdb").state_dict(), path, {"hggt": header})
@@ -345,9 +329,3 @@ def test_only_plain_tensors_are_weights(tmp_path: Path) -> None:
         torch.save({"conv_first.weight": tensor}, tmp_path / f"{name}.pth")
         with pytest.raises(CheckpointError, match=r"sparse, complex or empty \(meta\); expected plain tensors"):
             load_checkpoint(tmp_path / f"{name}.pth")
-
-
-def test_a_mistyped_path_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(WeightsError, match=r"^missing/net\.pth does not exist$"):
-        load_checkpoint("missing/net.pth")

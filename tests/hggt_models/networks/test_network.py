@@ -1,7 +1,6 @@
-"""What holds for every network."""
+"""Tests that every network must pass."""
 
 import copy
-import json
 from typing import Any
 
 import pytest
@@ -39,32 +38,18 @@ def test_keys_and_shapes_are_those_of_the_official_network(name: str) -> None:
         network = build_network(name, **official["args"])
     assert {key: list(tensor.shape) for key, tensor in network.state_dict().items()} == official["state_dict"]
     assert sum(parameter.numel() for parameter in network.parameters()) == official["parameters"]
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_published_size_is_the_default(name: str) -> None:
-    official = OFFICIAL_FULL[name]
     with torch.device("meta"):
-        assert build_network(name).args == build_network(name, **official["args"]).args
+        assert build_network(name).args == network.args  # the published size is the default
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_config_survives_json_and_builds_the_same_network(name: str) -> None:
-    network = small_network(name)
-    again = build_network(**json.loads(json.dumps(network.config)))
-    assert again.config == network.config
-    assert again.config["name"] == name
-    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in network.state_dict().items()}
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 2), (13, 6)], ids=str)
 @pytest.mark.parametrize("name", GENERATORS)
-def test_every_size_gives_an_output_of_scale_times_that_size(name: str, size: tuple[int, int]) -> None:
+def test_every_size_gives_an_output_of_scale_times_that_size(name: str) -> None:
     network = small_network(name)
-    with torch.inference_mode():
-        output = network(random_images(2, 3, *size))
-    assert output.shape == (2, 3, network.scale * size[0], network.scale * size[1])
-    assert output.isfinite().all()
+    for height, width in ((1, 1), (1, 9), (7, 2), (13, 6)):
+        with torch.inference_mode():
+            output = network(random_images(2, 3, height, width))
+        assert output.shape == (2, 3, network.scale * height, network.scale * width)
+        assert output.isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -74,9 +59,8 @@ def test_every_size_gives_an_output_of_scale_times_that_size(name: str, size: tu
         ("rrdb", {"scale": 2}),
         ("rrdb", {"scale": 1}),
         ("rrdb_pixelshuffle", {}),
-        ("rrdb_pixelshuffle", {"scale": 3}),
         ("swinir", {}),
-        ("swinir", {"upscale": 4, "depths": [1, 2]}),
+        ("swinir", {"upscale": 4, "depths": [1, 1]}),
         ("elan", {}),
         ("elan", {"scale": 2, "window_sizes": [4, 6], "m_elan": 1, "c_elan": 10}),
         ("unet_discriminator_sn", {}),
@@ -95,30 +79,14 @@ def test_the_receptive_field_is_the_smallest_square_that_holds_all_influence(nam
 
 
 def influence_px(network: Network, side: int, probe: int) -> int:
-    """How far from a pixel on the diagonal the farthest pixel is on which what is made of it depends."""
+    """Distance from a pixel on the diagonal to the farthest input pixel that its output depends on."""
     images = random_images(1, 3, side, side).double().requires_grad_()
-    made = slice(probe * network.scale, (probe + 1) * network.scale)
-    output = network(images)[:, :, made, made]
+    block = slice(probe * network.scale, (probe + 1) * network.scale)
+    output = network(images)[:, :, block, block]
     (output * random_images(*output.shape, seed=4)).sum().backward()
     assert images.grad is not None
     rows, columns = images.grad.abs().sum(dim=(0, 1)).nonzero().T
     return int(torch.cat([(rows - probe).abs(), (columns - probe).abs()]).max())
-
-
-@pytest.mark.parametrize("name", [name for name in GENERATORS if name != "rcan_no_upsample"])
-def test_a_tile_equals_the_whole_picture_beyond_the_receptive_field(name: str) -> None:
-    network = small_network(name)
-    reach, start = network.receptive_field_px, 2 * network.window
-    assert reach is not None
-    tile_side = 2 * reach + 5
-    images = random_images(1, 3, start + tile_side + 3, start + tile_side + 7)
-    with torch.inference_mode():
-        whole = network(images)
-        tile = network(images[:, :, start : start + tile_side, start : start + tile_side])
-    inner = slice(reach * network.scale, (reach + 5) * network.scale)
-    place = slice((start + reach) * network.scale, (start + reach + 5) * network.scale)
-    torch.testing.assert_close(tile[:, :, inner, inner], whole[:, :, place, place], rtol=0, atol=1e-5)
-    assert not torch.allclose(tile[:, :, :1], whole[:, :, start * network.scale, :][:, :, None, : tile.shape[3]])
 
 
 def test_rcan_depends_on_the_whole_picture() -> None:
@@ -151,30 +119,18 @@ def test_channels_last_and_bfloat16_give_about_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_trainable_parameter_gets_a_gradient(name: str) -> None:
+def test_every_trainable_parameter_gets_a_gradient_and_the_network_can_be_copied(name: str) -> None:
     network = small_network(name, **({"drop_path_rate": 0.0} if name == "swinir" else {})).train()
-    network(random_images(2, 3, 16, 16)).square().mean().backward()
-    without = [
-        key for key, parameter in network.named_parameters() if parameter.requires_grad and parameter.grad is None
-    ]
-    assert not without
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_can_be_copied_after_a_training_step(name: str) -> None:
-    network = small_network(name).train()
     images = random_images(2, 3, 16, 16)
-    network(images).mean().backward()
+    network(images).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters() if parameter.requires_grad)
     twin = copy.deepcopy(network).eval()
     torch.testing.assert_close(twin(images), network.eval()(images))
 
 
-def test_an_unknown_network_is_refused_with_the_nearest_name() -> None:
+def test_unknown_names_are_refused_with_the_nearest_known_ones() -> None:
     with pytest.raises(NetworkError, match=r"^network 'swinr' is not known; did you mean 'swinir'\?$"):
         build_network("swinr")
-
-
-def test_unknown_arguments_are_refused_together_with_the_nearest_names() -> None:
     message = (
         r"^rrdb: argument 'num_feats' is not known; did you mean 'num_feat'\?; argument 'x' is not known; known ones"
     )
@@ -186,7 +142,6 @@ def test_unknown_arguments_are_refused_together_with_the_nearest_names() -> None
     ("name", "args", "message"),
     [
         ("rrdb", {"num_feat": "8"}, "num_feat is '8'; expected a value like 64"),
-        ("rrdb", {"num_feat": True}, "num_feat is True"),
         ("rrdb", {"num_block": 0, "num_feat": 1.5}, "num_feat is 1.5.*; num_block is 0; expected a value like 23"),
         ("rrdb", {"scale": 3}, "scale is 3; expected 1, 2 or 4"),
         ("rrdb_pixelshuffle", {"scale": 6}, "scale is 6; expected 3, or a power of two"),
@@ -196,7 +151,6 @@ def test_unknown_arguments_are_refused_together_with_the_nearest_names() -> None
         ("swinir", {"img_size": 60}, "img_size is 60; expected at least two whole windows of 8"),
         ("swinir", {"window_size": 5, "img_size": 20}, "window_size is 5; expected an even number"),
         ("swinir", {"in_chans": 1}, "in_chans is 1; expected 3"),
-        ("swinir", {"upscale": 1}, "upscale is 1"),
         ("swinir", {"pad": "full"}, "pad is 'full'; expected 'minimal' or 'official'"),
         ("swinir", {"upsampler": "nearest+conv"}, r"upsampler is 'nearest\+conv'; only 'pixelshuffle' is supported"),
         ("swinir", {"drop_path_rate": 1}, "drop_path_rate is 1"),
@@ -216,7 +170,7 @@ def test_a_value_that_cannot_be_built_is_refused(name: str, args: dict[str, Any]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_leaves_a_trace_in_the_weights_is_recognised(name: str) -> None:
+def test_name_and_arguments_are_recognised_from_the_weights(name: str) -> None:
     for args in (SMALL[name], OFFICIAL_FULL[name]["args"]):
         with torch.device("meta"):
             network = build_network(name, **args)
@@ -225,5 +179,5 @@ def test_what_leaves_a_trace_in_the_weights_is_recognised(name: str) -> None:
         assert [other for other, found in recognised.items() if found is not None] == [name]
         found = recognised[name]
         assert found is not None
-        told = {**network.config, **({"window_sizes": (4, 8, 16)} if name == "elan" else {})}
-        assert build_network(name, **found).config == told
+        expected = {**network.config, **({"window_sizes": (4, 8, 16)} if name == "elan" else {})}
+        assert build_network(name, **found).config == expected

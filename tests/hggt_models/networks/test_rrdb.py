@@ -23,9 +23,3 @@ def test_below_scale_4_the_input_is_unshuffled() -> None:
     images = random_images(1, 3, 5, 7)
     for scale in (1, 2):
         assert small_network("rrdb", scale=scale)(images).shape == (1, 3, 5 * scale, 7 * scale)
-
-
-def test_both_kinds_share_the_trunk_and_differ_in_the_upsampler() -> None:
-    plain, shuffling = (set(small_network(name).state_dict()) for name in ("rrdb", "rrdb_pixelshuffle"))
-    assert {key.split(".")[0] for key in plain - shuffling} == {"conv_up1", "conv_up2"}
-    assert {key.split(".")[0] for key in shuffling - plain} == {"upsample"}

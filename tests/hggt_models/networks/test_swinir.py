@@ -10,13 +10,13 @@ from tests.hggt_models.networks.small import SMALL, random_images, small_network
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (8, 12), (12, 4)])
-def test_the_mask_parts_exactly_what_the_wrap_brought_together(height: int, width: int) -> None:
+def test_the_mask_separates_exactly_the_pixels_that_only_the_wrap_joined(height: int, width: int) -> None:
     window, offset = 4, 2
     mask = shifted_window_mask(height, width, window)
     places = itertools.product(range(0, height, window), range(0, width, window))
     for number, (top, left) in enumerate(places):
         pixels = list(itertools.product(range(top, top + window), range(left, left + window)))
-        # Where each pixel stood before the picture was rolled: beyond the edge if it was wrapped.
+        # Whether each pixel crossed the edge when the picture was rolled, by row and by column.
         wrapped = [(row + offset >= height, column + offset >= width) for row, column in pixels]
         for i, j in itertools.product(range(len(pixels)), repeat=2):
             assert mask[number, i, j] == (0 if wrapped[i] == wrapped[j] else -100)
@@ -32,7 +32,7 @@ def test_official_padding_differs_near_the_lower_right_edge_only() -> None:
     kept_height, kept_width = (40 - reach) * network.scale, (44 - reach) * network.scale
     with torch.inference_mode():
         difference = (network(images) - official(images)).abs()
-        uneven = images[:, :, 1:, 3:]  # 39 x 41: both fill up the same
+        uneven = images[:, :, 1:, 3:]  # 39 x 41: both pad by the same amount
         assert torch.equal(network(uneven), official(uneven))
     assert difference[:, :, :kept_height, :kept_width].max() < 1e-6
     assert difference.max() > 1e-4
@@ -72,13 +72,3 @@ def _trained(network: Network, images: torch.Tensor, seed: int) -> torch.Tensor:
     torch.manual_seed(seed)
     output: torch.Tensor = network.train()(images)
     return output
-
-
-def test_masks_of_the_state_dict_have_no_influence() -> None:
-    network = small_network("swinir")
-    images = random_images(1, 3, 8, 8)
-    before = network(images)
-    for key, mask in network.state_dict().items():
-        if key.endswith("attn_mask"):
-            mask.fill_(7)
-    assert torch.equal(network(images), before)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hggt_models.networks.windows import from_windows, pad_to_multiple, to_windows
+from hggt_models.networks.windows import pad_to_multiple
 from tests.hggt_models.networks.small import random_images
 
 
@@ -13,27 +13,14 @@ def test_padding_mirrors_as_torch_does(height: int, width: int) -> None:
     assert torch.equal(pad_to_multiple(images, 4), expected)
 
 
-def test_extra_padding_adds_a_whole_multiple_where_none_is_needed() -> None:
+def test_extra_padding_adds_a_whole_multiple_to_sides_that_need_none() -> None:
     images = random_images(1, 3, 8, 7)
     assert torch.equal(pad_to_multiple(images, 4, extra=True), functional.pad(images, (0, 1, 0, 4), mode="reflect"))
 
 
-def test_small_pictures_are_mirrored_again_and_again() -> None:
+def test_small_pictures_are_mirrored_repeatedly() -> None:
     rows = torch.tensor([10.0, 20.0, 30.0]).view(1, 1, 3, 1)
     padded = pad_to_multiple(rows, 8)
     assert padded.shape == (1, 1, 8, 8)
     assert padded[0, 0, :, 0].tolist() == [10, 20, 30, 20, 10, 20, 30, 20]
     assert padded[0, 0, 0].tolist() == [10] * 8
-
-
-def test_windows_hold_squares_row_by_row() -> None:
-    images = torch.arange(4 * 6).view(1, 4, 6, 1)
-    windows = to_windows(images, 2)
-    assert windows.shape == (1, 6, 4, 1)
-    assert windows[0, 1, :, 0].tolist() == [2, 3, 8, 9]
-    assert windows[0, 3, :, 0].tolist() == [12, 13, 18, 19]
-
-
-def test_joining_reverses_cutting() -> None:
-    images = random_images(2, 6, 9, 4)
-    assert torch.equal(from_windows(to_windows(images, 3), 3, 6, 9), images)

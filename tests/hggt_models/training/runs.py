@@ -1,8 +1,10 @@
-"""Small training runs: every published recipe with little networks, on little pictures, in seconds on a CPU."""
+"""Small training runs: every published recipe with small networks, on small pictures, in seconds on a CPU."""
 
 import json
+import os
 from collections.abc import Sequence
 from importlib.resources import files
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from hggt_models.data.training_data import open_training_data
 from hggt_models.runtime import Runtime, StopSignals
 from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.trainer import train_run
+from tests.hggt_data.kills import FORKED
+
+FORKED.set_forkserver_preload(["hggt_models.training.trainer", "tqdm", __name__])
 
 # Of each network, by the beginning of the recipes that train it.
 SMALL_NETWORKS = {
@@ -48,11 +53,32 @@ def small(recipe: str, *more: str) -> list[str]:
     return [*(f"generator.{arg}" for arg in network), *SMALL_RUN, *more]
 
 
-def train(recipe: str, data: Path | str, output: Path, *more: str, options: Sequence[object] = ()) -> Result:
-    """The command `hggt-models train`, in this process."""
+def command(recipe: str, data: Path | str, output: Path, *more: str, options: Sequence[object] = ()) -> list[str]:
+    """The arguments of `hggt-models train`."""
     settings = [part for setting in small(recipe, *more) for part in ("--set", setting)]
     arguments = ["train", recipe, "--data", data, "--output", output, "--workers", 0, "--device", "cpu"]
-    return CliRunner().invoke(main, [str(argument) for argument in (*arguments, *settings, *options)])
+    return [str(argument) for argument in (*arguments, *settings, *options)]
+
+
+def train(recipe: str, data: Path | str, output: Path, *more: str, options: Sequence[object] = ()) -> Result:
+    """The command `hggt-models train`, in this process."""
+    return CliRunner().invoke(main, command(recipe, data, output, *more, options=options))
+
+
+def fork_command(arguments: list[str], shown: Path, **environment: object) -> BaseProcess:
+    """Start the command `hggt-models` in a session of its own; what it prints is appended to `shown`."""
+    process = FORKED.Process(target=_run_command, args=(arguments, shown, environment))
+    process.start()
+    return process
+
+
+def _run_command(arguments: list[str], shown: Path, environment: dict[str, object]) -> None:
+    os.setsid()
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    stream = os.open(shown, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    main(arguments)
 
 
 def run_training(recipe: str, data: Path, output: Path, *more: str) -> StopSignals:

@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -14,39 +16,39 @@ import torch
 from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
 from hggt_models.networks.checkpoint import load_checkpoint
-from tests.hggt_models.training.runs import log_of, small, state_of, train
+from tests.hggt_models.training.runs import command, fork_command, log_of, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"
 # Without a pool, which each process has for itself, a batch is the same on any number of processes.
 EQUAL = ("pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=4", "batch_size=2")
 
 
-def start(recipe: str, data: Path, output: Path, *more: str, processes: int = 2) -> subprocess.Popen[str]:
-    """`torchrun ... -m hggt_models train`, one thread to a process."""
-    settings = [part for setting in small(recipe, *more) for part in ("--set", setting)]
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "hggt_models"]
-    arguments = ["train", recipe, "--data", str(data), "--output", str(output), "--workers", "0", "--device", "cpu"]
-    return subprocess.Popen(
-        [sys.executable, *command, *arguments, *settings],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(recipe: str, data: Path, output: Path, *more: str) -> list[BaseProcess]:
+    """Two processes with the environment that torchrun gives them; they print to `shown.txt` beside the output."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    where = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        fork_command(command(recipe, data, output, *more), output.with_name("shown.txt"), RANK=k, LOCAL_RANK=k, **where)
+        for k in range(2)
+    ]
 
 
-def run(recipe: str, data: Path, output: Path, *more: str, processes: int = 2) -> str:
-    process = start(recipe, data, output, *more, processes=processes)
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
-    return out
+def run(recipe: str, data: Path, output: Path, *more: str) -> tuple[list[int | None], str]:
+    """The exit codes of two processes, and what they print."""
+    processes = start(recipe, data, output, *more)
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes], output.with_name("shown.txt").read_text()
 
 
 @pytest.fixture(scope="module")
 def pair(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes."""
     output = tmp_path_factory.mktemp("pair") / "run"
-    run(RECIPE, groups, output, *EQUAL)
+    exit_codes, shown = run(RECIPE, groups, output, *EQUAL)
+    assert exit_codes == [0, 0], shown
     return output
 
 
@@ -69,7 +71,8 @@ def test_two_processes_learn_what_one_does(groups: Path, pair: Path, tmp_path: P
 
 def test_a_run_of_two_processes_resumes_in_one_with_a_redistributed_pool(groups: Path, tmp_path: Path) -> None:
     more = ("pool_size=8", "batch_size=4", "iterations=3", "checkpoint.every=3", "validation.every=0")
-    run(RECIPE, groups, tmp_path / "run", *more)
+    exit_codes, shown = run(RECIPE, groups, tmp_path / "run", *more)
+    assert exit_codes == [0, 0], shown
     state = state_of(tmp_path / "run", 3)
     assert [len(state[f"share-{rank}.pth"]["pool"]["lr"]) for rank in range(2)] == [4, 4]
     result = train(RECIPE, groups, tmp_path / "run", *more, "iterations=4")
@@ -81,7 +84,14 @@ def test_a_run_of_two_processes_resumes_in_one_with_a_redistributed_pool(groups:
 def test_stopped_torchrun_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     more = ("iterations=100000", "checkpoint.every=100000", "validation.every=0")
-    process = start(RECIPE, groups, output, *more)
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *torchrun, "-m", "hggt_models", *command(RECIPE, groups, output, *more)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     end = time.monotonic() + 120
     while not (output / "log.jsonl").exists() or len((output / "log.jsonl").read_text().splitlines()) < 3:
         assert time.monotonic() < end
@@ -100,11 +110,10 @@ def test_an_error_in_one_process_ends_all_with_a_checkpoint(pictures: Path, tmp_
     samples = open_training_data(str(folder), load_config("rrdb-psnr", small("rrdb-psnr", *settings))).samples
     damaged = sorted(folder.iterdir())[samples.locate(3)[0]]  # of the second process in the second iteration
     damaged.write_bytes(damaged.read_bytes()[:5000])
-    process = start("rrdb-psnr", folder, output, *settings)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert out.count("\nError: ") == 2
+    exit_codes, out = run("rrdb-psnr", folder, output, *settings)
+    assert exit_codes == [1, 1]
+    assert out.count("Error: ") == 2
     assert f"Error: {damaged}: cut off" in out
     assert "Error: process 0 of 2 stops, because another one failed; see its message" in out
-    assert "hggt_models/training/trainer.py" not in out  # no traceback of ours
+    assert "hggt_models/training/trainer.py" not in out  # without a traceback
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["000001"]

@@ -20,8 +20,8 @@ from hggt_models.networks import Network
 from hggt_models.networks.checkpoint import load_network
 from tests.hggt_models.training.runs import small, train
 
-_SIDE = 64
-# The same degradation each time, but for its noise: then 200 steps are enough to learn four patches by heart.
+_SIDE = 32
+# Only the noise of the degradation is random, so that few steps are enough to memorise four patches.
 _DEGRADATION = (
     "degradation.enlarge_probability=0",
     "degradation.shrink_probability=0",
@@ -32,8 +32,8 @@ _DEGRADATION = (
     "degradation.sinc_probability=0",
 )
 _RUN = (
-    "generator.num_feat=48",
-    "generator.num_grow_ch=24",
+    "generator.num_feat=16",
+    "generator.num_grow_ch=8",
     f"source_px={_SIDE}",
     f"crop_px={_SIDE}",
     "flip=false",
@@ -51,7 +51,7 @@ _SETTINGS = load_config("rrdb-gan-original", small("rrdb-gan-original", *_RUN)).
 
 @pytest.fixture(scope="module")
 def four_groups(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four groups of 64 x 64, three of them with a negative."""
+    """Four groups of 32 x 32 pixels, three of them with a negative."""
     tree = Path(shutil.copytree(groups, tmp_path_factory.mktemp("four") / "Train"))
     for group_id in sorted(path.stem for path in (tree / "images/0-6/original").iterdir())[4:]:
         for path in tree.rglob(f"{group_id}*"):
@@ -63,9 +63,9 @@ def four_groups(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def learned(four_groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small RRDB after 200 steps on the four originals."""
+    """A small RRDB after 150 steps on the four originals."""
     run = tmp_path_factory.mktemp("learned") / "run"
-    more = ("iterations=200", "checkpoint.every=200", "learning_rate=4e-3", "betas=[0.9,0.95]", "milestones=[150,185]")
+    more = ("iterations=150", "checkpoint.every=150", "learning_rate=6e-3", "betas=[0.9,0.95]", "milestones=[112,138]")
     result = train("rrdb-gan-original", four_groups, run, *_RUN, *more)
     assert result.exit_code == 0, result.output
     return run
@@ -80,7 +80,7 @@ def as_images(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def test_two_hundred_steps_on_four_groups_beat_bicubic_by_a_decibel(four_groups: Path, learned: Path) -> None:
+def test_training_on_four_groups_beats_bicubic_by_a_decibel(four_groups: Path, learned: Path) -> None:
     network = load_network(learned)
     gains = []
     for group in open_groups(four_groups):
@@ -88,19 +88,19 @@ def test_two_hundred_steps_on_four_groups_beat_bicubic_by_a_decibel(four_groups:
         lr = degrade_picture(original, _SETTINGS, f"unseen/{group.id}")
         bicubic = np.asarray(Image.fromarray(lr).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
         gains.append(psnr(restored(network, lr), original) - psnr(bicubic, original))
-    assert sum(gains) / len(gains) >= 1  # measured: 1.7
+    assert sum(gains) / len(gains) >= 1  # measured: 4.1
 
 
 def test_the_negative_loss_moves_the_output_away_from_negatives(
     four_groups: Path, learned: Path, tmp_path: Path
 ) -> None:
-    """With a smaller weight than published: these negatives are spoilt everywhere, and 300 would know no bounds.
+    """The weight is smaller than the published 300, which diverges on negatives that are spoilt everywhere.
 
-    At 13 the ratios below are 1.15 and 1.03, at 16 they are 1.26 and 1.12; at 20 some processors tip the output over.
+    At 20 the ratios below are 1.28 and 1.08.
     """
     distances, errors = {}, {}
-    more = ("iterations=60", "checkpoint.every=60", "learning_rate=2e-4")
-    for name, negative in (("positive", ()), ("positive-negative", ("loss.negative=15",))):
+    more = ("iterations=40", "checkpoint.every=40", "learning_rate=2e-4")
+    for name, negative in (("positive", ()), ("positive-negative", ("loss.negative=20",))):
         run = tmp_path / name
         result = train(f"rrdb-gan-{name}", four_groups, run, *_RUN, *more, *negative, options=["--init", learned])
         assert result.exit_code == 0, result.output

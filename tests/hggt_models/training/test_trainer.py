@@ -28,7 +28,6 @@ RECIPE = "rrdb-gan-positive-negative"
 # All that a run can have to save: a discriminator, averages, a full pool, parts of a batch, a falling rate.
 RUN = ("iterations=8", "checkpoint.every=2", "validation.every=4", "batch_size=4", "accumulate=2", "milestones=[5]")
 GROUP_IDS = [path.stem for path in (Path(__file__).parents[2] / "data/fixtures/Train/images/0-6/original").iterdir()]
-FORKED.set_forkserver_preload(["hggt_models.training.trainer", "tests.hggt_models.training.runs", "tqdm", __name__])
 
 
 @pytest.fixture(scope="module")

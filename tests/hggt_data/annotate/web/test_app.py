@@ -108,7 +108,7 @@ def test_pictures_follow_the_annotators_order(server: Server) -> None:
 # Answers
 
 
-def test_an_answer_is_saved_and_can_be_read(server: Server) -> None:
+def test_an_answer_is_saved_and_replaced_only_by_a_known_change(server: Server) -> None:
     ada, item = server.as_("Ada"), server.items("Ada", 1)[0]
     assert ada.get(f"/api/items/{item}/answer").status_code == 404
     saved = ada.put(f"/api/items/{item}/answer", json=BODY)
@@ -117,20 +117,15 @@ def test_an_answer_is_saved_and_can_be_read(server: Server) -> None:
     assert ada.get(f"/api/items/{item}/answer").json() == saved.json()
     assert ada.get("/api/batches/1").json()[0]["state"] == "saved"
     assert ada.get("/api/round").json()["batches"][1]["open"] == 3
-
-
-def test_another_windows_answer_is_kept_and_returned(server: Server) -> None:
-    ada, item = server.as_("Ada"), server.items("Ada", 1)[0]
-    saved = ada.put(f"/api/items/{item}/answer", json=BODY).json()
     other = BODY | {"labels": ["Negative"] * 4}
     refused = ada.put(f"/api/items/{item}/answer", json=other)
     assert refused.status_code == 409
-    assert refused.json() == saved | {"error": "This group already has another answer, which is kept."}
-    changed = ada.put(f"/api/items/{item}/answer", json=other | {"replaces": saved["version"]})
+    assert refused.json() == saved.json() | {"error": "This group already has another answer, which is kept."}
+    changed = ada.put(f"/api/items/{item}/answer", json=other | {"replaces": saved.json()["version"]})
     assert changed.json()["labels"] == ["Negative"] * 4
 
 
-def test_practice_gives_feedback(server: Server) -> None:
+def test_practice_gives_feedback_and_votes_do_not(server: Server) -> None:
     [item] = server.items("Ada", 0)
     feedback = server.as_("Ada").put(f"/api/items/{item}/answer", json=BODY).json()["feedback"]
     order = server.store.order(server.round.annotators[0], PRACTICE[0])
@@ -141,9 +136,6 @@ def test_practice_gives_feedback(server: Server) -> None:
         "04": None,
     }
     assert feedback["note"] == f"Look at the edges of {order.index('03') + 1}."
-
-
-def test_votes_give_no_feedback(server: Server) -> None:
     item = server.items("Bob")[0]
     assert server.as_("Bob").put(f"/api/items/{item}/answer", json=BODY).json().keys() == {"labels", "version"}
 
@@ -156,24 +148,18 @@ def test_a_skip_is_saved(server: Server) -> None:
     assert ada.put(f"/api/items/{item}/skip", json={"reason": "black"}).status_code == 409
 
 
-BODIES = ["{", "null", json.dumps(BODY | {"labels": ["Good"] * 4}), "[" * 30_000, b"\xff\xfe"]
-
-
-@pytest.mark.parametrize("body", BODIES)
-def test_invalid_bodies_are_refused_and_nothing_is_written(server: Server, body: str | bytes) -> None:
-    item = server.items("Ada", 1)[0]
-    for what in ("answer", "skip"):
-        answer = server.as_("Ada").put(f"/api/items/{item}/{what}", content=body)
-        assert answer.status_code == 422, answer.text
-        assert "expected" in answer.json()["error"]
-    assert not list(server.round.folder.glob("*/*/*.json"))
-
-
-def test_a_huge_body_is_refused(server: Server) -> None:
-    item = server.items("Ada", 1)[0]
-    answer = server.as_("Ada").put(f"/api/items/{item}/answer", json=BODY | {"x": "x" * 100_000})
+def test_invalid_bodies_are_refused_and_nothing_is_written(server: Server) -> None:
+    ada, item = server.as_("Ada"), server.items("Ada", 1)[0]
+    for body in ("{", json.dumps(BODY | {"labels": ["Good"] * 4}), "[" * 30_000, b"\xff\xfe"):
+        for what in ("answer", "skip"):
+            answer = ada.put(f"/api/items/{item}/{what}", content=body)
+            assert answer.status_code == 422, answer.text
+            assert "expected" in answer.json()["error"]
+    answer = ada.put(f"/api/items/{item}/answer", json=BODY | {"x": "x" * 100_000})
     assert answer.status_code == 413
     assert "larger than 65,536 bytes" in answer.json()["error"]
+    assert ada.request("DELETE", f"/api/items/{item}/answer").status_code == 405
+    assert not list(server.round.folder.glob("*/*/*.json"))
 
 
 # Access
@@ -188,24 +174,23 @@ ADMIN = [
 ]
 
 
-@pytest.mark.parametrize("path", PERSONAL + ADMIN)
-def test_data_needs_a_valid_token(server: Server, path: str) -> None:
-    for name in (None, "wrong"):
-        answer = server.as_(name).get(path.format(item=server.items("Ada")[0]))
-        assert answer.status_code == 401
-        assert answer.json()["error"].startswith("This page needs your complete personal URL")
+def test_data_needs_a_valid_token(server: Server) -> None:
+    item = server.items("Ada")[0]
+    for path in PERSONAL + ADMIN:
+        for name in (None, "wrong"):
+            answer = server.as_(name).get(path.format(item=item))
+            assert answer.status_code == 401, path
+            assert answer.json()["error"].startswith("This page needs your complete personal URL")
 
 
-@pytest.mark.parametrize("path", PERSONAL)
-def test_only_active_annotators_see_batches(server: Server, path: str) -> None:
-    for name in ("Eve", "Dora", "admin"):
-        assert server.as_(name).get(path.format(item=server.items("Ada")[0])).status_code == 403
-
-
-@pytest.mark.parametrize("path", ADMIN)
-def test_only_administrators_see_others_answers(server: Server, path: str) -> None:
-    assert server.as_("Ada").get(path).status_code == 403
-    assert server.as_("admin").get(path).status_code == 200
+def test_annotators_see_their_batches_and_administrators_all_answers(server: Server) -> None:
+    item = server.items("Ada")[0]
+    for path in PERSONAL:
+        for name in ("Eve", "Dora", "admin"):
+            assert server.as_(name).get(path.format(item=item)).status_code == 403, path
+    for path in ADMIN:
+        assert server.as_("Ada").get(path).status_code == 403, path
+        assert server.as_("admin").get(path).status_code == 200, path
 
 
 def test_only_the_annotator_reaches_an_item(server: Server) -> None:
@@ -218,41 +203,32 @@ def test_only_the_annotator_reaches_an_item(server: Server) -> None:
     assert not list(server.round.folder.glob("*/*/*.json"))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/static/../assignments.json",
-        "/static/%2e%2e/app.py",
-        "/static/..%2fapp.py",
-        "/static/",
-        "/static",
-        "/static/texts.json",
-        "/assignments.json",
-        "/api/items/../admin/progress",
-        "/api/items/%2e%2e%2fassignments.json/answer",
-        "/api/items/p0-0-0/answer",
-        "/api/items/{item}/pictures/-1",
-        "/api/items/{item}/pictures/..%2f..%2fassignments.json",
-        "/api/items/{item}/pictures/999999999999999999999",
-        "/api/batches/2",
-        "/api/batches/-1",
-    ],
-)
-def test_no_other_path_is_reachable(server: Server, path: str) -> None:
-    answer = server.as_("Ada").get(path.format(item=server.items("Ada", 1)[0]))
-    assert answer.status_code in (403, 404), answer.text
-    assert server.round.secret not in answer.text
+OUTSIDE = [
+    "/static/../assignments.json",
+    "/static/%2e%2e/app.py",
+    "/static/..%2fapp.py",
+    "/static/",
+    "/static/texts.json",
+    "/assignments.json",
+    "/api/items/../admin/progress",
+    "/api/items/%2e%2e%2fassignments.json/answer",
+    "/api/items/p0-0-0/answer",
+    "/api/items/{item}/pictures/-1",
+    "/api/items/{item}/pictures/..%2f..%2fassignments.json",
+    "/api/items/{item}/pictures/999999999999999999999",
+    "/api/batches/2",
+    "/api/batches/-1",
+]
 
 
-@pytest.mark.parametrize(
-    "path", ["p0-0-0/..", "p0-0-0/05", "p7-0-0/original", "..%2f..-0-0/original", "x/original", "p0-0-0/..%2fx"]
-)
-def test_administrators_see_only_pictures_of_the_round(server: Server, path: str) -> None:
-    assert server.as_("admin").get(f"/api/admin/pictures/{path}").status_code == 404
-
-
-def test_other_methods_are_refused(server: Server) -> None:
-    assert server.as_("Ada").request("DELETE", f"/api/items/{server.items('Ada')[0]}/answer").status_code == 405
+def test_no_other_path_is_reachable(server: Server) -> None:
+    ada, item = server.as_("Ada"), server.items("Ada", 1)[0]
+    for path in OUTSIDE:
+        answer = ada.get(path.format(item=item))
+        assert answer.status_code in (403, 404), path
+        assert server.round.secret not in answer.text
+    for path in ("p0-0-0/..", "p0-0-0/05", "p7-0-0/original", "..%2f..-0-0/original", "x/original", "p0-0-0/..%2fx"):
+        assert server.as_("admin").get(f"/api/admin/pictures/{path}").status_code == 404, path
 
 
 # The pages
@@ -266,7 +242,7 @@ def test_pages_need_no_token(server: Server) -> None:
         assert answer.headers["content-type"].startswith(kind)
 
 
-def test_texts_of_the_round_replace_ours(server: Server) -> None:
+def test_texts_of_the_round_replace_the_default_ones(server: Server) -> None:
     (server.round.folder / "texts.json").write_text('{"next": "Weiter"}', "utf-8")
     texts = Server(server.round).as_(None).get("/api/texts").json()
     assert (texts["next"], texts["previous"]) == ("Weiter", "Previous")
@@ -276,7 +252,6 @@ def test_texts_of_the_round_replace_ours(server: Server) -> None:
     ("content", "message"),
     [
         ('{"nxt": "Weiter"}', "unknown key 'nxt'; did you mean 'next'"),
-        ("{", "expected a JSON object of strings"),
         ('{"next": 3}', "expected a JSON object of strings"),
     ],
 )

@@ -5,10 +5,9 @@ One server serves all tests of this module; each test has an annotator of its ow
 
 import json
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ PATTERN = ("p", "s", "n", "p")
 LABELS = ["Positive", "Similar", "Negative", "Positive"]
 # Each picture has its own grey level, so that the screen shows which one it is, and a corner of single pixels.
 LEVELS = {"original": 200, "01": 20, "02": 60, "03": 100, "04": 140}
-NUM_ANNOTATORS = 45
+NUM_ANNOTATORS = 34
 
 
 def write_pictures(folder: Path, groups: list[str]) -> Path:
@@ -52,9 +51,13 @@ class Session:
 
     round: Round
     server: Server
-    annotator: Annotator
-    url: str
     accounts: Path
+    annotator: Annotator
+    token: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.server.url}#{self.token}"
 
     def answers(self) -> dict[str, list[str]]:
         """Each answered vote with its labels, in the order shown."""
@@ -77,53 +80,43 @@ class Session:
         return {str(item.group): LABELS for item in self.annotator.items if item.kind is Kind.VOTE}
 
 
-@dataclass
-class Shared:
-    """The served round; annotators 0 and 1 begin with practice."""
-
-    round: Round
-    server: Server
-    tokens: list[str]
-    accounts: Path
-    numbers: Iterator[int] = field(default_factory=lambda: iter(range(2, NUM_ANNOTATORS)))
-
-    def session(self, number: int) -> Session:
-        url = f"{self.server.url}#{self.tokens[number]}"
-        return Session(self.round, self.server, self.round.annotators[number], url, self.accounts)
-
-
-def serve(folder: Path, batches: dict[str, list[tuple[Item, ...]]], known: dict[PatchId, KnownAnswer]) -> Shared:
+def serve(
+    folder: Path, batches: dict[str, list[tuple[Item, ...]]], known: dict[PatchId, KnownAnswer] | None = None
+) -> list[Session]:
     groups = sorted({str(item.group) for assigned in batches.values() for batch in assigned for item in batch})
     round_ = make_round(folder, batches, patches=write_pictures(folder / "pictures", groups), known=known)
-    tokens = [add_account(folder / "accounts.json", Account(name)) for name in batches]
-    server = Server(round_.folder, "--accounts", str(folder / "accounts.json"))
-    return Shared(round_, server, tokens, folder / "accounts.json")
+    accounts = folder / "accounts.json"
+    tokens = [add_account(accounts, Account(name)) for name in batches]
+    server = Server(round_.folder, "--accounts", str(accounts))
+    return [Session(round_, server, accounts, *pair) for pair in zip(round_.annotators, tokens, strict=True)]
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]]:
+    """The annotators of the served round that no test has used; the first two begin with practice."""
     practice = [Item(Kind.PRACTICE, PatchId(f"practice{k}", 0, 0)) for k in range(3)]
     known = {practice[0].group: KnownAnswer((Label.NEGATIVE,) * 4, "All have artefacts.")}
     known |= {item.group: KnownAnswer((Label.POSITIVE,) * 4, "Look.") for item in practice[1:]}
     batches = {f"Ann {k}": [votes(*(f"a{k}g{j}-0-0" for j in range(5)))] for k in range(NUM_ANNOTATORS)}
     batches["Ann 0"].insert(0, tuple(practice[:1]))
     batches["Ann 1"].insert(0, tuple(practice[1:]))
-    shared = serve(tmp_path_factory.mktemp("shared"), batches, known)
-    with shared.server:
-        yield shared
+    sessions = serve(tmp_path_factory.mktemp("shared"), batches, known)
+    with sessions[0].server:
+        yield sessions
 
 
 @pytest.fixture
-def session(shared: Shared) -> Session:
+def session(sessions: list[Session]) -> Session:
     """An annotator with five groups and no answers."""
-    if shared.server.process.poll() is not None:  # a test failed after it had killed the server
-        shared.server.start()
-    return shared.session(next(shared.numbers))
+    session = sessions.pop()
+    if session.server.process.poll() is not None:  # a test failed after it had killed the server
+        session.server.start()
+    return session
 
 
 @pytest.fixture
-def instructions(shared: Shared) -> Iterator[None]:
-    path = shared.round.folder / "instructions.txt"
+def instructions(session: Session) -> Iterator[None]:
+    path = session.round.folder / "instructions.txt"
     path.write_text("Look <b>closely</b>.", "utf-8")
     yield
     path.unlink()
@@ -187,12 +180,10 @@ def pixels_of(page: Page, position: int) -> Any:
     return np.frombuffer(text.encode("latin-1"), np.uint8).reshape(height, width)
 
 
-def level_in_the_middle(page: Page, position: int) -> int:
-    script = """canvas => {
-        const [x, y] = [canvas.width >> 1, canvas.height >> 1];
-        return canvas.getContext("2d").getImageData(x, y, 1, 1).data[0];
-    }"""
-    return int(page.locator(f'[data-position="{position}"] canvas').evaluate(script))
+def middle_of(page: Page, position: int) -> int:
+    """The grey level in the middle of a pane."""
+    pixels = pixels_of(page, position)
+    return int(pixels[pixels.shape[0] // 2, pixels.shape[1] // 2])
 
 
 def scales(page: Page) -> set[float]:
@@ -203,8 +194,8 @@ def scales(page: Page) -> set[float]:
 # Judging
 
 
-def test_practice_and_a_batch_by_keyboard(page: Page, shared: Shared) -> None:
-    session = shared.session(0)
+def test_practice_and_a_batch_by_keyboard(page: Page, sessions: list[Session]) -> None:
+    session = sessions[0]
     open_page(page, session)
     expect(page.locator("#batch option")).to_have_text(["Practice", "Batch 1"])
     answer(page)
@@ -222,19 +213,15 @@ def test_practice_and_a_batch_by_keyboard(page: Page, shared: Shared) -> None:
     expect(page.locator("#done-title")).to_have_text("You have finished everything. Thank you!")
     saving(page, "All answers saved")
     assert session.answers() == session.all_answered()
-    assert shared.round.answer_path(session.annotator, session.annotator.items[0]).is_file()
+    assert session.round.answer_path(session.annotator, session.annotator.items[0]).is_file()
 
 
-def test_every_version_needs_a_label(page: Page, session: Session) -> None:
+def test_every_version_needs_a_label_by_key_or_click(page: Page, session: Session) -> None:
     open_page(page, session)
     press(page, "p", "2", "n", "Enter")
     expect(page.locator("#status")).to_have_text("Please label every version first. Still missing: 3, 4.")
     progress(page, "0 of 5 done")
     assert session.answers() == {}
-
-
-def test_clicks_label_and_leave_the_keys_with_the_page(page: Page, session: Session) -> None:
-    open_page(page, session)
     for position, label in enumerate(LABELS, start=1):
         page.locator(f'[data-position="{position}"] button.{label.lower()}').click()
     press(page, "Enter")
@@ -316,8 +303,8 @@ def test_a_group_is_skipped_with_a_reason(page: Page, session: Session) -> None:
     assert session.skips() == {session.annotator.items[0]: "I cannot decide: too dark"}
 
 
-def test_late_feedback_is_about_the_answered_group_and_disturbs_nothing(page: Page, shared: Shared) -> None:
-    open_page(page, shared.session(1))
+def test_late_feedback_is_about_the_answered_group_and_disturbs_nothing(page: Page, sessions: list[Session]) -> None:
+    open_page(page, sessions[1])
     page.wait_for_load_state("networkidle")  # the next group is loaded
     page.context.set_offline(True)
     press(page, "p", "p", "p", "p", "Enter")
@@ -337,26 +324,21 @@ def test_late_feedback_is_about_the_answered_group_and_disturbs_nothing(page: Pa
 # Pictures
 
 
-def test_space_shows_the_original_in_place_of_the_versions(page: Page, session: Session) -> None:
+def test_space_and_the_slider_show_the_original_in_place_of_a_version(page: Page, session: Session) -> None:
     open_page(page, session)
     order = [LEVELS[name] for name in AnswerStore(session.round).order(session.annotator, session.annotator.items[0])]
-    assert [level_in_the_middle(page, k) for k in range(5)] == [200, *order]
+    assert [middle_of(page, k) for k in range(5)] == [200, *order]
     page.keyboard.down(" ")
-    assert [level_in_the_middle(page, k) for k in range(5)] == [200] * 5
+    assert [middle_of(page, k) for k in range(5)] == [200] * 5
     page.keyboard.up(" ")
-    assert [level_in_the_middle(page, k) for k in range(5)] == [200, *order]
-
-
-def test_the_slider_shows_the_original_on_its_left(page: Page, session: Session) -> None:
-    open_page(page, session)
-    level = level_in_the_middle(page, 1)
-    press(page, "z", *["."] * 6)
-    assert level_in_the_middle(page, 1) == 200
+    assert [middle_of(page, k) for k in range(5)] == [200, *order]
+    press(page, "z", *["."] * 6)  # the original is on the left of the slider
+    assert middle_of(page, 1) == 200
     press(page, *[","] * 10)
-    assert level_in_the_middle(page, 1) == level
+    assert middle_of(page, 1) == order[0]
 
 
-@pytest.mark.parametrize("scaling", [1, 1.25, 1.5, 2])
+@pytest.mark.parametrize("scaling", [1.25, 2])
 def test_pixels_are_squares_of_whole_device_pixels(launch: Launch, session: Session, scaling: float) -> None:
     browser = launch(f"--force-device-scale-factor={scaling}")
     page = browser.new_page(no_viewport=True)
@@ -373,7 +355,7 @@ def test_pixels_are_squares_of_whole_device_pixels(launch: Launch, session: Sess
     marks = np.flatnonzero((rows == 255).any(axis=0))
     runs = np.split(marks, np.flatnonzero(np.diff(marks) > 1) + 1)
     assert [len(run) for run in runs] == [scale] * 4
-    assert all(set(np.unique(rows[:, run])) <= {0, 255, level_in_the_middle(page, 1)} for run in runs)
+    assert all(set(np.unique(rows[:, run])) <= {0, 255, middle_of(page, 1)} for run in runs)
     browser.close()
 
 
@@ -421,57 +403,27 @@ def test_one_enlarged_version_keeps_its_keys(page: Page, session: Session) -> No
     expect(page.locator(".pane:visible")).to_have_count(5)
 
 
-def first_original(session: Session) -> Path:
-    return session.round.picture(session.annotator.items[0].group, "original")
-
-
-def test_a_damaged_picture_is_requested_less_and_less_and_its_group_can_be_skipped(
-    page: Page, session: Session
-) -> None:
-    path = first_original(session)
-    path.write_bytes(path.read_bytes()[:60])
+def test_a_damaged_picture_is_requested_less_and_less_until_it_is_repaired(page: Page, session: Session) -> None:
+    path = session.round.picture(session.annotator.items[0].group, "original")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60])
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url) if request.url.endswith("/pictures/0") else None)
     page.goto(session.url)
+    expect(page.locator("#status")).to_contain_text("The pictures cannot be loaded. Trying again")
     expect(page.locator("#status")).to_contain_text("skip this group")
+    press(page, *PATTERN, "Enter")  # pictures that are not shown cannot be judged
     page.wait_for_timeout(4000)
     assert 3 <= requested.count(requested[0]) <= 6
+    assert session.answers() == {}
     press(page, "x")
     expect(page.locator('input[value="skip_broken"]')).to_be_checked()
-    page.get_by_role("button", name="Skip this group").click()
-    shown(page)
-    progress(page, "1 of 5 done")
-    wait_until(lambda: bool(session.skips()), "the reason is on disk")
-    assert list(session.skips()) == [session.annotator.items[0]]
-
-
-def test_a_damaged_picture_is_requested_again_and_not_cached(page: Page, session: Session) -> None:
-    path = first_original(session)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:60])
-    page.goto(session.url)
-    expect(page.locator("#status")).to_contain_text("The pictures cannot be loaded. Trying again")
-    press(page, *PATTERN, "Enter")  # pictures that are not shown cannot be judged
-    assert session.answers() == {}
+    press(page, "Escape")
     path.write_bytes(whole)
-    shown(page)
+    expect(page.locator("#stage")).to_have_attribute("data-state", "shown", timeout=30_000)
 
 
 # No answer is lost
-
-
-def test_a_reload_continues_with_the_next_group(page: Page, session: Session) -> None:
-    page.goto(session.url)
-    answer(page)
-    answer(page)
-    shown(page)
-    saving(page, "All answers saved")
-    press(page, "n", "n")
-    page.reload()
-    shown(page)
-    progress(page, "2 of 5 done")
-    pressed(page, "negative").to_have_count(0)
-    assert len(session.answers()) == 2
 
 
 def test_answers_are_kept_while_the_server_is_down(page: Page, session: Session) -> None:
@@ -494,7 +446,9 @@ def test_answers_are_kept_while_the_server_is_down(page: Page, session: Session)
     assert session.answers() == session.all_answered()
 
 
-def test_unsent_answers_survive_closing_the_page(browser: Browser, session: Session) -> None:
+def test_unsent_answers_survive_closing_the_page_which_continues_with_the_next_group(
+    browser: Browser, session: Session
+) -> None:
     context = browser.new_context()
     page = context.new_page()
     open_page(page, session)
@@ -599,34 +553,23 @@ def test_an_answer_changed_while_its_response_was_lost_arrives_changed(page: Pag
     assert list(session.answers().values()) == [["Positive", "Similar", "Similar", "Positive"]]
 
 
-def test_the_first_answer_of_two_windows_is_kept(browser: Browser, session: Session) -> None:
-    one, two = (browser.new_context().new_page() for _ in range(2))
-    for page in (one, two):
-        open_page(page, session)
-    answer(one)
-    saving(one, "All answers saved")
-    answer(two, ("n", "n", "n", "n"))
-    expect(two.locator("#notice")).to_contain_text("in another window. That answer is kept.")
-    progress(two, "1 of 5 done")
-    assert list(session.answers().values()) == [LABELS]
-    for page in (one, two):
-        page.context.close()
-
-
-def test_skipping_a_group_that_another_window_answered_does_not_stop_the_page(
-    browser: Browser, session: Session
-) -> None:
+def test_the_first_answer_of_two_windows_is_kept_and_both_continue(browser: Browser, session: Session) -> None:
     one, two = (browser.new_context(viewport={"width": 1366, "height": 768}).new_page() for _ in range(2))
     puts: list[str] = []
     two.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
     for page in (one, two):
         open_page(page, session)
     answer(one)
+    answer(one)
     saving(one, "All answers saved")
+    answer(two, ("n", "n", "n", "n"))
+    expect(two.locator("#notice")).to_contain_text("in another window. That answer is kept.")
+    progress(two, "1 of 5 done")
+    shown(two)
     press(two, "x")
     two.get_by_role("button", name="Skip this group").click()
     expect(two.locator("#notice")).to_contain_text("just skipped in another window. That answer is kept.")
-    for number in range(1, 5):
+    for number in range(2, 5):
         answer(two)
         if number < 4:
             expect(two.locator("#notice")).to_be_hidden()  # it was about another group
@@ -634,73 +577,38 @@ def test_skipping_a_group_that_another_window_answered_does_not_stop_the_page(
     session.wait_for(5)
     expect(two.locator("#done-text")).to_be_empty()
     time.sleep(1)
-    assert len(puts) == 5
+    assert len(puts) == 5  # what was refused is not sent again
+    assert session.answers() == session.all_answered()
     for page in (one, two):
         page.context.close()
 
 
-def test_a_single_annotators_url_survives_a_restart(page: Page, tmp_path: Path) -> None:
-    groups = ["p0-0-0", "p1-0-0"]
-    patches = write_pictures(tmp_path / "pictures", groups)
-    round_ = make_round(tmp_path, {"Ada": [votes(*groups)]}, patches=patches)
-    with Server(round_.folder, "--annotator", "Ada") as server:
-        url = server.url_of("Ada")
-        page.goto(url)
-        shown(page)
-        server.kill()
-        answer(page)
-        not_saved(page, 1)
-        server.start()
-        assert server.url_of("Ada") == url
-        saving(page, "All answers saved")
-
-
-def test_of_200_acknowledged_saves_none_is_lost_to_kill_9(tmp_path: Path) -> None:
-    """The server is killed at random moments while answers arrive as fast as possible."""
-    round_ = make_round(tmp_path, {"Ada": [votes(*(f"p{k}-0-0" for k in range(200)))]}, size=(4, 4))
-    token = add_account(tmp_path / "accounts.json", Account("Ada"))
-    headers = {"Authorization": f"Bearer {token}"}
+def test_no_acknowledged_answer_is_lost_to_kill_9(tmp_path: Path) -> None:
+    """The server is killed right after an answer; tests of the store kill it while it saves one."""
+    round_ = make_round(tmp_path, {"Ada": [votes(*(f"p{k}-0-0" for k in range(30)))]}, size=(4, 4))
+    headers = {"Authorization": f"Bearer {add_account(tmp_path / 'accounts.json', Account('Ada'))}"}
     rng = random.Random(0)
     body = {"seconds": 3, "pauses": [], "end_ms": 1.7e12, "utc_offset_min": 0, "display": {}, "replaces": None}
     acknowledged: dict[str, list[str]] = {}
-    kills = 0
-    with (
-        Server(round_.folder, "--accounts", str(tmp_path / "accounts.json")) as server,
-        httpx2.Client(headers=headers) as client,
-    ):
-        items = [item["id"] for item in client.get(f"{server.url}api/batches/0").json()]
-        killer: threading.Timer | None = None
-        while len(acknowledged) < 200:
-            item = items[len(acknowledged)]
-            labels = [rng.choice([label.value for label in Label]) for _ in FOUR]
-            if kills < 5 and len(acknowledged) >= 35 * kills and not (killer and killer.is_alive()):
-                kills += 1
-                killer = threading.Timer(rng.uniform(0.01, 0.2), server.kill)
-                killer.start()
-            try:
-                response = client.put(f"{server.url}api/items/{item}/answer", json=body | {"labels": labels})
-            except httpx2.TransportError:
+    with Server(round_.folder, "--accounts", str(tmp_path / "accounts.json")) as server:
+        items = [item["id"] for item in httpx2.get(f"{server.url}api/batches/0", headers=headers).json()]
+        for item in items:
+            content = body | {"labels": [rng.choice(list(Label)).value for _ in FOUR]}
+            response = httpx2.put(f"{server.url}api/items/{item}/answer", json=content, headers=headers)
+            acknowledged[item] = response.raise_for_status().json()["labels"]
+            if len(acknowledged) in (7, 20):
                 server.kill()
                 server.start()
-                continue
-            if response.status_code == 409:  # it was on disk, but the response was lost with the server
-                labels = response.json()["labels"]
-            else:
-                assert response.status_code == 200, response.text
-            acknowledged[item] = labels
-        assert killer
-        killer.join()
-    assert kills >= 4
     store, ada = AnswerStore(round_), round_.annotators[0]
-    assert not store.unreadable
     saved = {store.item_id(ada, item): store.read(ada, item) for item in ada.items}
     assert {item: [label.value for label in found.labels] for item, found in saved.items() if found} == acknowledged
+    assert len(acknowledged) == 30
 
 
 # Time
 
 
-def test_a_pause_hides_the_pictures_and_stops_the_clock(page: Page, session: Session) -> None:
+def test_durations_exclude_pauses_and_survive_setting_the_clock_back(page: Page, session: Session) -> None:
     open_page(page, session)
     press(page, "b")
     expect(page.locator("#pause-dialog")).to_be_visible()
@@ -708,6 +616,8 @@ def test_a_pause_hides_the_pictures_and_stops_the_clock(page: Page, session: Ses
     time.sleep(2)
     press(page, "Enter")
     expect(page.locator("#pause-dialog")).to_be_hidden()
+    time.sleep(1)
+    page.evaluate("const now = Date.now; Date.now = () => now() - 3600 * 1000")
     answer(page)
     session.wait_for(1)
     content = session.record()
@@ -716,27 +626,14 @@ def test_a_pause_hides_the_pictures_and_stops_the_clock(page: Page, session: Ses
     assert annotation.start
     assert annotation.end
     took = (annotation.end - annotation.start).total_seconds()
+    assert 1 <= content["seconds"] < took < 60
     assert content["seconds"] + 2 <= took + 1
-    assert content["seconds"] < took
-
-
-def test_setting_the_clock_back_changes_no_duration(page: Page, session: Session) -> None:
-    open_page(page, session)
-    time.sleep(1)
-    page.evaluate("const now = Date.now; Date.now = () => now() - 3600 * 1000")
-    answer(page)
-    session.wait_for(1)
-    annotation = AnswerStore(session.round).answers(session.annotator)[session.annotator.items[0]]
-    assert annotation.start
-    assert annotation.end
-    assert 0 <= (annotation.end - annotation.start).total_seconds() < 60
-    assert 1 <= session.record()["seconds"] < 60
 
 
 # The page for everyone
 
 
-def test_texts_of_the_round_replace_ours(page: Page, session: Session) -> None:
+def test_the_page_shows_the_texts_of_the_round(page: Page, session: Session) -> None:
     texts = httpx2.get(f"{session.server.url}api/texts").json() | {"lang": "de", "next": "Weiter"}
     page.route("**/api/texts", lambda route: route.fulfill(json=texts))
     open_page(page, session)
@@ -772,16 +669,6 @@ def test_nothing_is_requested_from_other_hosts_and_urls_reveal_no_group(page: Pa
     assert all(url.startswith((session.server.url, f"blob:{session.server.url}")) for url in requested)
     group = session.annotator.items[0].group.image
     assert not any("Ann" in url or group in url for url in requested)
-
-
-def test_twelve_annotators_behind_one_address_open_the_page_at_once(browser: Browser, session: Session) -> None:
-    context = browser.new_context(viewport={"width": 1366, "height": 768})
-    pages = [context.new_page() for _ in range(12)]
-    for window in pages:
-        window.goto(session.url, wait_until="commit")
-    for window in pages:
-        shown(window)
-    context.close()
 
 
 def accessibility_faults(page: Page) -> list[str]:
@@ -828,9 +715,8 @@ def test_the_keyboard_reaches_everything(page: Page, session: Session) -> None:
 
 def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(browser: Browser, tmp_path: Path) -> None:
     groups = [f"p{k}-0-0" for k in range(5)]
-    shared = serve(tmp_path, {name: [votes(*groups)] for name in ("Ada", "Bob")}, {})
-    with shared.server:
-        sessions = [shared.session(0), shared.session(1)]
+    sessions = serve(tmp_path, {name: [votes(*groups)] for name in ("Ada", "Bob")})
+    with sessions[0].server as server:
         pages = [browser.new_context().new_page() for _ in sessions]
         for page, session in zip(pages, sessions, strict=True):
             page.goto(session.url)
@@ -843,7 +729,7 @@ def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(brows
         for session, label in zip(sessions, ("Positive", "Negative"), strict=True):
             assert session.answers() == dict.fromkeys(groups, [label] * 4)
         page = pages[0]
-        page.goto(shared.server.admin_url)
+        page.goto(server.admin_url)
         page.set_viewport_size({"width": 1366, "height": 768})
         expect(page.locator("#annotators tr")).to_have_count(2)
         expect(page.locator("#annotators tr").first).to_contain_text("5 / 5")

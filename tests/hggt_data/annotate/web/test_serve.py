@@ -45,6 +45,8 @@ def test_one_annotator_on_this_machine(round_: Round) -> None:
         assert foreign.status_code == 400
         assert server.stop() == -signal.SIGTERM
         assert "Traceback" not in server.log
+        server.start()
+        assert server.url_of("Ada") == url  # an open page continues
 
 
 def test_several_annotators_with_accounts(round_: Round, tmp_path: Path) -> None:
@@ -134,18 +136,12 @@ def test_a_port_in_use(round_: Round) -> None:
     [
         ([], "this round has several annotators (Ada, Bob); pass --annotator or --accounts"),
         (["--annotator", "Carl"], "'Carl' is not an annotator of this round; expected one of Ada, Bob"),
-        (["--host", "0.0.0.0", "--annotator", "Ada"], "requires accounts; pass --accounts"),
         (["--host", "192.0.2.1", "--annotator", "Ada"], "requires accounts; pass --accounts"),
         (
             ["--host", "0.0.0.0", "--accounts", "{accounts}"],
             "requires the host name that other machines use; pass --allow-host",
         ),
-        (
-            ["--host", "::", "--accounts", "{accounts}", "--plain-http"],
-            "requires the host name that other machines use; pass --allow-host",
-        ),
         (["--host", "0.0.0.0", "--accounts", "{accounts}", "--allow-host", "lab"], "without encryption"),
-        (["--host", "192.0.2.1", "--accounts", "{accounts}"], "without encryption"),
         (["--annotator", "Ada", "--tls-key", "{accounts}"], "pass both --tls-certificate and --tls-key"),
     ],
 )
@@ -187,7 +183,6 @@ def test_a_key_with_a_password_is_refused_without_asking_for_it(round_: Round, t
     ("damage", "message"),
     [
         (None, "is not an annotation round: assignments.json is missing; create a round with hggt-data deal"),
-        (b"", "assignments.json is damaged"),
         (b"[]", "assignments.json is damaged"),
         (b'{"format": 99}', "format 99, expected 1"),
     ],
@@ -202,7 +197,13 @@ def test_folders_that_are_not_rounds(tmp_path: Path, damage: bytes | None, messa
     assert message in result.output.replace("\n", " ")
 
 
-def test_patches_that_were_moved(round_: Round, tmp_path: Path) -> None:
+def test_patches_can_be_moved_with_the_round_or_alone(round_: Round, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("round", "pictures"):
+        (tmp_path / name).rename(elsewhere / name)
+    round_ = read_round(elsewhere / "round")
+    assert round_.patches.resolve() == (elsewhere / "pictures/images/0-9").resolve()
     moved = tmp_path / "moved"
     round_.patches.rename(moved)
     result = refuse(round_.folder, "--annotator", "Ada")
@@ -212,14 +213,6 @@ def test_patches_that_were_moved(round_: Round, tmp_path: Path) -> None:
         headers = token_of(server.url_of("Ada"))
         [item, *_] = httpx2.get(server.url + "api/batches/0", headers=headers).json()
         assert httpx2.get(f"{server.url}api/items/{item['id']}/pictures/0", headers=headers).status_code == 200
-
-
-def test_round_and_patches_can_be_moved_together(round_: Round, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    for name in ("round", "pictures"):
-        (tmp_path / name).rename(elsewhere / name)
-    assert read_round(elsewhere / "round").patches.resolve() == (elsewhere / "pictures/images/0-9").resolve()
 
 
 def test_a_dropped_annotator_is_refused(round_: Round) -> None:

@@ -82,15 +82,6 @@ def test_ids_belong_to_one_annotator_and_depend_on_the_secret(store: AnswerStore
     assert other.item_id(ada, first(ada)) not in ids
 
 
-def test_position_0_is_the_original_then_come_the_candidates_as_shown(store: AnswerStore, ada: Annotator) -> None:
-    item = first(ada)
-    paths = [store.picture(ada, item, k) for k in range(5)]
-    assert paths[0] == store.round.patches / "original" / f"{item.group}.png"
-    assert [path and path.parent.name for path in paths[1:]] == list(store.order(ada, item))
-    assert store.picture(ada, item, 5) is None
-    assert store.picture(ada, item, -1) is None
-
-
 # Saving
 
 
@@ -135,14 +126,12 @@ def test_an_impossible_local_time_is_replaced_by_the_servers(round_: Round, ada:
     assert "server's" in round_.shown_path(ada, first(ada)).read_text()
 
 
-@pytest.mark.parametrize("end_ms", [BODY["end_ms"], 0])  # with 0 the server's clock counts, which differs
-def test_the_same_answer_twice_is_saved_once(round_: Round, ada: Annotator, end_ms: int) -> None:
-    store = AnswerStore(round_)
-    one = store.save(ada, first(ada), answer(end_ms=end_ms), None)
+def test_the_same_answer_twice_is_saved_once(store: AnswerStore, round_: Round, ada: Annotator) -> None:
+    same = answer(end_ms=0)  # the time is the server's, which differs
+    one = store.save(ada, first(ada), same, None)
     stamp = round_.answer_path(ada, first(ada)).stat().st_mtime_ns
-    assert store.save(ada, first(ada), answer(end_ms=end_ms), None) == one
     restarted = AnswerStore(round_, clock=lambda: datetime.now(UTC) + timedelta(seconds=30))
-    assert restarted.save(ada, first(ada), answer(end_ms=end_ms), None) == one
+    assert store.save(ada, first(ada), same, None) == restarted.save(ada, first(ada), same, None) == one
     assert round_.answer_path(ada, first(ada)).stat().st_mtime_ns == stamp
 
 
@@ -182,27 +171,17 @@ def test_simultaneous_answers_of_two_windows_leave_one_complete_answer(store: An
     assert outcomes.count("conflict") == 4
 
 
-def test_annotators_answers_are_separate(store: AnswerStore, round_: Round) -> None:
-    ada, bob = round_.annotators
-    store.save(ada, first(ada), answer(P, P, P, P), None)
-    store.save(bob, first(ada), answer(N, N, N, N), None)
-    again = AnswerStore(round_)
-    assert again.answers(ada)[first(ada)].labels == (P, P, P, P)
-    assert again.answers(bob)[first(ada)].labels == (N, N, N, N)
-
-
 def test_a_full_disk_keeps_the_earlier_answer(
     store: AnswerStore, round_: Round, ada: Annotator, full_disk: FullDisk
 ) -> None:
     one = store.save(ada, first(ada), answer(P, P, P, P), None)
     with full_disk(0), pytest.raises(OSError, match="No space left"):
         store.save(ada, first(ada), answer(N, N, N, N), one.version)
-    assert store.read(ada, first(ada)) == one
-    assert AnswerStore(round_).read(ada, first(ada)) == one
+    assert store.read(ada, first(ada)) == AnswerStore(round_).read(ada, first(ada)) == one
     assert store.save(ada, first(ada), answer(N, N, N, N), one.version).labels == (N, N, N, N)
 
 
-@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.parametrize("moment", [0, 2, 3])  # before, between and after the two renames
 def test_an_answer_killed_at_a_rename_is_complete_or_can_be_sent_again(
     round_: Round, ada: Annotator, moment: int
 ) -> None:
@@ -256,7 +235,7 @@ def test_a_skip_has_a_reason_and_is_replaced_by_an_answer(store: AnswerStore, ro
         store.skip(ada, first(ada), "too late")
 
 
-@pytest.mark.parametrize("reason", [None, "  ", "x" * 501, "\ud800abc"])
+@pytest.mark.parametrize("reason", [None, "x" * 501, "\ud800abc"])
 def test_a_reason_is_a_short_text(store: AnswerStore, ada: Annotator, reason: object) -> None:
     with pytest.raises(AnnotationError, match="expected a reason"):
         store.skip(ada, first(ada), reason)
@@ -269,10 +248,8 @@ def test_a_reason_is_a_short_text(store: AnswerStore, ada: Annotator, reason: ob
     ("changes", "message"),
     [
         ({"labels": ["Positive"] * 3}, "expected 4 labels"),
-        ({"labels": "Positive"}, "expected 4 labels"),
         ({"labels": ["Positive", "Similar", "Negative", "positve"]}, "'positve'; expected one of Positive, Similar"),
         ({"labels": ["Positive", "Similar", "Negative", {}]}, "expected one of"),
-        ({"pauses": 3}, "not a list of at most 1,000 pauses"),
         ({"pauses": [[0, 0]] * 1001}, "not a list of at most 1,000 pauses"),
         ({"pauses": [[1]]}, r"pauses contains \[1\]"),
         ({"display": []}, "display is not a JSON object"),
@@ -283,13 +260,13 @@ def test_invalid_answers_are_refused(changes: dict[str, Any], message: str) -> N
         Answer.parse(BODY | changes, 4)
 
 
-NO_NUMBER = st.one_of(
-    st.none(), st.booleans(), st.text(max_size=3), st.sampled_from([float("nan"), float("inf"), -1e20, 1e300, [], {}])
+INVALID_NUMBERS: list[object] = [None, True, "3", float("nan"), float("inf"), -1e20, 1e300, [], {}]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(INVALID_NUMBERS), st.sampled_from(["seconds", "end_ms", "utc_offset_min", "pauses", "display.zoom"])
 )
-
-
-@settings(max_examples=30, deadline=None)
-@given(NO_NUMBER, st.sampled_from(["seconds", "end_ms", "utc_offset_min", "pauses", "display.zoom"]))
 def test_numbers_are_finite_and_in_range(value: object, name: str) -> None:
     changes = {name: value}
     if name == "pauses":
@@ -300,13 +277,9 @@ def test_numbers_are_finite_and_in_range(value: object, name: str) -> None:
         Answer.parse(BODY | changes, 4)
 
 
-@pytest.mark.parametrize("content", [None, [], "x"])
-def test_an_answer_is_an_object(content: object) -> None:
+def test_an_answer_is_an_object_and_keeps_only_known_display_values() -> None:
     with pytest.raises(AnnotationError, match="expected a JSON object"):
-        Answer.parse(content, 4)
-
-
-def test_unknown_display_values_are_dropped() -> None:
+        Answer.parse(None, 4)
     assert Answer.parse(BODY | {"display": {"zoom": 2, "ip": "10.0.0.1"}}, 4).display == {"zoom": 2}
 
 
