@@ -19,7 +19,7 @@ demo: setup
 
 # Two test processes with one thread each, so that they do not compete for cores.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check

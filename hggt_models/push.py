@@ -31,7 +31,7 @@ class PushSettings(Destination):
         i_have_permission: Allow a public push of a network trained on HGGT-licensed data.
     """
 
-    source: Path
+    source: str | Path
     license: str | None = None
     i_have_permission: bool = False
 
@@ -61,7 +61,7 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
         write_json(folder / CONFIG_FILE, config)
         write_text(folder / CARD_FILE, format_model_card(checkpoint, settings.repo_id, licence))
         push = Push(
-            source=settings.source,
+            source=Path(settings.source),
             destination=settings,
             repository=repository,
             main=main,

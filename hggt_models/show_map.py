@@ -45,7 +45,7 @@ class _Cell:
 
 
 def write_map_pictures(
-    groups: GroupSource, output: Path, ids: Sequence[str] = (), num: int | None = None
+    groups: GroupSource, output: str | Path, ids: Sequence[str] = (), num: int | None = None
 ) -> list[Path]:
     """Draw the maps of the published negative loss.
 
@@ -63,6 +63,7 @@ def write_map_pictures(
         DatasetError: A group does not exist or has no negative, or no group has one.
         OutputError: `output` has the ending of another picture format.
     """
+    output = Path(output)
     if ids and num is not None:
         raise SettingsError("`ids` and `num` exclude each other")
     is_png = output.suffix.lower() == ".png"

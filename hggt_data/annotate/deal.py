@@ -61,8 +61,8 @@ class DealSettings:
     votes: int = 3
     per_batch: int = 1000
     seed: int = 0
-    practice: Path | None = None
-    gold: Path | None = None
+    practice: str | Path | None = None
+    gold: str | Path | None = None
     repeats: int = 0
     batches: BatchForm = "lists"
 
@@ -117,8 +117,8 @@ class DealResult:
 
 
 def deal_groups(
-    patches: Path,
-    output: Path,
+    patches: str | Path,
+    output: str | Path,
     names: Sequence[str],
     settings: DealSettings,
     *,
@@ -139,6 +139,7 @@ def deal_groups(
         RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
         OutputError: The output is not empty, or is inside the pictures.
     """
+    patches, output = Path(patches), Path(output)
     names = require_names(names)
     if len(names) < settings.votes:
         raise RoundError(
@@ -191,7 +192,7 @@ def deal_groups(
 
 
 def reassign_groups(
-    round_folder: Path, add: Sequence[str] = (), drop: Sequence[str] = (), *, patches: Path | None = None
+    round_folder: str | Path, add: Sequence[str] = (), drop: Sequence[str] = (), *, patches: str | Path | None = None
 ) -> DealResult:
     """Reassign unanswered groups after annotators join or leave.
 
@@ -208,6 +209,8 @@ def reassign_groups(
         RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
         OutputError: The round is being served.
     """
+    round_folder = Path(round_folder)
+    patches = None if patches is None else Path(patches)
     with lock_round(round_folder):
         before = read_round(round_folder, patches)
         require_own_batches(before)
@@ -303,8 +306,8 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
 def _read_known_answers(
     settings: DealSettings, listing: Listing
 ) -> tuple[dict[PatchId, KnownAnswer], dict[PatchId, KnownAnswer]]:
-    practice, faults = read_known(settings.practice, listing) if settings.practice else ({}, [])
-    gold, more = read_known(settings.gold, listing) if settings.gold else ({}, [])
+    practice, faults = read_known(Path(settings.practice), listing) if settings.practice else ({}, [])
+    gold, more = read_known(Path(settings.gold), listing) if settings.gold else ({}, [])
     faults += [*more, *(f"group {group} is both practice and gold" for group in practice.keys() & gold.keys())]
     _require_none(faults, "the known answers")
     return practice, gold

@@ -28,7 +28,7 @@ _REPORT = "merge.json"
 
 
 @dataclass
-class Votes:
+class RoundVotes:
     """The votes of a round.
 
     Attributes:
@@ -62,7 +62,7 @@ class MergeResult:
     complete: tuple[PatchId, ...]
     wanted: int
     partial: dict[PatchId, int]
-    votes: Votes
+    votes: RoundVotes
     per_annotator: Counter[str]
     faults: dict[PatchId, str] = field(default_factory=dict)
     is_compared: bool = True
@@ -113,7 +113,12 @@ class MergeResult:
 
 
 def merge_round(
-    folder: Path, output: Path, *, copy: bool = False, patches: Path | None = None, workers: int | None = None
+    folder: str | Path,
+    output: str | Path,
+    *,
+    copy: bool = False,
+    patches: str | Path | None = None,
+    workers: int | None = None,
 ) -> MergeResult:
     """Convert a round's votes to an official tree; the round is not changed and can be merged again.
 
@@ -129,6 +134,8 @@ def merge_round(
         RoundError: This is not a round, or no group has all its votes.
         OutputError: The output is not empty, or is inside the round or its pictures.
     """
+    folder, output = Path(folder), Path(output)
+    patches = None if patches is None else Path(patches)
     round_ = read_round(folder, patches)
     require_outside(output, folder, "the round")
     require_outside(output, round_.patches, "the pictures")
@@ -165,9 +172,9 @@ def merge_round(
     return result
 
 
-def count_votes(round_: Round) -> Votes:
+def count_votes(round_: Round) -> RoundVotes:
     """Read all votes of a round and set aside files that are not valid votes."""
-    votes = Votes()
+    votes = RoundVotes()
     found: dict[PatchId, list[str]] = defaultdict(list)
     by_pseudonym = {annotator.pseudonym: annotator for annotator in round_.annotators}
     faults = dict.fromkeys(find_unknown_folders(round_), "not a pseudonym of this round")

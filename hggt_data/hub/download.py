@@ -22,7 +22,7 @@ from hggt_data.io.folders import open_staging, put_in_place
 from hggt_data.io.text import format_examples
 
 
-def download_dataset(repo_id: str, output: Path, revision: str | None = None) -> Manifest:
+def download_dataset(repo_id: str, output: str | Path, revision: str | None = None) -> Manifest:
     """Download a dataset to a folder; files that the folder already has are not downloaded again.
 
     Args:
@@ -35,6 +35,7 @@ def download_dataset(repo_id: str, output: Path, revision: str | None = None) ->
         DatasetError: the manifest of either dataset is damaged.
         OutputError: the folder contains other files, or names and times that the published dataset lacks.
     """
+    output = Path(output)
     require_repo_id(repo_id)
     folder, manifest = _fetch_manifest(repo_id, revision)
     card = Repository(repo_id, "dataset").fetch_file(CARD_FILE, folder.name)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from hggt_data.errors import RUN_AGAIN, HggtError, HubError
 
-Kind = Literal["dataset", "model"]
+RepositoryKind = Literal["dataset", "model"]
 
 # The client and its HTTP libraries, before version 2 of the client and since; the loggers of httpcore are made late.
 _LIBRARIES = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2")
@@ -17,7 +17,7 @@ _HTTPCORE_PARTS = ("connection", "http11", "http2", "proxy", "socks")
 _SIGNED_URL = re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*")
 
 
-def page_of(repo_id: str, kind: Kind) -> str:
+def page_of(repo_id: str, kind: RepositoryKind) -> str:
     """The URL of a repository's page."""
     from huggingface_hub.constants import ENDPOINT
 
@@ -25,7 +25,7 @@ def page_of(repo_id: str, kind: Kind) -> str:
 
 
 @contextmanager
-def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator[None]:
+def explained(repo_id: str, kind: RepositoryKind, revision: str | None = None) -> Iterator[None]:
     """Raise a `HubError` of one line in place of any error of the client.
 
     The client's own errors are not chained, because their text and tracebacks may hold signed URLs.
@@ -45,7 +45,7 @@ def explained(repo_id: str, kind: Kind, revision: str | None = None) -> Iterator
         raise ours from None
 
 
-def explain(error: BaseException, repo_id: str, kind: Kind, revision: str | None = None) -> str:
+def explain(error: BaseException, repo_id: str, kind: RepositoryKind, revision: str | None = None) -> str:
     """The line for one error of the client."""
     from huggingface_hub import constants, errors, get_token
 

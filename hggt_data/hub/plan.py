@@ -7,7 +7,7 @@ from typing import Literal
 
 from hggt_data.dataset.manifest import CARD_FILE
 from hggt_data.errors import PublishError
-from hggt_data.hub.errors import Kind
+from hggt_data.hub.errors import RepositoryKind
 from hggt_data.hub.repository import TAG, Branch, Repository, Visibility, find_differences, require_repo_id
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import plural
@@ -42,7 +42,7 @@ class Destination:
         return "public" if self.public else "private"
 
 
-def look_up(destination: Destination, kind: Kind, marker: str) -> tuple[Repository, Branch | None]:
+def look_up(destination: Destination, kind: RepositoryKind, marker: str) -> tuple[Repository, Branch | None]:
     """The repository and its main branch, after checking that a push may go there; no branch if it is new.
 
     `marker` is a file that hggt writes into every repository of this kind.

@@ -56,7 +56,7 @@ class PushSettings(Destination):
         workers: Worker processes.  [default: one per core, at most 8]
     """
 
-    dataset: Path
+    dataset: str | Path
     keep_names: bool = False
     new_pseudonyms: bool = False
     i_have_permission: bool = False
@@ -66,7 +66,7 @@ class PushSettings(Destination):
     @property
     def pseudonyms_file(self) -> Path:
         """The file beside the dataset that keeps pseudonyms the same from one version to the next."""
-        dataset = self.dataset.resolve()
+        dataset = Path(self.dataset).resolve()
         return dataset.with_name(f"{dataset.name}.pseudonyms.csv")
 
 
@@ -97,7 +97,7 @@ def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
         DatasetError: the dataset does not agree with its manifest.
         OutputError: another process is pushing this dataset, or the disk has no room for the copy.
     """
-    folder = settings.dataset.resolve()
+    folder = Path(settings.dataset).resolve()
     manifest = read_manifest(folder)
     if not (folder / CARD_FILE).is_file():
         raise DatasetError(f"{folder} has no {CARD_FILE}, the card. Build the dataset again.")
@@ -113,7 +113,7 @@ def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
             *_warn_of_cards(folder, manifest, ready.folder, previous),
         ]
         push = DatasetPush(
-            source=settings.dataset,
+            source=Path(settings.dataset),
             destination=settings,
             repository=repository,
             main=main,

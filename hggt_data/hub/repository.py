@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hggt_data.errors import RUN_AGAIN, HubError, PublishError
-from hggt_data.hub.errors import Kind, describe_conflict, explained, page_of, redact
+from hggt_data.hub.errors import RepositoryKind, describe_conflict, explained, page_of, redact
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
 
@@ -74,7 +74,7 @@ class Repository:
     """
 
     repo_id: str
-    kind: Kind
+    kind: RepositoryKind
     files_per_commit: int = 100
 
     @property

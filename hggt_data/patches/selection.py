@@ -162,7 +162,9 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     return EnhancedPictures(folder, candidates, sizes, left_out)
 
 
-def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers: int | None = None) -> SelectionOutcome:
+def cut_patches(
+    folder: str | Path, output: str | Path, settings: PatchSettings, *, workers: int | None = None
+) -> SelectionOutcome:
     """Select patches of whole pictures and write all their versions, as the picture folders of a tree.
 
     Writes `original/IMAGE-TOP-LEFT.png`, `01/IMAGE-TOP-LEFT_01.png` and so on (8-bit RGB PNG without metadata),
@@ -184,6 +186,7 @@ def cut_patches(folder: Path, output: Path, settings: PatchSettings, *, workers:
 
     Source: official `patch_select.py`, see `grid.py`.
     """
+    folder, output = Path(folder), Path(output)
     require_outside(output, folder, "the enhanced pictures in")
     pictures = list_enhanced(folder)
     outcome = SelectionOutcome(candidates=pictures.candidates, limit=settings.max_per_image, left_out=pictures.left_out)

@@ -178,7 +178,7 @@ class SubimageOutcome(Outcome):
 
 
 def extract_subimages(
-    inputs: Sequence[Path], output: Path, settings: SubimageSettings, *, workers: int | None = None
+    inputs: Sequence[str | Path], output: str | Path, settings: SubimageSettings, *, workers: int | None = None
 ) -> SubimageOutcome:
     """Cut the pictures of folders into crops: `NAME_s001.png` of the picture, `NAMET0_s001.png` of a scaled version.
 
@@ -198,10 +198,12 @@ def extract_subimages(
 
     Source: see `SubimageSettings`.
     """
+    output = Path(output)
+    folders = [Path(folder) for folder in inputs]
     outcome = SubimageOutcome()
-    pictures = _list_pictures(inputs, output, outcome)
+    pictures = _list_pictures(folders, output, outcome)
     owners = _name_versions(pictures, settings)
-    content = {"inputs": [str(folder.resolve()) for folder in inputs], "settings": settings.to_json()}
+    content = {"inputs": [str(folder.resolve()) for folder in folders], "settings": settings.to_json()}
     made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
     job = PictureJob(output, RECORD, "crops", content, made_with, outcome, growing=("inputs",))
 

@@ -11,7 +11,7 @@ from hggt_data.statistics.text import (
     COEFFICIENTS_NOTE,
     CONFUSION_NOTE,
     SECONDS_NOTE,
-    Table,
+    TextTable,
     accuracy_table,
     coefficients_table,
     decimal,
@@ -145,7 +145,7 @@ def _legend() -> str:
     return f'<div class="legend">{"".join(entries)}</div>'
 
 
-def _html_table(table: Table) -> str:
+def _html_table(table: TextTable) -> str:
     def line(tag: str, cells: tuple[str, ...]) -> str:
         names = [' class="name"' if k < table.num_names else "" for k in range(len(cells))]
         shown = (f"<{tag}{name}>{escape(cell)}</{tag}>" for name, cell in zip(names, cells, strict=True))

@@ -15,7 +15,7 @@ _MAX_PAIRS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TextTable:
     """Columns and rows as text; the first `num_names` columns are names, the others are numbers."""
 
     header: tuple[str, ...]
@@ -60,16 +60,16 @@ def rater_note(stats: LabelStatistics) -> str:
     )
 
 
-def label_table(stats: LabelStatistics, counts: Sequence[LabelCounts], header: tuple[str, str]) -> Table:
+def label_table(stats: LabelStatistics, counts: Sequence[LabelCounts], header: tuple[str, str]) -> TextTable:
     """Shares of labels per candidate; `header` names the first column (candidates) and the last (missing labels)."""
     rows = tuple(
         (name, *(percent(count.share(label)) for label in Label), f"{count.given:,}", f"{count.missing:,}")
         for name, count in zip(stats.candidates, counts, strict=True)
     )
-    return Table((header[0], *(label.class_name for label in Label), "labels", header[1]), rows)
+    return TextTable((header[0], *(label.class_name for label in Label), "labels", header[1]), rows)
 
 
-def facts_of_groups(stats: LabelStatistics) -> Table:
+def facts_of_groups(stats: LabelStatistics) -> TextTable:
     """Numbers of groups with positives, with similar candidates only, or without consensus."""
     facts = {
         "with at least one positive": stats.num_with_positive,
@@ -77,21 +77,21 @@ def facts_of_groups(stats: LabelStatistics) -> Table:
         "with a candidate that has no consensus": stats.num_without_consensus,
     }
     rows = tuple((name, f"{count:,}", percent(ratio(count, stats.num_groups))) for name, count in facts.items())
-    return Table(("groups", "number", "share"), rows)
+    return TextTable(("groups", "number", "share"), rows)
 
 
-def _groups_table(stats: LabelStatistics) -> Table:
+def _groups_table(stats: LabelStatistics) -> TextTable:
     pairs = zip(stats.groups_by_positives, stats.groups_by_negatives, strict=True)
     rows = tuple((str(k), f"{positive:,}", f"{negative:,}") for k, (positive, negative) in enumerate(pairs))
-    return Table(("number of candidates", "positive", "negative"), rows)
+    return TextTable(("number of candidates", "positive", "negative"), rows)
 
 
-def _levels_table(stats: LabelStatistics) -> Table:
+def _levels_table(stats: LabelStatistics) -> TextTable:
     whole = sum(count for _, count in stats.agreement_levels)
     rows = tuple(
         (level_name(level), f"{count:,}", percent(ratio(count, whole))) for level, count in stats.agreement_levels
     )
-    return Table(("votes for the consensus label", "pictures", "share"), rows)
+    return TextTable(("votes for the consensus label", "pictures", "share"), rows)
 
 
 def level_name(level: int) -> str:
@@ -99,14 +99,14 @@ def level_name(level: int) -> str:
     return "1 (no majority: similar)" if level == 1 else str(level)
 
 
-def coefficients_table(stats: LabelStatistics) -> Table:
+def coefficients_table(stats: LabelStatistics) -> TextTable:
     """Krippendorff's alpha and Fleiss' kappa."""
     rows = (
         ("Krippendorff's alpha, ordinal", decimal(stats.alpha_ordinal)),
         ("Krippendorff's alpha, nominal", decimal(stats.alpha_nominal)),
         (f"Fleiss' kappa ({stats.num_fleiss_items:,} pictures with all votes)", decimal(stats.fleiss)),
     )
-    return Table(("coefficient", "value"), rows)
+    return TextTable(("coefficient", "value"), rows)
 
 
 COEFFICIENTS_NOTE = (
@@ -117,7 +117,7 @@ CONFUSION_NOTE = "A rater's own vote is part of the consensus, so these figures 
 SECONDS_NOTE = "As recorded by the annotation tool; annotations with a missing or impossible time count as 'no time'."
 
 
-def pairs_table(agreement: RaterAgreement) -> tuple[Table, str]:
+def pairs_table(agreement: RaterAgreement) -> tuple[TextTable, str]:
     """The pairs that agree least, and a note if there are more."""
     pairs = [
         (agreement.share[i][j], f"{a} and {b}", agreement.shared_items[i][j])
@@ -128,17 +128,17 @@ def pairs_table(agreement: RaterAgreement) -> tuple[Table, str]:
     shown = sorted(pairs) if len(pairs) > _MAX_PAIRS else pairs
     rows = tuple((names, percent(share), f"{items:,}") for share, names, items in shown[:_MAX_PAIRS])
     note = f"The {_MAX_PAIRS} of {len(pairs)} pairs that agree least." if len(pairs) > _MAX_PAIRS else ""
-    return Table(("pair", "same label", "pictures"), rows), note
+    return TextTable(("pair", "same label", "pictures"), rows), note
 
 
-def _confusion_table(agreement: RaterAgreement, kind: str) -> Table:
+def _confusion_table(agreement: RaterAgreement, kind: str) -> TextTable:
     rows = tuple(
         (rater if consensus is Label.POSITIVE else "", consensus.class_name, *shares, f"{total:,}")
         for rater, matrix in zip(agreement.raters, agreement.confusion, strict=True)
         for consensus, shares, total in _confusion_rows(matrix)
     )
     header = (kind, "consensus", *(f"labelled {label.class_name}" for label in Label), "pictures")
-    return Table(header, rows, num_names=2)
+    return TextTable(header, rows, num_names=2)
 
 
 def _confusion_rows(matrix: tuple[tuple[int, ...], ...]) -> Iterable[tuple[Label, list[str], int]]:
@@ -148,7 +148,7 @@ def _confusion_rows(matrix: tuple[tuple[int, ...], ...]) -> Iterable[tuple[Label
         yield consensus, [percent(ratio(row[vote_of(label)], sum(row))) for label in Label], sum(row)
 
 
-def seconds_table(stats: LabelStatistics) -> Table:
+def seconds_table(stats: LabelStatistics) -> TextTable:
     """Seconds per group, by slot."""
     rows = tuple(
         (
@@ -161,13 +161,13 @@ def seconds_table(stats: LabelStatistics) -> Table:
         )
         for slot, times in zip(stats.slots, stats.seconds, strict=True)
     )
-    return Table(("slot", "median", "quartiles", "mean", "groups", "no time"), rows)
+    return TextTable(("slot", "median", "quartiles", "mean", "groups", "no time"), rows)
 
 
-def accuracy_table(inferred: DawidSkeneSummary) -> Table:
+def accuracy_table(inferred: DawidSkeneSummary) -> TextTable:
     """Each rater's reliability according to the Dawid-Skene model."""
     rows = tuple((rater, percent(accuracy)) for rater, accuracy in inferred.accuracies)
-    return Table((inferred.raters_are, "correct votes"), rows)
+    return TextTable((inferred.raters_are, "correct votes"), rows)
 
 
 def inferred_note(inferred: DawidSkeneSummary) -> str:
@@ -211,6 +211,6 @@ def _wrap(text: str, indent: str = "") -> str:
     return textwrap.fill(text, width=100, initial_indent=indent, subsequent_indent=indent)
 
 
-def _block(title: str, table: Table, note: str = "") -> str:
+def _block(title: str, table: TextTable, note: str = "") -> str:
     lines = aligned([table.header, *table.rows], table.num_names)
     return "\n".join([title, *(f"  {line}" for line in lines), *([_wrap(note, "  ")] if note else [])])

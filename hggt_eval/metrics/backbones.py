@@ -89,7 +89,7 @@ class Convolutions:
     are_torchvisions: bool
 
 
-def load_convolutions(name: str, weights_dir: Path | None = None, *, advice: str = _ADVICE) -> Convolutions:
+def load_convolutions(name: str, weights_dir: str | Path | None = None, *, advice: str = _ADVICE) -> Convolutions:
     """The ImageNet convolutions of a network, by its key in `BACKBONES`.
 
     `weights_dir`, with torchvision's file or `NAME_features.pth`, is searched before torch's cache. `advice` tells the
@@ -124,10 +124,10 @@ def empty_network(name: str) -> torch.nn.Module:
     return network
 
 
-def find_weights(name: str, weights_dir: Path | None = None) -> Path | None:
+def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
     """The file that `load_convolutions` would read; None if it would be downloaded."""
     backbone = BACKBONES[name]
-    folders = [_cache_folder()] if weights_dir is None else [weights_dir, _cache_folder()]
+    folders = [_cache_folder()] if weights_dir is None else [Path(weights_dir), _cache_folder()]
     places = [folder / name for folder in folders for name in (backbone.features_name, backbone.file_name)]
     return next((place for place in places if place.is_file()), None)
 
@@ -136,7 +136,7 @@ def _cache_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _download(backbone: Backbone, weights_dir: Path | None, advice: str) -> Path:
+def _download(backbone: Backbone, weights_dir: str | Path | None, advice: str) -> Path:
     """Download torchvision's file into torch's cache; torch checks its hash and writes it atomically."""
     path = _cache_folder() / backbone.file_name
     timeout_before = socket.getdefaulttimeout()

@@ -44,7 +44,7 @@ class MetricSettings:
     border: int = BORDER_PX
     colour: Colour = "rgb"
     device: str = "cpu"
-    weights_dir: Path | None = None
+    weights_dir: str | Path | None = None
 
 
 class LoadedMetric(ABC):

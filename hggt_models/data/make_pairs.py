@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hggt_models.config.train import TrainConfig
-from hggt_models.degradation.chain import Source, degrade
+from hggt_models.degradation.chain import RandomNumbers, degrade
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.sharpening import sharpen
 from hggt_models.losses.negative import negative_map
@@ -44,7 +44,7 @@ class PairMaker:
         self._config = config
 
     @torch.no_grad()
-    def make(self, batch: Mapping[str, Tensor], sources: Source | Sequence[RandomSource]) -> dict[str, Tensor]:
+    def make(self, batch: Mapping[str, Tensor], sources: RandomNumbers | Sequence[RandomSource]) -> dict[str, Tensor]:
         """Degrade and crop a batch: stacked samples of a dataset, on the device. See `degrade` for `sources`."""
         config = self._config
         pictures = batch["pictures"]  # (N, K, 3, H, W)
@@ -92,7 +92,7 @@ class PairMaker:
         images = {name: _as_images(value) if value.dtype == torch.uint8 else value for name, value in pairs.items()}
         return TrainingPairs(**{"real": images["target"], **images})
 
-    def _corners(self, lr: Tensor, sources: Source | Sequence[RandomSource]) -> list[tuple[int, int]]:
+    def _corners(self, lr: Tensor, sources: RandomNumbers | Sequence[RandomSource]) -> list[tuple[int, int]]:
         """(top, left) of each sample's crop in pixels of the LR; the same for all if they share a source."""
         room = [side - self._config.crop_px // self._config.scale for side in lr.shape[2:]]
 

@@ -19,13 +19,13 @@ from hggt_models.degradation.noise import add_gaussian_noise, add_poisson_noise
 from hggt_models.degradation.random_source import BatchSource, RandomSource
 from hggt_models.degradation.settings import DegradationError, DegradationSettings, Range
 
-Source = RandomSource | BatchSource
+RandomNumbers = RandomSource | BatchSource
 
 # Wider sinc kernels allow a lower cutoff. The official enhancers use 11, but no published size is near either.
 _WIDE_SINC_PX = 13
 
 
-def degrade(images: Tensor, settings: DegradationSettings, sources: Source | Sequence[RandomSource]) -> Tensor:
+def degrade(images: Tensor, settings: DegradationSettings, sources: RandomNumbers | Sequence[RandomSource]) -> Tensor:
     """Degrade images, float32 (N, 3, H, W) in [0, 1], to (N, 3, H / scale, W / scale) in whole 8-bit levels.
 
     A `RandomSource` draws size, resize mode and kind of noise once for the batch and the rest per sample; grey samples
@@ -68,7 +68,7 @@ def degrade_picture(
     return (degraded[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
 
 
-def draw_kernels(count: int, settings: DegradationSettings, source: Source) -> Tensor:
+def draw_kernels(count: int, settings: DegradationSettings, source: RandomNumbers) -> Tensor:
     """Draw blur kernels, float64 (count, K, K) on the CPU; K is the largest kernel size.
 
     Source: official `data/posneggt_posneg_dataset.py` and `data/degradations.py`, `random_mixed_kernels`.
@@ -96,7 +96,7 @@ def draw_kernels(count: int, settings: DegradationSettings, source: Source) -> T
     return torch.where(is_sinc[:, None, None], sinc, bells)
 
 
-def _degrade_batch(images: Tensor, settings: DegradationSettings, source: Source) -> Tensor:
+def _degrade_batch(images: Tensor, settings: DegradationSettings, source: RandomNumbers) -> Tensor:
     count, _, height, width = images.shape
 
     def on_device(drawn: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def _draw_resize_factor(settings: DegradationSettings, source: RandomSource) -> 
     return float(source.uniform(1, *bounds))
 
 
-def _draw_betas(count: int, bounds: Range, source: Source) -> Tensor:
+def _draw_betas(count: int, bounds: Range, source: RandomNumbers) -> Tensor:
     low, high = bounds
     return torch.where(source.happens(count, 0.5), source.uniform(count, low, 1), source.uniform(count, 1, high))
 

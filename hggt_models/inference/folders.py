@@ -49,7 +49,7 @@ _WRITERS = 4
 COMMANDS = ("enhance", "upscale", "degrade")
 
 
-def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
+def list_pictures(folder: str | Path) -> tuple[list[Source], list[str]]:
     """List the pictures of a folder for `enhance`, `upscale` or `degrade`.
 
     Args:
@@ -61,6 +61,7 @@ def list_pictures(folder: Path) -> tuple[list[Source], list[str]]:
     Raises:
         TreeError: There is no picture, or the results of two would have the same name.
     """
+    folder = Path(folder)
     found = list_folder(folder)
     first: dict[str, Path] = {}
     for path in found.pictures:
@@ -91,7 +92,7 @@ def list_lr(groups: GroupSource) -> list[Source]:
 def enhance(
     weights: Mapping[str, str | Path],
     sources: Sequence[Source],
-    output: Path,
+    output: str | Path,
     *,
     origin: str = "",
     tile: int = ENHANCE_TILE,
@@ -119,6 +120,7 @@ def enhance(
         CheckpointError, WeightsError: A network cannot be loaded, or changes the size.
         DeviceMemoryError: A tile does not fit into memory.
     """
+    output = Path(output)
     device = own_device(device)
     restorers = {
         name: Restorer(path, tile=tile, overlap=overlap, dtype=dtype, device=device) for name, path in weights.items()
@@ -156,7 +158,7 @@ def enhance(
 def upscale(
     weights: str | Path,
     sources: Sequence[Source],
-    output: Path,
+    output: str | Path,
     *,
     origin: str = "",
     tile: int | None = None,
@@ -184,6 +186,7 @@ def upscale(
         CheckpointError, WeightsError: The network cannot be loaded.
         DeviceMemoryError: A tile does not fit into memory, even at the smallest size allowed.
     """
+    output = Path(output)
     if suffix is not None and not re.fullmatch(r"[\w.-]+", suffix):
         raise SettingsError(f"`suffix` {suffix!r}: expected letters, digits, '_', '.' and '-'")
     device = own_device(device)
@@ -214,7 +217,7 @@ def upscale(
 
 def degrade(
     sources: Sequence[Source],
-    output: Path,
+    output: str | Path,
     *,
     origin: str = "",
     seed: int,
@@ -238,6 +241,7 @@ def degrade(
     Raises:
         OutputError: The folder contains results of different settings.
     """
+    output = Path(output)
     settings = PUBLISHED[degradation] if scale is None else replace(PUBLISHED[degradation], scale=scale)
     compared = {"degradation": degradation, "scale": settings.scale, "seed": seed}
     job = _make_job(output, "degrade", {"input": origin, "settings": compared, "weights": {}}, "cpu")

@@ -145,7 +145,7 @@ def load_community_network(source: str | Path, device: str = "cpu") -> Network:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def save_network(network: Network, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+def save_network(network: Network, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network's weights, name and arguments as a safetensors file, atomically.
 
     Args:
@@ -156,6 +156,7 @@ def save_network(network: Network, path: Path, metadata: Mapping[str, str] | Non
     Raises:
         CheckpointError: The network belongs to another project, or the file name has another ending.
     """
+    path = Path(path)
     if network.name not in NETWORKS:
         raise CheckpointError(f"{path}: only our own networks can be saved; got {network.name}")
     if path.suffix != ".safetensors":

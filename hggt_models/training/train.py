@@ -20,7 +20,7 @@ _MAX_WORKERS = 4
 def train(
     recipe: str,
     data: str,
-    output: Path,
+    output: str | Path,
     *,
     revision: str | None = None,
     init: str | None = None,
@@ -40,6 +40,7 @@ def train(
         workers: Worker processes that read pictures, for each device.  [default: one per core, at most 4]
         device: Device for training: auto (a GPU if available), cpu, cuda:1.
     """
+    output = Path(output)
     if Path(data).is_dir():
         require_output_outside(output, Path(data), "data")
     config = load_config(recipe, assignments)

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Fault, name_methods
 from hggt_data.schema import Label, PatchId
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
+from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import format_csv, format_official, format_table, write_page, write_reports
 from hggt_eval.scores.comparison import compare_methods
@@ -29,13 +31,18 @@ FIXTURES = [
 ]
 
 
+@cache
+def load(metric: str, weights: Path | None) -> LoadedMetric:
+    return require_metric(metric).load(MetricSettings(weights_dir=weights))
+
+
 def score(
     fixtures: Path, tree: str, methods: Iterable[str], metrics: Iterable[str], weights: Path | None = None
 ) -> Evaluation:
     source = open_groups(fixtures / tree / ("GT" if tree == "TestLarge" else ""))
     folder = fixtures / "restored" if tree == "Test" else fixtures / tree / "restored"
     found = match_restored(name_methods([(None, folder / method) for method in methods]), source)
-    return evaluate(source, found, [require_metric(m).load(MetricSettings(weights_dir=weights)) for m in metrics])
+    return evaluate(source, found, [load(metric, weights) for metric in metrics])
 
 
 @pytest.mark.parametrize(("tree", "methods"), FIXTURES)
@@ -66,7 +73,7 @@ def test_network_metrics_are_within_1e_4_of_the_official_ones(
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    """Two groups, one with an identical picture, and one example of everything that can be left out."""
+    """Two groups, one with an identical picture, and one example of everything that can be skipped."""
     labels = {"01": Label.POSITIVE, "02": Label.POSITIVE, "03": Label.SIMILAR, "04": None}
     groups = (
         GroupScores(
