@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any, Self
 
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_dataset
 
 from hggt_data.dataset.build import BuildResult, BuildSettings, build_dataset
 from hggt_data.dataset.manifest import read_manifest
 from hggt_data.errors import HggtError, OutputError, SettingsError, TableError, TreeError
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import encode_png
+from hggt_data.loading import open_groups
 from hggt_data.schema import PatchId
 from tests.hggt_data.trees import (
     FOUR,
@@ -49,9 +50,9 @@ def rows(output: Path, split: str = "train") -> list[dict[str, Any]]:
 
 def require_same_as_new(tree: Path, output: Path, **options: Any) -> None:
     """The dataset is what a build into a new folder gives."""
-    new = output.parent / "new"
-    build(tree, output=new, **options)
-    assert contents(output) == contents(new)
+    with tempfile.TemporaryDirectory() as folder:
+        build(tree, output=Path(folder, "new"), **options)
+        assert contents(output) == contents(Path(folder, "new")), options
 
 
 @pytest.fixture
@@ -120,11 +121,11 @@ class TestContent:
 
     @pytest.mark.parametrize(("count", "slots"), [(5, "A"), (1, "ABCDE")])
     def test_any_number_of_candidates_and_annotators(
-        self, tmp_path: Path, output: Path, count: int, slots: str
+        self, tmp_path: Path, output: Path, load: Callable[..., Any], count: int, slots: str
     ) -> None:
         candidates = tuple(f"{k:02}" for k in range(1, count + 1))
         build(small_tree(tmp_path / "T", candidates=candidates, slots=slots, size=(8, 16)), output=output)
-        found = load_dataset(str(output), split="train", cache_dir=str(tmp_path / "cache"))
+        found = load(str(output), split="train")
         assert [c for c in found.column_names if c.startswith("enhanced_")] == [f"enhanced_{c}" for c in candidates]
         for row in found:
             assert [a["slot"] for a in row["annotations"]] == list(slots)
@@ -251,10 +252,11 @@ class TestDeterminism:
             build(tree, output=tmp_path / f"w{workers}", workers=workers)
         assert contents(tmp_path / "w2") == contents(tmp_path / "w1")
 
-    def test_the_order_in_which_a_folder_lists_its_files_changes_nothing(
+    def test_places_and_the_order_in_which_folders_list_their_files_do_not_matter(
         self, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         build(tree, output=tmp_path / "a")
+        shutil.copytree(tree, tmp_path / "deep/other")
         listed = os.scandir
 
         def shuffled(path: Path) -> Shuffled:
@@ -262,13 +264,8 @@ class TestDeterminism:
                 return Shuffled(sorted(entries, key=lambda entry: sha256_of(entry.name.encode())))
 
         monkeypatch.setattr(os, "scandir", shuffled)
-        build(tree, output=tmp_path / "b")
-        assert contents(tmp_path / "b") == contents(tmp_path / "a")
-
-    def test_names_and_places_of_tree_and_output_do_not_matter(self, tree: Path, tmp_path: Path) -> None:
-        build(tree, output=tmp_path / "a")
-        shutil.copytree(tree, tmp_path / "deep/other")
         build(tmp_path / "deep/other", output=tmp_path / "deep/b")
+        monkeypatch.undo()
         assert contents(tmp_path / "deep/b") == contents(tmp_path / "a")
 
 
@@ -285,7 +282,7 @@ class TestFaults:
             assert part in message
         assert not output.exists()
 
-    def test_faulty_groups_are_left_out_and_recorded(self, tree: Path, output: Path) -> None:
+    def test_faulty_groups_are_left_out_and_recorded(self, tree: Path, output: Path, load: Callable[..., Any]) -> None:
         (tree / "images/0-9/01/p1-16-0_01.png").unlink()
         (tree / "labels/0-9/B/p3-48-0.json").write_bytes(b"{")
         result = build(tree, output=output, skip_faulty=True)
@@ -300,24 +297,20 @@ class TestFaults:
         assert result.manifest.splits == {"train": 5}
         assert any("2 groups left out" in line for line in result.describe())
         assert {problem.kind for problem in result.problems} == {"missing-image", "broken-json"}
-        found = load_dataset(str(output), split="train", cache_dir=str(output.parent / "cache"))
-        assert found["id"][:] == kept
+        assert load(str(output), split="train")["id"][:] == kept
 
-    def test_a_shard_all_of_whose_groups_are_dropped_still_loads(self, tree: Path, output: Path) -> None:
-        for name in ("p0-0-0", "p3-48-0"):
-            (tree / f"images/0-9/original/{name}.png").write_bytes(b"")
-        build(tree, output=output, skip_faulty=True, groups_per_shard=1)
-        for config in ("default", "labels"):
-            found = load_dataset(str(output), config, split="train", cache_dir=str(output.parent / "cache"))
-            assert found["id"][:] == [IDS[k] for k in (1, 2, 4, 5, 6)]
-
-    def test_a_test_split_that_is_dropped_whole_is_no_split(self, tree: Path, output: Path) -> None:
+    def test_shards_and_splits_without_groups_load(self, tree: Path, output: Path, load: Callable[..., Any]) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",))
-        (test / "images/0-9/original/q-0-0.png").write_bytes(b"")
-        result = build(tree, output=output, test_tree=test, skip_faulty=True)
-        assert result.manifest.splits == {"train": 7}
-        found = load_dataset(str(output), cache_dir=str(output.parent / "cache"))
-        assert {split: len(part) for split, part in found.items()} == {"train": 7}
+        faulty = [tree / f"images/0-9/original/{name}.png" for name in ("p0-0-0", "p3-48-0")]
+        for path in (*faulty, test / "images/0-9/original/q-0-0.png"):
+            path.write_bytes(b"")
+        result = build(tree, output=output, test_tree=test, skip_faulty=True, groups_per_shard=1)
+        assert result.manifest.splits == {"train": 5}
+        for config in ("default", "labels"):
+            found = load(str(output), config)
+            assert {split: part["id"][:] for split, part in found.items()} == {
+                "train": [IDS[k] for k in (1, 2, 4, 5, 6)]
+            }
 
     def test_nothing_left_is_an_error(self, tree: Path, output: Path) -> None:
         for path in (tree / "images/0-9/original").iterdir():
@@ -461,26 +454,28 @@ class TestUpdate:
             (problem,) = build(tree, output=output, skip_faulty=True).problems
             assert (problem.kind, problem.hint) == ("unreadable-image", "Change its permissions.")
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda tree, output: {"license": "cc0-1.0"},
-            lambda tree, output: {"scale": 2},
-            lambda tree, output: {"skip_faulty": True},
-            lambda tree, output: {"sources": write(output.parent / "s.csv", "image,author\np0,Anna\n")},
-            lambda tree, output: {"citation": write(output.parent / "c.bib", "@misc{x}")},
-            lambda tree, output: write(tree / "annotators.csv", "group,slot,pseudonym\np0-0-0,A,owl\n") and {},
-            lambda tree, output: (tree / "labels/0-9/C").rename(output.parent / "C") and {},
-        ],
-        ids=["license", "scale", "skip_faulty", "sources", "citation", "annotators.csv", "slot"],
-    )
-    def test_another_setting_gives_what_a_clean_build_gives(
-        self, tree: Path, output: Path, change: Callable[[Path, Path], dict[str, Any]]
-    ) -> None:
+    def test_every_other_setting_gives_what_a_new_build_gives(self, tree: Path, output: Path) -> None:
         build(tree, output=output)
-        options = change(tree, output)
-        build(tree, output=output, **options)
-        require_same_as_new(tree, output, **options)
+        options: dict[str, Any] = {}
+        for name, value in (
+            ("license", "cc0-1.0"),
+            ("scale", 2),
+            ("skip_faulty", True),
+            ("sources", write(output.parent / "s.csv", "image,author\np0,Anna\n")),
+            ("citation", write(output.parent / "c.bib", "@misc{x}")),
+        ):
+            options[name] = value
+            build(tree, output=output, **options)
+            require_same_as_new(tree, output, **options)
+
+    def test_other_annotators_and_slots_give_what_a_new_build_gives(self, tree: Path, output: Path) -> None:
+        build(tree, output=output)
+        write(tree / "annotators.csv", "group,slot,pseudonym\np0-0-0,A,owl\n")
+        build(tree, output=output)
+        require_same_as_new(tree, output)
+        shutil.rmtree(tree / "labels/0-9/C")
+        build(tree, output=output)
+        require_same_as_new(tree, output)
 
     def test_another_source_line_rewrites_only_the_shards_of_that_picture(self, tree: Path, output: Path) -> None:
         csv = write(output.parent / "s.csv", "image,author\np0,Anna\np6,Ben\n")
@@ -489,18 +484,16 @@ class TestUpdate:
         assert build(tree, output=output, sources=csv).kept == 3
         assert rows(output)[-1]["author"] == "Carl"
 
-    @pytest.mark.parametrize("what", ["shard", "manifest", "missing shard"])
-    def test_damage_to_the_existing_dataset_is_repaired(self, tree: Path, output: Path, what: str) -> None:
+    def test_damage_to_the_existing_dataset_is_repaired(self, tree: Path, output: Path) -> None:
         build(tree, output=output)
         expected = contents(output)
-        path = output / ("manifest.json" if what == "manifest" else "data/train-00001-of-00004.parquet")
-        data = path.read_bytes()
-        if what == "shard":
-            edit_keeping_stat(path, data[:100] + bytes([data[100] ^ 1]) + data[101:])
-        elif what == "manifest":
-            path.write_bytes(data[:1000])
-        else:
-            path.unlink()
+        changed, missing = (output / f"data/train-0000{k}-of-00004.parquet" for k in (1, 2))
+        data = changed.read_bytes()
+        edit_keeping_stat(changed, data[:100] + bytes([data[100] ^ 1]) + data[101:])
+        missing.unlink()
+        assert build(tree, output=output).kept == 2
+        assert contents(output) == expected
+        os.truncate(output / "manifest.json", 1000)
         build(tree, output=output)
         assert contents(output) == expected
 
@@ -545,7 +538,9 @@ class TestFullDisk:
         yield place
         subprocess.run(["umount", "-l", place], check=True)
 
-    def test_it_is_one_error_and_the_old_dataset_stays(self, small_disk: Path, tmp_path: Path) -> None:
+    def test_it_is_one_error_and_the_old_dataset_stays(
+        self, small_disk: Path, tmp_path: Path, load: Callable[..., Any]
+    ) -> None:
         output = small_disk / "hggt"
         small = small_tree(tmp_path / "S")
         build(small, output=output)
@@ -555,7 +550,7 @@ class TestFullDisk:
             build(large, output=output)
         assert not isinstance(error.value, HggtError)
         assert contents(output) == before
-        assert len(load_dataset(str(output), "labels", split="train", cache_dir=str(tmp_path / "cache"))) == 7
+        assert len(load(str(output), "labels", split="train")) == 7
         subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
         build(large, output=output)
         require_same_as_new(large, output)
@@ -576,15 +571,10 @@ class TestStagedShards:
         assert not output.exists()
         return staging
 
-    def test_finished_shards_are_kept(self, staged: Path, tree: Path, output: Path) -> None:
-        assert build(tree, output=output).kept == 4
-
-    def test_an_unfinished_dataset_does_not_load(self, staged: Path) -> None:
-        from hggt_data.loading import open_groups
-
+    def test_an_unfinished_dataset_does_not_load(self, staged: Path, load: Callable[..., Any]) -> None:
         for config in ("default", "labels", None):
             with pytest.raises(Exception, match=r"."):
-                load_dataset(str(staged), config, cache_dir=str(staged.parent / "cache"))
+                load(str(staged), config)
         with pytest.raises(HggtError):
             open_groups(staged)
 
@@ -616,10 +606,10 @@ class TestStagedShards:
         assert build(tree, output=output).kept == 3
         require_same_as_new(tree, output)
 
-    def test_other_files_there_do_not_get_into_the_dataset(self, staged: Path, tree: Path, output: Path) -> None:
+    def test_finished_shards_are_kept_and_other_files_are_not(self, staged: Path, tree: Path, output: Path) -> None:
         for name in ("data/.train-00000-of-00004.parquet.1.tmp", "data/train-00000-of-00009.parquet", "labels/x"):
             write_bytes(staged / name, b"left by a killed build")
-        build(tree, output=output)
+        assert build(tree, output=output).kept == 4
         require_same_as_new(tree, output)
 
 
@@ -685,10 +675,10 @@ class TestWarnings:
         assert str(problem) == "sources/s.csv: unknown column 'license'"
         assert problem.hint == "It is left out; did you mean 'licence'?"
 
-    def test_sources_that_do_not_fit(self, tree: Path, output: Path, tmp_path: Path) -> None:
+    def test_sources_that_do_not_fit(self, tree: Path, output: Path) -> None:
         lines = [f"p{k},here" for k in range(1, 7)]
-        (tmp_path / "s.csv").write_text("\n".join(["image,origin", *lines, "q,there"]))
-        found = {problem.message for problem in build(tree, output=output, sources=tmp_path / "s.csv").problems}
+        csv = write(output.parent / "s.csv", "\n".join(["image,origin", *lines, "q,there"]))
+        found = {problem.message for problem in build(tree, output=output, sources=csv).problems}
         assert found == {"no line for the source picture 'p0'", "a line for 'q', which no tree contains"}
 
 
