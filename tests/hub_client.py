@@ -38,11 +38,11 @@ OURS = (
 )
 LONGEST_RUN_S = 60
 
-MEMBER, READER, STRANGER = "hf_mTokenOfAMember00", "hf_rTokenThatOnlyReads00", "hf_sTokenOfAStranger00"
+MEMBER, READER, OUTSIDER = "hf_mTokenOfAMember00", "hf_rTokenThatOnlyReads00", "hf_oTokenOfAnOutsider00"
 USERS = {
     MEMBER: User("maria", orgs=("lab",)),
     READER: User("rosa", orgs=("lab",), role="read"),
-    STRANGER: User("stan"),
+    OUTSIDER: User("stan"),
 }
 
 
