@@ -119,7 +119,7 @@ def test_csv(evaluation: Evaluation) -> None:
     ]
 
 
-def test_official_text_names_what_was_left_out(evaluation: Evaluation) -> None:
+def test_official_text_names_skipped_groups(evaluation: Evaluation) -> None:
     text = format_official(evaluation, evaluation.methods[0], ("psnr",))
     assert text.splitlines() == [
         "",
@@ -149,7 +149,7 @@ def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, sett
     assert not (tmp_path / "out/report.html").exists()  # it would show other scores
 
 
-def test_scores_that_are_not_scored_again_are_not_overwritten(
+def test_scores_that_the_new_run_lacks_are_not_overwritten(
     evaluation: Evaluation, settings: Settings, tmp_path: Path
 ) -> None:
     methods = tuple(replace(evaluation.methods[0], name=name) for name in ("net", "old"))
@@ -186,7 +186,7 @@ def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Setting
 
 
 def test_every_output_has_the_notes(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
-    """So that no table in a paper hides what was left out of it."""
+    """So that no table in a paper hides skipped groups or scores."""
     part = MethodScores("part", evaluation.methods[0].groups[:1])
     two = replace(evaluation, methods=(*evaluation.methods, part, replace(part, name="copy")))
     write_reports(two, settings, compare_methods(two), tmp_path)

@@ -108,7 +108,7 @@ def test_a_rerun_makes_only_what_is_missing(
     assert all(path.stat().st_mtime_ns == times[path] for path in kept)
 
 
-def test_other_settings_or_weights_are_not_mixed_in(
+def test_results_of_other_settings_or_weights_are_not_mixed(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
     enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=64)
@@ -152,13 +152,13 @@ def test_unreadable_pictures_are_listed_and_the_others_are_processed(
     assert sorted(files(tmp_path / "out")) == ["a.png", "upscale.json"]
 
 
-def test_a_picture_may_be_a_single_pixel(weights: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_picture_may_be_one_pixel(weights: Callable[[str], Path], tmp_path: Path) -> None:
     source = Source("dot", lambda: np.full((1, 1, 3), 90, np.uint8))
     upscale(weights("rrdb"), [source], tmp_path)
     assert read_pixels(tmp_path / "dot.png").shape == (4, 4, 3)
 
 
-def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
+def test_out_of_memory_halves_the_tile_of_upscale_with_a_message(
     pictures: list[Source],
     weights: Callable[[str], Path],
     tmp_path: Path,
@@ -264,14 +264,14 @@ def test_degrade_crops_pictures_to_a_multiple_of_the_scale(tmp_path: Path) -> No
         degrade([Source("odd", lambda: pixels)], tmp_path, seed=0, scale=2)
 
 
-def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_files_with_the_same_stem_are_refused(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(TreeError, match=r"a\.jpg and a\.png would both become a\.png"):
         list_pictures(tmp_path)
 
 
-def test_other_files_are_named_and_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+def test_other_files_are_returned_and_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TreeError, match="no pictures"):
         list_pictures(tmp_path)
     write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
@@ -282,7 +282,7 @@ def test_other_files_are_named_and_an_empty_folder_is_an_error(tmp_path: Path) -
     assert others == ["notes.txt"]
 
 
-def test_a_tree_without_lr_has_nothing_to_upscale(fixtures: Path) -> None:
+def test_a_tree_without_lr_is_an_error(fixtures: Path) -> None:
     with pytest.raises(TreeError, match="no low-resolution pictures"):
         list_lr(open_groups(fixtures / "Train"))
 
@@ -293,7 +293,7 @@ def test_groups_without_lr_are_skipped(lr_of_some: GroupSource) -> None:
     assert found[0].read().shape == (40, 40, 3)
 
 
-def test_a_source_that_fails_later_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_picture_that_fails_to_decode_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
     def fail() -> Any:
         raise ImageError("somewhere: cut off")
 
@@ -311,7 +311,7 @@ def test_files_of_unknown_origin_do_not_count_as_results(
     assert files(tmp_path) == before
 
 
-def test_results_of_another_command_or_input_are_not_mixed_in(
+def test_results_of_another_command_or_input_are_not_mixed(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
     degrade(pictures, tmp_path, origin="mine", seed=0)
