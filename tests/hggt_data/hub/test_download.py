@@ -285,8 +285,8 @@ def test_load_dataset_gives_every_group_of_every_version(
     published: Published, member: HubClient, next_version: Path
 ) -> None:
     pixels = [group.read("01").tobytes() for group in open_groups(published.dataset)]
-    assert member.hggt_data("push", "hggt", REPO, "--yes", "--tag", "v2.0", "--workers", "1").exit_code == 0
-    for (config, _, revision), rows in member.call(load_every_way, ["v1.0", "v2.0", None]).items():
+    assert member.hggt_data("push", "hggt", REPO, "--yes", "--workers", "1").exit_code == 0
+    for (config, _, revision), rows in member.call(load_every_way, ["v1.0", None]).items():
         expected = list(zip(IDS, pixels if config == "default" else [None] * 3, strict=True))
         assert rows == expected[: 3 if revision == "v1.0" else 2]
 

@@ -289,7 +289,7 @@ class TestNames:
 
 
 class TestFile:
-    @settings(max_examples=50)
+    @settings(max_examples=20)
     @given(st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=5))
     def test_any_name_comes_back(self, names: set[str]) -> None:
         pairs = {name: f"annotator-{k}" for k, name in enumerate(names)}

@@ -75,7 +75,7 @@ def test_every_real_file_is_written_back_byte_for_byte(fixtures: Path) -> None:
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)).map(lambda moment: moment.replace(microsecond=0))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     st.text("ab-0", min_size=1),
     st.lists(st.sampled_from(Label), min_size=1, max_size=12),
@@ -215,7 +215,7 @@ JSON = st.recursive(
 FIELDS = [(key, field) for key, fields in official().items() for field in fields]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.sampled_from(FIELDS), st.booleans(), JSON)
 def test_any_change_of_a_field_reads_as_before_or_is_one_problem_that_names_it(
     place: tuple[str, str], remove: bool, value: object
@@ -231,7 +231,7 @@ def test_any_change_of_a_field_reads_as_before_or_is_one_problem_that_names_it(
         assert annotation is not None
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.binary(max_size=200), st.integers(0, len(TEXT)))
 def test_a_damaged_file_never_fails_otherwise(data: bytes, start: int) -> None:
     checked(data)

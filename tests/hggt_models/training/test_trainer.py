@@ -85,12 +85,9 @@ def test_the_weights_are_the_moving_average(whole: Path) -> None:
     assert not torch.equal(state["ema"]["conv_first.weight"], state["generator"]["conv_first.weight"])
 
 
-@pytest.mark.parametrize("deaths", [(0, 3, 9, 6), (1, 12, 11, 17)])
-def test_a_run_killed_around_any_rename_resumes_to_the_same_bits(
-    deaths: tuple[int, ...], groups: Path, whole: Path, tmp_path: Path
-) -> None:
+def test_a_run_killed_around_renames_resumes_to_the_same_bits(groups: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    for number in deaths:
+    for number in (0, 3, 12, 11, 17):  # even: just before a rename; odd: just after it
         process = FORKED.Process(target=_die, args=(number, groups, run))
         process.start()
         process.join()
