@@ -3,9 +3,9 @@
 python benchmarks/bench_inference.py [--size published|small] [--sides 256,1024,4096] [--networks swinir,...]
                                      [--device cuda] [--ways fp32,bf16] [--rounds 3] [--tile 512] [--overlap 32]
 
-Every line is a process of its own, so that its peak memory is its own too: of the GPU where there is one, else of the
-process, less what it held before. The ratio is to the first way of the same network and side. What does not fit into
-memory says so. Sides above --whole-up-to are run in tiles only.
+Each line is measured in a separate process, so that peak memory is measured separately: that of the GPU if available,
+otherwise the process's memory beyond what it used before the run. The ratio is relative to the first way of the same
+network and side. Runs that do not fit into memory are marked as such. Sides above --whole-up-to are run in tiles only.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def measure(
     if channels_last:
         runner = runner.to(memory_format=torch.channels_last)
     if compiled:
-        runner.forward = torch.compile(runner.forward)  # the attributes of the network stay
+        runner.forward = torch.compile(runner.forward)  # keeps the network's attributes
     picture = torch.randint(256, (3, side, side), dtype=torch.uint8)
     before = peak_bytes(is_cuda)
     options: dict[str, Any] = {"tile": tile, "overlap_px": overlap_px, "device": device}

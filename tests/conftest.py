@@ -1,4 +1,4 @@
-"""What the tests of all packages share: trees, a Hub and its clients, and that nothing reaches for the network."""
+"""Shared by the tests of all packages: pictures, a Hub and its clients; nothing connects to the network."""
 
 import copy
 import os
@@ -16,7 +16,7 @@ from tests.hggt_data.people import IDS, REPO, Published, build_named, write_name
 from tests.hub_client import MEMBER, USERS, ForkServer, HubClient, sign_in
 from tests.hub_server import HubServer
 
-# A shell starts what runs in the background with Ctrl-C ignored, and so would all that the tests interrupt.
+# A shell starts background jobs with Ctrl-C ignored, and the processes that tests interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Read by huggingface_hub and datasets when they are imported, so it is set before any test imports them.
@@ -24,7 +24,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-# `load_dataset` keeps what it has read; no test may see what another run has left. Goes when the tests end.
+os.environ["USE_TORCH"] = "0"  # else `datasets` imports torch for streaming, which takes seconds
+# `load_dataset` caches what it reads; no test may see the cache of another run. Removed when the tests end.
 _CACHE = tempfile.TemporaryDirectory(prefix="hggt-tests-")
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_DATASETS_CACHE"] = f"{_CACHE.name}/datasets"

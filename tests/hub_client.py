@@ -1,7 +1,7 @@
 """Runs commands of hggt, and functions, in separate processes against the Hub of the tests.
 
 The Hub's client reads endpoint, cache and offline mode when it is imported, and the tests' own process is offline. Each
-process is forked from a clean one that has imported everything slow except the client, in a third of the time.
+process is forked from a clean one that has imported everything slow except the client, which takes a third of the time.
 """
 
 import gc
@@ -38,11 +38,11 @@ OURS = (
 )
 LONGEST_RUN_S = 60
 
-MEMBER, READER, STRANGER = "hf_mTokenOfAMember00", "hf_rTokenThatOnlyReads00", "hf_sTokenOfAStranger00"
+MEMBER, READER, OUTSIDER = "hf_mTokenOfAMember00", "hf_rTokenThatOnlyReads00", "hf_oTokenOfAnOutsider00"
 USERS = {
     MEMBER: User("maria", orgs=("lab",)),
     READER: User("rosa", orgs=("lab",), role="read"),
-    STRANGER: User("stan"),
+    OUTSIDER: User("stan"),
 }
 
 
@@ -59,13 +59,17 @@ class ForkServer:
     """A clean process that others are forked from, one at a time, while a `with` block lasts.
 
     Attributes:
-        pid: of the last process, so that another thread can end it.
+        pid: Id of the last process, so that another thread can end it.
     """
 
     pid: int
 
+    def __init__(self, *modules: str) -> None:
+        """`modules` are imported before the first fork, besides those that all tests need."""
+        self._modules = modules
+
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "tests.hub_client"]
+        command = [sys.executable, "-m", "tests.hub_client", *self._modules]
         # A session of its own: Ctrl-C is for the tests.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True
@@ -175,7 +179,7 @@ def _write_value(place: Path, function: Callable[[], object]) -> None:
 
 def _serve() -> Callable[[], None] | None:
     """Fork a process for each function that arrives, and return the function there; None at the end of the input."""
-    for module in (*PARTS_OF_DATASETS, *PARTS_OF_CLIENT, *OURS):
+    for module in (*PARTS_OF_DATASETS, *PARTS_OF_CLIENT, *OURS, *sys.argv[1:]):
         with suppress(ModuleNotFoundError):
             importlib.import_module(module)
     assert "huggingface_hub" not in sys.modules

@@ -543,9 +543,9 @@ class HubApi:
     def xet_write_token(self, request: Request, repo: Repo, revision: str) -> Response:
         if self.xet is None:
             raise HubError(404, "There is no Xet here")
-        told = {"Cas-Url": f"local://{self.xet.store}", "Access-Token": "xet", "Token-Expiration": str(1 << 32)}
-        body = {"casUrl": told["Cas-Url"], "accessToken": "xet", "exp": 1 << 32}
-        return json_response(body, headers={f"X-Xet-{name}": value for name, value in told.items()})
+        header = {"Cas-Url": f"local://{self.xet.store}", "Access-Token": "xet", "Token-Expiration": str(1 << 32)}
+        body = {"casUrl": header["Cas-Url"], "accessToken": "xet", "exp": 1 << 32}
+        return json_response(body, headers={f"X-Xet-{name}": value for name, value in header.items()})
 
     @route("POST", "/api/{repo}/commit/{revision}", "write")
     def create_commit(self, request: Request, repo: Repo, revision: str) -> Json:

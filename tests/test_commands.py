@@ -74,27 +74,27 @@ def test_options_are_read_as_python_reads_the_signature(name: str) -> None:
     assert not [key for key in read if not read[key].help], "without an entry in the docstring"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        *(["hggt_data.cli.main"], ["hggt_data.cli.main", "build"], ["hggt_data.cli.main", "extract-subimages"]),
-        *(["hggt_models.cli", "upscale"], ["hggt_models.cli", "train"], ["hggt_eval.cli", "compare"]),
-    ],
-    ids=" ".join,
-)
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    heavy = {"torch", "datasets", "pyarrow", "numpy", "PIL", "huggingface_hub"}
-    code = f"""
+HELP = """
 import sys
-from {arguments[0]} import main
-try:
-    main({[*arguments[1:], "--help"]!r})
-finally:
-    print("imported:", *{heavy!r} & sys.modules.keys())
+from importlib import import_module
+for program, *arguments in (
+    ["hggt_data.cli.main"],
+    ["hggt_data.cli.main", "build"],
+    ["hggt_data.cli.main", "extract-subimages"],
+    ["hggt_models.cli", "upscale"],
+    ["hggt_models.cli", "train"],
+    ["hggt_eval.cli", "compare"],
+):
+    import_module(program).main([*arguments, "--help"], standalone_mode=False)
+    heavy = {"torch", "datasets", "pyarrow", "numpy", "PIL", "huggingface_hub"} & sys.modules.keys()
+    assert not heavy, (program, arguments, heavy)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Usage: ")
-    assert done.stdout.endswith("imported:\n")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Usage: ") == 6
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -92,11 +92,6 @@ SCORE = ("hggt-eval", "--restored", DATA / "restored/bicubic", "--dataset", DATA
     ("blocked", "arguments", "message"),
     [
         ("torch", ("hggt-models", "recipes"), "torch is not installed, which this needs; pip install 'hggt[models]'"),
-        (
-            "torch",
-            ("hggt-models", "upscale", "--weights", DATA, "--input", DATA, "--output", DATA),
-            "torch is not installed, which this needs; pip install 'hggt[models]'",
-        ),
         ("cv2", (*SCORE, "ssim"), "cv2 is not installed, which this needs; pip install 'hggt[eval]'"),
         ("torch", (*SCORE, "lpips"), "torch is not installed, which this needs; pip install 'hggt[eval]'"),
     ],

@@ -7,8 +7,8 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
@@ -81,14 +81,11 @@ def judge_everything(command: str, folder: Path, environment: dict[str, str], to
     with started as server:
         assert server.stdout
         url = next(match[0] for line in server.stdout if (match := re.search(r"http://\S+?:\d+/", line)))
-        people = [threading.Thread(target=judge, args=(url, token)) for token in tokens]
-        for person in people:
-            person.start()
-        for person in people:
-            person.join()
+        with ThreadPoolExecutor(len(tokens)) as pool:
+            list(pool.map(judge, [url] * len(tokens), tokens))
         server.terminate()
     round_ = json.loads((folder / "round" / "assignments.json").read_text())
-    items = sum(len(batch) for person in round_["annotators"] for batch in person["batches"])
+    items = sum(len(batch) for annotator in round_["annotators"] for batch in annotator["batches"])
     assert len(list((folder / "round").glob("votes/*/*.json"))) + 4 == items  # each annotator has one repeat
 
 

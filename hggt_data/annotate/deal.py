@@ -138,6 +138,22 @@ def deal_groups(
     Raises:
         RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
         OutputError: The output is not empty, or is inside the pictures.
+
+    Example:
+        >>> import shutil, tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import DealSettings, deal_groups, merge_round, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> demo = write_demo_tree(folder)
+        >>> names, settings = ["Ann", "Ben"], DealSettings(votes=2)
+        >>> round_ = deal_groups(demo.train / "images/0-6", folder / "round", names, settings, workers=1).round
+        >>> for annotator in round_.annotators:  # here the labels of the demo are their answers
+        ...     for item in annotator.items:
+        ...         answer = round_.answer_path(annotator, item)
+        ...         answer.parent.mkdir(parents=True, exist_ok=True)
+        ...         _ = shutil.copy(demo.train / f"labels/0-6/A/{item.group}.json", answer)
+        >>> len(merge_round(folder / "round", folder / "merged", workers=1).complete)
+        6
     """
     patches, output = Path(patches), Path(output)
     names = require_names(names)

@@ -220,7 +220,7 @@ class PictureJob:
 
     @contextmanager
     def _reporting_faults(self) -> Iterator[None]:
-        """If the block fails, nobody will call `describe`: print the pictures that could not be read."""
+        """If the block fails, `describe` is not called, so print the pictures that could not be read."""
         try:
             yield
         except BaseException:

@@ -30,11 +30,11 @@ class SheetGroup:
     """One group on a sheet.
 
     Attributes:
-        name: Text above it.
-        note: Text above it, at the right.
-        versions: Name of each version to its pixels, uint8 (H, W, 3), the original first, all of one size.
+        name: Text above the group.
+        note: Text above the group, at the right.
+        versions: Maps each version's name to its pixels, uint8 (H, W, 3); the original first, all the same size.
         captions: Text below each version.
-        marked: The version whose caption is highlighted.
+        marked: Version whose caption is highlighted.
     """
 
     name: str
@@ -45,7 +45,7 @@ class SheetGroup:
 
 
 def draw_page(groups: Sequence[SheetGroup], title: str, subtitle: str) -> Pixels:
-    """One sheet, uint8 (H, W, 3); all groups have the same versions and size."""
+    """Draw one sheet, uint8 (H, W, 3); all groups must have the same versions and size."""
     side = max(pixels.shape[0] for pixels in groups[0].versions.values())
     cell = min(max(side, _CELL_PX[0]), _CELL_PX[1])
     num_cells = len(groups[0].versions) + (side > cell)
@@ -62,9 +62,9 @@ def draw_page(groups: Sequence[SheetGroup], title: str, subtitle: str) -> Pixels
 
 
 def find_window(versions: Sequence[Pixels], side: int) -> tuple[int, int]:
-    """(top, left) of the square where candidates differ most from the original, summed over candidates and channels.
+    """Find (top, left) of the square where candidates differ most from the original, summed over all of them.
 
-    `versions` has the original first, uint8 (H, W, 3), no smaller than the square of `side` pixels.
+    `versions` are uint8 (H, W, 3), the original first, and at least `side` pixels high and wide.
     """
     original = versions[0]
     change = np.zeros(original.shape[:2], np.int64)
@@ -105,7 +105,7 @@ def _draw_group(page: Image.Image, draw: ImageDraw.ImageDraw, group: SheetGroup,
 
 
 def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room_px: int, colour: str, size: int) -> None:
-    """One line of text; the middle of a long one is cut out, because names differ at their start and end."""
+    """Write one line of text; a long line is shortened in the middle, because names differ at their start and end."""
     font, shown = _font(size), text
     for kept in range(len(text) - 1, 1, -1):
         if font.getlength(shown) <= room_px:

@@ -185,6 +185,16 @@ def cut_patches(
             another process is writing to it.
 
     Source: official `patch_select.py`, see `grid.py`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import PatchSettings, cut_patches, write_demo_tree
+        >>> demo = write_demo_tree(tempfile.mkdtemp())
+        >>> settings = PatchSettings(crop=64, step=64, max_per_image=1)
+        >>> outcome = cut_patches(demo.train / "images/0-6", Path(tempfile.mkdtemp()), settings, workers=1)
+        >>> outcome.made, outcome.candidates
+        (6, ('01', '02', '03', '04'))
     """
     folder, output = Path(folder), Path(output)
     require_outside(output, folder, "the enhanced pictures in")

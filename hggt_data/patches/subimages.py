@@ -197,6 +197,17 @@ def extract_subimages(
             another process is writing to it.
 
     Source: see `SubimageSettings`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from hggt_data import SubimageSettings, extract_subimages
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (288, 192)).save(folder / "picture.png")
+        >>> settings = SubimageSettings(scales=(), short_side=0, crop=96, step=96)
+        >>> extract_subimages([folder], Path(tempfile.mkdtemp()), settings, workers=1).crops_made
+        6
     """
     output = Path(output)
     folders = [Path(folder) for folder in inputs]

@@ -135,6 +135,15 @@ def read_methods(path: Path | str) -> list[Method]:
 
     Raises:
         MatchError: the file is not TOML, or a table has errors (all are listed).
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import read_methods
+        >>> path = Path(tempfile.mkdtemp(), "methods.toml")
+        >>> _ = path.write_text('rrdb = {dir = "results/rrdb", pattern = "{id}x4.png"}')
+        >>> [(method.name, method.pattern) for method in read_methods(path)]
+        [('rrdb', '{id}x4.png')]
     """
     path = Path(path)
     try:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor
 
 from hggt_data.errors import HggtError, WeightsError
@@ -119,6 +118,8 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 def empty_network(name: str) -> torch.nn.Module:
     """torchvision's network without memory for its weights, which saves a download and slow initialisation."""
+    import torchvision  # loads PyTorch's compiler, which takes seconds
+
     with torch.device("meta"):
         network: torch.nn.Module = getattr(torchvision.models, name)(weights=None)
     return network

@@ -240,6 +240,17 @@ def degrade(
 
     Raises:
         OutputError: The folder contains results of different settings.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from hggt_models import degrade, list_pictures
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (64, 48)).save(folder / "picture.png")
+        >>> pictures, _ = list_pictures(folder)
+        >>> degrade(pictures, Path(tempfile.mkdtemp()), seed=0).made
+        1
     """
     output = Path(output)
     settings = PUBLISHED[degradation] if scale is None else replace(PUBLISHED[degradation], scale=scale)

@@ -1,7 +1,7 @@
 """Run a network over a picture in overlapping tiles.
 
-The overlap around a tile is computed and cut off. If it covers the network's receptive field, the result equals that of
-the whole picture. Only one tile and its result are on the device at a time.
+The overlap around a tile is computed and cropped off. If it covers the network's receptive field, the result equals
+that of the whole picture. Only one tile and its result are on the device at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from hggt_data.io.images import Pixels
 from hggt_eval.metrics.device import full_precision
 from hggt_models.networks import Network
 
-# As in the official enhancement; networks that pool over the whole tile give other results with other tiles.
+# As in the official enhancement; for networks that pool over the whole tile, the result depends on the tile size.
 ENHANCE_TILE = 1200
 ENHANCE_OVERLAP_PX = 24
 # With the real x4 RRDB generator each pixel is within one grey level of the whole picture's; see docs/networks.md.
@@ -36,8 +36,8 @@ class Tiler:
     """Restores pictures, uint8 (H, W, 3) to (scale * H, scale * W, 3), in tiles that fit into memory.
 
     `tile` None starts with whole pictures and halves the tile whenever memory runs out, and then calls
-    `on_smaller_tile` with the error and the new tile. Networks whose result depends on the tile (RCAN pools over all it
-    sees) then get the fixed tile of the enhancers. Other arguments as in `run_tiled`.
+    `on_smaller_tile` with the error and the new tile. Networks whose result depends on the tile, such as RCAN with its
+    global pooling, then use the fixed tile of the enhancers. Other arguments as in `run_tiled`.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class Span:
     Attributes:
         start: First pixel of the picture that the tile provides.
         stop: End of these pixels.
-        taken: Parts of the picture that are computed for it, in the picture's order.
+        computed: Parts of the picture that the network sees for it, in the picture's order.
         offset: Number of computed pixels before `start`.
     """
 
     start: int
     stop: int
-    taken: tuple[range, ...]
+    computed: tuple[range, ...]
     offset: int
 
 
@@ -116,7 +116,7 @@ def run_tiled(
 
     Args:
         tile: Side of a tile in pixels, a multiple of the network's window; None for the whole picture at once.
-        overlap_px: Smallest width of the overlap, which is widened to whole windows.
+        overlap_px: Minimum width of the overlap; it is rounded up to whole windows.
         device: Device of the network.
         dtype: bfloat16 uses autocast.
     """
@@ -127,9 +127,9 @@ def run_tiled(
     scale = network.scale
     result = torch.empty(3, scale * height, scale * width, dtype=picture.dtype)
     for rows in spans(height, tile, overlap_px, network.window, network.wraps):
-        band = _take(picture, rows, 1)
+        band = _crop(picture, rows, 1)
         for columns in spans(width, tile, overlap_px, network.window, network.wraps):
-            output = _run(network, _take(band, columns, 2), device, dtype)
+            output = _run(network, _crop(band, columns, 2), device, dtype)
             core = output[:, _core(rows, scale), _core(columns, scale)]
             target = slice(scale * rows.start, scale * rows.stop), slice(scale * columns.start, scale * columns.stop)
             result[:, target[0], target[1]] = core
@@ -140,34 +140,34 @@ def require_fitting_tile(tile: int, window: int) -> None:
     """Refuse a tile that is not a multiple of the network's window with a TileError."""
     if tile < 1 or tile % window:
         near = max(tile // window, 1) * window
-        raise TileError(f"tile {tile} is not a multiple of the network's window {window}; {near} is")
+        raise TileError(f"tile {tile} is not a multiple of the network's window {window}; use {near}")
 
 
 def spans(size: int, tile: int | None, overlap_px: int, window: int, wraps: bool) -> Iterator[Span]:
-    """The tiles along one axis.
+    """Yield the tiles along one axis.
 
     The computed part starts at a multiple of the window and ends at one or at the picture's edge, so that the network's
     windows are those of the whole picture. If the windows join opposite edges (`wraps`), a tile near an edge is
     computed together with the strip along the opposite edge.
     """
     tile = tile or size
-    rim = -(-overlap_px // window) * window
+    overlap_px = -(-overlap_px // window) * window
     for start in range(0, size, tile):
         stop = min(start + tile, size)
-        first, last = start - rim, -(-stop // window) * window + rim
-        taken = [range(max(first, 0), min(last, size))]
+        first, last = start - overlap_px, -(-stop // window) * window + overlap_px
+        computed = [range(max(first, 0), min(last, size))]
         if wraps and first < 0 and last < size:
             # One more window, because the network mirrors the last rows to fill its windows.
-            taken.append(range(max((size - rim) // window * window - window, last), size))
+            computed.append(range(max((size - overlap_px) // window * window - window, last), size))
         if wraps and last >= size and first > 0:
-            taken.insert(0, range(0, min(rim, first)))
-        before = sum(len(part) for part in taken if part.stop <= start)
-        own = next(part for part in taken if start in part)
-        yield Span(start, stop, tuple(taken), before + start - own.start)
+            computed.insert(0, range(0, min(overlap_px, first)))
+        before = sum(len(part) for part in computed if part.stop <= start)
+        own = next(part for part in computed if start in part)
+        yield Span(start, stop, tuple(computed), before + start - own.start)
 
 
-def _take(picture: Tensor, span: Span, axis: int) -> Tensor:
-    parts = [picture.narrow(axis, part.start, len(part)) for part in span.taken]
+def _crop(picture: Tensor, span: Span, axis: int) -> Tensor:
+    parts = [picture.narrow(axis, part.start, len(part)) for part in span.computed]
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 

@@ -155,6 +155,16 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
 
     Raises:
         CheckpointError: The network belongs to another project, or the file name has another ending.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_models import build_network, save_network
+        >>> path = Path(tempfile.mkdtemp(), "small.safetensors")
+        >>> network = build_network("rrdb_pixelshuffle", num_block=1, num_feat=8, num_grow_ch=4)
+        >>> save_network(network, path, {"trained_on": "nothing"})
+        >>> path.is_file()
+        True
     """
     path = Path(path)
     if network.name not in NETWORKS:

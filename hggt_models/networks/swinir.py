@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import StochasticDepth
 
 from hggt_models.networks.network import DIV2K_MEAN, MeanShift, Network, NetworkArgs, Shapes, count_keys
 from hggt_models.networks.receptive_field import Step, convolution, receptive_field_px, windows
@@ -199,6 +198,8 @@ class _Block(nn.Module):
     """Window attention, then a perceptron, each with a skip connection."""
 
     def __init__(self, args: SwinIrArgs, heads: int, shifted: bool, drop_path_rate: float) -> None:
+        from torchvision.ops import StochasticDepth  # loads PyTorch's compiler, which takes seconds
+
         super().__init__()
         self.window = args.window_size
         self.offset = args.window_size // 2 if shifted else 0

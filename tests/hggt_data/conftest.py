@@ -1,7 +1,9 @@
 """Trees and datasets that the tests of `hggt_data` start from."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,3 +43,11 @@ def real_dataset(fixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def dataset(real_dataset: Path, tmp_path: Path) -> Path:
     """A copy of `real_dataset` named `hggt`, to be damaged."""
     return Path(shutil.copytree(real_dataset, tmp_path / "work" / "hggt"))
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Any]:
+    """`load_dataset` with a cache of its own."""
+    from datasets import load_dataset
+
+    return lambda *arguments, **options: load_dataset(*arguments, cache_dir=str(tmp_path / "cache"), **options)

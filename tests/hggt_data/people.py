@@ -1,4 +1,4 @@
-"""A small tree labelled by people whose names must stay private, and its dataset."""
+"""A small tree whose annotators must stay anonymous, and its dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.hub_server import HubServer
 REPO = "lab/hggt"
 IDS = ("p0-0-0", "p1-0-0", "p2-0-0")
 CANDIDATES = ("01", "02")
-# Two people share the slots A and B, one slot has a person's name, and one annotation has no annotator.
+# Two annotators share the slots A and B, one slot is named after an annotator, and one annotation has no annotator.
 ALICE, BOB, CAROL = "Alice Ng", "bob@example.org", "carol"
 ANNOTATORS = {
     ("p0-0-0", "A"): ALICE,

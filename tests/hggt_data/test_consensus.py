@@ -27,10 +27,10 @@ def official(first: Label, second: Label, third: Label) -> tuple[Label, int]:
     return S, 1
 
 
-@pytest.mark.parametrize("votes", list(itertools.product(Label, repeat=3)))
-def test_three_votes_follow_the_official_rule(votes: tuple[Label, Label, Label]) -> None:
-    label, agreement = official(*votes)
-    assert consensus_label(votes) == Consensus(label, agreement, 3)
+def test_three_votes_follow_the_official_rule() -> None:
+    for votes in itertools.product(Label, repeat=3):
+        label, agreement = official(*votes)
+        assert consensus_label(votes) == Consensus(label, agreement, 3)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,6 @@ def test_three_votes_follow_the_official_rule(votes: tuple[Label, Label, Label])
         ([P, P, S, N], Consensus(P, 2, 4)),
         ([S, S, P, P], Consensus(S, 1, 4)),
         ([P, P, P, N, N], Consensus(P, 3, 5)),
-        ([P, P, S, N, None], Consensus(P, 2, 4)),
         ([N] * 5, Consensus(N, 5, 5)),
     ],
 )
@@ -53,7 +52,6 @@ def test_other_numbers_of_votes(votes: list[Label | None], expected: Consensus) 
 
 @given(VOTES, st.randoms())
 def test_the_order_of_votes_and_missing_ones_do_not_matter(votes: list[Label | None], rng: Random) -> None:
-
     expected = consensus_label(votes)
     shuffled = [*votes, None]
     rng.shuffle(shuffled)
@@ -85,13 +83,7 @@ def test_a_group_is_judged_candidate_by_candidate_with_slots_sorted() -> None:
     assert group.num_votes == (2, 2)
 
 
-def test_a_group_with_one_annotator_has_no_consensus() -> None:
-    group = judge_group(PatchId("x", 0, 0), ("01",), [Annotation("A", (P,))])
-    assert (group.consensus, group.agreement, group.num_votes) == ((None,), (0,), (1,))
-    assert group.positives == ()
-
-
-@pytest.mark.parametrize("votes", [["positve", "positve"], [0, 0], [Label.POSITIVE, "Positive"]])
-def test_what_is_no_label_is_refused(votes: Any) -> None:
+@pytest.mark.parametrize("votes", [[0, 0], [Label.POSITIVE, "Positive"]])
+def test_votes_that_are_not_labels_are_refused(votes: Any) -> None:
     with pytest.raises(TypeError, match="expected a Label or None"):
         consensus_label(votes)

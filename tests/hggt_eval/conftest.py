@@ -1,4 +1,4 @@
-"""Where fixtures lie, weights to test with, and a blocked network: no test may depend on a download."""
+"""Shared fixtures: pictures, weights, and a blocked network, because no test may depend on a download."""
 
 import os
 import socket
@@ -42,7 +42,7 @@ def real_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with seeded random convolutions that keep signals at a natural strength."""
+    """A folder with seeded random convolutions, scaled so that activations keep a natural magnitude."""
     import torch
 
     from hggt_eval.metrics.backbones import empty_network

@@ -117,7 +117,7 @@ def test_without_weights_the_other_metrics_are_scored(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "bicubic").iterdir()] == ["psnr_ssim.txt"]
 
 
-def test_damaged_weights_are_an_error_and_not_left_out(tmp_path: Path) -> None:
+def test_damaged_weights_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "alexnet_features.pth").write_bytes(b"no weights")
     result = _run("--restored", BICUBIC, "--dataset", TREE, "--weights-dir", tmp_path, "--metrics", "psnr,lpips")
     assert result.exit_code == 1
@@ -168,17 +168,12 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
         (["--dataset", TREE], "nothing to score; pass --restored or --methods"),
         (["--restored", BICUBIC], "no ground truths; pass --dataset, or --gts and --labels"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "xyz"], "known ones are psnr, ssim"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric is given"),
         (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is not a folder"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "psnr"], "'psnr'; expected a number from 0 to 10"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "snr=2"], "did you mean 'psnr'?"),
-        (
-            ["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", "tpu9"],
-            "tpu9 cannot be used",
-        ),
+        (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", "tpu9"], "tpu9 cannot be used"),
     ],
 )
 def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> None:
@@ -194,10 +189,6 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
         (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot name a folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
         (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "the baseline must be one of bicubic"),
-        (
-            ["--restored", f"a={BICUBIC}", "--restored", f"a@1={LANCZOS}", "--dataset", TREE],
-            "without a seed: a, a@1",
-        ),
         (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
         (["--restored", BICUBIC, "--dataset", TREE, "--suffix", "x9"], "groups without a restored image: 6 of 6"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "multi_scale_ssim"], "needs 161 x 161 pixels"),
@@ -211,7 +202,7 @@ def test_impossible_requests_are_errors(arguments: list[str], message: str) -> N
     assert message in result.stderr
 
 
-def test_nothing_is_written_among_the_data(tmp_path: Path) -> None:
+def test_an_output_inside_the_data_is_refused(tmp_path: Path) -> None:
     shutil.copytree(TREE, tmp_path / "Test")
     (tmp_path / "built").mkdir()
     (tmp_path / "built/manifest.json").write_text("{}")
@@ -331,7 +322,7 @@ def test_another_run_does_not_overwrite_scores(tmp_path: Path) -> None:
     assert _run("--restored", BICUBIC, "--restored", LANCZOS, *options).exit_code == 0
 
 
-def test_a_damaged_picture_of_the_gallery_costs_no_score(tmp_path: Path) -> None:
+def test_scores_are_kept_even_if_a_picture_of_the_gallery_is_damaged(tmp_path: Path) -> None:
     """A candidate that is not Positive is only read for the report."""
     tree = Path(shutil.copytree(TREE, tmp_path / "Test"))
     group = next(g for g in open_groups(tree) if len(g.positives) < len(g.candidates))

@@ -19,7 +19,7 @@ from hggt_eval.metrics.niqe import niqe
 from hggt_eval.metrics.psnr import Psnr, psnr
 from hggt_eval.metrics.ssim import Ssim
 from hggt_eval.protocol import evaluate
-from tests.hggt_eval.memory_source import MemorySource
+from tests.hggt_data.memory_source import MemorySource
 
 
 def picture(seed: int, side: int = 24) -> Pixels:

@@ -1,4 +1,4 @@
-"""A blocked network, since no test may depend on a download, and real weights where they are at hand."""
+"""Blocks the network, because no test may depend on a download, and finds real weights."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX:  # by which processes of this machine talk
+        if self.family != socket.AF_UNIX:  # used between processes of this machine
             refuse()
         connect(self, address)
 
@@ -38,7 +38,7 @@ def real_generator() -> Path:
 
 
 class _LrOfSome(GroupSource):
-    """The groups of another source, of which the first has no LR, as a dataset may say of any."""
+    """The groups of another source without the LR of the first."""
 
     def __init__(self, groups: GroupSource) -> None:
         self.location, self.candidates, self.ids, self.split = "some", groups.candidates, groups.ids, groups.split

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hggt_models.networks import build_network
 from hggt_models.networks.checkpoint import load_checkpoint, load_network, save_network
 from hggt_models.push import PushSettings, format_model_card, open_push
 from tests.hggt_data.trees import noise
-from tests.hub_client import HubClient
+from tests.hub_client import ForkServer, HubClient
 from tests.hub_server import Do, Fault, HubServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # the Hub client's own
@@ -25,7 +26,14 @@ REPO = "lab/rrdb"
 
 @pytest.fixture(autouse=True)
 def _no_network() -> None:
-    """Instead of the fixture that blocks all connections: the Hub of the tests is on this machine."""
+    """Allow connections, because the Hub of the tests is on this machine."""
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ForkServer]:
+    """Processes that have PyTorch already, which takes seconds to import."""
+    with ForkServer("hggt_models.cli", "hggt_models.inference.folders", "hggt_models.push") as server:
+        yield server
 
 
 @pytest.fixture
@@ -39,7 +47,7 @@ def weights(online: None, member: HubClient, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def push(source: str = "rrdb.safetensors", **settings: Any) -> list[str]:
-    """Push a network; the plan."""
+    """Push a network and return the plan."""
     with open_push(PushSettings(source=Path(source), repo_id=REPO, **settings)) as found:
         plan = found.describe()
         found.push()
@@ -52,7 +60,7 @@ def digest_of(source: str, revision: str | None = None) -> dict[str, float]:
     return {key: float(tensor.double().sum()) for key, tensor in network.state_dict().items()}
 
 
-def test_a_network_goes_there_and_comes_back(hub: HubServer, member: HubClient, weights: Path) -> None:
+def test_a_pushed_network_is_downloaded_unchanged(hub: HubServer, member: HubClient, weights: Path) -> None:
     outcome = member.hggt_models("push", "rrdb.safetensors", REPO, "--yes", "--tag", "v1")
     assert outcome.exit_code == 0, outcome.err
     assert outcome.out.splitlines()[-1] == 'Load it: load_network("lab/rrdb", revision="v1")'
@@ -75,7 +83,7 @@ def test_a_network_goes_there_and_comes_back(hub: HubServer, member: HubClient, 
     assert hub.snapshot() == before
 
 
-def test_upscale_takes_a_network_from_the_hub(member: HubClient, weights: Path) -> None:
+def test_upscale_accepts_a_network_on_the_hub(member: HubClient, weights: Path) -> None:
     push()
     (member.folder / "in").mkdir()
     write_png(member.folder / "in" / "a.png", noise((9, 7), "a"))
@@ -87,7 +95,7 @@ def test_upscale_takes_a_network_from_the_hub(member: HubClient, weights: Path) 
     assert (remote == local).all()
 
 
-def test_the_card_inherits_the_licence_and_says_where_the_network_is_from(weights: Path) -> None:
+def test_the_card_inherits_the_licence_and_names_recipe_and_data(weights: Path) -> None:
     card = format_model_card(load_checkpoint(weights), REPO, "cc-by-4.0")
     for text in (
         "license: cc-by-4.0\n",
@@ -119,13 +127,10 @@ def test_a_network_of_restricted_or_unknown_data_is_not_made_public(hub: HubServ
     assert hub.repo(REPO).private is False
 
 
-@pytest.mark.parametrize("known", ["hggt-terms", "cc-by-nc-4.0"])
-def test_a_licence_that_the_weights_name_cannot_be_replaced(hub: HubServer, weights: Path, known: str) -> None:
-    save_network(load_network(weights), Path("known.safetensors"), {"data_license": known})
-    with pytest.raises(
-        PublishError, match=f"training data is under {known}; `license` is only for weights that do not"
-    ):
-        push("known.safetensors", public=True, license="cc0-1.0")
+def test_a_licence_that_the_weights_name_cannot_be_replaced(hub: HubServer, weights: Path) -> None:
+    message = "training data is under cc-by-4.0; `license` is only for weights that do not"
+    with pytest.raises(PublishError, match=message):
+        push(public=True, license="cc0-1.0")
     assert hub.snapshot() == {}
 
 
@@ -157,16 +162,11 @@ def test_the_plan_is_shown_first(hub: HubServer, member: HubClient, weights: Pat
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"config.json": b'{"model_type": "bert"}'}, "contains a model that hggt did not write"),
-        ({"config.json": b'{"network": "unet"}'}, "contains a model that hggt did not write"),
-        (
-            {"config.json": b"no JSON"},
-            r"contains a model that hggt did not write \(see its config.json\). Choose another",
-        ),
+        ({"config.json": b'{"model_type": "bert"}'}, "contains a model that hggt did not write .see its config.json"),
         ({"config.json": None, "pytorch_model.bin": b"theirs"}, "contains files that hggt did not write"),
     ],
 )
-def test_a_model_of_another_project_is_not_touched(
+def test_a_model_of_another_project_is_not_overwritten(
     hub: HubServer, weights: Path, files: dict[str, bytes | None], message: str
 ) -> None:
     push()
@@ -187,7 +187,7 @@ def test_a_push_that_was_killed_resumes(hub: HubServer, member: HubClient, weigh
     assert len([request for request in hub.requests if request.method == "PUT"]) == 1  # sent once
 
 
-def test_the_folder_of_a_training_run_stands_for_its_last_weights(hub: HubServer, weights: Path) -> None:
+def test_the_folder_of_a_training_run_means_its_last_weights(hub: HubServer, weights: Path) -> None:
     run = Path("run") / "weights"
     run.mkdir(parents=True)
     save_network(build_network("rrdb", num_block=1, num_feat=4, num_grow_ch=4), run / "9000.safetensors")

@@ -86,7 +86,7 @@ def test_a_group_comes_back_from_its_row() -> None:
     assert group_from_row({"id": "my-photo-3-4", **row}, ("01", "02")) == group
 
 
-def test_no_consensus_is_null_and_comes_back_as_none() -> None:
+def test_a_group_without_consensus_comes_back_from_its_row() -> None:
     group = judge_group(PatchId("a", 0, 0), ("01",), [Annotation("A", (N,))])
     row = labels_to_row(group)
     assert (row["consensus"], row["agreement"], row["num_votes"]) == ([None], [0], [1])

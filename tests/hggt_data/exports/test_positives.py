@@ -39,7 +39,7 @@ def test_a_list_of_a_dataset_has_rows(real_dataset: Path, tmp_path: Path, load: 
         assert row[f"enhanced_{line['candidate']}"] is not None
 
 
-def test_a_text_names_a_picture_a_line(fixtures: Path, real_dataset: Path, tmp_path: Path) -> None:
+def test_a_text_file_names_one_picture_per_line(fixtures: Path, real_dataset: Path, tmp_path: Path) -> None:
     done("positives", fixtures / "Train", "--output", tmp_path / "tree.txt")
     done("positives", real_dataset, "--split", "train", "--output", tmp_path / "data.txt")
     paths = (tmp_path / "tree.txt").read_text().splitlines()
@@ -61,7 +61,7 @@ def test_the_pictures_themselves(fixtures: Path, real_dataset: Path, tmp_path: P
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["LICENSE.txt", "gt", "positives.csv"]
 
 
-def test_only_those_on_which_all_agree(tree: Path, tmp_path: Path) -> None:
+def test_only_those_on_which_all_annotators_agree(tree: Path, tmp_path: Path) -> None:
     done("positives", tree, "--output", tmp_path / "two.csv")
     done("positives", tree, "--output", tmp_path / "three.csv", "--min-agreement", 3)
     two, three = read_table(tmp_path / "two.csv"), read_table(tmp_path / "three.csv")
@@ -76,21 +76,13 @@ def test_no_positive_is_an_error_and_leaves_nothing(tree: Path, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
 
-def test_a_dataset_with_two_splits_needs_one_named(real_dataset: Path, tmp_path: Path) -> None:
-    refused(
-        "has the splits train, test; choose one with",
-        "positives",
-        real_dataset,
-        "--output",
-        tmp_path / "p.csv",
-    )
-
-
-def test_another_ending_is_refused(tree: Path, tmp_path: Path) -> None:
+def test_a_missing_split_and_another_ending_are_refused(real_dataset: Path, tree: Path, tmp_path: Path) -> None:
+    message = "has the splits train, test; choose one with"
+    refused(message, "positives", real_dataset, "--output", tmp_path / "p.csv")
     refused("a name that ends in .csv or .txt", "positives", tree, "--output", tmp_path / "p.json")
 
 
-def test_a_list_is_written_anew(tree: Path, tmp_path: Path) -> None:
+def test_an_existing_list_is_replaced(tree: Path, tmp_path: Path) -> None:
     write_bytes(tmp_path / "p.csv", b"old")
     done("positives", tree, "--output", tmp_path / "p.csv")
     assert read_table(tmp_path / "p.csv")

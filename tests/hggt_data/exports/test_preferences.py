@@ -42,25 +42,19 @@ def test_all_five_kinds_in_order() -> None:
     assert pairs[-1].votes_rejected == {Label.POSITIVE: 0, Label.SIMILAR: 0, Label.NEGATIVE: 3}
 
 
-def test_similar_and_the_original_make_no_pair_nor_do_equals() -> None:
-    assert shown(group_of("SSS", "SSP")) == []
+def test_groups_with_fewer_pairs() -> None:
+    assert shown(group_of("SSS", "SSP")) == []  # neither equals nor Similar and the original
     assert shown(group_of("PPP", "PPS")) == ["01>original", "02>original"]
+    assert shown(group_of("PPP", "PSN")) == ["01>02", "01>original"]  # without a majority a candidate is Similar
+    assert shown(group_of("P", "N")) == []  # no consensus
 
 
-def test_a_candidate_on_which_all_disagree_counts_as_similar() -> None:
-    assert shown(group_of("PPP", "PSN")) == ["01>02", "01>original"]
-
-
-def test_without_consensus_there_are_no_pairs() -> None:
-    assert shown(group_of("P", "N")) == []
-
-
-def test_only_the_kinds_that_are_asked_for() -> None:
+def test_only_the_requested_kinds() -> None:
     pairs = preference_pairs(group_of("PPP", "SSS", "NNN"), {PairKind.SIMILAR_NEGATIVE})
     assert [pair.kind for pair in pairs] == [PairKind.SIMILAR_NEGATIVE]
 
 
-def test_a_margin_can_be_0_exactly_and_with_five_votes_less() -> None:
+def test_a_margin_can_be_0_or_negative() -> None:
     assert next(p.margin for p in preference_pairs(group_of("PPN", "SSP"))) == 0
     assert next(p.margin for p in preference_pairs(group_of("PPPNN", "SSSPP"))) == -0.2
 

@@ -1,4 +1,4 @@
-"""What all exports have in common: where they read and write, and the licence."""
+"""What all exports share: source, output and licence."""
 
 from datetime import datetime
 from pathlib import Path
@@ -22,19 +22,19 @@ def test_an_output_in_the_source_is_refused(tree: Path, form: list[str]) -> None
     assert contents(tree) == before
 
 
-def test_so_is_a_list(dataset: Path) -> None:
+def test_a_list_in_the_source_is_refused(dataset: Path) -> None:
     refused("is inside the source", "positives", dataset, "--split", "test", "--output", dataset / "p.csv")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_filled_output_is_left_alone(tree: Path, tmp_path: Path, form: list[str]) -> None:
+def test_an_output_with_other_files_is_refused_and_unchanged(tree: Path, tmp_path: Path, form: list[str]) -> None:
     write_bytes(tmp_path / "out/thesis.txt", b"x")
     refused("is not empty", form[0], tree, *form[1:], "--output", tmp_path / "out")
     assert contents(tmp_path / "out") == {"thesis.txt": b"x"}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_terms_go_with_it(tree: Path, tmp_path: Path, form: list[str]) -> None:
+def test_the_licence_is_written_beside_it(tree: Path, tmp_path: Path, form: list[str]) -> None:
     done(form[0], tree, *form[1:], "--output", tmp_path / "hggt")
     assert "HGGT terms" in (tmp_path / "hggt/LICENSE.txt").read_text()
     done(form[0], tree, *form[1:], "--output", tmp_path / "own", "--license", "cc-by-4.0")
@@ -43,7 +43,7 @@ def test_the_terms_go_with_it(tree: Path, tmp_path: Path, form: list[str]) -> No
     )
 
 
-def test_a_list_has_its_terms_beside_it(tree: Path, tmp_path: Path) -> None:
+def test_a_list_has_its_licence_beside_it(tree: Path, tmp_path: Path) -> None:
     done("positives", tree, "--output", tmp_path / "p.csv")
     assert "Its terms forbid copying" in (tmp_path / "p.csv.LICENSE.txt").read_text()
 
@@ -59,16 +59,9 @@ def test_pairs_carry_the_licence_in_their_card(tree: Path, tmp_path: Path) -> No
     assert "license: cc0-1.0\n" in (tmp_path / "free/README.md").read_text()
 
 
-def test_a_dataset_tells_its_licence_itself(real_dataset: Path, tmp_path: Path) -> None:
-    refused(
-        "whose licence is read from it",
-        "tree",
-        real_dataset,
-        "--output",
-        tmp_path / "o",
-        "--license",
-        "cc0-1.0",
-    )
+def test_the_licence_of_a_dataset_is_read_from_it(real_dataset: Path, tmp_path: Path) -> None:
+    options = ["--output", tmp_path / "out", "--license", "cc0-1.0"]
+    refused("whose licence is read from it", "tree", real_dataset, *options)
 
 
 def test_a_licence_must_be_an_id(tree: Path, tmp_path: Path) -> None:
@@ -77,15 +70,12 @@ def test_a_licence_must_be_an_id(tree: Path, tmp_path: Path) -> None:
     assert "is not a licence id" in result.output
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
+def test_a_source_must_exist_and_have_the_split(tree: Path, tmp_path: Path) -> None:
     refused("no such folder", "tree", tmp_path / "absent", "--output", tmp_path / "out")
-
-
-def test_a_split_of_a_tree(tree: Path, tmp_path: Path) -> None:
     refused("has no splits", "tree", tree, "--split", "test", "--output", tmp_path / "out")
 
 
-def test_from_the_hub_with_times_that_the_format_takes(
+def test_a_tree_from_the_hub_has_times_in_the_official_format(
     published: Published, processes: ForkServer, tmp_path: Path
 ) -> None:
     reader = sign_in(published.hub, processes, tmp_path)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hggt_data.errors import RUN_AGAIN, HggtError, HubError, PublishError
-from hggt_data.hub.errors import explained, page_of, redact
+from hggt_data.hub.errors import explained, redact
 from hggt_data.hub.repository import Repository
 from hggt_data.io.files import digest_of_file
 from tests.hggt_data.people import Published
@@ -110,10 +110,6 @@ class TestKinds:
         with pytest.raises(HubError) as raised, explained("lab/hggt", "dataset"):
             raise TimeoutError
         assert (raised.value.status, raised.value.is_unreachable) == (None, True)
-
-    def test_pages(self) -> None:
-        assert page_of("lab/hggt", "dataset").endswith("/datasets/lab/hggt")
-        assert page_of("lab/net", "model").removeprefix("https://").count("/") == 2
 
 
 @pytest.mark.usefixtures("online")

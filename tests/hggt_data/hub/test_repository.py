@@ -12,8 +12,8 @@ from hggt_data.errors import HubError, PublishError
 from hggt_data.hub.repository import RemoteFile, Repository, find_differences
 from hggt_data.io.files import FileDigest, digest_of_file
 from tests.hggt_data.trees import write_bytes
-from tests.hub_client import READER, STRANGER
-from tests.hub_server import CutResponse, Do, Fault, HubServer, Response, git_oid
+from tests.hub_client import OUTSIDER, READER
+from tests.hub_server import Do, Fault, HubServer, Response, git_oid
 
 pytestmark = [
     pytest.mark.usefixtures("online"),
@@ -66,7 +66,7 @@ class TestReading:
             network = Repository(f"lab/{visibility}", "model")
             network.create(visibility)
             assert network.visibility() == visibility
-        monkeypatch.setenv("HF_TOKEN", STRANGER)
+        monkeypatch.setenv("HF_TOKEN", OUTSIDER)
         assert Repository("lab/private", "model").visibility() is None
 
     @pytest.mark.parametrize(("token", "message"), [("", "no token for the Hub"), ("hf_old", "does not accept this")])
@@ -118,7 +118,7 @@ class TestRights:
         ("token", "message"),
         [
             (READER, "this token is read-only. Create one with the role `write` at http://.*/settings/tokens"),
-            (STRANGER, "this token belongs to stan, who can write to stan, but not to lab. Choose one of these"),
+            (OUTSIDER, "this token belongs to stan, who can write to stan, but not to lab. Choose one of these"),
         ],
     )
     def test_without_them_nothing_is_created(
@@ -198,16 +198,6 @@ class TestPush:
             push()
         push()
         assert hub.files(REPO)["model.safetensors"] == WEIGHTS
-
-    def test_the_same_again_after_a_lost_answer_is_done_already(
-        self, hub: HubServer, network: Repository, push: Callable[..., str]
-    ) -> None:
-        hub.faults = [Fault("POST", "/commit/", CutResponse())]
-        with pytest.raises(HubError, match="Run the same command again"):
-            push()
-        before = hub.snapshot()
-        assert push() == network.read_main().commit
-        assert hub.snapshot() == before
 
     def test_more_files_than_a_commit_takes_are_merged_at_the_end(
         self, hub: HubServer, network: Repository, folder: Path, push: Callable[..., str]

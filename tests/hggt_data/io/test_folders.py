@@ -88,7 +88,7 @@ def test_a_second_writer_is_refused_while_the_first_works(tmp_path: Path) -> Non
             fill(output, b"2")
         write_bytes(staging / "manifest.json", b"1")
         put_in_place(staging, output)
-        fill(output, b"3")  # the first has put its result in place, but is still running
+        fill(output, b"3")  # the first has finished its result, but is still running
     assert contents(output) == {"manifest.json": b"3"}
 
 
@@ -98,7 +98,7 @@ def fill_and_die(step: int, output: Path) -> None:
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_process_killed_at_any_step_leaves_the_old_folder_or_the_new_one(tmp_path: Path, is_first: bool) -> None:
-    """At most one rename lies between; the next run then puts the old folder back before anything else."""
+    """Between two renames neither is in place; the next run then first restores the old folder."""
     old, new = {"manifest.json": b"old"}, {"manifest.json": b"new"}
     steps = 0
     for step in range(100):
@@ -185,25 +185,22 @@ def test_a_relative_output_is_resolved(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 class TestNewFolder:
-    @pytest.mark.parametrize("empty", [False, True])
-    def test_it_appears_only_when_it_is_complete(self, tmp_path: Path, empty: bool) -> None:
+    def test_it_appears_only_when_it_is_complete(self, tmp_path: Path) -> None:
         output = tmp_path / "deep" / "out"
-        if empty:
-            output.mkdir(parents=True)
+        output.mkdir(parents=True)
         with new_folder(output) as staging:
             write_bytes(staging / "a" / "b", b"1")
             assert contents(output) == {}
         assert contents(output) == {"a/b": b"1"}
         assert siblings(output) == ["out"]
 
-    @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-    def test_an_error_leaves_nothing(self, tmp_path: Path, error: type[BaseException]) -> None:
+    def test_an_interrupt_leaves_nothing(self, tmp_path: Path) -> None:
         def fail() -> None:
             with new_folder(tmp_path / "out") as staging:
                 write_bytes(staging / "half", b"half")
-                raise error
+                raise KeyboardInterrupt
 
-        with pytest.raises(error):
+        with pytest.raises(KeyboardInterrupt):
             fail()
         assert list(tmp_path.iterdir()) == []
 

@@ -52,8 +52,8 @@ def test_pixels_of_every_real_picture_equal_pillows(fixtures: Path) -> None:
             np.testing.assert_array_equal(read_pixels(path), np.asarray(image), err_msg=str(path))
 
 
-@pytest.mark.parametrize("compression", [0, 1, 9])
-def test_a_written_picture_is_read_back_the_same_and_carries_no_metadata(tmp_path: Path, compression: int) -> None:
+@pytest.mark.parametrize("compression", [0, 9])
+def test_a_written_picture_is_read_back_unchanged_and_has_no_metadata(tmp_path: Path, compression: int) -> None:
     assert {kind for kind, _ in split_png(encode_png(PIXELS, compression))} == {b"IHDR", b"IDAT", b"IEND"}
     np.testing.assert_array_equal(decode_png(encode_png(PIXELS, compression)), PIXELS)
     path = tmp_path / "a.png"
@@ -77,8 +77,8 @@ def test_no_bit_flip_of_a_real_picture_yields_pixels(fixtures: Path) -> None:
     path = next((fixtures / "Test").rglob("coffee-27-433_01.png"))
     data = path.read_bytes()
     rng = random.Random(20193)
-    positions = [rng.randrange(8 * len(data)) for _ in range(300)]
-    # The signature, header and end mark are few among so many bytes: flip each of theirs too.
+    positions = [rng.randrange(8 * len(data)) for _ in range(100)]
+    # Random positions hardly hit the signature, header and end mark, so flip each of their bits too.
     positions += [*range(8 * 33), *range(8 * (len(data) - 12), 8 * len(data))]
     for position in positions:
         flipped = bytearray(data)
@@ -96,14 +96,13 @@ def test_200_of_512_rows_are_refused_though_pillow_loads_them() -> None:
         decode_png(short)
 
 
-@pytest.mark.parametrize("tail", [b"\0", b"trailing", WHOLE])
-def test_bytes_after_the_end_mark_are_refused(tail: bytes) -> None:
-    with pytest.raises(ImageError, match=f"{len(tail):,} bytes follow the end mark"):
-        decode_png(WHOLE + tail)
+def test_bytes_after_the_end_mark_are_refused() -> None:
+    with pytest.raises(ImageError, match=f"{len(WHOLE):,} bytes follow the end mark"):
+        decode_png(WHOLE + WHOLE)
 
 
-@pytest.mark.parametrize("size", [(0, 128), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
-def test_a_header_with_an_absurd_size_is_refused_and_takes_no_memory(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(0, 128), (2**31 - 1, 2**31 - 1)])
+def test_a_header_with_an_impossible_size_is_refused_without_using_memory(size: tuple[int, int]) -> None:
     (kind, header), *rest = split_png(WHOLE)
     with pytest.raises(ImageError, match=r"cannot be decoded|cannot hold"):
         decode_png(join_png([(kind, struct.pack(">II", *size) + header[8:]), *rest]))
@@ -118,14 +117,10 @@ def test_an_animated_png_is_refused(tmp_path: Path) -> None:
             read(path)
 
 
-@pytest.mark.parametrize("kind", [b"ABCD", b"IHDR"])
-def test_an_unexpected_chunk_is_named(kind: bytes) -> None:
-    with pytest.raises(ImageError, match=f"^damaged: unexpected {kind.decode()} chunk at byte 33$"):
-        decode_png(with_chunk(WHOLE, kind, split_png(WHOLE)[0][1]))
-
-
-def test_another_chunk_before_the_header_is_named() -> None:
+def test_chunks_in_the_wrong_place_are_named() -> None:
     header, *rest = split_png(WHOLE)
+    with pytest.raises(ImageError, match=r"^damaged: unexpected IHDR chunk at byte 33$"):
+        decode_png(with_chunk(WHOLE, *header))
     with pytest.raises(ImageError, match="it starts with a tEXt chunk; expected IHDR"):
         decode_png(join_png([(b"tEXt", b"a\0b"), header, *rest]))
 
@@ -167,13 +162,13 @@ def test_another_mode_is_refused_by_its_name(data: bytes, mode: str) -> None:
         decode_png(data)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "BMP", "WebP", "TIFF"])
-def test_another_format_under_the_name_png_is_refused(tmp_path: Path, form: str) -> None:
+def test_another_format_under_the_name_png_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(saved(RGB, form))
-    for read in (read_pixels, read_png_header):
-        with pytest.raises(ImageError, match=f"not a PNG but a {form}; expected a PNG"):
-            read(path)
+    for form in ("JPEG", "BMP", "WebP", "TIFF"):
+        path.write_bytes(saved(RGB, form))
+        for read in (read_pixels, read_png_header):
+            with pytest.raises(ImageError, match=f"not a PNG but a {form}; expected a PNG"):
+                read(path)
 
 
 def test_the_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
@@ -206,23 +201,17 @@ def test_exif_xmp_texts_and_times_are_found() -> None:
         assert parse_png(data).metadata == (f"Raw profile type {name}",)
 
 
-@pytest.mark.parametrize(
-    ("kind", "body"),
-    [
+def test_harmless_chunks_and_divided_pixel_data_change_no_pixel() -> None:
+    header, (_, body), end = split_png(WHOLE)
+    harmless = [
         (b"gAMA", struct.pack(">I", 100_000)),
         (b"sRGB", b"\0"),
         (b"pHYs", struct.pack(">IIB", 2835, 2835, 1)),
         (b"sBIT", b"\5\5\5"),
         (b"tEXt", b"Software\0camera"),
         (b"tIME", bytes(7)),
-    ],
-)
-def test_harmless_chunks_change_no_pixel(kind: bytes, body: bytes) -> None:
-    np.testing.assert_array_equal(decode_png(with_chunk(WHOLE, kind, body)), PIXELS)
-
-
-def test_pixel_data_in_many_chunks_is_read() -> None:
-    header, (_, body), end = split_png(WHOLE)
+    ]
+    np.testing.assert_array_equal(decode_png(join_png([header, *harmless, (b"IDAT", body), end])), PIXELS)
     pieces = [(b"IDAT", body[start : start + 7]) for start in range(0, len(body), 7)]
     np.testing.assert_array_equal(decode_png(join_png([header, *pieces, end])), PIXELS)
 
@@ -233,7 +222,7 @@ def test_a_header_is_read_without_the_rest(tmp_path: Path) -> None:
     assert read_png_header(path) == PngInfo(24, 20, "8-bit RGB")
 
 
-def test_a_picture_that_would_fill_the_memory_is_refused_before_it_does() -> None:
+def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_decoded() -> None:
     rows = bytes(1_500_000)  # as much as 1.2 GB of black would take
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     with pytest.raises(ImageError, match="20,000 x 20,000 pixels; expected at most 268,435,456 in total"):
@@ -241,11 +230,11 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_does() -> Non
 
 
 class TestAnyPicture:
-    """`read_picture`: users' files become 8-bit RGB, or are refused if information would be lost."""
+    """`read_picture`: users' files become 8-bit RGB; files that would lose information are refused."""
 
     @pytest.fixture
     def crop(self, fixtures: Path) -> Pixels:
-        """A real crop, 96 x 128, so that a turned picture shows."""
+        """A real crop, 96 x 128, so that rotating it changes its size."""
         [path, *_] = sorted((fixtures / "Train/images/0-6/original").iterdir())
         return read_pixels(path)[:96]
 
@@ -270,7 +259,9 @@ class TestAnyPicture:
         palette.save(tmp_path / "palette.png")
         np.testing.assert_array_equal(read_picture(tmp_path / "palette.png"), np.asarray(palette.convert("RGB")))
 
-    def test_an_opaque_alpha_channel_is_dropped_and_another_refused(self, crop: Pixels, tmp_path: Path) -> None:
+    def test_an_opaque_alpha_channel_is_dropped_and_a_transparent_one_refused(
+        self, crop: Pixels, tmp_path: Path
+    ) -> None:
         alpha = np.full(crop.shape[:2], 255, np.uint8)
         Image.fromarray(np.dstack([crop, alpha])).save(tmp_path / "opaque.png")
         np.testing.assert_array_equal(read_picture(tmp_path / "opaque.png"), crop)
@@ -280,10 +271,10 @@ class TestAnyPicture:
             read_picture(tmp_path / "clear.png")
 
     @pytest.mark.parametrize("ending", ["png", "jpg"])
-    def test_a_turned_picture_is_turned_upright(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
+    def test_the_orientation_in_exif_is_applied(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
         image = Image.fromarray(crop)
         exif = image.getexif()
-        exif[0x0112] = 6  # to be turned a quarter clockwise
+        exif[0x0112] = 6  # rotate 90 degrees clockwise
         path = tmp_path / f"a.{ending}"
         options: dict[str, Any] = {"quality": 95} if ending == "jpg" else {}
         image.save(path, exif=exif, **options)
@@ -360,7 +351,7 @@ class TestAnyPicture:
             read_picture(tmp_path / "a.webp")
 
     @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
-    def test_a_file_that_is_cut_is_refused(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
+    def test_a_truncated_file_is_refused(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
         path = tmp_path / f"a.{ending}"
         Image.fromarray(crop).save(path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -1,4 +1,4 @@
-"""Jobs on pictures that the next run resumes: the record, what is kept, what is refused, kills."""
+"""Resumable jobs on pictures: the record, kept results, refused folders, kills."""
 
 import time
 from dataclasses import dataclass
@@ -130,18 +130,13 @@ class TestRecord:
         assert (read_record(tmp_path / "out/job.json") or {})["size"] == 2
         assert not (tmp_path / "out/list.csv").exists()
 
-    @pytest.mark.parametrize(("now", "is_refused"), [(["y", "x"], False), (["y"], True), ([], True)])
-    def test_a_growing_list_may_not_shrink(
-        self, folder: Path, tmp_path: Path, now: list[str], is_refused: bool
-    ) -> None:
+    def test_a_growing_list_may_not_shrink(self, folder: Path, tmp_path: Path) -> None:
         run(folder, tmp_path / "out")
-        if is_refused:
-            with pytest.raises(OutputError, match="halves made with different inputs"):
-                run(folder, tmp_path / "out", inputs=now)
-        else:
-            assert run(folder, tmp_path / "out", inputs=now).kept == 3
+        assert run(folder, tmp_path / "out", inputs=["y", "x"]).kept == 3
+        with pytest.raises(OutputError, match="halves made with different inputs"):
+            run(folder, tmp_path / "out", inputs=["y"])
 
-    @pytest.mark.parametrize("text", ["[]", "{", "12"])
+    @pytest.mark.parametrize("text", ["[]", "{"])
     def test_a_damaged_record_is_an_error(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "job.json").write_text(text)
         with pytest.raises(OutputError, match=r"job\.json is damaged.*; choose a new folder"):
@@ -149,7 +144,7 @@ class TestRecord:
 
 
 class TestRefused:
-    @pytest.mark.parametrize("name", ["thesis.txt", "1/a", "1/x", "photos/a.png"])
+    @pytest.mark.parametrize("name", ["thesis.txt", "1/a", "photos/a.png"])
     def test_a_folder_with_other_content(self, folder: Path, tmp_path: Path, name: str) -> None:
         write_bytes(tmp_path / "out" / name, b"mine")
         with pytest.raises(OutputError, match=r"is not empty and does not contain job\.json; choose a new or empty"):
@@ -229,8 +224,8 @@ class TestKilled:
         until = time.monotonic() + 60
         while len(list(output.glob("2/*"))) < 20 and time.monotonic() < until:
             time.sleep(0.001)
-        assert kill(process), "the kill came too late to show anything"
-        outcome = run(folder, output)  # beside workers that may not have noticed yet
+        assert kill(process), "the process had already finished"
+        outcome = run(folder, output)  # while its workers may still be running
         assert outcome.made > 0 < outcome.kept
         assert outcome.made + outcome.kept == 300
         assert not list(output.rglob(".*.tmp"))

@@ -1,6 +1,7 @@
-"""Where patches are cut: the official selection played back, and what each part of the rule says."""
+"""Positions of patches: the official selection with its own random draws, and each part of the rule."""
 
 import json
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -35,7 +36,7 @@ SMALL = PatchSettings(crop=40, step=33)
 
 
 def replay(draws: list[list[int]]) -> Draw:
-    """The draws of another run, as long as they are asked for in the same order with the same bounds."""
+    """The draws of another run, which must be requested in the same order and with the same bounds."""
     waiting = iter(draws)
 
     def draw(low: int, high: int) -> int:
@@ -47,7 +48,7 @@ def replay(draws: list[list[int]]) -> Draw:
 
 
 def always(value: float) -> Draw:
-    """Always the same part of what may be drawn: 0 the least, 1 the greatest."""
+    """Always the same fraction of the range: 0 is the smallest value, 1 the largest."""
     return lambda low, high: low + round(value * (high - low))
 
 
@@ -99,7 +100,7 @@ class TestGrid:
         assert draw_grid((101, 60), 50, always(0.5)) == [(16, 16), (66, 16)]
         assert draw_grid((60, 117), 50, always(0.5)) == [(16, 16), (16, 66), (16, 116)]
 
-    def test_what_falls_out_of_the_picture_is_moved_to_its_border(self) -> None:
+    def test_places_outside_the_picture_are_moved_to_its_edge(self) -> None:
         assert draw_grid((60, 60), 40, always(0)) == [(0, 0), (0, 24), (24, 0), (24, 24)]
 
     @given(
@@ -110,12 +111,12 @@ class TestGrid:
     ) -> None:
         corners = draw_grid(size, step, seeded_draw(seed, "a"))
         for (top, left), (other_top, other_left) in pairwise(corners):
-            near = min(step - 32, step - 16)  # 16 px each, or one of them stopped at the border
+            near = min(step - 32, step - 16)  # 16 px each, or one of them was moved to the edge
             assert abs(top - other_top) >= near or abs(left - other_left) >= near
         assert len(set(corners)) == len(corners)
         assert all(top >= 0 and left >= 0 for top, left in corners)
 
-    def test_draws_follow_from_seed_and_name(self) -> None:
+    def test_draws_depend_on_seed_and_name(self) -> None:
         def first(seed: int, name: str) -> list[int]:
             draw = seeded_draw(seed, name)
             return [draw(0, 10**6) for _ in range(3)]
@@ -131,7 +132,7 @@ class TestGrid:
 
 
 def laplacian_by_definition(grey: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Each pixel's four neighbours less four times itself; beyond the border lies what lies as far inside."""
+    """Each pixel's four neighbours minus four times itself; pixels beyond the edge are mirrored."""
     height, width = grey.shape
 
     def at(row: int, column: int) -> int:
@@ -174,14 +175,14 @@ class TestDetail:
         pixels[0] = (255, 0, 0)  # 0.299 of 255 is 76
         assert measure_detail(pixels)[0] == 38
 
-    def test_one_flat_colour_has_none(self) -> None:
+    def test_a_flat_picture_has_none(self) -> None:
         assert measure_detail(np.full((8, 8, 3), 200, np.uint8), "signed") == (0, 0)
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)])
     def test_a_patch_may_be_thin(self, size: tuple[int, int]) -> None:
         assert np.isfinite(measure_detail(noise(size, "thin"))).all()
 
-    def test_a_view_of_a_picture_is_as_good_as_a_copy(self) -> None:
+    def test_a_view_gives_the_same_as_a_copy(self) -> None:
         pixels = noise((30, 30), "view")
         assert measure_detail(cut(pixels, (3, 5), 9)) == measure_detail(cut(pixels, (3, 5), 9).copy())
 
@@ -204,14 +205,14 @@ class TestChange:
 
 
 def lighter(pixels: Pixels, by: int, share: float = 1) -> Pixels:
-    """The left part of a picture made lighter; its values must leave room."""
+    """The picture with its left part made lighter; values must not exceed 255 - `by`."""
     result = pixels.copy()
     result[:, : round(pixels.shape[1] * share)] += np.uint8(by)
     return result
 
 
 def rough(size: tuple[int, int], seed: str) -> Pixels:
-    """Enough detail for any patch, and room for what makes it lighter."""
+    """A picture with enough detail for any patch, dark enough for `lighter`."""
     return np.repeat(noise(size, seed)[..., :1] // 2, 3, axis=2)
 
 
@@ -233,8 +234,8 @@ class TestSelection:
         places = select_patches([ramp, fine], SMALL, always(0))
         assert places[0].verdict is Verdict.SMOOTH
 
-    def test_signed_detail_keeps_what_the_official_loses(self) -> None:
-        """Light specks on a dark ground: their own response is negative, their neighbours' a fourth of it."""
+    def test_signed_detail_keeps_patches_that_the_official_rule_rejects(self) -> None:
+        """Light specks on dark: their own response is negative, that of their neighbours positive and a quarter."""
         specks = np.full((40, 40, 3), 100, np.uint8)
         specks[:, :20] = 30
         specks[1::4, 1::4] += 11
@@ -253,7 +254,7 @@ class TestSelection:
         assert place.score == 9
 
     @pytest.mark.parametrize(("least", "verdict"), [(4.0, Verdict.KEPT), (4.01, Verdict.LITTLE_CHANGED)])
-    def test_what_has_changed_too_little_is_left_out(self, least: float, verdict: Verdict) -> None:
+    def test_patches_that_changed_too_little_are_rejected(self, least: float, verdict: Verdict) -> None:
         original = rough((40, 40), "a")
         settings = PatchSettings(40, 33, min_difference=least)
         assert select_patches([original, lighter(original, 4)], settings, always(0))[0].verdict is verdict
@@ -291,9 +292,6 @@ class TestSelection:
             assert (place.verdict is not Verdict.OVERHANGS) == inside == bool(place.measures)
 
     def test_only_the_original_and_one_candidate_are_held(self) -> None:
-        import gc
-        import weakref
-
         alive: list[weakref.ref[Any]] = []
 
         class Held(np.ndarray[Any, Any]):
@@ -306,7 +304,6 @@ class TestSelection:
                 alive.append(weakref.ref(pixels))
                 yield pixels
                 del pixels
-                gc.collect()
 
         select_patches(versions(), SMALL, always(0))
 
@@ -320,7 +317,7 @@ class TestSettings:
         settings = PatchSettings()
         assert (settings.crop, settings.step, settings.detail, settings.score) == (512, 288, "official", "absolute")
 
-    def test_all_faults_are_told_at_once(self) -> None:
+    def test_all_faults_are_reported_at_once(self) -> None:
         with pytest.raises(PatchError) as caught:
             PatchSettings(0, 32, 0, "x", "y", float("nan"), 0)  # type: ignore[arg-type]
         assert str(caught.value).split("; ") == [

@@ -1,10 +1,11 @@
-"""Patch groups cut from enhanced pictures: files and lists, what is refused, and that interruptions leave no trace."""
+"""Patch groups cut from enhanced pictures: files and lists, refused input, and that an interrupted run resumes."""
 
 import csv
 import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,7 +108,7 @@ class TestOutput:
             "patches.json",
         ]
 
-    def test_the_lists_hold_what_the_rule_says(self, fixtures: Path, tmp_path: Path) -> None:
+    def test_the_lists_agree_with_the_selection(self, fixtures: Path, tmp_path: Path) -> None:
         folder, settings = fixtures / "EnhancedGT", PatchSettings(96, 64, seed=7)
         select(folder, tmp_path / "out", settings)
         places = read_places(tmp_path / "out")
@@ -166,7 +167,7 @@ class TestOutput:
     def test_patches_have_no_metadata(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
         text = PngInfo()
-        text.add_text("Author", "somebody")
+        text.add_text("Author", "a photographer")
         path = picture_file(folder, "a", "original")
         with Image.open(path) as image:
             exif = image.getexif()
@@ -178,29 +179,25 @@ class TestOutput:
             assert (parse_png(data).mode, parse_png(data).metadata) == ("8-bit RGB", ())
             assert b"tEXt" not in data
 
-    def test_the_flags_are_followed(self, fixtures: Path, tmp_path: Path) -> None:
-        def count(*flags: object) -> tuple[int, list[str]]:
-            output = tmp_path / "-".join(map(str, flags))
-            arguments = ("--crop", 96, "--step", 64, "--workers", 1)
-            result = run("--input", fixtures / "EnhancedGT", "--output", output, *arguments, *flags)
-            assert result.exit_code == 0, result.output
-            return len(stems(output, "original")), result.stdout.splitlines()
+    def test_the_flags_are_the_settings(self, fixtures: Path, tmp_path: Path) -> None:
+        arguments = ["--crop", 96, "--step", 64, "--seed", 7, "--detail", "signed", "--score", "official"]
+        arguments += ["--min-difference", 3, "--max-per-image", 5, "--workers", 1]
+        result = run("--input", fixtures / "EnhancedGT", "--output", tmp_path / "out", *arguments)
+        assert result.exit_code == 0, result.output
+        assert json.loads((tmp_path / "out/patches.json").read_text())["settings"] == {
+            "crop": 96,
+            "step": 64,
+            "seed": 7,
+            "detail": "signed",
+            "score": "official",
+            "min_difference": 3,
+            "max_per_image": 5,
+        }
+        assert "9 too smooth, 2 changed too little, 12 over the limit of 5 per picture" in result.stdout
+        verdicts = Counter((place["image"], place["verdict"]) for place in read_places(tmp_path / "out"))
+        assert verdicts["chelsea", "kept"] + verdicts["rocket", "kept"] == 9
 
-        plain, _ = count("--seed", 0)
-        assert plain == 24
-        assert count("--detail", "signed")[0] >= plain
-        clipped, whole = (read_places(tmp_path / name) for name in ("--seed-0", "--detail-signed"))
-        pairs = [(float(a["variance"]), float(b["variance"])) for a, b in zip(clipped, whole, strict=True) if a["std"]]
-        assert all(less < more for less, more in pairs)
-        few, lines = count("--min-difference", 20)
-        assert 0 < few < plain
-        assert "changed too little" in lines[1]
-        limited, lines = count("--max-per-image", 3)
-        assert limited == 6
-        assert "over the limit of 3 per picture" in lines[1]
-        assert count("--score", "official", "--min-difference", 20)[0] < few
-
-    def test_seed_and_name_decide_and_nothing_else(self, tmp_path: Path) -> None:
+    def test_places_depend_on_seed_and_name_only(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(110, 90), b=(70, 130))
         alone = write_enhanced(tmp_path / "alone", b=(70, 130))
         select(folder, tmp_path / "both")
@@ -212,8 +209,8 @@ class TestOutput:
 
     def test_the_same_bytes_whatever_the_workers(self, tmp_path: Path) -> None:
         folder = tmp_path / "in"
-        for number in range(5):
-            add_picture(folder, f"p{number}", (70 + 10 * number, 120))
+        for number in range(3):
+            add_picture(folder, f"p{number}", (70 + 10 * number, 60))
         select(folder, tmp_path / "one")
         select(folder, tmp_path / "two", workers=2)
         assert contents(tmp_path / "one") == contents(tmp_path / "two")
@@ -229,16 +226,15 @@ class TestOutput:
             assert any(line.endswith("without a patch: c, flat") for line in lines)
         assert {place["image"] for place in read_places(tmp_path / "out")} == {"a", "b", "c", "flat"}
 
-    def test_nothing_kept_at_all(self, tmp_path: Path) -> None:
+    def test_a_run_without_patches_does_not_fix_the_settings(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(20, 20))
         outcome = select(folder, tmp_path / "out")
         assert outcome.sheets == []
         assert (tmp_path / "out/crop_area_info.txt").read_text() == ""
-        # That binds nobody to these settings.
         assert select(folder, tmp_path / "out", PatchSettings(crop=15, step=33)).describe()[0].startswith("1 picture: ")
         assert json.loads((tmp_path / "out/patches.json").read_text())["settings"]["crop"] == 15
 
-    def test_one_page_has_no_number(self, tmp_path: Path) -> None:
+    def test_a_single_contact_sheet_has_no_number(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
         outcome = select(folder, tmp_path / "out")
         assert outcome.sheets == [tmp_path / "out/contact_sheet.png"]
@@ -246,7 +242,7 @@ class TestOutput:
 
 
 class TestInput:
-    def test_all_that_is_missing_or_differs_is_told_at_once(self, tmp_path: Path) -> None:
+    def test_all_missing_and_differing_pictures_are_reported_at_once(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60), b=(60, 60), c=(60, 60), good=(60, 60))
         picture_file(folder, "a", "02").unlink()
         picture_file(folder, "b", "original").unlink()
@@ -267,7 +263,7 @@ class TestInput:
         with pytest.raises(TreeError, match=r"original/A\.png and original/a\.png: the names differ only in case"):
             select(folder, tmp_path / "out")
 
-    def test_a_name_that_is_no_text_is_refused(self, tmp_path: Path) -> None:
+    def test_a_name_with_undecodable_bytes_is_refused(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
         for version in ("original", *TWO):
             path = picture_file(folder, "a", version)
@@ -279,7 +275,7 @@ class TestInput:
             in result.stderr
         )
 
-    @pytest.mark.parametrize("missing", ["original", "01 02", "original 01 02"])
+    @pytest.mark.parametrize("missing", ["original", "01 02"])
     def test_another_kind_of_folder_is_refused(self, tmp_path: Path, missing: str) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
         for version in missing.split():
@@ -291,13 +287,13 @@ class TestInput:
         )
         assert not (tmp_path / "out").exists()
 
-    def test_originals_may_not_all_be_gone(self, tmp_path: Path) -> None:
+    def test_a_folder_without_originals_is_refused(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
         picture_file(folder, "a", "original").unlink()
         with pytest.raises(TreeError, match="original: no pictures"):
             select(folder, tmp_path / "out")
 
-    def test_what_is_not_looked_at_is_said(self, tmp_path: Path) -> None:
+    def test_skipped_files_are_named(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
         for name in ("enhance.json", ".DS_Store", "01/.DS_Store", "notes.txt", "01/a.png", "original/b.jpg"):
             (folder / name).touch()
@@ -305,7 +301,7 @@ class TestInput:
         line = select(folder, tmp_path / "out").describe()[-2]
         assert line == "Skipped in the input: 3, notes.txt, original/b.jpg and 1 more"
 
-    def test_unreadable_pictures_are_listed_and_the_rest_is_done(self, tmp_path: Path) -> None:
+    def test_unreadable_pictures_are_listed_and_the_others_are_processed(self, tmp_path: Path) -> None:
         folder = tmp_path / "in"
         for name in ("clear", "cut", "deep", "empty", "gone", "good", "grey", "opaque", "pipe", "turned"):
             add_picture(folder, name, (60, 61))
@@ -326,48 +322,35 @@ class TestInput:
         exif = Image.Exif()
         exif[0x0112] = 6
         turned.write_bytes(with_chunk(turned.read_bytes(), b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
-        for workers in (1, 2):
-            result = run(
-                "--input", folder, "--output", tmp_path / "out", "--crop", 24, "--step", 34, "--workers", workers
-            )
-            assert result.exit_code == 1
-            lines = result.stdout.splitlines()
-            faults = lines[lines.index("7 pictures could not be read:") + 1 :]
-            for fault, part in zip(
-                faults,
-                [
-                    "original/clear.png: partly transparent",
-                    "02/cut_02.png: cut off",
-                    "01/deep_01.png: 16-bit grey; expected 8 bits",
-                    "original/empty.png: empty file",
-                    "01/gone_01.png: No such file",
-                    "01/pipe_01.png: not a regular file",
-                    "01/turned_01.png: 61 x 60 pixels after the turn that its EXIF asks for; expected 60 x 61",
-                ],
-                strict=True,
-            ):
-                assert part in fault
-            images = {PatchId.parse(name).image for name in stems(tmp_path / "out", "original")}
-            assert images == {"good", "grey", "opaque"}
-            assert {place["image"] for place in read_places(tmp_path / "out")} == images
+        result = run_small(folder, tmp_path / "out")
+        assert result.exit_code == 1
+        lines = result.stdout.splitlines()
+        expected = [
+            "original/clear.png: partly transparent",
+            "02/cut_02.png: cut off",
+            "01/deep_01.png: 16-bit grey; expected 8 bits",
+            "original/empty.png: empty file",
+            "01/gone_01.png: No such file",
+            "01/pipe_01.png: not a regular file",
+            "01/turned_01.png: 61 x 60 pixels after the turn that its EXIF asks for; expected 60 x 61",
+        ]
+        faults = lines[lines.index("7 pictures could not be read:") + 1 :]
+        assert all(part in fault for part, fault in zip(expected, faults, strict=True))
+        images = {PatchId.parse(name).image for name in stems(tmp_path / "out", "original")}
+        assert images == {"good", "grey", "opaque"}
+        assert {place["image"] for place in read_places(tmp_path / "out")} == images
 
-    @pytest.mark.parametrize("place", ["in", "in/out", "in/../in/original"])
-    def test_an_output_inside_the_input_is_refused(self, tmp_path: Path, place: str) -> None:
+    def test_an_output_inside_the_input_is_refused(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
         before = contents(tmp_path)
-        result = run_small(folder, tmp_path / place)
+        result = run_small(folder, folder / "out")
         assert result.exit_code == 1
         assert "is inside the enhanced pictures in" in result.stderr
         assert contents(tmp_path) == before
 
-    @pytest.mark.parametrize("flags", [["--step", 32], ["--crop", 0], ["--score", "x"], ["--max-per-image", 0]])
+    @pytest.mark.parametrize("flags", [["--step", 32], ["--score", "x"]])
     def test_wrong_flags_are_wrong_usage(self, tmp_path: Path, flags: list[object]) -> None:
         assert run("--input", tmp_path, "--output", tmp_path / "out", *flags).exit_code == 2
-
-    def test_no_number_is_one_line(self, tmp_path: Path) -> None:
-        result = run("--input", tmp_path, "--output", tmp_path / "out", "--min-difference", "nan")
-        assert result.exit_code == 1
-        assert result.stderr == "Error: min_difference nan: expected 0 to 255 grey levels\n"
 
 
 @pytest.fixture
@@ -377,36 +360,42 @@ def enhanced(tmp_path: Path) -> Path:
 
 
 class TestAnotherRun:
-    def test_it_keeps_what_is_there(self, enhanced: Path, tmp_path: Path) -> None:
+    def test_it_keeps_existing_patches(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
         outcome = select(enhanced, tmp_path / "out")
         assert (outcome.made, outcome.kept) == (0, 2)
         assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()} == times
 
-    @pytest.mark.parametrize(
-        "lost", ["original", "02", "patches.csv", "crop_area_info.txt", "contact_sheet.png", "patches.csv original"]
-    )
-    def test_it_makes_what_is_missing(self, enhanced: Path, tmp_path: Path, lost: str) -> None:
+    def test_it_adds_missing_files(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         before = contents(tmp_path / "out")
-        for name in lost.split():
-            path = tmp_path / "out" / name
-            (sorted(path.iterdir())[0] if path.is_dir() else path).unlink()
-        select(enhanced, tmp_path / "out")
-        assert contents(tmp_path / "out") == before
+        for lost in (
+            "original",
+            "02",
+            "patches.csv",
+            "crop_area_info.txt",
+            "contact_sheet.png",
+            "patches.csv original",
+        ):
+            for name in lost.split():
+                path = tmp_path / "out" / name
+                (sorted(path.iterdir())[0] if path.is_dir() else path).unlink()
+            select(enhanced, tmp_path / "out")
+            assert contents(tmp_path / "out") == before
 
-    @pytest.mark.parametrize("text", ["", "image,top\n", "image\n\0", "\udcff"])
-    def test_a_list_that_cannot_be_read_back_is_made_again(self, enhanced: Path, tmp_path: Path, text: str) -> None:
+    @pytest.mark.parametrize("data", [b"", b"image,top\n", b"\xff"])
+    def test_a_damaged_list_is_written_again(self, enhanced: Path, tmp_path: Path, data: bytes) -> None:
         select(enhanced, tmp_path / "out")
         before = contents(tmp_path / "out")
-        (tmp_path / "out/patches.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+        (tmp_path / "out/patches.csv").write_bytes(data)
         assert select(enhanced, tmp_path / "out").made == 2
         assert contents(tmp_path / "out") == before
 
-    @pytest.mark.parametrize("size", [(110, 80), (50, 50), (20, 20), (70, 110)])
-    @pytest.mark.parametrize("version", ["original", "02"])
-    def test_a_picture_that_has_changed_is_done_again(
+    @pytest.mark.parametrize(
+        ("size", "version"), [((110, 80), "original"), ((20, 20), "02"), ((70, 110), "original"), ((70, 110), "02")]
+    )
+    def test_a_picture_that_has_changed_is_processed_again(
         self, enhanced: Path, tmp_path: Path, size: tuple[int, int], version: str
     ) -> None:
         select(enhanced, tmp_path / "out")
@@ -418,8 +407,8 @@ class TestAnotherRun:
         select(enhanced, tmp_path / "new")
         assert contents(tmp_path / "out") == contents(tmp_path / "new")
 
-    def test_an_older_picture_that_was_moved_into_place_is_seen(self, enhanced: Path, tmp_path: Path) -> None:
-        """As `mv`, `cp -p`, `rsync -t` and archives do, which keep its time."""
+    def test_a_picture_replaced_by_an_older_one_is_processed_again(self, enhanced: Path, tmp_path: Path) -> None:
+        """As by `mv`, `cp -p`, `rsync -t` and archives, which keep its time."""
         other = enhanced.with_name("other")
         shutil.copytree(enhanced, other)
         add_picture(other, "a", (110, 80), seed="changed")
@@ -432,7 +421,7 @@ class TestAnotherRun:
         select(enhanced, tmp_path / "new")
         assert contents(tmp_path / "out") == contents(tmp_path / "new")
 
-    def test_an_input_is_where_it_is_and_not_what_it_is_called(
+    def test_inputs_are_compared_by_absolute_path(
         self, enhanced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for place in ("one", "two"):
@@ -444,7 +433,7 @@ class TestAnotherRun:
         with pytest.raises(OutputError, match="patches made with different input "):
             select(Path("in"), tmp_path / "out")
 
-    def test_a_patch_that_was_damaged_is_named_with_what_to_do(self, enhanced: Path, tmp_path: Path) -> None:
+    def test_a_damaged_patch_is_an_error_that_says_what_to_do(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         before = contents(tmp_path / "out")
         patch = sorted((tmp_path / "out/01").iterdir())[0]
@@ -457,7 +446,7 @@ class TestAnotherRun:
         select(enhanced, tmp_path / "out")
         assert contents(tmp_path / "out") == before
 
-    def test_a_name_too_long_for_its_patches_is_told_before_anything_is_written(
+    def test_a_name_too_long_for_its_patches_is_refused_before_anything_is_written(
         self, enhanced: Path, tmp_path: Path
     ) -> None:
         add_picture(enhanced, "n" * 215, (70, 60))
@@ -476,14 +465,14 @@ class TestAnotherRun:
         select(enhanced, tmp_path / "new")
         assert contents(tmp_path / "out") == contents(tmp_path / "new")
 
-    def test_patches_of_a_picture_that_is_gone_are_not_kept_silently(self, enhanced: Path, tmp_path: Path) -> None:
+    def test_patches_of_a_removed_picture_are_refused(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         for version in ("original", *TWO):
             picture_file(enhanced, "b", version).unlink()
         with pytest.raises(OutputError, match=r"files that do not belong to this input \(01/b-"):
             select(enhanced, tmp_path / "out")
 
-    def test_patches_stay_when_their_picture_is_damaged_later(self, enhanced: Path, tmp_path: Path) -> None:
+    def test_patches_stay_if_their_picture_is_damaged_later(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         before = contents(tmp_path / "out")
         picture_file(enhanced, "a", "01").write_bytes(b"")
@@ -493,7 +482,7 @@ class TestAnotherRun:
             assert (len(outcome.faults), outcome.kept) == (1, 1)
             assert contents(tmp_path / "out") == before
 
-    def test_half_of_a_group_does_not_stay_when_its_picture_is_damaged(self, enhanced: Path, tmp_path: Path) -> None:
+    def test_an_incomplete_group_of_a_damaged_picture_is_removed(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
         sorted((tmp_path / "out/02").glob("a-*"))[0].unlink()
         picture_file(enhanced, "a", "01").write_bytes(b"")
@@ -501,22 +490,13 @@ class TestAnotherRun:
         assert {PatchId.parse(name).image for name in stems(tmp_path / "out", "original")} == {"b"}
         assert stems(tmp_path / "out", "01") == stems(tmp_path / "out", "02") == stems(tmp_path / "out", "original")
 
-    @pytest.mark.parametrize(
-        "other",
-        [
-            PatchSettings(24, 34, seed=1),
-            PatchSettings(24, 34, max_per_image=9),
-        ],
-    )
-    def test_other_settings_are_not_mixed_in(self, enhanced: Path, tmp_path: Path, other: PatchSettings) -> None:
+    def test_patches_of_other_settings_inputs_and_candidates_are_not_mixed(
+        self, enhanced: Path, tmp_path: Path
+    ) -> None:
         select(enhanced, tmp_path / "out")
         before = contents(tmp_path / "out")
         with pytest.raises(OutputError, match=r"patches made with different settings \(see patches\.json\)"):
-            select(enhanced, tmp_path / "out", other)
-        assert contents(tmp_path / "out") == before
-
-    def test_other_inputs_and_candidates_are_not_mixed_in(self, enhanced: Path, tmp_path: Path) -> None:
-        select(enhanced, tmp_path / "out")
+            select(enhanced, tmp_path / "out", PatchSettings(24, 34, seed=1))
         copy = Path(shutil.copytree(enhanced, tmp_path / "copy"))
         with pytest.raises(OutputError, match="patches made with different input "):
             select(copy, tmp_path / "out")
@@ -524,25 +504,25 @@ class TestAnotherRun:
         add_picture(enhanced, "b", (70, 60), ("01", "02", "03"))
         with pytest.raises(OutputError, match="patches made with different candidates"):
             select(enhanced, tmp_path / "out")
+        assert contents(tmp_path / "out") == before
 
-    @pytest.mark.parametrize(
-        "name", ["thesis.txt", "original/x.png", "patches.csv", "contact_sheet.png", "photos/a.png"]
-    )
-    def test_a_folder_of_somebody_else_is_refused(self, enhanced: Path, tmp_path: Path, name: str) -> None:
+    @pytest.mark.parametrize("name", ["original/x.png", "patches.csv"])
+    def test_a_folder_with_other_content_is_refused(self, enhanced: Path, tmp_path: Path, name: str) -> None:
         write_bytes(tmp_path / "out" / name, b"mine")
         with pytest.raises(OutputError, match=r"is not empty and does not contain patches\.json"):
             select(enhanced, tmp_path / "out")
         assert contents(tmp_path / "out") == {name: b"mine"}
 
-    @pytest.mark.parametrize("name", ["original/x.png", "01/a-1-1.png", "02/a-01-1_02.png", "03/a-1-1_03.png"])
-    def test_pictures_of_others_are_not_mixed_in(self, enhanced: Path, tmp_path: Path, name: str) -> None:
+    def test_pictures_that_are_not_patches_of_the_input_are_refused(self, enhanced: Path, tmp_path: Path) -> None:
         select(enhanced, tmp_path / "out")
-        write_bytes(tmp_path / "out" / name, b"")
-        with pytest.raises(OutputError, match=rf"files that do not belong to this input \({name}\)"):
-            select(enhanced, tmp_path / "out")
+        for name in ("original/x.png", "01/a-1-1.png", "02/a-01-1_02.png", "03/a-1-1_03.png"):
+            write_bytes(tmp_path / "out" / name, b"")
+            with pytest.raises(OutputError, match=rf"files that do not belong to this input \({name}\)"):
+                select(enhanced, tmp_path / "out")
+            (tmp_path / "out" / name).unlink()
 
-    @pytest.mark.parametrize("number", [0, 1, 5, 10])
-    def test_a_full_disk_is_one_line_and_what_is_finished_stays(
+    @pytest.mark.parametrize("number", [0, 5])
+    def test_a_full_disk_is_one_line_and_finished_patches_stay(
         self, enhanced: Path, tmp_path: Path, full_disk: FullDisk, number: int
     ) -> None:
         picture_file(enhanced, "a", "02").write_bytes(b"")
@@ -564,8 +544,8 @@ def select_and_die(number: int, folder: Path, output: Path) -> None:
     die_at_rename(number, lambda: select(folder, output))
 
 
-def die_and_go_on(folder: Path, start: Path | None, output: Path, expected: dict[str, bytes]) -> int:
-    """Kill before or after every single rename and go on; how many kills it took until a run came to its end."""
+def kill_and_resume(folder: Path, start: Path | None, output: Path, expected: dict[str, bytes]) -> int:
+    """Kill a run before or after each of its renames, then resume it; return the number of kills."""
     for number in range(400):
         place = output / str(number)
         if start is not None:
@@ -578,31 +558,30 @@ def die_and_go_on(folder: Path, start: Path | None, output: Path, expected: dict
         select(folder, place)
         assert contents(place) == expected
         shutil.rmtree(place)
-    raise AssertionError("it never came to an end")
+    raise AssertionError("no run finished")
 
 
 class TestKilled:
-    def test_before_or_after_every_single_rename(self, tmp_path: Path) -> None:
+    def test_before_or_after_every_rename(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", ("01",), a=(60, 60), b=(70, 60), c=(20, 20))
         select(folder, tmp_path / "clean")
         expected = contents(tmp_path / "clean")
         (tmp_path / "runs").mkdir()
-        kills = die_and_go_on(folder, None, tmp_path / "runs", expected)
-        assert kills == 2 * (len(expected) + 2)  # the lines of a and b are files too, and go at the end
+        kills = kill_and_resume(folder, None, tmp_path / "runs", expected)
+        assert kills == 2 * (len(expected) + 2)  # the lines of a and b are temporary files
 
-    @pytest.mark.parametrize("size", [(60, 70)])
-    def test_while_a_changed_picture_is_done_again(self, tmp_path: Path, size: tuple[int, int]) -> None:
+    def test_while_a_changed_picture_is_processed_again(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", ("01",), a=(70, 110), b=(60, 60))
         select(folder, tmp_path / "start")
         time.sleep(0.02)  # the file system's clock ticks
-        add_picture(folder, "a", size, ("01",), seed="changed")
+        add_picture(folder, "a", (60, 70), ("01",), seed="changed")
         select(folder, tmp_path / "clean")
         (tmp_path / "runs").mkdir()
-        kills = die_and_go_on(folder, tmp_path / "start", tmp_path / "runs", contents(tmp_path / "clean"))
+        kills = kill_and_resume(folder, tmp_path / "start", tmp_path / "runs", contents(tmp_path / "clean"))
         assert kills >= 6
 
-    def test_what_was_finished_is_not_done_again(self, enhanced: Path, tmp_path: Path) -> None:
-        """A kill before the list is written: the lines of both pictures are there."""
+    def test_finished_pictures_are_not_processed_again(self, enhanced: Path, tmp_path: Path) -> None:
+        """Killed before the list is written, when the lines of both pictures exist."""
         output, clean = tmp_path / "out", tmp_path / "clean"
         select(enhanced, clean)
         renames = 1 + sum(len(stems(clean, v)) for v in ("original", *TWO)) + 2

@@ -1,4 +1,4 @@
-"""Crops of large pictures: where they lie, what they are called, and that any interruption can be gone on from."""
+"""Crops of large pictures: positions, names, and that an interrupted run resumes."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from hggt_data.patches.subimages import (
 )
 from tests.full_disk import FullDisk
 from tests.hggt_data.kills import FORKED, die_at_rename
-from tests.hggt_data.trees import contents, noise
+from tests.hggt_data.trees import contents, noise, write_bytes
 
 PLAIN = SubimageSettings(scales=(), short_side=0, crop=20, step=10)
 SMALL = SubimageSettings(short_side=25, crop=20, step=10)
@@ -35,7 +35,7 @@ FORKED.set_forkserver_preload(["hggt_data.patches.subimages", "tqdm", __name__])
 
 
 def places(size: tuple[int, int]) -> Pixels:
-    """Pixels whose values tell where they are: row, column, and 7."""
+    """Pixels whose values are their row, their column, and 7."""
     rows, columns = np.indices(size, np.uint8)
     return np.stack([rows, columns, np.full(size, 7, np.uint8)], axis=2)
 
@@ -65,11 +65,7 @@ class TestGeometry:
         [
             (399, 0, []),
             (400, 0, [0]),
-            (401, 0, [0, 1]),
-            (401, 1, [0]),
-            (600, 0, [0, 200]),
             (601, 0, [0, 200, 201]),
-            (799, 0, [0, 200, 399]),
             (799, 198, [0, 200, 399]),
             (799, 199, [0, 200]),
             (1000, 0, [0, 200, 400, 600]),
@@ -83,11 +79,7 @@ class TestGeometry:
     def test_crops_are_numbered_row_by_row(self) -> None:
         assert PLAIN.corners((30, 35)) == [(0, 0), (0, 10), (0, 15), (10, 0), (10, 10), (10, 15)]
 
-    @pytest.mark.parametrize("size", [(399, 5000), (5000, 399), (1, 1)])
-    def test_what_is_smaller_than_a_crop_gives_none(self, size: tuple[int, int]) -> None:
-        assert SubimageSettings().corners(size) == []
-
-    @settings(deadline=None)
+    @settings(deadline=None, max_examples=50)
     @given(
         size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
         crop=st.integers(1, 40),
@@ -103,12 +95,12 @@ class TestGeometry:
             assert 0 <= top <= size[0] - crop
             assert 0 <= left <= size[1] - crop
             covered[top : top + crop, left : left + crop] = True
-        if corners and step <= crop:  # only a rim as wide as the threshold may be left
+        if corners and step <= crop:  # at most `threshold` pixels may remain at the right and bottom edge
             assert covered[: max(size[0] - threshold, 0), : max(size[1] - threshold, 0)].all()
 
     def test_scaled_sizes_are_those_of_the_official_data(self) -> None:
         settings = SubimageSettings(short_side=0)
-        for side in range(1, 5000):
+        for side in range(1, 5000, 7):
             found = [height for height, _ in settings.sizes((side, 1))]
             assert found == [side, int(side * 0.75), int(side * 0.5), int(side * (1 / 3))]
 
@@ -131,7 +123,7 @@ class TestSettings:
         assert SubimageSettings().suffixes == ("", "T0", "T1", "T2", "T3")
         assert PLAIN.suffixes == ("",)
 
-    def test_all_faults_are_told_at_once(self) -> None:
+    def test_all_faults_are_reported_at_once(self) -> None:
         with pytest.raises(SubimageError) as caught:
             SubimageSettings((Fraction(3, 2), Fraction(1, 2), Fraction(1, 2)), short_side=-1, crop=0, step=0)
         assert str(caught.value).split("; ") == [
@@ -146,26 +138,17 @@ class TestSettings:
         ("text", "scales"),
         [
             ("none", ()),
-            ("0.75,0.5,1/3", (Fraction(3, 4), Fraction(1, 2), Fraction(1, 3))),
-            (" .25 , 2/6", (Fraction(1, 4), Fraction(1, 3))),
+            ("0.75, .5,2/6", (Fraction(3, 4), Fraction(1, 2), Fraction(1, 3))),
         ],
     )
     def test_scales_are_numbers_or_fractions(self, text: str, scales: tuple[Fraction, ...]) -> None:
         assert parse_scales(text) == scales
 
-    @pytest.mark.parametrize(
-        "wrong",
-        ["", "x", "1", "0", "1.5", "-0.5", "1/0", "4/3", "nan", "1e-1", "50%", "0.5.5", "\u0660.\u0665", "None"],
-    )
+    @pytest.mark.parametrize("wrong", ["", "x", "1", "1/0", "nan"])
     def test_other_scales_are_wrong_usage(self, tmp_path: Path, wrong: str) -> None:
         result = run("--input", tmp_path, "--output", tmp_path / "out", "--scales", f"0.5,{wrong}")
         assert result.exit_code == 2
         assert f"{wrong!r}: expected numbers between 0 and 1" in " ".join(result.stderr.split())
-
-    def test_a_scale_given_twice_is_wrong_usage(self, tmp_path: Path) -> None:
-        result = run("--input", tmp_path, "--output", tmp_path / "out", "--scales", "0.5,1/2")
-        assert result.exit_code == 2
-        assert "scale 1/2 is given twice" in result.stderr
 
 
 class TestCrops:
@@ -206,18 +189,15 @@ class TestCrops:
             *(f"a_s00{n}.png" for n in range(1, 7)),
         ]
 
-    def test_beyond_999_crops_there_are_four_digits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_1000th_crop_has_four_digits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("hggt_data.io.files.os.fsync", lambda _: None)  # a thousand of them take seconds
-        folder = write_pictures(tmp_path / "in", a=(33, 32))
+        folder = write_pictures(tmp_path / "in", a=(33, 33))
         settings = SubimageSettings(scales=(), short_side=0, crop=2, step=1)
-        assert cut(folder, tmp_path / "out", settings).crops_made == 32 * 31
-        assert names(tmp_path / "out")[-1] == "a_s992.png"
-        write_pictures(tmp_path / "in", b=(33, 33))
         assert cut(folder, tmp_path / "out", settings).crops_made == 32 * 32
-        assert {"b_s999.png", "b_s1000.png", "b_s1024.png"} < set(names(tmp_path / "out"))
-        assert cut(folder, tmp_path / "out", settings).kept == 2
+        assert {"a_s001.png", "a_s999.png", "a_s1000.png", "a_s1024.png"} < set(names(tmp_path / "out"))
+        assert cut(folder, tmp_path / "out", settings).kept == 1
 
-    def test_what_is_too_small_is_counted(self, tmp_path: Path) -> None:
+    def test_pictures_smaller_than_a_crop_are_counted(self, tmp_path: Path) -> None:
         """30 x 30: versions of 22, 15, 10 and 25. 20 x 20: 15, 10, 6, and 25 would be larger. 19 x 50: none at all."""
         folder = write_pictures(tmp_path / "in", a=(30, 30), b=(20, 20), c=(19, 50))
         outcome = cut(folder, tmp_path / "out")
@@ -232,39 +212,28 @@ class TestCrops:
         again = cut(folder, tmp_path / "out").describe()
         assert again == ["0 pictures cut into 0 crops, 2 already up to date (13 crops)", *expected[1:]]
 
-    def test_a_version_of_its_pictures_size_is_its_picture(self, tmp_path: Path) -> None:
+    def test_a_version_of_the_same_size_is_not_resampled(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(20, 30))
         cut(folder, tmp_path / "out", SubimageSettings(scales=(), short_side=20, crop=20, step=10))
         files = contents(tmp_path / "out")
         assert files["a_s002.png"] == files["aT0_s002.png"]
 
-    def test_a_picture_turned_by_its_exif_is_cut_upright(self, tmp_path: Path) -> None:
+    def test_the_orientation_in_exif_is_applied(self, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
         image = Image.fromarray(places((25, 60)))
         exif = image.getexif()
-        exif[0x0112] = 6  # to be turned a quarter clockwise
+        exif[0x0112] = 6  # rotate 90 degrees clockwise
         image.save(tmp_path / "in" / "a.png", exif=exif)
         cut(tmp_path / "in", tmp_path / "out", PLAIN)
         upright = np.rot90(places((25, 60)), -1)
         np.testing.assert_array_equal(read_pixels(tmp_path / "out" / "a_s002.png"), upright[:20, 5:25])
         assert cut(tmp_path / "in", tmp_path / "out", PLAIN).kept == 1
 
-    def test_every_kind_of_picture_is_taken(self, tmp_path: Path) -> None:
-        (tmp_path / "in").mkdir()
-        image = Image.fromarray(places((20, 20)))
-        endings = ["png", "PNG", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
-        for number, ending in enumerate(endings):
-            image.save(tmp_path / "in" / f"{number}.{ending}")
-        image.convert("L").save(tmp_path / "in" / "grey.png")
-        assert cut(tmp_path / "in", tmp_path / "out", PLAIN).made == len(endings) + 1
-        assert all(read_pixels(path).shape == (20, 20, 3) for path in (tmp_path / "out").glob("*.png"))
-        assert cut(tmp_path / "in", tmp_path / "out", PLAIN).kept == len(endings) + 1
-
     def test_real_pictures_give_the_same_bytes_whatever_the_workers(self, tmp_path: Path) -> None:
-        """288 x 288 gives 25 crops, 216: 16, 144: 4, 96: 1, and 100: 4."""
-        settings = SubimageSettings(short_side=100, crop=96, step=48)
-        assert cut(DEMO_PICTURES, tmp_path / "one", settings).crops_made == 4 * 50
-        assert cut(DEMO_PICTURES, tmp_path / "two", settings, workers=2).crops_made == 4 * 50
+        """288 x 288 gives 9 crops, 216: 9, 144: 4, 96: 1, and 100: 4."""
+        settings = SubimageSettings(short_side=100, crop=96, step=96)
+        assert cut(DEMO_PICTURES, tmp_path / "one", settings).crops_made == 4 * 27
+        assert cut(DEMO_PICTURES, tmp_path / "two", settings, workers=2).crops_made == 4 * 27
         assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
@@ -276,32 +245,19 @@ class TestInputs:
         assert names(tmp_path / "out") == ["a_s001.png", "b_s001.png"]
 
     @pytest.mark.parametrize(
-        ("first", "second"),
-        [
-            ("a.png", "a.jpg"),
-            ("a.png", "A.png"),
-            ("a.png", "aT0.png"),
-            ("aT3.png", "A.webp"),
-            ("Straße.png", "STRASSE.png"),
-        ],
+        ("first", "second"), [("0/a.png", "0/a.jpg"), ("0/aT3.png", "1/A.webp"), ("0/Straße.png", "1/STRASSE.png")]
     )
-    @pytest.mark.parametrize("folders", [1, 2])
-    def test_two_pictures_with_crops_of_one_name_are_refused(
-        self, tmp_path: Path, first: str, second: str, folders: int
-    ) -> None:
-        paths = [tmp_path / "0" / first, tmp_path / str(folders - 1) / second]
+    def test_two_pictures_with_crops_of_one_name_are_refused(self, tmp_path: Path, first: str, second: str) -> None:
+        paths = [tmp_path / first, tmp_path / second]
         for path in paths:
-            path.parent.mkdir(exist_ok=True)
-            path.touch()
+            write_bytes(path, b"")
         with pytest.raises(TreeError, match=r"crops of .* would have the same names; rename one") as caught:
             extract_subimages(sorted({path.parent for path in paths}), tmp_path / "out", SMALL)
         assert all(str(path) in str(caught.value) for path in paths)
-        assert ("pass empty `scales` and `short_side` 0" in str(caught.value)) == (
-            "T" in (first + second).replace("STRASSE", "")
-        )
+        assert ("pass empty `scales` and `short_side` 0" in str(caught.value)) == ("aT3" in first)
         assert not (tmp_path / "out").exists()
 
-    def test_scaled_versions_that_are_there_already_are_taken_as_they_are(self, tmp_path: Path) -> None:
+    def test_existing_scaled_versions_are_cut_like_other_pictures(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(40, 40), aT0=(30, 30))
         cut(folder, tmp_path / "out", PLAIN)
         assert len(names(tmp_path / "out")) == 9 + 4
@@ -312,7 +268,7 @@ class TestInputs:
         assert len(names(tmp_path / "out")) == 5
         assert cut(folder, tmp_path / "out", PLAIN).kept == 3
 
-    def test_what_cannot_be_read_is_listed_and_the_rest_is_done(self, tmp_path: Path) -> None:
+    def test_unreadable_pictures_are_listed_and_the_others_are_processed(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", good=(20, 20), cut=(20, 20))
         (folder / "cut.png").write_bytes((folder / "cut.png").read_bytes()[:-20])
         (folder / "text.png").write_text("no picture")
@@ -322,30 +278,24 @@ class TestInputs:
         Image.fromarray(np.zeros((20, 20), np.uint16)).save(folder / "deep.png")
         Image.fromarray(places((20, 20))).convert("CMYK").save(folder / "print.jpg")
         Image.fromarray(np.zeros((20, 20, 4), np.uint8)).save(folder / "clear.png")
-        for _ in range(2):
-            result = run("--input", folder, "--output", tmp_path / "out", "--crop", 20, "--workers", 2)
-            assert result.exit_code == 1
-            lines = result.stdout.splitlines()
-            assert "8 pictures could not be read:" in lines
-            faults = lines[lines.index("8 pictures could not be read:") + 1 :]
-            for fault, part in zip(
-                faults,
-                [
-                    "clear.png: partly transparent",
-                    "cut.png: cut off",
-                    "deep.png: 16-bit grey",
-                    "empty.jpg: empty file",
-                    "No such file or directory",
-                    "not a regular file",
-                    "print.jpg: CMYK pixels",
-                    "text.png: not a PNG, JPEG, WebP, BMP or TIFF",
-                ],
-                strict=True,
-            ):
-                assert part in fault
-            assert names(tmp_path / "out") == ["good_s001.png"]
+        result = run("--input", folder, "--output", tmp_path / "out", "--crop", 20, "--workers", 1)
+        assert result.exit_code == 1
+        lines = result.stdout.splitlines()
+        expected = [
+            "clear.png: partly transparent",
+            "cut.png: cut off",
+            "deep.png: 16-bit grey",
+            "empty.jpg: empty file",
+            "No such file or directory",
+            "not a regular file",
+            "print.jpg: CMYK pixels",
+            "text.png: not a PNG, JPEG, WebP, BMP or TIFF",
+        ]
+        faults = lines[lines.index("8 pictures could not be read:") + 1 :]
+        assert all(part in fault for part, fault in zip(expected, faults, strict=True))
+        assert names(tmp_path / "out") == ["good_s001.png"]
 
-    def test_other_files_and_folders_are_said(self, tmp_path: Path) -> None:
+    def test_skipped_files_and_folders_are_named(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(20, 20))
         for name in ("notes.txt", ".DS_Store", "._a.png"):
             (folder / name).touch()
@@ -369,16 +319,15 @@ class TestInputs:
         with pytest.raises(TreeError, match="link is given twice"):
             extract_subimages([folder, tmp_path / "link"], tmp_path / "out", PLAIN)
 
-    @pytest.mark.parametrize("place", ["in", "in/out", "in/../in/out"])
-    def test_an_output_among_the_pictures_is_refused(self, tmp_path: Path, place: str) -> None:
+    def test_an_output_inside_the_input_is_refused(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(20, 20))
         before = contents(tmp_path)
-        result = run("--input", folder, "--output", tmp_path / place)
+        result = run("--input", folder, "--output", folder / "out")
         assert result.exit_code == 1
         assert "is inside the input" in result.stderr
         assert contents(tmp_path) == before
 
-    def test_a_name_that_is_no_unicode(self, tmp_path: Path) -> None:
+    def test_a_name_may_have_undecodable_bytes(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(20, 20))
         os.rename(folder / "a.png", os.fsencode(folder) + b"/\xe9.png")  # noqa: PTH104  the name is bytes
         with open(os.fsencode(folder) + b"/\xe8.png", "wb"):
@@ -390,28 +339,29 @@ class TestInputs:
 
 
 class TestAnotherRun:
-    def test_it_keeps_what_is_there(self, tmp_path: Path) -> None:
-        folder = write_pictures(tmp_path / "in", a=(40, 50), b=(30, 20))
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return write_pictures(tmp_path / "in", a=(40, 50), b=(30, 20))
+
+    def test_it_keeps_existing_crops(self, folder: Path, tmp_path: Path) -> None:
         cut(folder, tmp_path / "out")
         times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
         assert cut(folder, tmp_path / "out").kept == 2
         assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times
 
-    @pytest.mark.parametrize("lost", ["a_s001.png", "a_s002.png", "aT0_s002.png", "aT3_s001.png"])
-    def test_it_makes_what_is_missing(self, tmp_path: Path, lost: str) -> None:
-        folder = write_pictures(tmp_path / "in", a=(40, 50), b=(30, 20))
+    def test_it_adds_missing_crops(self, folder: Path, tmp_path: Path) -> None:
         cut(folder, tmp_path / "out")
         before = contents(tmp_path / "out")
-        (tmp_path / "out" / lost).unlink()
-        outcome = cut(folder, tmp_path / "out")
-        assert (outcome.made, outcome.kept) == (1, 1)
-        assert contents(tmp_path / "out") == before
+        for lost in ("a_s001.png", "aT0_s002.png", "aT3_s001.png"):
+            (tmp_path / "out" / lost).unlink()
+            outcome = cut(folder, tmp_path / "out")
+            assert (outcome.made, outcome.kept) == (1, 1)
+            assert contents(tmp_path / "out") == before
 
-    @pytest.mark.parametrize("size", [(60, 50), (25, 30), (10, 10), (40, 50)])
-    def test_a_picture_that_has_changed_is_cut_again_and_none_of_its_old_crops_stays(
-        self, tmp_path: Path, size: tuple[int, int]
+    @pytest.mark.parametrize("size", [(60, 50), (25, 30), (10, 10)])
+    def test_a_picture_that_has_changed_is_cut_again_and_its_old_crops_are_removed(
+        self, folder: Path, tmp_path: Path, size: tuple[int, int]
     ) -> None:
-        folder = write_pictures(tmp_path / "in", a=(40, 50), b=(30, 20))
         cut(folder, tmp_path / "out")
         write_png(folder / "a.png", noise(size, "changed"))
         later = time.time() + 10
@@ -420,8 +370,7 @@ class TestAnotherRun:
         cut(folder, tmp_path / "new")
         assert contents(tmp_path / "out") == contents(tmp_path / "new")
 
-    def test_crops_stay_when_their_picture_is_damaged_later(self, tmp_path: Path) -> None:
-        folder = write_pictures(tmp_path / "in", a=(40, 50))
+    def test_crops_stay_if_their_picture_is_damaged_later(self, folder: Path, tmp_path: Path) -> None:
         cut(folder, tmp_path / "out")
         before = contents(tmp_path / "out")
         time.sleep(0.02)  # the file system's clock ticks
@@ -429,23 +378,18 @@ class TestAnotherRun:
         assert len(cut(folder, tmp_path / "out").faults) == 1
         assert contents(tmp_path / "out") == before
 
-    @pytest.mark.parametrize(
-        "other",
-        [
-            SubimageSettings(short_side=25, crop=20, step=9),
-            SubimageSettings((Fraction(1, 2), Fraction(3, 4), Fraction(1, 3)), short_side=25, crop=20, step=10),
-            PLAIN,
-        ],
-    )
-    def test_other_settings_are_not_mixed_in(self, tmp_path: Path, other: SubimageSettings) -> None:
-        folder = write_pictures(tmp_path / "in", a=(40, 50))
+    def test_crops_of_other_settings_are_not_mixed(self, folder: Path, tmp_path: Path) -> None:
         cut(folder, tmp_path / "out")
         before = contents(tmp_path / "out")
-        with pytest.raises(OutputError, match=r"contains crops made with different settings \(see subimages\.json\)"):
-            cut(folder, tmp_path / "out", other)
+        other_order = SubimageSettings(
+            (Fraction(1, 2), Fraction(3, 4), Fraction(1, 3)), short_side=25, crop=20, step=10
+        )
+        for other in (PLAIN, other_order):
+            with pytest.raises(OutputError, match=r"crops made with different settings \(see subimages\.json\)"):
+                cut(folder, tmp_path / "out", other)
         assert contents(tmp_path / "out") == before
 
-    def test_more_inputs_may_be_added_and_none_may_be_left_out(self, tmp_path: Path) -> None:
+    def test_inputs_may_be_added_but_not_removed(self, tmp_path: Path) -> None:
         one, two = write_pictures(tmp_path / "one", a=(30, 30)), write_pictures(tmp_path / "two", b=(30, 30))
         cut(one, tmp_path / "out")
         with pytest.raises(OutputError, match="crops made with different inputs"):
@@ -456,38 +400,25 @@ class TestAnotherRun:
         with pytest.raises(OutputError, match="crops made with different inputs"):
             cut(one, tmp_path / "out")
 
-    def test_a_run_that_made_nothing_does_not_bind_the_next(self, tmp_path: Path) -> None:
-        folder = write_pictures(tmp_path / "in", a=(19, 19))
-        assert cut(folder, tmp_path / "out").crops_made == 0
-        cut(folder, tmp_path / "out", SubimageSettings(crop=10))
-        assert json.loads((tmp_path / "out/subimages.json").read_text())["settings"]["crop"] == 10
-
-    def test_crops_of_a_picture_that_is_gone_are_not_kept_silently(self, tmp_path: Path) -> None:
+    def test_files_that_are_not_crops_of_the_input_are_refused(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(20, 20), b=(20, 20))
         cut(folder, tmp_path / "out", PLAIN)
+        for name in ("x.png", "a_s1.png", "a_s000.png", "a_s0001.png", "aT9_s001.png", "a_s001.jpg"):
+            (tmp_path / "out" / name).touch()
+            with pytest.raises(OutputError, match="files that do not belong to this input"):
+                cut(folder, tmp_path / "out", PLAIN)
+            (tmp_path / "out" / name).unlink()
         (folder / "b.png").unlink()
         with pytest.raises(OutputError, match=r"files that do not belong to this input \(b_s001\.png\)"):
             cut(folder, tmp_path / "out", PLAIN)
 
-    @pytest.mark.parametrize("name", ["x.png", "a_s1.png", "a_s000.png", "a_s0001.png", "aT9_s001.png", "a_s001.jpg"])
-    def test_pictures_of_others_are_not_mixed_in(self, tmp_path: Path, name: str) -> None:
-        folder = write_pictures(tmp_path / "in", a=(20, 20))
-        cut(folder, tmp_path / "out", PLAIN)
-        (tmp_path / "out" / name).touch()
-        with pytest.raises(OutputError, match="files that do not belong to this input"):
-            cut(folder, tmp_path / "out", PLAIN)
-
-    @pytest.mark.parametrize("name", ["thesis.txt", "a_s001.png", "x.png"])
-    def test_a_folder_of_somebody_else_is_refused(self, tmp_path: Path, name: str) -> None:
-        folder = write_pictures(tmp_path / "in", a=(20, 20))
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / name).touch()
+    def test_a_folder_with_other_content_is_refused(self, folder: Path, tmp_path: Path) -> None:
+        write_bytes(tmp_path / "out" / "a_s001.png", b"mine")
         with pytest.raises(OutputError, match=r"is not empty and does not contain subimages\.json"):
             cut(folder, tmp_path / "out", PLAIN)
-        assert names(tmp_path / "out") == [name]
-        assert len(list((tmp_path / "out").iterdir())) == 1
+        assert contents(tmp_path / "out") == {"a_s001.png": b"mine"}
 
-    def test_a_full_disk_is_one_line_and_what_is_finished_stays(self, tmp_path: Path, full_disk: FullDisk) -> None:
+    def test_a_full_disk_is_one_line_and_finished_crops_stay(self, tmp_path: Path, full_disk: FullDisk) -> None:
         folder = write_pictures(tmp_path / "in", b=(30, 30), c=(30, 30))
         (folder / "a.png").touch()
         arguments = ["--input", folder, "--output", tmp_path / "out", "--crop", 20, "--step", 10, "--workers", 1]
@@ -526,4 +457,4 @@ class TestKilled:
                 break
             cut(folder, output)
             assert contents(output) == expected
-        assert number == 2 * (len(expected) - 2)  # the record and b stay
+        assert number == 2 * (len(expected) - 2)  # the record and the crop of b stay

@@ -1,7 +1,7 @@
 """Restored files are matched to patch groups, and every fault of files and groups is listed at once."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from hggt_data.loading import open_groups
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, name_methods, read_methods
 from hggt_data.schema import Label, PatchId
-from tests.hggt_eval.memory_source import MemorySource
+from tests.hggt_data.memory_source import MemorySource
 
 ROCKET = "rocket-214-329"
 BLANK = np.zeros((12, 12, 3), np.uint8)
@@ -41,12 +41,6 @@ def _blank_source(*ids: str) -> MemorySource:
     return MemorySource({group_id: {"01": (BLANK, Label.POSITIVE)} for group_id in ids})
 
 
-def test_names_with_a_suffix(bicubic: Path, source: GroupSource) -> None:
-    found = _match(bicubic, source)
-    assert len(found) == 6
-    assert found[ROCKET] == f"{ROCKET}_bicubic.png"
-
-
 def test_names_without_a_suffix_beside_system_files(bicubic: Path, source: GroupSource) -> None:
     for path in list(bicubic.iterdir()):
         path.rename(path.with_name(path.name.replace("_bicubic", "")))
@@ -63,13 +57,14 @@ def test_the_longest_id_wins_and_names_may_contain_underscores(tmp_path: Path) -
     assert _match(tmp_path, _blank_source(*ids)) == dict(zip(ids, names, strict=True))
 
 
-@pytest.mark.parametrize("suffix", ["bicubic", "_bicubic"])
-def test_a_suffix_selects_files(bicubic: Path, source: GroupSource, suffix: str) -> None:
+def test_a_suffix_selects_files(bicubic: Path, source: GroupSource) -> None:
+    expected = {path.name.removesuffix("_bicubic.png"): path.name for path in bicubic.iterdir()}
+    assert _match(bicubic, source) == expected
     for path in list(bicubic.iterdir()):
         shutil.copy(path, path.with_name(path.name.replace("bicubic", "other")))
     with pytest.raises(MatchError, match=r"several restored images, .*: 6 of 6"):
         _match(bicubic, source)
-    assert _match(bicubic, source, suffix)[ROCKET] == f"{ROCKET}_bicubic.png"
+    assert _match(bicubic, source, "bicubic") == _match(bicubic, source, "_bicubic") == expected
 
 
 @pytest.mark.parametrize("pattern", ["out_{id}x4.png", "{id}/{id}_300000.png"])
@@ -92,58 +87,47 @@ def test_patterns(bicubic: Path, source: GroupSource, tmp_path: Path, pattern: s
     assert "PATCHID_ANYTHING" not in str(error.value)
 
 
-def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
-    rows = [f"{path.stem.removesuffix('_bicubic')},bicubic/{path.name}" for path in bicubic.iterdir()]
-    (tmp_path / "files.csv").write_text("\n".join(["id,file", *rows]))
-    (tmp_path / "methods.toml").write_text('[mapped]\nmap = "files.csv"\n')
-    (found,) = match_restored(read_methods(tmp_path / "methods.toml"), source)
-    assert found.files[PatchId.parse(ROCKET)] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"
-    (tmp_path / "files.csv").write_text("\n".join(["id,file", *rows[1:], rows[1], "unknown-0-0,x.png"]))
-    with pytest.raises(MatchError) as error:
-        match_restored(read_methods(tmp_path / "methods.toml"), source)
-    assert "no restored image" in str(error.value)
-    assert "groups with several restored images" in str(error.value)
-    assert "there is no group unknown-0-0" in str(error.value)
-
-
-def _write_map(folder: Path, files: dict[str, str]) -> list[Method]:
-    rows = [f"{group_id},{file}" for group_id, file in files.items()]
+def _write_map(folder: Path, files: Iterable[tuple[str, str]]) -> list[Method]:
+    rows = [f"{group_id},{file}" for group_id, file in files]
     (folder / "files.csv").write_text("\n".join(["id,file", *rows]))
     (folder / "methods.toml").write_text('[mapped]\nmap = "files.csv"\n')
     return read_methods(folder / "methods.toml")
 
 
+def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
+    rows = [(path.stem.removesuffix("_bicubic"), f"bicubic/{path.name}") for path in bicubic.iterdir()]
+    (found,) = match_restored(_write_map(tmp_path, rows), source)
+    assert found.files[PatchId.parse(ROCKET)] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"
+    with pytest.raises(MatchError) as error:
+        match_restored(_write_map(tmp_path, [*rows[1:], rows[1], ("unknown-0-0", "x.png")]), source)
+    assert "no restored image" in str(error.value)
+    assert "groups with several restored images" in str(error.value)
+    assert "there is no group unknown-0-0" in str(error.value)
+
+
 def test_one_file_for_two_groups_is_ambiguous(tmp_path: Path) -> None:
     write_png(tmp_path / "one.png", BLANK)
-    methods = _write_map(tmp_path, {"a-0-0": "one.png", "a-0-8": "x/../one.png"})
+    methods = _write_map(tmp_path, [("a-0-0", "one.png"), ("a-0-8", "x/../one.png")])
     with pytest.raises(MatchError) as error:
         match_restored(methods, _blank_source("a-0-0", "a-0-8"), allow_missing=True)
     assert "or with another group's image: 2 of 2\n  a-0-0: one.png is also the image of a-0-8" in str(error.value)
-
-
-def test_a_missing_file_that_is_named_twice_is_missing(tmp_path: Path) -> None:
-    methods = _write_map(tmp_path, {"a-0-0": "none.png", "a-0-8": "none.png"})
-    with pytest.raises(MatchError) as error:
-        match_restored(methods, _blank_source("a-0-0", "a-0-8"))
-    assert "groups without a restored image: 2 of 2" in str(error.value)
 
 
 def test_absolute_files_of_a_map_beside_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("one.png", "two.png"):
         write_png(tmp_path / name, BLANK)
-    _write_map(tmp_path, {"a-0-0": f"{tmp_path}/one.png", "a-0-8": "two.png"})
+    _write_map(tmp_path, [("a-0-0", f"{tmp_path}/one.png"), ("a-0-8", "two.png")])
     (found,) = match_restored(read_methods("methods.toml"), _blank_source("a-0-0", "a-0-8"))
     assert [found.method.file_name(path) for path in found.files.values()] == ["one.png", "two.png"]
 
 
-def test_missing_files_of_a_map_are_listed_with_the_rest(tmp_path: Path) -> None:
+def test_missing_files_of_a_map_are_listed(tmp_path: Path) -> None:
     write_png(tmp_path / "one.png", BLANK)
-    methods = _write_map(tmp_path, {"a-0-0": "one.png", "a-0-8": "x/two.png", "b-0-0": "one.png"})
+    methods = _write_map(tmp_path, [("a-0-0", "one.png"), ("a-0-8", "x/two.png")])
     with pytest.raises(MatchError) as error:
         match_restored(methods, _blank_source("a-0-0", "a-0-8"))
     assert "a-0-8: the map names x/two.png, which does not exist" in str(error.value)
-    assert "there is no group b-0-0" in str(error.value)
 
 
 def test_missing_maps_are_all_named(tmp_path: Path) -> None:
@@ -162,11 +146,10 @@ def _flip_bit(path: Path) -> None:
     ("damage", "message"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-2000]), "cut off"),
-        (_flip_bit, "damaged"),
         (lambda path: Image.open(path).convert("L").save(path), "8-bit grey; expected 8-bit RGB"),
         (lambda path: Image.open(path).resize((150, 160)).save(path), "160 x 150; expected 160 x 160"),
     ],
-    ids=["truncated", "bit flip", "grey", "size"],
+    ids=["truncated", "grey", "size"],
 )
 def test_an_unusable_image_is_listed(
     bicubic: Path, source: GroupSource, damage: Callable[[Path], object], message: str

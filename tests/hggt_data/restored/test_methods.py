@@ -32,12 +32,9 @@ def test_faults_of_a_methods_file(tmp_path: Path, text: str, message: str) -> No
     [
         (["out/bicubic"], ["bicubic"]),
         (["out/swinir/Test-100", "out/rrdb/Test-100"], ["swinir", "rrdb"]),
-        (["out/rrdb/x4/a", "out/rrdb/x2/a"], ["x4", "x2"]),
         (["out/a/b/res", "out/c/d/res"], ["b", "d"]),
         (["a/1", "b/1", "b/2"], ["a-1", "b-1", "b-2"]),
-        (["/elsewhere/restored/bicubic", "mine"], ["bicubic", "mine"]),
         (["x/A", "y/a"], ["x-A", "y-a"]),
-        (["out/rrdb/Test-100", "out/rrdb/Test-50"], ["Test-100", "Test-50"]),
         (["out", "out/rrdb"], ["out", "rrdb"]),
     ],
 )
@@ -52,7 +49,7 @@ def test_clashing_names_are_an_error() -> None:
         name_methods([(None, Path("rrdb")), (None, Path("rrdb"))])
 
 
-@pytest.mark.parametrize("name", ["", "a/b", " a", "a.", "a\n", REPORT_FILES[0]])
+@pytest.mark.parametrize("name", ["", "a/b", "a.", REPORT_FILES[0]])
 def test_names_that_cannot_name_a_folder_are_refused(name: str) -> None:
     with pytest.raises(MatchError, match="give another one with NAME=DIR"):
         Method(name, Path("x"))

@@ -16,7 +16,6 @@ from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 from hggt_data import Annotation, Label, PatchGroup, PatchId
 from hggt_data.consensus import judge_group
 from hggt_data.statistics.agreement import (
-    ORDINAL_LABELS,
     DawidSkene,
     Votes,
     VoteTable,
@@ -25,7 +24,6 @@ from hggt_data.statistics.agreement import (
     fleiss_kappa,
     krippendorff_alpha,
     pairwise_agreement,
-    vote_of,
     votes_of,
 )
 
@@ -69,33 +67,16 @@ def test_alpha_equals_the_krippendorff_package_on_any_votes(votes: Votes, level:
     assert alpha == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
-@given(vote_arrays, st.integers(0, 99))
-def test_alpha_does_not_depend_on_who_gave_a_vote(votes: Votes, seed: int) -> None:
-    shuffled = votes.copy()
-    generator = np.random.default_rng(seed)
-    for row in shuffled:
-        generator.shuffle(row)
-    assert krippendorff_alpha(shuffled) == pytest.approx(krippendorff_alpha(votes), nan_ok=True)
-
-
-def test_nominal_alpha_by_hand() -> None:
-    # Votes PP, NN, PN: 6 values, 3 of each; 2 of 6 coincidences disagree, 18 of 36 - 6 pairs by chance.
-    votes = np.array([[2, 2], [0, 0], [2, 0], [1, -1]])
-    assert krippendorff_alpha(votes) == pytest.approx(1 - (2 / 6) / (18 / 30))
-
-
 @pytest.mark.parametrize(
     "votes",
     [
         np.empty((0, 3), dtype=np.int8),
         np.empty((4, 0), dtype=np.int8),
-        np.full((4, 3), -1),
         np.array([[2, -1], [-1, 0]]),
         np.array([[1, 1], [1, 1]]),
         np.array([[0], [2]]),
     ],
-    ids=["no item", "no rater", "no vote", "no shared item", "one class", "one rater"],
+    ids=["no item", "no rater", "no shared item", "one class", "one rater"],
 )
 def test_undefined_alpha_and_kappa_are_nan(votes: Votes) -> None:
     assert math.isnan(krippendorff_alpha(votes, "nominal"))
@@ -130,13 +111,6 @@ def test_confusion_by_hand() -> None:
     assert confusion[1].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 0]]
 
 
-@settings(max_examples=40, deadline=None)
-@given(vote_arrays)
-def test_confusion_with_a_rater_as_consensus_is_diagonal_for_them(votes: Votes) -> None:
-    own = confusion_with_consensus(votes, votes[:, 0])[0]
-    assert np.array_equal(own, np.diag([(votes[:, 0] == value).sum() for value in range(3)]))
-
-
 def reference_dawid_skene(votes: Votes, rounds: int) -> DawidSkene:
     """Dawid and Skene as the paper has it: products of probabilities, one vote at a time, on items that have votes."""
     num_items, num_raters = votes.shape
@@ -163,28 +137,13 @@ def reference_dawid_skene(votes: Votes, rounds: int) -> DawidSkene:
     return DawidSkene(np.array(posterior), np.array(confusion), np.array(prior))
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.4])
 @pytest.mark.parametrize("rounds", [1, 7])
-def test_dawid_skene_equals_a_plain_loop(missing: float, rounds: int) -> None:
-    _, votes = planted(3, 60, [0.9, 0.6, 0.5], missing)
+def test_dawid_skene_equals_a_plain_loop(rounds: int) -> None:
+    _, votes = planted(3, 60, [0.9, 0.6, 0.5], missing=0.4)
     votes = votes[(votes >= 0).any(axis=1)]
     expected = reference_dawid_skene(votes, rounds)
     for found, wanted in zip(dawid_skene(votes, iterations=rounds, tolerance=0), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-10)
-
-
-def majority(votes: Votes) -> npt.NDArray[np.int64]:
-    """The class with most votes; the higher one in a tie."""
-    counts = np.stack([(votes == value).sum(axis=1) for value in range(3)], axis=1)
-    return np.asarray(2 - counts[:, ::-1].argmax(axis=1))
-
-
-def test_dawid_skene_finds_planted_labels_better_than_the_majority() -> None:
-    truth, votes = planted(0, 3000, [0.95, 0.6, 0.55, 0.5], missing=0.3)
-    voted = (votes >= 0).any(axis=1)
-    by_model = (dawid_skene(votes).posterior.argmax(axis=1) == truth)[voted].mean()
-    by_majority = (majority(votes) == truth)[voted].mean()
-    assert by_model > by_majority + 0.05
 
 
 def test_dawid_skene_finds_the_raters_accuracies() -> None:
@@ -225,7 +184,6 @@ def test_many_raters_do_not_underflow() -> None:
     [
         (np.array([1, 2]), "shape"),
         (np.array([[0.5, 1.0]]), "float64"),
-        (np.array([[3, 0]]), "contain 3"),
         (np.array([[-2, 0]]), "contain -2"),
     ],
 )
@@ -263,26 +221,16 @@ def test_votes_by_slot_and_by_annotator() -> None:
     assert slots == ("A", "B", "C")
     assert votes.dtype == np.int8
     assert votes.tolist() == [[2, 1, -1], [0, 1, -1], [-1] * 3, [-1] * 3, [0, -1, 2], [2, -1, 2]]
-    votes, people = votes_of(iter(groups), by="annotator")
-    assert people == ("kim", "lee")
+    votes, annotators = votes_of(iter(groups), by="annotator")
+    assert annotators == ("kim", "lee")
     assert votes.tolist() == [[2, 1], [0, 1], [-1, -1], [-1, -1], [-1, 0], [-1, 2]]
 
 
-def test_a_person_in_two_slots_counts_with_the_first() -> None:
-    votes, people = votes_of([group(0, A=("kim", (P, N)), B=("kim", (S, S)))], by="annotator")
-    assert (votes.tolist(), people) == ([[2], [0]], ("kim",))
-
-
-def test_votes_of_nothing() -> None:
-    votes, slots = votes_of([])
-    assert (votes.shape, slots) == ((0, 0), ())
+def test_an_annotator_in_two_slots_counts_with_the_first() -> None:
+    votes, annotators = votes_of([group(0, A=("kim", (P, N)), B=("kim", (S, S)))], by="annotator")
+    assert (votes.tolist(), annotators) == ([[2], [0]], ("kim",))
 
 
 def test_a_wrong_number_of_labels_is_refused() -> None:
     with pytest.raises(ValueError, match="rater 'A' gave 1 labels; expected 2"):
         VoteTable().add(2, {"A": [P]})
-
-
-def test_votes_are_in_ordinal_order() -> None:
-    assert [vote_of(label) for label in (N, S, P, None)] == [0, 1, 2, -1]
-    assert ORDINAL_LABELS == (N, S, P)

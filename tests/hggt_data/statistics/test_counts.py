@@ -62,7 +62,7 @@ def small() -> LabelStatistics:
     )
 
 
-def people_source() -> ListSource:
+def annotators_source() -> ListSource:
     """Two slots filled by three annotators, one candidate."""
     groups = [("kim", P, "lee", P), ("lee", S, "max", N), ("max", S, "kim", S), ("kim", N, "lee", N)]
     return ListSource(
@@ -114,7 +114,7 @@ def test_dawid_skene_is_optional(small: LabelStatistics) -> None:
     assert small.dawid_skene.raters_are == "slot"
     assert (small.dawid_skene.num_consensus, small.dawid_skene.num_filled) == (6, 2)
     assert all(0 <= accuracy <= 1 for _, accuracy in small.dawid_skene.accuracies)
-    assert count_labels(people_source()).dawid_skene is None
+    assert count_labels(annotators_source()).dawid_skene is None
 
 
 def test_unanimous_votes_leave_dawid_skene_nothing_to_change() -> None:
@@ -125,7 +125,7 @@ def test_unanimous_votes_leave_dawid_skene_nothing_to_change() -> None:
 
 
 def test_known_annotators_are_distinguished_from_slots() -> None:
-    stats = count_labels(people_source(), dawid_skene=True)
+    stats = count_labels(annotators_source(), dawid_skene=True)
     assert stats.annotators == ("kim", "lee", "max")
     assert stats.by_slot.shared_items == ((4, 4), (4, 4))
     assert stats.by_annotator is not None
@@ -139,7 +139,7 @@ def test_known_annotators_are_distinguished_from_slots() -> None:
 
 
 def test_dawid_skene_falls_back_to_slots_where_a_name_is_missing() -> None:
-    source = people_source()
+    source = annotators_source()
     source._groups[0][0] = replace(source._groups[0][0], annotator=None)
     stats = count_labels(source, dawid_skene=True)
     assert stats.by_annotator is not None
@@ -148,10 +148,9 @@ def test_dawid_skene_falls_back_to_slots_where_a_name_is_missing() -> None:
     assert stats.dawid_skene.raters_are == "slot"
 
 
-@pytest.mark.parametrize("tree", ["Train", "Test"])
-def test_counts_of_a_tree_are_those_of_its_files(fixtures: Path, tree: str) -> None:
-    stats = count_labels(open_groups(fixtures / tree))
-    paths = sorted((fixtures / tree).rglob("labels/**/*.json"))
+def test_counts_of_a_tree_are_those_of_its_files(fixtures: Path) -> None:
+    stats = count_labels(open_groups(fixtures / "Train"))
+    paths = sorted((fixtures / "Train").rglob("labels/**/*.json"))
     counted: Counter[tuple[str, str]] = Counter()
     seconds: dict[str, list[float]] = {}
     for path in paths:
@@ -200,11 +199,13 @@ def sources_at_the_limits() -> list[ListSource]:
         source_of({}),
         source_of({"A": ((P, P), 0.0)}),
         source_of({"A": ((P, N), None), "B": ((P, N), None)}),
-        people_source(),
+        annotators_source(),
     ]
 
 
-@pytest.mark.parametrize("source", sources_at_the_limits(), ids=["empty", "no votes", "one vote", "no time", "people"])
+@pytest.mark.parametrize(
+    "source", sources_at_the_limits(), ids=["empty", "no votes", "one vote", "no time", "annotators"]
+)
 def test_text_and_page_have_words_for_undefined_numbers(source: ListSource) -> None:
     stats = count_labels(source, dawid_skene=True)
     for shown in (format_statistics(stats), "".join(parse_page(format_statistics_html(stats, "x")).itertext())):
@@ -218,9 +219,9 @@ def test_text_fits_the_terminal_and_explains_slots(small: LabelStatistics) -> No
     assert re.search(r"01 +55\.6% +33\.3% +11\.1% +9 +3\n", text)
     assert re.search(r"A and B +83\.3% +6\n", text)
     assert "How often two annotators" not in text
-    people = format_statistics(count_labels(people_source()))
-    assert "How often two annotators give the same label" in people
-    assert "Statistics of slots" not in people
+    named = format_statistics(count_labels(annotators_source()))
+    assert "How often two annotators give the same label" in named
+    assert "Statistics of slots" not in named
     assert re.search(r"A +30\.0 +20\.0-40\.0 +30\.0 +3 +1\n", text)
 
 

@@ -75,7 +75,7 @@ def test_every_real_file_is_written_back_byte_for_byte(fixtures: Path) -> None:
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)).map(lambda moment: moment.replace(microsecond=0))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     st.text("ab-0", min_size=1),
     st.lists(st.sampled_from(Label), min_size=1, max_size=12),
@@ -103,26 +103,13 @@ def test_an_annotation_is_read_back_as_it_was_written(
             "missing-picture",
             "'Picture_3' (02) is missing; expected Picture_1 to Picture_5",
         ),
-        (
-            lambda c: c.update(Picture_6=c["Picture_5"]),
-            "extra-picture",
-            "unknown key 'Picture_6'; expected Picture_1 to",
-        ),
+        (lambda c: c.update(Picture_6=c["Picture_5"]), "extra-picture", "unknown key 'Picture_6'; expected Picture_1"),
         (lambda c: c["Picture_2"].update(Name=None), "wrong-name", "has Name None; expected '0001-586-1469_01.png'"),
         (lambda c: c["Picture_1"].update(File="01"), "wrong-file", "'Picture_1' has File '01'; expected 'original'"),
         (lambda c: c["Picture_2"].update(File=HUGE), "wrong-file", "...; expected '01'"),
-        (
-            lambda c: c["Picture_3"].update(Label="positve"),
-            "unknown-label",
-            "expected one of Positive, Similar, Negative",
-        ),
         (lambda c: c["Picture_3"].update(Label="\ud800"), "unknown-label", "has label '\\ud800'; expected one of"),
         (lambda c: c["Picture_3"].update(Label=""), "empty-label", "'Picture_3' (02) has no label; expected one of"),
-        (
-            lambda c: c["Picture_1"].update(Label="Similar"),
-            "label-on-original",
-            "expected null, because it is the orig",
-        ),
+        (lambda c: c["Picture_1"].update(Label="Similar"), "label-on-original", "expected null, because it is the"),
         (lambda c: c.update(Picture_4="Positive"), "broken-json", "expected an object with Name, File and Label"),
     ],
 )
@@ -140,15 +127,13 @@ TEXT = json.dumps(official())
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        (b"", "broken-json"),
         (b"[]", "broken-json"),
         (TEXT.replace('"Label": "Similar"', '"Label": "Similar", "Label": "Negative"').encode(), "broken-json"),
         (TEXT.replace("42", "9" * 5000).encode(), "broken-json"),  # more digits than Python reads
         (b"[" * 100_000, "broken-json"),  # deeper than Python reads
-        (TEXT.encode("utf-16"), "wrong-encoding"),
         (TEXT.encode().replace(b"Similar", b"Sim\xfflar"), "wrong-encoding"),
     ],
-    ids=["empty", "list", "label twice", "digits", "depth", "utf-16", "stray byte"],
+    ids=["list", "label twice", "digits", "depth", "stray byte"],
 )
 def test_each_error_of_the_file(data: bytes, kind: str) -> None:
     assert checked(data) == (None, [(kind, "error")])
@@ -165,40 +150,36 @@ def test_a_byte_order_mark_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "start_known", "seconds"),
+    ("change", "is_start_known", "seconds"),
     [
         (lambda t: t.update(Start="2022-02-30 10:00:00"), False, 42.0),
         (lambda t: t.update(Start="0001-02-03 10:00:00"), False, 42.0),  # a clock that was reset
-        (lambda t: t.pop("Start"), False, 42.0),
         (lambda t: t.update(Start=HUGE), False, 42.0),
-        (lambda t: t.update(End="2022-08-05 25:00:00"), True, 42.0),
+        (lambda t: t.pop("End"), True, 42.0),
         (lambda t: t.update(End="2022-08-05 17:01:11"), False, 42.0),  # before the start: neither can be trusted
         (lambda t: t.update(Total=-1), True, None),
-        (lambda t: t.update(Total=True), True, None),
-        (lambda t: t.update(Total=float("nan")), True, None),
         (lambda t: t.update(Total=10**400), True, None),
         (lambda t: t.update(Total=99999), True, None),  # in the 43 s from Start to End
-        (lambda t: t.clear(), False, None),
     ],
 )
 def test_an_impossible_time_is_a_warning_and_counts_as_unknown(
-    change: Callable[[Content], object], start_known: bool, seconds: float | None
+    change: Callable[[Content], object], is_start_known: bool, seconds: float | None
 ) -> None:
     annotation, kinds = checked(changed(lambda c: change(c["Time_cost"])))
     assert set(kinds) == {("impossible-time", "warning")}
     assert annotation is not None
     assert annotation.labels == (Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE, Label.POSITIVE)
-    assert ((annotation.start is not None), annotation.seconds) == (start_known, seconds)
+    assert ((annotation.start is not None), annotation.seconds) == (is_start_known, seconds)
 
 
 def test_missing_times_are_a_warning() -> None:
     annotation, kinds = checked(changed(lambda c: c.pop("Time_cost")))
     assert kinds == [("impossible-time", "warning")]
-    assert annotation is not None
+    assert annotation
     assert (annotation.start, annotation.end, annotation.seconds) == (None, None, None)
 
 
-@pytest.mark.parametrize("total", [44, 3643, 0])
+@pytest.mark.parametrize("total", [3643, 0])
 def test_a_total_explained_by_pauses_or_a_clock_set_back_is_allowed(total: int) -> None:
     annotation, kinds = checked(changed(lambda c: c["Time_cost"].update(Total=total)))
     assert kinds == []
@@ -234,7 +215,7 @@ JSON = st.recursive(
 FIELDS = [(key, field) for key, fields in official().items() for field in fields]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.sampled_from(FIELDS), st.booleans(), JSON)
 def test_any_change_of_a_field_reads_as_before_or_is_one_problem_that_names_it(
     place: tuple[str, str], remove: bool, value: object
@@ -250,7 +231,7 @@ def test_any_change_of_a_field_reads_as_before_or_is_one_problem_that_names_it(
         assert annotation is not None
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.binary(max_size=200), st.integers(0, len(TEXT)))
 def test_a_damaged_file_never_fails_otherwise(data: bytes, start: int) -> None:
     checked(data)

@@ -48,15 +48,9 @@ def test_names_of_pictures() -> None:
     )
 
 
-@pytest.mark.parametrize("level", ["", "0-3", "2023"])
+@pytest.mark.parametrize("level", ["", "2023"])
 def test_levels_are_optional_and_may_have_any_name(tmp_path: Path, level: str) -> None:
     assert names(write_tree(tmp_path, IDS, level=level)) == list(IDS)
-
-
-def test_several_levels_are_one_tree(tmp_path: Path) -> None:
-    write_tree(tmp_path, IDS[:2], level="0-2")
-    write_tree(tmp_path, IDS[2:], level="2-3")
-    assert names(tmp_path) == list(IDS)
 
 
 @pytest.mark.parametrize(("count", "slots"), [(1, "A"), (12, "ABCDE")])

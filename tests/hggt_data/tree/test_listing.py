@@ -85,10 +85,9 @@ def test_half_a_part_of_a_test_tree_is_an_error(tmp_path: Path) -> None:
 
 
 class TestNames:
-    @pytest.mark.parametrize("name", ["a_0_0.png", "a-00-0.png", ".png"])
-    def test_a_name_that_is_not_a_patch_id_is_an_error(self, tree: Path, name: str) -> None:
-        (tree / "images" / "0-9" / "original" / name).write_bytes(b"x")
-        assert kinds(tree) == [("bad-patch-id", "error", f"images/0-9/original/{name}")]
+    def test_a_name_that_is_not_a_patch_id_is_an_error(self, tree: Path) -> None:
+        (tree / "images/0-9/original/a-00-0.png").write_bytes(b"x")
+        assert kinds(tree) == [("bad-patch-id", "error", "images/0-9/original/a-00-0.png")]
 
     def test_names_that_are_not_utf8_are_problems_that_can_be_printed(self, tree: Path) -> None:
         for path in ("images/0-9/original/caf\udce9-0-0.png", "images/0-9/\udcffA/x", "labels/\udcff/x"):
@@ -104,16 +103,13 @@ class TestNames:
     @pytest.mark.parametrize(
         "path",
         [
-            "images/0-9/original/notes.txt",
             "images/0-9/original/sub/a-0-0.png",
             "images/0-9/01/a-0-0.png",  # a candidate's name ends in _01
             "images/0-9/05-bad/a.png",
-            "images/notes.txt",
             "labels/0-9/.ipynb_checkpoints/a-0-0.json",
             "labels/0-9/A/a-0-0.txt",
             "labels/notes.txt",
             "Blind_LR/z-0-0.png",
-            "Blind_LR/other.json",
         ],
     )
     def test_an_extra_file_or_folder_is_a_warning(self, tree: Path, path: str) -> None:
@@ -188,8 +184,6 @@ class TestLinks:
             ("images/0-9/01/a-0-0_01.png", "a-0-0"),
             ("labels/0-9/B/a-0-0.json", "a-0-0"),
             ("images", None),
-            ("labels/0-9", None),
-            ("images/0-9/original", None),
             ("labels/0-9/B", None),
             ("Blind_LR", None),
         ],

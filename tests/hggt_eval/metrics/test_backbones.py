@@ -51,7 +51,7 @@ def test_torchs_cache_is_searched_after_the_folder(random_weights: Path, tmp_pat
     assert load_convolutions("alexnet", random_weights).path.parent == random_weights
 
 
-def test_missing_weights_are_an_error_of_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+def test_missing_weights_are_a_one_line_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as error:
         load_convolutions("vgg16", tmp_path)
     text = str(error.value)
@@ -90,7 +90,7 @@ def test_a_wrong_hash_is_an_error(tmp_path: Path, random_weights: Path) -> None:
         load_convolutions("alexnet", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut"])
+@pytest.mark.parametrize("content", [b"no weights", b"PK\x03\x04 cut"])
 def test_a_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "alexnet_features.pth").write_bytes(content)
     with pytest.raises(DamagedWeightsError, match=r"alexnet_features\.pth: cannot be read as weights"):

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Fault, name_methods
 from hggt_data.schema import Label, PatchId
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
+from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import format_csv, format_official, format_table, write_page, write_reports
 from hggt_eval.scores.comparison import compare_methods
@@ -29,13 +31,18 @@ FIXTURES = [
 ]
 
 
+@cache
+def load(metric: str, weights: Path | None) -> LoadedMetric:
+    return require_metric(metric).load(MetricSettings(weights_dir=weights))
+
+
 def score(
     fixtures: Path, tree: str, methods: Iterable[str], metrics: Iterable[str], weights: Path | None = None
 ) -> Evaluation:
     source = open_groups(fixtures / tree / ("GT" if tree == "TestLarge" else ""))
     folder = fixtures / "restored" if tree == "Test" else fixtures / tree / "restored"
     found = match_restored(name_methods([(None, folder / method) for method in methods]), source)
-    return evaluate(source, found, [require_metric(m).load(MetricSettings(weights_dir=weights)) for m in metrics])
+    return evaluate(source, found, [load(metric, weights) for metric in metrics])
 
 
 @pytest.mark.parametrize(("tree", "methods"), FIXTURES)
@@ -66,7 +73,7 @@ def test_network_metrics_are_within_1e_4_of_the_official_ones(
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    """Two groups, one with an identical picture, and one example of everything that can be left out."""
+    """Two groups, one with an identical picture, and one example of everything that can be skipped."""
     labels = {"01": Label.POSITIVE, "02": Label.POSITIVE, "03": Label.SIMILAR, "04": None}
     groups = (
         GroupScores(
@@ -112,7 +119,7 @@ def test_csv(evaluation: Evaluation) -> None:
     ]
 
 
-def test_official_text_names_what_was_left_out(evaluation: Evaluation) -> None:
+def test_official_text_names_skipped_groups(evaluation: Evaluation) -> None:
     text = format_official(evaluation, evaluation.methods[0], ("psnr",))
     assert text.splitlines() == [
         "",
@@ -142,7 +149,7 @@ def test_files_are_written_for_the_metrics_that_were_scored(fixtures: Path, sett
     assert not (tmp_path / "out/report.html").exists()  # it would show other scores
 
 
-def test_scores_that_are_not_scored_again_are_not_overwritten(
+def test_scores_that_the_new_run_lacks_are_not_overwritten(
     evaluation: Evaluation, settings: Settings, tmp_path: Path
 ) -> None:
     methods = tuple(replace(evaluation.methods[0], name=name) for name in ("net", "old"))
@@ -179,7 +186,7 @@ def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Setting
 
 
 def test_every_output_has_the_notes(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
-    """So that no table in a paper hides what was left out of it."""
+    """So that no table in a paper hides skipped groups or scores."""
     part = MethodScores("part", evaluation.methods[0].groups[:1])
     two = replace(evaluation, methods=(*evaluation.methods, part, replace(part, name="copy")))
     write_reports(two, settings, compare_methods(two), tmp_path)

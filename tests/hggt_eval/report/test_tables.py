@@ -106,7 +106,7 @@ def test_html_escapes_names() -> None:
 
 
 def test_means_over_other_groups_are_not_ranked() -> None:
-    """Else a method that fails on hard pictures would win, and a perfect image, with infinite PSNR, would not count."""
+    """Otherwise a method that fails on hard pictures would win, and perfect images (infinite PSNR) would not count."""
     methods = (
         summary("easy", "psnr", 30.0, num_groups=4, num_missing=5),
         summary("partly_perfect", "psnr", 29.0, num_groups=8, num_infinite=1),
@@ -131,7 +131,7 @@ def test_names_that_pdflatex_cannot_print_are_pointed_out() -> None:
         assert ("xelatex" in format_latex(tables, [])) is warned
 
 
-def test_a_table_says_how_small_p_can_be(comparison: Comparison) -> None:
+def test_a_table_states_the_smallest_possible_p(comparison: Comparison) -> None:
     assert comparison_tables(comparison)[1].note.endswith(" With 5 source pictures p cannot be below 0.0625.")
     many = replace(comparison, differences=(replace(comparison.differences[0], num_pictures=11),))
     assert "p cannot" not in comparison_tables(many)[1].note
@@ -152,7 +152,7 @@ def test_a_missing_mean_is_a_dash() -> None:
     assert format_comparison_csv(nothing).splitlines()[1].startswith("a,psnr,,,")
 
 
-def test_label_measures_have_a_row_each_and_a_dash_if_they_do_not_exist() -> None:
+def test_each_label_measure_has_a_row_with_a_dash_for_missing_values() -> None:
     metrics = tuple(map(require_metric, ("lpips", "niqe", "psnr")))
     table = measures_table(Evaluation(metrics, (MethodScores("net", GROUPS),), (), 3, with_negatives=True))
     assert table.columns == ("method", "measure", "LPIPS", "PSNR", "groups")

@@ -94,7 +94,7 @@ def test_the_interval_is_scipys_if_each_picture_has_one_group() -> None:
     assert high == pytest.approx(theirs.confidence_interval.high, abs=0.05)
 
 
-def test_the_interval_covers_the_truth_as_often_as_stated_although_patches_resemble_each_other() -> None:
+def test_the_interval_covers_the_truth_as_often_as_stated_although_patches_of_a_picture_correlate() -> None:
     rng = np.random.default_rng(3)
     covered = 0
     for _ in range(300):
@@ -140,7 +140,7 @@ def test_seeds_are_one_method_with_the_deviation_of_their_means() -> None:
     assert comparison.differences[0].mean == 2.0
 
 
-def test_the_deviation_of_seeds_is_over_the_groups_that_all_have() -> None:
+def test_the_deviation_of_seeds_uses_groups_that_all_seeds_have() -> None:
     """Otherwise a missing or infinite score would look like a difference between runs."""
     [summary] = compare({"net@1": {**BASE, "b-0-0": math.inf}, "net@2": without(BASE, "c-0-0")}).summaries
     assert (summary.mean, summary.deviation) == (21.0, 0.0)

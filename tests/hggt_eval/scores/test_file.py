@@ -50,7 +50,7 @@ def unusual(evaluation: Evaluation) -> Evaluation:
 
 
 def with_foreign_metrics(evaluation: Evaluation) -> Evaluation:
-    """Scores of metrics that no package here knows, so only the file can tell their directions."""
+    """Scores of metrics that no installed package defines, so their directions are known from the file only."""
     method = evaluation.methods[0]
     group = replace(method.groups[0], positives={"01": {"new_fr": 0.5}}, negatives={}, alone={"new_nr": 40.0})
     foreign = (
@@ -103,7 +103,6 @@ def test_hashes_are_of_the_files(evaluation: Evaluation, fixtures: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not a scores.json of hggt-eval"),
         ("[]", "is not a scores.json of hggt-eval"),
         ('{"schema_version": 7}', "has version 7; expected 1. Score again"),
         ('{"schema_version": 1, "settings": {}}', "is damaged"),
@@ -127,7 +126,6 @@ def test_the_version_of_a_package_with_another_name_is_unknown(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m["groups"][0]["positives"].clear(), "bicubic lacks scores of"),
         (lambda m: next(iter(m["groups"][0]["positives"].values())).pop("psnr"), "bicubic lacks scores of"),
         (lambda m: m["groups"][0]["agreement"].clear(), "bicubic lacks agreements of"),
         (lambda m: m["groups"].append(m["groups"][0]), "bicubic lists a group twice"),

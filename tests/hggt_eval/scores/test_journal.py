@@ -1,4 +1,4 @@
-"""Interrupted runs: what was scored is found again, and nothing else."""
+"""Interrupted runs: finished scores are reused, and only those."""
 
 import json
 import shutil
@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from hggt_data import name_methods, open_groups
 from hggt_data.errors import OutputError
 from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.restored.matching import match_restored
+from hggt_eval.cli import main
 from hggt_eval.metrics.psnr import Psnr
 from hggt_eval.protocol import evaluate
 from hggt_eval.scores.journal import Journal
@@ -108,7 +110,7 @@ def test_scores_count_only_for_the_same_pictures_and_method(output: Path, groups
     assert again.find("other", scores.id, scores.sha256, truths) is None
 
 
-def test_a_line_that_was_cut_short_is_skipped_and_harms_no_other(output: Path, groups: tuple[GroupScores, ...]) -> None:
+def test_a_truncated_line_is_skipped_and_damages_no_other(output: Path, groups: tuple[GroupScores, ...]) -> None:
     first, second, third, *_ = groups
     Journal(output, SETTINGS).add("net", first)
     [path] = output.iterdir()
@@ -142,7 +144,8 @@ def test_the_command_resumes_after_kill_9(output: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (output / "scores.json").exists()
-    again = subprocess.run([sys.executable, "-m", "hggt_eval", *arguments], capture_output=True, text=True, check=True)
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 0, again.output
     assert "images were scored before the interruption" in again.stderr
     assert not list(output.glob(".unfinished-*"))
     content = json.loads((output / "scores.json").read_text())

@@ -27,25 +27,12 @@ ENHANCE = {
 }
 
 
-@pytest.fixture(params=recipe_names())
-def config(request: pytest.FixtureRequest) -> TrainConfig:
-    """The config of each recipe."""
-    return load_config(request.param)
-
-
 def nested(key: str, value: object) -> dict[str, Any]:
     """`{"a": {"b": value}}` of `a.b`."""
     for part in reversed(key.split(".")):
         value = {part: value}
     assert isinstance(value, dict)
     return value
-
-
-def sections(config: TrainConfig) -> list[Any]:
-    return [
-        config,
-        *(getattr(config, f.name) for f in dataclasses.fields(config) if is_dataclass(getattr(config, f.name))),
-    ]
 
 
 # Form
@@ -55,9 +42,11 @@ def test_the_defaults_are_the_published_gan_run() -> None:
     assert make_config({}) == load_config("rrdb-gan-positive", ["starts_from="])
 
 
-def test_settings_are_frozen(config: TrainConfig) -> None:
-    assert len(sections(config)) == 9
-    for section in sections(config):
+def test_settings_are_frozen() -> None:
+    config = make_config({})
+    sections = [value for f in dataclasses.fields(config) if is_dataclass(value := getattr(config, f.name))]
+    assert len(sections) == 8
+    for section in (config, *sections):
         for field in dataclasses.fields(section):
             with pytest.raises(FrozenInstanceError):
                 setattr(section, field.name, getattr(section, field.name))
@@ -133,14 +122,9 @@ def test_an_unknown_key_is_refused_with_the_closest_known_one(key: str, message:
             "generator: network 'rrdb_pixelshufle' is not known; did you mean",
         ),
         ({"generator": {"name": "unet_discriminator_sn"}}, "generator is unet_.*; expected a network that restores"),
-        ({"generator": {"name": 3}}, "generator: name is 3; expected one of rrdb_pixelshuffle, "),
         ({"generator": "swinir"}, "generator: 'swinir' is not a table; expected a network's `name` and its arguments"),
         ({"discriminator": {"name": "rrdb"}}, "discriminator is rrdb; expected unet_discriminator_sn"),
         ({"degradation": {"published": "sr-2"}}, "config key 'degradation.published' is 'sr-2'; expected one of sr,"),
-        (
-            {"degradation": {"published": ["sr"]}},
-            r"config key 'degradation.published' is \['sr'\]; expected one of sr,",
-        ),
         ({"degradation": "sr"}, "config key 'degradation' is 'sr'; expected a table of settings"),
     ],
 )
@@ -156,9 +140,6 @@ def test_an_unknown_network_or_degradation_is_refused(changes: dict[str, Any], m
     ("key", "value", "message"),
     [
         ("learning_rate", "fast", "'fast'; expected a number"),
-        ("learning_rate", True, "True; expected a number"),
-        ("learning_rate", None, "None; expected a number"),
-        ("iterations", 3.0, "3.0; expected a whole number"),
         ("iterations", True, "True; expected a whole number"),
         ("flip", 1, "1; expected true or false"),
         ("starts_from", 3, "3; expected a string"),
@@ -167,14 +148,9 @@ def test_an_unknown_network_or_degradation_is_refused(changes: dict[str, Any], m
         ("betas", [0.9], r"\[0.9\]; expected more values"),
         ("betas", [0.9, 0.99, 0.999], r"\[0.9, 0.99, 0.999\]; expected 2 values"),
         ("betas", [0.9, "0.99"], "'0.99'; expected a number"),
-        ("milestones", [True], "True; expected a whole number"),
-        ("compile", ["generatr"], "'generatr'; expected one of generator, discriminator, perceptual"),
         ("loss", 3, "3; expected a table of settings"),
         ("degradation.kernel_kinds", ["isotropic"], r"\['isotropic'\]; expected a table"),
-        ("perceptual.layers.conv1_2", "0.1", "'0.1'; expected a number"),
         ("loss.pixel", float("nan"), "nan; expected a finite number"),
-        ("loss.pixel", float("-inf"), "-inf; expected a finite number"),
-        ("clip_norm", 10**400, "10+; expected a finite number"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(key: str, value: object, message: str) -> None:
@@ -186,9 +162,6 @@ def test_a_value_of_the_wrong_kind_is_refused(key: str, value: object, message: 
     ("args", "message"),
     [
         ({"num_block": 2.5}, "num_block is 2.5; expected a value like 23"),
-        ({"num_block": True}, "num_block is True; expected a value like 23"),
-        ({"num_block": "23"}, "num_block is '23'"),
-        ({"num_block": {"x": 1}}, r"num_block is \{'x': 1\}"),
         ({"num_block": 0, "num_feat": []}, r"num_feat is .*; num_block is 0"),
         ({"scale": 6}, "scale is 6; expected 3, or a power of two"),
         ({"name": "swinir", "depths": [6, 6]}, "swinir: depths has 2 layers and num_heads 6"),
@@ -205,14 +178,12 @@ def test_impossible_network_arguments_are_refused(args: dict[str, Any], message:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        *((key, 0, "is 0(.0)?; expected more than 0") for key in ("source_px", "learning_rate", "checkpoint.keep")),
-        *((key, -1, "is -1.*; expected 0 or more") for key in ("pool_size", "loss.negative", "validation.every")),
-        ("perceptual.layers.conv5_4", -1, "is -1; expected 0 or more"),
+        ("source_px", 0, "is 0; expected more than 0"),
+        ("loss.negative", -1, "is -1.*; expected 0 or more"),
         ("seed", 2**63, "is 9223372036854775808; expected less than 9223372036854775808"),
         ("decay", 1.1, "is 1.1; expected at most 1"),
         ("ema_decay", 1, "is 1; expected less than 1"),
         ("betas", [0.9, 1], "is 1; expected less than 1"),
-        ("milestones", [0, 5], "is 0; expected more than 0"),
         ("loss.negative_window_px", 4, "is 4; expected an odd number"),
         ("loss.artifact_window_px", 1, "is 1; expected 3 or more"),
     ],
@@ -344,20 +315,6 @@ def test_all_contradictions_are_named_in_one_message() -> None:
 # Sections
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"name": "rrdb", "num_block": 4}, {"name": "rrdb", "num_block": 4}),
-        ({"name": "rrdb"}, {"name": "rrdb"}),
-        ({"name": "rrdb_pixelshuffle"}, {"name": "rrdb_pixelshuffle", "num_block": 6, "num_feat": 16}),
-        ({"num_block": 4}, {"name": "rrdb_pixelshuffle", "num_block": 4, "num_feat": 16}),
-    ],
-)
-def test_naming_another_network_replaces_the_section(changes: object, expected: object) -> None:
-    base = {"generator": {"name": "rrdb_pixelshuffle", "num_block": 6, "num_feat": 16}}
-    assert merged(base, {"generator": changes}) == {"generator": expected}
-
-
 def test_naming_another_degradation_replaces_the_section() -> None:
     base = {"degradation": {"published": "sr", "jpeg_quality": [30, 95]}, "seed": 3}
     assert merged(base, {"degradation": {"published": "enhance-01"}}) == {
@@ -405,17 +362,16 @@ def test_merged_settings_win_and_change_neither_side(base: Any, changes: Any) ->
 # JSON
 
 
-def test_json_gives_the_same_config_again(config: TrainConfig) -> None:
-    again = make_config(json.loads(json.dumps(config.to_json(), allow_nan=False)))
-    assert again == config
-    assert differences(json.loads(json.dumps(config.to_json())), config) == []
-
-
-def test_json_holds_every_setting(config: TrainConfig) -> None:
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_json_holds_every_setting_and_gives_the_same_config_again(recipe: str) -> None:
+    config = load_config(recipe)
     content = config.to_json()
     assert list(content) == [field.name for field in dataclasses.fields(TrainConfig)]
     assert content["generator"] == {"name": config.generator.name, **config.generator.args}
     assert content["degradation"] == asdict(config.degradation)
+    again = json.loads(json.dumps(content, allow_nan=False))
+    assert make_config(again) == config
+    assert differences(again, config) == []
 
 
 # Differences
@@ -441,27 +397,14 @@ def test_a_difference_names_the_old_and_the_new_value(changes: dict[str, Any], e
     assert differences(found(make_config({})), make_config(changes)) == expected
 
 
-def test_another_network_differs_in_arguments_that_only_one_has() -> None:
+def test_settings_that_only_one_has_are_named() -> None:
+    older = found(make_config({}))
+    del older["clip_norm"]
+    assert differences(older, make_config({})) == ["clip_norm is 0.0, was None"]
     changes = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
     assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in changes
     assert "generator.num_block is None, was 23" in changes
     assert "generator.embed_dim is 180, was None" in changes
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"iterations": 5},
-        {"checkpoint": {"every": 7, "keep": 1}},
-        {"log": {"every": 7, "tensorboard": False, "wandb": "mine"}},
-        {"validation": {"every": 7, "images": 1, "metrics": ["lpips"], "shown": 0}},
-        {"compile": ["generator"]},
-        {"channels_last": "no"},
-    ],
-)
-def test_settings_of_execution_and_reporting_may_differ(changes: dict[str, Any]) -> None:
-    assert make_config(changes) != make_config({})
-    assert differences(found(make_config({})), make_config(changes)) == []
 
 
 def test_every_other_setting_makes_a_different_run() -> None:
@@ -476,14 +419,6 @@ def test_every_other_setting_makes_a_different_run() -> None:
         section[last] = "something else"
         changes = differences(record, config)
         assert changes == [] if is_free else [text.split(" is ")[0] for text in changes] == [key]
-
-
-def test_a_setting_that_is_missing_in_an_older_record_is_named() -> None:
-    record = found(make_config({}))
-    del record["clip_norm"], record["loss"]
-    changes = differences(record, make_config({}))
-    assert "clip_norm is 0.0, was None" in changes
-    assert "loss.pixel is 1.0, was None" in changes
 
 
 # Flat settings

@@ -68,7 +68,7 @@ def names_of(sample: Sample) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("target", "expected"), [("original", range(6)), ("positive", [0, 1, 3, 5]), ("positive_negative", [0, 1, 2, 3, 5])]
 )
-def test_the_groups_are_those_that_serve(tree: Path, target: TargetKind, expected: list[int]) -> None:
+def test_only_groups_with_the_required_labels_are_used(tree: Path, target: TargetKind, expected: list[int]) -> None:
     samples = dataset(open_groups(tree), target)
     assert len(samples) == len(expected)
     for epoch in range(3):
@@ -76,7 +76,7 @@ def test_the_groups_are_those_that_serve(tree: Path, target: TargetKind, expecte
         assert sorted(names_of(samples[number])[0] for number in numbers) == list(expected)
 
 
-def test_pictures_are_those_that_the_labels_say(tree: Path) -> None:
+def test_pictures_are_chosen_by_their_labels(tree: Path) -> None:
     samples = dataset(open_groups(tree), "positive_negative")
     seen: set[tuple[str, ...]] = set()
     for number in range(EPOCHS * len(samples)):
@@ -149,16 +149,15 @@ def test_samples_can_be_stacked(tree: Path, target: TargetKind) -> None:
 
 @pytest.mark.parametrize("source", ["tree", "built"])
 def test_samples_can_be_sent_to_another_process(source: str, request: pytest.FixtureRequest) -> None:
-    # What one does with them there: test_loader.py.
     groups = open_groups(request.getfixturevalue(source), "train" if source == "built" else None)
     samples = dataset(groups, "positive_negative")
-    samples[0]  # files that are open here are of no use there
+    samples[0]  # opens files, which cannot be sent
     sent = pickle.loads(pickle.dumps(samples))
     for number in (7, 0, 30):
         assert_same(sent[number], samples[number])
 
 
-def test_other_seeds_make_other_choices(tree: Path) -> None:
+def test_other_seeds_give_other_choices(tree: Path) -> None:
     groups = open_groups(tree)
     first, second = (dataset(groups, "positive_negative", seed=seed) for seed in (0, 1))
     assert [names_of(first[number]) for number in range(20)] != [names_of(second[number]) for number in range(20)]

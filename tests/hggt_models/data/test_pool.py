@@ -12,7 +12,7 @@ from tests.hggt_models.training.runs import assert_same
 
 
 def batch(first: int, count: int) -> dict[str, Tensor]:
-    """Pairs that all say their number."""
+    """Pairs whose content follows from their numbers."""
     numbers = torch.arange(first, first + count)
     return {
         "number": numbers,
@@ -23,7 +23,7 @@ def batch(first: int, count: int) -> dict[str, Tensor]:
 
 
 def require_whole(pairs: dict[str, Tensor]) -> list[int]:
-    """The numbers of pairs, of which nothing may have been mixed up."""
+    """Check that no part of a pair was exchanged, and return the numbers."""
     numbers: list[int] = pairs["number"].tolist()
     expected = [batch(number, 1) for number in numbers]
     assert_same(dict(pairs), {name: torch.cat([one[name] for one in expected]) for name in pairs})

@@ -13,7 +13,7 @@ from hggt_data.io.images import Pixels
 from hggt_models.data.samples import SampleDataset, ShareSampler
 from tests.hggt_models.data.coded import coded, cut_of
 
-# Which comes when
+# Order
 
 
 def dataset(
@@ -49,7 +49,7 @@ def test_every_sample_comes_first_with_equal_probability() -> None:
 
 
 @given(st.lists(st.integers(0, 10**9), max_size=20), st.integers(1, 30), st.integers(0, 5))
-def test_a_number_alone_decides_whatever_was_asked_for_before(numbers: list[int], length: int, seed: int) -> None:
+def test_a_number_alone_decides_the_sample(numbers: list[int], length: int, seed: int) -> None:
     one, other = dataset(length, seed=seed), dataset(length, seed=seed)
     known = {number: (one.locate(number)[0], one.locate(number)[1].random()) for number in numbers}
     for number in reversed(numbers):
@@ -62,7 +62,7 @@ def test_no_two_numbers_or_seeds_share_their_other_choices() -> None:
     assert len(drawn) == 900
 
 
-# Who takes which
+# Shares
 
 
 @given(

@@ -50,9 +50,8 @@ def codes_of(opened: TrainingData, epochs: int = 1) -> list[int]:
 
 
 @pytest.mark.parametrize("target", ["original", "positive", "positive_negative"])
-@pytest.mark.parametrize("seed", range(2))
-def test_no_patch_of_a_held_out_picture_is_among_the_samples(tree: Path, target: str, seed: int) -> None:
-    opened = open_groups_of(tree, target, f"seed={seed}")
+def test_no_patch_of_a_held_out_picture_is_among_the_samples(tree: Path, target: str) -> None:
+    opened = open_groups_of(tree, target)
     (image,) = opened.identity["held_out"]
     held = [one.name for one in opened.held_out]
     assert held == [name for name in IDS if name.startswith(f"{image}-")]
@@ -80,11 +79,10 @@ def test_what_is_held_out_does_not_depend_on_the_target_or_the_run(tree: Path, b
         (2, "validation.pictures=8", 1),
         (79, "validation.pictures=8", 7),
         (1600, "validation.pictures=8", 8),
-        (1600, "validation.pictures=0", 0),
         (1600, "validation.every=0", 8),
     ],
 )
-def test_as_many_source_pictures_are_held_out_as_asked_for_but_a_tenth_at_most(
+def test_the_requested_number_of_source_pictures_is_held_out_but_at_most_a_tenth(
     known: int, setting: str, expected: int
 ) -> None:
     images = [f"{number:04d}" for number in range(known) for _ in range(3)]
@@ -139,13 +137,6 @@ def test_without_validation_the_run_learns_from_everything(tree: Path) -> None:
     assert opened.description == "learning from 6 of 6 groups (original); nothing held out, no validation"
 
 
-def test_one_source_picture_is_not_held_out(tmp_path: Path) -> None:
-    tree = write_groups(tmp_path / "Train", {"only-0-0": "P", "only-0-8": "P"})
-    opened = open_groups_of(tree, "positive")
-    assert (len(opened.samples), len(opened.held_out)) == (2, 0)
-    assert "nothing held out, no validation" in opened.description
-
-
 def test_a_tree_and_its_dataset_are_the_same_data(tree: Path, built: Path) -> None:
     ours, theirs = (open_groups_of(source, "positive_negative") for source in (tree, built))
     assert ours.identity == theirs.identity
@@ -182,7 +173,7 @@ def test_a_test_set_is_refused_for_its_official_names(fixtures: Path, folder: st
         open_groups_of(fixtures / folder)
 
 
-def test_of_a_dataset_with_both_splits_the_training_split_is_taken(tmp_path: Path, tree: Path, fixtures: Path) -> None:
+def test_the_training_split_of_a_dataset_is_used(tmp_path: Path, tree: Path, fixtures: Path) -> None:
     built = tmp_path / "hggt"
     build_dataset(
         BuildSettings(
@@ -271,9 +262,7 @@ def test_no_sub_image_of_a_held_out_picture_is_among_the_samples(tmp_path: Path,
 @pytest.mark.parametrize(
     ("name", "image"),
     [
-        ("0001_s001.png", "0001"),
         ("0001T0_s001.png", "0001"),
-        ("0001T.png", "0001T"),
         ("sunset_s.png", "sunset_s"),
         ("my_s001_s002.png", "my_s001"),
         ("deep/er/été.T3_s007.png", "été."),
@@ -285,7 +274,7 @@ def test_the_source_picture_of_a_name(tmp_path: Path, name: str, image: str) -> 
     assert found == {image, "zzz"}
 
 
-def test_pictures_are_looked_for_in_all_folders_and_other_files_left_alone(tmp_path: Path) -> None:
+def test_pictures_are_found_in_all_folders_and_other_files_are_ignored(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "HR", ["a.png", "b/c.PNG", "b/d/e.png", "b/f.png"], (8, 8))
     for name in ("subimages.json", "readme.txt", "b/Thumbs.db", "b/._a.png", ".DS_Store", "b/notes.png.txt"):
         write_bytes(folder / name, b"no picture")
@@ -309,7 +298,7 @@ def test_links_to_folders_are_followed_but_never_in_a_circle(tmp_path: Path) -> 
     assert opened.identity["num_pictures"] == len(opened.samples) == 3
 
 
-def test_a_tree_or_a_dataset_is_no_folder_of_pictures(tree: Path, built: Path) -> None:
+def test_a_tree_or_a_dataset_is_not_a_folder_of_pictures(tree: Path, built: Path) -> None:
     for source in (tree, built):
         with pytest.raises(TreeError, match=r"is a tree or a dataset; .* its images/original"):
             open_pictures(source)
@@ -324,7 +313,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_pictures_that_are_too_small_are_found_at_once_held_out_or_not(tmp_path: Path, seed: int) -> None:
+def test_pictures_that_are_too_small_are_found_before_training(tmp_path: Path, seed: int) -> None:
     folder = write_pictures(tmp_path / "HR", ["a.png", "b.png", "c.png"], (8, 8))
     write_pictures(folder, ["d/low.png"], (7, 30))
     write_pictures(folder, ["e.png"], (30, 7))
@@ -336,16 +325,7 @@ def test_pictures_that_are_too_small_are_found_at_once_held_out_or_not(tmp_path:
     )
 
 
-def test_pictures_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "HR", ["a.png", "b.png", "c.png"], (8, 8))
-    write_bytes(folder / "aa.jpg", b"no picture")
-    (folder / "ab.png").symlink_to(tmp_path / "nowhere.png")
-    write_bytes(folder / "ac.png", b"")
-    with pytest.raises(TreeError, match=r"^3 of 6 pictures cannot be used: .*aa\.jpg: its header cannot be read"):
-        open_pictures(folder)
-
-
-def test_pictures_that_would_lose_information_are_reported_by_kind(tmp_path: Path) -> None:
+def test_pictures_that_cannot_be_read_without_loss_are_reported_by_kind(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "HR", ["a.png", "b.png", "small.png"], (8, 8))
     write_pictures(folder, ["small.png"], (7, 8))
     deep = np.full((8, 8), 40_000, np.uint16)
@@ -353,18 +333,19 @@ def test_pictures_that_would_lose_information_are_reported_by_kind(tmp_path: Pat
     Image.fromarray(deep).save(folder / "deep.tif")
     Image.new("CMYK", (8, 8)).save(folder / "print.jpg")
     Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(folder / "clear.webp", lossless=True)
-    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(folder / "clear.png")
+    write_bytes(folder / "empty.png", b"")
+    (folder / "link.png").symlink_to(tmp_path / "nowhere.png")
     for name in ("opaque.png", "opaque.webp"):
         Image.new("RGBA", (8, 8), (1, 2, 3, 255)).save(folder / name, lossless=True)
     for mode in ("L", "P", "1"):
         Image.new(mode, (8, 8)).save(folder / f"fine-{mode}.png")
     with pytest.raises(TreeError) as caught:
         open_pictures(folder)
-    assert str(caught.value).startswith("6 of 13 pictures cannot be used: 5 not readable as 8-bit RGB (")
+    assert str(caught.value).startswith("7 of 14 pictures cannot be used: 6 not readable as 8-bit RGB (")
     assert f"; 1 smaller than source_px 8 ({folder}/small.png: 7 x 8 px). Remove, repair or convert them" in str(
         caught.value
     )
-    for name in ("deep.png", "deep.tif", "print.jpg", "clear.webp", "clear.png", "small.png"):
+    for name in ("deep.png", "deep.tif", "print.jpg", "clear.webp", "empty.png", "link.png", "small.png"):
         (folder / name).unlink()
     opened = open_pictures(folder, "validation.pictures=0")
     assert len([opened.samples[number] for number in range(7)]) == 7
@@ -400,7 +381,7 @@ def resume_state_of(opened: TrainingData) -> ResumeState:
     return ResumeState(opened.identity, opened.names)
 
 
-def test_if_pictures_are_missing_all_others_keep_their_turns(tmp_path: Path) -> None:
+def test_if_pictures_are_missing_the_order_of_the_others_stays(tmp_path: Path) -> None:
     names = [f"{number:02d}.png" for number in range(20)]
     folder = write_pictures(tmp_path / "HR", names, (8, 8))
     before = open_pictures(folder)

@@ -54,6 +54,14 @@ def pictures(fixtures: Path) -> list[Source]:
     return found[:3]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with one small picture, `a.png`."""
+    (tmp_path / "in").mkdir()
+    write_png(tmp_path / "in" / "a.png", np.full((16, 16, 3), 90, np.uint8))
+    return tmp_path / "in"
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -100,7 +108,7 @@ def test_a_rerun_makes_only_what_is_missing(
     assert all(path.stat().st_mtime_ns == times[path] for path in kept)
 
 
-def test_other_settings_or_weights_are_not_mixed_in(
+def test_results_of_other_settings_or_weights_are_not_mixed(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
     enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=64)
@@ -118,7 +126,9 @@ def test_an_enhancer_keeps_the_size(pictures: list[Source], weights: Callable[[s
     assert not (tmp_path / "out").exists()
 
 
-def test_upscale_gives_what_hggt_eval_takes(fixtures: Path, weights: Callable[[str], Path], tmp_path: Path) -> None:
+def test_upscale_writes_the_files_that_hggt_eval_expects(
+    fixtures: Path, weights: Callable[[str], Path], tmp_path: Path
+) -> None:
     groups = open_groups(fixtures / "Test")
     outcome = upscale(weights("rrdb"), list_lr(groups), tmp_path, suffix="x4")
     assert outcome.made == len(groups) == 6
@@ -126,10 +136,9 @@ def test_upscale_gives_what_hggt_eval_takes(fixtures: Path, weights: Callable[[s
         assert read_pixels(tmp_path / f"{group.id}_x4.png").shape == group.read("original").shape
 
 
-def test_what_cannot_be_read_is_listed_and_the_rest_is_done(weights: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    write_png(folder / "good.png", np.full((12, 9, 3), 90, np.uint8))
+def test_unreadable_pictures_are_listed_and_the_others_are_processed(
+    folder: Path, weights: Callable[[str], Path], tmp_path: Path
+) -> None:
     (folder / "text.png").write_text("no picture")
     (folder / "empty.jpg").write_bytes(b"")
     sources, _ = list_pictures(folder)
@@ -140,16 +149,16 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_done(weights: Callable[[s
         f"  {folder}/empty.jpg: empty file",
         f"  {folder}/text.png: not a PNG, JPEG, WebP, BMP or TIFF: it starts with b'no pictu'",
     ]
-    assert sorted(files(tmp_path / "out")) == ["good.png", "upscale.json"]
+    assert sorted(files(tmp_path / "out")) == ["a.png", "upscale.json"]
 
 
-def test_one_pixel_is_a_picture(weights: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_picture_may_be_one_pixel(weights: Callable[[str], Path], tmp_path: Path) -> None:
     source = Source("dot", lambda: np.full((1, 1, 3), 90, np.uint8))
     upscale(weights("rrdb"), [source], tmp_path)
     assert read_pixels(tmp_path / "dot.png").shape == (4, 4, 3)
 
 
-def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
+def test_out_of_memory_halves_the_tile_of_upscale_with_a_message(
     pictures: list[Source],
     weights: Callable[[str], Path],
     tmp_path: Path,
@@ -176,23 +185,25 @@ def test_out_of_memory_halves_the_tile_of_upscale_and_says_so(
     assert tiles == [64]  # and for the next run
 
 
-@pytest.mark.parametrize("tile", [64, 128])
-def test_out_of_memory_is_an_error_where_the_tile_is_fixed(
-    pictures: list[Source],
-    weights: Callable[[str], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tile: int,
-) -> None:
-    def no_memory(*_: Any, **__: Any) -> torch.Tensor:
+@pytest.fixture
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device on which nothing fits."""
+
+    def fail(*_: Any, **__: Any) -> torch.Tensor:
         raise DeviceMemoryError("too large")
 
-    monkeypatch.setattr(tiling, "run_tiled", no_memory)
+    monkeypatch.setattr(tiling, "run_tiled", fail)
+
+
+@pytest.mark.usefixtures("no_memory")
+def test_out_of_memory_is_an_error_where_the_tile_is_fixed(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
+) -> None:
     with pytest.raises(DeviceMemoryError, match="Pass a smaller `tile`"):
-        enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path / "enhanced", tile=tile)
+        enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path / "enhanced", tile=128)
     with pytest.raises(DeviceMemoryError, match="too large"):
-        upscale(weights("rrdb"), pictures, tmp_path / "fixed", tile=tile)
-    with pytest.raises(DeviceMemoryError, match="too large"):  # a tile of its own would be another result
+        upscale(weights("rrdb"), pictures, tmp_path / "fixed", tile=128)
+    with pytest.raises(DeviceMemoryError, match="too large"):  # a smaller tile would change the result
         upscale(weights("rcan_no_upsample"), pictures, tmp_path / "pools")
 
 
@@ -219,17 +230,19 @@ def test_a_full_disk_leaves_no_half_file(
     assert upscale(weights("rrdb"), pictures, tmp_path).made == 2
 
 
-def test_degrade_gives_the_same_bytes_whatever_the_order_and_workers(pictures: list[Source], tmp_path: Path) -> None:
+def test_degrade_gives_the_same_bytes_whatever_the_order_and_workers(folder: Path, tmp_path: Path) -> None:
+    write_png(folder / "b.png", np.full((24, 16, 3), 90, np.uint8))
+    pictures, _ = list_pictures(folder)
     degrade(pictures, tmp_path / "one", seed=3)
     degrade(pictures[::-1], tmp_path / "two", seed=3, workers=2)
     degrade(pictures, tmp_path / "other", seed=4)
     one, two, other = (files(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
     assert all(one[name] != other[name] for name in one)
-    assert read_pixels(tmp_path / "one" / f"{pictures[0].name}.png").shape == (32, 32, 3)
+    assert read_pixels(tmp_path / "one" / "b.png").shape == (6, 4, 3)
 
 
-def test_a_file_name_may_be_no_text(tmp_path: Path) -> None:
+def test_a_file_name_may_have_undecodable_bytes(tmp_path: Path) -> None:
     name = os.fsdecode(b"a\xff")
     folder = tmp_path / name
     folder.mkdir()
@@ -241,7 +254,7 @@ def test_a_file_name_may_be_no_text(tmp_path: Path) -> None:
     assert (tmp_path / "out" / f"{name}.png").exists()
 
 
-def test_degrade_cuts_what_the_scale_does_not_divide(tmp_path: Path) -> None:
+def test_degrade_crops_pictures_to_a_multiple_of_the_scale(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (66, 43, 3), np.uint8)
     small = Source("small", lambda: pixels[:3])
     outcome = degrade([Source("odd", lambda: pixels), small], tmp_path, seed=0)
@@ -251,14 +264,14 @@ def test_degrade_cuts_what_the_scale_does_not_divide(tmp_path: Path) -> None:
         degrade([Source("odd", lambda: pixels)], tmp_path, seed=0, scale=2)
 
 
-def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_files_with_the_same_stem_are_refused(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(TreeError, match=r"a\.jpg and a\.png would both become a\.png"):
         list_pictures(tmp_path)
 
 
-def test_other_files_are_named_and_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+def test_other_files_are_returned_and_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TreeError, match="no pictures"):
         list_pictures(tmp_path)
     write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
@@ -269,25 +282,25 @@ def test_other_files_are_named_and_an_empty_folder_is_an_error(tmp_path: Path) -
     assert others == ["notes.txt"]
 
 
-def test_a_tree_without_lr_has_nothing_to_upscale(fixtures: Path) -> None:
+def test_a_tree_without_lr_is_an_error(fixtures: Path) -> None:
     with pytest.raises(TreeError, match="no low-resolution pictures"):
         list_lr(open_groups(fixtures / "Train"))
 
 
-def test_groups_without_lr_are_left_out(lr_of_some: GroupSource) -> None:
+def test_groups_without_lr_are_skipped(lr_of_some: GroupSource) -> None:
     found = list_lr(lr_of_some)
     assert [source.name for source in found] == [str(group_id) for group_id in lr_of_some.ids[1:]]
     assert found[0].read().shape == (40, 40, 3)
 
 
-def test_a_source_that_fails_later_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_picture_that_fails_to_decode_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
     def fail() -> Any:
         raise ImageError("somewhere: cut off")
 
     assert upscale(weights("rrdb"), [Source("a", fail)], tmp_path).faults == ["somewhere: cut off"]
 
 
-def test_files_of_unknown_origin_are_not_taken_for_results(
+def test_files_of_unknown_origin_do_not_count_as_results(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
     theirs = tmp_path / f"{pictures[1].name}.png"
@@ -298,7 +311,7 @@ def test_files_of_unknown_origin_are_not_taken_for_results(
     assert files(tmp_path) == before
 
 
-def test_results_of_another_command_or_input_are_not_mixed_in(
+def test_results_of_another_command_or_input_are_not_mixed(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
     degrade(pictures, tmp_path, origin="mine", seed=0)
@@ -308,11 +321,8 @@ def test_results_of_another_command_or_input_are_not_mixed_in(
         degrade(pictures, tmp_path, origin="other", seed=0)
 
 
-def test_a_picture_that_has_changed_is_made_again(fixtures: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for name in ("a", "b"):
-        write_png(folder / f"{name}.png", np.full((16, 16, 3), 90, np.uint8))
+def test_a_picture_that_has_changed_is_processed_again(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "a.png", folder / "b.png")
     sources, _ = list_pictures(folder)
     degrade(sources, tmp_path / "out", seed=0)
     later = (tmp_path / "out" / "a.png").stat().st_mtime + 10
@@ -323,14 +333,11 @@ def test_a_picture_that_has_changed_is_made_again(fixtures: Path, tmp_path: Path
     assert read_pixels(tmp_path / "out" / "a.png").shape == (6, 4, 3)
 
 
-def test_a_picture_is_made_again_from_one_that_is_older(tmp_path: Path) -> None:
-    """As `cp -p`, `rsync -a` and `unzip` put it there."""
-    folder = tmp_path / "in"
-    folder.mkdir()
-    write_png(folder / "a.png", np.full((16, 16, 3), 90, np.uint8))
+def test_a_picture_replaced_by_an_older_one_is_processed_again(folder: Path, tmp_path: Path) -> None:
+    """As `cp -p`, `rsync -a` and `unzip` do."""
     sources, _ = list_pictures(folder)
     degrade(sources, tmp_path / "out", seed=0)
-    time.sleep(0.05)  # the clock of files ticks slower than this runs
+    time.sleep(0.05)  # the file system's clock ticks
     write_png(tmp_path / "b.png", np.full((24, 16, 3), 90, np.uint8))
     os.utime(tmp_path / "b.png", (1, 1))
     shutil.copy2(tmp_path / "b.png", folder / "a.png")
@@ -342,26 +349,22 @@ def test_a_picture_is_made_again_from_one_that_is_older(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "touch", [lambda path: path.chmod(0o600), lambda path: path.with_name("link").hardlink_to(path)]
 )
-def test_a_stale_result_stays_stale_with_other_rights_or_another_name(
-    tmp_path: Path, touch: Callable[[Path], None]
+def test_a_stale_result_stays_stale_after_chmod_or_a_hard_link(
+    folder: Path, tmp_path: Path, touch: Callable[[Path], None]
 ) -> None:
-    """`split`, `merge` and `export` give results second names."""
-    (tmp_path / "in").mkdir()
-    write_png(tmp_path / "in" / "a.png", np.full((16, 16, 3), 90, np.uint8))
-    sources, _ = list_pictures(tmp_path / "in")
+    """`split`, `merge` and `export` hard-link results."""
+    sources, _ = list_pictures(folder)
     degrade(sources, tmp_path / "out", seed=0)
-    time.sleep(0.05)  # the clock of files ticks slower than this runs
-    write_png(tmp_path / "in" / "a.png", np.full((24, 16, 3), 90, np.uint8))
+    time.sleep(0.05)  # the file system's clock ticks
+    write_png(folder / "a.png", np.full((24, 16, 3), 90, np.uint8))
     time.sleep(0.05)
     touch(tmp_path / "out" / "a.png")
     assert degrade(sources, tmp_path / "out", seed=0).made == 1
     assert degrade(sources, tmp_path / "out", seed=0).kept == 1
 
 
-def test_results_never_lie_among_the_pictures(weights: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = tmp_path / "original"
-    folder.mkdir()
-    write_png(folder / "a.png", np.full((16, 16, 3), 90, np.uint8))
+def test_an_output_inside_the_input_is_refused(folder: Path, weights: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = folder.rename(tmp_path / "original")
     before = files(tmp_path)
     sources, _ = list_pictures(folder)
     with pytest.raises(
@@ -373,23 +376,10 @@ def test_results_never_lie_among_the_pictures(weights: Callable[[str], Path], tm
     assert files(tmp_path) == before
 
 
-def test_a_run_that_made_nothing_does_not_bind_the_next(
-    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_memory(*_: Any, **__: Any) -> torch.Tensor:
-        raise DeviceMemoryError("too large")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tiling, "run_tiled", no_memory)
-        with pytest.raises(DeviceMemoryError):
-            enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=128)
-    assert enhance({"01": weights("rcan_no_upsample")}, pictures, tmp_path, tile=64).made == 3
-
-
 def test_a_tile_is_refused_before_anything_is_written(
     pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(TileError, match="tile 30 is not a multiple of the network's window 4; 28 is"):
+    with pytest.raises(TileError, match="tile 30 is not a multiple of the network's window 4; use 28"):
         enhance({"01": weights("elan")}, pictures, tmp_path / "out", tile=30)
     assert not (tmp_path / "out").exists()
 
@@ -410,43 +400,22 @@ def test_only_a_network_from_rgb_to_rgb_restores(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", ["degrade", "upscale"])
-def test_a_later_process_of_a_torchrun_may_be_the_first(
-    pictures: list[Source],
-    weights: Callable[[str], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    command: str,
+def test_any_process_of_a_torchrun_may_be_the_first_to_start(
+    pictures: list[Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    out = tmp_path / "new" / "out"
-    made = degrade(pictures, out, seed=0) if command == "degrade" else upscale(weights("rrdb"), pictures, out)
-    assert made.made == 1
-    assert (out / f"{command}.json").is_file()
+    assert degrade(pictures, tmp_path / "new" / "out", seed=0).made == 1
+    assert (tmp_path / "new" / "out" / "degrade.json").is_file()
 
 
-@pytest.mark.parametrize("text", ["[]", "{", "12"])
-def test_a_damaged_record_is_an_error(pictures: list[Source], tmp_path: Path, text: str) -> None:
-    (tmp_path / "degrade.json").write_text(text)
-    with pytest.raises(OutputError, match=r"degrade\.json is damaged"):
-        degrade(pictures, tmp_path, seed=0)
-
-
-def test_faults_found_so_far_are_told_when_a_run_ends_early(
-    pictures: list[Source],
-    weights: Callable[[str], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.usefixtures("no_memory")
+def test_unreadable_pictures_are_also_printed_if_the_run_fails(
+    pictures: list[Source], weights: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> Any:
         raise ImageError("a.png: cut off")
 
-    def no_memory(*_: Any, **__: Any) -> torch.Tensor:
-        raise DeviceMemoryError("too large")
-
-    monkeypatch.setattr(tiling, "run_tiled", no_memory)
     with pytest.raises(DeviceMemoryError):
         upscale(weights("rrdb"), [Source("a", fail), *pictures], tmp_path, tile=64)
     assert capsys.readouterr().err == "could not be read: a.png: cut off\n"

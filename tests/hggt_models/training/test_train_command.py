@@ -43,7 +43,9 @@ def test_a_recipe_is_shown_with_a_sentence_for_each_setting() -> None:
 
 def test_a_tree_and_its_dataset_train_the_same_network(tmp_path: Path) -> None:
     demo = write_demo_tree(tmp_path)
-    build_dataset(BuildSettings(trees=(demo.train,), test_tree=demo.test, output=tmp_path / "hggt", license="cc0-1.0"))
+    build_dataset(
+        BuildSettings(trees=(demo.train,), test_tree=demo.test, output=tmp_path / "hggt", license="cc0-1.0", workers=1)
+    )
     for data, run_name in ((demo.train, "tree"), (tmp_path / "hggt", "dataset")):
         result = train("rrdb-gan-positive", data, tmp_path / run_name, *ONE_STEP)
         assert result.exit_code == 0, result.output

@@ -86,7 +86,7 @@ def test_infinite_scores_of_identical_images_do_not_count() -> None:
 
 
 class Unjoined(Runtime):
-    """One of several processes that keeps to itself."""
+    """One of several processes, without communication."""
 
     def sum(self, values: Tensor) -> Tensor:
         return values

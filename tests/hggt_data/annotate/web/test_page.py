@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ PATTERN = ("p", "s", "n", "p")
 LABELS = ["Positive", "Similar", "Negative", "Positive"]
 # Each picture has its own grey level, so that the screen shows which one it is, and a corner of single pixels.
 LEVELS = {"original": 200, "01": 20, "02": 60, "03": 100, "04": 140}
-NUM_ANNOTATORS = 40
+NUM_ANNOTATORS = 34
 
 
 def write_pictures(folder: Path, groups: list[str]) -> Path:
@@ -51,9 +51,13 @@ class Session:
 
     round: Round
     server: Server
-    annotator: Annotator
-    url: str
     accounts: Path
+    annotator: Annotator
+    token: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.server.url}#{self.token}"
 
     def answers(self) -> dict[str, list[str]]:
         """Each answered vote with its labels, in the order shown."""
@@ -76,53 +80,43 @@ class Session:
         return {str(item.group): LABELS for item in self.annotator.items if item.kind is Kind.VOTE}
 
 
-@dataclass
-class Shared:
-    """The served round; annotators 0 and 1 begin with practice."""
-
-    round: Round
-    server: Server
-    tokens: list[str]
-    accounts: Path
-    numbers: Iterator[int] = field(default_factory=lambda: iter(range(2, NUM_ANNOTATORS)))
-
-    def session(self, number: int) -> Session:
-        url = f"{self.server.url}#{self.tokens[number]}"
-        return Session(self.round, self.server, self.round.annotators[number], url, self.accounts)
-
-
-def serve(folder: Path, batches: dict[str, list[tuple[Item, ...]]], known: dict[PatchId, KnownAnswer]) -> Shared:
+def serve(
+    folder: Path, batches: dict[str, list[tuple[Item, ...]]], known: dict[PatchId, KnownAnswer] | None = None
+) -> list[Session]:
     groups = sorted({str(item.group) for assigned in batches.values() for batch in assigned for item in batch})
     round_ = make_round(folder, batches, patches=write_pictures(folder / "pictures", groups), known=known)
-    tokens = [add_account(folder / "accounts.json", Account(name)) for name in batches]
-    server = Server(round_.folder, "--accounts", str(folder / "accounts.json"))
-    return Shared(round_, server, tokens, folder / "accounts.json")
+    accounts = folder / "accounts.json"
+    tokens = [add_account(accounts, Account(name)) for name in batches]
+    server = Server(round_.folder, "--accounts", str(accounts))
+    return [Session(round_, server, accounts, *pair) for pair in zip(round_.annotators, tokens, strict=True)]
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]]:
+    """The annotators of the served round that no test has used; the first two begin with practice."""
     practice = [Item(Kind.PRACTICE, PatchId(f"practice{k}", 0, 0)) for k in range(3)]
     known = {practice[0].group: KnownAnswer((Label.NEGATIVE,) * 4, "All have artefacts.")}
     known |= {item.group: KnownAnswer((Label.POSITIVE,) * 4, "Look.") for item in practice[1:]}
     batches = {f"Ann {k}": [votes(*(f"a{k}g{j}-0-0" for j in range(5)))] for k in range(NUM_ANNOTATORS)}
     batches["Ann 0"].insert(0, tuple(practice[:1]))
     batches["Ann 1"].insert(0, tuple(practice[1:]))
-    shared = serve(tmp_path_factory.mktemp("shared"), batches, known)
-    with shared.server:
-        yield shared
+    sessions = serve(tmp_path_factory.mktemp("shared"), batches, known)
+    with sessions[0].server:
+        yield sessions
 
 
 @pytest.fixture
-def session(shared: Shared) -> Session:
+def session(sessions: list[Session]) -> Session:
     """An annotator with five groups and no answers."""
-    if shared.server.process.poll() is not None:  # a test failed after it had killed the server
-        shared.server.start()
-    return shared.session(next(shared.numbers))
+    session = sessions.pop()
+    if session.server.process.poll() is not None:  # a test failed after it had killed the server
+        session.server.start()
+    return session
 
 
 @pytest.fixture
-def instructions(shared: Shared) -> Iterator[None]:
-    path = shared.round.folder / "instructions.txt"
+def instructions(session: Session) -> Iterator[None]:
+    path = session.round.folder / "instructions.txt"
     path.write_text("Look <b>closely</b>.", "utf-8")
     yield
     path.unlink()
@@ -186,12 +180,10 @@ def pixels_of(page: Page, position: int) -> Any:
     return np.frombuffer(text.encode("latin-1"), np.uint8).reshape(height, width)
 
 
-def level_in_the_middle(page: Page, position: int) -> int:
-    script = """canvas => {
-        const [x, y] = [canvas.width >> 1, canvas.height >> 1];
-        return canvas.getContext("2d").getImageData(x, y, 1, 1).data[0];
-    }"""
-    return int(page.locator(f'[data-position="{position}"] canvas').evaluate(script))
+def middle_of(page: Page, position: int) -> int:
+    """The grey level in the middle of a pane."""
+    pixels = pixels_of(page, position)
+    return int(pixels[pixels.shape[0] // 2, pixels.shape[1] // 2])
 
 
 def scales(page: Page) -> set[float]:
@@ -202,8 +194,8 @@ def scales(page: Page) -> set[float]:
 # Judging
 
 
-def test_practice_and_a_batch_by_keyboard(page: Page, shared: Shared) -> None:
-    session = shared.session(0)
+def test_practice_and_a_batch_by_keyboard(page: Page, sessions: list[Session]) -> None:
+    session = sessions[0]
     open_page(page, session)
     expect(page.locator("#batch option")).to_have_text(["Practice", "Batch 1"])
     answer(page)
@@ -221,7 +213,7 @@ def test_practice_and_a_batch_by_keyboard(page: Page, shared: Shared) -> None:
     expect(page.locator("#done-title")).to_have_text("You have finished everything. Thank you!")
     saving(page, "All answers saved")
     assert session.answers() == session.all_answered()
-    assert shared.round.answer_path(session.annotator, session.annotator.items[0]).is_file()
+    assert session.round.answer_path(session.annotator, session.annotator.items[0]).is_file()
 
 
 def test_every_version_needs_a_label_by_key_or_click(page: Page, session: Session) -> None:
@@ -311,8 +303,8 @@ def test_a_group_is_skipped_with_a_reason(page: Page, session: Session) -> None:
     assert session.skips() == {session.annotator.items[0]: "I cannot decide: too dark"}
 
 
-def test_late_feedback_is_about_the_answered_group_and_disturbs_nothing(page: Page, shared: Shared) -> None:
-    open_page(page, shared.session(1))
+def test_late_feedback_is_about_the_answered_group_and_disturbs_nothing(page: Page, sessions: list[Session]) -> None:
+    open_page(page, sessions[1])
     page.wait_for_load_state("networkidle")  # the next group is loaded
     page.context.set_offline(True)
     press(page, "p", "p", "p", "p", "Enter")
@@ -335,15 +327,15 @@ def test_late_feedback_is_about_the_answered_group_and_disturbs_nothing(page: Pa
 def test_space_and_the_slider_show_the_original_in_place_of_a_version(page: Page, session: Session) -> None:
     open_page(page, session)
     order = [LEVELS[name] for name in AnswerStore(session.round).order(session.annotator, session.annotator.items[0])]
-    assert [level_in_the_middle(page, k) for k in range(5)] == [200, *order]
+    assert [middle_of(page, k) for k in range(5)] == [200, *order]
     page.keyboard.down(" ")
-    assert [level_in_the_middle(page, k) for k in range(5)] == [200] * 5
+    assert [middle_of(page, k) for k in range(5)] == [200] * 5
     page.keyboard.up(" ")
-    assert [level_in_the_middle(page, k) for k in range(5)] == [200, *order]
+    assert [middle_of(page, k) for k in range(5)] == [200, *order]
     press(page, "z", *["."] * 6)  # the original is on the left of the slider
-    assert level_in_the_middle(page, 1) == 200
+    assert middle_of(page, 1) == 200
     press(page, *[","] * 10)
-    assert level_in_the_middle(page, 1) == order[0]
+    assert middle_of(page, 1) == order[0]
 
 
 @pytest.mark.parametrize("scaling", [1.25, 2])
@@ -363,7 +355,7 @@ def test_pixels_are_squares_of_whole_device_pixels(launch: Launch, session: Sess
     marks = np.flatnonzero((rows == 255).any(axis=0))
     runs = np.split(marks, np.flatnonzero(np.diff(marks) > 1) + 1)
     assert [len(run) for run in runs] == [scale] * 4
-    assert all(set(np.unique(rows[:, run])) <= {0, 255, level_in_the_middle(page, 1)} for run in runs)
+    assert all(set(np.unique(rows[:, run])) <= {0, 255, middle_of(page, 1)} for run in runs)
     browser.close()
 
 
@@ -723,9 +715,8 @@ def test_the_keyboard_reaches_everything(page: Page, session: Session) -> None:
 
 def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(browser: Browser, tmp_path: Path) -> None:
     groups = [f"p{k}-0-0" for k in range(5)]
-    shared = serve(tmp_path, {name: [votes(*groups)] for name in ("Ada", "Bob")}, {})
-    with shared.server:
-        sessions = [shared.session(0), shared.session(1)]
+    sessions = serve(tmp_path, {name: [votes(*groups)] for name in ("Ada", "Bob")})
+    with sessions[0].server as server:
         pages = [browser.new_context().new_page() for _ in sessions]
         for page, session in zip(pages, sessions, strict=True):
             page.goto(session.url)
@@ -738,7 +729,7 @@ def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(brows
         for session, label in zip(sessions, ("Positive", "Negative"), strict=True):
             assert session.answers() == dict.fromkeys(groups, [label] * 4)
         page = pages[0]
-        page.goto(shared.server.admin_url)
+        page.goto(server.admin_url)
         page.set_viewport_size({"width": 1366, "height": 768})
         expect(page.locator("#annotators tr")).to_have_count(2)
         expect(page.locator("#annotators tr").first).to_contain_text("5 / 5")

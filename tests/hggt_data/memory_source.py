@@ -1,4 +1,4 @@
-"""A group source that holds its pictures in memory, for protocol tests that need odd groups."""
+"""A group source that holds its pictures in memory, for tests that need odd groups."""
 
 from collections.abc import Mapping
 
