@@ -12,7 +12,7 @@ import pytest
 
 from tests.chromium import browser, launch  # noqa: F401  fixtures
 from tests.full_disk import full_disk  # noqa: F401  a fixture
-from tests.hggt_data.people import IDS, REPO, Published, build_named, write_named_tree
+from tests.hggt_data.named_tree import IDS, REPO, Published, build_named, write_named_tree
 from tests.hub_client import MEMBER, USERS, ForkServer, HubClient, sign_in
 from tests.hub_server import HubServer
 

@@ -121,7 +121,7 @@ def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
             contents=contents,
             deletions=_find_obsolete(main, previous, {record.path for record in contents}),
             notes=[
-                ("people", ready.people),
+                ("annotators", ready.annotators),
                 *(("warning", warning) for warning in warnings),
                 ("licence", describe_license(manifest.settings["license"])),
             ],
@@ -183,7 +183,7 @@ class _Prepared:
 
     folder: Path
     manifest: Manifest
-    people: str
+    annotators: str
     pseudonyms: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -206,17 +206,17 @@ def _prepared(
     known = read_pseudonyms(settings.pseudonyms_file)
     if names and not settings.new_pseudonyms:
         _require_pseudonyms(settings, known, previous)
-    people = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
-    people += "; times made relative" if has_times(labels) else "; no times"
+    annotators = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
+    annotators += "; times made relative" if has_times(labels) else "; no times"
     workers = settings.workers or default_workers()
     if settings.dry_run:
         with tempfile.TemporaryDirectory(prefix="hggt-dry-run-") as temporary:
             copy, pseudonymizer = Path(temporary), make_pseudonymizer(labels, known)
             written = anonymized_copy(folder, manifest, labels, pseudonymizer, copy, workers=workers, keep_shards=False)
-            yield _Prepared(copy, written, people)
+            yield _Prepared(copy, written, annotators)
         return
     if names:
-        people += f"; keep {settings.pseudonyms_file.name} private"
+        annotators += f"; keep {settings.pseudonyms_file.name} private"
     # Beside the dataset, because a build refuses unknown files inside it.
     with open_beside(folder, "push") as place:
         try:
@@ -227,7 +227,7 @@ def _prepared(
             write_pseudonyms(draft, pseudonymizer.pseudonyms)
             copy.mkdir(exist_ok=True)
             written = anonymized_copy(folder, manifest, labels, pseudonymizer, copy, workers=workers)
-            yield _Prepared(copy, written, people, pseudonymizer.pseudonyms if names else {})
+            yield _Prepared(copy, written, annotators, pseudonymizer.pseudonyms if names else {})
         except OutputError:
             with suppress(OSError):  # unless a copy was begun
                 place.rmdir()

@@ -26,7 +26,7 @@ from hggt_data.io.files import sha256_of
 from hggt_data.io.images import read_pixels
 from hggt_data.loading import open_splits, open_tree_folders, split_or_default
 from hggt_data.schema import PatchGroup, PatchId
-from tests.hggt_data.people import REPO, Published, remote_files, write_files
+from tests.hggt_data.named_tree import REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import edit_text, write_tree
 from tests.hub_client import ForkServer, HubClient, sign_in
 from tests.hub_server import HubServer

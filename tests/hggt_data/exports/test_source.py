@@ -8,7 +8,7 @@ import pytest
 from hggt_data.loading import open_groups
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.exports.commands import done, read_table, refused, run
-from tests.hggt_data.people import ALICE, BOB, CAROL, REPO, Published, build_named, write_named_tree
+from tests.hggt_data.named_tree import ALICE, BOB, CAROL, REPO, Published, build_named, write_named_tree
 from tests.hggt_data.trees import contents, write_bytes
 from tests.hub_client import ForkServer, sign_in
 

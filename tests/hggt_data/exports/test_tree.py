@@ -17,7 +17,7 @@ from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.exports.commands import done, read_table, refused
-from tests.hggt_data.people import ANNOTATORS, write_named_tree
+from tests.hggt_data.named_tree import ANNOTATORS, write_named_tree
 from tests.hggt_data.trees import contents, write_bytes, write_tree
 
 

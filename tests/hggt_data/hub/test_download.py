@@ -18,7 +18,7 @@ from hggt_data.errors import RUN_AGAIN, DatasetError, HggtError, HubError, Outpu
 from hggt_data.hub.download import download_dataset, fetch_dataset
 from hggt_data.loading import open_groups
 from tests.full_disk import FullDisk
-from tests.hggt_data.people import IDS, REPO, Published, remote_files, write_files
+from tests.hggt_data.named_tree import IDS, REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import contents
 from tests.hub_client import OUTSIDER, HubClient
 from tests.hub_server import CutResponse, Do, Fault, HubServer, Response

@@ -18,7 +18,7 @@ from hggt_data.errors import RUN_AGAIN, HggtError, HubError, PublishError
 from hggt_data.hub.errors import explained, redact
 from hggt_data.hub.repository import Repository
 from hggt_data.io.files import digest_of_file
-from tests.hggt_data.people import Published
+from tests.hggt_data.named_tree import Published
 from tests.hggt_data.trees import contents, write_bytes
 from tests.hub_client import MEMBER, HubClient, find_secrets
 from tests.hub_server import CutRequest, CutResponse, Do, Fault, HubServer, Response

@@ -27,7 +27,7 @@ from hggt_data.hub.pseudonyms import (
     write_pseudonyms,
 )
 from tests.full_disk import FullDisk
-from tests.hggt_data.people import (
+from tests.hggt_data.named_tree import (
     ALICE,
     BOB,
     CAROL,

@@ -22,7 +22,7 @@ from hggt_data.hub.push import PushSettings, open_push
 from hggt_data.hub.repository import Repository
 from hggt_data.io.folders import open_beside
 from hggt_data.licence import HGGT_TERMS
-from tests.hggt_data.people import (
+from tests.hggt_data.named_tree import (
     ALICE,
     ANNOTATORS,
     BOB,
@@ -91,7 +91,7 @@ class TestWhole:
         assert outcome.out.splitlines() == [
             f"hggt -> {hub.url}/datasets/{REPO}",
             "  repository  new; private",
-            "  people      3 names replaced by pseudonyms; times made relative; keep hggt.pseudonyms.csv private",
+            "  annotators  3 names replaced by pseudonyms; times made relative; keep hggt.pseudonyms.csv private",
             "  licence     cc0-1.0",
             "  tag         v1.0",
             *outcome.out.splitlines()[5:12],
@@ -264,7 +264,7 @@ class TestNames:
 
     def test_a_dataset_without_names_and_times_goes_out_as_it_is(self, hub: HubServer, work: Path) -> None:
         dataset = build_named(write_nameless_tree(work.parent / "T"), work / DATASET)
-        assert "people      no names; no times" in push()
+        assert "annotators  no names; no times" in push()
         assert remote_files(hub) == contents(dataset)
         assert [path.name for path in work.iterdir()] == ["hggt"]
         build_named(write_named_tree(work.parent / "Named"), work / DATASET)
@@ -340,7 +340,7 @@ class TestDryRun:
         assert plan.splitlines()[:5] == [
             f"hggt -> {hub.url}/datasets/{REPO}",
             "  repository  new; private, gated (auto)",
-            "  people      3 names replaced by pseudonyms; times made relative",
+            "  annotators  3 names replaced by pseudonyms; times made relative",
             "  licence     cc0-1.0",
             "  tag         v1.0",
         ]

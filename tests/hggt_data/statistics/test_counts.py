@@ -17,7 +17,7 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.statistics.counts import LabelCounts, LabelStatistics, count_labels
 from hggt_data.statistics.page import format_statistics_html
 from hggt_data.statistics.text import format_statistics
-from tests.hggt_data.people import REPO, Published
+from tests.hggt_data.named_tree import REPO, Published
 from tests.hub_client import ForkServer, sign_in
 
 P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
