@@ -117,5 +117,5 @@ def split_or_default(source: str | Path, split: str | None, default: str) -> str
 def require_source(source: str) -> str:
     """Check that this is a folder or a name on the Hub."""
     if not Path(source).is_dir() and not is_hub_id(source):
-        raise SettingsError(f"{source!r} is not a folder, and not a name on the Hub (ORG/NAME)")
+        raise SettingsError(f"{source!r} is neither a folder nor a name on the Hub (ORG/NAME)")
     return source

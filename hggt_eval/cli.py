@@ -37,7 +37,7 @@ class _ScoreCommand(HggtCommand):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from hggt_eval.metrics import METRICS, NO_REFERENCE
 
-        metrics = f"Metrics: {', '.join([*METRICS, *NO_REFERENCE])}, and those of pyiqa by their names there."
+        metrics = f"Metrics: {', '.join([*METRICS, *NO_REFERENCE])}, and those of pyiqa under its names."
         self.epilog = f"{metrics}\n\nExample: {_EXAMPLE}"
         super().format_epilog(ctx, formatter)
 
@@ -114,11 +114,11 @@ def score(methods: dict[str, Any], arguments: dict[str, Any], report: dict[str, 
     details={**_REPORT, "paths": Argument("SCORES...", EXISTING)},
 )
 def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
-    """Compare the methods of several SCORES, folders or their scores.json, without scoring them again.
+    """Compare methods that were scored at different times, without scoring them again.
 
-    The scores must be of the same labels and pictures, with the same border and weights. A method that is in several of
-    them, such as a baseline, counts once. The gallery of the report needs the pictures at their recorded paths; without
-    them, pass --gallery 0.
+    SCORES are folders or their scores.json, with the same labels, pictures, border and weights. A method that occurs in
+    several of them, such as a baseline, counts once. The gallery of the report needs the pictures at their recorded
+    paths; without them, pass --gallery 0.
     """
     from hggt_eval.report.report import report_scores
     from hggt_eval.scores.join import join_scores, require_output_apart
@@ -154,7 +154,7 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
 def figure(drawing: dict[str, Any], writing: dict[str, Any], scores: Path) -> None:
     """Draw a zoom figure: a picture with a box, and the contents of the box for each method of SCORES.
 
-    SCORES is a folder or its scores.json (default `scores`). Images are read from their recorded paths.
+    SCORES is a folder or its scores.json (default `scores`). Pictures are read from their recorded paths.
     """
     from hggt_eval.report.figure import draw_figure, require_format, write_figure
     from hggt_eval.report.pictures import ScoredPictures

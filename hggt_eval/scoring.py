@@ -54,7 +54,7 @@ class GroundTruth:
 
     def __post_init__(self) -> None:
         if self.dataset is not None and (self.gts is not None or self.labels is not None):
-            raise SettingsError("`dataset` excludes `gts` and `labels`; pass one or the other")
+            raise SettingsError("`dataset` cannot be combined with `gts` and `labels`; pass one or the other")
         if self.dataset is None and self.gts is None and self.labels is None:
             raise SettingsError("no ground truths; pass `dataset`, or `gts` and `labels`")
         if self.dataset is None and (self.gts is None or self.labels is None):
@@ -141,7 +141,7 @@ def score(
         metrics: Metrics to compute, listed below; those whose weights are not available are left out.
         border: Pixels cut off each side before any metric is computed.
         colour: Compute PSNR and SSIM on BT.601 luma instead of RGB.
-        suffix: Ending of restored files' names; only ID_SUFFIX.png and IDSUFFIX.png are restored images.
+        suffix: Suffix of the restored images' names; only ID_SUFFIX.png and IDSUFFIX.png are scored.
         device: Device for networks: auto (a GPU if available), cpu, cuda, cuda:1.
         weights_dir: Folder with ImageNet weights: torchvision's alexnet-owt-7be5be79.pth and vgg16-397923af.pth, or
             alexnet_features.pth and vgg16_features.pth. Weights missing there are read from torch's cache or
@@ -149,10 +149,10 @@ def score(
         output: Folder for scores.json, scores.csv, comparison.csv, table.md, table.tex, report.html and NAME/*.txt. An
             interrupted run resumes there; scores of other methods are not overwritten.
         cache: Folder for features of the ground truths, which later runs reuse: 11 MB (LPIPS) and 127 MB (DISTS) per
-            512 x 512 image.
+            512 x 512 picture.
         label_measures: Also report the best positive, the distance to negatives, whether a positive or a negative is
             closer, and scores by agreement of the annotators.
-        allow_missing: Leave out restored images with faults; every output lists them.
+        allow_missing: Leave out missing, ambiguous and unusable restored images; every output lists them.
         processes: Processes that share the work [default: those of the environment]. Each gets all scores.
         log: Receives a line for each metric left out, and for scores resumed from an interrupted run.
 

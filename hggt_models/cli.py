@@ -58,8 +58,9 @@ def main() -> None:
 def enhance(inputs: dict[str, Any], arguments: dict[str, Any], weights: tuple[str, ...]) -> None:
     """Make the enhanced candidates of high-resolution pictures.
 
-    Writes original/NAME.png, 01/NAME_01.png and so on, and enhance.json with everything that decides the result. Tile
-    and overlap are fixed as published, so that ground truths do not depend on the GPU.
+    Writes original/NAME.png, 01/NAME_01.png and so on, and enhance.json with everything that determines the result.
+    The default tile and overlap are the published ones. They are never reduced when memory runs out, so that ground
+    truths do not depend on the GPU.
     """
     from hggt_models.inference.folders import enhance as run
     from hggt_models.inference.sources import open_sources, parse_candidate_weights
@@ -108,7 +109,7 @@ def upscale(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
     help="Worker processes.  [default: one per core, at most 8]",
 )
 def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | None) -> None:
-    """Write low-resolution pictures, degraded as in training."""
+    """Write low-resolution images, degraded as in training."""
     from hggt_data.io.workers import default_workers
     from hggt_models.inference.folders import degrade as run
     from hggt_models.inference.sources import open_sources
@@ -163,7 +164,7 @@ def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
 def fetch_weights(metrics: str) -> None:
     """Download the VGG19 weights that training needs.
 
-    They go to PyTorch's cache. If compute nodes have no network, run this on the login node.
+    The weights go to PyTorch's cache. If compute nodes have no network, run this on the login node.
     """
     from hggt_eval.metrics import parse_metrics, require_metric
     from hggt_models.networks.vgg import fetch_weights as fetch
@@ -184,8 +185,8 @@ def fetch_weights(metrics: str) -> None:
 def push(settings: "PushSettings", dry_run: bool, yes: bool) -> None:
     """Push a trained network to the Hugging Face Hub.
 
-    It is private by default. Its card names the recipe and the data, and inherits the licence of the data. After an
-    interruption, run it again: it resumes.
+    The repository is private by default. Its card names the recipe and the data, and inherits the licence of the data.
+    After an interruption, run it again: it resumes.
     """
     from hggt_models.push import open_push
 

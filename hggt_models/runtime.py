@@ -147,7 +147,9 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
         yield Runtime(rank, world, chosen)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
-            raise WorkerError(f"process {rank} of {world} stops, because another one ended; see its message") from error
+            raise WorkerError(
+                f"process {rank} of {world} stops, because another process ended; see its message"
+            ) from error
         raise
     finally:
         dist.destroy_process_group()

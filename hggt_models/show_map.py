@@ -51,7 +51,7 @@ def write_map_pictures(
 
     Args:
         groups: Groups of a tree or a dataset.
-        output: File name that ends in .png for one picture of all groups, or a folder for one ID_map.png per group.
+        output: A .png file for one picture of all groups, or a folder for one ID_map.png per group.
             Existing files are overwritten.
         ids: Group to draw, which must have a negative; repeatable.  [default: the first groups that have one]
         num: Number of groups to draw, instead of `ids`.  [default: 4]
@@ -65,7 +65,7 @@ def write_map_pictures(
     """
     output = Path(output)
     if ids and num is not None:
-        raise SettingsError("`ids` and `num` exclude each other")
+        raise SettingsError("`ids` and `num` cannot be combined; pass one of them")
     is_png = output.suffix.lower() == ".png"
     if looks_like_picture(output.name) and not is_png:
         raise OutputError(f"{output}: expected a file name that ends in .png, or a folder")

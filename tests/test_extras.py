@@ -91,9 +91,9 @@ SCORE = ("hggt-eval", "--restored", DATA / "restored/bicubic", "--dataset", DATA
 @pytest.mark.parametrize(
     ("blocked", "arguments", "message"),
     [
-        ("torch", ("hggt-models", "recipes"), "torch is not installed, which this needs; pip install 'hggt[models]'"),
-        ("cv2", (*SCORE, "ssim"), "cv2 is not installed, which this needs; pip install 'hggt[eval]'"),
-        ("torch", (*SCORE, "lpips"), "torch is not installed, which this needs; pip install 'hggt[eval]'"),
+        ("torch", ("hggt-models", "recipes"), "torch is not installed, but is needed here; pip install 'hggt[models]'"),
+        ("cv2", (*SCORE, "ssim"), "cv2 is not installed, but is needed here; pip install 'hggt[eval]'"),
+        ("torch", (*SCORE, "lpips"), "torch is not installed, but is needed here; pip install 'hggt[eval]'"),
     ],
 )
 def test_a_missing_package_is_one_line(blocked: str, arguments: tuple[str | Path, ...], message: str) -> None:

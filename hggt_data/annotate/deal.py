@@ -49,7 +49,7 @@ class DealSettings:
 
     Attributes:
         votes: Annotators per group.
-        per_batch: Most votes in one batch.
+        per_batch: Maximum number of votes per batch.
         seed: Random seed for the assignment and its order.
         practice: CSV file of practice groups with known answers, shown first.
         gold: CSV file of groups with known answers, to check annotators.
@@ -129,11 +129,11 @@ def deal_groups(
 
     Args:
         patches: Patches in `original/`, `01/` and so on, as `hggt-data select-patches` writes them.
-        output: Round to make, a new or empty folder.
-        names: Names of the annotators; in a file, one per line.
+        output: New or empty folder for the round.
+        names: Names of the annotators, one per line in a file.
         settings: Settings of the round.
         workers: Worker processes that check the pictures [default: one per core, at most 8].
-        fast: Check image headers only; do not detect damaged pixels.
+        fast: Check only the headers of the pictures; do not detect damaged pixels.
 
     Raises:
         RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
@@ -159,8 +159,8 @@ def deal_groups(
     names = require_names(names)
     if len(names) < settings.votes:
         raise RoundError(
-            f"{plural(len(names), 'annotator')} for {plural(settings.votes, 'vote')} per group; needs at least as many "
-            "annotators as votes per group"
+            f"{plural(len(names), 'annotator')} for {plural(settings.votes, 'vote')} per group; expected at least as "
+            "many annotators as votes per group"
         )
     if settings.votes > len(SLOTS):
         raise RoundError(f"{settings.votes} votes per group; expected at most {len(SLOTS)}, the slots of a tree")
@@ -218,7 +218,7 @@ def reassign_groups(
     Args:
         round_folder: Round to change.
         add: Annotator who joins, or comes back after being dropped; repeatable.
-        drop: Annotator who leaves, and whose answers stay; repeatable.
+        drop: Annotator who leaves, but whose answers are kept; repeatable.
         patches: New folder of the patches, if they were moved.
 
     Raises:
@@ -234,7 +234,7 @@ def reassign_groups(
         active = [annotator.name for annotator in annotators if annotator.is_active]
         if len(active) < before.votes:
             raise RoundError(
-                f"{plural(len(active), 'annotator')} would be left; {plural(before.votes, 'vote')} per group need at "
+                f"{plural(len(active), 'annotator')} would remain; {plural(before.votes, 'vote')} per group need at "
                 f"least {before.votes}: add annotators too"
             )
         answers = {annotator.name: read_answers(before, annotator) for annotator in annotators}

@@ -86,7 +86,7 @@ class MergeResult:
             lines.append(f"Among these, annotators skipped {plural(len(skipped), 'group')}: {shown}")
         if self.faults:
             count, shown = plural(len(self.faults), "group"), _format_faults(self.faults)
-            lines.append(f"Left out {count} whose pictures are not those that were judged: {shown}")
+            lines.append(f"Left out {count} whose pictures differ from those that were judged: {shown}")
         if not self.is_compared:
             lines.append(
                 "The pictures were not compared with those that were judged, because deal did not decode them."
@@ -124,8 +124,8 @@ def merge_round(
 
     Args:
         folder: Round to merge.
-        output: Tree to make, a new or empty folder.
-        copy: Copy pictures [default: hard links, on the same disk].
+        output: New or empty folder for the tree.
+        copy: Copy the pictures [default: hard links, if both folders are on the same disk].
         patches: Folder of the patches, if they were moved.
         workers: Worker processes that compare the pictures with those that were assigned [default: one per core, at
             most 8].
@@ -149,7 +149,9 @@ def merge_round(
     faults = _compare_pictures(round_, complete, workers)
     complete = tuple(group for group in complete if group not in faults)
     if not complete:
-        raise RoundError(f"{round_.patches}: none of the pictures are those that were judged: {_format_faults(faults)}")
+        raise RoundError(
+            f"{round_.patches}: none of the pictures match those that were judged: {_format_faults(faults)}"
+        )
     with new_folder(output) as staging:
         tree = official_train(staging, len(complete))
         write_pictures(round_, tree.images, complete, copy=copy)

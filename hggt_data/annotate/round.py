@@ -113,7 +113,7 @@ class Round:
         patches: Folder of `original/GROUP.png`, `01/GROUP_01.png` and so on.
         candidates: Names of the enhanced versions, sorted.
         votes: Votes per group.
-        per_batch: Most votes in one batch.
+        per_batch: Maximum number of votes per batch.
         seed: Random seed of the assignment.
         secret: Determines the order in which candidates are shown, so that it cannot be predicted.
         known: Correct labels of practice and gold groups.

@@ -29,8 +29,8 @@ _INPUT = Option("--input", FOLDER)
 def deal(arguments: dict[str, Any]) -> None:
     """Assign patch groups to annotators in a new round.
 
-    Checks every picture, then gives each group to as many annotators as it needs votes. All annotators get equally
-    many groups, and any two share equally many.
+    Checks every picture, then gives each group to as many annotators as it needs votes. Loads are
+    equal, and any two annotators share about the same number of groups.
 
     Practice, gold and repeated groups do not count as votes. The CSV files have the columns group, one per candidate
     (Positive, Similar, Negative, or empty if any label is right) and, optionally, note.
@@ -54,7 +54,7 @@ def reassign(arguments: dict[str, Any]) -> None:
     """Change the annotators or the patch folder of a round.
 
     Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
-    others; then loads become equal again with as few changes as possible. Stop hggt-data annotate first.
+    others; then loads are balanced with as few changes as possible. Stop hggt-data annotate first.
     """
     from hggt_data.annotate.deal import reassign_groups
 
@@ -70,8 +70,8 @@ def merge(arguments: dict[str, Any]) -> None:
     """Convert a round's votes to an official tree.
 
     Groups with all their votes get the slots A, B, C and so on. Other groups, files that are not valid votes, and
-    groups whose pictures have changed are listed, here and in ROUND/merge.json. annotators.csv gives the pseudonym of
-    the annotator behind each slot; names stay in the round.
+    groups whose pictures have changed are listed on the screen and in ROUND/merge.json. annotators.csv gives the
+    pseudonym of the annotator behind each slot; names stay in the round.
     """
     from hggt_data.annotate.merge import merge_round
 
@@ -141,7 +141,7 @@ def add_account(arguments: dict[str, Any]) -> None:
 @click.argument("name")
 @_accounts_option
 def remove_account(name: str, file: Path) -> None:
-    """Revoke the URL of NAME, even while the server is running. Answers stay."""
+    """Revoke the URL of NAME, even while the server is running. Answers are kept."""
     from hggt_data.annotate.web.accounts import remove_account as run
 
     run(file, name)

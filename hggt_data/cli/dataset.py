@@ -47,8 +47,9 @@ _PUSH_DETAILS: dict[str, Detail] = {"dataset": Argument("DIR", FOLDER), "repo_id
 def push(settings: "PushSettings", yes: bool) -> None:
     """Push a built dataset to the Hugging Face Hub.
 
-    It is private by default. Annotators' names become pseudonyms, their times relative times. The new version appears
-    in one commit, which is then compared with the manifest. After an interruption, run it again: it resumes.
+    The repository is private by default. Annotators' names are replaced with pseudonyms, and times are made relative.
+    The new version appears in one commit, which is then compared with the manifest. After an interruption, run it
+    again: it resumes.
     """
     from hggt_data.hub.push import open_push
 

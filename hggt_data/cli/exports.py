@@ -31,8 +31,8 @@ def export() -> None:
 def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     """List or copy the candidates with the consensus Positive.
 
-    The list has the columns group, candidate, agreement, num_votes, and where the image is: its path in the tree, or
-    split and row of the dataset.
+    The list has the columns group, candidate, agreement, num_votes, and the location of the picture: its path in the
+    tree, or its split and row in the dataset.
     """
     from hggt_data.exports.positives import export_positives
     from hggt_data.exports.source import open_source
@@ -45,7 +45,7 @@ def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     details={**_DETAILS, "kinds": Option("--kind"), "min_margin": click.FloatRange(-2, 2), "pairs_per_shard": None},
 )
 def pairs(source: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Write pairs of images for preference learning.
+    """Write pairs of pictures for preference learning.
 
     Positives are preferred to similar and negative candidates and to the original, similar ones to negatives, and the
     original to negatives. The margin says how clearly, from -2 to 2. load_dataset opens the parquet format.

@@ -16,8 +16,8 @@ from hggt_data.errors import RUN_AGAIN, HggtError, SettingsError
 _ADVICE = {
     errno.ENOSPC: "; free some space and run again",
     errno.EDQUOT: "; free some space and run again",
-    errno.ENOENT: "; is the path right, and is the file still there?",
-    errno.EACCES: "; change the rights or choose another place",
+    errno.ENOENT: "; check the path",
+    errno.EACCES: "; change the permissions or choose another place",
     errno.EROFS: "; choose another place",
 }
 
@@ -196,5 +196,5 @@ def _advise(missing: str, module: str) -> str | None:
     name = missing.partition(".")[0]
     for extra, brought in EXTRAS.get(module.partition(".")[0], {}).items():
         if name in brought:
-            return f"{name} is not installed, which this needs; pip install 'hggt[{extra}]'"
+            return f"{name} is not installed, but is needed here; pip install 'hggt[{extra}]'"
     return None

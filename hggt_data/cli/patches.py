@@ -51,7 +51,7 @@ def select_patches(arguments: dict[str, Any]) -> None:
     """Select patches of enhanced pictures for annotation.
 
     Writes original/IMAGE-TOP-LEFT.png, 01/IMAGE-TOP-LEFT_01.png and so on for positions where any version shows enough
-    detail; also patches.csv with all positions examined, crop_area_info.txt with the selected ones, and contact sheets.
+    detail. Also writes patches.csv (all positions examined), crop_area_info.txt (those selected), and contact sheets.
     After an interruption, run it again: it resumes. Pictures that cannot be read are skipped; the exit code is then 1.
     """
     from hggt_data.patches.selection import cut_patches

@@ -15,7 +15,7 @@ from hggt_data.cli.options import FOLDER, NEW_FILE, NEW_FOLDER, Argument
     details={"tree": Argument("TREE", FOLDER), "lr": FOLDER, "expect_groups": click.IntRange(0)},
 )
 @click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write all problems to this JSON file.")
-@click.option("--strict", is_flag=True, help="Exit with 1 on warnings, too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings as well.")
 @click.pass_context
 def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | None, strict: bool) -> None:
     """Check an HGGT tree and list every problem.
@@ -45,11 +45,11 @@ def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | No
     },
 )
 def split(arguments: dict[str, Any]) -> None:
-    """Split a tree by source picture into training and test.
+    """Split a tree into training and test by source picture.
 
-    All groups of a source picture go to the same side. Groups of a test picture with too few positives, or beyond the
-    number wanted, are left out of both. Source pictures are chosen to leave out as few groups as possible. Finally
-    prints the command that makes the low-resolution images of the test set.
+    All groups of a source picture go to the same side. Groups of a test picture that have too few positives,
+    or that exceed the size of the test set, are left out of both. Source pictures are chosen to leave out as few groups
+    as possible. The command that makes the low-resolution images of the test set is printed at the end.
     """
     from hggt_data.tree.split import split_tree
 

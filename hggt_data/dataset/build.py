@@ -58,13 +58,13 @@ class BuildSettings:
         output: Folder of the dataset: new, empty or an earlier build.
         test_tree: Test tree.
         lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
-        sources: CSV file about the source pictures: a column image and any of origin, author and licence.
+        sources: CSV file that describes the source pictures: a column image and any of origin, author, licence.
         license: SPDX or Hub id of the licence for the dataset card.  [default: the HGGT terms]
         citation: BibTeX file for the dataset card.  [default: the HGGT paper]
         skip_faulty: Leave out groups with errors and list them in the manifest.
         allow_overlap: Build even if train and test share source pictures or originals.
-        groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 images take about 540 MB.
-        scale: Factor by which low-resolution images are smaller.
+        groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 pictures take about 540 MB.
+        scale: Scale factor between the low-resolution images and the originals.
         workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
@@ -117,7 +117,7 @@ class BuildResult:
         kept = f", {self.kept:,} of them kept from an earlier build" if self.kept else ""
         lines = [f"{self.output}: {groups}; {plural(len(manifest.shards), 'shard')}{kept}, {size / 1e6:,.1f} MB"]
         if TEST in manifest.splits and not manifest.has_lr:
-            lines.append("No low-resolution pictures were found for the test split; if you have any, pass `lr`.")
+            lines.append("No low-resolution images were found for the test split; if you have any, pass `lr`.")
         dropped = [group for shard in manifest.shards for group in shard.dropped]
         if dropped:
             lines.append(f"{plural(len(dropped), 'group')} left out because of errors: {format_examples(dropped)}")
@@ -164,7 +164,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
         tree, *lr = root.listing.tree.given
         require_outside(output, tree, "the tree")
         for folder in lr:
-            require_outside(output, folder, "the LR pictures in")
+            require_outside(output, folder, "the LR images in")
     with open_staging(output, marker=MANIFEST_FILE) as staging:
         try:
             require_own_files(output)

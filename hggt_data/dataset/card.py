@@ -55,11 +55,11 @@ def format_card(
             [
                 "# Patch groups with human-guided ground truth",
                 "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and the "
-                "labels that several people gave each candidate compared with the original: `positive` (better), "
-                "`similar` or `negative` (worse). Made with hggt in the form of HGGT (CVPR 2023).",
+                "labels that several people gave each candidate in comparison with the original: `positive` (better), "
+                "`similar` or `negative` (worse). Made with hggt in the format of HGGT (CVPR 2023).",
                 "## Load it",
                 _usage(list(tables)),
-                "## What is in it",
+                "## Content",
                 _counts(tables, candidates),
                 "## Columns",
                 _columns(features, pseudonymous),
@@ -191,13 +191,14 @@ def format_pairs_card(
             [
                 "# Preference pairs of pictures",
                 "Each row is a pair from one *patch group*: two versions of the same high-resolution patch, of which "
-                "several people preferred `chosen` to `rejected`. Made with hggt from data in the form of HGGT.",
-                "## What is in it",
+                "several people preferred `chosen` to `rejected`. Made with hggt from data in the format of HGGT.",
+                "## Content",
                 "\n".join(counted),
                 "## Columns",
                 "\n".join(lines),
                 "`margin` = (positive - negative votes of chosen) / votes - (positive - negative votes of rejected) / "
-                "votes, where the original has 0: from -2 to 2, the larger the clearer.",
+                "votes, where the original counts as 0. It ranges from -2 to 2; the larger it is, the clearer the "
+                "preference.",
                 "## Licence",
                 _licence_text(license_id),
             ]
@@ -272,7 +273,7 @@ _COLUMN_TEXTS = {
     "original": "the untouched high-resolution patch, PNG",
     "lr": "the low-resolution input of the test protocol, PNG; null if there is none",
     "consensus": "one label per candidate; null with fewer than two votes",
-    "agreement": "how many annotators gave the consensus label; 1 when they disagreed, 0 without consensus",
+    "agreement": "how many annotators gave the consensus label; 1 if they disagreed, 0 without consensus",
     "num_votes": "how many annotators voted",
     "num_positive": "candidates whose consensus is positive",
     "num_negative": "candidates whose consensus is negative",
@@ -305,7 +306,7 @@ def _labels_text(tables: Mapping[str, pa.Table]) -> str:
     slots = sorted({a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row})
     return (
         f"Every candidate was compared with its original by the annotators in the slots {', '.join(slots)}. The "
-        "consensus is the label with strictly most votes, if at least two gave it; a tie, or votes that all differ, "
-        "give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of the "
-        "official code. A slot is a folder of the official data, which several people may have filled."
+        "consensus is the label with strictly the most votes, if at least two gave it; a tie, or votes that all "
+        "differ, give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of "
+        "the official code. A slot is a folder of the official data, which several people may have filled."
     )

@@ -42,7 +42,7 @@ def dataset_features(
 ) -> "Features":
     """The schema of the dataset, or without images that of the `labels` config.
 
-    `has_lr` if any group has a low-resolution picture (null for the others); `source_columns` are those of
+    `has_lr` if any group has a low-resolution image (null for the others); `source_columns` are those of
     `SOURCE_COLUMNS` that are known.
     """
     from datasets import ClassLabel, Features, Image, List, Value

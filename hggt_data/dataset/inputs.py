@@ -71,7 +71,7 @@ class Inputs:
 
     @property
     def has_lr(self) -> bool:
-        """Whether any tree has low-resolution pictures."""
+        """Whether any tree has low-resolution images."""
         return any(root.listing.tree.lr_folders for root in self.roots)
 
     @property

@@ -37,7 +37,7 @@ def find_duplicates(shards: Sequence[Shard]) -> Iterator[Problem]:
             twin = first.setdefault(digest, group)
             if twin != group:
                 message = f"the original of {group} has the same pixels as that of {twin}"
-                yield Problem("duplicate-picture", "warning", "", message, "Is one of them under a wrong name?")
+                yield Problem("duplicate-picture", "warning", "", message, "Does one of them have the wrong name?")
 
 
 def _originals(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]:

@@ -107,7 +107,9 @@ def _table(rows: list[dict[str, Any]], schema: pa.Schema, pictures: list[str]) -
         wanted = sum(row[column] is not None for row in rows)
         stored = len(rows) - pc.struct_field(table[column], "bytes").null_count
         if stored != wanted:
-            raise DatasetError(f"{column}: only {stored} of {wanted} pictures reached the table; report this")
+            raise DatasetError(
+                f"{column}: only {stored} of {wanted} pictures reached the table; please report this bug"
+            )
     return table
 
 
@@ -125,7 +127,7 @@ def _note_offsets(path: Path, start: int, rows: list[dict[str, Any]], offsets: O
             # A plain byte array is its length, 4 bytes little-endian, and its bytes.
             position = region.index(len(png).to_bytes(4, "little") + png[:64], position) + 4
             if region[position : position + len(png)] != png:
-                raise DatasetError(f"{path}: a picture of {column} is not stored plain; report this")
+                raise DatasetError(f"{path}: a picture of {column} is not stored plain; please report this bug")
             places.append((start + position, len(png)))
             position += len(png)
 

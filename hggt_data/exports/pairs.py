@@ -34,11 +34,11 @@ class PairSettings:
     """Which pairs to export, and how.
 
     Attributes:
-        kinds: Kind of pairs to write, the preferred image first: P positive, S similar, N negative; repeatable.
+        kinds: Kind of pairs to write, the preferred picture first: P positive, S similar, N negative; repeatable.
             [default: all]
         min_margin: Smallest preference margin, from -2 to 2.  [default: no limit]
-        format: File format: parquet contains the images, jsonl refers to image files.
-        pairs_per_shard: Pairs per Parquet file; 256 pairs of four 512 x 512 images take about 450 MB.
+        format: File format: parquet contains the pictures, jsonl refers to their files.
+        pairs_per_shard: Pairs per Parquet file; 256 pairs of four 512 x 512 pictures take about 450 MB.
     """
 
     kinds: Collection[PairKind | PairName] = tuple(PairKind)

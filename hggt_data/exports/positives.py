@@ -28,9 +28,9 @@ def export_positives(
 
     Args:
         source: Data to export, of one split: see `open_source`.
-        output: List to write: NAME.csv, or NAME.txt with one image per line. With `files`, a new or empty folder.
-        files: Write the images to gt/ and the list to positives.csv.
-        min_agreement: Annotators who must have chosen Positive, at least.
+        output: List to write: NAME.csv, or NAME.txt with one picture per line. With `files`, a new or empty folder.
+        files: Write the pictures to gt/ and the list to positives.csv.
+        min_agreement: Minimum number of annotators who chose Positive.
 
     Returns:
         What was written, one line each.
@@ -59,7 +59,7 @@ def export_positives(
         return [f"{output}: {plural(count, 'positive')} in gt/, listed in positives.csv"]
     if output.suffix.lower() not in LIST_ENDINGS:
         raise OutputError(
-            f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; to write images, pass `files`"
+            f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; to write pictures, pass `files`"
         )
     count = _write_positives(output, groups, min_agreement)
     note = output.with_name(f"{output.name}.{LICENSE_FILE}")

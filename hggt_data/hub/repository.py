@@ -308,7 +308,7 @@ class Repository:
             )
         arrived = self.list_files(commit)
         wrong = list(find_differences(contents, arrived, folder).values())
-        wrong += [f"{path} is still there" for path in obsolete if path in arrived]
+        wrong += [f"{path} still exists" for path in obsolete if path in arrived]
         if wrong:
             raise HubError(
                 f"commit {commit[:12]} of {self.url} is not what was sent: {format_examples(wrong)}. {RUN_AGAIN}"

@@ -46,10 +46,10 @@ class PatchSettings:
         step: Distance between patch positions, before each is moved by up to 16 pixels.
         seed: Random seed for patch positions.
         detail: How detail is measured: official clips the Laplacian to 0..255, signed does not.
-        score: How the change by an enhancer is measured, in grey levels: official is |mean(difference)|, absolute is
-            mean(|difference|).
+        score: How the change made by an enhancer is measured, in grey levels: official is |mean(difference)|, absolute
+            is mean(|difference|).
         min_difference: Leave out patches if no candidate reaches this score.
-        max_per_image: Patches to keep per picture, those with the highest scores.  [default: all]
+        max_per_image: Maximum number of patches per picture; those with the highest scores are kept.  [default: all]
 
     Raises:
         PatchError: A value is out of range.
@@ -69,7 +69,7 @@ class PatchSettings:
             faults.append(f"crop {self.crop}: expected 1 or more")
         if self.step <= 2 * JITTER_PX:
             faults.append(
-                f"step {self.step}: expected more than {2 * JITTER_PX}, because places are moved by up to "
+                f"step {self.step}: expected more than {2 * JITTER_PX}, because positions are moved by up to "
                 f"{JITTER_PX} pixels and two could coincide"
             )
         if not 0 <= self.min_difference <= 255:

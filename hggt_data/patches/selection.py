@@ -102,7 +102,7 @@ class SelectionOutcome(Outcome):
         }
         dropped = [f"{self.verdicts[verdict]:,} {text}" for verdict, text in reasons.items() if self.verdicts[verdict]]
         if dropped:
-            lines.append(f"{plural(self.verdicts.total(), 'grid place')}, of these not used: {', '.join(dropped)}")
+            lines.append(f"{plural(self.verdicts.total(), 'grid position')}, of which not used: {', '.join(dropped)}")
         if self.small:
             lines.append(
                 f"{plural(len(self.small), 'picture')} smaller than a patch, not cut: {format_examples(self.small)}"
@@ -374,7 +374,7 @@ def _read_versions(task: _Task) -> Iterator[Pixels]:
         sizes.append(pixels.shape[:2])
         if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
             raise ImageError(
-                f"{task.source(version)}: {format_size(sizes[-1])} pixels after the turn that its EXIF asks for; "
+                f"{task.source(version)}: {format_size(sizes[-1])} pixels after its EXIF rotation; "
                 f"expected {format_size(sizes[0])}, as the original"
             )
         return pixels
@@ -474,7 +474,7 @@ def _read_patch(path: Path) -> Pixels:
     try:
         return read_pixels(path)
     except ImageError as error:
-        raise OutputError(f"{error}. Remove it and run the command again to cut it anew") from error
+        raise OutputError(f"{error}. Remove it and run the command again to cut it again") from error
 
 
 def _parse_picture_name(name: str, version: str) -> PatchId | None:

@@ -345,7 +345,7 @@ def _explain_none(method: Method, suffix: str | None) -> str:
     """What a folder contains if it has no group's restored image, and what to do."""
     pictures = sorted(_pictures(method.folder.rglob("*")))
     if not pictures:
-        return f"{method.folder} contains no images, also not in its subfolders; check the path"
+        return f"{method.folder} contains no images, not even in its subfolders; check the path"
     own = [path for path in pictures if path.parent == method.folder]
     seen = (
         f"{method.folder} contains {plural(len(own), 'image')}, its subfolders {len(pictures) - len(own)} "

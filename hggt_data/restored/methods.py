@@ -76,11 +76,11 @@ def require_method_name(name: str) -> None:
     """Check that a method's name can be the name of its folder of results."""
     if not name or name != name.strip(". ") or _UNSAFE.search(name):
         raise MatchError(
-            f"method name {name!r} cannot name a folder of reports; give another one with NAME=DIR, without any of "
-            '< > : " / \\ | ? * and without dots or spaces at its ends'
+            f"method name {name!r} cannot be the name of a report folder; choose another one with NAME=DIR, without "
+            'any of < > : " / \\ | ? * and without dots or spaces at its ends'
         )
     if name.lower() in REPORT_FILES:
-        raise MatchError(f"method name {name!r} is the name of a report; give another one with NAME=DIR")
+        raise MatchError(f"method name {name!r} is the name of a report; choose another one with NAME=DIR")
 
 
 def name_methods(folders: Sequence[tuple[str | None, Path | str]]) -> list[Method]:
@@ -171,8 +171,8 @@ def find_methods(restored: Sequence[str] = (), methods: Path | None = None) -> l
     Args:
         restored: Folder of a method's restored images, named ID.png or ID_ANYTHING.png; repeatable. Without NAME, the
             method's name is the part of the path that distinguishes it. NAME@SEED is one of several training runs.
-        methods: TOML file of methods with other file names: one table each, with dir, and pattern ({id}x4.png) or map
-            (a CSV file with the columns id and file).
+        methods: TOML file for methods with other file names: one table per method, with dir and either pattern
+            ({id}x4.png) or map (a CSV file with the columns id and file).
     """
     if not restored and methods is None:
         raise SettingsError("nothing to score; pass `restored` or `methods`")

@@ -50,7 +50,7 @@ def write_demo(folder: Path, seed: int = 0) -> tuple[Path, ...]:
 
     Args:
         folder: Folder to write to; created if missing.
-        seed: Random seed for the simulated annotators and for the noise in the LR pictures.
+        seed: Random seed for the simulated annotators and for the noise in the LR images.
     """
     tree = write_demo_tree(folder, seed)
     return (tree.train, tree.test, tree.sources, *write_demo_restored(tree.lr, folder / "restored"))
@@ -61,7 +61,7 @@ def write_demo_tree(folder: Path | str, seed: int = 0) -> DemoTree:
 
     Args:
         folder: Folder to write to; created if missing.
-        seed: Random seed for the simulated annotators and for the noise in the LR pictures.
+        seed: Random seed for the simulated annotators and for the noise in the LR images.
 
     Returns:
         The paths of what was written.
@@ -89,7 +89,7 @@ def write_demo_tree(folder: Path | str, seed: int = 0) -> DemoTree:
 
 
 def write_demo_restored(lr: Path, folder: Path) -> tuple[Path, Path]:
-    """Enlarge LR pictures fourfold into `bicubic/` and, sharpened afterwards, `sharper/`; returns both folders."""
+    """Enlarge LR images fourfold into `bicubic/` and, sharpened afterwards, `sharper/`; returns both folders."""
     bicubic, sharper = folder / "bicubic", folder / "sharper"
     for path in sorted(lr.glob("*.png")):
         with Image.open(path) as small:

@@ -26,7 +26,7 @@ class Section:
     Attributes:
         images: the folder that contains `original/`, `01/`, ...
         labels: the folder that contains `A/`, `B/`, ...
-        lr: the folder of low-resolution pictures, None if there is none.
+        lr: the folder of low-resolution images, None if there is none.
         level: name of the range level, such as `0-20193`; empty for a whole tree.
     """
 
@@ -64,14 +64,14 @@ class Tree:
 
     @property
     def lr_folders(self) -> tuple[Path, ...]:
-        """The folders of low-resolution pictures, one per section that has one."""
+        """The folders of low-resolution images, one per section that has one."""
         return tuple(section.lr for section in self.sections if section.lr)
 
 
 def open_tree(root: Path, lr: Path | None = None) -> Tree:
     """Find the picture and label folders of `Train/`, `Test/`, or any folder that contains `images/` and `labels/`.
 
-    `lr` is the folder of low-resolution pictures, if it is not in its official place. TreeError if nothing fits.
+    `lr` is the folder of low-resolution images, if it is not in its official place. TreeError if nothing fits.
     """
     if not root.is_dir():
         raise TreeError(f"{root}: no such folder; expected an HGGT tree")
@@ -171,7 +171,7 @@ def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
     """The LR folder of one home: the given one, or the `Blind_LR` in the tree that belongs to this home."""
     if given is not None:
         if not given.is_dir():
-            raise TreeError(f"{given}: no such folder; expected low-resolution pictures named PATCHID.png in it")
+            raise TreeError(f"{given}: no such folder; expected low-resolution images named PATCHID.png in it")
         return given
     found = sorted({*root.glob("Blind_LR"), *root.glob("*/Blind_LR"), *root.glob("*/*/Blind_LR")})
     parts = {part.name for part in root.glob("GT/*")}
@@ -179,7 +179,7 @@ def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
     of_this_home = of_this_home or [path for path in found if path.parent.name not in parts]
     if len(of_this_home) > 1:
         shown = ", ".join(map(str, of_this_home))
-        raise TreeError(f"{home}: found several folders of low-resolution pictures: {shown}; pass one of them as `lr`")
+        raise TreeError(f"{home}: found several folders of low-resolution images: {shown}; pass one of them as `lr`")
     return of_this_home[0] if of_this_home else None
 
 

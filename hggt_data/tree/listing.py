@@ -185,11 +185,11 @@ class Listing:
         return bool(annotated)
 
     def _list_lr(self, folder: Path) -> None:
-        """Check a folder of low-resolution pictures, which several sections may share."""
+        """Check a folder of low-resolution images, which several sections may share."""
         for group_id, path in self._folders.named_files(folder, ".png", "image", beside=_LR_RECORD):
             section = self._section_of.get(group_id)
             if section is None or section.lr != folder:
-                self._folders.report_extra(path, "a low-resolution picture without a group")
+                self._folders.report_extra(path, "a low-resolution image without a group")
 
 
 class _CheckedFolders:
@@ -290,6 +290,6 @@ class _CheckedFolders:
 
 def _relative(path: Path, root: Path) -> str:
     relative = Path(os.path.relpath(path, root)).as_posix()
-    if relative.startswith("../"):  # LR pictures may be elsewhere, and a manifest must not reveal where
+    if relative.startswith("../"):  # LR images may be elsewhere, and a manifest must not reveal where
         relative = f"lr/{path.name}"
     return printable(relative)

@@ -1,6 +1,6 @@
 """Split a tree into a training and a test tree that share no source picture, both in the official layout.
 
-The source tree is never changed. LR pictures are not made here but by `hggt-models degrade`, as in training.
+The source tree is never changed. LR images are not made here but by `hggt-models degrade`, as in training.
 """
 
 import shlex
@@ -34,9 +34,9 @@ class SplitSettings:
 
     Attributes:
         test_groups: Number of groups in the test tree.
-        min_positives: Lowest number of candidates with the consensus Positive in a test group.
-        max_per_picture: Highest number of test groups from one source picture. A small number shows more source
-            pictures in the test, but leaves out more groups.  [default: no limit]
+        min_positives: Minimum number of candidates with the consensus Positive in a test group.
+        max_per_picture: Maximum number of test groups from one source picture. A small number brings more source
+            pictures into the test set, but leaves out more groups.  [default: no limit]
         seed: Random seed for the choice among equally good test sets.
         copy: Copy the pictures instead of hard-linking them.
     """
@@ -50,7 +50,7 @@ class SplitSettings:
     @property
     def wanted(self) -> str:
         """The condition for test groups, in words."""
-        limit = "" if self.max_per_picture is None else f", at most {self.max_per_picture:,} of a source picture"
+        limit = "" if self.max_per_picture is None else f", at most {self.max_per_picture:,} per source picture"
         return f"{plural(self.min_positives, 'positive')} or more{limit}"
 
 
@@ -81,7 +81,7 @@ class SplitResult:
     Attributes:
         twins: names of source pictures that share an original, and so were kept on one side.
         linked: whether the pictures are hard links to the tree's files; otherwise they are copies.
-        skipped_lr: whether the tree has LR pictures, which are not copied.
+        skipped_lr: whether the tree has LR images, which are not copied.
     """
 
     output: Path
@@ -93,7 +93,7 @@ class SplitResult:
 
     @property
     def degrade_command(self) -> str:
-        """The shell command that makes the LR pictures of the test."""
+        """The shell command that makes the LR images of the test."""
         home = official_test(self.output / "Test", self.settings.test_groups)
         return shlex.join(
             ["hggt-models", "degrade", "--input", str(home.images / ORIGINAL), "--output", str(home.lr), "--seed", "0"]
@@ -115,8 +115,8 @@ class SplitResult:
             lines.append(f"Source pictures that share an original were kept together: {shown}")
         lines.append(f"Pictures are {files}, labels are copied.")
         if self.skipped_lr:
-            lines.append("The tree's LR pictures were not copied.")
-        return [*lines, "Make the LR pictures of the test, as in training:", f"  {self.degrade_command}"]
+            lines.append("The tree's LR images were not copied.")
+        return [*lines, "Make the LR images of the test, as in training:", f"  {self.degrade_command}"]
 
 
 def choose_test(
@@ -145,7 +145,7 @@ def choose_test(
     found = sum(map(len, usable.values()))
     if found < settings.test_groups:
         raise TreeError(
-            f"only {found:,} of {plural(len(positives), 'group')} can be in the test ({settings.wanted}); "
+            f"only {found:,} of {plural(len(positives), 'group')} can be in the test set ({settings.wanted}); "
             f"expected at least {settings.test_groups:,}. Lower `test_groups` or `min_positives`."
         )
     taken = _cheapest_cover(
@@ -157,7 +157,7 @@ def choose_test(
     train = [i for name in groups.keys() - chosen for i in groups[name]]
     if not train:
         raise TreeError(
-            f"a test of {plural(settings.test_groups, 'group')} with {settings.wanted} needs all "
+            f"a test set of {plural(settings.test_groups, 'group')} with {settings.wanted} needs all "
             f"{plural(len(groups), 'source picture')} and leaves none for training. Lower `test_groups` or "
             "`min_positives`."
         )
@@ -202,7 +202,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
-        output: New or empty folder outside of TREE.
+        output: New or empty folder outside TREE.
         settings: Size of the test, and the condition for its groups.
 
     Returns:

@@ -85,11 +85,11 @@ def validate_tree(
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
-        lr: Folder of low-resolution pictures, if it is not in its official place in TREE.
+        lr: Folder of low-resolution images, if it is not in its official place in TREE.
         workers: Worker processes.  [default: one per core, at most 8]
-        fast: Check image headers only; do not detect damaged pixels or duplicates.
+        fast: Check only the headers of the pictures; do not detect damaged pixels or duplicates.
         expect_groups: Number of groups that the tree must have.
-        scale: Scale factor between the low-resolution pictures and the originals.
+        scale: Scale factor between the low-resolution images and the originals.
 
     Returns:
         The number of groups and all problems, each with kind, path, message and hint.

@@ -92,10 +92,10 @@ def draw_figure(
 
     Args:
         pictures: Pictures of a scored run.
-        crops: Square of a group to show in a row of its own, in pixels of the ground truth; repeatable.
+        crops: Square of a group to show, in pixels of the ground truth; each has a separate row; repeatable.
         methods: Methods to show, in this order.  [default: all]
-        candidates: Candidates to show besides the methods, such as original or 01.  [default: the original and the
-            positive with the highest agreement]
+        candidates: Candidates to show in addition to the methods, such as original or 01.  [default: the original and
+            the positive with the highest agreement]
         metrics: Metrics to print below each method, in bold if the method is best in all of them.  [default: none]
         decimals: Decimals of the printed metrics.  [default: psnr=2, others 4]
         width_in: Width of the figure in inches.

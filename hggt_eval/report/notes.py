@@ -41,7 +41,9 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
         )
     if settings.other_weights:
         named = ", ".join(f"{title_of(name)} ({file})" for name, file in settings.other_weights.items())
-        yield Note(f"Computed with other weights than published, so not comparable with published scores: {named}")
+        yield Note(
+            f"Computed with weights other than the published ones, so not comparable with published scores: {named}"
+        )
     if settings.skipped_metrics:
         titles = ", ".join(title_of(name) for name in settings.skipped_metrics)
         yield Note(f"Metrics left out, as their weights or packages are not available: {titles}")
@@ -55,7 +57,8 @@ def _of_methods(evaluation: Evaluation) -> Iterator[Note]:
         if method.num_swapped:
             share = f"{method.num_swapped} of {len(method.groups)} images"
             yield Note(
-                f"{method.name}: red and blue look exchanged in {share}; was it written by OpenCV, which expects BGR?"
+                f"{method.name}: red and blue appear to be swapped in {share}; was it written by OpenCV, which expects "
+                "BGR?"
             )
         if method.num_infinite:
             counts = ", ".join(f"{count} {title_of(name)}" for name, count in method.num_infinite.items())

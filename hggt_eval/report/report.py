@@ -38,10 +38,10 @@ def report_scores(
         show: Called with the lines to print.
         output: Folder for scores.json, scores.csv, comparison.csv, table.md, table.tex, report.html and NAME/*.txt. An
             interrupted run resumes there; scores of other methods are not overwritten.
-        baseline: Method to compare all others with, by paired differences, confidence intervals and tests. NAME@SEED
-            folders are called NAME.
+        baseline: Method to compare all others with, by paired differences, confidence intervals and tests; for
+            NAME@SEED, pass NAME.
         decimals: Decimals in tables for papers.  [default: psnr=2, others 4]
-        gallery: Number of best and of worst groups per metric that the report shows with all their pictures.
+        gallery: Show this many of the best and of the worst groups per metric in the report, with all their pictures.
         source: The groups, if they are still open.
         journal: What an interrupted run would resume from.
 

@@ -262,7 +262,7 @@ class TrainConfig:
         for section in (self.loss, self.perceptual, self.validation):
             yield from section.contradictions()
         if list(self.milestones) != sorted(set(self.milestones)):
-            yield f"milestones are {list(self.milestones)}; expected rising numbers"
+            yield f"milestones are {list(self.milestones)}; expected increasing numbers"
         if self.pool_size and self.pool_size < self.batch_size:
             yield f"pool_size {self.pool_size} is less than batch_size {self.batch_size}; expected 0, or at least that"
 

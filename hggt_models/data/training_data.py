@@ -157,7 +157,7 @@ def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None
     if is_tree and _TEST_FOLDER.fullmatch(Path(source).resolve().name):
         raise DatasetError(f"{source} is a test set, as its folder name says; pass the training tree")
     if any(groups.has_picture(number, LR) for number in range(len(groups))):
-        raise DatasetError(f"{source} has low-resolution pictures, so it is a test set; pass the training tree")
+        raise DatasetError(f"{source} has low-resolution images, so it is a test set; pass the training tree")
 
 
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:

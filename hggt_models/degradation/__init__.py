@@ -1,1 +1,1 @@
-"""How low-resolution pictures are made from good ones."""
+"""How low-resolution images are made from good ones."""

@@ -71,13 +71,13 @@ def list_pictures(folder: str | Path) -> tuple[list[Source], list[str]]:
 
 
 def list_lr(groups: GroupSource) -> list[Source]:
-    """List the low-resolution pictures of a tree or dataset, named by their group's id, for `upscale`.
+    """List the low-resolution images of a tree or dataset, named by their group's id, for `upscale`.
 
     Args:
-        groups: What `hggt_data.open_groups` returns; groups without a low-resolution picture are skipped.
+        groups: What `hggt_data.open_groups` returns; groups without a low-resolution image are skipped.
 
     Raises:
-        TreeError: No group has a low-resolution picture.
+        TreeError: No group has a low-resolution image.
     """
     sources = [
         Source(str(group_id), partial(groups.read, number, LR))
@@ -85,7 +85,7 @@ def list_lr(groups: GroupSource) -> list[Source]:
         if groups.has_picture(number, LR)
     ]
     if not sources:
-        raise TreeError(f"{groups.location} has no low-resolution pictures; is it the test split?")
+        raise TreeError(f"{groups.location} has no low-resolution images; is it the test split?")
     return sources
 
 
@@ -170,7 +170,7 @@ def upscale(
     """Restore pictures with one network: `NAME.png`, or `NAME_SUFFIX.png`.
 
     Args:
-        weights: The network: a checkpoint, a training run's folder, or a name on the Hub.
+        weights: Network to run: a checkpoint, a training run's folder, or ORG/NAME on the Hub.
         sources: Pictures from `list_pictures` or `list_lr`.
         output: New or empty folder, or the output of an interrupted run with the same options.
         origin: Where the pictures are from, for the record.
@@ -235,7 +235,7 @@ def degrade(
         origin: Where the pictures are from, for the record.
         seed: Random seed. The same seed and file names give the same bytes.
         degradation: Published degradation: sr for super-resolution, enhance-01 and so on for training an enhancer.
-        scale: Factor by which the results are smaller.  [default: as published]
+        scale: Scale factor between the results and the pictures.  [default: as published]
         workers: Worker processes; they do not change the result.
 
     Raises:

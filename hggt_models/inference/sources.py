@@ -75,7 +75,7 @@ def require_weights(source: str) -> str:
     """Check that a network's name is a file, a training run's folder, or ORG/NAME on the Hub."""
     path = Path(source)
     if not path.exists() and (path.suffix in (".pth", ".safetensors") or not is_hub_id(source)):
-        raise SettingsError(f"{source!r} is not a file or folder, and not a name on the Hub (ORG/NAME)")
+        raise SettingsError(f"{source!r} is neither a file or folder nor a name on the Hub (ORG/NAME)")
     return source
 
 

@@ -97,7 +97,7 @@ def require_same_run(path: Path, record: Mapping[str, Any], run: TrainingRun) ->
         changes.append(f"`init` is {run.init.path}, was {initial['path'] if initial else 'random weights'}")
     if changes:
         raise OutputError(
-            f"{path} holds a run with other settings: {'; '.join(changes)}. Choose a new folder, or resume with the "
+            f"{path} contains a run with other settings: {'; '.join(changes)}. Choose a new folder, or resume with the "
             "same settings"
         )
 
@@ -145,8 +145,8 @@ def warnings(run: TrainingRun, has_split_batch_norm: bool) -> Iterator[str]:
         )
     if has_split_batch_norm:
         yield (
-            "batch norm uses the samples of each process alone, because PyTorch joins it on GPUs only. Its statistics "
-            "are averaged for each validation and checkpoint"
+            "batch norm uses the samples of each process alone, because PyTorch synchronises it on GPUs only. Its "
+            "statistics are averaged for each validation and checkpoint"
         )
 
 

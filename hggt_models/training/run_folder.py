@@ -49,7 +49,7 @@ class RunFolder:
         # A run that was killed at its start leaves only a temporary file.
         is_filled = self.path.is_dir() and any(not path.name.startswith(".") for path in self.path.iterdir())
         if is_filled and not (self.path / _RECORD).is_file():
-            raise OutputError(f"{self.path} holds other files and no {_RECORD}; choose a new or empty folder")
+            raise OutputError(f"{self.path} contains other files and no {_RECORD}; choose a new or empty folder")
         self.path.mkdir(parents=True, exist_ok=True)
         with lock_folder(self.path, f"another run is using {self.path}; wait for it to end"):
             for path in self.path.rglob(".*"):
@@ -188,7 +188,7 @@ def _write(path: Path, state: State) -> None:
 def _read(path: Path) -> State:
     state = read_pth(path)
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path} holds a {type(state).__name__}; expected the state of a training run")
+        raise CheckpointError(f"{path} contains a {type(state).__name__}; expected the state of a training run")
     return state
 
 

@@ -33,7 +33,7 @@ def write_tree(
 
     Args:
         size: (height, width) in pixels.
-        lr: also write low-resolution pictures of a quarter of the size.
+        lr: also write low-resolution images of a quarter of the size.
     """
     for group_id in map(PatchId.parse, ids):
         for name in (ORIGINAL, *candidates):

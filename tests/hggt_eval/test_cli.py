@@ -186,7 +186,7 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
     ("arguments", "message"),
     [
         (["--restored", "nowhere", "--dataset", TREE], "no such folder of restored images: nowhere: nowhere"),
-        (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot name a folder"),
+        (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot be the name of a report folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
         (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "the baseline must be one of bicubic"),
         (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
@@ -241,7 +241,7 @@ def test_exchanged_colours_are_suspected(tmp_path: Path) -> None:
     for path in Path(BICUBIC).glob("*.png"):
         write_png(folder / path.name, np.ascontiguousarray(read_pixels(path)[..., ::-1]))
     result = _succeed("--restored", folder, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "scores")
-    assert "net: red and blue look exchanged in 6 of 6 images" in result.stdout
+    assert "net: red and blue appear to be swapped in 6 of 6 images" in result.stdout
     method = _scores(tmp_path / "scores")["methods"][0]
     assert method["num_swapped"] == 6
 

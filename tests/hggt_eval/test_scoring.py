@@ -79,7 +79,7 @@ def test_a_name_may_contain_undecodable_bytes(fixtures: Path, tmp_path: Path) ->
     ("given", "message"),
     [
         ({}, "no ground truths; pass `dataset`, or `gts` and `labels`"),
-        ({"dataset": "d", "gts": Path("g")}, "`dataset` excludes `gts` and `labels`"),
+        ({"dataset": "d", "gts": Path("g")}, "`dataset` cannot be combined with `gts` and `labels`"),
         ({"gts": Path("g")}, "`gts` requires `labels`"),
         ({"labels": Path("l")}, "`labels` requires `gts`"),
         ({"gts": Path("g"), "labels": Path("l"), "split": "test"}, "`split` requires `dataset`"),

@@ -55,5 +55,5 @@ class _LrOfSome(GroupSource):
 
 @pytest.fixture
 def lr_of_some(fixtures: Path) -> GroupSource:
-    """A test set whose first group has no low-resolution picture."""
+    """A test set whose first group has no low-resolution image."""
     return _LrOfSome(open_groups(fixtures / "Test"))

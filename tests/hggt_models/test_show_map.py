@@ -165,7 +165,7 @@ def test_the_command_reports_errors_in_one_line(tree: Path, tmp_path: Path) -> N
     assert result.output.endswith("p-0-2 has no negative and therefore no map; groups that have one: p-0-0, p-0-1\n")
     result = run("--data", tree, "--group", "p-0-0", "--num", 2, "--output", tmp_path / "maps.png")
     assert result.exit_code == 2
-    assert "--group and --num exclude each other" in result.output
+    assert "--group and --num cannot be combined" in result.output
     result = run("--data", tree, "--revision", "v1", "--output", tmp_path / "maps.png")
     assert result.exit_code == 1
     assert "has no revisions" in result.output

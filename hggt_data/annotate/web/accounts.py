@@ -109,10 +109,10 @@ def make_personal_url(
     """Add an account and return its personal URL, which cannot be shown again.
 
     Args:
-        accounts: Accounts file (created if missing). It contains hashes of the secrets only.
+        accounts: Accounts file (created if missing). It contains only hashes of the secrets.
         account: Who may use the server.
         url: URL of the server.
-        renew: Replace the account's existing URL by a new one.
+        renew: Replace the account's existing URL with a new one.
     """
     if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
         raise SettingsError(f"`url` {url!r} is not the URL of a server; expected one such as https://lab.example.org/")

@@ -169,7 +169,7 @@ def _welcome(round_: Round, store: AnswerStore, accounts: Accounts, settings: Se
 def _only_annotator(round_: Round, name: str | None, active: list[str]) -> str:
     if name is not None:
         if not round_.annotator(name).is_active:
-            raise RoundError(f"{name} was dropped from this round; hggt-data reassign brings annotators back")
+            raise RoundError(f"{name} was dropped from this round; add the annotator again with hggt-data reassign")
         return name
     if len(active) != 1:
         raise RoundError(

@@ -158,7 +158,7 @@ class AnswerStore:
             if earlier is not None and _is_repeated(earlier, annotation, answer):
                 return self._saved(annotator, item, earlier)
             if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
-                raise ConflictError(f"{item.group} already has another answer, which stays")
+                raise ConflictError(f"{item.group} already has another answer, which is kept")
             self._write_shown(annotator, item, answer, received, earlier)
             path = self.round.answer_path(annotator, item)
             if earlier is None and path.exists():
@@ -177,7 +177,7 @@ class AnswerStore:
             raise AnnotationError("expected a reason without incomplete characters")
         with self._locks[annotator.pseudonym]:
             if item in self.answers(annotator):
-                raise ConflictError(f"{item.group} has an answer, which stays")
+                raise ConflictError(f"{item.group} already has an answer, which is kept")
             content = {"reason": reason.strip(), "received": _format_instant(self._clock())}
             write_json(self.round.skip_path(annotator, item), content)
             self._skips[annotator.pseudonym][item] = content["reason"]

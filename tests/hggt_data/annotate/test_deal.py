@@ -179,7 +179,7 @@ def test_errors_in_pictures_are_listed_together_and_nothing_is_written(patches: 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["Ada", "Bob"], "2 annotators for 3 votes per group; needs at least as many"),
+        (["Ada", "Bob"], "2 annotators for 3 votes per group; expected at least as many annotators"),
         (["Ada", "Bob", "ADA", "Dan"], "'ada' occurs 2 times"),
         (["Jos\u00e9", "Jose\u0301", "Bob"], "'jos\u00e9' occurs 2 times"),
         (["Ada", "Bob", "C\x1b[2J"], "is not a valid name; expected printable characters"),
@@ -414,7 +414,7 @@ def test_a_served_round_is_not_changed(begun: Round) -> None:
     [
         (["Ada"], [], "Ada is already an annotator"),
         ([], ["Zoe"], "'Zoe' is not an annotator of this round; expected one of Ada, Bob, Carol, Dan"),
-        ([], ["Ada", "Bob"], "2 annotators would be left; 3 votes per group need at least 3"),
+        ([], ["Ada", "Bob"], "2 annotators would remain; 3 votes per group need at least 3"),
         (["Eve"], ["Eve"], "'eve' occurs 2 times"),
     ],
 )

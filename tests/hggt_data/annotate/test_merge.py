@@ -195,7 +195,7 @@ def test_groups_whose_pictures_changed_after_the_assignment_are_left_out(judged:
     assert result.faults[third] == f"group {third} is missing"
     assert not result.faults.keys() & result.partial.keys()
     text = "\n".join(result.describe())
-    assert "Left out 3 groups whose pictures are not those that were judged: " in text
+    assert "Left out 3 groups whose pictures differ from those that were judged: " in text
     recorded = json.loads((judged.folder / "merge.json").read_text())["pictures"]
     assert set(recorded) == {str(group) for group in (first, second, third)}
     (judged.folder / "pictures.csv").unlink()

@@ -25,8 +25,16 @@ def run_with(error: BaseException) -> tuple[int, str]:
     ("error", "code", "output"),
     [
         (TreeError("no tree"), 1, "Error: no tree\n"),
-        (PermissionError(13, "Permission denied", "a"), 1, "Error: a: Permission denied; change the rights or choose"),
-        (FileNotFoundError(2, "No such file or directory", "a"), 1, "Error: a: No such file or directory; is the path"),
+        (
+            PermissionError(13, "Permission denied", "a"),
+            1,
+            "Error: a: Permission denied; change the permissions or choose",
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "a"),
+            1,
+            "Error: a: No such file or directory; check the path",
+        ),
         (
             OSError(28, "No space left on device", "from", None, "to"),
             1,

@@ -108,7 +108,13 @@ def test_every_column_and_the_rule_of_the_labels_are_explained(real_dataset: Pat
     text = body(real_dataset)
     for column in dataset_features(FOUR, True, ()):
         assert f"| `{column}` |" in text
-    for part in ("slots A, B, C", "strictly most votes", "a tie", "`similar` with agreement 1", "fewer than two votes"):
+    for part in (
+        "slots A, B, C",
+        "strictly the most votes",
+        "a tie",
+        "`similar` with agreement 1",
+        "fewer than two votes",
+    ):
         assert part in text
 
 

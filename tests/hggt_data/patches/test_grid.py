@@ -322,7 +322,7 @@ class TestSettings:
             PatchSettings(0, 32, 0, "x", "y", float("nan"), 0)  # type: ignore[arg-type]
         assert str(caught.value).split("; ") == [
             "crop 0: expected 1 or more",
-            "step 32: expected more than 32, because places are moved by up to 16 pixels and two could coincide",
+            "step 32: expected more than 32, because positions are moved by up to 16 pixels and two could coincide",
             "min_difference nan: expected 0 to 255 grey levels",
             "max_per_image 0: expected 1 or more",
             "detail 'x': expected official or signed",

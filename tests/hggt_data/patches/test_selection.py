@@ -88,7 +88,7 @@ class TestOutput:
         assert len(kept) == 24
         assert outcome.describe() == [
             "2 pictures: 24 patch groups (candidates 01, 02, 03, 04)",
-            "59 grid places, of these not used: 24 beyond the edge of the picture, 11 too smooth",
+            "59 grid positions, of which not used: 24 beyond the edge of the picture, 11 too smooth",
             f"See {output}/contact_sheet_001.png to {output}/contact_sheet_002.png",
         ]
         names = {f"{place['image']}-{place['top']}-{place['left']}" for place in kept}
@@ -332,7 +332,7 @@ class TestInput:
             "original/empty.png: empty file",
             "01/gone_01.png: No such file",
             "01/pipe_01.png: not a regular file",
-            "01/turned_01.png: 61 x 60 pixels after the turn that its EXIF asks for; expected 60 x 61",
+            "01/turned_01.png: 61 x 60 pixels after its EXIF rotation; expected 60 x 61",
         ]
         faults = lines[lines.index("7 pictures could not be read:") + 1 :]
         assert all(part in fault for part, fault in zip(expected, faults, strict=True))
@@ -441,7 +441,7 @@ class TestAnotherRun:
         make_newer(patch)
         result = run_small(enhanced, tmp_path / "out")
         assert result.exit_code == 1
-        assert f"{patch}: empty file. Remove it and run the command again to cut it anew" in result.stderr
+        assert f"{patch}: empty file. Remove it and run the command again to cut it again" in result.stderr
         patch.unlink()
         select(enhanced, tmp_path / "out")
         assert contents(tmp_path / "out") == before

@@ -198,7 +198,7 @@ def test_allow_missing_keeps_the_rest_and_records_the_faults(bicubic: Path, sour
 def test_no_file_at_all_is_an_error_even_if_missing_is_allowed(source: GroupSource, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        MatchError, match=r"image: 6 of 6\n  .*empty contains no images, also not in its subfolders; check"
+        MatchError, match=r"image: 6 of 6\n  .*empty contains no images, not even in its subfolders; check"
     ):
         match_restored([Method("m", tmp_path / "empty")], source, allow_missing=True)
 

@@ -125,7 +125,7 @@ class TestLr:
 
     def test_a_missing_or_ambiguous_folder_is_an_error(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS)
-        with pytest.raises(TreeError, match="nowhere: no such folder; expected low-resolution pictures"):
+        with pytest.raises(TreeError, match="nowhere: no such folder; expected low-resolution images"):
             open_tree(tmp_path, tmp_path / "nowhere")
         for name in ("x", "y"):
             (tmp_path / name / "Blind_LR").mkdir(parents=True)

@@ -18,7 +18,7 @@ IDS = ("a-0-0", "a-16-0", "b-0-32")
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Three groups, with LR pictures; nothing is wrong with it."""
+    """Three groups, with LR images; nothing is wrong with it."""
     return write_tree(tmp_path / "T", IDS, candidates=("01", "02"), lr=True)
 
 

@@ -166,7 +166,7 @@ class TestChoice:
     def test_too_few_are_counted(self) -> None:
         with pytest.raises(TreeError, match=r"^only 5 of 9 groups .* \(2 positives or more\); expected at least 6"):
             choose_test(numbered(POSITIVES), SplitSettings(6, 2))
-        with pytest.raises(TreeError, match=r"2 positives or more, at most 1 of a source picture\); e"):
+        with pytest.raises(TreeError, match=r"2 positives or more, at most 1 per source picture\); e"):
             choose_test(numbered(POSITIVES), SplitSettings(5, 2, 1))
 
     def test_some_groups_must_remain_for_training(self) -> None:
@@ -292,7 +292,7 @@ class TestRefusals:
         assert len(result.stderr.splitlines()) == 1
 
     def test_too_few_groups_leave_nothing_behind(self, tree: Path, tmp_path: Path) -> None:
-        self.refused("only 5 of 9 groups can be in the test", tree, "--output", tmp_path / "out")
+        self.refused("only 5 of 9 groups can be in the test set", tree, "--output", tmp_path / "out")
         assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
     def test_a_filled_output_is_left_alone(self, tree: Path, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ class TestRefusals:
 def test_lr_of_the_tree_is_not_copied(tmp_path: Path) -> None:
     tree = write_labelled(tmp_path / "T", numbered(POSITIVES), lr=True)
     result = split_tree(tree, tmp_path / "out", replace(SplitSettings(), test_groups=3))
-    assert "The tree's LR pictures were not copied." in result.describe()
+    assert "The tree's LR images were not copied." in result.describe()
     assert not list((tmp_path / "out").rglob("*lr*"))
 
 

@@ -241,7 +241,7 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
         ({"generator": {"scale": 2}}, "the generator's scale is 2, but degradation.scale is 4"),
         ({"generator": {"num_in_ch": 1}}, "generator.num_in_ch is 1; expected 3, because images are RGB"),
         ({"discriminator": {"num_in_ch": 1}}, "discriminator.num_in_ch is 1; expected 3"),
-        ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected rising numbers"),
+        ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected increasing numbers"),
         ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or at least that"),
         ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "all losses have weight 0"),
         ({"loss": {"negative": 300}}, "loss.negative is 300 and target is 'positive'; expected a weight with"),

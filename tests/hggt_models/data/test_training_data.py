@@ -158,12 +158,12 @@ def test_another_target_and_other_labels_are_other_data(tree: Path, tmp_path: Pa
 
 def test_a_test_set_is_refused_for_its_low_resolution_pictures(fixtures: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(fixtures / "Test", tmp_path / "mine"))
-    with pytest.raises(DatasetError, match=r"mine has low-resolution pictures, so it is a test set; pass the trai"):
+    with pytest.raises(DatasetError, match=r"mine has low-resolution images, so it is a test set; pass the trai"):
         open_groups_of(source)
 
 
 def test_a_test_set_is_refused_even_if_its_first_group_has_no_lr(lr_of_some: GroupSource) -> None:
-    with pytest.raises(DatasetError, match="has low-resolution pictures, so it is a test set"):
+    with pytest.raises(DatasetError, match="has low-resolution images, so it is a test set"):
         training_data._refuse_test_set(lr_of_some, "mine", is_tree=False)
 
 

@@ -283,7 +283,7 @@ def test_other_files_are_returned_and_an_empty_folder_is_an_error(tmp_path: Path
 
 
 def test_a_tree_without_lr_is_an_error(fixtures: Path) -> None:
-    with pytest.raises(TreeError, match="no low-resolution pictures"):
+    with pytest.raises(TreeError, match="no low-resolution images"):
         list_lr(open_groups(fixtures / "Train"))
 
 

@@ -301,7 +301,7 @@ def test_a_folder_with_other_files_is_refused(groups: Path, tmp_path: Path) -> N
     (tmp_path / "run" / "thesis.tex").touch()
     result = train(RECIPE, groups, tmp_path / "run", *RUN)
     assert result.exit_code == 1
-    assert "holds other files and no run.json" in result.output
+    assert "contains other files and no run.json" in result.output
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(
@@ -364,7 +364,9 @@ def test_diverged_losses_stop_the_run_before_a_checkpoint(
 def test_a_run_notes_that_batch_norm_is_not_joined(groups: Path, tmp_path: Path) -> None:
     run = training_run(RECIPE, load_config(RECIPE, small(RECIPE)), groups, tmp_path / "run")
     [note] = warnings(run, has_split_batch_norm=True)
-    assert note.startswith("batch norm uses the samples of each process alone, because PyTorch joins it on GPUs only")
+    assert note.startswith(
+        "batch norm uses the samples of each process alone, because PyTorch synchronises it on GPUs only"
+    )
 
 
 def test_an_unequal_share_is_refused_with_the_numbers_that_fit() -> None:

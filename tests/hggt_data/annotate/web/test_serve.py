@@ -219,7 +219,7 @@ def test_a_dropped_annotator_is_refused(round_: Round) -> None:
     ada, bob = round_.annotators
     write_round(round_.with_annotators((ada, replace(bob, is_active=False))))
     result = refuse(round_.folder, "--annotator", "Bob")
-    assert "Bob was dropped from this round; hggt-data reassign brings annotators back" in result.output
+    assert "Bob was dropped from this round; add the annotator again with hggt-data reassign" in result.output
     with Server(round_.folder) as server:  # the only one left
         assert server.url_of("Ada")
 

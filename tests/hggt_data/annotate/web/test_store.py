@@ -138,7 +138,7 @@ def test_the_same_answer_twice_is_saved_once(store: AnswerStore, round_: Round, 
 def test_a_change_must_name_the_version_it_replaces(store: AnswerStore, round_: Round, ada: Annotator) -> None:
     one = store.save(ada, first(ada), answer(P, P, P, P), None)
     for wrong in (None, "", "0" * 20):
-        with pytest.raises(ConflictError, match="already has another answer, which stays"):
+        with pytest.raises(ConflictError, match="already has another answer, which is kept"):
             store.save(ada, first(ada), answer(N, N, N, N), wrong)
     assert AnswerStore(round_).read(ada, first(ada)) == one
     two = store.save(ada, first(ada), answer(N, N, N, N), one.version)
