@@ -104,7 +104,7 @@ def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder
         (["enhance", "--weights", "1=RRDB", "--input", "IN", "--output", "OUT"], "expected CANDIDATE=FILE"),
         (
             ["enhance", "--weights", "01=nowhere", "--input", "IN", "--output", "OUT"],
-            "'nowhere' is not a file or",
+            "'nowhere' is neither a file or folder",
         ),
         (
             ["enhance", "--weights", "01=RRDB", "--weights", "01=RRDB", "--input", "IN", "--output", "OUT"],
