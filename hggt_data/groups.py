@@ -56,6 +56,12 @@ class GroupSource(ABC, Sequence["Group"]):
         index %= len(self)
         return Group(**vars(self._read_labels(index)), source=self, index=index)
 
+    def __contains__(self, group: object) -> bool:
+        """Whether it has this group, given as a `Group`, an id or the id's text."""
+        if isinstance(group, PatchGroup):
+            return super().__contains__(group)
+        return any(str(group) == str(known) for known in self.ids)
+
     def _find(self, group: str) -> int:
         """The index of a group by its id."""
         try:

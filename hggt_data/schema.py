@@ -58,6 +58,7 @@ class PatchId:
         left: First column of the patch.
 
     Example:
+        >>> from hggt_data import PatchId
         >>> PatchId.parse("0001-586-1469")
         PatchId(image='0001', top=586, left=1469)
         >>> str(PatchId("my-photo", 0, 96))

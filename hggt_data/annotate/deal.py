@@ -29,7 +29,7 @@ from hggt_data.annotate.round import (
     read_round,
     write_round,
 )
-from hggt_data.errors import RoundError
+from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.text import format_examples, plural
@@ -225,10 +225,14 @@ def reassign_groups(
         RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
         OutputError: The round is being served.
     """
+    if isinstance(add, str) or isinstance(drop, str):
+        raise SettingsError("`add` and `drop` are lists of names; got a text")
     round_folder = Path(round_folder)
     patches = None if patches is None else Path(patches)
     with lock_round(round_folder):
         before = read_round(round_folder, patches)
+        if patches is not None:
+            _require_patches(before)
         require_own_batches(before)
         annotators = _change_annotators(before, add, drop)
         active = [annotator.name for annotator in annotators if annotator.is_active]
@@ -274,6 +278,18 @@ def read_names(path: Path) -> list[str]:
     return [line for line in stripped if line and not line.startswith("#")]
 
 
+def _require_patches(round_: Round) -> None:
+    """Check that a new folder of patches has all pictures of the round."""
+    groups = sorted({item.group for annotator in round_.annotators for item in annotator.items})
+    paths = [round_.picture(group, name) for group in groups for name in (ORIGINAL, *round_.candidates)]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise RoundError(
+            f"{round_.patches} lacks {plural(len(missing), 'picture')} of {len(paths):,} of this round: "
+            f"{format_examples(missing)}; pass the folder that contains the patches of the round"
+        )
+
+
 def require_names(names: Sequence[str]) -> list[str]:
     """The names in normal form; RoundError if one is invalid, duplicated, or differs from another only in case."""
     cleaned, faults = [], []
@@ -283,7 +299,8 @@ def require_names(names: Sequence[str]) -> list[str]:
         except RoundError as error:
             faults.append(str(error))
     counts = Counter(name.casefold() for name in cleaned)
-    faults += [f"{name!r} occurs {count} times" for name, count in counts.items() if count > 1]
+    first = {name.casefold(): name for name in reversed(cleaned)}
+    faults += [f"{first[name]!r} occurs {count} times" for name, count in counts.items() if count > 1]
     if faults:
         raise RoundError(f"{plural(len(faults), 'name')} cannot be used: {format_examples(faults)}")
     return cleaned

@@ -87,6 +87,7 @@ class SubimageSettings:
         """(height, width) of each version of a picture of that size.
 
         Example:
+            >>> from hggt_data import SubimageSettings
             >>> SubimageSettings().sizes((1356, 2040))
             [(1356, 2040), (1017, 1530), (678, 1020), (452, 680), (400, 601)]
         """
@@ -100,6 +101,7 @@ class SubimageSettings:
         """(top, left) of each crop of a version of that size, row by row; empty if it is smaller than a crop.
 
         Example:
+            >>> from hggt_data import SubimageSettings
             >>> SubimageSettings().corners((400, 601))
             [(0, 0), (0, 200), (0, 201)]
         """

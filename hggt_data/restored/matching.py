@@ -88,7 +88,7 @@ def match_restored(
 
 def _require_places(methods: Sequence[Method]) -> None:
     """Check that the folders and map files exist."""
-    missing = [f"{method.name}: {method.folder}" for method in methods if not method.folder.is_dir()]
+    missing = [str(method.folder) for method in methods if not method.folder.is_dir()]
     if missing:
         raise MatchError(f"no such folder of restored images: {'; '.join(missing)}")
     missing = [f"{m.name}: {m.map_file}" for m in methods if m.map_file is not None and not m.map_file.is_file()]

@@ -36,6 +36,8 @@ class Method:
         map_file: CSV file with the columns `id` and `file` (absolute, or relative to `folder`), instead of a pattern.
 
     Example:
+        >>> from pathlib import Path
+        >>> from hggt_data import Method
         >>> Method("swinir", Path("results/swinir"), pattern="{id}_x4.png").name
         'swinir'
     """
@@ -99,6 +101,7 @@ def name_methods(folders: Sequence[tuple[str | None, Path | str]]) -> list[Metho
         MatchError: two methods have the same name, or a name cannot be a folder name.
 
     Example:
+        >>> from hggt_data import name_methods
         >>> [method.name for method in name_methods([(None, "out/swinir/Test-100"), (None, "out/rrdb/Test-100")])]
         ['swinir', 'rrdb']
     """

@@ -37,6 +37,7 @@ class MetricSettings:
         weights_dir: Folder searched for ImageNet weights before torch's cache.
 
     Example:
+        >>> from hggt_eval import MetricSettings
         >>> MetricSettings(border=0, colour="y")
         MetricSettings(border=0, colour='y', device='cpu', weights_dir=None)
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import HggtError, MatchError
-from hggt_data.restored.methods import Fault, require_distinct_names, require_method_name
+from hggt_data.restored.methods import SCORES_FILE, Fault, require_distinct_names, require_method_name
 from hggt_data.schema import Label, PatchId
 from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
 from hggt_eval.metrics.comparer import Colour
@@ -97,19 +97,25 @@ def format_json(evaluation: Evaluation, settings: Settings, comparison: Comparis
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def find_scores(path: Path) -> Path:
+    """The `scores.json` of a folder, or the file itself."""
+    return path / SCORES_FILE if path.is_dir() else path
+
+
 def read_scores(path: str | Path) -> ScoresFile:
     """Read a `scores.json`.
 
     Metrics are as the file describes them, so the packages that computed them are not needed.
 
     Args:
-        path: The file.
+        path: The file, or the folder that contains it.
 
     Raises:
         MatchError: The file is not a scores file, has another version, or is damaged.
     """
+    path = find_scores(Path(path))
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(path.read_bytes())
         found = content["schema_version"]
     except (ValueError, LookupError, TypeError) as error:
         raise MatchError(f"{path} is not a scores.json of hggt-eval: {error or type(error).__name__}") from error

@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import MatchError, SettingsError
-from hggt_data.restored.methods import SCORES_FILE, require_distinct_names
+from hggt_data.restored.methods import require_distinct_names
 from hggt_data.schema import PatchId
 from hggt_eval.scores.evaluation import Evaluation
-from hggt_eval.scores.file import ScoresFile, Settings, read_scores
+from hggt_eval.scores.file import ScoresFile, Settings, find_scores, read_scores
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
-
-
-def find_scores(path: Path) -> Path:
-    """The `scores.json` of a folder, or the file itself."""
-    return path / SCORES_FILE if path.is_dir() else path
 
 
 def require_output_apart(paths: Sequence[Path], output: Path) -> None:

@@ -41,6 +41,7 @@ def build_network(name: str, **args: Any) -> Network:
         NetworkError: The name or an argument is unknown, or a value is not possible.
 
     Example:
+        >>> from hggt_models import build_network
         >>> build_network("rrdb_pixelshuffle", num_block=2, num_feat=16, num_grow_ch=8).scale
         4
     """

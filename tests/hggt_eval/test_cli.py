@@ -185,7 +185,7 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--restored", "nowhere", "--dataset", TREE], "no such folder of restored images: nowhere: nowhere"),
+        (["--restored", "nowhere", "--dataset", TREE], "no such folder of restored images: nowhere"),
         (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot be the name of a report folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
         (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "the baseline must be one of bicubic"),

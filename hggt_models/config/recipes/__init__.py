@@ -42,6 +42,7 @@ def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainCon
         OSError: The file cannot be read.
 
     Example:
+        >>> from hggt_models import load_config
         >>> config = load_config("rrdb-gan-positive", ["loss.adversarial=0.05", "precision=bf16"])
         >>> config.loss.adversarial, config.precision, config.pool_size
         (0.05, 'bf16', 144)

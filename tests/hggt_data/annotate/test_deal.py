@@ -180,8 +180,8 @@ def test_errors_in_pictures_are_listed_together_and_nothing_is_written(patches: 
     ("names", "message"),
     [
         (["Ada", "Bob"], "2 annotators for 3 votes per group; expected at least as many annotators"),
-        (["Ada", "Bob", "ADA", "Dan"], "'ada' occurs 2 times"),
-        (["Jos\u00e9", "Jose\u0301", "Bob"], "'jos\u00e9' occurs 2 times"),
+        (["Ada", "Bob", "ADA", "Dan"], "'Ada' occurs 2 times"),
+        (["Jos\u00e9", "Jose\u0301", "Bob"], "'Jos\u00e9' occurs 2 times"),
         (["Ada", "Bob", "C\x1b[2J"], "is not a valid name; expected printable characters"),
     ],
 )
@@ -338,6 +338,9 @@ def test_a_new_folder_of_the_patches_is_recorded(begun: Round, tmp_path: Path) -
     moved = begun.patches.resolve().rename(tmp_path / "moved")
     with pytest.raises(RoundError, match="the patches of this round are missing; pass `patches`"):
         reassign_groups(begun.folder, add=["Eve"])
+    (tmp_path / "other").mkdir()
+    with pytest.raises(RoundError, match=r"other lacks \d+ pictures of \d+ of this round: .*/original/"):
+        reassign_groups(begun.folder, patches=tmp_path / "other")
     result = CliRunner().invoke(main, ["reassign", str(begun.folder), "--input", str(moved)])
     assert result.exit_code == 0, result.output
     assert read_round(begun.folder).patches.resolve() == moved
@@ -415,7 +418,7 @@ def test_a_served_round_is_not_changed(begun: Round) -> None:
         (["Ada"], [], "Ada is already an annotator"),
         ([], ["Zoe"], "'Zoe' is not an annotator of this round; expected one of Ada, Bob, Carol, Dan"),
         ([], ["Ada", "Bob"], "2 annotators would remain; 3 votes per group need at least 3"),
-        (["Eve"], ["Eve"], "'eve' occurs 2 times"),
+        (["Eve"], ["Eve"], "'Eve' occurs 2 times"),
     ],
 )
 def test_impossible_changes_change_nothing(begun: Round, add: list[str], drop: list[str], message: str) -> None:
