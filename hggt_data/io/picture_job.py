@@ -72,7 +72,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to process: the name of its results, what reads its pixels, and its file if it has one of its own."""
+    """A picture to process: the name of its results, what reads its pixels, and its file if it has one."""
 
     name: str
     read: Callable[[], Pixels]

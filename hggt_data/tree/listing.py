@@ -1,4 +1,4 @@
-"""What is in a tree: its groups, the files of each, and every file or folder that does not belong.
+"""The content of a tree: its groups, the files of each, and every file or folder that does not belong.
 
 Only names are read. `label_file.py`, `hggt_data.io.images` and `validate.py` check what is inside the files.
 """

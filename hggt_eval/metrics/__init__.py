@@ -35,7 +35,7 @@ class UnknownMetricError(HggtError, KeyError):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What is known about a metric before it is loaded.
+    """Facts about a metric that are known before it is loaded.
 
     Attributes:
         name: Name as users type it; metrics of piq and pyiqa keep the names they have there.

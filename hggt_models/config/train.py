@@ -114,11 +114,11 @@ class ValidationConfig:
     """Validation during training, on source pictures that the network never learns from."""
 
     every: CountOrNone = 5000
-    """Iterations between validations; 0 never validates, but still holds the pictures out."""
+    """Iterations between validations; 0 turns validation off, but pictures are still held out."""
     pictures: CountOrNone = 8
-    """Number of source pictures held out, at most a tenth of all (one if there are few); 0 trains on all."""
+    """Number of source pictures to hold out, at most a tenth of all (one if there are few); 0 trains on all."""
     images: Count = 64
-    """Largest number of held-out patches or pictures to validate on."""
+    """Maximum number of held-out patches or pictures to validate on."""
     metrics: tuple[str, ...] = ("psnr", "ssim")
     """Metrics of hggt-eval to compute."""
     shown: CountOrNone = 4
@@ -138,7 +138,7 @@ class CheckpointConfig:
     every: Count = 5000
     """Iterations between checkpoints; each also writes a file of weights, and all of those are kept."""
     keep: Count = 3
-    """Number of checkpoints kept."""
+    """Number of checkpoints to keep."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,7 +203,7 @@ class TrainConfig:
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Factor applied to the learning rate at each milestone."""
     clip_norm: Weight = 0.0
-    """Largest norm of a network's gradients, which are scaled down to it; 0 for no limit."""
+    """Maximum norm of a network's gradients, which are scaled down to it; 0 for no limit."""
     ema_decay: Share = 0.999
     """Decay of the moving average of the generator's weights, which is the trained network; 0 for no average."""
     discriminator_batches: Literal["separate", "joint"] = "separate"
@@ -213,7 +213,7 @@ class TrainConfig:
     channels_last: Literal["auto", "yes", "no"] = "auto"
     """Memory format of the networks; `auto` uses what is faster for each, see docs/benchmarks.md."""
     compile: tuple[Compiled, ...] = ()
-    """Networks that are compiled with `torch.compile`."""
+    """Networks to compile with `torch.compile`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Random seed."""
     generator: Annotated[NetworkConfig, PlainValidator(_read_network)]

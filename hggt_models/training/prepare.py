@@ -1,4 +1,4 @@
-"""What is settled before the first step of a run: what it trains, on what, and whether that fits an earlier run."""
+"""Preparation of a run before its first step: network, data, and whether they match an earlier run."""
 
 import platform
 import subprocess

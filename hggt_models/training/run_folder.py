@@ -193,7 +193,7 @@ def _read(path: Path) -> State:
 
 
 def _fault(folder: Path) -> str | None:
-    """What is wrong with a checkpoint; None if it is intact."""
+    """The fault of a checkpoint; None if it is intact."""
     try:
         sums = json.loads((folder / _SUMS_FILE).read_bytes())
         for name, sha256 in sums.items():

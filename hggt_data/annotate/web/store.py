@@ -222,7 +222,7 @@ class AnswerStore:
 
 
 def _is_repeated(earlier: Annotation, annotation: Annotation, answer: Answer) -> bool:
-    """Whether the same answer was sent twice; without a time of its own it is compared by its labels and seconds."""
+    """Whether the same answer was sent twice; without its own time it is compared by its labels and seconds."""
     return earlier == (annotation if answer.end else replace(annotation, start=earlier.start, end=earlier.end))
 
 

@@ -51,5 +51,5 @@ def test_clashing_names_are_an_error() -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "a.", REPORT_FILES[0]])
 def test_names_that_cannot_name_a_folder_are_refused(name: str) -> None:
-    with pytest.raises(MatchError, match="give another one with NAME=DIR"):
+    with pytest.raises(MatchError, match="choose another one with NAME=DIR"):
         Method(name, Path("x"))
