@@ -169,7 +169,7 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
         (["--restored", BICUBIC], "no ground truths; pass --dataset, or --gts and --labels"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric is given"),
-        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is not a folder"),
+        (["--restored", BICUBIC, "--dataset", "nowhere"], "'nowhere' is neither a folder nor a name on the Hub"),
         (["--methods", "nowhere.toml", "--dataset", TREE], "'nowhere.toml' does not exist"),
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "psnr"], "'psnr'; expected a number from 0 to 10"),
