@@ -303,9 +303,14 @@ class TestAnyPicture:
         assert read_picture_size(path) == (24, 20)
         assert read_picture(path).shape == (24, 20, 3)
         assert Image.MAX_IMAGE_PIXELS == 10
-        monkeypatch.setattr("hggt_data.io.images._MAX_PIXELS", 479)
-        with pytest.raises(ImageError, match=r"a\.jpg: 24 x 20 pixels; expected at most 479 in total"):
-            read_picture(path)
+        bitmap = tmp_path / "a.bmp"
+        RGB.save(bitmap)
+        head = bytearray(bitmap.read_bytes())
+        head[18:26] = struct.pack("<ii", 20_000, 20_001)  # its width and height
+        bitmap.write_bytes(head)
+        expected = r"a\.bmp: 20,001 x 20,000 pixels; expected at most 268,435,456 in total"
+        with pytest.raises(ImageError, match=expected):
+            read_picture(bitmap)
 
     @pytest.mark.parametrize(
         ("mode", "name", "is_plain"),
