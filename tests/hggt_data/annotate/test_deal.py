@@ -180,7 +180,7 @@ def test_errors_in_pictures_are_listed_together_and_nothing_is_written(patches: 
     ("names", "message"),
     [
         (["Ada", "Bob"], "2 annotators for 3 votes per group; expected at least as many annotators"),
-        (["Ada", "Bob", "ADA", "Dan"], "'Ada' occurs 2 times"),
+        (["Ada", "Bob", "ADA", "Dan"], "'ADA' differs from 'Ada' only in case"),
         (["Jos\u00e9", "Jose\u0301", "Bob"], "'Jos\u00e9' occurs 2 times"),
         (["Ada", "Bob", "C\x1b[2J"], "is not a valid name; expected printable characters"),
     ],
