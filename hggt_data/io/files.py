@@ -161,6 +161,9 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     lines = []
     try:
         columns = next(reader, [])
+        if len(columns) == 1 and (separator := next((mark for mark in ";\t" if mark in columns[0]), None)):
+            name = "tabs" if separator == "\t" else "semicolons"
+            raise TableError(f"{path}: its columns are separated by {name}; expected commas, save it as CSV with commas")
         if twice := [name for name in columns if name and columns.count(name) > 1]:
             raise TableError(f"{path}: {columns.count(twice[0])} columns are called {twice[0]!r}; expected one")
         for values in reader:
