@@ -217,10 +217,14 @@ class Repository:
         from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
         def fetch(revision: str | None) -> Path:
-            # Without an answer, only the cache: the client would try again for 23 seconds.
-            cached = unreachable is not None
-            options = {"repo_type": self.kind, "revision": revision, "local_files_only": cached}
-            return Path(self.api.hf_hub_download(self.repo_id, path, **options))
+            fetched = self.api.hf_hub_download(
+                self.repo_id,
+                path,
+                repo_type=self.kind,
+                revision=revision,
+                local_files_only=unreachable is not None,  # otherwise the client would try again for 23 seconds
+            )
+            return Path(fetched)
 
         commit, unreachable = self._commit_of(revision)
         with explained(self.repo_id, self.kind, revision):
@@ -241,7 +245,7 @@ class Repository:
         return fetched
 
     def _commit_of(self, revision: str | None) -> tuple[str | None, HubError | None]:
-        """The commit that a branch or tag points to; None when offline, or without an answer and then with the error."""
+        """The commit that a branch or tag points to; None when offline, or without an answer (then the error)."""
         from huggingface_hub import constants
 
         if constants.HF_HUB_OFFLINE or _COMMIT.fullmatch(revision or ""):
