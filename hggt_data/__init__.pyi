@@ -7,6 +7,7 @@ from .consensus import consensus_label as consensus_label
 from .dataset.build import BuildResult as BuildResult
 from .dataset.build import BuildSettings as BuildSettings
 from .dataset.build import build_dataset as build_dataset
+from .dataset.collate import collate as collate
 from .errors import AnnotationError as AnnotationError
 from .errors import DatasetError as DatasetError
 from .errors import DeviceError as DeviceError
