@@ -135,25 +135,23 @@ def deal_groups(
         workers: Worker processes that check the pictures [default: one per core, at most 8].
         fast: Check only the headers of the pictures; do not detect damaged pixels.
 
+    Returns:
+        The round, and lines that describe it.
+
     Raises:
         RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
         OutputError: The output is not empty, or is inside the pictures.
 
     Example:
-        >>> import shutil, tempfile
+        >>> import tempfile
         >>> from pathlib import Path
-        >>> from hggt_data import DealSettings, deal_groups, merge_round, write_demo_tree
+        >>> from hggt_data import DealSettings, deal_groups, write_demo_tree
         >>> folder = Path(tempfile.mkdtemp())
-        >>> demo = write_demo_tree(folder)
-        >>> names, settings = ["Ann", "Ben"], DealSettings(votes=2)
-        >>> round_ = deal_groups(demo.train / "images/0-6", folder / "round", names, settings, workers=1).round
-        >>> for annotator in round_.annotators:  # here the labels of the demo are their answers
-        ...     for item in annotator.items:
-        ...         answer = round_.answer_path(annotator, item)
-        ...         answer.parent.mkdir(parents=True, exist_ok=True)
-        ...         _ = shutil.copy(demo.train / f"labels/0-6/A/{item.group}.json", answer)
-        >>> len(merge_round(folder / "round", folder / "merged", workers=1).complete)
-        6
+        >>> patches = write_demo_tree(folder).train / "images/0-6"
+        >>> names, settings = ["Ann", "Ben", "Cleo"], DealSettings(votes=2)
+        >>> round_ = deal_groups(patches, folder / "round", names, settings, workers=1).round
+        >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
+        [('Ann', 4), ('Ben', 4), ('Cleo', 4)]
     """
     patches, output = Path(patches), Path(output)
     names = require_names(names)
@@ -221,9 +219,23 @@ def reassign_groups(
         drop: Annotator who leaves, but whose answers are kept; repeatable.
         patches: New folder of the patches, if they were moved.
 
+    Returns:
+        The round as it is now and as it was before, and lines that describe the changes.
+
     Raises:
         RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
         OutputError: The round is being served.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import DealSettings, deal_groups, reassign_groups, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> patches = write_demo_tree(folder).train / "images/0-6"
+        >>> _ = deal_groups(patches, folder / "round", ["Ann", "Ben"], DealSettings(votes=1), workers=1)
+        >>> round_ = reassign_groups(folder / "round", add=["Cleo"], drop=["Ben"]).round
+        >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
+        [('Ann', 3), ('Ben', 0), ('Cleo', 3)]
     """
     if isinstance(add, str) or isinstance(drop, str):
         raise SettingsError("`add` and `drop` are lists of names; got a text")

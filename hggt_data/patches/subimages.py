@@ -193,6 +193,9 @@ def extract_subimages(
         settings: How to cut.
         workers: Worker processes.  [default: one per core, at most 8]
 
+    Returns:
+        The numbers of pictures and crops, and the pictures that could not be read.
+
     Raises:
         TreeError: There is no picture, or crops of two pictures would have the same name; nothing is written.
         OutputError: `output` contains other files or crops made with different settings, is inside an input, or

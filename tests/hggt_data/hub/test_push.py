@@ -496,7 +496,7 @@ class TestFaults:
         self, hub: HubServer, clean: Path, path: str, action: Response | CutResponse
     ) -> None:
         error = self.survive(hub, clean, Fault("POST", path, action))
-        assert str(error).endswith(RUN_AGAIN)
+        assert "ry again" in str(error)
 
     @pytest.mark.parametrize(
         ("path", "status", "message"),
