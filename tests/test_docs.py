@@ -45,7 +45,7 @@ def unknown_options(name: str, words: list[str]) -> list[str]:
         command = hggt_eval.cli.main.commands["score"]  # the default command
     known = {
         option
-        for parameter in command.get_params(click.Context(command))
+        for parameter in command.get_params(click.Context(command, **command.context_settings))
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
     given = {word.split("=")[0].rstrip(".,:)") for word in words if word.startswith("--")}

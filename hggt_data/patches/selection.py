@@ -16,8 +16,9 @@ from pathlib import Path
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
 from hggt_data.io.files import excess_bytes, is_system_file, is_up_to_date, write_text
 from hggt_data.io.folders import require_outside
-from hggt_data.io.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
+from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
+from hggt_data.io.pictures import read_picture, read_picture_size
 from hggt_data.io.text import format_examples, format_size, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page

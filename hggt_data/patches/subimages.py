@@ -19,8 +19,9 @@ from PIL import Image
 from hggt_data.errors import HggtError, ImageError, TreeError
 from hggt_data.io.files import is_up_to_date
 from hggt_data.io.folders import require_outside
-from hggt_data.io.images import Pixels, is_picture_name, list_folder, read_picture, read_picture_size, write_png
+from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
+from hggt_data.io.pictures import is_picture_name, list_folder, read_picture, read_picture_size
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
 

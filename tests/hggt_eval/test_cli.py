@@ -130,9 +130,10 @@ def test_read_only_output_fails_before_scoring(tmp_path: Path, monkeypatch: pyte
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # root may write everywhere
-    monkeypatch.setattr("hggt_eval.scoring.evaluate", lambda *_, **__: pytest.fail("scored"))
-    result = _run("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
+    arguments = ("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr", "--border", "1000")
+    result = _run(*arguments, "--output", tmp_path)
     assert result.exit_code == 1
+    assert result.stdout == ""
     assert result.stderr == f"Error: {tmp_path}: cannot be created or written to: Permission denied\n"
 
 

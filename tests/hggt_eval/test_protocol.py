@@ -2,7 +2,7 @@ import json
 import math
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from hggt_data import Method, name_methods, open_groups
 from hggt_data.errors import ImageError, MatchError
 from hggt_data.io.images import Pixels, read_pixels, write_png
+from hggt_data.io.workers import cores_per_process, usable_cores
 from hggt_data.restored.matching import RestoredFiles, match_restored
 from hggt_data.schema import Label
 from hggt_eval import Evaluation, GroundTruth, score
@@ -85,28 +86,26 @@ def test_infinite_scores_are_left_out_of_the_means(
     assert second.mean["psnr"] == second.groups[0].mean["psnr"]
 
 
+@pytest.mark.parametrize("processes", [1, usable_cores()])
 def test_each_picture_is_described_once_by_as_many_threads_as_cores(
-    source: MemorySource, restored: list[RestoredFiles], monkeypatch: pytest.MonkeyPatch
+    source: MemorySource, restored: list[RestoredFiles], monkeypatch: pytest.MonkeyPatch, processes: int
 ) -> None:
+    """The first group has two positives, which two threads describe at the same time if there are two cores."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    positives = {picture(1).tobytes(), picture(2).tobytes()}
+    together = threading.Barrier(min(2, cores_per_process()))
     described: list[bytes] = []
-    started = []
 
     class CountingPsnr(Psnr):
         def describe(self, pixels: Pixels) -> Pixels:
             described.append(pixels.tobytes())
+            if described[-1] in positives:
+                together.wait(timeout=30)
             return pixels
 
-    class RecordedPool(ThreadPoolExecutor):
-        def __init__(self, number: int) -> None:
-            started.append(number)
-            super().__init__(number)
-
-    monkeypatch.setattr("hggt_eval.protocol.ThreadPoolExecutor", RecordedPool)
-    monkeypatch.setattr("hggt_eval.protocol.cores_per_process", lambda: 3)
     evaluate(source, restored, [CountingPsnr()])
     # Three positives in two groups, and two methods with one picture in each of the two.
     assert len(described) == len(set(described)) == 3 + 2 * 2
-    assert started == [3]
 
 
 def test_groups_that_a_method_lacks_are_scored_for_the_others(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hggt_data import Method, name_methods
-from hggt_data.errors import DeviceError, MatchError, OutputError, SettingsError, WeightsError
+from hggt_data.errors import DeviceError, ImageError, MatchError, OutputError, SettingsError, WeightsError
 from hggt_data.restored.methods import SCORES_FILE
 from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
@@ -49,18 +49,18 @@ def test_unavailable_metrics_are_left_out_and_logged(methods: list[Method], fixt
         score(methods, against, metrics=("lpips",), device="cpu", weights_dir=tmp_path)
 
 
-def test_faults_come_before_the_first_score(
-    methods: list[Method], fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hggt_eval.scoring.evaluate", lambda *_, **__: pytest.fail("scored"))
+def test_faults_come_before_the_first_score(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+    """The first score would find that nothing is left of the pictures within the border."""
     against = GroundTruth(dataset=fixtures / "Test")
+    with pytest.raises(ImageError, match="border"):
+        score(methods, against, metrics=("psnr",), border=1000)
     with pytest.raises(MatchError, match="two methods have the name"):
-        score([*methods, methods[0]], against, metrics=("psnr",))
+        score([*methods, methods[0]], against, metrics=("psnr",), border=1000)
     with pytest.raises(DeviceError, match="no-such cannot be used"):
-        score(methods, against, metrics=("gmsd",), device="no-such")
+        score(methods, against, metrics=("gmsd",), device="no-such", border=1000)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be created or written to"):
-        score(methods, against, metrics=("psnr",), output=tmp_path / "file")
+        score(methods, against, metrics=("psnr",), output=tmp_path / "file", border=1000)
 
 
 def test_a_name_may_contain_undecodable_bytes(fixtures: Path, tmp_path: Path) -> None:
