@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
+from typing import Annotated
 
 from hggt_data.annotate.answers import Answers, read_answers
 from hggt_data.annotate.assignment import Assignment, Excluded, Reassignable
@@ -33,7 +34,8 @@ from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.text import format_examples, plural
-from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId
+from hggt_data.ranges import Count, CountOrNone, Range, require_ranges
+from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.layout import tree_of_pictures
 from hggt_data.tree.listing import Listing
@@ -56,15 +58,21 @@ class DealSettings:
         repeats: Groups per batch that the same annotator sees twice.
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
+
+    Raises:
+        SettingsError: A value is out of range.
     """
 
-    votes: int = 3
-    per_batch: int = 1000
+    votes: Annotated[int, Range(1, 26)] = 3
+    per_batch: Count = 1000
     seed: int = 0
     practice: str | Path | None = None
     gold: str | Path | None = None
-    repeats: int = 0
+    repeats: CountOrNone = 0
     batches: BatchForm = "lists"
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,8 @@ def deal_groups(
         The round, and lines that describe it.
 
     Raises:
-        RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
+        SettingsError: There are fewer annotators than votes per group.
+        RoundError: A name cannot be used, or pictures or known answers have faults; all are listed at once.
         OutputError: The output is not empty, or is inside the pictures.
 
     Example:
@@ -156,12 +165,10 @@ def deal_groups(
     patches, output = Path(patches), Path(output)
     names = require_names(names)
     if len(names) < settings.votes:
-        raise RoundError(
+        raise SettingsError(
             f"{plural(len(names), 'annotator')} for {plural(settings.votes, 'vote')} per group; expected at least as "
-            "many annotators as votes per group"
+            "many `names` as `votes`"
         )
-    if settings.votes > len(SLOTS):
-        raise RoundError(f"{settings.votes} votes per group; expected at most {len(SLOTS)}, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
     digests = _check_pictures(listing, workers, not fast)
@@ -169,7 +176,8 @@ def deal_groups(
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
     if not groups:
-        raise RoundError(f"{patches} has no group to vote on: all groups are practice or gold")
+        reason = "all groups are practice or gold" if listing.ids else "it has no patch groups"
+        raise RoundError(f"{patches} has no group to vote on: {reason}")
     rng = random.Random(f"deal {settings.seed}")
     assignment = Assignment(rng)
     checks = Checks(tuple(practice), tuple(gold), settings.repeats)

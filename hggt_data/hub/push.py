@@ -41,6 +41,7 @@ from hggt_data.io.folders import open_beside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers
 from hggt_data.licence import HGGT_TERMS, describe_license, is_restricted, read_license
+from hggt_data.ranges import Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class PushSettings(Destination):
     new_pseudonyms: bool = False
     i_have_permission: bool = False
     dry_run: bool = False
-    workers: int | None = None
+    workers: Count | None = None
 
     @property
     def pseudonyms_file(self) -> Path:

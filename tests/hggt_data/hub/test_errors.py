@@ -75,7 +75,9 @@ class TestKinds:
     def test_requests_that_fail_name_the_reason_without_secrets(self) -> None:
         for error in (ConnectionError, TimeoutError, ValueError):
             message = self.raised(error(f"reset\nby {SIGNED}"))
-            assert message.endswith(" failed: reset by https://storage.example/lfs/ab12. Check the network and try again.")
+            assert message.endswith(
+                "failed: reset by https://storage.example/lfs/ab12. Check the network and try again."
+            )
 
     def test_the_cause_is_reported_and_not_the_text_around_it(self) -> None:
         try:
