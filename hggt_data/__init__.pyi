@@ -35,6 +35,7 @@ from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource
 from .hub.download import download_dataset as download_dataset
+from .hub.plan import Destination as Destination
 from .hub.push import PushSettings as PushSettings
 from .hub.push import open_push as open_push
 from .loading import open_groups as open_groups

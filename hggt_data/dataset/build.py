@@ -35,6 +35,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers, run_tasks
 from hggt_data.licence import require_license_id
 from hggt_data.problems import Problem, summarise
+from hggt_data.ranges import Count, require_ranges
 from hggt_data.tree.validate import DEFAULT_SCALE
 
 _UNFINISHED_CARD = f"""---
@@ -68,7 +69,7 @@ class BuildSettings:
         workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
-        SettingsError: There is no tree, `lr` is given without `test_tree`, or `license` is not a licence id.
+        SettingsError: There is no tree, `lr` is given without `test_tree`, or a value is not allowed.
     """
 
     trees: Sequence[str | Path]
@@ -80,11 +81,12 @@ class BuildSettings:
     citation: str | Path | None = None
     skip_faulty: bool = False
     allow_overlap: bool = False
-    groups_per_shard: int = 256
-    scale: int = DEFAULT_SCALE
-    workers: int | None = None
+    groups_per_shard: Count = 256
+    scale: Count = DEFAULT_SCALE
+    workers: Count | None = None
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         if self.license is not None:
             require_license_id(self.license)
         if not self.trees and self.test_tree is None:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hggt_data.errors import RUN_AGAIN, HubError, PublishError
+from hggt_data.errors import RUN_AGAIN, HubError, PublishError, SettingsError
 from hggt_data.hub.errors import RepositoryKind, describe_conflict, explained, page_of, redact
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
@@ -43,7 +43,7 @@ def is_hub_id(source: str | Path) -> bool:
 def require_repo_id(repo_id: str) -> None:
     """Check that the Hub accepts this as the name of a repository."""
     if not REPO_ID.fullmatch(repo_id):
-        raise HubError(f"{repo_id!r} is not a repository name; expected ORG/NAME, such as my-lab/hggt")
+        raise SettingsError(f"{repo_id!r} is not a repository name; expected ORG/NAME, such as my-lab/hggt")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from hggt_data.errors import HggtError, ImageError, MatchError, TableError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_csv
-from hggt_data.io.images import PngInfo, decode_png, looks_like_picture, parse_png
+from hggt_data.io.images import PngInfo, decode_png, parse_png
+from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import plural
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
 from hggt_data.schema import ORIGINAL, PatchId
