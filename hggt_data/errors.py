@@ -12,7 +12,15 @@ class HggtError(Exception):
 
 
 class SettingsError(HggtError, ValueError):
-    """A parameter has an invalid value or contradicts another one. Commands exit with 2, as for wrong usage."""
+    """Parameters have invalid values or contradict each other. Commands exit with 2, as for wrong usage.
+
+    Attributes:
+        faults: What is wrong, one sentence each; the message is all of them.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 class NameFormatError(HggtError, ValueError):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         "lr": FOLDER,
         "sources": Option(type=FILE, metavar="CSV"),
         "citation": FILE,
-        "groups_per_shard": click.IntRange(1),
     },
 )
 def build(settings: "BuildSettings") -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from hggt_data.dataset.manifest import CARD_FILE
-from hggt_data.errors import PublishError
+from hggt_data.errors import SettingsError
 from hggt_data.hub.errors import RepositoryKind
 from hggt_data.hub.repository import TAG, Branch, Repository, Visibility, find_differences, require_repo_id
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import plural
+from hggt_data.ranges import require_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,9 @@ class Destination:
         gated: Readers must request access, which is approved automatically or manually.
         tag: Tag for this version, such as v1.0.
         dry_run: Print what would be sent and deleted; change nothing. Without a token, the Hub is not asked.
+
+    Raises:
+        SettingsError: `repo_id` or `tag` is not a name that the Hub accepts, or another value is not allowed.
     """
 
     repo_id: str
@@ -32,9 +36,10 @@ class Destination:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         require_repo_id(self.repo_id)
         if self.tag is not None and not TAG.fullmatch(self.tag):
-            raise PublishError(
+            raise SettingsError(
                 f"{self.tag!r} is not a valid tag; expected letters, digits, '.', '_' and '-', such as v1.0"
             )
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hggt_data.errors import RUN_AGAIN, HubError, PublishError
+from hggt_data.errors import RUN_AGAIN, HubError, PublishError, SettingsError
 from hggt_data.hub.errors import RepositoryKind, describe_conflict, explained, page_of, redact
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
@@ -50,7 +50,7 @@ def require_repo_id(repo_id: str) -> None:
     """Check that the Hub accepts this as the name of a repository."""
     refuse_url(repo_id)
     if not REPO_ID.fullmatch(repo_id):
-        raise HubError(f"{repo_id!r} is not a repository name; expected ORG/NAME, such as my-lab/hggt")
+        raise SettingsError(f"{repo_id!r} is not a repository name; expected ORG/NAME, such as my-lab/hggt")
 
 
 def refuse_url(source: str | Path) -> None:

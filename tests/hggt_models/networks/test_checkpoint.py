@@ -195,7 +195,7 @@ def test_a_pth_without_one_of_our_networks_is_refused(content: object, message: 
         ('{"network": {"num_feat": 6}}', "metadata is"),
         (
             '{"network": {"name": "rrdb", "num_feats": 6}}',
-            "net.safetensors: rrdb: argument 'num_feats' is not known; did you mean",
+            "net.safetensors: num_feats is not an argument of rrdb; did you mean",
         ),
         ('{"network": {"name": "rddb"}}', "net.safetensors: network 'rddb' is not known; did you mean 'rrdb'"),
     ],
