@@ -175,6 +175,7 @@ def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
         (["--restored", BICUBIC, "--dataset", TREE, "--border", "-1"], "-1 is not in the range x>=0"),
         (["--restored", BICUBIC, "--dataset", TREE, "--decimals", "psnr"], "'psnr'; expected a number from 0 to 10"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "gmsd", "--device", "tpu9"], "tpu9 cannot be used"),
+        (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
     ],
 )
 def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> None:
@@ -190,7 +191,6 @@ def test_contradictions_are_usage_errors(arguments: list[str], message: str) -> 
         (["--restored", f"a/b={BICUBIC}", "--dataset", TREE], "cannot be the name of a report folder"),
         (["--restored", BICUBIC, "--restored", BICUBIC, "--dataset", TREE], "two methods have the name 'bicubic'"),
         (["--restored", BICUBIC, "--dataset", TREE, "--baseline", "rrdb"], "the baseline must be one of bicubic"),
-        (["--restored", BICUBIC, "--dataset", TREE, "--split", "test"], "has no splits"),
         (["--restored", BICUBIC, "--dataset", TREE, "--suffix", "x9"], "groups without a restored image: 6 of 6"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "multi_scale_ssim"], "needs 161 x 161 pixels"),
         (["--restored", BICUBIC, "--dataset", TREE, "--output", f"{__file__}/x"], "cannot be created"),
