@@ -8,6 +8,7 @@ from .counting import count_labels as count_labels
 from .dataset.build import BuildResult as BuildResult
 from .dataset.build import BuildSettings as BuildSettings
 from .dataset.build import build_dataset as build_dataset
+from .dataset.collate import collate as collate
 from .errors import AnnotationError as AnnotationError
 from .errors import DatasetError as DatasetError
 from .errors import DeviceError as DeviceError

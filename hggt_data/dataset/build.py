@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hggt_data.dataset.build_shard import ShardTask, build_shard
-from hggt_data.dataset.features import dataset_features, image_columns
+from hggt_data.dataset.features import arrow_schema, dataset_features, image_columns
 from hggt_data.dataset.folder import complete_folder, finished_shards, label_features, require_own_files
 from hggt_data.dataset.inputs import TEST, TRAIN, Inputs, read_inputs
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, Shard, read_manifest
@@ -214,7 +214,7 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
     So a group stays in its shard when a label changes or a picture turns out to be damaged.
     """
     features = dataset_features(inputs.candidates, inputs.has_lr, inputs.source_columns)
-    schema = features.arrow_schema.serialize().to_pybytes()
+    schema = arrow_schema(features).serialize().to_pybytes()
     earlier = _earlier_shards(staging, output)
     tasks = []
     for split in (TRAIN, TEST):
@@ -294,7 +294,7 @@ def _complete(
         overlap={kind: list(items) for kind, items in overlap.items()},
         problems=problems,
     )
-    schema = label_features(draft).arrow_schema
+    schema = arrow_schema(label_features(draft))
     labels = {split: _read_labels(staging, split, shards, schema) for split in draft.splits}
     return complete_folder(staging, draft, labels)
 

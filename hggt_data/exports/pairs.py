@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from hggt_data.dataset.card import format_pairs_card
+from hggt_data.dataset.features import arrow_schema
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError, SettingsError
 from hggt_data.exports.preferences import PairKind, PairName, PreferencePair, preference_pairs
@@ -178,7 +179,7 @@ def _write_parquet(
     source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
 ) -> None:
     features, columns = pair_features(has_lr), _picture_columns(has_lr)
-    schema = features.arrow_schema
+    schema = arrow_schema(features)
     digest = hashlib.sha256()
     paths: dict[str, list[str]] = {}
 

@@ -27,7 +27,7 @@ from hggt_data.io.images import read_pixels
 from hggt_data.loading import open_splits, open_tree_folders, split_or_default
 from hggt_data.schema import PatchGroup, PatchId
 from tests.hggt_data.named_tree import REPO, Published, remote_files, write_files
-from tests.hggt_data.trees import edit_text, write_tree
+from tests.hggt_data.trees import LFS_POINTER_FILE, edit_text, write_tree
 from tests.hub_client import ForkServer, HubClient, sign_in
 from tests.hub_server import HubServer
 
@@ -216,6 +216,13 @@ class TestDamage:
         size = shard.stat().st_size - 1
         os.truncate(shard, size)
         with pytest.raises(DatasetError, match=rf"test-00000-of-00003\.parquet has {size:,} bytes"):
+            open_groups(dataset, "test")
+
+    def test_a_shard_that_git_lfs_has_not_fetched_is_named(self, dataset: Path) -> None:
+        (dataset / "data" / "test-00000-of-00003.parquet").write_bytes(LFS_POINTER_FILE)
+        with pytest.raises(
+            DatasetError, match=r"test-00000-of-00003\.parquet is a git-lfs pointer, .* run `git lfs pull`"
+        ):
             open_groups(dataset, "test")
 
     def test_a_shard_cut_after_opening_is_an_error_when_it_is_read(self, dataset: Path) -> None:
