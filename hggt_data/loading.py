@@ -121,6 +121,13 @@ def split_or_default(source: str | Path, split: str | None, default: str) -> str
     return default if split is None and has_splits else split
 
 
+def opened(groups: GroupSource | str | Path, split: str) -> GroupSource:
+    """Groups that are open, or those of a path or a name on the Hub: of a dataset this split."""
+    if isinstance(groups, str | Path):
+        return open_groups(groups, split_or_default(groups, None, split))
+    return groups
+
+
 def require_source(source: str) -> str:
     """Check that this is a folder or a name on the Hub."""
     if not Path(source).is_dir() and not is_hub_id(source):
