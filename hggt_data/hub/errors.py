@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from json import JSONDecodeError
 from typing import Literal
 
-from hggt_data.errors import RUN_AGAIN, HggtError, HubError
+from hggt_data.errors import HggtError, HubError
 
 RepositoryKind = Literal["dataset", "model"]
 
@@ -78,13 +78,12 @@ def explain(error: BaseException, repo_id: str, kind: RepositoryKind, revision: 
         case UnicodeEncodeError():
             return "the token for the Hub has invalid characters. Run `hf auth login` or set HF_TOKEN to a valid token."
         case KeyError() | JSONDecodeError():
-            return (
-                f"{endpoint} did not answer like a Hub. Check for a proxy or a login page of the network. {RUN_AGAIN}"
-            )
+            return f"{endpoint} did not answer like a Hub. Check for a proxy or a login page of the network."
         case RuntimeError() | ValueError() if isinstance(cause, Exception):
             return explain(cause, repo_id, kind, revision)  # the true error of an upload
         case _:
-            return f"request to {endpoint} failed: {redact(str(error)) or type(error).__name__}. {RUN_AGAIN}"
+            reason = redact(str(error)) or type(error).__name__
+            return f"request to {endpoint} failed: {reason}. Check the network and try again."
 
 
 def _http_error() -> type[Exception]:
@@ -109,10 +108,10 @@ def _explain_status(status: int, name: str, message: str | None, wait: str | Non
     if status == 412:
         return describe_conflict(name)
     if status == 429:
-        return f"the Hub's rate limit is exceeded (429). Wait {f'{wait} s' if wait else 'a few minutes'}. {RUN_AGAIN}"
+        return f"the Hub's rate limit is exceeded (429). Wait {f'{wait} s' if wait else 'a few minutes'} and try again."
     if status >= 500:
-        return f"the Hub reports an internal error{details}. {RUN_AGAIN}"
-    return f"{name}: the Hub refused the request{details}. {RUN_AGAIN}"
+        return f"the Hub reports an internal error{details}. Try again later."
+    return f"{name}: the Hub refused the request{details}."
 
 
 def describe_conflict(repo_id: str) -> str:

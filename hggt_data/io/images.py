@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
-from hggt_data.io.files import atomic_file, require_regular_file
+from hggt_data.io.files import LFS_POINTER, atomic_file, is_lfs_pointer, require_regular_file
 
 Pixels = NDArray[np.uint8]
 
@@ -61,6 +61,8 @@ def parse_png_header(data: bytes) -> PngInfo:
     """Size and mode from the first `PNG_HEADER_BYTES` of a PNG file."""
     if not data:
         raise ImageError("empty file")
+    if is_lfs_pointer(data):
+        raise ImageError(LFS_POINTER)
     if not data.startswith(PNG_SIGNATURE):
         known = next((name for name, start in _OTHER_FORMATS.items() if re.match(start, data, re.DOTALL)), None)
         if known:

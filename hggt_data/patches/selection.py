@@ -180,6 +180,9 @@ def cut_patches(
         settings: How to choose.
         workers: Worker processes.  [default: one per core, at most 8]
 
+    Returns:
+        The numbers of pictures and patches, and the pictures that could not be read.
+
     Raises:
         TreeError: The input is not complete, see `list_enhanced`; nothing is written.
         OutputError: `output` contains other files or patches made with different settings, is inside `folder`, or
