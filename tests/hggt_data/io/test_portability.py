@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_the_turn_is_named_as_pillow_does_it(orientation: int) -> None:
     with pytest.raises(ImageError) as caught:
         require(with_chunk(WHOLE, b"eXIf", tiff(orientation)))
     image = Image.fromarray(PIXELS)
-    words = {
+    words: dict[str, Callable[[Image.Image], Image.Image]] = {
         "mirrored": ImageOps.mirror,
         "flipped upside down": ImageOps.flip,
         "turned by 180 degrees": lambda image: image.rotate(180),
