@@ -503,6 +503,15 @@ class TestHub:
         others = ("hggt", "a/b/c", "./hggt", "/lab/hggt", "lab/..", "lab/", "lab/h t", "lab/hggt\n", "a/b--c")
         assert not any(is_hub_id(source) for source in others)
 
+    @pytest.mark.parametrize(
+        "address",
+        ["https://huggingface.co/datasets/lab/hggt/tree/main", "https://hf.co/lab/hggt", "hf://datasets/lab/hggt"],
+    )
+    def test_an_address_gives_the_name(self, address: str) -> None:
+        for source in (address, Path(address)):
+            with pytest.raises(SettingsError, match=r"is an address; expected a folder or .*: lab/hggt$"):
+                open_groups(source)
+
 
 def test_the_hash_of_the_labels_is_the_same_for_tree_dataset_and_what_was_published(
     published: Published, tmp_path: Path
