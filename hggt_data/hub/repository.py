@@ -40,7 +40,7 @@ _EMPTY_REPOSITORY = {".gitattributes", "README.md"}
 def is_hub_id(source: str | Path) -> bool:
     """Whether a source is a repository on the Hub: it has the form ORG/NAME, and no file or folder has this path.
 
-    HubError for a repository's address, which would be taken for a path.
+    SettingsError for a repository's address, which would be taken for a path.
     """
     refuse_url(source)
     return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
@@ -54,9 +54,9 @@ def require_repo_id(repo_id: str) -> None:
 
 
 def refuse_url(source: str | Path) -> None:
-    """HubError for the address of a repository in place of its name, which it gives."""
+    """SettingsError for the address of a repository in place of its name, which it gives."""
     if found := _URL.match(str(source)):
-        raise HubError(f"{source} is an address; expected a folder or the name of a repository: {found['repo_id']}")
+        raise SettingsError(f"{source} is an address; expected a folder or a repository: {found['repo_id']}")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hggt_data.io.images import PngInfo, decode_png, parse_png
 from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import plural
+from hggt_data.loading import as_groups
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
 from hggt_data.schema import ORIGINAL, PatchId
 
@@ -43,7 +44,7 @@ class RestoredFiles:
 
 def match_restored(
     methods: Sequence[Method],
-    source: GroupSource,
+    source: GroupSource | str | Path,
     *,
     suffix: str | None = None,
     allow_missing: bool = False,
@@ -53,7 +54,7 @@ def match_restored(
 
     Args:
         methods: Methods with distinct names.
-        source: Tree or dataset with the groups, from `open_groups`.
+        source: Tree, dataset of one split, or groups that `open_groups` has opened.
         suffix: Only `ID_SUFFIX.png` and `IDSUFFIX.png` are files of a method without a pattern.  [default: any suffix]
         allow_missing: Leave out files with faults, and record the faults, instead of failing.
         negatives: Also check the groups' negatives, because they will be compared with.
@@ -67,23 +68,23 @@ def match_restored(
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
-        >>> from hggt_data import match_restored, name_methods, open_groups, write_demo_tree
+        >>> from hggt_data import match_restored, name_methods, write_demo_tree
         >>> demo = write_demo_tree(tempfile.mkdtemp())
-        >>> methods = name_methods([("originals", Path(demo.test) / "GT/Test-demo/images/original")])
-        >>> [restored] = match_restored(methods, open_groups(demo.test))
+        >>> methods = name_methods([("originals", demo.test / "GT/Test-demo/images/original")])
+        >>> [restored] = match_restored(methods, demo.test)
         >>> len(restored.files), restored.faults
         (6, ())
     """
+    groups = as_groups(source)
     _require_places(methods)
-    found = [_find(method, source.ids, suffix) for method in methods]
-    sizes, needless, own_faults = _check_groups(found, source, negatives=negatives)
+    found = [_find(method, groups.ids, suffix) for method in methods]
+    sizes, needless, own_faults = _check_groups(found, groups, negatives=negatives)
     matched = [_check_files(files, sizes, needless) for files in found]
     messages = [_format_own_faults(own_faults)] if own_faults else []
     empty = [files for files in matched if not files.files]
     faulty = [files for files in (empty if allow_missing else matched) if files.faults]
     if faulty:
-        messages.append(_format_faults(faulty, source.ids))
+        messages.append(_format_faults(faulty, groups.ids))
         if not empty:
             messages.append("Pass `allow_missing` to use the rest.")
     if messages:
