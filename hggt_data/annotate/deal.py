@@ -34,7 +34,7 @@ from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.text import format_examples, plural
-from hggt_data.ranges import Count, CountOrNone, Range, require_ranges
+from hggt_data.ranges import Count, CountOrNone, Range, require_lists, require_ranges
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.layout import tree_of_pictures
@@ -162,6 +162,7 @@ def deal_groups(
         >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
         [('Ann', 4), ('Ben', 4), ('Cleo', 4)]
     """
+    require_lists(names=names)
     patches, output = Path(patches), Path(output)
     names = require_names(names)
     if len(names) < settings.votes:
@@ -245,8 +246,7 @@ def reassign_groups(
         >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
         [('Ann', 3), ('Ben', 0), ('Cleo', 3)]
     """
-    if isinstance(add, str) or isinstance(drop, str):
-        raise SettingsError("`add` and `drop` are lists of names; got a text")
+    require_lists(add=add, drop=drop)
     round_folder = Path(round_folder)
     patches = None if patches is None else Path(patches)
     with lock_round(round_folder):

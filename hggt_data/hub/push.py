@@ -53,7 +53,6 @@ class PushSettings(Destination):
         keep_names: Push annotators' names and working times unchanged.
         new_pseudonyms: Draw new pseudonyms if the file with the old ones is lost.
         i_have_permission: Allow a public push of data under the HGGT terms.
-        dry_run: Print what would be sent and deleted; write nothing.
         workers: Worker processes.  [default: one per core, at most 8]
     """
 
@@ -61,7 +60,6 @@ class PushSettings(Destination):
     keep_names: bool = False
     new_pseudonyms: bool = False
     i_have_permission: bool = False
-    dry_run: bool = False
     workers: Count | None = None
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.io.files import is_system_file, read_regular_file, require_regular_file
+from hggt_data.io.files import LFS_POINTER, is_lfs_pointer, is_system_file, read_regular_file, require_regular_file
 from hggt_data.io.images import (
     PNG_HEADER_BYTES,
     PNG_SIGNATURE,
@@ -113,6 +113,8 @@ def _decode_with_pillow(data: bytes) -> Pixels:
                     raise ImageError("partly transparent; expected an opaque picture, flatten it first")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UnidentifiedImageError:
+        if is_lfs_pointer(data):
+            raise ImageError(LFS_POINTER) from None
         raise ImageError(f"not a PNG, JPEG, WebP, BMP or TIFF: it starts with {data[:8]!r}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, ImageError):
@@ -137,6 +139,8 @@ class PictureFolder:
 
 def list_folder(folder: Path) -> PictureFolder:
     """The content of a folder without system files; TreeError if there is no picture."""
+    if not folder.is_dir():
+        raise TreeError(f"{folder}: no such folder; expected one that contains pictures")
     found = PictureFolder([], [], [])
     for path in sorted(folder.iterdir()):
         if path.is_dir():

@@ -123,6 +123,8 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
 
     TreeError lists all errors: missing folders and pictures, different sizes, names that no patch can have.
     """
+    if not folder.is_dir():
+        raise TreeError(f"{folder}: no such folder; expected the output of `hggt-models enhance`")
     entries = {entry.name: entry.is_dir() for entry in _scan(folder) if not is_system_file(entry.name)}
     candidates = tuple(sorted(name for name, is_folder in entries.items() if is_folder and is_candidate_name(name)))
     if not (entries.get(ORIGINAL) and candidates):

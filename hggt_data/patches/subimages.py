@@ -24,7 +24,7 @@ from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
 from hggt_data.io.pictures import is_picture_name, list_folder, read_picture, read_picture_size
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
-from hggt_data.ranges import Count, CountOrNone, require_ranges
+from hggt_data.ranges import Count, CountOrNone, require_lists, require_ranges
 
 RECORD = "subimages.json"
 
@@ -205,6 +205,7 @@ def extract_subimages(
         >>> extract_subimages([folder], Path(tempfile.mkdtemp()), settings, workers=1).crops_made
         6
     """
+    require_lists(inputs=inputs)
     output = Path(output)
     folders = [Path(folder) for folder in inputs]
     outcome = SubimageOutcome()

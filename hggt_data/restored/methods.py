@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hggt_data.errors import MatchError, SettingsError
+from hggt_data.io.files import read_utf8
 from hggt_data.io.text import nearest
 from hggt_data.schema import PatchId
 
@@ -25,7 +26,7 @@ REPORT_FILES = (SCORES_FILE, "scores.csv", "comparison.csv", "table.md", "table.
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Method:
     """A restoration method and the place of its restored images.
 
@@ -36,9 +37,8 @@ class Method:
         map_file: CSV file with the columns `id` and `file` (absolute, or relative to `folder`), instead of a pattern.
 
     Example:
-        >>> from pathlib import Path
         >>> from hggt_data import Method
-        >>> Method("swinir", Path("results/swinir"), pattern="{id}_x4.png").name
+        >>> Method("swinir", "results/swinir", pattern="{id}_x4.png").name
         'swinir'
     """
 
@@ -47,8 +47,13 @@ class Method:
     pattern: str | None = None
     map_file: Path | None = None
 
-    def __post_init__(self) -> None:
-        require_method_name(self.name)
+    def __init__(
+        self, name: str, folder: str | Path, pattern: str | None = None, map_file: str | Path | None = None
+    ) -> None:
+        require_method_name(name)
+        map_file = None if map_file is None else Path(map_file)
+        for field, value in (("name", name), ("folder", Path(folder)), ("pattern", pattern), ("map_file", map_file)):
+            object.__setattr__(self, field, value)
 
     def file_name(self, path: Path) -> str:
         """How reports name one of its files: relative to `folder`, or in full if it is elsewhere."""
@@ -137,7 +142,7 @@ def read_methods(path: Path | str) -> list[Method]:
         One method per table.
 
     Raises:
-        MatchError: the file is not TOML, or a table has errors (all are listed).
+        MatchError: The file is missing or not TOML, or a table has errors (all are listed).
 
     Example:
         >>> import tempfile
@@ -150,8 +155,8 @@ def read_methods(path: Path | str) -> list[Method]:
     """
     path = Path(path)
     try:
-        tables = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = tomllib.loads(read_utf8(path, MatchError))
+    except tomllib.TOMLDecodeError as error:
         raise MatchError(f"{path}: not TOML: {error}") from error
     faults = [f"[{name}] {fault}" for name, table in tables.items() for fault in _table_faults(table)]
     if faults or not tables:

@@ -328,6 +328,7 @@ class TestErrors:
             outcome = replace(member, waits=False).having(**environment).hggt_data("download", REPO, "--output", "got")
             assert outcome.exit_code == 1
             assert message in outcome.err.splitlines()[-1]
+            assert "Retry" not in outcome.err  # 23 seconds of it
 
     def test_the_rate_limit(self, hub: HubServer) -> None:
         answer = Response(429, headers={"Retry-After": "30"})

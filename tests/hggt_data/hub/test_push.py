@@ -345,6 +345,14 @@ class TestDryRun:
             "  tag         v1.0",
         ]
 
+    def test_without_a_token_the_hub_is_not_asked(
+        self, hub: HubServer, named: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HF_TOKEN")
+        plan = push(dry_run=True)
+        assert "repository  the Hub was not asked, as there is no token; shown as if new; private" in plan
+        assert hub.requests == []
+
     def test_the_plan_lists_what_is_sent_and_deleted(
         self, filled_hub: HubServer, next_version: Path, tmp_path: Path
     ) -> None:

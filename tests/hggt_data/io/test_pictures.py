@@ -1,6 +1,7 @@
 """Users' pictures of any kind, and names in a folder."""
 
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hggt_data.io.pictures import (
     read_picture_size,
 )
 from tests.hggt_data.io.test_images import RGB, RGB16
+from tests.hggt_data.trees import LFS_POINTER_FILE
 
 
 class TestAnyPicture:
@@ -164,6 +166,10 @@ class TestAnyPicture:
             read_picture(tmp_path / "empty.png")
         with pytest.raises(ImageError, match="not a PNG, JPEG, WebP, BMP or TIFF"):
             read_picture(tmp_path / "text.png")
+        for name, read in (("a.jpg", read_picture), ("a.png", read_pixels)):
+            (tmp_path / name).write_bytes(LFS_POINTER_FILE)
+            with pytest.raises(ImageError, match=rf"{re.escape(name)}: a git-lfs pointer, .* run `git lfs pull`"):
+                read(tmp_path / name)
 
 
 class TestFolder:

@@ -61,6 +61,12 @@ def exif() -> Image.Exif:
     return data
 
 
+def turn(orientation: int) -> Image.Exif:
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data
+
+
 def link_out(path: Path) -> None:
     outside = Path(str(path).split("/Test/")[0]) / "outside"
     path.rename(outside)
@@ -90,6 +96,8 @@ FAULTS: dict[str, tuple[str, Change, str, str]] = {
     "json cut": (JSON, rewrite(lambda data: data[:-5]), "broken-json", "error"),
     "unknown label": (JSON, relabel('"Positive"', '"positve"'), "unknown-label", "error"),
     "negative time": (JSON, relabel('"Total": ', '"Total": -'), "impossible-time", "warning"),
+    "turned": (PICTURE, resave(Image.Image.copy, exif=turn(6)), "unportable-image", "error"),
+    "turn of 1": (PICTURE, resave(Image.Image.copy, exif=turn(1)), "picture-metadata", "warning"),
     "exif": (PICTURE, resave(Image.Image.copy, exif=exif()), "picture-metadata", "warning"),
 }
 
