@@ -7,7 +7,7 @@ files, only size, mode and checksums are checked, which is 20 times as fast.
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hggt_data.errors import HggtError, ImageError, MatchError, TableError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_csv
 from hggt_data.io.images import PngInfo, decode_png, parse_png
+from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import plural
 from hggt_data.loading import as_groups
@@ -144,21 +145,20 @@ _Named = tuple[dict[PatchId, list[Path]], list[str]]
 def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named:
     """Files named `ID.png` or `ID_anything.png`, and the names of images that belong to no group."""
     by_text = {str(group_id): group_id for group_id in ids}
-    by_folded = {text.casefold(): group_id for text, group_id in by_text.items()}
+    known = by_look(by_text)
     named: dict[PatchId, list[Path]] = defaultdict(list)
     extra = []
     for path in _pictures(folder.iterdir()):
-        group_id = _id_with_suffix(path.stem, suffix, by_text) if suffix else _longest_id(path.stem, by_text)
+        group_id = _id_with_suffix(path.stem, suffix, by_text) if suffix else by_text.get(_longest(path.stem, by_text))
         if suffix and not path.stem.endswith(suffix):
             continue  # the suffix selects files
         if group_id is not None:
             named[group_id].append(path)
-        elif near := _longest_id(path.stem, by_text):  # only with a suffix
-            extra.append(f"{path.name} ({near} has the suffix {path.stem.removeprefix(str(near))}, not {suffix})")
-        elif near := _longest_id(path.stem.casefold(), by_folded):
-            extra.append(f"{path.name} (differs from {near} only in case)")
+        elif near := _longest(path.stem, by_text):  # only with a suffix
+            extra.append(f"{path.name} ({near} has the suffix {path.stem.removeprefix(near)}, not {suffix})")
         else:
-            extra.append(path.name)
+            near = _longest(path.stem, known, look)
+            extra.append(f"{path.name}{note_lookalike(near, known)}")
     return named, extra
 
 
@@ -166,16 +166,17 @@ def _id_with_suffix(stem: str, suffix: str, by_text: Mapping[str, PatchId]) -> P
     return by_text.get(stem.removesuffix(suffix)) or by_text.get(stem.removesuffix("_" + suffix))
 
 
-def _longest_id(stem: str, by_text: Mapping[str, PatchId]) -> PatchId | None:
-    """The longest id that is the stem, or its beginning up to an underscore; ids may contain underscores, too."""
-    while stem not in by_text:
-        stem, underscore, _ = stem.rpartition("_")
-        if not underscore:
-            return None
-    return by_text[stem]
+def _longest(stem: str, known: Container[str], key: Callable[[str], str] = str) -> str:
+    """The stem, or its longest beginning up to an underscore, whose key is known; empty if there is none.
+
+    Ids may contain underscores, too.
+    """
+    while stem and key(stem) not in known:
+        stem = stem.rpartition("_")[0]
+    return stem
 
 
-def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
+def _by_pattern(folder: Path, pattern: str, ids: Sequence[PatchId]) -> _Named:
     """Files that fit the pattern, and images that fit it with an id of no group."""
     named = {
         group_id: [path] for group_id in ids if (path := folder / pattern.replace(ID_FIELD, str(group_id))).is_file()
@@ -184,11 +185,12 @@ def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
     fits = re.compile(first + r"(?P<id>[^/]+)" + r"(?P=id)".join(others) if others else first)
     known = {path for paths in named.values() for path in paths}
     depth = "/".join("*" for _ in Path(pattern).parts)
-    extra = [
-        path.relative_to(folder).as_posix()
-        for path in _pictures(folder.glob(depth))
-        if path not in known and fits.fullmatch(path.relative_to(folder).as_posix())
-    ]
+    looks = by_look(map(str, ids))
+    extra = []
+    for path in _pictures(folder.glob(depth)):
+        name = path.relative_to(folder).as_posix()
+        if path not in known and (match := fits.fullmatch(name)):
+            extra.append(f"{name}{note_lookalike(match['id'], looks)}")
     return named, extra
 
 
@@ -199,6 +201,7 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
     except TableError as error:
         raise MatchError(f"{method.name}: {error}") from error
     by_text = {str(group_id): group_id for group_id in ids}
+    known = by_look(by_text)
     named: dict[PatchId, list[Path]] = defaultdict(list)
     extra = []
     for number, row in enumerate(rows, start=2):
@@ -207,10 +210,12 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
             raise MatchError(
                 f"{method.name}: {map_file}, line {number}: expected values in the columns id and file, got {row}"
             )
-        group_id = by_text.get(group_text.strip())
+        group_text = group_text.strip()
+        group_id = by_text.get(group_text)
         path = method.folder / file_text.strip()
         if group_id is None:
-            extra.append(f"{file_text} (line {number} of {map_file.name}: there is no group {group_text})")
+            note = note_lookalike(group_text, known)
+            extra.append(f"{file_text} (line {number} of {map_file.name}: there is no group {group_text}{note})")
         else:
             named[group_id].append(path)
     return named, extra

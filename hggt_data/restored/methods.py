@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from hggt_data.errors import MatchError, SettingsError
 from hggt_data.io.files import read_utf8
+from hggt_data.io.names import compare_names, look
 from hggt_data.io.text import nearest
 from hggt_data.schema import PatchId
 
@@ -122,12 +123,14 @@ def require_distinct(methods: Sequence[Method]) -> None:
 
 
 def require_distinct_names(methods: Sequence[tuple[str, str]], advice: str = "name them with NAME=DIR") -> None:
-    """Check that the names of (name, origin) differ, also in more than case, as some file systems ignore it."""
-    first: dict[str, str] = {}
+    """Check that the names of (name, origin) do not look the same: some file systems do not tell them apart."""
+    first: dict[str, tuple[str, str]] = {}
     for name, place in methods:
-        if name.casefold() in first:
-            raise MatchError(f"two methods have the name {name!r}: {first[name.casefold()]} and {place}; {advice}")
-        first[name.casefold()] = place
+        if look(name) in first:
+            other, other_place = first[look(name)]
+            reason = f"two methods have the name {name!r}" if name == other else compare_names(name, other)
+            raise MatchError(f"{reason}: {other_place} and {place}; {advice}")
+        first[look(name)] = name, place
 
 
 def read_methods(path: Path | str) -> list[Method]:
@@ -214,7 +217,7 @@ def _distinct_names(folders: Sequence[Path]) -> list[str]:
         paths = [parts[: max(2, len(parts) - num_shared)] for parts in paths]
     for num in range(1, max(map(len, paths), default=0) + 1):
         names = ["-".join(parts[-num:]) for parts in paths]
-        if len({name.casefold() for name in names}) == len(names):
+        if len({look(name) for name in names}) == len(names):
             return names
     return [parts[-1] for parts in full]  # a folder is given twice
 
