@@ -7,6 +7,7 @@ from .consensus import consensus_label as consensus_label
 from .dataset.build import BuildResult as BuildResult
 from .dataset.build import BuildSettings as BuildSettings
 from .dataset.build import build_dataset as build_dataset
+from .dataset.collate import collate as collate
 from .errors import AnnotationError as AnnotationError
 from .errors import DatasetError as DatasetError
 from .errors import DeviceError as DeviceError
@@ -34,6 +35,7 @@ from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource
 from .hub.download import download_dataset as download_dataset
+from .hub.plan import Destination as Destination
 from .hub.push import PushSettings as PushSettings
 from .hub.push import open_push as open_push
 from .loading import open_groups as open_groups

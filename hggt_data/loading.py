@@ -4,11 +4,12 @@ Nothing is copied: labels are read once, a picture's bytes when asked for, from 
 Parquet shard.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from hggt_data.dataset.manifest import MANIFEST_FILE, is_built_dataset, read_manifest
 from hggt_data.dataset.reader import DatasetSource
-from hggt_data.errors import DatasetError, HubError, SettingsError
+from hggt_data.errors import RUN_AGAIN, DatasetError, HubError, SettingsError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.tree.layout import open_tree, tree_of_folders
@@ -100,7 +101,13 @@ def _fetch(source: str | Path, revision: str | None) -> Path:
     try:
         return fetch_dataset(str(source), revision)
     except HubError as error:
-        raise HubError(f"{source} is not a local folder. On the Hub: {error}") from None
+        beside, name = Path(source).parent, Path(source).name
+        near = get_close_matches(name, [path.name for path in beside.iterdir()] if beside.is_dir() else [], n=1)
+        path = f"{source} is not a local folder{f' (did you mean {beside / near[0]}?)' if near else ''}"
+        if error.is_unreachable:
+            reason = str(error).removesuffix(RUN_AGAIN).rstrip()
+            raise HubError(f"{path}, and the Hub cannot be reached: {reason} Check the path or the network.") from None
+        raise HubError(f"{path}. On the Hub: {error}") from None
 
 
 def open_tree_folders(images: Path, labels: Path) -> GroupSource:
@@ -112,6 +119,13 @@ def split_or_default(source: str | Path, split: str | None, default: str) -> str
     """The split to open: `split` if given, else the default of a dataset; None for a tree."""
     has_splits = is_hub_id(source) or is_built_dataset(Path(source))
     return default if split is None and has_splits else split
+
+
+def opened(groups: GroupSource | str | Path, split: str) -> GroupSource:
+    """Groups that are open, or those of a path or a name on the Hub: of a dataset this split."""
+    if isinstance(groups, str | Path):
+        return open_groups(groups, split_or_default(groups, None, split))
+    return groups
 
 
 def require_source(source: str) -> str:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from hggt_data.errors import DatasetError, OutputError, SettingsError
 from hggt_data.groups import Group, GroupSource
-from hggt_data.io.images import Pixels, looks_like_picture, write_png
+from hggt_data.io.images import Pixels, write_png
+from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import format_examples
 from hggt_data.schema import ORIGINAL
 from hggt_eval.metrics.tensors import as_images

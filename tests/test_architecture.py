@@ -15,7 +15,7 @@ PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 ORDER = {
     "hggt_data": [
         {"errors"},
-        {"io"},
+        {"io", "ranges"},
         {"schema", "licence"},
         {"problems", "groups", "consensus"},
         {"tree", "restored", "statistics"},

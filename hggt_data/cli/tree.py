@@ -37,12 +37,7 @@ def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | No
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.tree.split:split_tree",
-    details={
-        "tree": Argument("TREE", FOLDER),
-        "test_groups": click.IntRange(1),
-        "min_positives": click.IntRange(0),
-        "max_per_picture": click.IntRange(1),
-    },
+    details={"tree": Argument("TREE", FOLDER)},
 )
 def split(arguments: dict[str, Any]) -> None:
     """Split a tree into training and test by source picture.

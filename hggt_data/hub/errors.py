@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from hggt_data.errors import RUN_AGAIN, HggtError, HubError
+from hggt_data.errors import HggtError, HubError
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -114,13 +114,12 @@ def explain(error: BaseException, repo_id: str, kind: RepositoryKind, revision: 
         case UnicodeEncodeError():
             return "the token for the Hub has invalid characters. Run `hf auth login` or set HF_TOKEN to a valid token."
         case AnswerError() | JSONDecodeError():
-            return (
-                f"{endpoint} did not answer like a Hub. Check for a proxy or a login page of the network. {RUN_AGAIN}"
-            )
+            return f"{endpoint} did not answer like a Hub. Check for a proxy or a login page of the network."
         case RuntimeError() | ValueError() if isinstance(cause, Exception):
             return explain(cause, repo_id, kind, revision)  # the true error of an upload
         case _:
-            return f"request to {endpoint} failed: {redact(str(error)) or type(error).__name__}. {RUN_AGAIN}"
+            reason = redact(str(error)) or type(error).__name__
+            return f"request to {endpoint} failed: {reason}. Check the network and try again."
 
 
 def _http_error() -> type[Exception]:
@@ -142,12 +141,12 @@ def _explain_status(error: "HfHubHTTPError", name: str) -> str:
     if status == 507 or (status == 403 and "storage" in message.lower()):
         return (
             f"{owner} has no storage left on the Hub{details}. Delete files or extend the plan at "
-            f"{ENDPOINT}/settings/billing. {RUN_AGAIN}"
+            f"{ENDPOINT}/settings/billing."
         )
     if status == 403 and response.request.method in ("GET", "HEAD"):
         return (
             f"{name} cannot be read{details}. Either the token lacks read access (see {ENDPOINT}/settings/tokens), or "
-            f"a proxy blocks the Hub's storage, or a link has expired. {RUN_AGAIN}"
+            f"a proxy blocks the Hub's storage, or a link has expired."
         )
     if status == 403:
         return (
@@ -162,10 +161,10 @@ def _explain_status(error: "HfHubHTTPError", name: str) -> str:
             "another number of groups per shard."
         )
     if status == 429:
-        return f"the Hub's rate limit is exceeded (429). Wait {f'{wait} s' if wait else 'a few minutes'}. {RUN_AGAIN}"
+        return f"the Hub's rate limit is exceeded (429). Wait {f'{wait} s' if wait else 'a few minutes'} and try again."
     if status >= 500:
-        return f"the Hub reports an internal error{details}. {RUN_AGAIN}"
-    return f"{name}: the Hub refused the request{details}. {RUN_AGAIN}"
+        return f"the Hub reports an internal error{details}. Try again later."
+    return f"{name}: the Hub refused the request{details}."
 
 
 def describe_conflict(repo_id: str) -> str:

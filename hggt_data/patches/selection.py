@@ -16,8 +16,9 @@ from pathlib import Path
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
 from hggt_data.io.files import excess_bytes, is_system_file, is_up_to_date, write_text
 from hggt_data.io.folders import require_outside
-from hggt_data.io.images import Pixels, read_picture, read_picture_size, read_pixels, write_png
+from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
+from hggt_data.io.pictures import read_picture, read_picture_size
 from hggt_data.io.text import format_examples, format_size, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
@@ -178,6 +179,9 @@ def cut_patches(
             Train/images/NAME to make it part of a tree.
         settings: How to choose.
         workers: Worker processes.  [default: one per core, at most 8]
+
+    Returns:
+        The numbers of pictures and patches, and the pictures that could not be read.
 
     Raises:
         TreeError: The input is not complete, see `list_enhanced`; nothing is written.

@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hggt_data.errors import HggtError, ImageError, TreeError
+from hggt_data.errors import ImageError, SettingsError, TreeError
 from hggt_data.io.files import is_up_to_date
 from hggt_data.io.folders import require_outside
-from hggt_data.io.images import Pixels, is_picture_name, list_folder, read_picture, read_picture_size, write_png
+from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
+from hggt_data.io.pictures import is_picture_name, list_folder, read_picture, read_picture_size
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
+from hggt_data.ranges import Count, CountOrNone, require_ranges
 
 RECORD = "subimages.json"
 
@@ -31,10 +33,6 @@ RECORD = "subimages.json"
 _COMPRESSION = 4
 _SCALE = re.compile(r"[0-9]{1,9}/[1-9][0-9]{0,8}|[0-9]{0,9}\.?[0-9]{1,9}")
 _CROP = re.compile(r"(?P<version>.+)_s(?P<number>[0-9]{3,})\.png", re.DOTALL)
-
-
-class SubimageError(HggtError, ValueError):
-    """A setting of `SubimageSettings` is out of range."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class SubimageSettings:
         threshold: Leave this many pixels uncut at the right and bottom edge; if more remain, one more crop ends there.
 
     Raises:
-        SubimageError: A value is out of range.
+        SettingsError: A value is out of range.
 
     Source: the names of scaled versions, the sizes and the places of the crops are those of the official data. Scales,
         short side and crop are in the official options (the official README gives crops of 512). The step is not
@@ -59,24 +57,17 @@ class SubimageSettings:
     """
 
     scales: tuple[Fraction, ...] = (Fraction(3, 4), Fraction(1, 2), Fraction(1, 3))
-    short_side: int = 400
-    crop: int = 400
-    step: int = 200
-    threshold: int = 0
+    short_side: CountOrNone = 400
+    crop: Count = 400
+    step: Count = 200
+    threshold: CountOrNone = 0
 
     def __post_init__(self) -> None:
-        faults = [f"scale {scale}: expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
-        faults += [
-            f"scale {scale} is given twice" for scale in sorted(set(self.scales)) if self.scales.count(scale) > 1
-        ]
-        least = {"short_side": 0, "crop": 1, "step": 1, "threshold": 0}
-        faults += [
-            f"{name} {getattr(self, name)}: expected {low} or more"
-            for name, low in least.items()
-            if getattr(self, name) < low
-        ]
+        require_ranges(self)
+        faults = [f"{scale}, expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
+        faults += [f"{scale} twice" for scale in sorted(set(self.scales)) if self.scales.count(scale) > 1]
         if faults:
-            raise SubimageError("; ".join(faults))
+            raise SettingsError(f"`scales` has {'; '.join(faults)}")
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -126,13 +117,13 @@ class SubimageSettings:
 
 
 def parse_scales(text: str) -> tuple[Fraction, ...]:
-    """Scales from text such as `0.75,0.5,1/3`, or `none`; SubimageError for anything else."""
+    """Scales from text such as `0.75,0.5,1/3`, or `none`; SettingsError for anything else."""
     if text.strip() == "none":
         return ()
     parts = [part.strip() for part in text.split(",")]
     wrong = [part for part in parts if not (_SCALE.fullmatch(part) and 0 < Fraction(part) < 1)]
     if wrong:
-        raise SubimageError(
+        raise SettingsError(
             f"{', '.join(map(repr, wrong))}: expected numbers between 0 and 1 separated by commas, such as "
             "0.75,0.5,1/3, or none"
         )
@@ -192,6 +183,9 @@ def extract_subimages(
         output: New or empty folder, or the output of an interrupted run with the same options.
         settings: How to cut.
         workers: Worker processes.  [default: one per core, at most 8]
+
+    Returns:
+        The numbers of pictures and crops, and the pictures that could not be read.
 
     Raises:
         TreeError: There is no picture, or crops of two pictures would have the same name; nothing is written.

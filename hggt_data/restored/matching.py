@@ -14,10 +14,14 @@ from pathlib import Path
 from hggt_data.errors import HggtError, ImageError, MatchError, TableError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_csv
-from hggt_data.io.images import PngInfo, decode_png, looks_like_picture, parse_png
+from hggt_data.io.images import PngInfo, decode_png, parse_png
+from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import plural
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
 from hggt_data.schema import ORIGINAL, PatchId
+
+# Names examined to propose settings, and settings proposed at most.
+_NAMES_EXAMINED, _PROPOSED = 50, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def match_restored(
     empty = [files for files in matched if not files.files]
     faulty = [files for files in (empty if allow_missing else matched) if files.faults]
     if faulty:
-        messages.append(_format_faults(faulty, len(source), suffix))
+        messages.append(_format_faults(faulty, source.ids))
         if not empty:
             messages.append("Pass `allow_missing` to use the rest.")
     if messages:
@@ -319,7 +323,7 @@ _HEADINGS: dict[FaultKind, str] = {
 }
 
 
-def _format_faults(matched: Sequence[RestoredFiles], num_groups: int, suffix: str | None) -> str:
+def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[PatchId]) -> str:
     """All faults as text, by method and kind."""
     lines = ["the restored images do not match the groups:"]
     for files in matched:
@@ -327,13 +331,16 @@ def _format_faults(matched: Sequence[RestoredFiles], num_groups: int, suffix: st
         by_kind: dict[FaultKind, list[Fault]] = defaultdict(list)
         for fault in files.faults:
             by_kind[fault.kind].append(fault)
+        advice = _propose_names(method, ids, len(files.files))
         for kind, own in by_kind.items():
-            lines.append(f"{method.name}: " + _HEADINGS[kind].format(count=len(own), groups=num_groups))
-            if kind == "missing" and not files.files and by_kind.keys() <= {"missing", "extra"} and not method.map_file:
-                lines.append("  " + _explain_none(method, suffix))
-            else:
+            lines.append(f"{method.name}: " + _HEADINGS[kind].format(count=len(own), groups=len(ids)))
+            if kind != "missing" or files.files or by_kind.keys() - {"missing", "extra"} or method.map_file:
                 lines += [f"  {fault.message}" for fault in own]
-        if "extra" in by_kind and method.map_file is None and method.pattern is None:
+            elif not advice:
+                lines.append("  " + _explain_none(method))
+        if advice:
+            lines.append("  " + advice)
+        elif "extra" in by_kind and method.map_file is None and method.pattern is None:
             lines.append(
                 "  Expected names are PATCHID.png or PATCHID_ANYTHING.png. Pass `suffix` to select files by suffix, or "
                 "`methods` (a methods file) for other names."
@@ -341,20 +348,44 @@ def _format_faults(matched: Sequence[RestoredFiles], num_groups: int, suffix: st
     return "\n".join(lines)
 
 
-def _explain_none(method: Method, suffix: str | None) -> str:
-    """What a folder contains if it has no group's restored image, and what to do."""
+def _propose_names(method: Method, ids: Sequence[PatchId], num_found: int) -> str | None:
+    """The setting that finds the files of most groups, judged by the first names in the folder; None if none helps."""
+    if method.map_file is not None:
+        return None
+    texts = sorted(map(str, ids), key=len, reverse=True)
+    names = [path.relative_to(method.folder).as_posix() for path in sorted(_pictures(method.folder.rglob("*")))]
+    patterns = {
+        name.replace(found[0], ID_FIELD)
+        for name in names[:_NAMES_EXAMINED]
+        if (found := [text for text in texts if text in name])
+    }
+    known = set(names)
+    counts = {pattern: sum(pattern.replace(ID_FIELD, text) in known for text in texts) for pattern in patterns}
+    most = max(counts.values(), default=0)
+    if most <= num_found:
+        return None
+    best = sorted(pattern for pattern, count in counts.items() if count == most)[:_PROPOSED]
+    settings = " or ".join(_setting_for(method, pattern) for pattern in best)
+    return f"Names like {' and '.join(best)} exist for {most} of {plural(len(ids), 'group')}; pass {settings}."
+
+
+def _setting_for(method: Method, pattern: str) -> str:
+    """What to pass so that files with such names are found."""
+    folder, _, name = pattern.rpartition("/")
+    ending = name.removeprefix(ID_FIELD)
+    if method.pattern is not None or ID_FIELD in folder + ending or not ending.endswith(".png"):
+        return f'a methods file (`methods`) with pattern = "{pattern}"'
+    return f"the folder {method.folder / folder}" if folder else f"`suffix` {ending[: -len('.png')].removeprefix('_')}"
+
+
+def _explain_none(method: Method) -> str:
+    """What a folder contains if no name in it has the id of a group."""
     pictures = sorted(_pictures(method.folder.rglob("*")))
     if not pictures:
         return f"{method.folder} contains no images, not even in its subfolders; check the path"
     own = [path for path in pictures if path.parent == method.folder]
-    seen = (
+    return (
         f"{method.folder} contains {plural(len(own), 'image')}, its subfolders {len(pictures) - len(own)} "
-        f"(first: {method.file_name((own or pictures)[0])}); "
+        f"(first: {method.file_name((own or pictures)[0])}); no name contains the id of a group; are these the results "
+        "for other groups?"
     )
-    if method.pattern is not None:
-        return seen + f"none fits the pattern {method.pattern!r} of the methods file with the id of a group"
-    if not own:
-        return seen + "pass the subfolder, or `methods`: a methods file with a pattern such as {id}/{id}_x4.png"
-    if suffix:
-        return seen + f"none is PATCHID{suffix}.png or PATCHID_{suffix}.png; pass another `suffix`, or none"
-    return seen + "no name begins with the id of a group; are these the results for other groups?"

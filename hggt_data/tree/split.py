@@ -19,6 +19,7 @@ from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
+from hggt_data.ranges import Count, CountOrNone, require_ranges
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree
@@ -39,13 +40,19 @@ class SplitSettings:
             pictures into the test set, but leaves out more groups.  [default: no limit]
         seed: Random seed for the choice among equally good test sets.
         copy: Copy the pictures instead of hard-linking them.
+
+    Raises:
+        SettingsError: A value is out of range.
     """
 
-    test_groups: int = 100
-    min_positives: int = 2
-    max_per_picture: int | None = None
+    test_groups: Count = 100
+    min_positives: CountOrNone = 2
+    max_per_picture: Count | None = None
     seed: int = 0
     copy: bool = False
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
     @property
     def wanted(self) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from hggt_data.errors import HggtError
+from hggt_data.errors import SettingsError
 from hggt_data.io.text import nearest
 
 Section = TypeVar("Section")
@@ -37,7 +37,7 @@ _LIMITS = {
 }
 
 
-class ConfigError(HggtError, ValueError):
+class ConfigError(SettingsError):
     """A setting is unknown, has a value of the wrong kind or out of range, or contradicts another setting."""
 
 
@@ -53,8 +53,8 @@ def read_settings(section: TypeAdapter[Section], settings: Mapping[str, Any], ke
         return section.validate_json(text)
     except ValidationError as error:
         # A dict keeps the order and drops repetitions, such as of two values that are missing in one list.
-        faults = dict.fromkeys(_describe(one, keys) for one in error.errors(include_url=False))
-        raise ConfigError("; ".join(faults)) from error
+        faults = dict.fromkeys(fault for one in error.errors(include_url=False) for fault in _describe(one, keys))
+        raise ConfigError(*faults) from error
 
 
 def limit_faults(value: Any, hint: Any, key: str = "") -> Iterator[str]:
@@ -83,19 +83,22 @@ def _limit_faults(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[s
             yield f"{key} is {value}; expected {text.format(f'{limit:g}' if isinstance(limit, float) else limit)}"
 
 
-def _describe(error: Any, keys: Iterable[str]) -> str:
-    """A fault that pydantic found, in the words of all other messages."""
+def _describe(error: Any, keys: Iterable[str]) -> Iterator[str]:
+    """What pydantic found in one place: `KEY is VALUE; expected ...`."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "[key]")
     if kind == "unexpected_keyword_argument":
-        return f"config key '{key}' is not known; {nearest(key, keys)}"
-    if kind == "value_error":  # raised by the dataclass itself
-        return f"{key}: {context['error']}" if key else str(context["error"])
-    for fault in _limit_faults(key, value, context):
-        return fault
-    if kind == "literal_error":
+        yield f"{key} is not known; {nearest(key, keys)}"
+    elif kind == "value_error":  # raised by the dataclass itself; its faults begin with its own keys
+        if isinstance(context["error"], SettingsError):
+            yield from (f"{key}.{fault}" if key else fault for fault in context["error"].faults)
+        else:
+            yield f"{key} is {value!r}; {context['error']}"
+    elif faults := list(_limit_faults(key, value, context)):
+        yield from faults
+    elif kind == "literal_error":
         known = context["expected"].replace(" or ", ", ").replace("'", "")
-        fault = "not known" if error["loc"][-1] == "[key]" else repr(value)
-        return f"config key '{key}' is {fault}; expected one of {known}"
-    expected = f"{context['max_length']} values" if kind == "too_long" else _KINDS.get(kind, error["msg"])
-    return f"config key '{key}' is {value!r}; expected {expected}"
+        yield f"{key} is {'not known' if error['loc'][-1] == '[key]' else repr(value)}; expected one of {known}"
+    else:
+        expected = f"{context['max_length']} values" if kind == "too_long" else _KINDS.get(kind, error["msg"])
+        yield f"{key} is {value!r}; expected {expected}"

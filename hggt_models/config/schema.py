@@ -50,7 +50,7 @@ def recipe_schema() -> Schema:
 def explain_settings(config: TrainConfig) -> list[str]:
     """Every setting with the sentence that explains it, as the lines of a TOML recipe that gives this config."""
     schema = recipe_schema()
-    return [f"#:schema {SCHEMA.resolve().as_uri()}"] + [
+    return [
         f"{f'{key}={value}':<42}  # {_sentence(schema, key, config.generator.name)}"
         for key, value in flat_settings(config).items()
     ]

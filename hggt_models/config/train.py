@@ -156,11 +156,11 @@ class LogConfig:
 def _read_network(value: Any) -> NetworkConfig:
     """A network's table with `name` and arguments."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"{value!r} is not a table; expected a network's `name` and its arguments")
+        raise ValueError("expected a table: a network's `name` and its arguments")
     settings = dict(value)
     name = settings.pop("name", None)
-    if not isinstance(name, str):
-        raise ValueError(f"name is {name!r}; expected one of {', '.join(NETWORKS)}")
+    if name not in tuple(NETWORKS):
+        raise ConfigError(f"name is {name!r}; {nearest(str(name), NETWORKS)}")
     return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
 
 
@@ -229,9 +229,8 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
-        faults = [*limit_faults(self, type(self)), *self._contradictions()]
-        if faults:
-            raise ConfigError("; ".join(faults))
+        if faults := [*limit_faults(self, type(self)), *self._contradictions()]:
+            raise ConfigError(*faults)
 
     @property
     def scale(self) -> int:
@@ -326,7 +325,7 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
         changes = dict(degradation)
         name = changes.pop("published", "sr")
         if not isinstance(name, str) or name not in PUBLISHED:
-            faults.append(f"config key 'degradation.published' is {name!r}; expected one of {', '.join(PUBLISHED)}")
+            faults.append(f"degradation.published is {name!r}; expected one of {', '.join(PUBLISHED)}")
             name = "sr"
         published = asdict(PUBLISHED[name])
         settings["degradation"] = merged(published, changes)
@@ -334,9 +333,9 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
     try:
         config = read_settings(READER, settings, _all_keys())
     except ConfigError as error:
-        faults.append(str(error))
+        faults += error.faults
     if faults:
-        raise ConfigError("; ".join(faults))
+        raise ConfigError(*faults)
     # Published numbers keep their form, 13 and not 13.0, in which runs have recorded them.
     return replace(config, degradation=replace(config.degradation, **kept))
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.images import is_plain_picture, read_picture, read_picture_size
+from hggt_data.io.pictures import is_plain_picture, read_picture, read_picture_size
 from hggt_data.io.text import format_examples
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.targets import GroupLabels

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from hggt_data.io.images import read_picture
+from hggt_data.io.pictures import read_picture
 from hggt_models.data.samples import Sample, SampleDataset
 
 

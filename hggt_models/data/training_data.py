@@ -16,7 +16,8 @@ from hggt_data.dataset.manifest import is_built_dataset
 from hggt_data.errors import DatasetError, TreeError
 from hggt_data.groups import GroupSource, hash_labels
 from hggt_data.io.files import sha256_of
-from hggt_data.io.images import PICTURE_ENDINGS, Pixels, is_picture_name, read_picture
+from hggt_data.io.images import Pixels
+from hggt_data.io.pictures import PICTURE_ENDINGS, is_picture_name, read_picture
 from hggt_data.io.text import plural
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups, split_or_default

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from hggt_data.errors import HggtError
+from hggt_data.errors import SettingsError
 from hggt_models.degradation.jpeg import JpegForm
 
 KernelKind = Literal[
@@ -38,7 +38,7 @@ _PROBABILITIES = (
 )
 
 
-class DegradationError(HggtError, ValueError):
+class DegradationError(SettingsError):
     """Degradation settings are impossible or contradictory, or images do not fit them."""
 
 
@@ -54,7 +54,8 @@ class DegradationSettings:
         kernel_sizes_px: Odd widths of blur kernels, equally likely.
         blur_sigma_px: Standard deviation along each axis of a kernel.
         sinc_probability: Probability of a sinc kernel.
-        kernel_kinds: Weights of the other kinds of kernels.
+        kernel_kinds: Weight of each other kind of kernel: Gaussian, `generalized` Gaussian or `plateau` (with a flat
+            top), each round (`isotropic`) or elongated (`anisotropic`).
         generalized_beta: Exponent of generalized kernels; half of the draws are below 1, half above.
         plateau_beta: Exponent of plateau kernels; half of the draws are below 1, half above.
         resize_scale: Factor of the resize between blur and noise; above 1 it enlarges.
@@ -64,11 +65,12 @@ class DegradationSettings:
         resize_form: `official` samples at exact multiples of 1 / factor, which cuts up to a pixel off the right and
             bottom edges and shifts the picture slightly; `aligned` covers the picture exactly.
         gaussian_sigma_8bit: Standard deviation of Gaussian noise in 8-bit grey levels.
-        poisson_scale: Strength of Poisson noise, see `add_poisson_noise`.
+        poisson_scale: Strength of Poisson noise, where 1 is the photon noise of the picture's own 8-bit values.
         gaussian_probability: Probability of Gaussian noise; otherwise the noise is Poisson.
         grey_probability: Probability that the noise is the same in all channels.
         jpeg_quality: JPEG quality, 1 to 100.
-        jpeg_form: JPEG variant, see `compress_jpeg`.
+        jpeg_form: `libjpeg` compresses like the common library; `official` like the official code, with
+            nearest-neighbour chroma and without rounding pixels.
     """
 
     scale: int
@@ -91,9 +93,8 @@ class DegradationSettings:
     jpeg_form: JpegForm = "official"
 
     def __post_init__(self) -> None:
-        faults = list(self._faults())
-        if faults:
-            raise DegradationError("; ".join(faults))
+        if faults := list(self._faults()):
+            raise DegradationError(*faults)
 
     def _faults(self) -> Iterator[str]:
         if self.scale < 1:

@@ -19,8 +19,9 @@ import torch
 from hggt_data.errors import ImageError, OutputError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import sha256_of_file
-from hggt_data.io.images import Pixels, list_folder, read_picture, write_png
+from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult, Source
+from hggt_data.io.pictures import list_folder, read_picture
 from hggt_data.io.workers import advance, print_line
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics.device import full_precision, own_device

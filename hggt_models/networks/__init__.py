@@ -55,10 +55,7 @@ def network_args(name: str, args: Mapping[str, Any]) -> NetworkArgs:
         raise NetworkError(f"network {name!r} is not known; {nearest(name, NETWORKS)}")
     args_type = NETWORKS[name].args_type
     known = [field.name for field in fields(args_type)]
-    unknown = [f"argument {arg!r} is not known; {nearest(arg, known)}" for arg in args if arg not in known]
+    unknown = [f"{arg} is not an argument of {name}; {nearest(arg, known)}" for arg in args if arg not in known]
     if unknown:
-        raise NetworkError(f"{name}: {'; '.join(unknown)}")
-    try:
-        return args_type(**args)
-    except NetworkError as error:
-        raise NetworkError(f"{name}: {error}") from error
+        raise NetworkError(*unknown)
+    return args_type(**args)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from hggt_data.errors import HggtError
+from hggt_data.errors import SettingsError
 
 # The mean colour of DIV2K, which the official networks subtract from their input.
 DIV2K_MEAN = (0.4488, 0.4371, 0.404)
@@ -19,7 +19,7 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.404)
 Shapes = Mapping[str, torch.Size]
 
 
-class NetworkError(HggtError, ValueError):
+class NetworkError(SettingsError):
     """The requested network does not exist or cannot be built."""
 
 
@@ -41,7 +41,7 @@ class NetworkArgs:
                 faults.append(f"{field.name} is {value!r}; expected a value like {field.default!r}")
         faults = faults or list(self.contradictions())
         if faults:
-            raise NetworkError("; ".join(faults))
+            raise NetworkError(*faults)
 
     def contradictions(self) -> Iterator[str]:
         """Faults that prevent building the network, one line each."""

@@ -4,7 +4,7 @@ The published runs lie beside this file. A recipe may build on another (`extends
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,11 @@ def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainCon
         recipe: Name of an included recipe, or a TOML file.
         assignments: Changes, each `KEY=VALUE` with the value as in TOML; strings need no quotes.
 
+    Returns:
+        The settings, checked as a whole.
+
     Raises:
-        ConfigError: The recipe is unknown or not TOML, or its settings are faulty.
+        ConfigError: The recipe is unknown or not TOML, or it or an assignment is faulty; the message names all faults.
         OSError: The file cannot be read.
 
     Example:
@@ -47,13 +50,31 @@ def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainCon
         >>> config.loss.adversarial, config.precision, config.pool_size
         (0.05, 'bf16', 144)
     """
-    settings = _read_recipe(recipe, ())
+    settings = own = _read_recipe(recipe, ())
+    malformed: list[str] = []
     for assignment in assignments:
-        settings = merged(settings, _parse_assignment(assignment))
+        try:
+            settings = merged(settings, _parse_assignment(assignment))
+        except ConfigError as error:
+            malformed += error.faults
+    config, faults = _try_config(settings)
+    if config and not malformed:
+        return config
+    # What is wrong without the assignments, too, is the recipe's fault.
+    _, known = _try_config(own) if assignments else (None, faults)
+    blamed = {
+        str(recipe): [fault for fault in faults if fault in known],
+        "`assignments`": [*malformed, *(fault for fault in faults if fault not in known)],
+    }
+    raise ConfigError(*(f"{place}: {'; '.join(found)}" for place, found in blamed.items() if found))
+
+
+def _try_config(settings: Mapping[str, Any]) -> tuple[TrainConfig | None, tuple[str, ...]]:
+    """The config of these settings, or their faults."""
     try:
-        return make_config(settings)
+        return make_config(settings), ()
     except ConfigError as error:
-        raise ConfigError(f"{recipe}: {error}") from error
+        return None, error.faults
 
 
 def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -82,7 +103,7 @@ def _parse_assignment(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     *sections, last = (part.strip() for part in key.split("."))
     if not equals or not all((*sections, last)):
-        raise ConfigError(f"`assignments` has {text!r}; expected KEY=VALUE, such as loss.negative=0")
+        raise ConfigError(f"{text!r} is not an assignment; expected KEY=VALUE, such as loss.negative=0")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except ValueError:

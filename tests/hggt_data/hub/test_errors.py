@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hggt_data.errors import RUN_AGAIN, HggtError, HubError, PublishError
+from hggt_data.errors import HggtError, HubError, PublishError
 from hggt_data.hub.errors import explained, redact
 from hggt_data.hub.plan import Destination, look_up
 from hggt_data.hub.repository import Repository
@@ -91,7 +91,9 @@ class TestKinds:
     def test_requests_that_fail_name_the_reason_without_secrets(self) -> None:
         for error in (ConnectionError, TimeoutError, ValueError):
             message = self.raised(error(f"reset\nby {SIGNED}"))
-            assert message.endswith(f" failed: reset by https://storage.example/lfs/ab12. {RUN_AGAIN}")
+            assert message.endswith(
+                "failed: reset by https://storage.example/lfs/ab12. Check the network and try again."
+            )
 
     def test_the_cause_is_reported_and_not_the_text_around_it(self) -> None:
         try:
@@ -110,8 +112,8 @@ class TestKinds:
             (412, {}, "someone else changed lab/none after this push was planned; nothing was pushed. Run the same"),
             (413, {}, "a file of lab/none is too large for the Hub, or there are too many (413). Build the dataset"),
             (507, {}, "lab has no storage left on the Hub (507). Delete files or extend the plan at http"),
-            (429, {"Retry-After": "17"}, f"the Hub's rate limit is exceeded (429). Wait 17 s. {RUN_AGAIN}"),
-            (429, {}, "the Hub's rate limit is exceeded (429). Wait a few minutes."),
+            (429, {"Retry-After": "17"}, "the Hub's rate limit is exceeded (429). Wait 17 s and try again."),
+            (429, {}, "the Hub's rate limit is exceeded (429). Wait a few minutes and try again."),
             (418, {}, "lab/none: the Hub refused the request (418"),
             (501, {}, "the Hub reports an internal error (501"),
         ],

@@ -205,27 +205,40 @@ def test_no_file_at_all_is_an_error_even_if_missing_is_allowed(source: GroupSour
 
 
 @pytest.mark.parametrize(
-    ("below", "pattern", "suffix", "message"),
+    ("name", "pattern", "suffix", "proposed"),
     [
-        ("", None, "zzz", r"bicubic contains 6 images, its subfolders 0 \(first: .*\); none is PATCHIDzzz\.png or"),
-        ("x4", None, None, r"0 images, its subfolders 6 \(first: x4/astro.*\); pass the subfolder"),
-        ("", "{id}_x2.png", None, r"none fits the pattern '{id}_x2\.png' of the methods file"),
+        ("{id}_bicubic.png", None, "x2", "`suffix` bicubic."),
+        ("{id}x4.png", None, None, "`suffix` x4."),
+        ("x4/{id}_b.png", None, None, "the folder {folder}/x4."),
+        ("net_{id}.png", None, None, 'a methods file (`methods`) with pattern = "net_{{id}}.png".'),
+        ("{id}/out.png", None, None, 'a methods file (`methods`) with pattern = "{{id}}/out.png".'),
+        ("{id}_x4.png", "{id}_x2.png", None, 'a methods file (`methods`) with pattern = "{{id}}_x4.png".'),
     ],
 )
-def test_a_folder_in_which_nothing_fits_is_explained(
-    bicubic: Path, source: GroupSource, below: str, pattern: str | None, suffix: str | None, message: str
+def test_a_setting_that_finds_the_files_is_proposed(
+    bicubic: Path, source: GroupSource, name: str, pattern: str | None, suffix: str | None, proposed: str
 ) -> None:
-    (bicubic / below).mkdir(exist_ok=True)
-    for path in list(bicubic.glob("*.png")):
-        path.rename(bicubic / below / path.name)
-    with pytest.raises(MatchError, match=message) as error:
+    for group_id in source.ids:
+        path = bicubic / name.format(id=group_id)
+        path.parent.mkdir(exist_ok=True)
+        (bicubic / f"{group_id}_bicubic.png").rename(path)
+    with pytest.raises(MatchError) as error:
         match_restored([Method("m", bicubic, pattern)], source, suffix=suffix)
-    assert "PATCHID_ANYTHING" not in str(error.value)
-    assert "`allow_missing`" not in str(error.value)
+    expected = f"  Names like {name} exist for 6 of 6 groups; pass {proposed.format(folder=bicubic)}"
+    assert str(error.value).splitlines()[-1] == expected
+
+
+def test_several_files_of_each_group_give_the_suffixes_to_choose_from(bicubic: Path, source: GroupSource) -> None:
+    for path in list(bicubic.iterdir()):
+        shutil.copy(path, path.with_name(path.name.replace("bicubic", "x4")))
+    with pytest.raises(
+        MatchError, match=r"Names like .* exist for 6 of 6 groups; pass `suffix` bicubic or `suffix` x4"
+    ):
+        match_restored([Method("m", bicubic)], source)
 
 
 def test_output_for_other_groups_is_explained(bicubic: Path) -> None:
-    with pytest.raises(MatchError, match="no name begins with the id of a group") as error:
+    with pytest.raises(MatchError, match="no name contains the id of a group; are these") as error:
         match_restored([Method("m", bicubic)], _blank_source("a-0-0"))
     assert "restored images without a group: 6\n" in str(error.value)
 

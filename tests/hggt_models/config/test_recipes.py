@@ -104,8 +104,8 @@ def test_recipes_that_extend_each_other_in_a_circle_are_refused(tmp_path: Path, 
         ('extends = "missing.toml"', r"recipe '.*missing.toml' is not known"),
         ("extends = 3", r"mine.toml: extends is 3; expected the name of a recipe"),
         ("[loss]\npixel = \n", "mine.toml is not a TOML file: .*line 2"),
-        ("[los]\npixel = 1", "^.*mine.toml: config key 'los' is not known; did you mean 'loss'"),
-        ("seed = 2020-01-01", "mine.toml: config key 'seed' is '2020-01-01'; expected a whole number"),
+        ("[los]\npixel = 1", "^.*mine.toml: los is not known; did you mean 'loss'"),
+        ("seed = 2020-01-01", "mine.toml: seed is '2020-01-01'; expected a whole number"),
     ],
 )
 def test_a_faulty_recipe_is_named_with_its_fault(tmp_path: Path, text: str, message: str) -> None:
@@ -153,20 +153,32 @@ def test_a_value_is_read_as_in_toml_with_or_without_quotes(assignment: str, key:
 def test_an_assignment_without_key_or_value_is_refused(assignment: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(RECIPE, ["seed=1", assignment])
-    assert str(caught.value) == f"`assignments` has {assignment!r}; expected KEY=VALUE, such as loss.negative=0"
+    assert str(caught.value) == (
+        f"`assignments`: {assignment!r} is not an assignment; expected KEY=VALUE, such as loss.negative=0"
+    )
 
 
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("loss.negitive=1", "config key 'loss.negitive' is not known; did you mean 'loss.negative'"),
-        ("extends=rrdb-psnr", "config key 'extends' is not known"),
-        ("betas=0.9,0.99", "config key 'betas' is '0.9,0.99'; expected a list"),
+        ("loss.negitive=1", "loss.negitive is not known; did you mean 'loss.negative'"),
+        ("extends=rrdb-psnr", "extends is not known"),
+        ("betas=0.9,0.99", "betas is '0.9,0.99'; expected a list"),
     ],
 )
-def test_a_faulty_assignment_is_named_with_its_recipe(assignment: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{RECIPE}: {message}"):
+def test_a_faulty_assignment_is_blamed_on_the_assignments(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^`assignments`: {message}"):
         load_config(RECIPE, [assignment])
+
+
+def test_faults_of_the_recipe_and_of_assignments_are_told_apart(tmp_path: Path) -> None:
+    own = write(tmp_path / "mine.toml", "batch_size = -4\nseed = -1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(own, ["seed=1", "loss", "crop_px=x"])
+    assert str(caught.value) == (
+        f"{own}: batch_size is -4; expected more than 0; `assignments`: 'loss' is not an assignment; expected "
+        "KEY=VALUE, such as loss.negative=0; crop_px is 'x'; expected a whole number"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from hggt_models.networks.checkpoint import (
     save_network,
 )
 from tests.full_disk import FullDisk
+from tests.hggt_data.trees import LFS_POINTER_FILE
 from tests.hggt_models.networks.small import OFFICIAL_FULL, random_images, small_network
 
 # Arguments that leave no trace in the weights, at their published value.
@@ -146,6 +147,14 @@ def test_code_in_a_file_is_refused_and_not_run(zipped: bool, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("ending", SAVE)
+def test_a_file_that_git_lfs_has_not_fetched_is_refused(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"net.{ending}"
+    path.write_bytes(LFS_POINTER_FILE)
+    with pytest.raises(CheckpointError, match=rf"net\.{ending}: a git-lfs pointer, .* run `git lfs pull`"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("ending", SAVE)
 def test_truncated_files_are_refused_in_one_line(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"net.{ending}"
     SAVE[ending](small_network("rrdb").state_dict(), path)
@@ -186,7 +195,7 @@ def test_a_pth_without_one_of_our_networks_is_refused(content: object, message: 
         ('{"network": {"num_feat": 6}}', "metadata is"),
         (
             '{"network": {"name": "rrdb", "num_feats": 6}}',
-            "net.safetensors: rrdb: argument 'num_feats' is not known; did you mean",
+            "net.safetensors: num_feats is not an argument of rrdb; did you mean",
         ),
         ('{"network": {"name": "rddb"}}', "net.safetensors: network 'rddb' is not known; did you mean 'rrdb'"),
     ],

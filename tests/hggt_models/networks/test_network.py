@@ -132,7 +132,7 @@ def test_unknown_names_are_refused_with_the_nearest_known_ones() -> None:
     with pytest.raises(NetworkError, match=r"^network 'swinr' is not known; did you mean 'swinir'\?$"):
         build_network("swinr")
     message = (
-        r"^rrdb: argument 'num_feats' is not known; did you mean 'num_feat'\?; argument 'x' is not known; known ones"
+        r"^num_feats is not an argument of rrdb; did you mean 'num_feat'\?; x is not an argument of rrdb; known ones"
     )
     with pytest.raises(NetworkError, match=message):
         build_network("rrdb", num_feats=8, x=1)
@@ -165,7 +165,7 @@ def test_unknown_names_are_refused_with_the_nearest_known_ones() -> None:
     ],
 )
 def test_a_value_that_cannot_be_built_is_refused(name: str, args: dict[str, Any], message: str) -> None:
-    with pytest.raises(NetworkError, match=f"^{name}: {message}"):
+    with pytest.raises(NetworkError, match=f"^{message}"):
         build_network(name, **args)
 
 

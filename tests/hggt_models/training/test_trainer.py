@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from hggt_data.errors import ImageError
-from hggt_data.io.images import Pixels, read_picture
+from hggt_data.io.images import Pixels
+from hggt_data.io.pictures import read_picture
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.recipes import load_config
 from hggt_models.data import picture_dataset
