@@ -5,6 +5,7 @@ batches: Literal["lists", "links"] = "lists"
 """
 
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -40,6 +41,13 @@ def require_ranges(settings: object) -> None:
             faults.append(f"`{name}` is {value!r}, expected {expected}")
     if faults:
         raise SettingsError("; ".join(faults))
+
+
+def require_lists(**values: Sequence[object]) -> None:
+    """SettingsError if a text is given in place of a list of texts: type checkers take it for a list of letters."""
+    for name, value in values.items():
+        if isinstance(value, str):
+            raise SettingsError(f"`{name}` is {value!r}, expected a list")
 
 
 def _expected(annotation: Any, value: Any) -> str:

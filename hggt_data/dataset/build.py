@@ -35,7 +35,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers, run_tasks
 from hggt_data.licence import require_license_id
 from hggt_data.problems import Problem, summarise
-from hggt_data.ranges import Count, require_ranges
+from hggt_data.ranges import Count, require_lists, require_ranges
 from hggt_data.tree.validate import DEFAULT_SCALE
 
 _UNFINISHED_CARD = f"""---
@@ -87,6 +87,7 @@ class BuildSettings:
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        require_lists(trees=self.trees)
         if self.license is not None:
             require_license_id(self.license)
         if not self.trees and self.test_tree is None:
