@@ -4,9 +4,11 @@ from .annotate.deal import deal_groups as deal_groups
 from .annotate.deal import reassign_groups as reassign_groups
 from .annotate.merge import merge_round as merge_round
 from .consensus import consensus_label as consensus_label
+from .counting import count_labels as count_labels
 from .dataset.build import BuildResult as BuildResult
 from .dataset.build import BuildSettings as BuildSettings
 from .dataset.build import build_dataset as build_dataset
+from .dataset.collate import collate as collate
 from .errors import AnnotationError as AnnotationError
 from .errors import DatasetError as DatasetError
 from .errors import DeviceError as DeviceError
@@ -34,6 +36,7 @@ from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource
 from .hub.download import download_dataset as download_dataset
+from .hub.plan import Destination as Destination
 from .hub.push import PushSettings as PushSettings
 from .hub.push import open_push as open_push
 from .loading import open_groups as open_groups
@@ -53,7 +56,6 @@ from .schema import Label as Label
 from .schema import PatchGroup as PatchGroup
 from .schema import PatchId as PatchId
 from .statistics.counts import LabelStatistics as LabelStatistics
-from .statistics.counts import count_labels as count_labels
 from .tree.demo import write_demo_tree as write_demo_tree
 from .tree.split import SplitSettings as SplitSettings
 from .tree.split import split_tree as split_tree

@@ -4,11 +4,12 @@ Nothing is copied: labels are read once, a picture's bytes when asked for, from 
 Parquet shard.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from hggt_data.dataset.manifest import MANIFEST_FILE, is_built_dataset, read_manifest
 from hggt_data.dataset.reader import DatasetSource
-from hggt_data.errors import DatasetError, HubError, SettingsError
+from hggt_data.errors import RUN_AGAIN, DatasetError, HubError, SettingsError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.tree.layout import open_tree, tree_of_folders
@@ -31,6 +32,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         The groups, sorted by id.
 
     Raises:
+        SettingsError: `split` is given for a tree, or `revision` for a folder.
         DatasetError: The dataset is incomplete, does not have the split, or has several and `split` is None.
         HubError: `source` is not a folder, and cannot be downloaded.
         TreeError: The folder is neither a dataset nor a tree, or names in the tree have errors.
@@ -47,7 +49,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         return DatasetSource(snapshot, split, f"{source}@{snapshot.name}", snapshot.name)
     folder = Path(source).absolute()  # valid even after a later chdir
     if revision is not None:
-        raise DatasetError(f"{folder} is a local folder and has no revisions; leave out `revision` ({revision!r})")
+        raise SettingsError(f"{folder} is a local folder and has no revisions; leave out `revision` ({revision!r})")
     if is_built_dataset(folder):
         return DatasetSource(folder, split, str(folder))
     if any(folder.glob("data/*.parquet")):
@@ -56,8 +58,19 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
             "again"
         )
     if split is not None:
-        raise DatasetError(f"{folder} is not a built dataset and has no splits; leave out `split` ({split!r})")
+        raise SettingsError(f"{folder} is not a built dataset and has no splits; leave out `split` ({split!r})")
     return TreeSource(open_tree(folder))
+
+
+def as_groups(
+    source: GroupSource | str | Path, split: str | None = None, *, revision: str | None = None
+) -> GroupSource:
+    """Groups that are already open, or those of a path or name, see `open_groups`."""
+    if not isinstance(source, GroupSource):
+        return open_groups(source, split, revision=revision)
+    if split is not None or revision is not None:
+        raise SettingsError(f"{source.location} is already open; pass `split` and `revision` when you open it")
+    return source
 
 
 def open_splits(source: str | Path, split: str | None = None, *, revision: str | None = None) -> dict[str, GroupSource]:
@@ -72,6 +85,7 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
         The splits by name, `train` before `test`.
 
     Raises:
+        SettingsError: As for `open_groups`.
         DatasetError: As for `open_groups`.
         HubError: As for `open_groups`.
         TreeError: As for `open_groups`.
@@ -100,7 +114,13 @@ def _fetch(source: str | Path, revision: str | None) -> Path:
     try:
         return fetch_dataset(str(source), revision)
     except HubError as error:
-        raise HubError(f"{source} is not a local folder. On the Hub: {error}") from None
+        beside, name = Path(source).parent, Path(source).name
+        near = get_close_matches(name, [path.name for path in beside.iterdir()] if beside.is_dir() else [], n=1)
+        path = f"{source} is not a local folder{f' (did you mean {beside / near[0]}?)' if near else ''}"
+        if error.is_unreachable:
+            reason = str(error).removesuffix(RUN_AGAIN).rstrip()
+            raise HubError(f"{path}, and the Hub cannot be reached: {reason} Check the path or the network.") from None
+        raise HubError(f"{path}. On the Hub: {error}") from None
 
 
 def open_tree_folders(images: Path, labels: Path) -> GroupSource:
@@ -112,6 +132,13 @@ def split_or_default(source: str | Path, split: str | None, default: str) -> str
     """The split to open: `split` if given, else the default of a dataset; None for a tree."""
     has_splits = is_hub_id(source) or is_built_dataset(Path(source))
     return default if split is None and has_splits else split
+
+
+def opened(groups: GroupSource | str | Path, split: str) -> GroupSource:
+    """Groups that are open, or those of a path or a name on the Hub: of a dataset this split."""
+    if isinstance(groups, str | Path):
+        return open_groups(groups, split_or_default(groups, None, split))
+    return groups
 
 
 def require_source(source: str) -> str:

@@ -138,7 +138,7 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
     epilog="Example: hggt-eval figure scores --crop 0001-586-1469:120,64,96 --methods bicubic,swinir --output zoom.pdf",
     options_of=("hggt_eval.report.figure:draw_figure", "hggt_eval.report.figure:write_figure"),
     details={
-        "pictures": None,
+        "scores": None,
         "crops": Option("--crop", Parsed("hggt_eval.report.figure:Crop.parse", "ID:TOP,LEFT,SIZE", each=True)),
         "methods": _NAMES,
         "candidates": _NAMES,
@@ -157,10 +157,7 @@ def figure(drawing: dict[str, Any], writing: dict[str, Any], scores: Path) -> No
     SCORES is a folder or its scores.json (default `scores`). Pictures are read from their recorded paths.
     """
     from hggt_eval.report.figure import draw_figure, require_format, write_figure
-    from hggt_eval.report.pictures import ScoredPictures
-    from hggt_eval.scores.join import join_scores
 
     require_format(writing["path"])
-    scored, _ = join_scores([scores])
-    write_figure(draw_figure(ScoredPictures(scored.evaluation, scored.settings), **drawing), **writing)
+    write_figure(draw_figure(scores, **drawing), **writing)
     click.echo(f"Written: {writing['path']}")

@@ -65,12 +65,28 @@ def evaluate(
         processes: Processes that share the groups; all must make this call, and each gets all scores.
         progress: Show rate and remaining time on stderr.
 
+    Returns:
+        All scores, with each method's left-out images.
+
     Raises:
         ImageError: A picture is damaged, is too small for a metric, or has changed its size since it was matched.
         MatchError: No group has both a positive and a restored image.
         OutputError: Features or scores cannot be written.
 
     `score` does all of this in one call.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import match_restored, name_methods, open_groups
+        >>> from hggt_data.tree.demo import write_demo
+        >>> from hggt_eval import METRICS, evaluate
+        >>> _, test, _, bicubic, _ = write_demo(Path(tempfile.mkdtemp()))
+        >>> groups = open_groups(test)
+        >>> restored = match_restored(name_methods([(None, bicubic)]), groups)
+        >>> evaluation = evaluate(groups, restored, [METRICS["psnr"].load()])
+        >>> round(evaluation.methods[0].mean["psnr"], 2)
+        22.6
     """
     descriptions = tuple(require_metric(metric.name) for metric in metrics)
     judged = list(source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.dataset.manifest import is_built_dataset
-from hggt_data.errors import OutputError, SettingsError, WeightsError
+from hggt_data.errors import OutputError, SettingsError, WeightsError, require_kind
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.workers import Processes
@@ -156,6 +156,9 @@ def score(
         processes: Processes that share the work [default: those of the environment]. Each gets all scores.
         log: Receives a line for each metric left out, and for scores resumed from an interrupted run.
 
+    Returns:
+        The scores, what they depend on, and the open groups.
+
     Raises:
         MatchError: Files and groups do not match; all faults are listed.
         DeviceError: The device cannot be used.
@@ -169,15 +172,17 @@ def score(
         >>> import tempfile
         >>> from pathlib import Path
         >>> from hggt_data import name_methods
-        >>> from hggt_data.tree.demo import write_demo_restored, write_demo_tree
+        >>> from hggt_data.tree.demo import write_demo
         >>> from hggt_eval import GroundTruth, score
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> demo = write_demo_tree(folder)
-        >>> bicubic, sharper = write_demo_restored(demo.lr, folder / "restored")
-        >>> scored = score(name_methods([(None, bicubic)]), GroundTruth(dataset=demo.test), metrics=["psnr"])
+        >>> _, test, _, bicubic, sharper = write_demo(Path(tempfile.mkdtemp()))
+        >>> methods = name_methods([(None, bicubic), (None, sharper)])
+        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
         >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
         22.6
     """
+    require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER)", ground_truth=ground_truth)
+    for method in methods:
+        require_kind(Method, "that of `name_methods` or `read_methods`", methods=method)
     processes = processes or Processes.from_environment()
     output, cache, weights_dir = (None if path is None else Path(path) for path in (output, cache, weights_dir))
     require_distinct(methods)

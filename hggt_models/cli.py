@@ -180,9 +180,8 @@ def fetch_weights(metrics: str) -> None:
     options_of="hggt_models.push:PushSettings",
     details={"source": Argument("RUN_OR_FILE", EXISTING), "repo_id": Argument("ORG/NAME")},
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be sent; send nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def push(settings: "PushSettings", dry_run: bool, yes: bool) -> None:
+def push(settings: "PushSettings", yes: bool) -> None:
     """Push a trained network to the Hugging Face Hub.
 
     The repository is private by default. Its card names the recipe and the data, and inherits the licence of the data.
@@ -190,7 +189,7 @@ def push(settings: "PushSettings", dry_run: bool, yes: bool) -> None:
     """
     from hggt_models.push import open_push
 
-    confirm_and_push(open_push(settings), "load_network", dry_run=dry_run, yes=yes)
+    confirm_and_push(open_push(settings), "load_network", settings, yes=yes)
 
 
 @main.command(

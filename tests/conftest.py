@@ -24,7 +24,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-os.environ["USE_TORCH"] = "0"  # else `datasets` imports torch for streaming, which takes seconds
 # `load_dataset` caches what it reads; no test may see the cache of another run. Removed when the tests end.
 _CACHE = tempfile.TemporaryDirectory(prefix="hggt-tests-")
 os.environ["HF_HOME"] = _CACHE.name
@@ -35,6 +34,12 @@ os.environ["HF_DATASETS_CACHE"] = f"{_CACHE.name}/datasets"
 def fixtures() -> Path:
     """Crops of public-domain pictures in the official layout: Train/, Test/ (with LR). Never written to."""
     return Path(__file__).parent / "data" / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def datasets() -> Path:
+    """The folders `v1` and `v2`: the same small dataset in each schema version. Never written to."""
+    return Path(__file__).parent / "data" / "datasets"
 
 
 @pytest.fixture(scope="session")

@@ -15,14 +15,14 @@ PACKAGES = ("hggt_data", "hggt_eval", "hggt_models")
 ORDER = {
     "hggt_data": [
         {"errors"},
-        {"io"},
+        {"io", "ranges"},
         {"schema", "licence"},
         {"problems", "groups", "consensus"},
-        {"tree", "restored", "statistics"},
+        {"tree", "statistics"},
         {"dataset", "patches", "annotate"},
         {"hub"},
         {"loading"},
-        {"exports"},
+        {"exports", "restored", "counting"},
         {"cli"},
         {"__main__"},
     ],

@@ -58,7 +58,8 @@ def as_printed(text: str, hub: HubServer) -> str:
 
 def test_readme_shows_what_the_commands_print(tmp_path: Path, hub: HubServer, processes: ForkServer) -> None:
     reader = sign_in(hub, processes, tmp_path, TOKEN)
-    environment = {**reader.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**reader.environment, "PATH": path, "USE_TORCH": "AUTO"}
     weights = os.environ.get("HGGT_TEST_WEIGHTS")
     num_commands = 0
     for language, text, expected in steps():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
+from typing import Annotated
 
 from hggt_data.annotate.answers import Answers, read_answers
 from hggt_data.annotate.assignment import Assignment, Excluded, Reassignable
@@ -32,8 +33,10 @@ from hggt_data.annotate.round import (
 from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
+from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, plural
-from hggt_data.schema import ORIGINAL, SLOTS, Label, PatchId
+from hggt_data.ranges import Count, CountOrNone, Range, require_lists, require_ranges
+from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.layout import tree_of_pictures
 from hggt_data.tree.listing import Listing
@@ -56,15 +59,21 @@ class DealSettings:
         repeats: Groups per batch that the same annotator sees twice.
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
+
+    Raises:
+        SettingsError: A value is out of range.
     """
 
-    votes: int = 3
-    per_batch: int = 1000
+    votes: Annotated[int, Range(1, 26)] = 3
+    per_batch: Count = 1000
     seed: int = 0
     practice: str | Path | None = None
     gold: str | Path | None = None
-    repeats: int = 0
+    repeats: CountOrNone = 0
     batches: BatchForm = "lists"
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -135,35 +144,33 @@ def deal_groups(
         workers: Worker processes that check the pictures [default: one per core, at most 8].
         fast: Check only the headers of the pictures; do not detect damaged pixels.
 
+    Returns:
+        The round, and lines that describe it.
+
     Raises:
-        RoundError: There are too few annotators, or pictures or known answers have faults; all are listed at once.
+        SettingsError: There are fewer annotators than votes per group.
+        RoundError: A name cannot be used, or pictures or known answers have faults; all are listed at once.
         OutputError: The output is not empty, or is inside the pictures.
 
     Example:
-        >>> import shutil, tempfile
+        >>> import tempfile
         >>> from pathlib import Path
-        >>> from hggt_data import DealSettings, deal_groups, merge_round, write_demo_tree
+        >>> from hggt_data import DealSettings, deal_groups, write_demo_tree
         >>> folder = Path(tempfile.mkdtemp())
-        >>> demo = write_demo_tree(folder)
-        >>> names, settings = ["Ann", "Ben"], DealSettings(votes=2)
-        >>> round_ = deal_groups(demo.train / "images/0-6", folder / "round", names, settings, workers=1).round
-        >>> for annotator in round_.annotators:  # here the labels of the demo are their answers
-        ...     for item in annotator.items:
-        ...         answer = round_.answer_path(annotator, item)
-        ...         answer.parent.mkdir(parents=True, exist_ok=True)
-        ...         _ = shutil.copy(demo.train / f"labels/0-6/A/{item.group}.json", answer)
-        >>> len(merge_round(folder / "round", folder / "merged", workers=1).complete)
-        6
+        >>> patches = write_demo_tree(folder).train / "images/0-6"
+        >>> names, settings = ["Ann", "Ben", "Cleo"], DealSettings(votes=2)
+        >>> round_ = deal_groups(patches, folder / "round", names, settings, workers=1).round
+        >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
+        [('Ann', 4), ('Ben', 4), ('Cleo', 4)]
     """
+    require_lists(names=names)
     patches, output = Path(patches), Path(output)
     names = require_names(names)
     if len(names) < settings.votes:
-        raise RoundError(
+        raise SettingsError(
             f"{plural(len(names), 'annotator')} for {plural(settings.votes, 'vote')} per group; expected at least as "
-            "many annotators as votes per group"
+            "many `names` as `votes`"
         )
-    if settings.votes > len(SLOTS):
-        raise RoundError(f"{settings.votes} votes per group; expected at most {len(SLOTS)}, the slots of a tree")
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
     digests = _check_pictures(listing, workers, not fast)
@@ -171,7 +178,8 @@ def deal_groups(
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
     if not groups:
-        raise RoundError(f"{patches} has no group to vote on: all groups are practice or gold")
+        reason = "all groups are practice or gold" if listing.ids else "it has no patch groups"
+        raise RoundError(f"{patches} has no group to vote on: {reason}")
     rng = random.Random(f"deal {settings.seed}")
     assignment = Assignment(rng)
     checks = Checks(tuple(practice), tuple(gold), settings.repeats)
@@ -221,12 +229,25 @@ def reassign_groups(
         drop: Annotator who leaves, but whose answers are kept; repeatable.
         patches: New folder of the patches, if they were moved.
 
+    Returns:
+        The round as it is now and as it was before, and lines that describe the changes.
+
     Raises:
         RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
         OutputError: The round is being served.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import DealSettings, deal_groups, reassign_groups, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> patches = write_demo_tree(folder).train / "images/0-6"
+        >>> _ = deal_groups(patches, folder / "round", ["Ann", "Ben"], DealSettings(votes=1), workers=1)
+        >>> round_ = reassign_groups(folder / "round", add=["Cleo"], drop=["Ben"]).round
+        >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
+        [('Ann', 3), ('Ben', 0), ('Cleo', 3)]
     """
-    if isinstance(add, str) or isinstance(drop, str):
-        raise SettingsError("`add` and `drop` are lists of names; got a text")
+    require_lists(add=add, drop=drop)
     round_folder = Path(round_folder)
     patches = None if patches is None else Path(patches)
     with lock_round(round_folder):
@@ -291,16 +312,15 @@ def _require_patches(round_: Round) -> None:
 
 
 def require_names(names: Sequence[str]) -> list[str]:
-    """The names in normal form; RoundError if one is invalid, duplicated, or differs from another only in case."""
+    """The names in normal form; RoundError if one is invalid, occurs twice, or looks the same as another."""
     cleaned, faults = [], []
     for name in names:
         try:
             cleaned.append(clean_name(name))
         except RoundError as error:
             faults.append(str(error))
-    counts = Counter(name.casefold() for name in cleaned)
-    first = {name.casefold(): name for name in reversed(cleaned)}
-    faults += [f"{first[name]!r} occurs {count} times" for name, count in counts.items() if count > 1]
+    faults += [f"{name!r} occurs {count} times" for name, count in Counter(cleaned).items() if count > 1]
+    faults += [compare_names(name, other) for name, other in find_lookalikes(dict.fromkeys(cleaned))]
     if faults:
         raise RoundError(f"{plural(len(faults), 'name')} cannot be used: {format_examples(faults)}")
     return cleaned
@@ -317,14 +337,16 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
     if missing:
         raise RoundError(f"{path}: columns {', '.join(missing)} are missing; found {', '.join(columns)}")
     ids = {str(group): group for group in listing.ids}
+    looks = by_look(ids)
     known: dict[PatchId, KnownAnswer] = {}
     faults = []
     for number, line in enumerate(lines, start=2):
         words = [line[name].strip().lower() for name in candidates]
         wrong = [word for word in words if word and word not in _LABELS]
-        group = ids.get(line["group"])
+        name = line["group"]
+        group = ids.get(name)
         if group is None:
-            faults.append(f"{path}, line {number}: unknown group {line['group']!r}")
+            faults.append(f"{path}, line {number}: unknown group {name!r}{note_lookalike(name, looks)}")
         elif group in known:
             faults.append(f"{path}, line {number}: group {group} occurs twice")
         elif wrong:

@@ -130,9 +130,29 @@ def merge_round(
         workers: Worker processes that compare the pictures with those that were assigned [default: one per core, at
             most 8].
 
+    Returns:
+        The groups in the tree, and what was left out of it.
+
     Raises:
         RoundError: This is not a round, or no group has all its votes.
         OutputError: The output is not empty, or is inside the round or its pictures.
+
+    Example:
+        >>> import shutil, tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import DealSettings, deal_groups, merge_round, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> train = write_demo_tree(folder).train
+        >>> settings = DealSettings(votes=2)
+        >>> round_ = deal_groups(train / "images/0-6", folder / "round", ["Ann", "Ben"], settings, workers=1).round
+        >>> for annotator in round_.annotators:  # the labels of the demo stand for their answers, all but the last
+        ...     for item in annotator.items[:-1]:
+        ...         answer = round_.answer_path(annotator, item)
+        ...         answer.parent.mkdir(parents=True, exist_ok=True)
+        ...         _ = shutil.copy(train / f"labels/0-6/A/{item.group}.json", answer)
+        >>> merged = merge_round(folder / "round", folder / "merged", workers=1)
+        >>> len(merged.complete), list(merged.partial.values())
+        (4, [1, 1])
     """
     folder, output = Path(folder), Path(output)
     patches = None if patches is None else Path(patches)

@@ -19,11 +19,8 @@ _INPUT = Option("--input", FOLDER)
     details={
         "patches": _INPUT,
         "names": Option("--annotators", Parsed("hggt_data.annotate.deal:read_names", "FILE", FILE)),
-        "votes": click.IntRange(1, 26),
-        "per_batch": click.IntRange(1),
         "practice": _CSV,
         "gold": _CSV,
-        "repeats": click.IntRange(0),
     },
 )
 def deal(arguments: dict[str, Any]) -> None:
@@ -84,7 +81,6 @@ def merge(arguments: dict[str, Any]) -> None:
     details={
         "folder": _ROUND,
         "host": Option(metavar="ADDRESS"),
-        "port": click.IntRange(0, 65535),
         "annotator": Option(metavar="NAME"),
         "accounts": FILE,
         "allow_host": Option(metavar="NAME"),

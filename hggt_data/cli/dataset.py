@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         "lr": FOLDER,
         "sources": Option(type=FILE, metavar="CSV"),
         "citation": FILE,
-        "groups_per_shard": click.IntRange(1),
     },
 )
 def build(settings: "BuildSettings") -> None:
@@ -53,7 +52,7 @@ def push(settings: "PushSettings", yes: bool) -> None:
     """
     from hggt_data.hub.push import open_push
 
-    confirm_and_push(open_push(settings), "load_dataset", dry_run=settings.dry_run, yes=yes)
+    confirm_and_push(open_push(settings), "load_dataset", settings, yes=yes)
 
 
 # The old name of `push`, kept for this version.

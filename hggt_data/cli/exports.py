@@ -42,7 +42,7 @@ def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
 
 @export.command(
     options_of=(_SOURCE, "hggt_data.exports.pairs:export_pairs"),
-    details={**_DETAILS, "kinds": Option("--kind"), "min_margin": click.FloatRange(-2, 2), "pairs_per_shard": None},
+    details={**_DETAILS, "kinds": Option("--kind"), "pairs_per_shard": None},
 )
 def pairs(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     """Write pairs of pictures for preference learning.

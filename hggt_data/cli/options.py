@@ -169,6 +169,10 @@ def _click_type(parameter: Parameter, detail: Option | Argument) -> click.ParamT
         return detail.type
     if parameter.choices:
         return click.Choice(parameter.choices)
+    if parameter.range:
+        low, high = parameter.range
+        is_whole = parameter.kind is int
+        return click.IntRange(low, high) if is_whole else click.FloatRange(low, high)  # type: ignore[arg-type]
     if parameter.kind is Path:
         return click.Path(path_type=Path)
     if parameter.kind is None:

@@ -7,8 +7,7 @@ import click
 from hggt_data.cli.group import HggtCommand, echo_outcome
 from hggt_data.cli.options import FOLDER, Detail, Option, Parsed
 
-_PIXELS = Option(type=click.IntRange(1), metavar="PX")
-_PIXELS_OR_0 = Option(type=click.IntRange(0), metavar="PX")
+_PIXELS = Option(metavar="PX")
 _SIZES: dict[str, Detail] = {"crop": _PIXELS, "step": _PIXELS}
 
 
@@ -20,8 +19,8 @@ _SIZES: dict[str, Detail] = {"crop": _PIXELS, "step": _PIXELS}
         **_SIZES,
         "inputs": Option("--input", FOLDER),
         "scales": Option(type=Parsed("hggt_data.patches.subimages:parse_scales", "LIST"), default="0.75,0.5,1/3"),
-        "short_side": _PIXELS_OR_0,
-        "threshold": _PIXELS_OR_0,
+        "short_side": _PIXELS,
+        "threshold": _PIXELS,
     },
 )
 def extract_subimages(arguments: dict[str, Any]) -> None:
@@ -39,13 +38,7 @@ def extract_subimages(arguments: dict[str, Any]) -> None:
     "select-patches",
     cls=HggtCommand,
     options_of="hggt_data.patches.selection:cut_patches",
-    details={
-        **_SIZES,
-        "folder": Option("--input", FOLDER),
-        "step": Option(type=click.IntRange(33), metavar="PX"),
-        "min_difference": click.FloatRange(0, 255),
-        "max_per_image": click.IntRange(1),
-    },
+    details={**_SIZES, "folder": Option("--input", FOLDER)},
 )
 def select_patches(arguments: dict[str, Any]) -> None:
     """Select patches of enhanced pictures for annotation.

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from hggt_data.hub.plan import Push
+    from hggt_data.hub.plan import Destination, Push
 
 
-def confirm_and_push(opened: "AbstractContextManager[Push]", function: str, *, dry_run: bool, yes: bool) -> None:
-    """Print the plan, ask, push, and print how to load it with `function`.
-
-    With `dry_run` only the plan is printed; with `yes` nothing is asked.
-    """
-    if not (dry_run or yes or sys.stdin.isatty()):
+def confirm_and_push(
+    opened: "AbstractContextManager[Push]", function: str, destination: "Destination", *, yes: bool
+) -> None:
+    """Print the plan, ask unless `yes`, push, and print how to load it with `function`; a dry run prints the plan."""
+    if not (destination.dry_run or yes or sys.stdin.isatty()):
         raise click.UsageError("not a terminal: pass --yes to push without confirmation, or --dry-run to see the plan")
     with opened as push:
-        destination, repository = push.destination, push.repository
+        repository = push.repository
         click.echo("\n".join(push.describe()))
-        if dry_run:
+        if destination.dry_run:
             click.echo("Nothing was pushed (--dry-run).")
             return
         if not yes and not click.confirm(f"Push this as a {destination.visibility} {repository.kind}?"):

@@ -25,6 +25,7 @@ class Parameter:
     Attributes:
         kind: `bool`, `int`, `float`, `str` or `Path`; None for other types.
         choices: the values of a `Literal`.
+        range: the bounds of an annotated `Range`, both included.
         is_repeated: whether it is a sequence; `kind` and `choices` are then those of its items.
         settings: the parameter's own settings class (`package.module:Name`), whose fields are options, too.
     """
@@ -34,6 +35,7 @@ class Parameter:
     default: Any = REQUIRED
     kind: type | None = None
     choices: tuple[str, ...] = ()
+    range: tuple[float | None, float | None] | None = None
     is_repeated: bool = False
     settings: str | None = None
 
@@ -121,7 +123,7 @@ class _Module:
         return Parameter(name, helps.get(name, ""), value, **self.describe_type(annotation))
 
     def describe_type(self, node: ast.AST) -> dict[str, Any]:
-        """`kind`, `choices`, `is_repeated` and `settings` of an annotation; nothing for other types."""
+        """`kind`, `choices`, `range`, `is_repeated` and `settings` of an annotation; nothing for other types."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return self.describe_type(ast.parse(node.value, mode="eval").body)
         if isinstance(node, ast.Name) and node.id in _TYPES:
@@ -139,6 +141,11 @@ class _Module:
             items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
             if node.value.id == "Literal":
                 return {"kind": str, "choices": tuple(ast.literal_eval(item) for item in items)}
+            if node.value.id == "Annotated" and isinstance(bounds := items[1], ast.Call):
+                if ast.unparse(bounds.func) != "Range":
+                    return {}
+                low, high = [*map(self.evaluate, bounds.args), None, None][:2]
+                return {**self.describe_type(items[0]), "range": (low, high)}
             if node.value.id in ("tuple", "Sequence", "Collection"):
                 item = self.describe_type(items[0])
                 return {"is_repeated": True, **{key: value for key, value in item.items() if key != "settings"}}

@@ -37,19 +37,15 @@ def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | No
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.tree.split:split_tree",
-    details={
-        "tree": Argument("TREE", FOLDER),
-        "test_groups": click.IntRange(1),
-        "min_positives": click.IntRange(0),
-        "max_per_picture": click.IntRange(1),
-    },
+    details={"tree": Argument("TREE", FOLDER)},
 )
 def split(arguments: dict[str, Any]) -> None:
     """Split a tree into training and test by source picture.
 
     All groups of a source picture go to the same side. Groups of a test picture that have too few positives,
     or that exceed the size of the test set, are left out of both. Source pictures are chosen to leave out as few groups
-    as possible. The command that makes the low-resolution images of the test set is printed at the end.
+    as possible, or with --max-per-picture drawn at random. The command that makes the low-resolution images of the test
+    set is printed at the end.
     """
     from hggt_data.tree.split import split_tree
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hggt_data.dataset.build_shard import ShardTask, build_shard
-from hggt_data.dataset.features import dataset_features, image_columns
+from hggt_data.dataset.features import arrow_schema, dataset_features, image_columns
 from hggt_data.dataset.folder import complete_folder, finished_shards, label_features, require_own_files
 from hggt_data.dataset.inputs import TEST, TRAIN, Inputs, read_inputs
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, Shard, read_manifest
@@ -35,6 +35,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers, run_tasks
 from hggt_data.licence import require_license_id
 from hggt_data.problems import Problem, summarise
+from hggt_data.ranges import Count, require_lists, require_ranges
 from hggt_data.tree.validate import DEFAULT_SCALE
 
 _UNFINISHED_CARD = f"""---
@@ -68,7 +69,7 @@ class BuildSettings:
         workers: Worker processes.  [default: one per core, at most 8]
 
     Raises:
-        SettingsError: There is no tree, `lr` is given without `test_tree`, or `license` is not a licence id.
+        SettingsError: There is no tree, `lr` is given without `test_tree`, or a value is not allowed.
     """
 
     trees: Sequence[str | Path]
@@ -80,11 +81,13 @@ class BuildSettings:
     citation: str | Path | None = None
     skip_faulty: bool = False
     allow_overlap: bool = False
-    groups_per_shard: int = 256
-    scale: int = DEFAULT_SCALE
-    workers: int | None = None
+    groups_per_shard: Count = 256
+    scale: Count = DEFAULT_SCALE
+    workers: Count | None = None
 
     def __post_init__(self) -> None:
+        require_ranges(self)
+        require_lists(trees=self.trees)
         if self.license is not None:
             require_license_id(self.license)
         if not self.trees and self.test_tree is None:
@@ -211,7 +214,7 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
     So a group stays in its shard when a label changes or a picture turns out to be damaged.
     """
     features = dataset_features(inputs.candidates, inputs.has_lr, inputs.source_columns)
-    schema = features.arrow_schema.serialize().to_pybytes()
+    schema = arrow_schema(features).serialize().to_pybytes()
     earlier = _earlier_shards(staging, output)
     tasks = []
     for split in (TRAIN, TEST):
@@ -291,7 +294,7 @@ def _complete(
         overlap={kind: list(items) for kind, items in overlap.items()},
         problems=problems,
     )
-    schema = label_features(draft).arrow_schema
+    schema = arrow_schema(label_features(draft))
     labels = {split: _read_labels(staging, split, shards, schema) for split in draft.splits}
     return complete_folder(staging, draft, labels)
 

@@ -235,11 +235,28 @@ def _size_category(num_rows: int) -> str:
 
 
 def _usage(splits: list[str]) -> str:
-    return (
-        "```python\nfrom datasets import load_dataset\n\n"
-        f'groups = load_dataset("PATH_OR_ID", split="{splits[0]}")             # with pictures\n'
-        f'labels = load_dataset("PATH_OR_ID", "labels", split="{splits[0]}")   # labels only, small\n```'
-    )
+    return f"""```python
+from datasets import load_dataset
+
+groups = load_dataset("PATH_OR_ID", split="{splits[0]}")             # with pictures
+labels = load_dataset("PATH_OR_ID", "labels", split="{splits[0]}")   # labels only, small
+
+candidates = [name for name in groups.column_names if name.startswith("enhanced_")]
+row = groups[0]
+positives = [row[name] for name, label in zip(candidates, row["consensus"]) if label == 0]
+```
+
+Labels are 0 positive, 1 similar, 2 negative, in the order of the candidates. A column that only one split has (`lr`) is
+null in the other. For PyTorch, with hggt installed:
+
+```python
+from hggt_data import collate
+from torch.utils.data import DataLoader
+
+loader = DataLoader(groups.with_format("torch"), batch_size=4, collate_fn=collate)
+batch = next(iter(loader))                       # batch["original"]: uint8 (4, 3, H, W)
+positive = batch["consensus"] == 0               # (4, candidates)
+```"""
 
 
 def _counts(tables: Mapping[str, pa.Table], candidates: tuple[str, ...]) -> str:
@@ -293,9 +310,12 @@ def _columns(features: "Features", pseudonymous: bool) -> str:
 
 
 def _annotations_text(pseudonymous: bool) -> str:
-    person, times = ("a person or null", "local time")
+    person, times = ("a person or null", "local time such as 2022-08-05T17:01:12")
     if pseudonymous:
-        person, times = ("a pseudonym or null", "counted from the annotator's first start, which is 1970-01-01")
+        person, times = (
+            "a pseudonym or null",
+            "counted from the annotator's first start, which is 1970-01-01T00:00:00",
+        )
     return (
         f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate), "
         f"start and end ({times}), seconds"

@@ -1,15 +1,20 @@
 """One patch group as one row of the dataset, and back: the columns, their types and their names.
 
 The images are columns of type `Image` that hold the PNG files untouched; labels are `ClassLabel` with the names
-positive, similar, negative. `datasets` is imported only where a schema is made.
+positive, similar, negative. Times are text, which PyTorch's and JAX's formatters pass on; in schema version 1 they were
+timestamps. `datasets` is imported only where a schema is made.
 """
 
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hggt_data.errors import DatasetError
 from hggt_data.schema import LR, ORIGINAL, Annotation, Label, PatchGroup, PatchId, label_from_class_id
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Features
 
 CLASS_NAMES = [label.class_name for label in Label]
@@ -63,10 +68,8 @@ def dataset_features(
                     "slot": Value("string"),
                     "annotator": Value("string"),
                     "labels": List(label, length=len(candidates)),
-                    # Parquet has no whole seconds: [s] would be read back as [ms], which does not match the schema
-                    # kept in the file, so that all label names would be lost where there is no card.
-                    "start": Value("timestamp[ms]"),
-                    "end": Value("timestamp[ms]"),
+                    "start": Value("string"),
+                    "end": Value("string"),
                     "seconds": Value("float64"),
                 }
             ),
@@ -80,6 +83,44 @@ def dataset_features(
     )
 
 
+def arrow_schema(features: "Features") -> "pa.Schema":
+    """The schema of a Parquet file, with the features described in types that `datasets` 3.6 knows, too.
+
+    `datasets` itself would write `List`, which it has had since version 4.
+    """
+    schema = features.arrow_schema
+    content = json.loads(schema.metadata[b"huggingface"])
+    return schema.with_metadata({"huggingface": json.dumps(_without_list_type(content))})
+
+
+def _without_list_type(content: Any) -> Any:
+    """`List` as `Sequence`, or as `[struct]`: a `Sequence` of a struct would be a struct of lists."""
+    if not isinstance(content, dict):
+        return content
+    plain = {key: _without_list_type(value) for key, value in content.items()}
+    if plain.get("_type") != "List":
+        return plain
+    return plain | {"_type": "Sequence"} if "_type" in plain["feature"] else [plain["feature"]]
+
+
+def format_time(time: datetime | None) -> str | None:
+    """A time as it is stored: `2022-08-05T17:01:12`."""
+    return None if time is None else time.isoformat()
+
+
+def parse_time(time: str | datetime | None) -> datetime | None:
+    """The time of a row from pyarrow; a `datetime` in schema version 1."""
+    if not isinstance(time, str):
+        return time
+    try:
+        found = datetime.fromisoformat(time)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is not None:  # a local time
+        raise DatasetError(f"a time is {time!r}; expected one such as 2022-08-05T17:01:12")
+    return found
+
+
 def labels_to_row(group: PatchGroup) -> dict[str, Any]:
     """The columns of a group's annotations and consensus."""
     return {
@@ -88,8 +129,8 @@ def labels_to_row(group: PatchGroup) -> dict[str, Any]:
                 "slot": annotation.slot,
                 "annotator": annotation.annotator,
                 "labels": [label.class_id for label in annotation.labels],
-                "start": annotation.start,
-                "end": annotation.end,
+                "start": format_time(annotation.start),
+                "end": format_time(annotation.end),
                 "seconds": annotation.seconds,
             }
             for annotation in group.annotations
@@ -111,8 +152,8 @@ def group_from_row(row: Mapping[str, Any], candidates: tuple[str, ...]) -> Patch
             Annotation(
                 slot=annotation["slot"],
                 labels=tuple(list(Label)[class_id] for class_id in annotation["labels"]),
-                start=annotation["start"],
-                end=annotation["end"],
+                start=parse_time(annotation["start"]),
+                end=parse_time(annotation["end"]),
                 seconds=annotation["seconds"],
                 annotator=annotation["annotator"],
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hggt_data.dataset.card import format_card
-from hggt_data.dataset.features import dataset_features
+from hggt_data.dataset.features import arrow_schema, dataset_features
 from hggt_data.dataset.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -61,7 +61,7 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
     written. The card is written last: until then `load_dataset` does not load the folder.
     """
     settings = draft.settings
-    schema = label_features(draft).arrow_schema
+    schema = arrow_schema(label_features(draft))
     for split, table in labels.items():
         path = folder / "labels" / f"{split}.parquet"
         path.parent.mkdir(exist_ok=True)

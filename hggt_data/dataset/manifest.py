@@ -18,7 +18,8 @@ from hggt_data.problems import Problem
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
-SCHEMA_VERSION = 1
+# 1: times are timestamps, and the metadata of the Parquet files need `datasets` 4.  2: times are text.
+SCHEMA_VERSION = 2
 # Everything that a build writes beside manifest and card; no other file in a folder or repository is ever removed.
 PARQUET_PATH = re.compile(r"data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
 
@@ -110,8 +111,11 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
     except ValueError as error:
         raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise DatasetError(f"{name} has schema_version {version!r}; this hggt reads {SCHEMA_VERSION}. Build it again.")
+    if version not in range(1, SCHEMA_VERSION + 1):
+        raise DatasetError(
+            f"{name} has schema_version {version!r}; this hggt reads 1 to {SCHEMA_VERSION}. Update hggt, or "
+            "build the dataset again."
+        )
     try:
         shards = [shard_from_json(shard) for shard in content.pop("shards")]
         inputs, files = ([FileDigest(**file) for file in content.pop(key)] for key in ("inputs", "files"))

@@ -9,7 +9,7 @@ from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row, image_col
 from hggt_data.dataset.manifest import Manifest, read_manifest
 from hggt_data.errors import DatasetError, ImageError
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import FileDigest, sha256_of
+from hggt_data.io.files import LFS_POINTER, FileDigest, is_lfs_pointer, sha256_of
 from hggt_data.io.images import Pixels
 from hggt_data.schema import PatchGroup, PatchId
 
@@ -125,7 +125,8 @@ class DatasetSource(GroupSource):
         found = os.fstat(file.fileno()).st_size
         if found != record.size_bytes:
             file.close()
-            raise self._not_as_built(record, f"has {found:,} bytes")
+            pointer = is_lfs_pointer(self._folder / record.path)
+            raise self._not_as_built(record, f"is {LFS_POINTER}" if pointer else f"has {found:,} bytes")
         return file
 
     def _not_as_built(self, record: FileDigest, found: str) -> DatasetError:

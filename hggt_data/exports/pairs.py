@@ -10,19 +10,21 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from hggt_data.dataset.card import format_pairs_card
+from hggt_data.dataset.features import arrow_schema
 from hggt_data.dataset.shards import write_shard
-from hggt_data.errors import DatasetError
+from hggt_data.errors import DatasetError, SettingsError
 from hggt_data.exports.preferences import PairKind, PairName, PreferencePair, preference_pairs
 from hggt_data.exports.source import OpenedSource, as_opened, file_name, read_checked, write_png
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import atomic_file, write_text
 from hggt_data.io.folders import new_folder
-from hggt_data.io.text import plural
+from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
+from hggt_data.ranges import Count, Range, require_ranges
 from hggt_data.schema import LR, ORIGINAL, Label
 
 if TYPE_CHECKING:
@@ -39,12 +41,21 @@ class PairSettings:
         min_margin: Smallest preference margin, from -2 to 2.  [default: no limit]
         format: File format: parquet contains the pictures, jsonl refers to their files.
         pairs_per_shard: Pairs per Parquet file; 256 pairs of four 512 x 512 pictures take about 450 MB.
+
+    Raises:
+        SettingsError: A value is out of range, or a kind is unknown.
     """
 
     kinds: Collection[PairKind | PairName] = tuple(PairKind)
-    min_margin: float | None = None
+    min_margin: Annotated[float, Range(-2, 2)] | None = None
     format: Literal["parquet", "jsonl"] = "parquet"
-    pairs_per_shard: int = 256
+    pairs_per_shard: Count = 256
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        known = {*PairKind, *(kind.value for kind in PairKind), *get_args(PairName)}
+        if unknown := [kind for kind in self.kinds if kind not in known]:
+            raise SettingsError(f"`kinds` has {format_examples(unknown)}, expected {' or '.join(get_args(PairName))}")
 
     def pairs(self, group: Group) -> list[PreferencePair]:
         """The pairs of a group to export."""
@@ -168,7 +179,7 @@ def _write_parquet(
     source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
 ) -> None:
     features, columns = pair_features(has_lr), _picture_columns(has_lr)
-    schema = features.arrow_schema
+    schema = arrow_schema(features)
     digest = hashlib.sha256()
     paths: dict[str, list[str]] = {}
 

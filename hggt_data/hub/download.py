@@ -14,8 +14,8 @@ from pathlib import Path
 from hggt_data.dataset.folder import remove_unknown_files, require_own_files
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.dataset.reader import CHECKED_FILE
-from hggt_data.errors import RUN_AGAIN, HubError, OutputError
-from hggt_data.hub.errors import explained
+from hggt_data.errors import HubError, OutputError
+from hggt_data.hub.errors import explained, retried
 from hggt_data.hub.repository import Repository, find_differences, require_repo_id
 from hggt_data.io.files import FileDigest, find_damaged, link_or_copy, write_text
 from hggt_data.io.folders import open_staging, put_in_place
@@ -30,10 +30,23 @@ def download_dataset(repo_id: str, output: str | Path, revision: str | None = No
         output: New or empty folder, or an earlier download or build, which is replaced.
         revision: Tag, branch or commit on the Hub.  [default: main]
 
+    Returns:
+        The manifest of the dataset: its splits, candidates and files.
+
     Raises:
-        HubError: the dataset cannot be downloaded, or lacks files that its manifest names.
-        DatasetError: the manifest of either dataset is damaged.
-        OutputError: the folder contains other files, or names and times that the published dataset lacks.
+        HubError: The dataset cannot be downloaded, or lacks files that its manifest names.
+        DatasetError: The manifest of either dataset is damaged.
+        OutputError: The folder contains other files, or names and times that the published dataset lacks.
+
+    Example:
+        >>> import os
+        >>> os.environ["HF_HUB_OFFLINE"] = "1"  # this example needs no network; leave out this line to download
+        >>> from hggt_data import HubError, download_dataset
+        >>> try:
+        ...     print(download_dataset("my-lab/hggt-demo", "copy", revision="v1.0").splits)
+        ... except HubError as error:
+        ...     print(error)
+        my-lab/hggt-demo is not in the cache, and the client is offline. Unset HF_HUB_OFFLINE to use the Hub.
     """
     output = Path(output)
     require_repo_id(repo_id)
@@ -156,12 +169,14 @@ def _fetch(
     try:
         with explained(repo_id, "dataset", commit):
             paths = [record.path for record in missing]
-            repository.api.snapshot_download(
-                repo_id,
-                repo_type="dataset",
-                revision=commit,
-                allow_patterns=paths,
-                local_dir=None if is_cache else folder,
+            retried(
+                lambda: repository.api.snapshot_download(
+                    repo_id,
+                    repo_type="dataset",
+                    revision=commit,
+                    allow_patterns=paths,
+                    local_dir=None if is_cache else folder,
+                )
             )
     except HubError as error:
         absent = [record.path for record in missing if not (folder / record.path).is_file()]
@@ -177,6 +192,6 @@ def _remove_damaged(repo_id: str, folder: Path, contents: Sequence[FileDigest]) 
     if damage:
         faults = [f"{path} {text}" for path, text in damage.items()]
         raise HubError(
-            f"{repo_id} arrived damaged: {format_examples(faults)}. {RUN_AGAIN} If this does not help, its publisher "
+            f"{repo_id} arrived damaged: {format_examples(faults)}. Try again; if this does not help, its publisher "
             "must push it again."
         )

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hggt_data.dataset.features import dataset_features, image_columns
-from hggt_data.dataset.folder import complete_folder, finished_shards, note_finished
-from hggt_data.dataset.manifest import Manifest, Shard
+from hggt_data.dataset.features import arrow_schema, dataset_features, format_time, image_columns, parse_time
+from hggt_data.dataset.folder import complete_folder, finished_shards, label_features, note_finished
+from hggt_data.dataset.manifest import SCHEMA_VERSION, Manifest, Shard
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import read_csv, sha256_of, sha256_of_file, write_text
@@ -27,7 +27,7 @@ from hggt_data.io.workers import advance, run_tasks
 from hggt_data.tree.annotators import draw_pseudonym
 
 # Raise it when the code changes the content of a copy.
-_FORMAT = 1
+_FORMAT = 2
 _FIRST_START = datetime(1970, 1, 1)
 # A clock that was reset starts at a known day, and its distance to the other times would reveal their date.
 _LONGEST_ROUND = timedelta(days=365)
@@ -57,7 +57,7 @@ class Pseudonymizer:
         replaced = []
         for annotation in annotations:
             slot, name = annotation["slot"], annotation["annotator"]
-            start, end = (self._relative(_clock(annotation), annotation[key]) for key in ("start", "end"))
+            start, end = (self._relative(_clock(annotation), parse_time(annotation[key])) for key in ("start", "end"))
             replaced.append(
                 annotation
                 | {
@@ -69,10 +69,10 @@ class Pseudonymizer:
             )
         return sorted(replaced, key=lambda annotation: annotation["slot"])
 
-    def _relative(self, clock: Clock, time: datetime | None) -> datetime | None:
+    def _relative(self, clock: Clock, time: datetime | None) -> str | None:
         if time is None or clock not in self.starts or abs(time - self.median_starts[clock]) > _LONGEST_ROUND:
             return None
-        return _FIRST_START + (time - self.starts[clock])
+        return format_time(_FIRST_START + (time - self.starts[clock]))
 
 
 def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
@@ -96,8 +96,9 @@ def make_pseudonymizer(labels: Mapping[str, pa.Table], known: Mapping[str, str])
         pseudonyms[name] = draw_pseudonym(pseudonyms.values())
     starts: dict[Clock, list[datetime]] = {}
     for annotation in _annotations(labels):
-        if annotation["start"] is not None:
-            starts.setdefault(_clock(annotation), []).append(annotation["start"])
+        start = parse_time(annotation["start"])
+        if start is not None:
+            starts.setdefault(_clock(annotation), []).append(start)
     medians = {clock: median_low(times) for clock, times in starts.items()}
     near = {
         clock: min(time for time in times if abs(time - medians[clock]) <= _LONGEST_ROUND)
@@ -151,7 +152,7 @@ def anonymized_copy(
         keep_shards: if false, only sizes and hashes are computed, which needs room for one shard per worker.
     """
     features = dataset_features(tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]))
-    schema = features.arrow_schema.serialize().to_pybytes()
+    schema = arrow_schema(features).serialize().to_pybytes()
     pictures = image_columns(tuple(manifest.candidates), manifest.has_lr)
     finished = {record.key: record for record in finished_shards(copy)}
     tasks = []
@@ -169,9 +170,11 @@ def anonymized_copy(
         problems=[],  # their texts may name slots and people
         # A shard's key depends on times and names.
         shards=[replace(shard, key=shard.sha256) for shard in shards],
+        schema_version=SCHEMA_VERSION,
     )
+    table_schema = arrow_schema(label_features(draft))
     return complete_folder(
-        copy, draft, {split: _replace_in_table(table, pseudonymizer) for split, table in labels.items()}
+        copy, draft, {split: _replace_in_table(table, pseudonymizer, table_schema) for split, table in labels.items()}
     )
 
 
@@ -222,11 +225,10 @@ def _replaced_rows(task: _CopyTask) -> Iterator[dict[str, Any]]:
                 advance()
 
 
-def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer) -> pa.Table:
-    number = table.schema.get_field_index("annotations")
-    field = table.schema.field(number)
+def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer, schema: pa.Schema) -> pa.Table:
+    number = schema.get_field_index("annotations")
     rows = [pseudonymizer.replace(row) for row in table[number].to_pylist()]
-    return table.set_column(number, field, pa.array(rows, type=field.type))
+    return table.set_column(number, schema.field(number), pa.array(rows, type=schema.field(number).type)).cast(schema)
 
 
 def _is_picture(path: str) -> bool:

@@ -41,18 +41,18 @@ from hggt_data.io.folders import open_beside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers
 from hggt_data.licence import HGGT_TERMS, describe_license, is_restricted, read_license
+from hggt_data.ranges import Count
 
 
 @dataclass(frozen=True, kw_only=True)
 class PushSettings(Destination):
-    """What to push, and where.
+    """What to push, and where: also has the fields of `Destination`.
 
     Attributes:
         dataset: Folder that hggt-data build wrote.
         keep_names: Push annotators' names and working times unchanged.
         new_pseudonyms: Draw new pseudonyms if the file with the old ones is lost.
         i_have_permission: Allow a public push of data under the HGGT terms.
-        dry_run: Print what would be sent and deleted; write nothing.
         workers: Worker processes.  [default: one per core, at most 8]
     """
 
@@ -60,8 +60,7 @@ class PushSettings(Destination):
     keep_names: bool = False
     new_pseudonyms: bool = False
     i_have_permission: bool = False
-    dry_run: bool = False
-    workers: int | None = None
+    workers: Count | None = None
 
     @property
     def pseudonyms_file(self) -> Path:
@@ -88,14 +87,34 @@ class DatasetPush(Push):
 def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
     """Check everything and prepare the files to send.
 
-    A copy without names is removed at the end of the block, but kept for the next run if an interruption or a fault
-    of the Hub or the disk ended the block.
+    Nothing is sent until `push` is called. A copy without names is removed at the end of the block, but kept for the
+    next run if an interruption or a fault of the Hub or the disk ended the block.
+
+    Args:
+        settings: What to push, and where.
+
+    Yields:
+        The push: `describe` gives the lines of the plan; `push` sends the files and returns the commit.
 
     Raises:
-        PublishError: the licence, missing rights, or the repository's visibility, content or tags do not allow it.
-        HubError: the Hub cannot be reached.
-        DatasetError: the dataset does not agree with its manifest.
-        OutputError: another process is pushing this dataset, or the disk has no room for the copy.
+        PublishError: The licence, missing rights, or the repository's visibility, content or tags do not allow it.
+        HubError: The Hub cannot be reached.
+        DatasetError: The dataset does not agree with its manifest.
+        OutputError: Another process is pushing this dataset, or the disk has no room for the copy.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import BuildSettings, PublishError, PushSettings, build_dataset, open_push, write_demo_tree
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = build_dataset(BuildSettings([write_demo_tree(folder).train], folder / "hggt", workers=1))
+        >>> try:
+        ...     with open_push(PushSettings(dataset=folder / "hggt", repo_id="my-lab/hggt", public=True)) as push:
+        ...         print(*push.describe(), sep="\\n")
+        ...         commit = push.push()
+        ... except PublishError as error:  # built without `license`, this dataset may only be pushed privately
+        ...     print(str(error).removeprefix(str(folder)).partition(":")[0])
+        /hggt is under the HGGT terms and cannot be made public
     """
     folder = Path(settings.dataset).resolve()
     manifest = read_manifest(folder)

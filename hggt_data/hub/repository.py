@@ -5,19 +5,19 @@ A push is one commit on the main branch, made by `huggingface_hub` after all lar
 
 import hashlib
 import re
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hggt_data.errors import RUN_AGAIN, HubError, PublishError
-from hggt_data.hub.errors import RepositoryKind, describe_conflict, explained, page_of, redact
+from hggt_data.errors import RUN_AGAIN, HubError, PublishError, SettingsError
+from hggt_data.hub.errors import AnswerError, RepositoryKind, describe_conflict, explained, page_of, redact, retried
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
+from hggt_data.io.workers import print_line
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
@@ -28,22 +28,35 @@ Visibility = Literal["public", "private"]
 
 MAIN = "main"
 # What the Hub accepts: no `..`, `--` or `.git` at the end; a tag also has none of git's own names.
-REPO_ID = re.compile(r"(?!.*(\.\.|--|\.git$))[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,94}[A-Za-z0-9_]?")
+_ORG_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,94}[A-Za-z0-9_]?"
+REPO_ID = re.compile(rf"(?!.*(\.\.|--|\.git$)){_ORG_NAME}")
 TAG = re.compile(r"(?!.*(\.\.|\.lock$|\.$)|(main|HEAD|refs)$)[A-Za-z0-9][A-Za-z0-9_.-]*")
+_URL = re.compile(rf"(?:https?:/+[^/]+|hf:/*)/(?:(?:datasets|models)/)?(?P<repo_id>{_ORG_NAME}).*", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # What the Hub itself puts into a new repository.
 _EMPTY_REPOSITORY = {".gitattributes", "README.md"}
 
 
 def is_hub_id(source: str | Path) -> bool:
-    """Whether a source is a repository on the Hub: it has the form ORG/NAME, and no file or folder has this path."""
+    """Whether a source is a repository on the Hub: it has the form ORG/NAME, and no file or folder has this path.
+
+    SettingsError for a repository's address, which would be taken for a path.
+    """
+    refuse_url(source)
     return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
 
 
 def require_repo_id(repo_id: str) -> None:
     """Check that the Hub accepts this as the name of a repository."""
+    refuse_url(repo_id)
     if not REPO_ID.fullmatch(repo_id):
-        raise HubError(f"{repo_id!r} is not a repository name; expected ORG/NAME, such as my-lab/hggt")
+        raise SettingsError(f"{repo_id!r} is not a repository name; expected ORG/NAME, such as my-lab/hggt")
+
+
+def refuse_url(source: str | Path) -> None:
+    """SettingsError for the address of a repository in place of its name, which it gives."""
+    if found := _URL.match(str(source)):
+        raise SettingsError(f"{source} is an address; expected a folder or a repository: {found['repo_id']}")
 
 
 @dataclass(frozen=True)
@@ -93,8 +106,12 @@ class Repository:
     def user(self) -> dict[str, Any]:
         """The token's user, as the Hub describes it; asked once."""
         with explained(self.repo_id, self.kind):
-            user = dict(self.api.whoami())
-            _ = user["name"]  # missing if the answer is not from a Hub
+            user = self.api.whoami()
+            try:
+                _ = user["name"].lower(), [org["name"].lower() for org in user.get("orgs", ())]
+                _ = user.get("auth", {}).get("accessToken", {}).get("role")
+            except (AttributeError, LookupError, TypeError) as error:
+                raise AnswerError from error
             return user
 
     # --- Checks before anything is sent
@@ -149,7 +166,10 @@ class Repository:
             asked = {"repoType": self.kind, "content": text}
             response = get_session().post(f"{self.api.endpoint}/api/validate-yaml", json=asked)
             if response.status_code == 400:
-                faults = "; ".join(fault["message"] for fault in response.json()["errors"])
+                try:
+                    faults = "; ".join(fault["message"] for fault in response.json()["errors"])
+                except (LookupError, TypeError) as error:
+                    raise AnswerError from error
                 raise PublishError(f"the Hub rejects the card of {self.repo_id}: {redact(faults)}; nothing was pushed")
             hf_raise_for_status(response)
 
@@ -178,8 +198,7 @@ class Repository:
     def read_main(self) -> Branch:
         """The main branch as it is now."""
         with explained(self.repo_id, self.kind, MAIN):
-            commit = self.api.repo_info(self.repo_id, repo_type=self.kind, revision=MAIN).sha
-        assert commit is not None
+            commit = _require_commit(self.api.repo_info(self.repo_id, repo_type=self.kind, revision=MAIN).sha)
         return Branch(commit, self.list_files(commit))
 
     def list_files(self, revision: str) -> dict[str, RemoteFile]:
@@ -187,12 +206,12 @@ class Repository:
         from huggingface_hub import RepoFile
 
         with explained(self.repo_id, self.kind, revision):
+            found = self.api.list_repo_tree(self.repo_id, recursive=True, revision=revision, repo_type=self.kind)
+            files = [file for file in found if isinstance(file, RepoFile)]
+            if not all(isinstance(file.path, str) and isinstance(file.size, int) for file in files):
+                raise AnswerError
             return {
-                file.path: RemoteFile(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id)
-                for file in self.api.list_repo_tree(
-                    self.repo_id, recursive=True, revision=revision, repo_type=self.kind
-                )
-                if isinstance(file, RepoFile)
+                file.path: RemoteFile(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files
             }
 
     def fetch_file(self, path: str, revision: str | None) -> Path | None:
@@ -201,35 +220,51 @@ class Repository:
         None if the repository has no such file. When offline or without an answer, the cache is used unchecked.
         """
         from huggingface_hub import constants
-        from huggingface_hub.errors import RemoteEntryNotFoundError
+        from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-        commit = self._commit_of(revision)
+        def fetch(revision: str | None) -> Path:
+            download = partial(
+                self.api.hf_hub_download,
+                self.repo_id,
+                path,
+                repo_type=self.kind,
+                revision=revision,
+                local_files_only=unreachable is not None,  # otherwise the client would try again for 23 seconds
+            )
+            return Path(retried(download))
+
+        commit, unreachable = self._commit_of(revision)
         with explained(self.repo_id, self.kind, revision):
             try:
-                fetched = Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision))
+                fetched = fetch(revision)
                 if commit is not None and fetched.parent.name != commit:
                     # The Hub answered with an error, and the client took an older version from the cache.
-                    fetched = Path(self.api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=commit))
+                    fetched = fetch(commit)
             except RemoteEntryNotFoundError:
                 return None
+            except LocalEntryNotFoundError:
+                if unreachable is None:
+                    raise
+                raise unreachable from None
         if commit is None and not constants.HF_HUB_OFFLINE:
             version = fetched.parent.name[:12]
-            print(f"{self.repo_id}: cannot reach the Hub; using commit {version} from the cache.", file=sys.stderr)
+            print_line(f"{self.repo_id}: cannot reach the Hub; using commit {version} from the cache.")
         return fetched
 
-    def _commit_of(self, revision: str | None) -> str | None:
-        """The commit that a branch or tag points to; None when offline or without an answer."""
+    def _commit_of(self, revision: str | None) -> tuple[str | None, HubError | None]:
+        """The commit that a branch or tag points to; None when offline, or without an answer (then the error)."""
         from huggingface_hub import constants
 
         if constants.HF_HUB_OFFLINE or _COMMIT.fullmatch(revision or ""):
-            return None if constants.HF_HUB_OFFLINE else revision
+            return None if constants.HF_HUB_OFFLINE else revision, None
         try:
             with explained(self.repo_id, self.kind, revision):
-                return self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
+                sha = self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
+                return _require_commit(sha), None
         except HubError as error:
             if not error.is_unreachable:
                 raise
-            return None
+            return None, error
 
     def read_file(self, path: str, revision: str) -> bytes | None:
         """Download a file's content without caching it; None if the repository has no such file."""
@@ -237,8 +272,15 @@ class Repository:
 
         with tempfile.TemporaryDirectory(prefix="hggt-") as folder, explained(self.repo_id, self.kind, revision):
             try:
-                fetched = self.api.hf_hub_download(
-                    self.repo_id, path, repo_type=self.kind, revision=revision, local_dir=folder
+                fetched = retried(
+                    partial(
+                        self.api.hf_hub_download,
+                        self.repo_id,
+                        path,
+                        repo_type=self.kind,
+                        revision=revision,
+                        local_dir=folder,
+                    )
                 )
             except RemoteEntryNotFoundError:
                 return None
@@ -360,6 +402,12 @@ class Repository:
                 self.api.change_discussion_status(self.repo_id, number, "closed", repo_type=self.kind)
             raise
         return self.read_main().commit
+
+
+def _require_commit(sha: object) -> str:
+    if not isinstance(sha, str) or not _COMMIT.fullmatch(sha):
+        raise AnswerError
+    return sha
 
 
 def find_differences(

@@ -25,6 +25,8 @@ _BLOCK_BYTES = 1 << 22
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_NAME = 255  # bytes
 _HIGHEST_PROCESS = 1 << 22  # of Linux
+LFS_POINTER = "a git-lfs pointer, not the file itself; run `git lfs pull` where it was cloned"
+_LFS_START = b"version https://git-lfs.github.com/spec/"
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep"}
 
@@ -91,10 +93,23 @@ def read_regular_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def is_lfs_pointer(file: bytes | Path) -> bool:
+    """Whether a file, given by its bytes or its path, is only the pointer that git-lfs leaves in its place."""
+    if isinstance(file, Path):
+        with open(file, "rb") as opened:
+            file = opened.read(len(_LFS_START))
+    return file.startswith(_LFS_START)
+
+
 def read_utf8(path: Path, error_class: type[HggtError]) -> str:
-    """The text of a UTF-8 file without its byte order mark, if any; line ends stay. Other encodings raise the error."""
+    """The text of a UTF-8 file without its byte order mark, if any; line ends stay.
+
+    A missing file and other encodings raise the error.
+    """
     try:
         return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except FileNotFoundError as error:
+        raise error_class(f"{path}: no such file; check the path") from error
     except UnicodeDecodeError as error:
         raise error_class(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
 
@@ -161,6 +176,9 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     lines = []
     try:
         columns = next(reader, [])
+        if len(columns) == 1 and (separator := next((mark for mark in ";\t" if mark in columns[0]), None)):
+            name = "tabs" if separator == "\t" else "semicolons"
+            raise TableError(f"{path}: its columns are separated by {name}; save it as CSV with commas")
         if twice := [name for name in columns if name and columns.count(name) > 1]:
             raise TableError(f"{path}: {columns.count(twice[0])} columns are called {twice[0]!r}; expected one")
         for values in reader:
@@ -254,6 +272,8 @@ def find_damaged(folder: Path, expected: Sequence[FileDigest]) -> dict[str, str]
         if not path.is_file():
             return "is missing"
         if path.stat().st_size != digest.size_bytes:
+            if is_lfs_pointer(path):
+                return f"is {LFS_POINTER}"
             return f"has {path.stat().st_size:,} bytes, not {digest.size_bytes:,}"
         return None if sha256_of_file(path) == digest.sha256 else "has other content"
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from hggt_data.errors import ImageError, TreeError
-from hggt_data.io.files import is_system_file, read_regular_file, require_regular_file
+from hggt_data.io.files import LFS_POINTER, is_lfs_pointer, is_system_file, read_regular_file, require_regular_file
 from hggt_data.io.images import (
     PNG_HEADER_BYTES,
     PNG_SIGNATURE,
@@ -170,7 +170,7 @@ def _opened(file: BinaryIO) -> Iterator["Image.Image"]:
     """Image header only; the caller checks the size."""
     from PIL import Image, UnidentifiedImageError
 
-    head = file.read(8)
+    head = file.read(64)
     if not head:
         raise ImageError("empty file")
     # Pillow's own limit already warns at a third of what `require_affordable` allows.
@@ -179,7 +179,9 @@ def _opened(file: BinaryIO) -> Iterator["Image.Image"]:
         try:
             image = Image.open(file, formats=_PILLOW_FORMATS)
         except UnidentifiedImageError:
-            raise ImageError(f"cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with {head!r}") from None
+            if is_lfs_pointer(head):
+                raise ImageError(LFS_POINTER) from None
+            raise ImageError(f"cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with {head[:8]!r}") from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:
@@ -291,6 +293,8 @@ class PictureFolder:
 
 def list_folder(folder: Path) -> PictureFolder:
     """The content of a folder without system files; TreeError if there is no picture."""
+    if not folder.is_dir():
+        raise TreeError(f"{folder}: no such folder; expected one that contains pictures")
     found = PictureFolder([], [], [])
     for path in sorted(folder.iterdir()):
         if path.is_dir():

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hggt_data.errors import HggtError
 from hggt_data.io.images import Pixels
+from hggt_data.ranges import Count, Range, require_ranges
 
 JITTER_PX = 16  # largest offset from the grid in each direction
 MIN_STD = 30.0  # of the grey values
@@ -31,10 +31,6 @@ DetailRule = Literal["official", "signed"]
 ScoreRule = Literal["official", "absolute"]
 
 _LAST_STARTS = ((2400, 128), (1200, 64), (0, 32))  # (side of the picture, largest start of the grid), in pixels
-
-
-class PatchError(HggtError, ValueError):
-    """A setting of `PatchSettings` is out of range, or there is no candidate."""
 
 
 @dataclass(frozen=True)
@@ -52,35 +48,19 @@ class PatchSettings:
         max_per_image: Maximum number of patches per picture; those with the highest scores are kept.  [default: all]
 
     Raises:
-        PatchError: A value is out of range.
+        SettingsError: A value is out of range.
     """
 
-    crop: int = 512
-    step: int = 288
+    crop: Count = 512
+    step: Annotated[int, Range(33)] = 288  # two positions could coincide with 2 * JITTER_PX or less
     seed: int = 0
     detail: DetailRule = "official"
     score: ScoreRule = "absolute"
-    min_difference: float = 0.0
-    max_per_image: int | None = None
+    min_difference: Annotated[float, Range(0, 255)] = 0.0
+    max_per_image: Count | None = None
 
     def __post_init__(self) -> None:
-        faults = []
-        if self.crop < 1:
-            faults.append(f"crop {self.crop}: expected 1 or more")
-        if self.step <= 2 * JITTER_PX:
-            faults.append(
-                f"step {self.step}: expected more than {2 * JITTER_PX}, because positions are moved by up to "
-                f"{JITTER_PX} pixels and two could coincide"
-            )
-        if not 0 <= self.min_difference <= 255:
-            faults.append(f"min_difference {self.min_difference}: expected 0 to 255 grey levels")
-        if self.max_per_image is not None and self.max_per_image < 1:
-            faults.append(f"max_per_image {self.max_per_image}: expected 1 or more")
-        for name, rules in (("detail", DetailRule), ("score", ScoreRule)):
-            if getattr(self, name) not in get_args(rules):
-                faults.append(f"{name} {getattr(self, name)!r}: expected {' or '.join(get_args(rules))}")
-        if faults:
-            raise PatchError("; ".join(faults))
+        require_ranges(self)
 
 
 class Verdict(Enum):
@@ -211,8 +191,7 @@ def select_patches(versions: Iterable[Pixels], settings: PatchSettings, draw: Dr
     columns = [[Measure(*measure_detail(cut(original, at, settings.crop), settings.detail)) for at in inside]]
     measure = partial(_measure_candidate, original, corners=inside, settings=settings)
     columns += map(measure, rest)  # a loop would keep one candidate while the next is read
-    if len(columns) == 1:
-        raise PatchError("the original has no candidates; expected at least one")
+    assert len(columns) > 1, "the original has no candidates"
     measured = dict(zip(inside, zip(*columns, strict=True), strict=True))
     return _rank([_decide(corner, measured.get(corner, ()), settings) for corner in corners], settings.max_per_image)
 

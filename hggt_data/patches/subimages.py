@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hggt_data.errors import HggtError, ImageError, TreeError
+from hggt_data.errors import ImageError, SettingsError, TreeError
 from hggt_data.io.files import is_up_to_date
 from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, write_png
+from hggt_data.io.names import look
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
 from hggt_data.io.pictures import is_picture_name, list_folder, read_picture_size, read_picture_with_notes
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
+from hggt_data.ranges import Count, CountOrNone, require_lists, require_ranges
 
 RECORD = "subimages.json"
 
@@ -32,10 +34,6 @@ RECORD = "subimages.json"
 _COMPRESSION = 4
 _SCALE = re.compile(r"[0-9]{1,9}/[1-9][0-9]{0,8}|[0-9]{0,9}\.?[0-9]{1,9}")
 _CROP = re.compile(r"(?P<version>.+)_s(?P<number>[0-9]{3,})\.png", re.DOTALL)
-
-
-class SubimageError(HggtError, ValueError):
-    """A setting of `SubimageSettings` is out of range."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class SubimageSettings:
         threshold: Leave this many pixels uncut at the right and bottom edge; if more remain, one more crop ends there.
 
     Raises:
-        SubimageError: A value is out of range.
+        SettingsError: A value is out of range.
 
     Source: the names of scaled versions, the sizes and the places of the crops are those of the official data. Scales,
         short side and crop are in the official options (the official README gives crops of 512). The step is not
@@ -60,24 +58,17 @@ class SubimageSettings:
     """
 
     scales: tuple[Fraction, ...] = (Fraction(3, 4), Fraction(1, 2), Fraction(1, 3))
-    short_side: int = 400
-    crop: int = 400
-    step: int = 200
-    threshold: int = 0
+    short_side: CountOrNone = 400
+    crop: Count = 400
+    step: Count = 200
+    threshold: CountOrNone = 0
 
     def __post_init__(self) -> None:
-        faults = [f"scale {scale}: expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
-        faults += [
-            f"scale {scale} is given twice" for scale in sorted(set(self.scales)) if self.scales.count(scale) > 1
-        ]
-        least = {"short_side": 0, "crop": 1, "step": 1, "threshold": 0}
-        faults += [
-            f"{name} {getattr(self, name)}: expected {low} or more"
-            for name, low in least.items()
-            if getattr(self, name) < low
-        ]
+        require_ranges(self)
+        faults = [f"{scale}, expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
+        faults += [f"{scale} twice" for scale in sorted(set(self.scales)) if self.scales.count(scale) > 1]
         if faults:
-            raise SubimageError("; ".join(faults))
+            raise SettingsError(f"`scales` has {'; '.join(faults)}")
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -127,13 +118,13 @@ class SubimageSettings:
 
 
 def parse_scales(text: str) -> tuple[Fraction, ...]:
-    """Scales from text such as `0.75,0.5,1/3`, or `none`; SubimageError for anything else."""
+    """Scales from text such as `0.75,0.5,1/3`, or `none`; SettingsError for anything else."""
     if text.strip() == "none":
         return ()
     parts = [part.strip() for part in text.split(",")]
     wrong = [part for part in parts if not (_SCALE.fullmatch(part) and 0 < Fraction(part) < 1)]
     if wrong:
-        raise SubimageError(
+        raise SettingsError(
             f"{', '.join(map(repr, wrong))}: expected numbers between 0 and 1 separated by commas, such as "
             "0.75,0.5,1/3, or none"
         )
@@ -194,6 +185,9 @@ def extract_subimages(
         settings: How to cut.
         workers: Worker processes.  [default: one per core, at most 8]
 
+    Returns:
+        The numbers of pictures and crops, and the pictures that could not be read.
+
     Raises:
         TreeError: There is no picture, or crops of two pictures would have the same name; nothing is written.
         OutputError: `output` contains other files or crops made with different settings, is inside an input, or
@@ -212,6 +206,7 @@ def extract_subimages(
         >>> extract_subimages([folder], Path(tempfile.mkdtemp()), settings, workers=1).crops_made
         6
     """
+    require_lists(inputs=inputs)
     output = Path(output)
     folders = [Path(folder) for folder in inputs]
     outcome = SubimageOutcome()
@@ -354,14 +349,14 @@ def _list_pictures(inputs: Sequence[Path], output: Path, outcome: SubimageOutcom
 
 
 def _name_versions(pictures: Sequence[Path], settings: SubimageSettings) -> dict[str, str]:
-    """Name of each version to its picture. Two may not have the same name, even if upper and lower case are equal."""
+    """Name of each version to its picture. No two names may look the same."""
     owners: dict[str, str] = {}
     first: dict[str, tuple[Path, str]] = {}
     clashes, scaled = [], False
     for path in pictures:
         for suffix in settings.suffixes:
             owners[path.stem + suffix] = str(path)
-            other, other_suffix = first.setdefault((path.stem + suffix).casefold(), (path, suffix))
+            other, other_suffix = first.setdefault(look(path.stem + suffix), (path, suffix))
             if other is not path:
                 clashes.append(f"{other} and {path}")
                 scaled = scaled or suffix != other_suffix

@@ -203,6 +203,9 @@ def _nothing_fits(root: Path) -> str:
     for home in possible_homes(root):
         if half := describe_half(home):
             message += f" {home} {half}."
+    whole = [folder for folder in root.absolute().parents[:3] if any(map(_is_home, possible_homes(folder)))]
+    if whole:
+        return f"{root} is a part of the tree {whole[0]}; pass that."
     parts = [str(root / name) for name in ("Train", "Test") if (root / name).is_dir()]
     if parts:
         message += f" Pass {' or '.join(parts)} instead."

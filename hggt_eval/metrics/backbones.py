@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hggt_data.errors import HggtError, WeightsError
-from hggt_data.io.files import sha256_of_file
+from hggt_data.io.files import LFS_POINTER, is_lfs_pointer, sha256_of_file
 
 # A firewall that drops packets would otherwise delay a run by minutes per address.
 DOWNLOAD_TIMEOUT_S = 15.0
@@ -158,6 +158,8 @@ def _download(backbone: Backbone, weights_dir: str | Path | None, advice: str) -
 
 def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
     """Read convolutions and check names, shapes and types against torchvision's network."""
+    if is_lfs_pointer(path):
+        raise DamagedWeightsError(f"{path}: {LFS_POINTER}")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its own message suggests disabling this protection

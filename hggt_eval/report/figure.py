@@ -43,7 +43,7 @@ class Crop:
 
     @classmethod
     def parse(cls, text: str) -> "Crop":
-        """Parse `ID:TOP,LEFT,SIZE`.
+        """Parse `ID:TOP,LEFT,SIZE`; SettingsError for other text.
 
         Example:
             >>> Crop.parse("0001-586-1469:120,64,96")
@@ -51,13 +51,12 @@ class Crop:
         """
         name, _, numbers = text.rpartition(":")
         parts = numbers.split(",")
-        try:
-            group_id = PatchId.parse(name)
-        except NameFormatError as error:
-            raise MatchError(f"crop {text!r}: {error}; expected ID:TOP,LEFT,SIZE") from error
         if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or not int(parts[2]):
-            raise MatchError(f"crop {text!r}; expected ID:TOP,LEFT,SIZE in pixels, such as 0001-586-1469:120,64,96")
-        return cls(group_id, *map(int, parts))
+            raise SettingsError(f"{text!r}; expected ID:TOP,LEFT,SIZE in pixels, such as 0001-586-1469:120,64,96")
+        try:
+            return cls(PatchId.parse(name), *map(int, parts))
+        except NameFormatError as error:
+            raise SettingsError(f"{text!r}: {error}") from error
 
     def require_inside(self, pixels: Pixels) -> None:
         """Check that the crop lies inside a picture."""
@@ -79,8 +78,8 @@ class _Tile:
 
 
 def draw_figure(
-    pictures: ScoredPictures,
-    crops: Sequence[Crop],
+    scores: ScoredPictures | str | Path,
+    crops: Sequence[Crop | str],
     methods: Sequence[str] = (),
     *,
     candidates: Sequence[str] = (),
@@ -91,7 +90,7 @@ def draw_figure(
     """Draw the figure, with one row per crop.
 
     Args:
-        pictures: Pictures of a scored run.
+        scores: Folder of scores or its scores.json, whose pictures are read from their recorded paths.
         crops: Square of a group to show, in pixels of the ground truth; each has a separate row; repeatable.
         methods: Methods to show, in this order.  [default: all]
         candidates: Candidates to show in addition to the methods, such as original or 01.  [default: the original and
@@ -100,13 +99,35 @@ def draw_figure(
         decimals: Decimals of the printed metrics.  [default: psnr=2, others 4]
         width_in: Width of the figure in inches.
 
+    Returns:
+        The figure; its `savefig` writes it.
+
     Raises:
-        MatchError: A group, method, score or candidate does not exist, a crop lies outside its picture, an image has
-            changed since it was scored, or the font lacks letters.
+        SettingsError: The scores have no such method or metric, a group has no such candidate, or a crop is malformed.
+        MatchError: The scores cannot be read, a group or score does not exist, a crop lies outside its picture, an
+            image has changed since it was scored, or the font lacks letters.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import name_methods
+        >>> from hggt_data.tree.demo import write_demo
+        >>> from hggt_eval import GroundTruth, compare_methods, draw_figure, score, write_reports
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _, test, _, bicubic, sharper = write_demo(folder)
+        >>> methods = name_methods([(None, bicubic), (None, sharper)])
+        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
+        >>> comparison = compare_methods(scored.evaluation)
+        >>> files = write_reports(scored.evaluation, scored.settings, comparison, folder / "scores")
+        >>> figure = draw_figure(folder / "scores", ["coffee-0-0:60,40,48"], ["bicubic", "sharper"])
+        >>> figure.savefig(folder / "zoom.png", dpi=300)
+        >>> float(figure.get_figwidth())
+        6.875
     """
     import matplotlib
     from matplotlib.figure import Figure
 
+    pictures = scores if isinstance(scores, ScoredPictures) else ScoredPictures.open(scores)
     known = {metric.name: metric for metric in pictures.evaluation.metrics}
     scored = [method.name for method in pictures.evaluation.methods]
     for what, names, available in (("metric", metrics, list(known)), ("method", methods, scored)):
@@ -115,7 +136,8 @@ def draw_figure(
     methods = methods or scored
     printed = [known[name] for name in metrics]
     rows = []
-    for crop in crops:
+    places = [Crop.parse(crop) if isinstance(crop, str) else crop for crop in crops]
+    for crop in places:
         group = pictures.group(crop.id)
         original = group.read(ORIGINAL)
         crop.require_inside(original)
@@ -125,7 +147,9 @@ def draw_figure(
             *_candidate_tiles(group, candidates),
         ]
         rows.append((crop, original, tiles))
-    _require_letters([str(crop.id) for crop in crops] + [line for *_, tiles in rows for t in tiles for line in t.lines])
+    _require_letters(
+        [str(crop.id) for crop in places] + [line for *_, tiles in rows for t in tiles for line in t.lines]
+    )
     titles = " / ".join(map(heading_of, printed))
     num_lines = 1 + bool(metrics)
     with matplotlib.rc_context(_STYLE):
@@ -151,7 +175,7 @@ def _require_letters(texts: Iterable[str]) -> None:
 def require_format(path: Path) -> None:
     """Check that the name ends like a format that figures are written in."""
     if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
+        raise SettingsError(f"`path` is {path}; expected a name that ends in {', '.join(FORMATS)}")
 
 
 def write_figure(figure: "Figure", path: Path, dpi: int = 300) -> None:
@@ -208,7 +232,9 @@ def _candidate_tiles(group: Group, candidates: Sequence[str]) -> Iterator[_Tile]
         chosen = [ORIGINAL, *sorted(group.positives, key=lambda name: -agreement[name])[:1]]
     for name in chosen:
         if name != ORIGINAL and name not in group.candidates:
-            raise MatchError(f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}")
+            raise SettingsError(
+                f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}"
+            )
         label = None if name == ORIGINAL else group.consensus[group.candidates.index(name)]
         yield _Tile(group.read(name), (f"{name} ({label.value})" if label else name, ""), (False, False))
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from hggt_data.errors import MatchError, OutputError
+from hggt_data.errors import MatchError, OutputError, require_kind
 from hggt_data.io.files import write_text
 from hggt_data.io.text import aligned
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
@@ -52,7 +52,22 @@ def format_table(
 
     Returns:
         Lines of text; arrows point to the better side.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import name_methods
+        >>> from hggt_data.tree.demo import write_demo
+        >>> from hggt_eval import GroundTruth, format_table, score
+        >>> _, test, _, bicubic, sharper = write_demo(Path(tempfile.mkdtemp()))
+        >>> methods = name_methods([(None, bicubic), (None, sharper)])
+        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
+        >>> print(format_table(scored.evaluation, scored.settings))
+        method   groups   PSNR ↑
+        bicubic       6  22.6010
+        sharper       6  22.9046
     """
+    _require_scores(evaluation, settings)
     header = ["method", "groups", *map(heading_of, evaluation.metrics)]
     rows = [
         [
@@ -97,7 +112,23 @@ def write_reports(
     Raises:
         OutputError: The folder contains scores that would be lost, or a file cannot be written; files written before
             are complete.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import name_methods
+        >>> from hggt_data.tree.demo import write_demo
+        >>> from hggt_eval import GroundTruth, compare_methods, score, write_reports
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _, test, _, bicubic, sharper = write_demo(folder)
+        >>> methods = name_methods([(None, bicubic), (None, sharper)])
+        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
+        >>> comparison = compare_methods(scored.evaluation)
+        >>> files = write_reports(scored.evaluation, scored.settings, comparison, folder / "scores")
+        >>> [path.name for path in files if path.parent == folder / "scores"]
+        ['scores.json', 'scores.csv', 'comparison.csv', 'table.md', 'table.tex']
     """
+    _require_scores(evaluation, settings)
     output = Path(output)
     require_nothing_lost(output, [method.name for method in evaluation.methods], settings)
     notes = list_notes(evaluation, settings, comparison)
@@ -120,6 +151,12 @@ def write_reports(
     return [_write(path, text) for path, text in texts.items()]
 
 
+def _require_scores(evaluation: Evaluation, settings: Settings) -> None:
+    advice = "that of `score` or `read_scores`, such as read_scores(FOLDER).{}"
+    require_kind(Evaluation, advice.format("evaluation"), evaluation=evaluation)
+    require_kind(Settings, advice.format("settings"), settings=settings)
+
+
 def write_page(page: str, output: Path) -> Path:
     """Write `report.html` below `output` and return its path."""
     return _write(output / PAGE_FILE, page)
@@ -140,10 +177,10 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
 def require_nothing_lost(output: Path, methods: Collection[str], settings: Settings) -> None:
     """Check that this run scores everything again that the folder's `scores.json` contains."""
     path = output / SCORES_FILE
+    if not path.exists():
+        return
     try:
         existing = read_scores(path)
-    except FileNotFoundError:
-        return
     except (MatchError, OSError) as error:
         raise OutputError(
             f"{error}. It would be overwritten; choose another folder for `output`, or move the file away"

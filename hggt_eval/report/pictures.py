@@ -12,7 +12,7 @@ from hggt_data.io.images import Pixels, decode_png
 from hggt_data.loading import open_groups, open_tree_folders
 from hggt_data.schema import PatchId
 from hggt_eval.scores.evaluation import Evaluation
-from hggt_eval.scores.file import Settings
+from hggt_eval.scores.file import Settings, read_scores
 from hggt_eval.scores.scores import GroupScores
 
 
@@ -33,6 +33,12 @@ class ScoredPictures:
         }
         if source is not None:
             self.source = source
+
+    @classmethod
+    def open(cls, scores: str | Path) -> "ScoredPictures":
+        """The pictures behind a folder of scores, or its scores.json; raises the errors of `read_scores`."""
+        file = read_scores(scores)
+        return cls(file.evaluation, file.settings)
 
     @cached_property
     def source(self) -> GroupSource:

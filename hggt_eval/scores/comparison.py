@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hggt_data.errors import MatchError
+from hggt_data.errors import MatchError, SettingsError, require_kind
 from hggt_data.schema import PatchId
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.scores.evaluation import Evaluation
@@ -149,7 +149,7 @@ def require_baseline(names: Iterable[str], baseline: str) -> None:
     """Check that one of these methods, without its seed, has the baseline's name."""
     runs = group_seeds(names)
     if baseline not in runs:
-        raise MatchError(f"no method is called {baseline!r}; the baseline must be one of {', '.join(runs)}")
+        raise SettingsError(f"`baseline` is {baseline!r}; expected one of {', '.join(runs)}")
 
 
 def compare_methods(
@@ -163,9 +163,29 @@ def compare_methods(
         num_resamples: Number of draws of source pictures for intervals and of signs for p-values.
         seed: Random seed; the same seed gives the same numbers.
 
+    Returns:
+        Means with intervals and, with a baseline, the differences of all other methods from it.
+
     Raises:
-        MatchError: No method has the baseline's name, or a name occurs with and without a seed.
+        SettingsError: No method has the baseline's name.
+        MatchError: A name occurs with and without a seed.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import name_methods
+        >>> from hggt_data.tree.demo import write_demo
+        >>> from hggt_eval import GroundTruth, compare_methods, score
+        >>> _, test, _, bicubic, sharper = write_demo(Path(tempfile.mkdtemp()))
+        >>> methods = name_methods([(None, bicubic), (None, sharper)])
+        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
+        >>> comparison = compare_methods(scored.evaluation, "bicubic")
+        >>> round(comparison.differences[0].mean, 2)
+        0.3
     """
+    require_kind(
+        Evaluation, "that of `score` or `read_scores`, such as read_scores(FOLDER).evaluation", evaluation=evaluation
+    )
     methods = {method.name: method for method in evaluation.methods}
     if baseline is not None:
         require_baseline(methods, baseline)

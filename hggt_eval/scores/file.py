@@ -69,7 +69,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ScoresFile:
-    """The content of a `scores.json`: the scores, and what they depend on."""
+    """The content of a `scores.json`.
+
+    Attributes:
+        evaluation: The scores.
+        settings: What the scores depend on.
+    """
 
     evaluation: Evaluation
     settings: Settings
@@ -110,10 +115,30 @@ def read_scores(path: str | Path) -> ScoresFile:
     Args:
         path: The file, or the folder that contains it.
 
+    Returns:
+        The scores, and what they depend on.
+
     Raises:
-        MatchError: The file is not a scores file, has another version, or is damaged.
+        MatchError: There is no such file, or it is not a scores file, has another version, or is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import name_methods
+        >>> from hggt_data.tree.demo import write_demo
+        >>> from hggt_eval import GroundTruth, compare_methods, read_scores, score, write_reports
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _, test, _, bicubic, sharper = write_demo(folder)
+        >>> methods = name_methods([(None, bicubic), (None, sharper)])
+        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
+        >>> comparison = compare_methods(scored.evaluation)
+        >>> files = write_reports(scored.evaluation, scored.settings, comparison, folder / "scores")
+        >>> read_scores(folder / "scores").evaluation == scored.evaluation
+        True
     """
     path = find_scores(Path(path))
+    if not path.exists():
+        raise MatchError(f"{path} does not exist; expected a folder that hggt-eval has written scores to, or its file")
     try:
         content = json.loads(path.read_bytes())
         found = content["schema_version"]

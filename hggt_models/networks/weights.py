@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hggt_data.errors import HggtError, WeightsError
-from hggt_data.io.files import require_regular_file
+from hggt_data.io.files import LFS_POINTER, is_lfs_pointer, require_regular_file
 
 StateDict = Mapping[str, Tensor]
 
@@ -108,6 +108,8 @@ def _require_file(path: Path) -> None:
     if not path.exists():
         raise WeightsError(f"{path} does not exist")
     require_regular_file(path)
+    if is_lfs_pointer(path):
+        raise CheckpointError(f"{path}: {LFS_POINTER}")
 
 
 def _listed(keys: list[str]) -> str:

@@ -91,6 +91,8 @@ def edit_keeping_stat(path: Path, data: bytes) -> None:
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
+# What a clone contains in place of a large file that was not fetched.
+LFS_POINTER_FILE = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 Chunks = list[tuple[bytes, bytes]]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Annotated
 
 import uvicorn
 
@@ -19,8 +20,9 @@ from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
 from hggt_data.annotate.web.guard import LOOPBACK, Guard
 from hggt_data.annotate.web.store import AnswerStore
-from hggt_data.errors import OutputError, RoundError
+from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.text import format_examples, plural
+from hggt_data.ranges import Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ServerSettings:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Annotated[int, Range(0, 65535)] = 8000
     annotator: str | None = None
     accounts: Path | None = None
     allow_host: tuple[str, ...] = ()
@@ -48,6 +50,9 @@ class ServerSettings:
     tls_key: Path | None = None
     plain_http: bool = False
     patches: Path | None = None
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[str], object]) -> None:
@@ -59,7 +64,8 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         print_line: Receives each line of console output, including the URLs.
 
     Raises:
-        RoundError: This is not a round, the annotator is not known, or the settings would be unsafe.
+        RoundError: This is not a round, or the annotator is not known.
+        SettingsError: The settings would be unsafe, or do not say which of several annotators is served.
         OutputError: The port is in use, or another process serves or changes the round.
     """
     _require_safe(settings)
@@ -89,15 +95,17 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
 
 def _require_safe(settings: ServerSettings) -> None:
     if settings.host not in LOOPBACK and settings.accounts is None:
-        raise RoundError(f"listening on {settings.host} requires accounts; pass `accounts`")
+        raise SettingsError(f"listening on {settings.host} requires accounts; pass `accounts`")
     if _is_any(settings.host) and not settings.allow_host:
-        raise RoundError(
+        raise SettingsError(
             f"listening on {settings.host} requires the host name that other machines use; pass `allow_host`"
         )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise RoundError("a TLS certificate and its key are needed together; pass both `tls_certificate` and `tls_key`")
+        raise SettingsError(
+            "a TLS certificate and its key are needed together; pass both `tls_certificate` and `tls_key`"
+        )
     if settings.host not in LOOPBACK and settings.tls_key is None and not settings.plain_http:
-        raise RoundError(
+        raise SettingsError(
             f"listening on {settings.host} without encryption would expose the personal URLs to the network. Either "
             "pass `tls_certificate` and `tls_key`; or listen on 127.0.0.1 behind an https web server and pass "
             "`allow_host`; or pass `plain_http` on a network you trust"
@@ -172,7 +180,7 @@ def _only_annotator(round_: Round, name: str | None, active: list[str]) -> str:
             raise RoundError(f"{name} was dropped from this round; add the annotator again with hggt-data reassign")
         return name
     if len(active) != 1:
-        raise RoundError(
+        raise SettingsError(
             f"this round has several annotators ({format_examples(active, 8)}); pass `annotator` or `accounts`"
         )
     return active[0]

@@ -31,7 +31,7 @@ def run(*, dry_run: bool = False, yes: bool = False, answer: str | None = None) 
     RecordedPush.count = 0
     push = RecordedPush(
         source=Path("net"),
-        destination=Destination(repo_id="lab/net", public=True, tag="v1"),
+        destination=Destination(repo_id="lab/net", public=True, tag="v1", dry_run=dry_run),
         repository=Repository("lab/net", "model"),
         main=None,
         folder=Path(),
@@ -45,7 +45,7 @@ def run(*, dry_run: bool = False, yes: bool = False, answer: str | None = None) 
 
     @click.command()
     def command() -> None:
-        confirm_and_push(opened(), "load_network", dry_run=dry_run, yes=yes)
+        confirm_and_push(opened(), "load_network", push.destination, yes=yes)
 
     with pytest.MonkeyPatch.context() as patch:
         if answer is not None:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,8 +101,8 @@ class TestContent:
                     content[f"Picture_{k}"]["Label"] for k in range(2, 6)
                 ]
                 times = content["Time_cost"]
-                assert annotation["start"] == datetime.fromisoformat(times["Start"])
-                assert annotation["end"] == datetime.fromisoformat(times["End"])
+                assert annotation["start"] == times["Start"].replace(" ", "T")
+                assert annotation["end"] == times["End"].replace(" ", "T")
                 assert annotation["seconds"] == times["Total"]
             for k in range(4):
                 votes = [annotation["labels"][k] for annotation in row["annotations"]]
@@ -377,6 +376,11 @@ class TestOverlap:
             build(tree, output=output, test_tree=test)
         assert not output.exists()
 
+    def test_a_source_picture_that_looks_the_same_is_refused(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("P3-9-9", "q-0-0"), seed=1)
+        with pytest.raises(TreeError, match=r"share 1 source picture \('P3' differs from 'p3' only in case\)"):
+            build(tree, output=output, test_tree=test)
+
     def test_identical_originals_under_another_name_are_refused(self, tree: Path, output: Path) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
         pixels = noise((8, 8), "0 p4-64-0 original")
@@ -647,6 +651,20 @@ class TestWarnings:
         assert (problem.kind, problem.severity) == ("unknown-column", "warning")
         assert str(problem) == "sources/s.csv: unknown column 'license'"
         assert problem.hint == "It is left out; did you mean 'licence'?"
+
+    def test_source_pictures_of_two_trees_that_look_the_same(self, tree: Path, output: Path) -> None:
+        other = small_tree(output.parent / "E", ("P3-9-9", "q-0-0"), seed=1)
+        (problem,) = build(tree, other, output=output).problems
+        assert (problem.kind, problem.severity) == ("lookalike-picture", "warning")
+        assert str(problem) == "train-1: the source picture 'P3' differs from 'p3' only in case, which is in train-0"
+
+    def test_sources_that_look_the_same_as_pictures(self, tree: Path, output: Path) -> None:
+        lines = [f"{'P' if k == 3 else 'p'}{k},here" for k in range(7)]
+        csv = write(output.parent / "s.csv", "\n".join(["image,origin", *lines]))
+        assert [problem.message for problem in build(tree, output=output, sources=csv).problems] == [
+            "no line for the source picture 'p3'; 'p3' differs from 'P3' only in case",
+            "a line for 'P3', which no tree contains; 'P3' differs from 'p3' only in case",
+        ]
 
     def test_sources_that_do_not_fit(self, tree: Path, output: Path) -> None:
         lines = [f"p{k},here" for k in range(1, 7)]

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard
@@ -15,6 +16,7 @@ from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
 from hggt_data.errors import SettingsError
 from hggt_data.licence import read_license
+from hggt_data.loading import open_groups
 from tests.hggt_data.trees import FOUR, edit_text, write_tree
 
 
@@ -160,7 +162,13 @@ def test_the_size_category_is_the_hubs_word(real_dataset: Path) -> None:
 def test_the_code_of_the_card_runs(real_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(real_dataset, tmp_path / "PATH_OR_ID")
     monkeypatch.chdir(tmp_path)
-    code = body(real_dataset).split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
-    exec(code, names)
+    for code in body(real_dataset).split("```python\n")[1:]:
+        exec(code.split("```")[0], names)
     assert len(names["groups"]) == len(names["labels"]) == 6
+    group = open_groups(real_dataset, "train")[0]
+    assert [np.asarray(picture).tolist() for picture in names["positives"]] == [
+        group.read(name).tolist() for name in group.positives
+    ]
+    assert names["batch"]["original"].shape == (4, 3, 128, 128)
+    assert names["positive"][0].tolist() == [name in group.positives for name in group.candidates]

@@ -1,18 +1,24 @@
 """A group as a row: names, types, and back."""
 
+import json
+import re
 from datetime import datetime
 
+import pytest
 from datasets import ClassLabel, Features, Image, List, Value
 
 from hggt_data.consensus import judge_group
 from hggt_data.dataset.features import (
+    arrow_schema,
     candidates_of_columns,
     dataset_features,
     group_from_row,
     image_column,
     image_columns,
     labels_to_row,
+    parse_time,
 )
+from hggt_data.errors import DatasetError
 from hggt_data.schema import Annotation, Label, PatchId
 
 LABEL = ClassLabel(names=["positive", "similar", "negative"])
@@ -38,8 +44,8 @@ def test_the_columns_and_their_types_are_those_of_the_manual() -> None:
                 "slot": Value("string"),
                 "annotator": Value("string"),
                 "labels": List(LABEL, length=4),
-                "start": Value("timestamp[ms]"),
-                "end": Value("timestamp[ms]"),
+                "start": Value("string"),
+                "end": Value("string"),
                 "seconds": Value("float64"),
             }
         ),
@@ -55,6 +61,16 @@ def test_the_columns_and_their_types_are_those_of_the_manual() -> None:
     features = dataset_features(("01", "02", "03", "04"), True, ("origin", "author", "licence"))
     assert features == Features(expected)
     assert list(features) == list(expected)
+
+
+def test_a_file_describes_its_columns_in_types_that_older_versions_of_datasets_know() -> None:
+    features = dataset_features(("01", "02"), True, ("author",))
+    schema = arrow_schema(features)
+    described = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert set(re.findall(r'"_type": "(\w+)"', json.dumps(described))) == {"Value", "ClassLabel", "Image", "Sequence"}
+    [annotation] = described["annotations"]  # [struct]; a Sequence would be read as a struct of lists
+    assert annotation["labels"]["_type"] == described["consensus"]["_type"] == "Sequence"
+    assert Features.from_arrow_schema(schema) == features
 
 
 def test_the_light_config_has_all_columns_but_the_pictures() -> None:
@@ -83,6 +99,7 @@ def test_a_group_comes_back_from_its_row() -> None:
     row = labels_to_row(group)
     assert row["consensus"] == [0, 1]
     assert (row["num_positive"], row["num_negative"]) == (1, 0)
+    assert row["annotations"][0]["start"] == "2022-08-05T17:00:00"
     assert group_from_row({"id": "my-photo-3-4", **row}, ("01", "02")) == group
 
 
@@ -92,3 +109,10 @@ def test_a_group_without_consensus_comes_back_from_its_row() -> None:
     assert (row["consensus"], row["agreement"], row["num_votes"]) == ([None], [0], [1])
     assert (row["num_positive"], row["num_negative"]) == (0, 0)
     assert group_from_row({"id": "a-0-0", **row}, ("01",)) == group
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2022-08-05T17:01:12+02:00"])
+def test_a_text_that_is_not_a_local_time_is_named(text: str) -> None:
+    with pytest.raises(DatasetError, match=r"expected one such as 2022-08-05T17:01:12$") as error:
+        parse_time(text)
+    assert repr(text) in str(error.value)

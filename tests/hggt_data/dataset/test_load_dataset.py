@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from PIL import Image as PillowImage
 
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.dataset.features import dataset_features
+from hggt_data.dataset.manifest import read_manifest
 from hggt_data.io.images import read_pixels
+from hggt_data.loading import open_groups
+from hggt_data.schema import Annotation, Label
 from tests.hggt_data.trees import FOUR
 from tests.hub_client import ForkServer, HubClient
 
@@ -92,6 +96,38 @@ def test_shards_of_another_size_give_the_same_rows(
     assert (
         load(str(tmp_path / "one"), "labels", split="train")[:] == load(str(real_dataset), "labels", split="train")[:]
     )
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("config", ["default", "labels"])
+def test_every_formatter_takes_every_split(
+    datasets: Path, load: Callable[..., Any], config: str, streaming: bool
+) -> None:
+    found = load(str(datasets / "v2"), config, streaming=streaming)
+    for name in ("torch", "numpy", "pandas", "arrow"):
+        assert {split: len(list(part.with_format(name))) for split, part in found.items()} == {"train": 3, "test": 2}
+    row = next(iter(found["train"].with_format("torch")))
+    assert row["annotations"][0]["start"] == "2022-08-05T17:55:41"
+    assert row["consensus"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_both_versions_of_the_schema_open(datasets: Path, load: Callable[..., Any], version: int) -> None:
+    folder = datasets / f"v{version}"
+    assert read_manifest(folder).schema_version == version
+    assert len(load(str(folder), split="train")) == 3
+    groups = open_groups(folder, "train")
+    assert groups["oak-8-0"].annotations[0] == Annotation(
+        "A",
+        (Label.POSITIVE, Label.NEGATIVE),
+        datetime(2022, 8, 5, 17, 23, 38),
+        datetime(2022, 8, 5, 17, 24, 8),
+        30.0,
+        "ann",
+    )
+    assert groups["oak-8-0"].annotations[2].start is None
+    assert groups[0].read("02").shape == (8, 8, 3)
+    assert open_groups(folder, "test")[0].read("lr").shape == (2, 2, 3)
 
 
 def load_without_connections() -> tuple[int, str]:

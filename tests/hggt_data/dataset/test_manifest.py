@@ -38,14 +38,15 @@ def test_a_folder_without_a_manifest_is_not_a_dataset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.update(schema_version=2), "schema_version 2; this hggt reads 1"),
+        (lambda content: content.update(schema_version=3), "schema_version 3; this hggt reads 1 to 2"),
+        (lambda content: content.update(schema_version=0), "schema_version 0; this hggt reads 1 to 2"),
         (lambda content: content.pop("shards"), "is damaged"),
         (lambda content: content.update(more=1), "is damaged"),
         (lambda content: content.update(splits={"val": 6}), "is damaged"),
         (lambda content: content["shards"][0].update(ids=[3]), "is damaged"),
         (lambda content: content["settings"].pop("license"), "is damaged"),
     ],
-    ids=["version", "missing key", "unknown key", "unknown split", "wrong type", "missing setting"],
+    ids=["newer version", "no version", "missing key", "unknown key", "unknown split", "wrong type", "missing setting"],
 )
 def test_a_damaged_manifest_is_named(content: Any, change: Any, message: str) -> None:
     change(content)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hggt_data.dataset.features import format_time
 from hggt_data.dataset.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.errors import DatasetError
 from hggt_data.hub.pseudonyms import (
@@ -111,7 +112,7 @@ class TestNothingGetsOut:
         assert found >= {ALICE, BOB, CAROL}
 
     def test_no_date_of_the_work_in_any_file(self, published: Published, local: dict[str, bytes]) -> None:
-        times = [a[key] for a in annotations(local["labels/train.parquet"]) for key in ("start", "end")]
+        times = [when(a[key]) for a in annotations(local["labels/train.parquet"]) for key in ("start", "end")]
         assert all(time.year == 2022 for time in times)
         milliseconds = [int((time - datetime(1970, 1, 1)).total_seconds() * 1000) for time in times]
         needles = [struct.pack("<q", number) for number in milliseconds]
@@ -123,7 +124,7 @@ class TestNothingGetsOut:
     def test_times_are_those_of_the_first_days_of_1970(self, remote: dict[str, bytes]) -> None:
         for path in TABLES:
             for annotation in annotations(remote[path]):
-                assert datetime(1970, 1, 1) <= annotation["start"] < annotation["end"] < datetime(1970, 1, 2)
+                assert "1970-01-01T00:00:00" <= annotation["start"] < annotation["end"] < "1970-01-02"
 
     def test_the_manifest_names_no_label_file_and_no_hash_of_one(
         self, published: Published, remote: dict[str, bytes], local: dict[str, bytes]
@@ -186,7 +187,9 @@ class TestEverythingElseStays:
             for row in rows(files["labels/train.parquet"]):
                 for annotation in sorted(row["annotations"], key=lambda a: names.get(a["slot"], a["slot"])):
                     person = annotation["annotator"] or annotation["slot"]
-                    found.setdefault(names.get(person, person), []).extend((annotation["start"], annotation["end"]))
+                    found.setdefault(names.get(person, person), []).extend(
+                        (when(annotation["start"]), when(annotation["end"]))
+                    )
             return found
 
         ours, theirs = times(local, known), times(remote, {})
@@ -203,6 +206,10 @@ class TestEverythingElseStays:
         assert known[CAROL] in card
 
 
+def when(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
 def annotated(*entries: tuple[str, str | None, datetime | None]) -> dict[str, pa.Table]:
     """One group with an annotation per entry: slot, annotator, start; each took a minute."""
     minute = timedelta(minutes=1)
@@ -211,8 +218,8 @@ def annotated(*entries: tuple[str, str | None, datetime | None]) -> dict[str, pa
             "slot": slot,
             "annotator": name,
             "labels": [0],
-            "start": start,
-            "end": start and start + minute,
+            "start": format_time(start),
+            "end": format_time(start and start + minute),
             "seconds": 60.0,
         }
         for slot, name, start in entries
@@ -224,7 +231,7 @@ def relative(labels: Mapping[str, pa.Table]) -> list[timedelta | None]:
     """The starts after replacing, counted from 1970."""
     [found] = labels["train"]["annotations"].to_pylist()
     replaced = make_pseudonymizer(labels, {}).replace(found)
-    return [annotation["start"] and annotation["start"] - datetime(1970, 1, 1) for annotation in replaced]
+    return [annotation["start"] and when(annotation["start"]) - datetime(1970, 1, 1) for annotation in replaced]
 
 
 class TestTimes:
@@ -257,7 +264,7 @@ class TestTimes:
 
     def test_an_end_without_a_start_does_not_pass(self) -> None:
         [found] = annotated(("A", "owl", None))["train"]["annotations"].to_pylist()
-        found[0]["end"] = self.NOON
+        found[0]["end"] = format_time(self.NOON)
         labels = {"train": pa.table({"annotations": [found]})}
         assert [a["end"] for a in make_pseudonymizer(labels, {}).replace(found)] == [None]
 
@@ -351,3 +358,17 @@ class TestCopy:
             copy.mkdir()
             anonymized_copy(published.dataset, manifest, labels_of(published.dataset), hidden, copy, workers=workers)
         assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+    def test_that_of_a_dataset_of_an_older_version_is_of_this_version(self, datasets: Path, tmp_path: Path) -> None:
+        copies = []
+        for version in (1, 2):
+            dataset = datasets / f"v{version}"
+            manifest = read_manifest(dataset)
+            assert manifest.schema_version == version
+            labels = {split: pq.read_table(dataset / f"labels/{split}.parquet") for split in manifest.splits}
+            hidden = make_pseudonymizer(labels, {"ann": "annotator-1", "bea": "annotator-2"})
+            copy = tmp_path / f"v{version}"
+            copy.mkdir()
+            anonymized_copy(dataset, manifest, labels, hidden, copy, workers=1)
+            copies.append(contents(copy))
+        assert copies[0] == copies[1]

@@ -192,6 +192,7 @@ def test_csv_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     [
         (b"a,b\n1\n", "line 2: 1 values; expected 2: a, b"),
         (b"a,a\n1,2\n", "2 columns are called 'a'; expected one"),
+        (b"a;b\n1;2\n", "its columns are separated by semicolons; save it as CSV with commas"),
         (b'a\n"1\n', "line 2: .*; expected CSV"),
         (b"a\n\xe9\n", r"a\.csv is not UTF-8 \(.* at byte 2\); save it as UTF-8"),
     ],

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from hggt_data.io.pictures import (
     read_picture_with_notes,
 )
 from tests.hggt_data.io.test_images import PIXELS, RGB, RGB16, saved
-from tests.hggt_data.trees import join_png, split_png, with_chunk, with_rows
+from tests.hggt_data.trees import LFS_POINTER_FILE, join_png, split_png, with_chunk, with_rows
 
 
 def tiff(
@@ -329,6 +330,10 @@ class TestAnyPicture:
             read_picture(tmp_path / "empty.png")
         with pytest.raises(ImageError, match="cannot be read as PNG, JPEG, WebP, BMP or TIFF"):
             read_picture(tmp_path / "text.png")
+        for name, read in (("a.jpg", read_picture), ("a.png", read_pixels)):
+            (tmp_path / name).write_bytes(LFS_POINTER_FILE)
+            with pytest.raises(ImageError, match=rf"{re.escape(name)}: a git-lfs pointer, .* run `git lfs pull`"):
+                read(tmp_path / name)
 
 
 class TestCheck:

@@ -107,6 +107,7 @@ def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
 
 def test_one_file_for_two_groups_is_ambiguous(tmp_path: Path) -> None:
     write_png(tmp_path / "one.png", BLANK)
+    (tmp_path / "x").mkdir()
     methods = _write_map(tmp_path, [("a-0-0", "one.png"), ("a-0-8", "x/../one.png")])
     with pytest.raises(MatchError) as error:
         match_restored(methods, _blank_source("a-0-0", "a-0-8"), allow_missing=True)
@@ -204,27 +205,40 @@ def test_no_file_at_all_is_an_error_even_if_missing_is_allowed(source: GroupSour
 
 
 @pytest.mark.parametrize(
-    ("below", "pattern", "suffix", "message"),
+    ("name", "pattern", "suffix", "proposed"),
     [
-        ("", None, "zzz", r"bicubic contains 6 images, its subfolders 0 \(first: .*\); none is PATCHIDzzz\.png or"),
-        ("x4", None, None, r"0 images, its subfolders 6 \(first: x4/astro.*\); pass the subfolder"),
-        ("", "{id}_x2.png", None, r"none fits the pattern '{id}_x2\.png' of the methods file"),
+        ("{id}_bicubic.png", None, "x2", "`suffix` bicubic."),
+        ("{id}x4.png", None, None, "`suffix` x4."),
+        ("x4/{id}_b.png", None, None, "the folder {folder}/x4."),
+        ("net_{id}.png", None, None, 'a methods file (`methods`) with pattern = "net_{{id}}.png".'),
+        ("{id}/out.png", None, None, 'a methods file (`methods`) with pattern = "{{id}}/out.png".'),
+        ("{id}_x4.png", "{id}_x2.png", None, 'a methods file (`methods`) with pattern = "{{id}}_x4.png".'),
     ],
 )
-def test_a_folder_in_which_nothing_fits_is_explained(
-    bicubic: Path, source: GroupSource, below: str, pattern: str | None, suffix: str | None, message: str
+def test_a_setting_that_finds_the_files_is_proposed(
+    bicubic: Path, source: GroupSource, name: str, pattern: str | None, suffix: str | None, proposed: str
 ) -> None:
-    (bicubic / below).mkdir(exist_ok=True)
-    for path in list(bicubic.glob("*.png")):
-        path.rename(bicubic / below / path.name)
-    with pytest.raises(MatchError, match=message) as error:
+    for group_id in source.ids:
+        path = bicubic / name.format(id=group_id)
+        path.parent.mkdir(exist_ok=True)
+        (bicubic / f"{group_id}_bicubic.png").rename(path)
+    with pytest.raises(MatchError) as error:
         match_restored([Method("m", bicubic, pattern)], source, suffix=suffix)
-    assert "PATCHID_ANYTHING" not in str(error.value)
-    assert "`allow_missing`" not in str(error.value)
+    expected = f"  Names like {name} exist for 6 of 6 groups; pass {proposed.format(folder=bicubic)}"
+    assert str(error.value).splitlines()[-1] == expected
+
+
+def test_several_files_of_each_group_give_the_suffixes_to_choose_from(bicubic: Path, source: GroupSource) -> None:
+    for path in list(bicubic.iterdir()):
+        shutil.copy(path, path.with_name(path.name.replace("bicubic", "x4")))
+    with pytest.raises(
+        MatchError, match=r"Names like .* exist for 6 of 6 groups; pass `suffix` bicubic or `suffix` x4"
+    ):
+        match_restored([Method("m", bicubic)], source)
 
 
 def test_output_for_other_groups_is_explained(bicubic: Path) -> None:
-    with pytest.raises(MatchError, match="no name begins with the id of a group") as error:
+    with pytest.raises(MatchError, match="no name contains the id of a group; are these") as error:
         match_restored([Method("m", bicubic)], _blank_source("a-0-0"))
     assert "restored images without a group: 6\n" in str(error.value)
 
@@ -281,8 +295,29 @@ def test_names_in_another_case_are_pointed_out(bicubic: Path, fixtures: Path) ->
     with pytest.raises(MatchError) as error:
         match_restored([Method("m", bicubic)], open_groups(fixtures / "Test"))
     text = str(error.value)
-    assert "  Chelsea-22-159_X4.PNG (differs from chelsea-22-159 only in case)\n" in text
+    assert "  Chelsea-22-159_X4.PNG; 'Chelsea-22-159' differs from 'chelsea-22-159' only in case\n" in text
     assert "  chelsea-22-159: no restored image\n" in text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "map_lines", "found"),
+    [
+        (None, "", "cafe\u0301-0-0_x.png"),
+        ("{id}_x.png", "", "cafe\u0301-0-0_x.png"),
+        (None, "id,file\ncafe\u0301-0-0,cafe\u0301-0-0_x.png\n", "there is no group cafe\u0301-0-0"),
+    ],
+)
+def test_names_in_another_unicode_form_are_explained(
+    tmp_path: Path, pattern: str | None, map_lines: str, found: str
+) -> None:
+    source = _blank_source("caf\u00e9-0-0")
+    write_png(tmp_path / "cafe\u0301-0-0_x.png", BLANK)
+    map_file = tmp_path / "map.csv" if map_lines else None
+    if map_file:
+        map_file.write_text(map_lines, "utf-8")
+    with pytest.raises(MatchError) as error:
+        match_restored([Method("m", tmp_path, pattern, map_file)], source)
+    assert rf"{found}; 'cafe\u0301-0-0' differs from 'caf\xe9-0-0' only in Unicode form" in str(error.value)
 
 
 def test_a_group_without_positives_needs_no_restored_image(tmp_path: Path) -> None:

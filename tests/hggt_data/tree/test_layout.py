@@ -88,6 +88,11 @@ class TestRefusals:
         ):
             open_tree(tmp_path)
 
+    def test_a_folder_inside_a_tree(self, tmp_path: Path) -> None:
+        write_tree(tmp_path / "Train", IDS)
+        with pytest.raises(TreeError, match=f"images is a part of the tree {tmp_path / 'Train'}; pass that"):
+            open_tree(tmp_path / "Train/images")
+
     def test_the_folder_above_train_and_test(self, tmp_path: Path) -> None:
         write_tree(tmp_path / "Train", IDS)
         (tmp_path / "Test").mkdir()

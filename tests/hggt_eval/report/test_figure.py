@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from hggt_data.errors import HggtError, MatchError, OutputError
+from hggt_data.errors import HggtError, MatchError, SettingsError
 from hggt_data.io.images import read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_data.restored.matching import match_restored
@@ -115,7 +115,7 @@ def test_pdf_and_svg_hold_text_and_lossless_pictures(pictures: ScoredPictures, t
     assert b"DCTDecode" not in data  # no JPEG inside
     write_figure(figure, tmp_path / "figure.svg")
     assert ">a$b_1$<" in (tmp_path / "figure.svg").read_text()
-    with pytest.raises(OutputError, match=r"expected a name ending in .pdf, .png, .svg"):
+    with pytest.raises(SettingsError, match=r"`path` is .*; expected a name that ends in .pdf, .png, .svg"):
         write_figure(figure, tmp_path / "figure.jpg")
     assert not (tmp_path / "figure.jpg").exists()
 
@@ -123,12 +123,13 @@ def test_pdf_and_svg_hold_text_and_lossless_pictures(pictures: ScoredPictures, t
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x:1,2,3", "crop 'x:1,2,3'.*expected ID:TOP,LEFT,SIZE"),
+        ("coffee", "^'coffee'; expected ID:TOP,LEFT,SIZE in pixels, such as 0001-586-1469:120,64,96"),
+        ("x:1,2,3", "^'x:1,2,3': 'x' is not a patch name"),
         ("astronaut-231-286:1,2,0", "expected ID:TOP,LEFT,SIZE in pixels"),
     ],
 )
 def test_malformed_crops_are_refused(text: str, message: str) -> None:
-    with pytest.raises(MatchError, match=message):
+    with pytest.raises(SettingsError, match=message):
         Crop.parse(text)
 
 

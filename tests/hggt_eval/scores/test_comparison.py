@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from hggt_data.errors import MatchError
+from hggt_data.errors import MatchError, SettingsError
 from hggt_data.schema import PatchId
 from hggt_eval.metrics import METRICS
 from hggt_eval.scores.comparison import (
@@ -167,7 +167,7 @@ def test_one_source_picture_has_neither_interval_nor_p_value() -> None:
 def test_contradictory_names_and_an_unknown_baseline_are_refused() -> None:
     with pytest.raises(MatchError, match="'net' is used both with and without a seed: net, net@1; rename"):
         group_seeds(["net", "net@1"])
-    with pytest.raises(MatchError, match="no method is called 'bass'; the baseline must be one of base, net"):
+    with pytest.raises(SettingsError, match=r"^`baseline` is 'bass'; expected one of base, net$"):
         compare({"base": BASE, "net@1": BETTER}, "bass")
 
 

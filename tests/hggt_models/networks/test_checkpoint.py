@@ -21,6 +21,7 @@ from hggt_models.networks.checkpoint import (
     save_network,
 )
 from tests.full_disk import FullDisk
+from tests.hggt_data.trees import LFS_POINTER_FILE
 from tests.hggt_models.networks.small import OFFICIAL_FULL, random_images, small_network
 
 # Arguments that leave no trace in the weights, at their published value.
@@ -143,6 +144,14 @@ def test_code_in_a_file_is_refused_and_not_run(zipped: bool, tmp_path: Path) -> 
     assert not (tmp_path / "made").exists()
     torch.load(tmp_path / "net.pth", weights_only=False)
     assert (tmp_path / "made").exists()  # the code works if it is run
+
+
+@pytest.mark.parametrize("ending", SAVE)
+def test_a_file_that_git_lfs_has_not_fetched_is_refused(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"net.{ending}"
+    path.write_bytes(LFS_POINTER_FILE)
+    with pytest.raises(CheckpointError, match=rf"net\.{ending}: a git-lfs pointer, .* run `git lfs pull`"):
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize("ending", SAVE)
