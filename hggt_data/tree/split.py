@@ -116,14 +116,16 @@ class SplitResult:
         if choice.lost:
             counts = {"with fewer positives": len(choice.too_few), "more than requested": len(choice.spare)}
             reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
-            lines.append(f"Left out {plural(choice.lost, 'group')} of the test's source pictures: {', '.join(reasons)}")
+            lines.append(
+                f"Left out {plural(choice.lost, 'group')} of the test set's source pictures: {', '.join(reasons)}"
+            )
         if self.twins:
             shown = format_examples([" = ".join(names) for names in self.twins])
             lines.append(f"Source pictures that share an original were kept together: {shown}")
         lines.append(f"Pictures are {files}, labels are copied.")
         if self.skipped_lr:
             lines.append("The tree's LR images were not copied.")
-        return [*lines, "Make the LR images of the test, as in training:", f"  {self.degrade_command}"]
+        return [*lines, "Make the LR images of the test set, as in training:", f"  {self.degrade_command}"]
 
 
 def choose_test(

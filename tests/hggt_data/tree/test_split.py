@@ -272,7 +272,7 @@ class TestTrees:
         assert record["left_out"] == {"too_few_positives": ["b-1-0", "e-1-0", "e-2-0"], "spare": []}
         assert record["groups"] == {"train": 1, "test": 5}
         assert record["settings"]["seed"] == 0
-        assert "Left out 3 groups of the test's source pictures: 3 with fewer positives\n" in result.output
+        assert "Left out 3 groups of the test set's source pictures: 3 with fewer positives\n" in result.output
 
     def test_the_command_for_lr_survives_spaces_in_names(self, tree: Path, tmp_path: Path) -> None:
         result = run(tree, "--output", tmp_path / "my out", "--test-groups", 1)
