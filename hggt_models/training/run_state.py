@@ -149,5 +149,6 @@ class RunState:
             kept = f"the last good checkpoint is {last}" if last else "no checkpoint was saved before"
             raise DivergedError(
                 f"{self._folder.path}: {error} after {plural(self.done, 'iteration')}; {kept}. Start again in a new "
-                "folder with a smaller learning_rate, a clip_norm, a smaller loss.negative, or a trained network (`init`)"
+                "folder with a smaller learning_rate, a clip_norm, a smaller loss.negative, or a trained network "
+                "(`init`)"
             ) from None

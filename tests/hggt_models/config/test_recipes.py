@@ -104,7 +104,7 @@ def test_recipes_that_extend_each_other_in_a_circle_are_refused(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('extends = "missing.toml"', r"recipe '.*missing.toml' is not known"),
+        ('extends = "missing.toml"', r"recipe '.*missing.toml' is neither known nor a TOML file"),
         ("extends = 3", r"mine.toml: extends is 3; expected the name of a recipe"),
         ("[loss]\npixel = \n", "mine.toml is not a TOML file: .*line 2"),
         ("[los]\npixel = 1", "^.*mine.toml: los is not known; did you mean 'loss'"),
