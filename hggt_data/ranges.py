@@ -5,7 +5,7 @@ batches: Literal["lists", "links"] = "lists"
 """
 
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -64,6 +64,13 @@ def _require(values: Iterable[tuple[str, Any, Any]]) -> None:
     ]
     if faults:
         raise SettingsError(*faults)
+
+
+def require_lists(**values: Sequence[object]) -> None:
+    """SettingsError if a text is given in place of a list of texts: type checkers take it for a list of letters."""
+    for name, value in values.items():
+        if isinstance(value, str):
+            raise SettingsError(f"`{name}` is {value!r}; expected a list")
 
 
 def _expected(annotation: Any, value: Any) -> str:

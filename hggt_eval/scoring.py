@@ -12,7 +12,7 @@ from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.workers import Processes
 from hggt_data.loading import open_groups, open_tree_folders, split_or_default
-from hggt_data.ranges import CountOrNone, require_kind
+from hggt_data.ranges import CountOrNone, require_kind, require_lists
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, require_distinct
 from hggt_eval.device_check import compare_with_cpu
@@ -182,6 +182,7 @@ def score(
         >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
         22.6
     """
+    require_lists(methods=methods, metrics=metrics)
     require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER)", ground_truth=ground_truth)
     for method in methods:
         require_kind(Method, "that of `name_methods` or `read_methods`", methods=method)

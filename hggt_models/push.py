@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.dataset.manifest import CARD_FILE
-from hggt_data.errors import PublishError
+from hggt_data.errors import PublishError, SettingsError
 from hggt_data.hub.plan import Destination, Push, look_up
 from hggt_data.hub.repository import REPO_ID, Branch, Repository
 from hggt_data.io.files import digest_of_file, write_json, write_text
+from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
 from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS
@@ -113,6 +114,13 @@ def _find_license(settings: PushSettings, checkpoint: Checkpoint) -> str | None:
             f"{settings.source}: the weights say that their training data is under {known}; `license` is only for "
             "weights that do not name a licence. Leave it out."
         )
+    if known is not None and not is_restricted(known):
+        try:
+            require_license_id(known)
+        except SettingsError as error:
+            raise PublishError(
+                f"{settings.source}: the weights say that their training data is under {error}"
+            ) from error
     licence = known or settings.license
     if settings.public and is_restricted(licence) and not settings.i_have_permission:
         advice = "" if known else "name the licence with `license`, "
@@ -151,14 +159,14 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
         tags=["super-resolution", "image-restoration", "hggt"],
         datasets=[known["data"]] if REPO_ID.fullmatch(known.get("data", "")) else None,
     )
-    args = ", ".join(f"{name} {value}" for name, value in checkpoint.args.items())
+    args = escape_markdown(", ".join(f"{name} {value}" for name, value in checkpoint.args.items()))
+    names = ("recipe", "data", "data_revision", "iteration", "started_from", "note")
+    stated = {name: escape_markdown(known[name]) for name in names if name in known}
     of_entry = f"`{checkpoint.source_key}` of " if checkpoint.source_key else ""
     rows = {
         "network": f"`{checkpoint.network_name}`: {args}",
-        "recipe": known.get("recipe", "not known"),
-        "data": known.get("data", "not known"),
-        "data revision": known.get("data_revision", "not known"),
-        **{name.replace("_", " "): known[name] for name in ("iteration", "started_from", "note") if name in known},
+        **dict.fromkeys(("recipe", "data", "data revision"), "not known"),
+        **{name.replace("_", " "): text for name, text in stated.items()},
         "weights": f"{of_entry}the file with SHA-256 `{checkpoint.sha256}`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())

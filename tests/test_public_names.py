@@ -56,6 +56,7 @@ def test_every_public_name_loads_is_listed_and_explains_itself(package: str) -> 
             "`num_resamples` is 0; expected 1",
         ),
         ("hggt_eval.draw_figure", {"scores": "x", "crops": (), "width_in": 0}, "`width_in` is 0; expected 2 to 40"),
+        ("hggt_eval.draw_figure", {"scores": "x", "crops": "a-0-0:0,0,9"}, "`crops` is 'a-0-0:0,0,9'; expected a list"),
         ("hggt_models.enhance", {**WORK, "weights": {}, "tile": 0, "overlap": -1}, "`tile` is 0; .*; `overlap` is -1"),
         ("hggt_models.upscale", {**WORK, "weights": "x", "dtype": "fp8"}, "`dtype` is 'fp8'; expected fp32 or bf16"),
         (

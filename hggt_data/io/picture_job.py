@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from hggt_data.errors import OutputError
 from hggt_data.io.files import is_leftover, is_system_file, is_up_to_date, read_record, write_json
-from hggt_data.io.folders import lock_folder, require_outside
+from hggt_data.io.folders import lock_folder, require_outside, share_folder
 from hggt_data.io.images import Pixels
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import Processes, default_workers, print_line, run_tasks, show_progress
@@ -156,18 +156,20 @@ class PictureJob:
         first = next((path for path in results if path.exists()), None)
         if first is not None and not (self.output / self.record).exists():
             raise OutputError(f"{first} already exists, but {self.record} is missing; choose a new folder")
-        if not self._compare(is_filled=first is not None, has_results=first is not None):
-            self._write_record()
-            self._compare(is_filled=True, has_results=True)  # another process may have started with other settings
-        mine = Processes.from_environment().share(sources)
-        missing = [
-            source for source in mine if not is_up_to_date(targets(source), [source.path] if source.path else [])
-        ]
-        self.outcome.kept += len(mine) - len(missing)
-        for folder in sorted({path.parent for source in missing for path in targets(source)}):
-            folder.mkdir(parents=True, exist_ok=True)
-        with self._reporting_faults():
-            yield missing
+        self.output.mkdir(parents=True, exist_ok=True)
+        with share_folder(self.output, lambda: _remove_leftovers(self.output)):
+            if not self._compare(is_filled=first is not None, has_results=first is not None):
+                self._write_record()
+                self._compare(is_filled=True, has_results=True)  # another process may have started with other settings
+            mine = Processes.from_environment().share(sources)
+            missing = [
+                source for source in mine if not is_up_to_date(targets(source), [source.path] if source.path else [])
+            ]
+            self.outcome.kept += len(mine) - len(missing)
+            for folder in sorted({path.parent for source in missing for path in targets(source)}):
+                folder.mkdir(parents=True, exist_ok=True)
+            with self._reporting_faults():
+                yield missing
 
     def run(
         self, function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int | None, label: str

@@ -139,6 +139,8 @@ class PictureFolder:
 
 def list_folder(folder: Path) -> PictureFolder:
     """The content of a folder without system files; TreeError if there is no picture."""
+    if not folder.is_dir():
+        raise TreeError(f"{folder}: no such folder; expected one that contains pictures")
     found = PictureFolder([], [], [])
     for path in sorted(folder.iterdir()):
         if path.is_dir():

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -17,6 +17,7 @@ from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
 from hggt_data.io.files import excess_bytes, is_system_file, is_up_to_date, write_text
 from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, read_pixels, write_png
+from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
 from hggt_data.io.pictures import read_picture, read_picture_size
 from hggt_data.io.text import format_examples, format_size, plural
@@ -123,6 +124,8 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
 
     TreeError lists all errors: missing folders and pictures, different sizes, names that no patch can have.
     """
+    if not folder.is_dir():
+        raise TreeError(f"{folder}: no such folder; expected the output of `hggt-models enhance`")
     entries = {entry.name: entry.is_dir() for entry in _scan(folder) if not is_system_file(entry.name)}
     candidates = tuple(sorted(name for name, is_folder in entries.items() if is_folder and is_candidate_name(name)))
     if not (entries.get(ORIGINAL) and candidates):
@@ -495,8 +498,7 @@ def _write(path: Path, text: str, *, again: bool = False) -> None:
         write_text(path, text)
 
 
-def _check_names(names: Iterable[str], versions: Sequence[str]) -> Iterator[str]:
-    first: dict[str, str] = {}
+def _check_names(names: Collection[str], versions: Sequence[str]) -> Iterator[str]:
     for name in sorted(names):
         try:
             PatchId.parse(str(PatchId(name, 0, 0)))
@@ -505,21 +507,21 @@ def _check_names(names: Iterable[str], versions: Sequence[str]) -> Iterator[str]
         longest = max((picture_name(PatchId(name, 99_999, 99_999), version) for version in versions), key=len)
         if (excess := excess_bytes(longest)) > 0:
             yield f"original/{name}.png: its name is {plural(excess, 'byte')} too long for patches; shorten it"
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            yield f"original/{other}.png and original/{name}.png: the names differ only in case; rename one"
+    for name, other in find_lookalikes(sorted(names)):
+        yield f"original/: {compare_names(name, other)}; rename one"
 
 
 def _check_missing(stems: Mapping[str, set[str]]) -> Iterator[str]:
     originals = stems[ORIGINAL]
     candidates = [version for version in stems if version != ORIGINAL]
+    known = by_look(originals)
     for name in sorted(originals):
         missing = [f"{version}/{picture_name(name, version)}" for version in candidates if name not in stems[version]]
         if missing:
             yield f"original/{name}.png: {', '.join(missing)} missing"
     for name in sorted(set[str]().union(*stems.values()) - originals):
         found = [f"{version}/{picture_name(name, version)}" for version in candidates if name in stems[version]]
-        yield f"{', '.join(found)}: original/{name}.png missing"
+        yield f"{', '.join(found)}: original/{name}.png missing{note_lookalike(name, known)}"
 
 
 def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iterator[str]:

@@ -20,11 +20,12 @@ from hggt_data.errors import ImageError, SettingsError, TreeError
 from hggt_data.io.files import is_up_to_date
 from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, write_png
+from hggt_data.io.names import look
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
 from hggt_data.io.pictures import is_picture_name, list_folder, read_picture, read_picture_size
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
-from hggt_data.ranges import Count, CountOrNone, require_ranges
+from hggt_data.ranges import Count, CountOrNone, require_lists, require_ranges
 
 RECORD = "subimages.json"
 
@@ -205,6 +206,7 @@ def extract_subimages(
         >>> extract_subimages([folder], Path(tempfile.mkdtemp()), settings, workers=1).crops_made
         6
     """
+    require_lists(inputs=inputs)
     output = Path(output)
     folders = [Path(folder) for folder in inputs]
     outcome = SubimageOutcome()
@@ -346,14 +348,14 @@ def _list_pictures(inputs: Sequence[Path], output: Path, outcome: SubimageOutcom
 
 
 def _name_versions(pictures: Sequence[Path], settings: SubimageSettings) -> dict[str, str]:
-    """Name of each version to its picture. Two may not have the same name, even if upper and lower case are equal."""
+    """Name of each version to its picture. No two names may look the same."""
     owners: dict[str, str] = {}
     first: dict[str, tuple[Path, str]] = {}
     clashes, scaled = [], False
     for path in pictures:
         for suffix in settings.suffixes:
             owners[path.stem + suffix] = str(path)
-            other, other_suffix = first.setdefault((path.stem + suffix).casefold(), (path, suffix))
+            other, other_suffix = first.setdefault(look(path.stem + suffix), (path, suffix))
             if other is not path:
                 clashes.append(f"{other} and {path}")
                 scaled = scaled or suffix != other_suffix

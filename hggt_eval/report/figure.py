@@ -12,7 +12,7 @@ from hggt_data.errors import MatchError, NameFormatError, OutputError, SettingsE
 from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
 from hggt_data.io.images import Pixels
-from hggt_data.ranges import Range, require_arguments
+from hggt_data.ranges import Range, require_arguments, require_lists
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_eval.metrics import Metric
 from hggt_eval.report.pictures import ScoredPictures
@@ -129,6 +129,7 @@ def draw_figure(
     import matplotlib
     from matplotlib.figure import Figure
 
+    require_lists(crops=crops, methods=methods, candidates=candidates, metrics=metrics)
     require_arguments(draw_figure, width_in=width_in)
     pictures = scores if isinstance(scores, ScoredPictures) else ScoredPictures.open(scores)
     known = {metric.name: metric for metric in pictures.evaluation.metrics}

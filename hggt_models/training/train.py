@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hggt_data.io.workers import default_workers
-from hggt_data.ranges import CountOrNone, require_arguments
+from hggt_data.ranges import CountOrNone, require_arguments, require_lists
 from hggt_eval.metrics.device import own_device
 from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
@@ -66,6 +66,7 @@ def train(
         >>> [path.name for path in (folder / "run" / "weights").iterdir()]
         ['000002.safetensors']
     """
+    require_lists(assignments=assignments)
     require_arguments(train, workers=workers)
     output, data = Path(output), str(data)
     if Path(data).is_dir():

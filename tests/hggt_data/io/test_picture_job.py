@@ -10,7 +10,7 @@ import pytest
 
 from hggt_data.errors import ImageError, OutputError
 from hggt_data.io.files import is_up_to_date, read_record, write_text
-from hggt_data.io.folders import lock_folder
+from hggt_data.io.folders import lock_folder, share_folder
 from hggt_data.io.images import Pixels
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult, Source
 from hggt_data.io.workers import advance
@@ -199,6 +199,28 @@ class TestInThisProcess:
         job.run_here(process, [Source(name, lambda name=name: read(name)) for name in NAMES], label="x")  # type: ignore[misc]
         assert started == list(NAMES)
         assert (job.outcome.made, job.outcome.faults) == (2, ["b: cut off"])
+
+
+class TestSharedByProcesses:
+    LEFTOVERS = (".job.json.77.tmp", "1/.a.77.tmp", ".a.png.78.tmp")
+
+    def open(self, folder: Path, output: Path) -> None:
+        sources = [Source(path.name, lambda: np.zeros((1, 1, 3), np.uint8), path) for path in folder.iterdir()]
+        with make_job(output).open_shared(sources, lambda source: [output / "1" / source.name]) as missing:
+            assert len(missing) == 3
+
+    def test_what_a_killed_run_has_left_is_removed(self, folder: Path, tmp_path: Path) -> None:
+        for name in self.LEFTOVERS:
+            write_bytes(tmp_path / "out" / name, b"half")
+        self.open(folder, tmp_path / "out")
+        assert contents(tmp_path / "out").keys() == {"job.json"}
+
+    def test_but_not_what_another_process_is_writing(self, folder: Path, tmp_path: Path) -> None:
+        for name in self.LEFTOVERS:
+            write_bytes(tmp_path / "out" / name, b"half")
+        with share_folder(tmp_path / "out", lambda: None):
+            self.open(folder, tmp_path / "out")
+        assert contents(tmp_path / "out").keys() == {"job.json", *self.LEFTOVERS}
 
 
 class TestKilled:

@@ -260,7 +260,7 @@ class TestInput:
 
     def test_names_that_differ_only_in_case_are_refused(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60), A=(60, 60))
-        with pytest.raises(TreeError, match=r"original/A\.png and original/a\.png: the names differ only in case"):
+        with pytest.raises(TreeError, match="original/: 'a' differs from 'A' only in case"):
             select(folder, tmp_path / "out")
 
     def test_a_name_with_undecodable_bytes_is_refused(self, tmp_path: Path) -> None:
