@@ -22,7 +22,7 @@ from hggt_data.io.files import sha256_of_file
 from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult, Source
-from hggt_data.io.pictures import list_folder, read_picture
+from hggt_data.io.pictures import Picture, list_folder, read_picture_with_notes
 from hggt_data.io.workers import advance, print_line
 from hggt_data.loading import opened
 from hggt_data.ranges import Count, CountOrNone, require_arguments
@@ -79,7 +79,7 @@ def list_pictures(folder: str | Path) -> tuple[list[Source], list[str]]:
     for path in found.pictures:
         if first.setdefault(path.stem, path) is not path:
             raise TreeError(f"{folder}: {first[path.stem].name} and {path.name} would both become {path.stem}.png")
-    return [Source(path.stem, partial(read_picture, path), path) for path in found.pictures], found.others
+    return [Source(path.stem, partial(read_picture_with_notes, path), path) for path in found.pictures], found.others
 
 
 def list_lr(groups: GroupSource | str | Path) -> list[Source]:
@@ -105,13 +105,17 @@ def list_lr(groups: GroupSource | str | Path) -> list[Source]:
     """
     groups = opened(groups, "test")
     sources = [
-        Source(str(group_id), partial(groups.read, number, LR))
+        Source(str(group_id), partial(_read_lr, groups, number))
         for number, group_id in enumerate(groups.ids)
         if groups.has_picture(number, LR)
     ]
     if not sources:
         raise TreeError(f"{groups.location} has no low-resolution images; is it the test split?")
     return sources
+
+
+def _read_lr(groups: GroupSource, number: int) -> Picture:
+    return Picture(groups.read(number, LR))
 
 
 def enhance(
@@ -409,7 +413,8 @@ class _DegradeTask:
 
 def _degrade_one(task: _DegradeTask) -> PictureResult:
     try:
-        pixels = task.source.read()
+        picture = task.source.read()
+        pixels = picture.pixels
         scale = task.settings.scale
         height, width = (side // scale * scale for side in pixels.shape[:2])
         if not height or not width:
@@ -426,7 +431,7 @@ def _degrade_one(task: _DegradeTask) -> PictureResult:
     finally:
         advance()
     write_png(task.target, degraded)
-    return PictureResult()
+    return PictureResult(notes=picture.notes)
 
 
 def _restore(
@@ -442,14 +447,14 @@ def _restore(
 
         def restore(source: Source) -> PictureResult:
             try:
-                pixels = source.read()
+                picture = source.read()
             except (ImageError, OSError) as error:
                 return PictureResult(fault=str(error))
-            for path, result in zip(targets(source), results(pixels), strict=True):
+            for path, result in zip(targets(source), results(picture.pixels), strict=True):
                 writing.append(writer.submit(write_png, path, result))
             while len(writing) > 2 * _WRITERS:
                 writing.popleft().result()
-            return PictureResult()
+            return PictureResult(notes=picture.notes)
 
         job.run_here(restore, sources, label=label)
         for written in writing:

@@ -281,9 +281,9 @@ class TestInputs:
             "No such file or directory",
             "not a regular file",
             "print.jpg: CMYK pixels",
-            "text.png: not a PNG, JPEG, WebP, BMP or TIFF",
+            "text.png: cannot be read as PNG, JPEG, WebP, BMP or TIFF",
         ]
-        faults = lines[lines.index("8 pictures could not be read:") + 1 :]
+        faults = lines[lines.index("8 pictures could not be processed:") + 1 :]
         assert all(part in fault for part, fault in zip(expected, faults, strict=True))
         assert names(tmp_path / "out") == ["good_s001.png"]
 
@@ -419,7 +419,7 @@ class TestAnotherRun:
             result = run(*arguments)
         assert result.exit_code == 1
         assert result.stderr.splitlines() == [
-            f"could not be read: {folder}/a.png: empty file",
+            f"could not be processed: {folder}/a.png: empty file",
             f"Error: {tmp_path}/out/c_s002.png: No space left on device; free some space and run again",
         ]
         assert names(tmp_path / "out") == [*(f"b_s00{n}.png" for n in range(1, 5)), "c_s001.png"]
