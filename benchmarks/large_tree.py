@@ -51,7 +51,7 @@ def write_large_tree(folder: Path, num_groups: int) -> Path:
 
 def _picture(number: int, name: str, rng: np.random.Generator) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     source = ("astronaut", "chelsea", "coffee", "rocket")[number % 4]
-    with (files("hggt_data") / "demo_pictures" / f"{source}.png").open("rb") as file:
+    with (files("hggt_data.tree") / "demo_pictures" / f"{source}.png").open("rb") as file:
         picture = Image.open(file).convert("RGB")
     left, top = rng.integers(0, 32, 2)
     picture = picture.crop((left, top, left + 256, top + 256)).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)

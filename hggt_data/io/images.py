@@ -3,15 +3,17 @@
 A PNG that is cut off, bit-flipped, short of rows, 16-bit, grey, palette or has alpha raises `ImageError`. Pillow alone
 would return black rows for a PNG whose pixel data ends early; kornia-rs (the Rust `png` crate) does not, and is 3 times
 as fast. The checksums of the chunks are compared, not the one inside the compressed data, which covers the same bytes
-and would take as long again.
+and would take as long again; `portability.py` does that where a picture enters a tree or dataset.
 """
 
 import io
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import kornia_rs.io
 import numpy as np
@@ -69,16 +71,21 @@ def parse_png_header(data: bytes) -> PngInfo:
     if len(data) < PNG_HEADER_BYTES:
         raise ImageError(f"cut off inside its header, after {len(data):,} bytes")
     if data[12:16] != b"IHDR":
-        raise ImageError(f"damaged: it starts with a {_name(data[12:16])} chunk; expected IHDR")
+        raise ImageError(f"damaged: it starts with a {chunk_name(data[12:16])} chunk; expected IHDR")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
 
 
-def parse_png(data: bytes) -> PngInfo:
-    """Check all chunks of a PNG (order, lengths, checksums, end mark) and return its size, mode and metadata."""
-    info = parse_png_header(data)
-    metadata = []
-    compressed_bytes = 0
+class Chunk(NamedTuple):
+    """One chunk of a PNG, and the position of its first byte in the file."""
+
+    kind: bytes
+    body: memoryview
+    position: int
+
+
+def read_chunks(data: bytes) -> Iterator[Chunk]:
+    """Every chunk of a PNG up to its end mark; ImageError if one is cut off or damaged, or bytes follow the end."""
     position, kind = len(PNG_SIGNATURE), b""
     while kind != b"IEND":
         if position + 12 > len(data):
@@ -86,17 +93,33 @@ def parse_png(data: bytes) -> PngInfo:
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
-            raise ImageError(f"cut off inside its {_name(kind)} chunk, after {len(data):,} bytes")
+            raise ImageError(f"cut off inside its {chunk_name(kind)} chunk, after {len(data):,} bytes")
         body = memoryview(data)[position + 8 : end - 4]
         if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(data[end - 4 : end], "big"):
-            raise ImageError(f"damaged: the checksum of its {_name(kind)} chunk at byte {position:,} is wrong")
+            raise ImageError(f"damaged: the checksum of its {chunk_name(kind)} chunk at byte {position:,} is wrong")
+        yield Chunk(kind, body, position)
+        position = end
+    if position != len(data):
+        raise ImageError(f"{len(data) - position:,} bytes follow the end mark of the PNG")
+
+
+def parse_png(data: bytes) -> PngInfo:
+    """Check all chunks of a PNG (order, lengths, checksums, end mark) and return its size, mode and metadata."""
+    info = parse_png_header(data)
+    metadata = []
+    compressed_bytes, has_pixels = 0, False
+    previous = b""
+    for kind, body, position in read_chunks(data):
         if kind == b"IDAT":
-            compressed_bytes += length
-        elif kind[:1].isupper() and kind != b"IEND" and kind != b"PLTE" and position > len(PNG_SIGNATURE):
+            if has_pixels and previous != b"IDAT":  # other readers stop at the gap
+                raise ImageError(f"damaged: its pixel data is interrupted by a {chunk_name(previous)} chunk")
+            has_pixels = True
+            compressed_bytes += len(body)
+        elif kind in (b"acTL", b"fcTL", b"fdAT"):
+            raise ImageError(f"an animated PNG, or the rest of one ({chunk_name(kind)}); expected a single picture")
+        elif kind[:1].isupper() and kind not in (b"IEND", b"PLTE") and position > len(PNG_SIGNATURE):
             # A second header, or an unknown chunk that is critical, as its capital says.
-            raise ImageError(f"damaged: unexpected {_name(kind)} chunk at byte {position:,}")
-        elif kind == b"acTL":
-            raise ImageError("an animated PNG; expected a single picture")
+            raise ImageError(f"damaged: unexpected {chunk_name(kind)} chunk at byte {position:,}")
         elif kind == b"tRNS":
             info = PngInfo(info.height, info.width, f"{info.mode} with a transparent colour")
         elif kind == b"eXIf":
@@ -107,9 +130,7 @@ def parse_png(data: bytes) -> PngInfo:
                 metadata.append(keyword if keyword.isprintable() else "a text")
         elif kind == b"tIME":
             metadata.append("the time of its last change")
-        position = end
-    if position != len(data):
-        raise ImageError(f"{len(data) - position:,} bytes follow the end mark of the PNG")
+        previous = kind
     if compressed_bytes * _MAX_DEFLATE_RATIO < info.height * info.width // 8:  # at least 1 bit per pixel
         raise ImageError(
             f"{compressed_bytes:,} bytes of pixel data cannot hold {info.height:,} x {info.width:,} pixels"
@@ -159,5 +180,6 @@ def write_png(path: Path, pixels: Pixels, compression: int = 6) -> None:
         file.write(encode_png(pixels, compression))
 
 
-def _name(kind: bytes) -> str:
+def chunk_name(kind: bytes) -> str:
+    """The four letters of a chunk, escaped if they are not letters."""
     return kind.decode("latin-1") if kind.isalnum() else repr(kind)

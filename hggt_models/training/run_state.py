@@ -39,7 +39,7 @@ class RunState:
 
     def __init__(self, run: TrainingRun, runtime: Runtime, folder: RunFolder) -> None:
         self.done = 0
-        self.notes = [run.data.description]
+        self.notes = [run.data.description, *run.data.notes]
         self._run, self._config, self._runtime, self._folder = run, run.config, runtime, folder
         record = runtime.agreed(folder.read_record() if runtime.leads else None)
         checkpoint = folder.read_checkpoint(runtime, self.notes.append)

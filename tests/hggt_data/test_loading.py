@@ -19,7 +19,7 @@ import pytest
 
 from hggt_data import Label, open_groups
 from hggt_data.dataset.build import BuildSettings, build_dataset
-from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, TreeError
+from hggt_data.errors import AnnotationError, DatasetError, HubError, ImageError, SettingsError, TreeError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import sha256_of
@@ -172,7 +172,7 @@ class TestOpening:
         assert [*open_splits(fixtures / "Train"), *open_splits(fixtures / "Test")] == ["train", "test"]
         with pytest.raises(DatasetError, match="has no split 'val'"):
             open_splits(real_dataset, "val")
-        with pytest.raises(DatasetError, match="has no revisions"):
+        with pytest.raises(SettingsError, match="has no revisions"):
             open_splits(real_dataset, revision="v1.0")
 
     def test_a_split_is_named_unless_there_is_only_one(
@@ -183,7 +183,7 @@ class TestOpening:
             open_groups(real_dataset)
         with pytest.raises(DatasetError, match="has no split 'val'; it has train, test"):
             open_groups(real_dataset, "val")
-        with pytest.raises(DatasetError, match="not a built dataset and has no splits; leave out `split`"):
+        with pytest.raises(SettingsError, match="not a built dataset and has no splits; leave out `split`"):
             open_groups(fixtures / "Test", "test")
 
     def test_only_what_has_splits_has_a_default(self, real_dataset: Path, fixtures: Path) -> None:
@@ -502,6 +502,15 @@ class TestHub:
         assert all(is_hub_id(source) for source in ("lab/hggt", "Lab-2/hggt-1.0_x"))
         others = ("hggt", "a/b/c", "./hggt", "/lab/hggt", "lab/..", "lab/", "lab/h t", "lab/hggt\n", "a/b--c")
         assert not any(is_hub_id(source) for source in others)
+
+    @pytest.mark.parametrize(
+        "address",
+        ["https://huggingface.co/datasets/lab/hggt/tree/main", "https://hf.co/lab/hggt", "hf://datasets/lab/hggt"],
+    )
+    def test_an_address_gives_the_name(self, address: str) -> None:
+        for source in (address, Path(address)):
+            with pytest.raises(SettingsError, match=r"is an address; expected a folder or .*: lab/hggt$"):
+                open_groups(source)
 
 
 def test_the_hash_of_the_labels_is_the_same_for_tree_dataset_and_what_was_published(

@@ -73,7 +73,7 @@ def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder
     (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:500])
     result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "out")
     assert result.exit_code == 1
-    assert "2 pictures made\n1 picture could not be read:\n" in result.stdout
+    assert "2 pictures made\n1 picture could not be processed:\n" in result.stdout
     assert "c.png: cut off" in result.stdout
 
 

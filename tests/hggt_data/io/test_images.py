@@ -104,12 +104,27 @@ def test_an_animated_png_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(saved(frames[0], save_all=True, append_images=frames[1:]))
     for read in (read_pixels, read_picture):
-        with pytest.raises(ImageError, match="an animated PNG; expected a single picture"):
+        with pytest.raises(
+            ImageError, match=r"an animated PNG, or the rest of one \(acTL\); expected a single picture"
+        ):
             read(path)
+
+
+@pytest.mark.parametrize("kind", ["acTL", "fcTL", "fdAT"])
+def test_the_rest_of_an_animation_is_refused(kind: str) -> None:
+    header, pixels, end = split_png(WHOLE)
+    for chunks in ([header, (kind.encode(), bytes(26)), pixels, end], [header, pixels, (kind.encode(), b""), end]):
+        with pytest.raises(ImageError, match=rf"the rest of one \({kind}\)"):
+            decode_png(join_png(chunks))
 
 
 def test_chunks_in_the_wrong_place_are_named() -> None:
     header, *rest = split_png(WHOLE)
+    _, (_, body), end = split_png(WHOLE)
+    for first in (body[:99], b""):
+        parts = [(b"IDAT", first), (b"tEXt", b"a\0b"), (b"IDAT", body[len(first) :])]
+        with pytest.raises(ImageError, match="its pixel data is interrupted by a tEXt chunk"):
+            decode_png(join_png([header, *parts, end]))
     with pytest.raises(ImageError, match=r"^damaged: unexpected IHDR chunk at byte 33$"):
         decode_png(with_chunk(WHOLE, *header))
     with pytest.raises(ImageError, match="it starts with a tEXt chunk; expected IHDR"):

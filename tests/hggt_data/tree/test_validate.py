@@ -61,6 +61,12 @@ def exif() -> Image.Exif:
     return data
 
 
+def turn(orientation: int) -> Image.Exif:
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data
+
+
 def link_out(path: Path) -> None:
     outside = Path(str(path).split("/Test/")[0]) / "outside"
     path.rename(outside)
@@ -90,6 +96,8 @@ FAULTS: dict[str, tuple[str, Change, str, str]] = {
     "json cut": (JSON, rewrite(lambda data: data[:-5]), "broken-json", "error"),
     "unknown label": (JSON, relabel('"Positive"', '"positve"'), "unknown-label", "error"),
     "negative time": (JSON, relabel('"Total": ', '"Total": -'), "impossible-time", "warning"),
+    "turned": (PICTURE, resave(Image.Image.copy, exif=turn(6)), "unportable-image", "error"),
+    "turn of 1": (PICTURE, resave(Image.Image.copy, exif=turn(1)), "picture-metadata", "warning"),
     "exif": (PICTURE, resave(Image.Image.copy, exif=exif()), "picture-metadata", "warning"),
 }
 
@@ -156,6 +164,16 @@ def test_a_group_without_annotations_is_an_error(tmp_path: Path) -> None:
     write_tree(tmp_path, ["a-0-0"], slots="")
     (tmp_path / "labels").mkdir()
     assert kinds(tmp_path) == [("missing-annotation", "error", "images/0-9/original/a-0-0.png")]
+
+
+@pytest.mark.parametrize("part", ["images/0-9/01", "labels/0-9/B", "Blind_LR"])
+def test_files_in_another_unicode_form_are_explained(tmp_path: Path, part: str) -> None:
+    write_tree(tmp_path, ["caf\u00e9-0-0", "b-0-0"], lr=True)
+    (path,) = (tmp_path / part).glob("caf*")
+    path.rename(path.with_name(path.name.replace("\u00e9", "e\u0301")))
+    reason = r"'cafe\u0301-0-0' differs from 'caf\xe9-0-0' only in Unicode form"
+    missing = [p.message for p in validate_tree(tmp_path, workers=1).problems if p.kind.startswith("missing")]
+    assert any(message.endswith(f"; {reason}") for message in missing)
 
 
 @pytest.mark.parametrize("same_bytes", [True, False])

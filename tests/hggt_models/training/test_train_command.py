@@ -60,7 +60,11 @@ def test_a_tree_and_its_dataset_train_the_same_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "more", "message"),
     [
-        ("rrdb-gan-postive", (), "recipe 'rrdb-gan-postive' is neither known nor a TOML file; did you mean 'rrdb-gan-positive'?"),
+        (
+            "rrdb-gan-postive",
+            (),
+            "recipe 'rrdb-gan-postive' is neither known nor a TOML file; did you mean 'rrdb-gan-positive'?",
+        ),
         ("rrdb-gan-positive", ("source_px=4000",), "5 of 5 groups cannot be used: 5 smaller than source_px 4000 ("),
         ("rrdb-psnr", (), "is a tree or a dataset; the target"),
     ],

@@ -1,0 +1,165 @@
+"""Whether other programs show the same pixels of a PNG as the strict reader in `images.py`.
+
+Pillow (and so `datasets`) also reads the chunks beside the pixels and fails at a damaged one. `datasets` and browsers
+turn a picture if it has an orientation, and browsers convert its colours if it says that they are not sRGB.
+"""
+
+import io
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hggt_data.errors import ImageError
+from hggt_data.io.images import PNG_SIGNATURE, PngInfo, chunk_name, read_chunks
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngImageFile
+
+_PILLOW_MAX_PIXELS = 178_956_970  # above, Pillow refuses a picture as a decompression bomb
+_SINGLE = (b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")  # of two, some readers use the first, some the last
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: "mirrored",
+    3: "turned by 180 degrees",
+    4: "flipped upside down",
+    5: "mirrored and turned by 90 degrees counterclockwise",
+    6: "turned by 90 degrees clockwise",
+    7: "mirrored and turned by 90 degrees clockwise",
+    8: "turned by 90 degrees counterclockwise",
+}
+_XMP_ORIENTATION = re.compile(rb"""Orientation(?:\s*=\s*["']|\s*>)\s*(\d+)""")
+
+_SRGB_CICP = bytes((1, 13, 0, 1))
+_SRGB_GAMMA = (45455,)
+_SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_TOLERANCE = 1000  # of gamma and primaries, in their unit of 1/100,000
+_MAX_SHIFT = 2  # levels by which a profile may differ from sRGB: sRGB profiles are rounded
+
+_Chunk = tuple[bytes, memoryview]
+
+
+def require_portable(data: bytes, info: PngInfo) -> None:
+    """ImageError if another program fails at an 8-bit RGB PNG, or shows other pixels than `decode_png` returns.
+
+    `data` is what `decode_png` reads without an error, `info` the result of `parse_png`.
+    """
+    if info.height * info.width > _PILLOW_MAX_PIXELS:
+        raise ImageError(f"{info.height:,} x {info.width:,} pixels; Pillow opens at most {_PILLOW_MAX_PIXELS:,}")
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data)]
+    _require_checksum(b"".join(body for kind, body in chunks if kind == b"IDAT"), info)
+    others = [(kind, body) for kind, body in chunks if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    kinds = [kind for kind, _ in others]
+    for kind in _SINGLE:
+        if kinds.count(kind) > 1:
+            raise ImageError(f"{kinds.count(kind)} {chunk_name(kind)} chunks; expected at most one")
+    for chunk in others:
+        _require_upright([chunk], f"its {chunk_name(chunk[0])} chunk")
+    if len(others) > 1:
+        _require_upright(others, "its chunks together")
+    _require_srgb(dict(others))
+
+
+def _require_checksum(stream: bytes, info: PngInfo) -> None:
+    """Compare the checksum at the end of the compressed pixels, which kornia-rs ignores."""
+    inflater = zlib.decompressobj()
+    try:
+        inflater.decompress(stream, (3 * info.width + 2) * info.height + 64)  # if interlaced; others are smaller
+    except zlib.error as error:
+        raise ImageError(f"its compressed pixels are damaged: {str(error).partition(': ')[2]}") from error
+    if not inflater.eof:
+        raise ImageError("its compressed pixels do not end after the last row")
+
+
+def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
+    """Refuse chunks that Pillow cannot read, and any orientation in them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Pillow only warns of the parts of EXIF that it cannot read
+            turns = sorted(_TURNS.keys() & set(_orientations(_open_with_pillow(chunks))))
+    except Exception as error:  # a damaged chunk can raise anything in Pillow
+        raise ImageError(f"Pillow cannot read {what}: {error}") from error
+    if turns:
+        raise ImageError(
+            f"{what} has orientation {turns[0]}: some programs, such as datasets and browsers, show the picture "
+            f"{_TURNS[turns[0]]}, others as it is stored"
+        )
+
+
+def _open_with_pillow(chunks: Sequence[_Chunk]) -> "PngImageFile":
+    """A picture of one pixel with these chunks: how Pillow reads them does not depend on the pixels."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    parts: list[tuple[bytes, bytes | memoryview]] = [
+        (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)),
+        *chunks,
+        (b"IDAT", zlib.compress(bytes(4))),
+        (b"IEND", b""),
+    ]
+    data = b"".join(
+        struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+        for kind, body in parts
+    )
+    image = PngImageFile(io.BytesIO(PNG_SIGNATURE + data))
+    image.load()
+    return image
+
+
+def _orientations(image: "PngImageFile") -> Iterator[object]:
+    """Every orientation in the metadata, also where only some programs look for it."""
+    from PIL.Image import Exif
+
+    yield image.getexif().get(_ORIENTATION)
+    for key, value in image.info.items():
+        if isinstance(value, str) and str(key).startswith("Raw profile type "):
+            text = bytes.fromhex("".join(value.split("\n")[3:]))  # after an empty line, a name and a length
+        elif isinstance(value, str | bytes):
+            text = value.encode() if isinstance(value, str) else value
+        else:
+            continue
+        yield from map(int, _XMP_ORIENTATION.findall(text))
+        _, prefix, tiff = text.partition(b"Exif\0\0")
+        if prefix:
+            exif = Exif()
+            exif.load(tiff)
+            yield exif.get(_ORIENTATION)
+
+
+def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
+    """Refuse colours that browsers convert. Only the first of cICP, iCCP, sRGB counts, and gAMA and cHRM after them."""
+    wrong = ""
+    if b"cICP" in bodies:
+        wrong = "" if bytes(bodies[b"cICP"]) == _SRGB_CICP else "cICP"
+    elif b"iCCP" in bodies:
+        compressed = bytes(bodies[b"iCCP"]).partition(b"\0")[2][1:]  # after a name and the method
+        wrong = "" if _colour_shift(compressed) <= _MAX_SHIFT else "iCCP"
+    elif b"sRGB" not in bodies:
+        for kind, expected in ((b"gAMA", _SRGB_GAMMA), (b"cHRM", _SRGB_PRIMARIES)):
+            found = struct.unpack_from(f">{len(expected)}I", bodies[kind]) if kind in bodies else expected
+            if any(abs(a - b) > _TOLERANCE for a, b in zip(found, expected, strict=True)):
+                wrong = chunk_name(kind)
+    if wrong:
+        raise ImageError(
+            f"its {wrong} chunk says that its colours are not sRGB: browsers convert them, training and scoring do not"
+        )
+
+
+@lru_cache
+def _colour_shift(compressed_profile: bytes) -> int:
+    """Largest difference, in levels, that converting colours with an ICC profile to sRGB makes."""
+    from PIL import Image, ImageCms
+
+    levels = 17 * np.indices((16, 16, 16)).reshape(3, 64, 64).transpose(1, 2, 0)
+    image = Image.fromarray(levels.astype(np.uint8))
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(zlib.decompress(compressed_profile)))
+        ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), inPlace=True)
+    except (OSError, zlib.error, ImageCms.PyCMSError) as error:
+        raise ImageError(f"its colour profile cannot be read: {error}") from error
+    return int(np.abs(np.asarray(image) - levels).max())
