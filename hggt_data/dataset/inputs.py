@@ -122,7 +122,7 @@ class Inputs:
             for name in sorted({patch.image for patch in root.listing.ids}):
                 other, owner = first.setdefault((root.split, look(name)), (name, root))
                 if other != name and owner is not root:
-                    message = f"the source picture {compare_names(name, other)}, which is in {owner.name}"
+                    message = f"the source picture {compare_names(name, other)}, which is in another tree"
                     hint = "If they are one picture, rename the files of one."
                     yield Problem("lookalike-picture", "warning", root.name, message, hint)
 

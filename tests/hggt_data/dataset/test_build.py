@@ -675,7 +675,9 @@ class TestWarnings:
         other = small_tree(output.parent / "E", ("P3-9-9", "q-0-0"), seed=1)
         (problem,) = build(tree, other, output=output).problems
         assert (problem.kind, problem.severity) == ("lookalike-picture", "warning")
-        assert str(problem) == "train-1: the source picture 'P3' differs from 'p3' only in case, which is in train-0"
+        assert (
+            str(problem) == f"{other}: the source picture 'P3' differs from 'p3' only in case, which is in another tree"
+        )
 
     def test_sources_that_look_the_same_as_pictures(self, tree: Path, output: Path) -> None:
         lines = [f"{'P' if k == 3 else 'p'}{k},here" for k in range(7)]
