@@ -65,7 +65,7 @@ class SubimageSettings:
 
     def __post_init__(self) -> None:
         require_ranges(self)
-        faults = [f"{scale}, expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
+        faults = [f"{scale}; expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
         faults += [f"{scale} twice" for scale in sorted(set(self.scales)) if self.scales.count(scale) > 1]
         if faults:
             raise SettingsError(f"`scales` has {'; '.join(faults)}")

@@ -166,7 +166,17 @@ def _read_network(value: Any) -> NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything that defines a training run except its data."""
+    """Everything that defines a training run except its data; `load_config` makes it from a recipe.
+
+    Raises:
+        ConfigError: Values are out of range or contradict each other; the message names all faults.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from hggt_models import load_config
+        >>> replace(load_config("rrdb-psnr"), batch_size=24, pool_size=0).batch_size
+        24
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = READING
 

@@ -91,7 +91,7 @@ class TrainingData:
 
 
 def open_training_data(
-    source: str, config: TrainConfig, revision: str | None = None, resumed: ResumeState | None = None
+    source: str | Path, config: TrainConfig, revision: str | None = None, resumed: ResumeState | None = None
 ) -> TrainingData:
     """Open what a run learns from, and check the header of every picture.
 
@@ -99,6 +99,7 @@ def open_training_data(
     the Hub, whose training split is used. `resumed` is what the run recorded when it started: if some of its pictures
     or groups are missing now, the next ones replace them, and all others keep their turns.
     """
+    source = str(source)
     if config.target == "picture":
         if revision is not None or not Path(source).is_dir():
             raise TreeError(f"{source} is not a folder; the target 'picture' requires a folder of pictures")

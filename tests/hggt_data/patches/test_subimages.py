@@ -125,7 +125,7 @@ class TestSettings:
     def test_scales_are_fractions_each_given_once(self) -> None:
         with pytest.raises(SettingsError) as caught:
             SubimageSettings((Fraction(3, 2), Fraction(1, 2), Fraction(1, 2)))
-        assert str(caught.value) == "`scales` has 3/2, expected more than 0 and less than 1; 1/2 twice"
+        assert str(caught.value) == "`scales` has 3/2; expected more than 0 and less than 1; 1/2 twice"
 
     @pytest.mark.parametrize(
         ("text", "scales"),
