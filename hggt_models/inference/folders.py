@@ -35,6 +35,7 @@ from hggt_models.inference.tiling import (
     ENHANCE_TILE,
     UPSCALE_OVERLAP_PX,
     DeviceMemoryError,
+    NotFiniteError,
     Tiler,
     require_fitting_tile,
 )
@@ -361,12 +362,13 @@ class Restorer:
     """A loaded network that maps pixels, uint8 (H, W, 3), to pixels (scale * H, scale * W, 3).
 
     `identity` describes it in records. CheckpointError if it does not restore RGB pictures; TileError if the tile is
-    not a multiple of its window.
+    not a multiple of its window. When called, NotFiniteError names the weights if their output is NaN or infinite.
     """
 
     def __init__(
         self, weights: str | Path, *, tile: int | None, overlap: int, dtype: Dtype, device: str = "cpu"
     ) -> None:
+        self._weights = weights
         try:
             checkpoint = load_checkpoint(weights)
         except UnknownNetworkError:
@@ -385,7 +387,10 @@ class Restorer:
             require_fitting_tile(tile, self.network.window)
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        return self.tiler(self.network, pixels)
+        try:
+            return self.tiler(self.network, pixels)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{self._weights}: {error}") from error
 
     def _require_restorer(self, weights: str | Path, device: str) -> None:
         """Run the network on a few pixels: a discriminator, or a network for grey pictures, fails here."""
@@ -450,8 +455,11 @@ def _restore(
                 picture = source.read()
             except (ImageError, OSError) as error:
                 return PictureResult(fault=str(error))
-            for path, result in zip(targets(source), results(picture.pixels), strict=True):
-                writing.append(writer.submit(write_png, path, result))
+            try:
+                for path, result in zip(targets(source), results(picture.pixels), strict=True):
+                    writing.append(writer.submit(write_png, path, result))
+            except NotFiniteError as error:
+                return PictureResult(fault=f"{source.path or source.name}: cannot be restored by {error}")
             while len(writing) > 2 * _WRITERS:
                 writing.popleft().result()
             return PictureResult(notes=picture.notes)

@@ -294,6 +294,23 @@ def test_groups_without_lr_are_skipped(lr_of_some: GroupSource) -> None:
     assert found[0].read().pixels.shape == (40, 40, 3)
 
 
+def test_a_network_whose_output_is_not_finite_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    network = build_network("rrdb", **SMALL["rrdb"])
+    for name, weight in network.named_parameters():
+        if name.startswith("body"):
+            weight.data *= 1e9  # finite, but their output is not
+    path = tmp_path / "overflowing.safetensors"
+    save_network(network, path)
+    sources, _ = list_pictures(folder)
+    outcome = upscale(path, sources, tmp_path / "out")
+    assert outcome.describe() == [
+        "0 pictures made",
+        "1 picture could not be processed:",
+        f"  {folder}/a.png: cannot be restored by {path}: the network's output is NaN or infinite",
+    ]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["upscale.json"]
+
+
 def test_a_picture_that_fails_to_decode_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
     def fail() -> Any:
         raise ImageError("somewhere: cut off")
