@@ -260,8 +260,9 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
             hint = "Remove it before publishing, for example with `exiftool -all=`."
             examined.report("picture-metadata", path, message, hint, "warning")
     except FileNotFoundError:
-        message, hint = f"picture {name} of group {examined.files.id} is missing", "Restore it from the download."
-        examined.report("missing-image", path, message, hint)
+        files = examined.files
+        message = f"picture {name} of group {files.id} is missing{files.note_lookalikes()}"
+        examined.report("missing-image", path, message, "Restore it from the download.")
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
         examined.report("unreadable-image", path, reason, _way_to_read(error))
@@ -302,7 +303,7 @@ def _examine_annotations(examined: Examined) -> None:
         try:
             data = examined.read(path)
         except FileNotFoundError:
-            message = f"slot {slot} has annotations of other groups, but not of {files.id}"
+            message = f"slot {slot} has annotations of other groups, but not of {files.id}{files.note_lookalikes()}"
             hint = "Restore the file, or annotate the group again."
             examined.report("missing-annotation", path, message, hint)
             continue
