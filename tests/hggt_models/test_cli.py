@@ -111,6 +111,7 @@ def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder
             "01 is given twice",
         ),
         (["degrade", "--input", "IN", "--output", "OUT"], "--seed"),
+        (["fetch-weights", "--metrics", "snr"], "'--metrics': metric 'snr' is not known; did you mean 'psnr'?"),
         (["recipes", "rrdb-psnr", "--set", "seed"], "--set: 'seed' is not an assignment; expected KEY=VALUE"),
         (["train", "rrdb-psnr", "--data", "IN", "--output", "OUT", "--set", "seed=x"], "--set: seed is 'x'; expected"),
     ],
