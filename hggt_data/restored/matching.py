@@ -127,7 +127,7 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
             faults.append(Fault("missing", method.name, group_id, f"{group_id}: no restored image"))
         elif len(paths) > 1:
             faults.append(Fault("ambiguous", method.name, group_id, f"{group_id}: {names}"))
-        elif not absolute(paths[0]).is_file():
+        elif not paths[0].is_file():
             faults.append(
                 Fault("missing", method.name, group_id, f"{group_id}: the map names {names}, which does not exist")
             )

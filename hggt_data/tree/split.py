@@ -38,9 +38,9 @@ class SplitSettings:
     Attributes:
         test_groups: Number of groups in the test tree.
         min_positives: Minimum number of candidates with the consensus Positive in a test group.
-        max_per_picture: Maximum number of test groups from one source picture. A small number brings more source
-            pictures into the test set, but leaves out more groups.  [default: no limit]
-        seed: Random seed for the choice among equally good test sets.
+        max_per_picture: Maximum number of test groups from one source picture. The source pictures are then drawn at
+            random, so that they represent the tree; more groups are left out.  [default: no limit]
+        seed: Random seed for the choice of source pictures and groups.
         copy: Copy the pictures instead of hard-linking them.
 
     Raises:
@@ -82,6 +82,11 @@ class GroupChoice:
         """Number of groups in neither side."""
         return len(self.too_few) + len(self.spare)
 
+    @property
+    def total(self) -> int:
+        """Number of groups of the tree."""
+        return len(self.test) + len(self.train) + self.lost
+
 
 @dataclass(frozen=True)
 class SplitResult:
@@ -116,16 +121,19 @@ class SplitResult:
             f"{self.output / 'Test'}: {_size(choice.test)}, each with {self.settings.wanted}",
         ]
         if choice.lost:
-            counts = {"with fewer positives": len(choice.too_few), "more than requested": len(choice.spare)}
+            counts = {"with fewer positives": len(choice.too_few), "more than the test set takes": len(choice.spare)}
             reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
-            lines.append(f"Left out {plural(choice.lost, 'group')} of the test's source pictures: {', '.join(reasons)}")
+            lines.append(
+                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test set's source pictures: "
+                f"{', '.join(reasons)}"
+            )
         if self.twins:
             shown = format_examples([" = ".join(tell_apart(names)) for names in self.twins])
             lines.append(f"Source pictures with equal pixels, or names that look the same, were kept together: {shown}")
         lines.append(f"Pictures are {files}, labels are copied.")
         if self.skipped_lr:
             lines.append("The tree's LR images were not copied.")
-        return [*lines, "Make the LR images of the test, as in training:", f"  {self.degrade_command}"]
+        return [*lines, "Make the LR images of the test set, as in training:", f"  {self.degrade_command}"]
 
 
 def choose_test(
@@ -133,9 +141,10 @@ def choose_test(
 ) -> GroupChoice:
     """Choose the test's source pictures, and the test groups among their groups.
 
-    A source picture goes to one side with all its groups. Among the sets of pictures with enough groups for the test,
-    one that leaves out the fewest groups is chosen; the seed decides among equally good sets, and which groups to leave
-    out where there are more than needed.
+    A source picture goes to one side with all its groups. With `max_per_picture`, source pictures with a suitable group
+    are drawn at random until they have enough groups for the test. Without it, the fewest groups are left out: the seed
+    draws one of the sets of source pictures that leave out the fewest, each with equal probability. It also draws which
+    groups to leave out where there are more than needed.
 
     `positives` are the number of positives of each group. `together` maps pictures that must stay on one side to the
     picture that represents them.
@@ -143,30 +152,30 @@ def choose_test(
     together = together or {}
     groups: dict[str, list[PatchId]] = {}
 
-    def rank_of(group_id: PatchId) -> str:
-        return _rank(settings.seed, str(group_id))
+    def rank(group_id: PatchId) -> float:
+        return _draw(settings.seed, str(group_id))
 
     for group_id in sorted(positives):
         groups.setdefault(together.get(group_id.image, group_id.image), []).append(group_id)
     fit = {name: {i for i in ids if positives[i] >= settings.min_positives} for name, ids in groups.items()}
-    usable = {name: sorted(ids, key=rank_of)[: settings.max_per_picture] for name, ids in fit.items() if ids}
-    names = sorted(usable, key=lambda name: _rank(settings.seed, name))
+    usable = {name: sorted(ids, key=rank)[: settings.max_per_picture] for name, ids in fit.items() if ids}
     found = sum(map(len, usable.values()))
     if found < settings.test_groups:
         raise TreeError(
             f"only {found:,} of {plural(len(positives), 'group')} can be in the test set ({settings.wanted}); "
             f"expected at least {settings.test_groups:,}. Lower `test_groups` or `min_positives`."
         )
-    taken = _cheapest_cover(
-        [len(usable[name]) for name in names], [len(groups[name]) for name in names], settings.test_groups
-    )
-    chosen = {names[k] for k in taken}
+    gains = {name: len(ids) for name, ids in usable.items()}
+    if settings.max_per_picture is None:
+        chosen = _draw_cheapest(gains, {name: len(groups[name]) for name in gains}, settings)
+    else:
+        chosen = _draw_any(gains, settings)
     suitable = {i for name in chosen for i in fit[name]}
-    test = set(sorted((i for name in chosen for i in usable[name]), key=rank_of)[: settings.test_groups])
+    test = set(sorted((i for name in chosen for i in usable[name]), key=rank)[: settings.test_groups])
     train = [i for name in groups.keys() - chosen for i in groups[name]]
     if not train:
         raise TreeError(
-            f"a test set of {plural(settings.test_groups, 'group')} with {settings.wanted} needs all "
+            f"a test set of {plural(settings.test_groups, 'group')} with {settings.wanted} takes all "
             f"{plural(len(groups), 'source picture')} and leaves none for training. Lower `test_groups` or "
             "`min_positives`."
         )
@@ -178,29 +187,45 @@ def choose_test(
     )
 
 
-def _rank(seed: int, name: str) -> str:
-    """A random sort key that depends only on seed and name, not on other names or on Python's version."""
-    return sha256_of(f"{seed} {name}".encode())
+def _draw(seed: int, name: str) -> float:
+    """A random number in [0, 1) that depends only on seed and name, not on other names or on Python's version."""
+    return int(sha256_of(f"{seed} {name}".encode())[:13], 16) / 16**13
 
 
-def _cheapest_cover(gains: Sequence[int], costs: Sequence[int], needed: int) -> list[int]:
-    """The items whose gains reach `needed` at the smallest sum of costs; among equally cheap sets, earlier items.
+def _draw_any(gains: Mapping[str, int], settings: SplitSettings) -> set[str]:
+    """Pictures in a random order until they have enough groups; `gains` are the usable groups of each."""
+    chosen: set[str] = set()
+    missing = settings.test_groups
+    for name in sorted(gains, key=lambda name: _draw(settings.seed, name)):
+        if missing > 0:
+            chosen.add(name)
+            missing -= gains[name]
+    return chosen
 
-    Exact, by dynamic programming: memory and time grow with the number of items times `needed`.
+
+def _draw_cheapest(gains: Mapping[str, int], costs: Mapping[str, int], settings: SplitSettings) -> set[str]:
+    """One of the sets of pictures with enough groups and the smallest sum of costs, all with equal probability.
+
+    Exact, by dynamic programming: memory and time grow with the number of pictures times that of test groups.
     """
-    reach = np.arange(needed + 1)
-    least = np.where(reach == 0, 0, np.iinfo(np.int64).max // 2)  # cost to reach this much with the items seen so far
-    takes = np.zeros((len(gains), needed + 1), bool)
-    for item in reversed(range(len(gains))):
-        with_item = least[np.maximum(reach - gains[item], 0)] + costs[item]
-        takes[item] = with_item <= least
-        least = np.minimum(least, with_item)
-    taken, missing = [], needed
-    for item in range(len(gains)):
-        if missing > 0 and takes[item, missing]:
-            taken.append(item)
-            missing = max(missing - gains[item], 0)
-    return taken
+    reach = np.arange(settings.test_groups + 1)
+    least = np.where(reach == 0, 0, np.iinfo(np.int64).max // 2)  # cost to reach this much with the pictures seen
+    log_sets = np.where(reach == 0, 0, -np.inf)  # log of the number of sets that cost this, too large for a float
+    shares = {}  # of these sets, those that contain the picture
+    for name in reversed(list(gains)):
+        rest = np.maximum(reach - gains[name], 0)
+        cost_with, cost_without = least[rest] + costs[name], least
+        least = np.minimum(cost_with, cost_without)
+        log_with = np.where(cost_with == least, log_sets[rest], -np.inf)
+        log_sets = np.logaddexp(log_with, np.where(cost_without == least, log_sets, -np.inf))
+        shares[name] = np.exp(log_with - np.where(np.isinf(log_sets), 0, log_sets))
+    chosen: set[str] = set()
+    missing = settings.test_groups
+    for name in gains:
+        if missing > 0 and _draw(settings.seed, name) < shares[name][missing]:
+            chosen.add(name)
+            missing = max(missing - gains[name], 0)
+    return chosen
 
 
 def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | None = None) -> SplitResult:

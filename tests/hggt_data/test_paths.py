@@ -53,7 +53,7 @@ def test_a_missing_path_is_named(
     ],
 )
 def test_a_text_is_not_a_list_of_letters(call: Callable[[], object], name: str) -> None:
-    with pytest.raises(hd.SettingsError, match=f"`{name}` is '[A-Za-z]+', expected a list"):
+    with pytest.raises(hd.SettingsError, match=f"`{name}` is '[A-Za-z]+'; expected a list"):
         call()
 
 

@@ -55,6 +55,30 @@ def test_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_map_may_lead_out_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(BICUBIC, "elsewhere")
+    shutil.copytree(BICUBIC, "lists/net")
+    (tmp_path / "elsewhere/link").symlink_to(tmp_path / "lists")
+    names = sorted(path.name for path in Path(BICUBIC).glob("*.png"))
+    ways = [
+        "../elsewhere/{}",
+        f"{tmp_path}/elsewhere/{{}}",
+        "net/{}",
+        f"{tmp_path}/lists/net/{{}}",
+        "../elsewhere/link/net/{}",
+    ]
+    rows = [(name.removesuffix("_bicubic.png"), ways[k % len(ways)].format(name)) for k, name in enumerate(names)]
+    Path("lists/files.csv").write_text("id,file\n" + "".join(f"{key},{file}\n" for key, file in rows))
+    Path("lists/methods.toml").write_text('[mapped]\nmap = "files.csv"\n')
+    _succeed("--methods", "lists/methods.toml", "--dataset", TREE, "--metrics", "psnr", "--output", "scores")
+    page = (tmp_path / "scores/report.html").read_text()
+    assert page.count('"kind": "restored"') == 2  # the best and the worst group
+    _succeed("compare", "scores", "--gallery", "3", "--output", "compared")
+    assert (tmp_path / "compared/report.html").read_text().count('"kind": "restored"') == 6
+    _succeed("figure", "scores", "--crop", f"{rows[0][0]}:0,0,16", "--output", "zoom.png")
+
+
 def test_all_outputs(tmp_path: Path, random_weights: Path) -> None:
     large = DATA / "fixtures/TestLarge"
     output = tmp_path / "deep" / "scores"

@@ -107,6 +107,7 @@ def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
 
 def test_one_file_for_two_groups_is_ambiguous(tmp_path: Path) -> None:
     write_png(tmp_path / "one.png", BLANK)
+    (tmp_path / "x").mkdir()
     methods = _write_map(tmp_path, [("a-0-0", "one.png"), ("a-0-8", "x/../one.png")])
     with pytest.raises(MatchError) as error:
         match_restored(methods, _blank_source("a-0-0", "a-0-8"), allow_missing=True)
