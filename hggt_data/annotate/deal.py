@@ -122,7 +122,8 @@ class DealResult:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
             )
-        return [*lines, f"Next: hggt-data annotate {shlex.quote(str(round_.folder))}"]
+        several = " --annotator NAME, or --accounts FILE for several annotators" if len(active) > 1 else ""
+        return [*lines, f"Next: hggt-data annotate {shlex.quote(str(round_.folder))}{several}"]
 
 
 def deal_groups(

@@ -119,10 +119,10 @@ class SplitResult:
             f"{self.output / 'Test'}: {_size(choice.test)}, each with {self.settings.wanted}",
         ]
         if choice.lost:
-            counts = {"with fewer positives": len(choice.too_few), "more than the test takes": len(choice.spare)}
+            counts = {"with fewer positives": len(choice.too_few), "more than the test set takes": len(choice.spare)}
             reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
             lines.append(
-                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test's source pictures: "
+                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test set's source pictures: "
                 f"{', '.join(reasons)}"
             )
         if self.twins:
@@ -131,7 +131,7 @@ class SplitResult:
         lines.append(f"Pictures are {files}, labels are copied.")
         if self.skipped_lr:
             lines.append("The tree's LR images were not copied.")
-        return [*lines, "Make the LR images of the test, as in training:", f"  {self.degrade_command}"]
+        return [*lines, "Make the LR images of the test set, as in training:", f"  {self.degrade_command}"]
 
 
 def choose_test(

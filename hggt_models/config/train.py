@@ -233,10 +233,15 @@ class TrainConfig:
     degradation: DegradationSettings
     """How LR images are made."""
     loss: LossConfig = field(default_factory=LossConfig)
+    """Weights of the generator's losses."""
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    """Network of the perceptual loss."""
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    """Validation on pictures that the network never learns from."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """How often the state of the run is saved."""
     log: LogConfig = field(default_factory=LogConfig)
+    """What the run reports."""
 
     def __post_init__(self) -> None:
         if faults := [*limit_faults(self, type(self)), *self._contradictions()]:

@@ -71,8 +71,8 @@ def list_pictures(folder: str | Path) -> tuple[list[Source], list[str]]:
         >>> from hggt_data import write_demo_tree
         >>> from hggt_models import list_pictures
         >>> pictures, others = list_pictures(write_demo_tree(tempfile.mkdtemp()).lr)
-        >>> pictures[0].name, pictures[0].read().shape, others
-        ('coffee-0-0', (48, 48, 3), [])
+        >>> len(pictures), pictures[0].name, others
+        (6, 'coffee-0-0', [])
     """
     folder = Path(folder)
     found = list_folder(folder)
@@ -101,8 +101,8 @@ def list_lr(groups: GroupSource | str | Path) -> list[Source]:
         >>> from hggt_data import write_demo_tree
         >>> from hggt_models import list_lr
         >>> images = list_lr(write_demo_tree(tempfile.mkdtemp()).test)
-        >>> len(images), images[0].name, images[0].read().shape
-        (6, 'coffee-0-0', (48, 48, 3))
+        >>> len(images), images[0].name
+        (6, 'coffee-0-0')
     """
     groups = opened(groups, "test")
     sources = [

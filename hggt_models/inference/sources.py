@@ -45,7 +45,7 @@ def open_sources(
     require_output_outside(output, folder, "folder")
     sources, others = list_pictures(folder)
     if others:
-        print_line(f"Skipped {plural(len(others), 'file')} that cannot be read as pictures: {format_examples(others)}")
+        print_line(f"Skipped {plural(len(others), 'non-picture file')}: {format_examples(others)}")
     return sources, str(folder)
 
 

@@ -6,6 +6,7 @@ and the pair pool are all that a checkpoint must hold, and a run that was killed
 
 from contextlib import ExitStack
 
+from hggt_data.io.text import plural
 from hggt_data.ranges import require_kind
 from hggt_models.runtime import Runtime, StopSignals
 from hggt_models.training.prepare import TrainingRun, require_equal_shares
@@ -79,7 +80,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
             validation.tiler.on_smaller_tile = progress.note_smaller_tile
         _loop(run, runtime, state, validation, progress, signals)
         stopped = f"stopped by {signals.received.name}" if signals.received else "finished"
-        progress.note(f"{stopped} after {state.done:,} iterations; everything is saved in {run.output}")
+        progress.note(f"{stopped} after {plural(state.done, 'iteration')}; everything is saved in {run.output}")
     return signals
 
 
