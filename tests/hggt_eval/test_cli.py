@@ -273,6 +273,17 @@ def test_exchanged_red_and_blue_are_reported(tmp_path: Path) -> None:
     assert method["num_swapped"] == 6
 
 
+def test_images_of_a_single_colour_are_noted(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(BICUBIC, tmp_path / "net"))
+    path = sorted(folder.iterdir())[0]
+    write_png(path, np.full_like(read_pixels(path), (9, 8, 7)))
+    arguments = ("--dataset", TREE, "--metrics", "psnr")
+    result = _succeed("--restored", folder, *arguments, "--output", tmp_path / "scores")
+    note = f"net: nothing but a single colour in 1 of 6 images: {path.name}"
+    assert note in result.stdout
+    assert note in _succeed("compare", tmp_path / "scores").stdout
+
+
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of scores for each of two methods."""

@@ -325,7 +325,7 @@ class TestCard:
     def test_a_licence_that_the_hub_does_not_know_is_reported_first(
         self, hub: HubServer, work: Path, published: Published, dry_run: bool
     ) -> None:
-        build_dataset(BuildSettings(trees=(published.tree,), output=work / DATASET, license="lab-1.0", workers=1))
+        build_dataset(BuildSettings(trees=(published.tree,), output=work / DATASET, license="zlib", workers=1))
         with pytest.raises(PublishError, match=f'the Hub rejects the card of {REPO}: "license" must be one of'):
             push(dry_run=dry_run)
         assert hub.snapshot() == {}
