@@ -4,7 +4,6 @@
 places of files, `label_file.py` one JSON, `hggt_data.io.images` one picture.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Any
 from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.io.files import FileDigest, read_regular_file, sha256_of
-from hggt_data.io.images import PngInfo, decode_png, parse_png, read_png_header
+from hggt_data.io.images import PngInfo, decode_png, hash_pixels, parse_png, read_png_header
 from hggt_data.io.portability import require_portable
 from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
@@ -254,7 +253,7 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
                 examined.report("unportable-image", path, str(error), hint)
                 return None
             examined.pngs[name] = data
-            examined.digests[name] = hashlib.sha256(repr(info.size).encode() + pixels.data).hexdigest()[:32]
+            examined.digests[name] = hash_pixels(pixels)
         if info.metadata:
             message = f"contains {', '.join(info.metadata)}, which may reveal a place or a name"
             hint = "Remove it before publishing, for example with `exiftool -all=`."
