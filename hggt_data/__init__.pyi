@@ -4,6 +4,7 @@ from .annotate.deal import deal_groups as deal_groups
 from .annotate.deal import reassign_groups as reassign_groups
 from .annotate.merge import merge_round as merge_round
 from .consensus import consensus_label as consensus_label
+from .counting import count_labels as count_labels
 from .dataset.build import BuildResult as BuildResult
 from .dataset.build import BuildSettings as BuildSettings
 from .dataset.build import build_dataset as build_dataset
@@ -55,7 +56,6 @@ from .schema import Label as Label
 from .schema import PatchGroup as PatchGroup
 from .schema import PatchId as PatchId
 from .statistics.counts import LabelStatistics as LabelStatistics
-from .statistics.counts import count_labels as count_labels
 from .tree.demo import write_demo_tree as write_demo_tree
 from .tree.split import SplitSettings as SplitSettings
 from .tree.split import split_tree as split_tree

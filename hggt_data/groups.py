@@ -10,6 +10,7 @@ from typing import overload
 
 from hggt_data.errors import ImageError, NameFormatError
 from hggt_data.io.images import PNG_HEADER_BYTES, Pixels, PngInfo, decode_png, parse_png_header
+from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
 from hggt_data.schema import PatchGroup, PatchId
 
@@ -73,7 +74,7 @@ class GroupSource(ABC, Sequence["Group"]):
             if index < len(self) and self.ids[index] == wanted:
                 return index
         near = get_close_matches(group, map(str, self.ids))
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = note_lookalike(group, by_look(near)) or (f"; did you mean {' or '.join(near)}?" if near else "")
         raise KeyError(f"{self.location} has no group {group!r}{hint}")
 
     @abstractmethod

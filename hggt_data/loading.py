@@ -32,6 +32,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         The groups, sorted by id.
 
     Raises:
+        SettingsError: `split` is given for a tree, or `revision` for a folder.
         DatasetError: The dataset is incomplete, does not have the split, or has several and `split` is None.
         HubError: `source` is not a folder, and cannot be downloaded.
         TreeError: The folder is neither a dataset nor a tree, or names in the tree have errors.
@@ -48,7 +49,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         return DatasetSource(snapshot, split, f"{source}@{snapshot.name}", snapshot.name)
     folder = Path(source).absolute()  # valid even after a later chdir
     if revision is not None:
-        raise DatasetError(f"{folder} is a local folder and has no revisions; leave out `revision` ({revision!r})")
+        raise SettingsError(f"{folder} is a local folder and has no revisions; leave out `revision` ({revision!r})")
     if is_built_dataset(folder):
         return DatasetSource(folder, split, str(folder))
     if any(folder.glob("data/*.parquet")):
@@ -57,8 +58,19 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
             "again"
         )
     if split is not None:
-        raise DatasetError(f"{folder} is not a built dataset and has no splits; leave out `split` ({split!r})")
+        raise SettingsError(f"{folder} is not a built dataset and has no splits; leave out `split` ({split!r})")
     return TreeSource(open_tree(folder))
+
+
+def as_groups(
+    source: GroupSource | str | Path, split: str | None = None, *, revision: str | None = None
+) -> GroupSource:
+    """Groups that are already open, or those of a path or name, see `open_groups`."""
+    if not isinstance(source, GroupSource):
+        return open_groups(source, split, revision=revision)
+    if split is not None or revision is not None:
+        raise SettingsError(f"{source.location} is already open; pass `split` and `revision` when you open it")
+    return source
 
 
 def open_splits(source: str | Path, split: str | None = None, *, revision: str | None = None) -> dict[str, GroupSource]:
@@ -73,6 +85,7 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
         The splits by name, `train` before `test`.
 
     Raises:
+        SettingsError: As for `open_groups`.
         DatasetError: As for `open_groups`.
         HubError: As for `open_groups`.
         TreeError: As for `open_groups`.

@@ -33,8 +33,9 @@ from hggt_data.annotate.round import (
 from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
+from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, plural
-from hggt_data.ranges import Count, CountOrNone, Range, require_ranges
+from hggt_data.ranges import Count, CountOrNone, Range, require_lists, require_ranges
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.layout import tree_of_pictures
@@ -121,7 +122,8 @@ class DealResult:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
             )
-        return [*lines, f"Next: hggt-data annotate {shlex.quote(str(round_.folder))}"]
+        several = " --annotator NAME, or --accounts FILE for several annotators" if len(active) > 1 else ""
+        return [*lines, f"Next: hggt-data annotate {shlex.quote(str(round_.folder))}{several}"]
 
 
 def deal_groups(
@@ -162,6 +164,7 @@ def deal_groups(
         >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
         [('Ann', 4), ('Ben', 4), ('Cleo', 4)]
     """
+    require_lists(names=names)
     patches, output = Path(patches), Path(output)
     names = require_names(names)
     if len(names) < settings.votes:
@@ -245,8 +248,7 @@ def reassign_groups(
         >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
         [('Ann', 3), ('Ben', 0), ('Cleo', 3)]
     """
-    if isinstance(add, str) or isinstance(drop, str):
-        raise SettingsError("`add` and `drop` are lists of names; got a text")
+    require_lists(add=add, drop=drop)
     round_folder = Path(round_folder)
     patches = None if patches is None else Path(patches)
     with lock_round(round_folder):
@@ -311,16 +313,15 @@ def _require_patches(round_: Round) -> None:
 
 
 def require_names(names: Sequence[str]) -> list[str]:
-    """The names in normal form; RoundError if one is invalid, duplicated, or differs from another only in case."""
+    """The names in normal form; RoundError if one is invalid, occurs twice, or looks the same as another."""
     cleaned, faults = [], []
     for name in names:
         try:
             cleaned.append(clean_name(name))
         except RoundError as error:
             faults.append(str(error))
-    counts = Counter(name.casefold() for name in cleaned)
-    first = {name.casefold(): name for name in reversed(cleaned)}
-    faults += [f"{first[name]!r} occurs {count} times" for name, count in counts.items() if count > 1]
+    faults += [f"{name!r} occurs {count} times" for name, count in Counter(cleaned).items() if count > 1]
+    faults += [compare_names(name, other) for name, other in find_lookalikes(dict.fromkeys(cleaned))]
     if faults:
         raise RoundError(f"{plural(len(faults), 'name')} cannot be used: {format_examples(faults)}")
     return cleaned
@@ -337,14 +338,16 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
     if missing:
         raise RoundError(f"{path}: columns {', '.join(missing)} are missing; found {', '.join(columns)}")
     ids = {str(group): group for group in listing.ids}
+    looks = by_look(ids)
     known: dict[PatchId, KnownAnswer] = {}
     faults = []
     for number, line in enumerate(lines, start=2):
         words = [line[name].strip().lower() for name in candidates]
         wrong = [word for word in words if word and word not in _LABELS]
-        group = ids.get(line["group"])
+        name = line["group"]
+        group = ids.get(name)
         if group is None:
-            faults.append(f"{path}, line {number}: unknown group {line['group']!r}")
+            faults.append(f"{path}, line {number}: unknown group {name!r}{note_lookalike(name, looks)}")
         elif group in known:
             faults.append(f"{path}, line {number}: group {group} occurs twice")
         elif wrong:

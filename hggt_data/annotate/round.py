@@ -167,6 +167,8 @@ class Round:
 
 def lock_round(folder: Path) -> AbstractContextManager[None]:
     """Prevent other processes from serving or changing the round."""
+    if not folder.is_dir():
+        raise RoundError(f"{folder}: no such folder; expected an annotation round")
     return lock_folder(folder, f"{folder} is in use by hggt-data annotate or hggt-data reassign; stop that first")
 
 
@@ -224,10 +226,7 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
     if patches is not None:
         round_ = replace(round_, patches=patches)
     if not round_.patches.is_dir():
-        raise RoundError(
-            f"{round_.patches}: the patches of this round are missing; pass `patches` if they were moved "
-            "(hggt-data reassign also records the new folder)"
-        )
+        raise RoundError(f"{round_.patches}: the patches of this round are missing; pass their new folder as `patches`")
     return round_
 
 

@@ -11,28 +11,26 @@ from hggt_data.cli.options import NEW_FILE, Argument
 
 @click.command(
     cls=HggtCommand,
-    options_of=("hggt_data.loading:open_groups", "hggt_data.statistics.counts:count_labels"),
+    options_of="hggt_data.counting:count_labels",
     details={"source": Argument("SOURCE"), "split": click.Choice(["train", "test"])},
 )
 @click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write the numbers to this JSON file.")
 @click.option("--html", "html_file", type=NEW_FILE, metavar="FILE", help="Write a page with plots to this HTML file.")
-def stats(source: dict[str, Any], arguments: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
+def stats(arguments: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
     """Show labels, agreement and times of annotators.
 
     SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
     """
+    from hggt_data.counting import count_labels
     from hggt_data.io.files import write_json, write_text
     from hggt_data.io.text import printable
-    from hggt_data.loading import open_groups
-    from hggt_data.statistics.counts import count_labels
     from hggt_data.statistics.page import format_statistics_html
     from hggt_data.statistics.text import format_statistics
 
-    statistics = count_labels(open_groups(**source), **arguments)
+    statistics = count_labels(**arguments)
     click.echo(format_statistics(statistics))
     if json_file:
         write_json(json_file, statistics.to_json())
     if html_file:
-        write_text(
-            html_file, format_statistics_html(statistics, title=printable(Path(source["source"]).resolve().name))
-        )
+        title = printable(Path(arguments["source"]).resolve().name)
+        write_text(html_file, format_statistics_html(statistics, title=title))

@@ -44,7 +44,8 @@ def split(arguments: dict[str, Any]) -> None:
 
     All groups of a source picture go to the same side. Groups of a test picture that have too few positives,
     or that exceed the size of the test set, are left out of both. Source pictures are chosen to leave out as few groups
-    as possible. The command that makes the low-resolution images of the test set is printed at the end.
+    as possible, or with --max-per-picture drawn at random. The command that makes the low-resolution images of the test
+    set is printed at the end.
     """
     from hggt_data.tree.split import split_tree
 

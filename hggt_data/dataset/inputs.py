@@ -7,6 +7,7 @@ from pathlib import Path
 from hggt_data.dataset.features import SOURCE_COLUMNS
 from hggt_data.errors import TableError, TreeError
 from hggt_data.io.files import FileDigest, read_csv, read_utf8, require_regular_file, sha256_of_file
+from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
 from hggt_data.schema import PatchId
@@ -47,12 +48,14 @@ class SourceTable:
         for column in self.unknown_columns:
             hint = f"It is left out; {nearest(column, SOURCE_COLUMNS)}"
             yield Problem("unknown-column", "warning", path, f"unknown column {column!r}", hint)
-        for name in sorted(pictures - self.lines.keys()):
-            message, hint = f"no line for the source picture {name!r}", "Its columns are null; add a line."
-            yield Problem("picture-without-source", "warning", path, message, hint)
-        for name in sorted(self.lines.keys() - pictures):
-            message, hint = f"a line for {name!r}, which no tree contains", "It is left out."
-            yield Problem("source-without-picture", "warning", path, message, hint)
+        missing, unknown = sorted(pictures - self.lines.keys()), sorted(self.lines.keys() - pictures)
+        of_lines, of_pictures = by_look(unknown), by_look(missing)
+        for name in missing:
+            message = f"no line for the source picture {name!r}{note_lookalike(name, of_lines)}"
+            yield Problem("picture-without-source", "warning", path, message, "Its columns are null; add a line.")
+        for name in unknown:
+            message = f"a line for {name!r}, which no tree contains{note_lookalike(name, of_pictures)}"
+            yield Problem("source-without-picture", "warning", path, message, "It is left out.")
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,32 @@ class Inputs:
     def check(self) -> list[Problem]:
         """Problems that concern no single group; those of a group are found with its shard."""
         problems = [in_root(root.name, p) for root in self.roots for p in root.listing.problems if p.group is None]
+        problems += self._find_lookalikes()
         if self.sources:
             problems += self.sources.check({patch.image for split in (TRAIN, TEST) for patch in self.ids(split)})
         return problems
+
+    def located(self, problem: Problem) -> Problem:
+        """The problem with the path that the user knows; manifests have the name of the tree (`train-0`) instead."""
+        name, _, rest = problem.path.partition("/")
+        if name == "sources" and self.sources:
+            return replace(problem, path=str(self.sources.path))
+        for tree in (root.listing.tree for root in self.roots if root.name == name):
+            _, *lr = tree.given
+            path = lr[0] / rest.removeprefix("lr/") if lr and rest.startswith("lr/") else tree.root / rest
+            return replace(problem, path=str(path))
+        return problem
+
+    def _find_lookalikes(self) -> Iterator[Problem]:
+        """Source pictures of two trees of a split whose names look the same."""
+        first: dict[tuple[str, str], tuple[str, Root]] = {}
+        for root in self.roots:
+            for name in sorted({patch.image for patch in root.listing.ids}):
+                other, owner = first.setdefault((root.split, look(name)), (name, root))
+                if other != name and owner is not root:
+                    message = f"the source picture {compare_names(name, other)}, which is in another tree"
+                    hint = "If they are one picture, rename the files of one."
+                    yield Problem("lookalike-picture", "warning", root.name, message, hint)
 
     def other_files(self) -> list[FileDigest]:
         """The files that belong to no single group, which the shards' inputs do not list."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hggt_data.dataset.inputs import TEST, TRAIN
 from hggt_data.dataset.manifest import Shard
 from hggt_data.errors import TreeError
+from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
 from hggt_data.schema import PatchId
@@ -15,8 +16,11 @@ _NOUNS = {"source_pictures": "source picture", "originals": "identical original"
 
 
 def shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> dict[str, list[str]]:
-    """Names of source pictures in both splits, as an overlap of that kind only."""
-    return {"source_pictures": sorted({patch.image for patch in train} & {patch.image for patch in test})}
+    """Names of source pictures that are in both splits or look the same, as an overlap of that kind only."""
+    trained, tested = ({patch.image for patch in patches} for patches in (train, test))
+    known = by_look(sorted(trained))
+    alike = sorted(name for name in tested - trained if look(name) in known)
+    return {"source_pictures": [*sorted(trained & tested), *(compare_names(n, known[look(n)]) for n in alike)]}
 
 
 def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:

@@ -24,7 +24,7 @@ def export_positives(
     """List the candidates whose consensus is Positive, or write their images.
 
     The list has the columns group, candidate, agreement, num_votes and path (in a tree) or split and row (of a
-    dataset). `LICENSE.txt` beside it states the licence of the data.
+    dataset). `OUTPUT.LICENSE.txt` beside it, with `files` `LICENSE.txt` in it, states the licence of the data.
 
     Args:
         source: Data to export, of one split: see `open_source`.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from hggt_data.dataset.manifest import is_built_dataset
-from hggt_data.errors import DatasetError, ImageError
+from hggt_data.errors import DatasetError, ImageError, SettingsError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import write_text
@@ -69,7 +69,8 @@ def open_source(
         What `export_positives`, `export_pairs` and `export_tree` take.
 
     Raises:
-        DatasetError: It cannot be opened, has candidates with unexpected names, or is a dataset and `license` is given.
+        SettingsError: `license` is not a licence id, or it, `split` or `revision` does not fit the kind of source.
+        DatasetError: It cannot be opened, or has candidates with unexpected names.
         HubError: It cannot be downloaded.
         TreeError: It is not a tree, or names in it have errors.
 
@@ -80,7 +81,7 @@ def open_source(
         'cc0-1.0'
     """
     if license is not None and (is_hub_id(source) or is_built_dataset(Path(source))):
-        raise DatasetError(f"{source} is a dataset, whose licence is read from it; omit `license`")
+        raise SettingsError(f"{source} is a dataset, whose licence is read from it; omit `license`")
     if license is not None:
         require_license_id(license)
     splits = open_splits(source, split, revision=revision)

@@ -102,9 +102,14 @@ def is_lfs_pointer(file: bytes | Path) -> bool:
 
 
 def read_utf8(path: Path, error_class: type[HggtError]) -> str:
-    """The text of a UTF-8 file without its byte order mark, if any; line ends stay. Other encodings raise the error."""
+    """The text of a UTF-8 file without its byte order mark, if any; line ends stay.
+
+    A missing file and other encodings raise the error.
+    """
     try:
         return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except FileNotFoundError as error:
+        raise error_class(f"{path}: no such file; check the path") from error
     except UnicodeDecodeError as error:
         raise error_class(f"{path} is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from error
 

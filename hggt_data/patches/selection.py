@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -17,8 +17,9 @@ from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
 from hggt_data.io.files import excess_bytes, is_system_file, is_up_to_date, write_text
 from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, read_pixels, write_png
+from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
-from hggt_data.io.pictures import read_picture, read_picture_size
+from hggt_data.io.pictures import Picture, PictureNote, read_picture_size, read_picture_with_notes
 from hggt_data.io.text import format_examples, format_size, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
@@ -115,7 +116,7 @@ class SelectionOutcome(Outcome):
         if self.sheets:
             ends = dict.fromkeys((self.sheets[0], self.sheets[-1]))
             lines.append("See " + " to ".join(str(path) for path in ends))
-        return [*lines, *self.describe_faults()]
+        return [*lines, *self.describe_pictures()]
 
 
 def list_enhanced(folder: Path) -> EnhancedPictures:
@@ -123,6 +124,8 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
 
     TreeError lists all errors: missing folders and pictures, different sizes, names that no patch can have.
     """
+    if not folder.is_dir():
+        raise TreeError(f"{folder}: no such folder; expected the output of `hggt-models enhance`")
     entries = {entry.name: entry.is_dir() for entry in _scan(folder) if not is_system_file(entry.name)}
     candidates = tuple(sorted(name for name, is_folder in entries.items() if is_folder and is_candidate_name(name)))
     if not (entries.get(ORIGINAL) and candidates):
@@ -313,7 +316,7 @@ def _cut_all(
 def _process(task: _Task) -> _Result:
     try:
         done = _find_done(task)
-        return _Result(rows=_cut(task)) if done is None else _Result(kept=True, rows=done)
+        return _cut(task) if done is None else _Result(kept=True, rows=done)
     except ImageError as error:
         return _Result(fault=str(error), rows=_keep_whole(task))
     finally:
@@ -352,9 +355,10 @@ def _earlier(task: _Task) -> Iterator[tuple[tuple[PlaceRow, ...], Path]]:
         yield task.before, task.output / PLACES
 
 
-def _cut(task: _Task) -> tuple[PlaceRow, ...]:
+def _cut(task: _Task) -> _Result:
     """Select and write all patches. Other patches of the picture are removed first: a kill would leave them."""
-    places = select_patches(_read_versions(task), task.settings, seeded_draw(task.settings.seed, task.name))
+    notes: set[PictureNote] = set()
+    places = select_patches(_read_versions(task, notes), task.settings, seeded_draw(task.settings.seed, task.name))
     rows = tuple(make_row(task.name, place, task.candidates) for place in places)
     ids = kept_ids(rows)
     task.remove(task.existing - task.patch_files(ids))
@@ -366,15 +370,17 @@ def _cut(task: _Task) -> tuple[PlaceRow, ...]:
         raise
     if rows:
         write_text(task.part, format_places([rows], task.candidates))
-    return rows
+    return _Result(rows=rows, notes=frozenset(notes))
 
 
-def _read_versions(task: _Task) -> Iterator[Pixels]:
-    """The original and its candidates, read one after the other to save memory."""
+def _read_versions(task: _Task, notes: set[PictureNote]) -> Iterator[Pixels]:
+    """The original and its candidates, read one after the other to save memory; adds what there is to note."""
     sizes: list[tuple[int, ...]] = []
 
     def read(version: str) -> Pixels:
-        pixels = _read(task.source(version))
+        picture = _read(task.source(version))
+        notes.update(picture.notes)
+        pixels = picture.pixels
         sizes.append(pixels.shape[:2])
         if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
             raise ImageError(
@@ -388,15 +394,15 @@ def _read_versions(task: _Task) -> Iterator[Pixels]:
 
 def _cut_version(task: _Task, version: str, ids: Sequence[PatchId]) -> None:
     if ids:
-        pixels = _read(task.source(version))
+        pixels = _read(task.source(version)).pixels
         for patch in ids:
             crop = cut(pixels, (patch.top, patch.left), task.settings.crop)
             write_png(task.output / version / picture_name(patch, version), crop, _COMPRESSION)
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path) -> Picture:
     try:
-        return read_picture(path)
+        return read_picture_with_notes(path)
     except OSError as error:  # concerns this picture only, unlike an error in writing
         raise ImageError(f"{path}: {error.strerror or error}") from error
 
@@ -495,8 +501,7 @@ def _write(path: Path, text: str, *, again: bool = False) -> None:
         write_text(path, text)
 
 
-def _check_names(names: Iterable[str], versions: Sequence[str]) -> Iterator[str]:
-    first: dict[str, str] = {}
+def _check_names(names: Collection[str], versions: Sequence[str]) -> Iterator[str]:
     for name in sorted(names):
         try:
             PatchId.parse(str(PatchId(name, 0, 0)))
@@ -505,21 +510,21 @@ def _check_names(names: Iterable[str], versions: Sequence[str]) -> Iterator[str]
         longest = max((picture_name(PatchId(name, 99_999, 99_999), version) for version in versions), key=len)
         if (excess := excess_bytes(longest)) > 0:
             yield f"original/{name}.png: its name is {plural(excess, 'byte')} too long for patches; shorten it"
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            yield f"original/{other}.png and original/{name}.png: the names differ only in case; rename one"
+    for name, other in find_lookalikes(sorted(names)):
+        yield f"original/: {compare_names(name, other)}; rename one"
 
 
 def _check_missing(stems: Mapping[str, set[str]]) -> Iterator[str]:
     originals = stems[ORIGINAL]
     candidates = [version for version in stems if version != ORIGINAL]
+    known = by_look(originals)
     for name in sorted(originals):
         missing = [f"{version}/{picture_name(name, version)}" for version in candidates if name not in stems[version]]
         if missing:
             yield f"original/{name}.png: {', '.join(missing)} missing"
     for name in sorted(set[str]().union(*stems.values()) - originals):
         found = [f"{version}/{picture_name(name, version)}" for version in candidates if name in stems[version]]
-        yield f"{', '.join(found)}: original/{name}.png missing"
+        yield f"{', '.join(found)}: original/{name}.png missing{note_lookalike(name, known)}"
 
 
 def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iterator[str]:

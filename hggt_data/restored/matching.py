@@ -7,7 +7,7 @@ files, only size, mode and checksums are checked, which is 20 times as fast.
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from hggt_data.errors import HggtError, ImageError, MatchError, TableError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_csv
 from hggt_data.io.images import PngInfo, decode_png, parse_png
+from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import plural
+from hggt_data.loading import as_groups
+from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
 from hggt_data.schema import ORIGINAL, PatchId
 
@@ -42,7 +45,7 @@ class RestoredFiles:
 
 def match_restored(
     methods: Sequence[Method],
-    source: GroupSource,
+    source: GroupSource | str | Path,
     *,
     suffix: str | None = None,
     allow_missing: bool = False,
@@ -52,7 +55,7 @@ def match_restored(
 
     Args:
         methods: Methods with distinct names.
-        source: Tree or dataset with the groups, from `open_groups`.
+        source: Tree, dataset of one split, or groups that `open_groups` has opened.
         suffix: Only `ID_SUFFIX.png` and `IDSUFFIX.png` are files of a method without a pattern.  [default: any suffix]
         allow_missing: Leave out files with faults, and record the faults, instead of failing.
         negatives: Also check the groups' negatives, because they will be compared with.
@@ -66,23 +69,25 @@ def match_restored(
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
-        >>> from hggt_data import match_restored, name_methods, open_groups, write_demo_tree
+        >>> from hggt_data import match_restored, name_methods, write_demo_tree
         >>> demo = write_demo_tree(tempfile.mkdtemp())
-        >>> methods = name_methods([("originals", Path(demo.test) / "GT/Test-demo/images/original")])
-        >>> [restored] = match_restored(methods, open_groups(demo.test))
+        >>> methods = name_methods([("originals", demo.test / "GT/Test-demo/images/original")])
+        >>> [restored] = match_restored(methods, demo.test)
         >>> len(restored.files), restored.faults
         (6, ())
     """
+    for method in methods:
+        require_kind(Method, "make them with `name_methods` or `read_methods`", methods=method)
+    groups = as_groups(source)
     _require_places(methods)
-    found = [_find(method, source.ids, suffix) for method in methods]
-    sizes, needless, own_faults = _check_groups(found, source, negatives=negatives)
+    found = [_find(method, groups.ids, suffix) for method in methods]
+    sizes, needless, own_faults = _check_groups(found, groups, negatives=negatives)
     matched = [_check_files(files, sizes, needless) for files in found]
     messages = [_format_own_faults(own_faults)] if own_faults else []
     empty = [files for files in matched if not files.files]
     faulty = [files for files in (empty if allow_missing else matched) if files.faults]
     if faulty:
-        messages.append(_format_faults(faulty, source.ids))
+        messages.append(_format_faults(faulty, groups.ids))
         if not empty:
             messages.append("Pass `allow_missing` to use the rest.")
     if messages:
@@ -125,7 +130,7 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
             faults.append(Fault("missing", method.name, group_id, f"{group_id}: no restored image"))
         elif len(paths) > 1:
             faults.append(Fault("ambiguous", method.name, group_id, f"{group_id}: {names}"))
-        elif not absolute(paths[0]).is_file():
+        elif not paths[0].is_file():
             faults.append(
                 Fault("missing", method.name, group_id, f"{group_id}: the map names {names}, which does not exist")
             )
@@ -143,21 +148,20 @@ _Named = tuple[dict[PatchId, list[Path]], list[str]]
 def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named:
     """Files named `ID.png` or `ID_anything.png`, and the names of images that belong to no group."""
     by_text = {str(group_id): group_id for group_id in ids}
-    by_folded = {text.casefold(): group_id for text, group_id in by_text.items()}
+    known = by_look(by_text)
     named: dict[PatchId, list[Path]] = defaultdict(list)
     extra = []
     for path in _pictures(folder.iterdir()):
-        group_id = _id_with_suffix(path.stem, suffix, by_text) if suffix else _longest_id(path.stem, by_text)
+        group_id = _id_with_suffix(path.stem, suffix, by_text) if suffix else by_text.get(_longest(path.stem, by_text))
         if suffix and not path.stem.endswith(suffix):
             continue  # the suffix selects files
         if group_id is not None:
             named[group_id].append(path)
-        elif near := _longest_id(path.stem, by_text):  # only with a suffix
-            extra.append(f"{path.name} ({near} has the suffix {path.stem.removeprefix(str(near))}, not {suffix})")
-        elif near := _longest_id(path.stem.casefold(), by_folded):
-            extra.append(f"{path.name} (differs from {near} only in case)")
+        elif near := _longest(path.stem, by_text):  # only with a suffix
+            extra.append(f"{path.name} ({near} has the suffix {path.stem.removeprefix(near)}, not {suffix})")
         else:
-            extra.append(path.name)
+            near = _longest(path.stem, known, look)
+            extra.append(f"{path.name}{note_lookalike(near, known)}")
     return named, extra
 
 
@@ -165,16 +169,17 @@ def _id_with_suffix(stem: str, suffix: str, by_text: Mapping[str, PatchId]) -> P
     return by_text.get(stem.removesuffix(suffix)) or by_text.get(stem.removesuffix("_" + suffix))
 
 
-def _longest_id(stem: str, by_text: Mapping[str, PatchId]) -> PatchId | None:
-    """The longest id that is the stem, or its beginning up to an underscore; ids may contain underscores, too."""
-    while stem not in by_text:
-        stem, underscore, _ = stem.rpartition("_")
-        if not underscore:
-            return None
-    return by_text[stem]
+def _longest(stem: str, known: Container[str], key: Callable[[str], str] = str) -> str:
+    """The stem, or its longest beginning up to an underscore, whose key is known; empty if there is none.
+
+    Ids may contain underscores, too.
+    """
+    while stem and key(stem) not in known:
+        stem = stem.rpartition("_")[0]
+    return stem
 
 
-def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
+def _by_pattern(folder: Path, pattern: str, ids: Sequence[PatchId]) -> _Named:
     """Files that fit the pattern, and images that fit it with an id of no group."""
     named = {
         group_id: [path] for group_id in ids if (path := folder / pattern.replace(ID_FIELD, str(group_id))).is_file()
@@ -183,11 +188,12 @@ def _by_pattern(folder: Path, pattern: str, ids: Iterable[PatchId]) -> _Named:
     fits = re.compile(first + r"(?P<id>[^/]+)" + r"(?P=id)".join(others) if others else first)
     known = {path for paths in named.values() for path in paths}
     depth = "/".join("*" for _ in Path(pattern).parts)
-    extra = [
-        path.relative_to(folder).as_posix()
-        for path in _pictures(folder.glob(depth))
-        if path not in known and fits.fullmatch(path.relative_to(folder).as_posix())
-    ]
+    looks = by_look(map(str, ids))
+    extra = []
+    for path in _pictures(folder.glob(depth)):
+        name = path.relative_to(folder).as_posix()
+        if path not in known and (match := fits.fullmatch(name)):
+            extra.append(f"{name}{note_lookalike(match['id'], looks)}")
     return named, extra
 
 
@@ -198,6 +204,7 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
     except TableError as error:
         raise MatchError(f"{method.name}: {error}") from error
     by_text = {str(group_id): group_id for group_id in ids}
+    known = by_look(by_text)
     named: dict[PatchId, list[Path]] = defaultdict(list)
     extra = []
     for number, row in enumerate(rows, start=2):
@@ -206,10 +213,12 @@ def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
             raise MatchError(
                 f"{method.name}: {map_file}, line {number}: expected values in the columns id and file, got {row}"
             )
-        group_id = by_text.get(group_text.strip())
+        group_text = group_text.strip()
+        group_id = by_text.get(group_text)
         path = method.folder / file_text.strip()
         if group_id is None:
-            extra.append(f"{file_text} (line {number} of {map_file.name}: there is no group {group_text})")
+            note = note_lookalike(group_text, known)
+            extra.append(f"{file_text} (line {number} of {map_file.name}: there is no group {group_text}{note})")
         else:
             named[group_id].append(path)
     return named, extra

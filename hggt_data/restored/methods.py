@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hggt_data.errors import MatchError, SettingsError
+from hggt_data.io.files import read_utf8
+from hggt_data.io.names import compare_names, look
 from hggt_data.io.text import nearest
 from hggt_data.schema import PatchId
 
@@ -25,7 +27,7 @@ REPORT_FILES = (SCORES_FILE, "scores.csv", "comparison.csv", "table.md", "table.
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Method:
     """A restoration method and the place of its restored images.
 
@@ -36,9 +38,8 @@ class Method:
         map_file: CSV file with the columns `id` and `file` (absolute, or relative to `folder`), instead of a pattern.
 
     Example:
-        >>> from pathlib import Path
         >>> from hggt_data import Method
-        >>> Method("swinir", Path("results/swinir"), pattern="{id}_x4.png").name
+        >>> Method("swinir", "results/swinir", pattern="{id}_x4.png").name
         'swinir'
     """
 
@@ -47,13 +48,21 @@ class Method:
     pattern: str | None = None
     map_file: Path | None = None
 
-    def __post_init__(self) -> None:
-        require_method_name(self.name)
+    def __init__(
+        self, name: str, folder: str | Path, pattern: str | None = None, map_file: str | Path | None = None
+    ) -> None:
+        require_method_name(name)
+        map_file = None if map_file is None else Path(map_file)
+        for field, value in (("name", name), ("folder", Path(folder)), ("pattern", pattern), ("map_file", map_file)):
+            object.__setattr__(self, field, value)
 
     def file_name(self, path: Path) -> str:
-        """How reports name one of its files: relative to `folder`, or in full if it is elsewhere."""
+        """How reports name one of its files, so that `folder / name` is the file: relative to `folder`, or absolute."""
         whole, folder = absolute(path), absolute(self.folder)
-        return (whole.relative_to(folder) if whole.is_relative_to(folder) else path).as_posix()
+        if ".." not in path.parts and whole.is_relative_to(folder):
+            return whole.relative_to(folder).as_posix()
+        # `..` stays: after a link, the file is not where the names alone lead.
+        return (path.relative_to(self.folder) if path.is_relative_to(self.folder) else whole).as_posix()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +126,14 @@ def require_distinct(methods: Sequence[Method]) -> None:
 
 
 def require_distinct_names(methods: Sequence[tuple[str, str]], advice: str = "name them with NAME=DIR") -> None:
-    """Check that the names of (name, origin) differ, also in more than case, as some file systems ignore it."""
-    first: dict[str, str] = {}
+    """Check that the names of (name, origin) do not look the same: some file systems do not tell them apart."""
+    first: dict[str, tuple[str, str]] = {}
     for name, place in methods:
-        if name.casefold() in first:
-            raise MatchError(f"two methods have the name {name!r}: {first[name.casefold()]} and {place}; {advice}")
-        first[name.casefold()] = place
+        if look(name) in first:
+            other, other_place = first[look(name)]
+            reason = f"two methods have the name {name!r}" if name == other else compare_names(name, other)
+            raise MatchError(f"{reason}: {other_place} and {place}; {advice}")
+        first[look(name)] = name, place
 
 
 def read_methods(path: Path | str) -> list[Method]:
@@ -137,7 +148,7 @@ def read_methods(path: Path | str) -> list[Method]:
         One method per table.
 
     Raises:
-        MatchError: the file is not TOML, or a table has errors (all are listed).
+        MatchError: The file is missing or not TOML, or a table has errors (all are listed).
 
     Example:
         >>> import tempfile
@@ -150,8 +161,8 @@ def read_methods(path: Path | str) -> list[Method]:
     """
     path = Path(path)
     try:
-        tables = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = tomllib.loads(read_utf8(path, MatchError))
+    except tomllib.TOMLDecodeError as error:
         raise MatchError(f"{path}: not TOML: {error}") from error
     faults = [f"[{name}] {fault}" for name, table in tables.items() for fault in _table_faults(table)]
     if faults or not tables:
@@ -209,7 +220,7 @@ def _distinct_names(folders: Sequence[Path]) -> list[str]:
         paths = [parts[: max(2, len(parts) - num_shared)] for parts in paths]
     for num in range(1, max(map(len, paths), default=0) + 1):
         names = ["-".join(parts[-num:]) for parts in paths]
-        if len({name.casefold() for name in names}) == len(names):
+        if len({look(name) for name in names}) == len(names):
             return names
     return [parts[-1] for parts in full]  # a folder is given twice
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from hggt_data.errors import AnnotationError
+from hggt_data.io.names import compare_names, look
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
 from hggt_data.tree.layout import picture_name
@@ -128,7 +129,10 @@ def _picture_faults(
         else:
             for field, wanted in (("Name", picture_name(group_id, name)), ("File", name)):
                 found = content[key].get(field)
-                if found != wanted:
+                if isinstance(found, str) and found != wanted and look(found) == look(wanted):
+                    message = f"{key!r} has another {field}: {compare_names(found, wanted)}"
+                    yield f"wrong-{field.lower()}", message, "Write it as in the name of the picture."
+                elif found != wanted:
                     message = f"{key!r} has {field} {_shown(found)}; expected {wanted!r}"
                     yield f"wrong-{field.lower()}", message, _hint_of(content[key], expected)
             yield from _label_faults(key, name, content[key].get("Label"))

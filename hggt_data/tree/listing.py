@@ -5,11 +5,12 @@ Only names are read. `label_file.py`, `hggt_data.io.images` and `validate.py` ch
 
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.errors import HggtError, NameFormatError
+from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
 from hggt_data.io.text import printable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, PatchId
@@ -30,6 +31,7 @@ class GroupFiles:
         images: picture name (`original`, `01`, ..., `lr`) to file.
         annotations: slot to file, for each slot of the tree.
         annotators: slot to annotator, as far as `annotators.csv` names them.
+        lookalikes: names of files in the tree that look the same as the group's id.
         problems: problems with the names of these files.
     """
 
@@ -38,12 +40,17 @@ class GroupFiles:
     images: Mapping[str, Path]
     annotations: Mapping[str, Path]
     annotators: Mapping[str, str]
+    lookalikes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property
     def candidates(self) -> tuple[str, ...]:
         """Names of the enhanced versions, sorted."""
         return tuple(name for name in self.images if name not in (ORIGINAL, LR))
+
+    def note_lookalikes(self) -> str:
+        """The end of a message about a missing file, if files have names that look the same."""
+        return "".join(f"; {compare_names(other, str(self.id))}" for other in self.lookalikes)
 
     def relative(self, path: Path) -> str:
         """A path as problems and manifests name it: relative to the tree, with forward slashes."""
@@ -64,6 +71,7 @@ class Listing:
         self._folders = _CheckedFolders(tree)
         self.problems = self._folders.problems
         self._section_of: dict[PatchId, Section] = {}
+        self._unmatched: list[str] = []  # ids of annotations and LR images without pictures
         self._annotators = self._read_annotators()
         self._check_folders()
         slots = {slot for section in tree.sections for slot in self._list_section(section)}
@@ -71,7 +79,11 @@ class Listing:
             self._list_lr(folder)
         self.ids = sorted(self._section_of)
         self.slots = tuple(sorted(slots))
+        self._lookalikes: dict[str, set[str]] = {}
+        for name, other in find_lookalikes([*map(str, self.ids), *self._unmatched]):
+            self._lookalikes.setdefault(look(name), {other}).add(name)
         self._check_annotators()
+        self._check_pictures()
         self._problems_of: dict[str | None, list[Problem]] = {}
         for problem in self.problems:
             self._problems_of.setdefault(problem.group, []).append(problem)
@@ -93,8 +105,12 @@ class Listing:
             images={name: section.picture(group_id, name) for name in names},
             annotations={slot: section.annotation(group_id, slot) for slot in self.slots},
             annotators={slot: annotator for slot, annotator in annotators.items() if annotator is not None},
+            lookalikes=self._find_lookalikes(str(group_id)),
             problems=tuple(self._problems_of.get(str(group_id), ())),
         )
+
+    def _find_lookalikes(self, name: str) -> tuple[str, ...]:
+        return tuple(sorted(self._lookalikes.get(look(name), {name}) - {name})) if self._lookalikes else ()
 
     def _read_annotators(self) -> dict[tuple[str, str], str]:
         """(group, slot) to annotator; a faulty annotators.csv is reported and otherwise ignored."""
@@ -110,13 +126,27 @@ class Listing:
             return {}
 
     def _check_annotators(self) -> None:
-        """Report lines of annotators.csv for groups or slots that the tree does not have."""
-        ids = {str(group_id) for group_id in self.ids}
-        for group, slot in self._annotators:
-            if group not in ids or slot not in self.slots:
-                message = f"lists group {group}, slot {slot}, which is not in the tree"
-                hint = "Does the file belong to another tree?"
-                self._folders.report("unknown-annotation", "warning", self.tree.root / ANNOTATORS_FILE, message, hint)
+        """Report lines of annotators.csv without a group or slot in the tree, and annotators that look the same."""
+        path, ids = self.tree.root / ANNOTATORS_FILE, {str(group_id): None for group_id in self.ids}
+        unknown = [place for place in self._annotators if place[0] not in ids or place[1] not in self.slots]
+        groups, slots = by_look(ids if unknown else ()), by_look(self.slots)
+        for group, slot in unknown:
+            message = f"lists group {group}, slot {slot}, which is not in the tree"
+            message += note_lookalike(group, groups) + note_lookalike(slot, slots)
+            hint = "Does the file belong to another tree?"
+            self._folders.report("unknown-annotation", "warning", path, message, hint)
+        for name, other in find_lookalikes(sorted(set(self._annotators.values()))):
+            message, hint = compare_names(name, other), "If they are one person, write the same name for both."
+            self._folders.report("lookalike-annotator", "warning", path, message, hint)
+
+    def _check_pictures(self) -> None:
+        """Report source pictures whose names look the same."""
+        first = {group_id.image: group_id for group_id in reversed(self.ids)}
+        for name, other in find_lookalikes(sorted(first)):
+            message = f"the source picture {compare_names(name, other)}"
+            hint = "If they are one picture, rename the files of one."
+            path = self._section_of[first[name]].picture(first[name], ORIGINAL)
+            self._folders.report("lookalike-picture", "warning", path, message, hint)
 
     def _check_folders(self) -> None:
         """Check the folders above and beside the sections: their links and names, and that none is missing."""
@@ -160,7 +190,7 @@ class Listing:
         self._folders.check_links(section.images)
         return self._list_labels(section.labels, ids)
 
-    def _list_labels(self, folder: Path, ids: Container[PatchId]) -> set[str]:
+    def _list_labels(self, folder: Path, ids: Collection[PatchId]) -> set[str]:
         """Check the slots of one section, and return those that contain annotations."""
         folders = self._folders
         # Jupyter leaves hidden copies.
@@ -171,13 +201,16 @@ class Listing:
         folders.check_links(folder)
         return slots
 
-    def _list_slot(self, folder: Path, ids: Container[PatchId]) -> bool:
+    def _list_slot(self, folder: Path, ids: Collection[PatchId]) -> bool:
         """Check the annotations of one slot in one section, and return whether there are any."""
         annotated = list(self._folders.named_files(folder, ".json", "annotation"))
-        for group_id, path in annotated:
-            if group_id not in ids:
-                message, hint = f"group {group_id} has no pictures", "Restore the pictures, or remove the annotation."
-                self._folders.report("annotation-without-group", "error", path, message, hint)
+        unmatched = [(str(group_id), path) for group_id, path in annotated if group_id not in ids]
+        known = by_look(map(str, ids if unmatched else ()))
+        for group, path in unmatched:
+            message = f"group {group} has no pictures{note_lookalike(group, known)}"
+            hint = "Restore the pictures, or rename or remove the annotation."
+            self._folders.report("annotation-without-group", "error", path, message, hint)
+        self._unmatched += [group for group, _ in unmatched]
         if not annotated and folder not in self._folders.unreadable:
             message = f"contains no annotations; slot {folder.name} is used only if another part of the tree has some"
             hint = "Restore the annotations, or remove the folder."
@@ -190,6 +223,7 @@ class Listing:
             section = self._section_of.get(group_id)
             if section is None or section.lr != folder:
                 self._folders.report_extra(path, "a low-resolution image without a group")
+                self._unmatched.append(str(group_id))
 
 
 class _CheckedFolders:
@@ -215,7 +249,7 @@ class _CheckedFolders:
                 self.report("unreadable-folder", "error", folder, message, "Change its permissions.")
             return []
         if is_first:
-            self._check_case(folder, [entry.name for entry in entries])
+            self._check_look(folder, [entry.name for entry in entries])
         return entries
 
     def named_files(
@@ -268,13 +302,10 @@ class _CheckedFolders:
         self.report("bad-folder-name", "error", folder, "the name is not UTF-8", "Rename the folder.")
         return False
 
-    def _check_case(self, folder: Path, names: Iterable[str]) -> None:
-        folded: dict[str, str] = {}
-        for name in names:
-            clash = folded.setdefault(name.casefold(), name)
-            if clash != name:
-                message = f"differs from {clash} only in case; on other systems both are the same file"
-                self.report("case-clash", "warning", folder / name, message, "Rename one of them.")
+    def _check_look(self, folder: Path, names: Iterable[str]) -> None:
+        for name, other in find_lookalikes(names):
+            message = f"{compare_names(name, other)}; on other systems both are the same file"
+            self.report("lookalike-name", "warning", folder / name, message, "Rename one of them.")
 
     def report_extra(self, path: Path, message: str) -> None:
         """Report a file or folder that is ignored."""

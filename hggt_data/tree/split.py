@@ -14,8 +14,9 @@ import numpy as np
 
 from hggt_data.errors import TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_json
+from hggt_data.io.files import csv_file, link_or_copy, read_csv, sha256_of, write_json
 from hggt_data.io.folders import new_folder, require_outside
+from hggt_data.io.names import tell_apart
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
@@ -25,6 +26,7 @@ from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.reader import TreeSource
+from hggt_data.tree.twins import find_twins
 
 RECORD = "split.json"
 
@@ -36,9 +38,9 @@ class SplitSettings:
     Attributes:
         test_groups: Number of groups in the test tree.
         min_positives: Minimum number of candidates with the consensus Positive in a test group.
-        max_per_picture: Maximum number of test groups from one source picture. A small number brings more source
-            pictures into the test set, but leaves out more groups.  [default: no limit]
-        seed: Random seed for the choice among equally good test sets.
+        max_per_picture: Maximum number of test groups from one source picture. The source pictures are then drawn at
+            random, so that they represent the tree; more groups are left out.  [default: no limit]
+        seed: Random seed for the choice of source pictures and groups.
         copy: Copy the pictures instead of hard-linking them.
 
     Raises:
@@ -80,13 +82,18 @@ class GroupChoice:
         """Number of groups in neither side."""
         return len(self.too_few) + len(self.spare)
 
+    @property
+    def total(self) -> int:
+        """Number of groups of the tree."""
+        return len(self.test) + len(self.train) + self.lost
+
 
 @dataclass(frozen=True)
 class SplitResult:
     """What was written.
 
     Attributes:
-        twins: names of source pictures that share an original, and so were kept on one side.
+        twins: names of source pictures that were kept on one side, see `find_twins`.
         linked: whether the pictures are hard links to the tree's files; otherwise they are copies.
         skipped_lr: whether the tree has LR images, which are not copied.
     """
@@ -114,16 +121,19 @@ class SplitResult:
             f"{self.output / 'Test'}: {_size(choice.test)}, each with {self.settings.wanted}",
         ]
         if choice.lost:
-            counts = {"with fewer positives": len(choice.too_few), "more than requested": len(choice.spare)}
+            counts = {"with fewer positives": len(choice.too_few), "more than the test set takes": len(choice.spare)}
             reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
-            lines.append(f"Left out {plural(choice.lost, 'group')} of the test's source pictures: {', '.join(reasons)}")
+            lines.append(
+                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test set's source pictures: "
+                f"{', '.join(reasons)}"
+            )
         if self.twins:
-            shown = format_examples([" = ".join(names) for names in self.twins])
-            lines.append(f"Source pictures that share an original were kept together: {shown}")
+            shown = format_examples([" = ".join(tell_apart(names)) for names in self.twins])
+            lines.append(f"Source pictures with equal pixels, or names that look the same, were kept together: {shown}")
         lines.append(f"Pictures are {files}, labels are copied.")
         if self.skipped_lr:
             lines.append("The tree's LR images were not copied.")
-        return [*lines, "Make the LR images of the test, as in training:", f"  {self.degrade_command}"]
+        return [*lines, "Make the LR images of the test set, as in training:", f"  {self.degrade_command}"]
 
 
 def choose_test(
@@ -131,9 +141,10 @@ def choose_test(
 ) -> GroupChoice:
     """Choose the test's source pictures, and the test groups among their groups.
 
-    A source picture goes to one side with all its groups. Among the sets of pictures with enough groups for the test,
-    one that leaves out the fewest groups is chosen; the seed decides among equally good sets, and which groups to leave
-    out where there are more than needed.
+    A source picture goes to one side with all its groups. With `max_per_picture`, source pictures with a suitable group
+    are drawn at random until they have enough groups for the test. Without it, the fewest groups are left out: the seed
+    draws one of the sets of source pictures that leave out the fewest, each with equal probability. It also draws which
+    groups to leave out where there are more than needed.
 
     `positives` are the number of positives of each group. `together` maps pictures that must stay on one side to the
     picture that represents them.
@@ -141,30 +152,30 @@ def choose_test(
     together = together or {}
     groups: dict[str, list[PatchId]] = {}
 
-    def rank_of(group_id: PatchId) -> str:
-        return _rank(settings.seed, str(group_id))
+    def rank(group_id: PatchId) -> float:
+        return _draw(settings.seed, str(group_id))
 
     for group_id in sorted(positives):
         groups.setdefault(together.get(group_id.image, group_id.image), []).append(group_id)
     fit = {name: {i for i in ids if positives[i] >= settings.min_positives} for name, ids in groups.items()}
-    usable = {name: sorted(ids, key=rank_of)[: settings.max_per_picture] for name, ids in fit.items() if ids}
-    names = sorted(usable, key=lambda name: _rank(settings.seed, name))
+    usable = {name: sorted(ids, key=rank)[: settings.max_per_picture] for name, ids in fit.items() if ids}
     found = sum(map(len, usable.values()))
     if found < settings.test_groups:
         raise TreeError(
             f"only {found:,} of {plural(len(positives), 'group')} can be in the test set ({settings.wanted}); "
             f"expected at least {settings.test_groups:,}. Lower `test_groups` or `min_positives`."
         )
-    taken = _cheapest_cover(
-        [len(usable[name]) for name in names], [len(groups[name]) for name in names], settings.test_groups
-    )
-    chosen = {names[k] for k in taken}
+    gains = {name: len(ids) for name, ids in usable.items()}
+    if settings.max_per_picture is None:
+        chosen = _draw_cheapest(gains, {name: len(groups[name]) for name in gains}, settings)
+    else:
+        chosen = _draw_any(gains, settings)
     suitable = {i for name in chosen for i in fit[name]}
-    test = set(sorted((i for name in chosen for i in usable[name]), key=rank_of)[: settings.test_groups])
+    test = set(sorted((i for name in chosen for i in usable[name]), key=rank)[: settings.test_groups])
     train = [i for name in groups.keys() - chosen for i in groups[name]]
     if not train:
         raise TreeError(
-            f"a test set of {plural(settings.test_groups, 'group')} with {settings.wanted} needs all "
+            f"a test set of {plural(settings.test_groups, 'group')} with {settings.wanted} takes all "
             f"{plural(len(groups), 'source picture')} and leaves none for training. Lower `test_groups` or "
             "`min_positives`."
         )
@@ -176,36 +187,53 @@ def choose_test(
     )
 
 
-def _rank(seed: int, name: str) -> str:
-    """A random sort key that depends only on seed and name, not on other names or on Python's version."""
-    return sha256_of(f"{seed} {name}".encode())
+def _draw(seed: int, name: str) -> float:
+    """A random number in [0, 1) that depends only on seed and name, not on other names or on Python's version."""
+    return int(sha256_of(f"{seed} {name}".encode())[:13], 16) / 16**13
 
 
-def _cheapest_cover(gains: Sequence[int], costs: Sequence[int], needed: int) -> list[int]:
-    """The items whose gains reach `needed` at the smallest sum of costs; among equally cheap sets, earlier items.
+def _draw_any(gains: Mapping[str, int], settings: SplitSettings) -> set[str]:
+    """Pictures in a random order until they have enough groups; `gains` are the usable groups of each."""
+    chosen: set[str] = set()
+    missing = settings.test_groups
+    for name in sorted(gains, key=lambda name: _draw(settings.seed, name)):
+        if missing > 0:
+            chosen.add(name)
+            missing -= gains[name]
+    return chosen
 
-    Exact, by dynamic programming: memory and time grow with the number of items times `needed`.
+
+def _draw_cheapest(gains: Mapping[str, int], costs: Mapping[str, int], settings: SplitSettings) -> set[str]:
+    """One of the sets of pictures with enough groups and the smallest sum of costs, all with equal probability.
+
+    Exact, by dynamic programming: memory and time grow with the number of pictures times that of test groups.
     """
-    reach = np.arange(needed + 1)
-    least = np.where(reach == 0, 0, np.iinfo(np.int64).max // 2)  # cost to reach this much with the items seen so far
-    takes = np.zeros((len(gains), needed + 1), bool)
-    for item in reversed(range(len(gains))):
-        with_item = least[np.maximum(reach - gains[item], 0)] + costs[item]
-        takes[item] = with_item <= least
-        least = np.minimum(least, with_item)
-    taken, missing = [], needed
-    for item in range(len(gains)):
-        if missing > 0 and takes[item, missing]:
-            taken.append(item)
-            missing = max(missing - gains[item], 0)
-    return taken
+    reach = np.arange(settings.test_groups + 1)
+    least = np.where(reach == 0, 0, np.iinfo(np.int64).max // 2)  # cost to reach this much with the pictures seen
+    log_sets = np.where(reach == 0, 0, -np.inf)  # log of the number of sets that cost this, too large for a float
+    shares = {}  # of these sets, those that contain the picture
+    for name in reversed(list(gains)):
+        rest = np.maximum(reach - gains[name], 0)
+        cost_with, cost_without = least[rest] + costs[name], least
+        least = np.minimum(cost_with, cost_without)
+        log_with = np.where(cost_with == least, log_sets[rest], -np.inf)
+        log_sets = np.logaddexp(log_with, np.where(cost_without == least, log_sets, -np.inf))
+        shares[name] = np.exp(log_with - np.where(np.isinf(log_sets), 0, log_sets))
+    chosen: set[str] = set()
+    missing = settings.test_groups
+    for name in gains:
+        if missing > 0 and _draw(settings.seed, name) < shares[name][missing]:
+            chosen.add(name)
+            missing = max(missing - gains[name], 0)
+    return chosen
 
 
 def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | None = None) -> SplitResult:
     """Write a training and a test tree in the official layout that share no source picture.
 
     `Train/`, `Test/` and `split.json`, a record of the choice, appear together when all is written. A source picture
-    goes to one side with all its groups; source pictures that share an original, byte for byte, count as one.
+    goes to one side with all its groups; those that share an original with equal pixels, or whose names look the same,
+    count as one.
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
@@ -232,7 +260,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     opened = open_tree(tree.absolute())
     source, listing = TreeSource(opened), Listing(opened)
     _require_pictures(listing)
-    twins = _find_twins(listing)
+    twins = find_twins(listing)
     together = {name: names[0] for names in twins for name in names}
     choice = choose_test(_count_positives(source), settings, together)
     train, test = Path("Train"), Path("Test")
@@ -272,33 +300,6 @@ def _require_pictures(listing: Listing) -> None:
 
 def _count_positives(source: GroupSource) -> dict[PatchId, int]:
     return {group.id: len(group.positives) for group in show_progress(source, len(source), "reading labels")}
-
-
-def _find_twins(listing: Listing) -> list[list[str]]:
-    """Sorted names of source pictures that share an original, byte for byte."""
-    same_size: dict[int, list[tuple[str, Path]]] = {}
-    for files in listing:
-        path = files.images[ORIGINAL]
-        same_size.setdefault(path.stat().st_size, []).append((files.id.image, path))
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while (above := leader.setdefault(name, name)) != name:
-            name = above
-        return name
-
-    for files_of_size in same_size.values():
-        if len({image for image, _ in files_of_size}) < 2:  # only files of the same size can be identical
-            continue
-        first: dict[str, str] = {}
-        for image, path in files_of_size:
-            twin = first.setdefault(sha256_of_file(path), image)
-            low, high = sorted((find(image), find(twin)))
-            leader[high] = low
-    clusters: dict[str, list[str]] = {}
-    for name in sorted(leader):
-        clusters.setdefault(find(name), []).append(name)
-    return [names for names in clusters.values() if len(names) > 1]
 
 
 def _make_folders(section: Section, candidates: Iterable[str], slots: Iterable[str]) -> None:
@@ -343,7 +344,7 @@ def _write_record(path: Path, settings: SplitSettings, choice: GroupChoice, twin
             "too_few_positives": [str(group_id) for group_id in choice.too_few],
             "spare": [str(group_id) for group_id in choice.spare],
         },
-        "same_original": twins,
+        "same_picture": twins,
     }
     write_json(path, content)
 

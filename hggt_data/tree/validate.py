@@ -4,7 +4,6 @@
 places of files, `label_file.py` one JSON, `hggt_data.io.images` one picture.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Any
 from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.io.files import FileDigest, read_regular_file, sha256_of
-from hggt_data.io.images import PngInfo, decode_png, parse_png, read_png_header
+from hggt_data.io.images import PngInfo, decode_png, hash_pixels, parse_png, read_png_header
 from hggt_data.io.portability import require_portable
 from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
@@ -254,14 +253,15 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
                 examined.report("unportable-image", path, str(error), hint)
                 return None
             examined.pngs[name] = data
-            examined.digests[name] = hashlib.sha256(repr(info.size).encode() + pixels.data).hexdigest()[:32]
+            examined.digests[name] = hash_pixels(pixels)
         if info.metadata:
             message = f"contains {', '.join(info.metadata)}, which may reveal a place or a name"
             hint = "Remove it before publishing, for example with `exiftool -all=`."
             examined.report("picture-metadata", path, message, hint, "warning")
     except FileNotFoundError:
-        message, hint = f"picture {name} of group {examined.files.id} is missing", "Restore it from the download."
-        examined.report("missing-image", path, message, hint)
+        files = examined.files
+        message = f"picture {name} of group {files.id} is missing{files.note_lookalikes()}"
+        examined.report("missing-image", path, message, "Restore it from the download.")
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
         examined.report("unreadable-image", path, reason, _way_to_read(error))
@@ -302,7 +302,7 @@ def _examine_annotations(examined: Examined) -> None:
         try:
             data = examined.read(path)
         except FileNotFoundError:
-            message = f"slot {slot} has annotations of other groups, but not of {files.id}"
+            message = f"slot {slot} has annotations of other groups, but not of {files.id}{files.note_lookalikes()}"
             hint = "Restore the file, or annotate the group again."
             examined.report("missing-annotation", path, message, hint)
             continue

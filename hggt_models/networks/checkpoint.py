@@ -17,6 +17,7 @@ from torch import Tensor
 from hggt_data.errors import HubError, WeightsError
 from hggt_data.hub.repository import Repository, is_hub_id
 from hggt_data.io.files import atomic_file, sha256_of_file
+from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS, Network, NetworkError, build_network, network_args
 from hggt_models.networks.community import CommunityNetwork
 from hggt_models.networks.weights import (
@@ -156,6 +157,7 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
         metadata: Further texts to store with the weights.
 
     Raises:
+        SettingsError: The network is not one of hggt_models.
         CheckpointError: The network belongs to another project, or the file name has another ending.
 
     Example:
@@ -168,6 +170,7 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
         >>> path.is_file()
         True
     """
+    require_kind(Network, "that of `build_network` or `load_network`", network=network)
     path = Path(path)
     if network.name not in NETWORKS:
         raise CheckpointError(f"{path}: only our own networks can be saved; got {network.name}")

@@ -172,7 +172,7 @@ class TestOpening:
         assert [*open_splits(fixtures / "Train"), *open_splits(fixtures / "Test")] == ["train", "test"]
         with pytest.raises(DatasetError, match="has no split 'val'"):
             open_splits(real_dataset, "val")
-        with pytest.raises(DatasetError, match="has no revisions"):
+        with pytest.raises(SettingsError, match="has no revisions"):
             open_splits(real_dataset, revision="v1.0")
 
     def test_a_split_is_named_unless_there_is_only_one(
@@ -183,7 +183,7 @@ class TestOpening:
             open_groups(real_dataset)
         with pytest.raises(DatasetError, match="has no split 'val'; it has train, test"):
             open_groups(real_dataset, "val")
-        with pytest.raises(DatasetError, match="not a built dataset and has no splits; leave out `split`"):
+        with pytest.raises(SettingsError, match="not a built dataset and has no splits; leave out `split`"):
             open_groups(fixtures / "Test", "test")
 
     def test_only_what_has_splits_has_a_default(self, real_dataset: Path, fixtures: Path) -> None:

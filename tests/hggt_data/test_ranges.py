@@ -23,25 +23,26 @@ PUSH = {"dataset": "hggt", "repo_id": "lab/hggt"}
 @pytest.mark.parametrize(
     ("settings", "values", "message"),
     [
-        (BuildSettings, {**BUILD, "groups_per_shard": 0}, "`groups_per_shard` is 0, expected 1 or more"),
-        (BuildSettings, {**BUILD, "workers": 0}, "`workers` is 0, expected 1 or more"),
-        (DealSettings, {"votes": 27}, "`votes` is 27, expected 1 to 26"),
-        (DealSettings, {"batches": "x"}, "`batches` is 'x', expected lists or links or copies"),
+        (BuildSettings, {**BUILD, "groups_per_shard": 0}, "`groups_per_shard` is 0; expected 1 or more"),
+        (BuildSettings, {**BUILD, "workers": 0}, "`workers` is 0; expected 1 or more"),
+        (DealSettings, {"votes": 27}, "`votes` is 27; expected 1 to 26"),
+        (DealSettings, {"votes": "3"}, "`votes` is '3'; expected a whole number, 1 to 26"),
+        (DealSettings, {"batches": "x"}, "`batches` is 'x'; expected lists or links or copies"),
         (
             PairSettings,
             {"kinds": ["P>S", "x"]},
-            "`kinds` has x, expected P-S or P-N or S-N or P-or",
+            "`kinds` has x; expected P-S or P-N or S-N or P-or",
         ),
-        (PairSettings, {"min_margin": math.nan}, "`min_margin` is nan, expected -2 to 2"),
-        (PatchSettings, {"step": 32}, "`step` is 32, expected 33 or more"),
-        (PushSettings, {**PUSH, "gated": "x"}, "`gated` is 'x', expected auto or manual"),
+        (PairSettings, {"min_margin": math.nan}, "`min_margin` is nan; expected -2 to 2"),
+        (PatchSettings, {"step": 32}, "`step` is 32; expected 33 or more"),
+        (PushSettings, {**PUSH, "gated": "x"}, "`gated` is 'x'; expected auto or manual"),
         (PushSettings, {**PUSH, "repo_id": "hggt"}, "'hggt' is not a repository name; expected ORG/NAME"),
         (
             SplitSettings,
             {"test_groups": 0, "min_positives": -1},
-            "is 0, expected 1 or more; `min_positives` is -1",
+            "is 0; expected 1 or more; `min_positives` is -1",
         ),
-        (SubimageSettings, {"threshold": -1}, "`threshold` is -1, expected 0 or more"),
+        (SubimageSettings, {"threshold": -1}, "`threshold` is -1; expected 0 or more"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(settings: Any, values: dict[str, Any], message: str) -> None:

@@ -167,5 +167,5 @@ def test_the_command_reports_errors_in_one_line(tree: Path, tmp_path: Path) -> N
     assert result.exit_code == 2
     assert "--group and --num cannot be combined" in result.output
     result = run("--data", tree, "--revision", "v1", "--output", tmp_path / "maps.png")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "has no revisions" in result.output

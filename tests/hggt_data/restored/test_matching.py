@@ -68,7 +68,7 @@ def test_a_suffix_selects_files(bicubic: Path, source: GroupSource) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["out_{id}x4.png", "{id}/{id}_300000.png"])
-def test_patterns(bicubic: Path, source: GroupSource, tmp_path: Path, pattern: str) -> None:
+def test_files_are_found_by_a_pattern(bicubic: Path, source: GroupSource, tmp_path: Path, pattern: str) -> None:
     folder = tmp_path / "results"
     for path in bicubic.iterdir():
         target = folder / pattern.replace("{id}", path.stem.removesuffix("_bicubic"))
@@ -94,7 +94,7 @@ def _write_map(folder: Path, files: Iterable[tuple[str, str]]) -> list[Method]:
     return read_methods(folder / "methods.toml")
 
 
-def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
+def test_files_are_found_by_a_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
     rows = [(path.stem.removesuffix("_bicubic"), f"bicubic/{path.name}") for path in bicubic.iterdir()]
     (found,) = match_restored(_write_map(tmp_path, rows), source)
     assert found.files[PatchId.parse(ROCKET)] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"
@@ -107,6 +107,7 @@ def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
 
 def test_one_file_for_two_groups_is_ambiguous(tmp_path: Path) -> None:
     write_png(tmp_path / "one.png", BLANK)
+    (tmp_path / "x").mkdir()
     methods = _write_map(tmp_path, [("a-0-0", "one.png"), ("a-0-8", "x/../one.png")])
     with pytest.raises(MatchError) as error:
         match_restored(methods, _blank_source("a-0-0", "a-0-8"), allow_missing=True)
@@ -294,8 +295,29 @@ def test_names_in_another_case_are_pointed_out(bicubic: Path, fixtures: Path) ->
     with pytest.raises(MatchError) as error:
         match_restored([Method("m", bicubic)], open_groups(fixtures / "Test"))
     text = str(error.value)
-    assert "  Chelsea-22-159_X4.PNG (differs from chelsea-22-159 only in case)\n" in text
+    assert "  Chelsea-22-159_X4.PNG; 'Chelsea-22-159' differs from 'chelsea-22-159' only in case\n" in text
     assert "  chelsea-22-159: no restored image\n" in text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "map_lines", "found"),
+    [
+        (None, "", "cafe\u0301-0-0_x.png"),
+        ("{id}_x.png", "", "cafe\u0301-0-0_x.png"),
+        (None, "id,file\ncafe\u0301-0-0,cafe\u0301-0-0_x.png\n", "there is no group cafe\u0301-0-0"),
+    ],
+)
+def test_names_in_another_unicode_form_are_explained(
+    tmp_path: Path, pattern: str | None, map_lines: str, found: str
+) -> None:
+    source = _blank_source("caf\u00e9-0-0")
+    write_png(tmp_path / "cafe\u0301-0-0_x.png", BLANK)
+    map_file = tmp_path / "map.csv" if map_lines else None
+    if map_file:
+        map_file.write_text(map_lines, "utf-8")
+    with pytest.raises(MatchError) as error:
+        match_restored([Method("m", tmp_path, pattern, map_file)], source)
+    assert rf"{found}; 'cafe\u0301-0-0' differs from 'caf\xe9-0-0' only in Unicode form" in str(error.value)
 
 
 def test_a_group_without_positives_needs_no_restored_image(tmp_path: Path) -> None:

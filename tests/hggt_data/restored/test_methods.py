@@ -43,7 +43,7 @@ def test_default_names(paths: list[str], names: list[str]) -> None:
 
 
 def test_clashing_names_are_an_error() -> None:
-    with pytest.raises(MatchError, match=r"two methods have the name 'A': x and y; name them with NAME=DIR"):
+    with pytest.raises(MatchError, match=r"'A' differs from 'a' only in case: x and y; name them with NAME=DIR"):
         require_distinct([Method("a", Path("x")), Method("A", Path("y"))])
     with pytest.raises(MatchError, match="two methods have the name 'rrdb'"):
         name_methods([(None, Path("rrdb")), (None, Path("rrdb"))])

@@ -14,7 +14,7 @@ import pytest
 from hggt_data import Annotation, GroupSource, Label, PatchGroup, PatchId, open_groups
 from hggt_data.consensus import judge_group
 from hggt_data.dataset.build import BuildSettings, build_dataset
-from hggt_data.statistics.counts import LabelCounts, LabelStatistics, count_labels
+from hggt_data.statistics.counts import LabelCounts, LabelStatistics, measure_labels
 from hggt_data.statistics.page import format_statistics_html
 from hggt_data.statistics.text import format_statistics
 from tests.hggt_data.named_tree import REPO, Published
@@ -51,7 +51,7 @@ def source_of(*groups: Votes, candidates: tuple[str, ...] = ("01", "02")) -> Lis
 @pytest.fixture(scope="module")
 def small() -> LabelStatistics:
     """Four groups: one with a positive, two all similar (one of them by a tie), one without consensus."""
-    return count_labels(
+    return measure_labels(
         source_of(
             {"A": ((P, N), 10), "B": ((P, N), 20), "C": ((P, S), 30)},
             {"A": ((S, S), None), "B": ((S, S), 40), "C": ((S, N), 50)},
@@ -78,13 +78,13 @@ def test_labels_per_candidate(small: LabelStatistics) -> None:
     assert small.votes[0].share(P) == 5 / 9
 
 
-def test_groups(small: LabelStatistics) -> None:
+def test_groups_are_counted_by_their_labels(small: LabelStatistics) -> None:
     assert small.groups_by_positives == (3, 1, 0)
     assert small.groups_by_negatives == (3, 1, 0)
     assert (small.num_with_positive, small.num_all_similar, small.num_without_consensus) == (1, 2, 1)
 
 
-def test_agreement(small: LabelStatistics) -> None:
+def test_agreement_of_the_small_example(small: LabelStatistics) -> None:
     assert small.agreement_levels == ((1, 1), (2, 3), (3, 2))
     # Complete pictures are PPP, NNS, SSS, SSN: agreement 2/3; by chance (1/4)^2 + (1/4)^2 + (1/2)^2 = 3/8.
     assert small.fleiss == pytest.approx((2 / 3 - 3 / 8) / (5 / 8))
@@ -114,18 +114,18 @@ def test_dawid_skene_is_optional(small: LabelStatistics) -> None:
     assert small.dawid_skene.raters_are == "slot"
     assert (small.dawid_skene.num_consensus, small.dawid_skene.num_filled) == (6, 2)
     assert all(0 <= accuracy <= 1 for _, accuracy in small.dawid_skene.accuracies)
-    assert count_labels(annotators_source()).dawid_skene is None
+    assert measure_labels(annotators_source()).dawid_skene is None
 
 
 def test_unanimous_votes_leave_dawid_skene_nothing_to_change() -> None:
     groups: list[Votes] = [dict.fromkeys("ABC", ((label,), None)) for label in (P, S, N, P)]
-    inferred = count_labels(source_of(*groups, candidates=("01",)), dawid_skene=True).dawid_skene
+    inferred = measure_labels(source_of(*groups, candidates=("01",)), dawid_skene=True).dawid_skene
     assert inferred is not None
     assert (inferred.num_changed, inferred.num_consensus) == (0, 4)
 
 
 def test_known_annotators_are_distinguished_from_slots() -> None:
-    stats = count_labels(annotators_source(), dawid_skene=True)
+    stats = measure_labels(annotators_source(), dawid_skene=True)
     assert stats.annotators == ("kim", "lee", "max")
     assert stats.by_slot.shared_items == ((4, 4), (4, 4))
     assert stats.by_annotator is not None
@@ -141,7 +141,7 @@ def test_known_annotators_are_distinguished_from_slots() -> None:
 def test_dawid_skene_falls_back_to_slots_where_a_name_is_missing() -> None:
     source = annotators_source()
     source._groups[0][0] = replace(source._groups[0][0], annotator=None)
-    stats = count_labels(source, dawid_skene=True)
+    stats = measure_labels(source, dawid_skene=True)
     assert stats.by_annotator is not None
     assert stats.by_annotator.shared_items[0][0] == 2
     assert stats.dawid_skene is not None
@@ -149,7 +149,7 @@ def test_dawid_skene_falls_back_to_slots_where_a_name_is_missing() -> None:
 
 
 def test_counts_of_a_tree_are_those_of_its_files(fixtures: Path) -> None:
-    stats = count_labels(open_groups(fixtures / "Train"))
+    stats = measure_labels(open_groups(fixtures / "Train"))
     paths = sorted((fixtures / "Train").rglob("labels/**/*.json"))
     counted: Counter[tuple[str, str]] = Counter()
     seconds: dict[str, list[float]] = {}
@@ -168,8 +168,8 @@ def test_counts_of_a_tree_are_those_of_its_files(fixtures: Path) -> None:
 
 def test_a_dataset_has_the_statistics_of_its_tree(fixtures: Path, tmp_path: Path) -> None:
     build_dataset(BuildSettings(trees=(fixtures / "Train",), output=tmp_path / "hggt", workers=1))
-    of_dataset = count_labels(open_groups(tmp_path / "hggt"), dawid_skene=True)
-    assert of_dataset == count_labels(open_groups(fixtures / "Train"), dawid_skene=True)
+    of_dataset = measure_labels(open_groups(tmp_path / "hggt"), dawid_skene=True)
+    assert of_dataset == measure_labels(open_groups(fixtures / "Train"), dawid_skene=True)
 
 
 def test_json_is_strict_and_unrounded(small: LabelStatistics) -> None:
@@ -185,7 +185,7 @@ def test_json_is_strict_and_unrounded(small: LabelStatistics) -> None:
 
 
 def test_undefined_numbers_are_null_in_json() -> None:
-    found: dict[str, Any] = count_labels(source_of({"A": ((P, P), None)}), dawid_skene=True).to_json()
+    found: dict[str, Any] = measure_labels(source_of({"A": ((P, P), None)}), dawid_skene=True).to_json()
     assert found["krippendorff_alpha"] == {"nominal": None, "ordinal": None}
     assert found["fleiss_kappa"]["kappa"] is None
     assert found["seconds_per_group"]["A"]["mean"] is None
@@ -207,7 +207,7 @@ def sources_at_the_limits() -> list[ListSource]:
     "source", sources_at_the_limits(), ids=["empty", "no votes", "one vote", "no time", "annotators"]
 )
 def test_text_and_page_have_words_for_undefined_numbers(source: ListSource) -> None:
-    stats = count_labels(source, dawid_skene=True)
+    stats = measure_labels(source, dawid_skene=True)
     for shown in (format_statistics(stats), "".join(parse_page(format_statistics_html(stats, "x")).itertext())):
         assert not re.search(r"\b(nan|inf|None)\b", shown)
 
@@ -219,7 +219,7 @@ def test_text_fits_the_terminal_and_explains_slots(small: LabelStatistics) -> No
     assert re.search(r"01 +55\.6% +33\.3% +11\.1% +9 +3\n", text)
     assert re.search(r"A and B +83\.3% +6\n", text)
     assert "How often two annotators" not in text
-    named = format_statistics(count_labels(annotators_source()))
+    named = format_statistics(measure_labels(annotators_source()))
     assert "How often two annotators give the same label" in named
     assert "Statistics of slots" not in named
     assert re.search(r"A +30\.0 +20\.0-40\.0 +30\.0 +3 +1\n", text)
@@ -227,7 +227,7 @@ def test_text_fits_the_terminal_and_explains_slots(small: LabelStatistics) -> No
 
 def test_of_many_pairs_those_that_agree_least_are_listed() -> None:
     groups: list[Votes] = [{f"s{k:02}": ((N if k == 7 else P,), None) for k in range(12)}]
-    text = format_statistics(count_labels(source_of(*groups, candidates=("01",))))
+    text = format_statistics(measure_labels(source_of(*groups, candidates=("01",))))
     assert "The 15 of 66 pairs that agree least." in text
     assert re.search(r"s00 and s07 +0\.0%", text)
     assert "s10 and s11" not in text
@@ -285,7 +285,7 @@ def test_page_drawings_stay_inside_their_frame(small: LabelStatistics) -> None:
 
 def test_a_forgotten_clock_does_not_flatten_the_box_plot() -> None:
     groups: list[Votes] = [{"A": ((P, P), 30 if k else 1e8)} for k in range(40)]
-    page = format_statistics_html(count_labels(source_of(*groups)), "x")
+    page = format_statistics_html(measure_labels(source_of(*groups)), "x")
     xs = [float(x) for points in re.findall(r'points="([^"]*)"', page) for x in re.findall(r"([\d.]+),", points)]
     assert all(math.isfinite(x) and x <= 340 for x in xs)
 
@@ -293,7 +293,7 @@ def test_a_forgotten_clock_does_not_flatten_the_box_plot() -> None:
 def test_page_escapes_names() -> None:
     nasty = '<b onclick="x">&"\''
     groups = [[Annotation(nasty, (P,), seconds=3, annotator=nasty), Annotation("B", (P,), annotator="<i>")]]
-    stats = count_labels(ListSource((nasty,), groups), dawid_skene=True)
+    stats = measure_labels(ListSource((nasty,), groups), dawid_skene=True)
     root = parse_page(format_statistics_html(stats, f"<script>{nasty}</script>"))
     assert root.findtext("body/main/h1") == f"<script>{nasty}</script>"
     assert f"Candidate {nasty[:15]}…" in [element.text for element in root.iter("text")]

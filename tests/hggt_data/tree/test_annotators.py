@@ -52,6 +52,18 @@ def test_an_unknown_group_is_a_warning(tmp_path: Path) -> None:
     assert problem.message == "lists group z-1-1, slot A, which is not in the tree"
 
 
+def test_names_that_look_the_same_are_explained(tmp_path: Path) -> None:
+    write_csv(write_tree(tmp_path, ["caf\u00e9-0-0"]), "cafe\u0301-0-0,a,Ada", "caf\u00e9-0-0,B,ADA")
+    problems = Listing(open_tree(tmp_path)).problems
+    assert [(problem.kind, problem.message.partition("; ")[2] or problem.message) for problem in problems] == [
+        (
+            "unknown-annotation",
+            r"'cafe\u0301-0-0' differs from 'caf\xe9-0-0' only in Unicode form; 'a' differs from 'A' only in case",
+        ),
+        ("lookalike-annotator", "'Ada' differs from 'ADA' only in case"),
+    ]
+
+
 def test_a_link_that_points_outside_the_tree_is_not_followed(tmp_path: Path) -> None:
     root = write_tree(tmp_path / "T", IDS)
     write_csv(tmp_path, f"{IDS[0]},A,owl")

@@ -105,6 +105,11 @@ def test_an_annotation_is_read_back_as_it_was_written(
         ),
         (lambda c: c.update(Picture_6=c["Picture_5"]), "extra-picture", "unknown key 'Picture_6'; expected Picture_1"),
         (lambda c: c["Picture_2"].update(Name=None), "wrong-name", "has Name None; expected '0001-586-1469_01.png'"),
+        (
+            lambda c: c["Picture_1"].update(Name="0001-586-1469.PNG"),
+            "wrong-name",
+            "'Picture_1' has another Name: '0001-586-1469.PNG' differs from '0001-586-1469.png' only in case",
+        ),
         (lambda c: c["Picture_1"].update(File="01"), "wrong-file", "'Picture_1' has File '01'; expected 'original'"),
         (lambda c: c["Picture_2"].update(File=HUGE), "wrong-file", "...; expected '01'"),
         (lambda c: c["Picture_3"].update(Label="\ud800"), "unknown-label", "has label '\\ud800'; expected one of"),

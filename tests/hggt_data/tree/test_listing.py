@@ -132,15 +132,24 @@ class TestNames:
         write_tree(tmp_path, ["a-0-0", "A-0-0"], candidates=("01",), slots="A")
         shutil.copytree(tmp_path / "labels/0-9/A", tmp_path / "labels/0-9/a")
         found = kinds(tmp_path)
-        assert {kind for kind, *_ in found} == {"case-clash"}
-        assert [path for *_, path in found] == [
-            "images/0-9/01/a-0-0_01.png",
-            "images/0-9/original/a-0-0.png",
-            "labels/0-9/A/a-0-0.json",
-            "labels/0-9/a",
-            "labels/0-9/a/a-0-0.json",
+        assert [(kind, path) for kind, _, path in found] == [
+            ("lookalike-name", "images/0-9/01/a-0-0_01.png"),
+            ("lookalike-name", "images/0-9/original/a-0-0.png"),
+            ("lookalike-name", "labels/0-9/A/a-0-0.json"),
+            ("lookalike-name", "labels/0-9/a"),
+            ("lookalike-name", "labels/0-9/a/a-0-0.json"),
+            ("lookalike-picture", "images/0-9/original/a-0-0.png"),
         ]
         assert names(tmp_path) == ["A-0-0", "a-0-0"]
+
+    def test_source_pictures_whose_names_look_the_same_are_a_warning(self, tmp_path: Path) -> None:
+        write_tree(tmp_path, ["caf\u00e9-0-0", "cafe\u0301-16-0", "CAF\u00c9-32-0", "cafe-0-0"], candidates=("01",))
+        found = problems(tmp_path)
+        assert {(problem.kind, problem.severity) for problem in found} == {("lookalike-picture", "warning")}
+        assert [problem.message for problem in found] == [
+            r"the source picture 'cafe\u0301' differs from 'CAF\xc9' only in case and Unicode form",
+            "the source picture 'caf\u00e9' differs from 'CAF\u00c9' only in case",
+        ]
 
     def test_an_annotation_without_pictures_is_an_error(self, tree: Path) -> None:
         shutil.copy(tree / "labels/0-9/A/a-0-0.json", tree / "labels/0-9/A/a-1-0.json")

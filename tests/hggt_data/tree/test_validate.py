@@ -166,6 +166,16 @@ def test_a_group_without_annotations_is_an_error(tmp_path: Path) -> None:
     assert kinds(tmp_path) == [("missing-annotation", "error", "images/0-9/original/a-0-0.png")]
 
 
+@pytest.mark.parametrize("part", ["images/0-9/01", "labels/0-9/B", "Blind_LR"])
+def test_files_in_another_unicode_form_are_explained(tmp_path: Path, part: str) -> None:
+    write_tree(tmp_path, ["caf\u00e9-0-0", "b-0-0"], lr=True)
+    (path,) = (tmp_path / part).glob("caf*")
+    path.rename(path.with_name(path.name.replace("\u00e9", "e\u0301")))
+    reason = r"'cafe\u0301-0-0' differs from 'caf\xe9-0-0' only in Unicode form"
+    missing = [p.message for p in validate_tree(tmp_path, workers=1).problems if p.kind.startswith("missing")]
+    assert any(message.endswith(f"; {reason}") for message in missing)
+
+
 @pytest.mark.parametrize("same_bytes", [True, False])
 def test_the_same_pixels_in_two_groups_are_a_warning_at_the_later(test_tree: Path, same_bytes: bool) -> None:
     later = f"{GT}03/rocket-214-329_03.png"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hggt_data.dataset.build import BuildSettings, build_dataset
-from hggt_data.errors import DatasetError, HubError, TreeError
+from hggt_data.errors import DatasetError, HubError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.images import read_pixels
 from hggt_data.licence import HGGT_LICENSE_NAME
@@ -222,7 +222,7 @@ def test_missing_data_is_named(
 
 
 def test_a_revision_is_for_the_hub(tree: Path) -> None:
-    with pytest.raises(DatasetError, match="has no revisions"):
+    with pytest.raises(SettingsError, match="has no revisions"):
         open_training_data(str(tree), config("original"), "v1")
     with pytest.raises(TreeError, match="is not a folder; the target 'picture' requires a folder of pictures"):
         open_training_data(str(tree / "no"), config("picture"))

@@ -1,0 +1,42 @@
+"""Opens a tree or dataset and counts its labels: what `hggt-data stats` calls; `statistics/` has the measures."""
+
+from pathlib import Path
+
+from hggt_data.groups import GroupSource
+from hggt_data.loading import as_groups
+from hggt_data.statistics.counts import LabelStatistics, measure_labels
+
+
+def count_labels(
+    source: GroupSource | str | Path,
+    split: str | None = None,
+    *,
+    revision: str | None = None,
+    dawid_skene: bool = False,
+) -> LabelStatistics:
+    """Count labels and measure agreement, in one pass over the groups; no pictures are read.
+
+    Args:
+        source: Tree, built dataset, or `ORG/NAME` on the Hub; or groups that `open_groups` has opened.
+        split: Split to read, if `source` is a dataset.  [default: the only one]
+        revision: Tag, branch or commit on the Hub.  [default: main]
+        dawid_skene: Also infer labels and the reliability of annotators with the Dawid-Skene model.
+
+    Returns:
+        Counts per candidate and per group, and measures of agreement.
+
+    Raises:
+        AnnotationError: An annotation has errors.
+        SettingsError: As for `open_groups`.
+        DatasetError: As for `open_groups`.
+        HubError: As for `open_groups`.
+        TreeError: As for `open_groups`.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import count_labels, write_demo_tree
+        >>> statistics = count_labels(write_demo_tree(tempfile.mkdtemp()).train)
+        >>> statistics.num_groups, statistics.slots
+        (6, ('A', 'B', 'C'))
+    """
+    return measure_labels(as_groups(source, split, revision=revision), dawid_skene)
