@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.dataset.manifest import CARD_FILE
-from hggt_data.errors import PublishError
+from hggt_data.errors import PublishError, SettingsError
 from hggt_data.hub.plan import Destination, Push, look_up
 from hggt_data.hub.repository import REPO_ID, Branch, Repository
 from hggt_data.io.files import digest_of_file, write_json, write_text
-from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
+from hggt_data.io.text import escape_markdown
+from hggt_data.licence import HGGT_TERMS, card_license, describe_license, is_restricted, require_license_id
+from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS
 from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
 
@@ -29,6 +31,14 @@ class PushSettings(Destination):
         source: Checkpoint, or folder of a training run.
         license: Licence id of the training data, if the checkpoint does not name it.
         i_have_permission: Allow a public push of a network trained on HGGT-licensed data.
+
+    Raises:
+        SettingsError: A value is not allowed, or `license` is not a licence id.
+
+    Example:
+        >>> from hggt_models import PushSettings
+        >>> PushSettings(source="runs/pn", repo_id="my-lab/rrdb-pn").visibility
+        'private'
     """
 
     source: str | Path
@@ -43,13 +53,36 @@ class PushSettings(Destination):
 
 @contextmanager
 def open_push(settings: PushSettings) -> Iterator[Push]:
-    """Check everything and write the files to send into a temporary folder.
+    """Check everything and write the files to send into a temporary folder, for the duration of the block.
+
+    Args:
+        settings: What to push, and where.
+
+    Yields:
+        The push: `describe` gives the lines of the plan; `push` sends the files and returns the commit.
 
     Raises:
+        SettingsError: The settings are not a `PushSettings`.
         CheckpointError: the checkpoint cannot be used.
         PublishError: the licence, missing rights, or the repository's visibility, content or tags do not allow it.
         HubError: the Hub cannot be reached.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import PublishError
+        >>> from hggt_models import PushSettings, build_network, open_push, save_network
+        >>> path = Path(tempfile.mkdtemp(), "small.safetensors")
+        >>> save_network(build_network("rrdb", num_block=1, num_feat=8, num_grow_ch=4), path)
+        >>> try:
+        ...     with open_push(PushSettings(source=path, repo_id="my-lab/small", public=True)) as push:
+        ...         print(*push.describe(), sep="\\n")
+        ...         commit = push.push()
+        ... except PublishError as error:  # nothing says what data this network was trained on
+        ...     print(str(error).partition(", so ")[2].partition(":")[0])
+        the network cannot be made public
     """
+    require_kind(PushSettings, "such as PushSettings(source=FILE, repo_id=NAME) of hggt_models", settings=settings)
     checkpoint = load_checkpoint(settings.source)
     licence = _find_license(settings, checkpoint)
     repository, main = look_up(settings, "model", CONFIG_FILE)
@@ -81,6 +114,13 @@ def _find_license(settings: PushSettings, checkpoint: Checkpoint) -> str | None:
             f"{settings.source}: the weights say that their training data is under {known}; `license` is only for "
             "weights that do not name a licence. Leave it out."
         )
+    if known is not None and not is_restricted(known):
+        try:
+            require_license_id(known)
+        except SettingsError as error:
+            raise PublishError(
+                f"{settings.source}: the weights say that their training data is under {error}"
+            ) from error
     licence = known or settings.license
     if settings.public and is_restricted(licence) and not settings.i_have_permission:
         advice = "" if known else "name the licence with `license`, "
@@ -112,21 +152,22 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
 
     known = checkpoint.metadata
     restricted = is_restricted(licence)
+    license_id, license_name = card_license(licence)
     data = ModelCardData(
-        license="other" if restricted else licence,
-        license_name=HGGT_LICENSE_NAME if restricted else None,
+        license=license_id,
+        license_name=license_name,
         pipeline_tag="image-to-image",
         tags=["super-resolution", "image-restoration", "hggt"],
         datasets=[known["data"]] if REPO_ID.fullmatch(known.get("data", "")) else None,
     )
-    args = ", ".join(f"{name} {value}" for name, value in checkpoint.args.items())
+    args = escape_markdown(", ".join(f"{name} {value}" for name, value in checkpoint.args.items()))
+    names = ("recipe", "data", "data_revision", "iteration", "started_from", "note")
+    stated = {name: escape_markdown(known[name]) for name in names if name in known}
     of_entry = f"`{checkpoint.source_key}` of " if checkpoint.source_key else ""
     rows = {
         "network": f"`{checkpoint.network_name}`: {args}",
-        "recipe": known.get("recipe", "not known"),
-        "data": known.get("data", "not known"),
-        "data revision": known.get("data_revision", "not known"),
-        **{name.replace("_", " "): known[name] for name in ("iteration", "started_from", "note") if name in known},
+        **dict.fromkeys(("recipe", "data", "data revision"), "not known"),
+        **{name.replace("_", " "): text for name, text in stated.items()},
         "weights": f"{of_entry}the file with SHA-256 `{checkpoint.sha256}`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())

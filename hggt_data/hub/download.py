@@ -15,7 +15,7 @@ from hggt_data.dataset.folder import remove_unknown_files, require_own_files
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import HubError, OutputError
-from hggt_data.hub.errors import explained
+from hggt_data.hub.errors import explained, retried
 from hggt_data.hub.repository import Repository, find_differences, require_repo_id
 from hggt_data.io.files import FileDigest, find_damaged, link_or_copy, write_text
 from hggt_data.io.folders import open_staging, put_in_place
@@ -169,12 +169,14 @@ def _fetch(
     try:
         with explained(repo_id, "dataset", commit):
             paths = [record.path for record in missing]
-            repository.api.snapshot_download(
-                repo_id,
-                repo_type="dataset",
-                revision=commit,
-                allow_patterns=paths,
-                local_dir=None if is_cache else folder,
+            retried(
+                lambda: repository.api.snapshot_download(
+                    repo_id,
+                    repo_type="dataset",
+                    revision=commit,
+                    allow_patterns=paths,
+                    local_dir=None if is_cache else folder,
+                )
             )
     except HubError as error:
         absent = [record.path for record in missing if not (folder / record.path).is_file()]

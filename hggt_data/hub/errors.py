@@ -2,19 +2,30 @@
 
 import logging
 import re
-from collections.abc import Iterator
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from json import JSONDecodeError
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from hggt_data.errors import HggtError, HubError
 
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
+
 RepositoryKind = Literal["dataset", "model"]
+Value = TypeVar("Value")
 
 # The client and its HTTP libraries, before version 2 of the client and since; the loggers of httpcore are made late.
 _LIBRARIES = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2")
 _HTTPCORE_PARTS = ("connection", "http11", "http2", "proxy", "socks")
+_UNAVAILABLE = (500, 502, 503, 504)
 _SIGNED_URL = re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*")
+
+
+class AnswerError(HggtError, ValueError):
+    """An answer does not have the form of the Hub's."""
 
 
 def page_of(repo_id: str, kind: RepositoryKind) -> str:
@@ -33,9 +44,15 @@ def explained(repo_id: str, kind: RepositoryKind, revision: str | None = None) -
     _keep_secrets_out_of_logs()
     try:
         yield
+    except AnswerError as error:
+        raise HubError(explain(error, repo_id, kind, revision)) from None
     except HggtError:
         raise
-    except (OSError, _http_error(), RuntimeError, ValueError, KeyError) as error:
+    except (AttributeError, TypeError, LookupError, AssertionError) as error:
+        if not _is_from_client(error):
+            raise
+        raise HubError(explain(AnswerError(), repo_id, kind, revision)) from None
+    except (OSError, _http_error(), RuntimeError, ValueError) as error:
         has_number = isinstance(error, OSError) and error.errno is not None  # the client's own errors have none
         if has_number and not isinstance(error, ConnectionError | TimeoutError):
             raise  # from this machine's disk
@@ -43,6 +60,26 @@ def explained(repo_id: str, kind: RepositoryKind, revision: str | None = None) -
         ours.status = getattr(getattr(error, "response", None), "status_code", None)
         ours.is_unreachable = ours.status is None and isinstance(error, (_http_error(), ConnectionError, TimeoutError))
         raise ours from None
+
+
+def retried(call: Callable[[], Value], waits_s: Sequence[float] = (1, 2, 4)) -> Value:
+    """The result of a download that is tried again while the server is unavailable, where the client gives up."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for wait_s in waits_s:
+        try:
+            return call()
+        except HfHubHTTPError as error:
+            if getattr(error.response, "status_code", None) not in _UNAVAILABLE:
+                raise
+        time.sleep(wait_s)
+    return call()
+
+
+def _is_from_client(error: BaseException) -> bool:
+    """Whether the client failed to understand an answer; other errors of these types are our own bugs."""
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(name.partition(".")[0] == "huggingface_hub" for name in names)
 
 
 def explain(error: BaseException, repo_id: str, kind: RepositoryKind, revision: str | None = None) -> str:
@@ -73,11 +110,10 @@ def explain(error: BaseException, repo_id: str, kind: RepositoryKind, revision: 
         case errors.EntryNotFoundError():
             return f"{repo_id} lacks a required file: {redact(str(error))}"
         case errors.HfHubHTTPError():
-            response, message = error.response, error.server_message
-            return _explain_status(response.status_code, repo_id, message, response.headers.get("Retry-After"))
+            return _explain_status(error, repo_id)
         case UnicodeEncodeError():
             return "the token for the Hub has invalid characters. Run `hf auth login` or set HF_TOKEN to a valid token."
-        case KeyError() | JSONDecodeError():
+        case AnswerError() | JSONDecodeError():
             return f"{endpoint} did not answer like a Hub. Check for a proxy or a login page of the network."
         case RuntimeError() | ValueError() if isinstance(cause, Exception):
             return explain(cause, repo_id, kind, revision)  # the true error of an upload
@@ -93,20 +129,37 @@ def _http_error() -> type[Exception]:
     return HfHubHTTPError.__bases__[0]
 
 
-def _explain_status(status: int, name: str, message: str | None, wait: str | None) -> str:
-    """The line for an HTTP error; `wait` is the number of seconds to wait, if the Hub says so."""
+def _explain_status(error: "HfHubHTTPError", name: str) -> str:
+    """The line for an HTTP error."""
     from huggingface_hub.constants import ENDPOINT
 
-    details = f" ({status}{f', {redact(message)}' if message else ''})"
+    response, message, owner = error.response, redact(error.server_message or ""), name.partition("/")[0]
+    status, wait = response.status_code, response.headers.get("Retry-After")
+    details = f" ({status}{f', {message}' if message else ''})"
     if status == 401:
         return "the Hub does not accept this token (401). Run `hf auth login` or set HF_TOKEN to a valid token."
+    if status == 507 or (status == 403 and "storage" in message.lower()):
+        return (
+            f"{owner} has no storage left on the Hub{details}. Delete files or extend the plan at "
+            f"{ENDPOINT}/settings/billing."
+        )
+    if status == 403 and response.request.method in ("GET", "HEAD"):
+        return (
+            f"{name} cannot be read{details}. Either the token lacks read access (see {ENDPOINT}/settings/tokens), or "
+            f"a proxy blocks the Hub's storage, or a link has expired."
+        )
     if status == 403:
         return (
             f"this token has no permission to do this with {name}{details}. It needs the role `write` and write access "
-            f"to {name.partition('/')[0]}; see {ENDPOINT}/settings/tokens."
+            f"to {owner}; see {ENDPOINT}/settings/tokens."
         )
-    if status == 412:
+    if status in (409, 412):
         return describe_conflict(name)
+    if status == 413:
+        return (
+            f"a file of {name} is too large for the Hub, or there are too many{details}. Build the dataset with "
+            "another number of groups per shard."
+        )
     if status == 429:
         return f"the Hub's rate limit is exceeded (429). Wait {f'{wait} s' if wait else 'a few minutes'} and try again."
     if status >= 500:

@@ -5,19 +5,19 @@ A push is one commit on the main branch, made by `huggingface_hub` after all lar
 
 import hashlib
 import re
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hggt_data.errors import RUN_AGAIN, HubError, PublishError, SettingsError
-from hggt_data.hub.errors import RepositoryKind, describe_conflict, explained, page_of, redact
+from hggt_data.hub.errors import AnswerError, RepositoryKind, describe_conflict, explained, page_of, redact, retried
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
+from hggt_data.io.workers import print_line
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
@@ -106,8 +106,12 @@ class Repository:
     def user(self) -> dict[str, Any]:
         """The token's user, as the Hub describes it; asked once."""
         with explained(self.repo_id, self.kind):
-            user = dict(self.api.whoami())
-            _ = user["name"]  # missing if the answer is not from a Hub
+            user = self.api.whoami()
+            try:
+                _ = user["name"].lower(), [org["name"].lower() for org in user.get("orgs", ())]
+                _ = user.get("auth", {}).get("accessToken", {}).get("role")
+            except (AttributeError, LookupError, TypeError) as error:
+                raise AnswerError from error
             return user
 
     # --- Checks before anything is sent
@@ -162,7 +166,10 @@ class Repository:
             asked = {"repoType": self.kind, "content": text}
             response = get_session().post(f"{self.api.endpoint}/api/validate-yaml", json=asked)
             if response.status_code == 400:
-                faults = "; ".join(fault["message"] for fault in response.json()["errors"])
+                try:
+                    faults = "; ".join(fault["message"] for fault in response.json()["errors"])
+                except (LookupError, TypeError) as error:
+                    raise AnswerError from error
                 raise PublishError(f"the Hub rejects the card of {self.repo_id}: {redact(faults)}; nothing was pushed")
             hf_raise_for_status(response)
 
@@ -191,8 +198,7 @@ class Repository:
     def read_main(self) -> Branch:
         """The main branch as it is now."""
         with explained(self.repo_id, self.kind, MAIN):
-            commit = self.api.repo_info(self.repo_id, repo_type=self.kind, revision=MAIN).sha
-        assert commit is not None
+            commit = _require_commit(self.api.repo_info(self.repo_id, repo_type=self.kind, revision=MAIN).sha)
         return Branch(commit, self.list_files(commit))
 
     def list_files(self, revision: str) -> dict[str, RemoteFile]:
@@ -200,12 +206,12 @@ class Repository:
         from huggingface_hub import RepoFile
 
         with explained(self.repo_id, self.kind, revision):
+            found = self.api.list_repo_tree(self.repo_id, recursive=True, revision=revision, repo_type=self.kind)
+            files = [file for file in found if isinstance(file, RepoFile)]
+            if not all(isinstance(file.path, str) and isinstance(file.size, int) for file in files):
+                raise AnswerError
             return {
-                file.path: RemoteFile(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id)
-                for file in self.api.list_repo_tree(
-                    self.repo_id, recursive=True, revision=revision, repo_type=self.kind
-                )
-                if isinstance(file, RepoFile)
+                file.path: RemoteFile(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files
             }
 
     def fetch_file(self, path: str, revision: str | None) -> Path | None:
@@ -217,14 +223,15 @@ class Repository:
         from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
         def fetch(revision: str | None) -> Path:
-            fetched = self.api.hf_hub_download(
+            download = partial(
+                self.api.hf_hub_download,
                 self.repo_id,
                 path,
                 repo_type=self.kind,
                 revision=revision,
                 local_files_only=unreachable is not None,  # otherwise the client would try again for 23 seconds
             )
-            return Path(fetched)
+            return Path(retried(download))
 
         commit, unreachable = self._commit_of(revision)
         with explained(self.repo_id, self.kind, revision):
@@ -241,7 +248,7 @@ class Repository:
                 raise unreachable from None
         if commit is None and not constants.HF_HUB_OFFLINE:
             version = fetched.parent.name[:12]
-            print(f"{self.repo_id}: cannot reach the Hub; using commit {version} from the cache.", file=sys.stderr)
+            print_line(f"{self.repo_id}: cannot reach the Hub; using commit {version} from the cache.")
         return fetched
 
     def _commit_of(self, revision: str | None) -> tuple[str | None, HubError | None]:
@@ -252,7 +259,8 @@ class Repository:
             return None if constants.HF_HUB_OFFLINE else revision, None
         try:
             with explained(self.repo_id, self.kind, revision):
-                return self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha, None
+                sha = self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
+                return _require_commit(sha), None
         except HubError as error:
             if not error.is_unreachable:
                 raise
@@ -264,8 +272,15 @@ class Repository:
 
         with tempfile.TemporaryDirectory(prefix="hggt-") as folder, explained(self.repo_id, self.kind, revision):
             try:
-                fetched = self.api.hf_hub_download(
-                    self.repo_id, path, repo_type=self.kind, revision=revision, local_dir=folder
+                fetched = retried(
+                    partial(
+                        self.api.hf_hub_download,
+                        self.repo_id,
+                        path,
+                        repo_type=self.kind,
+                        revision=revision,
+                        local_dir=folder,
+                    )
                 )
             except RemoteEntryNotFoundError:
                 return None
@@ -387,6 +402,12 @@ class Repository:
                 self.api.change_discussion_status(self.repo_id, number, "closed", repo_type=self.kind)
             raise
         return self.read_main().commit
+
+
+def _require_commit(sha: object) -> str:
+    if not isinstance(sha, str) or not _COMMIT.fullmatch(sha):
+        raise AnswerError
+    return sha
 
 
 def find_differences(

@@ -7,8 +7,8 @@ Folders that are filled in place and resumed picture by picture are in `picture_
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hggt_data.errors import OutputError
@@ -83,6 +83,29 @@ def lock_folder(folder: Path, busy: str = "") -> Iterator[None]:
             raise OutputError(busy or f"another process is writing to {folder}; wait for it to end") from error
         yield
     finally:
+        os.close(handle)
+
+
+@contextmanager
+def share_folder(folder: Path, clean: Callable[[], object]) -> Iterator[None]:
+    """Work in a folder together with other processes that do the same.
+
+    `clean` is called at the beginning and at the end, if no other process is at work.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+
+    def clean_if_alone() -> None:
+        with suppress(OSError):  # another process is at work, or the file system has no locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            clean()
+
+    try:
+        clean_if_alone()
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        clean_if_alone()
         os.close(handle)
 
 

@@ -1,12 +1,21 @@
 """Parts of messages: numbers with their nouns, short lists, hints for misspelt words, columns of text."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
     """Text that can be encoded as UTF-8: undecodable bytes of a file name are escaped, such as `\\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~@$]|&(?=#?\w+;)|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
+
+
+def escape_markdown(text: str) -> str:
+    """Text as it is, on one line of a Markdown file or in a cell: no emphasis, HTML, links or mentions."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(filter(None, text.splitlines())))
 
 
 def plural(number: int, noun: str) -> str:

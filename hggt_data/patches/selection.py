@@ -19,7 +19,7 @@ from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
-from hggt_data.io.pictures import read_picture, read_picture_size
+from hggt_data.io.pictures import Picture, PictureNote, read_picture_size, read_picture_with_notes
 from hggt_data.io.text import format_examples, format_size, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
@@ -35,6 +35,7 @@ from hggt_data.patches.places import (
     make_row,
     read_places,
 )
+from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, PatchId
 from hggt_data.tree.layout import is_candidate_name, picture_name
 
@@ -116,7 +117,7 @@ class SelectionOutcome(Outcome):
         if self.sheets:
             ends = dict.fromkeys((self.sheets[0], self.sheets[-1]))
             lines.append("See " + " to ".join(str(path) for path in ends))
-        return [*lines, *self.describe_faults()]
+        return [*lines, *self.describe_pictures()]
 
 
 def list_enhanced(folder: Path) -> EnhancedPictures:
@@ -167,7 +168,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
 
 
 def cut_patches(
-    folder: str | Path, output: str | Path, settings: PatchSettings, *, workers: int | None = None
+    folder: str | Path, output: str | Path, settings: PatchSettings, *, workers: Count | None = None
 ) -> SelectionOutcome:
     """Select patches of whole pictures and write all their versions, as the picture folders of a tree.
 
@@ -203,6 +204,7 @@ def cut_patches(
         >>> outcome.made, outcome.candidates
         (6, ('01', '02', '03', '04'))
     """
+    require_arguments(cut_patches, workers=workers)
     folder, output = Path(folder), Path(output)
     require_outside(output, folder, "the enhanced pictures in")
     pictures = list_enhanced(folder)
@@ -316,7 +318,7 @@ def _cut_all(
 def _process(task: _Task) -> _Result:
     try:
         done = _find_done(task)
-        return _Result(rows=_cut(task)) if done is None else _Result(kept=True, rows=done)
+        return _cut(task) if done is None else _Result(kept=True, rows=done)
     except ImageError as error:
         return _Result(fault=str(error), rows=_keep_whole(task))
     finally:
@@ -355,9 +357,10 @@ def _earlier(task: _Task) -> Iterator[tuple[tuple[PlaceRow, ...], Path]]:
         yield task.before, task.output / PLACES
 
 
-def _cut(task: _Task) -> tuple[PlaceRow, ...]:
+def _cut(task: _Task) -> _Result:
     """Select and write all patches. Other patches of the picture are removed first: a kill would leave them."""
-    places = select_patches(_read_versions(task), task.settings, seeded_draw(task.settings.seed, task.name))
+    notes: set[PictureNote] = set()
+    places = select_patches(_read_versions(task, notes), task.settings, seeded_draw(task.settings.seed, task.name))
     rows = tuple(make_row(task.name, place, task.candidates) for place in places)
     ids = kept_ids(rows)
     task.remove(task.existing - task.patch_files(ids))
@@ -369,15 +372,17 @@ def _cut(task: _Task) -> tuple[PlaceRow, ...]:
         raise
     if rows:
         write_text(task.part, format_places([rows], task.candidates))
-    return rows
+    return _Result(rows=rows, notes=frozenset(notes))
 
 
-def _read_versions(task: _Task) -> Iterator[Pixels]:
-    """The original and its candidates, read one after the other to save memory."""
+def _read_versions(task: _Task, notes: set[PictureNote]) -> Iterator[Pixels]:
+    """The original and its candidates, read one after the other to save memory; adds what there is to note."""
     sizes: list[tuple[int, ...]] = []
 
     def read(version: str) -> Pixels:
-        pixels = _read(task.source(version))
+        picture = _read(task.source(version))
+        notes.update(picture.notes)
+        pixels = picture.pixels
         sizes.append(pixels.shape[:2])
         if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
             raise ImageError(
@@ -391,15 +396,15 @@ def _read_versions(task: _Task) -> Iterator[Pixels]:
 
 def _cut_version(task: _Task, version: str, ids: Sequence[PatchId]) -> None:
     if ids:
-        pixels = _read(task.source(version))
+        pixels = _read(task.source(version)).pixels
         for patch in ids:
             crop = cut(pixels, (patch.top, patch.left), task.settings.crop)
             write_png(task.output / version / picture_name(patch, version), crop, _COMPRESSION)
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path) -> Picture:
     try:
-        return read_picture(path)
+        return read_picture_with_notes(path)
     except OSError as error:  # concerns this picture only, unlike an error in writing
         raise ImageError(f"{path}: {error.strerror or error}") from error
 

@@ -57,9 +57,12 @@ class Method:
             object.__setattr__(self, field, value)
 
     def file_name(self, path: Path) -> str:
-        """How reports name one of its files: relative to `folder`, or in full if it is elsewhere."""
+        """How reports name one of its files, so that `folder / name` is the file: relative to `folder`, or absolute."""
         whole, folder = absolute(path), absolute(self.folder)
-        return (whole.relative_to(folder) if whole.is_relative_to(folder) else path).as_posix()
+        if ".." not in path.parts and whole.is_relative_to(folder):
+            return whole.relative_to(folder).as_posix()
+        # `..` stays: after a link, the file is not where the names alone lead.
+        return (path.relative_to(self.folder) if path.is_relative_to(self.folder) else whole).as_posix()
 
 
 @dataclass(frozen=True, slots=True)

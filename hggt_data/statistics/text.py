@@ -113,7 +113,7 @@ COEFFICIENTS_NOTE = (
     "1 is perfect agreement, 0 is chance. Ordinal alpha treats positive against negative as worse than either "
     "against similar."
 )
-CONFUSION_NOTE = "A rater's own vote is part of the consensus, so these figures overestimate agreement."
+CONFUSION_NOTE = "Each vote is also part of the consensus, so these figures overestimate agreement."
 SECONDS_NOTE = "As recorded by the annotation tool; annotations with a missing or impossible time count as 'no time'."
 
 
@@ -211,7 +211,7 @@ def format_statistics(stats: LabelStatistics) -> str:
         blocks += _rater_blocks(stats.by_annotator, "annotator")
     blocks.append(_block("Seconds per group", seconds_table(stats), SECONDS_NOTE))
     if stats.dawid_skene is not None:
-        title = "Dawid-Skene model: reliability of each rater"
+        title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
         blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
     return "\n\n".join(blocks) + "\n"
 

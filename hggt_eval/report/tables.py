@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from hggt_data.io.text import aligned
+from hggt_data.io.text import aligned, escape_markdown
 from hggt_eval.metrics import FullReferenceMetric, Metric
 from hggt_eval.report.notes import Note
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
@@ -278,21 +278,17 @@ def format_markdown(tables: Iterable[Table], notes: Sequence[Note]) -> str:
         return f"| {' | '.join(cells)} |"
 
     def cell(content: Cell) -> str:
-        text = f"{around[content.mark]}{_escape_markdown(content.text)}{around[content.mark]}"
+        text = f"{around[content.mark]}{escape_markdown(content.text)}{around[content.mark]}"
         return f"{text} {content.detail}".strip()
 
     parts = []
     for table in tables:
         sides = [":--" if column < table.num_names else "--:" for column in range(len(table.columns))]
-        rows = [line(map(_escape_markdown, table.columns)), line(sides), *(line(map(cell, row)) for row in table.rows)]
-        parts.append("\n".join([f"### {_escape_markdown(table.title)}", "", *rows, "", table.note]))
+        rows = [line(map(escape_markdown, table.columns)), line(sides), *(line(map(cell, row)) for row in table.rows)]
+        parts.append("\n".join([f"### {escape_markdown(table.title)}", "", *rows, "", table.note]))
     if notes:
-        parts.append("\n".join(["### Notes", "", *(_escape_markdown(line) for line in list_lines(notes, "- "))]))
+        parts.append("\n".join(["### Notes", "", *(escape_markdown(line) for line in list_lines(notes, "- "))]))
     return "\n\n".join(parts) + "\n"
-
-
-def _escape_markdown(text: str) -> str:
-    return "".join(f"\\{character}" if character in r"\`*_{}[]<>#|" else character for character in text)
 
 
 def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:

@@ -53,8 +53,16 @@ def test_a_missing_path_is_named(
     ],
 )
 def test_a_text_is_not_a_list_of_letters(call: Callable[[], object], name: str) -> None:
-    with pytest.raises(hd.SettingsError, match=f"`{name}` is '[A-Za-z]+', expected a list"):
+    with pytest.raises(hd.SettingsError, match=f"`{name}` is '[A-Za-z]+'; expected a list"):
         call()
+
+
+def test_another_kind_of_argument_is_named(fixtures: Path) -> None:
+    groups = hd.open_groups(fixtures / "Train")
+    with pytest.raises(hd.SettingsError, match=r"`group` is <6 groups.*; expected PatchGroup: a group of"):
+        hd.preference_pairs(groups)  # type: ignore[arg-type]
+    with pytest.raises(hd.SettingsError, match="`methods` is 'a'; expected Method: make them with `name_methods`"):
+        hd.match_restored("a", groups)  # type: ignore[arg-type]
 
 
 def build(**inputs: Any) -> hd.BuildResult:

@@ -42,7 +42,7 @@ def _scores(folder: Path) -> Any:
     return json.loads((folder / "scores.json").read_text())
 
 
-def test_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_output_folder_a_table_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = _succeed(
         "--restored", BICUBIC, "--restored", f"sharp={LANCZOS}", "--dataset", TREE, "--metrics", "psnr,ssim"
@@ -55,7 +55,31 @@ def test_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_outputs(tmp_path: Path, random_weights: Path) -> None:
+def test_a_map_may_lead_out_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(BICUBIC, "elsewhere")
+    shutil.copytree(BICUBIC, "lists/net")
+    (tmp_path / "elsewhere/link").symlink_to(tmp_path / "lists")
+    names = sorted(path.name for path in Path(BICUBIC).glob("*.png"))
+    ways = [
+        "../elsewhere/{}",
+        f"{tmp_path}/elsewhere/{{}}",
+        "net/{}",
+        f"{tmp_path}/lists/net/{{}}",
+        "../elsewhere/link/net/{}",
+    ]
+    rows = [(name.removesuffix("_bicubic.png"), ways[k % len(ways)].format(name)) for k, name in enumerate(names)]
+    Path("lists/files.csv").write_text("id,file\n" + "".join(f"{key},{file}\n" for key, file in rows))
+    Path("lists/methods.toml").write_text('[mapped]\nmap = "files.csv"\n')
+    _succeed("--methods", "lists/methods.toml", "--dataset", TREE, "--metrics", "psnr", "--output", "scores")
+    page = (tmp_path / "scores/report.html").read_text()
+    assert page.count('"kind": "restored"') == 2  # the best and the worst group
+    _succeed("compare", "scores", "--gallery", "3", "--output", "compared")
+    assert (tmp_path / "compared/report.html").read_text().count('"kind": "restored"') == 6
+    _succeed("figure", "scores", "--crop", f"{rows[0][0]}:0,0,16", "--output", "zoom.png")
+
+
+def test_every_output_file_is_written(tmp_path: Path, random_weights: Path) -> None:
     large = DATA / "fixtures/TestLarge"
     output = tmp_path / "deep" / "scores"
     result = _succeed(
@@ -153,7 +177,7 @@ def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path
         assert "rocket-214-329: no restored image" in text
 
 
-def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
+def test_a_methods_file_and_folders_can_be_combined(tmp_path: Path) -> None:
     methods = tmp_path / "methods.toml"
     methods.write_text(f'[lz]\ndir = "{LANCZOS}"\npattern = "{{id}}_lanczos.png"\n')
     result = _run("--restored", BICUBIC, "--methods", methods, "--dataset", TREE, "--metrics", "psnr")
@@ -238,7 +262,7 @@ def test_label_measures_are_printed_and_written(tmp_path: Path) -> None:
     assert len(rows) == sum(len(group["negatives"]) for group in with_negatives)
 
 
-def test_exchanged_colours_are_suspected(tmp_path: Path) -> None:
+def test_exchanged_red_and_blue_are_reported(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
     for path in Path(BICUBIC).glob("*.png"):
@@ -247,6 +271,17 @@ def test_exchanged_colours_are_suspected(tmp_path: Path) -> None:
     assert "net: red and blue appear to be swapped in 6 of 6 images" in result.stdout
     method = _scores(tmp_path / "scores")["methods"][0]
     assert method["num_swapped"] == 6
+
+
+def test_images_of_a_single_colour_are_noted(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(BICUBIC, tmp_path / "net"))
+    path = sorted(folder.iterdir())[0]
+    write_png(path, np.full_like(read_pixels(path), (9, 8, 7)))
+    arguments = ("--dataset", TREE, "--metrics", "psnr")
+    result = _succeed("--restored", folder, *arguments, "--output", tmp_path / "scores")
+    note = f"net: nothing but a single colour in 1 of 6 images: {path.name}"
+    assert note in result.stdout
+    assert note in _succeed("compare", tmp_path / "scores").stdout
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,21 @@ def test_the_card_inherits_the_licence_and_names_recipe_and_data(weights: Path) 
     ):
         assert text in card
     assert "| weights | the file with SHA-256 `" in card
+
+
+def test_metadata_of_the_weights_is_escaped_in_the_card(weights: Path) -> None:
+    note = "a | b\n\n# Heading\n[click](https://evil.example) <img src=x> `code` **bold** @team www.evil.example"
+    save_network(load_network(weights), weights, METADATA | {"note": note})
+    assert (
+        r"| note | a \| b \# Heading \[click\](https\://evil.example) \<img src=x\> \`code\` \*\*bold\*\* \@team "
+        r"www\.evil.example |" + "\n"
+    ) in format_model_card(load_checkpoint(weights), REPO, "cc-by-4.0")
+    save_network(load_network(weights), weights, METADATA | {"data_license": "cc0-1.0`\n# Free"})
+    with pytest.raises(PublishError, match=r"their training data is under 'cc0-1\.0`\\n# Free' is not a licence id"):
+        push(public=True)
+
+
+def test_without_a_licence_the_card_says_the_terms(weights: Path) -> None:
     restricted = format_model_card(load_checkpoint(weights), REPO, None)
     assert "license: other\n" in restricted
     assert "license_name: hggt-terms\n" in restricted
@@ -140,7 +155,7 @@ def test_licences_that_do_not_exist_are_reported_before_anything_is_sent(hub: Hu
             push(license=license_id)
     save_network(load_network(weights), Path("unknown.safetensors"))
     with pytest.raises(PublishError, match=f'the Hub rejects the card of {REPO}: "license" must be one of'):
-        push("unknown.safetensors", license="lab-1.0")
+        push("unknown.safetensors", license="zlib")
     assert hub.snapshot() == {}
 
 

@@ -1,7 +1,6 @@
 """Errors of the Hub's client: one line, what to do, and no secret anywhere."""
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -16,6 +15,7 @@ import pytest
 
 from hggt_data.errors import HggtError, HubError, PublishError
 from hggt_data.hub.errors import explained, redact
+from hggt_data.hub.plan import Destination, look_up
 from hggt_data.hub.repository import Repository
 from hggt_data.io.files import digest_of_file
 from tests.hggt_data.named_tree import Published
@@ -63,9 +63,25 @@ class TestKinds:
                 raise error
             assert raised.value is error
 
-    def test_answers_that_are_not_those_of_a_hub(self) -> None:
-        for error in (KeyError("id"), json.JSONDecodeError("Expecting value", "<html>", 0)):
-            assert "did not answer like a Hub. Check for a proxy or a login page" in self.raised(error)
+    @pytest.mark.parametrize(
+        ("path", "answer"),
+        [
+            ("whoami", b"<html>"),
+            ("whoami", b"[]"),
+            ("whoami", b'{"name": 7}'),
+            ("whoami", b'{"name": "maria", "orgs": ["lab"]}'),
+            ("revision/main", b"[]"),
+            ("revision/main", b"{}"),
+            ("revision/main", b'{"id": "lab/none", "sha": "../.."}'),
+            ("tree/", b'["file"]'),
+            ("tree/", b'[{"type": "file", "path": "a", "size": "7", "oid": "b"}]'),
+        ],
+    )
+    def test_answers_that_are_not_those_of_a_hub(self, online: None, hub: HubServer, path: str, answer: bytes) -> None:
+        Repository("lab/none", "model").create("private")
+        hub.faults = [Fault("GET", path, Response(200, answer))]
+        with pytest.raises(HubError, match=r"^\S+ did not answer like a Hub\. Check for a proxy or a login page"):
+            look_up(Destination(repo_id="lab/none"), "model", "config.json")
 
     def test_a_token_that_cannot_be_sent(self) -> None:
         with pytest.raises(UnicodeEncodeError) as error:
@@ -92,6 +108,10 @@ class TestKinds:
         [
             (401, {}, "the Hub does not accept this token (401). Run `hf auth login`"),
             (403, {}, "this token has no permission to do this with lab/none (403"),
+            (409, {}, "someone else changed lab/none after this push was planned; nothing was pushed. Run the same"),
+            (412, {}, "someone else changed lab/none after this push was planned; nothing was pushed. Run the same"),
+            (413, {}, "a file of lab/none is too large for the Hub, or there are too many (413). Build the dataset"),
+            (507, {}, "lab has no storage left on the Hub (507). Delete files or extend the plan at http"),
             (429, {"Retry-After": "17"}, "the Hub's rate limit is exceeded (429). Wait 17 s and try again."),
             (429, {}, "the Hub's rate limit is exceeded (429). Wait a few minutes and try again."),
             (418, {}, "lab/none: the Hub refused the request (418"),
@@ -107,6 +127,27 @@ class TestKinds:
         assert str(raised.value).startswith(message)
         if isinstance(raised.value, HubError):
             assert (raised.value.status, raised.value.is_unreachable) == (status, False)
+
+    def test_a_download_that_is_refused_speaks_of_reading(self, online: None, hub: HubServer) -> None:
+        Repository("lab/net", "model").create("private")
+        hub.push("lab/net", {"a.bin": b"1"})
+        hub.faults = [Fault("GET", "/lfs/", Response(403))]
+        with pytest.raises(HubError, match=r"^lab/net cannot be read \(403\)\. Either the token lacks read access"):
+            Repository("lab/net", "model").fetch_file("a.bin", "main")
+
+    def test_storage_that_is_unavailable_for_a_moment_is_asked_again(
+        self, online: None, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        Repository("lab/net", "model").create("private")
+        hub.push("lab/net", {"a.bin": b"1", "b.bin": b"2"})
+        hub.faults = [Fault("GET", "/lfs/", Response(503), times=3)]
+        path = Repository("lab/net", "model").fetch_file("a.bin", "main")
+        assert path is not None
+        assert path.read_bytes() == b"1"
+        hub.faults = [Fault("GET", "/lfs/", Response(503), times=100)]
+        with pytest.raises(HubError, match=r"the Hub reports an internal error \(503\)"):
+            Repository("lab/net", "model").read_file("b.bin", "main")
 
     def test_no_answer(self) -> None:
         with pytest.raises(HubError) as raised, explained("lab/hggt", "dataset"):

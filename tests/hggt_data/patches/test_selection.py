@@ -334,7 +334,7 @@ class TestInput:
             "01/pipe_01.png: not a regular file",
             "01/turned_01.png: 61 x 60 pixels after its EXIF rotation; expected 60 x 61",
         ]
-        faults = lines[lines.index("7 pictures could not be read:") + 1 :]
+        faults = lines[lines.index("7 pictures could not be processed:") + 1 :]
         assert all(part in fault for part, fault in zip(expected, faults, strict=True))
         images = {PatchId.parse(name).image for name in stems(tmp_path / "out", "original")}
         assert images == {"good", "grey", "opaque"}
@@ -531,7 +531,7 @@ class TestAnotherRun:
             result = run_small(enhanced, tmp_path / "out")
         assert result.exit_code == 1
         *faults, last = result.stderr.splitlines()
-        assert faults == ([f"could not be read: {enhanced}/02/a_02.png: empty file"] if number else [])
+        assert faults == ([f"could not be processed: {enhanced}/02/a_02.png: empty file"] if number else [])
         assert last.startswith(f"Error: {tmp_path}/out/")
         assert last.endswith("No space left on device; free some space and run again")
         assert not list((tmp_path / "out").rglob(".*.tmp"))
@@ -562,7 +562,7 @@ def kill_and_resume(folder: Path, start: Path | None, output: Path, expected: di
 
 
 class TestKilled:
-    def test_before_or_after_every_rename(self, tmp_path: Path) -> None:
+    def test_a_run_killed_at_any_rename_is_resumed(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", ("01",), a=(60, 60), b=(70, 60), c=(20, 20))
         select(folder, tmp_path / "clean")
         expected = contents(tmp_path / "clean")
