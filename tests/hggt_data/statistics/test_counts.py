@@ -78,13 +78,13 @@ def test_labels_per_candidate(small: LabelStatistics) -> None:
     assert small.votes[0].share(P) == 5 / 9
 
 
-def test_groups(small: LabelStatistics) -> None:
+def test_groups_are_counted_by_their_labels(small: LabelStatistics) -> None:
     assert small.groups_by_positives == (3, 1, 0)
     assert small.groups_by_negatives == (3, 1, 0)
     assert (small.num_with_positive, small.num_all_similar, small.num_without_consensus) == (1, 2, 1)
 
 
-def test_agreement(small: LabelStatistics) -> None:
+def test_agreement_of_the_small_example(small: LabelStatistics) -> None:
     assert small.agreement_levels == ((1, 1), (2, 3), (3, 2))
     # Complete pictures are PPP, NNS, SSS, SSN: agreement 2/3; by chance (1/4)^2 + (1/4)^2 + (1/2)^2 = 3/8.
     assert small.fleiss == pytest.approx((2 / 3 - 3 / 8) / (5 / 8))
