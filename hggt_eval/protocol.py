@@ -25,6 +25,8 @@ from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import Pixels, decode_png
 from hggt_data.io.workers import Processes, cores_per_process
+from hggt_data.loading import opened
+from hggt_data.ranges import require_kind
 from hggt_data.restored.matching import RestoredFiles
 from hggt_data.restored.methods import Fault
 from hggt_eval.feature_cache import FeatureCache
@@ -46,7 +48,7 @@ class _UnusableImageError(ImageError):
 
 
 def evaluate(
-    source: GroupSource,
+    source: GroupSource | str | Path,
     restored: Sequence[RestoredFiles],
     metrics: Sequence[LoadedMetric],
     *,
@@ -62,7 +64,7 @@ def evaluate(
     No-reference metrics rate the restored images of the same groups, so that all scores are of the same pictures.
 
     Args:
-        source: The groups.
+        source: The groups, or what `hggt_data.open_groups` opens: the test split of a dataset, or a tree.
         restored: Each method's files, from `match_restored`.
         metrics: Metrics ready to run, from `METRICS[name].load(settings)`.
         negatives: Also compare with every negative, for the label measures.
@@ -76,6 +78,7 @@ def evaluate(
         All scores, with each method's left-out images.
 
     Raises:
+        SettingsError: An argument is of another kind, such as the name of a metric.
         ImageError: A picture is damaged, is too small for a metric, or has changed its size since it was matched.
         MatchError: No group has both a positive and a restored image.
         OutputError: Features or scores cannot be written.
@@ -95,6 +98,11 @@ def evaluate(
         >>> round(evaluation.methods[0].mean["psnr"], 2)
         22.6
     """
+    source = opened(source, "test")
+    for files in restored:
+        require_kind(RestoredFiles, "that of `match_restored`", restored=files)
+    for metric in metrics:
+        require_kind(LoadedMetric, "such as METRICS[NAME].load()", metrics=metric)
     descriptions = tuple(require_metric(metric.name) for metric in metrics)
     judged = list(source)
     groups = [group for group in judged if group.positives]

@@ -19,6 +19,7 @@ from hggt_data.io.portability import require_portable
 from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
+from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId
 from hggt_data.tree.label_file import check_annotation
 from hggt_data.tree.layout import open_tree
@@ -76,12 +77,12 @@ def validate_tree(
     tree: Path | str,
     lr: Path | str | None = None,
     *,
-    workers: int | None = None,
+    workers: Count | None = None,
     fast: bool = False,
-    expect_groups: int | None = None,
-    scale: int = DEFAULT_SCALE,
+    expect_groups: CountOrNone | None = None,
+    scale: Count = DEFAULT_SCALE,
 ) -> Report:
-    """Check a whole tree. Nothing is changed, and problems never raise: they are in the report.
+    """Check a whole tree. Nothing is changed, and problems of the tree never raise: they are in the report.
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
@@ -101,6 +102,7 @@ def validate_tree(
         >>> report.num_groups, report.problems
         (6, ())
     """
+    require_arguments(validate_tree, workers=workers, expect_groups=expect_groups, scale=scale)
     try:
         listing = Listing(open_tree(Path(tree), None if lr is None else Path(lr)))
     except (TreeError, OSError) as error:

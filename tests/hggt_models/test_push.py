@@ -108,7 +108,7 @@ def test_the_card_inherits_the_licence_and_names_recipe_and_data(weights: Path) 
     assert "| weights | the file with SHA-256 `" in card
 
 
-def test_what_a_stranger_wrote_into_the_weights_is_no_markdown_in_the_card(weights: Path) -> None:
+def test_metadata_of_the_weights_is_escaped_in_the_card(weights: Path) -> None:
     note = "a | b\n\n# Heading\n[click](https://evil.example) <img src=x> `code` **bold** @team www.evil.example"
     save_network(load_network(weights), weights, METADATA | {"note": note})
     assert (

@@ -332,7 +332,7 @@ class TestCard:
 
 
 class TestDryRun:
-    def test_nothing_is_written_there_or_here(self, hub: HubServer, named: Path) -> None:
+    def test_nothing_is_written_on_the_hub_or_on_disk(self, hub: HubServer, named: Path) -> None:
         here = contents(named.parent)
         plan = push(dry_run=True, gated="auto", tag="v1.0")
         assert hub.snapshot() == {}
