@@ -233,6 +233,7 @@ def score(
         cache=None if cache is None else FeatureCache(cache),
         journal=journal,
         processes=processes,
+        allow_missing=allow_missing,
         progress=processes.leads and sys.stderr.isatty(),
     )
     return Scored(evaluation, settings, source, journal)

@@ -17,7 +17,7 @@ from hggt_data.hub.plan import Destination, Push, look_up
 from hggt_data.hub.repository import REPO_ID, Branch, Repository
 from hggt_data.io.files import digest_of_file, write_json, write_text
 from hggt_data.io.text import escape_markdown
-from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
+from hggt_data.licence import HGGT_TERMS, card_license, describe_license, is_restricted, require_license_id
 from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS
 from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
@@ -152,9 +152,10 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
 
     known = checkpoint.metadata
     restricted = is_restricted(licence)
+    license_id, license_name = card_license(licence)
     data = ModelCardData(
-        license="other" if restricted else licence,
-        license_name=HGGT_LICENSE_NAME if restricted else None,
+        license=license_id,
+        license_name=license_name,
         pipeline_tag="image-to-image",
         tags=["super-resolution", "image-restoration", "hggt"],
         datasets=[known["data"]] if REPO_ID.fullmatch(known.get("data", "")) else None,

@@ -86,6 +86,8 @@ def test_a_path_in_place_of_an_opened_thing_is_named_with_what_to_pass() -> None
 
     with pytest.raises(SettingsError, match=r"^`evaluation` is 'scores'; expected Evaluation: .*read_scores\(FOLDER\)"):
         hggt_eval.compare_methods("scores")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match=r"^`metrics` is 'psnr'; expected LoadedMetric: such as METRICS\[NAME\]"):
+        hggt_eval.evaluate((), [], ["psnr"])  # type: ignore[arg-type, list-item]
     with pytest.raises(SettingsError, match=r"^`ground_truth` is 'Test'; expected GroundTruth: such as GroundTruth\("):
         hggt_eval.score([], "Test")  # type: ignore[arg-type]
 

@@ -60,7 +60,7 @@ class BuildSettings:
         test_tree: Test tree.
         lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
         sources: CSV file that describes the source pictures: a column image and any of origin, author, licence.
-        license: SPDX or Hub id of the licence for the dataset card.  [default: the HGGT terms]
+        license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the HGGT terms]
         citation: BibTeX file for the dataset card.  [default: the HGGT paper]
         skip_faulty: Leave out groups with errors and list them in the manifest.
         allow_overlap: Build even if train and test share source pictures or originals.

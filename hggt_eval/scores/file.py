@@ -215,6 +215,7 @@ def group_content(group: GroupScores) -> dict[str, Any]:
             if group.negatives
             else {}
         ),
+        **({"is_flat": True} if group.is_flat else {}),
         **({"looks_swapped": True} if group.looks_swapped else {}),
     }
 
@@ -229,6 +230,7 @@ def parse_group(content: Mapping[str, Any]) -> GroupScores:
         alone=_parse_numbers(content.get("alone", {})),
         negatives={name: _parse_numbers(scores) for name, scores in content.get("negatives", {}).items()},
         agreement=dict(content["agreement"]),
+        is_flat=bool(content.get("is_flat", False)),
         looks_swapped=bool(content.get("looks_swapped", False)),
         sha256=content["sha256"],
         ground_truths_sha256=dict(content["ground_truths_sha256"]),

@@ -371,8 +371,11 @@ class Restorer:
         self._weights = weights
         try:
             checkpoint = load_checkpoint(weights)
-        except UnknownNetworkError:
-            self.network = load_community_network(weights, device)
+        except UnknownNetworkError as ours:
+            try:
+                self.network = load_community_network(weights, device)
+            except CheckpointError as theirs:
+                raise CheckpointError(f"{ours}; {str(theirs).removeprefix(f'{weights}: ')}") from theirs
             print_line(f"{weights}: a network of another project, {self.network.config['architecture']}")
             self.identity = {"sha256": sha256_of_file(Path(weights)), **self.network.config}
         else:

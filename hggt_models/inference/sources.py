@@ -11,6 +11,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import print_line
 from hggt_data.loading import open_groups, split_or_default
 from hggt_models.inference.folders import list_lr, list_pictures, require_output_outside
+from hggt_models.networks.weights import WEIGHTS_ENDINGS
 
 
 def open_sources(
@@ -65,7 +66,7 @@ def parse_candidate_weights(values: Sequence[str]) -> dict[str, str]:
 def require_weights(source: str) -> str:
     """Check that a network's name is a file, a training run's folder, or ORG/NAME on the Hub."""
     path = Path(source)
-    if not path.exists() and (path.suffix in (".pth", ".safetensors") or not is_hub_id(source)):
+    if not path.exists() and (path.suffix in WEIGHTS_ENDINGS or not is_hub_id(source)):
         raise SettingsError(f"{source!r} is neither a file or folder nor a name on the Hub (ORG/NAME)")
     return source
 

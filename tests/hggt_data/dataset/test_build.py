@@ -593,7 +593,7 @@ class TestStagedShards:
             open_groups(staged)
 
     @pytest.mark.parametrize("how", ["changed byte", "no shard", "no record", "damaged record"])
-    def test_a_damaged_one_is_written_again(self, staged: Path, tree: Path, output: Path, how: str) -> None:
+    def test_a_damaged_shard_is_written_again(self, staged: Path, tree: Path, output: Path, how: str) -> None:
         shard = staged / "data/train-00002-of-00004.parquet"
         record = staged / ".finished/train-00002-of-00004.parquet.json"
         data = shard.read_bytes()

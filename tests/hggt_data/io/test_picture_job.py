@@ -215,7 +215,7 @@ class TestSharedByProcesses:
         self.open(folder, tmp_path / "out")
         assert contents(tmp_path / "out").keys() == {"job.json"}
 
-    def test_but_not_what_another_process_is_writing(self, folder: Path, tmp_path: Path) -> None:
+    def test_files_that_another_process_is_writing_are_kept(self, folder: Path, tmp_path: Path) -> None:
         for name in self.LEFTOVERS:
             write_bytes(tmp_path / "out" / name, b"half")
         with share_folder(tmp_path / "out", lambda: None):
@@ -224,7 +224,7 @@ class TestSharedByProcesses:
 
 
 class TestKilled:
-    def test_at_every_rename(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_run_killed_at_any_rename_is_resumed(self, folder: Path, tmp_path: Path) -> None:
         for number in range(100):
             output = tmp_path / str(number)
             process = FORKED.Process(target=run_and_die, args=(number, folder, output))

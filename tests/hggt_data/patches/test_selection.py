@@ -604,7 +604,7 @@ def kill_and_resume(folder: Path, start: Path | None, output: Path, expected: di
 
 
 class TestKilled:
-    def test_before_or_after_every_rename(self, tmp_path: Path) -> None:
+    def test_a_run_killed_at_any_rename_is_resumed(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", ("01",), a=(60, 60), b=(70, 60), c=(20, 20))
         select(folder, tmp_path / "clean")
         expected = contents(tmp_path / "clean")
