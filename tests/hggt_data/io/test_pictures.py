@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.io.images import Pixels, read_pixels
@@ -449,6 +449,15 @@ class TestNotes:
         picture = read_picture_with_notes(path)
         assert picture.notes == check_picture(path) == ({(Note.OTHER_COLOURS, path)} if is_noted else frozenset())
         np.testing.assert_array_equal(picture.pixels, PIXELS)
+
+    def test_adobe_rgb_in_exif_is_noted_unless_there_is_a_profile(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {ExifTags.Interop.InteropIndex: "R03"}
+        path = tmp_path / "a.jpg"
+        assert self.read(path, RGB, exif=exif).notes == {(Note.OTHER_COLOURS, path)}
+        assert self.read(path, RGB, exif=exif, icc_profile=icc_profile(1)).notes == {(Note.CONVERTED, path)}
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {ExifTags.Interop.InteropIndex: "R98"}
+        assert self.read(path, RGB, exif=exif).notes == frozenset()
 
     def test_there_is_one_line_for_each_kind(self) -> None:
         notes = {(Note.ALPHA, Path(f"in/{name}.png")) for name in "dbca"} | {(Note.CONVERTED, Path("in/x.jpg"))}
