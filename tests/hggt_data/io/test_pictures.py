@@ -157,6 +157,16 @@ class TestAnyPicture:
         with pytest.raises(ImageError, match=r"clear\.png: partly transparent"):
             read_picture(tmp_path / "clear.png")
 
+    @pytest.mark.parametrize("orientation", range(10))
+    def test_the_pixels_before_the_turn_are_known(self, crop: Pixels, tmp_path: Path, orientation: int) -> None:
+        image = Image.fromarray(crop)
+        exif = image.getexif()
+        exif[0x0112] = orientation
+        image.save(tmp_path / "a.png", exif=exif)
+        picture = read_picture_with_notes(tmp_path / "a.png")
+        np.testing.assert_array_equal(picture.stored(), crop)
+        assert picture.size == ((128, 96) if orientation in (5, 6, 7, 8) else (96, 128))
+
     @pytest.mark.parametrize("ending", ["png", "jpg"])
     def test_the_orientation_in_exif_is_applied(self, crop: Pixels, tmp_path: Path, ending: str) -> None:
         image = Image.fromarray(crop)
