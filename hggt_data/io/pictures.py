@@ -54,7 +54,7 @@ _EXPECTED_BITS = "; expected 8 bits per channel, convert it first"
 class Note(Enum):
     """What `read_picture` changed or ignored in a picture; the value says it of several pictures."""
 
-    ALPHA = "Dropped the opaque alpha channel, or a channel besides RGB, of {}"
+    ALPHA = "Dropped an opaque alpha or extra channel of {}"
     CONVERTED = "Converted {} to sRGB from the embedded colour profile"
     UNUSABLE_PROFILE = "Read {} as sRGB, as the embedded colour profile cannot be used"
     OTHER_COLOURS = "Read {} as sRGB, and ignored the declared gamma, primaries or Adobe RGB"
