@@ -379,7 +379,7 @@ def test_pictures_that_cannot_be_read_without_loss_are_reported_by_kind(tmp_path
     for name in ("deep.png", "deep.tif", "print.jpg", "clear.webp", "empty.png", "link.png", "small.png"):
         (folder / name).unlink()
     opened = open_pictures(folder, "validation.pictures=0")
-    assert opened.notes == ["Dropped the opaque alpha channel, or a channel besides RGB, of 1 picture: opaque.png"]
+    assert opened.notes == ["Dropped an opaque alpha or extra channel of 1 picture: opaque.png"]
     assert len([opened.samples[number] for number in range(7)]) == 7
 
 
