@@ -196,7 +196,10 @@ def _opened(file: BinaryIO) -> Iterator["Image.Image"]:
         except UnidentifiedImageError:
             if is_lfs_pointer(head):
                 raise ImageError(LFS_POINTER) from None
-            raise ImageError(f"cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with {head[:8]!r}") from None
+            raise ImageError(
+                "cannot be read as PNG, JPEG, WebP, BMP or TIFF: it is damaged or of another format "
+                f"(starts with {head[:8]!r})"
+            ) from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:

@@ -21,6 +21,7 @@ from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId
+from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.label_file import check_annotation
 from hggt_data.tree.layout import open_tree
 from hggt_data.tree.listing import GroupFiles, Listing
@@ -113,9 +114,12 @@ def validate_tree(
         message = f"the tree has {plural(len(listing), 'group')}; expected {wanted}"
         problems.append(Problem("wrong-count", "error", ".", message, "Is the download complete?"))
     paths_of: dict[str, str] = {}
+    equal = EqualPictures()
     for found, digests in examine_groups(listing, workers=workers, decode=not fast, scale=scale):
         problems += found
         problems += _duplicates(digests, paths_of)
+        equal.add(digests)
+    problems += equal.problems()
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
     return Report(len(listing), tuple(problems), listing.tree.candidates, listing.slots)
 
@@ -156,8 +160,7 @@ def _examine_task(task: _Task) -> list[tuple[list[Problem], dict[str, str]]]:
     results = []
     for files in task.groups:
         examined = examine_group(files, **task.options)
-        digests = {files.relative(files.images[name]): digest for name, digest in examined.digests.items()}
-        results.append((examined.problems, digests))
+        results.append((examined.problems, examined.digests_by_path()))
         advance()
     return results
 
@@ -186,6 +189,10 @@ class Examined:
         """Add a problem of one of the files; the group cannot be used if it is an error."""
         group = str(self.files.id) if severity == "error" else None
         self.problems.append(Problem(kind, severity, self.files.relative(path), message, hint, group))
+
+    def digests_by_path(self) -> dict[str, str]:
+        """`digests`, by the paths of the pictures relative to the tree."""
+        return {self.files.relative(self.files.images[name]): digest for name, digest in self.digests.items()}
 
     def read(self, path: Path) -> bytes:
         """Read one of the files and keep its content."""
