@@ -121,7 +121,7 @@ def _read_png(data: bytes, path: Path) -> Picture:
 
     info = parse_png(data)
     _require_8_bits(info)
-    chunks = [(kind, body) for kind, body, _ in read_chunks(data)]
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
     is_rgb = info.mode == "8-bit RGB" and not info.metadata  # which may contain a turn
     if is_rgb and _COLOUR_CHUNKS.isdisjoint(kind for kind, _ in chunks):
         return Picture(decode_png(data, info))
