@@ -143,7 +143,7 @@ def deal_groups(
         names: Names of the annotators, one per line in a file.
         settings: Settings of the round.
         workers: Worker processes that check the pictures [default: one per core, at most 8].
-        fast: Check only the headers of the pictures; do not detect damaged pixels.
+        fast: Check only the headers of the pictures; do not detect damaged or turned pictures.
 
     Returns:
         The round, and lines that describe it.
