@@ -1,8 +1,9 @@
 """Compare our picture readers with Pillow and `datasets` on changed files: `python scripts/fuzz_images.py`.
 
 A finding is a file that we accept although `datasets` fails at it or reads other pixels, or an exception of ours that
-is not an ImageError. Chunks, segments and fields are inserted, removed, exchanged and edited with right lengths and
-checksums; other changes hit any byte. The same seed gives the same files.
+is not an ImageError. Pictures that we convert to sRGB are not compared. Of users' RGB PNGs we read only the pixels, so
+that `datasets` may fail at something else. Chunks, segments and fields are inserted, removed, exchanged and edited with
+right lengths and checksums; other changes hit any byte. The same seed gives the same files.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from hggt_data.errors import ImageError
 from hggt_data.io.images import PNG_SIGNATURE, Pixels, decode_png, parse_png
-from hggt_data.io.pictures import read_picture
+from hggt_data.io.pictures import Note, read_picture_with_notes
 from hggt_data.io.portability import require_portable
 
 Pieces = list[tuple[bytes, bytes]]
@@ -51,14 +52,16 @@ def fuzz(form: str, count: int, seed: int = 0) -> Result:
         warnings.simplefilter("ignore")
         path = Path(folder) / "picture"
 
-        def read(data: bytes) -> Pixels:
+        def read(data: bytes) -> Pixels | None:
+            """The pixels; None if they are converted to sRGB."""
             if form == "patch":
                 info = parse_png(data)
                 pixels = decode_png(data, info)
                 require_portable(data, info)
                 return pixels
             path.write_bytes(data)
-            return read_picture(path)
+            picture = read_picture_with_notes(path)
+            return None if (Note.CONVERTED, path) in picture.notes else picture.pixels
 
         for _ in range(count):
             data = rng.choice(originals)
@@ -73,7 +76,8 @@ def fuzz(form: str, count: int, seed: int = 0) -> Result:
                 result.findings.append((f"{type(error).__name__}: {error}", data))
                 continue
             result.accepted += 1
-            if difference := _compare(pixels, data):
+            difference = "" if pixels is None else _compare(pixels, data)
+            if difference and not (form == "PNG" and difference.startswith("datasets fails")):
                 result.findings.append((difference, data))
     return result
 

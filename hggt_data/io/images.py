@@ -11,8 +11,8 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +79,28 @@ def parse_png_header(data: bytes) -> PngInfo:
     return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
 
 
+def parse_png_beginning(read: Callable[[int], bytes]) -> PngInfo:
+    """Size and mode of a PNG, also whether it has a transparent colour; `read(n)` gives the first n bytes of the file.
+
+    Only the header and the kinds of the chunks before the pixels are examined.
+    """
+    data = read(PNG_HEADER_BYTES + 8)
+    info = parse_png_header(data)
+    position, kind = PNG_HEADER_BYTES, b""
+    while kind != b"IDAT" and position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind == b"tRNS":
+            return _with_transparent_colour(info)
+        position += 12 + length
+        if kind != b"IDAT":
+            data = read(position + 8)
+    return info
+
+
+def _with_transparent_colour(info: PngInfo) -> PngInfo:
+    return replace(info, mode=f"{info.mode} with a transparent colour")
+
+
 class Chunk(NamedTuple):
     """One chunk of a PNG, and the position of its first byte in the file."""
 
@@ -87,7 +109,7 @@ class Chunk(NamedTuple):
     position: int
 
 
-def read_chunks(data: bytes) -> Iterator[Chunk]:
+def read_chunks(data: bytes, *, compare_checksums: bool = True) -> Iterator[Chunk]:
     """Every chunk of a PNG up to its end mark; ImageError if one is cut off or damaged, or bytes follow the end."""
     position, kind = len(PNG_SIGNATURE), b""
     while kind != b"IEND":
@@ -98,7 +120,7 @@ def read_chunks(data: bytes) -> Iterator[Chunk]:
         if end > len(data):
             raise ImageError(f"cut off inside its {chunk_name(kind)} chunk, after {len(data):,} bytes")
         body = memoryview(data)[position + 8 : end - 4]
-        if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(data[end - 4 : end], "big"):
+        if compare_checksums and zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(data[end - 4 : end], "big"):
             raise ImageError(f"damaged: the checksum of its {chunk_name(kind)} chunk at byte {position:,} is wrong")
         yield Chunk(kind, body, position)
         position = end
@@ -124,7 +146,7 @@ def parse_png(data: bytes) -> PngInfo:
             # A second header, or an unknown chunk that is critical, as its capital says.
             raise ImageError(f"damaged: unexpected {chunk_name(kind)} chunk at byte {position:,}")
         elif kind == b"tRNS":
-            info = PngInfo(info.height, info.width, f"{info.mode} with a transparent colour")
+            info = _with_transparent_colour(info)
         elif kind == b"eXIf":
             metadata.append("EXIF")
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):

@@ -27,6 +27,7 @@ from hggt_data.io.images import (
     decode_png,
     parse_png,
     parse_png_header,
+    read_chunks,
     require_affordable,
 )
 from hggt_data.io.text import format_examples, plural
@@ -45,6 +46,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
 # First column, first row, and distance between columns and rows of each pass of an interlaced PNG.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _BITS_PER_SAMPLE, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 338, 339  # tags of a TIFF
+_ORIENTATION = 274
 _SAMPLE_FORMATS = {2: "signed ", 3: "float "}
 _EXPECTED_BITS = "; expected 8 bits per channel, convert it first"
 
@@ -52,10 +54,10 @@ _EXPECTED_BITS = "; expected 8 bits per channel, convert it first"
 class Note(Enum):
     """What `read_picture` changed or ignored in a picture; the value says it of several pictures."""
 
-    ALPHA = "Dropped the opaque alpha channel, or a channel besides RGB, of {}"
+    ALPHA = "Dropped an opaque alpha or extra channel of {}"
     CONVERTED = "Converted {} to sRGB from the embedded colour profile"
     UNUSABLE_PROFILE = "Read {} as sRGB, as the embedded colour profile cannot be used"
-    OTHER_COLOURS = "Read {} as sRGB and ignored the declared gamma or primaries"
+    OTHER_COLOURS = "Read {} as sRGB, and ignored the declared gamma, primaries or Adobe RGB"
 
 
 PictureNote = tuple[Note, Path]
@@ -64,10 +66,23 @@ PictureNotes = frozenset[PictureNote]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The pixels of a picture, uint8 (H, W, 3), and the notes on its file."""
+    """The pixels of a picture, uint8 (H, W, 3), the notes on its file, and the EXIF orientation that was applied."""
 
     pixels: Pixels
     notes: PictureNotes = frozenset()
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels, after the turn."""
+        height, width, _ = self.pixels.shape
+        return height, width
+
+    def stored(self) -> Pixels:
+        """The pixels as they are in the file, before the turn; a view."""
+        pixels = self.pixels[::-1] if self.orientation in (3, 4, 7, 8) else self.pixels
+        pixels = pixels[:, ::-1] if self.orientation in (2, 3, 6, 7) else pixels
+        return pixels.swapaxes(0, 1) if self.orientation > 4 else pixels
 
 
 def describe_notes(notes: Collection[PictureNote]) -> list[str]:
@@ -98,7 +113,7 @@ def read_picture_with_notes(path: Path) -> Picture:
             return _read_png(data, path)
         with _opened(io.BytesIO(data)) as image:
             checked = _check(image)
-            return checked.finish(_load(image), path)
+            return checked.finish(_load(image), path, _orientation(image))
 
 
 def _read_png(data: bytes, path: Path) -> Picture:
@@ -106,7 +121,7 @@ def _read_png(data: bytes, path: Path) -> Picture:
 
     info = parse_png(data)
     _require_8_bits(info)
-    chunks = list(_chunks(data))
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
     is_rgb = info.mode == "8-bit RGB" and not info.metadata  # which may contain a turn
     if is_rgb and _COLOUR_CHUNKS.isdisjoint(kind for kind, _ in chunks):
         return Picture(decode_png(data, info))
@@ -115,7 +130,7 @@ def _read_png(data: bytes, path: Path) -> Picture:
         if is_rgb:
             return checked.finish(Image.fromarray(decode_png(data, info)), path)
         _require_whole_pixels(data, chunks)
-        return checked.finish(_load(image), path)
+        return checked.finish(_load(image), path, _orientation(image))
 
 
 def check_picture(path: Path) -> PictureNotes:
@@ -181,7 +196,10 @@ def _opened(file: BinaryIO) -> Iterator["Image.Image"]:
         except UnidentifiedImageError:
             if is_lfs_pointer(head):
                 raise ImageError(LFS_POINTER) from None
-            raise ImageError(f"cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with {head[:8]!r}") from None
+            raise ImageError(
+                "cannot be read as PNG, JPEG, WebP, BMP or TIFF: it is damaged or of another format "
+                f"(starts with {head[:8]!r})"
+            ) from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:
@@ -195,10 +213,10 @@ class _Checked:
     notes: frozenset[Note]
     conversion: "Conversion | None"
 
-    def finish(self, image: "Image.Image", path: Path) -> Picture:
+    def finish(self, image: "Image.Image", path: Path, orientation: int = 1) -> Picture:
         """The decoded and turned picture as RGB in sRGB."""
         image = self.conversion(image) if self.conversion else image.convert("RGB")
-        return Picture(np.asarray(image), self.at(path))
+        return Picture(np.asarray(image), self.at(path), orientation)
 
     def at(self, path: Path) -> PictureNotes:
         """The notes with the picture that they are about."""
@@ -207,7 +225,7 @@ class _Checked:
 
 def _check(image: "Image.Image") -> _Checked:
     """Refuse what the header shows to lose information."""
-    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
+    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion, is_adobe_rgb
 
     require_affordable(image.height, image.width)
     num_pictures = getattr(image, "n_frames", 1)
@@ -231,7 +249,7 @@ def _check(image: "Image.Image") -> _Checked:
             notes.add(Note.UNUSABLE_PROFILE)
         if conversion:
             notes.add(Note.CONVERTED)
-    elif declares_other_colours(image.info):
+    elif declares_other_colours(image.info) or (image.format in ("JPEG", "MPO") and is_adobe_rgb(image.getexif())):
         notes.add(Note.OTHER_COLOURS)
     return _Checked(frozenset(notes), conversion)
 
@@ -248,22 +266,19 @@ def _load(image: "Image.Image") -> "Image.Image":
     return upright
 
 
+def _orientation(image: "Image.Image") -> int:
+    """The EXIF orientation that `_load` applies, 1 to 8."""
+    orientation = image.getexif().get(_ORIENTATION)
+    return next((known for known in range(2, 9) if known == orientation), 1)
+
+
 def _require_8_bits(info: PngInfo) -> None:
     if info.mode.startswith("16-bit"):
         raise ImageError(f"{info.mode}{_EXPECTED_BITS}")
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and content of each chunk of a PNG that `parse_png` has checked."""
-    position = len(PNG_SIGNATURE)
-    while position < len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        yield kind, memoryview(data)[position + 8 : position + 8 + length]
-        position += 12 + length
-
-
 def _require_whole_pixels(data: bytes, chunks: Sequence[tuple[bytes, memoryview]]) -> None:
-    """Check that the compressed data of a PNG holds all rows; Pillow may leave missing ones black."""
+    """Check that the compressed data of a PNG holds all rows, with its checksum; Pillow may leave some black."""
     width, height, depth, colour, _, _, is_interlaced = struct.unpack_from(">IIBBBBB", data, len(PNG_SIGNATURE) + 8)
     expected = 0
     for left, top, across, down in _PASSES if is_interlaced else ((0, 0, 1, 1),):
@@ -272,7 +287,7 @@ def _require_whole_pixels(data: bytes, chunks: Sequence[tuple[bytes, memoryview]
             expected += rows * (1 + -(-columns * depth * _CHANNELS[colour] // 8))  # a byte for the row's filter
     stream = zlib.decompressobj()
     found = len(stream.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"), expected + 1))
-    if found < expected or (found == expected and not stream.eof):
+    if found < expected:
         raise ImageError(f"its pixel data ends early, after {found:,} of {expected:,} bytes")
 
 

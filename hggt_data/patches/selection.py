@@ -8,10 +8,12 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
+
+import numpy as np
 
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
 from hggt_data.io.files import excess_bytes, is_system_file, is_up_to_date, write_text
@@ -151,11 +153,9 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     faults = [*_check_names(stems[ORIGINAL], list(stems)), *_check_missing(stems)]
     sizes: dict[str, tuple[int, int] | None] = {}
     for name in sorted(stems[ORIGINAL]):
-        found_sizes = {
-            version: _read_size(folder / version / picture_name(name, version))
-            for version in versions
-            if name in stems[version]
-        }
+        found_sizes = _read_sizes(
+            {version: folder / version / picture_name(name, version) for version in versions if name in stems[version]}
+        )
         sizes[name] = found_sizes[ORIGINAL]
         faults += _check_sizes(name, found_sizes)
     if faults:
@@ -377,21 +377,37 @@ def _cut(task: _Task) -> _Result:
 
 def _read_versions(task: _Task, notes: set[PictureNote]) -> Iterator[Pixels]:
     """The original and its candidates, read one after the other to save memory; adds what there is to note."""
-    sizes: list[tuple[int, ...]] = []
+    original = _read(task.source(ORIGINAL))
 
     def read(version: str) -> Pixels:
-        picture = _read(task.source(version))
+        path = task.source(version)
+        picture = original if version == ORIGINAL else _read(path)
         notes.update(picture.notes)
-        pixels = picture.pixels
-        sizes.append(pixels.shape[:2])
-        if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
+        if picture.size != original.size:  # equal headers, but one has an EXIF turn
             raise ImageError(
-                f"{task.source(version)}: {format_size(sizes[-1])} pixels after its EXIF rotation; "
-                f"expected {format_size(sizes[0])}, as the original"
+                f"{path}: {format_size(picture.size)} pixels after its EXIF rotation; "
+                f"expected {format_size(original.size)}, as the original after its own"
             )
-        return pixels
+        if picture.orientation != original.orientation and _fits_as_stored(original, picture):
+            raise ImageError(
+                f"{path}: it fits {ORIGINAL}/{picture_name(task.name, ORIGINAL)} only without the EXIF rotation of one "
+                "of them; remove that orientation, or enhance the original again"
+            )
+        return picture.pixels
 
     return (read(version) for version in task.versions)
+
+
+def _fits_as_stored(original: Picture, candidate: Picture) -> bool:
+    """Whether two pictures are much more alike without their EXIF turns: an enhancer ignored the turn."""
+    stored = original.stored(), candidate.stored()
+    if stored[0].shape != stored[1].shape:
+        return False
+    return 2 * _mean_difference(*stored) < _mean_difference(original.pixels, candidate.pixels)
+
+
+def _mean_difference(a: Pixels, b: Pixels) -> float:
+    return float(np.abs(a[::7, ::7].astype(np.int16) - b[::7, ::7]).mean())
 
 
 def _cut_version(task: _Task, version: str, ids: Sequence[PatchId]) -> None:
@@ -540,11 +556,23 @@ def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iter
         yield f"original/{name}.png: {format_size(expected)} pixels, but {', '.join(other)}"
 
 
-def _read_size(path: Path) -> tuple[int, int] | None:
-    try:
-        return read_picture_size(path)
-    except (ImageError, OSError):
-        return None  # decoding the file will show what is wrong
+def _read_sizes(paths: Mapping[str, Path]) -> dict[str, tuple[int, int] | None]:
+    """(height, width) of each version; None if it cannot be read: decoding the file will show what is wrong."""
+
+    def read(measure: Callable[[Path], tuple[int, int]]) -> dict[str, tuple[int, int] | None]:
+        sizes: dict[str, tuple[int, int] | None] = {}
+        for version, path in paths.items():
+            try:
+                sizes[version] = measure(path)
+            except (ImageError, OSError):
+                sizes[version] = None
+        return sizes
+
+    sizes = read(read_picture_size)
+    known = {size for size in sizes.values() if size is not None}
+    if len(known) == 2 and len(set(map(frozenset, known))) == 1:  # they may agree once turned by their EXIF
+        return read(lambda path: read_picture_with_notes(path).size)
+    return sizes
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

@@ -12,7 +12,6 @@ from hggt_data.statistics.text import (
     CONFUSION_NOTE,
     SECONDS_NOTE,
     TextTable,
-    accuracy_table,
     coefficients_table,
     decimal,
     facts_of_groups,
@@ -23,6 +22,7 @@ from hggt_data.statistics.text import (
     pairs_table,
     percent,
     rater_note,
+    right_votes_table,
     seconds,
     seconds_table,
 )
@@ -92,7 +92,7 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
         _card("Seconds per group", _draw_seconds(stats), _html_table(seconds_table(stats)), _note(SECONDS_NOTE)),
     ]
     if stats.dawid_skene is not None:
-        table = _html_table(accuracy_table(stats.dawid_skene))
+        table = _html_table(right_votes_table(stats.dawid_skene))
         cards.append(_card("Dawid-Skene model", table, _note(inferred_note(stats.dawid_skene))))
     heats = [_confusion_card(stats.by_slot, "slot")]
     if stats.by_annotator is not None:

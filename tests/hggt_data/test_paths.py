@@ -24,7 +24,7 @@ def test_labels_are_counted_and_files_matched_by_the_path_of_a_tree(
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: hd.count_labels("no"), hd.TreeError, "no: no such folder; expected an HGGT tree"),
+        (lambda: hd.count_labels("no"), hd.TreeError, "no: no such folder; expected a tree, a built dataset, or"),
         (lambda: hd.cut_patches("no", "out", hd.PatchSettings()), hd.TreeError, "no: no such folder"),
         (lambda: hd.extract_subimages(["no"], "out", hd.SubimageSettings()), hd.TreeError, "no: no such folder"),
         (lambda: hd.match_restored([hd.Method("m", "no")], "Test"), hd.MatchError, "no such folder of restored images"),

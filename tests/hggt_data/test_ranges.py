@@ -69,7 +69,7 @@ def test_a_value_that_cannot_be_used_is_named(settings: Any, values: dict[str, A
         (lambda: export_positives("Train", "p.csv", min_agreement=1), "`min_agreement` is 1; expected 2 or more"),
     ],
 )
-def test_an_argument_of_a_function_too(call: Callable[[], object], message: str) -> None:
+def test_an_argument_that_cannot_be_used_is_named(call: Callable[[], object], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         call()
     assert message in str(caught.value)

@@ -8,7 +8,7 @@ import pytest
 FUZZ = runpy.run_path(str(Path(__file__).parents[3] / "scripts/fuzz_images.py"))
 
 
-@pytest.mark.parametrize("form", ["patch"])
+@pytest.mark.parametrize("form", FUZZ["FORMATS"])
 def test_what_is_accepted_has_the_same_pixels_in_datasets(form: str) -> None:
     result = FUZZ["fuzz"](form, 200)
     assert result.tried == 200
