@@ -20,7 +20,8 @@ def count_labels(
         source: Tree, built dataset, or `ORG/NAME` on the Hub; or groups that `open_groups` has opened.
         split: Split to read, if `source` is a dataset.  [default: the only one]
         revision: Tag, branch or commit on the Hub.  [default: main]
-        dawid_skene: Also infer labels and the reliability of annotators with the Dawid-Skene model.
+        dawid_skene: Also infer labels and the reliability of annotators with the Dawid-Skene model. With few pictures
+            or three votes each, it is often worse than the majority.
 
     Returns:
         Counts per candidate and per group, and measures of agreement.

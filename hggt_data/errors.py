@@ -7,17 +7,6 @@ expected, what was found, where, and what to do; commands print it without a tra
 RUN_AGAIN = "Run the same command again to resume."
 
 
-def require_kind(kind: type, advice: str, **parameters: object) -> None:
-    """SettingsError if a parameter is of another class, such as a path where an opened thing is expected."""
-    faults = [
-        f"`{name}` is {value!r}; expected {kind.__name__}: {advice}"
-        for name, value in parameters.items()
-        if not isinstance(value, kind)
-    ]
-    if faults:
-        raise SettingsError(*faults)
-
-
 class HggtError(Exception):
     """Base of every error that hggt raises on purpose."""
 

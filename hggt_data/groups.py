@@ -6,10 +6,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import overload
 
 from hggt_data.errors import ImageError, NameFormatError
-from hggt_data.io.images import PNG_HEADER_BYTES, Pixels, PngInfo, decode_png, parse_png_header
+from hggt_data.io.images import Pixels, PngInfo, decode_png, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
 from hggt_data.schema import PatchGroup, PatchId
@@ -93,9 +94,9 @@ class GroupSource(ABC, Sequence["Group"]):
             raise ImageError(f"{self.name_picture(index, name)}: {error}") from error
 
     def read_header(self, index: int, name: str) -> PngInfo:
-        """Size and mode of picture `name` of group `index`, from the beginning of its file."""
+        """Size and mode of picture `name` of group `index`, from what precedes the pixels in its file."""
         try:
-            return parse_png_header(self._read_beginning(index, name, PNG_HEADER_BYTES))
+            return parse_png_beginning(partial(self._read_beginning, index, name))
         except ImageError as error:
             raise ImageError(f"{self.name_picture(index, name)}: {error}") from error
 

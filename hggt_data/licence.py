@@ -1,6 +1,7 @@
 """Licences of data and networks: which ids are valid, and which data is under the HGGT terms."""
 
 import re
+from difflib import get_close_matches
 
 from hggt_data.errors import SettingsError
 
@@ -13,33 +14,58 @@ HGGT_TERMS = (
     "distributing any portion of it further; copies may be made only inside one organisation."
 )
 
-# Licence ids on the Hub that do not say what the licence is.
+# Ids of the Hub for licences that permit passing data on; https://huggingface.co/docs/hub/repositories-licenses
+_HUB_IDS = """
+    afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc0-1.0
+    cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0
+    cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0
+    cdla-permissive-1.0 cdla-permissive-2.0 ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 gfdl gpl gpl-2.0
+    gpl-3.0 isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openrail osl-3.0
+    pddl postgresql unlicense wtfpl zlib
+""".split()  # noqa: SIM905
+_OTHER = "other:"
+_OTHER_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+# Ids that do not say what the licence is.
 _NO_LICENCE = (HGGT_LICENSE_NAME, "other", "unknown")
 
 
 def is_restricted(license_id: str | None) -> bool:
     """Whether the data is under the HGGT terms: it is if no licence is given."""
-    return not license_id or license_id in _NO_LICENCE
+    return not license_id or license_id.removeprefix(_OTHER) in _NO_LICENCE
 
 
 def require_license_id(license_id: str) -> str:
-    """Check that this looks like a licence id and permits redistribution; only the Hub knows whether it exists.
+    """Check that this is a licence id of the Hub that permits redistribution, or `other:NAME`.
 
     Raises:
-        SettingsError: It does not.
+        SettingsError: It is neither.
     """
-    if not re.fullmatch(r"(?!(null|none|true|false)$)[a-z][a-z0-9.+-]*", license_id) or is_restricted(license_id):
+    is_other = license_id.startswith(_OTHER) and _OTHER_NAME.fullmatch(license_id.removeprefix(_OTHER))
+    if is_restricted(license_id) or not (is_other or license_id in _HUB_IDS):
+        near = get_close_matches(license_id.lower(), _HUB_IDS, n=1)
+        hint = f"did you mean {near[0]!r}? Otherwise expected" if near else "expected"
         raise SettingsError(
-            f"{license_id!r} is not a licence id; expected one such as cc0-1.0 or cc-by-4.0, or no licence for the "
-            "HGGT terms"
+            f"{license_id!r} is not a licence id; {hint} an id of the Hub such as cc0-1.0 or cc-by-4.0, other:NAME for "
+            "another licence, or no licence for the HGGT terms"
         )
     return license_id
 
 
+def card_license(license_id: str | None) -> tuple[str, str | None]:
+    """The fields `license` and `license_name` of a card."""
+    if license_id is None or is_restricted(license_id):
+        return "other", HGGT_LICENSE_NAME
+    if license_id.startswith(_OTHER):
+        return "other", license_id.removeprefix(_OTHER)
+    return license_id, None
+
+
 def read_license(card: str) -> str | None:
     """The licence id in the YAML head of a card; None if it has none."""
-    found = re.search(r"^license: *(\S+) *$", card.partition("\n---")[0], re.MULTILINE)
-    return found[1].strip("'\"") if found else None
+    fields = re.findall(r"^(license|license_name): *(\S+) *$", card.partition("\n---")[0], re.MULTILINE)
+    found = {name: value.strip("'\"") for name, value in fields}
+    license_id, name = found.get("license"), found.get("license_name")
+    return f"{_OTHER}{name}" if license_id == "other" and name else license_id
 
 
 def describe_license(license_id: str | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hggt_data.dataset.manifest import MANIFEST_FILE, is_built_dataset, read_manifest
 from hggt_data.dataset.reader import DatasetSource
-from hggt_data.errors import RUN_AGAIN, DatasetError, HubError, SettingsError
+from hggt_data.errors import RUN_AGAIN, DatasetError, HubError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.tree.layout import open_tree, tree_of_folders
@@ -50,6 +50,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     folder = Path(source).absolute()  # valid even after a later chdir
     if revision is not None:
         raise SettingsError(f"{folder} is a local folder and has no revisions; leave out `revision` ({revision!r})")
+    if not folder.exists():
+        raise TreeError(f"{source}: no such folder; expected a tree, a built dataset, or a name on the Hub (ORG/NAME)")
     if is_built_dataset(folder):
         return DatasetSource(folder, split, str(folder))
     if any(folder.glob("data/*.parquet")):

@@ -17,7 +17,7 @@ class Problem:
     Attributes:
         kind: A stable name such as `missing-image`.
         severity: An `error` stops a build, a `warning` does not.
-        path: The file, relative to the tree.
+        path: The file, relative to the tree; in the result of a build, its whole path.
         message: What was expected and what was found.
         hint: What to do.
         group: The patch group that cannot be used because of it, if it concerns one group.

@@ -5,8 +5,9 @@ batches: Literal["lists", "links"] = "lists"
 """
 
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hggt_data.errors import SettingsError
@@ -34,20 +35,42 @@ CountOrNone = Annotated[int, Range(0)]
 
 def require_ranges(settings: object) -> None:
     """SettingsError, with all faults, if fields of a dataclass have values that their annotations do not allow."""
-    faults = []
-    for name, annotation in get_type_hints(type(settings), include_extras=True).items():
-        value = getattr(settings, name)
-        if expected := _expected(annotation, value):
-            faults.append(f"`{name}` is {value!r}, expected {expected}")
+    hints = get_type_hints(type(settings), include_extras=True)
+    _require((name, hint, getattr(settings, name)) for name, hint in hints.items())
+
+
+def require_arguments(function: Callable[..., object], **arguments: object) -> None:
+    """The same for arguments of a function, whose annotations say what is allowed."""
+    _require((name, function.__annotations__[name], value) for name, value in arguments.items())
+
+
+def require_kind(kind: type, advice: str, **arguments: object) -> None:
+    """SettingsError if an argument is of another class, such as a path where an opened thing is expected."""
+    faults = [
+        f"`{name}` is {value!r}; expected {kind.__name__}: {advice}"
+        for name, value in arguments.items()
+        if not isinstance(value, kind)
+    ]
     if faults:
-        raise SettingsError("; ".join(faults))
+        raise SettingsError(*faults)
+
+
+def _require(values: Iterable[tuple[str, Any, Any]]) -> None:
+    """Check (name, annotation, value) of each setting."""
+    faults = [
+        f"`{name}` is {value!r}; expected {expected}"
+        for name, annotation, value in values
+        if (expected := _expected(annotation, value))
+    ]
+    if faults:
+        raise SettingsError(*faults)
 
 
 def require_lists(**values: Sequence[object]) -> None:
     """SettingsError if a text is given in place of a list of texts: type checkers take it for a list of letters."""
     for name, value in values.items():
         if isinstance(value, str):
-            raise SettingsError(f"`{name}` is {value!r}, expected a list")
+            raise SettingsError(f"`{name}` is {value!r}; expected a list")
 
 
 def _expected(annotation: Any, value: Any) -> str:
@@ -58,5 +81,8 @@ def _expected(annotation: Any, value: Any) -> str:
     if origin is Literal and value not in arguments:
         return " or ".join(map(str, arguments))
     if origin is Annotated:
-        return next((str(part) for part in arguments[1:] if isinstance(part, Range) and value not in part), "")
+        kind, text = (Integral, "a whole number, ") if arguments[0] is int else (Real, "")
+        is_number = isinstance(value, kind) and not isinstance(value, bool)
+        ranges = [part for part in arguments[1:] if isinstance(part, Range)]
+        return next((f"{'' if is_number else text}{part}" for part in ranges if not is_number or value not in part), "")
     return ""

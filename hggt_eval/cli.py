@@ -17,7 +17,6 @@ _REPORT: dict[str, Detail] = {
     "output": NEW_FOLDER,
     "baseline": Option(metavar="NAME"),
     "decimals": Parsed("hggt_eval.metrics:parse_decimals", "N|METRIC=N,..."),
-    "gallery": click.IntRange(min=0),
 }
 _NAMES = Parsed("hggt_data.io.text:parse_names", "NAME,...")
 
@@ -70,7 +69,7 @@ def main() -> None:
         "gts": FOLDER,
         "labels": FOLDER,
         "metrics": Parsed("hggt_eval.metrics:parse_metrics", "NAME,..."),
-        "border": Option(type=click.IntRange(min=0), metavar="PX"),
+        "border": Option(metavar="PX"),
         "colour": Option("--y-channel", value="y"),
         "weights_dir": FOLDER,
         "cache": NEW_FOLDER,
@@ -144,10 +143,9 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
         "candidates": _NAMES,
         "metrics": _NAMES,
         "decimals": _REPORT["decimals"],
-        "width_in": Option("--width", click.FloatRange(2, 40), "INCH"),
+        "width_in": Option("--width", metavar="INCH"),
         "figure": None,
         "path": Option("--output", NEW_FILE, "FILE.pdf|png|svg"),
-        "dpi": click.IntRange(50, 1200),
     },
 )
 @click.argument("scores", type=EXISTING, default="scores")

@@ -25,7 +25,10 @@ from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.images import Pixels, decode_png
 from hggt_data.io.workers import Processes, cores_per_process
+from hggt_data.loading import opened
+from hggt_data.ranges import require_kind
 from hggt_data.restored.matching import RestoredFiles
+from hggt_data.restored.methods import Fault
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics import require_metric
 from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, NoReference
@@ -40,8 +43,12 @@ _GATHER_TIMEOUT = timedelta(hours=6)
 Value = TypeVar("Value")
 
 
+class _UnusableImageError(ImageError):
+    """A metric is undefined for a restored image; the text does not name the file."""
+
+
 def evaluate(
-    source: GroupSource,
+    source: GroupSource | str | Path,
     restored: Sequence[RestoredFiles],
     metrics: Sequence[LoadedMetric],
     *,
@@ -49,6 +56,7 @@ def evaluate(
     cache: FeatureCache | None = None,
     journal: Journal | None = None,
     processes: Processes = _ALONE,
+    allow_missing: bool = False,
     progress: bool = False,
 ) -> Evaluation:
     """Score every method against every positive of every group.
@@ -56,19 +64,21 @@ def evaluate(
     No-reference metrics rate the restored images of the same groups, so that all scores are of the same pictures.
 
     Args:
-        source: The groups.
+        source: The groups, or what `hggt_data.open_groups` opens: the test split of a dataset, or a tree.
         restored: Each method's files, from `match_restored`.
         metrics: Metrics ready to run, from `METRICS[name].load(settings)`.
         negatives: Also compare with every negative, for the label measures.
         cache: Keeps features of positives and negatives for later runs.
         journal: Keeps each image's scores, so that an interrupted run can resume.
         processes: Processes that share the groups; all must make this call, and each gets all scores.
+        allow_missing: Leave out images for which a metric is undefined, as a fault of their method.
         progress: Show rate and remaining time on stderr.
 
     Returns:
         All scores, with each method's left-out images.
 
     Raises:
+        SettingsError: An argument is of another kind, such as the name of a metric.
         ImageError: A picture is damaged, is too small for a metric, or has changed its size since it was matched.
         MatchError: No group has both a positive and a restored image.
         OutputError: Features or scores cannot be written.
@@ -88,6 +98,11 @@ def evaluate(
         >>> round(evaluation.methods[0].mean["psnr"], 2)
         22.6
     """
+    source = opened(source, "test")
+    for files in restored:
+        require_kind(RestoredFiles, "that of `match_restored`", restored=files)
+    for metric in metrics:
+        require_kind(LoadedMetric, "such as METRICS[NAME].load()", metrics=metric)
     descriptions = tuple(require_metric(metric.name) for metric in metrics)
     judged = list(source)
     groups = [group for group in judged if group.positives]
@@ -96,6 +111,7 @@ def evaluate(
     names = {group.id: (*group.positives, *(group.negatives if negatives else ())) for group in own}
     pictures = sum(len(names[group.id]) + sum(group.id in files.files for files in restored) for group in own)
     results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
+    faults: dict[str, list[Fault]] = {name: [] for name in results}
     with (
         ThreadPoolExecutor(cores_per_process()) as threads,
         # Progress counts pictures, as nearly all time is spent describing them.
@@ -107,20 +123,32 @@ def evaluate(
                 # Replaced for every group, as features may take 100 MB per picture.
                 scorer = _GroupScorer(group, names[group.id], present[0].sizes[group.id], metrics, threads, cache)
             for files in present:
-                results[files.method.name].append(scorer.score(files, journal))
+                name, path = files.method.name, files.files[group.id]
+                try:
+                    results[name].append(scorer.score(files, journal))
+                except _UnusableImageError as error:
+                    if not allow_missing:
+                        raise ImageError(f"{path}: {error}; `allow_missing` leaves out such images") from error
+                    faults[name].append(Fault("unusable", name, group.id, f"{files.method.file_name(path)}: {error}"))
                 bar.update()
             bar.update(len(names[group.id]))
-    shares = gather(results, processes)
+    shares = gather((results, faults), processes)
     order = {group.id: number for number, group in enumerate(groups)}
     scored = {
-        name: tuple(sorted((scores for share in shares for scores in share[name]), key=lambda s: order[s.id]))
+        name: tuple(sorted((scores for share, _ in shares for scores in share[name]), key=lambda s: order[s.id]))
         for name in results
     }
+    unusable = {name: tuple(fault for _, share in shares for fault in share[name]) for name in results}
     if not any(scored.values()):
-        raise MatchError(f"nothing to score: no group of {source.location} has both a positive and a restored image")
+        raise MatchError(
+            f"nothing to score: no group of {source.location} has both a positive and a usable restored image"
+        )
     return Evaluation(
         metrics=descriptions,
-        methods=tuple(MethodScores(files.method.name, scored[files.method.name], files.faults) for files in restored),
+        methods=tuple(
+            MethodScores(name, scored[name], (*files.faults, *unusable[name]))
+            for name, files in ((files.method.name, files) for files in restored)
+        ),
         without_positives=tuple(group.id for group in judged if not group.positives),
         num_groups=len(judged),
         with_negatives=negatives,
@@ -196,18 +224,19 @@ class _GroupScorer:
             compare = partial(metric.compare, metric.describe(picture))
             values = self._threads.map(compare, features) if metric.threadable else map(compare, features)
             for name, value in zip(self._names, values, strict=True):
-                _require_number(value, f"{path}: {metric.name} against {name} of {group.id}")
+                _require_number(value, f"{metric.name} against {name} of {group.id}")
                 scores[name][metric.name] = value
         return GroupScores(
             id=group.id,
             file=file,
             labels=dict(zip(group.candidates, group.consensus, strict=True)),
             positives={name: scores[name] for name in group.positives},
-            alone={metric.name: _rate(metric, picture, str(path)) for metric in self._no_reference},
+            alone={metric.name: _rate(metric, picture) for metric in self._no_reference},
             negatives={name: scores[name] for name in self._names if name in group.negatives},
             agreement={
                 name: number for name, number in zip(group.candidates, group.agreement, strict=True) if name in scores
             },
+            is_flat=bool((picture == picture[0, 0]).all()),
             looks_swapped=_looks_swapped(picture, self._pictures[0]),
             sha256=sha256,
             ground_truths_sha256=self._sha256,
@@ -254,18 +283,18 @@ def _squared_error(pixels: NDArray[np.float32], reference: NDArray[np.float32]) 
     return float(((pixels - reference) ** 2).mean())
 
 
-def _rate(metric: NoReference, picture: Pixels, where: str) -> float:
+def _rate(metric: NoReference, picture: Pixels) -> float:
     try:
         value = metric.rate(picture)
     except ImageError as error:
-        raise ImageError(f"{where}: {error}") from error
-    _require_number(value, f"{where}: {metric.name}")
+        raise _UnusableImageError(str(error)) from error
+    _require_number(value, metric.name)
     return value
 
 
 def _require_number(value: float, what: str) -> None:
     if math.isnan(value):
-        raise ImageError(f"{what} is NaN")
+        raise _UnusableImageError(f"{what} is NaN")
 
 
 def _require_sizes(restored: Sequence[RestoredFiles], metrics: Sequence[LoadedMetric]) -> None:

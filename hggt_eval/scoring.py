@@ -3,15 +3,16 @@
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hggt_data.dataset.manifest import is_built_dataset
-from hggt_data.errors import OutputError, SettingsError, WeightsError, require_kind
+from hggt_data.errors import OutputError, SettingsError, WeightsError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.workers import Processes
 from hggt_data.loading import open_groups, open_tree_folders, split_or_default
+from hggt_data.ranges import CountOrNone, require_kind, require_lists
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, require_distinct
 from hggt_eval.device_check import compare_with_cpu
@@ -121,7 +122,7 @@ def score(
     ground_truth: GroundTruth,
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
-    border: int = BORDER_PX,
+    border: CountOrNone = BORDER_PX,
     colour: Colour = "rgb",
     suffix: str | None = None,
     device: str = "auto",
@@ -160,6 +161,7 @@ def score(
         The scores, what they depend on, and the open groups.
 
     Raises:
+        SettingsError: An argument is out of range or of another kind, or the output is inside the data.
         MatchError: Files and groups do not match; all faults are listed.
         DeviceError: The device cannot be used.
         PrecisionError: The device's scores differ from the CPU's.
@@ -180,11 +182,13 @@ def score(
         >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
         22.6
     """
+    require_lists(methods=methods, metrics=metrics)
     require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER)", ground_truth=ground_truth)
     for method in methods:
         require_kind(Method, "that of `name_methods` or `read_methods`", methods=method)
     processes = processes or Processes.from_environment()
     output, cache, weights_dir = (None if path is None else Path(path) for path in (output, cache, weights_dir))
+    metric_settings = MetricSettings(border, colour, weights_dir=weights_dir)
     require_distinct(methods)
     names = [method.name for method in methods]
     group_seeds(names)
@@ -194,7 +198,7 @@ def score(
     if output is not None:
         prepare_folder(output)
     chosen = _choose_device(device, metrics)
-    loaded, skipped = _load(metrics, MetricSettings(border, colour, chosen, weights_dir), log)
+    loaded, skipped = _load(metrics, replace(metric_settings, device=chosen), log)
     differences = compare_with_cpu(loaded, source, found)
     scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
@@ -229,6 +233,7 @@ def score(
         cache=None if cache is None else FeatureCache(cache),
         journal=journal,
         processes=processes,
+        allow_missing=allow_missing,
         progress=processes.leads and sys.stderr.isatty(),
     )
     return Scored(evaluation, settings, source, journal)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SOURCES = "hggt_models.inference.sources:open_sources"
 _DATA = Option(metavar="DIR_OR_ID")
-_PIXELS_OR_0 = Option(type=click.IntRange(0), metavar="PX")
+_PIXELS = Option(metavar="PX")
 _FOLDER_ONLY: dict[str, Detail] = {
     "folder": Option("--input", FOLDER, required=True),
     "data": None,
@@ -40,12 +40,7 @@ def main() -> None:
 
 @main.command(
     options_of=(_SOURCES, "hggt_models.inference.folders:enhance"),
-    details={
-        **_FOLDER_ONLY,
-        "weights": None,
-        "tile": Option(type=click.IntRange(1), metavar="PX"),
-        "overlap": _PIXELS_OR_0,
-    },
+    details={**_FOLDER_ONLY, "weights": None, "tile": _PIXELS, "overlap": _PIXELS},
 )
 @click.option(
     "--weights",
@@ -79,7 +74,7 @@ def enhance(inputs: dict[str, Any], arguments: dict[str, Any], weights: tuple[st
         "origin": None,
         "weights": Option(type=Parsed("hggt_models.inference.sources:require_weights", "FILE_OR_ID")),
         "tile": Option(type=Parsed("hggt_models.inference.sources:parse_tile", "PX|auto"), default="auto"),
-        "overlap": _PIXELS_OR_0,
+        "overlap": _PIXELS,
     },
 )
 def upscale(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
@@ -98,7 +93,6 @@ def upscale(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
     options_of=(_SOURCES, "hggt_models.inference.folders:degrade"),
     details={
         **_FOLDER_ONLY,
-        "degradation": Option(type=click.Choice(["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"])),
         "workers": None,  # in Python, processes are started only on request
     },
 )
@@ -125,7 +119,7 @@ def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | No
         "data": _DATA,
         "init": Option(type=Parsed("hggt_models.inference.sources:require_weights", "FILE_OR_ID")),
         "assignments": None,
-        "workers": click.IntRange(0),
+        "workers": Option(),
     },
 )
 @_set_option
@@ -160,18 +154,21 @@ def recipes(recipe: str | None, assignments: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--metrics", metavar="NAME,...", default="", help="Also download the weights of these metrics.")
-def fetch_weights(metrics: str) -> None:
+@click.option(
+    "--metrics",
+    type=Parsed("hggt_eval.metrics:parse_metrics", "NAME,..."),
+    help="Also download the weights of these metrics.",
+)
+def fetch_weights(metrics: tuple[str, ...] | None) -> None:
     """Download the VGG19 weights that training needs.
 
     The weights go to PyTorch's cache. If compute nodes have no network, run this on the login node.
     """
-    from hggt_eval.metrics import parse_metrics, require_metric
+    from hggt_eval.metrics import require_metric
     from hggt_models.networks.vgg import fetch_weights as fetch
 
-    wanted = parse_metrics(metrics) if metrics else ()
     click.echo(fetch())
-    for name in wanted:
+    for name in metrics or ():
         require_metric(name).load()
 
 
@@ -199,7 +196,6 @@ def push(settings: "PushSettings", yes: bool) -> None:
         "split": Option(metavar="SPLIT", help="Split to read, if `source` is a dataset.  [default: train]"),
         "groups": None,
         "ids": Option("--group", metavar="ID"),
-        "num": click.IntRange(1),
         "output": Option(type=click.Path(path_type=Path), metavar="DIR|FILE.png"),
     },
 )

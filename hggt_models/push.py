@@ -17,7 +17,8 @@ from hggt_data.hub.repository import REPO_ID, Branch, Repository
 from hggt_data.io.files import digest_of_file, write_json, write_text
 from hggt_data.io.parsing import parse_json
 from hggt_data.io.text import escape_markdown
-from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, describe_license, is_restricted, require_license_id
+from hggt_data.licence import HGGT_TERMS, card_license, describe_license, is_restricted, require_license_id
+from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS
 from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
 
@@ -30,6 +31,14 @@ class PushSettings(Destination):
         source: Checkpoint, or folder of a training run.
         license: Licence id of the training data, if the checkpoint does not name it.
         i_have_permission: Allow a public push of a network trained on HGGT-licensed data.
+
+    Raises:
+        SettingsError: A value is not allowed, or `license` is not a licence id.
+
+    Example:
+        >>> from hggt_models import PushSettings
+        >>> PushSettings(source="runs/pn", repo_id="my-lab/rrdb-pn").visibility
+        'private'
     """
 
     source: str | Path
@@ -44,13 +53,36 @@ class PushSettings(Destination):
 
 @contextmanager
 def open_push(settings: PushSettings) -> Iterator[Push]:
-    """Check everything and write the files to send into a temporary folder.
+    """Check everything and write the files to send into a temporary folder, for the duration of the block.
+
+    Args:
+        settings: What to push, and where.
+
+    Yields:
+        The push: `describe` gives the lines of the plan; `push` sends the files and returns the commit.
 
     Raises:
+        SettingsError: The settings are not a `PushSettings`.
         CheckpointError: the checkpoint cannot be used.
         PublishError: the licence, missing rights, or the repository's visibility, content or tags do not allow it.
         HubError: the Hub cannot be reached.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import PublishError
+        >>> from hggt_models import PushSettings, build_network, open_push, save_network
+        >>> path = Path(tempfile.mkdtemp(), "small.safetensors")
+        >>> save_network(build_network("rrdb", num_block=1, num_feat=8, num_grow_ch=4), path)
+        >>> try:
+        ...     with open_push(PushSettings(source=path, repo_id="my-lab/small", public=True)) as push:
+        ...         print(*push.describe(), sep="\\n")
+        ...         commit = push.push()
+        ... except PublishError as error:  # nothing says what data this network was trained on
+        ...     print(str(error).partition(", so ")[2].partition(":")[0])
+        the network cannot be made public
     """
+    require_kind(PushSettings, "such as PushSettings(source=FILE, repo_id=NAME) of hggt_models", settings=settings)
     checkpoint = load_checkpoint(settings.source)
     licence = _find_license(settings, checkpoint)
     repository, main = look_up(settings, "model", CONFIG_FILE)
@@ -120,9 +152,10 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
 
     known = checkpoint.metadata
     restricted = is_restricted(licence)
+    license_id, license_name = card_license(licence)
     data = ModelCardData(
-        license="other" if restricted else licence,
-        license_name=HGGT_LICENSE_NAME if restricted else None,
+        license=license_id,
+        license_name=license_name,
         pipeline_tag="image-to-image",
         tags=["super-resolution", "image-restoration", "hggt"],
         datasets=[known["data"]] if REPO_ID.fullmatch(known.get("data", "")) else None,

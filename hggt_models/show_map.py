@@ -19,6 +19,8 @@ from hggt_data.groups import Group, GroupSource
 from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import format_examples
+from hggt_data.loading import opened
+from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL
 from hggt_eval.metrics.tensors import as_images
 from hggt_models.data.targets import GroupLabels
@@ -46,12 +48,12 @@ class _Cell:
 
 
 def write_map_pictures(
-    groups: GroupSource, output: str | Path, ids: Sequence[str] = (), num: int | None = None
+    groups: GroupSource | str | Path, output: str | Path, ids: Sequence[str] = (), num: Count | None = None
 ) -> list[Path]:
     """Draw the maps of the published negative loss.
 
     Args:
-        groups: Groups of a tree or a dataset.
+        groups: What `hggt_data.open_groups` returns, or what it opens: the training split of a dataset, or a tree.
         output: A .png file for one picture of all groups, or a folder for one ID_map.png per group.
             Existing files are overwritten.
         ids: Group to draw, which must have a negative; repeatable.  [default: the first groups that have one]
@@ -61,10 +63,22 @@ def write_map_pictures(
         The files written.
 
     Raises:
+        SettingsError: `num` is out of range or combined with `ids`.
         DatasetError: A group does not exist or has no negative, or no group has one.
         OutputError: `output` has the ending of another picture format.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from hggt_data import write_demo_tree
+        >>> from hggt_models import write_map_pictures
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> [path] = write_map_pictures(write_demo_tree(folder).train, folder / "maps", num=1)
+        >>> path.name
+        'astronaut-0-0_map.png'
     """
-    output = Path(output)
+    require_arguments(write_map_pictures, num=num)
+    groups, output = opened(groups, "train"), Path(output)
     if ids and num is not None:
         raise SettingsError("`ids` and `num` cannot be combined; pass one of them")
     is_png = output.suffix.lower() == ".png"

@@ -35,7 +35,7 @@ from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, plural
-from hggt_data.ranges import Count, CountOrNone, Range, require_lists, require_ranges
+from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.layout import tree_of_pictures
@@ -122,7 +122,8 @@ class DealResult:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
             )
-        return [*lines, f"Next: hggt-data annotate {shlex.quote(str(round_.folder))}"]
+        several = " --annotator NAME, or --accounts FILE for several annotators" if len(active) > 1 else ""
+        return [*lines, f"Next: hggt-data annotate {shlex.quote(str(round_.folder))}{several}"]
 
 
 def deal_groups(
@@ -131,7 +132,7 @@ def deal_groups(
     names: Sequence[str],
     settings: DealSettings,
     *,
-    workers: int | None = None,
+    workers: Count | None = None,
     fast: bool = False,
 ) -> DealResult:
     """Assign all groups of a folder to annotators and write a new round.
@@ -164,6 +165,7 @@ def deal_groups(
         [('Ann', 4), ('Ben', 4), ('Cleo', 4)]
     """
     require_lists(names=names)
+    require_arguments(deal_groups, workers=workers)
     patches, output = Path(patches), Path(output)
     names = require_names(names)
     if len(names) < settings.votes:

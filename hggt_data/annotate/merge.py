@@ -17,6 +17,7 @@ from hggt_data.errors import RoundError
 from hggt_data.io.files import csv_file, read_csv, write_json
 from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.text import format_examples, plural
+from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, SLOTS, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE
 from hggt_data.tree.layout import official_train, tree_of_pictures
@@ -118,7 +119,7 @@ def merge_round(
     *,
     copy: bool = False,
     patches: str | Path | None = None,
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> MergeResult:
     """Convert a round's votes to an official tree; the round is not changed and can be merged again.
 
@@ -154,6 +155,7 @@ def merge_round(
         >>> len(merged.complete), list(merged.partial.values())
         (4, [1, 1])
     """
+    require_arguments(merge_round, workers=workers)
     folder, output = Path(folder), Path(output)
     patches = None if patches is None else Path(patches)
     round_ = read_round(folder, patches)

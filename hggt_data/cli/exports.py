@@ -24,8 +24,8 @@ def export() -> None:
     options_of=(_SOURCE, "hggt_data.exports.positives:export_positives"),
     details={
         **_DETAILS,
+        "split": Option(help="Split to export, if `source` is a dataset.  [default: the only one]"),
         "output": Option(type=click.Path(path_type=Path), metavar="FILE"),
-        "min_agreement": click.IntRange(2),
     },
 )
 def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:

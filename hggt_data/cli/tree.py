@@ -12,7 +12,7 @@ from hggt_data.cli.options import FOLDER, NEW_FILE, NEW_FOLDER, Argument
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.tree.validate:validate_tree",
-    details={"tree": Argument("TREE", FOLDER), "lr": FOLDER, "expect_groups": click.IntRange(0)},
+    details={"tree": Argument("TREE", FOLDER), "lr": FOLDER},
 )
 @click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write all problems to this JSON file.")
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings as well.")

@@ -6,9 +6,9 @@ or of the existing dataset, and ends with the same bytes.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class BuildSettings:
         test_tree: Test tree.
         lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
         sources: CSV file that describes the source pictures: a column image and any of origin, author, licence.
-        license: SPDX or Hub id of the licence for the dataset card.  [default: the HGGT terms]
+        license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the HGGT terms]
         citation: BibTeX file for the dataset card.  [default: the HGGT paper]
         skip_faulty: Leave out groups with errors and list them in the manifest.
         allow_overlap: Build even if train and test share source pictures or originals.
@@ -103,14 +103,16 @@ class BuildResult:
     Attributes:
         manifest: Manifest of the dataset.
         kept: Number of shards kept from an earlier build.
-        problems: Warnings and, with `skip_faulty`, the errors of the groups that were left out.
+        problems: Warnings and, with `skip_faulty`, the errors of the groups that were left out; with whole paths.
         output: Folder of the dataset.
+        removed: Splits that the earlier build in this folder had and this one has not, with their numbers of groups.
     """
 
     manifest: Manifest
     kept: int
     problems: tuple[Problem, ...]
     output: Path
+    removed: Mapping[str, int] = field(default_factory=dict)
 
     def describe(self) -> list[str]:
         """Lines for the user."""
@@ -119,6 +121,8 @@ class BuildResult:
         groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in manifest.splits.items())
         kept = f", {self.kept:,} of them kept from an earlier build" if self.kept else ""
         lines = [f"{self.output}: {groups}; {plural(len(manifest.shards), 'shard')}{kept}, {size / 1e6:,.1f} MB"]
+        for split, count in self.removed.items():
+            lines.append(f"Removed the split {split} of the earlier build in this folder ({plural(count, 'group')}).")
         if TEST in manifest.splits and not manifest.has_lr:
             lines.append("No low-resolution images were found for the test split; if you have any, pass `lr`.")
         dropped = [group for shard in manifest.shards for group in shard.dropped]
@@ -193,19 +197,33 @@ def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path)
     tasks = _plan_shards(settings, inputs, staging, output)
     outcomes = list(run_tasks(build_shard, tasks, settings.workers or default_workers(), total=total, label="building"))
     shard_problems = [problem for outcome in outcomes for problem in outcome.problems]
-    _require_no_errors([*problems, *shard_problems], settings.skip_faulty)
+    found = [inputs.located(problem) for problem in (*problems, *shard_problems)]
+    _require_no_errors(found, settings.skip_faulty)
     shards = [outcome.shard for outcome in outcomes if outcome.shard is not None]
     if not any(shard.ids for shard in shards):
         reason = "every group has errors" if total else "the trees have no groups"
-        raise TreeError(f"{reason}; nothing is left to build\n{summarise([*problems, *shard_problems])}".rstrip())
-    problems += find_duplicates(shards)
+        raise TreeError(f"{reason}; nothing is left to build\n{summarise(found)}".rstrip())
+    duplicates = list(find_duplicates(shards))
     overlap = find_overlap(shards)
     if not settings.allow_overlap:
         require_no_overlap(overlap)
-    manifest = _complete(settings, inputs, staging, shards, overlap, problems)
+    manifest = _complete(settings, inputs, staging, shards, overlap, [*problems, *duplicates])
+    earlier = _read_splits(output)
     put_in_place(staging, output)
-    kept = sum(outcome.kept for outcome in outcomes)
-    return BuildResult(manifest, kept, (*problems, *shard_problems), output)
+    return BuildResult(
+        manifest,
+        kept=sum(outcome.kept for outcome in outcomes),
+        problems=(*found, *duplicates),
+        output=output,
+        removed={split: count for split, count in earlier.items() if split not in manifest.splits},
+    )
+
+
+def _read_splits(output: Path) -> Mapping[str, int]:
+    """The splits of the dataset in a folder; empty if there is none, or it is damaged."""
+    with suppress(DatasetError):
+        return read_manifest(output).splits
+    return {}
 
 
 def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path) -> list[ShardTask]:

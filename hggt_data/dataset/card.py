@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from hggt_data.dataset.features import candidates_of_columns
 from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
-from hggt_data.licence import HGGT_LICENSE_NAME, HGGT_TERMS, is_restricted
+from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
 from hggt_data.schema import Label, label_from_class_id
 
 if TYPE_CHECKING:
@@ -130,10 +130,11 @@ def _format_head(
         total = sum(config.sizes_bytes.values())
         return DatasetInfo(features=config.features, splits=splits, download_size=total, dataset_size=total)
 
+    license, license_name = card_license(license_id)
     data = DatasetCardData(
         pretty_name=pretty_name,
-        license="other" if is_restricted(license_id) else license_id,
-        license_name=HGGT_LICENSE_NAME if is_restricted(license_id) else None,
+        license=license,
+        license_name=license_name,
         task_categories=["image-to-image"],
         tags=["super-resolution", "image-restoration", "human-preference", *tags, "hggt"],
         size_categories=_size_category(sum(configs["default"].num_rows.values())),

@@ -104,6 +104,17 @@ class Inputs:
             problems += self.sources.check({patch.image for split in (TRAIN, TEST) for patch in self.ids(split)})
         return problems
 
+    def located(self, problem: Problem) -> Problem:
+        """The problem with the path that the user knows; manifests have the name of the tree (`train-0`) instead."""
+        name, _, rest = problem.path.partition("/")
+        if name == "sources" and self.sources:
+            return replace(problem, path=str(self.sources.path))
+        for tree in (root.listing.tree for root in self.roots if root.name == name):
+            _, *lr = tree.given
+            path = lr[0] / rest.removeprefix("lr/") if lr and rest.startswith("lr/") else tree.root / rest
+            return replace(problem, path=str(path))
+        return problem
+
     def _find_lookalikes(self) -> Iterator[Problem]:
         """Source pictures of two trees of a split whose names look the same."""
         first: dict[tuple[str, str], tuple[str, Root]] = {}
@@ -111,7 +122,7 @@ class Inputs:
             for name in sorted({patch.image for patch in root.listing.ids}):
                 other, owner = first.setdefault((root.split, look(name)), (name, root))
                 if other != name and owner is not root:
-                    message = f"the source picture {compare_names(name, other)}, which is in {owner.name}"
+                    message = f"the source picture {compare_names(name, other)}, which is in another tree"
                     hint = "If they are one picture, rename the files of one."
                     yield Problem("lookalike-picture", "warning", root.name, message, hint)
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row, image_column, picture_of_column
+from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row, image_column, image_columns, picture_of_column
 from hggt_data.dataset.manifest import Manifest, read_manifest
 from hggt_data.errors import DatasetError, ImageError
 from hggt_data.groups import GroupSource
@@ -101,9 +101,9 @@ class DatasetSource(GroupSource):
         if shard not in self._offsets:
             from hggt_data.dataset.shards import read_offsets
 
-            self._offsets[shard] = read_offsets(
-                self._folder / self._shards[shard].path, sum(place[0] == shard for place in self._places)
-            )
+            num_rows = sum(place[0] == shard for place in self._places)
+            columns = image_columns(self.candidates, has_lr=False)
+            self._offsets[shard] = read_offsets(self._folder / self._shards[shard].path, num_rows, columns)
         return self._offsets[shard]
 
     def read(self, index: int, name: str) -> Pixels:

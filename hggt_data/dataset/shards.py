@@ -6,7 +6,7 @@ the row groups. Other Parquet readers ignore it.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -57,14 +57,20 @@ def write_shard(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]], p
         writer.add_key_value_metadata({_OFFSETS_KEY: json.dumps(offsets, separators=(",", ":")).encode()})
 
 
-def read_offsets(path: Path, num_rows: int) -> Offsets:
-    """The (offset, size) in bytes of each picture in a shard: column to one per row, None if the row has none."""
+def read_offsets(path: Path, num_rows: int, columns: Collection[str] = ()) -> Offsets:
+    """The (offset, size) in bytes of each picture in a shard: column to one per row, None if the row has none.
+
+    DatasetError if the file is damaged or lacks a picture of one of the `columns`.
+    """
     try:
         size_bytes = path.stat().st_size
         metadata = pq.read_metadata(path).metadata or {}
         if _OFFSETS_KEY not in metadata:
             raise ValueError("it does not say where its pictures are")
         offsets: Offsets = read_value(Offsets, parse_json(metadata[_OFFSETS_KEY]))
+        for column in columns:
+            if column not in offsets or None in offsets[column]:
+                raise ValueError(f"it lacks pictures of {column}")
         for column, places in offsets.items():
             if len(places) != num_rows:
                 raise ValueError(f"{column} has {len(places):,} pictures for {num_rows:,} rows")

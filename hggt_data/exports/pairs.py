@@ -55,7 +55,7 @@ class PairSettings:
         require_ranges(self)
         known = {*PairKind, *(kind.value for kind in PairKind), *get_args(PairName)}
         if unknown := [kind for kind in self.kinds if kind not in known]:
-            raise SettingsError(f"`kinds` has {format_examples(unknown)}, expected {' or '.join(get_args(PairName))}")
+            raise SettingsError(f"`kinds` has {format_examples(unknown)}; expected {' or '.join(get_args(PairName))}")
 
     def pairs(self, group: Group) -> list[PreferencePair]:
         """The pairs of a group to export."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 from hggt_data.errors import DatasetError, OutputError
 from hggt_data.exports.source import OpenedSource, as_opened, write_png
@@ -12,6 +13,7 @@ from hggt_data.io.folders import new_folder
 from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
+from hggt_data.ranges import Range, require_arguments
 from hggt_data.schema import ORIGINAL, Label
 from hggt_data.tree.layout import picture_name
 
@@ -19,12 +21,16 @@ LIST_ENDINGS = (".csv", ".txt")
 
 
 def export_positives(
-    source: OpenedSource | str | Path, output: str | Path, *, files: bool = False, min_agreement: int = 2
+    source: OpenedSource | str | Path,
+    output: str | Path,
+    *,
+    files: bool = False,
+    min_agreement: Annotated[int, Range(2)] = 2,
 ) -> list[str]:
     """List the candidates whose consensus is Positive, or write their images.
 
     The list has the columns group, candidate, agreement, num_votes and path (in a tree) or split and row (of a
-    dataset). `LICENSE.txt` beside it states the licence of the data.
+    dataset). `OUTPUT.LICENSE.txt` beside it, with `files` `LICENSE.txt` in it, states the licence of the data.
 
     Args:
         source: Data to export, of one split: see `open_source`.
@@ -49,6 +55,7 @@ def export_positives(
         >>> (folder / "positives.csv").read_text().splitlines()[1]
         'astronaut-0-0,01,3,3,images/0-6/01/astronaut-0-0_01.png'
     """
+    require_arguments(export_positives, min_agreement=min_agreement)
     source, output = as_opened(source), Path(output)
     groups = source.only_split
     source.require_outside(output)

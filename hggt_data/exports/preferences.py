@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+from hggt_data.ranges import require_kind
 from hggt_data.schema import ORIGINAL, Label, PatchGroup
 
 # The value of a vote for a candidate, compared with the original, which is 0.
@@ -76,6 +77,9 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
     Returns:
         The pairs.
 
+    Raises:
+        SettingsError: `group` is something else, such as all groups of a source.
+
     Example:
         >>> import tempfile
         >>> from hggt_data import open_groups, preference_pairs, write_demo_tree
@@ -84,6 +88,7 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
         >>> [(pair.chosen, pair.rejected, pair.kind.value, round(pair.margin, 2)) for pair in pairs[:3]]
         [('04', '01', 'P>S', 0.33), ('04', '02', 'P>S', 0.33), ('04', '03', 'P>N', 1.0)]
     """
+    require_kind(PatchGroup, "a group of `open_groups`", group=group)
     votes = {name: _count_votes(group, name) for name in (ORIGINAL, *group.candidates)}
     names = {
         "original": [ORIGINAL],

@@ -324,5 +324,5 @@ def _require_permission(settings: PushSettings, manifest: Manifest, card: str) -
         raise PublishError(
             f"{settings.dataset} is under the HGGT terms and cannot be made public: {HGGT_TERMS} Push it privately "
             "(leave out `public`); if the authors gave you permission, pass `i_have_permission`; if it is your own "
-            "data, build it with `license`."
+            "data, run `hggt-data build` again with its licence."
         )

@@ -6,12 +6,13 @@ as fast. The checksums of the chunks are compared, not the one inside the compre
 and would take as long again; `portability.py` does that where a picture enters a tree or dataset.
 """
 
+import hashlib
 import io
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ PNG_HEADER_BYTES = 33  # signature and IHDR chunk
 _OTHER_FORMATS = {"JPEG": rb"\xff\xd8\xff", "WebP": rb"RIFF....WEBP", "BMP": rb"BM", "TIFF": rb"II\*\0|MM\0\*"}
 _MAX_PIXELS = 1 << 28
 _MAX_DEFLATE_RATIO = 1032
+_BEGINNING_BYTES = 1 << 12
+_BEGINNING_PIXELS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,28 @@ def parse_png_header(data: bytes) -> PngInfo:
         raise ImageError(f"damaged: it starts with a {chunk_name(data[12:16])} chunk; expected IHDR")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     return PngInfo(height, width, f"{depth}-bit {_COLOURS.get(colour, f'colour type {colour}')}")
+
+
+def parse_png_beginning(read: Callable[[int], bytes]) -> PngInfo:
+    """Size and mode of a PNG, also whether it has a transparent colour; `read(n)` gives the first n bytes of the file.
+
+    Only the header and the kinds of the chunks before the pixels are examined.
+    """
+    data = read(PNG_HEADER_BYTES + 8)
+    info = parse_png_header(data)
+    position, kind = PNG_HEADER_BYTES, b""
+    while kind != b"IDAT" and position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind == b"tRNS":
+            return _with_transparent_colour(info)
+        position += 12 + length
+        if kind != b"IDAT":
+            data = read(position + 8)
+    return info
+
+
+def _with_transparent_colour(info: PngInfo) -> PngInfo:
+    return replace(info, mode=f"{info.mode} with a transparent colour")
 
 
 class Chunk(NamedTuple):
@@ -121,7 +146,7 @@ def parse_png(data: bytes) -> PngInfo:
             # A second header, or an unknown chunk that is critical, as its capital says.
             raise ImageError(f"damaged: unexpected {chunk_name(kind)} chunk at byte {position:,}")
         elif kind == b"tRNS":
-            info = PngInfo(info.height, info.width, f"{info.mode} with a transparent colour")
+            info = _with_transparent_colour(info)
         elif kind == b"eXIf":
             metadata.append("EXIF")
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
@@ -157,6 +182,53 @@ def read_pixels(path: Path) -> Pixels:
         return decode_png(path.read_bytes())
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+
+
+def hash_pixels(pixels: Pixels) -> str:
+    """A digest of a picture's size and pixels, uint8 (H, W, 3), however its file is encoded: 32 hexadecimal digits."""
+    return hashlib.sha256(repr(pixels.shape[:2]).encode() + np.ascontiguousarray(pixels).data).hexdigest()[:32]
+
+
+def read_beginning(path: Path) -> tuple[tuple[int, int], bytes]:
+    """(height, width) of an 8-bit RGB PNG, and the first 64 pixels of its first row: equal for equal pictures.
+
+    Far cheaper than decoding, because it needs only the beginning of the file, unless that has an unusual form.
+    """
+    require_regular_file(path)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_BEGINNING_BYTES)
+            info = parse_png_header(head)
+            is_usual = info.mode == "8-bit RGB" and not head[28]  # not interlaced
+            pixels = _decode_beginning(head, 3 * min(info.width, _BEGINNING_PIXELS)) if is_usual else None
+            if pixels is None:
+                pixels = decode_png(head + file.read())[0, :_BEGINNING_PIXELS].tobytes()
+            return info.size, pixels
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _decode_beginning(head: bytes, size_bytes: int) -> bytes | None:
+    """The first bytes of the first row of an RGB PNG; None if they are not in `head`."""
+    position = len(PNG_SIGNATURE)
+    while (kind := head[position + 4 : position + 8]) != b"IDAT":
+        if len(kind) < 4:
+            return None
+        position += 12 + int.from_bytes(head[position : position + 4], "big")
+    end = position + 8 + int.from_bytes(head[position : position + 4], "big")
+    try:
+        row = zlib.decompressobj().decompress(head[position + 8 : end], 1 + size_bytes)
+    except zlib.error:
+        return None
+    if len(row) <= size_bytes or row[0] > 4:
+        return None
+    if row[0] in (0, 2):  # not filtered, or by the row above, which is black
+        return row[1:]
+    pixels = bytearray(3)  # left of the first pixel
+    for value in row[1:]:
+        left = pixels[-3]
+        pixels.append((value + (left // 2 if row[0] == 3 else left)) & 255)
+    return bytes(pixels[3:])
 
 
 def require_affordable(height: int, width: int) -> None:

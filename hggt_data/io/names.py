@@ -4,7 +4,7 @@ They differ in case, or in Unicode form: an `é` is one character, or an `e` and
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 def look(name: str) -> str:
@@ -39,6 +39,11 @@ def compare_names(name: str, other: str) -> str:
     if name.casefold() == other.casefold():
         return f"{name!r} differs from {other!r} only in case"
     return f"{name!a} differs from {other!a} only in case and Unicode form"
+
+
+def tell_apart(names: Sequence[str]) -> Sequence[str]:
+    """The names as they are, or escaped if some of them look the same."""
+    return names if len({look(name) for name in names}) == len(names) else [ascii(name) for name in names]
 
 
 def note_lookalike(name: str, known: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from hggt_data.errors import OutputError
 from hggt_data.io.files import is_leftover, is_system_file, is_up_to_date, read_record, write_json
 from hggt_data.io.folders import lock_folder, require_outside, share_folder
-from hggt_data.io.images import Pixels
+from hggt_data.io.pictures import Picture, PictureNote, PictureNotes, describe_notes
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import Processes, default_workers, print_line, run_tasks, show_progress
 
@@ -28,10 +28,11 @@ Task = TypeVar("Task")
 
 @dataclass(frozen=True)
 class PictureResult:
-    """Result for one picture: an error, or whether its files of an earlier run were kept."""
+    """Result for one picture: an error, or whether its files of an earlier run were kept; notes on what was read."""
 
     fault: str = ""
     kept: bool = False
+    notes: PictureNotes = frozenset()
 
 
 Result = TypeVar("Result", bound=PictureResult)
@@ -44,25 +45,28 @@ class Outcome:
     Attributes:
         made: Number of pictures that were processed.
         kept: Number of pictures whose results of an earlier run were kept.
-        faults: Pictures that could not be read, one line each; if there are any, commands exit with 1.
+        faults: Pictures that could not be processed, one line each; if there are any, commands exit with 1.
+        notes: What was changed or ignored in the pictures that were read.
     """
 
     made: int = 0
     kept: int = 0
     faults: list[str] = field(default_factory=list)
+    notes: set[PictureNote] = field(default_factory=set)
 
     def describe(self) -> list[str]:
         """What was done, a line each."""
         kept = f", {self.kept:,} already up to date" if self.kept else ""
-        return [f"{plural(self.made, 'picture')} made{kept}", *self.describe_faults()]
+        return [f"{plural(self.made, 'picture')} made{kept}", *self.describe_pictures()]
 
-    def describe_faults(self) -> list[str]:
-        """The pictures that could not be read, under a heading."""
-        heading = [f"{plural(len(self.faults), 'picture')} could not be read:"] if self.faults else []
-        return [*heading, *(f"  {fault}" for fault in self.faults)]
+    def describe_pictures(self) -> list[str]:
+        """Notes on pictures, a line for each kind; then the pictures that could not be processed, under a heading."""
+        heading = [f"{plural(len(self.faults), 'picture')} could not be processed:"] if self.faults else []
+        return [*describe_notes(self.notes), *heading, *(f"  {fault}" for fault in self.faults)]
 
     def add(self, result: PictureResult) -> None:
         """Count the result for one picture."""
+        self.notes |= result.notes
         if result.fault:
             self.faults.append(result.fault)
         else:
@@ -72,10 +76,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to process: the name of its results, what reads its pixels, and its file if it has one."""
+    """A picture to process: the name of its results, what reads it, and its file if it has one."""
 
     name: str
-    read: Callable[[], Pixels]
+    read: Callable[[], Picture]
     path: Path | None = None
 
 
@@ -222,12 +226,12 @@ class PictureJob:
 
     @contextmanager
     def _reporting_faults(self) -> Iterator[None]:
-        """If the block fails, `describe` is not called, so print the pictures that could not be read."""
+        """If the block fails, `describe` is not called, so print the pictures that could not be processed."""
         try:
             yield
         except BaseException:
             for fault in self.outcome.faults:
-                print_line(f"could not be read: {fault}")
+                print_line(f"could not be processed: {fault}")
             raise
 
 

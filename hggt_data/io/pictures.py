@@ -1,11 +1,17 @@
-"""Users' pictures of any kind, read without loss as 8-bit RGB, and folders of them.
+"""Users' pictures of any kind, read as 8-bit RGB in sRGB, and folders of them.
 
-Trees and datasets contain strict 8-bit RGB PNG only, see `images.py`.
+Trees and datasets contain strict 8-bit RGB PNG only, see `images.py`. A picture that would lose information is refused;
+what is changed or ignored without loss of pixels is noted with the picture, so that commands report it.
 """
 
 import io
+import struct
 import threading
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,109 +23,269 @@ from hggt_data.io.images import (
     PNG_HEADER_BYTES,
     PNG_SIGNATURE,
     Pixels,
+    PngInfo,
     decode_png,
     parse_png,
     parse_png_header,
-    read_png_header,
+    read_chunks,
     require_affordable,
 )
-from hggt_data.io.text import plural
+from hggt_data.io.text import format_examples, plural
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from hggt_data.io.colours import Conversion
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _UNREADABLE_ENDINGS = (".gif", ".ppm")
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _PILLOW_LIMIT = threading.Lock()  # Pillow has one limit for all threads
+_COLOUR_CHUNKS = {b"iCCP", b"gAMA", b"cHRM"}
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
+# First column, first row, and distance between columns and rows of each pass of an interlaced PNG.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_BITS_PER_SAMPLE, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 338, 339  # tags of a TIFF
+_ORIENTATION = 274
+_SAMPLE_FORMATS = {2: "signed ", 3: "float "}
+_EXPECTED_BITS = "; expected 8 bits per channel, convert it first"
+
+
+class Note(Enum):
+    """What `read_picture` changed or ignored in a picture; the value says it of several pictures."""
+
+    ALPHA = "Dropped the opaque alpha channel, or a channel besides RGB, of {}"
+    CONVERTED = "Converted {} to sRGB from the embedded colour profile"
+    UNUSABLE_PROFILE = "Read {} as sRGB, as the embedded colour profile cannot be used"
+    OTHER_COLOURS = "Read {} as sRGB and ignored the declared gamma or primaries"
+
+
+PictureNote = tuple[Note, Path]
+PictureNotes = frozenset[PictureNote]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The pixels of a picture, uint8 (H, W, 3), the notes on its file, and the EXIF orientation that was applied."""
+
+    pixels: Pixels
+    notes: PictureNotes = frozenset()
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels, after the turn."""
+        height, width, _ = self.pixels.shape
+        return height, width
+
+    def stored(self) -> Pixels:
+        """The pixels as they are in the file, before the turn; a view."""
+        pixels = self.pixels[::-1] if self.orientation in (3, 4, 7, 8) else self.pixels
+        pixels = pixels[:, ::-1] if self.orientation in (2, 3, 6, 7) else pixels
+        return pixels.swapaxes(0, 1) if self.orientation > 4 else pixels
+
+
+def describe_notes(notes: Collection[PictureNote]) -> list[str]:
+    """The notes of many pictures: a line for each kind, with the number of pictures and examples."""
+    found = {kind: sorted(path.name for noted, path in notes if noted is kind) for kind in Note}
+    return [
+        f"{kind.value.format(plural(len(names), 'picture'))}: {format_examples(names)}"
+        for kind, names in found.items()
+        if names
+    ]
 
 
 def read_picture(path: Path) -> Pixels:
-    """The pixels of any 8-bit picture as RGB, uint8 (H, W, 3), turned as its EXIF says.
+    """The pixels of any 8-bit picture as RGB in sRGB, uint8 (H, W, 3), turned as its EXIF says.
 
-    Grey and palette become RGB, and an opaque alpha channel is dropped. ImageError, starting with the path, if the file
-    is damaged or would lose information: 16-bit, CMYK, transparent, animated.
+    Grey and palette become RGB, an opaque alpha channel is dropped, and an embedded colour profile is converted. Of a
+    JPEG that contains several pictures, as phones write it, the first is read. ImageError, starting with the path, if
+    the file is damaged or would lose information: more than 8 bits, CMYK, transparent, animated.
     """
-    data = read_regular_file(path)
-    try:
+    return read_picture_with_notes(path).pixels
+
+
+def read_picture_with_notes(path: Path) -> Picture:
+    """Like `read_picture`, with what was changed or ignored."""
+    with _faults_of(path, "its pixels cannot be decoded"):
+        data = read_regular_file(path)
         if data.startswith(PNG_SIGNATURE):
-            info = parse_png(data)
-            if info.mode == "8-bit RGB" and not info.metadata:
-                return decode_png(data, info)
-            if info.mode.startswith("16-bit"):
-                raise ImageError(f"{info.mode}; expected 8 bits per channel, convert it first")
-        return _decode_with_pillow(data)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+            return _read_png(data, path)
+        with _opened(io.BytesIO(data)) as image:
+            checked = _check(image)
+            return checked.finish(_load(image), path, _orientation(image))
+
+
+def _read_png(data: bytes, path: Path) -> Picture:
+    from PIL import Image
+
+    info = parse_png(data)
+    _require_8_bits(info)
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data)]
+    is_rgb = info.mode == "8-bit RGB" and not info.metadata  # which may contain a turn
+    if is_rgb and _COLOUR_CHUNKS.isdisjoint(kind for kind, _ in chunks):
+        return Picture(decode_png(data, info))
+    with _opened(io.BytesIO(data)) as image:
+        checked = _check(image)
+        if is_rgb:
+            return checked.finish(Image.fromarray(decode_png(data, info)), path)
+        _require_whole_pixels(data, chunks)
+        return checked.finish(_load(image), path, _orientation(image))
+
+
+def check_picture(path: Path) -> PictureNotes:
+    """The notes on a picture; ImageError if `read_picture` would refuse it, as far as its header shows.
+
+    Only a picture that may be transparent is decoded.
+    """
+    with _faults_of(path, "its header cannot be read"):
+        require_regular_file(path)
+        with open(path, "rb") as file:
+            head = file.read(PNG_HEADER_BYTES + 8)
+            if head.startswith(PNG_SIGNATURE):
+                info = parse_png_header(head)
+                _require_8_bits(info)
+                if info.mode in ("8-bit RGB", "8-bit grey") and head.endswith(b"IDAT"):
+                    return frozenset()  # there is nothing but pixels
+            file.seek(0)
+            with _opened(file) as image:
+                checked = _check(image)
+                if not image.has_transparency_data:
+                    return checked.at(path)
+    return read_picture_with_notes(path).notes
 
 
 def read_picture_size(path: Path) -> tuple[int, int]:
     """(height, width) from the header of a picture, before any turn by its EXIF; the rest is not examined."""
-    require_regular_file(path)
-    with open(path, "rb") as file:
-        head = file.read(PNG_HEADER_BYTES)
-    try:
+    with _faults_of(path, "its header cannot be read"):
+        require_regular_file(path)
+        with open(path, "rb") as file:
+            head = file.read(PNG_HEADER_BYTES)
         if head.startswith(PNG_SIGNATURE):
             return parse_png_header(head).size
-        with _open_with_pillow(path) as image:
+        with open(path, "rb") as file, _opened(file) as image:
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path}: its header cannot be read: {error}") from error
 
 
-def is_plain_picture(path: Path) -> bool:
-    """Whether the header says 8-bit RGB or grey, which is always usable; other kinds must be decoded to know."""
+@contextmanager
+def _faults_of(path: Path, what: str) -> Iterator[None]:
+    """Turn every failure of a decoder into an ImageError that names the file; errors of the system stay."""
     try:
-        return read_png_header(path).mode in ("8-bit RGB", "8-bit grey")
-    except ImageError:
-        pass
-    try:
-        with _open_with_pillow(path) as image:
-            return image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path}: its header cannot be read: {error}") from error
+        yield
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ImageError(f"{path}: {what}: {error or type(error).__name__}") from error
 
 
-def _open_with_pillow(source: Path | BinaryIO) -> "Image.Image":
+@contextmanager
+def _opened(file: BinaryIO) -> Iterator["Image.Image"]:
     """Image header only; the caller checks the size."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
+    head = file.read(64)
+    if not head:
+        raise ImageError("empty file")
     # Pillow's own limit already warns at a third of what `require_affordable` allows.
     with _PILLOW_LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(source, formats=_PILLOW_FORMATS)
+            image = Image.open(file, formats=_PILLOW_FORMATS)
+        except UnidentifiedImageError:
+            if is_lfs_pointer(head):
+                raise ImageError(LFS_POINTER) from None
+            raise ImageError(f"cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with {head[:8]!r}") from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+    with image:
+        yield image
 
 
-def _decode_with_pillow(data: bytes) -> Pixels:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """The notes on a picture that may be read, and its conversion to sRGB if it needs one."""
 
-    if not data:
-        raise ImageError("empty file")
-    try:
-        with _open_with_pillow(io.BytesIO(data)) as image:
-            require_affordable(image.height, image.width)
-            num_frames = getattr(image, "n_frames", 1)
-            if num_frames > 1:
-                raise ImageError(f"{num_frames} pictures in one file; expected a single picture")
-            if image.mode not in ("1", "L", "P", "RGB", "LA", "PA", "RGBA"):
-                raise ImageError(f"{image.mode} pixels; expected 8-bit RGB or grey, convert it first")
-            image.load()
-            if image.has_transparency_data:
-                alpha = image.convert("RGBA").getchannel("A").getextrema()
-                if alpha != (255, 255):
-                    raise ImageError("partly transparent; expected an opaque picture, flatten it first")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except UnidentifiedImageError:
-        if is_lfs_pointer(data):
-            raise ImageError(LFS_POINTER) from None
-        raise ImageError(f"not a PNG, JPEG, WebP, BMP or TIFF: it starts with {data[:8]!r}") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"its pixels cannot be decoded: {error}") from error
+    notes: frozenset[Note]
+    conversion: "Conversion | None"
+
+    def finish(self, image: "Image.Image", path: Path, orientation: int = 1) -> Picture:
+        """The decoded and turned picture as RGB in sRGB."""
+        image = self.conversion(image) if self.conversion else image.convert("RGB")
+        return Picture(np.asarray(image), self.at(path), orientation)
+
+    def at(self, path: Path) -> PictureNotes:
+        """The notes with the picture that they are about."""
+        return frozenset((note, path) for note in self.notes)
+
+
+def _check(image: "Image.Image") -> _Checked:
+    """Refuse what the header shows to lose information."""
+    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
+
+    require_affordable(image.height, image.width)
+    num_pictures = getattr(image, "n_frames", 1)
+    if num_pictures > 1 and image.format != "MPO":  # a JPEG whose first picture is the main one
+        raise ImageError(f"{num_pictures} pictures in one file; expected a single picture")
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    bits = max(tags.get(_BITS_PER_SAMPLE, (8,)))
+    sample_format = max(tags.get(_SAMPLE_FORMAT, (1,)))
+    if bits > 8 or sample_format in _SAMPLE_FORMATS:  # Pillow cuts many kinds to 8 bits
+        raise ImageError(f"{bits}-bit {_SAMPLE_FORMATS.get(sample_format, '')}TIFF{_EXPECTED_BITS}")
+    if image.mode not in ("1", "L", "P", "RGB", "LA", "PA", "RGBA"):
+        raise ImageError(f"{image.mode} pixels; expected 8-bit RGB or grey, convert it first")
+    notes = set()
+    if image.has_transparency_data or tags.get(_EXTRA_SAMPLES):
+        notes.add(Note.ALPHA)
+    conversion = None
+    if profile := image.info.get("icc_profile"):
+        try:
+            conversion = find_conversion(profile, is_grey=image.mode in ("1", "L", "LA"))
+        except ProfileError:
+            notes.add(Note.UNUSABLE_PROFILE)
+        if conversion:
+            notes.add(Note.CONVERTED)
+    elif declares_other_colours(image.info):
+        notes.add(Note.OTHER_COLOURS)
+    return _Checked(frozenset(notes), conversion)
+
+
+def _load(image: "Image.Image") -> "Image.Image":
+    """The picture, which must be opaque, turned as its EXIF says."""
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        if upright.getchannel("A").getextrema() != (255, 255):
+            raise ImageError("partly transparent; expected an opaque picture, flatten it first")
+    return upright
+
+
+def _orientation(image: "Image.Image") -> int:
+    """The EXIF orientation that `_load` applies, 1 to 8."""
+    orientation = image.getexif().get(_ORIENTATION)
+    return next((known for known in range(2, 9) if known == orientation), 1)
+
+
+def _require_8_bits(info: PngInfo) -> None:
+    if info.mode.startswith("16-bit"):
+        raise ImageError(f"{info.mode}{_EXPECTED_BITS}")
+
+
+def _require_whole_pixels(data: bytes, chunks: Sequence[tuple[bytes, memoryview]]) -> None:
+    """Check that the compressed data of a PNG holds all rows, with its checksum; Pillow may leave some black."""
+    width, height, depth, colour, _, _, is_interlaced = struct.unpack_from(">IIBBBBB", data, len(PNG_SIGNATURE) + 8)
+    expected = 0
+    for left, top, across, down in _PASSES if is_interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0:
+            expected += rows * (1 + -(-columns * depth * _CHANNELS[colour] // 8))  # a byte for the row's filter
+    stream = zlib.decompressobj()
+    found = len(stream.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"), expected + 1))
+    if found < expected:
+        raise ImageError(f"its pixel data ends early, after {found:,} of {expected:,} bytes")
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hggt_data.errors import ImageError
 from hggt_data.io.images import PNG_SIGNATURE, PngInfo, chunk_name, read_chunks
@@ -37,10 +34,6 @@ _TURNS = {
 _XMP_ORIENTATION = re.compile(rb"""Orientation(?:\s*=\s*["']|\s*>)\s*(\d+)""")
 
 _SRGB_CICP = bytes((1, 13, 0, 1))
-_SRGB_GAMMA = (45455,)
-_SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
-_TOLERANCE = 1000  # of gamma and primaries, in their unit of 1/100,000
-_MAX_SHIFT = 2  # levels by which a profile may differ from sRGB: sRGB profiles are rounded
 
 _Chunk = tuple[bytes, memoryview]
 
@@ -55,6 +48,8 @@ def require_portable(data: bytes, info: PngInfo) -> None:
     chunks = [(kind, body) for kind, body, _ in read_chunks(data)]
     _require_checksum(b"".join(body for kind, body in chunks if kind == b"IDAT"), info)
     others = [(kind, body) for kind, body in chunks if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    if not others:
+        return
     kinds = [kind for kind, _ in others]
     for kind in _SINGLE:
         if kinds.count(kind) > 1:
@@ -132,34 +127,21 @@ def _orientations(image: "PngImageFile") -> Iterator[object]:
 
 
 def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
-    """Refuse colours that browsers convert. Only the first of cICP, iCCP, sRGB counts, and gAMA and cHRM after them."""
+    """Refuse colours that browsers convert. Of cICP, iCCP and sRGB only the first counts, then gAMA and cHRM."""
+    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
+
+    info = _open_with_pillow(list(bodies.items())).info
     wrong = ""
     if b"cICP" in bodies:
-        wrong = "" if bytes(bodies[b"cICP"]) == _SRGB_CICP else "cICP"
+        wrong = "cICP" if bytes(bodies[b"cICP"]) != _SRGB_CICP else ""
     elif b"iCCP" in bodies:
-        compressed = bytes(bodies[b"iCCP"]).partition(b"\0")[2][1:]  # after a name and the method
-        wrong = "" if _colour_shift(compressed) <= _MAX_SHIFT else "iCCP"
-    elif b"sRGB" not in bodies:
-        for kind, expected in ((b"gAMA", _SRGB_GAMMA), (b"cHRM", _SRGB_PRIMARIES)):
-            found = struct.unpack_from(f">{len(expected)}I", bodies[kind]) if kind in bodies else expected
-            if any(abs(a - b) > _TOLERANCE for a, b in zip(found, expected, strict=True)):
-                wrong = chunk_name(kind)
+        try:
+            wrong = "iCCP" if find_conversion(info["icc_profile"] or b"", is_grey=False) else ""
+        except ProfileError as error:
+            raise ImageError(f"its colour profile cannot be used: {error}") from error
+    elif declares_other_colours(info):
+        wrong = "gAMA or cHRM"
     if wrong:
         raise ImageError(
             f"its {wrong} chunk says that its colours are not sRGB: browsers convert them, training and scoring do not"
         )
-
-
-@lru_cache
-def _colour_shift(compressed_profile: bytes) -> int:
-    """Largest difference, in levels, that converting colours with an ICC profile to sRGB makes."""
-    from PIL import Image, ImageCms
-
-    levels = 17 * np.indices((16, 16, 16)).reshape(3, 64, 64).transpose(1, 2, 0)
-    image = Image.fromarray(levels.astype(np.uint8))
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(zlib.decompress(compressed_profile)))
-        ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), inPlace=True)
-    except (OSError, zlib.error, ImageCms.PyCMSError) as error:
-        raise ImageError(f"its colour profile cannot be read: {error}") from error
-    return int(np.abs(np.asarray(image) - levels).max())

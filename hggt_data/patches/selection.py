@@ -8,10 +8,12 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
+
+import numpy as np
 
 from hggt_data.errors import ImageError, NameFormatError, OutputError, TreeError
 from hggt_data.io.files import excess_bytes, is_system_file, is_up_to_date, write_text
@@ -19,7 +21,7 @@ from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
-from hggt_data.io.pictures import read_picture, read_picture_size
+from hggt_data.io.pictures import Picture, PictureNote, read_picture_size, read_picture_with_notes
 from hggt_data.io.text import format_examples, format_size, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
@@ -35,6 +37,7 @@ from hggt_data.patches.places import (
     make_row,
     read_places,
 )
+from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, PatchId
 from hggt_data.tree.layout import is_candidate_name, picture_name
 
@@ -116,7 +119,7 @@ class SelectionOutcome(Outcome):
         if self.sheets:
             ends = dict.fromkeys((self.sheets[0], self.sheets[-1]))
             lines.append("See " + " to ".join(str(path) for path in ends))
-        return [*lines, *self.describe_faults()]
+        return [*lines, *self.describe_pictures()]
 
 
 def list_enhanced(folder: Path) -> EnhancedPictures:
@@ -150,11 +153,9 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
     faults = [*_check_names(stems[ORIGINAL], list(stems)), *_check_missing(stems)]
     sizes: dict[str, tuple[int, int] | None] = {}
     for name in sorted(stems[ORIGINAL]):
-        found_sizes = {
-            version: _read_size(folder / version / picture_name(name, version))
-            for version in versions
-            if name in stems[version]
-        }
+        found_sizes = _read_sizes(
+            {version: folder / version / picture_name(name, version) for version in versions if name in stems[version]}
+        )
         sizes[name] = found_sizes[ORIGINAL]
         faults += _check_sizes(name, found_sizes)
     if faults:
@@ -167,7 +168,7 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
 
 
 def cut_patches(
-    folder: str | Path, output: str | Path, settings: PatchSettings, *, workers: int | None = None
+    folder: str | Path, output: str | Path, settings: PatchSettings, *, workers: Count | None = None
 ) -> SelectionOutcome:
     """Select patches of whole pictures and write all their versions, as the picture folders of a tree.
 
@@ -203,6 +204,7 @@ def cut_patches(
         >>> outcome.made, outcome.candidates
         (6, ('01', '02', '03', '04'))
     """
+    require_arguments(cut_patches, workers=workers)
     folder, output = Path(folder), Path(output)
     require_outside(output, folder, "the enhanced pictures in")
     pictures = list_enhanced(folder)
@@ -316,7 +318,7 @@ def _cut_all(
 def _process(task: _Task) -> _Result:
     try:
         done = _find_done(task)
-        return _Result(rows=_cut(task)) if done is None else _Result(kept=True, rows=done)
+        return _cut(task) if done is None else _Result(kept=True, rows=done)
     except ImageError as error:
         return _Result(fault=str(error), rows=_keep_whole(task))
     finally:
@@ -355,9 +357,10 @@ def _earlier(task: _Task) -> Iterator[tuple[tuple[PlaceRow, ...], Path]]:
         yield task.before, task.output / PLACES
 
 
-def _cut(task: _Task) -> tuple[PlaceRow, ...]:
+def _cut(task: _Task) -> _Result:
     """Select and write all patches. Other patches of the picture are removed first: a kill would leave them."""
-    places = select_patches(_read_versions(task), task.settings, seeded_draw(task.settings.seed, task.name))
+    notes: set[PictureNote] = set()
+    places = select_patches(_read_versions(task, notes), task.settings, seeded_draw(task.settings.seed, task.name))
     rows = tuple(make_row(task.name, place, task.candidates) for place in places)
     ids = kept_ids(rows)
     task.remove(task.existing - task.patch_files(ids))
@@ -369,37 +372,55 @@ def _cut(task: _Task) -> tuple[PlaceRow, ...]:
         raise
     if rows:
         write_text(task.part, format_places([rows], task.candidates))
-    return rows
+    return _Result(rows=rows, notes=frozenset(notes))
 
 
-def _read_versions(task: _Task) -> Iterator[Pixels]:
-    """The original and its candidates, read one after the other to save memory."""
-    sizes: list[tuple[int, ...]] = []
+def _read_versions(task: _Task, notes: set[PictureNote]) -> Iterator[Pixels]:
+    """The original and its candidates, read one after the other to save memory; adds what there is to note."""
+    original = _read(task.source(ORIGINAL))
 
     def read(version: str) -> Pixels:
-        pixels = _read(task.source(version))
-        sizes.append(pixels.shape[:2])
-        if sizes[0] != sizes[-1]:  # equal heads, but one has an EXIF turn
+        path = task.source(version)
+        picture = original if version == ORIGINAL else _read(path)
+        notes.update(picture.notes)
+        if picture.size != original.size:  # equal headers, but one has an EXIF turn
             raise ImageError(
-                f"{task.source(version)}: {format_size(sizes[-1])} pixels after its EXIF rotation; "
-                f"expected {format_size(sizes[0])}, as the original"
+                f"{path}: {format_size(picture.size)} pixels after its EXIF rotation; "
+                f"expected {format_size(original.size)}, as the original after its own"
             )
-        return pixels
+        if picture.orientation != original.orientation and _fits_as_stored(original, picture):
+            raise ImageError(
+                f"{path}: it fits {ORIGINAL}/{picture_name(task.name, ORIGINAL)} only without the EXIF rotation of one "
+                "of them; remove that orientation, or enhance the original again"
+            )
+        return picture.pixels
 
     return (read(version) for version in task.versions)
 
 
+def _fits_as_stored(original: Picture, candidate: Picture) -> bool:
+    """Whether two pictures are much more alike without their EXIF turns: an enhancer ignored the turn."""
+    stored = original.stored(), candidate.stored()
+    if stored[0].shape != stored[1].shape:
+        return False
+    return 2 * _mean_difference(*stored) < _mean_difference(original.pixels, candidate.pixels)
+
+
+def _mean_difference(a: Pixels, b: Pixels) -> float:
+    return float(np.abs(a[::7, ::7].astype(np.int16) - b[::7, ::7]).mean())
+
+
 def _cut_version(task: _Task, version: str, ids: Sequence[PatchId]) -> None:
     if ids:
-        pixels = _read(task.source(version))
+        pixels = _read(task.source(version)).pixels
         for patch in ids:
             crop = cut(pixels, (patch.top, patch.left), task.settings.crop)
             write_png(task.output / version / picture_name(patch, version), crop, _COMPRESSION)
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path) -> Picture:
     try:
-        return read_picture(path)
+        return read_picture_with_notes(path)
     except OSError as error:  # concerns this picture only, unlike an error in writing
         raise ImageError(f"{path}: {error.strerror or error}") from error
 
@@ -535,11 +556,23 @@ def _check_sizes(name: str, sizes: Mapping[str, tuple[int, int] | None]) -> Iter
         yield f"original/{name}.png: {format_size(expected)} pixels, but {', '.join(other)}"
 
 
-def _read_size(path: Path) -> tuple[int, int] | None:
-    try:
-        return read_picture_size(path)
-    except (ImageError, OSError):
-        return None  # decoding the file will show what is wrong
+def _read_sizes(paths: Mapping[str, Path]) -> dict[str, tuple[int, int] | None]:
+    """(height, width) of each version; None if it cannot be read: decoding the file will show what is wrong."""
+
+    def read(measure: Callable[[Path], tuple[int, int]]) -> dict[str, tuple[int, int] | None]:
+        sizes: dict[str, tuple[int, int] | None] = {}
+        for version, path in paths.items():
+            try:
+                sizes[version] = measure(path)
+            except (ImageError, OSError):
+                sizes[version] = None
+        return sizes
+
+    sizes = read(read_picture_size)
+    known = {size for size in sizes.values() if size is not None}
+    if len(known) == 2 and len(set(map(frozenset, known))) == 1:  # they may agree once turned by their EXIF
+        return read(lambda path: read_picture_with_notes(path).size)
+    return sizes
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

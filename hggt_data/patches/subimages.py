@@ -22,10 +22,10 @@ from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.names import look
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
-from hggt_data.io.pictures import is_picture_name, list_folder, read_picture, read_picture_size
+from hggt_data.io.pictures import is_picture_name, list_folder, read_picture_size, read_picture_with_notes
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
-from hggt_data.ranges import Count, CountOrNone, require_lists, require_ranges
+from hggt_data.ranges import Count, CountOrNone, require_arguments, require_lists, require_ranges
 
 RECORD = "subimages.json"
 
@@ -65,7 +65,7 @@ class SubimageSettings:
 
     def __post_init__(self) -> None:
         require_ranges(self)
-        faults = [f"{scale}, expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
+        faults = [f"{scale}; expected more than 0 and less than 1" for scale in self.scales if not 0 < scale < 1]
         faults += [f"{scale} twice" for scale in sorted(set(self.scales)) if self.scales.count(scale) > 1]
         if faults:
             raise SettingsError(f"`scales` has {'; '.join(faults)}")
@@ -168,11 +168,11 @@ class SubimageOutcome(Outcome):
             lines.append(f"Skipped {plural(len(self.left_out), 'non-picture file')}: {_names(self.left_out)}")
         if self.folders:
             lines.append(f"{plural(len(self.folders), 'folder')} not searched: {_names(self.folders)}")
-        return [*lines, *self.describe_faults()]
+        return [*lines, *self.describe_pictures()]
 
 
 def extract_subimages(
-    inputs: Sequence[str | Path], output: str | Path, settings: SubimageSettings, *, workers: int | None = None
+    inputs: Sequence[str | Path], output: str | Path, settings: SubimageSettings, *, workers: Count | None = None
 ) -> SubimageOutcome:
     """Cut the pictures of folders into crops: `NAME_s001.png` of the picture, `NAMET0_s001.png` of a scaled version.
 
@@ -207,6 +207,7 @@ def extract_subimages(
         6
     """
     require_lists(inputs=inputs)
+    require_arguments(extract_subimages, workers=workers)
     output = Path(output)
     folders = [Path(folder) for folder in inputs]
     outcome = SubimageOutcome()
@@ -270,15 +271,16 @@ def _process(task: _Task) -> _Result:
         versions = _find_done(task)
         kept = versions is not None
         if versions is None:
-            pixels = read_picture(task.path)
-            versions = _plan(pixels.shape[:2], task.settings)
+            picture = read_picture_with_notes(task.path)
+            versions = _plan(picture.pixels.shape[:2], task.settings)
     except (ImageError, OSError) as error:
         return _Result(fault=str(error))
     else:
         if not kept:
-            _cut(task, pixels, versions)
+            _cut(task, picture.pixels, versions)
         return _Result(
             kept=kept,
+            notes=frozenset() if kept else picture.notes,
             num_crops=sum(len(version.corners) for version in versions),
             small_versions=sum(not version.corners for version in versions if version.suffix),
             enlarged_versions=len(task.settings.suffixes) - len(versions),

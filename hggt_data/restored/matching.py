@@ -19,6 +19,7 @@ from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import plural
 from hggt_data.loading import as_groups
+from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
 from hggt_data.schema import ORIGINAL, PatchId
 
@@ -75,6 +76,8 @@ def match_restored(
         >>> len(restored.files), restored.faults
         (6, ())
     """
+    for method in methods:
+        require_kind(Method, "make them with `name_methods` or `read_methods`", methods=method)
     groups = as_groups(source)
     _require_places(methods)
     found = [_find(method, groups.ids, suffix) for method in methods]

@@ -19,6 +19,8 @@ NUM_CLASSES = len(ORDINAL_LABELS)
 MISSING = -1
 # Added to every count of a rater's confusion, so that the logarithm is finite for a label the rater never gave.
 _PSEUDO_COUNT = 0.01
+# Probabilities that differ by less are equal.
+_ROUNDING = 1e-9
 _VOTES = {label: value for value, label in enumerate(ORDINAL_LABELS)}
 
 Votes = npt.NDArray[np.integer[Any]]
@@ -48,11 +50,15 @@ class DawidSkene(NamedTuple):
         confusion: (raters, classes, classes) `[r, true, given]`, the probability that rater r gives a class; rows sum
             to 1.
         prior: (classes,) frequency of each true class.
+        iterations: number of iterations.
+        converged: whether the last iteration changed no posterior by more than the tolerance.
     """
 
     posterior: FloatArray
     confusion: FloatArray
     prior: FloatArray
+    iterations: int
+    converged: bool
 
 
 def vote_of(label: Label | None) -> int:
@@ -220,13 +226,13 @@ def confusion_with_consensus(votes: Votes, consensus: Votes) -> IntArray:
 
 
 def dawid_skene(
-    votes: Votes, num_classes: int = NUM_CLASSES, iterations: int = 100, tolerance: float = 1e-6
+    votes: Votes, num_classes: int = NUM_CLASSES, iterations: int = 10_000, tolerance: float = 1e-6
 ) -> DawidSkene:
     """Infer true labels and each rater's errors from each other, by expectation maximisation; deterministic.
 
-    Useful if votes are missing or raters differ much in care; with three complete votes it seldom differs from the
-    majority. It starts from the shares of the votes, and stops after `iterations` or when no posterior changes by more
-    than `tolerance`. An item without votes gets the prior.
+    Useful if votes are missing or raters differ much in care; with three complete votes of similar raters it can be
+    worse than the majority. It starts from the shares of the votes, and stops when no posterior changes by more than
+    `tolerance`, or after `iterations`, not converged. An item without votes gets the prior.
 
     Source: Dawid and Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm, 1979,
     https://doi.org/10.2307/2346806. We add 0.01 to each count of a rater's confusion.
@@ -237,38 +243,68 @@ def dawid_skene(
     judged = (votes != MISSING).any(axis=1)
     if not judged.any():
         raise ValueError("there are no votes")
-    used = votes[judged]
-    counts = _class_counts(used, num_classes)
+    patterns, pattern_of, num_items = _distinct_rows(votes[judged])  # with the same votes, the posterior is the same
+    item, rater = np.nonzero(patterns != MISSING)
+    given = _GivenVotes(item, rater, patterns[item, rater], *patterns.shape)
+    counts = _class_counts(patterns, num_classes)
     posterior = counts / counts.sum(axis=1, keepdims=True)
-    for _ in range(iterations):
-        prior = posterior.mean(axis=0)
-        confusion = _rater_confusion(used, posterior)
-        updated = _posterior(used, confusion, prior)
+    iteration, change = 0, np.inf
+    while iteration < iterations and change > tolerance:
+        weighted = posterior * num_items[:, None]
+        prior = weighted.sum(axis=0) / num_items.sum()
+        confusion = _rater_confusion(given, weighted)
+        updated = _posterior(given, confusion, prior)
         change = np.abs(updated - posterior).max()
         posterior = updated
-        if change <= tolerance:
-            break
+        iteration += 1
     whole = np.tile(prior, (len(votes), 1))
-    whole[judged] = posterior
-    return DawidSkene(whole, confusion, prior)
+    whole[judged] = posterior[pattern_of]
+    return DawidSkene(whole, confusion, prior, iteration, bool(change <= tolerance))
 
 
-def _rater_confusion(votes: Votes, posterior: FloatArray) -> FloatArray:
-    """(raters, classes, classes) probability that a rater gives a class, given the posterior: the M-step."""
-    num_classes = posterior.shape[1]
-    given = [(votes == value).astype(np.float64) for value in range(num_classes)]
-    counts = np.stack([one.T @ posterior for one in given], axis=2) + _PSEUDO_COUNT  # (raters, true, given)
-    return np.asarray(counts / counts.sum(axis=2, keepdims=True))
+def decide(posterior: FloatArray) -> npt.NDArray[np.int8]:
+    """The most probable class of each item, (items,); -1 where the two most probable are equally so."""
+    ordered = np.sort(posterior, axis=1)
+    tied = ordered[:, -1] - ordered[:, -2] <= _ROUNDING
+    return np.where(tied, MISSING, posterior.argmax(axis=1)).astype(np.int8)
 
 
-def _posterior(votes: Votes, confusion: FloatArray, prior: FloatArray) -> FloatArray:
+def _distinct_rows(votes: Votes) -> tuple[Votes, IntArray, IntArray]:
+    """The distinct rows, the number of each row among them, and how often each of them occurs."""
+    rows = np.ascontiguousarray(votes).view(f"V{votes.itemsize * votes.shape[1]}")[:, 0]  # faster than `axis=0`
+    _, first, number, count = np.unique(rows, return_index=True, return_inverse=True, return_counts=True)
+    return votes[first], number, count
+
+
+class _GivenVotes(NamedTuple):
+    """The votes that are not missing: item, rater and class of each; and the numbers of items and raters."""
+
+    item: IntArray
+    rater: IntArray
+    label: Votes
+    num_items: int
+    num_raters: int
+
+
+def _rater_confusion(votes: _GivenVotes, weights: FloatArray) -> FloatArray:
+    """(raters, classes, classes) probability that a rater gives a class, for each true class: the M-step.
+
+    `weights` (items, classes) are the expected numbers of items of each true class with these votes.
+    """
+    shape = votes.num_raters, weights.shape[1]
+    cell = np.ravel_multi_index((votes.rater, votes.label), shape)
+    counts = np.stack([np.bincount(cell, weight[votes.item], np.prod(shape)) for weight in weights.T])
+    confusion = counts.reshape(-1, *shape).transpose(1, 0, 2) + _PSEUDO_COUNT  # (raters, true, given)
+    return np.asarray(confusion / confusion.sum(axis=2, keepdims=True))
+
+
+def _posterior(votes: _GivenVotes, confusion: FloatArray, prior: FloatArray) -> FloatArray:
     """(items, classes) probability of each true class, given the raters' confusion: the E-step."""
-    with np.errstate(divide="ignore"):  # a class without any vote has prior 0 and stays impossible
-        scores = np.tile(np.log(prior), (len(votes), 1))
     # Logarithms, because the product over many raters underflows.
-    for given, matrix in zip(votes.T, np.log(confusion), strict=True):
-        voted = given != MISSING
-        scores[voted] += matrix.T[given[voted]]
+    evidence = np.log(confusion)[votes.rater, :, votes.label]  # (votes, true)
+    sums = np.stack([np.bincount(votes.item, part, votes.num_items) for part in evidence.T], axis=1)
+    with np.errstate(divide="ignore"):  # a class without any vote has prior 0 and stays impossible
+        scores = np.log(prior) + sums
     likelihood = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(likelihood / likelihood.sum(axis=1, keepdims=True))
 

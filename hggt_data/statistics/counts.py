@@ -19,6 +19,7 @@ from hggt_data.statistics.agreement import (
     VoteTable,
     confusion_with_consensus,
     dawid_skene,
+    decide,
     fleiss_kappa,
     krippendorff_alpha,
     labels_by_annotator,
@@ -128,22 +129,36 @@ class DawidSkeneSummary:
 
     Attributes:
         raters_are: `annotator` if every annotation names its annotator, else `slot`.
-        accuracies: (rater, probability that a vote of theirs is right according to the model).
-        num_consensus: pictures with a consensus.
-        num_changed: pictures with a consensus to which the model gives another label.
-        num_filled: pictures with a vote but no consensus, to which the model gives a label.
+        right_votes: Of each rater: name, number of votes, and how many of them the model expects to be right.
+        prior: Share of each label among all pictures according to the model, in the order of `Label`.
+        iterations: Number of iterations.
+        converged: Whether the figures no longer changed at the end.
+        num_consensus: Pictures with a consensus.
+        num_changed: Pictures with a consensus to which the model gives another label.
+        num_filled: Pictures with a vote but no consensus, to which the model gives a label.
+        num_undecided: Pictures with a vote whose most probable labels are exactly tied, so that the model gives none.
     """
 
     raters_are: Literal["slot", "annotator"]
-    accuracies: tuple[tuple[str, float], ...]
+    right_votes: tuple[tuple[str, int, float], ...]
+    prior: tuple[float, ...]
+    iterations: int
+    converged: bool
     num_consensus: int
     num_changed: int
     num_filled: int
+    num_undecided: int
 
     def to_json(self) -> dict[str, Any]:
         """The fields, for a JSON file."""
-        accuracies = {rater: _json_number(accuracy) for rater, accuracy in self.accuracies}
-        return {**asdict(self), "accuracies": accuracies}
+        return {
+            **asdict(self),
+            "right_votes": {
+                rater: {"votes": votes, "expected_right": right, "share": _json_number(ratio(right, votes))}
+                for rater, votes, right in self.right_votes
+            },
+            "prior": {label.class_name: share for label, share in zip(Label, self.prior, strict=True)},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,15 +356,21 @@ def _summarise_seconds(seconds: "array[float]", num_missing: int) -> SecondsSumm
 def _infer_labels(
     raters_are: Literal["slot", "annotator"], raters: tuple[str, ...], votes: Int8Array, consensus: Int8Array
 ) -> DawidSkeneSummary:
-    posterior, confusion, prior = dawid_skene(votes)
-    inferred = posterior.argmax(axis=1)
-    decided = consensus != MISSING
+    model = dawid_skene(votes)
+    inferred = decide(model.posterior)
+    given, agreed = votes != MISSING, consensus != MISSING
+    judged = given.any(axis=1)
+    right = np.take_along_axis(model.posterior, np.where(given, votes, 0).astype(np.intp), axis=1)  # (items, raters)
     return DawidSkeneSummary(
         raters_are,
-        tuple((rater, float(prior @ np.diag(matrix))) for rater, matrix in zip(raters, confusion, strict=True)),
-        num_consensus=int(decided.sum()),
-        num_changed=int((inferred != consensus)[decided].sum()),
-        num_filled=int(((votes != MISSING).any(axis=1) & ~decided).sum()),
+        tuple(zip(raters, given.sum(axis=0).tolist(), (right * given).sum(axis=0).tolist(), strict=True)),
+        prior=tuple(float(model.prior[vote_of(label)]) for label in Label),
+        iterations=model.iterations,
+        converged=model.converged,
+        num_consensus=int(agreed.sum()),
+        num_changed=int((agreed & (inferred != MISSING) & (inferred != consensus)).sum()),
+        num_filled=int((judged & ~agreed & (inferred != MISSING)).sum()),
+        num_undecided=int((judged & (inferred == MISSING)).sum()),
     )
 
 

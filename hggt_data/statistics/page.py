@@ -12,7 +12,6 @@ from hggt_data.statistics.text import (
     CONFUSION_NOTE,
     SECONDS_NOTE,
     TextTable,
-    accuracy_table,
     coefficients_table,
     decimal,
     facts_of_groups,
@@ -23,6 +22,7 @@ from hggt_data.statistics.text import (
     pairs_table,
     percent,
     rater_note,
+    right_votes_table,
     seconds,
     seconds_table,
 )
@@ -92,7 +92,7 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
         _card("Seconds per group", _draw_seconds(stats), _html_table(seconds_table(stats)), _note(SECONDS_NOTE)),
     ]
     if stats.dawid_skene is not None:
-        table = _html_table(accuracy_table(stats.dawid_skene))
+        table = _html_table(right_votes_table(stats.dawid_skene))
         cards.append(_card("Dawid-Skene model", table, _note(inferred_note(stats.dawid_skene))))
     heats = [_confusion_card(stats.by_slot, "slot")]
     if stats.by_annotator is not None:
@@ -262,10 +262,10 @@ def _count_bars(y: float, rows: Sequence[tuple[str, int]], colour: str, name_wid
 
 
 def _draw_seconds(stats: LabelStatistics) -> str:
-    """A box plot per slot: middle half, median, mean, and whiskers to the outer 5 percent."""
+    """A box plot per slot: quartiles, median, mean, and whiskers at the 5th and 95th percentile."""
     known = [(slot, times) for slot, times in zip(stats.slots, stats.seconds, strict=True) if times.num_groups]
     if not known:
-        return _note("No times are known.")
+        return _note("No times were recorded.")
     longest = max(times.highest_5_percent for _, times in known) or 1.0
     left, room = 4, _WIDTH - 28
     step = _tick_step(longest)
@@ -277,7 +277,7 @@ def _draw_seconds(stats: LabelStatistics) -> str:
         parts.append(_box(left, 48 * k + 20, room / longest, times))
     parts += [_text(left + room * t / longest, bottom + 16, f"{t:g}", "quiet", "middle") for t in ticks[1:]]
     parts.append(_text(0, bottom + 16, "0 s", "quiet"))
-    guide = "Box: the middle half of the groups. Line: median. Diamond: mean. Whiskers: all but 5% at either end."
+    guide = "Box: 25th to 75th percentile. Line: median. Diamond: mean. Whiskers: 5th and 95th percentile."
     return _svg(bottom + 24, "Seconds per group for each slot", parts) + _note(guide)
 
 
@@ -294,7 +294,7 @@ def _box(left: float, y: float, scale: float, times: SecondsSummary) -> str:
         )
     )
     middle = y + 9
-    hint = f"middle half {seconds(times.lower_quartile)} to {seconds(times.upper_quartile)} s"
+    hint = f"25th to 75th percentile: {seconds(times.lower_quartile)} to {seconds(times.upper_quartile)} s"
     parts = [
         _line(low, middle, high, middle, "#4a5663"),
         _line(low, y + 4, low, y + 14, "#4a5663"),

@@ -113,7 +113,7 @@ COEFFICIENTS_NOTE = (
     "1 is perfect agreement, 0 is chance. Ordinal alpha treats positive against negative as worse than either "
     "against similar."
 )
-CONFUSION_NOTE = "A rater's own vote is part of the consensus, so these figures overestimate agreement."
+CONFUSION_NOTE = "Each vote is also part of the consensus, so these figures overestimate agreement."
 SECONDS_NOTE = "As recorded by the annotation tool; annotations with a missing or impossible time count as 'no time'."
 
 
@@ -164,17 +164,34 @@ def seconds_table(stats: LabelStatistics) -> TextTable:
     return TextTable(("slot", "median", "quartiles", "mean", "groups", "no time"), rows)
 
 
-def accuracy_table(inferred: DawidSkeneSummary) -> TextTable:
-    """Each rater's reliability according to the Dawid-Skene model."""
-    rows = tuple((rater, percent(accuracy)) for rater, accuracy in inferred.accuracies)
-    return TextTable((inferred.raters_are, "correct votes"), rows)
+def right_votes_table(inferred: DawidSkeneSummary) -> TextTable:
+    """How many of each rater's votes are right according to the Dawid-Skene model."""
+    rows = tuple(
+        (rater, f"{votes:,}", f"{right:,.1f}", percent(ratio(right, votes)))
+        for rater, votes, right in inferred.right_votes
+    )
+    return TextTable((inferred.raters_are, "votes", "right votes", "share"), rows)
 
 
 def inferred_note(inferred: DawidSkeneSummary) -> str:
-    """Labels that the Dawid-Skene model would change, as text."""
+    """What the Dawid-Skene model assumes, whether it has converged, and labels that it would change, as text."""
     changed = percent(ratio(inferred.num_changed, inferred.num_consensus))
-    note = f"The model changes {inferred.num_changed:,} of {inferred.num_consensus:,} consensus labels ({changed})"
-    return f"{note} and labels {plural(inferred.num_filled, 'picture')} without consensus."
+    shares = ", ".join(
+        f"{percent(share)} {label.class_name}" for label, share in zip(Label, inferred.prior, strict=True)
+    )
+    parts = [
+        "Expected numbers: the true labels are not known.",
+        f"Its prior, the share of each label that it found: {shares}.",
+        f"The model changes {inferred.num_changed:,} of {inferred.num_consensus:,} consensus labels ({changed}), "
+        f"labels {plural(inferred.num_filled, 'picture')} without consensus, and leaves "
+        f"{plural(inferred.num_undecided, 'picture')} undecided (exact ties).",
+        "With few pictures, or three votes by raters of similar care, the consensus is usually better.",
+    ]
+    if not inferred.converged:
+        parts.insert(
+            0, f"THE MODEL DID NOT CONVERGE in {inferred.iterations:,} iterations: do not rely on these figures."
+        )
+    return " ".join(parts)
 
 
 def format_statistics(stats: LabelStatistics) -> str:
@@ -194,8 +211,8 @@ def format_statistics(stats: LabelStatistics) -> str:
         blocks += _rater_blocks(stats.by_annotator, "annotator")
     blocks.append(_block("Seconds per group", seconds_table(stats), SECONDS_NOTE))
     if stats.dawid_skene is not None:
-        title = "Dawid-Skene model: reliability of each rater"
-        blocks.append(_block(title, accuracy_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
+        title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
+        blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
     return "\n\n".join(blocks) + "\n"
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from hggt_data.errors import TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import csv_file, link_or_copy, read_csv, sha256_of, sha256_of_file, write_json
+from hggt_data.io.files import csv_file, link_or_copy, read_csv, sha256_of, write_json
 from hggt_data.io.folders import new_folder, require_outside
+from hggt_data.io.names import tell_apart
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
@@ -25,6 +26,7 @@ from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.reader import TreeSource
+from hggt_data.tree.twins import find_twins
 
 RECORD = "split.json"
 
@@ -91,7 +93,7 @@ class SplitResult:
     """What was written.
 
     Attributes:
-        twins: names of source pictures that share an original, and so were kept on one side.
+        twins: names of source pictures that were kept on one side, see `find_twins`.
         linked: whether the pictures are hard links to the tree's files; otherwise they are copies.
         skipped_lr: whether the tree has LR images, which are not copied.
     """
@@ -119,19 +121,19 @@ class SplitResult:
             f"{self.output / 'Test'}: {_size(choice.test)}, each with {self.settings.wanted}",
         ]
         if choice.lost:
-            counts = {"with fewer positives": len(choice.too_few), "more than the test takes": len(choice.spare)}
+            counts = {"with fewer positives": len(choice.too_few), "more than the test set takes": len(choice.spare)}
             reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
             lines.append(
-                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test's source pictures: "
+                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test set's source pictures: "
                 f"{', '.join(reasons)}"
             )
         if self.twins:
-            shown = format_examples([" = ".join(names) for names in self.twins])
-            lines.append(f"Source pictures that share an original were kept together: {shown}")
+            shown = format_examples([" = ".join(tell_apart(names)) for names in self.twins])
+            lines.append(f"Source pictures with equal pixels, or names that look the same, were kept together: {shown}")
         lines.append(f"Pictures are {files}, labels are copied.")
         if self.skipped_lr:
             lines.append("The tree's LR images were not copied.")
-        return [*lines, "Make the LR images of the test, as in training:", f"  {self.degrade_command}"]
+        return [*lines, "Make the LR images of the test set, as in training:", f"  {self.degrade_command}"]
 
 
 def choose_test(
@@ -230,7 +232,8 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     """Write a training and a test tree in the official layout that share no source picture.
 
     `Train/`, `Test/` and `split.json`, a record of the choice, appear together when all is written. A source picture
-    goes to one side with all its groups; source pictures that share an original, byte for byte, count as one.
+    goes to one side with all its groups; those that share an original with equal pixels, or whose names look the same,
+    count as one.
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
@@ -257,7 +260,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     opened = open_tree(tree.absolute())
     source, listing = TreeSource(opened), Listing(opened)
     _require_pictures(listing)
-    twins = _find_twins(listing)
+    twins = find_twins(listing)
     together = {name: names[0] for names in twins for name in names}
     choice = choose_test(_count_positives(source), settings, together)
     train, test = Path("Train"), Path("Test")
@@ -297,33 +300,6 @@ def _require_pictures(listing: Listing) -> None:
 
 def _count_positives(source: GroupSource) -> dict[PatchId, int]:
     return {group.id: len(group.positives) for group in show_progress(source, len(source), "reading labels")}
-
-
-def _find_twins(listing: Listing) -> list[list[str]]:
-    """Sorted names of source pictures that share an original, byte for byte."""
-    same_size: dict[int, list[tuple[str, Path]]] = {}
-    for files in listing:
-        path = files.images[ORIGINAL]
-        same_size.setdefault(path.stat().st_size, []).append((files.id.image, path))
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while (above := leader.setdefault(name, name)) != name:
-            name = above
-        return name
-
-    for files_of_size in same_size.values():
-        if len({image for image, _ in files_of_size}) < 2:  # only files of the same size can be identical
-            continue
-        first: dict[str, str] = {}
-        for image, path in files_of_size:
-            twin = first.setdefault(sha256_of_file(path), image)
-            low, high = sorted((find(image), find(twin)))
-            leader[high] = low
-    clusters: dict[str, list[str]] = {}
-    for name in sorted(leader):
-        clusters.setdefault(find(name), []).append(name)
-    return [names for names in clusters.values() if len(names) > 1]
 
 
 def _make_folders(section: Section, candidates: Iterable[str], slots: Iterable[str]) -> None:
@@ -368,7 +344,7 @@ def _write_record(path: Path, settings: SplitSettings, choice: GroupChoice, twin
             "too_few_positives": [str(group_id) for group_id in choice.too_few],
             "spare": [str(group_id) for group_id in choice.spare],
         },
-        "same_original": twins,
+        "same_picture": twins,
     }
     write_json(path, content)
 

@@ -4,7 +4,6 @@
 places of files, `label_file.py` one JSON, `hggt_data.io.images` one picture.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,11 +14,12 @@ from typing import Any
 from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.io.files import FileDigest, read_regular_file, sha256_of
-from hggt_data.io.images import PngInfo, decode_png, parse_png, read_png_header
+from hggt_data.io.images import PngInfo, decode_png, hash_pixels, parse_png, read_png_header
 from hggt_data.io.portability import require_portable
 from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
+from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId
 from hggt_data.tree.label_file import check_annotation
 from hggt_data.tree.layout import open_tree
@@ -77,12 +77,12 @@ def validate_tree(
     tree: Path | str,
     lr: Path | str | None = None,
     *,
-    workers: int | None = None,
+    workers: Count | None = None,
     fast: bool = False,
-    expect_groups: int | None = None,
-    scale: int = DEFAULT_SCALE,
+    expect_groups: CountOrNone | None = None,
+    scale: Count = DEFAULT_SCALE,
 ) -> Report:
-    """Check a whole tree. Nothing is changed, and problems never raise: they are in the report.
+    """Check a whole tree. Nothing is changed, and problems of the tree never raise: they are in the report.
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
@@ -102,6 +102,7 @@ def validate_tree(
         >>> report.num_groups, report.problems
         (6, ())
     """
+    require_arguments(validate_tree, workers=workers, expect_groups=expect_groups, scale=scale)
     try:
         listing = Listing(open_tree(Path(tree), None if lr is None else Path(lr)))
     except (TreeError, OSError) as error:
@@ -254,7 +255,7 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
                 examined.report("unportable-image", path, str(error), hint)
                 return None
             examined.pngs[name] = data
-            examined.digests[name] = hashlib.sha256(repr(info.size).encode() + pixels.data).hexdigest()[:32]
+            examined.digests[name] = hash_pixels(pixels)
         if info.metadata:
             message = f"contains {', '.join(info.metadata)}, which may reveal a place or a name"
             hint = "Remove it before publishing, for example with `exiftool -all=`."

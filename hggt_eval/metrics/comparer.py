@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels
+from hggt_data.ranges import CountOrNone, require_ranges
 
 if TYPE_CHECKING:  # torch is imported only for metrics that run on it
     from hggt_eval.metrics.backbones import Convolutions
@@ -36,16 +37,22 @@ class MetricSettings:
         device: Torch device, such as `cpu` or `cuda:0`, for metrics that run on torch.
         weights_dir: Folder searched for ImageNet weights before torch's cache.
 
+    Raises:
+        SettingsError: A value is out of range.
+
     Example:
         >>> from hggt_eval import MetricSettings
         >>> MetricSettings(border=0, colour="y")
         MetricSettings(border=0, colour='y', device='cpu', weights_dir=None)
     """
 
-    border: int = BORDER_PX
+    border: CountOrNone = BORDER_PX
     colour: Colour = "rgb"
     device: str = "cpu"
     weights_dir: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 class LoadedMetric(ABC):

@@ -6,12 +6,13 @@ Pixels are shown without smoothing. Drawn by matplotlib; in PDF and SVG, text st
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from hggt_data.errors import MatchError, NameFormatError, OutputError, SettingsError
 from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
 from hggt_data.io.images import Pixels
+from hggt_data.ranges import Range, require_arguments, require_lists
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_eval.metrics import Metric
 from hggt_eval.report.pictures import ScoredPictures
@@ -85,7 +86,7 @@ def draw_figure(
     candidates: Sequence[str] = (),
     metrics: Sequence[str] = (),
     decimals: Mapping[str, int] | None = None,
-    width_in: float = WIDTH_IN,
+    width_in: Annotated[float, Range(2, 40)] = WIDTH_IN,
 ) -> "Figure":
     """Draw the figure, with one row per crop.
 
@@ -103,7 +104,8 @@ def draw_figure(
         The figure; its `savefig` writes it.
 
     Raises:
-        SettingsError: The scores have no such method or metric, a group has no such candidate, or a crop is malformed.
+        SettingsError: The scores have no such method or metric, a group has no such candidate, a crop is malformed,
+            or the width is out of range.
         MatchError: The scores cannot be read, a group or score does not exist, a crop lies outside its picture, an
             image has changed since it was scored, or the font lacks letters.
 
@@ -127,6 +129,8 @@ def draw_figure(
     import matplotlib
     from matplotlib.figure import Figure
 
+    require_lists(crops=crops, methods=methods, candidates=candidates, metrics=metrics)
+    require_arguments(draw_figure, width_in=width_in)
     pictures = scores if isinstance(scores, ScoredPictures) else ScoredPictures.open(scores)
     known = {metric.name: metric for metric in pictures.evaluation.metrics}
     scored = [method.name for method in pictures.evaluation.methods]
@@ -178,7 +182,7 @@ def require_format(path: Path) -> None:
         raise SettingsError(f"`path` is {path}; expected a name that ends in {', '.join(FORMATS)}")
 
 
-def write_figure(figure: "Figure", path: Path, dpi: int = 300) -> None:
+def write_figure(figure: "Figure", path: Path, dpi: Annotated[int, Range(50, 1200)] = 300) -> None:
     """Write a figure.
 
     Args:

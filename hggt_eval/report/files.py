@@ -10,9 +10,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from hggt_data.errors import MatchError, OutputError, require_kind
+from hggt_data.errors import MatchError, OutputError
 from hggt_data.io.files import write_text
 from hggt_data.io.text import aligned
+from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
 from hggt_data.schema import Label
 from hggt_eval.report.notes import list_notes

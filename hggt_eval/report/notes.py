@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hggt_data.io.text import format_examples
 from hggt_eval.metrics import title_of
 from hggt_eval.metrics.comparer import BORDER_PX
 from hggt_eval.scores.comparison import Comparison
@@ -54,6 +55,9 @@ def _of_methods(evaluation: Evaluation) -> Iterator[Note]:
         if method.faults:
             details = tuple(f"{fault.kind}: {fault.message}" for fault in method.faults)
             yield Note(f"{method.name}: {len(method.faults)} left out:", details)
+        if flat := [group.file for group in method.groups if group.is_flat]:
+            share = f"{len(flat)} of {len(method.groups)} images"
+            yield Note(f"{method.name}: nothing but a single colour in {share}: {format_examples(flat)}")
         if method.num_swapped:
             share = f"{method.num_swapped} of {len(method.groups)} images"
             yield Note(

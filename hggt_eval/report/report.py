@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hggt_data.errors import HggtError, OutputError
 from hggt_data.groups import GroupSource
+from hggt_data.ranges import CountOrNone
 from hggt_data.restored.methods import PAGE_FILE
 from hggt_eval.report.files import format_table, write_page, write_reports
 from hggt_eval.report.page import format_page
@@ -23,7 +24,7 @@ def report_scores(
     output: Path | None = None,
     baseline: str | None = None,
     decimals: Mapping[str, int] | None = None,
-    gallery: int = 1,
+    gallery: CountOrNone = 1,
     source: GroupSource | None = None,
     journal: Journal | None = None,
 ) -> None:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hggt_data.errors import MatchError, SettingsError, require_kind
+from hggt_data.errors import MatchError, SettingsError
+from hggt_data.ranges import Count, require_arguments, require_kind
 from hggt_data.schema import PatchId
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.scores.evaluation import Evaluation
@@ -153,7 +154,7 @@ def require_baseline(names: Iterable[str], baseline: str) -> None:
 
 
 def compare_methods(
-    evaluation: Evaluation, baseline: str | None = None, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    evaluation: Evaluation, baseline: str | None = None, *, num_resamples: Count = NUM_RESAMPLES, seed: int = 0
 ) -> Comparison:
     """Compute intervals for all means, and the differences from a baseline.
 
@@ -167,7 +168,7 @@ def compare_methods(
         Means with intervals and, with a baseline, the differences of all other methods from it.
 
     Raises:
-        SettingsError: No method has the baseline's name.
+        SettingsError: No method has the baseline's name, or a number is out of range.
         MatchError: A name occurs with and without a seed.
 
     Example:
@@ -186,6 +187,7 @@ def compare_methods(
     require_kind(
         Evaluation, "that of `score` or `read_scores`, such as read_scores(FOLDER).evaluation", evaluation=evaluation
     )
+    require_arguments(compare_methods, num_resamples=num_resamples)
     methods = {method.name: method for method in evaluation.methods}
     if baseline is not None:
         require_baseline(methods, baseline)

@@ -198,6 +198,7 @@ class _Group(TypedDict):
     alone: NotRequired[_Scores]
     negatives: NotRequired[dict[str, _Scores]]
     looks_swapped: NotRequired[bool]
+    is_flat: NotRequired[bool]
 
 
 class _Fault(TypedDict):
@@ -276,6 +277,7 @@ def group_content(group: GroupScores) -> dict[str, Any]:
             if group.negatives
             else {}
         ),
+        **({"is_flat": True} if group.is_flat else {}),
         **({"looks_swapped": True} if group.looks_swapped else {}),
     }
 
@@ -295,6 +297,7 @@ def _parse_group(values: _Group) -> GroupScores:
         alone=_parse_numbers(values.get("alone", {})),
         negatives={name: _parse_numbers(scores) for name, scores in values.get("negatives", {}).items()},
         agreement=values["agreement"],
+        is_flat=values.get("is_flat", False),
         looks_swapped=values.get("looks_swapped", False),
         sha256=values["sha256"],
         ground_truths_sha256=values["ground_truths_sha256"],

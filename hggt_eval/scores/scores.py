@@ -22,6 +22,7 @@ class GroupScores:
         alone: Metric -> score, for the no-reference metrics.
         negatives: Candidate -> metric -> score, for every negative, if negatives were requested.
         agreement: Positive or negative -> number of annotators who gave it that label.
+        is_flat: Whether the image is a single colour.
         looks_swapped: Whether the image is closer to its positive with red and blue exchanged.
         sha256: SHA-256 of the restored image's file.
         ground_truths_sha256: Candidate -> SHA-256 of its file, for each one compared with.
@@ -34,6 +35,7 @@ class GroupScores:
     alone: Scores = field(default_factory=dict)
     negatives: Mapping[str, Scores] = field(default_factory=dict)
     agreement: Mapping[str, int] = field(default_factory=dict)
+    is_flat: bool = False
     looks_swapped: bool = False
     sha256: str = ""
     ground_truths_sha256: Mapping[str, str] = field(default_factory=dict)

@@ -166,7 +166,17 @@ def _read_network(value: Any) -> NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything that defines a training run except its data."""
+    """Everything that defines a training run except its data; `load_config` makes it from a recipe.
+
+    Raises:
+        ConfigError: Values are out of range or contradict each other; the message names all faults.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from hggt_models import load_config
+        >>> replace(load_config("rrdb-psnr"), batch_size=24, pool_size=0).batch_size
+        24
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = READING
 
@@ -223,10 +233,15 @@ class TrainConfig:
     degradation: DegradationSettings
     """How LR images are made."""
     loss: LossConfig = field(default_factory=LossConfig)
+    """Weights of the generator's losses."""
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    """Network of the perceptual loss."""
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    """Validation on pictures that the network never learns from."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """How often the state of the run is saved."""
     log: LogConfig = field(default_factory=LogConfig)
+    """What the run reports."""
 
     def __post_init__(self) -> None:
         if faults := [*limit_faults(self, type(self)), *self._contradictions()]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.pictures import is_plain_picture, read_picture, read_picture_size
+from hggt_data.io.pictures import PictureNote, check_picture, read_picture_size
 from hggt_data.io.text import format_examples
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.targets import GroupLabels
@@ -18,26 +18,27 @@ _UNREADABLE = "not readable as 8-bit RGB"
 _READERS = 16  # threads, which mostly wait for the disk
 
 
-def require_usable_pictures(paths: Sequence[Path], source_px: int) -> list[tuple[int, int]]:
-    """Check that every picture is readable and at least `source_px` x `source_px`; returns (height, width) of each.
+def require_usable_pictures(paths: Sequence[Path], source_px: int) -> tuple[list[tuple[int, int]], set[PictureNote]]:
+    """Check that every picture is readable and at least `source_px` x `source_px`.
 
-    TreeError lists each kind of fault with the number of pictures and examples.
+    Returns (height, width) of each, and what reading will change or ignore in any. TreeError lists each kind of fault
+    with the number of pictures and examples.
     """
     sizes: dict[Path, tuple[int, int]] = {}
+    notes: set[PictureNote] = set()
 
     def fault(path: Path) -> _Fault | None:
         try:
             height, width = sizes[path] = read_picture_size(path)
             if min(height, width) < source_px:
                 return _too_small(source_px), f"{path}: {height:,} x {width:,} px"
-            if not is_plain_picture(path):
-                read_picture(path)
+            notes.update(check_picture(path))
         except (ImageError, OSError) as error:
             return _UNREADABLE, str(error)
         return None
 
     _require_none(_in_threads(fault, paths), f"{len(paths):,} pictures")
-    return [sizes[path] for path in paths]
+    return [sizes[path] for path in paths], notes
 
 
 def require_usable_groups(

@@ -17,7 +17,7 @@ from hggt_data.errors import DatasetError, TreeError
 from hggt_data.groups import GroupSource, hash_labels
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import Pixels
-from hggt_data.io.pictures import PICTURE_ENDINGS, is_picture_name, read_picture
+from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
 from hggt_data.io.text import plural
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups, split_or_default
@@ -74,6 +74,7 @@ class TrainingData:
         revision: A commit on the Hub, or a digest.
         license: Licence id; None if unknown.
         description: A line for the user.
+        notes: Lines on what reading changes or ignores in the pictures.
     """
 
     source: str
@@ -86,10 +87,11 @@ class TrainingData:
     revision: str
     license: str | None
     description: str
+    notes: Sequence[str] = ()
 
 
 def open_training_data(
-    source: str, config: TrainConfig, revision: str | None = None, resumed: ResumeState | None = None
+    source: str | Path, config: TrainConfig, revision: str | None = None, resumed: ResumeState | None = None
 ) -> TrainingData:
     """Open what a run learns from, and check the header of every picture.
 
@@ -97,6 +99,7 @@ def open_training_data(
     the Hub, whose training split is used. `resumed` is what the run recorded when it started: if some of its pictures
     or groups are missing now, the next ones replace them, and all others keep their turns.
     """
+    source = str(source)
     if config.target == "picture":
         if revision is not None or not Path(source).is_dir():
             raise TreeError(f"{source} is not a folder; the target 'picture' requires a folder of pictures")
@@ -180,7 +183,7 @@ def _open_pictures(folder: Path, config: TrainConfig, resumed: ResumeState | Non
     names = [os.fsencode(path.relative_to(folder).with_suffix("")).decode(errors="replace") for path in paths]
     # Regardless of the folder: crops of a picture and of its smaller versions often have different folders.
     images = [_SUB_IMAGE.sub("", name.rpartition(os.sep)[2]) for name in names]
-    sizes = require_usable_pictures(paths, config.source_px)
+    sizes, notes = require_usable_pictures(paths, config.source_px)
     listed = "\n".join(f"{name} {height} {width}" for name, (height, width) in zip(names, sizes, strict=True))
     identity = {"kind": "pictures", "names_and_sizes_sha256": sha256_of(listed.encode())}
     files = [f"{name}{path.suffix}" for name, path in zip(names, paths, strict=True)]
@@ -199,6 +202,7 @@ def _open_pictures(folder: Path, config: TrainConfig, resumed: ResumeState | Non
         revision=chosen.identity["names_and_sizes_sha256"][:12],
         license=None,
         description=f"learning from {len(used):,} of {plural(len(paths), 'picture')}; {_describe(held)}",
+        notes=describe_notes(notes),
     )
 
 

@@ -17,6 +17,7 @@ KernelKind = Literal[
 ]
 ResizeMode = Literal["area", "bilinear", "bicubic"]
 ResizeForm = Literal["official", "aligned"]
+PublishedName = Literal["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"]
 Range = tuple[float, float]
 
 _RANGE_LIMITS = {
@@ -71,6 +72,13 @@ class DegradationSettings:
         jpeg_quality: JPEG quality, 1 to 100.
         jpeg_form: `libjpeg` compresses like the common library; `official` like the official code, with
             nearest-neighbour chroma and without rounding pixels.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from hggt_models import load_config
+        >>> published = load_config("rrdb-psnr").degradation
+        >>> replace(published, jpeg_quality=(30, 60)).jpeg_quality
+        (30, 60)
     """
 
     scale: int
@@ -154,7 +162,7 @@ ENHANCE_02 = ENHANCE_04 = replace(
     ENHANCE_01, blur_sigma_px=(0.5, 1.0), gaussian_sigma_8bit=(0.5, 6.5), poisson_scale=(0.05, 0.45)
 )
 # Settings of the official option files, by the names that commands use.
-PUBLISHED = {
+PUBLISHED: dict[PublishedName, DegradationSettings] = {
     "sr": SR,
     "enhance-01": ENHANCE_01,
     "enhance-02": ENHANCE_02,

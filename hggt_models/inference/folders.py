@@ -19,19 +19,23 @@ import torch
 from hggt_data.errors import ImageError, OutputError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import sha256_of_file
+from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult, Source
-from hggt_data.io.pictures import list_folder, read_picture
+from hggt_data.io.pictures import Picture, list_folder, read_picture_with_notes
 from hggt_data.io.workers import advance, print_line
+from hggt_data.loading import opened
+from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics.device import full_precision, own_device
 from hggt_models.degradation.chain import degrade_picture
-from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings
+from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings, PublishedName
 from hggt_models.inference.tiling import (
     ENHANCE_OVERLAP_PX,
     ENHANCE_TILE,
     UPSCALE_OVERLAP_PX,
     DeviceMemoryError,
+    NotFiniteError,
     Tiler,
     require_fitting_tile,
 )
@@ -61,6 +65,14 @@ def list_pictures(folder: str | Path) -> tuple[list[Source], list[str]]:
 
     Raises:
         TreeError: There is no picture, or the results of two would have the same name.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import write_demo_tree
+        >>> from hggt_models import list_pictures
+        >>> pictures, others = list_pictures(write_demo_tree(tempfile.mkdtemp()).lr)
+        >>> len(pictures), pictures[0].name, others
+        (6, 'coffee-0-0', [])
     """
     folder = Path(folder)
     found = list_folder(folder)
@@ -68,20 +80,33 @@ def list_pictures(folder: str | Path) -> tuple[list[Source], list[str]]:
     for path in found.pictures:
         if first.setdefault(path.stem, path) is not path:
             raise TreeError(f"{folder}: {first[path.stem].name} and {path.name} would both become {path.stem}.png")
-    return [Source(path.stem, partial(read_picture, path), path) for path in found.pictures], found.others
+    return [Source(path.stem, partial(read_picture_with_notes, path), path) for path in found.pictures], found.others
 
 
-def list_lr(groups: GroupSource) -> list[Source]:
+def list_lr(groups: GroupSource | str | Path) -> list[Source]:
     """List the low-resolution images of a tree or dataset, named by their group's id, for `upscale`.
 
     Args:
-        groups: What `hggt_data.open_groups` returns; groups without a low-resolution image are skipped.
+        groups: What `hggt_data.open_groups` returns, or what it opens: the test split of a dataset, or a tree. Groups
+            without a low-resolution image are skipped.
+
+    Returns:
+        The images, in the order of the groups.
 
     Raises:
         TreeError: No group has a low-resolution image.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import write_demo_tree
+        >>> from hggt_models import list_lr
+        >>> images = list_lr(write_demo_tree(tempfile.mkdtemp()).test)
+        >>> len(images), images[0].name
+        (6, 'coffee-0-0')
     """
+    groups = opened(groups, "test")
     sources = [
-        Source(str(group_id), partial(groups.read, number, LR))
+        Source(str(group_id), partial(_read_lr, groups, number))
         for number, group_id in enumerate(groups.ids)
         if groups.has_picture(number, LR)
     ]
@@ -90,14 +115,18 @@ def list_lr(groups: GroupSource) -> list[Source]:
     return sources
 
 
+def _read_lr(groups: GroupSource, number: int) -> Picture:
+    return Picture(groups.read(number, LR))
+
+
 def enhance(
     weights: Mapping[str, str | Path],
-    sources: Sequence[Source],
+    sources: Sequence[Source] | str | Path,
     output: str | Path,
     *,
     origin: str = "",
-    tile: int = ENHANCE_TILE,
-    overlap: int = ENHANCE_OVERLAP_PX,
+    tile: Count = ENHANCE_TILE,
+    overlap: CountOrNone = ENHANCE_OVERLAP_PX,
     dtype: Dtype = "fp32",
     device: str = "auto",
 ) -> Outcome:
@@ -108,20 +137,41 @@ def enhance(
     Args:
         weights: Candidate name to its network: a checkpoint, a training run's folder, or a name on the Hub. The
             networks keep the size of a picture.
-        sources: Pictures from `list_pictures`.
+        sources: Pictures from `list_pictures`, or a folder of them.
         output: New or empty folder, or the output of an interrupted run with the same options.
-        origin: Where the pictures are from, for the record.
+        origin: Where the pictures are from, for the record.  [default: the folder]
         tile: Side of a tile.
         overlap: Overlap between tiles.
         dtype: Number format for inference; bf16 uses autocast.
         device: Device for inference: auto (a GPU if available), cpu, cuda:1.
 
+    Returns:
+        How many pictures were made and kept, and which could not be read.
+
     Raises:
+        SettingsError: An argument is out of range, or the output is inside the folder of pictures.
         OutputError: The folder contains results of different settings or networks.
         CheckpointError, WeightsError: A network cannot be loaded, or changes the size.
         DeviceMemoryError: A tile does not fit into memory.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from hggt_models import build_network, enhance, save_network
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "pictures").mkdir()
+        >>> Image.new("RGB", (32, 24)).save(folder / "pictures" / "a.png")
+        >>> network = build_network("rcan_no_upsample", num_feat=8, num_group=1, num_block=1, squeeze_factor=2)
+        >>> save_network(network, folder / "01.safetensors")
+        >>> enhance({"01": folder / "01.safetensors"}, folder / "pictures", folder / "EnhancedGT", device="cpu").made
+        1
+        >>> sorted(path.name for path in (folder / "EnhancedGT").rglob("*.png"))
+        ['a.png', 'a_01.png']
     """
+    require_arguments(enhance, tile=tile, overlap=overlap, dtype=dtype)
     output = Path(output)
+    sources, origin = _listed(sources, origin, output)
     device = own_device(device)
     restorers = {
         name: Restorer(path, tile=tile, overlap=overlap, dtype=dtype, device=device) for name, path in weights.items()
@@ -158,12 +208,12 @@ def enhance(
 
 def upscale(
     weights: str | Path,
-    sources: Sequence[Source],
+    sources: Sequence[Source] | str | Path,
     output: str | Path,
     *,
     origin: str = "",
-    tile: int | None = None,
-    overlap: int = UPSCALE_OVERLAP_PX,
+    tile: Count | None = None,
+    overlap: CountOrNone = UPSCALE_OVERLAP_PX,
     dtype: Dtype = "fp32",
     device: str = "auto",
     suffix: str | None = None,
@@ -172,9 +222,9 @@ def upscale(
 
     Args:
         weights: Network to run: a checkpoint, a training run's folder, or ORG/NAME on the Hub.
-        sources: Pictures from `list_pictures` or `list_lr`.
+        sources: Pictures from `list_pictures` or `list_lr`, or a folder of them.
         output: New or empty folder, or the output of an interrupted run with the same options.
-        origin: Where the pictures are from, for the record.
+        origin: Where the pictures are from, for the record.  [default: the folder]
         tile: Side of a tile. auto starts with whole pictures and halves the tile whenever memory runs out;
             networks whose result depends on the tile (RCAN, ELAN) then get the fixed tile of hggt-models enhance.
         overlap: Overlap between tiles.
@@ -182,12 +232,32 @@ def upscale(
         device: Device for inference: auto (a GPU if available), cpu, cuda:1.
         suffix: Suffix of the written names: NAME_SUFFIX.png.
 
+    Returns:
+        How many pictures were made and kept, and which could not be read.
+
     Raises:
+        SettingsError: An argument is out of range, or the output is inside the folder of pictures.
         OutputError: The folder contains results of different settings or networks.
         CheckpointError, WeightsError: The network cannot be loaded.
         DeviceMemoryError: A tile does not fit into memory, even at the smallest size allowed.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from hggt_models import build_network, upscale, save_network
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "pictures").mkdir()
+        >>> Image.new("RGB", (32, 24)).save(folder / "pictures" / "a.png")
+        >>> save_network(build_network("rrdb", num_block=1, num_feat=8, num_grow_ch=4), folder / "x4.safetensors")
+        >>> upscale(folder / "x4.safetensors", folder / "pictures", folder / "restored", device="cpu").made
+        1
+        >>> Image.open(folder / "restored" / "a.png").size
+        (128, 96)
     """
+    require_arguments(upscale, tile=tile, overlap=overlap, dtype=dtype)
     output = Path(output)
+    sources, origin = _listed(sources, origin, output)
     if suffix is not None and not re.fullmatch(r"[\w.-]+", suffix):
         raise SettingsError(f"`suffix` {suffix!r}: expected letters, digits, '_', '.' and '-'")
     device = own_device(device)
@@ -217,43 +287,51 @@ def upscale(
 
 
 def degrade(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | str | Path,
     output: str | Path,
     *,
     origin: str = "",
     seed: int,
-    degradation: str = "sr",
-    scale: int | None = None,
-    workers: int = 1,
+    degradation: PublishedName = "sr",
+    scale: Count | None = None,
+    workers: Count = 1,
 ) -> Outcome:
     """Write low-resolution versions of pictures, `NAME.png`: the same bytes for the same seed and names.
 
     A picture whose sides are not multiples of the scale is cropped at its right and lower edge first.
 
     Args:
-        sources: Pictures from `list_pictures`.
+        sources: Pictures from `list_pictures`, or a folder of them.
         output: New or empty folder, or the output of an interrupted run with the same options.
-        origin: Where the pictures are from, for the record.
+        origin: Where the pictures are from, for the record.  [default: the folder]
         seed: Random seed. The same seed and file names give the same bytes.
         degradation: Published degradation: sr for super-resolution, enhance-01 and so on for training an enhancer.
         scale: Scale factor between the results and the pictures.  [default: as published]
         workers: Worker processes; they do not change the result.
 
+    Returns:
+        How many pictures were made and kept, and which could not be read.
+
     Raises:
+        SettingsError: An argument is out of range, or the output is inside the folder of pictures.
         OutputError: The folder contains results of different settings.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image
-        >>> from hggt_models import degrade, list_pictures
+        >>> from hggt_models import degrade
         >>> folder = Path(tempfile.mkdtemp())
-        >>> Image.new("RGB", (64, 48)).save(folder / "picture.png")
-        >>> pictures, _ = list_pictures(folder)
-        >>> degrade(pictures, Path(tempfile.mkdtemp()), seed=0).made
+        >>> (folder / "HR").mkdir()
+        >>> Image.new("RGB", (64, 48)).save(folder / "HR" / "a.png")
+        >>> degrade(folder / "HR", folder / "LR", seed=0).made
         1
+        >>> Image.open(folder / "LR" / "a.png").size
+        (16, 12)
     """
+    require_arguments(degrade, degradation=degradation, scale=scale, workers=workers)
     output = Path(output)
+    sources, origin = _listed(sources, origin, output)
     settings = PUBLISHED[degradation] if scale is None else replace(PUBLISHED[degradation], scale=scale)
     compared = {"degradation": degradation, "scale": settings.scale, "seed": seed}
     job = _make_job(output, "degrade", {"input": origin, "settings": compared, "weights": {}}, "cpu")
@@ -264,20 +342,40 @@ def degrade(
     return job.outcome
 
 
+def require_output_outside(output: Path, folder: Path, parameter: str) -> None:
+    """Check that results are not written among the pictures, where the next run would read them."""
+    try:
+        require_outside(output, folder, f"`{parameter}`")
+    except OutputError as error:
+        raise SettingsError(f"`output` {error}") from error
+
+
+def _listed(sources: Sequence[Source] | str | Path, origin: str, output: Path) -> tuple[Sequence[Source], str]:
+    """The pictures and their origin; those of a folder if it is one."""
+    if not isinstance(sources, str | Path):
+        return sources, origin
+    require_output_outside(output, Path(sources), "sources")
+    return list_pictures(sources)[0], origin or str(sources)
+
+
 class Restorer:
     """A loaded network that maps pixels, uint8 (H, W, 3), to pixels (scale * H, scale * W, 3).
 
     `identity` describes it in records. CheckpointError if it does not restore RGB pictures; TileError if the tile is
-    not a multiple of its window.
+    not a multiple of its window. When called, NotFiniteError names the weights if their output is NaN or infinite.
     """
 
     def __init__(
         self, weights: str | Path, *, tile: int | None, overlap: int, dtype: Dtype, device: str = "cpu"
     ) -> None:
+        self._weights = weights
         try:
             checkpoint = load_checkpoint(weights)
-        except UnknownNetworkError:
-            self.network = load_community_network(weights, device)
+        except UnknownNetworkError as ours:
+            try:
+                self.network = load_community_network(weights, device)
+            except CheckpointError as theirs:
+                raise CheckpointError(f"{ours}; {str(theirs).removeprefix(f'{weights}: ')}") from theirs
             print_line(f"{weights}: a network of another project, {self.network.config['architecture']}")
             self.identity = {"sha256": sha256_of_file(Path(weights)), **self.network.config}
         else:
@@ -292,7 +390,10 @@ class Restorer:
             require_fitting_tile(tile, self.network.window)
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        return self.tiler(self.network, pixels)
+        try:
+            return self.tiler(self.network, pixels)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{self._weights}: {error}") from error
 
     def _require_restorer(self, weights: str | Path, device: str) -> None:
         """Run the network on a few pixels: a discriminator, or a network for grey pictures, fails here."""
@@ -320,7 +421,8 @@ class _DegradeTask:
 
 def _degrade_one(task: _DegradeTask) -> PictureResult:
     try:
-        pixels = task.source.read()
+        picture = task.source.read()
+        pixels = picture.pixels
         scale = task.settings.scale
         height, width = (side // scale * scale for side in pixels.shape[:2])
         if not height or not width:
@@ -337,7 +439,7 @@ def _degrade_one(task: _DegradeTask) -> PictureResult:
     finally:
         advance()
     write_png(task.target, degraded)
-    return PictureResult()
+    return PictureResult(notes=picture.notes)
 
 
 def _restore(
@@ -353,14 +455,17 @@ def _restore(
 
         def restore(source: Source) -> PictureResult:
             try:
-                pixels = source.read()
+                picture = source.read()
             except (ImageError, OSError) as error:
                 return PictureResult(fault=str(error))
-            for path, result in zip(targets(source), results(pixels), strict=True):
-                writing.append(writer.submit(write_png, path, result))
+            try:
+                for path, result in zip(targets(source), results(picture.pixels), strict=True):
+                    writing.append(writer.submit(write_png, path, result))
+            except NotFiniteError as error:
+                return PictureResult(fault=f"{source.path or source.name}: cannot be restored by {error}")
             while len(writing) > 2 * _WRITERS:
                 writing.popleft().result()
-            return PictureResult()
+            return PictureResult(notes=picture.notes)
 
         job.run_here(restore, sources, label=label)
         for written in writing:

@@ -4,14 +4,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hggt_data.errors import OutputError, SettingsError
+from hggt_data.errors import SettingsError
 from hggt_data.hub.repository import is_hub_id
-from hggt_data.io.folders import require_outside
 from hggt_data.io.picture_job import Source
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import print_line
 from hggt_data.loading import open_groups, split_or_default
-from hggt_models.inference.folders import list_lr, list_pictures
+from hggt_models.inference.folders import list_lr, list_pictures, require_output_outside
+from hggt_models.networks.weights import WEIGHTS_ENDINGS
 
 
 def open_sources(
@@ -46,16 +46,8 @@ def open_sources(
     require_output_outside(output, folder, "folder")
     sources, others = list_pictures(folder)
     if others:
-        print_line(f"Skipped {plural(len(others), 'file')} that cannot be read as pictures: {format_examples(others)}")
+        print_line(f"Skipped {plural(len(others), 'non-picture file')}: {format_examples(others)}")
     return sources, str(folder)
-
-
-def require_output_outside(output: Path, folder: Path, parameter: str) -> None:
-    """Check that results are not written among the pictures, where the next run would read them."""
-    try:
-        require_outside(output, folder, f"`{parameter}`")
-    except OutputError as error:
-        raise SettingsError(f"`output` {error}") from error
 
 
 def parse_candidate_weights(values: Sequence[str]) -> dict[str, str]:
@@ -74,7 +66,7 @@ def parse_candidate_weights(values: Sequence[str]) -> dict[str, str]:
 def require_weights(source: str) -> str:
     """Check that a network's name is a file, a training run's folder, or ORG/NAME on the Hub."""
     path = Path(source)
-    if not path.exists() and (path.suffix in (".pth", ".safetensors") or not is_hub_id(source)):
+    if not path.exists() and (path.suffix in WEIGHTS_ENDINGS or not is_hub_id(source)):
         raise SettingsError(f"{source!r} is neither a file or folder nor a name on the Hub (ORG/NAME)")
     return source
 

@@ -32,6 +32,10 @@ class DeviceMemoryError(HggtError, MemoryError):
     """A tile does not fit into the device's memory."""
 
 
+class NotFiniteError(HggtError, ArithmeticError):
+    """A network's output is NaN or infinite; as pixels it would be black."""
+
+
 class Tiler:
     """Restores pictures, uint8 (H, W, 3) to (scale * H, scale * W, 3), in tiles that fit into memory.
 
@@ -185,6 +189,8 @@ def _run(network: Network, crop: Tensor, device: torch.device, dtype: torch.dtyp
             images = images.float() / 255
         with autocast:
             output: Tensor = network(images)[0].float()
+        if not output.isfinite().all():
+            raise NotFiniteError("the network's output is NaN or infinite")
         if crop.dtype == torch.uint8:
             output = output.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         return output.cpu()

@@ -18,21 +18,25 @@ from hggt_data.errors import HubError, WeightsError
 from hggt_data.hub.repository import Repository, is_hub_id
 from hggt_data.io.files import atomic_file, sha256_of_file
 from hggt_data.io.parsing import parse_json
+from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS, Network, NetworkError, build_network, network_args
 from hggt_models.networks.community import CommunityNetwork
 from hggt_models.networks.weights import (
+    NOT_FINITE,
+    WEIGHTS_ENDINGS,
     CheckpointError,
     StateDict,
+    describe_faults,
+    find_faults,
     load_state,
     read_pth,
     read_safetensors,
     require_state_dict,
 )
+from hggt_models.networks.wrappers import unwrap, variants
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_community_network", "load_network", "save_network"]
 
-_SOURCE_KEYS = ("params_ema", "params", "state_dict")  # in order of preference
-_PARALLEL_PREFIX = "module."
 # All metadata goes under one key: the order of several would differ from run to run, and with it the bytes.
 _HEADER_KEY = "hggt"
 
@@ -42,7 +46,7 @@ RUN_WEIGHTS = "weights"
 
 
 class UnknownNetworkError(CheckpointError):
-    """The weights belong to none of our networks."""
+    """The weights fit none of our networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Checkpoint:
         network_name: Key of `NETWORKS`.
         args: All arguments of the network.
         state: The weights, on the CPU.
-        source_key: Entry of the file that held them, such as `params_ema`; None if the file holds only weights.
+        source_key: Entry of the file that held them, such as `params_ema` or `state_dict.generator`; None if the file
+            holds only weights.
         sha256: Hash of the file.
         metadata: Further metadata of a safetensors file.
     """
@@ -84,27 +89,19 @@ def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
     (`minimal`); the discriminator's `skip_connection`. See `load_network` for arguments and errors.
     """
     path = _find(source, revision)
-    state, source_key, header = _read(path)
-    identity = _identify(path, state, header)
-    if identity is None:
-        raise UnknownNetworkError(
-            f"{path}: its {len(state):,} tensors ({next(iter(state))}, ...) belong to none of our networks "
-            f"({', '.join(NETWORKS)}); load_community_network loads those of other projects"
-        )
-    try:
-        args = asdict(network_args(*identity))
-    except NetworkError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    found, source_key, header = _read(path)
+    name, args, state = _identify(path, found, header)
     metadata = {key: str(text) for key, text in header.items() if key != "network"}
-    return Checkpoint(path, identity[0], args, state, source_key, sha256_of_file(path), metadata)
+    return Checkpoint(path, name, args, state, source_key, sha256_of_file(path), metadata)
 
 
 def load_network(source: str | Path, device: str = "cpu", *, revision: str | None = None) -> Network:
     """Load a network with its weights, in eval mode.
 
     Args:
-        source: A `.pth` file (`params_ema` is preferred to `params` and `state_dict`), a `.safetensors` file, the
-            folder of a training run (its last weights), or `ORG/NAME` on the Hub.
+        source: A file that `torch.save` wrote (`.pth`, `.pt`, `.ckpt`, `.bin`), also by usual training programs
+            (averaged weights are preferred), a `.safetensors` file, the folder of a training run (its last weights), or
+            `ORG/NAME` on the Hub.
         device: Torch device.
         revision: Tag, branch or commit on the Hub.
 
@@ -137,13 +134,19 @@ def load_community_network(source: str | Path, device: str = "cpu") -> Network:
     """
     path = Path(source)
     state, _, header = _read(path)
-    identity = _identify(path, state, header)
-    if identity is not None:
-        raise CheckpointError(f"{path} contains our own network {identity[0]}; use load_network")
     try:
-        return CommunityNetwork(state).eval().to(device)
-    except NetworkError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        name, *_ = _identify(path, state, header)
+    except UnknownNetworkError:
+        pass
+    else:
+        raise CheckpointError(f"{path} contains our own network {name}; use load_network")
+    faults = []
+    for variant in variants(state):
+        try:
+            return CommunityNetwork(variant).eval().to(device)
+        except NetworkError as error:
+            faults.append(error)
+    raise CheckpointError(f"{path}: {faults[0]}") from faults[0]
 
 
 def save_network(network: Network, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -155,6 +158,7 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
         metadata: Further texts to store with the weights.
 
     Raises:
+        SettingsError: The network is not one of hggt_models.
         CheckpointError: The network belongs to another project, or the file name has another ending.
 
     Example:
@@ -167,6 +171,7 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
         >>> path.is_file()
         True
     """
+    require_kind(Network, "that of `build_network` or `load_network`", network=network)
     path = Path(path)
     if network.name not in NETWORKS:
         raise CheckpointError(f"{path}: only our own networks can be saved; got {network.name}")
@@ -181,7 +186,7 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
 def _find(source: str | Path, revision: str | None) -> Path:
     """Weights file of a source, downloaded if necessary."""
     path = Path(source)
-    if is_hub_id(source) and path.suffix not in (".pth", ".safetensors"):  # a mistyped path
+    if is_hub_id(source) and path.suffix not in WEIGHTS_ENDINGS:  # a mistyped path
         try:
             fetched = Repository(str(source), "model").fetch_file(WEIGHTS_FILE, revision)
         except HubError as error:
@@ -203,23 +208,13 @@ def _find(source: str | Path, revision: str | None) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None, dict[str, Any]]:
     """Weights of a file, the entry that held them, and the file's metadata."""
-    content: object
-    source_key: str | None = None
-    header: dict[str, Any] = {}
-    if path.suffix.lower() == ".safetensors":
-        content, metadata = read_safetensors(path)
-        header = _parse_header(path, metadata)
-    elif path.suffix.lower() == ".pth":
-        content = read_pth(path)
-        if isinstance(content, dict):
-            source_key = next((key for key in _SOURCE_KEYS if key in content), None)
-            content = content[source_key] if source_key else content
-    else:
-        raise CheckpointError(f"{path}: expected a name that ends with .pth or .safetensors")
-    state = require_state_dict(content, f"{path}: {source_key}" if source_key else str(path))
-    if all(key.startswith(_PARALLEL_PREFIX) for key in state):
-        state = {key.removeprefix(_PARALLEL_PREFIX): tensor for key, tensor in state.items()}
-    return state, source_key, header
+    ending = path.suffix.lower()
+    if ending not in WEIGHTS_ENDINGS:
+        raise CheckpointError(f"{path}: expected a name that ends with {', '.join(WEIGHTS_ENDINGS)}")
+    if ending != ".safetensors":
+        return *unwrap(read_pth(path), str(path)), {}
+    content, metadata = read_safetensors(path)
+    return require_state_dict(content, str(path)), None, _parse_header(path, metadata)
 
 
 def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -235,17 +230,61 @@ def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     return dict(header)
 
 
-def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """Name and arguments of the network, from the metadata or else from keys and shapes; None if it is not ours."""
+def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[str, dict[str, Any], StateDict]:
+    """Name and arguments of the network, from the metadata or else from keys and shapes, and its weights.
+
+    UnknownNetworkError if they are not those of one of our networks; it says what is wrong if they nearly are.
+    """
     if "network" in header:
         config: dict[str, Any] = dict(header["network"])
-        return str(config.pop("name")), config
-    shapes = {key: tensor.shape for key, tensor in state.items()}
-    for name, network in NETWORKS.items():
-        try:
-            args = network.recognise(shapes)
-        except (LookupError, ValueError, ArithmeticError) as error:
-            raise CheckpointError(f"{path} has keys of {name}, but not all that determine its sizes") from error
-        if args is not None:
-            return name, args
-    return None
+        name = str(config.pop("name"))
+        args = _checked_args(path, name, config)
+        _require_sizes(path, name, args, state)
+        return name, args, state
+    faults = []
+    for variant in variants(state):
+        for name in NETWORKS:
+            try:
+                found = _recognise(path, name, variant)
+                if found is None:
+                    continue
+                args = _checked_args(path, name, found)
+                with torch.device("meta"):
+                    expected = build_network(name, **args).state_dict()
+                if not (differences := find_faults(expected, variant)).keys() - {NOT_FINITE}:
+                    return name, args, variant
+                faults.append(f"{path} {describe_faults(expected, differences)}")
+            except CheckpointError as error:
+                faults.append(str(error))
+    if faults:
+        raise UnknownNetworkError(faults[0])
+    raise UnknownNetworkError(
+        f"{path}: its {len(state):,} tensors ({next(iter(state))}, ...) belong to none of our networks "
+        f"({', '.join(NETWORKS)})"
+    )
+
+
+def _recognise(path: Path, name: str, state: StateDict) -> dict[str, Any] | None:
+    """The arguments of a network that keys and shapes determine; None if they belong to another network."""
+    try:
+        return NETWORKS[name].recognise({key: tensor.shape for key, tensor in state.items()})
+    except (LookupError, ValueError, ArithmeticError) as error:
+        raise CheckpointError(f"{path} has keys of {name}, but not all that determine its sizes") from error
+
+
+def _checked_args(path: Path, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return asdict(network_args(name, args))
+    except NetworkError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _require_sizes(path: Path, name: str, args: Mapping[str, Any], state: StateDict) -> None:
+    """Refuse metadata whose numbers are not those of the tensors: building what it claims could fill the memory."""
+    found = _recognise(path, name, state)
+    if found is None:
+        raise CheckpointError(f"{path}: its metadata names a {name}, but its tensors belong to another network")
+    for arg, value in found.items():
+        counts = tuple(value) if isinstance(value, list | tuple) else value
+        if not isinstance(value, float) and args[arg] != counts:
+            raise CheckpointError(f"{path}: its metadata says {arg} {args[arg]}, but its tensors have {counts}")

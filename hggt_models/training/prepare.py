@@ -16,6 +16,7 @@ from hggt_data.errors import OutputError
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.text import plural
 from hggt_data.licence import HGGT_LICENSE_NAME
+from hggt_data.ranges import CountOrNone, require_ranges
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.train import TrainConfig, differences
 from hggt_models.data.training_data import TrainingData
@@ -38,12 +39,18 @@ class TrainingRun:
         init: Network to start from [default: random weights].
         workers: Processes that read images, for each device; 0 reads them in this process.
 
+    Raises:
+        SettingsError: `workers` is out of range.
+
     Example:
+        >>> import tempfile
+        >>> from hggt_data import write_demo_tree
         >>> from hggt_models import TrainingRun, load_config
         >>> from hggt_models.data.training_data import open_training_data
-        >>> config = load_config("rrdb-gan-positive")
-        >>> data = open_training_data("hggt", config)  # doctest: +SKIP
-        >>> run = TrainingRun(recipe="mine", config=config, data=data, output="runs/mine")  # doctest: +SKIP
+        >>> config = load_config("rrdb-gan-positive", ["source_px=192", "crop_px=128"])
+        >>> data = open_training_data(write_demo_tree(tempfile.mkdtemp()).train, config)
+        >>> TrainingRun(recipe="mine", config=config, data=data, output="runs/mine").metadata()["data"]
+        'Train'
     """
 
     recipe: str
@@ -51,7 +58,10 @@ class TrainingRun:
     data: TrainingData
     output: Path | str
     init: Checkpoint | None = None
-    workers: int = 0
+    workers: CountOrNone = 0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
     def metadata(self) -> dict[str, str]:
         """The origin of the trained weights, which is written into their files; nothing about this machine."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from hggt_data.errors import HggtError, OutputError
+from hggt_data.io.text import plural
 from hggt_models.data.loader import PairLoader, redistribute_pools
 from hggt_models.runtime import Runtime
 from hggt_models.training.learner import Learner
@@ -38,7 +39,7 @@ class RunState:
 
     def __init__(self, run: TrainingRun, runtime: Runtime, folder: RunFolder) -> None:
         self.done = 0
-        self.notes = [run.data.description]
+        self.notes = [run.data.description, *run.data.notes]
         self._run, self._config, self._runtime, self._folder = run, run.config, runtime, folder
         record = runtime.agreed(folder.read_record() if runtime.leads else None)
         checkpoint = folder.read_checkpoint(runtime, self.notes.append)
@@ -147,6 +148,7 @@ class RunState:
             last = self._folder.last_checkpoint()
             kept = f"the last good checkpoint is {last}" if last else "no checkpoint was saved before"
             raise DivergedError(
-                f"{self._folder.path}: {error} after {self.done:,} iterations; {kept}. Start again in a new folder "
-                "with a smaller learning_rate, a clip_norm, a smaller loss.negative, or a trained network (`init`)"
+                f"{self._folder.path}: {error} after {plural(self.done, 'iteration')}; {kept}. Start again in a new "
+                "folder with a smaller learning_rate, a clip_norm, a smaller loss.negative, or a trained network "
+                "(`init`)"
             ) from None

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hggt_data.io.workers import default_workers
+from hggt_data.ranges import CountOrNone, require_arguments, require_lists
 from hggt_eval.metrics.device import own_device
 from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
-from hggt_models.inference.sources import require_output_outside
+from hggt_models.inference.folders import require_output_outside
 from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.runtime import open_runtime
 from hggt_models.training.prepare import TrainingRun
@@ -18,17 +19,17 @@ _MAX_WORKERS = 4
 
 
 def train(
-    recipe: str,
-    data: str,
+    recipe: str | Path,
+    data: str | Path,
     output: str | Path,
     *,
     revision: str | None = None,
-    init: str | None = None,
+    init: str | Path | None = None,
     assignments: Sequence[str] = (),
-    workers: int | None = None,
+    workers: CountOrNone | None = None,
     device: str = "auto",
 ) -> int:
-    """Train a network, or resume a run, and return the exit code for a batch script.
+    """Train a network, or resume a run.
 
     Args:
         recipe: Name of a recipe, or a TOML file.
@@ -39,8 +40,35 @@ def train(
         assignments: Settings to change, `KEY=VALUE`.
         workers: Worker processes that read pictures, for each device.  [default: one per core, at most 4]
         device: Device for training: auto (a GPU if available), cpu, cuda:1.
+
+    Returns:
+        The exit code for a batch script: 0 at the end of the run, 130 after Ctrl-C, 75 to queue the job again.
+
+    Raises:
+        ConfigError: The recipe or an assignment is faulty, or the processes cannot share a batch equally.
+        SettingsError: `workers` is out of range, the device cannot be used, or the output is inside the data.
+        TreeError: The data has no pictures or groups that this recipe can learn from.
+
+    `train_run` lists the errors of the training itself.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from hggt_models import train
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "HR").mkdir()
+        >>> Image.new("RGB", (32, 32)).save(folder / "HR" / "a.png")
+        >>> tiny = ["generator.num_block=1", "generator.num_feat=8", "generator.num_grow_ch=4", "source_px=32",
+        ...         "crop_px=32", "batch_size=1", "pool_size=0", "iterations=2", "log.tensorboard=false"]
+        >>> train("rrdb-psnr", folder / "HR", folder / "run", assignments=tiny, workers=0, device="cpu")
+        0
+        >>> [path.name for path in (folder / "run" / "weights").iterdir()]
+        ['000002.safetensors']
     """
-    output = Path(output)
+    require_lists(assignments=assignments)
+    require_arguments(train, workers=workers)
+    output, data = Path(output), str(data)
     if Path(data).is_dir():
         require_output_outside(output, Path(data), "data")
     config = load_config(recipe, assignments)

@@ -6,6 +6,8 @@ and the pair pool are all that a checkpoint must hold, and a run that was killed
 
 from contextlib import ExitStack
 
+from hggt_data.io.text import plural
+from hggt_data.ranges import require_kind
 from hggt_models.runtime import Runtime, StopSignals
 from hggt_models.training.prepare import TrainingRun, require_equal_shares
 from hggt_models.training.progress import Progress
@@ -26,6 +28,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         The signals; `received` is None if the run came to its end.
 
     Raises:
+        SettingsError: The arguments are not a run and a runtime.
         ConfigError: The processes cannot share batch or pool equally.
         OutputError: The folder holds another run, or is in use.
         CheckpointError: The initial weights are those of another network.
@@ -37,10 +40,25 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         WorkerError: A worker process was killed, or another process of the run failed.
 
     Example:
-        >>> from hggt_models import open_runtime, train_run
-        >>> with open_runtime() as runtime:
-        ...     train_run(run, runtime)  # doctest: +SKIP
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from hggt_models import TrainingRun, load_config, open_runtime, train_run
+        >>> from hggt_models.data.training_data import open_training_data
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "HR").mkdir()
+        >>> Image.new("RGB", (32, 32)).save(folder / "HR" / "a.png")
+        >>> tiny = ["generator.num_block=1", "generator.num_feat=8", "generator.num_grow_ch=4", "source_px=32",
+        ...         "crop_px=32", "batch_size=1", "pool_size=0", "iterations=2", "log.tensorboard=false"]
+        >>> config = load_config("rrdb-psnr", tiny)
+        >>> data = open_training_data(folder / "HR", config)
+        >>> run = TrainingRun(recipe="tiny", config=config, data=data, output=folder / "run")
+        >>> with open_runtime("cpu") as runtime:
+        ...     train_run(run, runtime).exit_code
+        0
     """
+    require_kind(TrainingRun, "such as TrainingRun(config=load_config(NAME), ...)", run=run)
+    require_kind(Runtime, "that of `open_runtime`", runtime=runtime)
     config = run.config
     require_equal_shares(config, runtime.world)
     folder = RunFolder(run.output)
@@ -62,7 +80,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
             validation.tiler.on_smaller_tile = progress.note_smaller_tile
         _loop(run, runtime, state, validation, progress, signals)
         stopped = f"stopped by {signals.received.name}" if signals.received else "finished"
-        progress.note(f"{stopped} after {state.done:,} iterations; everything is saved in {run.output}")
+        progress.note(f"{stopped} after {plural(state.done, 'iteration')}; everything is saved in {run.output}")
     return signals
 
 

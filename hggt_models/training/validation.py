@@ -13,7 +13,7 @@ from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import HeldOut
 from hggt_models.degradation.chain import degrade_picture
-from hggt_models.inference.tiling import UPSCALE_OVERLAP_PX, Tiler
+from hggt_models.inference.tiling import UPSCALE_OVERLAP_PX, NotFiniteError, Tiler
 from hggt_models.networks import Network
 from hggt_models.runtime import Runtime
 
@@ -69,7 +69,10 @@ class Validation:
             source = held_out.source()
             references = [self._cropped(read()) for read in held_out.references]
             lr = self._make_lr(number, held_out.name, source)
-            sr = self.tiler(network, lr)
+            try:
+                sr = self.tiler(network, lr)
+            except NotFiniteError as error:
+                raise NotFiniteError(f"validation of {held_out.name}: {error}") from error
             for column, comparer in enumerate(self._comparers.values()):
                 features = comparer.describe(sr)
                 scores = [comparer.compare(features, comparer.describe(reference)) for reference in references]

@@ -24,7 +24,7 @@ def test_labels_are_counted_and_files_matched_by_the_path_of_a_tree(
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: hd.count_labels("no"), hd.TreeError, "no: no such folder; expected an HGGT tree"),
+        (lambda: hd.count_labels("no"), hd.TreeError, "no: no such folder; expected a tree, a built dataset, or"),
         (lambda: hd.cut_patches("no", "out", hd.PatchSettings()), hd.TreeError, "no: no such folder"),
         (lambda: hd.extract_subimages(["no"], "out", hd.SubimageSettings()), hd.TreeError, "no: no such folder"),
         (lambda: hd.match_restored([hd.Method("m", "no")], "Test"), hd.MatchError, "no such folder of restored images"),
@@ -53,8 +53,16 @@ def test_a_missing_path_is_named(
     ],
 )
 def test_a_text_is_not_a_list_of_letters(call: Callable[[], object], name: str) -> None:
-    with pytest.raises(hd.SettingsError, match=f"`{name}` is '[A-Za-z]+', expected a list"):
+    with pytest.raises(hd.SettingsError, match=f"`{name}` is '[A-Za-z]+'; expected a list"):
         call()
+
+
+def test_another_kind_of_argument_is_named(fixtures: Path) -> None:
+    groups = hd.open_groups(fixtures / "Train")
+    with pytest.raises(hd.SettingsError, match=r"`group` is <6 groups.*; expected PatchGroup: a group of"):
+        hd.preference_pairs(groups)  # type: ignore[arg-type]
+    with pytest.raises(hd.SettingsError, match="`methods` is 'a'; expected Method: make them with `name_methods`"):
+        hd.match_restored("a", groups)  # type: ignore[arg-type]
 
 
 def build(**inputs: Any) -> hd.BuildResult:

@@ -42,7 +42,7 @@ def _scores(folder: Path) -> Any:
     return json.loads((folder / "scores.json").read_text())
 
 
-def test_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_output_folder_a_table_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = _succeed(
         "--restored", BICUBIC, "--restored", f"sharp={LANCZOS}", "--dataset", TREE, "--metrics", "psnr,ssim"
@@ -79,7 +79,7 @@ def test_a_map_may_lead_out_of_its_folder(tmp_path: Path, monkeypatch: pytest.Mo
     _succeed("figure", "scores", "--crop", f"{rows[0][0]}:0,0,16", "--output", "zoom.png")
 
 
-def test_all_outputs(tmp_path: Path, random_weights: Path) -> None:
+def test_every_output_file_is_written(tmp_path: Path, random_weights: Path) -> None:
     large = DATA / "fixtures/TestLarge"
     output = tmp_path / "deep" / "scores"
     result = _succeed(
@@ -177,14 +177,14 @@ def test_faults_are_an_error_without_traceback_and_can_be_allowed(tmp_path: Path
         assert "rocket-214-329: no restored image" in text
 
 
-def test_methods_file_beside_a_folder(tmp_path: Path) -> None:
+def test_a_methods_file_and_folders_can_be_combined(tmp_path: Path) -> None:
     methods = tmp_path / "methods.toml"
     methods.write_text(f'[lz]\ndir = "{LANCZOS}"\npattern = "{{id}}_lanczos.png"\n')
     result = _run("--restored", BICUBIC, "--methods", methods, "--dataset", TREE, "--metrics", "psnr")
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["method", "bicubic", "lz"]
     result = _run("--restored", f"LZ={BICUBIC}", "--methods", methods, "--dataset", TREE, "--metrics", "psnr")
     assert result.exit_code == 1
-    assert "two methods have the name 'lz'" in result.stderr
+    assert "'lz' differs from 'LZ' only in case" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_label_measures_are_printed_and_written(tmp_path: Path) -> None:
     assert len(rows) == sum(len(group["negatives"]) for group in with_negatives)
 
 
-def test_exchanged_colours_are_suspected(tmp_path: Path) -> None:
+def test_exchanged_red_and_blue_are_reported(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
     for path in Path(BICUBIC).glob("*.png"):
@@ -271,6 +271,17 @@ def test_exchanged_colours_are_suspected(tmp_path: Path) -> None:
     assert "net: red and blue appear to be swapped in 6 of 6 images" in result.stdout
     method = _scores(tmp_path / "scores")["methods"][0]
     assert method["num_swapped"] == 6
+
+
+def test_images_of_a_single_colour_are_noted(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(BICUBIC, tmp_path / "net"))
+    path = sorted(folder.iterdir())[0]
+    write_png(path, np.full_like(read_pixels(path), (9, 8, 7)))
+    arguments = ("--dataset", TREE, "--metrics", "psnr")
+    result = _succeed("--restored", folder, *arguments, "--output", tmp_path / "scores")
+    note = f"net: nothing but a single colour in 1 of 6 images: {path.name}"
+    assert note in result.stdout
+    assert note in _succeed("compare", tmp_path / "scores").stdout
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,9 @@ def test_a_damaged_file_is_computed_again(
     assert counting.described == 2
 
 
-def test_a_second_run_describes_no_positive(counting: CountingLpips, fixtures: Path, tmp_path: Path) -> None:
+def test_a_second_run_computes_no_features_of_positives(
+    counting: CountingLpips, fixtures: Path, tmp_path: Path
+) -> None:
     source = open_groups(fixtures / "Test")
     results, counts = [], []
     for name in ("bicubic", "bicubic", "lanczos"):
@@ -87,7 +89,9 @@ def test_a_second_run_describes_no_positive(counting: CountingLpips, fixtures: P
     assert counts == [6 + num_positives, 6, 6]
 
 
-def test_a_cache_that_cannot_be_written(counting: CountingLpips, pair: tuple[Pixels, Pixels], tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_an_error(
+    counting: CountingLpips, pair: tuple[Pixels, Pixels], tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"features cannot be written: .*`cache` folder, or omit it"):
         FeatureCache(tmp_path / "file").describe(counting, pair[0], "a" * 64)

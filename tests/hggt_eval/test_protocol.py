@@ -119,10 +119,28 @@ def test_groups_that_a_method_lacks_are_scored_for_the_others(
     assert [fault.kind for fault in first.faults] == ["missing"]
 
 
+def test_a_flat_image_that_niqe_cannot_rate_is_an_error_or_left_out(tmp_path: Path) -> None:
+    source = MemorySource({name: {"01": (picture(1, 208), Label.POSITIVE)} for name in ("a-0-0", "a-0-8")})
+    write_png(tmp_path / "a-0-0.png", picture(2, 208))
+    write_png(tmp_path / "a-0-8.png", np.zeros((208, 208, 3), np.uint8))
+    found = match_restored([Method("net", tmp_path)], source)
+    metrics = [Psnr(), require_metric("niqe").load()]
+    with pytest.raises(
+        ImageError, match=r"a-0-8\.png: the picture is flat, so NIQE is undefined.*; `allow_missing` lea"
+    ):
+        evaluate(source, found, metrics)
+    [method] = evaluate(source, found, metrics, allow_missing=True).methods
+    assert [str(group.id) for group in method.groups] == ["a-0-0"]
+    assert [(fault.kind, str(fault.id)) for fault in method.faults] == [("unusable", "a-0-8")]
+    assert method.faults[0].message.startswith("a-0-8.png: the picture is flat")
+    [method] = evaluate(source, found, metrics[:1]).methods
+    assert [group.is_flat for group in method.groups] == [False, True]
+
+
 def test_nothing_to_score_is_an_error(tmp_path: Path) -> None:
     source = MemorySource({"a-0-0": {"01": (picture(1), Label.SIMILAR)}})
     write_png(tmp_path / "a-0-0.png", picture(2))
-    with pytest.raises(MatchError, match="no group of memory has both a positive and a restored image"):
+    with pytest.raises(MatchError, match="no group of memory has both a positive and a usable restored image"):
         evaluate(source, match_restored([Method("m", tmp_path)], source), [Psnr()])
 
 

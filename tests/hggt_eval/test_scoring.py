@@ -18,7 +18,7 @@ def methods(fixtures: Path) -> list[Method]:
     return name_methods([(None, fixtures / "restored" / name) for name in ("bicubic", "lanczos")])
 
 
-def test_it_returns_what_the_command_writes(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+def test_score_returns_what_the_command_writes(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
     scored = score(methods, GroundTruth(dataset=fixtures / "Test"), metrics=("psnr", "ssim"))
     restored = [argument for method in methods for argument in ("--restored", str(method.folder))]
     options = ["--dataset", str(fixtures / "Test"), "--metrics", "psnr,ssim", "--output", str(tmp_path)]

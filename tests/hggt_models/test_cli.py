@@ -60,7 +60,7 @@ def test_degrade_upscale_and_enhance_process_a_folder(rrdb: Path, rcan: Path, fo
     assert read_pixels(lr / "a.png").shape == (5, 6, 3)
     result = run("upscale", "--weights", rrdb, "--input", lr, "--output", out, "--suffix", "x4", "--device", "cpu")
     assert (result.exit_code, result.stdout) == (0, "2 pictures made\n")
-    assert result.stderr == "Skipped 1 file that cannot be read as pictures: degrade.json\n"
+    assert result.stderr == "Skipped 1 non-picture file: degrade.json\n"
     assert read_pixels(out / "a_x4.png").shape == (20, 24, 3)
     again = run("upscale", "--weights", rrdb, "--input", lr, "--output", out, "--suffix", "x4", "--device", "cpu")
     assert again.stdout == "0 pictures made, 2 already up to date\n"
@@ -73,7 +73,7 @@ def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder
     (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:500])
     result = run("upscale", "--weights", rrdb, "--input", folder, "--output", tmp_path / "out")
     assert result.exit_code == 1
-    assert "2 pictures made\n1 picture could not be read:\n" in result.stdout
+    assert "2 pictures made\n1 picture could not be processed:\n" in result.stdout
     assert "c.png: cut off" in result.stdout
 
 
@@ -111,6 +111,7 @@ def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder
             "01 is given twice",
         ),
         (["degrade", "--input", "IN", "--output", "OUT"], "--seed"),
+        (["fetch-weights", "--metrics", "snr"], "'--metrics': metric 'snr' is not known; did you mean 'psnr'?"),
         (["recipes", "rrdb-psnr", "--set", "seed"], "--set: 'seed' is not an assignment; expected KEY=VALUE"),
         (["train", "rrdb-psnr", "--data", "IN", "--output", "OUT", "--set", "seed=x"], "--set: seed is 'x'; expected"),
     ],

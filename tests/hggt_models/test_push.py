@@ -108,7 +108,7 @@ def test_the_card_inherits_the_licence_and_names_recipe_and_data(weights: Path) 
     assert "| weights | the file with SHA-256 `" in card
 
 
-def test_what_a_stranger_wrote_into_the_weights_is_no_markdown_in_the_card(weights: Path) -> None:
+def test_metadata_of_the_weights_is_escaped_in_the_card(weights: Path) -> None:
     note = "a | b\n\n# Heading\n[click](https://evil.example) <img src=x> `code` **bold** @team www.evil.example"
     save_network(load_network(weights), weights, METADATA | {"note": note})
     assert (
@@ -155,7 +155,7 @@ def test_licences_that_do_not_exist_are_reported_before_anything_is_sent(hub: Hu
             push(license=license_id)
     save_network(load_network(weights), Path("unknown.safetensors"))
     with pytest.raises(PublishError, match=f'the Hub rejects the card of {REPO}: "license" must be one of'):
-        push("unknown.safetensors", license="lab-1.0")
+        push("unknown.safetensors", license="zlib")
     assert hub.snapshot() == {}
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// The report: plots and a table of all images, and a gallery whose pictures move together. The page contains all data.
+// The report: plots and a table of all images, and a gallery whose pictures zoom and move together. The page contains all data.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
@@ -47,7 +47,7 @@ function drawMark(context, x, y, radius, number) {
   context.fill();
 }
 
-/** About as many round numbers across a range as requested. */
+/** Round numbers across a range, about as many as requested. */
 function ticks(low, high, about) {
   const rough = (high - low) / about;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -68,7 +68,7 @@ function extent(values) {
   return [low - margin, high + margin];
 }
 
-/** A canvas with axes and marks, which the pointer can find; points are {x, y, method, group}. */
+/** A scatter plot on a canvas, with marks that can be clicked; points are {x, y, method, group}. */
 class Plot {
   constructor(canvas) {
     this.canvas = canvas;
@@ -224,7 +224,7 @@ function drawTable() {
   byId("next").disabled = state.first + ROWS >= rows.length;
 }
 
-/** Mark an image everywhere, and open it in the gallery if it is there. */
+/** Select a group in the plots and the table, and show it in the gallery if the page has its pictures. */
 function choose(id) {
   state.chosen = id;
   byId("filter").value = id;
@@ -313,7 +313,7 @@ function placeIn(frame, event) {
 
 function listen(frame) {
   frame.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey) return; // otherwise the page scrolls
+    if (!event.ctrlKey && !event.metaKey) return; // without Ctrl or Cmd the page scrolls
     event.preventDefault();
     zoom(2 ** (-event.deltaY / 200), ...placeIn(frame, event));
   }, { passive: false });
@@ -356,7 +356,7 @@ function makePane(picture, shape) {
 }
 
 async function openGroup(number) {
-  const ticket = ++opening; // if the user clicks again before pictures are decoded, the later group counts
+  const ticket = ++opening; // only the last group is shown if the user clicks again before its pictures are decoded
   const group = data.gallery[number];
   [...byId("groups").children].forEach((button, k) => button.setAttribute("aria-pressed", String(k === number)));
   const unchecked = new Set([...byId("shown").querySelectorAll("input:not(:checked)")].map((input) => input.value));
@@ -405,7 +405,7 @@ function showDifferences() {
     if (canvas.hidden) continue;
     const own = pixelsOf(image);
     for (let k = 0; k < own.data.length; k++) {
-      if (k % 4 !== 3) own.data[k] = gain * Math.abs(own.data[k] - base.data[k]); // clamped to 255 by its type
+      if (k % 4 !== 3) own.data[k] = gain * Math.abs(own.data[k] - base.data[k]); // Uint8ClampedArray limits it to 255
     }
     Object.assign(canvas, { width: own.width, height: own.height });
     canvas.getContext("2d").putImageData(own, 0, 0);

@@ -85,7 +85,7 @@ def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     path = Path(str(_RECIPES / f"{name}.toml")) if name in recipe_names() else Path(name)
     if not path.is_file():
         known = recipe_names()
-        raise ConfigError(f"recipe {name!r} is not known; {nearest(name, known)}; or pass a TOML file")
+        raise ConfigError(f"recipe {name!r} is neither known nor a TOML file; {nearest(name, known)}")
     if path.resolve() in [Path(other).resolve() for other in seen]:  # a path can be written in many ways
         raise ConfigError(f"recipes extend each other in a circle: {', '.join((*seen, name))}")
     if len(seen) == _MOST_EXTENDED:

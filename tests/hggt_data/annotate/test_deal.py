@@ -81,7 +81,9 @@ def test_a_round_has_fair_assignments_and_lists_of_batches(patches: Path, tmp_pa
     assert "Compare every version with the original" in (output / "instructions.txt").read_text()
     text = "\n".join(result.describe())
     assert "30 groups (candidates 01, 02), 3 votes each; 4 annotators with 22 to 23 groups each" in text
-    assert f"hggt-data annotate {output}" in text
+    assert text.endswith(
+        f"Next: hggt-data annotate {output} --annotator NAME, or --accounts FILE for several annotators"
+    )
     for annotator in round_.annotators:
         for number, batch in enumerate(annotator.batches, start=1):
             lines = (output / f"batches/{annotator.pseudonym}/{number:03d}.txt").read_text().splitlines()

@@ -295,6 +295,10 @@ class TestFaults:
         assert result.manifest.splits == {"train": 5}
         assert any("2 groups left out" in line for line in result.describe())
         assert {problem.kind for problem in result.problems} == {"missing-image", "broken-json"}
+        assert {problem.path for problem in result.problems} == {
+            f"{tree}/images/0-9/01/p1-16-0_01.png",
+            f"{tree}/labels/0-9/B/p3-48-0.json",
+        }
         assert load(str(output), split="train")["id"][:] == kept
 
     def test_shards_and_splits_without_groups_load(self, tree: Path, output: Path, load: Callable[..., Any]) -> None:
@@ -309,6 +313,21 @@ class TestFaults:
             assert {split: part["id"][:] for split, part in found.items()} == {
                 "train": [IDS[k] for k in (1, 2, 4, 5, 6)]
             }
+
+    def test_a_split_of_the_earlier_build_that_is_gone_is_named(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",))
+        build(tree, output=output, test_tree=test)
+        assert build(tree, output=output, test_tree=test).removed == {}
+        lines = build(tree, output=output).describe()
+        assert "Removed the split test of the earlier build in this folder (1 group)." in lines
+
+    def test_a_fault_of_an_lr_image_is_named_by_its_path(self, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",))
+        lr = output.parent / "LR"
+        lr.mkdir()
+        (lr / "q-0-0.png").write_bytes(b"")
+        with pytest.raises(TreeError, match=f"{lr}/q-0-0.png"):
+            build(output=output, test_tree=test, lr=lr)
 
     def test_nothing_to_build_is_an_error(self, tree: Path, output: Path) -> None:
         for path in (tree / "images/0-9/original").iterdir():
@@ -566,7 +585,7 @@ class TestStagedShards:
             open_groups(staged)
 
     @pytest.mark.parametrize("how", ["changed byte", "no shard", "no record", "damaged record"])
-    def test_a_damaged_one_is_written_again(self, staged: Path, tree: Path, output: Path, how: str) -> None:
+    def test_a_damaged_shard_is_written_again(self, staged: Path, tree: Path, output: Path, how: str) -> None:
         shard = staged / "data/train-00002-of-00004.parquet"
         record = staged / ".finished/train-00002-of-00004.parquet.json"
         data = shard.read_bytes()
@@ -641,14 +660,16 @@ class TestWarnings:
         csv = write(output.parent / "s.csv", "\n".join(["image,origin,license,,", *lines]))
         (problem,) = build(tree, output=output, sources=csv).problems
         assert (problem.kind, problem.severity) == ("unknown-column", "warning")
-        assert str(problem) == "sources/s.csv: unknown column 'license'"
+        assert str(problem) == f"{csv}: unknown column 'license'"
         assert problem.hint == "It is left out; did you mean 'licence'?"
 
     def test_source_pictures_of_two_trees_that_look_the_same(self, tree: Path, output: Path) -> None:
         other = small_tree(output.parent / "E", ("P3-9-9", "q-0-0"), seed=1)
         (problem,) = build(tree, other, output=output).problems
         assert (problem.kind, problem.severity) == ("lookalike-picture", "warning")
-        assert str(problem) == "train-1: the source picture 'P3' differs from 'p3' only in case, which is in train-0"
+        assert (
+            str(problem) == f"{other}: the source picture 'P3' differs from 'p3' only in case, which is in another tree"
+        )
 
     def test_sources_that_look_the_same_as_pictures(self, tree: Path, output: Path) -> None:
         lines = [f"{'P' if k == 3 else 'p'}{k},here" for k in range(7)]

@@ -15,7 +15,7 @@ from hggt_data.dataset.card import format_card
 from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
 from hggt_data.errors import SettingsError
-from hggt_data.licence import read_license
+from hggt_data.licence import is_restricted, read_license
 from hggt_data.loading import open_groups
 from tests.hggt_data.trees import FOUR, edit_text, write_tree
 
@@ -74,11 +74,29 @@ def test_without_a_licence_it_carries_the_terms_of_hggt(tmp_path: Path) -> None:
         assert part in text
 
 
-def test_a_licence_that_is_not_an_id_is_refused(tmp_path: Path) -> None:
-    message = r"is not a licence id; expected one such as cc0-1\.0 or cc-by-4\.0, or no licence for"
-    for license_id in ("hggt-terms", "Free for All!", ""):
-        with pytest.raises(SettingsError, match=message):
-            BuildSettings((), tmp_path, license=license_id)
+@pytest.mark.parametrize(
+    ("license_id", "hint"),
+    [
+        ("hggt-terms", "expected an id of the Hub such as cc0-1.0 or cc-by-4.0, other:NAME for another licence, or no"),
+        ("nonsense", "expected an id"),
+        ("CC-BY-4", "did you mean 'cc-by-4.0'? Otherwise expected an id of the Hub"),
+        ("other:hggt-terms", "expected an id"),
+        ("other:Our Own", "expected an id"),
+        ("", "expected an id"),
+    ],
+)
+def test_a_licence_that_is_not_an_id_is_refused(tmp_path: Path, license_id: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        BuildSettings((), tmp_path, license=license_id)
+    assert str(caught.value).startswith(f"{license_id!r} is not a licence id; {hint}")
+
+
+def test_another_licence_has_its_name_in_the_card(tmp_path: Path) -> None:
+    folder = build(tmp_path, license="other:our-own-1.0")
+    assert (head(folder)["license"], head(folder)["license_name"]) == ("other", "our-own-1.0")
+    license_id = read_license((folder / "README.md").read_text("utf-8"))
+    assert license_id == "other:our-own-1.0"
+    assert not is_restricted(license_id)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +104,7 @@ def test_a_licence_that_is_not_an_id_is_refused(tmp_path: Path) -> None:
     [
         ("pretty_name: x\nlicense: 'mit'\ntags: []", "mit"),
         ("license:\n- mit", None),
+        ("license: other\nlicense_name: hggt-terms", "other:hggt-terms"),
         ("", None),
     ],
 )

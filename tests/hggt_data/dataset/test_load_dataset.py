@@ -34,7 +34,7 @@ TEST_IDS = [
 ]
 
 
-def test_by_its_name_in_the_current_folder(
+def test_a_dataset_loads_by_its_name_in_the_current_folder(
     dataset: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(dataset.parent)
@@ -44,7 +44,9 @@ def test_by_its_name_in_the_current_folder(
     assert found["test"].features == dataset_features(FOUR, True, ())
 
 
-def test_by_its_path_with_pixels_as_in_the_tree(real_dataset: Path, load: Callable[..., Any], fixtures: Path) -> None:
+def test_a_dataset_loads_by_its_path_with_the_pixels_of_the_tree(
+    real_dataset: Path, load: Callable[..., Any], fixtures: Path
+) -> None:
     home = fixtures / "Test/GT/Test-mini/images"
     for row in load(str(real_dataset), split="test"):
         for name in ("original", *FOUR):

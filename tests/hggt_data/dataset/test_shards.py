@@ -45,7 +45,7 @@ def test_every_picture_is_where_the_footer_says(tmp_path: Path, count: int) -> N
     assert table["lr"].to_pylist() == [row["lr"] and {"bytes": row["lr"], "path": None} for row in written]
 
 
-def test_identical_pictures_and_pictures_inside_pictures_are_told_apart(tmp_path: Path) -> None:
+def test_identical_and_nested_pictures_are_distinguished(tmp_path: Path) -> None:
     inner = b"\x89PNG" + b"x" * 90
     outer = b"y" * 7 + len(inner).to_bytes(4, "little") + inner + b"z"
     written = [

@@ -61,7 +61,7 @@ def test_the_pictures_themselves(fixtures: Path, real_dataset: Path, tmp_path: P
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["LICENSE.txt", "gt", "positives.csv"]
 
 
-def test_only_those_on_which_all_annotators_agree(tree: Path, tmp_path: Path) -> None:
+def test_a_minimum_agreement_of_3_keeps_unanimous_positives(tree: Path, tmp_path: Path) -> None:
     done("positives", tree, "--output", tmp_path / "two.csv")
     done("positives", tree, "--output", tmp_path / "three.csv", "--min-agreement", 3)
     two, three = read_table(tmp_path / "two.csv"), read_table(tmp_path / "three.csv")

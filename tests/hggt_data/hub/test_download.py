@@ -221,7 +221,9 @@ class TestDamagedLater:
         for _ in range(2):  # what has come is not taken for good the second time
             assert message in error_of(open_groups, REPO)
 
-    def test_of_several_that_open_it_at_once_one_downloads_it(self, filled_hub: HubServer, tmp_path: Path) -> None:
+    def test_one_of_several_processes_downloads_while_the_others_wait(
+        self, filled_hub: HubServer, tmp_path: Path
+    ) -> None:
         filled_hub.faults = [Fault("GET", "/lfs/", Do(lambda: time.sleep(0.05)), times=100)]
         num_lists = []
         for threads in (1, 4):

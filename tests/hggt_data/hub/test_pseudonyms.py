@@ -288,7 +288,7 @@ class TestNames:
         hidden = make_pseudonymizer(labels, {"anna": "annotator-9", "zoe": "annotator-1"})
         assert [annotation["slot"] for annotation in hidden.replace(found)] == ["A", "annotator-1", "annotator-9"]
 
-    def test_one_that_is_taken_is_drawn_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_pseudonym_that_is_taken_is_drawn_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = iter(["aaaaaa", "aaaaaa", "bbbbbb"])
         monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
         labels = annotated(("A", "owl", None), ("B", "fox", None))
@@ -313,7 +313,7 @@ class TestFile:
             "name\nowl\n",
         ],
     )
-    def test_a_damaged_one_is_reported(self, tmp_path: Path, text: str) -> None:
+    def test_a_damaged_file_of_pseudonyms_is_reported(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "hggt.pseudonyms.csv"
         path.write_text(text)
         with pytest.raises(DatasetError, match=r"hggt\.pseudonyms\.csv: expected the columns name,pseudonym"):
@@ -326,7 +326,7 @@ class TestCopy:
         assert contents(tmp_path / "copy") == remote_files(published.hub)
 
     @pytest.mark.parametrize("then", ["resumed", "damaged", "with other pseudonyms"])
-    def test_an_interrupted_one_keeps_the_shards_that_are_whole_and_have_the_same_names(
+    def test_an_interrupted_copy_keeps_complete_shards_of_the_same_names(
         self, published: Published, tmp_path: Path, full_disk: FullDisk, then: str
     ) -> None:
         hidden = pseudonymizer_of(published.dataset)

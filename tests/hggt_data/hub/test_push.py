@@ -325,14 +325,14 @@ class TestCard:
     def test_a_licence_that_the_hub_does_not_know_is_reported_first(
         self, hub: HubServer, work: Path, published: Published, dry_run: bool
     ) -> None:
-        build_dataset(BuildSettings(trees=(published.tree,), output=work / DATASET, license="lab-1.0", workers=1))
+        build_dataset(BuildSettings(trees=(published.tree,), output=work / DATASET, license="zlib", workers=1))
         with pytest.raises(PublishError, match=f'the Hub rejects the card of {REPO}: "license" must be one of'):
             push(dry_run=dry_run)
         assert hub.snapshot() == {}
 
 
 class TestDryRun:
-    def test_nothing_is_written_there_or_here(self, hub: HubServer, named: Path) -> None:
+    def test_nothing_is_written_on_the_hub_or_on_disk(self, hub: HubServer, named: Path) -> None:
         here = contents(named.parent)
         plan = push(dry_run=True, gated="auto", tag="v1.0")
         assert hub.snapshot() == {}

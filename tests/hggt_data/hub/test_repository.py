@@ -244,7 +244,7 @@ class TestPush:
 class TestDifferences:
     RECORD = FileDigest("a.bin", 3, hashlib.sha256(b"abc").hexdigest())
 
-    def test_none(self, tmp_path: Path) -> None:
+    def test_equal_files_do_not_differ(self, tmp_path: Path) -> None:
         (tmp_path / "a.bin").write_bytes(b"abc")
         large = {"a.bin": RemoteFile(3, self.RECORD.sha256, "pointer"), "more": RemoteFile(1, None, "")}
         small = {"a.bin": RemoteFile(3, None, git_oid(b"abc"))}

@@ -17,7 +17,9 @@ from hggt_data.io.images import (
     PngInfo,
     decode_png,
     encode_png,
+    hash_pixels,
     parse_png,
+    read_beginning,
     read_pixels,
     read_png_header,
     write_png,
@@ -233,3 +235,46 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_decoded() ->
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     with pytest.raises(ImageError, match="20,000 x 20,000 pixels; expected at most 268,435,456 in total"):
         decode_png(join_png([(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]))
+
+
+def with_filter(pixels: np.ndarray, kind: int) -> bytes:
+    """A PNG whose rows all have this filter: 0 none, 1 left, 2 above, 3 mean of both, 4 Paeth."""
+    height, width = pixels.shape[:2]
+    padded = np.zeros((height + 1, width + 1, 3), int)
+    padded[1:, 1:] = pixels
+    left, above, corner = padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
+    choices = abs(np.stack([above - corner, left - corner, left + above - 2 * corner])).argmin(0)
+    guesses = (0 * left, left, above, (left + above) // 2, np.choose(choices, [left, above, corner]))
+    rows = ((pixels - guesses[kind]) % 256).astype(np.uint8).reshape(height, -1)
+    raw = b"".join(bytes([kind]) + row.tobytes() for row in rows)
+    header = split_png(encode_png(pixels))[0]
+    return join_png([header, (b"IDAT", zlib.compress(raw)), (b"IEND", b"")])
+
+
+@pytest.mark.parametrize("width", [1, 63, 200])
+def test_the_beginning_of_a_picture_does_not_depend_on_its_encoding(tmp_path: Path, width: int) -> None:
+    pixels = noise((3, width), "beginning")
+    header, (_, data), end = split_png(with_filter(pixels, 0))
+    single_bytes = join_png([header, *((b"IDAT", data[k : k + 1]) for k in range(len(data))), end])
+    encoded = [
+        *(with_filter(pixels, kind) for kind in range(5)),
+        encode_png(pixels, 0),
+        with_chunk(encode_png(pixels), b"tEXt", b"note\0" + bytes([65]) * 5000),
+        single_bytes,
+    ]
+    for data in encoded:
+        (tmp_path / "a.png").write_bytes(data)
+        assert read_beginning(tmp_path / "a.png") == ((3, width), pixels[0, :64].tobytes())
+        assert hash_pixels(decode_png(data)) == hash_pixels(pixels)
+
+
+def test_the_beginning_of_an_interlaced_picture(tmp_path: Path) -> None:
+    header, *rest = split_png(encode_png(PIXELS[:1, :1]))
+    (tmp_path / "a.png").write_bytes(join_png([(header[0], header[1][:-1] + b"\1"), *rest]))
+    assert read_beginning(tmp_path / "a.png") == ((1, 1), PIXELS[0, 0].tobytes())
+
+
+def test_a_file_that_is_not_a_png_has_no_beginning(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(WHOLE[:60])
+    with pytest.raises(ImageError, match=r"a\.png: cut off"):
+        read_beginning(tmp_path / "a.png")

@@ -11,8 +11,8 @@ import pytest
 from hggt_data.errors import ImageError, OutputError
 from hggt_data.io.files import is_up_to_date, read_record, write_text
 from hggt_data.io.folders import lock_folder, share_folder
-from hggt_data.io.images import Pixels
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult, Source
+from hggt_data.io.pictures import Picture
 from hggt_data.io.workers import advance
 from tests.full_disk import FullDisk
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
@@ -92,7 +92,7 @@ def test_the_next_run_keeps_what_is_up_to_date(folder: Path, tmp_path: Path) -> 
 def test_unreadable_pictures_are_listed_and_the_others_are_processed(folder: Path, tmp_path: Path) -> None:
     (folder / "a").write_text("")
     outcome = run(folder, tmp_path / "out")
-    assert outcome.describe() == ["2 pictures made", "1 picture could not be read:", "  a: empty file"]
+    assert outcome.describe() == ["2 pictures made", "1 picture could not be processed:", "  a: empty file"]
 
 
 def test_unreadable_pictures_are_also_printed_if_the_run_fails(
@@ -101,7 +101,7 @@ def test_unreadable_pictures_are_also_printed_if_the_run_fails(
     (folder / "a").write_text("")
     with full_disk(2), pytest.raises(OSError, match="No space left"):  # the record and half of b
         run(folder, tmp_path / "out")
-    assert capsys.readouterr().err == "could not be read: a: empty file\n"
+    assert capsys.readouterr().err == "could not be processed: a: empty file\n"
 
 
 class TestRecord:
@@ -177,11 +177,11 @@ class TestInThisProcess:
     def test_the_next_picture_is_read_while_one_is_processed(self, tmp_path: Path) -> None:
         started = []
 
-        def read(name: str) -> Pixels:
+        def read(name: str) -> Picture:
             started.append(name)
             if name == "b":
                 raise ImageError("b: cut off")
-            return np.zeros((1, 1, 3), np.uint8)
+            return Picture(np.zeros((1, 1, 3), np.uint8))
 
         def process(source: Source) -> PictureResult:
             if source.name == "a":
@@ -205,7 +205,7 @@ class TestSharedByProcesses:
     LEFTOVERS = (".job.json.77.tmp", "1/.a.77.tmp", ".a.png.78.tmp")
 
     def open(self, folder: Path, output: Path) -> None:
-        sources = [Source(path.name, lambda: np.zeros((1, 1, 3), np.uint8), path) for path in folder.iterdir()]
+        sources = [Source(path.name, lambda: Picture(np.zeros((1, 1, 3), np.uint8)), path) for path in folder.iterdir()]
         with make_job(output).open_shared(sources, lambda source: [output / "1" / source.name]) as missing:
             assert len(missing) == 3
 
@@ -215,7 +215,7 @@ class TestSharedByProcesses:
         self.open(folder, tmp_path / "out")
         assert contents(tmp_path / "out").keys() == {"job.json"}
 
-    def test_but_not_what_another_process_is_writing(self, folder: Path, tmp_path: Path) -> None:
+    def test_files_that_another_process_is_writing_are_kept(self, folder: Path, tmp_path: Path) -> None:
         for name in self.LEFTOVERS:
             write_bytes(tmp_path / "out" / name, b"half")
         with share_folder(tmp_path / "out", lambda: None):
@@ -224,7 +224,7 @@ class TestSharedByProcesses:
 
 
 class TestKilled:
-    def test_at_every_rename(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_run_killed_at_any_rename_is_resumed(self, folder: Path, tmp_path: Path) -> None:
         for number in range(100):
             output = tmp_path / str(number)
             process = FORKED.Process(target=run_and_die, args=(number, folder, output))

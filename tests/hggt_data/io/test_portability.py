@@ -180,14 +180,14 @@ GAMMA = struct.pack(">I", 45455)
     ],
 )
 def test_colours_other_than_srgb_are_refused(kind: bytes, body: bytes) -> None:
-    with pytest.raises(ImageError, match=f"its {kind.decode()} chunk says that its colours are not sRGB"):
+    with pytest.raises(ImageError, match=f"its .*{kind.decode()}.* chunk says that its colours are not sRGB"):
         require(with_chunk(WHOLE, kind, body))
 
 
 @pytest.mark.parametrize("icc", [b"garbage", bytes(500)])
 def test_a_damaged_colour_profile_is_refused(icc: bytes) -> None:
     for body in (profile(icc), b"name\0\0" + icc):
-        with pytest.raises(ImageError, match="its colour profile cannot be read: "):
+        with pytest.raises(ImageError, match="its colour profile cannot be used: "):
             require(with_chunk(WHOLE, b"iCCP", body))
 
 

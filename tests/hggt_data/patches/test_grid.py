@@ -169,12 +169,12 @@ class TestDetail:
         assert measure_detail(same)[1] == pytest.approx(cv2.Laplacian(grey, cv2.CV_8U).var())
         assert measure_detail(same, "signed")[1] == pytest.approx(cv2.Laplacian(grey, cv2.CV_64F).var())
 
-    def test_grey_is_pillows(self) -> None:
+    def test_grey_values_equal_those_of_pillow(self) -> None:
         pixels = np.zeros((2, 2, 3), np.uint8)
         pixels[0] = (255, 0, 0)  # 0.299 of 255 is 76
         assert measure_detail(pixels)[0] == 38
 
-    def test_a_flat_picture_has_none(self) -> None:
+    def test_a_flat_picture_has_no_detail(self) -> None:
         assert measure_detail(np.full((8, 8, 3), 200, np.uint8), "signed") == (0, 0)
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from hggt_data.cli.main import main
@@ -48,6 +48,22 @@ def add_picture(
 def write_enhanced(folder: Path, candidates: Sequence[str] = TWO, **sizes: tuple[int, int]) -> Path:
     for name, size in sizes.items():
         add_picture(folder, name, size, candidates)
+    return folder
+
+
+def write_turned(folder: Path, orientation: int, size: tuple[int, int], *, upright: bool) -> Path:
+    """One picture whose original has an EXIF orientation, which its enhancers applied (`upright`) or ignored."""
+    add_picture(folder, "a", size)
+    original = picture_file(folder, "a", "original")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(original) as image:
+        image.load()
+    image.save(original, exif=exif)
+    with Image.open(original) as image:
+        enhanced = np.asarray(ImageOps.exif_transpose(image) if upright else image)
+    for version in TWO:
+        write_png(picture_file(folder, "a", version), enhanced // 8 * 8)
     return folder
 
 
@@ -334,11 +350,37 @@ class TestInput:
             "01/pipe_01.png: not a regular file",
             "01/turned_01.png: 61 x 60 pixels after its EXIF rotation; expected 60 x 61",
         ]
-        faults = lines[lines.index("7 pictures could not be read:") + 1 :]
+        faults = lines[lines.index("7 pictures could not be processed:") + 1 :]
         assert all(part in fault for part, fault in zip(expected, faults, strict=True))
         images = {PatchId.parse(name).image for name in stems(tmp_path / "out", "original")}
         assert images == {"good", "grey", "opaque"}
         assert {place["image"] for place in read_places(tmp_path / "out")} == images
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_sizes_are_compared_as_exif_turns_the_pictures(self, tmp_path: Path, orientation: int) -> None:
+        folder = write_turned(tmp_path / "in", orientation, (60, 90), upright=True)
+        outcome = select(folder, tmp_path / "out")
+        assert (outcome.made, outcome.faults) == (1, [])
+        with Image.open(folder / "original/a.png") as image:
+            shown = np.asarray(ImageOps.exif_transpose(image))
+        for name in stems(tmp_path / "out", "original"):
+            patch = PatchId.parse(name)
+            crop = shown[patch.top : patch.top + 24, patch.left : patch.left + 24]
+            np.testing.assert_array_equal(read_pixels(picture_file(tmp_path / "out", name, "original")), crop)
+
+    @pytest.mark.parametrize(
+        ("orientation", "fault"),
+        [
+            *((o, "it fits original/a.png only without the EXIF rotation of one of them") for o in (2, 3, 4)),
+            *((o, "60 x 90 pixels after its EXIF rotation; expected 90 x 60") for o in (5, 6, 7, 8)),
+        ],
+    )
+    def test_candidates_of_an_enhancer_that_ignored_the_turn_are_refused(
+        self, tmp_path: Path, orientation: int, fault: str
+    ) -> None:
+        folder = write_turned(tmp_path / "in", orientation, (60, 90), upright=False)
+        [found] = select(folder, tmp_path / "out").faults
+        assert f"01/a_01.png: {fault}" in found
 
     def test_an_output_inside_the_input_is_refused(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
@@ -531,7 +573,7 @@ class TestAnotherRun:
             result = run_small(enhanced, tmp_path / "out")
         assert result.exit_code == 1
         *faults, last = result.stderr.splitlines()
-        assert faults == ([f"could not be read: {enhanced}/02/a_02.png: empty file"] if number else [])
+        assert faults == ([f"could not be processed: {enhanced}/02/a_02.png: empty file"] if number else [])
         assert last.startswith(f"Error: {tmp_path}/out/")
         assert last.endswith("No space left on device; free some space and run again")
         assert not list((tmp_path / "out").rglob(".*.tmp"))
@@ -562,7 +604,7 @@ def kill_and_resume(folder: Path, start: Path | None, output: Path, expected: di
 
 
 class TestKilled:
-    def test_before_or_after_every_rename(self, tmp_path: Path) -> None:
+    def test_a_run_killed_at_any_rename_is_resumed(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", ("01",), a=(60, 60), b=(70, 60), c=(20, 20))
         select(folder, tmp_path / "clean")
         expected = contents(tmp_path / "clean")

@@ -125,7 +125,7 @@ class TestSettings:
     def test_scales_are_fractions_each_given_once(self) -> None:
         with pytest.raises(SettingsError) as caught:
             SubimageSettings((Fraction(3, 2), Fraction(1, 2), Fraction(1, 2)))
-        assert str(caught.value) == "`scales` has 3/2, expected more than 0 and less than 1; 1/2 twice"
+        assert str(caught.value) == "`scales` has 3/2; expected more than 0 and less than 1; 1/2 twice"
 
     @pytest.mark.parametrize(
         ("text", "scales"),
@@ -281,9 +281,9 @@ class TestInputs:
             "No such file or directory",
             "not a regular file",
             "print.jpg: CMYK pixels",
-            "text.png: not a PNG, JPEG, WebP, BMP or TIFF",
+            "text.png: cannot be read as PNG, JPEG, WebP, BMP or TIFF",
         ]
-        faults = lines[lines.index("8 pictures could not be read:") + 1 :]
+        faults = lines[lines.index("8 pictures could not be processed:") + 1 :]
         assert all(part in fault for part, fault in zip(expected, faults, strict=True))
         assert names(tmp_path / "out") == ["good_s001.png"]
 
@@ -419,7 +419,7 @@ class TestAnotherRun:
             result = run(*arguments)
         assert result.exit_code == 1
         assert result.stderr.splitlines() == [
-            f"could not be read: {folder}/a.png: empty file",
+            f"could not be processed: {folder}/a.png: empty file",
             f"Error: {tmp_path}/out/c_s002.png: No space left on device; free some space and run again",
         ]
         assert names(tmp_path / "out") == [*(f"b_s00{n}.png" for n in range(1, 5)), "c_s001.png"]

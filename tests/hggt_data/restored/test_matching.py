@@ -68,7 +68,7 @@ def test_a_suffix_selects_files(bicubic: Path, source: GroupSource) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["out_{id}x4.png", "{id}/{id}_300000.png"])
-def test_patterns(bicubic: Path, source: GroupSource, tmp_path: Path, pattern: str) -> None:
+def test_files_are_found_by_a_pattern(bicubic: Path, source: GroupSource, tmp_path: Path, pattern: str) -> None:
     folder = tmp_path / "results"
     for path in bicubic.iterdir():
         target = folder / pattern.replace("{id}", path.stem.removesuffix("_bicubic"))
@@ -94,7 +94,7 @@ def _write_map(folder: Path, files: Iterable[tuple[str, str]]) -> list[Method]:
     return read_methods(folder / "methods.toml")
 
 
-def test_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
+def test_files_are_found_by_a_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
     rows = [(path.stem.removesuffix("_bicubic"), f"bicubic/{path.name}") for path in bicubic.iterdir()]
     (found,) = match_restored(_write_map(tmp_path, rows), source)
     assert found.files[PatchId.parse(ROCKET)] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"

@@ -16,11 +16,12 @@ from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 from hggt_data import Annotation, Label, PatchGroup, PatchId
 from hggt_data.consensus import judge_group
 from hggt_data.statistics.agreement import (
-    DawidSkene,
+    FloatArray,
     Votes,
     VoteTable,
     confusion_with_consensus,
     dawid_skene,
+    decide,
     fleiss_kappa,
     krippendorff_alpha,
     pairwise_agreement,
@@ -111,7 +112,7 @@ def test_confusion_by_hand() -> None:
     assert confusion[1].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 0]]
 
 
-def reference_dawid_skene(votes: Votes, rounds: int) -> DawidSkene:
+def reference_dawid_skene(votes: Votes, rounds: int) -> list[FloatArray]:
     """Dawid and Skene as the paper has it: products of probabilities, one vote at a time, on items that have votes."""
     num_items, num_raters = votes.shape
     posterior = []
@@ -134,7 +135,7 @@ def reference_dawid_skene(votes: Votes, rounds: int) -> DawidSkene:
                 if votes[i, r] >= 0:
                     products = [products[k] * confusion[r][k][votes[i, r]] for k in range(3)]
             posterior[i] = [product / sum(products) for product in products]
-    return DawidSkene(np.array(posterior), np.array(confusion), np.array(prior))
+    return [np.array(posterior), np.array(confusion), np.array(prior)]
 
 
 @pytest.mark.parametrize("rounds", [1, 7])
@@ -142,14 +143,16 @@ def test_dawid_skene_equals_a_plain_loop(rounds: int) -> None:
     _, votes = planted(3, 60, [0.9, 0.6, 0.5], missing=0.4)
     votes = votes[(votes >= 0).any(axis=1)]
     expected = reference_dawid_skene(votes, rounds)
-    for found, wanted in zip(dawid_skene(votes, iterations=rounds, tolerance=0), expected, strict=True):
+    model = dawid_skene(votes, iterations=rounds, tolerance=0)
+    for found, wanted in zip((model.posterior, model.confusion, model.prior), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-10)
+    assert (model.iterations, model.converged) == (rounds, False)
 
 
 def test_dawid_skene_finds_the_raters_accuracies() -> None:
     _, votes = planted(0, 5000, [0.95, 0.8, 0.7], missing=0.1)
-    _, confusion, prior = dawid_skene(votes)
-    accuracies = [float(prior @ np.diag(matrix)) for matrix in confusion]
+    model = dawid_skene(votes)
+    accuracies = [float(model.prior @ np.diag(matrix)) for matrix in model.confusion]
     assert accuracies == pytest.approx([0.95, 0.8, 0.7], abs=0.03)
 
 
@@ -157,13 +160,40 @@ def test_dawid_skene_finds_the_raters_accuracies() -> None:
 @given(vote_arrays)
 def test_dawid_skene_gives_probabilities_for_any_votes(votes: Votes) -> None:
     assume((votes >= 0).any())
-    posterior, confusion, prior = dawid_skene(votes, iterations=5)
+    posterior, confusion, prior, *_ = dawid_skene(votes, iterations=5)
     np.testing.assert_allclose(posterior.sum(axis=1), 1)
     np.testing.assert_allclose(confusion.sum(axis=2), 1)
     assert prior.sum() == pytest.approx(1)
     assert min(posterior.min(), confusion.min(), prior.min()) >= 0
     reordered = dawid_skene(votes[:, ::-1], iterations=5)
     np.testing.assert_allclose(reordered.posterior, posterior, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_dawid_skene_runs_until_nothing_changes_even_for_raters_right_half_of_the_time(seed: int) -> None:
+    _, votes = planted(seed, 2000, [0.5] * 5, missing=0.0)
+    model = dawid_skene(votes)
+    assert model.converged
+    assert model.iterations > 100
+    again = dawid_skene(votes, iterations=model.iterations + 1, tolerance=0)
+    np.testing.assert_allclose(again.posterior, model.posterior, atol=1e-6)
+    assert not dawid_skene(votes, iterations=100).converged
+
+
+def test_an_exact_tie_is_no_decision() -> None:
+    model = dawid_skene(np.array([[0, 2], [2, 0], [1, 1], [0, 0], [2, 2]]))
+    assert decide(model.posterior).tolist() == [-1, -1, 1, 0, 2]
+
+
+def test_with_few_pictures_and_raters_of_the_same_care_the_majority_is_better() -> None:
+    shares = []
+    for seed in range(10):
+        truth, votes = planted(seed, 400, [0.7, 0.7, 0.7], missing=0.0)
+        counts = np.stack([(votes == value).sum(axis=1) for value in range(3)], axis=1)
+        majority = np.where(counts.max(axis=1) > 1, counts.argmax(axis=1), 1)
+        shares.append([(found == truth).mean() for found in (majority, decide(dawid_skene(votes).posterior))])
+    majority_share, model_share = np.mean(shares, axis=0)
+    assert majority_share > model_share + 0.005
 
 
 def test_an_item_without_votes_gets_the_prior_and_changes_nothing() -> None:

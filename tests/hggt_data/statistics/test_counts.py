@@ -78,13 +78,13 @@ def test_labels_per_candidate(small: LabelStatistics) -> None:
     assert small.votes[0].share(P) == 5 / 9
 
 
-def test_groups(small: LabelStatistics) -> None:
+def test_groups_are_counted_by_their_labels(small: LabelStatistics) -> None:
     assert small.groups_by_positives == (3, 1, 0)
     assert small.groups_by_negatives == (3, 1, 0)
     assert (small.num_with_positive, small.num_all_similar, small.num_without_consensus) == (1, 2, 1)
 
 
-def test_agreement(small: LabelStatistics) -> None:
+def test_agreement_of_the_small_example(small: LabelStatistics) -> None:
     assert small.agreement_levels == ((1, 1), (2, 3), (3, 2))
     # Complete pictures are PPP, NNS, SSS, SSN: agreement 2/3; by chance (1/4)^2 + (1/4)^2 + (1/2)^2 = 3/8.
     assert small.fleiss == pytest.approx((2 / 3 - 3 / 8) / (5 / 8))
@@ -112,8 +112,11 @@ def test_seconds(small: LabelStatistics) -> None:
 def test_dawid_skene_is_optional(small: LabelStatistics) -> None:
     assert small.dawid_skene is not None
     assert small.dawid_skene.raters_are == "slot"
+    assert small.dawid_skene.converged
     assert (small.dawid_skene.num_consensus, small.dawid_skene.num_filled) == (6, 2)
-    assert all(0 <= accuracy <= 1 for _, accuracy in small.dawid_skene.accuracies)
+    assert [(rater, votes) for rater, votes, _ in small.dawid_skene.right_votes] == [("A", 8), ("B", 6), ("C", 4)]
+    assert all(0 <= right <= votes for _, votes, right in small.dawid_skene.right_votes)
+    assert sum(small.dawid_skene.prior) == pytest.approx(1)
     assert measure_labels(annotators_source()).dawid_skene is None
 
 
@@ -122,6 +125,25 @@ def test_unanimous_votes_leave_dawid_skene_nothing_to_change() -> None:
     inferred = measure_labels(source_of(*groups, candidates=("01",)), dawid_skene=True).dawid_skene
     assert inferred is not None
     assert (inferred.num_changed, inferred.num_consensus) == (0, 4)
+
+
+def test_votes_that_are_right_are_counted_and_ties_are_no_decision() -> None:
+    pairs = [(N, P), (P, N), *[(S, S), (N, N), (P, P)] * 4]
+    groups: list[Votes] = [{"A": ((a,), None), "B": ((b,), None)} for a, b in pairs]
+    stats = measure_labels(source_of(*groups, candidates=("01",)), dawid_skene=True)
+    inferred = stats.dawid_skene
+    assert inferred is not None
+    assert (inferred.num_consensus, inferred.num_changed, inferred.num_filled, inferred.num_undecided) == (14, 0, 0, 2)
+    # A is right in the 12 pictures on which they agree, as far as the model is sure of them, and in half of two.
+    assert [right for _, _, right in inferred.right_votes] == pytest.approx([13, 13], abs=0.3)
+    assert inferred.prior == pytest.approx((5 / 14, 4 / 14, 5 / 14), abs=0.001)
+    text = format_statistics(stats)
+    assert re.search(r"A +14 +12\.9 +91\.9%\n", text)
+    assert "35.7% positive, 28.6% similar, 35.7% negative" in text
+    assert "leaves 2 pictures undecided" in " ".join(text.split())
+    assert "NOT CONVERGE" not in text
+    halted = format_statistics(replace(stats, dawid_skene=replace(inferred, converged=False, iterations=10_000)))
+    assert "THE MODEL DID NOT CONVERGE in 10,000 iterations" in halted
 
 
 def test_known_annotators_are_distinguished_from_slots() -> None:

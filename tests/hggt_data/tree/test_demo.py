@@ -45,7 +45,7 @@ def test_the_same_seed_writes_the_same_bytes_and_another_does_not(demo: DemoTree
     assert contents(tmp_path / "1") != contents(demo.train.parent)
 
 
-def test_it_is_small(demo: DemoTree) -> None:
+def test_the_demo_is_small(demo: DemoTree) -> None:
     assert sum(len(data) for data in contents(demo.train.parent).values()) < 6_000_000
 
 

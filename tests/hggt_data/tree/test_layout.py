@@ -105,7 +105,7 @@ class TestRefusals:
         with pytest.raises(TreeError, match=f"GT/one contains {kept}/ but no {gone}/"):
             open_tree(tmp_path)
 
-    def test_no_candidates(self, tmp_path: Path) -> None:
+    def test_a_tree_without_candidates_is_refused(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS, candidates=())
         with pytest.raises(TreeError, match="has no candidates; expected folders 01/"):
             open_tree(tmp_path)

@@ -32,7 +32,7 @@ def test_published_weights_are_recognised(random_weights: Path, real_weights: Pa
         assert not load_convolutions(name, random_weights).are_torchvisions
 
 
-def test_the_classifier_in_torchvisions_file_is_ignored(
+def test_the_classifier_in_the_file_of_torchvision_is_ignored(
     random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "alexnet-owt-7be5be79.pth"
@@ -43,7 +43,7 @@ def test_the_classifier_in_torchvisions_file_is_ignored(
     assert "classifier.1.weight" not in found.weights
 
 
-def test_torchs_cache_is_searched_after_the_folder(random_weights: Path, tmp_path: Path) -> None:
+def test_the_cache_of_torch_is_searched_after_the_folder(random_weights: Path, tmp_path: Path) -> None:
     cached = cache() / "alexnet_features.pth"
     torch.save(alexnet_features(random_weights), cached)
     assert load_convolutions("alexnet").path == cached
@@ -115,5 +115,5 @@ def test_all_faults_of_the_layers_are_reported(tmp_path: Path, random_weights: P
         assert fault in str(error.value)
 
 
-def test_an_empty_network_takes_no_memory() -> None:
+def test_a_network_without_weights_takes_no_memory() -> None:
     assert all(parameter.is_meta for parameter in empty_network("vgg16").parameters())

@@ -24,7 +24,7 @@ def package_network(random_weights: Path) -> torchmetrics_dists.DISTSNetwork:
         return torchmetrics_dists.DISTSNetwork().eval()
 
 
-def test_it_equals_torchmetrics_and_is_zero_for_identical_pictures(
+def test_dists_equals_torchmetrics_and_is_zero_for_identical_pictures(
     package_network: torchmetrics_dists.DISTSNetwork, networks: Mapping[str, AnyComparer], pair: tuple[Pixels, Pixels]
 ) -> None:
     flat = (np.full((40, 48, 3), 90, np.uint8), np.full((40, 48, 3), 140, np.uint8))
@@ -37,7 +37,7 @@ def test_it_equals_torchmetrics_and_is_zero_for_identical_pictures(
     assert networks["dists"](pair[0], pair[0]) == pytest.approx(0, abs=1e-6)
 
 
-def test_torchmetrics_constructor_is_not_called_because_it_downloads(
+def test_the_constructor_of_torchmetrics_which_downloads_is_not_called(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

@@ -14,7 +14,7 @@ from hggt_eval.metrics.lpips import Lpips
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the package calls torchvision in an old way
-def test_it_equals_the_package_and_is_zero_for_identical_pictures(
+def test_lpips_equals_its_package_and_is_zero_for_identical_pictures(
     random_weights: Path, networks: Mapping[str, AnyComparer], pair: tuple[Pixels, Pixels]
 ) -> None:
     package = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
@@ -29,7 +29,7 @@ def test_it_equals_the_package_and_is_zero_for_identical_pictures(
     assert networks["lpips"](pair[0], pair[0]) == 0
 
 
-def test_loading_leaves_the_random_state_alone(random_weights: Path, pair: tuple[Pixels, Pixels]) -> None:
+def test_loading_does_not_change_the_random_state(random_weights: Path, pair: tuple[Pixels, Pixels]) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     metric = Lpips(MetricSettings(border=0, weights_dir=random_weights))

@@ -44,13 +44,13 @@ def noise(*size: int) -> Pixels:
 
 
 @pytest.mark.parametrize(("name", "border", "expected"), DEMO)
-def test_it_equals_basicsr(name: str, border: int, expected: float) -> None:
+def test_niqe_equals_basicsr(name: str, border: int, expected: float) -> None:
     with (files("hggt_data.tree") / "demo_pictures" / f"{name}.png").open("rb") as file:
         pixels = read_pixels(Path(file.name))
     assert niqe(pixels, border) == pytest.approx(expected, abs=1.5e-4)
 
 
-def test_it_equals_basicsr_on_large_pictures_and_is_close_for_flat_areas(fixtures: Path) -> None:
+def test_niqe_equals_basicsr_on_large_pictures_and_is_close_for_flat_areas(fixtures: Path) -> None:
     for cases, rel, abs_ in ((LARGE, None, 5e-5), (FLAT_AREAS, 1e-3, None)):
         for name, border, expected in cases:
             found = niqe(read_pixels(fixtures / "TestLarge" / name), border)
@@ -63,7 +63,7 @@ def test_noise_is_less_natural_than_a_picture(fixtures: Path) -> None:
     assert niqe(noisy) > niqe(pixels) + 5
 
 
-def test_it_is_loaded_by_its_name() -> None:
+def test_niqe_is_loaded_by_its_name() -> None:
     metric = require_metric("niqe")
     assert not metric.higher_is_better
     rater = metric.load(MetricSettings(border=0))

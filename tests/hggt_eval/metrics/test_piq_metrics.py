@@ -22,7 +22,7 @@ def noisy(pixels: Pixels, sigma: float) -> Pixels:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_equals_piq_in_the_stated_direction_down_to_the_smallest_picture(name: str) -> None:
+def test_a_metric_equals_piq_in_the_stated_direction_down_to_the_smallest_picture(name: str) -> None:
     metric = PiqComparer(name)
     clean = wave(metric.min_side_px + 8)
     none, little, much = scores = [metric(pixels, clean) for pixels in (clean, noisy(clean, 6), noisy(clean, 40))]

@@ -34,7 +34,7 @@ def reference_ssim(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float((similarity / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))).mean())
 
 
-def test_they_equal_their_definitions_without_the_border(pair: tuple[Pixels, Pixels]) -> None:
+def test_psnr_and_ssim_equal_their_definitions_without_the_border(pair: tuple[Pixels, Pixels]) -> None:
     a, b = (pixels.astype(np.float64)[4:-4, 4:-4] for pixels in pair)
     assert psnr(*pair) == pytest.approx(reference_psnr(a, b), abs=1e-12)
     expected = np.mean([reference_ssim(a[..., k], b[..., k]) for k in range(3)])
@@ -43,7 +43,7 @@ def test_they_equal_their_definitions_without_the_border(pair: tuple[Pixels, Pix
     assert psnr(*pair, border=0) != psnr(*pair)
 
 
-def test_luma_is_matlabs(pair: tuple[Pixels, Pixels]) -> None:
+def test_luma_equals_that_of_matlab(pair: tuple[Pixels, Pixels]) -> None:
     weights = np.array([65.481, 128.553, 24.966]) / 255
     a, b = (pixels[4:-4, 4:-4] @ weights + 16 for pixels in pair)
     # The official script goes through float32, which moves the last digits.
@@ -52,12 +52,12 @@ def test_luma_is_matlabs(pair: tuple[Pixels, Pixels]) -> None:
     assert ssim(*pair, colour="y") == pytest.approx(reference_ssim(a, b), abs=1e-13)
 
 
-def test_identical_pictures(pair: tuple[Pixels, Pixels]) -> None:
+def test_identical_pictures_have_the_best_scores(pair: tuple[Pixels, Pixels]) -> None:
     assert psnr(pair[0], pair[0]) == psnr(pair[0], pair[0], colour="y") == math.inf
     assert ssim(pair[0], pair[0]) == pytest.approx(1, abs=1e-15)
 
 
-def test_pictures_that_cannot_be_compared(pair: tuple[Pixels, Pixels]) -> None:
+def test_pictures_that_cannot_be_compared_are_refused(pair: tuple[Pixels, Pixels]) -> None:
     a, b = pair
     with pytest.raises(ImageError, match=r"restored image is 71 x 60, the positive 72 x 60; .*never resized"):
         psnr(a[1:], b)

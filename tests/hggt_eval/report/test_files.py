@@ -95,7 +95,7 @@ def settings() -> Settings:
     return Settings(("psnr",), 4, "rgb", "cpu", "tree", "0" * 64, skipped_metrics=skipped, allow_missing=True)
 
 
-def test_table(evaluation: Evaluation, settings: Settings) -> None:
+def test_the_table_ends_with_notes_on_what_was_left_out(evaluation: Evaluation, settings: Settings) -> None:
     assert format_table(evaluation, settings).splitlines() == [
         "method  groups   PSNR ↑",
         "net          2  25.0617",
@@ -107,7 +107,7 @@ def test_table(evaluation: Evaluation, settings: Settings) -> None:
     ]
 
 
-def test_csv(evaluation: Evaluation) -> None:
+def test_scores_csv_has_a_row_per_positive_and_per_image_left_out(evaluation: Evaluation) -> None:
     rows = list(csv.reader(format_csv(evaluation).splitlines()))
     assert rows == [
         ["method", "id", "candidate", "psnr", "note"],
@@ -165,7 +165,7 @@ def test_scores_that_the_new_run_lacks_are_not_overwritten(
 
 
 @pytest.mark.parametrize("text", ["no JSON", '{"schema_version": 1}'])
-def test_a_foreign_scores_json_is_not_overwritten(
+def test_a_scores_json_of_another_program_is_not_overwritten(
     evaluation: Evaluation, settings: Settings, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "scores.json").write_text(text)
@@ -174,7 +174,9 @@ def test_a_foreign_scores_json_is_not_overwritten(
     assert contents(tmp_path) == {"scores.json": text.encode()}
 
 
-def test_output_that_cannot_be_written(evaluation: Evaluation, settings: Settings, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_an_error(
+    evaluation: Evaluation, settings: Settings, tmp_path: Path
+) -> None:
     (tmp_path / "table.md").mkdir()
     with pytest.raises(OutputError, match=r"table\.md: cannot be written"):
         write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)

@@ -55,7 +55,7 @@ def comparison() -> Comparison:
     )
 
 
-def test_markdown(comparison: Comparison) -> None:
+def test_markdown_marks_the_best_and_second_best(comparison: Comparison) -> None:
     text = format_markdown(comparison_tables(comparison), NOTES)
     assert text.count("\N{MINUS SIGN}") == 5
     lines = text.replace("\N{MINUS SIGN}", "-").splitlines()
@@ -71,7 +71,7 @@ def test_markdown(comparison: Comparison) -> None:
     assert lines[15] == "| old | LPIPS ↓ | -0.0500 | - | - | - | 0 | 0 |"
 
 
-def test_latex(comparison: Comparison) -> None:
+def test_latex_escapes_names_and_marks_the_best(comparison: Comparison) -> None:
     text = format_latex(comparison_tables(comparison, {"": 3}), NOTES)
     assert text.count(r"\begin{tabular}{lrrrrr}") == 1
     assert r"method & PSNR $\uparrow$ & LPIPS $\downarrow$ & groups & source pictures & seeds \\" in text
@@ -87,7 +87,7 @@ def test_latex(comparison: Comparison) -> None:
         assert line.startswith("%") or "%" not in line.replace(r"\%", "")
 
 
-def test_csv_is_unrounded(comparison: Comparison) -> None:
+def test_comparison_csv_is_unrounded(comparison: Comparison) -> None:
     rows = list(csv.DictReader(format_comparison_csv(comparison).splitlines()))
     assert len(rows) == 6
     assert rows[0]["mean"] == "24.004"
@@ -125,7 +125,7 @@ def test_means_over_other_groups_are_not_ranked() -> None:
     assert r"\textbf{$\infty$}" in format_latex([table], [])
 
 
-def test_names_that_pdflatex_cannot_print_are_pointed_out() -> None:
+def test_a_comment_warns_of_names_that_pdflatex_cannot_print() -> None:
     for name, warned in (("réseau_1", False), ("Ω", True)):
         tables = comparison_tables(compared(summary(name, "psnr", 24.0)))
         assert ("xelatex" in format_latex(tables, [])) is warned
@@ -137,7 +137,7 @@ def test_a_table_states_the_smallest_possible_p(comparison: Comparison) -> None:
     assert "p cannot" not in comparison_tables(many)[1].note
 
 
-def test_one_method_alone_is_not_the_best_and_few_source_pictures_are_pointed_out(comparison: Comparison) -> None:
+def test_a_single_method_is_not_marked_as_best_and_a_note_warns_of_few_source_pictures(comparison: Comparison) -> None:
     [table] = comparison_tables(compared(summary("a", "psnr", 24.0, num_pictures=20)))
     assert [cell.mark for cell in table.rows[0]] == ["", "", "", ""]
     assert "seeds" not in table.columns
@@ -165,6 +165,6 @@ def test_each_label_measure_has_a_row_with_a_dash_for_missing_values() -> None:
     ]
 
 
-def test_decimals() -> None:
+def test_decimals_are_chosen_by_metric() -> None:
     assert [decimals_of(name) for name in ("psnr", "lpips")] == [2, 4]
     assert [decimals_of(name, {"": 1, "lpips": 3}) for name in ("psnr", "lpips")] == [1, 3]

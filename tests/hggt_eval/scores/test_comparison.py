@@ -52,7 +52,7 @@ def difference(base: Mapping[str, float], net: Mapping[str, float]) -> Differenc
     return found
 
 
-def test_means_and_counts() -> None:
+def test_a_summary_has_the_mean_and_the_counts() -> None:
     comparison = compare({"base": BASE, "net": BETTER})
     base = comparison.summary("base", "psnr")
     assert (base.mean, base.num_groups, base.num_pictures, base.num_seeds) == (25.0, 4, 3, 1)
@@ -86,7 +86,7 @@ def test_groups_of_one_picture_are_not_independent_evidence() -> None:
     assert (found.low, found.high) == pytest.approx((0.1, 0.5))
 
 
-def test_the_interval_is_scipys_if_each_picture_has_one_group() -> None:
+def test_the_interval_equals_that_of_scipy_if_each_picture_has_one_group() -> None:
     values = np.random.default_rng(1).normal(25, 3, 40)
     low, high = bootstrap_interval(values, np.ones(40))
     theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2))
@@ -109,7 +109,7 @@ def test_the_interval_covers_the_truth_as_often_as_stated_although_patches_of_a_
 
 
 @pytest.mark.parametrize(("num", "tolerance"), [(8, 1e-12), (30, 0.01)])
-def test_the_p_value_is_scipys(num: int, tolerance: float) -> None:
+def test_the_p_value_equals_that_of_scipy(num: int, tolerance: float) -> None:
     sums = np.random.default_rng(4).normal(0.4, 1, num)
     theirs = stats.permutation_test(
         (sums,), np.sum, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(5)
@@ -122,7 +122,7 @@ def test_no_difference_has_a_p_value_of_one() -> None:
     assert sign_flip_p_value(np.array([0.1, 0.1, 0.1, -0.3])) == 1  # although rounding leaves a sum above 0
 
 
-def test_holm_is_statsmodels_and_corrects_across_the_methods_of_a_metric() -> None:
+def test_holm_equals_statsmodels_and_corrects_across_the_methods_of_a_metric() -> None:
     p_values = [0.01, 0.04, 0.03, 0.005, 0.5, 0.04]
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
     worse = {name: value - 1 for name, value in BASE.items()}

@@ -43,6 +43,7 @@ def unusual(evaluation: Evaluation) -> Evaluation:
         group,
         positives={**group.positives, name: {"psnr": math.inf, "ssim": 1.0}},
         labels={**group.labels, "04": None},
+        is_flat=True,
         looks_swapped=True,
     )
     fault = Fault("extra", method.name, None, "x.png")

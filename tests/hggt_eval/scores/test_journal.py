@@ -110,7 +110,7 @@ def test_scores_count_only_for_the_same_pictures_and_method(output: Path, groups
     assert again.find("other", scores.id, scores.sha256, truths) is None
 
 
-def test_a_truncated_line_is_skipped_and_damages_no_other(output: Path, groups: tuple[GroupScores, ...]) -> None:
+def test_a_truncated_line_is_skipped_and_the_others_are_used(output: Path, groups: tuple[GroupScores, ...]) -> None:
     first, second, third, *_ = groups
     Journal(output, SETTINGS).add("net", first)
     [path] = output.iterdir()
@@ -122,7 +122,7 @@ def test_a_truncated_line_is_skipped_and_damages_no_other(output: Path, groups: 
     assert known.find("net", second.id, second.sha256, second.ground_truths_sha256) == second
 
 
-def test_a_journal_that_cannot_be_written(tmp_path: Path, groups: tuple[GroupScores, ...]) -> None:
+def test_a_journal_that_cannot_be_written_is_an_error(tmp_path: Path, groups: tuple[GroupScores, ...]) -> None:
     with pytest.raises(OutputError, match=r"unfinished-[0-9a-f]{16}-0.jsonl: cannot be written"):
         Journal(tmp_path / "gone", SETTINGS).add("net", groups[0])
 

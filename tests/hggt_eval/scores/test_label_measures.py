@@ -73,7 +73,7 @@ def test_scores_by_agreement_are_means_over_groups_that_have_such_positives() ->
     }
 
 
-def test_without_negatives_there_is_no_mean() -> None:
+def test_without_negatives_their_measures_are_not_a_number() -> None:
     measures = measure(group(0, {"01": 0.2}, {}))
     assert math.isnan(measures.positive_margin["lpips"].value)
     assert measures.distance_to_negatives["lpips"].num_groups == 0
@@ -87,7 +87,7 @@ def test_groups_with_an_infinite_best_are_counted_but_left_out_of_the_mean() -> 
     assert best["psnr"] == GroupMean(math.inf, 0, 1)
 
 
-def test_a_method_without_groups() -> None:
+def test_a_method_without_groups_has_no_measures() -> None:
     measures = measure()
     assert not measures.best_of_positives
     assert not measures.by_agreement

@@ -108,7 +108,7 @@ def test_a_loader_resumes_as_if_it_had_never_stopped(tree: Path, more: tuple[str
     assert_same(resumed.pool.state_dict(), whole.pool.state_dict())
 
 
-def test_the_seed_decides(tree: Path) -> None:
+def test_another_seed_gives_other_pairs(tree: Path) -> None:
     first, again, other = (taken(load(tree, "pool_size=16", f"seed={seed}"), 4) for seed in (0, 0, 1))
     assert_same(first, again)
     assert not torch.equal(first[0]["lr"], other[0]["lr"])
@@ -133,7 +133,7 @@ def test_every_random_choice_has_a_source_of_its_own(tree: Path, draws: str, mon
     assert Counter(of_batches) == ({f"7/batch/{k}": 4 for k in range(3)} if draws == "official" else {})
 
 
-def test_worker_processes_change_nothing_and_name_a_damaged_picture(tree: Path, tmp_path: Path) -> None:
+def test_worker_processes_do_not_change_the_pairs_and_name_a_damaged_picture(tree: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tree, tmp_path / "Train"))
     settings = ("pool_size=16", "batch_size=4", "draws=per_sample", "accumulate=2")
     here = load(tree, *settings, start=3)

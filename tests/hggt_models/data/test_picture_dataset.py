@@ -41,7 +41,7 @@ def test_samples_can_be_stacked(paths: list[Path]) -> None:
     assert batch["pictures"].dtype == torch.uint8
 
 
-def test_a_number_alone_decides_in_whatever_process(paths: list[Path]) -> None:
+def test_a_sample_depends_on_its_number_and_not_on_the_process(paths: list[Path]) -> None:
     samples = dataset(paths)
     sent = pickle.loads(pickle.dumps(samples))
     for number in (20, 3, 11, 3):
@@ -59,7 +59,7 @@ def test_pictures_of_all_kinds_become_rgb(tmp_path: Path) -> None:
         assert (samples[number]["pictures"].int() - 100).abs().max() <= 1
 
 
-def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+def test_a_picture_is_rotated_by_its_exif_orientation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     Image.fromarray(coded(5, (8, 8))).save(tmp_path / "turned.png", exif=exif)

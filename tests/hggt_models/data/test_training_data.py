@@ -12,14 +12,14 @@ from PIL import Image
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError, HubError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.images import read_pixels
+from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import training_data
 from hggt_models.data.training_data import ResumeState, TrainingData, open_training_data
-from tests.hggt_data.trees import write_bytes
+from tests.hggt_data.trees import noise, with_chunk, write_bytes
 from tests.hggt_models.data.coded import cut_of, picture_of, write_groups, write_pictures
 from tests.hggt_models.data.conftest import LABELS
 
@@ -335,7 +335,7 @@ def test_pictures_that_cannot_be_read_without_loss_are_reported_by_kind(tmp_path
     Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(folder / "clear.webp", lossless=True)
     write_bytes(folder / "empty.png", b"")
     (folder / "link.png").symlink_to(tmp_path / "nowhere.png")
-    for name in ("opaque.png", "opaque.webp"):
+    for name in ("opaque.png", "opaque.webp"):  # WebP does not store an opaque channel
         Image.new("RGBA", (8, 8), (1, 2, 3, 255)).save(folder / name, lossless=True)
     for mode in ("L", "P", "1"):
         Image.new(mode, (8, 8)).save(folder / f"fine-{mode}.png")
@@ -348,6 +348,7 @@ def test_pictures_that_cannot_be_read_without_loss_are_reported_by_kind(tmp_path
     for name in ("deep.png", "deep.tif", "print.jpg", "clear.webp", "empty.png", "link.png", "small.png"):
         (folder / name).unlink()
     opened = open_pictures(folder, "validation.pictures=0")
+    assert opened.notes == ["Dropped the opaque alpha channel, or a channel besides RGB, of 1 picture: opaque.png"]
     assert len([opened.samples[number] for number in range(7)]) == 7
 
 
@@ -362,15 +363,19 @@ def test_unusable_pictures_of_a_tree_are_reported_by_kind(tmp_path: Path) -> Non
     replace("02/p1-0-0_02.png", Image.new("RGB", (19, 24)))
     replace("original/p2-0-0.png", Image.new("L", (20, 24)))
     replace("original/p3-0-0.png", Image.new("RGB", (7, 24)))
+    clear = encode_png(noise((24, 20), "clear"))
+    clear = with_chunk(with_chunk(clear, b"tRNS", bytes(6)), b"tEXt", b"Comment\0any text")
+    (images / "01/p5-0-0_01.png").write_bytes(clear)
     (images / "01/p4-0-0_01.png").write_bytes(b"no picture")
     with pytest.raises(TreeError) as caught:
         open_groups_of(tree, "positive_negative", "validation.pictures=0")
     text = str(caught.value)
-    assert text.startswith("5 of 6 groups cannot be used: 2 that differ in size from their original (")
+    assert text.startswith("6 of 6 groups cannot be used: 2 that differ in size from their original (")
     assert f"{images}/01/p0-0-0_01.png: 23 x 20 px, not 24 x 20, " in text
-    assert f"2 not readable as 8-bit RGB ({images}/original/p2-0-0.png: 8-bit grey, " in text
+    assert f"3 not readable as 8-bit RGB ({images}/original/p2-0-0.png: 8-bit grey, " in text
+    assert f"{images}/01/p5-0-0_01.png: 8-bit RGB with a transparent colour)" in text
     assert f"1 smaller than source_px 8 ({images}/original/p3-0-0.png: 24 x 7 px)" in text
-    with pytest.raises(TreeError, match="4 of 6 groups"):  # the negative of one is not looked at
+    with pytest.raises(TreeError, match="5 of 6 groups"):  # the negative of one is not looked at
         open_groups_of(tree, "positive", "validation.pictures=0")
 
 

@@ -51,7 +51,7 @@ def resizes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-def test_blurs_then_compresses_then_shrinks_then_rounds(crops: Tensor) -> None:
+def test_pictures_are_blurred_then_compressed_then_shrunk_then_rounded(crops: Tensor) -> None:
     size, sigma, quality = torch.tensor([7]), torch.tensor([[0.8, 0.8]]), torch.full((6,), 85.0)
     kernel = gaussian_kernels(7, size, sigma, torch.zeros(1)).float()
     expected = compress_jpeg(filter_images(crops, kernel.expand(6, -1, -1)).clamp(0, 1), quality)
@@ -70,7 +70,7 @@ def test_noise_goes_through_jpeg() -> None:
 
 
 @pytest.mark.parametrize("draws", DRAWS)
-def test_result_is_8_bit_and_scale_times_smaller(draws: Draws) -> None:
+def test_results_are_8_bit_and_smaller_by_the_scale(draws: Draws) -> None:
     for settings, height, width in ((SR, 4, 8), (SR, 160, 132), (ENHANCE_01, 33, 57)):
         low = degrade(waves(height, width).repeat(3, 1, 1, 1), settings, sources(draws, 1, 3))
         assert low.shape == (3, 3, height // settings.scale, width // settings.scale)

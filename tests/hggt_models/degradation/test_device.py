@@ -51,7 +51,7 @@ PIXEL_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("name", PIXEL_FUNCTIONS)
-def test_pixel_functions_read_nothing_back(name: str) -> None:
+def test_pixel_functions_never_copy_from_the_device(name: str) -> None:
     with FakeTensorMode(allow_non_fake_inputs=True):
         images = torch.rand(2, 3, 45, 37, device="cuda")
         result = PIXEL_FUNCTIONS[name](images)
@@ -60,7 +60,7 @@ def test_pixel_functions_read_nothing_back(name: str) -> None:
 
 @pytest.mark.parametrize("draws", get_args(Draws))
 @pytest.mark.parametrize("gaussian_probability", [0, 1])
-def test_the_chain_reads_no_pixels_back(draws: Draws, gaussian_probability: float) -> None:
+def test_the_chain_never_copies_pixels_from_the_device(draws: Draws, gaussian_probability: float) -> None:
     # The random choices are real tensors here; only those computed from the images are fake.
     images = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(waves(64, 48).repeat(2, 1, 1, 1))
     settings = replace(SR, gaussian_probability=gaussian_probability)

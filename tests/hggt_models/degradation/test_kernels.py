@@ -46,7 +46,7 @@ def test_sinc_kernels_equal_the_official_ones(key: str, cutoff: float, size_px: 
 
 
 @pytest.mark.parametrize("cutoff", [math.pi / 5, math.pi])
-def test_sinc_kernels_follow_scipys_bessel_function(cutoff: float) -> None:
+def test_sinc_kernels_follow_the_bessel_function_of_scipy(cutoff: float) -> None:
     special = pytest.importorskip("scipy.special", reason="needs scipy")
     offsets = np.arange(-10, 11)
     radii = np.hypot(offsets[:, None], offsets)

@@ -4,7 +4,7 @@ from hggt_models.degradation.sharpening import sharpen
 from tests.hggt_models.degradation.golden import golden, waves
 
 
-def test_equals_the_official_sharpening() -> None:
+def test_sharpening_equals_the_official_one() -> None:
     torch.testing.assert_close(sharpen(waves(48, 56)), golden("usm"), rtol=0, atol=1e-5)
 
 

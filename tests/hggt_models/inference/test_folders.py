@@ -16,6 +16,7 @@ from hggt_data.errors import ImageError, OutputError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.images import read_pixels, write_png
 from hggt_data.io.picture_job import Source
+from hggt_data.io.pictures import Picture
 from hggt_data.loading import open_groups
 from hggt_models.inference import tiling
 from hggt_models.inference.folders import degrade, enhance, list_lr, list_pictures, upscale
@@ -81,7 +82,7 @@ def test_enhance_writes_a_tree_of_candidates(
     )
     for source in pictures:
         original = read_pixels(tmp_path / "out" / "original" / f"{source.name}.png")
-        np.testing.assert_array_equal(original, source.read())
+        np.testing.assert_array_equal(original, source.read().pixels)
         enhanced = read_pixels(tmp_path / "out" / "01" / f"{source.name}_01.png")
         assert enhanced.shape == original.shape
         assert (enhanced != original).any()
@@ -145,15 +146,15 @@ def test_unreadable_pictures_are_listed_and_the_others_are_processed(
     outcome = upscale(weights("rrdb"), sources, tmp_path / "out")
     assert (outcome.made, len(outcome.faults)) == (1, 2)
     assert outcome.describe()[1:] == [
-        "2 pictures could not be read:",
+        "2 pictures could not be processed:",
         f"  {folder}/empty.jpg: empty file",
-        f"  {folder}/text.png: not a PNG, JPEG, WebP, BMP or TIFF: it starts with b'no pictu'",
+        f"  {folder}/text.png: cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with b'no pictu'",
     ]
     assert sorted(files(tmp_path / "out")) == ["a.png", "upscale.json"]
 
 
 def test_a_picture_may_be_one_pixel(weights: Callable[[str], Path], tmp_path: Path) -> None:
-    source = Source("dot", lambda: np.full((1, 1, 3), 90, np.uint8))
+    source = Source("dot", lambda: Picture(np.full((1, 1, 3), 90, np.uint8)))
     upscale(weights("rrdb"), [source], tmp_path)
     assert read_pixels(tmp_path / "dot.png").shape == (4, 4, 3)
 
@@ -256,12 +257,12 @@ def test_a_file_name_may_have_undecodable_bytes(tmp_path: Path) -> None:
 
 def test_degrade_crops_pictures_to_a_multiple_of_the_scale(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (66, 43, 3), np.uint8)
-    small = Source("small", lambda: pixels[:3])
-    outcome = degrade([Source("odd", lambda: pixels), small], tmp_path, seed=0)
+    small = Source("small", lambda: Picture(pixels[:3]))
+    outcome = degrade([Source("odd", lambda: Picture(pixels)), small], tmp_path, seed=0)
     assert read_pixels(tmp_path / "odd.png").shape == (16, 10, 3)
     assert outcome.faults == ["small: 3 x 43 pixels; too small for scale 4"]
     with pytest.raises(OutputError, match="different settings"):
-        degrade([Source("odd", lambda: pixels)], tmp_path, seed=0, scale=2)
+        degrade([Source("odd", lambda: Picture(pixels))], tmp_path, seed=0, scale=2)
 
 
 def test_two_files_with_the_same_stem_are_refused(tmp_path: Path) -> None:
@@ -290,7 +291,24 @@ def test_a_tree_without_lr_is_an_error(fixtures: Path) -> None:
 def test_groups_without_lr_are_skipped(lr_of_some: GroupSource) -> None:
     found = list_lr(lr_of_some)
     assert [source.name for source in found] == [str(group_id) for group_id in lr_of_some.ids[1:]]
-    assert found[0].read().shape == (40, 40, 3)
+    assert found[0].read().pixels.shape == (40, 40, 3)
+
+
+def test_a_network_whose_output_is_not_finite_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    network = build_network("rrdb", **SMALL["rrdb"])
+    for name, weight in network.named_parameters():
+        if name.startswith("body"):
+            weight.data *= 1e9  # finite, but their output is not
+    path = tmp_path / "overflowing.safetensors"
+    save_network(network, path)
+    sources, _ = list_pictures(folder)
+    outcome = upscale(path, sources, tmp_path / "out")
+    assert outcome.describe() == [
+        "0 pictures made",
+        "1 picture could not be processed:",
+        f"  {folder}/a.png: cannot be restored by {path}: the network's output is NaN or infinite",
+    ]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["upscale.json"]
 
 
 def test_a_picture_that_fails_to_decode_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
@@ -418,4 +436,4 @@ def test_unreadable_pictures_are_also_printed_if_the_run_fails(
 
     with pytest.raises(DeviceMemoryError):
         upscale(weights("rrdb"), [Source("a", fail), *pictures], tmp_path, tile=64)
-    assert capsys.readouterr().err == "could not be read: a.png: cut off\n"
+    assert capsys.readouterr().err == "could not be processed: a.png: cut off\n"

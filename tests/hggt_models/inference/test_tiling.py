@@ -1,5 +1,6 @@
 """Tiles against the whole picture: equal where the overlap covers the network's receptive field."""
 
+import math
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hggt_models.inference.tiling import DeviceMemoryError, TileError, run_tiled, spans
+from hggt_models.inference.tiling import DeviceMemoryError, NotFiniteError, TileError, run_tiled, spans
 from hggt_models.networks import Network, build_network
 
 RRDB = {"num_block": 1, "num_feat": 8, "num_grow_ch": 4}
@@ -118,6 +119,19 @@ def test_uint8_is_clamped_and_rounded() -> None:
     picture = torch.tensor([0, 100, 128, 255], dtype=torch.uint8).expand(3, 1, 4)
     result = run_tiled(Bright(scale=1), picture, tile=None, overlap_px=0)
     assert result[0, 0].tolist() == [0, 45, 129, 255]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_output_that_is_not_finite_is_an_error(value: float, dtype: torch.dtype) -> None:
+    class Overflowing(Probe):
+        def forward(self, images: Tensor) -> Tensor:
+            output = super().forward(images)
+            output[0, 0, 0, 0] = value
+            return output
+
+    with pytest.raises(NotFiniteError, match="the network's output is NaN or infinite"):
+        run_tiled(Overflowing(), torch.zeros(3, 8, 8, dtype=dtype), tile=None, overlap_px=0)
 
 
 def test_a_tile_that_does_not_fit_the_window_is_refused() -> None:

@@ -6,7 +6,7 @@ from hggt_models.losses.adversarial import adversarial_loss
 
 
 @pytest.mark.parametrize("is_real", [True, False])
-def test_it_is_the_binary_cross_entropy(is_real: bool) -> None:
+def test_the_adversarial_loss_is_the_binary_cross_entropy(is_real: bool) -> None:
     logits = torch.linspace(-80, 80, 60).reshape(2, 1, 5, 6)
     expected = functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(is_real)))
     torch.testing.assert_close(adversarial_loss(logits, is_real), expected)

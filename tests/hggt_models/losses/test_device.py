@@ -32,7 +32,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_read_nothing_back(name: str) -> None:
+def test_losses_never_copy_from_the_device(name: str) -> None:
     with FakeTensorMode():
         loss = LOSSES[name](torch.rand(2, 3, 17, 12, device="cuda"))
     assert (loss.shape, loss.dtype, loss.device.type) == ((), torch.float32, "cuda")

@@ -156,7 +156,7 @@ def test_a_bfloat16_output_is_compared_in_float32(random_images: Callable[..., T
     torch.testing.assert_close(loss, negative_loss(outputs.float(), negatives, maps, has_negative))
 
 
-def test_gradient(random_images: Callable[..., Tensor]) -> None:
+def test_the_gradient_equals_finite_differences(random_images: Callable[..., Tensor]) -> None:
     outputs, negatives = (random_images(3, 4, 5, torch.float64) for _ in range(2))
     maps = random_images(3, 4, 5, torch.float64)[:, :1]
     has_negative = torch.tensor([True, False, True])

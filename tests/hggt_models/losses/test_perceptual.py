@@ -15,7 +15,9 @@ def loss() -> PerceptualLoss:
     return PerceptualLoss(weights="random")
 
 
-def test_it_is_the_weighted_distance_of_features(loss: PerceptualLoss, random_images: Callable[..., Tensor]) -> None:
+def test_the_perceptual_loss_is_the_weighted_distance_of_features(
+    loss: PerceptualLoss, random_images: Callable[..., Tensor]
+) -> None:
     outputs, targets = random_images(2, 32, 40), random_images(2, 32, 40)
     expected = 0.0
     with torch.no_grad():

@@ -15,7 +15,7 @@ def _by_definition(values: Tensor, window_px: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("window_px", "size"), [(3, (2, 5)), (5, (3, 3)), (7, (31, 17))])
-def test_it_is_the_variance_of_each_window(
+def test_variation_is_the_variance_of_each_window(
     random_images: Callable[..., Tensor], window_px: int, size: tuple[int, int]
 ) -> None:
     originals, images = random_images(3, *size), random_images(3, *size)
@@ -44,7 +44,7 @@ def test_half_precision_is_widened_and_float64_kept(random_images: Callable[...,
     torch.testing.assert_close(found.double(), residual_variation(originals.double(), images.double()))
 
 
-def test_gradient(random_images: Callable[..., Tensor]) -> None:
+def test_the_gradient_equals_finite_differences(random_images: Callable[..., Tensor]) -> None:
     originals, images = (random_images(1, 6, 5, torch.float64) for _ in range(2))
     assert gradcheck(lambda moved: residual_variation(originals, moved, 3), images.requires_grad_())
 

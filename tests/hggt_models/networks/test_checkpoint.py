@@ -171,8 +171,8 @@ def test_truncated_files_are_refused_in_one_line(ending: str, tmp_path: Path) ->
     ("content", "message"),
     [
         (torch.zeros(2), "contains a Tensor; expected named tensors"),
-        ({"a": torch.zeros(1), "epoch": 3, 5: None}, r"3 entries, of which 2 are not named tensors \(epoch, 5\)"),
-        ({"params": None}, "params contains a NoneType; expected named tensors"),
+        ({"a": torch.zeros(1), "epoch": [], 5: ()}, r"3 entries, of which 2 are not named tensors \(epoch, 5\)"),
+        ({"params": None, "iter": 5}, r"net\.pth contains no weights; expected named tensors"),
         (
             {"fc.weight": torch.zeros(1)},
             r"its 1 tensors \(fc\.weight, \.\.\.\) belong to none of our networks \(rrdb_pixel",
@@ -215,8 +215,8 @@ def test_a_missing_file_is_named_and_not_looked_for_on_the_hub(tmp_path: Path, m
 
 
 def test_only_known_endings_are_read_and_written(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"net\.bin: expected a name that ends with \.pth or \.safetensors"):
-        load_checkpoint(tmp_path / "net.bin")
+    with pytest.raises(CheckpointError, match=r"net\.onnx: expected a name that ends with \.pth, \.pt, "):
+        load_checkpoint(tmp_path / "net.onnx")
     with pytest.raises(CheckpointError, match=r"net\.pth: expected a name that ends with \.safetensors"):
         save_network(small_network("rrdb"), tmp_path / "net.pth")
     assert not list(tmp_path.iterdir())
@@ -251,7 +251,7 @@ def old_esrgan_state() -> dict[str, torch.Tensor]:
 def test_a_network_of_another_project_is_loaded_through_spandrel(tmp_path: Path) -> None:
     pytest.importorskip("spandrel", reason="needs the extra community: pip install 'hggt[community]'")
     torch.save(old_esrgan_state(), tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match=r"belong to none of our networks .*load_community_network"):
+    with pytest.raises(CheckpointError, match="belong to none of our networks"):
         load_network(tmp_path / "other.pth")
     network = load_community_network(tmp_path / "other.pth")
     assert network.scale == 4
@@ -325,7 +325,7 @@ def test_sizes_claimed_by_a_file_allocate_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     header = '{"network": {"name": "rrdb", "num_feat": 10000000}}'
     safetensors.torch.save_file(small_network("rrdb").state_dict(), path, {"hggt": header})
-    with pytest.raises(CheckpointError, match="with the wrong shape"):
+    with pytest.raises(CheckpointError, match="its metadata says num_feat 10000000, but its tensors have 6"):
         load_network(path)
 
 
@@ -336,5 +336,5 @@ def test_only_plain_tensors_are_weights(tmp_path: Path) -> None:
         "meta": torch.ones(3, device="meta"),
     }.items():
         torch.save({"conv_first.weight": tensor}, tmp_path / f"{name}.pth")
-        with pytest.raises(CheckpointError, match=r"sparse, complex or empty \(meta\); expected plain tensors"):
+        with pytest.raises(CheckpointError, match="sparse, complex, quantised, empty or repeated; expected plain"):
             load_checkpoint(tmp_path / f"{name}.pth")

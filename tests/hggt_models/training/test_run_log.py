@@ -73,7 +73,9 @@ def test_a_validated_picture_is_kept_beside_its_lr_and_reference(tmp_path: Path)
     assert np.array_equal(row[:, 32:], reference)
 
 
-def test_weights_and_biases_gets_the_same(groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_and_biases_gets_losses_and_scores(
+    groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("wandb", reason="pip install wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")

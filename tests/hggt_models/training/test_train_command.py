@@ -60,7 +60,6 @@ def test_a_tree_and_its_dataset_train_the_same_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "more", "message"),
     [
-        ("rrdb-gan-postive", (), "recipe 'rrdb-gan-postive' is not known; did you mean 'rrdb-gan-positive'?"),
         ("rrdb-gan-positive", ("source_px=4000",), "5 of 5 groups cannot be used: 5 smaller than source_px 4000 ("),
         ("rrdb-psnr", (), "is a tree or a dataset; the target"),
     ],
@@ -72,6 +71,13 @@ def test_an_error_is_one_line(recipe: str, more: tuple[str, ...], message: str, 
     assert message in result.stderr
     assert result.stderr.startswith("Error: ")
     assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_recipe_is_wrong_usage(groups: Path, tmp_path: Path) -> None:
+    result = run("train", "rrdb-gan-postive", "--data", groups, "--output", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "'rrdb-gan-postive' is neither known nor a TOML file; did you mean 'rrdb-gan-positive'?" in result.stderr
     assert not (tmp_path / "run").exists()
 
 

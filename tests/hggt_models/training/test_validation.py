@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import HeldOut, open_training_data
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.inference import tiling
-from hggt_models.inference.tiling import DeviceMemoryError, run_tiled
+from hggt_models.inference.tiling import DeviceMemoryError, NotFiniteError, run_tiled
 from hggt_models.networks import Network, NetworkArgs
 from hggt_models.runtime import Runtime
 from hggt_models.training.validation import Validation
@@ -62,6 +63,17 @@ def test_scores_are_means_over_pictures_of_means_over_their_references(groups: P
     assert scores["ssim"] == pytest.approx(np.mean([row[1] for row in expected]))
     assert [one.name for one in shown] == [held_out[0].name]
     assert np.array_equal(shown[0].sr, enlarged(shown[0].lr))
+
+
+def test_an_output_that_is_not_finite_is_an_error_that_names_the_picture(groups: Path) -> None:
+    class Overflowing(Nearest):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * math.inf
+
+    settings = config()
+    held_out = open_training_data(str(groups), settings).held_out
+    with pytest.raises(NotFiniteError, match=f"validation of {held_out[0].name}: the network's output is NaN or infin"):
+        Validation(held_out, settings, ALONE).run(Overflowing())
 
 
 def test_the_lr_stays_the_same_from_one_validation_to_the_next(groups: Path) -> None:
