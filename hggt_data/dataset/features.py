@@ -189,6 +189,9 @@ def group_from_row(row: object, candidates: tuple[str, ...]) -> PatchGroup:
     lists = [group.consensus, group.agreement, group.num_votes, *(one.labels for one in group.annotations)]
     if any(len(one) != len(candidates) for one in lists):
         raise ValueError(f"{group.id} does not have one label for each of {len(candidates)} candidates")
+    counts = zip(group.agreement, group.num_votes, strict=True)
+    if not all(0 <= agreement <= num_votes <= len(group.annotations) for agreement, num_votes in counts):
+        raise ValueError(f"{group.id} counts more agreement than votes, or more votes than it has")
     if len({annotation.slot for annotation in group.annotations}) != len(group.annotations):
         raise ValueError(f"{group.id} has two annotations of one slot")
     return group
