@@ -49,7 +49,7 @@ class SourceTable:
             hint = f"It is left out; {nearest(column, SOURCE_COLUMNS)}"
             yield Problem("unknown-column", "warning", path, f"unknown column {column!r}", hint)
         missing, unknown = sorted(pictures - self.lines.keys()), sorted(self.lines.keys() - pictures)
-        of_lines, of_pictures = by_look(unknown), by_look(missing)
+        of_lines, of_pictures = by_look(unknown), by_look(sorted(pictures))
         for name in missing:
             message = f"no line for the source picture {name!r}{note_lookalike(name, of_lines)}"
             yield Problem("picture-without-source", "warning", path, message, "Its columns are null; add a line.")

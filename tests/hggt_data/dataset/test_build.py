@@ -655,6 +655,14 @@ class TestWarnings:
         found = [problem.message for problem in build(tree, output=output).problems]
         assert found == [f"the original of {IDS[3]} has the same pixels as that of {IDS[0]}"]
 
+    def test_equal_pictures_inside_groups(self, tree: Path, output: Path) -> None:
+        images = tree / "images/0-9"
+        for path in (images / "original").iterdir():
+            shutil.copy(path, images / "02" / f"{path.stem}_02.png")
+        (problem,) = build(tree, output=output, groups_per_shard=9).problems
+        assert (problem.kind, problem.severity) == ("equal-pictures", "warning")
+        assert str(problem) == f"{images}/02: 7 pictures have the same pixels as in original/ (first: p0-0-0_02.png)"
+
     def test_unknown_columns_of_sources(self, tree: Path, output: Path) -> None:
         lines = [f"p{k},here,cc0-1.0,," for k in range(7)]
         csv = write(output.parent / "s.csv", "\n".join(["image,origin,license,,", *lines]))

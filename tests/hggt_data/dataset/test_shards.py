@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hggt_data.dataset import shards
-from hggt_data.dataset.features import dataset_features
+from hggt_data.dataset.features import arrow_schema, dataset_features
 from hggt_data.dataset.shards import read_offsets, write_shard, write_table_file
 from hggt_data.errors import DatasetError
 
@@ -110,6 +110,6 @@ def test_a_file_of_another_writer_and_a_shard_cut_anywhere_are_refused(tmp_path:
 def test_the_types_of_datasets_are_kept_in_the_file(tmp_path: Path) -> None:
     features = dataset_features(("01",), False, (), with_images=False)
     path = tmp_path / "labels.parquet"
-    write_table_file(path, features.arrow_schema, [])
+    write_table_file(path, arrow_schema(features), [])
     metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
     assert metadata["info"]["features"]["consensus"]["feature"]["names"] == ["positive", "similar", "negative"]

@@ -148,7 +148,8 @@ def test_unreadable_pictures_are_listed_and_the_others_are_processed(
     assert outcome.describe()[1:] == [
         "2 pictures could not be processed:",
         f"  {folder}/empty.jpg: empty file",
-        f"  {folder}/text.png: cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with b'no pictu'",
+        f"  {folder}/text.png: cannot be read as PNG, JPEG, WebP, BMP or TIFF: it is damaged or of another format "
+        "(starts with b'no pictu')",
     ]
     assert sorted(files(tmp_path / "out")) == ["a.png", "upscale.json"]
 
