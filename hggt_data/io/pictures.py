@@ -54,10 +54,10 @@ _EXPECTED_BITS = "; expected 8 bits per channel, convert it first"
 class Note(Enum):
     """What `read_picture` changed or ignored in a picture; the value says it of several pictures."""
 
-    ALPHA = "Dropped the opaque alpha channel, or a channel besides RGB, of {}"
+    ALPHA = "Dropped an opaque alpha or extra channel of {}"
     CONVERTED = "Converted {} to sRGB from the embedded colour profile"
     UNUSABLE_PROFILE = "Read {} as sRGB, as the embedded colour profile cannot be used"
-    OTHER_COLOURS = "Read {} as sRGB and ignored the declared gamma or primaries"
+    OTHER_COLOURS = "Read {} as sRGB, and ignored the declared gamma, primaries or Adobe RGB"
 
 
 PictureNote = tuple[Note, Path]
@@ -121,7 +121,7 @@ def _read_png(data: bytes, path: Path) -> Picture:
 
     info = parse_png(data)
     _require_8_bits(info)
-    chunks = [(kind, body) for kind, body, _ in read_chunks(data)]
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
     is_rgb = info.mode == "8-bit RGB" and not info.metadata  # which may contain a turn
     if is_rgb and _COLOUR_CHUNKS.isdisjoint(kind for kind, _ in chunks):
         return Picture(decode_png(data, info))
@@ -196,7 +196,10 @@ def _opened(file: BinaryIO) -> Iterator["Image.Image"]:
         except UnidentifiedImageError:
             if is_lfs_pointer(head):
                 raise ImageError(LFS_POINTER) from None
-            raise ImageError(f"cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with {head[:8]!r}") from None
+            raise ImageError(
+                "cannot be read as PNG, JPEG, WebP, BMP or TIFF: it is damaged or of another format "
+                f"(starts with {head[:8]!r})"
+            ) from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:
@@ -222,7 +225,7 @@ class _Checked:
 
 def _check(image: "Image.Image") -> _Checked:
     """Refuse what the header shows to lose information."""
-    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
+    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion, is_adobe_rgb
 
     require_affordable(image.height, image.width)
     num_pictures = getattr(image, "n_frames", 1)
@@ -246,7 +249,7 @@ def _check(image: "Image.Image") -> _Checked:
             notes.add(Note.UNUSABLE_PROFILE)
         if conversion:
             notes.add(Note.CONVERTED)
-    elif declares_other_colours(image.info):
+    elif declares_other_colours(image.info) or (image.format in ("JPEG", "MPO") and is_adobe_rgb(image.getexif())):
         notes.add(Note.OTHER_COLOURS)
     return _Checked(frozenset(notes), conversion)
 
