@@ -89,7 +89,7 @@ def validate_tree(
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
         lr: Folder of low-resolution images, if it is not in its official place in TREE.
         workers: Worker processes.  [default: one per core, at most 8]
-        fast: Check only the headers of the pictures; do not detect damaged pixels or duplicates.
+        fast: Check only the headers of the pictures; do not detect damaged or turned pictures or duplicates.
         expect_groups: Number of groups that the tree must have.
         scale: Scale factor between the low-resolution images and the originals.
 
@@ -174,7 +174,7 @@ class Examined:
         size: (height, width) of the original in pixels, None if it cannot be read.
         pngs: picture name to the bytes of its file, for readable pictures.
         digests: picture name to a digest of its pixels.
-        inputs: every file that was read, with its path relative to the tree.
+        contents: path, relative to the tree, to the bytes of every file that was read.
     """
 
     files: GroupFiles
@@ -182,7 +182,7 @@ class Examined:
     size: tuple[int, int] | None = None
     pngs: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
-    inputs: list[FileDigest] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, kind: str, path: Path, message: str, hint: str, severity: Severity = "error") -> None:
@@ -195,10 +195,14 @@ class Examined:
         return {self.files.relative(self.files.images[name]): digest for name, digest in self.digests.items()}
 
     def read(self, path: Path) -> bytes:
-        """Read one of the files and record it among the inputs."""
-        data = read_regular_file(path)
-        self.inputs.append(FileDigest(self.files.relative(path), len(data), sha256_of(data)))
+        """Read one of the files and keep its content."""
+        data = self.contents[self.files.relative(path)] = read_regular_file(path)
         return data
+
+    @property
+    def inputs(self) -> list[FileDigest]:
+        """Size and hash of every file that was read."""
+        return [FileDigest(path, len(data), sha256_of(data)) for path, data in self.contents.items()]
 
 
 def examine_group(
