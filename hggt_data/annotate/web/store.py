@@ -5,6 +5,7 @@ that differs between annotators. An answer names the version that it replaces, s
 other; the same answer sent twice is saved once. Answers are in the official format; `shown/` holds the rest.
 """
 
+import errno
 import hashlib
 import hmac
 import threading
@@ -93,13 +94,14 @@ class AnswerStore:
         clock: Current time in UTC.
 
     Attributes:
-        unreadable: Files that do not count as answers; a new answer to the same group renames the old file.
+        unreadable: Files that do not count as answers, and why; a new answer to the same group renames the old file.
     """
 
     def __init__(self, round_: Round, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.round = round_
         self._clock = clock
-        self.unreadable: list[Path] = []
+        self._identity = _identify(round_.folder)
+        self.unreadable: dict[Path, str] = {}
         self._items: dict[str, dict[str, Item]] = {}
         self._answers: dict[str, dict[Item, Annotation]] = {}
         self._skips: dict[str, dict[Item, str]] = {}
@@ -109,7 +111,7 @@ class AnswerStore:
             found = read_answers(round_, annotator)
             self._answers[annotator.pseudonym] = found.annotations
             self._skips[annotator.pseudonym] = found.skips
-            self.unreadable += found.faults
+            self.unreadable |= found.faults
 
     def item_id(self, annotator: Annotator, item: Item) -> str:
         """The page's id of an item; without the round's secret it reveals neither group nor kind."""
@@ -149,7 +151,7 @@ class AnswerStore:
         """Save an answer; when this returns, it is on disk.
 
         `replaces` is the version that the annotator has seen, None if there was no answer; ConflictError if the answer
-        on disk has another version. If writing fails, the earlier answer stays.
+        on disk has another version. If writing fails, the earlier answer stays; OSError also if the round was moved.
         """
         received = self._clock()
         annotation = self._annotation(annotator, item, answer, received)
@@ -159,11 +161,13 @@ class AnswerStore:
                 return self._saved(annotator, item, earlier)
             if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
                 raise ConflictError(f"{item.group} already has another answer, which is kept")
+            self._require_in_place()
             self._write_shown(annotator, item, answer, received, earlier)
             path = self.round.answer_path(annotator, item)
             if earlier is None and path.exists():
                 path.replace(path.with_suffix(BROKEN))
             write_text(path, format_annotation(annotation, item.group, self.round.candidates))
+            self._require_in_place()
             self._answers[annotator.pseudonym][item] = annotation
             if self._skips[annotator.pseudonym].pop(item, None) is not None:
                 self.round.skip_path(annotator, item).unlink(missing_ok=True)
@@ -179,8 +183,16 @@ class AnswerStore:
             if item in self.answers(annotator):
                 raise ConflictError(f"{item.group} already has an answer, which is kept")
             content = {"reason": reason.strip(), "received": _format_instant(self._clock())}
+            self._require_in_place()
             write_json(self.round.skip_path(annotator, item), content)
+            self._require_in_place()
             self._skips[annotator.pseudonym][item] = content["reason"]
+
+    def _require_in_place(self) -> None:
+        """OSError if the round is no longer where it was: writing would make a new, incomplete one there."""
+        if _identify(self.round.folder) != self._identity:
+            reason = "the round was moved, replaced or unmounted; put it back, or serve it from its new place"
+            raise OSError(errno.ESTALE, reason, str(self.round.folder))
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
         of_name = dict(zip(self.order(annotator, item), answer.labels, strict=True))
@@ -219,6 +231,15 @@ class AnswerStore:
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
         return hmac.new(self.round.secret.encode(), "\0".join(words).encode(), "sha256").hexdigest()
+
+
+def _identify(folder: Path) -> tuple[int, int] | None:
+    """What stays the same when a folder is renamed; None if it is missing."""
+    try:
+        status = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_repeated(earlier: Annotation, annotation: Annotation, answer: Answer) -> bool:
