@@ -118,6 +118,7 @@ class Round:
         secret: Determines the order in which candidates are shown, so that it cannot be predicted.
         known: Correct labels of practice and gold groups.
         batch_form: Form of the batches for other annotation tools.
+        require_full_zoom: Whether an answer needs every version to have been seen at 100 %.
     """
 
     folder: Path
@@ -130,6 +131,7 @@ class Round:
     annotators: tuple[Annotator, ...]
     known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
+    require_full_zoom: bool = False
 
     @property
     def groups_to_vote_on(self) -> set[PatchId]:
@@ -188,6 +190,7 @@ def write_round(round_: Round) -> None:
         "seed": round_.seed,
         "secret": round_.secret,
         "batch_form": round_.batch_form,
+        "require_full_zoom": round_.require_full_zoom,
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
             for group, answer in sorted(round_.known.items())
@@ -251,6 +254,7 @@ def _parse_round(folder: Path, content: dict[str, Any]) -> Round:
         seed=content["seed"],
         secret=content["secret"],
         batch_form=content["batch_form"],
+        require_full_zoom=content.get("require_full_zoom", False),
         annotators=tuple(
             Annotator(
                 name=entry["name"],
