@@ -91,6 +91,30 @@ class PatchId:
         return f"{self.image}-{self.top}-{self.left}"
 
 
+# Suffixes of the versions of a picture: DF2K's scaled ones (`T0`), sub-images (`_s001`), and LR ones (`x4`, `x4m`).
+_VERSION = r"(?:T[0-9]{1,2}|_s[0-9]+|_?[xX][0-9]{1,2}(?:[dm]|w[0-9])?)"
+_PLACE = r"(?:-(?:0|[1-9][0-9]{0,4})){2}"
+_VERSION_OF = re.compile(f"(?P<image>.+?){_VERSION}*(?:{_PLACE})?{_VERSION}*", re.DOTALL)
+
+
+def source_picture(stem: str, folder: str = "") -> str:
+    """The name of the picture that a file with this stem is a version or a patch of, as far as the name tells.
+
+    `folder` is the name of the file's folder: in `01/` the suffix `_01` belongs to a candidate. Two pictures with names
+    such as `scene-1-2` and `scene-3-4` look like patches of one.
+
+    Example:
+        >>> [source_picture(stem) for stem in ("0001", "0001-586-1469", "0001T0_s001", "0001x4", "0001T1_s002-0-96")]
+        ['0001', '0001', '0001', '0001', '0001']
+        >>> source_picture("0001-586-1469_01", folder="01"), source_picture("holiday_01", folder="photos")
+        ('0001', 'holiday_01')
+    """
+    if len(folder) > 1 and folder.isdecimal():
+        stem = stem.removesuffix(f"_{folder}") or stem
+    match = _VERSION_OF.fullmatch(stem)
+    return match["image"] if match else stem
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One annotator's labels for one group.

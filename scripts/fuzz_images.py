@@ -1,9 +1,9 @@
 """Compare our picture readers with Pillow and `datasets` on changed files: `python scripts/fuzz_images.py`.
 
 A finding is a file that we accept although `datasets` fails at it or reads other pixels, or an exception of ours that
-is not an ImageError. Pictures that we convert to sRGB are not compared, and of users' RGB PNGs we do not read the
-checksum inside the pixel data. Chunks, segments and fields are inserted, removed, exchanged and edited with right
-lengths and checksums; other changes hit any byte. The same seed gives the same files.
+is not an ImageError. Pictures that we convert to sRGB are not compared. Of users' RGB PNGs we read only the pixels, so
+that `datasets` may fail at something else. Chunks, segments and fields are inserted, removed, exchanged and edited with
+right lengths and checksums; other changes hit any byte. The same seed gives the same files.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def fuzz(form: str, count: int, seed: int = 0) -> Result:
                 continue
             result.accepted += 1
             difference = "" if pixels is None else _compare(pixels, data)
-            if difference and not (form == "PNG" and "broken data stream" in difference):
+            if difference and not (form == "PNG" and difference.startswith("datasets fails")):
                 result.findings.append((difference, data))
     return result
 

@@ -20,6 +20,7 @@ from hggt_data.io.files import FileDigest, link_or_copy, sha256_of, sha256_of_fi
 from hggt_data.io.workers import advance
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL
+from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.listing import GroupFiles
 from hggt_data.tree.validate import Examined, examine_group, hash_inputs
 
@@ -69,6 +70,7 @@ def build_shard(task: ShardTask) -> ShardOutcome:
         return ShardOutcome(kept, True, kept.problems)
     problems: list[Problem] = []
     originals: dict[str, str] = {}
+    equal = EqualPictures()
     inputs: dict[str, tuple[int, str]] = {}
     dropped: list[str] = []
 
@@ -81,11 +83,13 @@ def build_shard(task: ShardTask) -> ShardOutcome:
                 dropped.append(str(files.id))
             else:
                 originals[str(files.id)] = examined.digests[ORIGINAL]
+                equal.add({f"{root}/{path}": digest for path, digest in examined.digests_by_path().items()})
                 yield _row(examined, task)
             advance()
 
     path = task.staging / task.path
     write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), rows(), task.pictures)
+    problems += equal.problems()
     if dropped and not task.skip_faulty:
         path.unlink()
         return ShardOutcome(None, False, problems)

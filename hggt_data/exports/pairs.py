@@ -8,9 +8,9 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from hggt_data.dataset.card import format_pairs_card
 from hggt_data.dataset.features import arrow_schema
@@ -21,6 +21,7 @@ from hggt_data.exports.source import OpenedSource, as_opened, file_name, read_ch
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import atomic_file, write_text
 from hggt_data.io.folders import new_folder
+from hggt_data.io.images import hash_pixels
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
@@ -70,7 +71,7 @@ def export_pairs(
 
     Columns: lr (if the source has any), chosen, rejected, original (images), group, chosen_name, rejected_name, kind,
     votes_chosen, votes_rejected, margin. The rows follow the order of the groups and, in a group, of
-    `preference_pairs`.
+    `preference_pairs`. Pairs of pictures with equal pixels are left out.
 
     Args:
         source: Data to export: see `open_source`.
@@ -96,19 +97,19 @@ def export_pairs(
     """
     source, output, settings = as_opened(source), Path(output), settings or PairSettings()
     source.require_outside(output)
-    counts = {split: _count_kinds(groups, settings, source.location) for split, groups in source.splits.items()}
+    for groups in source.splits.values():  # before anything is written
+        _require_pairs(any(settings.pairs(group) for group in groups), groups, source.location)
+    counts = {split: _Counts.of(settings) for split in source.splits}
     has_lr = any(groups.has_picture(k, LR) for groups in source.splits.values() for k in range(len(groups)))
     with new_folder(output) as staging:
         write = _write_parquet if settings.format == "parquet" else _write_jsonl
         write(source, staging, settings, counts, has_lr)
+        for split, groups in source.splits.items():
+            _require_pairs(counts[split].kinds.total() > 0, groups, source.location)
         source.write_licence(staging / LICENSE_FILE)
         size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return [
-        *(
-            f"{output}, {split}: {plural(kinds.total(), 'pair')} "
-            f"({', '.join(f'{number:,} {kind}' for kind, number in kinds.items())})"
-            for split, kinds in counts.items()
-        ),
+        *(f"{output}, {split}: {of_split.describe()}" for split, of_split in counts.items()),
         f"{size / 1e6:,.1f} MB; {_usage(output, settings.format, list(counts))}",
     ]
 
@@ -119,15 +120,30 @@ def _usage(output: Path, form: str, splits: list[str]) -> str:
     return f"the paths in {' and '.join(f'{split}.jsonl' for split in splits)} are relative to {output}"
 
 
-def _count_kinds(groups: GroupSource, settings: PairSettings, location: str) -> Counter[str]:
-    """How many pairs there are of each kind, in the order of the kinds."""
-    wanted = {PairKind(kind) for kind in settings.kinds}
-    counts = Counter({kind.value: 0 for kind in PairKind if kind in wanted})
-    for group in show_progress(groups, len(groups), f"counting {groups.split}"):
-        counts.update(pair.kind.value for pair in settings.pairs(group))
-    if not counts.total():
-        raise DatasetError(f"{location} has no such pairs in {groups.split}; change `kinds` or lower `min_margin`")
-    return counts
+@dataclass
+class _Counts:
+    """The pairs of one split: how many of each kind were exported, in the order of the kinds, and left out as equal."""
+
+    kinds: Counter[str]
+    num_equal: int = 0
+
+    @classmethod
+    def of(cls, settings: PairSettings) -> Self:
+        wanted = {PairKind(kind) for kind in settings.kinds}
+        return cls(Counter({kind.value: 0 for kind in PairKind if kind in wanted}))
+
+    def describe(self) -> str:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.kinds.items())
+        left_out = f"; left out {plural(self.num_equal, 'pair')} of equal pictures" if self.num_equal else ""
+        return f"{plural(self.kinds.total(), 'pair')} ({kinds}){left_out}"
+
+
+def _require_pairs(has_pairs: bool, groups: GroupSource, location: str) -> None:
+    if not has_pairs:
+        raise DatasetError(
+            f"{location} has no such pairs of different pictures in {groups.split}; "
+            "change `kinds` or lower `min_margin`"
+        )
 
 
 def pair_features(has_lr: bool) -> "Features":
@@ -150,9 +166,17 @@ def _picture_columns(has_lr: bool) -> list[str]:
     return [*([LR] if has_lr else []), "chosen", "rejected", ORIGINAL]
 
 
-def _pairs_of(groups: GroupSource, settings: PairSettings) -> Iterator[tuple[Group, list[PreferencePair]]]:
+def _pairs_of(
+    groups: GroupSource, settings: PairSettings, counts: _Counts
+) -> Iterator[tuple[Group, list[PreferencePair]]]:
+    """The pairs of each group that has any, without those of equal pictures; adds them to `counts`."""
     for group in show_progress(groups, len(groups), f"exporting {groups.split}"):
-        pairs = settings.pairs(group)
+        found = settings.pairs(group)
+        names = sorted({name for pair in found for name in (pair.chosen, pair.rejected)})
+        digests = {name: hash_pixels(group.read(name)) for name in names}
+        pairs = [pair for pair in found if digests[pair.chosen] != digests[pair.rejected]]
+        counts.kinds.update(pair.kind.value for pair in pairs)
+        counts.num_equal += len(found) - len(pairs)
         if pairs:
             yield group, pairs
 
@@ -176,15 +200,15 @@ def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
 
 
 def _write_parquet(
-    source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
+    source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, _Counts], has_lr: bool
 ) -> None:
     features, columns = pair_features(has_lr), _picture_columns(has_lr)
     schema = arrow_schema(features)
     digest = hashlib.sha256()
     paths: dict[str, list[str]] = {}
 
-    def rows(groups: GroupSource) -> Iterator[dict[str, Any]]:
-        for group, pairs in _pairs_of(groups, settings):
+    def rows(groups: GroupSource, counts: _Counts) -> Iterator[dict[str, Any]]:
+        for group, pairs in _pairs_of(groups, settings, counts):
             pngs: dict[str, bytes | None] = {name: read_checked(group, name) for name in _names_of(pairs)}
             pngs[LR] = read_checked(group, LR) if group.has_picture(LR) else None
             for png in pngs.values():
@@ -197,16 +221,17 @@ def _write_parquet(
 
     (staging / "data").mkdir()
     for split, groups in source.splits.items():
-        num_shards = -(-counts[split].total() // settings.pairs_per_shard)
-        paths[split] = [f"data/{split}-{number:05d}-of-{num_shards:05d}.parquet" for number in range(num_shards)]
-        of_split = rows(groups)
-        for path in paths[split]:
-            write_shard(staging / path, schema, islice(of_split, settings.pairs_per_shard), columns)
-        for _ in of_split:  # completes the progress bar
-            pass
+        of_split = rows(groups, counts[split])
+        parts: list[Path] = []
+        for row in of_split:  # the number of shards is part of their names, and known at the end
+            parts.append(staging / f"data/{split}-{len(parts):05d}.parquet")
+            write_shard(parts[-1], schema, chain([row], islice(of_split, settings.pairs_per_shard - 1)), columns)
+        paths[split] = [f"data/{split}-{number:05d}-of-{len(parts):05d}.parquet" for number in range(len(parts))]
+        for part, path in zip(parts, paths[split], strict=True):
+            part.rename(staging / path)
     sizes = {split: sum((staging / path).stat().st_size for path in names) for split, names in paths.items()}
     card = format_pairs_card(
-        counts,
+        {split: of_split.kinds for split, of_split in counts.items()},
         paths=paths,
         sizes_bytes=sizes,
         features=features,
@@ -217,11 +242,11 @@ def _write_parquet(
 
 
 def _write_jsonl(
-    source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, Counter[str]], has_lr: bool
+    source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, _Counts], has_lr: bool
 ) -> None:
     for split, groups in source.splits.items():
         with atomic_file(staging / f"{split}.jsonl") as file:
-            for group, pairs in _pairs_of(groups, settings):
+            for group, pairs in _pairs_of(groups, settings, counts[split]):
                 names = [*_names_of(pairs), *([LR] if group.has_picture(LR) else [])]
                 paths = {name: f"{split}/{name}/{file_name(group, name)}" for name in names}
                 for name, path in paths.items():

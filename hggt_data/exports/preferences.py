@@ -60,7 +60,8 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
 
     Positive candidates are preferred to similar and negative ones and to the original, similar ones to negative ones,
     and the original to negative ones. The original and a similar candidate do not form a pair, nor do two candidates
-    with the same consensus; a candidate without consensus forms none.
+    with the same consensus; a candidate without consensus forms none. Only labels are compared: `export_pairs` also
+    leaves out pairs whose pictures are equal.
 
     `margin` is the difference of the mean votes, from -2 to 2, where a vote is 1 for Positive, 0 for Similar and -1 for
     Negative, and the original has 0:

@@ -10,13 +10,14 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 Conversion = Callable[[Image.Image], Image.Image]
 
 _Mode = Literal["RGB", "L"]
 _SPACES: dict[str, _Mode] = {"RGB ": "RGB", "GRAY": "L"}
 _LEVELS = 17  # per channel, to compare a profile with sRGB
+_LARGEST_SHIFT = 2  # in levels: profiles of sRGB are rounded
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)  # white, red, green, blue
 
@@ -44,9 +45,14 @@ def declares_other_colours(info: Mapping[Any, Any]) -> bool:
     return abs(gamma - _SRGB_GAMMA) > 0.01 or not np.allclose(primaries, _SRGB_PRIMARIES, atol=0.005)
 
 
+def is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Whether a camera says that a JPEG has the colours of Adobe RGB, without a profile."""
+    return bool(exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex) == "R03")
+
+
 @lru_cache(maxsize=32)
 def _transform_of(profile: bytes) -> tuple[_Mode, ImageCms.ImageCmsTransform | None]:
-    """The mode that a profile is for, and its transform to sRGB; None if no colour changes by more than 1 level."""
+    """The mode that a profile is for, and its transform to sRGB; None if it changes no colour."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = _SPACES[source.profile.xcolor_space]
@@ -62,7 +68,7 @@ def _transform_of(profile: bytes) -> tuple[_Mode, ImageCms.ImageCmsTransform | N
         raise ProfileError(str(error)) from error
     colours = _sample_colours(mode)
     change = np.asarray(transform.apply(colours), np.int16) - np.asarray(colours.convert("RGB"), np.int16)
-    return mode, None if np.abs(change).max() <= 1 else transform
+    return mode, None if np.abs(change).max() <= _LARGEST_SHIFT else transform
 
 
 def _sample_colours(mode: _Mode) -> Image.Image:

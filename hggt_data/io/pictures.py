@@ -30,6 +30,7 @@ from hggt_data.io.images import (
     read_chunks,
     require_affordable,
 )
+from hggt_data.io.portability import open_without_pixels
 from hggt_data.io.text import format_examples, plural
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _UNREADABLE_ENDINGS = (".gif", ".ppm")
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _PILLOW_LIMIT = threading.Lock()  # Pillow has one limit for all threads
-_COLOUR_CHUNKS = {b"iCCP", b"gAMA", b"cHRM"}
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
 # First column, first row, and distance between columns and rows of each pass of an interlaced PNG.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -54,10 +54,10 @@ _EXPECTED_BITS = "; expected 8 bits per channel, convert it first"
 class Note(Enum):
     """What `read_picture` changed or ignored in a picture; the value says it of several pictures."""
 
-    ALPHA = "Dropped the opaque alpha channel, or a channel besides RGB, of {}"
+    ALPHA = "Dropped an opaque alpha or extra channel of {}"
     CONVERTED = "Converted {} to sRGB from the embedded colour profile"
     UNUSABLE_PROFILE = "Read {} as sRGB, as the embedded colour profile cannot be used"
-    OTHER_COLOURS = "Read {} as sRGB and ignored the declared gamma or primaries"
+    OTHER_COLOURS = "Read {} as sRGB, and ignored the declared gamma, primaries or Adobe RGB"
 
 
 PictureNote = tuple[Note, Path]
@@ -117,20 +117,24 @@ def read_picture_with_notes(path: Path) -> Picture:
 
 
 def _read_png(data: bytes, path: Path) -> Picture:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     info = parse_png(data)
     _require_8_bits(info)
-    chunks = [(kind, body) for kind, body, _ in read_chunks(data)]
-    is_rgb = info.mode == "8-bit RGB" and not info.metadata  # which may contain a turn
-    if is_rgb and _COLOUR_CHUNKS.isdisjoint(kind for kind, _ in chunks):
-        return Picture(decode_png(data, info))
-    with _opened(io.BytesIO(data)) as image:
-        checked = _check(image)
-        if is_rgb:
-            return checked.finish(Image.fromarray(decode_png(data, info)), path)
-        _require_whole_pixels(data, chunks)
-        return checked.finish(_load(image), path, _orientation(image))
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
+    if info.mode != "8-bit RGB":
+        with _opened(io.BytesIO(data)) as image:
+            checked = _check(image)
+            _require_whole_pixels(data, chunks)
+            return checked.finish(_load(image), path, _orientation(image))
+    pixels = decode_png(data, info)
+    others = [chunk for chunk in chunks if chunk[0] not in (b"IHDR", b"IDAT", b"IEND")]
+    if not others:
+        return Picture(pixels)
+    described = open_without_pixels(others)
+    image = Image.fromarray(pixels)
+    image.getexif()[_ORIENTATION] = orientation = _orientation(described)
+    return _check(described).finish(ImageOps.exif_transpose(image), path, orientation)
 
 
 def check_picture(path: Path) -> PictureNotes:
@@ -196,7 +200,10 @@ def _opened(file: BinaryIO) -> Iterator["Image.Image"]:
         except UnidentifiedImageError:
             if is_lfs_pointer(head):
                 raise ImageError(LFS_POINTER) from None
-            raise ImageError(f"cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with {head[:8]!r}") from None
+            raise ImageError(
+                "cannot be read as PNG, JPEG, WebP, BMP or TIFF: it is damaged or of another format "
+                f"(starts with {head[:8]!r})"
+            ) from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:
@@ -222,7 +229,7 @@ class _Checked:
 
 def _check(image: "Image.Image") -> _Checked:
     """Refuse what the header shows to lose information."""
-    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
+    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion, is_adobe_rgb
 
     require_affordable(image.height, image.width)
     num_pictures = getattr(image, "n_frames", 1)
@@ -246,7 +253,7 @@ def _check(image: "Image.Image") -> _Checked:
             notes.add(Note.UNUSABLE_PROFILE)
         if conversion:
             notes.add(Note.CONVERTED)
-    elif declares_other_colours(image.info):
+    elif declares_other_colours(image.info) or (image.format in ("JPEG", "MPO") and is_adobe_rgb(image.getexif())):
         notes.add(Note.OTHER_COLOURS)
     return _Checked(frozenset(notes), conversion)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngImageFile
 
 _PILLOW_MAX_PIXELS = 178_956_970  # above, Pillow refuses a picture as a decompression bomb
+_MAX_CHUNKS = 1000
 _SINGLE = (b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")  # of two, some readers use the first, some the last
 
 _ORIENTATION = 0x0112
@@ -45,11 +46,13 @@ def require_portable(data: bytes, info: PngInfo) -> None:
     """
     if info.height * info.width > _PILLOW_MAX_PIXELS:
         raise ImageError(f"{info.height:,} x {info.width:,} pixels; Pillow opens at most {_PILLOW_MAX_PIXELS:,}")
-    chunks = [(kind, body) for kind, body, _ in read_chunks(data)]
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
     _require_checksum(b"".join(body for kind, body in chunks if kind == b"IDAT"), info)
     others = [(kind, body) for kind, body in chunks if kind not in (b"IHDR", b"IDAT", b"IEND")]
     if not others:
         return
+    if len(others) > _MAX_CHUNKS:  # each is opened alone
+        raise ImageError(f"{len(others):,} chunks beside its pixels; expected at most {_MAX_CHUNKS:,}")
     kinds = [kind for kind, _ in others]
     for kind in _SINGLE:
         if kinds.count(kind) > 1:
@@ -77,7 +80,7 @@ def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Pillow only warns of the parts of EXIF that it cannot read
-            turns = sorted(_TURNS.keys() & set(_orientations(_open_with_pillow(chunks))))
+            turns = sorted(_TURNS.keys() & set(_orientations(open_without_pixels(chunks))))
     except Exception as error:  # a damaged chunk can raise anything in Pillow
         raise ImageError(f"Pillow cannot read {what}: {error}") from error
     if turns:
@@ -87,8 +90,8 @@ def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
         )
 
 
-def _open_with_pillow(chunks: Sequence[_Chunk]) -> "PngImageFile":
-    """A picture of one pixel with these chunks: how Pillow reads them does not depend on the pixels."""
+def open_without_pixels(chunks: Sequence[_Chunk]) -> "PngImageFile":
+    """An RGB picture of one pixel with these chunks: how Pillow reads them does not depend on the pixels."""
     from PIL.PngImagePlugin import PngImageFile
 
     parts: list[tuple[bytes, bytes | memoryview]] = [
@@ -130,7 +133,7 @@ def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
     """Refuse colours that browsers convert. Of cICP, iCCP and sRGB only the first counts, then gAMA and cHRM."""
     from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
 
-    info = _open_with_pillow(list(bodies.items())).info
+    info = open_without_pixels(list(bodies.items())).info
     wrong = ""
     if b"cICP" in bodies:
         wrong = "cICP" if bytes(bodies[b"cICP"]) != _SRGB_CICP else ""
@@ -141,7 +144,9 @@ def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
             raise ImageError(f"its colour profile cannot be used: {error}") from error
     elif declares_other_colours(info):
         wrong = "gAMA or cHRM"
+    elif b"sRGB" not in bodies and {b"gAMA", b"cHRM"} <= bodies.keys():
+        wrong = "gAMA and cHRM"  # those of sRGB, but Chromium takes the gamma of 1/2.2 at its word
     if wrong:
         raise ImageError(
-            f"its {wrong} chunk says that its colours are not sRGB: browsers convert them, training and scoring do not"
+            f"its colours are not declared as sRGB ({wrong}): browsers convert them, training and scoring do not"
         )

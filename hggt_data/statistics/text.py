@@ -185,7 +185,7 @@ def inferred_note(inferred: DawidSkeneSummary) -> str:
         f"The model changes {inferred.num_changed:,} of {inferred.num_consensus:,} consensus labels ({changed}), "
         f"labels {plural(inferred.num_filled, 'picture')} without consensus, and leaves "
         f"{plural(inferred.num_undecided, 'picture')} undecided (exact ties).",
-        "With few pictures, or three votes by raters of similar care, the consensus is usually better.",
+        "With few pictures, or three votes by annotators of similar care, the consensus is usually better.",
     ]
     if not inferred.converged:
         parts.insert(

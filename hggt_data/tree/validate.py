@@ -21,6 +21,7 @@ from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId
+from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.label_file import check_annotation
 from hggt_data.tree.layout import open_tree
 from hggt_data.tree.listing import GroupFiles, Listing
@@ -88,7 +89,7 @@ def validate_tree(
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
         lr: Folder of low-resolution images, if it is not in its official place in TREE.
         workers: Worker processes.  [default: one per core, at most 8]
-        fast: Check only the headers of the pictures; do not detect damaged pixels or duplicates.
+        fast: Check only the headers of the pictures; do not detect damaged or turned pictures or duplicates.
         expect_groups: Number of groups that the tree must have.
         scale: Scale factor between the low-resolution images and the originals.
 
@@ -113,9 +114,12 @@ def validate_tree(
         message = f"the tree has {plural(len(listing), 'group')}; expected {wanted}"
         problems.append(Problem("wrong-count", "error", ".", message, "Is the download complete?"))
     paths_of: dict[str, str] = {}
+    equal = EqualPictures()
     for found, digests in examine_groups(listing, workers=workers, decode=not fast, scale=scale):
         problems += found
         problems += _duplicates(digests, paths_of)
+        equal.add(digests)
+    problems += equal.problems()
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
     return Report(len(listing), tuple(problems), listing.tree.candidates, listing.slots)
 
@@ -156,8 +160,7 @@ def _examine_task(task: _Task) -> list[tuple[list[Problem], dict[str, str]]]:
     results = []
     for files in task.groups:
         examined = examine_group(files, **task.options)
-        digests = {files.relative(files.images[name]): digest for name, digest in examined.digests.items()}
-        results.append((examined.problems, digests))
+        results.append((examined.problems, examined.digests_by_path()))
         advance()
     return results
 
@@ -171,7 +174,7 @@ class Examined:
         size: (height, width) of the original in pixels, None if it cannot be read.
         pngs: picture name to the bytes of its file, for readable pictures.
         digests: picture name to a digest of its pixels.
-        inputs: every file that was read, with its path relative to the tree.
+        contents: path, relative to the tree, to the bytes of every file that was read.
     """
 
     files: GroupFiles
@@ -179,7 +182,7 @@ class Examined:
     size: tuple[int, int] | None = None
     pngs: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
-    inputs: list[FileDigest] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, kind: str, path: Path, message: str, hint: str, severity: Severity = "error") -> None:
@@ -187,11 +190,19 @@ class Examined:
         group = str(self.files.id) if severity == "error" else None
         self.problems.append(Problem(kind, severity, self.files.relative(path), message, hint, group))
 
+    def digests_by_path(self) -> dict[str, str]:
+        """`digests`, by the paths of the pictures relative to the tree."""
+        return {self.files.relative(self.files.images[name]): digest for name, digest in self.digests.items()}
+
     def read(self, path: Path) -> bytes:
-        """Read one of the files and record it among the inputs."""
-        data = read_regular_file(path)
-        self.inputs.append(FileDigest(self.files.relative(path), len(data), sha256_of(data)))
+        """Read one of the files and keep its content."""
+        data = self.contents[self.files.relative(path)] = read_regular_file(path)
         return data
+
+    @property
+    def inputs(self) -> list[FileDigest]:
+        """Size and hash of every file that was read."""
+        return [FileDigest(path, len(data), sha256_of(data)) for path, data in self.contents.items()]
 
 
 def examine_group(

@@ -6,6 +6,7 @@ Patches of one source picture are similar, so whole source pictures are held out
 import os
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +18,12 @@ from hggt_data.errors import DatasetError, TreeError
 from hggt_data.groups import GroupSource, hash_labels
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import Pixels
+from hggt_data.io.names import by_look, look
 from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
 from hggt_data.io.text import plural
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups, split_or_default
-from hggt_data.schema import LR, ORIGINAL, PatchGroup
+from hggt_data.schema import LR, ORIGINAL, PatchGroup, source_picture
 from hggt_models.config.train import TargetKind, TrainConfig
 from hggt_models.data.checks import require_usable_groups, require_usable_pictures
 from hggt_models.data.group_dataset import GroupDataset
@@ -29,8 +31,6 @@ from hggt_models.data.picture_dataset import PictureDataset
 from hggt_models.data.samples import SampleDataset
 from hggt_models.data.targets import GroupLabels
 
-# Sub-images of `0001.png` are `0001_s001.png`, those of its smaller versions `0001T0_s001.png`.
-_SUB_IMAGE = re.compile(r"(T\d+)?_s\d+$")
 _TEST_FOLDER = re.compile(r"GT|Test|Test-.*")
 _HELD_OUT_SHARE = 10  # at most one of so many source pictures; but one of 2 to 9
 
@@ -122,7 +122,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             yield group
 
     digest = hash_labels(kept())  # reads each label once for all
-    images = [group_id.image for group_id in groups.ids]
+    images = [source_picture(str(group_id)) for group_id in groups.ids]
     identity = {"kind": "groups", "labels_sha256": digest}
     chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, resumed)
     serving, held = chosen.positions, chosen.held
@@ -141,7 +141,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
         rotate=config.rotate,
         seed=config.seed,
     )
-    held_out = _spread([number for number, image in enumerate(images) if image in held], config)
+    held_out = _spread(chosen.held_positions, config)
     require_usable_groups(groups, [*serving, *held_out], labelled, config)
     return TrainingData(
         source=source,
@@ -153,7 +153,9 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
         identity=chosen.identity,
         revision=groups.revision or chosen.identity["labels_sha256"][:12],
         license=groups.license or HGGT_LICENSE_NAME,
-        description=f"learning from {len(serving):,} of {plural(len(groups), 'group')} ({target}); {_describe(held)}",
+        description=(
+            f"learning from {len(serving):,} of {plural(len(groups), 'group')} ({target}); {_describe(held, images)}"
+        ),
     )
 
 
@@ -182,7 +184,10 @@ def _open_pictures(folder: Path, config: TrainConfig, resumed: ResumeState | Non
     # A file name may be invalid UTF-8.
     names = [os.fsencode(path.relative_to(folder).with_suffix("")).decode(errors="replace") for path in paths]
     # Regardless of the folder: crops of a picture and of its smaller versions often have different folders.
-    images = [_SUB_IMAGE.sub("", name.rpartition(os.sep)[2]) for name in names]
+    images = [
+        source_picture(name.rpartition(os.sep)[2], path.absolute().parent.name)
+        for name, path in zip(names, paths, strict=True)
+    ]
     sizes, notes = require_usable_pictures(paths, config.source_px)
     listed = "\n".join(f"{name} {height} {width}" for name, (height, width) in zip(names, sizes, strict=True))
     identity = {"kind": "pictures", "names_and_sizes_sha256": sha256_of(listed.encode())}
@@ -190,18 +195,17 @@ def _open_pictures(folder: Path, config: TrainConfig, resumed: ResumeState | Non
     chosen = _choose(identity, files, images, [True] * len(files), config, resumed)
     used, held = [paths[number] for number in chosen.positions], chosen.held
     samples = PictureDataset(used, source_px=config.source_px, flip=config.flip, rotate=config.rotate, seed=config.seed)
-    held_out = [number for number, image in enumerate(images) if image in held]
     return TrainingData(
         source=str(folder),
         noun="picture",
         samples=samples,
         names=chosen.names,
         num_missing=chosen.num_missing,
-        held_out=[_held_out_picture(paths[number], names[number]) for number in _spread(held_out, config)],
+        held_out=[_held_out_picture(paths[number], names[number]) for number in _spread(chosen.held_positions, config)],
         identity=chosen.identity,
         revision=chosen.identity["names_and_sizes_sha256"][:12],
         license=None,
-        description=f"learning from {len(used):,} of {plural(len(paths), 'picture')}; {_describe(held)}",
+        description=f"learning from {len(used):,} of {plural(len(paths), 'picture')}; {_describe(held, images)}",
         notes=describe_notes(notes),
     )
 
@@ -222,9 +226,13 @@ def _held_out_picture(path: Path, name: str) -> HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The held-out source pictures, the positions of what each sample is made from, and parts of `TrainingData`."""
+    """The held-out source pictures, the positions of their pictures or groups and of what each sample is made from.
+
+    The rest is as in `TrainingData`.
+    """
 
     held: set[str]
+    held_positions: Sequence[int]
     positions: Sequence[int]
     names: Mapping[str, bool]
     num_missing: int
@@ -244,22 +252,28 @@ def _choose(
     `names`, `images` and `serves` are of each picture or group: its name, its source picture, and whether the target
     can learn from it.
     """
+    keys = [look(image) for image in images]
 
-    def serving(held: Collection[str]) -> list[int]:
-        return [number for number, image in enumerate(images) if image not in held and serves[number]]
+    def divide(held: Collection[str]) -> tuple[list[int], list[int]]:
+        barred = {look(image) for image in held}
+        learned = [number for number, key in enumerate(keys) if key not in barred and serves[number]]
+        return [number for number, key in enumerate(keys) if key in barred], learned
 
     if resumed and len(names) < len(resumed.names) and resumed.names.keys() >= set(names):
         held = set(resumed.identity["held_out"])
-        known = {names[number]: number for number in serving(held)}
+        held_positions, positions = divide(held)
+        known = {names[number]: number for number in positions}
         used = [name for name, is_used in resumed.names.items() if is_used]
         missing = len(resumed.names) - len(names)
         if known:
-            return _Chosen(held, _replace_missing(used, known), resumed.names, missing, resumed.identity)
+            positions = _replace_missing(used, known)
+            return _Chosen(held, held_positions, positions, resumed.names, missing, resumed.identity)
     held = _hold_out(images, config)
-    positions = serving(held)
+    held_positions, positions = divide(held)
     used_positions = set(positions)
     return _Chosen(
         held,
+        held_positions,
         positions,
         {name: number in used_positions for number, name in enumerate(names)},
         0,
@@ -275,10 +289,12 @@ def _replace_missing(names: Sequence[str], known: Mapping[str, int]) -> list[int
 
 
 def _hold_out(images: Sequence[str], config: TrainConfig) -> set[str]:
-    """Source pictures to validate on, which depend on the seed."""
-    known = sorted(set(images))
-    most = max(len(known) // _HELD_OUT_SHARE, 1) if len(known) > 1 else 0
-    number = min(config.validation.pictures, most)
+    """Source pictures to validate on, which depend on the seed; none that makes up more than half of the data."""
+    first = by_look(sorted(set(images)))
+    counts = Counter(map(look, images))
+    known = sorted(first[key] for key, count in counts.items() if 2 * count <= len(images))
+    most = max(len(counts) // _HELD_OUT_SHARE, 1) if len(counts) > 1 else 0
+    number = min(config.validation.pictures, most, len(known))
     return set(random.Random(f"{config.seed}/held out").sample(known, number))
 
 
@@ -288,7 +304,8 @@ def _spread(numbers: Sequence[int], config: TrainConfig) -> list[int]:
     return [numbers[k * len(numbers) // wanted] for k in range(wanted)]
 
 
-def _describe(held: set[str]) -> str:
-    return (
-        f"{plural(len(held), 'source picture')} held out for validation" if held else "nothing held out, no validation"
-    )
+def _describe(held: set[str], images: Sequence[str]) -> str:
+    if held:
+        return f"{plural(len(held), 'source picture')} held out for validation"
+    is_one = len(set(map(look, images))) == 1
+    return "nothing held out, no validation" + (f": all are of one source picture, {images[0]!r}" if is_one else "")

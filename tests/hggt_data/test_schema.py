@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hggt_data.errors import NameFormatError
 from hggt_data.problems import Problem
-from hggt_data.schema import Label, PatchGroup, PatchId, label_from_class_id
+from hggt_data.schema import Label, PatchGroup, PatchId, label_from_class_id, source_picture
 
 NUMBERS = st.integers(0, 999_999_999)
 IMAGE_NAMES = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs"]), min_size=1)
@@ -62,6 +62,35 @@ def test_another_name_is_refused_and_the_expected_form_is_given(text: str) -> No
         PatchId.parse(text)
     assert repr(text) in str(error.value)
     assert isinstance(error.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("stem", "folder", "image"),
+    [
+        ("0001", "", "0001"),
+        ("my-photo-0-96", "original", "my-photo"),
+        ("a-1-5-5", "", "a-1"),  # only one place
+        ("0001T3", "", "0001"),
+        ("0001T12_s001", "", "0001"),
+        ("my_s001_s002", "", "my"),
+        ("0001x4", "X4", "0001"),
+        ("0001_x2-0-0_s001", "", "0001"),
+        ("0001x4w3", "", "0001"),
+        ("0001-586-1469_01", "01", "0001"),
+        ("0001T0_s003_02", "02", "0001"),
+        ("0001-586-1469_01", "original", "0001-586-1469_01"),
+        ("IMG_20190101", "", "IMG_20190101"),
+        ("IMG-20190101-123456", "", "IMG-20190101-123456"),  # no picture has so many rows
+        ("2019-12-05", "", "2019-12-05"),
+        ("sunset_s", "", "sunset_s"),
+        ("_01", "01", "_01"),
+        ("x4", "", "x4"),
+        ("été.T3_s007", "", "été."),
+        ("a\nT0", "", "a\n"),
+    ],
+)
+def test_the_source_picture_of_a_file_name(stem: str, folder: str, image: str) -> None:
+    assert source_picture(stem, folder) == image
 
 
 def test_patches_sort_by_picture_then_row_then_column_as_numbers() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Image, load_dataset
 from PIL import Image as PillowImage
@@ -111,6 +113,15 @@ def test_every_formatter_takes_every_split(
     row = next(iter(found["train"].with_format("torch")))
     assert row["annotations"][0]["start"] == "2022-08-05T17:55:41"
     assert row["consensus"].tolist() == [0, 0]
+
+
+def test_the_files_describe_their_columns_in_types_that_datasets_3_6_knows(real_dataset: Path) -> None:
+    found = {
+        name
+        for path in real_dataset.rglob("*.parquet")
+        for name in re.findall(r'"_type": "(\w+)"', pq.read_schema(path).metadata[b"huggingface"].decode())
+    }
+    assert found == {"Value", "ClassLabel", "Image", "Sequence"}
 
 
 @pytest.mark.parametrize("version", [1, 2])

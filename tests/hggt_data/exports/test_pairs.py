@@ -14,9 +14,12 @@ from hggt_data.exports.pairs import PairSettings, export_pairs, pair_features
 from hggt_data.exports.preferences import PairKind, preference_pairs
 from hggt_data.exports.source import open_source
 from hggt_data.groups import Group
+from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.loading import open_groups
+from hggt_data.schema import Annotation, Label, PatchId
+from hggt_data.tree.label_file import format_annotation
 from tests.hggt_data.exports.commands import done, refused, run
-from tests.hggt_data.trees import contents
+from tests.hggt_data.trees import contents, write_tree
 
 
 def require_pairs(groups: list[Group], rows: list[dict[str, Any]], read: Callable[[Any], bytes]) -> None:
@@ -105,7 +108,41 @@ def test_some_kinds_and_margins(tree: Path, tmp_path: Path, load: Callable[..., 
 
 def test_no_pair_is_an_error_and_leaves_nothing(tree: Path, tmp_path: Path) -> None:
     options = ["--kind", "S-N", "--min-margin", 2]
-    refused("has no such pairs in train", "pairs", tree, "--output", tmp_path / "pairs", *options)
+    refused("has no such pairs of different pictures in train", "pairs", tree, "--output", tmp_path / "pairs", *options)
+    assert [path.name for path in tmp_path.iterdir()] == ["T"]
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_equal_pictures_form_no_pair(tree: Path, tmp_path: Path, form: str, load: Callable[..., Any]) -> None:
+    (images,) = (tree / "images").iterdir()
+    for path in (images / "04").iterdir():  # encoded otherwise
+        (images / "03" / path.name.replace("_04", "_03")).write_bytes(encode_png(read_pixels(path), 1))
+    group, *_ = [group for group in open_groups(tree) if "01" in group.positives]
+    shutil.copy(images / f"original/{group.id}.png", images / f"01/{group.id}_01.png")
+    expected = [
+        (str(group.id), pair.chosen, pair.rejected)
+        for group in open_groups(tree)
+        for pair in preference_pairs(group)
+        if not np.array_equal(group.read(pair.chosen), group.read(pair.rejected))
+    ]
+    num_all = sum(len(preference_pairs(group)) for group in open_groups(tree))
+    assert 0 < len(expected) < num_all
+    output = done("pairs", tree, "--output", tmp_path / "pairs", "--format", form)
+    assert f"; left out {num_all - len(expected)} pairs of equal pictures\n" in output
+    if form == "parquet":
+        rows = list(load(str(tmp_path / "pairs"), split="train"))
+    else:
+        rows = [json.loads(line) for line in (tmp_path / "pairs/train.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["group"], row["chosen_name"], row["rejected_name"]) for row in rows] == expected
+
+
+def test_only_equal_pictures_are_an_error_and_leave_nothing(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "T", ["a-0-0"], candidates=("01",))
+    shutil.copy(tree / "images/0-9/original/a-0-0.png", tree / "images/0-9/01/a-0-0_01.png")
+    for slot in "ABC":
+        edit = tree / f"labels/0-9/{slot}/a-0-0.json"
+        edit.write_bytes(format_annotation(Annotation(slot, (Label.POSITIVE,)), PatchId("a", 0, 0), ("01",)).encode())
+    refused("has no such pairs of different pictures in train", "pairs", tree, "--output", tmp_path / "pairs")
     assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
 

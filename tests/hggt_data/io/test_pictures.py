@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.io.images import Pixels, read_pixels
@@ -323,13 +323,14 @@ class TestAnyPicture:
             for read in (read_picture, check_picture, read_picture_size):
                 assert fault_of(read, path).startswith((f"{path}: ", "none"))
 
-    def test_a_jpeg_with_several_pictures_gives_its_first(self, crop: Pixels, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("xmp", [b"", b'<rdf:Description hdrgm:Version="1.0"/>'], ids=["MPO", "gain map"])
+    def test_a_jpeg_with_several_pictures_gives_its_first(self, crop: Pixels, xmp: bytes, tmp_path: Path) -> None:
         first = Image.fromarray(crop)
         first.save(tmp_path / "one.jpg")
         path = tmp_path / "two.jpg"
-        first.save(path, "MPO", save_all=True, append_images=[first.resize((64, 48)).rotate(180)])
+        first.save(path, "MPO", save_all=True, append_images=[first.resize((64, 48)).rotate(180)], xmp=xmp)
         with Image.open(path) as image:
-            assert (image.format, image.n_frames) == ("MPO", 2)  # type: ignore[attr-defined]
+            assert image.format == ("JPEG" if xmp else "MPO")
         np.testing.assert_array_equal(read_picture(path), read_picture(tmp_path / "one.jpg"))
         assert check_picture(path) == frozenset()
 
@@ -460,10 +461,19 @@ class TestNotes:
         assert picture.notes == check_picture(path) == ({(Note.OTHER_COLOURS, path)} if is_noted else frozenset())
         np.testing.assert_array_equal(picture.pixels, PIXELS)
 
+    def test_adobe_rgb_in_exif_is_noted_unless_there_is_a_profile(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {ExifTags.Interop.InteropIndex: "R03"}
+        path = tmp_path / "a.jpg"
+        assert self.read(path, RGB, exif=exif).notes == {(Note.OTHER_COLOURS, path)}
+        assert self.read(path, RGB, exif=exif, icc_profile=icc_profile(1)).notes == {(Note.CONVERTED, path)}
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {ExifTags.Interop.InteropIndex: "R98"}
+        assert self.read(path, RGB, exif=exif).notes == frozenset()
+
     def test_there_is_one_line_for_each_kind(self) -> None:
         notes = {(Note.ALPHA, Path(f"in/{name}.png")) for name in "dbca"} | {(Note.CONVERTED, Path("in/x.jpg"))}
         assert describe_notes(notes) == [
-            "Dropped the opaque alpha channel, or a channel besides RGB, of 4 pictures: a.png, b.png, c.png and 1 more",
+            "Dropped an opaque alpha or extra channel of 4 pictures: a.png, b.png, c.png and 1 more",
             "Converted 1 picture to sRGB from the embedded colour profile: x.jpg",
         ]
 

@@ -185,9 +185,23 @@ def test_the_same_pixels_in_two_groups_are_a_warning_at_the_later(test_tree: Pat
     assert PICTURE in validate_tree(test_tree, workers=1).problems[0].message
 
 
-def test_the_same_picture_twice_inside_a_group_is_not_a_problem(test_tree: Path) -> None:
-    shutil.copy(test_tree / PICTURE, test_tree / f"{GT}03/{GROUP}_03.png")  # an enhancer that changes nothing
-    assert kinds(test_tree) == []
+def test_equal_pictures_inside_groups_are_a_warning_for_each_folder(test_tree: Path) -> None:
+    for path in (test_tree / GT / "02").iterdir():  # a copy, encoded otherwise
+        (test_tree / GT / "03" / path.name.replace("_02", "_03")).write_bytes(encode_png(read_pixels(path), 1))
+    shutil.copy(test_tree / ORIGINAL, test_tree / f"{GT}01/{GROUP}_01.png")
+    found = validate_tree(test_tree, workers=1).problems
+    assert [(problem.kind, problem.severity, str(problem)) for problem in found] == [
+        (
+            "equal-pictures",
+            "warning",
+            f"{GT}01: 1 picture has the same pixels as in original/ (first: {GROUP}_01.png)",
+        ),
+        (
+            "equal-pictures",
+            "warning",
+            f"{GT}03: 6 pictures have the same pixels as in 02/ (first: astronaut-231-286_03.png)",
+        ),
+    ]
 
 
 def test_pictures_of_one_colour_but_other_shapes_are_no_duplicates(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError, HubError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.images import encode_png, read_pixels
+from hggt_data.io.names import look
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups
+from hggt_data.schema import PatchId
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import training_data
@@ -259,19 +261,48 @@ def test_no_sub_image_of_a_held_out_picture_is_among_the_samples(tmp_path: Path,
         np.testing.assert_array_equal(reference(), one.source())
 
 
+VERSIONS = ("0001-0-0", "0001-16-96", "0001", "0001T0", "0001T0_s001", "0001x4", "0001_s002-0-8", "LR/0001x4m")
+
+
 @pytest.mark.parametrize(
-    ("name", "image"),
+    "names",
     [
-        ("0001T0_s001.png", "0001"),
-        ("sunset_s.png", "sunset_s"),
-        ("my_s001_s002.png", "my_s001"),
-        ("deep/er/été.T3_s007.png", "été."),
+        [name.replace("0001", image) for image in ("a", "b", "c-7") for name in VERSIONS],
+        [
+            f"{folder}/{image}{end}"
+            for image in "abc"
+            for folder, end in (("original", ""), ("01", "_01"), ("02", "_02"))
+        ],
+        ["a\u00e9-0-0", "ae\u0301-8-8", "A\u00c9T0", "b", "B_s001", "c-1-1", "C-2-2"],
     ],
 )
-def test_the_source_picture_of_a_name(tmp_path: Path, name: str, image: str) -> None:
-    folder = write_pictures(tmp_path / "HR", [name, f"{image}_s999.png", "zzz.png"], (8, 8))
-    found = {open_pictures(folder, f"seed={seed}").identity["held_out"][0] for seed in range(12)}
-    assert found == {image, "zzz"}
+def test_no_version_or_patch_of_a_held_out_picture_is_among_the_samples(tmp_path: Path, names: list[str]) -> None:
+    names = [f"{name}.png" for name in names]
+    folder = write_pictures(tmp_path / "HR", names, (8, 8))
+    for seed in range(6):
+        opened = open_pictures(folder, f"seed={seed}")
+        learned = {look(names[code].rpartition("/")[2])[0] for code in codes_of(opened)}
+        (image,) = opened.identity["held_out"]
+        assert learned == {"a", "b", "c"} - {look(image)[0]}
+
+
+def test_the_originals_of_a_tree_are_held_out_by_source_picture(tree: Path) -> None:
+    (folder,) = (tree / "images").glob("*/original")
+    opened = open_pictures(folder)
+    (image,) = opened.identity["held_out"]
+    assert image in {PatchId.parse(name).image for name in IDS}
+    assert {PatchId.parse(one.name).image for one in opened.held_out} == {image}
+    assert not any(name.startswith(f"{image}-") for name, is_used in opened.names.items() if is_used)
+
+
+def test_a_picture_that_is_most_of_the_data_is_not_held_out(tmp_path: Path) -> None:
+    names = [*(f"scene-{k}-{k}.png" for k in range(8)), "b.png", "c.png"]  # perhaps eight pictures
+    folder = write_pictures(tmp_path / "HR", names, (8, 8))
+    assert {open_pictures(folder, f"seed={seed}").identity["held_out"][0] for seed in range(12)} == {"b", "c"}
+    for name in ("b.png", "c.png"):
+        (folder / name).unlink()
+    opened = open_pictures(folder)
+    assert opened.description.endswith("nothing held out, no validation: all are of one source picture, 'scene'")
 
 
 def test_pictures_are_found_in_all_folders_and_other_files_are_ignored(tmp_path: Path) -> None:
@@ -348,7 +379,7 @@ def test_pictures_that_cannot_be_read_without_loss_are_reported_by_kind(tmp_path
     for name in ("deep.png", "deep.tif", "print.jpg", "clear.webp", "empty.png", "link.png", "small.png"):
         (folder / name).unlink()
     opened = open_pictures(folder, "validation.pictures=0")
-    assert opened.notes == ["Dropped the opaque alpha channel, or a channel besides RGB, of 1 picture: opaque.png"]
+    assert opened.notes == ["Dropped an opaque alpha or extra channel of 1 picture: opaque.png"]
     assert len([opened.samples[number] for number in range(7)]) == 7
 
 

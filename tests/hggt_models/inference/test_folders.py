@@ -20,7 +20,8 @@ from hggt_data.io.pictures import Picture
 from hggt_data.loading import open_groups
 from hggt_models.inference import tiling
 from hggt_models.inference.folders import degrade, enhance, list_lr, list_pictures, upscale
-from hggt_models.inference.tiling import DeviceMemoryError, TileError, run_tiled
+from hggt_models.inference.tiling import TileError, run_tiled
+from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import build_network
 from hggt_models.networks.checkpoint import CheckpointError, save_network
 from tests.full_disk import FullDisk
@@ -148,7 +149,8 @@ def test_unreadable_pictures_are_listed_and_the_others_are_processed(
     assert outcome.describe()[1:] == [
         "2 pictures could not be processed:",
         f"  {folder}/empty.jpg: empty file",
-        f"  {folder}/text.png: cannot be read as PNG, JPEG, WebP, BMP or TIFF; it starts with b'no pictu'",
+        f"  {folder}/text.png: cannot be read as PNG, JPEG, WebP, BMP or TIFF: it is damaged or of another format "
+        "(starts with b'no pictu')",
     ]
     assert sorted(files(tmp_path / "out")) == ["a.png", "upscale.json"]
 

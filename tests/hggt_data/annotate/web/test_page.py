@@ -729,6 +729,20 @@ def test_a_wrong_url_is_reported_and_can_be_corrected(page: Page, session: Sessi
     expect(page.locator("#notice")).to_be_hidden()
 
 
+@pytest.mark.parametrize("path", ["", "admin"])
+def test_a_page_whose_scripts_are_refused_says_why(page: Page, session: Session, path: str) -> None:
+    def forward(route: Route) -> None:
+        """As a web server that passes on another host."""
+        headers = route.request.all_headers() | {"host": "localhost"}
+        route.fulfill(response=route.fetch(headers=headers))
+
+    page.route("**/*", forward)
+    page.goto(session.server.url + path)
+    expect(page.locator("body")).to_contain_text(
+        "was addressed as 'localhost'. If this is its own page, the web server"
+    )
+
+
 @pytest.mark.usefixtures("instructions")
 def test_the_instructions_open_the_first_time(page: Page, session: Session) -> None:
     page.goto(session.url)

@@ -1,0 +1,34 @@
+"""Equal pictures inside groups, which happen when a folder was copied or an enhancer changes nothing."""
+
+from collections.abc import Iterator, Mapping
+
+from hggt_data.problems import Problem
+
+_HINT = "Was one folder copied into the other? `hggt-data export pairs` leaves out pairs of equal pictures."
+
+
+class EqualPictures:
+    """Counts for each folder in how many groups it has the same pixels as another one."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, digests: Mapping[str, str]) -> None:
+        """Add one group: the path of each picture to a digest of its pixels."""
+        first: dict[str, str] = {}
+        for path, digest in digests.items():
+            other = first.setdefault(digest, path)
+            if other != path:
+                folders = path.rpartition("/")[0], other.rpartition("/")[0]
+                self._groups.setdefault(folders, []).append(path)
+
+    def problems(self) -> Iterator[Problem]:
+        """A warning for each folder."""
+
+        def name_of(path: str) -> str:
+            return path.rpartition("/")[2]
+
+        for (folder, other), paths in self._groups.items():
+            number = "1 picture has" if len(paths) == 1 else f"{len(paths):,} pictures have"
+            message = f"{number} the same pixels as in {name_of(other)}/ (first: {name_of(paths[0])})"
+            yield Problem("equal-pictures", "warning", folder, message, _HINT)
