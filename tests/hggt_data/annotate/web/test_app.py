@@ -77,6 +77,7 @@ def test_annotators_see_their_own_batches(server: Server) -> None:
         "annotator": server.store.annotator_id(server.round.annotators[0]),
         "name": "Ada",
         "num_candidates": 4,
+        "required_full_zoom_s": 0,
         "instructions": "Look closely.",
         "batches": [
             {"is_practice": True, "total": 1, "open": 1},
