@@ -19,7 +19,8 @@ import torch
 from machine import describe_machine, run_alone
 
 from hggt_eval.metrics.device import full_precision
-from hggt_models.inference.tiling import DeviceMemoryError, run_tiled
+from hggt_models.inference.tiling import run_tiled
+from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import build_network
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -235,7 +235,7 @@ def our_step(
     meter = LossMeter(config.loss.pixel)
     done = itertools.count()
     for watched, part in (
-        (learner._generator_ddp, "generator"),
+        (learner._compiled_generator, "generator"),
         (learner._perceptual, "perceptual"),
         (learner._compiled_discriminator, "discriminator"),
     ):

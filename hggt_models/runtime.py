@@ -5,7 +5,6 @@ MASTER_PORT; without these variables there is one process.
 """
 
 import signal
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +16,11 @@ from typing import Self, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from hggt_data.errors import HggtError, WorkerError
+from hggt_data.errors import WorkerError
 from hggt_data.io.workers import Processes
 from hggt_eval.metrics.device import own_device
+from hggt_models.memory import ran_out_of_shared_memory
 
 Value = TypeVar("Value")
 Module = TypeVar("Module", bound=nn.Module)
@@ -35,16 +34,6 @@ class Runtime(Processes):
     """One of the processes of a run, with the device on which it computes."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    def wrapped(self, network: nn.Module) -> nn.Module:
-        """The network in the form to call in training, which averages gradients over all processes.
-
-        Buffers are not shared: spectral norm keeps them equal by itself.
-        """
-        if self.world == 1:
-            return network
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.14 renames the argument
-            return DistributedDataParallel(network, broadcast_buffers=False)
 
     def with_joint_batch_norm(self, network: Module) -> Module:
         """The network with batch norm over all processes, on GPUs only as in PyTorch; weights keep their names."""
@@ -61,7 +50,7 @@ class Runtime(Processes):
         fault: Exception | None = None
         try:
             result = work()
-        except (HggtError, OSError) as error:
+        except Exception as error:
             fault = error
         if self.any(fault is not None):
             raise fault or WorkerError(
@@ -79,6 +68,17 @@ class Runtime(Processes):
         if self.world > 1:
             dist.all_reduce(values)
         return values
+
+    def average(self, gradients: list[Tensor]) -> None:
+        """Replace gradients by their means over all processes, which call this together.
+
+        This happens after the backward pass and not during it, so that a process whose pass fails can still say so.
+        """
+        if self.world > 1 and gradients:
+            flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+            parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is true in any process; all must call this together. Does not wait for a device."""
@@ -146,6 +146,11 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
     try:
         yield Runtime(rank, world, chosen)
     except RuntimeError as error:
+        if ran_out_of_shared_memory(error):
+            raise WorkerError(
+                f"the memory that processes of this machine share ran out ({str(error).splitlines()[-1]}); start the "
+                "container with --shm-size=1g or --ipc=host"
+            ) from error
         if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
             raise WorkerError(
                 f"process {rank} of {world} stops, because another process ended; see its message"

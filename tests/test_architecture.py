@@ -35,7 +35,8 @@ ORDER = {
         {"__main__"},
     ],
     "hggt_models": [
-        {"reflection", "runtime"},
+        {"reflection", "memory"},
+        {"runtime"},
         {"networks", "degradation"},
         {"losses", "inference", "push"},
         {"config"},

@@ -60,6 +60,7 @@ class DealSettings:
         repeats: Groups per batch that the same annotator sees twice.
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
+        require_full_zoom: Accept an answer only after every version was in view at 100 % for a second.
 
     Raises:
         SettingsError: A value is out of range.
@@ -72,6 +73,7 @@ class DealSettings:
     gold: str | Path | None = None
     repeats: CountOrNone = 0
     batches: BatchForm = "lists"
+    require_full_zoom: bool = False
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -209,6 +211,7 @@ def deal_groups(
             annotators=tuple(annotators),
             known=known,
             batch_form=settings.batches,
+            require_full_zoom=settings.require_full_zoom,
         )
         (folder / INSTRUCTIONS).write_bytes((files("hggt_data.annotate") / INSTRUCTIONS).read_bytes())
         write_batches(round_, folder / BATCHES)

@@ -80,7 +80,7 @@ def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Pillow only warns of the parts of EXIF that it cannot read
-            turns = sorted(_TURNS.keys() & set(_orientations(_open_with_pillow(chunks))))
+            turns = sorted(_TURNS.keys() & set(_orientations(open_without_pixels(chunks))))
     except Exception as error:  # a damaged chunk can raise anything in Pillow
         raise ImageError(f"Pillow cannot read {what}: {error}") from error
     if turns:
@@ -90,8 +90,8 @@ def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
         )
 
 
-def _open_with_pillow(chunks: Sequence[_Chunk]) -> "PngImageFile":
-    """A picture of one pixel with these chunks: how Pillow reads them does not depend on the pixels."""
+def open_without_pixels(chunks: Sequence[_Chunk]) -> "PngImageFile":
+    """An RGB picture of one pixel with these chunks: how Pillow reads them does not depend on the pixels."""
     from PIL.PngImagePlugin import PngImageFile
 
     parts: list[tuple[bytes, bytes | memoryview]] = [
@@ -133,7 +133,7 @@ def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
     """Refuse colours that browsers convert. Of cICP, iCCP and sRGB only the first counts, then gAMA and cHRM."""
     from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
 
-    info = _open_with_pillow(list(bodies.items())).info
+    info = open_without_pixels(list(bodies.items())).info
     wrong = ""
     if b"cICP" in bodies:
         wrong = "cICP" if bytes(bodies[b"cICP"]) != _SRGB_CICP else ""

@@ -49,7 +49,8 @@ class ScoredPictures:
         """A group of the source."""
         if group_id not in self._index:
             scored = any(known == group_id for _, known in self._scores)
-            advice = ", which was scored; has the data changed?" if scored else f"; an example is {self.source.ids[0]}"
+            similar = self.source.suggest(str(group_id)) or f"; an example is {self.source.ids[0]}"
+            advice = ", which was scored; has the data changed?" if scored else similar
             raise MatchError(f"{self.source.location} has no group {group_id}{advice}")
         return self.source[self._index[group_id]]
 

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
 
-from hggt_data.errors import HggtError, WorkerError
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import PairMaker, TrainingPairs
 from hggt_models.data.pool import PairPool
+from hggt_models.data.readers import Readers, read_batch
 from hggt_models.data.samples import Sample, SampleDataset, ShareSampler
 from hggt_models.degradation.random_source import BatchSource, RandomSource
-from hggt_models.runtime import Runtime, shielded_children
+from hggt_models.runtime import Runtime
 
 
 class PairLoader:
@@ -35,7 +34,7 @@ class PairLoader:
         self._maker = PairMaker(config)
         self.pool = PairPool(config.pool_size // runtime.world)
         self.waited_s = 0.0
-        self._batches: Iterator[Sample | Exception] | None = None
+        self._batches: Iterator[Sample] | None = None
         self._fetched: list[Sample] = []
 
     def start(self, iteration: int) -> None:
@@ -48,21 +47,18 @@ class PairLoader:
             parts=config.accumulate,
             first_iteration=iteration,
         )
-        loader: DataLoader[Sample | Exception] = DataLoader(
-            _Batches(self._samples),
-            sampler=sampler,
-            batch_size=None,
-            num_workers=self._workers,
-            # A fork would copy the locks of this process's threads and the state of CUDA.
-            multiprocessing_context="spawn" if self._workers else None,
-            pin_memory=runtime.device.type == "cuda",
-        )
+        self.stop()
         self._fetched.clear()
-        with shielded_children():
-            self._batches = iter(loader)
+        if self._workers:
+            pin_memory = runtime.device.type == "cuda"
+            self._batches = Readers(self._samples, iter(sampler), self._workers, pin_memory=pin_memory)
+        else:
+            self._batches = (read_batch(self._samples, numbers) for numbers in sampler)
 
     def stop(self) -> None:
         """Stop the worker processes."""
+        if isinstance(self._batches, Readers):
+            self._batches.close()
         self._batches = None
 
     def fetch(self) -> None:
@@ -85,17 +81,8 @@ class PairLoader:
     def _read(self) -> Sample:
         assert self._batches is not None, "call start() first"
         started = time.perf_counter()
-        try:
-            batch = next(self._batches)
-        except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
-                raise
-            raise WorkerError(
-                f"{str(error).splitlines()[0].rstrip(' .')}. If memory ran out, run again with fewer `workers`"
-            ) from None
+        batch = next(self._batches)
         self.waited_s += time.perf_counter() - started
-        if isinstance(batch, Exception):
-            raise batch
         return batch
 
     def _sources(self, numbers: list[int]) -> BatchSource | list[RandomSource]:
@@ -106,23 +93,6 @@ class PairLoader:
             return samples
         iteration = numbers[0] // self._config.batch_size
         return BatchSource(RandomSource.from_text(f"{seed}/batch/{iteration}", device), samples)
-
-
-class _Batches(Dataset[Sample | Exception]):
-    """Stacked samples by a list of numbers.
-
-    An error is returned: if a worker raised it, it would arrive as a traceback in text form.
-    """
-
-    def __init__(self, samples: SampleDataset) -> None:
-        self._samples = samples
-
-    def __getitem__(self, numbers: list[int]) -> Sample | Exception:
-        try:
-            batch: Sample = default_collate([self._samples[number] for number in numbers])
-        except (HggtError, OSError) as error:
-            return error
-        return batch
 
 
 def redistribute_pools(pools: list[Mapping[str, Tensor]], runtime: Runtime) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """A pool that mixes training pairs of several batches, because a batch shares some choices of its degradation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ class PairPool:
         self._size = size
         self._filled = 0
         self._pairs: dict[str, Tensor] = {}
+        self._replaced: list[tuple[Tensor, Pairs]] = []  # positions and pairs, to undo exchanges
 
     def exchange(self, pairs: Pairs, source: RandomSource) -> Pairs:
         """Exchange a batch, tensors (N, ...) of the same names, shapes and dtypes in every call, for one as large."""
@@ -41,9 +43,26 @@ class PairPool:
         device = next(iter(pairs.values())).device
         positions = source.permutation(self._size)[:count].to(device, non_blocking=True)
         drawn = {name: value[positions] for name, value in self._pairs.items()}
+        self._replaced.append((positions, drawn))
         for name, value in pairs.items():
             self._pairs[name][positions] = value
         return drawn
+
+    @contextmanager
+    def undone_if_it_fails(self) -> Iterator[None]:
+        """Undo the exchanges in the block if it fails."""
+        filled = self._filled
+        self._replaced.clear()
+        try:
+            yield
+        except BaseException:
+            for positions, drawn in reversed(self._replaced):
+                for name, value in drawn.items():
+                    self._pairs[name][positions] = value
+            self._filled = filled
+            raise
+        finally:
+            self._replaced.clear()
 
     def state_dict(self) -> dict[str, Tensor]:
         """All pairs in the pool."""

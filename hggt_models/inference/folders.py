@@ -34,11 +34,11 @@ from hggt_models.inference.tiling import (
     ENHANCE_OVERLAP_PX,
     ENHANCE_TILE,
     UPSCALE_OVERLAP_PX,
-    DeviceMemoryError,
     NotFiniteError,
     Tiler,
     require_fitting_tile,
 )
+from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks.checkpoint import (
     CheckpointError,
     UnknownNetworkError,

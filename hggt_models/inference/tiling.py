@@ -14,6 +14,7 @@ from torch import Tensor
 from hggt_data.errors import HggtError
 from hggt_data.io.images import Pixels
 from hggt_eval.metrics.device import full_precision
+from hggt_models.memory import DeviceMemoryError, ran_out_of_memory
 from hggt_models.networks import Network
 
 # As in the official enhancement; for networks that pool over the whole tile, the result depends on the tile size.
@@ -26,10 +27,6 @@ _SMALLEST_TILE = 64
 
 class TileError(HggtError, ValueError):
     """The tile size does not fit the network."""
-
-
-class DeviceMemoryError(HggtError, MemoryError):
-    """A tile does not fit into the device's memory."""
 
 
 class NotFiniteError(HggtError, ArithmeticError):
@@ -194,10 +191,8 @@ def _run(network: Network, crop: Tensor, device: torch.device, dtype: torch.dtyp
         if crop.dtype == torch.uint8:
             output = output.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         return output.cpu()
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise DeviceMemoryError(_memory_text(crop, device)) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # message of PyTorch's allocator for the CPU
+    except Exception as error:
+        if ran_out_of_memory(error):
             raise DeviceMemoryError(_memory_text(crop, device)) from error
         raise
 

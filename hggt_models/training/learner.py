@@ -1,7 +1,7 @@
 """One training step: networks, losses and optimizers. It knows nothing of data, files or time."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -38,13 +38,12 @@ class Learner:
         if initial is not None:
             load_state(self.generator, initial, "the network to start from")
         self.ema = Ema(self.generator, config.ema_decay) if config.ema_decay else None
-        self._generator_ddp = runtime.wrapped(self._compiled(self.generator, "generator"))
+        self._compiled_generator = self._compiled(self.generator, "generator")
         self._generator_optimizer = self._adam(self.generator)
         self.discriminator: Network | None = None
         if config.has_discriminator:
             self.discriminator = self._build(config.discriminator.name, config.discriminator.args)
             self._compiled_discriminator = self._compiled(self.discriminator, "discriminator")
-            self._discriminator_ddp = runtime.wrapped(self._compiled_discriminator)
             self._discriminator_optimizer = self._adam(self.discriminator)
         self._perceptual: nn.Module | None = None
         if config.loss.perceptual:
@@ -58,18 +57,34 @@ class Learner:
         return self.ema.network if self.ema else self.generator
 
     def step(self, next_pairs: Callable[[], TrainingPairs], rate: float) -> Losses:
-        """Update both networks once, with the pairs of `accumulate` calls of `next_pairs`.
+        """One iteration: `compute` and `update`."""
+        losses = self.compute(next_pairs)
+        self.update(rate)
+        return losses
+
+    def compute(self, next_pairs: Callable[[], TrainingPairs]) -> Losses:
+        """Compute the gradients of both networks, with the pairs of `accumulate` calls of `next_pairs`.
 
         Returns the weighted losses of the generator and those of the discriminator, as means over this process's
-        samples, without gradient and still on the device. The names are the same in every step.
+        samples, without gradient and still on the device. The names are the same in every step. If this fails in any
+        process, it fails in all, and no state has changed.
         """
-        parts = [next_pairs() for _ in range(self._config.accumulate)]
-        losses, outputs = self._step_generator(parts, rate)
+        if self.fails_whole:
+            return self._runtime.together(lambda: self._compute(next_pairs))
+        return self._compute(next_pairs)
+
+    def update(self, rate: float) -> None:
+        """Update the networks with the gradients, averaged over all processes."""
+        self._apply(self._generator_optimizer, self.generator, rate)
         if self.discriminator is not None:
-            losses |= self._step_discriminator(parts, outputs, rate)
+            self._apply(self._discriminator_optimizer, self.discriminator, rate)
         if self.ema:
             self.ema.update(self.generator)
-        return losses
+
+    @property
+    def fails_whole(self) -> bool:
+        """Whether processes can agree on a failed step; joint batch norm makes them wait for each other inside it."""
+        return not any(isinstance(module, nn.SyncBatchNorm) for module in self.generator.modules())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to resume."""
@@ -121,22 +136,39 @@ class Learner:
         )
         return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
-    def _step_generator(self, parts: list[TrainingPairs], rate: float) -> tuple[Losses, list[Tensor]]:
+    def _compute(self, next_pairs: Callable[[], TrainingPairs]) -> Losses:
+        buffers = [buffer for network in self._networks for buffer in network.buffers()]
+        before = [buffer.clone() for buffer in buffers]
+        try:
+            parts = [next_pairs() for _ in range(self._config.accumulate)]
+            losses, outputs = self._compute_generator(parts)
+            if self.discriminator is not None:
+                losses |= self._compute_discriminator(parts, outputs)
+        except Exception:
+            with torch.no_grad():
+                for buffer, value in zip(buffers, before, strict=True):
+                    buffer.copy_(value)
+            raise
+        return losses
+
+    @property
+    def _networks(self) -> list[Network]:
+        return [self.generator, *([self.discriminator] if self.discriminator is not None else [])]
+
+    def _compute_generator(self, parts: list[TrainingPairs]) -> tuple[Losses, list[Tensor]]:
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
         self._generator_optimizer.zero_grad()
         means: Losses = {}
         outputs = []
-        for number, pairs in enumerate(parts):
-            with self._synchronised(self._generator_ddp, number == len(parts) - 1):
-                with self._autocast():
-                    output = self._generator_ddp(pairs.lr)
-                output = output.float()
-                losses = self._losses(output, pairs)
-                _backward(losses, len(parts))
+        for pairs in parts:
+            with self._autocast():
+                output = self._compiled_generator(pairs.lr)
+            output = output.float()
+            losses = self._losses(output, pairs)
+            _backward(losses, len(parts))
             _add(means, losses, len(parts))
             outputs.append(output.detach())
-        self._apply(self._generator_optimizer, self.generator, rate)
         return means, outputs
 
     def _losses(self, output: Tensor, pairs: TrainingPairs) -> Losses:
@@ -164,32 +196,31 @@ class Learner:
             losses["artifact_map"] = weights.artifact_map * artifact_map_loss(output, pairs.real, maps)
         return losses
 
-    def _step_discriminator(self, parts: list[TrainingPairs], outputs: list[Tensor], rate: float) -> Losses:
+    def _compute_discriminator(self, parts: list[TrainingPairs], outputs: list[Tensor]) -> Losses:
         assert self.discriminator is not None
         self.discriminator.requires_grad_(True)
         self._discriminator_optimizer.zero_grad()
         means: Losses = {}
-        for number, (pairs, output) in enumerate(zip(parts, outputs, strict=True)):
-            with self._synchronised(self._discriminator_ddp, number == len(parts) - 1):
-                if self._config.discriminator_batches == "joint":
+        for pairs, output in zip(parts, outputs, strict=True):
+            if self._config.discriminator_batches == "joint":
+                with self._autocast():
+                    real, fake = self._compiled_discriminator(torch.cat([pairs.real, output])).chunk(2)
+                losses = {"discriminator_real": adversarial_loss(real, True)}
+                losses["discriminator_fake"] = adversarial_loss(fake, False)
+                _backward(losses, len(parts))
+            else:  # the next forward pass changes the spectral norms, so it must come after this backward pass
+                losses = {}
+                for name, images, is_real in (("real", pairs.real, True), ("fake", output, False)):
                     with self._autocast():
-                        real, fake = self._discriminator_ddp(torch.cat([pairs.real, output])).chunk(2)
-                    losses = {"discriminator_real": adversarial_loss(real, True)}
-                    losses["discriminator_fake"] = adversarial_loss(fake, False)
-                    _backward(losses, len(parts))
-                else:  # the next forward pass changes the spectral norms, so it must come after this backward pass
-                    losses = {}
-                    for name, images, is_real in (("real", pairs.real, True), ("fake", output, False)):
-                        with self._autocast():
-                            logits = self._discriminator_ddp(images)
-                        one = {f"discriminator_{name}": adversarial_loss(logits, is_real)}
-                        _backward(one, len(parts))
-                        losses |= one
+                        logits = self._compiled_discriminator(images)
+                    one = {f"discriminator_{name}": adversarial_loss(logits, is_real)}
+                    _backward(one, len(parts))
+                    losses |= one
             _add(means, losses, len(parts))
-        self._apply(self._discriminator_optimizer, self.discriminator, rate)
         return means
 
     def _apply(self, optimizer: torch.optim.Optimizer, network: nn.Module, rate: float) -> None:
+        self._runtime.average([weights.grad for weights in network.parameters() if weights.grad is not None])
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(network.parameters(), self._config.clip_norm)
         for group in optimizer.param_groups:
@@ -216,13 +247,6 @@ class Learner:
     def _autocast(self) -> AbstractContextManager[Any]:
         is_wanted = self._config.precision == "bf16"
         return torch.autocast(self._runtime.device.type, torch.bfloat16, enabled=is_wanted)
-
-    @staticmethod
-    def _synchronised(network: nn.Module, is_last: bool) -> AbstractContextManager[Any]:
-        """Average gradients over processes only once, with the last part of a batch."""
-        if is_last or not hasattr(network, "no_sync"):
-            return nullcontext()
-        return cast(AbstractContextManager[Any], network.no_sync())  # type: ignore[operator,unused-ignore]
 
 
 def _backward(losses: Losses, num_parts: int) -> None:

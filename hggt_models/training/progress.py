@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from hggt_models.config.train import TrainConfig
-from hggt_models.inference.tiling import DeviceMemoryError
+from hggt_models.memory import DeviceMemoryError
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
 from hggt_models.training.validation import Restored

@@ -1,14 +1,15 @@
 """The state of a run in this process: what one step changes, a checkpoint saves, and an interrupted run restores."""
 
 import hashlib
+import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from hggt_data.errors import HggtError, OutputError
+from hggt_data.errors import OutputError
 from hggt_data.io.text import plural
 from hggt_models.data.loader import PairLoader, redistribute_pools
 from hggt_models.runtime import Runtime
@@ -35,10 +36,12 @@ class RunState:
         learner: The networks and their optimizers.
         loader: The training pairs, with the pool that mixes them.
         notes: Lines for the user about how the run starts or resumes.
+        note: Prints a line for the user.
     """
 
     def __init__(self, run: TrainingRun, runtime: Runtime, folder: RunFolder) -> None:
         self.done = 0
+        self.note: Callable[[str], None] = lambda _: None
         self.notes = [run.data.description, *run.data.notes]
         self._run, self._config, self._runtime, self._folder = run, run.config, runtime, folder
         record = runtime.agreed(folder.read_record() if runtime.leads else None)
@@ -66,7 +69,10 @@ class RunState:
         """One iteration."""
         seed = f"{self._config.seed}/{self.done}/{self._runtime.rank}"
         torch.manual_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))  # for stochastic depth
-        self._meter.add(self.learner.step(self.loader.next, self._config.rate(self.done)))
+        with self.saved_if_it_fails(), self.loader.pool.undone_if_it_fails():
+            losses = self.learner.compute(self.loader.next)
+        self.learner.update(self._config.rate(self.done))
+        self._meter.add(losses)
         self.done += 1
 
     def take_loss_means(self) -> dict[str, float]:
@@ -91,13 +97,20 @@ class RunState:
             self._write_weights()
 
     @contextmanager
-    def saved_if_data_fails(self) -> Iterator[None]:
-        """If an image cannot be read, save what was learned before; all processes meet such an error together."""
+    def saved_if_it_fails(self) -> Iterator[None]:
+        """If the block fails, save what was learned before; it must fail in all processes together."""
         try:
             yield
-        except (HggtError, OSError):
-            if self.done > self._saved:
-                self.save()
+        except Exception as error:
+            if self.done > self._saved and self.learner.fails_whole:
+                traceback.clear_frames(error.__traceback__)  # which hold the memory of the failed step
+                try:
+                    self.save()
+                except Exception as fault:
+                    self.note(f"failed after {plural(self.done, 'iteration')}, and they could not be saved: {fault}")
+                else:
+                    path = self._folder.path
+                    self.note(f"failed after {plural(self.done, 'iteration')}; everything is saved in {path}")
             raise
 
     def record(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hggt_data.io.workers import default_workers
+from hggt_data.io.workers import cores_per_process
 from hggt_data.ranges import CountOrNone, require_arguments, require_lists
 from hggt_eval.metrics.device import own_device
 from hggt_models.config.recipes import load_config
@@ -38,7 +38,7 @@ def train(
         revision: Tag, branch or commit of `data` on the Hub.  [default: main]
         init: Network to start from: a checkpoint, a training run's folder, or ORG/NAME on the Hub.
         assignments: Settings to change, `KEY=VALUE`.
-        workers: Worker processes that read pictures, for each device.  [default: one per core, at most 4]
+        workers: Worker processes that read pictures, for each device.  [default: its share of the cores, at most 4]
         device: Device for training: auto (a GPU if available), cpu, cuda:1.
 
     Returns:
@@ -80,6 +80,6 @@ def train(
             data=open_training_data(data, config, revision, RunFolder(output).read_resume_state()),
             output=output,
             init=initial,
-            workers=min(_MAX_WORKERS, default_workers()) if workers is None else workers,
+            workers=min(_MAX_WORKERS, cores_per_process()) if workers is None else workers,
         )
         return train_run(run, runtime).exit_code

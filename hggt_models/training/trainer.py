@@ -4,10 +4,14 @@ Everything random in an iteration follows from the seed, the iteration and the p
 and the pair pool are all that a checkpoint must hold, and a run that was killed resumes to the same bits.
 """
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
+from hggt_data.errors import HggtError
 from hggt_data.io.text import plural
 from hggt_data.ranges import require_kind
+from hggt_models.memory import DeviceMemoryError, ran_out_of_memory
+from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime, StopSignals
 from hggt_models.training.prepare import TrainingRun, require_equal_shares
 from hggt_models.training.progress import Progress
@@ -38,6 +42,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         OSError: A file cannot be read, and everything learned so far is saved; or the disk is full, and the last
             checkpoint is kept.
         WorkerError: A worker process was killed, or another process of the run failed.
+        DeviceMemoryError: Memory ran out; everything learned so far is saved.
 
     Example:
         >>> import tempfile
@@ -62,7 +67,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
     config = run.config
     require_equal_shares(config, runtime.world)
     folder = RunFolder(run.output)
-    with folder.locked(runtime), StopSignals() as signals, ExitStack() as stack:
+    with folder.locked(runtime), StopSignals() as signals, _memory_errors(runtime), ExitStack() as stack:
         runtime.barrier()
         state = RunState(run, runtime, folder)
         stack.callback(state.loader.stop)
@@ -74,6 +79,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
             log = RunLog(folder, config.log, config.to_json(), state.done, config.iterations, state.run_id)
             stack.callback(log.close)
         progress = Progress(log, config, state, runtime.device)
+        state.note = progress.note
         for note in state.notes:
             progress.note(note)
         if validation:
@@ -82,6 +88,20 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         stopped = f"stopped by {signals.received.name}" if signals.received else "finished"
         progress.note(f"{stopped} after {plural(state.done, 'iteration')}; everything is saved in {run.output}")
     return signals
+
+
+@contextmanager
+def _memory_errors(runtime: Runtime) -> Iterator[None]:
+    """Say what to do if memory runs out, wherever that is."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, HggtError) or not ran_out_of_memory(error):
+            raise
+        raise DeviceMemoryError(
+            f"the memory of {runtime.device} ran out ({first_line(error)}); set a larger accumulate, precision=bf16, "
+            "or a smaller batch_size or crop_px"
+        ) from error
 
 
 def _loop(
@@ -98,7 +118,7 @@ def _loop(
         state.loader.start(state.done)
     progress.restart_clock()
     while not stopping:
-        with state.saved_if_data_fails():
+        with state.saved_if_it_fails():
             state.loader.fetch()
         state.step()
         progress.advance()
@@ -108,7 +128,7 @@ def _loop(
             progress.log_losses(state.take_loss_means())
         if validation and (at_end or state.done % config.validation.every == 0):
             state.learner.share_statistics()
-            with state.saved_if_data_fails():
+            with state.saved_if_it_fails():
                 scores, shown = validation.run(state.learner.result)
             progress.log_validation(scores, shown)
             progress.restart_clock()

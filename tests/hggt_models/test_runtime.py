@@ -19,8 +19,6 @@ def test_one_process_agrees_with_itself() -> None:
         assert runtime.any(True)
         assert not runtime.any(False)
         assert runtime.agreed("word") == "word"
-        network = nn.Linear(2, 2)
-        assert runtime.wrapped(network) is network
 
 
 @pytest.mark.parametrize(("device", "world", "joins"), [("cuda:0", 2, True), ("cuda:0", 1, False), ("cpu", 2, False)])

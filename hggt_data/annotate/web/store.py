@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hggt_data.annotate.answers import BROKEN, read_answers
+from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers
 from hggt_data.annotate.round import Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.io.files import read_regular_file, write_json, write_text
@@ -42,6 +42,7 @@ class Answer:
         seconds: Viewing time without pauses, by a monotonic clock.
         pauses: (seconds before it, seconds) of each pause.
         end: The annotator's local time at the end; None if that clock is clearly wrong.
+        full_zoom_s: Seconds for which each version was in view at 100 % or more, in the same order; empty if unknown.
         display: Device pixel ratio, last zoom, window and screen size, number of flips.
     """
 
@@ -49,6 +50,7 @@ class Answer:
     seconds: float
     pauses: tuple[tuple[float, float], ...] = ()
     end: datetime | None = None
+    full_zoom_s: tuple[float, ...] = ()
     display: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -65,6 +67,9 @@ class Answer:
         pauses = content.get("pauses", [])
         if not isinstance(pauses, list) or len(pauses) > _MOST_PAUSES:
             raise AnnotationError(f"pauses is not a list of at most {_MOST_PAUSES:,} pauses")
+        full_zoom_s = content.get("full_zoom_s", [])
+        if not isinstance(full_zoom_s, list) or len(full_zoom_s) not in (0, num_candidates):
+            raise AnnotationError(f"full_zoom_s is not a list of {num_candidates} numbers of seconds")
         display = content.get("display", {})
         if not isinstance(display, dict):
             raise AnnotationError("display is not a JSON object")
@@ -73,6 +78,7 @@ class Answer:
             seconds=_number(content.get("seconds"), "seconds", _LONGEST_S),
             pauses=tuple(_parse_pause(pause) for pause in pauses),
             end=_parse_moment(content.get("end_ms"), content.get("utc_offset_min")),
+            full_zoom_s=tuple(_number(seconds, "full_zoom_s", _LONGEST_S) for seconds in full_zoom_s),
             display={key: _number(display[key], f"display.{key}", 1e9) for key in _DISPLAY if key in display},
         )
 
@@ -102,12 +108,14 @@ class AnswerStore:
         self.unreadable: list[Path] = []
         self._items: dict[str, dict[str, Item]] = {}
         self._answers: dict[str, dict[Item, Annotation]] = {}
+        self._full_zoom: dict[str, dict[Item, bool | None]] = {}
         self._skips: dict[str, dict[Item, str]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         for annotator in round_.annotators:
             self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
             found = read_answers(round_, annotator)
             self._answers[annotator.pseudonym] = found.annotations
+            self._full_zoom[annotator.pseudonym] = found.full_zoom
             self._skips[annotator.pseudonym] = found.skips
             self.unreadable += found.faults
 
@@ -136,6 +144,10 @@ class AnswerStore:
         """The annotator's answers; labels in the order of the round's candidates."""
         return self._answers[annotator.pseudonym]
 
+    def full_zoom(self, annotator: Annotator) -> Mapping[Item, bool | None]:
+        """Of each answer, whether every version was seen at 100 %; None if this is not recorded."""
+        return self._full_zoom[annotator.pseudonym]
+
     def skips(self, annotator: Annotator) -> Mapping[Item, str]:
         """The groups that the annotator skipped, and why."""
         return self._skips[annotator.pseudonym]
@@ -151,6 +163,11 @@ class AnswerStore:
         `replaces` is the version that the annotator has seen, None if there was no answer; ConflictError if the answer
         on disk has another version. If writing fails, the earlier answer stays.
         """
+        if self.round.require_full_zoom and not is_full_zoom(answer.full_zoom_s):
+            raise AnnotationError(
+                f"full_zoom_s is {list(answer.full_zoom_s)}; this round requires every version to be in view at 100 % "
+                f"for {FULL_ZOOM_S:g} s"
+            )
         received = self._clock()
         annotation = self._annotation(annotator, item, answer, received)
         with self._locks[annotator.pseudonym]:
@@ -165,6 +182,7 @@ class AnswerStore:
                 path.replace(path.with_suffix(BROKEN))
             write_text(path, format_annotation(annotation, item.group, self.round.candidates))
             self._answers[annotator.pseudonym][item] = annotation
+            self._full_zoom[annotator.pseudonym][item] = is_full_zoom(answer.full_zoom_s)
             if self._skips[annotator.pseudonym].pop(item, None) is not None:
                 self.round.skip_path(annotator, item).unlink(missing_ok=True)
         return self._saved(annotator, item, annotation)
@@ -211,6 +229,7 @@ class AnswerStore:
             "pauses": [{"after_s": after, "seconds": seconds} for after, seconds in answer.pauses],
             "clock": "annotator's" if answer.end else "server's",
             "received": _format_instant(received),
+            "full_zoom_s": dict(zip(self.order(annotator, item), answer.full_zoom_s, strict=False)),
             "display": answer.display,
             "earlier": history,
         }

@@ -20,7 +20,8 @@ from hggt_data.io.pictures import Picture
 from hggt_data.loading import open_groups
 from hggt_models.inference import tiling
 from hggt_models.inference.folders import degrade, enhance, list_lr, list_pictures, upscale
-from hggt_models.inference.tiling import DeviceMemoryError, TileError, run_tiled
+from hggt_models.inference.tiling import TileError, run_tiled
+from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import build_network
 from hggt_models.networks.checkpoint import CheckpointError, save_network
 from tests.full_disk import FullDisk

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hggt_models.inference.tiling import DeviceMemoryError, NotFiniteError, TileError, run_tiled, spans
+from hggt_models.inference.tiling import NotFiniteError, TileError, run_tiled, spans
+from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import Network, build_network
 
 RRDB = {"num_block": 1, "num_feat": 8, "num_grow_ch": 4}

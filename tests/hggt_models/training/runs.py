@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -65,20 +65,24 @@ def train(recipe: str, data: Path | str, output: Path, *more: str, options: Sequ
     return CliRunner().invoke(main, command(recipe, data, output, *more, options=options))
 
 
-def fork_command(arguments: list[str], shown: Path, **environment: object) -> BaseProcess:
-    """Start the command `hggt-models` in a session of its own; what it prints is appended to `shown`."""
-    process = FORKED.Process(target=_run_command, args=(arguments, shown, environment))
+def fork_command(
+    arguments: list[str], shown: Path, *, function: Callable[[list[str]], object] | None = None, **environment: object
+) -> BaseProcess:
+    """Start the command `hggt-models`, or a function, in a session of its own; its output is appended to `shown`."""
+    process = FORKED.Process(target=_run_command, args=(function, arguments, shown, environment))
     process.start()
     return process
 
 
-def _run_command(arguments: list[str], shown: Path, environment: dict[str, object]) -> None:
+def _run_command(
+    function: Callable[[list[str]], object] | None, arguments: list[str], shown: Path, environment: dict[str, object]
+) -> None:
     os.setsid()
     os.environ.update({name: str(value) for name, value in environment.items()})
     stream = os.open(shown, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
-    main(arguments)
+    (function or main)(arguments)
 
 
 def run_training(recipe: str, data: Path, output: Path, *more: str) -> StopSignals:

@@ -1,21 +1,26 @@
 """Two processes of one run, joined by gloo, against one process with the whole batch."""
 
+import itertools
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import torch
 
+from hggt_models.cli import main
 from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
 from hggt_models.networks.checkpoint import load_checkpoint
+from hggt_models.networks.rrdb import RrdbPixelShuffle
 from tests.hggt_models.training.runs import command, fork_command, log_of, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"
@@ -23,14 +28,23 @@ RECIPE = "rrdb-gan-positive-negative"
 EQUAL = ("pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=4", "batch_size=2")
 
 
-def start(recipe: str, data: Path, output: Path, *more: str) -> list[BaseProcess]:
+def start(
+    recipe: str, data: Path, output: Path, *more: str, function: Callable[[list[str]], object] | None = None
+) -> list[BaseProcess]:
     """Two processes with the environment that torchrun gives them; they print to `shown.txt` beside the output."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     where = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
-        fork_command(command(recipe, data, output, *more), output.with_name("shown.txt"), RANK=k, LOCAL_RANK=k, **where)
+        fork_command(
+            command(recipe, data, output, *more),
+            output.with_name("shown.txt"),
+            function=function,
+            **where,
+            RANK=k,
+            LOCAL_RANK=k,
+        )
         for k in range(2)
     ]
 
@@ -81,12 +95,11 @@ def test_a_run_of_two_processes_resumes_in_one_with_a_redistributed_pool(groups:
     assert len(state_of(tmp_path / "run", 4)["share-0.pth"]["pool"]["lr"]) == 8
 
 
-def test_stopped_torchrun_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
-    output = tmp_path / "run"
-    more = ("iterations=100000", "checkpoint.every=100000", "validation.every=0")
+def start_torchrun(arguments: list[str], output: Path) -> subprocess.Popen[str]:
+    """Start `hggt-models` in two processes of torchrun, and wait until it has done three iterations."""
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     process = subprocess.Popen(
-        [sys.executable, "-m", *torchrun, "-m", "hggt_models", *command(RECIPE, groups, output, *more)],
+        [sys.executable, "-m", *torchrun, "-m", "hggt_models", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -97,6 +110,13 @@ def test_stopped_torchrun_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> N
         assert time.monotonic() < end
         assert process.poll() is None
         time.sleep(0.05)
+    return process
+
+
+def test_stopped_torchrun_leaves_a_checkpoint(groups: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    more = ("iterations=100000", "checkpoint.every=100000", "validation.every=0")
+    process = start_torchrun(command(RECIPE, groups, output, *more), output)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     assert "stopped by SIGTERM" in out
@@ -117,3 +137,67 @@ def test_an_error_in_one_process_ends_all_with_a_checkpoint(pictures: Path, tmp_
     assert "Error: process 0 of 2 stops, because another one failed; see its message" in out
     assert "hggt_models/training/trainer.py" not in out  # without a traceback
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["000001"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the reader in /proc")
+def test_a_killed_reader_ends_torchrun_with_a_checkpoint(pictures: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    arguments = command("rrdb-psnr", pictures, output, "iterations=100000", options=["--workers", 1])
+    process = start_torchrun(arguments, output)
+    readers = [pid for rank in children_of(process.pid) for pid in children_of(rank) if is_reader(pid)]
+    assert len(readers) == 2
+    os.kill(readers[1], signal.SIGKILL)
+    killed = time.monotonic()
+    out, _ = process.communicate(timeout=60)
+    assert time.monotonic() - killed < 10
+    assert process.returncode == 1
+    assert out.count("Error: the system killed one of 1 processes that read pictures") == 1
+    assert out.count("stops, because another one failed; see its message") == 1
+    [checkpoint] = (output / "checkpoints").iterdir()
+    assert int(checkpoint.name) == len(log_of(output))
+    assert not Path(f"/proc/{readers[0]}").exists()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_reader(pid: int) -> bool:
+    return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_step_that_fails_in_one_process_ends_both_with_a_checkpoint(pictures: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    processes = start("rrdb-psnr", pictures, output, "iterations=100000", function=_run_out_of_memory)
+    for process in processes:
+        process.join(60)
+    shown = output.with_name("shown.txt").read_text()
+    assert [process.exitcode for process in processes] == [1, 1], shown
+    assert "Error: the memory of cpu ran out (CUDA out of memory.); set a larger accumulate" in shown
+    assert "Error: process 0 of 2 stops, because another one failed" in shown
+    assert [path.name for path in (output / "checkpoints").iterdir()] == ["000002"]
+
+
+def _run_out_of_memory(arguments: list[str]) -> None:
+    """The command; in the second process, no memory is left in the third iteration."""
+    forward, calls = RrdbPixelShuffle.forward, itertools.count(1)
+
+    def fails(network: RrdbPixelShuffle, images: torch.Tensor) -> torch.Tensor:
+        if os.environ["RANK"] == "1" and network.training and next(calls) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(network, images)
+
+    RrdbPixelShuffle.forward = fails  # type: ignore[assignment,method-assign]  # in a process of its own
+    main(arguments)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="install util-linux, which has `unshare`")
+def test_readers_do_not_need_the_shared_memory_of_a_container(pictures: Path, tmp_path: Path) -> None:
+    mount = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount", "sh", "-c"]
+    script = "mount -t tmpfs -o size=64k tmpfs /dev/shm && "
+    if subprocess.run([*mount, f"{script} true"], capture_output=True).returncode:
+        pytest.skip("run as root, or allow user namespaces, so that a small /dev/shm can be mounted")
+    arguments = command("rrdb-psnr", pictures, tmp_path / "run", "iterations=2", options=["--workers", 1])
+    words = shlex.join([sys.executable, "-m", "hggt_models", *arguments])
+    result = subprocess.run([*mount, script + words], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr

@@ -1,6 +1,7 @@
 """Runs that are killed, stopped, damaged or moved, and what they end with."""
 
 import json
+import multiprocessing
 import shutil
 import signal
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels
@@ -19,6 +21,7 @@ from hggt_models.config.recipes import load_config
 from hggt_models.data import picture_dataset
 from hggt_models.data.loader import PairLoader
 from hggt_models.networks.checkpoint import load_checkpoint, load_network
+from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.training.learner import Learner
 from hggt_models.training.prepare import require_equal_shares, warnings
 from hggt_models.training.run_folder import RunFolder
@@ -240,6 +243,72 @@ def test_a_run_is_saved_if_a_picture_cannot_be_validated(pictures: Path, tmp_pat
     assert "warning: 1 picture that the run started with can no longer be found" in result.output
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+            "Error: the memory of cpu ran out (cuDNN error: CUDNN_STATUS_ALLOC_FAILED); set a larger accumulate",
+        ),
+        (KeyError("a fault of the software"), ""),
+    ],
+)
+def test_a_step_that_fails_is_undone_and_the_run_saved(
+    error: Exception, message: str, groups: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails, and however late in the step: here with the last images that the discriminator sees."""
+    forward = UnetDiscriminator.forward
+    remaining = 5 * 6 - 1  # calls in five iterations of two parts each
+
+    def fails_once(network: UnetDiscriminator, images: Tensor) -> Tensor:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
+            forward(network, images)
+            raise error
+        return forward(network, images)
+
+    monkeypatch.setattr(UnetDiscriminator, "forward", fails_once)
+    run = tmp_path / "run"
+    result = train(RECIPE, groups, run, *RUN, "checkpoint.every=100")
+    assert result.exit_code == 1
+    assert f"failed after 4 iterations; everything is saved in {run}" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(message)
+    assert message or result.exception is error
+    result = train(RECIPE, groups, run, *RUN)
+    assert result.exit_code == 0, result.output
+    assert "resuming after 4 of 8 iterations" in result.output
+    assert log_of(run) == log_of(whole)
+    assert_same(state_of(run, 8), state_of(whole, 8))
+
+
+def test_a_killed_reader_ends_the_run_with_a_checkpoint(pictures: Path, tmp_path: Path) -> None:
+    run, killed = tmp_path / "run", 0.0
+
+    def kill_when_it_runs() -> None:
+        nonlocal killed
+        _wait_until((run / "log.jsonl").exists)
+        [reader] = multiprocessing.active_children()
+        killed = time.monotonic()
+        reader.kill()
+
+    killing = threading.Thread(target=kill_when_it_runs)
+    killing.start()
+    result = train("rrdb-psnr", pictures, run, "iterations=500000", options=["--workers", 1])
+    killing.join()
+    assert time.monotonic() - killed < 10
+    assert result.exit_code == 1
+    *_, saved, last = result.stderr.splitlines()
+    assert f"everything is saved in {run}" in saved
+    assert last == (
+        "Error: the system killed one of 1 processes that read pictures, most likely because memory ran out; run again "
+        "with fewer --workers"
+    )
+    [checkpoint] = (run / "checkpoints").iterdir()
+    assert int(checkpoint.name) == len(log_of(run))
+    assert not multiprocessing.active_children()
+
+
 def test_weights_are_never_left_by_a_run_that_cannot_resume(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,15 +412,15 @@ def test_diverged_losses_stop_the_run_before_a_checkpoint(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is finite, and would be the last good one."""
-    step = Learner.step
+    compute = Learner.compute
     num_steps = 0
 
     def explodes(learner: Learner, *arguments: Any) -> dict[str, torch.Tensor]:
         nonlocal num_steps
         num_steps += 1
-        return {name: value * (1000 if num_steps > 104 else 1) for name, value in step(learner, *arguments).items()}
+        return {name: value * (1000 if num_steps > 104 else 1) for name, value in compute(learner, *arguments).items()}
 
-    monkeypatch.setattr(Learner, "step", explodes)
+    monkeypatch.setattr(Learner, "compute", explodes)
     small_steps = ("batch_size=1", "accumulate=1", "pool_size=0", "validation.pictures=0")
     more = ("iterations=200", "log.every=200", "checkpoint.every=52", *small_steps)
     result = train("rrdb-psnr", pictures, tmp_path / "run", *PICTURES, *more)

@@ -14,7 +14,8 @@ from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import HeldOut, open_training_data
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.inference import tiling
-from hggt_models.inference.tiling import DeviceMemoryError, NotFiniteError, run_tiled
+from hggt_models.inference.tiling import NotFiniteError, run_tiled
+from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import Network, NetworkArgs
 from hggt_models.runtime import Runtime
 from hggt_models.training.validation import Validation

@@ -61,7 +61,8 @@ def test_a_damaged_file_is_an_error_at_the_start_and_refuses_everyone_later(path
     with pytest.raises(RoundError, match="not an accounts file"):
         add_account(path, Account("Bob"))
     assert path.read_text() == damage
-    assert accounts.find(token) is None
+    with pytest.raises(RoundError, match="not an accounts file"):
+        accounts.find(token)
     assert accounts.find(temporary) == Account("here")
 
 

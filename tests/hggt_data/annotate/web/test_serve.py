@@ -110,6 +110,7 @@ def test_other_machines_are_served_over_http_only_on_request(round_: Round, tmp_
         assert refused.status_code == 403
         assert "https" in refused.json()["error"]
         assert httpx2.get(f"{server.url}api/round", headers=proxied).status_code == 200
+        assert f"Refused a request: {refused.json()['error']}" in server.log
         assert "annotators at https://lab.example/;" in server.log
         assert f"Set up a web server for https://lab.example/ that forwards to {server.url}" in server.log
     with Server(round_.folder, *options, "--host", "0.0.0.0", "--plain-http") as server:
@@ -208,7 +209,7 @@ def test_patches_can_be_moved_with_the_round_or_alone(round_: Round, tmp_path: P
     round_.patches.rename(moved)
     result = refuse(round_.folder, "--annotator", "Ada")
     assert result.exit_code == 1
-    assert "the patches of this round are missing; pass --patches if they were moved" in result.output
+    assert "the patches of this round are missing; pass their new folder as --patches" in result.output
     with Server(round_.folder, "--annotator", "Ada", "--patches", str(moved)) as server:
         headers = token_of(server.url_of("Ada"))
         [item, *_] = httpx2.get(server.url + "api/batches/0", headers=headers).json()
