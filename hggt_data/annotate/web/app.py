@@ -30,7 +30,7 @@ from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError, Sav
 from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
-from hggt_data.io.text import nearest, printable
+from hggt_data.io.text import nearest
 from hggt_data.schema import ORIGINAL, PatchGroup
 
 _LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
@@ -53,7 +53,7 @@ def make_app(store: AnswerStore) -> Starlette:
 
     def refuse_for_disk(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
-        _LOG.error("%s", printable(str(error)))
+        _LOG.error("%s: %s", error.filename or "An answer was not saved", error.strerror or error)
         return refusal(500, texts["error_disk"].replace("{reason}", error.strerror or str(error)), request.headers)
 
     def note_disconnect(request: Request, _: Exception) -> Response:
