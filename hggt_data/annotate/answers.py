@@ -3,6 +3,7 @@
 A file counts if it is complete, in the official format, and answers an item assigned to the annotator of its folder.
 """
 
+import errno
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.schema import Annotation, PatchId
 from hggt_data.tree.label_file import check_annotation
 
+_MOST_BYTES = 1 << 20
 BROKEN = ".broken"  # suffix of an unreadable answer that a new one replaced
 # A version was seen at 100 % if it was in view for so long with at least one screen pixel per image pixel.
 FULL_ZOOM_S = 1.0
@@ -47,8 +49,13 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
             if item is None:
                 answers.faults[path] = "the name is not GROUP.json"
                 continue
+            try:
+                data = _read_file(path)
+            except OSError as error:
+                answers.faults[path] = error.strerror or str(error)
+                continue
             annotation, problems = check_annotation(
-                read_regular_file(path), "", item.group, annotator.pseudonym, round_.candidates, annotator.name
+                data, "", item.group, annotator.pseudonym, round_.candidates, annotator.name
             )
             if annotation is None:
                 errors = [problem.message for problem in problems if problem.severity == "error"]
@@ -71,6 +78,15 @@ def find_unknown_folders(round_: Round) -> list[Path]:
     return [path for path in _files(round_.folder / Kind.VOTE.folder) if path.name not in known]
 
 
+def remove_leftovers(round_: Round) -> None:
+    """Remove temporary files of a killed server; the caller has locked the round."""
+    for place in ("", "shown", "skips"):
+        for kind in Kind:
+            for path in (round_.folder / place / kind.folder).glob("*/.*.tmp"):
+                if is_leftover(path.name):
+                    path.unlink()
+
+
 def is_full_zoom(seconds: Collection[float]) -> bool | None:
     """Whether every version was seen at 100 %, from the seconds for which each was; None if these are not recorded."""
     return all(value >= FULL_ZOOM_S for value in seconds) if seconds else None
@@ -83,7 +99,7 @@ class _Shown(TypedDict):
 def _read_full_zoom(path: Path) -> bool | None:
     """The same from the record of how a group was shown."""
     try:
-        return is_full_zoom(read_value(_Shown, parse_json(read_regular_file(path)))["full_zoom_s"].values())
+        return is_full_zoom(read_value(_Shown, parse_json(_read_file(path)))["full_zoom_s"].values())
     except (OSError, ValueError):
         return None
 
@@ -101,12 +117,19 @@ def _parse_item(kind: Kind, path: Path) -> Item | None:
         return None
 
 
+def _read_file(path: Path) -> bytes:
+    """The bytes of an answer; OSError if it is anything else than a small file, which could block or never end."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "a symbolic link; expected the file itself", str(path))
+    return read_regular_file(path, _MOST_BYTES)
+
+
 class _Skip(TypedDict):
     reason: str
 
 
 def _read_reason(path: Path) -> str:
     try:
-        return read_value(_Skip, parse_json(read_regular_file(path)))["reason"]
-    except ValueError:
+        return read_value(_Skip, parse_json(_read_file(path)))["reason"]
+    except (OSError, ValueError):
         return f"{path} is damaged and has no reason"

@@ -53,7 +53,7 @@ def make_app(store: AnswerStore) -> Starlette:
 
     def refuse_for_disk(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
-        _LOG.error("%s", error)
+        _LOG.error("%s: %s", error.filename or "An answer was not saved", error.strerror or error)
         return refusal(500, texts["error_disk"].replace("{reason}", error.strerror or str(error)), request.headers)
 
     def note_disconnect(request: Request, _: Exception) -> Response:

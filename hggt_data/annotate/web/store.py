@@ -5,6 +5,7 @@ that differs between annotators. An answer names the version that it replaces, s
 other; the same answer sent twice is saved once. Answers are in the official format; `shown/` holds the rest.
 """
 
+import errno
 import hashlib
 import hmac
 import threading
@@ -99,13 +100,14 @@ class AnswerStore:
         clock: Current time in UTC.
 
     Attributes:
-        unreadable: Files that do not count as answers; a new answer to the same group renames the old file.
+        unreadable: Files that do not count as answers, and why; a new answer to the same group renames the old file.
     """
 
     def __init__(self, round_: Round, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.round = round_
         self._clock = clock
-        self.unreadable: list[Path] = []
+        self._identity = _identify(round_.folder)
+        self.unreadable: dict[Path, str] = {}
         self._items: dict[str, dict[str, Item]] = {}
         self._answers: dict[str, dict[Item, Annotation]] = {}
         self._full_zoom: dict[str, dict[Item, bool | None]] = {}
@@ -117,7 +119,7 @@ class AnswerStore:
             self._answers[annotator.pseudonym] = found.annotations
             self._full_zoom[annotator.pseudonym] = found.full_zoom
             self._skips[annotator.pseudonym] = found.skips
-            self.unreadable += found.faults
+            self.unreadable |= found.faults
 
     def item_id(self, annotator: Annotator, item: Item) -> str:
         """The page's id of an item; without the round's secret it reveals neither group nor kind."""
@@ -161,7 +163,7 @@ class AnswerStore:
         """Save an answer; when this returns, it is on disk.
 
         `replaces` is the version that the annotator has seen, None if there was no answer; ConflictError if the answer
-        on disk has another version. If writing fails, the earlier answer stays.
+        on disk has another version. If writing fails, the earlier answer stays; OSError also if the round was moved.
         """
         if self.round.require_full_zoom and not is_full_zoom(answer.full_zoom_s):
             raise AnnotationError(
@@ -176,11 +178,13 @@ class AnswerStore:
                 return self._saved(annotator, item, earlier)
             if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
                 raise ConflictError(f"{item.group} already has another answer, which is kept")
+            self._require_in_place()
             self._write_shown(annotator, item, answer, received, earlier)
             path = self.round.answer_path(annotator, item)
             if earlier is None and path.exists():
                 path.replace(path.with_suffix(BROKEN))
             write_text(path, format_annotation(annotation, item.group, self.round.candidates))
+            self._require_in_place()
             self._answers[annotator.pseudonym][item] = annotation
             self._full_zoom[annotator.pseudonym][item] = is_full_zoom(answer.full_zoom_s)
             if self._skips[annotator.pseudonym].pop(item, None) is not None:
@@ -197,8 +201,16 @@ class AnswerStore:
             if item in self.answers(annotator):
                 raise ConflictError(f"{item.group} already has an answer, which is kept")
             content = {"reason": reason.strip(), "received": _format_instant(self._clock())}
+            self._require_in_place()
             write_json(self.round.skip_path(annotator, item), content)
+            self._require_in_place()
             self._skips[annotator.pseudonym][item] = content["reason"]
+
+    def _require_in_place(self) -> None:
+        """OSError if the round is no longer where it was: writing would make a new, incomplete one there."""
+        if _identify(self.round.folder) != self._identity:
+            reason = "the round was moved, replaced or unmounted; put it back, or serve it from its new place"
+            raise OSError(errno.ESTALE, reason, str(self.round.folder))
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
         of_name = dict(zip(self.order(annotator, item), answer.labels, strict=True))
@@ -238,6 +250,15 @@ class AnswerStore:
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
         return hmac.new(self.round.secret.encode(), "\0".join(words).encode(), "sha256").hexdigest()
+
+
+def _identify(folder: Path) -> tuple[int, int] | None:
+    """What stays the same when a folder is renamed; None if it is missing."""
+    try:
+        status = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_repeated(earlier: Annotation, annotation: Annotation, answer: Answer) -> bool:

@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -221,7 +222,44 @@ def test_an_answer_to_another_annotators_group_does_not_count(store: AnswerStore
     reassigned = round_.with_annotators((Annotator("Ada", ada.pseudonym, (votes(IDS[1]),)),))
     again = AnswerStore(reassigned)
     assert not again.answers(ada)
-    assert again.unreadable == [round_.answer_path(ada, first(ada))]
+    assert again.unreadable == {round_.answer_path(ada, first(ada)): "not assigned to this annotator"}
+
+
+def test_a_vote_that_is_no_small_file_is_reported_and_blocks_nothing(round_: Round, ada: Annotator) -> None:
+    paths = [round_.answer_path(ada, item) for item in ada.items]
+    paths[0].parent.mkdir(parents=True)
+    paths[0].symlink_to("/dev/zero")
+    os.mkfifo(paths[1])
+    paths[2].mkdir()
+    paths[3].write_bytes(b" " * (1 << 20) + b"{}")
+    skip = round_.skip_path(ada, first(ada))
+    skip.parent.mkdir(parents=True)
+    os.mkfifo(skip)
+    store = AnswerStore(round_)
+    assert [store.unreadable[path] for path in paths] == [
+        "a symbolic link; expected the file itself",
+        "not a regular file",
+        "Is a directory",
+        "larger than 1,048,576 bytes",
+    ]
+    assert "has no reason" in store.skips(ada)[first(ada)]
+
+
+def test_a_round_that_moves_takes_no_answers_into_nowhere(round_: Round, ada: Annotator) -> None:
+    store = AnswerStore(round_)
+    moved = round_.folder.rename(round_.folder.with_name("moved"))
+    for _ in range(2):  # first nothing, then another folder is at its place
+        with pytest.raises(OSError, match="the round was moved, replaced or unmounted"):
+            store.save(ada, first(ada), answer(), None)
+        with pytest.raises(OSError, match="the round was moved, replaced or unmounted"):
+            store.skip(ada, first(ada), "black")
+        assert store.read(ada, first(ada)) is None
+        round_.folder.mkdir(exist_ok=True)
+        assert not list(round_.folder.iterdir())
+    round_.folder.rmdir()
+    moved.rename(round_.folder)
+    saved = store.save(ada, first(ada), answer(), None)
+    assert AnswerStore(round_).read(ada, first(ada)) == saved
 
 
 def test_whether_every_version_was_seen_at_100_percent_is_recorded(
