@@ -151,7 +151,7 @@ def test_texts_that_fill_pillows_memory_only_together_are_refused() -> None:
 
 def test_a_wrong_checksum_inside_the_compressed_pixels_is_refused() -> None:
     header, (_, stream), end = split_png(WHOLE)
-    with pytest.raises(ImageError, match="its compressed pixels are damaged: incorrect data check"):
+    with pytest.raises(ImageError, match="its compressed pixels are damaged: .*Incorrect checksum"):
         require(join_png([header, (b"IDAT", stream[:-1] + bytes([stream[-1] ^ 1])), end]))
 
 
