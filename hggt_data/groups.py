@@ -75,7 +75,9 @@ class GroupSource(ABC, Sequence["Group"]):
             if index < len(self) and self.ids[index] == wanted:
                 return index
         near = get_close_matches(group, map(str, self.ids))
-        hint = note_lookalike(group, by_look(near)) or (f"; did you mean {' or '.join(near)}?" if near else "")
+        hint = note_lookalike(group, by_look(map(str, self.ids))) or (
+            f"; did you mean {' or '.join(near)}?" if near else ""
+        )
         raise KeyError(f"{self.location} has no group {group!r}{hint}")
 
     @abstractmethod

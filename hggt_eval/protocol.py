@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from hggt_data.errors import ImageError, MatchError
 from hggt_data.groups import Group, GroupSource
-from hggt_data.io.files import sha256_of
+from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.images import Pixels, decode_png
 from hggt_data.io.workers import Processes, cores_per_process
 from hggt_data.loading import opened
@@ -206,7 +206,7 @@ class _GroupScorer:
     def score(self, files: RestoredFiles, journal: Journal | None) -> GroupScores:
         """The scores of one method's restored image, from the journal if it has them."""
         path = files.files[self._group.id]
-        data = path.read_bytes()
+        data = read_regular_file(path)
         sha256 = sha256_of(data)
         name, file = files.method.name, files.method.file_name(path)
         if journal and (known := journal.find(name, self._group.id, sha256, self._sha256)):

@@ -4,7 +4,6 @@ The card inherits the licence of the training data. A checkpoint's metadata desc
 `recipe`, `data`, `data_revision`, `data_license`, `iteration`, `started_from` and `note`.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from hggt_data.errors import PublishError, SettingsError
 from hggt_data.hub.plan import Destination, Push, look_up
 from hggt_data.hub.repository import REPO_ID, Branch, Repository
 from hggt_data.io.files import digest_of_file, write_json, write_text
+from hggt_data.io.parsing import parse_json
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, describe_license, is_restricted, require_license_id
 from hggt_data.ranges import require_kind
@@ -137,7 +137,7 @@ def _require_network(repository: Repository, main: Branch | None) -> None:
     if main is None or CONFIG_FILE not in main.files:
         return
     try:
-        config = json.loads(repository.read_file(CONFIG_FILE, main.commit) or b"")
+        config = parse_json(repository.read_file(CONFIG_FILE, main.commit) or b"")
     except ValueError:
         config = None
     if not isinstance(config, dict) or config.get("network") not in tuple(NETWORKS):

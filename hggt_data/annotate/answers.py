@@ -3,14 +3,15 @@
 A file counts if it is complete, in the official format, and answers an item assigned to the annotator of its folder.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.errors import NameFormatError
-from hggt_data.io.files import is_leftover, is_system_file
+from hggt_data.io.files import is_leftover, is_system_file, read_regular_file
+from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.schema import Annotation, PatchId
 from hggt_data.tree.label_file import check_annotation
 
@@ -43,7 +44,7 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
                 answers.faults[path] = "the name is not GROUP.json"
                 continue
             annotation, problems = check_annotation(
-                path.read_bytes(), "", item.group, annotator.pseudonym, round_.candidates, annotator.name
+                read_regular_file(path), "", item.group, annotator.pseudonym, round_.candidates, annotator.name
             )
             if annotation is None:
                 errors = [problem.message for problem in problems if problem.severity == "error"]
@@ -78,8 +79,12 @@ def _parse_item(kind: Kind, path: Path) -> Item | None:
         return None
 
 
+class _Skip(TypedDict):
+    reason: str
+
+
 def _read_reason(path: Path) -> str:
     try:
-        return str(json.loads(path.read_bytes())["reason"])
-    except (ValueError, LookupError, TypeError):
+        return read_value(_Skip, parse_json(read_regular_file(path)))["reason"]
+    except ValueError:
         return f"{path} is damaged and has no reason"

@@ -99,7 +99,7 @@ def require_own_batches(round_: Round) -> None:
     """Refuse to replace files in `batches/` that hggt did not write."""
     folder = round_.folder / BATCHES
     files = [path for path in sorted(folder.rglob("*")) if not path.is_dir() and not is_system_file(path.name)]
-    pseudonyms = "|".join(annotator.pseudonym for annotator in round_.annotators)
+    pseudonyms = "|".join(re.escape(annotator.pseudonym) for annotator in round_.annotators)
     own = re.compile(rf"({pseudonyms})/[0-9]{{3,}}(\.txt|/(?P<picture>.+))")
     pictures = {
         f"{name}/{picture_name(group, name)}"

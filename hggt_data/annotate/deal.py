@@ -38,6 +38,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
+from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.layout import tree_of_pictures
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
@@ -84,11 +85,13 @@ class DealResult:
         round: The round as it is now.
         before: The round before it was reassigned; None for a new round.
         faults: Answer files that do not count; their groups were assigned again.
+        warnings: Folders whose pictures equal those of another one.
     """
 
     round: Round
     before: Round | None = None
     faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
         """Summary lines, and what to do next."""
@@ -118,6 +121,7 @@ class DealResult:
         if self.faults:
             count = plural(len(self.faults), "unusable answer file")
             lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
+        lines += [f"Warning: {warning}" for warning in self.warnings]
         if round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
@@ -143,7 +147,7 @@ def deal_groups(
         names: Names of the annotators, one per line in a file.
         settings: Settings of the round.
         workers: Worker processes that check the pictures [default: one per core, at most 8].
-        fast: Check only the headers of the pictures; do not detect damaged pixels.
+        fast: Check only the headers of the pictures; do not detect damaged or turned pictures.
 
     Returns:
         The round, and lines that describe it.
@@ -175,7 +179,8 @@ def deal_groups(
         )
     require_outside(output, patches, "the pictures")
     listing = Listing(tree_of_pictures(patches))
-    digests = _check_pictures(listing, workers, not fast)
+    equal = EqualPictures()
+    digests = _check_pictures(listing, workers, not fast, equal)
     practice, gold = _read_known_answers(settings, listing)
     known = practice | gold
     groups = [group for group in listing.ids if group not in known]
@@ -214,7 +219,7 @@ def deal_groups(
                     paths = (group_files.images[name] for name in (ORIGINAL, *round_.candidates))
                     write_line([group, *(digests[group_files.relative(path)] for path in paths)])
         write_round(round_)
-    return DealResult(replace(round_, folder=output))
+    return DealResult(replace(round_, folder=output), warnings=tuple(map(str, equal.problems())))
 
 
 def reassign_groups(
@@ -370,8 +375,11 @@ def _read_known_answers(
     return practice, gold
 
 
-def _check_pictures(listing: Listing, workers: int | None, decode: bool) -> dict[str, str]:
-    """Refuse groups that a build would refuse; return path to pixel digest of all pictures, if they are decoded."""
+def _check_pictures(listing: Listing, workers: int | None, decode: bool, equal: EqualPictures) -> dict[str, str]:
+    """Refuse groups that a build would refuse; return path to pixel digest of all pictures, if they are decoded.
+
+    Each group is added to `equal`.
+    """
     problems = [problem for problem in listing.problems if problem.group is None]
     digests: dict[str, str] = {}
     for found, group_digests in examine_groups(
@@ -379,6 +387,7 @@ def _check_pictures(listing: Listing, workers: int | None, decode: bool) -> dict
     ):
         problems += found
         digests |= group_digests
+        equal.add(group_digests)
     _require_none([str(problem) for problem in problems if problem.severity == "error"], str(listing.tree.root))
     return digests
 

@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from hggt_data.errors import RoundError
 from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
+from hggt_data.io.parsing import read_value
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name
 from hggt_data.tree.layout import picture_name
@@ -221,8 +222,8 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
         ) from error
     try:
         round_ = _parse_round(folder, content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RoundError(f"{path} is damaged ({error!r}); restore it from a copy") from error
+    except ValueError as error:
+        raise RoundError(f"{path} is damaged ({error}); restore it from a copy") from error
     if patches is not None:
         round_ = replace(round_, patches=patches)
     if not round_.patches.is_dir():
@@ -239,18 +240,47 @@ def write_pictures(round_: Round, images: Path, groups: Iterable[PatchId], *, co
             link_or_copy(round_.picture(group, name), images / name / picture_name(group, name), copy=copy)
 
 
-def _parse_round(folder: Path, content: dict[str, Any]) -> Round:
-    if content["format"] != _FORMAT:
-        raise ValueError(f"format {content['format']!r}, expected {_FORMAT}")
+class _AnnotatorEntry(TypedDict):
+    name: str
+    pseudonym: str
+    active: bool
+    batches: list[list[str]]
+
+
+class _KnownEntry(TypedDict):
+    labels: list[Literal["Positive", "Similar", "Negative"] | None]
+    note: str
+
+
+class _Assignments(TypedDict):
+    patches: str
+    candidates: list[str]
+    votes: int
+    per_batch: int
+    seed: int
+    secret: str
+    batch_form: BatchForm
+    annotators: list[_AnnotatorEntry]
+    known: dict[str, _KnownEntry]
+
+
+def _parse_round(folder: Path, content: object) -> Round:
+    """The round that `write_round` wrote; ValueError if it is another content, or names lead out of the folder."""
+    if isinstance(content, dict) and content.get("format") != _FORMAT:
+        raise ValueError(f"format {content.get('format')!r}, expected {_FORMAT}")
+    values: _Assignments = read_value(_Assignments, content)
+    names = [*values["candidates"], *(entry["pseudonym"] for entry in values["annotators"])]
+    if strange := [name for name in names if name in ("", ".", "..") or "/" in name]:
+        raise ValueError(f"{strange[0]!r} is not the name of a folder")
     return Round(
         folder=folder,
-        patches=folder / content["patches"],
-        candidates=tuple(content["candidates"]),
-        votes=content["votes"],
-        per_batch=content["per_batch"],
-        seed=content["seed"],
-        secret=content["secret"],
-        batch_form=content["batch_form"],
+        patches=folder / values["patches"],
+        candidates=tuple(values["candidates"]),
+        votes=values["votes"],
+        per_batch=values["per_batch"],
+        seed=values["seed"],
+        secret=values["secret"],
+        batch_form=values["batch_form"],
         annotators=tuple(
             Annotator(
                 name=entry["name"],
@@ -258,13 +288,13 @@ def _parse_round(folder: Path, content: dict[str, Any]) -> Round:
                 batches=tuple(tuple(Item.parse(text) for text in batch) for batch in entry["batches"]),
                 is_active=entry["active"],
             )
-            for entry in content["annotators"]
+            for entry in values["annotators"]
         ),
         known={
             PatchId.parse(group): KnownAnswer(
                 tuple(None if label is None else Label(label) for label in answer["labels"]), answer["note"]
             )
-            for group, answer in content["known"].items()
+            for group, answer in values["known"].items()
         },
     )
 

@@ -6,11 +6,11 @@ timestamps. `datasets` is imported only where a schema is made.
 """
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from hggt_data.errors import DatasetError
+from hggt_data.io.parsing import read_value
 from hggt_data.schema import LR, ORIGINAL, Annotation, Label, PatchGroup, PatchId, label_from_class_id
 
 if TYPE_CHECKING:
@@ -143,10 +143,33 @@ def labels_to_row(group: PatchGroup) -> dict[str, Any]:
     }
 
 
-def group_from_row(row: Mapping[str, Any], candidates: tuple[str, ...]) -> PatchGroup:
-    """The patch group of a row from pyarrow; the inverse of `labels_to_row`."""
-    return PatchGroup(
-        id=PatchId.parse(row["id"]),
+class _AnnotationRow(TypedDict):
+    slot: str
+    annotator: str | None
+    labels: list[Literal[0, 1, 2]]
+    start: str | datetime | None
+    end: str | datetime | None
+    seconds: float | None
+
+
+class _LabelRow(TypedDict):
+    id: str
+    annotations: list[_AnnotationRow]
+    consensus: list[Literal[0, 1, 2] | None]
+    agreement: list[int]
+    num_votes: list[int]
+
+
+def check_annotations(rows: object) -> None:
+    """ValueError if this is not the column `annotations` of a table, as pyarrow returns it."""
+    read_value(list[list[_AnnotationRow]], rows)
+
+
+def group_from_row(row: object, candidates: tuple[str, ...]) -> PatchGroup:
+    """The patch group of a row from pyarrow; the inverse of `labels_to_row`. ValueError if it has another form."""
+    values: _LabelRow = read_value(_LabelRow, row)
+    group = PatchGroup(
+        id=PatchId.parse(values["id"]),
         candidates=candidates,
         annotations=tuple(
             Annotation(
@@ -157,9 +180,18 @@ def group_from_row(row: Mapping[str, Any], candidates: tuple[str, ...]) -> Patch
                 seconds=annotation["seconds"],
                 annotator=annotation["annotator"],
             )
-            for annotation in row["annotations"]
+            for annotation in values["annotations"]
         ),
-        consensus=tuple(label_from_class_id(class_id) for class_id in row["consensus"]),
-        agreement=tuple(row["agreement"]),
-        num_votes=tuple(row["num_votes"]),
+        consensus=tuple(label_from_class_id(class_id) for class_id in values["consensus"]),
+        agreement=tuple(values["agreement"]),
+        num_votes=tuple(values["num_votes"]),
     )
+    lists = [group.consensus, group.agreement, group.num_votes, *(one.labels for one in group.annotations)]
+    if any(len(one) != len(candidates) for one in lists):
+        raise ValueError(f"{group.id} does not have one label for each of {len(candidates)} candidates")
+    counts = zip(group.agreement, group.num_votes, strict=True)
+    if not all(0 <= agreement <= num_votes <= len(group.annotations) for agreement, num_votes in counts):
+        raise ValueError(f"{group.id} counts more agreement than votes, or more votes than it has")
+    if len({annotation.slot for annotation in group.annotations}) != len(group.annotations):
+        raise ValueError(f"{group.id} has two annotations of one slot")
+    return group

@@ -22,11 +22,11 @@ from hggt_data.dataset.manifest import (
     Manifest,
     Shard,
     is_manifest,
-    shard_from_json,
 )
 from hggt_data.dataset.shards import write_table_file
 from hggt_data.errors import OutputError
-from hggt_data.io.files import FileDigest, digest_of_file, is_system_file, sha256_of, write_text
+from hggt_data.io.files import FileDigest, digest_of_file, is_system_file, read_regular_file, sha256_of, write_text
+from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def require_own_files(folder: Path) -> None:
     files = (path for path in folder.rglob("*") if not path.is_dir() and not is_system_file(path.name))
     names = sorted(path.relative_to(folder).as_posix() for path in files)
     foreign = [name for name in names if name not in (CARD_FILE, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)]
-    if (folder / MANIFEST_FILE).is_file() and not is_manifest((folder / MANIFEST_FILE).read_bytes()):
+    if (folder / MANIFEST_FILE).is_file() and not is_manifest(read_regular_file(folder / MANIFEST_FILE)):
         foreign.append(MANIFEST_FILE)
     if foreign:
         raise OutputError(
@@ -105,5 +105,5 @@ def note_finished(staging: Path, shard: Shard) -> None:
 def finished_shards(staging: Path) -> Iterator[Shard]:
     """The shards that an interrupted run has finished; damaged notes are ignored, so their shards are written again."""
     for note in sorted((staging / _NOTES).glob("*.json")):
-        with suppress(AttributeError, KeyError, TypeError, ValueError):
-            yield shard_from_json(json.loads(note.read_bytes()))
+        with suppress(ValueError):
+            yield read_value(Shard, parse_json(read_regular_file(note)))

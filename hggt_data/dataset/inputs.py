@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
 from hggt_data.errors import TableError, TreeError
-from hggt_data.io.files import FileDigest, read_csv, read_utf8, require_regular_file, sha256_of_file
+from hggt_data.io.files import FileDigest, read_csv, read_utf8, sha256_of_file
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
@@ -49,7 +49,7 @@ class SourceTable:
             hint = f"It is left out; {nearest(column, SOURCE_COLUMNS)}"
             yield Problem("unknown-column", "warning", path, f"unknown column {column!r}", hint)
         missing, unknown = sorted(pictures - self.lines.keys()), sorted(self.lines.keys() - pictures)
-        of_lines, of_pictures = by_look(unknown), by_look(missing)
+        of_lines, of_pictures = by_look(unknown), by_look(sorted(pictures))
         for name in missing:
             message = f"no line for the source picture {name!r}{note_lookalike(name, of_lines)}"
             yield Problem("picture-without-source", "warning", path, message, "Its columns are null; add a line.")
@@ -174,7 +174,6 @@ def _require_fitting(roots: Sequence[Root]) -> None:
 
 
 def _read_citation(path: Path) -> str:
-    require_regular_file(path)
     text = read_utf8(path, TreeError)
     if not text.strip() or "```" in text:
         raise TreeError(f"{path} {'contains ```' if text.strip() else 'is empty'}; expected BibTeX")

@@ -9,12 +9,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from hggt_data.dataset.features import SOURCE_COLUMNS
 from hggt_data.errors import DatasetError
-from hggt_data.io.files import FileDigest, find_damaged, sha256_of
+from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha256_of
+from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
+from hggt_data.schema import PatchId
+from hggt_data.tree.layout import is_candidate_name
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
@@ -90,7 +94,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a built dataset; DatasetError if it is missing, damaged, or from another version."""
     path = folder / MANIFEST_FILE
     try:
-        return parse_manifest(path.read_bytes(), str(path))
+        return parse_manifest(read_regular_file(path), str(path))
     except FileNotFoundError as error:
         raise DatasetError(f"{folder} has no {MANIFEST_FILE}; expected a dataset built by hggt") from error
 
@@ -98,53 +102,63 @@ def read_manifest(folder: Path) -> Manifest:
 def is_manifest(data: bytes) -> bool:
     """Whether a file of this name may be ours: not the manifest of another program, but possibly damaged."""
     try:
-        content = json.loads(data)
+        content = parse_json(data)
     except ValueError:
         return True
     return isinstance(content, dict) and "schema_version" in content
 
 
 def parse_manifest(data: bytes, name: str) -> Manifest:
-    """Read the bytes of a manifest; `name` is its path, for messages."""
+    """Read the bytes of a manifest, which may come from anywhere; `name` is its path, for messages."""
     try:
-        content = json.loads(data)
+        content = parse_json(data)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version not in range(1, SCHEMA_VERSION + 1):
+            raise DatasetError(
+                f"{name} has schema_version {version!r}; this hggt reads 1 to {SCHEMA_VERSION}. Update hggt, or "
+                "build the dataset again."
+            )
+        manifest = read_value(Manifest, content)
+        read_value(_Settings, manifest.settings)
+        _require_consistent(manifest)
+    except DatasetError:
+        raise
     except ValueError as error:
         raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version not in range(1, SCHEMA_VERSION + 1):
-        raise DatasetError(
-            f"{name} has schema_version {version!r}; this hggt reads 1 to {SCHEMA_VERSION}. Update hggt, or "
-            "build the dataset again."
-        )
-    try:
-        shards = [shard_from_json(shard) for shard in content.pop("shards")]
-        inputs, files = ([FileDigest(**file) for file in content.pop(key)] for key in ("inputs", "files"))
-        problems = [Problem(**problem) for problem in content.pop("problems", [])]
-        _require_types(content, [*shards, *files])
-        # A downloaded manifest must not make us write, link or remove anything outside the dataset.
-        paths = [shard.path for shard in shards] + [file.path for file in files]
-        strange = [path for path in paths if path != CARD_FILE and not PARQUET_PATH.fullmatch(path)]
-        if strange:
-            raise ValueError(f"it lists {strange[0]!r}, which no build writes")
-        return Manifest(**content, inputs=inputs, shards=shards, files=files, problems=problems)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{name} is damaged ({error}); build the dataset again") from error
+    return manifest
 
 
-def _require_types(content: dict[str, Any], described: Sequence[Shard | FileDigest]) -> None:
-    """Check what other modules rely on; a manifest may come from anywhere. KeyError or TypeError."""
-    settings = content["settings"]
-    if not (isinstance(content["candidates"], list) and isinstance(content["splits"], dict)):
-        raise TypeError("candidates or splits have the wrong type")
-    if not {"license", "citation", "sources"} <= settings.keys() or not isinstance(settings["sources"], dict):
-        raise TypeError("settings must contain license, citation and sources")
-    if not set(content["splits"]) <= {"train", "test"}:
-        raise TypeError(f"splits are {', '.join(content['splits'])}; expected train, test")
-    for file in described:
-        if not isinstance(file.size_bytes, int) or not isinstance(file.sha256, str):
-            raise TypeError(f"size or hash of {file.path} has the wrong type")
-        if isinstance(file, Shard) and not all(isinstance(group, str) for group in file.ids):
-            raise TypeError(f"ids of {file.path} have the wrong type")
+class _Settings(TypedDict):
+    """The settings that other modules rely on."""
+
+    license: str | None
+    citation: str | None
+    sources: dict[str, list[str]]
+    pseudonymous: NotRequired[bool]
+    num_pseudonyms: NotRequired[int]
+
+
+def _require_consistent(manifest: Manifest) -> None:
+    """ValueError if names would lead out of the dataset, or if counts and files do not agree."""
+    strange = [file.path for file in manifest.files if file.path != CARD_FILE]
+    strange += [shard.path for shard in manifest.shards]
+    if strange := [path for path in strange if not PARQUET_PATH.fullmatch(path)]:
+        raise ValueError(f"it lists {strange[0]!r}, which no build writes")
+    if strange := [name for name in manifest.candidates if not is_candidate_name(name)]:
+        raise ValueError(f"a candidate is {strange[0]!r}; expected two or more digits")
+    if strange := sorted(set(manifest.settings["sources"]) - set(SOURCE_COLUMNS)):
+        raise ValueError(f"a column of sources is {strange[0]!r}; expected {', '.join(SOURCE_COLUMNS)}")
+    if strange := sorted(set(manifest.splits) - {"train", "test"}):
+        raise ValueError(f"a split is {strange[0]!r}; expected train, test")
+    paths = [file.path for file in manifest.contents()]
+    if len(set(paths)) != len(paths):
+        raise ValueError("it lists a file twice")
+    for split, num_groups in manifest.splits.items():
+        ids = [text for shard in manifest.shards if shard.split == split for text in shard.ids]
+        if len(ids) != num_groups or len({PatchId.parse(text) for text in ids}) != num_groups:
+            raise ValueError(f"split {split} has {num_groups} groups, but its shards list {len(ids)}, or one twice")
+        if f"labels/{split}.parquet" not in paths:
+            raise ValueError(f"it does not list the labels of split {split}")
 
 
 def require_whole(folder: Path, contents: Sequence[FileDigest]) -> None:
@@ -152,13 +166,6 @@ def require_whole(folder: Path, contents: Sequence[FileDigest]) -> None:
     damage = [f"{path} {text}" for path, text in find_damaged(folder, contents).items()]
     if damage:
         raise DatasetError(f"{folder} does not match its {MANIFEST_FILE}: {format_examples(damage)}. Build it again.")
-
-
-def shard_from_json(content: dict[str, Any]) -> Shard:
-    """A `Shard` from its JSON form."""
-    inputs = {path: (size, digest) for path, (size, digest) in content["inputs"].items()}
-    problems = [Problem(**problem) for problem in content["problems"]]
-    return Shard(**{**content, "inputs": inputs, "problems": problems})
 
 
 def is_built_dataset(folder: Path) -> bool:

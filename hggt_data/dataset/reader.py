@@ -3,19 +3,18 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row, image_column, picture_of_column
+from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row, image_column, image_columns, picture_of_column
 from hggt_data.dataset.manifest import Manifest, read_manifest
 from hggt_data.errors import DatasetError, ImageError
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import LFS_POINTER, FileDigest, is_lfs_pointer, sha256_of
+from hggt_data.io.files import LFS_POINTER, FileDigest, is_lfs_pointer, open_regular_file, read_regular_file, sha256_of
 from hggt_data.io.images import Pixels
+from hggt_data.io.parsing import read_value
 from hggt_data.schema import PatchGroup, PatchId
 
 if TYPE_CHECKING:
-    from io import FileIO
-
     import pyarrow as pa
 
 # Marks a snapshot in the Hub's cache whose files have all been hashed; it is removed with the snapshot.
@@ -55,26 +54,39 @@ class DatasetSource(GroupSource):
         self._start_process()
 
     def _read_labels(self, index: int) -> PatchGroup:
-        return group_from_row(self._label_table().slice(index, 1).to_pylist()[0], self.candidates)
+        table = self.label_table()
+        try:
+            group = group_from_row(table.slice(index, 1).to_pylist()[0], self.candidates)
+            if group.id != self.ids[index]:
+                raise ValueError(f"the group is {group.id}; expected {self.ids[index]}")
+        except (ArithmeticError, ValueError) as error:
+            raise self._not_labels(f"row {index}: {error}") from error
+        return group
 
-    def _label_table(self) -> "pa.Table":
+    def label_table(self) -> "pa.Table":
+        """The table of labels; a row is checked when its group is read."""
         if self._labels is None:
             from hggt_data.dataset.shards import read_table_bytes
 
-            with self._open(self._table) as file:
-                data = file.readall()
+            self._open(self._table).close()
+            path = self._folder / self._table.path
+            data = read_regular_file(path)
             if sha256_of(data) != self._table.sha256:  # one flipped bit can change a label
                 raise self._not_as_built(self._table, "has other content")
-            self._labels = read_table_bytes(data)
+            self._labels = read_table_bytes(data, str(path), len(self.ids))
         return self._labels
 
+    def _not_labels(self, fault: str) -> DatasetError:
+        return DatasetError(f"{self._folder / self._table.path}, {fault}; {self._remedy()}")
+
     def read_sources(self) -> dict[str, dict[str, str | None]]:
-        table = self._label_table()
+        table = self.label_table()
         columns = [column for column in SOURCE_COLUMNS if column in table.column_names]
-        if not columns:
-            return {}
-        rows = table.select(["image_name", *columns]).to_pylist()
-        return {row["image_name"]: {column: row[column] for column in columns} for row in rows}
+        try:
+            lines = read_value(list[dict[str, str | None]], table.select(columns).to_pylist()) if columns else []
+        except ValueError as error:
+            raise self._not_labels(str(error)) from error
+        return {patch.image: line for patch, line in zip(self.ids, lines, strict=bool(columns))}
 
     def has_picture(self, index: int, name: str) -> bool:
         return self._find_picture(index, name) is not None
@@ -89,7 +101,9 @@ class DatasetSource(GroupSource):
         if shard not in self._offsets:
             from hggt_data.dataset.shards import read_offsets
 
-            self._offsets[shard] = read_offsets(self._folder / self._shards[shard].path)
+            num_rows = sum(place[0] == shard for place in self._places)
+            columns = image_columns(self.candidates, has_lr=False)
+            self._offsets[shard] = read_offsets(self._folder / self._shards[shard].path, num_rows, columns)
         return self._offsets[shard]
 
     def read(self, index: int, name: str) -> Pixels:
@@ -116,10 +130,10 @@ class DatasetSource(GroupSource):
             raise self._not_as_built(self._shards[shard], "ends in the middle of a picture")
         return data
 
-    def _open(self, record: FileDigest) -> "FileIO":
-        """A file of the dataset, unbuffered; DatasetError if it is missing or has another size than when built."""
+    def _open(self, record: FileDigest) -> BinaryIO:
+        """A file of the dataset; DatasetError if it is missing or has another size than when built."""
         try:
-            file = open(self._folder / record.path, "rb", buffering=0)  # noqa: SIM115
+            file = open_regular_file(self._folder / record.path)
         except FileNotFoundError as error:
             raise self._not_as_built(record, "is missing") from error
         found = os.fstat(file.fileno()).st_size

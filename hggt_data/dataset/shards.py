@@ -6,7 +6,7 @@ the row groups. Other Parquet readers ignore it.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hggt_data.errors import DatasetError
-from hggt_data.io.files import atomic_file
+from hggt_data.io.files import MOST_BYTES, atomic_file
+from hggt_data.io.parsing import parse_json, read_value
+
+_BATCH_ROWS = 64
+_MOST_LABEL_BYTES, _MOST_LABEL_BYTES_PER_ROW = 1 << 28, 1 << 14
 
 Offsets = dict[str, list[tuple[int, int] | None]]
 
@@ -53,16 +57,32 @@ def write_shard(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]], p
         writer.add_key_value_metadata({_OFFSETS_KEY: json.dumps(offsets, separators=(",", ":")).encode()})
 
 
-def read_offsets(path: Path) -> Offsets:
-    """The (offset, size) in bytes of each picture in a shard: column to one per row, None if the row has none."""
+def read_offsets(path: Path, num_rows: int, columns: Collection[str] = ()) -> Offsets:
+    """The (offset, size) in bytes of each picture in a shard: column to one per row, None if the row has none.
+
+    DatasetError if the file is damaged or lacks a picture of one of the `columns`.
+    """
     try:
+        size_bytes = path.stat().st_size
         metadata = pq.read_metadata(path).metadata or {}
-        return {
-            column: [None if place is None else (place[0], place[1]) for place in places]
-            for column, places in json.loads(metadata[_OFFSETS_KEY]).items()
-        }
-    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        if _OFFSETS_KEY not in metadata:
+            raise ValueError("it does not say where its pictures are")
+        offsets: Offsets = read_value(Offsets, parse_json(metadata[_OFFSETS_KEY]))
+        for column in columns:
+            if column not in offsets or None in offsets[column]:
+                raise ValueError(f"it lacks pictures of {column}")
+        for column, places in offsets.items():
+            if len(places) != num_rows:
+                raise ValueError(f"{column} has {len(places):,} pictures for {num_rows:,} rows")
+            if not all(place is None or _lies_in(size_bytes, *place) for place in places):
+                raise ValueError(f"a picture of {column} lies outside the file or is too large")
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DatasetError(f"{path} is not a shard of a built dataset ({error}); build the dataset again") from error
+    return offsets
+
+
+def _lies_in(size_bytes: int, offset: int, length: int) -> bool:
+    return 0 <= offset <= offset + length <= size_bytes and length <= MOST_BYTES
 
 
 def write_table_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
@@ -73,14 +93,31 @@ def write_table_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) 
                 writer.write_table(table)
 
 
-def read_table_bytes(data: bytes, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file held in memory, in the calling thread only.
+def read_table_bytes(data: bytes, name: str, num_rows: int, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file of labels held in memory, in the calling thread only; `name` is its path, for messages.
 
     Arrow's threads may release `data` while the interpreter shuts down, which aborts the process (exit code 134).
+    DatasetError if it is damaged, has another number of rows, or would need much more memory than labels do.
     """
-    # Not `pq.read_table`: even with `use_threads=False, pre_buffer=False` its scanner uses Arrow's I/O threads.
-    with pq.ParquetFile(pa.BufferReader(data)) as file:
-        return file.read(columns, use_threads=False)
+    most_bytes = max(_MOST_LABEL_BYTES, num_rows * _MOST_LABEL_BYTES_PER_ROW)
+    try:
+        # Not `pq.read_table`: even with `use_threads=False, pre_buffer=False` its scanner uses Arrow's I/O threads.
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+            if file.metadata.num_rows != num_rows or sum(group.num_rows for group in groups) != num_rows:
+                raise ValueError(f"{file.metadata.num_rows:,} rows; expected {num_rows:,}")
+            if sum(group.total_byte_size for group in groups) > most_bytes:
+                raise ValueError("it is too large for labels")
+            batches, size_bytes = [], 0
+            # A few repeated values may take a few bytes in the file, whatever their size in memory is.
+            for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+                batches.append(batch)
+                size_bytes += batch.nbytes
+                if size_bytes > most_bytes:
+                    raise ValueError("it is too large for labels")
+            return pa.Table.from_batches(batches, file.schema_arrow if columns is None else None).combine_chunks()
+    except (pa.ArrowException, LookupError, MemoryError, OSError, ValueError) as error:
+        raise DatasetError(f"{name} is not a table of labels ({error}); build or download the dataset again") from error
 
 
 def _row_groups(rows: Iterable[dict[str, Any]], pictures: list[str]) -> Iterator[list[dict[str, Any]]]:

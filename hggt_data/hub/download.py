@@ -17,7 +17,7 @@ from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import HubError, OutputError
 from hggt_data.hub.errors import explained, retried
 from hggt_data.hub.repository import Repository, find_differences, require_repo_id
-from hggt_data.io.files import FileDigest, find_damaged, link_or_copy, write_text
+from hggt_data.io.files import FileDigest, find_damaged, link_or_copy, read_regular_file, write_text
 from hggt_data.io.folders import open_staging, put_in_place
 from hggt_data.io.text import format_examples
 
@@ -126,7 +126,7 @@ def _fetch_manifest(repo_id: str, revision: str | None) -> tuple[Path, Manifest]
     path = Repository(repo_id, "dataset").fetch_file(MANIFEST_FILE, revision)
     if path is None:
         raise HubError(f"{repo_id} has no {MANIFEST_FILE}; expected a dataset that hggt-data push has pushed")
-    return path.parent, parse_manifest(path.read_bytes(), f"{MANIFEST_FILE} of {repo_id}")
+    return path.parent, parse_manifest(read_regular_file(path), f"{MANIFEST_FILE} of {repo_id}")
 
 
 def _take_over(contents: Sequence[FileDigest], places: Sequence[Path], staging: Path) -> list[FileDigest]:

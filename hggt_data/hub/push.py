@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from hggt_data.dataset.features import check_annotations
 from hggt_data.dataset.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -24,6 +24,7 @@ from hggt_data.dataset.manifest import (
     read_manifest,
     require_whole,
 )
+from hggt_data.dataset.reader import DatasetSource
 from hggt_data.dataset.shards import read_table_bytes
 from hggt_data.errors import DatasetError, HubError, OutputError, PublishError, WorkerError
 from hggt_data.hub.plan import Destination, Push, look_up
@@ -165,8 +166,10 @@ class _Previous:
         found = {}
         for split in self.manifest.splits:
             data = self.repository.read_file(f"labels/{split}.parquet", self.revision)
-            with suppress(pa.ArrowException, KeyError, OSError):
-                found[split] = read_table_bytes(data or b"", ["annotations"])
+            with suppress(DatasetError, ValueError):
+                table = read_table_bytes(data or b"", split, self.manifest.splits[split], ["annotations"])
+                check_annotations(table["annotations"].to_pylist())
+                found[split] = table
         return found
 
     @property
@@ -211,7 +214,7 @@ def _prepared(
     settings: PushSettings, folder: Path, manifest: Manifest, previous: _Previous | None
 ) -> Iterator[_Prepared]:
     """The dataset itself if it has nothing to hide, otherwise a copy without names."""
-    labels = {split: pq.read_table(folder / "labels" / f"{split}.parquet") for split in manifest.splits}
+    labels = {split: _read_labels(folder, split) for split in manifest.splits}
     names = find_names(labels)
     if manifest.settings.get("pseudonymous"):
         yield _Prepared(folder, manifest, "pseudonyms and relative times, as in this dataset")
@@ -258,6 +261,14 @@ def _prepared(
             shutil.rmtree(place, ignore_errors=True)
             raise
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _read_labels(folder: Path, split: str) -> pa.Table:
+    """The table of a split; DatasetError unless all rows are as a build writes them."""
+    groups = DatasetSource(folder, split, str(folder))
+    for _ in groups:
+        pass
+    return groups.label_table()
 
 
 def _require_pseudonyms(settings: PushSettings, known: Mapping[str, str], previous: _Previous | None) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hggt_data.errors import HggtError, OutputError, TableError
+from hggt_data.io.parsing import parse_json, parse_toml
 
+MOST_BYTES = 1 << 28  # of a file that is read as a whole; the records of the official data have 20 MB
+_MOST_TOML_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 22
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_NAME = 255  # bytes
@@ -84,13 +88,29 @@ def is_system_file(name: str) -> bool:
 def require_regular_file(path: Path) -> None:
     """Refuse pipes, devices and folders with an OSError: reading from a pipe would block."""
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+        raise _not_regular(path)
 
 
-def read_regular_file(path: Path) -> bytes:
-    """The bytes of a file; see `require_regular_file`."""
-    require_regular_file(path)
-    return path.read_bytes()
+def open_regular_file(path: Path) -> BinaryIO:
+    """Open a file to read; an OSError if it is a pipe, device or folder, even one that has just taken its place."""
+    file = open(os.open(os.fspath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _not_regular(path)
+    return file
+
+
+def _not_regular(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of a file; an OSError if it is not a regular one or is larger than `most_bytes`."""
+    with open_regular_file(path) as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, f"larger than {most_bytes:,} bytes", str(path))
+    return data
 
 
 def is_lfs_pointer(file: bytes | Path) -> bool:
@@ -101,13 +121,13 @@ def is_lfs_pointer(file: bytes | Path) -> bool:
     return file.startswith(_LFS_START)
 
 
-def read_utf8(path: Path, error_class: type[HggtError]) -> str:
+def read_utf8(path: Path, error_class: type[HggtError], most_bytes: int = MOST_BYTES) -> str:
     """The text of a UTF-8 file without its byte order mark, if any; line ends stay.
 
     A missing file and other encodings raise the error.
     """
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+        return read_regular_file(path, most_bytes).decode("utf-8").removeprefix("\ufeff")
     except FileNotFoundError as error:
         raise error_class(f"{path}: no such file; check the path") from error
     except UnicodeDecodeError as error:
@@ -148,9 +168,19 @@ def _sync_names(folder: Path) -> None:
 def read_json(path: Path, error_class: type[HggtError], advice: str) -> Any:
     """The content of a JSON file. A damaged one raises `error_class`, with `advice` at the end of the message."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(read_regular_file(path))
     except ValueError as error:
         raise error_class(f"{path} is damaged ({error}); {advice}") from error
+
+
+def read_toml(path: Path, error_class: type[HggtError]) -> dict[str, Any]:
+    """The content of a TOML file, as written by hand; `error_class` if it is missing, damaged or far too large."""
+    try:
+        return parse_toml(read_utf8(path, error_class, _MOST_TOML_BYTES))
+    except error_class:
+        raise
+    except ValueError as error:
+        raise error_class(f"{path} is not a TOML file: {error}") from error
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -171,8 +201,10 @@ def write_json(path: Path, content: Any, *, private: bool = False) -> None:
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The columns and the lines of a UTF-8 CSV file whose first line names the columns; else TableError."""
-    require_regular_file(path)
-    reader = csv.reader(io.StringIO(read_utf8(path, TableError), newline=""), strict=True)
+    text = read_utf8(path, TableError)
+    if "\0" in text:
+        raise TableError(f"{path} contains null characters; expected CSV")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = []
     try:
         columns = next(reader, [])

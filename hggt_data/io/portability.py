@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngImageFile
 
 _PILLOW_MAX_PIXELS = 178_956_970  # above, Pillow refuses a picture as a decompression bomb
+_MAX_CHUNKS = 1000
 _SINGLE = (b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")  # of two, some readers use the first, some the last
 
 _ORIENTATION = 0x0112
@@ -52,6 +53,8 @@ def require_portable(data: bytes, info: PngInfo) -> None:
     others = [(kind, body) for kind, body in chunks if kind not in (b"IHDR", b"IDAT", b"IEND")]
     if not others:
         return
+    if len(others) > _MAX_CHUNKS:  # each is opened alone
+        raise ImageError(f"{len(others):,} chunks beside its pixels; expected at most {_MAX_CHUNKS:,}")
     kinds = [kind for kind, _ in others]
     for kind in _SINGLE:
         if kinds.count(kind) > 1:
@@ -143,7 +146,9 @@ def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
             raise ImageError(f"its colour profile cannot be used: {error}") from error
     elif declares_other_colours(info):
         wrong = "gAMA or cHRM"
+    elif b"sRGB" not in bodies and {b"gAMA", b"cHRM"} <= bodies.keys():
+        wrong = "gAMA and cHRM"  # those of sRGB, but Chromium takes the gamma of 1/2.2 at its word
     if wrong:
         raise ImageError(
-            f"its {wrong} chunk says that its colours are not sRGB: browsers convert them, training and scoring do not"
+            f"its colours are not declared as sRGB ({wrong}): browsers convert them, training and scoring do not"
         )

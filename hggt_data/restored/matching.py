@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hggt_data.errors import HggtError, ImageError, MatchError, TableError
 from hggt_data.groups import Group, GroupSource
-from hggt_data.io.files import read_csv
+from hggt_data.io.files import read_csv, read_regular_file
 from hggt_data.io.images import PngInfo, decode_png, parse_png
 from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
@@ -307,7 +307,7 @@ def _check_files(
 def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
     """Why a restored image cannot be compared with pictures of this size; None if it can."""
     try:
-        data = path.read_bytes()
+        data = read_regular_file(path)
         info = parse_png(data)
         decode_png(data, info)
     except ImageError as error:

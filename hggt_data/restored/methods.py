@@ -5,7 +5,6 @@ A method's name is also the name of its folder of results.
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hggt_data.errors import MatchError, SettingsError
-from hggt_data.io.files import read_utf8
+from hggt_data.io.files import read_toml
 from hggt_data.io.names import compare_names, look
 from hggt_data.io.text import nearest
 from hggt_data.schema import PatchId
@@ -160,10 +159,7 @@ def read_methods(path: Path | str) -> list[Method]:
         [('rrdb', '{id}x4.png')]
     """
     path = Path(path)
-    try:
-        tables = tomllib.loads(read_utf8(path, MatchError))
-    except tomllib.TOMLDecodeError as error:
-        raise MatchError(f"{path}: not TOML: {error}") from error
+    tables = read_toml(path, MatchError)
     faults = [f"[{name}] {fault}" for name, table in tables.items() for fault in _table_faults(table)]
     if faults or not tables:
         reason = "; ".join(faults) or "no methods"

@@ -5,6 +5,7 @@ from pathlib import Path
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, TreeError
 from hggt_data.groups import GroupSource
+from hggt_data.io.files import open_regular_file, read_regular_file
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.label_file import parse_annotation
@@ -48,17 +49,19 @@ class TreeSource(GroupSource):
                 )
             try:
                 annotations.append(
-                    parse_annotation(path.read_bytes(), files.id, slot, files.candidates, files.annotators.get(slot))
+                    parse_annotation(
+                        read_regular_file(path), files.id, slot, files.candidates, files.annotators.get(slot)
+                    )
                 )
             except AnnotationError as error:
                 raise AnnotationError(f"{path}: {error}") from error
         return judge_group(files.id, files.candidates, annotations)
 
     def read_bytes(self, index: int, name: str) -> bytes:
-        return self._path(index, name).read_bytes()
+        return read_regular_file(self._path(index, name))
 
     def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
-        with open(self._path(index, name), "rb") as file:
+        with open_regular_file(self._path(index, name)) as file:
             return file.read(size_bytes)
 
     def name_picture(self, index: int, name: str) -> str:

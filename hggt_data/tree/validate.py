@@ -89,7 +89,7 @@ def validate_tree(
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
         lr: Folder of low-resolution images, if it is not in its official place in TREE.
         workers: Worker processes.  [default: one per core, at most 8]
-        fast: Check only the headers of the pictures; do not detect damaged pixels or duplicates.
+        fast: Check only the headers of the pictures; do not detect damaged or turned pictures or duplicates.
         expect_groups: Number of groups that the tree must have.
         scale: Scale factor between the low-resolution images and the originals.
 

@@ -9,10 +9,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 from hggt_data.errors import HggtError, MatchError
-from hggt_data.restored.methods import SCORES_FILE, Fault, require_distinct_names, require_method_name
+from hggt_data.io.files import read_regular_file
+from hggt_data.io.parsing import parse_json, read_value
+from hggt_data.restored.methods import SCORES_FILE, Fault, FaultKind, require_distinct_names, require_method_name
 from hggt_data.schema import Label, PatchId
 from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
 from hggt_eval.metrics.comparer import Colour
@@ -22,6 +24,7 @@ from hggt_eval.scores.label_measures import GroupMean, LabelMeasures
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
 
 SCHEMA_VERSION = 1
+_LARGEST_SCORE = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,33 +143,90 @@ def read_scores(path: str | Path) -> ScoresFile:
     if not path.exists():
         raise MatchError(f"{path} does not exist; expected a folder that hggt-eval has written scores to, or its file")
     try:
-        content = json.loads(path.read_bytes())
-        found = content["schema_version"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise MatchError(f"{path} is not a scores.json of hggt-eval: {error or type(error).__name__}") from error
+        content = parse_json(read_regular_file(path))
+        found = read_value(_Versioned, content)["schema_version"]
+    except ValueError as error:
+        raise MatchError(f"{path} is not a scores.json of hggt-eval: {error}") from error
     if found != SCHEMA_VERSION:
         raise MatchError(
             f"{path} has version {found!r}; expected {SCHEMA_VERSION}. Score again with this version of hggt"
         )
     try:
+        described = read_value(_Content, content)
         known = {part.name for part in fields(Settings)}
-        facts = {name: value for name, value in content["settings"].items() if name in known}
-        settings = Settings(**{**facts, "metrics": tuple(facts["metrics"])})
+        facts = {name: value for name, value in described["settings"].items() if name in known}
+        settings = read_value(Settings, facts)
+        metrics = {name: _parse_metric(name, facts) for name, facts in described["metrics"].items()}
+        if unknown := [name for name in settings.metrics if name not in metrics]:
+            raise ValueError(f"metric {unknown[0]!r} is not described")
         evaluation = Evaluation(
-            metrics=tuple(_parse_metric(name, content["metrics"][name]) for name in settings.metrics),
-            methods=tuple(_parse_method(method) for method in content["methods"]),
-            without_positives=tuple(PatchId.parse(text) for text in content["groups_without_positives"]),
-            num_groups=content["num_groups"],
+            metrics=tuple(metrics[name] for name in settings.metrics),
+            methods=tuple(map(_parse_method, described["methods"])),
+            without_positives=tuple(PatchId.parse(text) for text in described["groups_without_positives"]),
+            num_groups=described["num_groups"],
             with_negatives=settings.label_measures,
         )
         _require_complete(evaluation)
-    except (HggtError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise MatchError(f"{path} is damaged: {type(error).__name__} {error}; score again") from error
+    except (HggtError, ValueError) as error:
+        raise MatchError(f"{path} is damaged: {error}; score again") from error
     return ScoresFile(evaluation, settings)
+
+
+# What is read; other keys are for people and other programs.
+_Scores = dict[str, float | Literal["inf", "-inf"]]
+
+
+class _Versioned(TypedDict):
+    schema_version: int
+
+
+class _Metric(TypedDict):
+    title: str
+    higher_is_better: bool
+    full_reference: bool
+    package: str
+
+
+class _Group(TypedDict):
+    id: str
+    file: str
+    sha256: str
+    ground_truths_sha256: dict[str, str]
+    labels: dict[str, Literal["Positive", "Similar", "Negative"] | None]
+    agreement: dict[str, int]
+    positives: dict[str, _Scores]
+    alone: NotRequired[_Scores]
+    negatives: NotRequired[dict[str, _Scores]]
+    looks_swapped: NotRequired[bool]
+    is_flat: NotRequired[bool]
+
+
+class _Fault(TypedDict):
+    kind: FaultKind
+    id: str | None
+    message: str
+
+
+class _Method(TypedDict):
+    name: str
+    left_out: list[_Fault]
+    groups: list[_Group]
+
+
+class _Content(TypedDict):
+    settings: dict[str, Any]
+    metrics: dict[str, _Metric]
+    num_groups: int
+    groups_without_positives: list[str]
+    methods: list[_Method]
 
 
 def _require_complete(evaluation: Evaluation) -> None:
     """Check what everything that works with scores relies on."""
+    if not evaluation.metrics or len({metric.name for metric in evaluation.metrics}) != len(evaluation.metrics):
+        raise ValueError("it has no metrics, or one twice")
+    if not any(method.groups for method in evaluation.methods):
+        raise ValueError("it has no scores")
     compared = {metric.name for metric in evaluation.metrics if isinstance(metric, FullReferenceMetric)}
     alone = {metric.name for metric in evaluation.metrics} - compared
     require_distinct_names([(method.name, "the same file") for method in evaluation.methods])
@@ -175,8 +235,10 @@ def _require_complete(evaluation: Evaluation) -> None:
         if len({group.id for group in method.groups}) != len(method.groups):
             raise ValueError(f"{method.name} lists a group twice")
         for group in method.groups:
-            scores = [*group.positives.values(), *group.negatives.values()]
-            if not group.positives or any(own.keys() != compared for own in scores) or group.alone.keys() != alone:
+            judged = {**group.positives, **group.negatives}
+            if not group.positives or any(own.keys() != compared for own in judged.values()):
+                raise ValueError(f"{method.name} lacks scores of {group.id}")
+            if group.alone.keys() != alone:
                 raise ValueError(f"{method.name} lacks scores of {group.id}")
             if not group.agreement.keys() >= group.positives.keys():
                 raise ValueError(f"{method.name} lacks agreements of {group.id}")
@@ -192,7 +254,7 @@ def _metric_content(metric: AnyMetric) -> dict[str, Any]:
     }
 
 
-def _parse_metric(name: str, facts: Mapping[str, Any]) -> AnyMetric:
+def _parse_metric(name: str, facts: _Metric) -> AnyMetric:
     kind = FullReferenceMetric if facts["full_reference"] else NoReferenceMetric
     return kind(name, facts["title"], facts["higher_is_better"], (), facts["package"])
 
@@ -220,20 +282,25 @@ def group_content(group: GroupScores) -> dict[str, Any]:
     }
 
 
-def parse_group(content: Mapping[str, Any]) -> GroupScores:
-    """The scores that `group_content` wrote; ValueError, LookupError, TypeError or AttributeError for other content."""
+def parse_group(content: object) -> GroupScores:
+    """The scores that `group_content` wrote; ValueError for other content."""
+    values: _Group = read_value(_Group, content)
+    return _parse_group(values)
+
+
+def _parse_group(values: _Group) -> GroupScores:
     return GroupScores(
-        id=PatchId.parse(content["id"]),
-        file=content["file"],
-        labels={name: Label(label) if label else None for name, label in content["labels"].items()},
-        positives={name: _parse_numbers(scores) for name, scores in content["positives"].items()},
-        alone=_parse_numbers(content.get("alone", {})),
-        negatives={name: _parse_numbers(scores) for name, scores in content.get("negatives", {}).items()},
-        agreement=dict(content["agreement"]),
-        is_flat=bool(content.get("is_flat", False)),
-        looks_swapped=bool(content.get("looks_swapped", False)),
-        sha256=content["sha256"],
-        ground_truths_sha256=dict(content["ground_truths_sha256"]),
+        id=PatchId.parse(values["id"]),
+        file=values["file"],
+        labels={name: Label(label) if label else None for name, label in values["labels"].items()},
+        positives={name: _parse_numbers(scores) for name, scores in values["positives"].items()},
+        alone=_parse_numbers(values.get("alone", {})),
+        negatives={name: _parse_numbers(scores) for name, scores in values.get("negatives", {}).items()},
+        agreement=values["agreement"],
+        is_flat=values.get("is_flat", False),
+        looks_swapped=values.get("looks_swapped", False),
+        sha256=values["sha256"],
+        ground_truths_sha256=values["ground_truths_sha256"],
     )
 
 
@@ -252,13 +319,13 @@ def _method_content(method: MethodScores, measures: LabelMeasures | None) -> dic
     }
 
 
-def _parse_method(content: Mapping[str, Any]) -> MethodScores:
+def _parse_method(content: _Method) -> MethodScores:
     name = content["name"]
     faults = tuple(
         Fault(fault["kind"], name, PatchId.parse(fault["id"]) if fault["id"] else None, fault["message"])
         for fault in content["left_out"]
     )
-    return MethodScores(name, tuple(parse_group(group) for group in content["groups"]), faults)
+    return MethodScores(name, tuple(map(_parse_group, content["groups"])), faults)
 
 
 def _measures_content(measures: LabelMeasures) -> dict[str, Any]:
@@ -297,8 +364,8 @@ def _number(score: float) -> float | str:
     return score if math.isfinite(score) else str(score)
 
 
-def _parse_numbers(scores: Mapping[str, float | str]) -> dict[str, float]:
+def _parse_numbers(scores: _Scores) -> dict[str, float]:
     numbers = {metric: float(score) for metric, score in scores.items()}
-    if any(map(math.isnan, numbers.values())):
-        raise ValueError("a score is not a number")
+    if any(abs(number) > _LARGEST_SCORE for number in numbers.values() if math.isfinite(number)):
+        raise ValueError(f"a score is beyond {_LARGEST_SCORE:g}")  # sums would overflow
     return numbers

@@ -6,11 +6,13 @@ skipped. Several processes write a file each and read all of them.
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
 from hggt_data.errors import OutputError
-from hggt_data.io.files import sha256_of
+from hggt_data.io.files import read_regular_file, sha256_of
+from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.schema import PatchId
 from hggt_eval.scores.file import group_content, parse_group
 from hggt_eval.scores.scores import GroupScores
@@ -66,15 +68,19 @@ class Journal:
             path.unlink(missing_ok=True)
 
 
+class _Line(TypedDict):
+    run: str
+    method: str
+    group: dict[str, Any]
+
+
 def _read(paths: Iterable[Path], run: str) -> dict[tuple[str, str], GroupScores]:
     found: dict[tuple[str, str], GroupScores] = {}
     for path in paths:
-        for line in path.read_text("utf-8", errors="replace").splitlines():
-            try:
-                content = json.loads(line)
+        for line in read_regular_file(path).decode("utf-8", "replace").splitlines():
+            with suppress(ValueError):
+                content = read_value(_Line, parse_json(line))
                 if content["run"] == run:
                     scores = parse_group(content["group"])
                     found[content["method"], str(scores.id)] = scores
-            except (ValueError, LookupError, TypeError, AttributeError):
-                continue
     return found

@@ -14,7 +14,8 @@ class GroupDataset(SampleDataset):
     """Samples from the groups at these positions, with their labels.
 
     A sample holds its `number` and `pictures`, uint8 (K, 3, H, W), in the order of `Choice.names`; for
-    `positive_negative` also the other values of `Choice`. See `SampleDataset` for the other arguments.
+    `positive_negative` also the other values of `Choice`. A negative that equals one of the other pictures does not
+    count. See `SampleDataset` for the other arguments.
     """
 
     def __init__(
@@ -45,11 +46,14 @@ class GroupDataset(SampleDataset):
         sample = {"number": torch.tensor(number), "pictures": pictures}
         if self._target != "positive_negative":
             return sample
+        _, *positives, negative = pictures
+        # One that equals a positive would push the output away from its own target.
+        differs = not any(torch.equal(negative, positive) for positive in positives)
         return {
             **sample,
             "positive_agreement": torch.tensor(choice.positive_agreement),
             "negative_agreement": torch.tensor(choice.negative_agreement),
             "num_annotators": torch.tensor(choice.num_annotators),
             "has_positive": torch.tensor(choice.has_positive),
-            "has_negative": torch.tensor(choice.has_negative),
+            "has_negative": torch.tensor(choice.has_negative and differs),
         }

@@ -17,6 +17,7 @@ from torch import Tensor
 from hggt_data.errors import HubError, WeightsError
 from hggt_data.hub.repository import Repository, is_hub_id
 from hggt_data.io.files import atomic_file, sha256_of_file
+from hggt_data.io.parsing import parse_json
 from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS, Network, NetworkError, build_network, network_args
 from hggt_models.networks.community import CommunityNetwork
@@ -220,8 +221,8 @@ def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Metadata of one of our files; empty if another program wrote it."""
     text = metadata.get(_HEADER_KEY, "{}")
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError):
+        header = parse_json(text)
+    except ValueError:
         header = None
     network = header.get("network", {"name": ""}) if isinstance(header, dict) else None
     if not isinstance(network, dict) or "name" not in network:

@@ -12,13 +12,23 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
 from hggt_data.errors import OutputError
-from hggt_data.io.files import atomic_file, is_leftover, read_json, read_record, sha256_of_file, write_json, write_text
+from hggt_data.io.files import (
+    atomic_file,
+    is_leftover,
+    read_json,
+    read_record,
+    read_regular_file,
+    sha256_of_file,
+    write_json,
+    write_text,
+)
 from hggt_data.io.folders import lock_folder
+from hggt_data.io.parsing import parse_json, read_value
 from hggt_models.data.training_data import ResumeState
 from hggt_models.networks import Network
 from hggt_models.networks.checkpoint import RUN_WEIGHTS, save_network
@@ -26,6 +36,17 @@ from hggt_models.networks.weights import CheckpointError, read_pth
 from hggt_models.runtime import Runtime
 
 State = dict[str, Any]
+
+
+class _Record(TypedDict):
+    config: dict[str, Any]
+    data: dict[str, Any]
+    starts: list[dict[str, Any]]
+
+
+class _LogLine(TypedDict):
+    iteration: int
+
 
 _RECORD, _DATA, _LOG = "run.json", "data.json", "log.jsonl"
 _CHECKPOINTS, _PICTURES = "checkpoints", "pictures"
@@ -61,8 +82,11 @@ class RunFolder:
         """The record that `write_record` wrote; None for a new run."""
         path = self.path / _RECORD
         record = read_record(path)
-        if record is not None and not {"config", "data", "starts"} <= record.keys():
-            raise OutputError(f"{path} is not the record of a training run; choose a new folder")
+        try:
+            if record is not None:
+                read_value(_Record, record)
+        except ValueError as error:
+            raise OutputError(f"{path} is not the record of a training run ({error}); choose a new folder") from error
         return record
 
     def write_record(self, record: Mapping[str, Any]) -> None:
@@ -78,7 +102,12 @@ class RunFolder:
         record, path = self.read_record(), self.path / _DATA
         if record is None or self.last_checkpoint() is None or not path.is_file():
             return None
-        names = read_json(path, OutputError, "choose a new folder")
+        try:
+            names = read_value(dict[str, bool], read_json(path, OutputError, "choose a new folder"))
+        except OutputError:
+            raise
+        except ValueError as error:
+            raise OutputError(f"{path} is damaged ({error}); choose a new folder") from error
         identity = {key: value for key, value in record["data"].items() if key not in ("source", "revision")}
         return ResumeState(identity, names)
 
@@ -155,9 +184,9 @@ class RunFolder:
         kept = []
         for line in path.read_text("utf-8").splitlines():
             try:
-                if json.loads(line)["iteration"] <= iteration:
+                if read_value(_LogLine, parse_json(line))["iteration"] <= iteration:
                     kept.append(line)
-            except (ValueError, KeyError, TypeError):
+            except ValueError:
                 continue  # a kill or a full disk has truncated it
         write_text(path, "".join(f"{line}\n" for line in kept))
 
@@ -195,10 +224,10 @@ def _read(path: Path) -> State:
 def _fault(folder: Path) -> str | None:
     """The fault of a checkpoint; None if it is intact."""
     try:
-        sums = json.loads((folder / _SUMS_FILE).read_bytes())
+        sums = read_value(dict[str, str], parse_json(read_regular_file(folder / _SUMS_FILE)))
         for name, sha256 in sums.items():
             if sha256_of_file(folder / name) != sha256:
                 return f"{name} does not match its SHA-256"
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         return str(error)
     return None if _STATE_FILE in sums else f"{_SUMS_FILE} does not name {_STATE_FILE}"

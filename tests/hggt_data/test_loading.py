@@ -100,6 +100,8 @@ def test_it_behaves_like_a_list(source: GroupSource, real_dataset: Path) -> None
 def test_a_group_is_found_by_its_id(source: GroupSource, fixtures: Path) -> None:
     for groups in (source, open_groups(fixtures / "Train")):
         assert [groups[str(patch)].index for patch in groups.ids] == list(range(6))
+    with pytest.raises(KeyError, match="'Coffee-27-433' differs from 'coffee-27-433' only in case"):
+        source["Coffee-27-433"]
     with pytest.raises(KeyError, match=r"has no group 'coffee-27-434'; did you mean coffee-27-433"):
         source["coffee-27-434"]
     with pytest.raises(KeyError, match="has no group 'x'\""):

@@ -7,17 +7,17 @@ import base64
 import fcntl
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from hggt_data.errors import RoundError, SettingsError
-from hggt_data.io.files import write_json
+from hggt_data.io.files import read_regular_file, write_json
+from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
 from hggt_data.tree.annotators import clean_name
 
@@ -146,15 +146,18 @@ def _edited(path: Path) -> Iterator[dict[str, Account]]:
         write_json(path, content, private=True)
 
 
+class _Entry(TypedDict):
+    name: str
+    admin: bool
+    token_sha256: str
+
+
 def _read(path: Path) -> Iterator[tuple[str, Account]]:
     try:
-        content: list[dict[str, Any]] = json.loads(path.read_bytes())
-        for entry in content:
-            yield str(entry["token_sha256"]), Account(str(entry["name"]), bool(entry["admin"]))
-    except (ValueError, TypeError, KeyError) as error:
-        raise RoundError(
-            f"{path} is not an accounts file ({error!r}); create one with hggt-data accounts add"
-        ) from error
+        for entry in read_value(list[_Entry], parse_json(read_regular_file(path))):
+            yield entry["token_sha256"], Account(entry["name"], entry["admin"])
+    except ValueError as error:
+        raise RoundError(f"{path} is not an accounts file ({error}); create one with hggt-data accounts add") from error
 
 
 def _new_token() -> str:

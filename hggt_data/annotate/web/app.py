@@ -27,6 +27,8 @@ from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refu
 from hggt_data.annotate.web.progress import disagreements, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError, SavedAnswer
 from hggt_data.errors import AnnotationError, RoundError
+from hggt_data.io.files import read_regular_file
+from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
 from hggt_data.schema import ORIGINAL, PatchGroup
 
@@ -226,11 +228,9 @@ def read_texts(folder: Path) -> dict[str, str]:
     if not path.exists():
         return texts
     try:
-        own = json.loads(path.read_bytes())
+        own = read_value(dict[str, str], parse_json(read_regular_file(path)))
     except ValueError as error:
         raise RoundError(f"{path}: expected a JSON object of strings ({error})") from error
-    if not isinstance(own, dict) or not all(isinstance(text, str) for text in own.values()):
-        raise RoundError(f"{path}: expected a JSON object of strings")
     for key in own:
         if key not in texts:
             raise RoundError(f"{path}: unknown key {key!r}; {nearest(key, texts)}")
@@ -242,8 +242,8 @@ def _with_body(endpoint: Callable[[Request, object], Response]) -> Callable[[Req
 
     async def run(request: Request) -> Response:
         try:
-            body = json.loads(await request.body())
-        except (ValueError, RecursionError) as error:
+            body = parse_json(await request.body())
+        except ValueError as error:
             raise AnnotationError(f"expected a request body in JSON: {error}") from error
         return await run_in_threadpool(endpoint, request, body)
 
@@ -252,7 +252,7 @@ def _with_body(endpoint: Callable[[Request, object], Response]) -> Callable[[Req
 
 def _read_instructions(folder: Path) -> str:
     try:
-        return (folder / INSTRUCTIONS).read_text("utf-8", "replace")
+        return read_regular_file(folder / INSTRUCTIONS).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
 
@@ -270,7 +270,7 @@ def _state(store: AnswerStore, annotator: Annotator, item: Item) -> str:
 
 
 def _picture(path: Path) -> Response:
-    return Response(path.read_bytes(), media_type="image/png", headers=_CACHED)
+    return Response(read_regular_file(path), media_type="image/png", headers=_CACHED)
 
 
 def _format_saved(saved: SavedAnswer) -> dict[str, Any]:

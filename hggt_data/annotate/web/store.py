@@ -7,7 +7,6 @@ other; the same answer sent twice is saved once. Answers are in the official for
 
 import hashlib
 import hmac
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -19,7 +18,8 @@ from typing import Any
 from hggt_data.annotate.answers import BROKEN, read_answers
 from hggt_data.annotate.round import Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
-from hggt_data.io.files import write_json, write_text
+from hggt_data.io.files import read_regular_file, write_json, write_text
+from hggt_data.io.parsing import parse_json
 from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.label_file import LABEL_WORDS, YEARS, format_annotation
 
@@ -229,7 +229,7 @@ def _is_repeated(earlier: Annotation, annotation: Annotation, answer: Answer) ->
 def _history_of(path: Path) -> list[Any]:
     """Earlier answers, if the file records them."""
     try:
-        return list(json.loads(path.read_bytes())["earlier"])
+        return list(parse_json(read_regular_file(path))["earlier"])
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

@@ -3,17 +3,19 @@
 The published runs lie beside this file. A recipe may build on another (`extends = "NAME"`).
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hggt_data.io.files import read_toml
+from hggt_data.io.parsing import parse_toml
 from hggt_data.io.text import nearest
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.train import DEFAULTS, TrainConfig, make_config, merged
 from hggt_models.networks.vgg import LAYERS
 
+_MOST_EXTENDED = 20
 _RECIPES = files("hggt_models.config.recipes")
 
 
@@ -86,10 +88,9 @@ def _read_recipe(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ConfigError(f"recipe {name!r} is neither known nor a TOML file; {nearest(name, known)}")
     if path.resolve() in [Path(other).resolve() for other in seen]:  # a path can be written in many ways
         raise ConfigError(f"recipes extend each other in a circle: {', '.join((*seen, name))}")
-    try:
-        settings = tomllib.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{name} is not a TOML file: {error}") from error
+    if len(seen) == _MOST_EXTENDED:
+        raise ConfigError(f"{seen[0]} extends more than {_MOST_EXTENDED} recipes, one after the other")
+    settings = read_toml(path, ConfigError)
     base = settings.pop("extends", None)
     if base is None:
         return merged(DEFAULTS, settings)
@@ -105,7 +106,7 @@ def _parse_assignment(text: str) -> dict[str, Any]:
     if not equals or not all((*sections, last)):
         raise ConfigError(f"{text!r} is not an assignment; expected KEY=VALUE, such as loss.negative=0")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        parsed = parse_toml(f"value = {value}")["value"]
     except ValueError:
         parsed = value.strip()
     if [*sections, last] == ["perceptual", "layers"] and isinstance(parsed, dict):

@@ -113,6 +113,13 @@ def test_batches_of_linked_or_copied_pictures(patches: Path, tmp_path: Path, for
             assert target.samefile(source) == (form == "links")
 
 
+def test_a_copied_folder_is_a_warning(patches: Path, tmp_path: Path) -> None:
+    for path in (patches / "01").iterdir():
+        shutil.copy(path, patches / "02" / path.name.replace("_01", "_02"))
+    lines = deal(patches, tmp_path / "round").describe()
+    assert "Warning: 02: 30 pictures have the same pixels as in 01/ (first: p0-0-0_02.png)" in lines
+
+
 def known_csv(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(["group,01,02,note", *lines, ""]), "utf-8")
     return path

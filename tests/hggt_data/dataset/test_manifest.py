@@ -45,8 +45,14 @@ def test_a_folder_without_a_manifest_is_not_a_dataset(tmp_path: Path) -> None:
         (lambda content: content.update(splits={"val": 6}), "is damaged"),
         (lambda content: content["shards"][0].update(ids=[3]), "is damaged"),
         (lambda content: content["settings"].pop("license"), "is damaged"),
+        (
+            lambda content: content.update(candidates=["../evil"]),
+            "a candidate is '../evil'; expected two or more digits",
+        ),
+        (lambda content: content["shards"][0]["ids"].pop(), "split train has 6 groups, but its shards list 5"),
+        (lambda content: content["files"].pop(), "it does not list the labels of split"),
+        (lambda content: content["shards"][0].update(size_bytes=10**30), "a whole number has more than 64 bits"),
     ],
-    ids=["newer version", "no version", "missing key", "unknown key", "unknown split", "wrong type", "missing setting"],
 )
 def test_a_damaged_manifest_is_named(content: Any, change: Any, message: str) -> None:
     change(content)

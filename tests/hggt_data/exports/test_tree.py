@@ -133,4 +133,4 @@ def test_candidates_whose_folders_would_be_elsewhere_are_refused(dataset: Path, 
     manifest = json.loads(path.read_text("utf-8"))
     manifest["candidates"] = ["../../evil"]
     path.write_text(json.dumps(manifest))
-    refused("has candidates named ../../evil", "tree", dataset, "--output", tmp_path / "out")
+    refused("a candidate is '../../evil'; expected two or more digits", "tree", dataset, "--output", tmp_path / "out")

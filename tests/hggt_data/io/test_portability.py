@@ -149,6 +149,11 @@ def test_texts_that_fill_pillows_memory_only_together_are_refused() -> None:
         require(with_chunks(*[text] * 70))
 
 
+def test_more_chunks_than_any_program_writes_are_refused() -> None:
+    with pytest.raises(ImageError, match="1,001 chunks beside its pixels; expected at most 1,000"):
+        require(with_chunks(*[(b"tEXt", b"a\0b")] * 1001))
+
+
 def test_a_wrong_checksum_inside_the_compressed_pixels_is_refused() -> None:
     header, (_, stream), end = split_png(WHOLE)
     with pytest.raises(ImageError, match="its compressed pixels are damaged: .*Incorrect checksum"):
@@ -167,21 +172,25 @@ def primaries(*values: int) -> bytes:
 
 
 P3 = primaries(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+PRIMARIES = primaries(31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 GAMMA = struct.pack(">I", 45455)
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"),
+    "chunks",
     [
-        (b"gAMA", struct.pack(">I", 100_000)),
-        (b"cHRM", P3),
-        (b"cICP", bytes((12, 13, 0, 1))),
-        (b"iCCP", profile(LINEAR)),
+        [(b"gAMA", struct.pack(">I", 100_000))],
+        [(b"cHRM", P3)],
+        [(b"gAMA", GAMMA), (b"cHRM", PRIMARIES)],  # Chromium: up to 9 levels off
+        [(b"cICP", bytes((12, 13, 0, 1)))],
+        [(b"cICP", bytes((12, 13, 0, 1))), (b"sRGB", b"\0")],
+        [(b"iCCP", profile(LINEAR))],
+        [(b"iCCP", profile(LINEAR)), (b"sRGB", b"\0")],
     ],
 )
-def test_colours_other_than_srgb_are_refused(kind: bytes, body: bytes) -> None:
-    with pytest.raises(ImageError, match=f"its .*{kind.decode()}.* chunk says that its colours are not sRGB"):
-        require(with_chunk(WHOLE, kind, body))
+def test_colours_that_browsers_convert_are_refused(chunks: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(ImageError, match=rf"its colours are not declared as sRGB \(.*{chunks[0][0].decode()}.*\)"):
+        require(with_chunks(*chunks))
 
 
 @pytest.mark.parametrize("icc", [b"garbage", bytes(500)])
@@ -203,9 +212,8 @@ HARMLESS = {
     "orientation 9": with_chunk(WHOLE, b"iTXt", XMP + xmp('tiff:Orientation="9"/>')),
     "sRGB profile": with_chunk(WHOLE, b"iCCP", profile(SRGB)),
     "sRGB, whatever gamma says": with_chunks((b"gAMA", struct.pack(">I", 100_000)), (b"sRGB", b"\0")),
-    "gamma and primaries of sRGB": with_chunks(
-        (b"gAMA", GAMMA), (b"cHRM", primaries(31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
-    ),
+    "gamma of sRGB": with_chunk(WHOLE, b"gAMA", GAMMA),
+    "gamma, primaries and sRGB": with_chunks((b"gAMA", GAMMA), (b"cHRM", PRIMARIES), (b"sRGB", b"\0")),
     "short chunks that nobody reads": with_chunks((b"tIME", b"\0"), (b"hIST", b"\0"), (b"sBIT", b""), (b"prVt", b"")),
     "texts": with_chunks((b"tEXt", b"a\0b"), (b"tEXt", b"a"), (b"zTXt", b"a\0\0" + zlib.compress(b"b"))),
 }

@@ -11,7 +11,7 @@ from hggt_data.restored.methods import REPORT_FILES, Method, name_methods, read_
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[m\n", "not TOML"),
+        ("[m\n", "not a TOML file"),
         ("", "no methods"),
         ('[m]\npatern = "x"\ndir = "y"', r"unknown key 'patern'; did you mean 'pattern'\?"),
         ('[m]\npattern = "{id}.png"', "needs 'dir'"),

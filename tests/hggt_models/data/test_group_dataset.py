@@ -16,7 +16,7 @@ from hggt_models.config.train import TargetKind
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.samples import Sample
 from hggt_models.data.targets import GroupLabels
-from tests.hggt_models.data.coded import coded, cut_of, picture_of
+from tests.hggt_models.data.coded import coded, cut_of, picture_of, write_groups
 from tests.hggt_models.data.conftest import LABELS
 from tests.hggt_models.training.runs import assert_same
 
@@ -197,3 +197,11 @@ def test_a_damaged_candidate_is_named_when_it_is_drawn(tree: Path, tmp_path: Pat
     unused = damaged(tree, tmp_path / "other", "03", b"")  # a negative, which this target never reads
     for number in range(20 * len(unused)):
         unused[number]
+
+
+def test_a_negative_that_equals_a_positive_is_not_used(tmp_path: Path) -> None:
+    tree = write_groups(tmp_path / "T", {"a-0-0": "PN", "b-0-0": "PN"})
+    shutil.copy(tree / "images/0-9/01/a-0-0_01.png", tree / "images/0-9/02/a-0-0_02.png")
+    samples = dataset(open_groups(tree), "positive_negative")
+    used = {names_of(sample)[0]: bool(sample["has_negative"]) for sample in (samples[k] for k in range(len(samples)))}
+    assert used == {0: False, 1: True}
