@@ -34,7 +34,7 @@ from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
-from hggt_data.io.text import format_examples, plural
+from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
@@ -399,7 +399,7 @@ def _require_none(faults: Sequence[str], place: str) -> None:
     if faults:
         rest = [f"and {len(faults) - _MOST_SHOWN:,} more"] if len(faults) > _MOST_SHOWN else []
         lines = [f"  {fault}" for fault in [*faults[:_MOST_SHOWN], *rest]]
-        raise RoundError("\n".join([f"{plural(len(faults), 'error')} in {place}:", *lines]))
+        raise RoundError(join_lines([f"{plural(len(faults), 'error')} in {place}:", *lines]))
 
 
 def _change_annotators(before: Round, add: Sequence[str], drop: Sequence[str]) -> list[Annotator]:
