@@ -73,7 +73,7 @@ class Assignment:
                 reassignable[taker][group] = None
 
     def _next_moves(self, names: Sequence[str], reassignable: Reassignable, excluded: Excluded) -> list[_Move]:
-        """The shortest chain of moves from a person to another with at least two groups less; empty if there is none."""
+        """The shortest chain of moves from a person to one with at least two groups less; empty if there is none."""
         ordered = sorted(names, key=lambda name: self.loads[name])
         for giver in reversed(ordered):
             if self.loads[giver] - self.loads[ordered[0]] < 2:
