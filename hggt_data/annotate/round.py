@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from hggt_data.errors import RoundError
 from hggt_data.io.files import link_or_copy, read_json, write_json
@@ -119,6 +119,7 @@ class Round:
         secret: Determines the order in which candidates are shown, so that it cannot be predicted.
         known: Correct labels of practice and gold groups.
         batch_form: Form of the batches for other annotation tools.
+        require_full_zoom: Whether an answer needs every version to have been seen at 100 %.
     """
 
     folder: Path
@@ -131,6 +132,7 @@ class Round:
     annotators: tuple[Annotator, ...]
     known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
+    require_full_zoom: bool = False
 
     @property
     def groups_to_vote_on(self) -> set[PatchId]:
@@ -189,6 +191,7 @@ def write_round(round_: Round) -> None:
         "seed": round_.seed,
         "secret": round_.secret,
         "batch_form": round_.batch_form,
+        "require_full_zoom": round_.require_full_zoom,
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
             for group, answer in sorted(round_.known.items())
@@ -260,6 +263,7 @@ class _Assignments(TypedDict):
     seed: int
     secret: str
     batch_form: BatchForm
+    require_full_zoom: NotRequired[bool]
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
 
@@ -281,6 +285,7 @@ def _parse_round(folder: Path, content: object) -> Round:
         seed=values["seed"],
         secret=values["secret"],
         batch_form=values["batch_form"],
+        require_full_zoom=values.get("require_full_zoom", False),
         annotators=tuple(
             Annotator(
                 name=entry["name"],

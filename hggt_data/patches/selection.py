@@ -22,7 +22,7 @@ from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
 from hggt_data.io.pictures import Picture, PictureNote, read_picture_size, read_picture_with_notes
-from hggt_data.io.text import format_examples, format_size, plural
+from hggt_data.io.text import format_examples, format_size, join_lines, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.patches.grid import PatchSettings, Verdict, cut, seeded_draw, select_patches
@@ -168,11 +168,11 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
         sizes[name] = found_sizes[ORIGINAL]
         faults += _check_sizes(name, found_sizes)
     if faults:
-        lines = "\n".join(f"  {fault}" for fault in faults)
-        raise TreeError(
+        heading = (
             f"{folder}: {plural(len(faults), 'error')}; every original needs candidates {', '.join(candidates)} of its "
-            f"size. Nothing was written; correct or remove these:\n{lines}"
+            "size. Nothing was written; correct or remove these:"
         )
+        raise TreeError(join_lines([heading, *(f"  {fault}" for fault in faults)]))
     return EnhancedPictures(folder, candidates, sizes, left_out)
 
 

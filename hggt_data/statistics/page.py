@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escape_html
 
+from hggt_data.io.text import printable
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
 from hggt_data.statistics.counts import LabelCounts, LabelStatistics, RaterAgreement, SecondsSummary, ratio
@@ -75,6 +76,11 @@ details table { font-size: 0.8125rem; }
 .note + .scroll { margin-top: 0.6rem; }
 summary { cursor: pointer; padding: 0.25rem 0; }
 """
+
+
+def escape(text: str) -> str:
+    """Text for the page; what somebody else wrote, such as a name, neither adds HTML nor turns the text around it."""
+    return escape_html(printable(text))
 
 
 def format_statistics_html(stats: LabelStatistics, title: str) -> str:

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hggt_data.io.text import aligned, plural
+from hggt_data.io.text import Lines, aligned, plural
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
 from hggt_data.statistics.counts import DawidSkeneSummary, LabelCounts, LabelStatistics, RaterAgreement, ratio
@@ -194,7 +194,7 @@ def inferred_note(inferred: DawidSkeneSummary) -> str:
     return " ".join(parts)
 
 
-def format_statistics(stats: LabelStatistics) -> str:
+def format_statistics(stats: LabelStatistics) -> Lines:
     """The statistics as plain text, at most 100 columns wide unless names are very long."""
     blocks = [
         _wrap(f"{overview(stats)}."),
@@ -213,7 +213,7 @@ def format_statistics(stats: LabelStatistics) -> str:
     if stats.dawid_skene is not None:
         title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
         blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
-    return "\n\n".join(blocks) + "\n"
+    return Lines("\n\n".join(blocks) + "\n")
 
 
 def _rater_blocks(agreement: RaterAgreement, kind: str) -> list[str]:

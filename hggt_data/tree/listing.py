@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hggt_data.errors import HggtError, NameFormatError
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
-from hggt_data.io.text import printable
+from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_FILE, read_annotators
@@ -297,7 +297,7 @@ class _CheckedFolders:
 
     def check_name(self, folder: Path) -> bool:
         """Whether a dataset and its manifest can hold the name; a name that is not UTF-8 is reported."""
-        if printable(folder.name) == folder.name:
+        if encodable(folder.name) == folder.name:
             return True
         self.report("bad-folder-name", "error", folder, "the name is not UTF-8", "Rename the folder.")
         return False
@@ -323,4 +323,4 @@ def _relative(path: Path, root: Path) -> str:
     relative = Path(os.path.relpath(path, root)).as_posix()
     if relative.startswith("../"):  # LR images may be elsewhere, and a manifest must not reveal where
         relative = f"lr/{path.name}"
-    return printable(relative)
+    return encodable(relative)

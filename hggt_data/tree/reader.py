@@ -6,6 +6,7 @@ from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import open_regular_file, read_regular_file
+from hggt_data.io.text import join_lines
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.label_file import parse_annotation
@@ -23,7 +24,7 @@ class TreeSource(GroupSource):
         errors = [problem for problem in self._listing.problems if problem.severity == "error"]
         if errors or not len(self._listing):
             found = summarise(errors) or "It has no groups."
-            raise TreeError(f"{tree.root} cannot be opened; check it with hggt-data validate.\n{found}")
+            raise TreeError(join_lines([f"{tree.root} cannot be opened; check it with hggt-data validate.", found]))
         if not self._listing.slots:
             shown = ", ".join(str(section.labels) for section in tree.sections)
             raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/, each with one JSON per group")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hggt_data.errors import MatchError, OutputError
 from hggt_data.io.files import write_text
-from hggt_data.io.text import aligned
+from hggt_data.io.text import aligned, join_lines, printable
 from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
 from hggt_data.schema import Label
@@ -85,7 +85,7 @@ def format_table(
         over_seeds = [means] if any(summary.num_seeds > 1 for summary in comparison.summaries) else []
         for table in (*over_seeds, *differences):
             lines += ["", f"{table.title}:", format_text(table)]
-    return "\n".join([*lines, *list_lines(list_notes(evaluation, settings, comparison))])
+    return join_lines([*lines, *list_lines(list_notes(evaluation, settings, comparison))])
 
 
 def write_reports(
@@ -236,7 +236,7 @@ def format_official(evaluation: Evaluation, method: MethodScores, metrics: Seque
         lines.append(" ".join(f"{titles[m]}-avg:{group.mean[m]:.4f}" for m in metrics))
     if method.groups:
         lines.append(" ".join(f"{titles[m]}-avg all:{method.mean[m]:.4f}" for m in metrics))
-    lines += [f"left out, {fault.kind}: {fault.message}" for fault in method.faults]
+    lines += [f"left out, {fault.kind}: {printable(fault.message)}" for fault in method.faults]
     lines += [f"left out, no candidate is Positive: {group_id}" for group_id in evaluation.without_positives]
     return "\n".join(lines) + "\n"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from hggt_data.io.text import aligned, escape_markdown
+from hggt_data.io.text import Lines, aligned, escape_markdown
 from hggt_eval.metrics import FullReferenceMetric, Metric
 from hggt_eval.report.notes import Note
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
@@ -261,13 +261,13 @@ def list_lines(notes: Iterable[Note], bullet: str = "") -> Iterator[str]:
     """Notes as lines of text, with indented details."""
     for note in notes:
         for indent, text in (("", note.text), *(("  ", detail) for detail in note.details)):
-            yield indent + bullet + " ".join(text.splitlines())
+            yield indent + bullet + text
 
 
-def format_text(table: Table) -> str:
+def format_text(table: Table) -> Lines:
     """A table for the terminal, without its note."""
     rows = [list(table.columns)] + [[f"{c.text} {c.detail}".strip() for c in row] for row in table.rows]
-    return "\n".join(aligned(rows, table.num_names))
+    return Lines("\n".join(aligned(rows, table.num_names)))
 
 
 def format_markdown(tables: Iterable[Table], notes: Sequence[Note]) -> str:

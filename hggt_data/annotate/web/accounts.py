@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -156,7 +157,13 @@ class _Entry(TypedDict):
 
 def _read(path: Path) -> Iterator[tuple[str, Account]]:
     try:
-        for entry in read_value(list[_Entry], parse_json(read_regular_file(path))):
+        entries = read_value(list[_Entry], parse_json(read_regular_file(path)))
+        for field in ("name", "token_sha256"):
+            if twice := [value for value, count in Counter(entry[field] for entry in entries).items() if count > 1]:
+                raise ValueError(f"the {field} {twice[0]!r} occurs twice")
+        for entry in entries:
+            if not re.fullmatch("[0-9a-f]{64}", entry["token_sha256"]):
+                raise ValueError(f"{entry['token_sha256']!r} is not a SHA-256")
             yield entry["token_sha256"], Account(entry["name"], entry["admin"])
     except ValueError as error:
         raise RoundError(f"{path} is not an accounts file ({error}); create one with hggt-data accounts add") from error

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hggt_data.annotate.answers import FULL_ZOOM_S
 from hggt_data.annotate.round import INSTRUCTIONS, TEXTS, Annotator, Item, Kind
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
@@ -52,7 +53,7 @@ def make_app(store: AnswerStore) -> Starlette:
 
     def refuse_for_disk(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
-        _LOG.error("%s", error)
+        _LOG.error("%s: %s", error.filename or "An answer was not saved", error.strerror or error)
         return refusal(500, texts["error_disk"].replace("{reason}", error.strerror or str(error)), request.headers)
 
     def note_disconnect(request: Request, _: Exception) -> Response:
@@ -132,6 +133,7 @@ class AnnotatorRoutes(Routes):
                 "annotator": self._store.annotator_id(annotator),
                 "name": annotator.name,
                 "num_candidates": len(self._store.round.candidates),
+                "required_full_zoom_s": FULL_ZOOM_S if self._store.round.require_full_zoom else 0,
                 "instructions": _read_instructions(self._store.round.folder),
                 "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
             }

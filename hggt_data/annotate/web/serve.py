@@ -15,6 +15,7 @@ from typing import Annotated
 
 import uvicorn
 
+from hggt_data.annotate.answers import remove_leftovers
 from hggt_data.annotate.round import Round, lock_round, read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
@@ -75,6 +76,7 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         with TemporaryFile(dir=folder):
             pass  # fails now if answers cannot be written
         round_ = read_round(folder, settings.patches)
+        remove_leftovers(round_)
         accounts = Accounts(settings.accounts)
         store = AnswerStore(round_)
         with _listen(settings) as listener:
@@ -158,7 +160,7 @@ def _welcome(round_: Round, store: AnswerStore, accounts: Accounts, settings: Se
     active = [annotator.name for annotator in round_.annotators if annotator.is_active]
     lines = []
     if store.unreadable:
-        shown = format_examples(store.unreadable)
+        shown = format_examples([f"{path} ({why})" for path, why in store.unreadable.items()])
         lines.append(f"{plural(len(store.unreadable), 'file')} cannot be read as answers and do not count: {shown}")
     if settings.accounts is None:
         name = _only_annotator(round_, settings.annotator, active)

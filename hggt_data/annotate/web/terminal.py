@@ -4,6 +4,7 @@ import logging
 import sys
 
 from hggt_data.annotate.web.guard import RateLimit
+from hggt_data.io.text import printable
 
 _LOGGERS = ("hggt_data.annotate.web", "uvicorn")
 
@@ -20,8 +21,7 @@ def log_to_terminal() -> None:
 class _Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The date and the message, which may contain what a client sent, on one line."""
-        line = super().formatMessage(record)
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line.strip())
+        return printable(super().formatMessage(record).strip())
 
 
 class _Rare(logging.Filter):

@@ -77,6 +77,7 @@ def test_annotators_see_their_own_batches(server: Server) -> None:
         "annotator": server.store.annotator_id(server.round.annotators[0]),
         "name": "Ada",
         "num_candidates": 4,
+        "required_full_zoom_s": 0,
         "instructions": "Look closely.",
         "batches": [
             {"is_practice": True, "total": 1, "open": 1},
@@ -164,6 +165,18 @@ def test_invalid_bodies_are_refused_and_nothing_is_written(server: Server) -> No
     assert "larger than 65,536 bytes" in answer.json()["error"]
     assert ada.request("DELETE", f"/api/items/{item}/answer").status_code == 405
     assert not list(server.round.folder.glob("*/*/*.json"))
+
+
+def test_an_answer_to_a_round_that_was_moved_is_not_acknowledged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    item = server.items("Ada", 1)[0]
+    server.round.folder.rename(server.round.folder.with_name("moved"))
+    refused = server.as_("Ada").put(f"/api/items/{item}/answer", json=BODY)
+    assert refused.status_code == 500  # the page keeps the answer and sends it again
+    assert "the round was moved, replaced or unmounted" in refused.json()["error"]
+    assert f"{server.round.folder}: the round was moved" in caplog.text
+    assert not server.round.folder.exists()
 
 
 # Access

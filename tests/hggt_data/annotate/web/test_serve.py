@@ -45,7 +45,11 @@ def test_one_annotator_on_this_machine(round_: Round) -> None:
         assert foreign.status_code == 400
         assert server.stop() == -signal.SIGTERM
         assert "Traceback" not in server.log
+        leftover = round_.folder / f"shown/votes/{round_.annotators[0].pseudonym}/.p0-0-0.json.4711.tmp"
+        leftover.parent.mkdir(parents=True)
+        leftover.write_text("half")
         server.start()
+        assert not leftover.exists()
         assert server.url_of("Ada") == url  # an open page continues
 
 
