@@ -883,6 +883,8 @@ def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(brows
         expect(page.locator("#annotators tr")).to_have_count(2)
         expect(page.locator("#annotators tr").first).to_contain_text("5 / 5")
         expect(page.locator("#totals")).to_contain_text("10 / 10 (100 %)")
+        expect(page.locator("#totals")).to_contain_text("No better than chance. Krippendorff's alpha is")
+        expect(page.locator("#flags")).to_contain_text("Bob: mostly one label: 20 of 20 labels are Negative")
         expect(page.locator("#contrary .group")).to_have_count(5)
         expect(page.locator("#contrary .group").first).to_contain_text("Ada: Positive")
         expect(page.locator("#contrary .group").first).to_contain_text("Bob: Negative")
@@ -892,5 +894,8 @@ def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(brows
         assert accessibility_faults(page) == []
         page.set_viewport_size({"width": 390, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        table = page.locator("#annotators").bounding_box()
+        assert table
+        assert table["x"] + table["width"] <= 390
         for page in pages:
             page.context.close()
