@@ -21,7 +21,7 @@ from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, SLOTS, PatchId
-from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE
+from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 from hggt_data.tree.layout import official_train, tree_of_pictures
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
@@ -36,12 +36,14 @@ class RoundVotes:
 
     Attributes:
         by_group: Group to pseudonyms, in the order of the slots, and the file of each vote.
+        full_zoom: Whether an annotator saw every version of a group at 100 %, by group and pseudonym, if recorded.
         skips: Group to the reasons of the annotators who skipped it.
         conflicts: Files that are not valid votes, and why.
         extra: Votes beyond the number that a group needs; they are left out.
     """
 
     by_group: dict[PatchId, dict[str, Path]] = field(default_factory=dict)
+    full_zoom: dict[tuple[PatchId, str], bool] = field(default_factory=dict)
     skips: dict[PatchId, list[str]] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
     extra: list[str] = field(default_factory=list)
@@ -182,13 +184,15 @@ def merge_round(
     with new_folder(output) as staging:
         tree = official_train(staging, len(complete))
         write_pictures(round_, tree.images, complete, copy=copy)
-        with csv_file(staging / ANNOTATORS_FILE, ANNOTATORS_COLUMNS) as write_line:
+        columns = (*ANNOTATORS_COLUMNS, *([FULL_ZOOM_COLUMN] if votes.full_zoom else []))
+        with csv_file(staging / ANNOTATORS_FILE, columns) as write_line:
             for group in complete:
                 for slot, (pseudonym, path) in zip(SLOTS, votes.by_group[group].items(), strict=False):
                     target = tree.annotation(group, slot)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
-                    write_line((group, slot, pseudonym))
+                    seen = FULL_ZOOM_WORDS[votes.full_zoom.get((group, pseudonym))]
+                    write_line((group, slot, pseudonym, seen)[: len(columns)])
     left_out = sorted(round_.groups_to_vote_on - set(complete) - faults.keys())
     partial = {group: len(votes.by_group.get(group, ())) for group in left_out}
     per_annotator = Counter(pseudonym for group in complete for pseudonym in votes.by_group[group])
@@ -213,6 +217,8 @@ def count_votes(round_: Round) -> RoundVotes:
         for item in annotator.items:
             if item.kind is Kind.VOTE and item in answers.annotations:
                 found[item.group].append(annotator.pseudonym)
+                if (seen := answers.full_zoom[item]) is not None:
+                    votes.full_zoom[item.group, annotator.pseudonym] = seen
             elif item.kind is Kind.VOTE and item in answers.skips:
                 votes.skips.setdefault(item.group, []).append(answers.skips[item])
     votes.conflicts = {path.relative_to(round_.folder).as_posix(): why for path, why in sorted(faults.items())}

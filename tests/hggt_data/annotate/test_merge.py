@@ -12,6 +12,7 @@ from hggt_data.annotate.round import Item, Kind, Round, read_round, write_round
 from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import OutputError, RoundError
+from hggt_data.io.files import write_json
 from hggt_data.schema import PatchId
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
@@ -99,6 +100,20 @@ def test_groups_left_out_are_listed(merged: Merged) -> None:
     assert record["partial"] == {"p0-0-0": 2, "p1-0-0": 2, "p2-0-0": 0}
     assert record["skipped"] == {"p1-0-0": ["black"]}
     assert record["conflicts"] == {}
+
+
+def test_the_tree_says_who_saw_100_percent(judged: Round, tmp_path: Path) -> None:
+    item = Item(Kind.VOTE, PatchId("p3", 0, 0))
+    one, two, three = (annotator for annotator in judged.annotators if item in annotator.items)
+    for annotator, seconds in ((one, 1), (two, 0.5)):
+        write_json(judged.shown_path(annotator, item), {"full_zoom_s": {"01": 2, "02": seconds}})
+    merge(judged.folder, tmp_path / "Train")
+    header, *lines = (tmp_path / "Train/annotators.csv").read_text().splitlines()
+    assert header == "group,slot,pseudonym,full_zoom"
+    votes = [line.split(",") for line in lines]
+    found = {name: seen for group, _, name, seen in votes if group == str(item.group)}
+    assert found == {one.pseudonym: "yes", two.pseudonym: "no", three.pseudonym: ""}
+    assert {seen for group, _, _, seen in votes if group != str(item.group)} == {""}
 
 
 def test_the_same_votes_make_the_same_tree(merged: Merged, tmp_path: Path) -> None:
