@@ -16,6 +16,7 @@ from typing import Literal, NotRequired, TypedDict
 from hggt_data.errors import RoundError
 from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
+from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name
@@ -144,8 +145,9 @@ class Round:
         for annotator in self.annotators:
             if annotator.name == clean_name(name):
                 return annotator
-        names = ", ".join(annotator.name for annotator in self.annotators)
-        raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round; expected one of {names}")
+        names = [annotator.name for annotator in self.annotators]
+        hint = note_lookalike(name, by_look(names)) or f"; expected one of {', '.join(names)}"
+        raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round{hint}")
 
     def picture(self, group: PatchId, name: str) -> Path:
         """Path of an original or a candidate."""

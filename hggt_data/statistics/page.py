@@ -11,11 +11,13 @@ from hggt_data.statistics.counts import LabelCounts, LabelStatistics, RaterAgree
 from hggt_data.statistics.text import (
     COEFFICIENTS_NOTE,
     CONFUSION_NOTE,
+    FULL_ZOOM_TITLE,
     SECONDS_NOTE,
     TextTable,
     coefficients_table,
     decimal,
     facts_of_groups,
+    full_zoom_table,
     inferred_note,
     label_table,
     level_name,
@@ -97,6 +99,8 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
         _card("Groups", _draw_groups(stats), _html_table(facts_of_groups(stats))),
         _card("Seconds per group", _draw_seconds(stats), _html_table(seconds_table(stats)), _note(SECONDS_NOTE)),
     ]
+    if stats.full_zoom:
+        cards.append(_card(FULL_ZOOM_TITLE, _html_table(full_zoom_table(stats))))
     if stats.dawid_skene is not None:
         table = _html_table(right_votes_table(stats.dawid_skene))
         cards.append(_card("Dawid-Skene model", table, _note(inferred_note(stats.dawid_skene))))

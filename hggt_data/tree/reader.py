@@ -1,5 +1,6 @@
 """Reads the groups of a folder tree: PNG and JSON files, whenever a group is asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hggt_data.consensus import judge_group
@@ -49,13 +50,12 @@ class TreeSource(GroupSource):
                     f"{path} is missing, but slot {slot} labelled other groups; check the tree with hggt-data validate"
                 )
             try:
-                annotations.append(
-                    parse_annotation(
-                        read_regular_file(path), files.id, slot, files.candidates, files.annotators.get(slot)
-                    )
+                annotation = parse_annotation(
+                    read_regular_file(path), files.id, slot, files.candidates, files.annotators.get(slot)
                 )
             except AnnotationError as error:
                 raise AnnotationError(f"{path}: {error}") from error
+            annotations.append(replace(annotation, full_zoom=files.full_zoom.get(slot)))
         return judge_group(files.id, files.candidates, annotations)
 
     def read_bytes(self, index: int, name: str) -> bytes:

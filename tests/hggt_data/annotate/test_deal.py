@@ -432,6 +432,7 @@ def test_a_served_round_is_not_changed(begun: Round) -> None:
     ("add", "drop", "message"),
     [
         (["Ada"], [], "Ada is already an annotator"),
+        ([], ["ADA"], "'ADA' is not an annotator of this round; 'ADA' differs from 'Ada' only in case"),
         ([], ["Zoe"], "'Zoe' is not an annotator of this round; expected one of Ada, Bob, Carol, Dan"),
         ([], ["Ada", "Bob"], "2 annotators would remain; 3 votes per group need at least 3"),
         (["Eve"], ["Eve"], "'Eve' occurs 2 times"),
