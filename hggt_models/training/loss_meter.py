@@ -11,8 +11,8 @@ from hggt_models.runtime import Runtime
 
 _DIVERGED = 10  # times the lowest mean so far
 _WINDOW = 100  # iterations of such a mean: a single easy batch would set a bound that no other batch can meet
-_LATEST = 10  # iterations whose mean is compared with it; the first as many are a bound for the pixel loss
-_SMALL = 0.01  # a pixel loss that no start is judged by, because it may be that of a few dark pictures
+_LATEST = 10  # iterations whose mean is compared with it, and with that of the first as many
+_SMALL = 0.02  # a pixel loss that may be that of a few dark pictures; a start below it counts as this
 _GREY = 0.5  # no picture is farther than this from plain grey: an output that is worse, after it was better, is ruined
 _WATCHED = ("pixel", "perceptual", "artifact_map", "adversarial")  # losses that cannot be negative
 
@@ -24,10 +24,12 @@ class DivergedError(HggtError, ArithmeticError):
 class LossMeter:
     """Sums losses between two log lines, and detects from one of them whether a run diverges.
 
-    That one is the pixel loss, which has the weight `pixel_weight`; or the first other loss if this is 0.
+    That one is the pixel loss, which has the weight `pixel_weight`; or the first other loss if this is 0. A run that
+    `starts_trained` may be ruined within ten iterations, so its first iteration is what the others are compared with.
     """
 
-    def __init__(self, pixel_weight: float) -> None:
+    def __init__(self, pixel_weight: float, *, starts_trained: bool = False) -> None:
+        self._num_first = 1 if starts_trained else _LATEST
         self._has_pixel = pixel_weight > 0
         self._weight = pixel_weight or 1.0
         self._sums: dict[str, Tensor] = {}
@@ -58,8 +60,8 @@ class LossMeter:
             self._start = self._lowest.clone()
         self._recent[self._num_watched % _WINDOW] = loss
         self._num_watched += 1
-        if self._num_watched == _LATEST:
-            self._start = self._recent[:_LATEST].mean()
+        if self._num_watched == self._num_first:
+            self._start = self._recent[: self._num_first].mean()
         if self._num_watched % _WINDOW == 0:
             self._lowest = torch.minimum(self._lowest, self._recent.mean())
 

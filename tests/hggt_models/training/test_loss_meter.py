@@ -51,10 +51,9 @@ def test_a_pixel_loss_ten_times_its_lowest_is_divergence() -> None:
 @pytest.mark.parametrize(("before", "after"), [(0.05, 0.56), (0.02, 0.3)])
 def test_a_start_network_ruined_within_fifty_iterations_is_divergence(before: float, after: float) -> None:
     """Worse than plain grey, or ten times worse than it began; no window of 100 iterations was better."""
-    meter = LossMeter(pixel_weight=1)
-    add(meter, before, times=10)
-    for number in range(40):
-        meter.add(losses(before + (after - before) * min(number / 20, 1)))
+    meter = LossMeter(pixel_weight=1, starts_trained=True)
+    for number in range(50):
+        meter.add(losses(before + (after - before) * min(number / 5, 1)))
     with pytest.raises(DivergedError, match=rf"the mean pixel loss has grown from {before} to {after}"):
         meter.means(ALONE)
 
