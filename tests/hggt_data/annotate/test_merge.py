@@ -16,7 +16,7 @@ from hggt_data.io.files import write_json
 from hggt_data.schema import PatchId
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
-from tests.hggt_data.trees import contents, write_bytes
+from tests.hggt_data.trees import contents, write_bytes, write_tree
 
 merge = partial(merge_round, workers=1)
 NAMES = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
@@ -190,8 +190,11 @@ def test_refusals(judged: Round, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not empty"):
         merge(judged.folder, tmp_path / "Train")
     deal(judged.patches, tmp_path / "fresh", NAMES)
-    with pytest.raises(RoundError, match="no group has all its 3 votes yet; 0 votes so far"):
+    write_bytes(tmp_path / "fresh/votes/Bob/p3-0-0.json", b"{}")
+    with pytest.raises(RoundError, match="no group has all its 3 votes yet; 0 votes so far") as caught:
         merge(tmp_path / "fresh", tmp_path / "tree")
+    bob = read_round(tmp_path / "fresh").annotator("Bob").pseudonym
+    assert f"votes/Bob: the name of an annotator; expected the pseudonym, {bob}. Go on with" in str(caught.value)
     assert not (tmp_path / "tree").exists()
 
 
@@ -223,7 +226,23 @@ def test_a_read_only_round_can_be_merged(judged: Round, tmp_path: Path) -> None:
     (judged.folder / "merge.json").mkdir()
     result = merge(judged.folder, tmp_path / "Train")
     assert validate_tree(tmp_path / "Train").errors == ()
-    assert result.describe()[-1].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
+    assert result.describe()[-2].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
+
+
+def test_votes_of_another_tool_have_the_form_of_the_documents_example(tmp_path: Path) -> None:
+    text = Path("docs/annotation.md").read_text("utf-8")
+    example = text.split("```json\n")[1].split("```")[0]
+    group = PatchId.parse(json.loads(example)["Picture_1"]["Name"].removesuffix(".png"))
+    tree = write_tree(tmp_path / "pictures", [str(group)], slots="", size=(4, 4))
+    deal(tree / "images/0-9", tmp_path / "round", NAMES[:1], votes=1)
+    [annotator] = read_round(tmp_path / "round").annotators
+    write_bytes(tmp_path / "round/votes" / annotator.pseudonym / f"{group}.json", example.encode())
+    result = merge(tmp_path / "round", tmp_path / "Train")
+    assert result.complete == (group,)
+    assert not result.votes.conflicts
+    assert result.describe()[-1] == (
+        f"Next: hggt-data validate {tmp_path / 'Train'}; then hggt-data split {tmp_path / 'Train'} --output DIR"
+    )
 
 
 def test_the_command(merged: Merged, tmp_path: Path) -> None:
