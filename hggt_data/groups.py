@@ -74,11 +74,14 @@ class GroupSource(ABC, Sequence["Group"]):
             index = bisect_left(self.ids, wanted)
             if index < len(self) and self.ids[index] == wanted:
                 return index
+        raise KeyError(f"{self.location} has no group {group!r}{self.suggest(group)}")
+
+    def suggest(self, group: str) -> str:
+        """The end of a message about an unknown group: known ones that look the same or similar, if there are any."""
         near = get_close_matches(group, map(str, self.ids))
-        hint = note_lookalike(group, by_look(map(str, self.ids))) or (
+        return note_lookalike(group, by_look(map(str, self.ids))) or (
             f"; did you mean {' or '.join(near)}?" if near else ""
         )
-        raise KeyError(f"{self.location} has no group {group!r}{hint}")
 
     @abstractmethod
     def _read_labels(self, index: int) -> PatchGroup:

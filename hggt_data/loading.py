@@ -109,6 +109,13 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
     return {groups.split: groups}
 
 
+def open_cached_groups(repo_id: str, commit: str, split: str | None = None) -> GroupSource:
+    """Open a dataset of the Hub that is already in the Hub's cache, without asking the Hub."""
+    from hggt_data.hub.download import find_cached_dataset
+
+    return DatasetSource(find_cached_dataset(repo_id, commit), split, f"{repo_id}@{commit}", commit)
+
+
 def _fetch(source: str | Path, revision: str | None) -> Path:
     """A dataset of the Hub in the Hub's cache; the folder is named after the commit."""
     from hggt_data.hub.download import fetch_dataset

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hggt_data.io.text import printable
+from hggt_data.io.text import Lines, join_lines, printable
 
 Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem of a tree. Undecodable bytes of file names in its texts are escaped.
+    """One problem of a tree. Its texts are made printable.
 
     Attributes:
         kind: A stable name such as `missing-image`.
@@ -38,7 +38,7 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
+def summarise(problems: Sequence[Problem], examples: int = 3) -> Lines:
     """Problems grouped by kind, each with its count and first examples, as text."""
     lines = []
     for (severity, kind), count in Counter((problem.severity, problem.kind) for problem in problems).items():
@@ -48,4 +48,4 @@ def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
         if count > examples:
             lines.append(f"  ... and {count - examples:,} more")
         lines.append(f"  -> {of_kind[0].hint}")
-    return "\n".join(lines)
+    return join_lines(lines)

@@ -126,6 +126,7 @@ class Annotation:
         end: Local time at which the annotator finished; None if it could not be read.
         seconds: The recorded time for the group. The official tool's value need not equal `end - start`.
         annotator: Pseudonym of the person behind the slot; None if unknown.
+        full_zoom: Whether this person saw every candidate at 100 %; None if unknown, as in a built dataset.
     """
 
     slot: str
@@ -134,6 +135,7 @@ class Annotation:
     end: datetime | None = None
     seconds: float | None = None
     annotator: str | None = None
+    full_zoom: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

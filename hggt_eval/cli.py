@@ -101,7 +101,7 @@ def score(methods: dict[str, Any], arguments: dict[str, Any], report: dict[str, 
             output=arguments.get("output"),
             source=scored.source,
             journal=scored.journal,
-            show=click.echo,
+            show=lambda text: echo_all([text]),
             **report,
         )
 
@@ -129,7 +129,7 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
     echo_all((f"Warning: {remark}" for remark in remarks), err=True)
     if output:
         prepare_folder(output)
-    report_scores(joined.evaluation, joined.settings, show=click.echo, **report)
+    report_scores(joined.evaluation, joined.settings, show=lambda text: echo_all([text]), **report)
 
 
 @main.command(
@@ -158,4 +158,4 @@ def figure(drawing: dict[str, Any], writing: dict[str, Any], scores: Path) -> No
 
     require_format(writing["path"])
     write_figure(draw_figure(scores, **drawing), **writing)
-    click.echo(f"Written: {writing['path']}")
+    echo_all([f"Written: {writing['path']}"])

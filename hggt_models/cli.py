@@ -167,7 +167,7 @@ def fetch_weights(metrics: tuple[str, ...] | None) -> None:
     from hggt_eval.metrics import require_metric
     from hggt_models.networks.vgg import fetch_weights as fetch
 
-    click.echo(fetch())
+    echo_all([fetch()])
     for name in metrics or ():
         require_metric(name).load()
 

@@ -123,9 +123,8 @@ def _named(groups: GroupSource, ids: Sequence[str]) -> list[Group]:
     positions = {str(group_id): position for position, group_id in enumerate(groups.ids)}
     unknown = [name for name in ids if name not in positions]
     if unknown:
-        raise DatasetError(
-            f"{groups.location} has no group {format_examples(unknown)}; its groups are {format_examples(groups.ids)}"
-        )
+        similar = groups.suggest(unknown[0]) or f"; its groups are {format_examples(groups.ids)}"
+        raise DatasetError(f"{groups.location} has no group {format_examples(unknown)}{similar}")
     chosen = [groups[positions[name]] for name in dict.fromkeys(ids)]
     without = [group.id for group in chosen if not group.negatives]
     if without:

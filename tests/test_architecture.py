@@ -131,6 +131,19 @@ def test_no_private_name_crosses_a_file(package: str) -> None:
     assert not found
 
 
+def test_text_reaches_a_terminal_only_where_it_is_made_printable() -> None:
+    writers = {"hggt_data/cli/group.py", "hggt_data/io/workers.py", "hggt_models/training/run_log.py"}
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for package in PACKAGES
+        for path in modules_of(package)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "click.echo", "click.secho", "tqdm.write")
+        if path.relative_to(ROOT).as_posix() not in writers
+    ]
+    assert not found
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

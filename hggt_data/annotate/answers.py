@@ -3,7 +3,8 @@
 A file counts if it is complete, in the official format, and answers an item assigned to the annotator of its folder.
 """
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -15,7 +16,10 @@ from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.schema import Annotation, PatchId
 from hggt_data.tree.label_file import check_annotation
 
+_MOST_BYTES = 1 << 20
 BROKEN = ".broken"  # suffix of an unreadable answer that a new one replaced
+# A version was seen at 100 % if it was in view for so long with at least one screen pixel per image pixel.
+FULL_ZOOM_S = 1.0
 
 
 @dataclass
@@ -26,11 +30,13 @@ class Answers:
         annotations: Labels in the order of the round's candidates; `slot` is the pseudonym.
         skips: Reasons for skipped items without an answer, including items since assigned to others.
         faults: Files that do not count, and why.
+        full_zoom: Of each answer, whether every version was seen at 100 %; None if this is not recorded.
     """
 
     annotations: dict[Item, Annotation] = field(default_factory=dict)
     skips: dict[Item, str] = field(default_factory=dict)
     faults: dict[Path, str] = field(default_factory=dict)
+    full_zoom: dict[Item, bool | None] = field(default_factory=dict)
 
 
 def read_answers(round_: Round, annotator: Annotator) -> Answers:
@@ -43,8 +49,13 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
             if item is None:
                 answers.faults[path] = "the name is not GROUP.json"
                 continue
+            try:
+                data = _read_file(path)
+            except OSError as error:
+                answers.faults[path] = error.strerror or str(error)
+                continue
             annotation, problems = check_annotation(
-                read_regular_file(path), "", item.group, annotator.pseudonym, round_.candidates, annotator.name
+                data, "", item.group, annotator.pseudonym, round_.candidates, annotator.name
             )
             if annotation is None:
                 errors = [problem.message for problem in problems if problem.severity == "error"]
@@ -53,6 +64,7 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
                 answers.faults[path] = "not assigned to this annotator"
             else:
                 answers.annotations[item] = annotation
+                answers.full_zoom[item] = _read_full_zoom(round_.shown_path(annotator, item))
         for path in _files(round_.folder / "skips" / kind.folder / annotator.pseudonym):
             item = _parse_item(kind, path)
             if item is not None and item not in answers.annotations:
@@ -64,6 +76,32 @@ def find_unknown_folders(round_: Round) -> list[Path]:
     """Vote folders (and files beside them) that belong to no annotator of this round."""
     known = {annotator.pseudonym for annotator in round_.annotators}
     return [path for path in _files(round_.folder / Kind.VOTE.folder) if path.name not in known]
+
+
+def remove_leftovers(round_: Round) -> None:
+    """Remove temporary files of a killed server; the caller has locked the round."""
+    for place in ("", "shown", "skips"):
+        for kind in Kind:
+            for path in (round_.folder / place / kind.folder).glob("*/.*.tmp"):
+                if is_leftover(path.name):
+                    path.unlink()
+
+
+def is_full_zoom(seconds: Collection[float]) -> bool | None:
+    """Whether every version was seen at 100 %, from the seconds for which each was; None if these are not recorded."""
+    return all(value >= FULL_ZOOM_S for value in seconds) if seconds else None
+
+
+class _Shown(TypedDict):
+    full_zoom_s: dict[str, float]
+
+
+def _read_full_zoom(path: Path) -> bool | None:
+    """The same from the record of how a group was shown."""
+    try:
+        return is_full_zoom(read_value(_Shown, parse_json(_read_file(path)))["full_zoom_s"].values())
+    except (OSError, ValueError):
+        return None
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -79,12 +117,19 @@ def _parse_item(kind: Kind, path: Path) -> Item | None:
         return None
 
 
+def _read_file(path: Path) -> bytes:
+    """The bytes of an answer; OSError if it is anything else than a small file, which could block or never end."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "a symbolic link; expected the file itself", str(path))
+    return read_regular_file(path, _MOST_BYTES)
+
+
 class _Skip(TypedDict):
     reason: str
 
 
 def _read_reason(path: Path) -> str:
     try:
-        return read_value(_Skip, parse_json(read_regular_file(path)))["reason"]
-    except ValueError:
+        return read_value(_Skip, parse_json(_read_file(path)))["reason"]
+    except (OSError, ValueError):
         return f"{path} is damaged and has no reason"

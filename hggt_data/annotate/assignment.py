@@ -11,6 +11,7 @@ from hggt_data.schema import PatchId
 _MOST_COMPARED = 100  # candidates for the next move; comparing all of many groups would be slow
 
 Reassignable = dict[str, dict[PatchId, None]]  # name to the groups that it may lose, in the order they are tried
+_Move = tuple[str, str, PatchId]  # giver, taker, group
 Excluded = set[tuple[str, PatchId]]  # (name, group) pairs that must not be assigned
 
 
@@ -60,27 +61,39 @@ class Assignment:
         return sum(self.pairs[frozenset((name, other))] for other in self.annotators_of[group] if other != name)
 
     def balance(self, names: Sequence[str], reassignable: Reassignable, excluded: Excluded) -> None:
-        """Move groups from the most to the least loaded until loads differ by at most one; updates `reassignable`."""
-        while move := self._next_move(names, reassignable, excluded):
-            giver, taker, group = move
-            self.remove(group, giver)
-            self.add(group, taker)
-            del reassignable[giver][group]
-            reassignable[taker][group] = None
+        """Move groups from the most to the least loaded until loads differ by at most one; updates `reassignable`.
 
-    def _next_move(
-        self, names: Sequence[str], reassignable: Reassignable, excluded: Excluded
-    ) -> tuple[str, str, PatchId] | None:
+        Where the least loaded can take none of them, groups are passed on through others.
+        """
+        while moves := self._next_moves(names, reassignable, excluded):
+            for giver, taker, group in moves:
+                self.remove(group, giver)
+                self.add(group, taker)
+                del reassignable[giver][group]
+                reassignable[taker][group] = None
+
+    def _next_moves(self, names: Sequence[str], reassignable: Reassignable, excluded: Excluded) -> list[_Move]:
+        """The shortest chain of moves from a person to one with at least two groups less; empty if there is none."""
         ordered = sorted(names, key=lambda name: self.loads[name])
         for giver in reversed(ordered):
-            for taker in ordered:
-                if self.loads[giver] - self.loads[taker] < 2:
-                    break
-                free = (
-                    group
-                    for group in reassignable[giver]
-                    if taker not in self.annotators_of[group] and (taker, group) not in excluded
-                )
-                if groups := list(islice(free, _MOST_COMPARED)):
-                    return giver, taker, min(groups, key=lambda group: self.shared(group, taker))
-        return None
+            if self.loads[giver] - self.loads[ordered[0]] < 2:
+                break
+            chains: dict[str, list[_Move]] = {giver: []}
+            for name in (queue := [giver]):  # grows
+                for taker in ordered:
+                    if taker in chains or (group := self._movable(name, taker, reassignable, excluded)) is None:
+                        continue
+                    chains[taker] = [*chains[name], (name, taker, group)]
+                    if self.loads[giver] - self.loads[taker] >= 2:
+                        return chains[taker]
+                    queue.append(taker)
+        return []
+
+    def _movable(self, giver: str, taker: str, reassignable: Reassignable, excluded: Excluded) -> PatchId | None:
+        """A group that may move; of several, one whose annotators share few groups with the taker."""
+        free = (
+            group
+            for group in reassignable[giver]
+            if taker not in self.annotators_of[group] and (taker, group) not in excluded
+        )
+        return min(islice(free, _MOST_COMPARED), key=lambda group: self.shared(group, taker), default=None)

@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
 from pathlib import Path
 
@@ -71,13 +71,13 @@ def with_batches(
     for batch in batches:
         share = min(1, len(batch) / usual) if usual else 1  # a small later batch gets fewer repeats
         _insert_repeats(batch, round(checks.repeats * share), rng)
-    gold = [item for group in checks.gold if (item := Item(Kind.GOLD, group)) not in existing]
-    for number, item in enumerate(rng.sample(gold, len(gold)) if batches else []):
-        batch = batches[number % len(batches)]
-        batch.insert(rng.randrange(len(batch) + 1), item)
-    missing = [item for group in checks.practice if (item := Item(Kind.PRACTICE, group)) not in existing]
-    if missing and batches:
+    if batches:
+        gold = [item for group in checks.gold if (item := Item(Kind.GOLD, group)) not in answered]
+        again = set(gold)  # unanswered gold is mixed into the new work as well
+        kept = [[item for item in batch if item not in again] for batch in kept]
+        _insert_evenly(rng.sample(gold, len(gold)), [*kept, *batches], answered, rng)
         practice = [item for batch in kept for item in batch if item.kind is Kind.PRACTICE]
+        missing = [item for group in checks.practice if (item := Item(Kind.PRACTICE, group)) not in existing]
         others = [[item for item in batch if item.kind is not Kind.PRACTICE] for batch in kept]
         kept = [[*practice, *missing], *others]
     return replace(annotator, batches=tuple(tuple(batch) for batch in (*kept, *batches) if batch))
@@ -135,9 +135,35 @@ def _cut(groups: Sequence[PatchId], per_batch: int) -> list[list[Item]]:
 
 
 def _insert_repeats(batch: list[Item], repeats: int, rng: random.Random) -> None:
-    """Repeat some groups of a batch, each at least a third of the batch later."""
+    """Repeat some groups of a batch, each at least a third of the batch later, evenly over the rest of it."""
     later = max(1, len(batch) // 3)
-    early = batch[: max(1, len(batch) - later)]
-    for item in rng.sample(early, min(repeats, len(early))):
-        first = batch.index(item)
-        batch.insert(rng.randint(min(first + later, len(batch)), len(batch)), Item(Kind.REPEAT, item.group))
+    places = len(batch) - later + 1
+    number = min(repeats, max(1, len(batch) - later))
+    left = list(range(len(batch)))
+    inserted = []
+    for place in _stratified(number, places, rng):
+        first = rng.choice([index for index in left if index <= place])
+        left.remove(first)
+        inserted.append((later + place, Item(Kind.REPEAT, batch[first].group)))
+    for place, item in reversed(inserted):
+        batch.insert(place, item)
+
+
+def _insert_evenly(
+    gold: Sequence[Item], batches: Sequence[list[Item]], answered: Container[Item], rng: random.Random
+) -> None:
+    """Insert gold groups among the unanswered items of all batches, so that they check every part of the work."""
+    unanswered = [
+        [place for place, item in enumerate(batch) if item not in answered and item.kind is not Kind.PRACTICE]
+        for batch in batches
+    ]
+    edges = [0, *accumulate(map(len, unanswered))]
+    due = [int(len(gold) * edge / edges[-1] + 0.5) for edge in edges]
+    for batch, places, (first, last) in zip(batches, unanswered, pairwise(due), strict=True):
+        for k, place in reversed([*enumerate(_stratified(last - first, len(places) + 1, rng))]):
+            batch.insert([*places, len(batch)][place], gold[first + k])
+
+
+def _stratified(number: int, places: int, rng: random.Random) -> list[int]:
+    """Places in ascending order, one drawn from each of `number` equal parts of `range(places)`."""
+    return [int((k + rng.random()) * places / number) for k in range(number)]

@@ -34,7 +34,7 @@ from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
-from hggt_data.io.text import format_examples, plural
+from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
@@ -60,6 +60,7 @@ class DealSettings:
         repeats: Groups per batch that the same annotator sees twice.
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
+        require_full_zoom: Accept an answer only after every version was in view at 100 % for a second.
 
     Raises:
         SettingsError: A value is out of range.
@@ -72,6 +73,7 @@ class DealSettings:
     gold: str | Path | None = None
     repeats: CountOrNone = 0
     batches: BatchForm = "lists"
+    require_full_zoom: bool = False
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -209,6 +211,7 @@ def deal_groups(
             annotators=tuple(annotators),
             known=known,
             batch_form=settings.batches,
+            require_full_zoom=settings.require_full_zoom,
         )
         (folder / INSTRUCTIONS).write_bytes((files("hggt_data.annotate") / INSTRUCTIONS).read_bytes())
         write_batches(round_, folder / BATCHES)
@@ -396,7 +399,7 @@ def _require_none(faults: Sequence[str], place: str) -> None:
     if faults:
         rest = [f"and {len(faults) - _MOST_SHOWN:,} more"] if len(faults) > _MOST_SHOWN else []
         lines = [f"  {fault}" for fault in [*faults[:_MOST_SHOWN], *rest]]
-        raise RoundError("\n".join([f"{plural(len(faults), 'error')} in {place}:", *lines]))
+        raise RoundError(join_lines([f"{plural(len(faults), 'error')} in {place}:", *lines]))
 
 
 def _change_annotators(before: Round, add: Sequence[str], drop: Sequence[str]) -> list[Annotator]:

@@ -5,6 +5,7 @@ listed. Annotators appear by pseudonym only.
 """
 
 import random
+import shlex
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hggt_data.annotate.answers import find_unknown_folders, read_answers
+from hggt_data.annotate.batches import BATCHES
 from hggt_data.annotate.round import PICTURES, Item, Kind, Round, read_round, write_pictures
 from hggt_data.errors import RoundError
 from hggt_data.io.files import csv_file, read_csv, write_json
@@ -19,7 +21,7 @@ from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, SLOTS, PatchId
-from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE
+from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 from hggt_data.tree.layout import official_train, tree_of_pictures
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
@@ -34,12 +36,14 @@ class RoundVotes:
 
     Attributes:
         by_group: Group to pseudonyms, in the order of the slots, and the file of each vote.
+        full_zoom: Whether an annotator saw every version of a group at 100 %, by group and pseudonym, if recorded.
         skips: Group to the reasons of the annotators who skipped it.
         conflicts: Files that are not valid votes, and why.
         extra: Votes beyond the number that a group needs; they are left out.
     """
 
     by_group: dict[PatchId, dict[str, Path]] = field(default_factory=dict)
+    full_zoom: dict[tuple[PatchId, str], bool] = field(default_factory=dict)
     skips: dict[PatchId, list[str]] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
     extra: list[str] = field(default_factory=list)
@@ -93,13 +97,13 @@ class MergeResult:
                 "The pictures were not compared with those that were judged, because deal did not decode them."
             )
         if self.votes.conflicts:
-            shown = format_examples([f"{path}: {why}" for path, why in self.votes.conflicts.items()], _MOST_SHOWN)
-            lines.append(f"{plural(len(self.votes.conflicts), 'file')} not counted as votes: {shown}")
+            lines.append(_format_conflicts(self.votes))
         if self.votes.extra:
             lines.append(f"Left out votes beyond the slots: {format_examples(self.votes.extra, _MOST_SHOWN)}")
         if self.unwritten:
             lines.append(f"The report could not be written: {self.unwritten}")
-        return lines
+        output = shlex.quote(str(self.output))
+        return [*lines, f"Next: hggt-data validate {output}; then hggt-data split {output} --output DIR"]
 
     def to_json(self) -> dict[str, object]:
         """The content of `merge.json`: everything that was left out."""
@@ -164,9 +168,12 @@ def merge_round(
     votes = count_votes(round_)
     complete = tuple(sorted(group for group, files in votes.by_group.items() if len(files) == round_.votes))
     if not complete:
+        so_far = plural(sum(map(len, votes.by_group.values())), "vote")
+        reasons = f". {_format_conflicts(votes)}" if votes.conflicts else ""
         raise RoundError(
-            f"{folder}: no group has all its {plural(round_.votes, 'vote')} yet; "
-            f"{plural(sum(map(len, votes.by_group.values())), 'vote')} so far"
+            f"{folder}: no group has all its {plural(round_.votes, 'vote')} yet; {so_far} so far{reasons}. Go on with "
+            f"hggt-data annotate {shlex.quote(str(folder))}, or add label files of another tool as "
+            f"{folder / Kind.VOTE.folder}/PSEUDONYM/GROUP.json; the lists in {folder / BATCHES} say who judges what"
         )
     faults = _compare_pictures(round_, complete, workers)
     complete = tuple(group for group in complete if group not in faults)
@@ -177,13 +184,15 @@ def merge_round(
     with new_folder(output) as staging:
         tree = official_train(staging, len(complete))
         write_pictures(round_, tree.images, complete, copy=copy)
-        with csv_file(staging / ANNOTATORS_FILE, ANNOTATORS_COLUMNS) as write_line:
+        columns = (*ANNOTATORS_COLUMNS, *([FULL_ZOOM_COLUMN] if votes.full_zoom else []))
+        with csv_file(staging / ANNOTATORS_FILE, columns) as write_line:
             for group in complete:
                 for slot, (pseudonym, path) in zip(SLOTS, votes.by_group[group].items(), strict=False):
                     target = tree.annotation(group, slot)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
-                    write_line((group, slot, pseudonym))
+                    seen = FULL_ZOOM_WORDS[votes.full_zoom.get((group, pseudonym))]
+                    write_line((group, slot, pseudonym, seen)[: len(columns)])
     left_out = sorted(round_.groups_to_vote_on - set(complete) - faults.keys())
     partial = {group: len(votes.by_group.get(group, ())) for group in left_out}
     per_annotator = Counter(pseudonym for group in complete for pseudonym in votes.by_group[group])
@@ -201,13 +210,15 @@ def count_votes(round_: Round) -> RoundVotes:
     votes = RoundVotes()
     found: dict[PatchId, list[str]] = defaultdict(list)
     by_pseudonym = {annotator.pseudonym: annotator for annotator in round_.annotators}
-    faults = dict.fromkeys(find_unknown_folders(round_), "not a pseudonym of this round")
+    faults = {path: _explain_folder(round_, path.name) for path in find_unknown_folders(round_)}
     for annotator in round_.annotators:
         answers = read_answers(round_, annotator)
         faults |= {path: why for path, why in answers.faults.items() if path.is_relative_to(round_.folder / "votes")}
         for item in annotator.items:
             if item.kind is Kind.VOTE and item in answers.annotations:
                 found[item.group].append(annotator.pseudonym)
+                if (seen := answers.full_zoom[item]) is not None:
+                    votes.full_zoom[item.group, annotator.pseudonym] = seen
             elif item.kind is Kind.VOTE and item in answers.skips:
                 votes.skips.setdefault(item.group, []).append(answers.skips[item])
     votes.conflicts = {path.relative_to(round_.folder).as_posix(): why for path, why in sorted(faults.items())}
@@ -242,6 +253,19 @@ def _compare_pictures(round_: Round, groups: Sequence[PatchId], workers: int | N
         if errors:
             faults[group] = errors[0]
     return faults
+
+
+def _explain_folder(round_: Round, name: str) -> str:
+    """Why a folder of votes does not count."""
+    own = [annotator.pseudonym for annotator in round_.annotators if annotator.name == name]
+    if own:
+        return f"the name of an annotator; expected the pseudonym, {own[0]}"
+    return "not a pseudonym of this round"
+
+
+def _format_conflicts(votes: RoundVotes) -> str:
+    shown = format_examples([f"{path}: {why}" for path, why in votes.conflicts.items()], _MOST_SHOWN)
+    return f"{plural(len(votes.conflicts), 'file')} not counted as votes: {shown}"
 
 
 def _format_faults(faults: Mapping[PatchId, str]) -> str:

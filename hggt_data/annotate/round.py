@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from hggt_data.errors import RoundError
 from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
+from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
 from hggt_data.schema import ORIGINAL, Label, PatchId
 from hggt_data.tree.annotators import clean_name
@@ -119,6 +120,7 @@ class Round:
         secret: Determines the order in which candidates are shown, so that it cannot be predicted.
         known: Correct labels of practice and gold groups.
         batch_form: Form of the batches for other annotation tools.
+        require_full_zoom: Whether an answer needs every version to have been seen at 100 %.
     """
 
     folder: Path
@@ -131,6 +133,7 @@ class Round:
     annotators: tuple[Annotator, ...]
     known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
+    require_full_zoom: bool = False
 
     @property
     def groups_to_vote_on(self) -> set[PatchId]:
@@ -142,8 +145,9 @@ class Round:
         for annotator in self.annotators:
             if annotator.name == clean_name(name):
                 return annotator
-        names = ", ".join(annotator.name for annotator in self.annotators)
-        raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round; expected one of {names}")
+        names = [annotator.name for annotator in self.annotators]
+        hint = note_lookalike(name, by_look(names)) or f"; expected one of {', '.join(names)}"
+        raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round{hint}")
 
     def picture(self, group: PatchId, name: str) -> Path:
         """Path of an original or a candidate."""
@@ -189,6 +193,7 @@ def write_round(round_: Round) -> None:
         "seed": round_.seed,
         "secret": round_.secret,
         "batch_form": round_.batch_form,
+        "require_full_zoom": round_.require_full_zoom,
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
             for group, answer in sorted(round_.known.items())
@@ -260,6 +265,7 @@ class _Assignments(TypedDict):
     seed: int
     secret: str
     batch_form: BatchForm
+    require_full_zoom: NotRequired[bool]
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
 
@@ -281,6 +287,7 @@ def _parse_round(folder: Path, content: object) -> Round:
         seed=values["seed"],
         secret=values["secret"],
         batch_form=values["batch_form"],
+        require_full_zoom=values.get("require_full_zoom", False),
         annotators=tuple(
             Annotator(
                 name=entry["name"],

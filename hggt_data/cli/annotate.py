@@ -99,7 +99,7 @@ def annotate(arguments: dict[str, Any]) -> None:
     """
     from hggt_data.annotate.web.serve import serve_round
 
-    serve_round(**arguments, print_line=click.echo)
+    serve_round(**arguments, print_line=lambda line: echo_all([line]))
 
 
 @click.group(cls=HggtGroup)
@@ -130,7 +130,7 @@ def add_account(arguments: dict[str, Any]) -> None:
     """
     from hggt_data.annotate.web.accounts import make_personal_url
 
-    click.echo(make_personal_url(**arguments))
+    echo_all([make_personal_url(**arguments)])
 
 
 @accounts.command("remove")
@@ -150,4 +150,4 @@ def list_accounts(file: Path) -> None:
     from hggt_data.annotate.web.accounts import Accounts
 
     for account in Accounts(file).all():
-        click.echo(f"{account.name} (admin)" if account.is_admin else account.name)
+        echo_all([f"{account.name} (admin)" if account.is_admin else account.name])

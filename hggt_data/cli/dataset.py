@@ -80,4 +80,4 @@ def download(arguments: dict[str, Any]) -> None:
     from hggt_data.hub.download import download_dataset
 
     manifest = download_dataset(**arguments)
-    click.echo(f"{arguments['output']}: {manifest.describe()}, all files match the manifest.")
+    echo_all([f"{arguments['output']}: {manifest.describe()}, all files match the manifest."])

@@ -12,6 +12,7 @@ import click
 
 from hggt_data.cli.options import Detail, Target
 from hggt_data.errors import RUN_AGAIN, HggtError, SettingsError
+from hggt_data.io.text import Lines, join_lines, printable_lines
 
 _ADVICE = {
     errno.ENOSPC: "; free some space and run again",
@@ -93,6 +94,9 @@ class HggtCommand(click.Command):
         """Turn expected errors into click's, which it prints on one line."""
         try:
             yield
+        except click.ClickException as error:
+            vars(error)["message"] = printable_lines(error.message)  # may name a file
+            raise
         except SettingsError as error:
             raise click.UsageError(self._format(str(error), error, ctx), ctx) from error
         except HggtError as error:
@@ -117,7 +121,10 @@ class HggtCommand(click.Command):
 
     def _format(self, message: str, error: Exception, ctx: click.Context) -> str:
         """A message with the notes of its error, and with flags for parameters."""
-        return name_flags("\n".join([message, *getattr(error, "__notes__", [])]), self.get_params(ctx), ctx)
+        if error.args and isinstance(error.args[0], Lines):
+            message = error.args[0]
+        text = join_lines([message, *getattr(error, "__notes__", [])])
+        return name_flags(text, self.get_params(ctx), ctx)
 
 
 class ResumedCommand(HggtCommand):
@@ -149,11 +156,14 @@ class Outcome(Protocol):
 
 
 def echo_all(lines: Iterable[object], *, err: bool = False) -> None:
-    """Print lines, with flags for parameters."""
+    """Print lines, with flags for parameters. Commands print in no other way.
+
+    What somebody else wrote, such as a name, neither controls the terminal nor begins a line; see `printable_lines`.
+    """
     ctx = click.get_current_context()
     params = ctx.command.get_params(ctx)
     for line in lines:
-        click.echo(name_flags(str(line), params, ctx), err=err)
+        click.echo(name_flags(printable_lines(line if isinstance(line, str) else str(line)), params, ctx), err=err)
 
 
 def echo_outcome(outcome: Outcome, before_exit: Callable[[], object] = lambda: None) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hggt_data.cli.group import echo_all
+
 if TYPE_CHECKING:
     from hggt_data.hub.plan import Destination, Push
 
@@ -18,14 +20,14 @@ def confirm_and_push(
         raise click.UsageError("not a terminal: pass --yes to push without confirmation, or --dry-run to see the plan")
     with opened as push:
         repository = push.repository
-        click.echo("\n".join(push.describe()))
+        echo_all(push.describe())
         if destination.dry_run:
-            click.echo("Nothing was pushed (--dry-run).")
+            echo_all(["Nothing was pushed (--dry-run)."])
             return
         if not yes and not click.confirm(f"Push this as a {destination.visibility} {repository.kind}?"):
-            click.echo("Nothing was pushed.")
+            echo_all(["Nothing was pushed."])
             return
         commit = push.push()
-    click.echo(f"Pushed: {repository.url} ({destination.visibility}), commit {commit[:12]}.")
+    echo_all([f"Pushed: {repository.url} ({destination.visibility}), commit {commit[:12]}."])
     revision = f', revision="{destination.tag}"' if destination.tag else ""
-    click.echo(f'Load it: {function}("{destination.repo_id}"{revision})')
+    echo_all([f'Load it: {function}("{destination.repo_id}"{revision})'])

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hggt_data.cli.group import HggtCommand
+from hggt_data.cli.group import HggtCommand, echo_all
 from hggt_data.cli.options import NEW_FILE, Argument
 
 
@@ -28,7 +28,7 @@ def stats(arguments: dict[str, Any], json_file: Path | None, html_file: Path | N
     from hggt_data.statistics.text import format_statistics
 
     statistics = count_labels(**arguments)
-    click.echo(format_statistics(statistics))
+    echo_all([format_statistics(statistics)])
     if json_file:
         write_json(json_file, statistics.to_json())
     if html_file:

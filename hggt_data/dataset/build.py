@@ -31,7 +31,7 @@ from hggt_data.dataset.overlap import (
 from hggt_data.errors import RUN_AGAIN, DatasetError, SettingsError, TreeError
 from hggt_data.io.files import write_text
 from hggt_data.io.folders import open_staging, put_in_place, require_outside
-from hggt_data.io.text import format_examples, plural
+from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.io.workers import default_workers, run_tasks
 from hggt_data.licence import require_license_id
 from hggt_data.problems import Problem, summarise
@@ -202,7 +202,7 @@ def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path)
     shards = [outcome.shard for outcome in outcomes if outcome.shard is not None]
     if not any(shard.ids for shard in shards):
         reason = "every group has errors" if total else "the trees have no groups"
-        raise TreeError(f"{reason}; nothing is left to build\n{summarise(found)}".rstrip())
+        raise TreeError(join_lines([f"{reason}; nothing is left to build", *([summarise(found)] if found else [])]))
     duplicates = list(find_duplicates(shards))
     overlap = find_overlap(shards)
     if not settings.allow_overlap:
@@ -278,7 +278,8 @@ def _require_no_errors(problems: Sequence[Problem], skip_faulty: bool) -> None:
     if blocking or (errors and not skip_faulty):
         errors.sort(key=lambda problem: (problem.kind, problem.path))
         advice = "Correct them." if blocking else "Correct them, or pass `skip_faulty` to leave out those groups."
-        raise TreeError(f"{plural(len(errors), 'error')}; nothing was built. {advice}\n{summarise(errors)}")
+        heading = f"{plural(len(errors), 'error')}; nothing was built. {advice}"
+        raise TreeError(join_lines([heading, summarise(errors)]))
 
 
 def _complete(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from hggt_data.dataset.features import candidates_of_columns
 from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
+from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
 from hggt_data.schema import Label, label_from_class_id
 
@@ -324,9 +325,10 @@ def _annotations_text(pseudonymous: bool) -> str:
 
 
 def _labels_text(tables: Mapping[str, pa.Table]) -> str:
-    slots = sorted({a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row})
+    found = {a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row}
+    slots = escape_markdown(", ".join(sorted(found)))
     return (
-        f"Every candidate was compared with its original by the annotators in the slots {', '.join(slots)}. The "
+        f"Every candidate was compared with its original by the annotators in the slots {slots}. The "
         "consensus is the label with strictly the most votes, if at least two gave it; a tie, or votes that all "
         "differ, give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of "
         "the official code. A slot is a folder of the official data, which several people may have filled."

@@ -109,6 +109,23 @@ def fetch_dataset(repo_id: str, revision: str | None = None) -> Path:
     return folder
 
 
+def find_cached_dataset(repo_id: str, commit: str) -> Path:
+    """The folder of a dataset that was downloaded to the Hub's cache before; nothing is sent over the network.
+
+    HubError if it is not there, or not completely.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo_id, MANIFEST_FILE, repo_type="dataset", revision=commit)
+    folder = Path(found).parent if isinstance(found, str) else None
+    if folder is None or any(not (folder / file.path).is_file() for file in read_manifest(folder).contents()):
+        raise HubError(
+            f"{repo_id}, commit {commit or 'not known'}, is not completely in the Hub's cache. To download it, run "
+            f"`hggt-data stats {repo_id} --revision {commit or 'COMMIT'} --split SPLIT`."
+        )
+    return folder
+
+
 @contextmanager
 def _others_waiting(folder: Path) -> Iterator[None]:
     """Let one process download and hash a dataset while others wait for it."""

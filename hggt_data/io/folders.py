@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hggt_data.errors import OutputError
-from hggt_data.io.text import printable
+from hggt_data.io.text import encodable
 
 
 @contextmanager
@@ -137,9 +137,9 @@ def _recover(output: Path) -> None:
 def _require_folder(output: Path) -> Path:
     """The output without symbolic links: a link stays, and its target is filled on its own disk."""
     output = output.resolve()
-    if printable(str(output)) != str(output):
+    if encodable(str(output)) != str(output):
         raise OutputError(
-            f"{printable(str(output))} is not UTF-8, so other programs cannot open it; choose another name"
+            f"{encodable(str(output))} is not UTF-8, so other programs cannot open it; choose another name"
         )
     if Path.cwd().is_relative_to(output):
         raise OutputError(f"{output} is the current folder and would be replaced; run the command from another folder")

@@ -30,6 +30,7 @@ from hggt_data.io.images import (
     read_chunks,
     require_affordable,
 )
+from hggt_data.io.portability import open_without_pixels
 from hggt_data.io.text import format_examples, plural
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _UNREADABLE_ENDINGS = (".gif", ".ppm")
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _PILLOW_LIMIT = threading.Lock()  # Pillow has one limit for all threads
-_COLOUR_CHUNKS = {b"iCCP", b"gAMA", b"cHRM"}
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
 # First column, first row, and distance between columns and rows of each pass of an interlaced PNG.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -117,20 +117,24 @@ def read_picture_with_notes(path: Path) -> Picture:
 
 
 def _read_png(data: bytes, path: Path) -> Picture:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     info = parse_png(data)
     _require_8_bits(info)
     chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
-    is_rgb = info.mode == "8-bit RGB" and not info.metadata  # which may contain a turn
-    if is_rgb and _COLOUR_CHUNKS.isdisjoint(kind for kind, _ in chunks):
-        return Picture(decode_png(data, info))
-    with _opened(io.BytesIO(data)) as image:
-        checked = _check(image)
-        if is_rgb:
-            return checked.finish(Image.fromarray(decode_png(data, info)), path)
-        _require_whole_pixels(data, chunks)
-        return checked.finish(_load(image), path, _orientation(image))
+    if info.mode != "8-bit RGB":
+        with _opened(io.BytesIO(data)) as image:
+            checked = _check(image)
+            _require_whole_pixels(data, chunks)
+            return checked.finish(_load(image), path, _orientation(image))
+    pixels = decode_png(data, info)
+    others = [chunk for chunk in chunks if chunk[0] not in (b"IHDR", b"IDAT", b"IEND")]
+    if not others:
+        return Picture(pixels)
+    described = open_without_pixels(others)
+    image = Image.fromarray(pixels)
+    image.getexif()[_ORIENTATION] = orientation = _orientation(described)
+    return _check(described).finish(ImageOps.exif_transpose(image), path, orientation)
 
 
 def check_picture(path: Path) -> PictureNotes:

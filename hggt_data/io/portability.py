@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from isal import isal_zlib
+
 from hggt_data.errors import ImageError
 from hggt_data.io.images import PNG_SIGNATURE, PngInfo, chunk_name, read_chunks
 
@@ -66,11 +68,11 @@ def require_portable(data: bytes, info: PngInfo) -> None:
 
 def _require_checksum(stream: bytes, info: PngInfo) -> None:
     """Compare the checksum at the end of the compressed pixels, which kornia-rs ignores."""
-    inflater = zlib.decompressobj()
+    inflater = isal_zlib.decompressobj()
     try:
         inflater.decompress(stream, (3 * info.width + 2) * info.height + 64)  # if interlaced; others are smaller
-    except zlib.error as error:
-        raise ImageError(f"its compressed pixels are damaged: {str(error).partition(': ')[2]}") from error
+    except isal_zlib.IsalError as error:  # type: ignore[misc]  # the stub calls it an instance
+        raise ImageError(f"its compressed pixels are damaged: {error}") from error
     if not inflater.eof:
         raise ImageError("its compressed pixels do not end after the last row")
 
@@ -80,7 +82,7 @@ def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Pillow only warns of the parts of EXIF that it cannot read
-            turns = sorted(_TURNS.keys() & set(_orientations(_open_with_pillow(chunks))))
+            turns = sorted(_TURNS.keys() & set(_orientations(open_without_pixels(chunks))))
     except Exception as error:  # a damaged chunk can raise anything in Pillow
         raise ImageError(f"Pillow cannot read {what}: {error}") from error
     if turns:
@@ -90,8 +92,8 @@ def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
         )
 
 
-def _open_with_pillow(chunks: Sequence[_Chunk]) -> "PngImageFile":
-    """A picture of one pixel with these chunks: how Pillow reads them does not depend on the pixels."""
+def open_without_pixels(chunks: Sequence[_Chunk]) -> "PngImageFile":
+    """An RGB picture of one pixel with these chunks: how Pillow reads them does not depend on the pixels."""
     from PIL.PngImagePlugin import PngImageFile
 
     parts: list[tuple[bytes, bytes | memoryview]] = [
@@ -133,7 +135,7 @@ def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
     """Refuse colours that browsers convert. Of cICP, iCCP and sRGB only the first counts, then gAMA and cHRM."""
     from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
 
-    info = _open_with_pillow(list(bodies.items())).info
+    info = open_without_pixels(list(bodies.items())).info
     wrong = ""
     if b"cICP" in bodies:
         wrong = "cICP" if bytes(bodies[b"cICP"]) != _SRGB_CICP else ""

@@ -2,12 +2,42 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+
+# Characters that control a terminal, break a line, are invisible or turn the direction of text.
+_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def encodable(text: str) -> str:
+    """Text that can be encoded as UTF-8: undecodable bytes of a file name are escaped, such as `\\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def printable(text: str) -> str:
-    """Text that can be encoded as UTF-8: undecodable bytes of a file name are escaped, such as `\\udcff`."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Text on one line that shows what it contains: control, direction and zero-width characters are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in _UNPRINTABLE else letter
+        for letter in text
+    )
+
+
+class Lines(str):
+    """Text whose line breaks are ours. Of any other text, a line break is printed escaped, as it may forge a line."""
+
+    __slots__ = ()
+
+
+def join_lines(lines: Iterable[str]) -> Lines:
+    """Several lines of text, each of which is made printable; `Lines` keep their breaks."""
+    return Lines("\n".join(printable_lines(line) for line in lines))
+
+
+def printable_lines(text: str) -> Lines:
+    """Text as commands print it: all of it on one line, unless it is `Lines`."""
+    return Lines("\n".join(map(printable, text.split("\n") if isinstance(text, Lines) else [text])))
 
 
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~@$]|&(?=#?\w+;)|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
@@ -15,7 +45,7 @@ _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~@$]|&(?=#?\w+;)|:(?=//)|(?<=\bwww)\.",
 
 def escape_markdown(text: str) -> str:
     """Text as it is, on one line of a Markdown file or in a cell: no emphasis, HTML, links or mentions."""
-    return _MARKDOWN.sub(r"\\\g<0>", " ".join(filter(None, text.splitlines())))
+    return _MARKDOWN.sub(r"\\\g<0>", printable(" ".join(filter(None, text.splitlines()))))
 
 
 def plural(number: int, noun: str) -> str:
@@ -48,6 +78,7 @@ def format_size(size: Sequence[int]) -> str:
 
 def aligned(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
     """Rows of cells as lines: the first `num_left` columns left-aligned, the others right-aligned."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

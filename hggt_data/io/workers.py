@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from hggt_data.errors import WorkerError
+from hggt_data.io.text import printable_lines
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -77,7 +78,7 @@ def print_line(text: str) -> None:
     """Print a line for the user on stderr without disturbing the progress bar."""
     from tqdm import tqdm
 
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable_lines(text), file=sys.stderr)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
 from hggt_data.io.pictures import Picture, PictureNote, read_picture_size, read_picture_with_notes
-from hggt_data.io.text import format_examples, format_size, plural
+from hggt_data.io.text import format_examples, format_size, join_lines, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
 from hggt_data.patches.grid import PatchSettings, Verdict, cut, seeded_draw, select_patches
@@ -40,6 +40,7 @@ from hggt_data.patches.places import (
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, PatchId
 from hggt_data.tree.layout import is_candidate_name, picture_name
+from hggt_data.tree.twins import find_equal, join_pairs
 
 RECORD = "patches.json"
 
@@ -82,6 +83,7 @@ class SelectionOutcome(Outcome):
         empty: Other pictures without a patch.
         sheets: Contact sheets.
         left_out: Files and folders of the input that were skipped.
+        twins: Names of originals with equal pixels.
     """
 
     candidates: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ class SelectionOutcome(Outcome):
     empty: list[str] = field(default_factory=list)
     sheets: list[Path] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    twins: list[list[str]] = field(default_factory=list)
 
     def describe(self) -> list[str]:
         """What was done and what was left out, a line each."""
@@ -114,6 +117,12 @@ class SelectionOutcome(Outcome):
             )
         if self.empty:
             lines.append(f"{plural(len(self.empty), 'picture')} without a patch: {format_examples(self.empty)}")
+        if self.twins:
+            shown = format_examples([" = ".join(names) for names in self.twins])
+            lines.append(
+                f"Warning: originals with equal pixels: {shown}. Remove all but one: their patches differ, so that "
+                "`hggt-data split` cannot keep them on one side."
+            )
         if self.left_out:
             lines.append(f"Skipped in the input: {format_examples(self.left_out)}")
         if self.sheets:
@@ -159,11 +168,11 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
         sizes[name] = found_sizes[ORIGINAL]
         faults += _check_sizes(name, found_sizes)
     if faults:
-        lines = "\n".join(f"  {fault}" for fault in faults)
-        raise TreeError(
+        heading = (
             f"{folder}: {plural(len(faults), 'error')}; every original needs candidates {', '.join(candidates)} of its "
-            f"size. Nothing was written; correct or remove these:\n{lines}"
+            "size. Nothing was written; correct or remove these:"
         )
+        raise TreeError(join_lines([heading, *(f"  {fault}" for fault in faults)]))
     return EnhancedPictures(folder, candidates, sizes, left_out)
 
 
@@ -233,6 +242,8 @@ def cut_patches(
         _write(output / CROP_AREA_INFO, format_crop_area_info(rows))
         _draw_sheets(output, pictures, settings, rows, workers or default_workers(), outcome)
         shutil.rmtree(output / _PARTS, ignore_errors=True)
+    originals = ((name, folder / ORIGINAL / picture_name(name, ORIGINAL)) for name in pictures.sizes)
+    outcome.twins = join_pairs(find_equal(originals, skip_faulty=True))
     return outcome
 
 

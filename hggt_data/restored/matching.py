@@ -17,7 +17,7 @@ from hggt_data.io.files import read_csv, read_regular_file
 from hggt_data.io.images import PngInfo, decode_png, parse_png
 from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
-from hggt_data.io.text import plural
+from hggt_data.io.text import join_lines, plural
 from hggt_data.loading import as_groups
 from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
@@ -91,7 +91,7 @@ def match_restored(
         if not empty:
             messages.append("Pass `allow_missing` to use the rest.")
     if messages:
-        raise MatchError("\n".join(messages))
+        raise MatchError(join_lines(messages))
     return matched
 
 
@@ -321,7 +321,7 @@ def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
 
 def _format_own_faults(faults: Sequence[str]) -> str:
     lines = ["the groups' own files have errors:", *(f"  {fault}" for fault in faults)]
-    return "\n".join([*lines, "Restore these files; `hggt-data validate` checks a whole tree."])
+    return join_lines([*lines, "Restore these files; `hggt-data validate` checks a whole tree."])
 
 
 _HEADINGS: dict[FaultKind, str] = {
@@ -354,7 +354,7 @@ def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[PatchId]) -> 
                 "  Expected names are PATCHID.png or PATCHID_ANYTHING.png. Pass `suffix` to select files by suffix, or "
                 "`methods` (a methods file) for other names."
             )
-    return "\n".join(lines)
+    return join_lines(lines)
 
 
 def _propose_names(method: Method, ids: Sequence[PatchId], num_found: int) -> str | None:

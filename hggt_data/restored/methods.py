@@ -14,7 +14,7 @@ from typing import Any, Literal
 from hggt_data.errors import MatchError, SettingsError
 from hggt_data.io.files import read_toml
 from hggt_data.io.names import compare_names, look
-from hggt_data.io.text import nearest
+from hggt_data.io.text import nearest, printable
 from hggt_data.schema import PatchId
 
 FaultKind = Literal["missing", "extra", "ambiguous", "unusable"]
@@ -84,7 +84,7 @@ class Fault:
 
 def require_method_name(name: str) -> None:
     """Check that a method's name can be the name of its folder of results."""
-    if not name or name != name.strip(". ") or _UNSAFE.search(name):
+    if not name or name != name.strip(". ") or name != printable(name) or _UNSAFE.search(name):
         raise MatchError(
             f"method name {name!r} cannot be the name of a report folder; choose another one with NAME=DIR, without "
             'any of < > : " / \\ | ? * and without dots or spaces at its ends'

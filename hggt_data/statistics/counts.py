@@ -186,6 +186,8 @@ class LabelStatistics:
         by_slot: Agreement of slots.
         by_annotator: Agreement of annotators; None if none is known.
         seconds: One entry per slot: seconds per group.
+        full_zoom: Of each annotator (a slot, if unknown) of whom it is recorded: name, number of groups in which every
+            candidate was seen at 100 %, and number of groups of which this is known.
         dawid_skene: None if not requested, or if there are no votes.
     """
 
@@ -208,6 +210,7 @@ class LabelStatistics:
     by_slot: RaterAgreement
     by_annotator: RaterAgreement | None
     seconds: tuple[SecondsSummary, ...]
+    full_zoom: tuple[tuple[str, int, int], ...]
     dawid_skene: DawidSkeneSummary | None
 
     def to_json(self) -> dict[str, Any]:
@@ -237,6 +240,7 @@ class LabelStatistics:
             "seconds_per_group": {
                 slot: seconds.to_json() for slot, seconds in zip(self.slots, self.seconds, strict=True)
             },
+            "full_zoom": {rater: {"groups": seen, "of": known} for rater, seen, known in self.full_zoom},
             "dawid_skene": self.dawid_skene and self.dawid_skene.to_json(),
         }
 
@@ -265,6 +269,7 @@ class _Tally:
         self._agreement = array("i")
         self._seconds: dict[str, array[float]] = {}
         self._num_untimed: dict[str, int] = {}
+        self._full_zoom: dict[str, list[bool]] = {}
 
     def add(self, group: PatchGroup) -> None:
         self._num_groups += 1
@@ -274,6 +279,9 @@ class _Tally:
         self._agreement.extend(group.agreement)
         for annotation in group.annotations:
             self._all_named &= annotation.annotator is not None
+            if annotation.full_zoom is not None:
+                rater = annotation.annotator or annotation.slot
+                self._full_zoom.setdefault(rater, []).append(annotation.full_zoom)
             times = self._seconds.setdefault(annotation.slot, array("d"))
             if annotation.seconds is None:
                 self._num_untimed[annotation.slot] = self._num_untimed.get(annotation.slot, 0) + 1
@@ -317,6 +325,7 @@ class _Tally:
             seconds=tuple(
                 _summarise_seconds(self._seconds[slot], self._num_untimed.get(slot, 0)) for slot in self._by_slot.raters
             ),
+            full_zoom=tuple((rater, sum(seen), len(seen)) for rater, seen in sorted(self._full_zoom.items())),
             dawid_skene=inferred,
         )
 

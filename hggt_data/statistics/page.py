@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escape_html
 
+from hggt_data.io.text import printable
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
 from hggt_data.statistics.counts import LabelCounts, LabelStatistics, RaterAgreement, SecondsSummary, ratio
 from hggt_data.statistics.text import (
     COEFFICIENTS_NOTE,
     CONFUSION_NOTE,
+    FULL_ZOOM_TITLE,
     SECONDS_NOTE,
     TextTable,
     coefficients_table,
     decimal,
     facts_of_groups,
+    full_zoom_table,
     inferred_note,
     label_table,
     level_name,
@@ -77,6 +80,11 @@ summary { cursor: pointer; padding: 0.25rem 0; }
 """
 
 
+def escape(text: str) -> str:
+    """Text for the page; what somebody else wrote, such as a name, neither adds HTML nor turns the text around it."""
+    return escape_html(printable(text))
+
+
 def format_statistics_html(stats: LabelStatistics, title: str) -> str:
     """The statistics as one self-contained HTML page with plots, for screens from phone to desktop."""
     cards = [
@@ -91,6 +99,8 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
         _card("Groups", _draw_groups(stats), _html_table(facts_of_groups(stats))),
         _card("Seconds per group", _draw_seconds(stats), _html_table(seconds_table(stats)), _note(SECONDS_NOTE)),
     ]
+    if stats.full_zoom:
+        cards.append(_card(FULL_ZOOM_TITLE, _html_table(full_zoom_table(stats))))
     if stats.dawid_skene is not None:
         table = _html_table(right_votes_table(stats.dawid_skene))
         cards.append(_card("Dawid-Skene model", table, _note(inferred_note(stats.dawid_skene))))

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hggt_data.io.text import aligned, plural
+from hggt_data.io.text import Lines, aligned, plural
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
 from hggt_data.statistics.counts import DawidSkeneSummary, LabelCounts, LabelStatistics, RaterAgreement, ratio
@@ -114,6 +114,7 @@ COEFFICIENTS_NOTE = (
     "against similar."
 )
 CONFUSION_NOTE = "Each vote is also part of the consensus, so these figures overestimate agreement."
+FULL_ZOOM_TITLE = "Groups with every candidate seen at 100 %"
 SECONDS_NOTE = "As recorded by the annotation tool; annotations with a missing or impossible time count as 'no time'."
 
 
@@ -164,6 +165,14 @@ def seconds_table(stats: LabelStatistics) -> TextTable:
     return TextTable(("slot", "median", "quartiles", "mean", "groups", "no time"), rows)
 
 
+def full_zoom_table(stats: LabelStatistics) -> TextTable:
+    """In how many groups each annotator saw every candidate at 100 %."""
+    rows = tuple(
+        (rater, f"{seen:,}", f"{known:,}", percent(ratio(seen, known))) for rater, seen, known in stats.full_zoom
+    )
+    return TextTable(("annotator", "groups", "of", "share"), rows)
+
+
 def right_votes_table(inferred: DawidSkeneSummary) -> TextTable:
     """How many of each rater's votes are right according to the Dawid-Skene model."""
     rows = tuple(
@@ -194,7 +203,7 @@ def inferred_note(inferred: DawidSkeneSummary) -> str:
     return " ".join(parts)
 
 
-def format_statistics(stats: LabelStatistics) -> str:
+def format_statistics(stats: LabelStatistics) -> Lines:
     """The statistics as plain text, at most 100 columns wide unless names are very long."""
     blocks = [
         _wrap(f"{overview(stats)}."),
@@ -210,10 +219,12 @@ def format_statistics(stats: LabelStatistics) -> str:
     if stats.by_annotator is not None:
         blocks += _rater_blocks(stats.by_annotator, "annotator")
     blocks.append(_block("Seconds per group", seconds_table(stats), SECONDS_NOTE))
+    if stats.full_zoom:
+        blocks.append(_block(FULL_ZOOM_TITLE, full_zoom_table(stats)))
     if stats.dawid_skene is not None:
         title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
         blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
-    return "\n\n".join(blocks) + "\n"
+    return Lines("\n\n".join(blocks) + "\n")
 
 
 def _rater_blocks(agreement: RaterAgreement, kind: str) -> list[str]:

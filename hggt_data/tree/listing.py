@@ -11,10 +11,10 @@ from pathlib import Path
 
 from hggt_data.errors import HggtError, NameFormatError
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
-from hggt_data.io.text import printable
+from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, PatchId
-from hggt_data.tree.annotators import ANNOTATORS_FILE, read_annotators
+from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
 from hggt_data.tree.layout import Section, Tree, describe_half, picture_name, possible_homes, scan
 
 _LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
@@ -31,6 +31,7 @@ class GroupFiles:
         images: picture name (`original`, `01`, ..., `lr`) to file.
         annotations: slot to file, for each slot of the tree.
         annotators: slot to annotator, as far as `annotators.csv` names them.
+        full_zoom: slot to whether its annotator saw every candidate at 100 %, as far as `annotators.csv` says it.
         lookalikes: names of files in the tree that look the same as the group's id.
         problems: problems with the names of these files.
     """
@@ -40,6 +41,7 @@ class GroupFiles:
     images: Mapping[str, Path]
     annotations: Mapping[str, Path]
     annotators: Mapping[str, str]
+    full_zoom: Mapping[str, bool]
     lookalikes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -98,13 +100,16 @@ class Listing:
         """The files that one group should have."""
         section = self._section_of[group_id]
         names = (ORIGINAL, *self.tree.candidates, *([LR] if section.lr else []))
-        annotators = {slot: self._annotators.get((str(group_id), slot)) for slot in self.slots}
+        listed = {
+            slot: self._annotators[place] for slot in self.slots if (place := (str(group_id), slot)) in self._annotators
+        }
         return GroupFiles(
             group_id,
             self.tree.root,
             images={name: section.picture(group_id, name) for name in names},
             annotations={slot: section.annotation(group_id, slot) for slot in self.slots},
-            annotators={slot: annotator for slot, annotator in annotators.items() if annotator is not None},
+            annotators={slot: annotator.pseudonym for slot, annotator in listed.items()},
+            full_zoom={slot: seen for slot, (_, seen) in listed.items() if seen is not None},
             lookalikes=self._find_lookalikes(str(group_id)),
             problems=tuple(self._problems_of.get(str(group_id), ())),
         )
@@ -112,7 +117,7 @@ class Listing:
     def _find_lookalikes(self, name: str) -> tuple[str, ...]:
         return tuple(sorted(self._lookalikes.get(look(name), {name}) - {name})) if self._lookalikes else ()
 
-    def _read_annotators(self) -> dict[tuple[str, str], str]:
+    def _read_annotators(self) -> dict[tuple[str, str], ListedAnnotator]:
         """(group, slot) to annotator; a faulty annotators.csv is reported and otherwise ignored."""
         path = self.tree.root / ANNOTATORS_FILE
         if not self._folders.check_link(path, "file"):
@@ -135,7 +140,7 @@ class Listing:
             message += note_lookalike(group, groups) + note_lookalike(slot, slots)
             hint = "Does the file belong to another tree?"
             self._folders.report("unknown-annotation", "warning", path, message, hint)
-        for name, other in find_lookalikes(sorted(set(self._annotators.values()))):
+        for name, other in find_lookalikes(sorted({annotator.pseudonym for annotator in self._annotators.values()})):
             message, hint = compare_names(name, other), "If they are one person, write the same name for both."
             self._folders.report("lookalike-annotator", "warning", path, message, hint)
 
@@ -297,7 +302,7 @@ class _CheckedFolders:
 
     def check_name(self, folder: Path) -> bool:
         """Whether a dataset and its manifest can hold the name; a name that is not UTF-8 is reported."""
-        if printable(folder.name) == folder.name:
+        if encodable(folder.name) == folder.name:
             return True
         self.report("bad-folder-name", "error", folder, "the name is not UTF-8", "Rename the folder.")
         return False
@@ -323,4 +328,4 @@ def _relative(path: Path, root: Path) -> str:
     relative = Path(os.path.relpath(path, root)).as_posix()
     if relative.startswith("../"):  # LR images may be elsewhere, and a manifest must not reveal where
         relative = f"lr/{path.name}"
-    return printable(relative)
+    return encodable(relative)

@@ -1,11 +1,13 @@
 """Reads the groups of a folder tree: PNG and JSON files, whenever a group is asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import open_regular_file, read_regular_file
+from hggt_data.io.text import join_lines
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.label_file import parse_annotation
@@ -23,7 +25,7 @@ class TreeSource(GroupSource):
         errors = [problem for problem in self._listing.problems if problem.severity == "error"]
         if errors or not len(self._listing):
             found = summarise(errors) or "It has no groups."
-            raise TreeError(f"{tree.root} cannot be opened; check it with hggt-data validate.\n{found}")
+            raise TreeError(join_lines([f"{tree.root} cannot be opened; check it with hggt-data validate.", found]))
         if not self._listing.slots:
             shown = ", ".join(str(section.labels) for section in tree.sections)
             raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/, each with one JSON per group")
@@ -48,13 +50,12 @@ class TreeSource(GroupSource):
                     f"{path} is missing, but slot {slot} labelled other groups; check the tree with hggt-data validate"
                 )
             try:
-                annotations.append(
-                    parse_annotation(
-                        read_regular_file(path), files.id, slot, files.candidates, files.annotators.get(slot)
-                    )
+                annotation = parse_annotation(
+                    read_regular_file(path), files.id, slot, files.candidates, files.annotators.get(slot)
                 )
             except AnnotationError as error:
                 raise AnnotationError(f"{path}: {error}") from error
+            annotations.append(replace(annotation, full_zoom=files.full_zoom.get(slot)))
         return judge_group(files.id, files.candidates, annotations)
 
     def read_bytes(self, index: int, name: str) -> bytes:

@@ -246,6 +246,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     Raises:
         TreeError: `tree` is not a tree or has errors, has too few suitable groups, or none would be left for training.
         AnnotationError: an annotation cannot be read.
+        ImageError: an original is damaged, or is not an 8-bit RGB PNG.
         OutputError: `output` is not empty, or is inside the tree.
 
     Example:

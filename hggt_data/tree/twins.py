@@ -1,8 +1,9 @@
-"""Source pictures of a tree that are one picture under several names."""
+"""Source pictures that are one picture under several names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hggt_data.errors import ImageError
 from hggt_data.io.images import hash_pixels, read_beginning, read_pixels
 from hggt_data.io.names import find_lookalikes
 from hggt_data.io.workers import show_progress
@@ -12,6 +13,39 @@ from hggt_data.tree.listing import Listing
 
 def find_twins(listing: Listing) -> list[list[str]]:
     """Sorted names of source pictures that share an original with equal pixels, or whose names look the same."""
+    names = sorted({group_id.image for group_id in listing.ids})
+    groups = show_progress(listing, len(listing), "comparing pictures")
+    originals = ((files.id.image, files.images[ORIGINAL]) for files in groups)
+    return join_pairs([*find_lookalikes(names), *find_equal(originals)])
+
+
+def find_equal(pictures: Iterable[tuple[str, Path]], *, skip_faulty: bool = False) -> Iterator[tuple[str, str]]:
+    """Pairs of names that have equal pictures, from the name and file of each; a name may have several.
+
+    Only those that begin with the same pixels are decoded. Pictures other than intact 8-bit RGB PNG raise ImageError or
+    OSError, or are skipped.
+    """
+    faults = (ImageError, OSError) if skip_faulty else ()
+    beginnings: dict[object, list[tuple[str, Path]]] = {}
+    for name, path in pictures:
+        try:
+            beginnings.setdefault(read_beginning(path), []).append((name, path))
+        except faults:
+            continue
+    for alike in beginnings.values():
+        if len({name for name, _ in alike}) > 1:
+            first: dict[str, str] = {}
+            for name, path in alike:
+                try:
+                    twin = first.setdefault(hash_pixels(read_pixels(path)), name)
+                except faults:
+                    continue
+                if twin != name:
+                    yield name, twin
+
+
+def join_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Sorted lists of names that are connected by pairs."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -19,26 +53,10 @@ def find_twins(listing: Listing) -> list[list[str]]:
             name = above
         return name
 
-    names = sorted({group_id.image for group_id in listing.ids})
-    for name, other in [*find_lookalikes(names), *_equal_originals(listing)]:
-        low, high = sorted((find(name), find(other)))
+    for pair in pairs:
+        low, high = sorted(map(find, pair))
         leader[high] = low
     clusters: dict[str, list[str]] = {}
     for name in sorted(leader):
         clusters.setdefault(find(name), []).append(name)
     return [names for names in clusters.values() if len(names) > 1]
-
-
-def _equal_originals(listing: Listing) -> Iterator[tuple[str, str]]:
-    """Pairs of source pictures; only originals that begin with the same pixels are decoded."""
-    beginnings: dict[object, list[tuple[str, Path]]] = {}
-    for files in show_progress(listing, len(listing), "comparing pictures"):
-        path = files.images[ORIGINAL]
-        beginnings.setdefault(read_beginning(path), []).append((files.id.image, path))
-    for originals in beginnings.values():
-        if len({image for image, _ in originals}) > 1:
-            first: dict[str, str] = {}
-            for image, path in originals:
-                twin = first.setdefault(hash_pixels(read_pixels(path)), image)
-                if twin != image:
-                    yield image, twin

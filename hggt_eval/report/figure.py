@@ -148,7 +148,7 @@ def draw_figure(
         tiles = [
             *_lr_tile(group),
             *_method_tiles(pictures, group, methods, printed, decimals or {}),
-            *_candidate_tiles(group, candidates),
+            *_candidate_tiles(pictures, group, candidates),
         ]
         rows.append((crop, original, tiles))
     _require_letters(
@@ -229,7 +229,7 @@ def _method_tiles(
         yield _Tile(pictures.restored(method, group.id), (method, " / ".join(scores[method])), (False, is_best))
 
 
-def _candidate_tiles(group: Group, candidates: Sequence[str]) -> Iterator[_Tile]:
+def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequence[str]) -> Iterator[_Tile]:
     chosen = list(candidates)
     if not chosen:
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
@@ -240,7 +240,9 @@ def _candidate_tiles(group: Group, candidates: Sequence[str]) -> Iterator[_Tile]
                 f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}"
             )
         label = None if name == ORIGINAL else group.consensus[group.candidates.index(name)]
-        yield _Tile(group.read(name), (f"{name} ({label.value})" if label else name, ""), (False, False))
+        yield _Tile(
+            pictures.ground_truth(group, name), (f"{name} ({label.value})" if label else name, ""), (False, False)
+        )
 
 
 def _columns(num_tiles: int) -> int:

@@ -4,15 +4,14 @@ The official scripts' text files are reproduced byte for byte; anything left out
 written atomically.
 """
 
-import csv
 import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from hggt_data.errors import MatchError, OutputError
-from hggt_data.io.files import write_text
-from hggt_data.io.text import aligned
+from hggt_data.io.files import csv_writer, write_text
+from hggt_data.io.text import aligned, join_lines, printable
 from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
 from hggt_data.schema import Label
@@ -85,7 +84,7 @@ def format_table(
         over_seeds = [means] if any(summary.num_seeds > 1 for summary in comparison.summaries) else []
         for table in (*over_seeds, *differences):
             lines += ["", f"{table.title}:", format_text(table)]
-    return "\n".join([*lines, *list_lines(list_notes(evaluation, settings, comparison))])
+    return join_lines([*lines, *list_lines(list_notes(evaluation, settings, comparison))])
 
 
 def write_reports(
@@ -202,9 +201,9 @@ def format_csv(evaluation: Evaluation) -> str:
     Negatives have the note `negative`; whatever was left out has a row with a note and no scores.
     """
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    write_line = csv_writer(buffer)
     metrics = [metric.name for metric in evaluation.metrics]
-    writer.writerow(["method", "id", "candidate", *metrics, "note"])
+    write_line(["method", "id", "candidate", *metrics, "note"])
     blanks = [""] * len(metrics)
     for method in evaluation.methods:
         for group in method.groups:
@@ -213,11 +212,11 @@ def format_csv(evaluation: Evaluation) -> str:
             rows += [("", group.alone, "")] if group.alone else []
             for candidate, scores, note in rows:
                 cells = [repr(scores[metric]) if metric in scores else "" for metric in metrics]
-                writer.writerow([method.name, group.id, candidate, *cells, note])
+                write_line([method.name, group.id, candidate, *cells, note])
         for fault in method.faults:
-            writer.writerow([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
+            write_line([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
         for group_id in evaluation.without_positives:
-            writer.writerow([method.name, group_id, "", *blanks, "no candidate is Positive"])
+            write_line([method.name, group_id, "", *blanks, "no candidate is Positive"])
     return buffer.getvalue()
 
 
@@ -236,7 +235,7 @@ def format_official(evaluation: Evaluation, method: MethodScores, metrics: Seque
         lines.append(" ".join(f"{titles[m]}-avg:{group.mean[m]:.4f}" for m in metrics))
     if method.groups:
         lines.append(" ".join(f"{titles[m]}-avg all:{method.mean[m]:.4f}" for m in metrics))
-    lines += [f"left out, {fault.kind}: {fault.message}" for fault in method.faults]
+    lines += [f"left out, {fault.kind}: {printable(fault.message)}" for fault in method.faults]
     lines += [f"left out, no candidate is Positive: {group_id}" for group_id in evaluation.without_positives]
     return "\n".join(lines) + "\n"
 

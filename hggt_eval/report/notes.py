@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hggt_data.io.text import format_examples
+from hggt_data.io.text import format_examples, printable
 from hggt_eval.metrics import title_of
 from hggt_eval.metrics.comparer import BORDER_PX
 from hggt_eval.scores.comparison import Comparison
@@ -17,10 +17,14 @@ from hggt_eval.scores.file import Settings
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence, and the items that it counts."""
+    """A sentence, and the items that it counts; both are made printable, as they name files."""
 
     text: str
     details: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable(self.text))
+        object.__setattr__(self, "details", tuple(map(printable, self.details)))
 
 
 def list_notes(evaluation: Evaluation, settings: Settings, comparison: Comparison | None) -> list[Note]:

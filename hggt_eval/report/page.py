@@ -134,7 +134,7 @@ def _gallery_group(
     shown = [
         *([_picture("LR", "lr", group.read(LR))] if group.has_picture(LR) else []),
         _picture("original", "original", group.read(ORIGINAL)),
-        *(_candidate(group, name) for name in group.candidates),
+        *(_candidate(group, name, pictures.ground_truth(group, name)) for name in group.candidates),
     ]
     for method in evaluation.methods:
         if scores := pictures.scores(method.name, group_id):
@@ -147,12 +147,12 @@ def _gallery_group(
     return {"id": str(group_id), "why": why, "pictures": shown}
 
 
-def _candidate(group: Group, name: str) -> dict[str, Any]:
+def _candidate(group: Group, name: str, pixels: Pixels) -> dict[str, Any]:
     index = group.candidates.index(name)
     label = group.consensus[index]
     agree = f"{group.agreement[index]} of {len(group.annotations)} agree"
     return {
-        **_picture(name, "candidate", group.read(name)),
+        **_picture(name, "candidate", pixels),
         **({"label": label.value, "note": agree} if label else {"note": "no consensus"}),
     }
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from hggt_data.errors import ImageError, MatchError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.hub.repository import is_hub_id
-from hggt_data.io.files import sha256_of
+from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.images import Pixels, decode_png
-from hggt_data.loading import open_groups, open_tree_folders
+from hggt_data.loading import open_cached_groups, open_groups, open_tree_folders
 from hggt_data.schema import PatchId
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, read_scores
@@ -46,12 +46,29 @@ class ScoredPictures:
         return _open_source(self._settings)
 
     def group(self, group_id: PatchId) -> Group:
-        """A group of the source."""
+        """A group of the source; MatchError if it does not exist, or its labels are not those that were scored."""
         if group_id not in self._index:
             scored = any(known == group_id for _, known in self._scores)
-            advice = ", which was scored; has the data changed?" if scored else f"; an example is {self.source.ids[0]}"
+            similar = self.source.suggest(str(group_id)) or f"; an example is {self.source.ids[0]}"
+            advice = ", which was scored; has the data changed?" if scored else similar
             raise MatchError(f"{self.source.location} has no group {group_id}{advice}")
-        return self.source[self._index[group_id]]
+        group = self.source[self._index[group_id]]
+        labels = dict(zip(group.candidates, group.consensus, strict=True))
+        if any(scores.labels != labels for scores in self._scores_of(group_id)):
+            raise MatchError(f"{self.source.location}: the labels of {group_id} have changed since it was scored")
+        return group
+
+    def _scores_of(self, group_id: PatchId) -> list[GroupScores]:
+        return [scores for (_, known), scores in self._scores.items() if known == group_id]
+
+    def ground_truth(self, group: Group, name: str) -> Pixels:
+        """A picture of a group; MatchError if restored images were compared with it and it has changed since."""
+        data = group.read_bytes(name)
+        for scores in self._scores_of(group.id):
+            compared = name in scores.positives or name in scores.negatives
+            if compared and scores.ground_truths_sha256.get(name) != sha256_of(data):
+                raise MatchError(f"{group.name_picture(name)} has changed since it was scored against; score again")
+        return _decode(data, group.name_picture(name))
 
     @cached_property
     def _index(self) -> dict[PatchId, int]:
@@ -70,24 +87,31 @@ class ScoredPictures:
             raise MatchError(f"the scores do not record the folder of {method}'s restored images")
         path = Path(self._settings.restored[method]) / scores.file
         try:
-            data = path.read_bytes()
+            data = read_regular_file(path)
         except FileNotFoundError as error:
             raise MatchError(
                 f"{path} is missing; a relative path starts in the folder in which the images were scored"
             ) from error
         if scores.sha256 != sha256_of(data):
             raise MatchError(f"{path} has changed since it was scored; score it again")
-        try:
-            return decode_png(data)
-        except ImageError as error:
-            raise ImageError(f"{path}: {error}") from error
+        return _decode(data, str(path))
+
+
+def _decode(data: bytes, name: str) -> Pixels:
+    try:
+        return decode_png(data)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
 
 
 def _open_source(settings: Settings) -> GroupSource:
-    """The groups as the run opened them; from the Hub in the same version."""
+    """The groups as the run opened them; from the Hub's cache in the same version.
+
+    Nobody but the run's user has named the dataset, so the Hub is not asked.
+    """
     if settings.labels is not None:
         return open_tree_folders(Path(settings.source), Path(settings.labels))
     name, _, revision = settings.source.partition("@")
     if not Path(settings.source).is_dir() and is_hub_id(name):
-        return open_groups(name, settings.split, revision=revision or None)
+        return open_cached_groups(name, revision, settings.split)
     return open_groups(settings.source, settings.split)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hggt_data.errors import HggtError, OutputError
 from hggt_data.groups import GroupSource
+from hggt_data.io.text import join_lines
 from hggt_data.ranges import CountOrNone
 from hggt_data.restored.methods import PAGE_FILE
 from hggt_eval.report.files import format_table, write_page, write_reports
@@ -64,7 +65,7 @@ def report_scores(
         lines.append(f"Written to {output}: {_list_names(written, output)}.")
     if journal is not None and failure is None:
         journal.finish()
-    show("\n".join(lines))
+    show(join_lines(lines))
     if failure is not None:
         raise OutputError(
             f"all scores are in {output}, but {PAGE_FILE} is missing: {failure}; pass `gallery=0` to make it without "

@@ -8,6 +8,7 @@ import numpy as np
 
 from hggt_data.errors import HggtError
 from hggt_data.io.images import Pixels, write_png
+from hggt_data.io.text import printable_lines
 from hggt_models.config.train import LogConfig
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.validation import Restored
@@ -47,7 +48,7 @@ class RunLog:
 
     def note(self, text: str) -> None:
         """Print a line above the progress bar."""
-        self._bar.write(text, file=sys.stderr)
+        self._bar.write(printable_lines(text), file=sys.stderr)
 
     def advance(self) -> None:
         """Count an iteration on the progress bar."""

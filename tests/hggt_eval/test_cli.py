@@ -120,6 +120,15 @@ def test_a_dataset_here_and_on_the_hub_is_scored_like_its_tree(
         assert other["settings"]["labels_sha256"] == tree["settings"]["labels_sha256"]
         assert (other["settings"]["source"], other["settings"]["split"]) == (source, "test")
     assert tree["settings"]["split"] is None
+    # Somebody else's scores must not make a command ask the Hub: their pictures come from the cache.
+    asked, figure = (
+        len(hub.requests),
+        ("figure", tmp_path / "hub", "--crop", "chelsea-22-159:0,0,16", "--output", "z.png"),
+    )
+    assert member.hggt_eval(*figure).exit_code == 0
+    outcome = member.having(HF_HUB_CACHE=str(tmp_path / "empty")).hggt_eval(*figure)
+    assert f"lab/hggt, commit {commit}, is not completely in the Hub's cache" in outcome.err
+    assert len(hub.requests) == asked
     outcome = member.hggt_eval(*scored, "--dataset", "lab/hggt")
     assert outcome.exit_code == 1
     assert outcome.err.startswith("Error: lab/hggt is not a local folder. On the Hub: lab/hggt has no manifest.json")

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ class Accounts:
         self._stored: Mapping[str, Account] = {}
         self._version: object = None
         if path is not None:
-            self._refresh()  # now an error; if the file becomes unreadable later, all requests are refused
+            self._refresh()  # an error already at the start
 
     def admit(self, account: Account, secret: str | None = None) -> str:
         """Add a temporary account and return its token.
@@ -56,13 +57,12 @@ class Accounts:
         return token
 
     def find(self, token: str) -> Account | None:
-        """The account of a token; None if there is none."""
-        try:
-            self._refresh()
-        except RoundError:
-            self._stored, self._version = {}, None
+        """The account of a token; None if there is none, RoundError if the file that may have it cannot be read."""
         digest = _hash(token)
-        return self._temporary.get(digest) or self._stored.get(digest)
+        if digest in self._temporary:
+            return self._temporary[digest]
+        self._refresh()
+        return self._stored.get(digest)
 
     def all(self) -> list[Account]:
         """All accounts, in the order in which they were added."""
@@ -75,12 +75,15 @@ class Accounts:
             return
         try:
             stat = self._path.stat()
+            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if stamp != self._version:
+                self._version = None
+                self._stored = dict(_read(self._path))
+                self._version = stamp
         except FileNotFoundError as error:
             raise RoundError(f"{self._path}: no such file; create it with hggt-data accounts add") from error
-        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        if stamp != self._version:
-            self._stored = dict(_read(self._path))
-            self._version = stamp
+        except OSError as error:
+            raise RoundError(f"{self._path} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def add_account(path: Path, account: Account, *, renew: bool = False) -> str:
@@ -154,7 +157,13 @@ class _Entry(TypedDict):
 
 def _read(path: Path) -> Iterator[tuple[str, Account]]:
     try:
-        for entry in read_value(list[_Entry], parse_json(read_regular_file(path))):
+        entries = read_value(list[_Entry], parse_json(read_regular_file(path)))
+        for field in ("name", "token_sha256"):
+            if twice := [value for value, count in Counter(entry[field] for entry in entries).items() if count > 1]:
+                raise ValueError(f"the {field} {twice[0]!r} occurs twice")
+        for entry in entries:
+            if not re.fullmatch("[0-9a-f]{64}", entry["token_sha256"]):
+                raise ValueError(f"{entry['token_sha256']!r} is not a SHA-256")
             yield entry["token_sha256"], Account(entry["name"], entry["admin"])
     except ValueError as error:
         raise RoundError(f"{path} is not an accounts file ({error}); create one with hggt-data accounts add") from error

@@ -4,30 +4,30 @@ Annotators see only the pictures of a group: no name, kind or order. Every id is
 annotator who asks, and no path is built from what a client sends.
 """
 
-import csv
 import io
 import json
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hggt_data.annotate.answers import FULL_ZOOM_S
 from hggt_data.annotate.round import INSTRUCTIONS, TEXTS, Annotator, Item, Kind
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
 from hggt_data.annotate.web.progress import disagreements, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError, SavedAnswer
 from hggt_data.errors import AnnotationError, RoundError
-from hggt_data.io.files import read_regular_file
+from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
 from hggt_data.schema import ORIGINAL, PatchGroup
@@ -39,6 +39,8 @@ _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/cs
 _CACHED = {"Cache-Control": "private, max-age=86400, immutable"}
 _MOST_DISAGREEMENTS = 200
 
+_Save = Callable[[Annotator, Item, object, Headers], Response]
+
 
 def make_app(store: AnswerStore) -> Starlette:
     """The application of a round; it needs the `Guard` middleware, which identifies the user."""
@@ -48,11 +50,18 @@ def make_app(store: AnswerStore) -> Starlette:
     def show_texts(_: Request) -> Response:
         return JSONResponse(texts)
 
-    def refuse_for_disk(_: Request, error: Exception) -> Response:
+    def refuse_for_disk(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
-        _LOG.error("%s %s", datetime.now().isoformat(" ", "seconds"), error)
-        return refusal(500, texts["error_disk"].replace("{reason}", error.strerror or str(error)))
+        _LOG.error("%s: %s", error.filename or "An answer was not saved", error.strerror or error)
+        return refusal(500, texts["error_disk"].replace("{reason}", error.strerror or str(error)), request.headers)
 
+    def note_disconnect(request: Request, _: Exception) -> Response:
+        _LOG.warning(
+            "A client ended the connection before its request was complete: %s", request.client and request.client.host
+        )
+        return Response(status_code=400)  # goes nowhere
+
+    too_large = f"The request body is larger than {MAX_BODY_BYTES:,} bytes."
     return Starlette(
         routes=[
             Route("/", _show_static),
@@ -62,10 +71,11 @@ def make_app(store: AnswerStore) -> Starlette:
             *routes,
         ],
         exception_handlers={
-            HTTPException: lambda _, error: refusal(error.status_code, error.detail),
-            AnnotationError: lambda _, error: refusal(422, str(error)),
-            BodyTooLargeError: lambda _, __: refusal(413, f"The request body is larger than {MAX_BODY_BYTES:,} bytes."),
+            HTTPException: lambda request, error: refusal(error.status_code, error.detail, request.headers),
+            AnnotationError: lambda request, error: refusal(422, str(error), request.headers),
+            BodyTooLargeError: lambda request, _: refusal(413, too_large, request.headers),
             OSError: refuse_for_disk,
+            ClientDisconnect: note_disconnect,
         },
     )
 
@@ -95,11 +105,11 @@ class AnnotatorRoutes(Routes):
         """Path and endpoint of each."""
         return [
             Route("/api/round", self._show_round),
-            Route("/api/batches/{number:int}", self._show_batch),
-            Route("/api/items/{item}/pictures/{position:int}", self._show_picture),
+            Route("/api/batches/{number}", self._show_batch),
+            Route("/api/items/{item}/pictures/{position}", self._show_picture),
             Route("/api/items/{item}/answer", self._show_answer),
-            Route("/api/items/{item}/answer", _with_body(self._save_answer), methods=["PUT"]),
-            Route("/api/items/{item}/skip", _with_body(self._save_skip), methods=["PUT"]),
+            Route("/api/items/{item}/answer", self._with_body(self._save_answer), methods=["PUT"]),
+            Route("/api/items/{item}/skip", self._with_body(self._save_skip), methods=["PUT"]),
         ]
 
     def _annotator(self, request: Request) -> Annotator:
@@ -122,13 +132,14 @@ class AnnotatorRoutes(Routes):
                 "annotator": self._store.annotator_id(annotator),
                 "name": annotator.name,
                 "num_candidates": len(self._store.round.candidates),
+                "required_full_zoom_s": FULL_ZOOM_S if self._store.round.require_full_zoom else 0,
                 "instructions": _read_instructions(self._store.round.folder),
                 "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
             }
         )
 
     def _show_batch(self, request: Request) -> Response:
-        annotator, number = self._annotator(request), request.path_params["number"]
+        annotator, number = self._annotator(request), _index_of(request, "number")
         if number not in range(len(annotator.batches)):
             raise HTTPException(404, self._texts["error_not_dealt"])
         return JSONResponse(
@@ -139,7 +150,7 @@ class AnnotatorRoutes(Routes):
         )
 
     def _show_picture(self, request: Request) -> Response:
-        path = self._store.picture(*self._item(request), request.path_params["position"])
+        path = self._store.picture(*self._item(request), _index_of(request, "position"))
         if path is None:
             raise HTTPException(404, self._texts["error_not_dealt"])
         return _picture(path)
@@ -150,8 +161,20 @@ class AnnotatorRoutes(Routes):
             raise HTTPException(404, self._texts["error_no_answer"])
         return JSONResponse(_format_saved(saved))
 
-    def _save_answer(self, request: Request, body: object) -> Response:
-        annotator, item = self._item(request)
+    def _with_body(self, save: _Save) -> Callable[[Request], Any]:
+        """Read a JSON body, after checking who sends it, and save it in a thread, which may wait for a disk."""
+
+        async def run(request: Request) -> Response:
+            annotator, item = self._item(request)
+            try:
+                body = parse_json(await request.body())
+            except ValueError as error:
+                raise AnnotationError(f"expected a request body in JSON: {error}") from error
+            return await run_in_threadpool(save, annotator, item, body, request.headers)
+
+        return run
+
+    def _save_answer(self, annotator: Annotator, item: Item, body: object, _: Headers) -> Response:
         answer = Answer.parse(body, len(self._store.round.candidates))
         replaces = body.get("replaces") if isinstance(body, dict) else None
         try:
@@ -162,12 +185,11 @@ class AnnotatorRoutes(Routes):
             return JSONResponse({"error": self._texts["error_conflict"], **_format_saved(existing)}, 409)
         return JSONResponse(_format_saved(saved) | _feedback(self._store, annotator, item))
 
-    def _save_skip(self, request: Request, body: object) -> Response:
-        annotator, item = self._item(request)
+    def _save_skip(self, annotator: Annotator, item: Item, body: object, headers: Headers) -> Response:
         try:
             self._store.skip(annotator, item, body.get("reason") if isinstance(body, dict) else None)
         except ConflictError:
-            return refusal(409, self._texts["error_conflict"])
+            return refusal(409, self._texts["error_conflict"], headers)
         return JSONResponse({})
 
 
@@ -237,17 +259,10 @@ def read_texts(folder: Path) -> dict[str, str]:
     return texts | own
 
 
-def _with_body(endpoint: Callable[[Request, object], Response]) -> Callable[[Request], Any]:
-    """Read a JSON body and run the endpoint, which may wait for a disk, in a thread."""
-
-    async def run(request: Request) -> Response:
-        try:
-            body = parse_json(await request.body())
-        except ValueError as error:
-            raise AnnotationError(f"expected a request body in JSON: {error}") from error
-        return await run_in_threadpool(endpoint, request, body)
-
-    return run
+def _index_of(request: Request, name: str) -> int:
+    """A number in the path; -1 if it is not one, or far too long."""
+    text = request.path_params[name]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
 def _read_instructions(folder: Path) -> str:
@@ -304,11 +319,11 @@ def _format_group(group: PatchGroup) -> dict[str, Any]:
 def _format_answers(store: AnswerStore) -> str:
     """All answers as CSV, by pseudonym."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds"])
+    write_line = csv_writer(text)
+    write_line(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds"])
     for annotator in store.round.annotators:
         for item, answer in sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0])):
             labels = [label.value for label in answer.labels]
             times = [answer.start, answer.end, answer.seconds]
-            writer.writerow([item.kind.value, item.group, annotator.pseudonym, *labels, *times])
+            write_line([item.kind.value, item.group, annotator.pseudonym, *labels, *times])
     return text.getvalue()

@@ -3,19 +3,25 @@
 A request that passes has its `Account`, or None, in `request.state.account`.
 """
 
+import html
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hggt_data.annotate.web.accounts import Account
+from hggt_data.errors import RoundError
+
+_LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_BODY_BYTES = 1 << 16
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # The pages load everything from this server and contain no inline code.
 _HEADERS = {
@@ -35,7 +41,7 @@ class Guard:
 
     Args:
         app: The application.
-        find_account: Token to account; None for an unknown token.
+        find_account: Token to account; None for an unknown token, RoundError if the accounts cannot be read.
         hosts: Accepted host names besides loopback.
         plain_http: Accept requests from other machines without encryption.
         user_limit: Request rate per account.
@@ -69,26 +75,52 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        account = self._find_account(_token_of(headers))
-        if (refused := self._refuse(scope, headers, account)) is not None:
+        token, account = _token_of(headers), None
+        refused = self._refuse(scope, headers)
+        if refused is None:
+            try:
+                account = self._find_account(token) if token else None
+                refused = self._slow_down(scope, headers, account)
+            except RoundError as error:
+                _LOG.warning("Refused everyone: %s", error)
+                refused = refusal(503, "The server cannot read its accounts; its terminal says why.", headers)
+        if refused is not None:
             await refused(scope, receive, _with_headers(send))
             return
         scope.setdefault("state", {})["account"] = account
         body = _LimitedBody(receive)
         await self._app(scope, body.receive, _with_headers(send))
 
-    def _refuse(self, scope: Scope, headers: Headers, account: Account | None) -> JSONResponse | None:
-        host = _host_of(headers.get("host", ""))
-        if host not in self._hosts:
-            advice = "Its administrator can add the name with the option allow-host."
-            return refusal(400, f"This server does not answer to {host!r}. {advice}")
-        if scope["scheme"] != "https" and host not in LOOPBACK and not self._plain_http:
-            return refusal(403, "Connections from other machines must use https://.")
+    def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
+        """Refuse other host names, connections without encryption, and pages of other sites."""
+        host = _split(headers.get("host", ""), "")
+        if host is None or host[0] not in self._hosts:
+            advice = "Its administrator can add the name with the option --allow-host."
+            return self._report(400, f"This server does not answer to {headers.get('host', '')!r}. {advice}", headers)
+        if host[0] not in LOOPBACK and not self._plain_http and not _is_encrypted(scope, headers):
+            advice = (
+                "If they do, the web server in between must say so (nginx: proxy_set_header X-Forwarded-Proto $scheme)."
+            )
+            return self._report(403, f"Connections from other machines must use https://. {advice}", headers)
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
-            return refusal(403, f"Requests from pages of {origin} are not allowed.")
+        if origin is not None and not _is_same_origin(origin, headers["host"]):
+            reason = f"Pages of {origin!r} may not use this server, which was addressed as {headers['host']!r}."
+            advice = (
+                "If this is its own page, the web server in between must pass on the Host header unchanged (nginx: "
+                "proxy_set_header Host $http_host)."
+            )
+            return self._report(403, f"{reason} {advice}", headers)
         if headers.get("sec-fetch-site") == "cross-site" and scope["path"].startswith("/api/"):
-            return refusal(403, "Requests from pages of other sites are not allowed.")
+            return self._report(403, "Pages of other sites may not use this server.", headers)
+        return None
+
+    def _report(self, status: int, message: str, headers: Headers) -> Response:
+        """A refusal that the terminal shows as well, because only an administrator can remove its cause."""
+        _LOG.warning("Refused a request: %s", message)
+        return refusal(status, message, headers)
+
+    def _slow_down(self, scope: Scope, headers: Headers, account: Account | None) -> Response | None:
+        """Refuse requests beyond the rate."""
         client = (scope.get("client") or ("unknown", 0))[0]
         if account is not None:
             wait_s = self._user_limit.take(account.name)
@@ -97,7 +129,8 @@ class Guard:
         else:
             wait_s = self._file_limit.take(client)
         if wait_s > 0:
-            return refusal(429, "Too many requests. Please wait a moment.", {"Retry-After": str(int(wait_s) + 1)})
+            message = "Too many requests. Please wait a moment."
+            return refusal(429, message, headers, {"Retry-After": str(int(wait_s) + 1)})
         return None
 
 
@@ -146,8 +179,11 @@ class _LimitedBody:
         return message
 
 
-def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A refusal in the form that the pages read: `{"error": message}`."""
+def refusal(status: int, message: str, asked: Headers, headers: dict[str, str] | None = None) -> Response:
+    """A refusal as the pages read it, `{"error": message}`, or as a page if the browser `asked` for one."""
+    if "text/html" in asked.get("accept", ""):
+        title = f"<!doctype html><html lang=en><meta charset=utf-8><title>hggt: {status}</title>"
+        return HTMLResponse(f"{title}<h1>hggt: {status}</h1><p>{html.escape(message)}</p>", status, headers)
     return JSONResponse({"error": message}, status, headers)
 
 
@@ -167,8 +203,25 @@ def _token_of(headers: Headers) -> str:
     return token if scheme.lower() == "bearer" else ""
 
 
-def _host_of(header: str) -> str:
+def _is_encrypted(scope: Scope, headers: Headers) -> bool:
+    """Whether the browser uses https; of several web servers in a row, the first has added the first protocol."""
+    forwarded = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return scope["scheme"] == "https" or forwarded == "https"
+
+
+def _is_same_origin(origin: str, host_header: str) -> bool:
+    """Whether a page is from the host that it asks; a default port may be given or not."""
+    scheme, _, place = origin.partition("://")
+    asked = _split(place, scheme)
+    return asked is not None and scheme in _DEFAULT_PORTS and asked == _split(host_header, scheme)
+
+
+def _split(place: str, scheme: str) -> tuple[str, int | None] | None:
+    """Host name and port of `HOST` or `HOST:PORT`; None if it is neither."""
     try:
-        return (urlsplit(f"//{header}").hostname or "").lower()
+        parts = urlsplit(f"//{place}")
+        if parts.netloc != place or parts.username is not None:
+            return None
+        return (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(scheme)
     except ValueError:
-        return header
+        return None

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -21,8 +22,9 @@ FASTEST_S = 2.0
 ONE_LABEL_SHARE = 0.95
 GOLD_SHARE = 0.7
 REPEAT_SHARE = 0.6
-_FEWEST_GROUPS = 20
-_FEWEST_LABELS = 8
+FULL_ZOOM_SHARE = 0.5
+_FEWEST_GROUPS = 3  # one label in all versions of a group or two, or a quick decision, is nothing unusual
+_MOST_SKIPS = 100
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class AnnotatorProgress:
 
     Attributes:
         seconds: Median per group; None before the first answer.
+        seconds_left: For the groups that are neither answered nor skipped, at that pace.
+        full_zoom: (groups of which every version was seen at 100 %, groups of which this is recorded).
         last: End of the latest answer.
         labels: Count of each label.
         gold: (correct, given) labels of gold groups.
@@ -51,11 +55,22 @@ class AnnotatorProgress:
     done: int
     skipped: int
     seconds: float | None
+    seconds_left: float | None
+    full_zoom: tuple[int, int]
     last: datetime | None
     labels: Mapping[str, int]
     gold: tuple[int, int]
     repeats: tuple[int, int]
     flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A group without an answer, and why."""
+
+    name: str
+    group: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,8 @@ class RoundProgress:
         complete: Groups with all their votes.
         wanted: Votes when the round is complete.
         alpha: Krippendorff's alpha, nominal and ordinal; None while undefined.
+        compared: Versions with two votes or more, on which alpha rests.
+        skips: The first skipped groups, by annotator.
         unreadable: Files that are not answers.
     """
 
@@ -74,7 +91,9 @@ class RoundProgress:
     votes: int
     wanted: int
     alpha: Mapping[str, float | None]
+    compared: int
     annotators: tuple[AnnotatorProgress, ...]
+    skips: tuple[Skip, ...]
     unreadable: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -96,7 +115,9 @@ def measure_progress(store: AnswerStore) -> RoundProgress:
         votes=votes,
         wanted=max(votes, len(wanted) * store.round.votes),
         alpha=_alpha(judged),
+        compared=sum(votes > 1 for group in judged for votes in group.num_votes),
         annotators=tuple(_measure_annotator(store, annotator) for annotator in store.round.annotators),
+        skips=tuple(islice(_skips(store), _MOST_SKIPS)),
         unreadable=tuple(str(path) for path in store.unreadable),
     )
 
@@ -138,19 +159,30 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
     seconds = median(times) if times else None
     gold, repeats = _gold(store, answers), _repeats(answers)
     open_items = {item for item in annotator.items if item.kind is not Kind.PRACTICE} - answers.keys()
+    skipped = sum(item in store.skips(annotator) for item in open_items)
+    recorded = [seen for item in answers if (seen := store.full_zoom(annotator).get(item)) is not None]
+    full_zoom = sum(recorded), len(recorded)
     return AnnotatorProgress(
         name=annotator.name,
         is_active=annotator.is_active,
         assigned=len(open_items) + len(answers),
         done=len(answers),
-        skipped=sum(item in store.skips(annotator) for item in open_items),
+        skipped=skipped,
         seconds=seconds,
+        seconds_left=None if seconds is None else seconds * (len(open_items) - skipped),
+        full_zoom=full_zoom,
         last=max((answer.end for answer in answers.values() if answer.end), default=None),
         labels={label.value: labels[label] for label in Label},
         gold=gold,
         repeats=repeats,
-        flags=tuple(_flags(len(answers), seconds, labels, gold, repeats)),
+        flags=tuple(_flags(len(times), seconds, labels, gold, repeats, full_zoom)),
     )
+
+
+def _skips(store: AnswerStore) -> Iterator[Skip]:
+    for annotator in store.round.annotators:
+        skips = dict(store.skips(annotator))  # a copy: an answer may arrive meanwhile
+        yield from (Skip(annotator.name, str(item.group), skips[item]) for item in annotator.items if item in skips)
 
 
 def _gold(store: AnswerStore, answers: Mapping[Item, Annotation]) -> tuple[int, int]:
@@ -175,17 +207,24 @@ def _repeats(answers: Mapping[Item, Annotation]) -> tuple[int, int]:
 
 
 def _flags(
-    done: int, seconds: float | None, labels: Counter[Label], gold: tuple[int, int], repeats: tuple[int, int]
+    done: int,
+    seconds: float | None,
+    labels: Counter[Label],
+    gold: tuple[int, int],
+    repeats: tuple[int, int],
+    full_zoom: tuple[int, int],
 ) -> Iterator[Flag]:
+    """What to talk about, from the first groups on; each says how many groups or labels it rests on."""
     if done >= _FEWEST_GROUPS:
         if seconds is not None and seconds < FASTEST_S:
-            yield Flag("admin_flag_fast", {"seconds": seconds})
+            yield Flag("admin_flag_fast", {"seconds": round(seconds, 1), "groups": done})
         (label, count), *_ = labels.most_common()
         if count >= ONE_LABEL_SHARE * labels.total():
-            yield Flag("admin_flag_one_label", {"percent": round(100 * count / labels.total()), "label": label.value})
+            yield Flag("admin_flag_one_label", {"count": count, "given": labels.total(), "label": label.value})
     for (right, given), least, text in (
         (gold, GOLD_SHARE, "admin_flag_gold"),
         (repeats, REPEAT_SHARE, "admin_flag_repeats"),
+        (full_zoom, FULL_ZOOM_SHARE, "admin_flag_full_zoom"),
     ):
-        if given >= _FEWEST_LABELS and right < least * given:
+        if right < least * given:
             yield Flag(text, {"right": right, "given": given})

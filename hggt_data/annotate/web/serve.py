@@ -15,11 +15,14 @@ from typing import Annotated
 
 import uvicorn
 
+from hggt_data.annotate.answers import remove_leftovers
 from hggt_data.annotate.round import Round, lock_round, read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
+from hggt_data.annotate.web.connections import Connection
 from hggt_data.annotate.web.guard import LOOPBACK, Guard
 from hggt_data.annotate.web.store import AnswerStore
+from hggt_data.annotate.web.terminal import log_to_terminal
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Range, require_ranges
@@ -73,6 +76,7 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         with TemporaryFile(dir=folder):
             pass  # fails now if answers cannot be written
         round_ = read_round(folder, settings.patches)
+        remove_leftovers(round_)
         accounts = Accounts(settings.accounts)
         store = AnswerStore(round_)
         with _listen(settings) as listener:
@@ -81,12 +85,17 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
             port = listener.getsockname()[1]
             for line in _welcome(round_, store, accounts, settings, port):
                 print_line(line)
+            log_to_terminal()
             config = uvicorn.Config(
                 app,
-                log_level="warning",
+                http=Connection,
+                ws="none",
+                log_config=None,
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,
+                forwarded_allow_ips=["127.0.0.1", "::1"],
                 ssl_certfile=settings.tls_certificate,
                 ssl_keyfile=settings.tls_key,
             )
@@ -151,7 +160,7 @@ def _welcome(round_: Round, store: AnswerStore, accounts: Accounts, settings: Se
     active = [annotator.name for annotator in round_.annotators if annotator.is_active]
     lines = []
     if store.unreadable:
-        shown = format_examples(store.unreadable)
+        shown = format_examples([f"{path} ({why})" for path, why in store.unreadable.items()])
         lines.append(f"{plural(len(store.unreadable), 'file')} cannot be read as answers and do not count: {shown}")
     if settings.accounts is None:
         name = _only_annotator(round_, settings.annotator, active)

@@ -5,6 +5,7 @@ that differs between annotators. An answer names the version that it replaces, s
 other; the same answer sent twice is saved once. Answers are in the official format; `shown/` holds the rest.
 """
 
+import errno
 import hashlib
 import hmac
 import threading
@@ -15,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hggt_data.annotate.answers import BROKEN, read_answers
+from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers
 from hggt_data.annotate.round import Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.io.files import read_regular_file, write_json, write_text
@@ -42,6 +43,7 @@ class Answer:
         seconds: Viewing time without pauses, by a monotonic clock.
         pauses: (seconds before it, seconds) of each pause.
         end: The annotator's local time at the end; None if that clock is clearly wrong.
+        full_zoom_s: Seconds for which each version was in view at 100 % or more, in the same order; empty if unknown.
         display: Device pixel ratio, last zoom, window and screen size, number of flips.
     """
 
@@ -49,6 +51,7 @@ class Answer:
     seconds: float
     pauses: tuple[tuple[float, float], ...] = ()
     end: datetime | None = None
+    full_zoom_s: tuple[float, ...] = ()
     display: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -65,6 +68,9 @@ class Answer:
         pauses = content.get("pauses", [])
         if not isinstance(pauses, list) or len(pauses) > _MOST_PAUSES:
             raise AnnotationError(f"pauses is not a list of at most {_MOST_PAUSES:,} pauses")
+        full_zoom_s = content.get("full_zoom_s", [])
+        if not isinstance(full_zoom_s, list) or len(full_zoom_s) not in (0, num_candidates):
+            raise AnnotationError(f"full_zoom_s is not a list of {num_candidates} numbers of seconds")
         display = content.get("display", {})
         if not isinstance(display, dict):
             raise AnnotationError("display is not a JSON object")
@@ -73,6 +79,7 @@ class Answer:
             seconds=_number(content.get("seconds"), "seconds", _LONGEST_S),
             pauses=tuple(_parse_pause(pause) for pause in pauses),
             end=_parse_moment(content.get("end_ms"), content.get("utc_offset_min")),
+            full_zoom_s=tuple(_number(seconds, "full_zoom_s", _LONGEST_S) for seconds in full_zoom_s),
             display={key: _number(display[key], f"display.{key}", 1e9) for key in _DISPLAY if key in display},
         )
 
@@ -93,23 +100,26 @@ class AnswerStore:
         clock: Current time in UTC.
 
     Attributes:
-        unreadable: Files that do not count as answers; a new answer to the same group renames the old file.
+        unreadable: Files that do not count as answers, and why; a new answer to the same group renames the old file.
     """
 
     def __init__(self, round_: Round, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.round = round_
         self._clock = clock
-        self.unreadable: list[Path] = []
+        self._identity = _identify(round_.folder)
+        self.unreadable: dict[Path, str] = {}
         self._items: dict[str, dict[str, Item]] = {}
         self._answers: dict[str, dict[Item, Annotation]] = {}
+        self._full_zoom: dict[str, dict[Item, bool | None]] = {}
         self._skips: dict[str, dict[Item, str]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         for annotator in round_.annotators:
             self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
             found = read_answers(round_, annotator)
             self._answers[annotator.pseudonym] = found.annotations
+            self._full_zoom[annotator.pseudonym] = found.full_zoom
             self._skips[annotator.pseudonym] = found.skips
-            self.unreadable += found.faults
+            self.unreadable |= found.faults
 
     def item_id(self, annotator: Annotator, item: Item) -> str:
         """The page's id of an item; without the round's secret it reveals neither group nor kind."""
@@ -136,6 +146,10 @@ class AnswerStore:
         """The annotator's answers; labels in the order of the round's candidates."""
         return self._answers[annotator.pseudonym]
 
+    def full_zoom(self, annotator: Annotator) -> Mapping[Item, bool | None]:
+        """Of each answer, whether every version was seen at 100 %; None if this is not recorded."""
+        return self._full_zoom[annotator.pseudonym]
+
     def skips(self, annotator: Annotator) -> Mapping[Item, str]:
         """The groups that the annotator skipped, and why."""
         return self._skips[annotator.pseudonym]
@@ -149,8 +163,13 @@ class AnswerStore:
         """Save an answer; when this returns, it is on disk.
 
         `replaces` is the version that the annotator has seen, None if there was no answer; ConflictError if the answer
-        on disk has another version. If writing fails, the earlier answer stays.
+        on disk has another version. If writing fails, the earlier answer stays; OSError also if the round was moved.
         """
+        if self.round.require_full_zoom and not is_full_zoom(answer.full_zoom_s):
+            raise AnnotationError(
+                f"full_zoom_s is {list(answer.full_zoom_s)}; this round requires every version to be in view at 100 % "
+                f"for {FULL_ZOOM_S:g} s"
+            )
         received = self._clock()
         annotation = self._annotation(annotator, item, answer, received)
         with self._locks[annotator.pseudonym]:
@@ -159,12 +178,15 @@ class AnswerStore:
                 return self._saved(annotator, item, earlier)
             if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
                 raise ConflictError(f"{item.group} already has another answer, which is kept")
+            self._require_in_place()
             self._write_shown(annotator, item, answer, received, earlier)
             path = self.round.answer_path(annotator, item)
             if earlier is None and path.exists():
                 path.replace(path.with_suffix(BROKEN))
             write_text(path, format_annotation(annotation, item.group, self.round.candidates))
+            self._require_in_place()
             self._answers[annotator.pseudonym][item] = annotation
+            self._full_zoom[annotator.pseudonym][item] = is_full_zoom(answer.full_zoom_s)
             if self._skips[annotator.pseudonym].pop(item, None) is not None:
                 self.round.skip_path(annotator, item).unlink(missing_ok=True)
         return self._saved(annotator, item, annotation)
@@ -179,8 +201,16 @@ class AnswerStore:
             if item in self.answers(annotator):
                 raise ConflictError(f"{item.group} already has an answer, which is kept")
             content = {"reason": reason.strip(), "received": _format_instant(self._clock())}
+            self._require_in_place()
             write_json(self.round.skip_path(annotator, item), content)
+            self._require_in_place()
             self._skips[annotator.pseudonym][item] = content["reason"]
+
+    def _require_in_place(self) -> None:
+        """OSError if the round is no longer where it was: writing would make a new, incomplete one there."""
+        if _identify(self.round.folder) != self._identity:
+            reason = "the round was moved, replaced or unmounted; put it back, or serve it from its new place"
+            raise OSError(errno.ESTALE, reason, str(self.round.folder))
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
         of_name = dict(zip(self.order(annotator, item), answer.labels, strict=True))
@@ -211,6 +241,7 @@ class AnswerStore:
             "pauses": [{"after_s": after, "seconds": seconds} for after, seconds in answer.pauses],
             "clock": "annotator's" if answer.end else "server's",
             "received": _format_instant(received),
+            "full_zoom_s": dict(zip(self.order(annotator, item), answer.full_zoom_s, strict=False)),
             "display": answer.display,
             "earlier": history,
         }
@@ -219,6 +250,15 @@ class AnswerStore:
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]
         return hmac.new(self.round.secret.encode(), "\0".join(words).encode(), "sha256").hexdigest()
+
+
+def _identify(folder: Path) -> tuple[int, int] | None:
+    """What stays the same when a folder is renamed; None if it is missing."""
+    try:
+        status = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_repeated(earlier: Annotation, annotation: Annotation, answer: Answer) -> bool:

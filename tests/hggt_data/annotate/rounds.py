@@ -22,6 +22,7 @@ def make_round(
     candidates: tuple[str, ...] = FOUR,
     known: Mapping[PatchId, KnownAnswer] | None = None,
     size: tuple[int, int] = (16, 16),
+    require_full_zoom: bool = False,
 ) -> Round:
     """Write a round for these annotators; pictures are noise unless `patches` has them."""
     if patches is None:
@@ -31,6 +32,17 @@ def make_round(
         Annotator(name, f"annotator-{number:06x}", tuple(assigned))
         for number, (name, assigned) in enumerate(batches.items())
     )
-    round_ = Round(folder / "round", patches, candidates, 2, 1000, 0, "a secret", annotators, known or {})
+    round_ = Round(
+        folder / "round",
+        patches,
+        candidates,
+        votes=2,
+        per_batch=1000,
+        seed=0,
+        secret="a secret",
+        annotators=annotators,
+        known=known or {},
+        require_full_zoom=require_full_zoom,
+    )
     write_round(round_)
     return round_

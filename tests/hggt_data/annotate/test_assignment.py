@@ -42,3 +42,16 @@ def test_balancing_moves_only_reassignable_groups_and_respects_exclusions() -> N
     assert set(groups[6:]) < set(assignment.groups_of("Ada"))
     assert assignment.groups_of("Bob") == []
     assert sorted(reassignable["Eve"]) == assignment.groups_of("Eve")
+
+
+def test_groups_are_passed_on_where_the_least_loaded_can_take_none() -> None:
+    groups = [PatchId(f"p{k:02d}", 0, 0) for k in range(15)]
+    assignment = Assignment(random.Random(0))
+    for name, assigned in {"Ada": groups[:8], "Bob": groups[8:], "Eve": groups[:5]}.items():
+        for group in assigned:
+            assignment.add(group, name)
+    # All that Ada may lose is Eve's already.
+    reassignable = {"Ada": dict.fromkeys(groups[:5]), "Bob": dict.fromkeys(groups[8:10]), "Eve": {}}
+    assignment.balance(["Ada", "Bob", "Eve"], reassignable, set())
+    assert assignment.loads == {"Ada": 7, "Bob": 7, "Eve": 6}
+    assert set(assignment.groups_of("Eve")) - set(groups[:5]) <= set(groups[8:10])

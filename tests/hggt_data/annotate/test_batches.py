@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -57,9 +58,38 @@ def test_a_small_later_batch_has_fewer_repeats() -> None:
     assert counts(after) == [{Kind.VOTE: 28, Kind.REPEAT: 7}, {Kind.VOTE: 7, Kind.REPEAT: 1}]
 
 
-def test_checks_are_given_once() -> None:
-    checks = Checks(tuple(GROUPS[90:92]), tuple(GROUPS[93:95]), 0)
+@pytest.mark.parametrize(("num_gold", "num_batches"), [(8, 20), (20, 20), (21, 20), (1, 3), (50, 7)])
+def test_gold_reaches_every_part_of_the_work(num_gold: int, num_batches: int) -> None:
+    votes = [PatchId("v", k, 0) for k in range(num_batches * 10 - 3)]
+    gold = tuple(PatchId("g", k, 0) for k in range(num_gold))
+    annotator = give(Annotator("Ada", "a"), votes, Checks((), gold, 2), per_batch=10)
+    assert len(annotator.batches) == num_batches
+    places = [place for place, item in enumerate(annotator.items) if item.kind is Kind.GOLD]
+    assert sorted(annotator.items[place].group for place in places) == sorted(gold)
+    gaps = [after - before for before, after in pairwise([0, *places, len(annotator.items)])]
+    assert max(gaps) <= 2.5 * len(annotator.items) / num_gold
+    if num_gold >= num_batches:
+        assert all(count[Kind.GOLD] >= num_gold // num_batches for count in counts(annotator))
+
+
+def test_repeats_are_spread_and_each_comes_a_third_of_the_batch_later() -> None:
+    for seed in range(20):
+        checks = Checks((), (), 20)
+        [batch] = with_batches(Annotator("Ada", "a"), GROUPS, checks, 100, random.Random(seed)).batches
+        votes = [item.group for item in batch if item.kind is Kind.VOTE]
+        repeats = [place for place, item in enumerate(batch) if item.kind is Kind.REPEAT]
+        assert len({batch[place].group for place in repeats}) == 20
+        for place in repeats:
+            before = [item.group for item in batch[:place] if item.kind is Kind.VOTE]
+            assert len(before) - votes.index(batch[place].group) >= 33
+        assert max(after - before for before, after in pairwise([33, *repeats, 120])) <= 10
+
+
+def test_checks_are_given_once_and_unanswered_gold_reaches_new_work() -> None:
+    checks = Checks(tuple(GROUPS[90:92]), tuple(GROUPS[93:97]), 0)
     before = give(Annotator("Ada", "a"), GROUPS[:10], checks)
-    after = give(before, GROUPS[:20], checks)
-    assert after.batches[: len(before.batches)] == before.batches
-    assert counts(after)[-1] == {Kind.VOTE: 10}
+    [answered] = [item for item in before.items if item == Item(Kind.GOLD, GROUPS[93])]
+    after = give(before, GROUPS[:20], checks, answered={answered})
+    assert after.batches[0] == before.batches[0]
+    assert counts(after)[1:] == [{Kind.VOTE: 10, Kind.GOLD: 3}, {Kind.VOTE: 10, Kind.GOLD: 1}]
+    assert give(after, GROUPS[:20], checks, answered={answered}) == after

@@ -352,7 +352,7 @@ def test_new_and_returning_annotators_get_the_checks_that_they_have_not_answered
 
 def test_a_new_folder_of_the_patches_is_recorded(begun: Round, tmp_path: Path) -> None:
     moved = begun.patches.resolve().rename(tmp_path / "moved")
-    with pytest.raises(RoundError, match="the patches of this round are missing; pass `patches`"):
+    with pytest.raises(RoundError, match="the patches of this round are missing; pass their new folder as `patches`"):
         reassign_groups(begun.folder, add=["Eve"])
     (tmp_path / "other").mkdir()
     with pytest.raises(RoundError, match=r"other lacks \d+ pictures of \d+ of this round: .*/original/"):
@@ -432,6 +432,7 @@ def test_a_served_round_is_not_changed(begun: Round) -> None:
     ("add", "drop", "message"),
     [
         (["Ada"], [], "Ada is already an annotator"),
+        ([], ["ADA"], "'ADA' is not an annotator of this round; 'ADA' differs from 'Ada' only in case"),
         ([], ["Zoe"], "'Zoe' is not an annotator of this round; expected one of Ada, Bob, Carol, Dan"),
         ([], ["Ada", "Bob"], "2 annotators would remain; 3 votes per group need at least 3"),
         (["Eve"], ["Eve"], "'Eve' occurs 2 times"),

@@ -12,10 +12,11 @@ from hggt_data.annotate.round import Item, Kind, Round, read_round, write_round
 from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import OutputError, RoundError
+from hggt_data.io.files import write_json
 from hggt_data.schema import PatchId
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
-from tests.hggt_data.trees import contents, write_bytes
+from tests.hggt_data.trees import contents, write_bytes, write_tree
 
 merge = partial(merge_round, workers=1)
 NAMES = ("Ada Lovelace", "Bob", "Carol", "Dan", "Eve")
@@ -101,6 +102,20 @@ def test_groups_left_out_are_listed(merged: Merged) -> None:
     assert record["conflicts"] == {}
 
 
+def test_the_tree_says_who_saw_100_percent(judged: Round, tmp_path: Path) -> None:
+    item = Item(Kind.VOTE, PatchId("p3", 0, 0))
+    one, two, three = (annotator for annotator in judged.annotators if item in annotator.items)
+    for annotator, seconds in ((one, 1), (two, 0.5)):
+        write_json(judged.shown_path(annotator, item), {"full_zoom_s": {"01": 2, "02": seconds}})
+    merge(judged.folder, tmp_path / "Train")
+    header, *lines = (tmp_path / "Train/annotators.csv").read_text().splitlines()
+    assert header == "group,slot,pseudonym,full_zoom"
+    votes = [line.split(",") for line in lines]
+    found = {name: seen for group, _, name, seen in votes if group == str(item.group)}
+    assert found == {one.pseudonym: "yes", two.pseudonym: "no", three.pseudonym: ""}
+    assert {seen for group, _, _, seen in votes if group != str(item.group)} == {""}
+
+
 def test_the_same_votes_make_the_same_tree(merged: Merged, tmp_path: Path) -> None:
     merge(merged.round.folder, tmp_path / "again")
     assert contents(tmp_path / "again") == contents(merged.tree)
@@ -175,8 +190,11 @@ def test_refusals(judged: Round, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not empty"):
         merge(judged.folder, tmp_path / "Train")
     deal(judged.patches, tmp_path / "fresh", NAMES)
-    with pytest.raises(RoundError, match="no group has all its 3 votes yet; 0 votes so far"):
+    write_bytes(tmp_path / "fresh/votes/Bob/p3-0-0.json", b"{}")
+    with pytest.raises(RoundError, match="no group has all its 3 votes yet; 0 votes so far") as caught:
         merge(tmp_path / "fresh", tmp_path / "tree")
+    bob = read_round(tmp_path / "fresh").annotator("Bob").pseudonym
+    assert f"votes/Bob: the name of an annotator; expected the pseudonym, {bob}. Go on with" in str(caught.value)
     assert not (tmp_path / "tree").exists()
 
 
@@ -208,7 +226,23 @@ def test_a_read_only_round_can_be_merged(judged: Round, tmp_path: Path) -> None:
     (judged.folder / "merge.json").mkdir()
     result = merge(judged.folder, tmp_path / "Train")
     assert validate_tree(tmp_path / "Train").errors == ()
-    assert result.describe()[-1].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
+    assert result.describe()[-2].startswith(f"The report could not be written: {judged.folder / 'merge.json'}: ")
+
+
+def test_votes_of_another_tool_have_the_form_of_the_documents_example(tmp_path: Path) -> None:
+    text = Path("docs/annotation.md").read_text("utf-8")
+    example = text.split("```json\n")[1].split("```")[0]
+    group = PatchId.parse(json.loads(example)["Picture_1"]["Name"].removesuffix(".png"))
+    tree = write_tree(tmp_path / "pictures", [str(group)], slots="", size=(4, 4))
+    deal(tree / "images/0-9", tmp_path / "round", NAMES[:1], votes=1)
+    [annotator] = read_round(tmp_path / "round").annotators
+    write_bytes(tmp_path / "round/votes" / annotator.pseudonym / f"{group}.json", example.encode())
+    result = merge(tmp_path / "round", tmp_path / "Train")
+    assert result.complete == (group,)
+    assert not result.votes.conflicts
+    assert result.describe()[-1] == (
+        f"Next: hggt-data validate {tmp_path / 'Train'}; then hggt-data split {tmp_path / 'Train'} --output DIR"
+    )
 
 
 def test_the_command(merged: Merged, tmp_path: Path) -> None:

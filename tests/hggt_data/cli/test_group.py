@@ -8,8 +8,27 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hggt_data.cli.group import HggtCommand, ResumedCommand
+from hggt_data.cli.group import HggtCommand, ResumedCommand, echo_all
 from hggt_data.errors import RUN_AGAIN, HggtError, SettingsError, TreeError
+from hggt_data.io.text import join_lines
+
+
+def run_with_lines(lines: list[str]) -> str:
+    @click.command(cls=HggtCommand)
+    def command() -> None:
+        echo_all(lines)
+
+    return CliRunner().invoke(command).output
+
+
+def test_what_others_wrote_neither_controls_the_terminal_nor_forges_a_line() -> None:
+    name = "a\x1b[2J\u202e\nWritten: all"
+    shown = r"a\x1b[2J\u202e\nWritten: all"
+    assert run_with_lines([name, "b"]) == f"{shown}\nb\n"
+    assert run_with(TreeError(f"{name}: damaged")) == (1, f"Error: {shown}: damaged\n")
+    assert run_with(TreeError(join_lines(["1 error:", name]))) == (1, f"Error: 1 error:\n{shown}\n")
+    assert run_with(FileNotFoundError(2, "gone", name)) == (1, f"Error: {shown}: gone; check the path\n")
+    assert run_with(click.ClickException(name)) == (1, f"Error: {shown}\n")
 
 
 def run_with(error: BaseException) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, TreeError
-from hggt_data.io.images import parse_png, read_pixels, write_png
+from hggt_data.io.images import encode_png, parse_png, read_pixels, write_png
 from hggt_data.patches.grid import PatchSettings, seeded_draw, select_patches
 from hggt_data.patches.selection import SelectionOutcome, cut_patches, list_enhanced
 from hggt_data.schema import PatchId
@@ -258,6 +258,15 @@ class TestOutput:
 
 
 class TestInput:
+    def test_originals_with_equal_pixels_are_a_warning(self, tmp_path: Path) -> None:
+        folder = write_enhanced(tmp_path / "in", a=(60, 60), b=(60, 60), c=(60, 60), d=(60, 60))
+        pixels = read_pixels(picture_file(folder, "a", "original"))
+        picture_file(folder, "c", "original").write_bytes(encode_png(pixels, 1))  # encoded otherwise
+        picture_file(folder, "d", "original").write_bytes(b"")
+        for _ in range(2):  # also if all patches were kept
+            lines = select(folder, tmp_path / "out").describe()
+            assert sum(line.startswith("Warning: originals with equal pixels: a = c. ") for line in lines) == 1
+
     def test_all_missing_and_differing_pictures_are_reported_at_once(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60), b=(60, 60), c=(60, 60), good=(60, 60))
         picture_file(folder, "a", "02").unlink()

@@ -287,6 +287,13 @@ class TestInputs:
         assert all(part in fault for part, fault in zip(expected, faults, strict=True))
         assert names(tmp_path / "out") == ["good_s001.png"]
 
+    def test_pictures_with_equal_pixels_are_a_warning(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "in", a=(20, 20), b=(20, 20))
+        (tmp_path / "more").mkdir()
+        write_png(tmp_path / "more" / "c.png", read_pixels(folder / "a.png"), 1)  # encoded otherwise
+        lines = extract_subimages([folder, tmp_path / "more"], tmp_path / "out", PLAIN, workers=1).describe()
+        assert lines[1].startswith("Warning: pictures with equal pixels: a.png = c.png. ")
+
     def test_skipped_files_and_folders_are_named(self, tmp_path: Path) -> None:
         folder = write_pictures(tmp_path / "in", a=(20, 20))
         for name in ("notes.txt", ".DS_Store", "._a.png"):

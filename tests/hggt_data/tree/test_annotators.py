@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 
 from hggt_data.errors import HggtError
+from hggt_data.loading import open_groups
+from hggt_data.statistics.counts import measure_labels
+from hggt_data.statistics.page import format_statistics_html
+from hggt_data.statistics.text import FULL_ZOOM_TITLE, format_statistics
 from hggt_data.tree.annotators import read_annotators
 from hggt_data.tree.layout import open_tree
 from hggt_data.tree.listing import Listing
@@ -25,11 +29,33 @@ def test_the_annotator_of_each_slot(tmp_path: Path) -> None:
     assert listing.problems == []
 
 
+def test_who_saw_every_candidate_at_100_percent(tmp_path: Path) -> None:
+    write_tree(tmp_path, IDS)
+    lines = ["group,slot,pseudonym,full_zoom", "a-0-0,A,owl,yes", "a-0-0,B,fox,", "a-16-0,A,owl,no", "b-0-32,C,hen,yes"]
+    (tmp_path / "annotators.csv").write_text("\n".join(lines), "utf-8")
+    groups = open_groups(tmp_path)
+    assert [[annotation.full_zoom for annotation in group.annotations] for group in groups] == [
+        [True, None, None],
+        [False, None, None],
+        [None, None, True],
+    ]
+    stats = measure_labels(groups)
+    assert stats.full_zoom == (("hen", 1, 1), ("owl", 1, 2))
+    assert stats.to_json()["full_zoom"]["owl"] == {"groups": 1, "of": 2}
+    table = [line.split() for line in format_statistics(stats).partition(FULL_ZOOM_TITLE)[2].splitlines()[1:4]]
+    assert table == [["annotator", "groups", "of", "share"], ["hen", "1", "1", "100.0%"], ["owl", "1", "2", "50.0%"]]
+    assert FULL_ZOOM_TITLE in format_statistics_html(stats, "tree")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"group,slot\na-0-0,A\n", "columns pseudonym are missing; found group, slot"),
         (b"group,slot,pseudonym\na-0-0,A,\xff\n", "not UTF-8"),
+        (
+            b"group,slot,pseudonym,full_zoom\na-0-0,A,owl,1\n",
+            "group a-0-0, slot A has '1' as full_zoom; expected yes, no",
+        ),
         (b"group,slot,pseudonym\na-0-0,A,owl\na-0-0,A,fox\n", "group a-0-0, slot A is listed twice"),
     ],
 )

@@ -165,6 +165,22 @@ def test_a_picture_that_changed_since_it_was_scored_is_refused(pictures: ScoredP
         draw_figure(pictures, [Crop.parse("astronaut-304-202:0,0,40")], ["lanczos"])
 
 
+def test_ground_truths_and_labels_that_changed_are_refused(
+    pictures: ScoredPictures, fixtures: Path, tmp_path: Path
+) -> None:
+    settings = replace(pictures._settings, source=str(shutil.copytree(fixtures / "Test", tmp_path / "Test")))
+    found = ScoredPictures(pictures.evaluation, settings)
+    name = found.group(CROP.id).positives[0]
+    [path] = tmp_path.glob(f"Test/GT/*/images/{name}/{CROP.id}_{name}.png")
+    write_png(path, np.flip(read_pixels(path), axis=1))
+    with pytest.raises(MatchError, match=rf"{CROP.id}_{name}\.png has changed since it was scored against"):
+        draw_figure(found, [CROP], ["bicubic"], candidates=[name])
+    for path in tmp_path.glob(f"Test/GT/*/labels/*/{CROP.id}.json"):
+        path.write_text(path.read_text().replace("Positive", "Similar"))
+    with pytest.raises(MatchError, match=rf"the labels of {CROP.id} have changed since it was scored"):
+        draw_figure(ScoredPictures(pictures.evaluation, settings), [CROP], ["bicubic"])
+
+
 def test_letters_that_the_font_lacks_are_reported(folder: Path, pictures: ScoredPictures) -> None:
     """Boxes in a paper's figure would be noticed late."""
     settings = replace(pictures._settings, restored={"神": str(folder / "bicubic")})

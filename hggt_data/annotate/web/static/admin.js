@@ -4,7 +4,16 @@ import {loadTexts, request, requestJson, requestPicture} from "./server.js";
 
 const REFRESH_SECONDS = 10;
 const GROUPS_PER_PAGE = 5;
-const COLUMNS = ["name", "done", "skipped", "seconds", "labels", "gold", "repeats", "last", "flags"];
+const COLUMNS = ["name", "done", "left", "skipped", "seconds", "zoom", "labels", "gold", "repeats", "last"];
+// The usual words, of Landis and Koch (1977).
+const ALPHA_WORDS = {
+  admin_alpha_perfect: 0.8,
+  admin_alpha_substantial: 0.6,
+  admin_alpha_moderate: 0.4,
+  admin_alpha_fair: 0.2,
+  admin_alpha_slight: 0,
+  admin_alpha_chance: -Infinity,
+};
 
 const $ = (id) => document.getElementById(id);
 const text = await loadTexts();
@@ -22,15 +31,53 @@ function percent(part, whole) {
   return whole ? `${Math.round((100 * part) / whole)} %` : "–";
 }
 
+/** A share with the number it rests on. */
+function share(part, whole) {
+  return whole ? text("admin_share", {percent: Math.round((100 * part) / whole), whole}) : "–";
+}
+
 function number(value, digits = 2) {
   return value === null ? "–" : value.toFixed(digits);
+}
+
+function duration(seconds) {
+  if (seconds === null) {
+    return "–";
+  }
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 90 ? text("admin_minutes", {minutes}) : text("admin_hours", {hours: Math.round(minutes / 60)});
+}
+
+function alphaText({ordinal, nominal}, compared) {
+  if (ordinal === null) {
+    return text("admin_alpha_none");
+  }
+  const [word] = Object.entries(ALPHA_WORDS).find(([, least]) => ordinal > least);
+  const values = {word: text(word), ordinal: number(ordinal), nominal: number(nominal), compared};
+  return text("admin_alpha_value", values);
+}
+
+function fillList(id, lines) {
+  $(id).replaceChildren(...lines.map((line) => make("li", "", line)));
+}
+
+/** Of all annotators together; null before the first answer. Who has not begun counts like the others. */
+function secondsLeft(annotators) {
+  const active = annotators.filter((annotator) => annotator.is_active);
+  const paces = active.flatMap(({seconds}) => (seconds === null ? [] : [seconds])).sort((one, other) => one - other);
+  if (!paces.length) {
+    return null;
+  }
+  const usual = paces[paces.length >> 1];
+  return active.reduce((sum, {seconds_left: left, assigned}) => sum + (left ?? assigned * usual), 0);
 }
 
 function showTotals(progress) {
   const totals = {
     admin_groups: `${progress.complete} / ${progress.groups}`,
     admin_votes: `${progress.votes} / ${progress.wanted} (${percent(progress.votes, progress.wanted)})`,
-    admin_alpha: `${number(progress.alpha.ordinal)} (${text("admin_nominal", {value: number(progress.alpha.nominal)})})`,
+    admin_left: duration(secondsLeft(progress.annotators)),
+    admin_alpha: alphaText(progress.alpha, progress.compared),
   };
   if (progress.unreadable.length) {
     totals.admin_unreadable = progress.unreadable.join(", ");
@@ -71,16 +118,21 @@ function showAnnotators(annotators) {
     const cells = {
       name: annotator.is_active ? annotator.name : text("admin_dropped", {name: annotator.name}),
       done: `${annotator.done} / ${annotator.assigned}`,
+      left: annotator.is_active ? duration(annotator.seconds_left) : "–",
       skipped: String(annotator.skipped),
       seconds: number(annotator.seconds, 0),
+      zoom: share(...annotator.full_zoom),
       labels: shareOf(annotator.labels),
-      gold: percent(...annotator.gold),
-      repeats: percent(...annotator.repeats),
+      gold: share(...annotator.gold),
+      repeats: share(...annotator.repeats),
       last: annotator.last ?? "–",
-      flags: annotator.flags.map(flagText).join("; "),
     };
     const row = document.createElement("tr");
     row.append(...COLUMNS.map((column) => make("td", column, cells[column])));
+    for (const [k, cell] of [...row.cells].entries()) {
+      cell.dataset.column = text(`admin_column_${COLUMNS[k]}`); // shown beside it in a narrow window
+    }
+    row.querySelector(".name").classList.toggle("flagged", annotator.flags.length > 0);
     row.querySelector(".name").classList.toggle("inactive", !annotator.is_active);
     return row;
   }));
@@ -123,7 +175,12 @@ async function showMore() {
 async function refresh() {
   const progress = await requestJson("api/admin/progress");
   showTotals(progress);
+  const flags = progress.annotators.flatMap(({name, flags}) => flags.map((flag) => `${name}: ${flagText(flag)}`));
+  fillList("flags", flags.length ? flags : [text("admin_flags_none")]);
+  $("flags").classList.toggle("flagged", flags.length > 0);
   showAnnotators(progress.annotators);
+  fillList("skips", progress.skips.map(({name, group, reason}) => `${group}, ${name}: ${reason}`));
+  $("skips-section").hidden = !progress.skips.length;
   $("updated").textContent = text("admin_updated", {time: new Date().toLocaleTimeString()});
 }
 

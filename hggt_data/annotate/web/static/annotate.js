@@ -38,6 +38,7 @@ class Page {
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
       label: (position, label) => this.#label(position, label),
       zoom: () => this.#showZoom(),
+      view: (versions) => this.#clock.view(versions),
     });
     $("instructions-text").textContent = this.#round.instructions;
     $("instructions").hidden = !this.#round.instructions;
@@ -127,7 +128,7 @@ class Page {
     this.#stage.select(this.#unlabelled()[0] ?? 1);
     this.#stage.show(pictures);
     this.#showStatus("");
-    this.#clock.start(draft?.reading);
+    this.#clock.start(this.#round.num_candidates, draft?.reading);
     this.#restartIdleTimer();
     if (document.querySelector("dialog[open]")) {
       this.#clock.pause();
@@ -223,6 +224,12 @@ class Page {
     return this.#labels.flatMap((label, k) => (label ? [] : [k + 1]));
   }
 
+  /** Positions that have yet to be seen at 100 %, if the round requires it. */
+  #unseen() {
+    const {required_full_zoom_s: required} = this.#round;
+    return this.#clock.read().full_zoom_s.flatMap((seconds, k) => (seconds < required ? [k + 1] : []));
+  }
+
   async #next() {
     const left = this.#unlabelled();
     if (!this.#stage.isShown) {
@@ -231,6 +238,12 @@ class Page {
     if (left.length) {
       this.#showStatus(text("judge_all", {numbers: left.join(", ")}));
       this.#stage.select(left[0]);
+      return;
+    }
+    const unseen = this.#unseen();
+    if (this.#isChanged && unseen.length) {
+      this.#showStatus(text("see_all", {numbers: unseen.join(", ")}));
+      this.#stage.select(unseen[0]);
       return;
     }
     const turn = this.#turn;
@@ -419,7 +432,10 @@ class Page {
 
   #showZoom() {
     const scale = this.#stage?.scale ?? 1; // called while the stage is created
-    $("zoom").value = text("zoom_value", {percent: Math.round(100 * scale)});
+    const percent = Math.round(100 * scale);
+    $("zoom").textContent = text("zoom_value", {percent});
+    $("guide-zoom").textContent = text(scale < 1 ? "zoom_mixed" : "zoom_exact", {percent});
+    document.body.classList.toggle("mixed", scale < 1);
   }
 
   #showProgress() {
@@ -445,8 +461,10 @@ class Page {
     const rows = this.#keys();
     listenToKeys(rows);
     showKeys(rows, $("keys"), text);
+    showKeys(this.#guide(), $("guide-keys"), text);
+    $("zoom").title = text("help_whole");
     addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys stay with the page
-    addEventListener("keyup", (event) => event.key === " " && this.#stage.flip(false));
+    addEventListener("keyup", (event) => (event.key === " " || event.code === "Space") && this.#stage.flip(false));
     addEventListener("blur", () => this.#stage.flip(false));
     for (const kind of ["keydown", "pointermove", "pointerdown"]) {
       addEventListener(kind, () => this.#restartIdleTimer(), {passive: true});
@@ -479,7 +497,11 @@ class Page {
     const [space, shift] = [text("key_space"), text("key_shift")];
     return [
       {caps: [`1–${count}`], help: "help_select", keys: Object.fromEntries(numbers)},
-      {caps: ["←", "→"], help: "help_step", keys: {arrowleft: () => step(-1), arrowright: () => step(1)}},
+      {
+        caps: [`${shift} ←`, `${shift} →`],
+        help: "help_step",
+        keys: {"shift+arrowleft": () => step(-1), "shift+arrowright": () => step(1)},
+      },
       {caps: ["P", "S", "N"], help: "help_label", keys: {p: label("Positive"), s: label("Similar"), n: label("Negative")}},
       {caps: [space], help: "help_flip", keys: {" ": () => stage.flip(true)}},
       {caps: ["Enter"], help: "help_next", keys: {enter: () => this.#next()}, buttons: {next: "enter"}},
@@ -487,21 +509,22 @@ class Page {
       {caps: ["U"], help: "help_undo", keys: {u: () => this.#undo()}, buttons: {undo: "u"}},
       {caps: ["X"], help: "help_skip", keys: {x: () => this.#skip()}, buttons: {skip: "x"}},
       {
-        caps: ["+", "−", "0"],
-        help: "help_zoom",
-        keys: {"+": zoomIn, "=": zoomIn, "-": zoomOut, 0: () => stage.showWhole()},
-        buttons: {"zoom-in": "+", "zoom-out": "-"},
-      },
-      {
-        caps: [`${shift} ←↑→↓`],
+        caps: ["←", "↑", "→", "↓"],
         help: "help_pan",
         keys: {
-          "shift+arrowleft": () => stage.panBy(-0.2, 0),
-          "shift+arrowright": () => stage.panBy(0.2, 0),
-          "shift+arrowup": () => stage.panBy(0, -0.2),
-          "shift+arrowdown": () => stage.panBy(0, 0.2),
+          arrowleft: () => stage.panBy(-0.2, 0),
+          arrowright: () => stage.panBy(0.2, 0),
+          arrowup: () => stage.panBy(0, -0.2),
+          arrowdown: () => stage.panBy(0, 0.2),
         },
       },
+      {
+        caps: ["+", "−"],
+        help: "help_zoom",
+        keys: {"+": zoomIn, "=": zoomIn, "-": zoomOut},
+        buttons: {"zoom-in": "+", "zoom-out": "-"},
+      },
+      {caps: ["0"], help: "help_whole", keys: {0: () => stage.toggleWhole()}, buttons: {zoom: "0"}},
       {caps: ["F"], help: "help_focus", keys: {f: () => this.#toggle("focus")}, buttons: {focus: "f"}},
       {caps: ["Z"], help: "help_slider", keys: {z: () => this.#toggle("slider")}, buttons: {slider: "z"}},
       {caps: [",", "."], help: "help_slide", keys: {",": () => stage.slide(-0.05), ".": () => stage.slide(0.05)}},
@@ -510,6 +533,17 @@ class Page {
         ? [{caps: ["I"], help: "help_instructions", keys: {i: open("instructions")}, buttons: {instructions: "i"}}]
         : []),
       {caps: ["H"], help: "help_help", keys: {h: open("help"), "?": open("help")}, buttons: {help: "h"}},
+    ];
+  }
+
+  /** What to remember while judging, beside the map. */
+  #guide() {
+    return [
+      {caps: ["P"], help: "positive_hint"},
+      {caps: ["S"], help: "similar_hint"},
+      {caps: ["N"], help: "negative_hint"},
+      {caps: [text("key_space")], help: "guide_flip"},
+      {caps: ["Enter"], help: "help_next"},
     ];
   }
 

@@ -1,4 +1,10 @@
-// Key bindings: one table for the keyboard, the buttons, the help and screen readers.
+// Key bindings: one table for the keyboard, the buttons, the help and screen readers. They work on any keyboard layout
+// and input method: a key that types no Latin letter counts by its place, as on a US keyboard.
+
+const PLACES = {
+  Space: " ", Enter: "enter", NumpadEnter: "enter", Backspace: "backspace",
+  Comma: ",", Period: ".", Minus: "-", Equal: "=", NumpadAdd: "+", NumpadSubtract: "-",
+};
 
 /**
  * Bind keys and buttons.
@@ -18,16 +24,32 @@ export function listenToKeys(rows) {
     if (isTyping || event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) {
       return;
     }
-    const key = event.key.toLowerCase();
+    const key = namesOf(event).find((name) => name in actions);
     const pressesButton = event.target.matches("button") && (key === "enter" || key === " ");
-    const action = actions[event.shiftKey && key.startsWith("arrow") ? `shift+${key}` : key];
-    if (action && !pressesButton) {
+    if (key !== undefined && !pressesButton) {
       event.preventDefault();
-      if (!event.repeat || key.startsWith("arrow") || "+-=,.".includes(key)) {
-        action();
+      if (!event.repeat || key.includes("arrow") || "+-=,.".includes(key)) {
+        actions[key]();
       }
     }
   });
+}
+
+/** The names under which a pressed key may be bound, the first wins. */
+function namesOf(event) {
+  const key = event.key.toLowerCase();
+  if (event.shiftKey) {
+    return [key.startsWith("arrow") ? `shift+${key}` : key];
+  }
+  if (event.getModifierState("AltGraph")) {
+    return [key];
+  }
+  const place = /^(?:Key|Digit|Numpad)(.)$/.exec(event.code)?.[1].toLowerCase() ?? PLACES[event.code];
+  if (event.code.startsWith("Digit")) {
+    return [place, key]; // typed with Shift on a French keyboard, where the same key types "&"; on a Czech one, "+"
+  }
+  const isForeign = /[^\x00-\x7f]|^(process|unidentified|dead)$/.test(key); // an input method or a dead key, too
+  return [isForeign ? place : key];
 }
 
 /** Fill a description list with the keys and their actions. */

@@ -1,22 +1,28 @@
-// Shows the pictures of a group side by side or one at a time, all at the same position and scale.
-// An image pixel is a square of whole device pixels at any display scaling; only a whole picture larger than its pane is
-// scaled down.
+// Shows the pictures of a group side by side or one at a time, all at the same position and scale, and where the grid
+// has a free cell, a map of the part in view. An image pixel is a square of whole device pixels at any display scaling:
+// one at 100 %. A picture is scaled down only while the annotator asks for the whole of one that is larger than its pane.
 
 const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const SYMBOLS = {Positive: "+", Similar: "=", Negative: "−"};
 const NARROW_PX = 330;
+const NARROWEST_PX = 150; // for three buttons
+const WHEEL_STEP_PX = 30;
 
 export class Stage {
   #root;
   #text;
   #panes = [];
+  #aside;
+  #map;
   #pictures = null;
-  #zoom = 0; // device pixels per image pixel; 0 shows the whole picture
+  #zoom = null; // device pixels per image pixel; 0 shows the whole picture, null also, but at 100 % or more
   #centre = [0, 0];
   #pointer = null; // [x, y] in image pixels
   #split = 0.5;
+  #turned = 0; // pixels of the wheel towards the next step of zoom
   #observer = new ResizeObserver((entries) => this.#resize(entries));
   #onZoom;
+  #onView;
   selected = 1;
   isFlipped = false;
   isFocused = false;
@@ -24,17 +30,23 @@ export class Stage {
   numFlips = 0;
 
   /**
-   * @param root the element to fill
+   * @param root the element to fill; it has an aside with a canvas, which shows the map
    * @param text (key, values) => string
-   * @param handlers {label(position, label), zoom()}
+   * @param handlers {label(position, label), zoom(), view(versions)}; the last is called with the versions, counted from
+   *   0, that are in view at 100 % or more
    */
   constructor(root, text, numCandidates, handlers) {
     this.#root = root;
     this.#text = text;
     this.#onZoom = handlers.zoom;
+    this.#onView = handlers.view;
+    this.#aside = root.querySelector("aside");
+    this.#map = this.#aside.querySelector("canvas");
     for (let position = 0; position <= numCandidates; position++) {
       this.#panes.push(this.#makePane(position, handlers.label));
     }
+    this.#listenToMap();
+    this.#observe(this.#map);
     new ResizeObserver(() => this.#arrange()).observe(root);
     this.select(1);
   }
@@ -45,15 +57,19 @@ export class Stage {
 
   /** Device pixels per image pixel, the same in all panes. */
   get scale() {
-    return this.#pictures ? this.#zoom || this.#fit() : 1;
+    if (!this.#pictures) {
+      return 1;
+    }
+    return this.#zoom || (this.#zoom === 0 ? this.#fit() : Math.max(1, this.#fit()));
   }
 
-  /** Show pictures, the original first; null hides all. */
+  /** Show pictures, the original first, at 100 % or more; null hides all. */
   show(pictures) {
     this.#pictures = pictures;
     this.isFlipped = false;
     this.numFlips = 0;
     if (pictures) {
+      this.#zoom ||= null;
       this.#centre = [pictures[0].width / 2, pictures[0].height / 2];
     }
     this.#root.dataset.state = pictures ? "shown" : "empty";
@@ -103,8 +119,11 @@ export class Stage {
     this.#draw();
   }
 
-  showWhole() {
-    this.#setZoom(0);
+  /** Show the whole picture, or 100 % if the whole is shown already and smaller than that. */
+  toggleWhole() {
+    if (this.#pictures) {
+      this.#setZoom(this.scale < 1 ? null : 0);
+    }
   }
 
   /** One step in (1) or out (-1), around a point of the picture; default the centre of the view. */
@@ -119,8 +138,8 @@ export class Stage {
 
   /** Move the view by fractions of its size. */
   panBy(right, down) {
-    const {canvas} = this.#panes[this.isFocused ? this.selected : 0];
-    this.#moveTo(this.#centre[0] + (right * canvas.width) / this.scale, this.#centre[1] + (down * canvas.height) / this.scale);
+    const {width, height} = this.#canvas;
+    this.#moveTo(this.#centre[0] + (right * width) / this.scale, this.#centre[1] + (down * height) / this.scale);
   }
 
   #setZoom(zoom, about = this.#centre) {
@@ -136,10 +155,15 @@ export class Stage {
     if (!this.#pictures) {
       return;
     }
-    const {canvas} = this.#panes[this.isFocused ? this.selected : 0];
     const [{width, height}] = this.#pictures;
-    this.#centre = [clampCentre(x, width, canvas.width / this.scale), clampCentre(y, height, canvas.height / this.scale)];
+    const seen = [this.#canvas.width / this.scale, this.#canvas.height / this.scale];
+    this.#centre = [clampCentre(x, width, seen[0]), clampCentre(y, height, seen[1])];
     this.#draw();
+  }
+
+  /** A canvas in view; all have the same size. */
+  get #canvas() {
+    return this.#panes[this.isFocused ? this.selected : 0].canvas;
   }
 
   #nameOf(position) {
@@ -155,7 +179,13 @@ export class Stage {
     const caption = document.createElement("figcaption");
     const name = document.createElement("span");
     name.className = "name";
-    name.textContent = this.#nameOf(position);
+    const [long, short] = [this.#nameOf(position), String(position || this.#nameOf(0))];
+    for (const [className, content] of Object.entries({long, short})) {
+      const words = document.createElement("span");
+      words.className = className;
+      words.textContent = content;
+      name.append(words);
+    }
     caption.append(name);
     const buttons = position ? this.#makeButtons(position, onLabel) : [];
     if (position) {
@@ -174,12 +204,16 @@ export class Stage {
     this.#root.append(figure);
     const pane = {position, figure, canvas, buttons, context: canvas.getContext("2d")};
     this.#listen(pane);
+    this.#observe(canvas);
+    return pane;
+  }
+
+  #observe(canvas) {
     try {
       this.#observer.observe(canvas, {box: "device-pixel-content-box"});
     } catch {
       this.#observer.observe(canvas); // Safari does not report device pixels; #resize computes them
     }
-    return pane;
   }
 
   #makeButtons(position, onLabel) {
@@ -204,6 +238,9 @@ export class Stage {
     const {canvas} = pane;
     let drag = null;
     canvas.addEventListener("pointerdown", (event) => {
+      if (!event.isPrimary) {
+        return; // a second finger
+      }
       if (pane.position) {
         this.select(pane.position);
       }
@@ -211,6 +248,9 @@ export class Stage {
       drag = {x: event.clientX, y: event.clientY, centre: this.#centre};
     });
     canvas.addEventListener("pointermove", (event) => {
+      if (!event.isPrimary) {
+        return;
+      }
       const ratio = canvas.width / canvas.clientWidth / this.scale;
       if (drag) {
         this.#moveTo(
@@ -232,10 +272,43 @@ export class Stage {
     });
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
-      if (this.#pictures && event.deltaY) {
-        this.zoomBy(event.deltaY < 0 ? 1 : -1, this.#pointOf(pane, event));
+      if (!this.#pictures) {
+        return;
       }
+      if (event.ctrlKey) { // also two fingers that pinch a touchpad
+        this.#turnZoom(event, this.#pointOf(pane, event));
+        return;
+      }
+      const unit = (event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? devicePixelRatio : 40) / this.scale;
+      const turned = event.shiftKey && !event.deltaX; // Firefox and Safari leave this to the page
+      const [right, down] = turned ? [event.deltaY, 0] : [event.deltaX, event.deltaY];
+      this.#moveTo(this.#centre[0] + right * unit, this.#centre[1] + down * unit);
     }, {passive: false});
+  }
+
+  /** One step of zoom for a notch of the wheel, or for as much of a pinch, which arrives in many small parts. */
+  #turnZoom(event, about) {
+    const pixels = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : 100 * Math.sign(event.deltaY);
+    const turned = Math.sign(pixels) === Math.sign(this.#turned) ? this.#turned + pixels : pixels;
+    this.#turned = Math.abs(turned) < WHEEL_STEP_PX ? turned : 0;
+    if (Math.abs(turned) >= WHEEL_STEP_PX) {
+      this.zoomBy(-Math.sign(turned), about);
+    }
+  }
+
+  #listenToMap() {
+    const move = (event) => {
+      if (this.#pictures && event.buttons) {
+        const {left, top, scale} = this.#placeOnMap();
+        const ratio = this.#map.width / this.#map.clientWidth;
+        this.#moveTo((event.offsetX * ratio - left) / scale, (event.offsetY * ratio - top) / scale);
+      }
+    };
+    this.#map.addEventListener("pointerdown", (event) => {
+      this.#map.setPointerCapture(event.pointerId);
+      move(event);
+    });
+    this.#map.addEventListener("pointermove", move);
   }
 
   /** The pointer's position in image pixels. */
@@ -255,12 +328,12 @@ export class Stage {
     this.#onZoom();
   }
 
-  /** Choose the number of columns that makes the panes largest. */
+  /** Choose the number of columns that makes the panes largest, but wide enough for their buttons. */
   #arrange() {
     const count = this.isFocused ? 1 : this.#panes.length;
     const {clientWidth, clientHeight} = this.#root;
     let best = {side: 0, columns: 1};
-    for (let columns = 1; columns <= count; columns++) {
+    for (let columns = 1; columns <= Math.min(count, Math.max(1, clientWidth / NARROWEST_PX)); columns++) {
       const rows = Math.ceil(count / columns);
       const side = Math.min(clientWidth / columns, clientHeight / rows - 40);
       best = side > best.side ? {side, columns} : best;
@@ -271,6 +344,7 @@ export class Stage {
     for (const pane of this.#panes) {
       pane.figure.hidden = this.isFocused && pane.position !== this.selected;
     }
+    this.#aside.hidden = count % best.columns === 0;
     this.#draw();
   }
 
@@ -280,6 +354,13 @@ export class Stage {
     const visible = this.#panes.filter(({figure}) => !figure.hidden);
     const fit = Math.min(...visible.map(({canvas}) => Math.min(canvas.width / width, canvas.height / height)));
     return fit >= 1 ? Math.floor(fit) : Math.max(fit, 0.01);
+  }
+
+  /** Where the map shows the whole picture. */
+  #placeOnMap() {
+    const [{width, height}] = this.#pictures;
+    const scale = Math.min(this.#map.width / width, this.#map.height / height);
+    return {scale, left: (this.#map.width - width * scale) / 2, top: (this.#map.height - height * scale) / 2};
   }
 
   #placeIn(canvas) {
@@ -295,6 +376,39 @@ export class Stage {
     for (const pane of this.#panes) {
       this.#drawPane(pane);
     }
+    this.#drawMap();
+    const isFull = this.#pictures && !this.isFlipped && this.scale >= 1;
+    const visible = this.#panes.filter(({figure, position}) => position && !figure.hidden);
+    this.#onView(isFull ? visible.map(({position}) => position - 1) : []);
+  }
+
+  /** The original, darker outside the part in view. */
+  #drawMap() {
+    const context = this.#map.getContext("2d");
+    context.clearRect(0, 0, this.#map.width, this.#map.height);
+    if (!this.#pictures || this.#aside.hidden) {
+      return;
+    }
+    const [original] = this.#pictures;
+    const {left, top, scale} = this.#placeOnMap();
+    const whole = [left, top, original.width * scale, original.height * scale];
+    context.imageSmoothingQuality = "high";
+    context.drawImage(original, ...whole);
+    const view = this.#placeIn(this.#canvas);
+    const ratio = scale / this.scale;
+    const edges = [
+      [left - Math.min(0, view.left) * ratio, this.#canvas.width * ratio, whole[0], whole[2]],
+      [top - Math.min(0, view.top) * ratio, this.#canvas.height * ratio, whole[1], whole[3]],
+    ].map(([start, size, first, length]) => [start, Math.min(size, length, first + length - start)]);
+    const [[x, width], [y, height]] = edges;
+    context.beginPath();
+    context.rect(...whole);
+    context.rect(x, y, width, height);
+    context.fillStyle = "rgb(0 0 0 / 60%)";
+    context.fill("evenodd");
+    context.strokeStyle = "#fff";
+    context.lineWidth = Math.max(1, Math.round(devicePixelRatio));
+    context.strokeRect(x, y, width, height);
   }
 
   #drawPane({position, canvas, context, figure}) {

@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -61,8 +62,33 @@ def test_a_damaged_file_is_an_error_at_the_start_and_refuses_everyone_later(path
     with pytest.raises(RoundError, match="not an accounts file"):
         add_account(path, Account("Bob"))
     assert path.read_text() == damage
-    assert accounts.find(token) is None
+    with pytest.raises(RoundError, match="not an accounts file"):
+        accounts.find(token)
     assert accounts.find(temporary) == Account("here")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"admin": "false"}, "admin is 'false'; expected true or false"),
+        ({"name": 7}, "name is 7; expected text"),
+        ({"token_sha256": "x"}, "'x' is not a SHA-256"),
+        ({"token_sha256": "00" * 32}, "the name 'Ada' occurs twice"),
+    ],
+)
+def test_the_file_is_read_strictly(path: Path, changes: dict[str, object], message: str) -> None:
+    add_account(path, Account("Ada"))
+    [entry] = json.loads(path.read_text())
+    entries = [entry, entry | changes] if "twice" in message else [entry | changes]
+    path.write_text(json.dumps(entries))
+    with pytest.raises(RoundError, match=message):
+        Accounts(path)
+
+
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(RoundError, match=r"accounts\.json cannot be read \(not a regular file\)"):
+        Accounts(path)
 
 
 def test_a_missing_file_or_account_is_reported(path: Path) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from hggt_data.annotate.round import Item, Kind, KnownAnswer, Round
@@ -42,7 +45,8 @@ class Server:
         self.store = AnswerStore(round_)
         accounts = {name: Account(name) for name in ("Ada", "Bob", "Eve", "Dora")}
         accounts["admin"] = Account("admin", is_admin=True)
-        self.app = Guard(make_app(self.store), accounts.get)
+        self.routes = make_app(self.store)
+        self.app = Guard(self.routes, accounts.get)
 
     def as_(self, name: str | None) -> TestClient:
         headers = {"Authorization": f"Bearer {name}"} if name else {}
@@ -73,6 +77,7 @@ def test_annotators_see_their_own_batches(server: Server) -> None:
         "annotator": server.store.annotator_id(server.round.annotators[0]),
         "name": "Ada",
         "num_candidates": 4,
+        "required_full_zoom_s": 0,
         "instructions": "Look closely.",
         "batches": [
             {"is_practice": True, "total": 1, "open": 1},
@@ -162,6 +167,18 @@ def test_invalid_bodies_are_refused_and_nothing_is_written(server: Server) -> No
     assert not list(server.round.folder.glob("*/*/*.json"))
 
 
+def test_an_answer_to_a_round_that_was_moved_is_not_acknowledged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    item = server.items("Ada", 1)[0]
+    server.round.folder.rename(server.round.folder.with_name("moved"))
+    refused = server.as_("Ada").put(f"/api/items/{item}/answer", json=BODY)
+    assert refused.status_code == 500  # the page keeps the answer and sends it again
+    assert "the round was moved, replaced or unmounted" in refused.json()["error"]
+    assert f"{server.round.folder}: the round was moved" in caplog.text
+    assert not server.round.folder.exists()
+
+
 # Access
 
 
@@ -181,6 +198,24 @@ def test_data_needs_a_valid_token(server: Server) -> None:
             answer = server.as_(name).get(path.format(item=item))
             assert answer.status_code == 401, path
             assert answer.json()["error"].startswith("This page needs your complete personal URL")
+
+
+def test_without_a_token_no_number_and_no_body_is_read(server: Server) -> None:
+    nobody = server.as_(None)
+    for path in (f"batches/{'9' * 5000}", f"items/x/pictures/{'9' * 5000}"):
+        assert nobody.get(f"/api/{path}").status_code == 401
+    for body in ("{", "[" * 30_000, "x" * 100_000):
+        assert nobody.put("/api/items/x/answer", content=body).status_code == 401
+
+
+def test_a_client_that_leaves_costs_one_line(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    async def leave(_: Request) -> Response:
+        raise ClientDisconnect
+
+    server.routes.routes.append(Route("/leave", leave))
+    server.as_("Ada").get("/leave")
+    [record] = caplog.records
+    assert record.getMessage() == "A client ended the connection before its request was complete: testclient"
 
 
 def test_annotators_see_their_batches_and_administrators_all_answers(server: Server) -> None:
@@ -218,6 +253,8 @@ OUTSIDE = [
     "/api/items/{item}/pictures/999999999999999999999",
     "/api/batches/2",
     "/api/batches/-1",
+    f"/api/batches/{'9' * 5000}",
+    "/api/batches/²",
 ]
 
 

@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, Guard, RateLimit, refusal
+from hggt_data.errors import RoundError
 
 TOKENS = {"ada-token": Account("Ada"), "bob-token": Account("Bob")}
 
@@ -20,7 +21,7 @@ async def echo(request: Request) -> PlainTextResponse:
 def client(url: str = "http://127.0.0.1:8000", **options: object) -> TestClient:
     app = Starlette(
         routes=[Route("/", echo), Route("/api/x", echo, methods=["GET", "PUT"])],
-        exception_handlers={BodyTooLargeError: lambda _, __: refusal(413, "too large")},
+        exception_handlers={BodyTooLargeError: lambda request, _: refusal(413, "too large", request.headers)},
     )
     return TestClient(Guard(app, TOKENS.get, **options), base_url=url)  # type: ignore[arg-type]
 
@@ -55,6 +56,68 @@ def test_pages_of_other_origins_are_refused() -> None:
     assert client().put("/api/x").status_code == 200  # a program
     assert client().get("/api/x", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert client().get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # such as a link in an email
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("lab.example:443", "https://lab.example"),
+        ("lab.example", "https://lab.example:443"),
+        ("LAB.example:80", "http://lab.example"),
+        ("lab.example:8443", "https://lab.example:8443"),
+    ],
+)
+def test_a_default_port_may_be_given_or_not(host: str, origin: str) -> None:
+    proxied = client("https://lab.example", hosts=["lab.example"])
+    assert proxied.put("/api/x", headers={"Host": host, "Origin": origin}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("lab.example", "https://lab.example:8443"),  # the web server in between has dropped the port
+        ("127.0.0.1:8000", "https://lab.example"),  # or the whole host
+        ("lab.example:443", "http://lab.example"),
+        ("lab.example", "https://["),
+        ("lab.example", "https://lab.example:99999"),
+        ("lab.example", "ftp://lab.example"),
+    ],
+)
+def test_another_origin_is_refused_and_the_terminal_says_why(
+    host: str, origin: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxied = client("https://lab.example", hosts=["lab.example"])
+    answer = proxied.get("/static/x.js", headers={"Host": host, "Origin": origin})
+    assert answer.status_code == 403
+    reason = f"Pages of {origin!r} may not use this server, which was addressed as {host!r}."
+    assert answer.json()["error"].startswith(reason)
+    assert reason in caplog.text
+
+
+@pytest.mark.parametrize(("protocols", "status"), [("https", 200), ("https,http", 200), ("http, https", 403)])
+def test_of_several_forwarded_protocols_the_browsers_counts(protocols: str, status: int) -> None:
+    proxied = client("http://lab.example", hosts=["lab.example"])
+    assert proxied.get("/", headers={"X-Forwarded-Proto": protocols}).status_code == status
+
+
+def test_a_browser_gets_a_refusal_as_a_page() -> None:
+    page = client().get("/", headers={"Host": "<evil>", "Accept": "text/html,*/*"})
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "<p>This server does not answer to &#x27;&lt;evil&gt;&#x27;." in page.text
+
+
+def test_while_the_accounts_cannot_be_read_answers_are_sent_again_later(caplog: pytest.LogCaptureFixture) -> None:
+    def find(_: str) -> None:
+        raise RoundError("accounts.json is damaged")
+
+    damaged = TestClient(Guard(Starlette(routes=[Route("/", echo)]), find), base_url="http://localhost")
+    answer = damaged.get("/", headers={"Authorization": "Bearer ada-token"})
+    assert (answer.status_code, answer.json()["error"]) == (
+        503,
+        "The server cannot read its accounts; its terminal says why.",
+    )
+    assert "accounts.json is damaged" in caplog.text
+    assert damaged.get("/").status_code == 200
 
 
 def test_tokens_find_their_account() -> None:

@@ -4,10 +4,10 @@ One server serves all tests of this module; each test has an annotator of its ow
 """
 
 import json
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from hggt_data.schema import Label, PatchId
 from tests.chromium import Launch
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.annotate.servers import Server
-from tests.hggt_data.trees import FOUR, write_bytes
+from tests.hggt_data.trees import write_bytes
 
 SIDE = 64
 PATTERN = ("p", "s", "n", "p")
@@ -35,9 +35,9 @@ LEVELS = {"original": 200, "01": 20, "02": 60, "03": 100, "04": 140}
 NUM_ANNOTATORS = 34
 
 
-def write_pictures(folder: Path, groups: list[str]) -> Path:
+def write_pictures(folder: Path, groups: list[str], side: int) -> Path:
     for name, level in LEVELS.items():
-        pixels = np.full((SIDE, SIDE, 3), level, np.uint8)
+        pixels = np.full((side, side, 3), level, np.uint8)
         pixels[0:8:2, 0:8:2] = 255
         data, ending = encode_png(pixels), "" if name == "original" else f"_{name}"
         for group in groups:
@@ -81,10 +81,10 @@ class Session:
 
 
 def serve(
-    folder: Path, batches: dict[str, list[tuple[Item, ...]]], known: dict[PatchId, KnownAnswer] | None = None
+    folder: Path, batches: dict[str, list[tuple[Item, ...]]], *, side: int = SIDE, **settings: Any
 ) -> list[Session]:
     groups = sorted({str(item.group) for assigned in batches.values() for batch in assigned for item in batch})
-    round_ = make_round(folder, batches, patches=write_pictures(folder / "pictures", groups), known=known)
+    round_ = make_round(folder, batches, patches=write_pictures(folder / "pictures", groups, side), **settings)
     accounts = folder / "accounts.json"
     tokens = [add_account(accounts, Account(name)) for name in batches]
     server = Server(round_.folder, "--accounts", str(accounts))
@@ -100,7 +100,7 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]
     batches = {f"Ann {k}": [votes(*(f"a{k}g{j}-0-0" for j in range(5)))] for k in range(NUM_ANNOTATORS)}
     batches["Ann 0"].insert(0, tuple(practice[:1]))
     batches["Ann 1"].insert(0, tuple(practice[1:]))
-    sessions = serve(tmp_path_factory.mktemp("shared"), batches, known)
+    sessions = serve(tmp_path_factory.mktemp("shared"), batches, known=known)
     with sessions[0].server:
         yield sessions
 
@@ -112,6 +112,15 @@ def session(sessions: list[Session]) -> Session:
     if session.server.process.poll() is not None:  # a test failed after it had killed the server
         session.server.start()
     return session
+
+
+@pytest.fixture(scope="module")
+def large_sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]]:
+    """Two annotators of pictures that are larger than their panes, in a round that requires 100 %."""
+    batches = {name: [votes("large-0-0")] for name in ("Ada", "Bob")}
+    sessions = serve(tmp_path_factory.mktemp("large"), batches, side=512, require_full_zoom=True)
+    with sessions[0].server:
+        yield sessions
 
 
 @pytest.fixture
@@ -350,7 +359,7 @@ def test_pixels_are_squares_of_whole_device_pixels(launch: Launch, session: Sess
     press(page, "+")
     scale = canvas.evaluate("canvas => Number(canvas.dataset.scale)")
     assert scale == int(scale) > 1
-    press(page, *["Shift+ArrowLeft"] * 9, *["Shift+ArrowUp"] * 9)
+    press(page, *["ArrowLeft"] * 9, *["ArrowUp"] * 9)
     rows = pixels_of(page, 1)
     marks = np.flatnonzero((rows == 255).any(axis=0))
     runs = np.split(marks, np.flatnonzero(np.diff(marks) > 1) + 1)
@@ -365,8 +374,10 @@ def test_all_panes_show_the_same_place(page: Page, session: Session) -> None:
     box = page.locator('[data-position="3"] canvas').bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.keyboard.down("Control")
     for _ in range(3):
         page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2 + 900, box["y"] + box["height"] / 2 + 900, steps=4)
     page.mouse.up()
@@ -391,6 +402,75 @@ def test_whole_pictures_fit_at_one_scale_in_any_window(page: Page, session: Sess
             for k in range(5)
         )
         assert scale * SIDE <= smallest, (width, height)
+
+
+def test_pictures_larger_than_their_panes_open_at_100_percent_and_move_together(
+    page: Page, large_sessions: list[Session]
+) -> None:
+    open_page(page, large_sessions[0])
+    assert scales(page) == {1}
+    zoom, guide = page.locator("#zoom"), page.locator("#guide-zoom")
+    expect(guide).to_contain_text("100 %: pixels as they are")
+    usual = zoom.evaluate("button => getComputedStyle(button).backgroundColor")
+    press(page, "0")
+    [whole] = scales(page)
+    assert 0.5 < whole < 0.7
+    expect(zoom).to_have_text(f"{round(100 * whole)} %")
+    expect(guide).to_contain_text("too small to show every pixel. Press 0 for 100 %.")
+    assert zoom.evaluate("button => getComputedStyle(button).backgroundColor") != usual
+    zoom.click()
+    assert scales(page) == {1}
+
+    def moved(is_corner_shown: bool) -> bool:
+        return all((255 in pixels_of(page, position)) == is_corner_shown for position in range(5))
+
+    assert moved(False)
+    press(page, *["ArrowLeft"] * 3, *["ArrowUp"] * 3)
+    assert moved(True)
+    press(page, "ArrowRight", "ArrowDown")
+    assert moved(False)
+    page.locator('[data-position="2"] canvas').hover()
+    page.mouse.wheel(0, -500)
+    page.mouse.wheel(-500, 0)
+    wait_until(lambda: moved(True), "the wheel moves the pictures")
+    overview = page.locator("aside canvas").bounding_box()
+    assert overview
+    page.mouse.click(overview["x"] + overview["width"] / 2, overview["y"] + overview["height"] / 2)
+    assert moved(False)
+
+
+def test_a_round_can_require_that_every_version_was_seen_at_100_percent(
+    page: Page, large_sessions: list[Session]
+) -> None:
+    session = large_sessions[1]
+    page.add_init_script("window.now = 0; performance.now = () => window.now")
+
+    def look(seconds: float) -> None:
+        page.evaluate(f"window.now += {1000 * seconds}")
+
+    def missing(numbers: str) -> None:
+        press(page, "Enter")
+        expect(page.locator("#status")).to_contain_text(f"at 100 % for a moment first. Still missing: {numbers}.")
+
+    open_page(page, session)
+    press(page, *PATTERN)
+    missing("1, 2, 3, 4")
+    press(page, "f")
+    look(1.5)
+    missing("2, 3, 4")
+    press(page, "f", "0")
+    look(5)
+    missing("2, 3, 4")  # the whole picture is smaller than 100 %
+    press(page, "0")
+    page.keyboard.down(" ")
+    look(5)
+    page.keyboard.up(" ")
+    missing("2, 3, 4")  # the original was in their place
+    look(1.5)
+    press(page, "Enter")
+    session.wait_for(1)
+    order = AnswerStore(session.round).order(session.annotator, session.annotator.items[0])
+    assert session.record()["full_zoom_s"] == dict(zip(order, (3, 1.5, 1.5, 1.5), strict=True))
 
 
 def test_one_enlarged_version_keeps_its_keys(page: Page, session: Session) -> None:
@@ -583,28 +663,6 @@ def test_the_first_answer_of_two_windows_is_kept_and_both_continue(browser: Brow
         page.context.close()
 
 
-def test_no_acknowledged_answer_is_lost_to_kill_9(tmp_path: Path) -> None:
-    """The server is killed right after an answer; tests of the store kill it while it saves one."""
-    round_ = make_round(tmp_path, {"Ada": [votes(*(f"p{k}-0-0" for k in range(30)))]}, size=(4, 4))
-    headers = {"Authorization": f"Bearer {add_account(tmp_path / 'accounts.json', Account('Ada'))}"}
-    rng = random.Random(0)
-    body = {"seconds": 3, "pauses": [], "end_ms": 1.7e12, "utc_offset_min": 0, "display": {}, "replaces": None}
-    acknowledged: dict[str, list[str]] = {}
-    with Server(round_.folder, "--accounts", str(tmp_path / "accounts.json")) as server:
-        items = [item["id"] for item in httpx2.get(f"{server.url}api/batches/0", headers=headers).json()]
-        for item in items:
-            content = body | {"labels": [rng.choice(list(Label)).value for _ in FOUR]}
-            response = httpx2.put(f"{server.url}api/items/{item}/answer", json=content, headers=headers)
-            acknowledged[item] = response.raise_for_status().json()["labels"]
-            if len(acknowledged) in (7, 20):
-                server.kill()
-                server.start()
-    store, ada = AnswerStore(round_), round_.annotators[0]
-    saved = {store.item_id(ada, item): store.read(ada, item) for item in ada.items}
-    assert {item: [label.value for label in found.labels] for item, found in saved.items() if found} == acknowledged
-    assert len(acknowledged) == 30
-
-
 # Time
 
 
@@ -646,6 +704,20 @@ def test_a_wrong_url_is_reported_and_can_be_corrected(page: Page, session: Sessi
     expect(page.locator("#notice")).to_contain_text("needs your complete personal URL")
     open_page(page, session)
     expect(page.locator("#notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["", "admin"])
+def test_a_page_whose_scripts_are_refused_says_why(page: Page, session: Session, path: str) -> None:
+    def forward(route: Route) -> None:
+        """As a web server that passes on another host."""
+        headers = route.request.all_headers() | {"host": "localhost"}
+        route.fulfill(response=route.fetch(headers=headers))
+
+    page.route("**/*", forward)
+    page.goto(session.server.url + path)
+    expect(page.locator("body")).to_contain_text(
+        "was addressed as 'localhost'. If this is its own page, the web server"
+    )
 
 
 @pytest.mark.usefixtures("instructions")
@@ -703,6 +775,60 @@ def test_a_phone_shows_all_labels(page: Page, session: Session) -> None:
     assert all(box and box["x"] + box["width"] <= 390 and min(box["width"], box["height"]) >= 36 for box in boxes)
 
 
+def test_everything_fits_a_small_phone_also_enlarged(page: Page, session: Session) -> None:
+    page.set_viewport_size({"width": 390, "height": 664})
+    open_page(page, session)
+    rows = {box["y"] for button in page.locator("footer button").all() if (box := button.bounding_box())}
+    assert len(rows) == 2
+    for _ in range(2):
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.evaluate("document.documentElement.scrollHeight") == 664
+        press(page, "f")  # one version: its labels and its picture are in the window
+
+
+@pytest.mark.usefixtures("instructions")
+def test_the_usual_instructions_fit_a_small_phone_and_longer_ones_scroll(page: Page, session: Session) -> None:
+    page.set_viewport_size({"width": 390, "height": 664})
+    page.goto(session.url)
+    button = page.locator("#instructions-dialog button")
+    expect(button).to_be_visible()
+    usual = (files("hggt_data.annotate") / "instructions.txt").read_text("utf-8")
+    fill = "(element, text) => {element.textContent = text; return element.scrollHeight > element.clientHeight}"
+    for content, scrolls in ((usual, False), (3 * usual, True)):
+        assert page.locator("#instructions-text").evaluate(fill, content) == scrolls
+        box = button.bounding_box()
+        assert box
+        assert box["y"] + box["height"] < 664
+
+
+def test_keys_work_on_any_layout_and_input_method(page: Page, session: Session) -> None:
+    open_page(page, session)
+
+    def press_event(**event: object) -> list[str]:
+        """Press a key, read the pressed labels and selected version, and undo them."""
+        page.evaluate(
+            "event => dispatchEvent.call(document.body, new KeyboardEvent('keydown', {bubbles: true, ...event}))", event
+        )
+        found = page.locator('.labels [aria-pressed="true"]').all()
+        labels = [str(button.get_attribute("data-label")) for button in found]
+        selected = page.locator(".pane.selected").get_attribute("data-position")
+        press(page, "u" if labels else "1")
+        return labels or ([] if selected == "1" else [f"version {selected}"])
+
+    assert press_event(key="з", code="KeyP") == ["Positive"]  # Russian
+    assert press_event(key="لا", code="KeyN") == ["Negative"]  # two letters at once
+    assert press_event(key="Process", code="KeyS") == ["Similar"]  # an input method
+    assert press_event(key="Unidentified", code="KeyP") == ["Positive"]
+    assert press_event(key="p", code="KeyR") == ["Positive"]  # Dvorak
+    assert press_event(key="l", code="KeyP") == []
+    assert press_event(key="&", code="Digit1") == []
+    assert press_event(key='"', code="Digit3") == ["version 3"]  # French
+    assert press_event(key="+", code="Digit4") == ["version 4"]
+    assert press_event(key="3", code="Digit3", shiftKey=True) == ["version 3"]
+    for modifier in ("ctrlKey", "altKey", "metaKey", "shiftKey", "modifierAltGraph"):
+        assert press_event(key="з", code="KeyP", **{modifier: True}) == []
+
+
 def test_the_keyboard_reaches_everything(page: Page, session: Session) -> None:
     open_page(page, session)
     reached = set()
@@ -734,6 +860,8 @@ def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(brows
         expect(page.locator("#annotators tr")).to_have_count(2)
         expect(page.locator("#annotators tr").first).to_contain_text("5 / 5")
         expect(page.locator("#totals")).to_contain_text("10 / 10 (100 %)")
+        expect(page.locator("#totals")).to_contain_text("No better than chance. Krippendorff's alpha is")
+        expect(page.locator("#flags")).to_contain_text("Bob: mostly one label: 20 of 20 labels are Negative")
         expect(page.locator("#contrary .group")).to_have_count(5)
         expect(page.locator("#contrary .group").first).to_contain_text("Ada: Positive")
         expect(page.locator("#contrary .group").first).to_contain_text("Bob: Negative")
@@ -743,5 +871,8 @@ def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(brows
         assert accessibility_faults(page) == []
         page.set_viewport_size({"width": 390, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        table = page.locator("#annotators").bounding_box()
+        assert table
+        assert table["x"] + table["width"] <= 390
         for page in pages:
             page.context.close()

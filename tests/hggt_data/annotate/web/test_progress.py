@@ -6,7 +6,7 @@ import pytest
 
 from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.app import read_texts
-from hggt_data.annotate.web.progress import AnnotatorProgress, disagreements, judged_groups, measure_progress
+from hggt_data.annotate.web.progress import AnnotatorProgress, Skip, disagreements, judged_groups, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore
 from hggt_data.schema import Label, PatchId
 from hggt_data.statistics.agreement import krippendorff_alpha, votes_of
@@ -17,12 +17,17 @@ TWO = ("01", "02")
 
 
 def save(
-    store: AnswerStore, annotator: Annotator, item: Item, labels: tuple[Label, Label], seconds: float = 20
+    store: AnswerStore,
+    annotator: Annotator,
+    item: Item,
+    labels: tuple[Label, Label],
+    seconds: float = 20,
+    full_zoom_s: tuple[float, ...] = (),
 ) -> None:
     """Answer with labels in the order of the candidates."""
     of_name = dict(zip(TWO, labels, strict=True))
     shown = tuple(of_name[name] for name in store.order(annotator, item))
-    store.save(annotator, item, Answer(shown, seconds, end=datetime(2026, 1, 2, 3, 4, 5)), None)
+    store.save(annotator, item, Answer(shown, seconds, (), datetime(2026, 1, 2, 3, 4, 5), full_zoom_s), None)
 
 
 def round_of(tmp_path: Path, num_groups: int, **known: KnownAnswer) -> Round:
@@ -41,6 +46,7 @@ def test_an_untouched_round(tmp_path: Path) -> None:
     assert progress.alpha == {"nominal": None, "ordinal": None}
     ada = progress.to_json()["annotators"][0]
     assert (ada["name"], ada["assigned"], ada["done"], ada["seconds"], ada["last"]) == ("Ada", 3, 0, None, None)
+    assert (ada["seconds_left"], ada["full_zoom"]) == (None, (0, 0))
 
 
 def test_counts_pace_labels_and_agreement(tmp_path: Path) -> None:
@@ -55,9 +61,11 @@ def test_counts_pace_labels_and_agreement(tmp_path: Path) -> None:
     progress = measure_progress(store)
     assert (progress.groups, progress.complete, progress.votes, progress.wanted) == (4, 2, 5, 8)
     one, two = progress.annotators
-    assert (one.assigned, one.done, one.skipped, one.seconds) == (4, 3, 0, 20)
+    assert (one.assigned, one.done, one.skipped, one.seconds, one.seconds_left) == (4, 3, 0, 20, 20)
     assert one.labels == {"Positive": 3, "Similar": 1, "Negative": 2}
-    assert (two.assigned, two.done, two.skipped) == (4, 2, 1)
+    assert (two.assigned, two.done, two.skipped, two.seconds_left) == (4, 2, 1, 20)
+    assert progress.skips == (Skip("Bob", "p3-0-0", "black"),)
+    assert progress.compared == 4
     assert two.last == datetime(2026, 1, 2, 3, 4, 5)
     matrix, _ = votes_of(judged_groups(store))
     assert progress.alpha["nominal"] == pytest.approx(krippendorff_alpha(matrix))
@@ -90,16 +98,31 @@ def flags_of(store: AnswerStore) -> dict[str, list[str]]:
     return {annotator.name: texts_of(annotator) for annotator in measure_progress(store).annotators}
 
 
-def test_fast_and_uniform_answers_are_flagged_after_some_groups(tmp_path: Path) -> None:
-    round_ = round_of(tmp_path, 25)
+def test_fast_and_uniform_answers_are_flagged_from_the_third_group_on(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path, 4)
     store = AnswerStore(round_)
     ada, bob = round_.annotators
     for number, item in enumerate(ada.items):
         save(store, ada, item, (P, P), seconds=1)
         save(store, bob, item, ((P, S), (N, P), (S, N))[number % 3], seconds=3)
-        if number == 18:
+        if number == 1:
             assert flags_of(store) == {"Ada": [], "Bob": []}
-    assert flags_of(store) == {"Ada": ["fast: 1.0 s per group", "mostly one label: 100 % Positive"], "Bob": []}
+    assert flags_of(store) == {
+        "Ada": ["fast: 1.0 s per group (median of 4 groups)", "mostly one label: 8 of 8 labels are Positive"],
+        "Bob": [],
+    }
+
+
+def test_who_saw_every_version_at_100_percent(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path, 4)
+    store = AnswerStore(round_)
+    ada, bob = round_.annotators
+    for item, seconds in zip(ada.items, [(1, 9), (9, 0.9), (0, 0), ()], strict=True):
+        save(store, ada, item, (P, N), full_zoom_s=seconds)
+        save(store, bob, item, (P, N), full_zoom_s=(1, 1))
+    one, two = measure_progress(store).annotators
+    assert (one.full_zoom, two.full_zoom) == ((1, 3), (4, 4))
+    assert flags_of(store) == {"Ada": ["every version seen at 100 % in only 1 of 3 groups"], "Bob": []}
 
 
 def test_gold_and_repeats_are_measured_and_practice_is_not(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import json
+import os
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,7 @@ def test_how_a_group_was_shown_is_recorded(store: AnswerStore, round_: Round, ad
         "seconds": 12.34,
         "pauses": [{"after_s": 3, "seconds": 60}],
         "clock": "annotator's",
+        "full_zoom_s": {},
         "display": {"device_pixel_ratio": 1.25, "zoom": 3},
         "earlier": [],
     }
@@ -219,7 +222,64 @@ def test_an_answer_to_another_annotators_group_does_not_count(store: AnswerStore
     reassigned = round_.with_annotators((Annotator("Ada", ada.pseudonym, (votes(IDS[1]),)),))
     again = AnswerStore(reassigned)
     assert not again.answers(ada)
-    assert again.unreadable == [round_.answer_path(ada, first(ada))]
+    assert again.unreadable == {round_.answer_path(ada, first(ada)): "not assigned to this annotator"}
+
+
+def test_a_vote_that_is_no_small_file_is_reported_and_blocks_nothing(round_: Round, ada: Annotator) -> None:
+    paths = [round_.answer_path(ada, item) for item in ada.items]
+    paths[0].parent.mkdir(parents=True)
+    paths[0].symlink_to("/dev/zero")
+    os.mkfifo(paths[1])
+    paths[2].mkdir()
+    paths[3].write_bytes(b" " * (1 << 20) + b"{}")
+    skip = round_.skip_path(ada, first(ada))
+    skip.parent.mkdir(parents=True)
+    os.mkfifo(skip)
+    store = AnswerStore(round_)
+    assert [store.unreadable[path] for path in paths] == [
+        "a symbolic link; expected the file itself",
+        "not a regular file",
+        "Is a directory",
+        "larger than 1,048,576 bytes",
+    ]
+    assert "has no reason" in store.skips(ada)[first(ada)]
+
+
+def test_a_round_that_moves_takes_no_answers_into_nowhere(round_: Round, ada: Annotator) -> None:
+    store = AnswerStore(round_)
+    moved = round_.folder.rename(round_.folder.with_name("moved"))
+    for _ in range(2):  # first nothing, then another folder is at its place
+        with pytest.raises(OSError, match="the round was moved, replaced or unmounted"):
+            store.save(ada, first(ada), answer(), None)
+        with pytest.raises(OSError, match="the round was moved, replaced or unmounted"):
+            store.skip(ada, first(ada), "black")
+        assert store.read(ada, first(ada)) is None
+        round_.folder.mkdir(exist_ok=True)
+        assert not list(round_.folder.iterdir())
+    round_.folder.rmdir()
+    moved.rename(round_.folder)
+    saved = store.save(ada, first(ada), answer(), None)
+    assert AnswerStore(round_).read(ada, first(ada)) == saved
+
+
+def test_whether_every_version_was_seen_at_100_percent_is_recorded(
+    store: AnswerStore, round_: Round, ada: Annotator
+) -> None:
+    one, two, three, _ = ada.items
+    store.save(ada, one, answer(full_zoom_s=[1, 2, 3.5, 4]), None)
+    store.save(ada, two, answer(full_zoom_s=[5, 5, 0.9, 5]), None)
+    store.save(ada, three, answer(), None)
+    assert store.full_zoom(ada) == AnswerStore(round_).full_zoom(ada) == {one: True, two: False, three: None}
+    shown = json.loads(round_.shown_path(ada, one).read_text())
+    assert shown["full_zoom_s"] == dict(zip(store.order(ada, one), [1, 2, 3.5, 4], strict=True))
+
+
+def test_a_round_can_require_100_percent(round_: Round, ada: Annotator) -> None:
+    store = AnswerStore(replace(round_, require_full_zoom=True))
+    for seconds in ([], [5, 5, 0.9, 5]):
+        with pytest.raises(AnnotationError, match="; this round requires every version to be in view at 100 %"):
+            store.save(ada, first(ada), answer(full_zoom_s=seconds), None)
+    assert store.save(ada, first(ada), answer(full_zoom_s=[1, 1, 1, 1]), None)
 
 
 # Skipping
@@ -252,6 +312,8 @@ def test_a_reason_is_a_short_text(store: AnswerStore, ada: Annotator, reason: ob
         ({"labels": ["Positive", "Similar", "Negative", {}]}, "expected one of"),
         ({"pauses": [[0, 0]] * 1001}, "not a list of at most 1,000 pauses"),
         ({"pauses": [[1]]}, r"pauses contains \[1\]"),
+        ({"full_zoom_s": [1]}, "full_zoom_s is not a list of 4 numbers of seconds"),
+        ({"full_zoom_s": [1, 2, 3, "x"]}, "full_zoom_s is 'x'; expected a number"),
         ({"display": []}, "display is not a JSON object"),
     ],
 )

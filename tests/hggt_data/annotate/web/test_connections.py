@@ -1,0 +1,98 @@
+import contextlib
+import logging
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from hggt_data.annotate.web.connections import Connection
+from hggt_data.annotate.web.terminal import log_to_terminal
+
+
+class Impatient(Connection):
+    request_s = 0.3
+    most_waiting = 20
+
+
+async def echo(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of a server that runs in a thread."""
+    app = Starlette(
+        routes=[Route("/", echo, methods=["GET", "HEAD", "PUT"])],
+        exception_handlers={ClientDisconnect: lambda *_: PlainTextResponse("gone")},
+    )
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_config=None, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield int(listener.getsockname()[1])
+        server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def connected(port: int, sent: bytes = b"") -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(sent)
+        yield connection
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What arrives until the server ends the connection."""
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while data := connection.recv(1000):
+            received += data
+    return received
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\nHost: x", b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_an_unfinished_request_ends_after_a_while(port: int, sent: bytes) -> None:
+    with connected(port, sent) as connection:
+        started = time.monotonic()
+        assert read_all(connection) == b""
+        assert time.monotonic() - started < 5
+
+
+def test_idle_connections_make_room_for_an_annotator(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connected(port)) for _ in range(200)]
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read() == b"0"
+        assert read_all(idle[0]) == b""
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT"])
+def test_what_is_not_http_costs_no_traceback(port: int, method: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with connected(port, method + b" / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n") as connection:
+        assert read_all(connection) == b""
+    with connected(port, method + b"\r\n\r\n") as connection:
+        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in caplog.text
+
+
+def test_the_terminal_shows_no_floods_and_no_control_characters(capfd: pytest.CaptureFixture[str]) -> None:
+    log_to_terminal()
+    log = logging.getLogger("hggt_data.annotate.web.guard")
+    for _ in range(100):
+        log.warning("from \x1b[31m\x9b%s", "a\nb")
+    for number in range(100):
+        log.warning("client %d", number)
+    log.error("disk full")
+    log.error("disk full")
+    first, *others = [line.split(" ", 2)[2] for line in capfd.readouterr().err.splitlines()]
+    assert first == r"from \x1b[31m\x9ba\nb"
+    assert others == [*(f"client {number}" for number in range(9)), "disk full", "disk full"]
