@@ -4,7 +4,6 @@ One server serves all tests of this module; each test has an annotator of its ow
 """
 
 import json
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from hggt_data.schema import Label, PatchId
 from tests.chromium import Launch
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.annotate.servers import Server
-from tests.hggt_data.trees import FOUR, write_bytes
+from tests.hggt_data.trees import write_bytes
 
 SIDE = 64
 PATTERN = ("p", "s", "n", "p")
@@ -662,28 +661,6 @@ def test_the_first_answer_of_two_windows_is_kept_and_both_continue(browser: Brow
     assert session.answers() == session.all_answered()
     for page in (one, two):
         page.context.close()
-
-
-def test_no_acknowledged_answer_is_lost_to_kill_9(tmp_path: Path) -> None:
-    """The server is killed right after an answer; tests of the store kill it while it saves one."""
-    round_ = make_round(tmp_path, {"Ada": [votes(*(f"p{k}-0-0" for k in range(30)))]}, size=(4, 4))
-    headers = {"Authorization": f"Bearer {add_account(tmp_path / 'accounts.json', Account('Ada'))}"}
-    rng = random.Random(0)
-    body = {"seconds": 3, "pauses": [], "end_ms": 1.7e12, "utc_offset_min": 0, "display": {}, "replaces": None}
-    acknowledged: dict[str, list[str]] = {}
-    with Server(round_.folder, "--accounts", str(tmp_path / "accounts.json")) as server:
-        items = [item["id"] for item in httpx2.get(f"{server.url}api/batches/0", headers=headers).json()]
-        for item in items:
-            content = body | {"labels": [rng.choice(list(Label)).value for _ in FOUR]}
-            response = httpx2.put(f"{server.url}api/items/{item}/answer", json=content, headers=headers)
-            acknowledged[item] = response.raise_for_status().json()["labels"]
-            if len(acknowledged) in (7, 20):
-                server.kill()
-                server.start()
-    store, ada = AnswerStore(round_), round_.annotators[0]
-    saved = {store.item_id(ada, item): store.read(ada, item) for item in ada.items}
-    assert {item: [label.value for label in found.labels] for item, found in saved.items() if found} == acknowledged
-    assert len(acknowledged) == 30
 
 
 # Time

@@ -1,9 +1,12 @@
+import random
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,13 @@ from click.testing import CliRunner, Result
 
 from hggt_data.annotate.round import Round, read_round, write_round
 from hggt_data.annotate.web.accounts import Account, add_account
+from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.cli.main import main
 from hggt_data.io.folders import lock_folder
+from hggt_data.schema import Label
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 from tests.hggt_data.annotate.servers import Server
+from tests.hggt_data.trees import FOUR
 
 
 @pytest.fixture
@@ -71,6 +77,65 @@ def test_several_annotators_with_accounts(round_: Round, tmp_path: Path) -> None
 
         assert [status(tokens["Ada"]), status(tokens["Eve"]), status("x")] == [200, 403, 401]
         assert status(add_account(path, Account("Bob"))) == 200  # while it runs
+
+
+class Sender:
+    """Answers all groups as the page does, and changes each answer once: sends until the server acknowledges it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx2.Client(base_url=f"{url}api/", headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        self.acknowledged: dict[str, list[str]] = {}
+        self.sent: dict[str, list[str]] = {}  # the last answer, acknowledged or not
+        self.num_acknowledged = 0
+
+    def run(self) -> None:
+        rng = random.Random(0)
+        for item in [item["id"] for item in self._request("GET", "batches/0").json()]:
+            version = None
+            for _ in range(2):
+                labels = [rng.choice(list(Label)).value for _ in FOUR]
+                body = {"labels": labels, "seconds": 3, "end_ms": 1.7e12, "utc_offset_min": 0, "replaces": version}
+                self.sent[item] = labels
+                version = self._request("PUT", f"items/{item}/answer", body).json()["version"]
+                self.acknowledged[item] = labels
+                self.num_acknowledged += 1
+
+    def _request(self, method: str, path: str, body: object = None) -> httpx2.Response:
+        while True:
+            try:
+                return self._client.request(method, path, json=body).raise_for_status()
+            except httpx2.TransportError:
+                time.sleep(0.02)  # the server was killed
+
+
+def test_of_200_acknowledged_answers_none_is_lost_to_kill_9(tmp_path: Path) -> None:
+    """An answer may be on disk although its acknowledgement was lost; then the change that was sent counts."""
+    groups = [f"p{k}-0-0" for k in range(25)]
+    round_ = make_round(tmp_path, {name: [votes(*groups)] for name in ("Ada", "Bob", "Dan", "Eve")}, size=(4, 4))
+    accounts = tmp_path / "accounts.json"
+    tokens = [add_account(accounts, Account(annotator.name)) for annotator in round_.annotators]
+    with Server(round_.folder, "--accounts", str(accounts)) as server, ThreadPoolExecutor() as pool:
+        senders = [Sender(server.url, token) for token in tokens]
+        running = [pool.submit(sender.run) for sender in senders]
+        for number in (40, 90, 150):
+            while sum(sender.num_acknowledged for sender in senders) < number:
+                time.sleep(0.001)
+            server.kill()
+            store = AnswerStore(round_)
+            for annotator, sender in zip(round_.annotators, senders, strict=True):
+                found = {store.item_id(annotator, item): store.read(annotator, item) for item in annotator.items}
+                for item, labels in list(sender.acknowledged.items()):
+                    saved = found[item]
+                    assert saved is not None
+                    assert [label.value for label in saved.labels] in (labels, sender.sent[item])
+            server.start()
+        for future in running:
+            future.result()
+    assert sum(sender.num_acknowledged for sender in senders) == 200
+    store = AnswerStore(round_)
+    for annotator, sender in zip(round_.annotators, senders, strict=True):
+        found = {store.item_id(annotator, item): store.read(annotator, item) for item in annotator.items}
+        assert {item: [label.value for label in saved.labels] for item, saved in found.items() if saved} == sender.sent
 
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl")
