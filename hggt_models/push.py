@@ -1,14 +1,17 @@
 """Push a trained network to the Hugging Face Hub: weights, configuration, and a card that says where it is from.
 
 The card inherits the licence of the training data. A checkpoint's metadata describes its training, under the keys
-`recipe`, `data`, `data_revision`, `data_license`, `iteration`, `started_from` and `note`.
+`recipe`, `config` (all settings, as JSON), `data`, `data_revision`, `data_license`, `iteration`, `started_from` and
+`note`.
 """
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hggt_data.dataset.manifest import CARD_FILE
 from hggt_data.errors import PublishError, SettingsError
@@ -90,7 +93,13 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
     with tempfile.TemporaryDirectory(prefix="hggt-push-") as temporary:
         folder = Path(temporary)
         save_network(checkpoint.build(), folder / WEIGHTS_FILE, checkpoint.metadata)
-        config = {"network": checkpoint.network_name, "args": dict(checkpoint.args), **checkpoint.metadata}
+        config: dict[str, Any] = {
+            "network": checkpoint.network_name,
+            "args": dict(checkpoint.args),
+            **checkpoint.metadata,
+        }
+        if training := _training_settings(checkpoint):
+            config["config"] = training
         write_json(folder / CONFIG_FILE, config)
         write_text(folder / CARD_FILE, format_model_card(checkpoint, settings.repo_id, licence))
         push = Push(
@@ -132,6 +141,15 @@ def _find_license(settings: PushSettings, checkpoint: Checkpoint) -> str | None:
     return licence
 
 
+def _training_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """All settings of the training; empty if they are not known."""
+    try:
+        settings = json.loads(checkpoint.metadata.get("config", "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
 def _require_network(repository: Repository, main: Branch | None) -> None:
     """Refuse a model of another project, whose configuration has the same file name."""
     if main is None or CONFIG_FILE not in main.files:
@@ -171,6 +189,9 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
         "weights": f"{of_entry}the file with SHA-256 `{checkpoint.sha256}`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    settings = _training_settings(checkpoint)
+    # No line of JSON ends the block.
+    training = f"## Training\n\n```json\n{json.dumps(settings, indent=2)}\n```\n\n" if settings else ""
     terms = f"{HGGT_TERMS} A network trained on it may be shared only under the same terms." if restricted else ""
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {repo_id.partition('/')[2]}\n\nA network for real-world image "
@@ -178,5 +199,5 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
         f"| | |\n|---|---|\n{table}\n\n"
         f'```python\nfrom hggt_models import load_network\n\nnetwork = load_network("{repo_id}")\n```\n\n'
         f"```sh\nhggt-models upscale --weights {repo_id} --input DIR --output DIR\n```\n\n"
-        f"## Licence\n\n{terms or f'The training data is under `{licence}`.'}\n"
+        f"{training}## Licence\n\n{terms or f'The training data is under `{licence}`.'}\n"
     )

@@ -8,6 +8,7 @@ Needs the extra `dev` and a Chromium (`apt install chromium`).
 import argparse
 import random
 import shutil
+import socket
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -44,16 +45,18 @@ def main() -> None:
         judge_some(store)
         tokens = {name: accounts.admit(Account(name)) for name in ANNOTATORS}
         admin = accounts.admit(Account("admin", is_admin=True))
-        server = uvicorn.Server(uvicorn.Config(Guard(make_app(store), accounts.find), port=8765, log_level="error"))
-        thread = threading.Thread(target=server.run)
+        server = uvicorn.Server(uvicorn.Config(Guard(make_app(store), accounts.find), log_level="error"))
+        listener = socket.create_server(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         with sync_playwright() as playwright:
             flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
             ada = round_.annotators[0]
             keys = [LABEL_KEYS[name] for name in store.order(ada, ada.items[-1])[:3]]
-            take(browser, f"http://127.0.0.1:8765/#{tokens['Ada']}", arguments.output / "annotate.jpg", keys)
-            take(browser, f"http://127.0.0.1:8765/admin#{admin}", arguments.output / "annotate-admin.jpg")
+            take(browser, f"{url}#{tokens['Ada']}", arguments.output / "annotate.jpg", keys)
+            take(browser, f"{url}admin#{admin}", arguments.output / "annotate-admin.jpg")
             browser.close()
         server.should_exit = True
         thread.join()
@@ -67,7 +70,8 @@ def judge_some(store: AnswerStore) -> None:
             rng = random.Random(f"{annotator.name} {item}")
             labels = {name: rng.choices(list(Label), weights)[0] for name, weights in opinions.items()}
             shown = tuple(labels[name] for name in store.order(annotator, item))
-            store.save(annotator, item, Answer(shown, rng.uniform(15, 40)), None)
+            full_zoom_s = (rng.choice((0, 5, 5, 5)), 5, 5, 5)
+            store.save(annotator, item, Answer(shown, rng.uniform(15, 40), full_zoom_s=full_zoom_s), None)
 
 
 def take(browser: Browser, url: str, path: Path, keys: Sequence[str] = ()) -> None:

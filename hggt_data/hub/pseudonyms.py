@@ -4,7 +4,6 @@ Names become pseudonyms, which a file of the dataset's owner keeps the same from
 from each annotator's first start, so pace and pauses stay but dates do not. Pictures and labels are unchanged.
 """
 
-import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from hggt_data.dataset.folder import complete_folder, finished_shards, label_fea
 from hggt_data.dataset.manifest import SCHEMA_VERSION, Manifest, Shard
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError
-from hggt_data.io.files import read_csv, sha256_of, sha256_of_file, write_text
+from hggt_data.io.files import csv_writer, read_csv, sha256_of, sha256_of_file, write_text
 from hggt_data.io.workers import advance, run_tasks
 from hggt_data.tree.annotators import draw_pseudonym
 
@@ -122,9 +121,10 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
 def write_pseudonyms(path: Path, pseudonyms: Mapping[str, str]) -> None:
     """Keep the pseudonyms for the next push, in a file that only the owner can read."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writerow(["name", "pseudonym"])
-    writer.writerows(sorted(pseudonyms.items()))
+    write_line = csv_writer(text, quote_all=True)
+    write_line(["name", "pseudonym"])
+    for line in sorted(pseudonyms.items()):
+        write_line(line)
     write_text(path, text.getvalue(), private=True)
 
 

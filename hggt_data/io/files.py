@@ -13,12 +13,13 @@ import os
 import re
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from hggt_data.errors import HggtError, OutputError, TableError
 from hggt_data.io.parsing import parse_json, parse_toml
@@ -32,6 +33,8 @@ _HIGHEST_PROCESS = 1 << 22  # of Linux
 LFS_POINTER = "a git-lfs pointer, not the file itself; run `git lfs pull` where it was cloned"
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?|inf)")
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep"}
 
 
@@ -202,8 +205,6 @@ def write_json(path: Path, content: Any, *, private: bool = False) -> None:
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The columns and the lines of a UTF-8 CSV file whose first line names the columns; else TableError."""
     text = read_utf8(path, TableError)
-    if "\0" in text:
-        raise TableError(f"{path} contains null characters; expected CSV")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = []
     try:
@@ -211,17 +212,45 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         if len(columns) == 1 and (separator := next((mark for mark in ";\t" if mark in columns[0]), None)):
             name = "tabs" if separator == "\t" else "semicolons"
             raise TableError(f"{path}: its columns are separated by {name}; save it as CSV with commas")
-        if twice := [name for name in columns if name and columns.count(name) > 1]:
-            raise TableError(f"{path}: {columns.count(twice[0])} columns are called {twice[0]!r}; expected one")
+        if twice := [(name, count) for name, count in Counter(columns).items() if name and count > 1]:
+            raise TableError(f"{path}: {twice[0][1]} columns are called {twice[0][0]!r}; expected one")
         for values in reader:
             if values and len(values) != len(columns):
                 where = f"{path}, line {reader.line_num}"
                 raise TableError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
             if values:
-                lines.append(dict(zip(columns, values, strict=True)))
+                lines.append(dict(zip(columns, map(read_cell, values), strict=True)))
     except csv.Error as error:
         raise TableError(f"{path}, line {reader.line_num}: {error}; expected CSV") from error
     return columns, lines
+
+
+def csv_writer(file: TextIO, *, quote_all: bool = False) -> Callable[[Iterable[object]], object]:
+    """The function that writes one line of CSV.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, which `read_cell` removes.
+    """
+    minimal, full = (csv.writer(file, lineterminator="\n", quoting=way) for way in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+
+    def write_line(values: Iterable[object]) -> None:
+        cells = list(map(_safe_cell, values))
+        # Python 3.11 would leave a carriage return unquoted, which ends a line when it is read.
+        has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (full if quote_all or has_return else minimal).writerow(cells)
+
+    return write_line
+
+
+def _safe_cell(value: object) -> object:
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def read_cell(text: str) -> str:
+    """A cell as it was given to `csv_writer`."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 @contextmanager
@@ -230,9 +259,9 @@ def csv_file(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         text = io.TextIOWrapper(file, "utf-8", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        yield writer.writerow
+        write_line = csv_writer(text)
+        write_line(columns)
+        yield write_line
         text.flush()
         text.detach()  # `atomic_file` closes it
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hggt_data.io.files import csv_writer, read_cell
 from hggt_data.patches.grid import Place, Verdict
 from hggt_data.schema import ORIGINAL, PatchId
 
@@ -60,11 +61,12 @@ def kept_ids(rows: Iterable[PlaceRow]) -> frozenset[PatchId]:
 def format_places(rows: Iterable[Sequence[PlaceRow]], candidates: Sequence[str]) -> str:
     """The text of the file, from the rows of each picture."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_columns(candidates))
+    write_line = csv_writer(text)
+    write_line(_columns(candidates))
     before = 0
     for rows_of_one in rows:
-        writer.writerows(row.values(before) for row in rows_of_one)
+        for row in rows_of_one:
+            write_line(row.values(before))
         before += len(kept_ids(rows_of_one))
     return text.getvalue()
 
@@ -80,7 +82,8 @@ def read_places(path: Path, candidates: Sequence[str]) -> dict[str, tuple[PlaceR
             reader = csv.reader(file, strict=True)
             if next(reader, None) != _columns(candidates):
                 return {}
-            for image, top, left, verdict, index, *measured in reader:
+            for cells in reader:
+                image, top, left, verdict, index, *measured = map(read_cell, cells)
                 if len(measured) != len(_columns(candidates)) - 5:
                     return {}
                 patch = PatchId(image, int(top), int(left))

@@ -4,14 +4,13 @@ The official scripts' text files are reproduced byte for byte; anything left out
 written atomically.
 """
 
-import csv
 import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from hggt_data.errors import MatchError, OutputError
-from hggt_data.io.files import write_text
+from hggt_data.io.files import csv_writer, write_text
 from hggt_data.io.text import aligned, join_lines, printable
 from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
@@ -202,9 +201,9 @@ def format_csv(evaluation: Evaluation) -> str:
     Negatives have the note `negative`; whatever was left out has a row with a note and no scores.
     """
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    write_line = csv_writer(buffer)
     metrics = [metric.name for metric in evaluation.metrics]
-    writer.writerow(["method", "id", "candidate", *metrics, "note"])
+    write_line(["method", "id", "candidate", *metrics, "note"])
     blanks = [""] * len(metrics)
     for method in evaluation.methods:
         for group in method.groups:
@@ -213,11 +212,11 @@ def format_csv(evaluation: Evaluation) -> str:
             rows += [("", group.alone, "")] if group.alone else []
             for candidate, scores, note in rows:
                 cells = [repr(scores[metric]) if metric in scores else "" for metric in metrics]
-                writer.writerow([method.name, group.id, candidate, *cells, note])
+                write_line([method.name, group.id, candidate, *cells, note])
         for fault in method.faults:
-            writer.writerow([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
+            write_line([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
         for group_id in evaluation.without_positives:
-            writer.writerow([method.name, group_id, "", *blanks, "no candidate is Positive"])
+            write_line([method.name, group_id, "", *blanks, "no candidate is Positive"])
     return buffer.getvalue()
 
 

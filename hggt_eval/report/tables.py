@@ -4,7 +4,6 @@ Every row gives its numbers of groups and source pictures. The best and second b
 that print the same number get the same mark.
 """
 
-import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from hggt_data.io.files import csv_writer
 from hggt_data.io.text import Lines, aligned, escape_markdown
 from hggt_eval.metrics import FullReferenceMetric, Metric
 from hggt_eval.report.notes import Note
@@ -393,8 +393,8 @@ def _html_note(note: Note) -> str:
 def format_comparison_csv(comparison: Comparison) -> str:
     """`comparison.csv`: one row per method and metric, unrounded; missing values are empty."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
+    write_line = csv_writer(buffer)
+    write_line(_CSV_COLUMNS)
     differences = {(d.method, d.metric): d for d in comparison.differences}
     for s in comparison.summaries:
         row = [s.method, s.metric, s.mean, s.low, s.high, s.num_seeds, s.deviation, s.num_groups, s.num_pictures]
@@ -403,5 +403,5 @@ def format_comparison_csv(comparison: Comparison) -> str:
             row += [d.baseline, d.mean, d.low, d.high, d.p_value, d.p_holm, d.num_groups, d.num_pictures]
         else:
             row += [None] * 8
-        writer.writerow("" if value is None or value != value else value for value in row)
+        write_line("" if value is None or value != value else value for value in row)
     return buffer.getvalue()

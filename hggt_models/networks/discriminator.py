@@ -101,9 +101,8 @@ class SpectralConvolution(nn.Module):
     """A padded convolution without bias whose weight is divided by an estimate of its largest singular value.
 
     In training, each call improves the estimate by one power iteration. This is torch's older `spectral_norm`, with the
-    names of the official state dict, reimplemented so that the estimate stays in float32 under autocast and the network
-    can be copied at any time. As with torch's, a call compiled by inductor needs its backward pass before the next
-    call.
+    names of the official state dict, reimplemented so that the estimate stays in float32 under autocast, the network
+    can be copied at any time, and `torch.compile` gives the same gradients.
     """
 
     weight_u: Tensor
@@ -122,16 +121,20 @@ class SpectralConvolution(nn.Module):
 
     def _norm(self) -> Tensor:
         with torch.autocast(self.weight_orig.device.type, enabled=False):
+            left, right = self._singular_vectors()
+            norm: Tensor = left @ self.weight_orig.flatten(1) @ right
+        return norm
+
+    # A compiler would repeat this in the backward pass, with the vectors that it has changed in the forward pass.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @torch.no_grad()
+    def _singular_vectors(self) -> tuple[Tensor, Tensor]:
+        """Copies, because a later call must not change what this call's backward pass needs."""
+        if self.training:
             matrix = self.weight_orig.flatten(1)
-            # Copies, because a later call must not change what this call's backward pass needs.
-            left, right = self.weight_u.clone(), self.weight_v.clone()
-            if self.training:
-                with torch.no_grad():
-                    right = functional.normalize(matrix.T @ left, dim=0)
-                    left = functional.normalize(matrix @ right, dim=0)
-                    self.weight_u.copy_(left)
-                    self.weight_v.copy_(right)
-            return left @ matrix @ right
+            self.weight_v.copy_(functional.normalize(matrix.T @ self.weight_u, dim=0))
+            self.weight_u.copy_(functional.normalize(matrix @ self.weight_v, dim=0))
+        return self.weight_u.clone(), self.weight_v.clone()
 
 
 def _activated(features: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Preparation of a run before its first step: network, data, and whether they match an earlier run."""
 
+import json
 import platform
 import subprocess
 import sys
@@ -66,7 +67,10 @@ class TrainingRun:
     def metadata(self) -> dict[str, str]:
         """The origin of the trained weights, which is written into their files; nothing about this machine."""
         source = self.data.source if is_hub_id(self.data.source) else Path(self.data.source).resolve().name
+        settings = self.config.to_json()
+        settings["perceptual"]["weights"] = Path(self.config.perceptual.weights).name
         known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
+        known["config"] = json.dumps(settings)
         inherited = self.init.metadata.get("data_license") if self.init else None
         licence = HGGT_LICENSE_NAME if inherited == HGGT_LICENSE_NAME else self.data.license
         if licence:

@@ -58,7 +58,7 @@ class RunState:
         self._metadata = {**run.metadata(), **inherited}
         self.learner = Learner(run.config, runtime, initial_weights(run))
         self.loader = PairLoader(run.data.samples, run.config, runtime, run.workers)
-        self._meter = LossMeter(run.config.loss.pixel)
+        self._meter = LossMeter(run.config.loss.pixel, starts_trained=run.init is not None)
         if checkpoint is not None:
             self._restore(*checkpoint)
         self._saved = self.done

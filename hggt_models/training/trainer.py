@@ -1,7 +1,8 @@
 """One loop for every training run: steps, and from time to time a log line, a validation, a checkpoint.
 
 Everything random in an iteration follows from the seed, the iteration and the process's rank. So weights, optimizers
-and the pair pool are all that a checkpoint must hold, and a run that was killed resumes to the same bits.
+and the pair pool are all that a checkpoint must hold, and a run that was killed resumes as if nothing had happened: on
+a CPU to the same bits.
 """
 
 from collections.abc import Iterator

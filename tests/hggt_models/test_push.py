@@ -21,6 +21,7 @@ from tests.hub_server import Do, Fault, HubServer
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # the Hub client's own
 
 METADATA = {"recipe": "rrdb-gan-positive", "data": "lab/hggt", "data_revision": "v1.0", "data_license": "cc-by-4.0"}
+METADATA["config"] = json.dumps({"batch_size": 12, "loss": {"pixel": 1.0}})
 REPO = "lab/rrdb"
 
 
@@ -72,6 +73,7 @@ def test_a_pushed_network_is_downloaded_unchanged(hub: HubServer, member: HubCli
     assert config["network"] == "rrdb"
     assert config["args"]["num_feat"] == 8
     assert config["recipe"] == "rrdb-gan-positive"
+    assert config["config"] == {"batch_size": 12, "loss": {"pixel": 1.0}}
     assert digest_of(REPO, "v1") == digest_of(str(weights))
     assert member.having(HF_HUB_OFFLINE="1", HF_HUB_CACHE=str(member.folder.parent / "hub-cache")).call(
         digest_of, REPO, "v1"

@@ -4,7 +4,6 @@ Annotators see only the pictures of a group: no name, kind or order. Every id is
 annotator who asks, and no path is built from what a client sends.
 """
 
-import csv
 import io
 import json
 import logging
@@ -28,7 +27,7 @@ from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refu
 from hggt_data.annotate.web.progress import disagreements, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError, SavedAnswer
 from hggt_data.errors import AnnotationError, RoundError
-from hggt_data.io.files import read_regular_file
+from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
 from hggt_data.schema import ORIGINAL, PatchGroup
@@ -320,11 +319,11 @@ def _format_group(group: PatchGroup) -> dict[str, Any]:
 def _format_answers(store: AnswerStore) -> str:
     """All answers as CSV, by pseudonym."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds"])
+    write_line = csv_writer(text)
+    write_line(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds"])
     for annotator in store.round.annotators:
         for item, answer in sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0])):
             labels = [label.value for label in answer.labels]
             times = [answer.start, answer.end, answer.seconds]
-            writer.writerow([item.kind.value, item.group, annotator.pseudonym, *labels, *times])
+            write_line([item.kind.value, item.group, annotator.pseudonym, *labels, *times])
     return text.getvalue()

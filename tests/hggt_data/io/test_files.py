@@ -1,5 +1,6 @@
 """Single files: atomic writing and kills, JSON, CSV, checksums, ages."""
 
+import csv
 import errno
 import hashlib
 import os
@@ -174,6 +175,18 @@ def test_hashes_are_sha256_over_all_blocks(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(data)
     assert sha256_of(data) == sha256_of_file(path) == hashlib.sha256(data).hexdigest()
+
+
+def test_cells_like_formulas_are_text_for_a_spreadsheet_and_are_read_back(tmp_path: Path) -> None:
+    cells = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "'=1", "''", "-1.5", "+3e-05", "-inf", "a=b", "- 1"]
+    with csv_file(tmp_path / "a.csv", ["cell", "number"]) as write_line:
+        for cell in cells:
+            write_line([cell, -1.5])
+    shown = [line[0] for line in csv.reader((tmp_path / "a.csv").open(newline=""))][1:]
+    assert shown == [
+        *("'=1+1", "'+a", "'-a", "'@a", "'\ta", "'\ra", "''=1", "''", "-1.5", "+3e-05", "-inf", "a=b", "'- 1"),
+    ]
+    assert read_csv(tmp_path / "a.csv")[1] == [{"cell": cell, "number": "-1.5"} for cell in cells]
 
 
 def test_csv_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_the_card_says_how_the_network_was_trained(groups: Path, tmp_path: Path)
     assert train("rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP).exit_code == 0
     card = format_model_card(load_checkpoint(tmp_path / "run"), "lab/rrdb", "hggt-terms")
     assert "| recipe | rrdb-gan-positive |" in card
+    assert '\n  "learning_rate": 0.0001,\n' in card
     assert "| iteration | 1 |" in card
     assert f"| data revision | {open_groups(groups).labels_sha256()[:12]} |" in card
     assert "| note | the perceptual loss had random weights: a trial of the software, not a trained network |" in card

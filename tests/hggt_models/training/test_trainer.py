@@ -18,6 +18,7 @@ from hggt_data.io.images import Pixels
 from hggt_data.io.pictures import read_picture
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.recipes import load_config
+from hggt_models.config.train import make_config
 from hggt_models.data import picture_dataset
 from hggt_models.data.loader import PairLoader
 from hggt_models.networks.checkpoint import load_checkpoint, load_network
@@ -80,6 +81,7 @@ def test_a_run_leaves_its_record_log_weights_and_checkpoints(whole: Path) -> Non
     assert checkpoint.path.stem == "000008"
     assert checkpoint.metadata["recipe"] == RECIPE
     assert checkpoint.metadata["data_license"] == "hggt-terms"
+    assert make_config(json.loads(checkpoint.metadata["config"])) == load_config(RECIPE, small(RECIPE, *RUN))
 
 
 def test_the_weights_are_the_moving_average(whole: Path) -> None:
