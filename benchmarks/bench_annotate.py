@@ -99,7 +99,9 @@ async def annotate(url: str, token: str, think_s: float, views: list[float], sav
     """One annotator: all groups, one after the other."""
     rng = random.Random(token)
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+    # The server closes idle connections after 5 s, and a browser then sends the request again; this client would not.
+    limits = httpx2.Limits(keepalive_expiry=3)
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60, limits=limits) as client:
         await asyncio.sleep(rng.uniform(0, think_s))
         for item in (await client.get("api/batches/0")).json():
             path = f"api/items/{item['id']}"

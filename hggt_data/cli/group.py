@@ -34,6 +34,7 @@ EXTRAS = {
 }
 
 
+_MOST_SHOWN = 4000  # characters of a line of an error, which may quote a whole file
 _CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 
 
@@ -124,7 +125,8 @@ class HggtCommand(click.Command):
         if error.args and isinstance(error.args[0], Lines):
             message = error.args[0]
         text = join_lines([message, *getattr(error, "__notes__", [])])
-        return name_flags(text, self.get_params(ctx), ctx)
+        lines = name_flags(text, self.get_params(ctx), ctx).split("\n")
+        return "\n".join(line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}..." for line in lines)
 
 
 class ResumedCommand(HggtCommand):

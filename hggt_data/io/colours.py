@@ -19,6 +19,7 @@ _SPACES: dict[str, _Mode] = {"RGB ": "RGB", "GRAY": "L"}
 _LEVELS = 17  # per channel, to compare a profile with sRGB
 _LARGEST_SHIFT = 2  # in levels: profiles of sRGB are rounded
 _SRGB_GAMMA = 1 / 2.2
+SRGB_CICP = bytes((1, 13, 0, 1))  # the cICP chunk of a PNG in sRGB
 _SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)  # white, red, green, blue
 
 

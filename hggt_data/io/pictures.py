@@ -57,7 +57,7 @@ class Note(Enum):
     ALPHA = "Dropped an opaque alpha or extra channel of {}"
     CONVERTED = "Converted {} to sRGB from the embedded colour profile"
     UNUSABLE_PROFILE = "Read {} as sRGB, as the embedded colour profile cannot be used"
-    OTHER_COLOURS = "Read {} as sRGB, and ignored the declared gamma, primaries or Adobe RGB"
+    OTHER_COLOURS = "Read {} as sRGB, and ignored the declared gamma, primaries, cICP or Adobe RGB"
 
 
 PictureNote = tuple[Note, Path]
@@ -112,8 +112,8 @@ def read_picture_with_notes(path: Path) -> Picture:
         if data.startswith(PNG_SIGNATURE):
             return _read_png(data, path)
         with _opened(io.BytesIO(data)) as image:
-            checked = _check(image)
-            return checked.finish(_load(image), path, _orientation(image))
+            orientation = _orientation(image)  # Pillow turns a TIFF while it loads it
+            return _check(image).finish(_load(image), path, orientation)
 
 
 def _read_png(data: bytes, path: Path) -> Picture:
@@ -122,9 +122,10 @@ def _read_png(data: bytes, path: Path) -> Picture:
     info = parse_png(data)
     _require_8_bits(info)
     chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
+    cicp = _find_cicp(io.BytesIO(data))
     if info.mode != "8-bit RGB":
         with _opened(io.BytesIO(data)) as image:
-            checked = _check(image)
+            checked = _check(image, cicp)
             _require_whole_pixels(data, chunks)
             return checked.finish(_load(image), path, _orientation(image))
     pixels = decode_png(data, info)
@@ -134,7 +135,7 @@ def _read_png(data: bytes, path: Path) -> Picture:
     described = open_without_pixels(others)
     image = Image.fromarray(pixels)
     image.getexif()[_ORIENTATION] = orientation = _orientation(described)
-    return _check(described).finish(ImageOps.exif_transpose(image), path, orientation)
+    return _check(described, cicp).finish(ImageOps.exif_transpose(image), path, orientation)
 
 
 def check_picture(path: Path) -> PictureNotes:
@@ -151,16 +152,20 @@ def check_picture(path: Path) -> PictureNotes:
                 _require_8_bits(info)
                 if info.mode in ("8-bit RGB", "8-bit grey") and head.endswith(b"IDAT"):
                     return frozenset()  # there is nothing but pixels
+            cicp = _find_cicp(file) if head.startswith(PNG_SIGNATURE) else None
             file.seek(0)
             with _opened(file) as image:
-                checked = _check(image)
+                checked = _check(image, cicp)
                 if not image.has_transparency_data:
                     return checked.at(path)
     return read_picture_with_notes(path).notes
 
 
 def read_picture_size(path: Path) -> tuple[int, int]:
-    """(height, width) from the header of a picture, before any turn by its EXIF; the rest is not examined."""
+    """(height, width) from the header of a picture; the rest is not examined.
+
+    An orientation in its EXIF is not applied, except to a TIFF.
+    """
     with _faults_of(path, "its header cannot be read"):
         require_regular_file(path)
         with open(path, "rb") as file:
@@ -227,9 +232,20 @@ class _Checked:
         return frozenset((note, path) for note in self.notes)
 
 
-def _check(image: "Image.Image") -> _Checked:
-    """Refuse what the header shows to lose information."""
-    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion, is_adobe_rgb
+def _find_cicp(file: BinaryIO) -> bytes | None:
+    """The cICP chunk before the pixels of a PNG, which Pillow ignores; other chunks are skipped unread."""
+    file.seek(len(PNG_SIGNATURE))
+    while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == b"cICP":
+            return file.read(min(length, 8))
+        file.seek(length + 4, io.SEEK_CUR)
+    return None
+
+
+def _check(image: "Image.Image", cicp: bytes | None = None) -> _Checked:
+    """Refuse what the header shows to lose information; `cicp` is the cICP chunk of a PNG."""
+    from hggt_data.io.colours import SRGB_CICP, ProfileError, declares_other_colours, find_conversion, is_adobe_rgb
 
     require_affordable(image.height, image.width)
     num_pictures = getattr(image, "n_frames", 1)
@@ -253,6 +269,9 @@ def _check(image: "Image.Image") -> _Checked:
             notes.add(Note.UNUSABLE_PROFILE)
         if conversion:
             notes.add(Note.CONVERTED)
+    elif cicp is not None:  # it alone counts
+        if cicp != SRGB_CICP:
+            notes.add(Note.OTHER_COLOURS)
     elif declares_other_colours(image.info) or (image.format in ("JPEG", "MPO") and is_adobe_rgb(image.getexif())):
         notes.add(Note.OTHER_COLOURS)
     return _Checked(frozenset(notes), conversion)

@@ -36,8 +36,6 @@ _TURNS = {
 }
 _XMP_ORIENTATION = re.compile(rb"""Orientation(?:\s*=\s*["']|\s*>)\s*(\d+)""")
 
-_SRGB_CICP = bytes((1, 13, 0, 1))
-
 _Chunk = tuple[bytes, memoryview]
 
 
@@ -133,12 +131,12 @@ def _orientations(image: "PngImageFile") -> Iterator[object]:
 
 def _require_srgb(bodies: Mapping[bytes, memoryview]) -> None:
     """Refuse colours that browsers convert. Of cICP, iCCP and sRGB only the first counts, then gAMA and cHRM."""
-    from hggt_data.io.colours import ProfileError, declares_other_colours, find_conversion
+    from hggt_data.io.colours import SRGB_CICP, ProfileError, declares_other_colours, find_conversion
 
     info = open_without_pixels(list(bodies.items())).info
     wrong = ""
     if b"cICP" in bodies:
-        wrong = "cICP" if bytes(bodies[b"cICP"]) != _SRGB_CICP else ""
+        wrong = "cICP" if bytes(bodies[b"cICP"]) != SRGB_CICP else ""
     elif b"iCCP" in bodies:
         try:
             wrong = "iCCP" if find_conversion(info["icc_profile"] or b"", is_grey=False) else ""

@@ -4,10 +4,12 @@ The server holds the round's lock, so `hggt-data reassign` is refused until it e
 """
 
 import ipaddress
+import resource
 import shlex
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -26,6 +28,8 @@ from hggt_data.annotate.web.terminal import log_to_terminal
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Range, require_ranges
+
+_MOST_FILES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
             for line in _welcome(round_, store, accounts, settings, port):
                 print_line(line)
             log_to_terminal()
+            _allow_many_connections()
             config = uvicorn.Config(
                 app,
                 http=Connection,
@@ -147,6 +152,15 @@ def _listen(settings: ServerSettings) -> socket.socket:
         raise OutputError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another `host` or `port`"
         ) from error
+
+
+def _allow_many_connections() -> None:
+    """Raise the number of open files: idle connections to a TLS port end only with the timeout of their handshake."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):  # the system allows fewer
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _welcome(round_: Round, store: AnswerStore, accounts: Accounts, settings: ServerSettings, port: int) -> list[str]:

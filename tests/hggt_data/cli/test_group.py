@@ -28,6 +28,7 @@ def test_what_others_wrote_neither_controls_the_terminal_nor_forges_a_line() -> 
     assert run_with(TreeError(f"{name}: damaged")) == (1, f"Error: {shown}: damaged\n")
     assert run_with(TreeError(join_lines(["1 error:", name]))) == (1, f"Error: 1 error:\n{shown}\n")
     assert run_with(FileNotFoundError(2, "gone", name)) == (1, f"Error: {shown}: gone; check the path\n")
+    assert run_with(TreeError("x" * 10**6)) == (1, f"Error: {'x' * 4000}...\n")
     assert run_with(click.ClickException(name)) == (1, f"Error: {shown}\n")
 
 

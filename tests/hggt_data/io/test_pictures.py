@@ -157,13 +157,16 @@ class TestAnyPicture:
         with pytest.raises(ImageError, match=r"clear\.png: partly transparent"):
             read_picture(tmp_path / "clear.png")
 
+    @pytest.mark.parametrize("ending", ["png", "tif"])
     @pytest.mark.parametrize("orientation", range(10))
-    def test_the_pixels_before_the_turn_are_known(self, crop: Pixels, tmp_path: Path, orientation: int) -> None:
+    def test_the_pixels_before_the_turn_are_known(
+        self, crop: Pixels, tmp_path: Path, orientation: int, ending: str
+    ) -> None:
         image = Image.fromarray(crop)
         exif = image.getexif()
         exif[0x0112] = orientation
-        image.save(tmp_path / "a.png", exif=exif)
-        picture = read_picture_with_notes(tmp_path / "a.png")
+        image.save(tmp_path / f"a.{ending}", exif=exif)
+        picture = read_picture_with_notes(tmp_path / f"a.{ending}")
         np.testing.assert_array_equal(picture.stored(), crop)
         assert picture.size == ((128, 96) if orientation in (5, 6, 7, 8) else (96, 128))
 
@@ -448,8 +451,10 @@ class TestNotes:
             ([(b"gAMA", struct.pack(">I", 45_455))], False),
             ([(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))], False),
             ([(b"gAMA", struct.pack(">I", 100_000)), (b"sRGB", b"\0")], False),
+            ([(b"sRGB", b"\0"), (b"cICP", bytes((9, 16, 0, 1)))], True),
+            ([(b"gAMA", struct.pack(">I", 100_000)), (b"cICP", bytes((1, 13, 0, 1)))], False),
         ],
-        ids=["linear", "Adobe RGB", "gamma of sRGB", "primaries of sRGB", "sRGB wins"],
+        ids=["linear", "Adobe RGB", "gamma of sRGB", "primaries of sRGB", "sRGB wins", "HDR wins", "cICP of sRGB wins"],
     )
     def test_another_gamma_or_other_primaries_are_noted(
         self, chunks: list[tuple[bytes, bytes]], is_noted: bool, tmp_path: Path

@@ -6,6 +6,7 @@ const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const SYMBOLS = {Positive: "+", Similar: "=", Negative: "−"};
 const NARROW_PX = 330;
 const NARROWEST_PX = 150; // for three buttons
+const MAP_WORTH = 1.25;
 const WHEEL_STEP_PX = 30;
 
 export class Stage {
@@ -328,14 +329,14 @@ export class Stage {
     this.#onZoom();
   }
 
-  /** Choose the number of columns that makes the panes largest, but wide enough for their buttons. */
+  /** Choose the number of columns that makes the panes largest, but wide enough for their buttons; the map is worth some. */
   #arrange() {
     const count = this.isFocused ? 1 : this.#panes.length;
     const {clientWidth, clientHeight} = this.#root;
     let best = {side: 0, columns: 1};
     for (let columns = 1; columns <= Math.min(count, Math.max(1, clientWidth / NARROWEST_PX)); columns++) {
       const rows = Math.ceil(count / columns);
-      const side = Math.min(clientWidth / columns, clientHeight / rows - 40);
+      const side = Math.min(clientWidth / columns, clientHeight / rows - 40) * (count % columns ? MAP_WORTH : 1);
       best = side > best.side ? {side, columns} : best;
     }
     this.#root.style.gridTemplateColumns = `repeat(${best.columns}, minmax(0, 1fr))`;
