@@ -286,8 +286,8 @@ def upscale(
             _restore(job, missing, targets, results, "upscaling")
     except DeviceMemoryError as error:
         raise DeviceMemoryError(
-            f"{error}. Pass a smaller `tile`, which changes the result of networks that average over it, or use a device "
-            "with more memory."
+            f"{error}. Pass a smaller `tile`, which changes the result of networks that average over it, or use a "
+            "device with more memory."
         ) from error
     return job.outcome
 
