@@ -124,6 +124,8 @@ class DealResult:
             count = plural(len(self.faults), "unusable answer file")
             lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         lines += [f"Warning: {warning}" for warning in self.warnings]
+        if round_.require_full_zoom:
+            lines.append("An answer is accepted only after every version was in view at 100 % for a second.")
         if round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."

@@ -31,6 +31,7 @@ from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
 from hggt_data.schema import ORIGINAL, PatchGroup
+from hggt_data.tree.annotators import FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 
 _LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
 _STATIC = files("hggt_data.annotate.web") / "static"
@@ -320,10 +321,11 @@ def _format_answers(store: AnswerStore) -> str:
     """All answers as CSV, by pseudonym."""
     text = io.StringIO()
     write_line = csv_writer(text)
-    write_line(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds"])
+    write_line(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds", FULL_ZOOM_COLUMN])
     for annotator in store.round.annotators:
         for item, answer in sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0])):
             labels = [label.value for label in answer.labels]
             times = [answer.start, answer.end, answer.seconds]
-            write_line([item.kind.value, item.group, annotator.pseudonym, *labels, *times])
+            seen = FULL_ZOOM_WORDS[store.full_zoom(annotator)[item]]
+            write_line([item.kind.value, item.group, annotator.pseudonym, *labels, *times, seen])
     return text.getvalue()

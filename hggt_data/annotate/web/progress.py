@@ -160,7 +160,7 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
     gold, repeats = _gold(store, answers), _repeats(answers)
     open_items = {item for item in annotator.items if item.kind is not Kind.PRACTICE} - answers.keys()
     skipped = sum(item in store.skips(annotator) for item in open_items)
-    recorded = [seen for item in answers if (seen := store.full_zoom(annotator).get(item)) is not None]
+    recorded = [seen for item in answers if (seen := store.full_zoom(annotator)[item]) is not None]
     full_zoom = sum(recorded), len(recorded)
     return AnnotatorProgress(
         name=annotator.name,

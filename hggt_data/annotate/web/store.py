@@ -185,8 +185,8 @@ class AnswerStore:
                 path.replace(path.with_suffix(BROKEN))
             write_text(path, format_annotation(annotation, item.group, self.round.candidates))
             self._require_in_place()
-            self._answers[annotator.pseudonym][item] = annotation
             self._full_zoom[annotator.pseudonym][item] = is_full_zoom(answer.full_zoom_s)
+            self._answers[annotator.pseudonym][item] = annotation
             if self._skips[annotator.pseudonym].pop(item, None) is not None:
                 self.round.skip_path(annotator, item).unlink(missing_ok=True)
         return self._saved(annotator, item, annotation)

@@ -299,6 +299,16 @@ def test_a_dropped_annotator_keeps_answers_and_the_rest_goes_to_others(begun: Ro
     assert again.annotator("Bob").pseudonym == bob.pseudonym
 
 
+def test_the_required_zoom_stays_with_the_round(patches: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(NAMES))
+    command = ["deal", "--input", str(patches), "--output", str(tmp_path / "round"), "--annotators", str(names)]
+    result = CliRunner().invoke(main, [*command, "--require-full-zoom"])
+    assert "An answer is accepted only after every version was in view at 100 % for a second." in result.output
+    reassign_groups(tmp_path / "round", drop=["Dan"])
+    assert read_round(tmp_path / "round").require_full_zoom
+
+
 def test_a_skipped_group_goes_to_another_annotator_and_never_back(begun: Round) -> None:
     ada = begun.annotator("Ada")
     skipped = [item.group for item in ada.items[-3:]]

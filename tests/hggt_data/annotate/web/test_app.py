@@ -315,14 +315,15 @@ def test_every_text_is_used_and_every_used_text_exists(tmp_path: Path) -> None:
 
 
 def test_the_export_has_all_answers_and_no_names(server: Server) -> None:
-    for name, batch in (("Ada", 0), ("Ada", 1), ("Bob", 0)):
-        server.as_(name).put(f"/api/items/{server.items(name, batch)[0]}/answer", json=BODY)
+    for name, batch, seconds in (("Ada", 0, []), ("Ada", 1, [2, 2, 2, 2]), ("Bob", 0, [2, 2, 0, 2])):
+        body = BODY | {"full_zoom_s": seconds}
+        server.as_(name).put(f"/api/items/{server.items(name, batch)[0]}/answer", json=body)
     answer = server.as_("admin").get("/api/admin/answers.csv")
     lines = list(csv.DictReader(io.StringIO(answer.text)))
-    assert sorted((line["kind"], line["pseudonym"]) for line in lines) == [
-        ("practice", "annotator-000000"),
-        ("vote", "annotator-000000"),
-        ("vote", "annotator-000001"),
+    assert sorted((line["kind"], line["pseudonym"], line["full_zoom"]) for line in lines) == [
+        ("practice", "annotator-000000", ""),
+        ("vote", "annotator-000000", "yes"),
+        ("vote", "annotator-000001", "no"),
     ]
     ada = server.round.annotators[0]
     vote = next(line for line in lines if line["kind"] == "vote" and line["pseudonym"] == ada.pseudonym)
