@@ -164,12 +164,12 @@ def fetch_weights(metrics: tuple[str, ...] | None) -> None:
 
     The weights go to PyTorch's cache. If compute nodes have no network, run this on the login node.
     """
-    from hggt_eval.metrics import require_metric
+    from hggt_eval.metrics import MetricSettings, require_metric
     from hggt_models.networks.vgg import fetch_weights as fetch
 
     echo_all([fetch()])
     for name in metrics or ():
-        require_metric(name).load()
+        require_metric(name).load(MetricSettings(weights_advice="and put it there"))
 
 
 @main.command(

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from hggt_data.errors import HggtError, WeightsError
 from hggt_data.io.files import LFS_POINTER, is_lfs_pointer, sha256_of_file
+from hggt_eval.metrics.comparer import WEIGHTS_ADVICE
 
 # A firewall that drops packets would otherwise delay a run by minutes per address.
 DOWNLOAD_TIMEOUT_S = 15.0
-_ADVICE = "put it into a folder and pass that as `weights_dir`"
 
 
 class DamagedWeightsError(HggtError, ValueError):
@@ -88,7 +88,9 @@ class Convolutions:
     are_torchvisions: bool
 
 
-def load_convolutions(name: str, weights_dir: str | Path | None = None, *, advice: str = _ADVICE) -> Convolutions:
+def load_convolutions(
+    name: str, weights_dir: str | Path | None = None, *, advice: str = WEIGHTS_ADVICE
+) -> Convolutions:
     """The ImageNet convolutions of a network, by its key in `BACKBONES`.
 
     `weights_dir`, with torchvision's file or `NAME_features.pth`, is searched before torch's cache. `advice` tells the

@@ -7,7 +7,7 @@ positives, and a positive once for all methods. A no-reference metric (`NoRefere
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -25,6 +25,7 @@ Features = TypeVar("Features")
 Colour = Literal["rgb", "y"]
 
 BORDER_PX = 4  # as in the official scripts: the scale
+WEIGHTS_ADVICE = "put it into a folder and pass that as `weights_dir`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class MetricSettings:
         colour: `rgb`, or `y` to compute PSNR and SSIM on BT.601 luma; other metrics always use RGB.
         device: Torch device, such as `cpu` or `cuda:0`, for metrics that run on torch.
         weights_dir: Folder searched for ImageNet weights before torch's cache.
+        weights_advice: What to do with weights that were downloaded by hand, for the message that they are missing.
 
     Raises:
         SettingsError: A value is out of range.
@@ -50,6 +52,7 @@ class MetricSettings:
     colour: Colour = "rgb"
     device: str = "cpu"
     weights_dir: str | Path | None = None
+    weights_advice: str = field(default=WEIGHTS_ADVICE, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_ranges(self)

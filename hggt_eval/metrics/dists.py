@@ -43,7 +43,7 @@ class Dists(Comparer[DistsFeatures]):
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
-        convolutions = load_convolutions("vgg16", self.settings.weights_dir)
+        convolutions = load_convolutions("vgg16", self.settings.weights_dir, advice=self.settings.weights_advice)
         self._record(convolutions)
         network = _Network(convolutions.weights)
         # Channels last nearly halve VGG16's time on a CPU.

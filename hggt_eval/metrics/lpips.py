@@ -30,7 +30,7 @@ class Lpips(Comparer[list[Tensor]]):
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
-        convolutions = load_convolutions("alexnet", self.settings.weights_dir)
+        convolutions = load_convolutions("alexnet", self.settings.weights_dir, advice=self.settings.weights_advice)
         self._record(convolutions)
         network = _network(convolutions.weights)
         # Channels last save a quarter of AlexNet's time on a CPU.

@@ -78,6 +78,12 @@ class PairLoader:
         mixing = RandomSource.from_text(f"{self._config.seed}/pool/{numbers[0]}")
         return PairMaker.open(self.pool.exchange(pairs, mixing))
 
+    def first(self) -> TrainingPairs:
+        """The pairs of the first sample alone, which neither the pool nor the other samples notice."""
+        batch = read_batch(self._samples, [0])
+        on_device = {name: value.to(self._runtime.device) for name, value in batch.items()}
+        return PairMaker.open(self._maker.make(on_device, self._sources([0])))
+
     def _read(self) -> Sample:
         assert self._batches is not None, "call start() first"
         started = time.perf_counter()

@@ -279,10 +279,16 @@ def upscale(
     def results(pixels: Pixels) -> Iterator[Pixels]:
         yield restorer(pixels)
 
-    with job.open_shared(sources, targets) as missing:
-        smallest = (job.read_record() or {}).get("smallest_tile")  # of an earlier run
-        restorer.tiler.start_from(smallest if isinstance(smallest, int) else None)
-        _restore(job, missing, targets, results, "upscaling")
+    try:
+        with job.open_shared(sources, targets) as missing:
+            smallest = (job.read_record() or {}).get("smallest_tile")  # of an earlier run
+            restorer.tiler.start_from(smallest if isinstance(smallest, int) else None)
+            _restore(job, missing, targets, results, "upscaling")
+    except DeviceMemoryError as error:
+        raise DeviceMemoryError(
+            f"{error}. Pass a smaller `tile`, which changes the result of networks that average over it, or use a "
+            "device with more memory."
+        ) from error
     return job.outcome
 
 

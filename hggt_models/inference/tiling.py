@@ -4,6 +4,7 @@ The overlap around a tile is computed and cropped off. If it covers the network'
 that of the whole picture. Only one tile and its result are on the device at a time.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ ENHANCE_OVERLAP_PX = 24
 # With the real x4 RRDB generator each pixel is within one grey level of the whole picture's; see docs/networks.md.
 UPSCALE_OVERLAP_PX = 64
 _SMALLEST_TILE = 64
+# Some operations, such as nearest upsampling in channels_last on a GPU, count values in 32 bits. The networks have 64
+# features at the size of their output.
+_MOST_OUTPUT_PX = (2**31 - 1) // 64
 
 
 class TileError(HggtError, ValueError):
@@ -36,9 +40,10 @@ class NotFiniteError(HggtError, ArithmeticError):
 class Tiler:
     """Restores pictures, uint8 (H, W, 3) to (scale * H, scale * W, 3), in tiles that fit into memory.
 
-    `tile` None starts with whole pictures and halves the tile whenever memory runs out, and then calls
-    `on_smaller_tile` with the error and the new tile. Networks whose result depends on the tile, such as RCAN with its
-    global pooling, then use the fixed tile of the enhancers. Other arguments as in `run_tiled`.
+    `tile` None starts with whole pictures, or with the largest tiles that are computed correctly. It halves the tile
+    whenever memory runs out, and then calls `on_smaller_tile` with the error and the new tile. Networks whose result
+    depends on the tile, such as RCAN with its global pooling, then use the fixed tile of the enhancers. Other arguments
+    as in `run_tiled`.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Tiler:
         picture = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
         pools = network.receptive_field_px is None
         while True:
-            tile = ENHANCE_TILE // network.window * network.window if pools and self._may_halve else self.tile
+            tile = self._fitting(network, picture) if self._may_halve else self.tile
             try:
                 with full_precision(self._device):
                     restored = run_tiled(
@@ -75,10 +80,21 @@ class Tiler:
             except DeviceMemoryError as error:
                 if pools or not self._may_halve:
                     raise
-                self._halve(error, max(picture.shape), network.window)
+                side = max(picture.shape[1:])
+                self._halve(error, min(tile or side, side), network.window)
+
+    def _fitting(self, network: Network, picture: Tensor) -> int | None:
+        """The tile for a picture if it is not fixed; None for the whole picture."""
+        height, width = picture.shape[1:]
+        tile = ENHANCE_TILE if network.receptive_field_px is None else self.tile
+        if tile is None and height * width * network.scale**2 <= _MOST_OUTPUT_PX:
+            return None
+        margin = 4 * (self._overlap_px + network.window)  # with strips from the opposite edges
+        largest = math.isqrt(_MOST_OUTPUT_PX) // network.scale - margin
+        return min(tile or largest, largest) // network.window * network.window
 
     def _halve(self, error: DeviceMemoryError, side: int, window: int) -> None:
-        smaller = min(self.tile or side, side) // 2 // window * window
+        smaller = side // 2 // window * window
         if smaller < max(_SMALLEST_TILE, window):
             raise error
         self.tile = smaller

@@ -1,7 +1,7 @@
 """One training step: networks, losses and optimizers. It knows nothing of data, files or time."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -69,9 +69,17 @@ class Learner:
         samples, without gradient and still on the device. The names are the same in every step. If this fails in any
         process, it fails in all, and no state has changed.
         """
-        if self.fails_whole:
-            return self._runtime.together(lambda: self._compute(next_pairs))
-        return self._compute(next_pairs)
+
+        def compute() -> Losses:
+            with self._kept_buffers(only_if_it_fails=True):
+                return self._compute([next_pairs() for _ in range(self._config.accumulate)])
+
+        return self._runtime.together(compute) if self.fails_whole else compute()
+
+    def try_out(self, pairs: TrainingPairs) -> None:
+        """Raise whatever error a step with such pairs would meet; nothing changes."""
+        with self._kept_buffers():
+            self._compute([pairs])
 
     def update(self, rate: float) -> None:
         """Update the networks with the gradients, averaged over all processes."""
@@ -136,19 +144,24 @@ class Learner:
         )
         return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
-    def _compute(self, next_pairs: Callable[[], TrainingPairs]) -> Losses:
+    @contextmanager
+    def _kept_buffers(self, *, only_if_it_fails: bool = False) -> Iterator[None]:
+        """Restore the spectral norms and the statistics of batch norm, which forward passes change."""
         buffers = [buffer for network in self._networks for buffer in network.buffers()]
         before = [buffer.clone() for buffer in buffers]
+        restores = True
         try:
-            parts = [next_pairs() for _ in range(self._config.accumulate)]
-            losses, outputs = self._compute_generator(parts)
-            if self.discriminator is not None:
-                losses |= self._compute_discriminator(parts, outputs)
-        except Exception:
-            with torch.no_grad():
+            yield
+            restores = not only_if_it_fails
+        finally:
+            if restores:
                 for buffer, value in zip(buffers, before, strict=True):
                     buffer.copy_(value)
-            raise
+
+    def _compute(self, parts: list[TrainingPairs]) -> Losses:
+        losses, outputs = self._compute_generator(parts)
+        if self.discriminator is not None:
+            losses |= self._compute_discriminator(parts, outputs)
         return losses
 
     @property

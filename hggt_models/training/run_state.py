@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
-from hggt_data.errors import OutputError
+from hggt_data.errors import HggtError, OutputError
 from hggt_data.io.text import plural
+from hggt_models.config.reader import ConfigError
 from hggt_models.data.loader import PairLoader, redistribute_pools
+from hggt_models.memory import ran_out_of_memory
+from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import DivergedError, LossMeter
@@ -64,6 +67,23 @@ class RunState:
         self._saved = self.done
         self.notes += warnings(run, self.learner.has_split_batch_norm)
         self.notes.append(describe_beginning(run, self.done))
+
+    def try_out(self) -> None:
+        """Compute one sample forward and backward before the first iteration; all processes call this together.
+
+        ConfigError if the settings cannot work. Compiled networks are left to the first iteration, because they would
+        be compiled for a single sample.
+        """
+        if self._config.compile:
+            return
+        try:
+            self._runtime.together(lambda: self.learner.try_out(self.loader.first()))
+        except Exception as error:
+            if isinstance(error, HggtError | OSError) or ran_out_of_memory(error):
+                raise
+            raise ConfigError(
+                f"these settings cannot work: a sample of crop_px {self._config.crop_px} fails with {first_line(error)}"
+            ) from error
 
     def step(self) -> None:
         """One iteration."""

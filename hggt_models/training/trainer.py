@@ -83,6 +83,10 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         state.note = progress.note
         for note in state.notes:
             progress.note(note)
+        if not state.done:
+            state.try_out()
+            if validation:
+                validation.check()
         if validation:
             validation.tiler.on_smaller_tile = progress.note_smaller_tile
         _loop(run, runtime, state, validation, progress, signals)

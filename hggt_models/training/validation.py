@@ -10,11 +10,14 @@ from torch import Tensor
 
 from hggt_data.io.images import Pixels
 from hggt_eval.metrics import METRICS, MetricSettings
+from hggt_models.config.reader import ConfigError
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import HeldOut
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.inference.tiling import UPSCALE_OVERLAP_PX, NotFiniteError, Tiler
+from hggt_models.memory import ran_out_of_memory
 from hggt_models.networks import Network
+from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime
 
 
@@ -39,7 +42,10 @@ class Validation:
         self._config = config
         self._runtime = runtime
         self._mine = list(enumerate(held_out))[runtime.rank :: runtime.world]
-        settings = MetricSettings(device=str(runtime.device))
+        metrics = ",".join(config.validation.metrics)
+        settings = MetricSettings(
+            device=str(runtime.device), weights_advice=f"as `hggt-models fetch-weights --metrics {metrics}` does"
+        )
         self._comparers = {name: METRICS[name].load(settings) for name in config.validation.metrics}
         self._lr: dict[int, Pixels] = {}
         self.tiler = Tiler(
@@ -48,6 +54,26 @@ class Validation:
             device=str(runtime.device),
             dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32,
         )
+
+    def check(self) -> None:
+        """ConfigError if a metric cannot rate pictures as small as the smallest; all processes call this together."""
+        self._runtime.together(self._check)
+
+    def _check(self) -> None:
+        if not self._mine:
+            return
+        smallest = min((self._cropped(one.source()) for _, one in self._mine), key=lambda pixels: min(pixels.shape[:2]))
+        for name, comparer in self._comparers.items():
+            try:
+                comparer.compare(comparer.describe(smallest), comparer.describe(255 - smallest))
+            except Exception as error:
+                if ran_out_of_memory(error):
+                    raise
+                height, width = smallest.shape[:2]
+                raise ConfigError(
+                    f"validation.metrics has {name}, which cannot rate a held-out picture of {height} x {width} "
+                    f"pixels ({first_line(error)}); leave it out"
+                ) from error
 
     def run(self, network: Network) -> tuple[dict[str, float], list[Restored]]:
         """The mean of each metric over all pictures, the same in all processes, and the first results of this one.

@@ -3,13 +3,15 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hggt_models.inference.tiling import NotFiniteError, TileError, run_tiled, spans
+from hggt_models.inference import tiling
+from hggt_models.inference.tiling import NotFiniteError, TileError, Tiler, run_tiled, spans
 from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import Network, build_network
 
@@ -110,6 +112,24 @@ def test_the_computed_part_starts_at_a_window_and_ends_at_one_or_at_the_edge() -
         assert part.start <= max(span.start - 6, 0)
         assert part.stop >= min(span.stop + 6, 101)
         assert part[span.offset] == span.start
+
+
+@pytest.mark.parametrize(("side", "tile"), [(1448, None), (1449, 1176)])
+def test_a_picture_whose_values_cannot_be_counted_in_32_bits_is_cut(
+    side: int, tile: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 features of four times the side have 2**31 values from 1449 on."""
+    seen = []
+
+    def record(network: Network, picture: Tensor, *, tile: int | None, **_: Any) -> Tensor:
+        seen.append(tile)
+        return picture
+
+    monkeypatch.setattr(tiling, "run_tiled", record)
+    Tiler(tile=None, overlap_px=64)(Probe(scale=4), np.zeros((side, side, 3), np.uint8))
+    assert seen == [tile]
+    assert 64 * (4 * side) ** 2 < 2**31 or tile is not None
+    assert tile is None or 64 * (4 * (tile + 2 * 64)) ** 2 < 2**31
 
 
 def test_uint8_is_clamped_and_rounded() -> None:

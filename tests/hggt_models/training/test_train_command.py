@@ -20,6 +20,7 @@ from hggt_models.cli import main
 from hggt_models.config.recipes import recipe_names
 from hggt_models.networks import VggFeatures
 from hggt_models.networks.checkpoint import load_checkpoint
+from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.push import format_model_card
 from tests.hggt_models.training.runs import command, fork_command, small, state_of, train
 
@@ -96,6 +97,39 @@ def test_missing_weights_are_reported_before_training(
         "rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP, f"perceptual.weights={tmp_path / 'no.pth'}"
     )
     assert "no.pth does not exist" in result.stderr
+
+
+def test_a_metric_that_cannot_rate_held_out_pictures_is_refused_before_the_first_iteration(
+    groups: Path, tmp_path: Path
+) -> None:
+    result = train("rrdb-gan-positive", groups, tmp_path / "run", "validation.metrics=['multi_scale_ssim']")
+    assert result.exit_code == 2
+    expected = "validation.metrics has multi_scale_ssim, which cannot rate a held-out picture of 128 x 128 pixels ("
+    assert expected in " ".join(result.stderr.split())
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def test_settings_that_fail_for_one_sample_are_refused_before_the_first_iteration(
+    groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: UnetDiscriminator, images: torch.Tensor) -> torch.Tensor:
+        assert len(images) == 1
+        raise RuntimeError("sizes do not match\nat some place")
+
+    monkeypatch.setattr(UnetDiscriminator, "forward", fails)
+    result = train("rrdb-gan-positive", groups, tmp_path / "run", *ONE_STEP)
+    assert result.exit_code == 2
+    assert "these settings cannot work: a sample of crop_px 32 fails with sizes do not match" in result.stderr
+
+
+def test_missing_weights_of_a_metric_are_reported_with_what_train_can_do(
+    groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    result = train("rrdb-gan-positive", groups, tmp_path / "run", "validation.metrics=['psnr', 'lpips']")
+    assert result.exit_code == 1
+    assert "on a machine with network access, as `hggt-models fetch-weights --metrics psnr,lpips` does" in result.stderr
+    assert "weights_dir" not in result.stderr
 
 
 def test_cached_weights_are_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

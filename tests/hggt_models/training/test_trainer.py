@@ -205,7 +205,9 @@ def test_a_run_is_saved_if_a_picture_cannot_be_read(
 ) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert train("rrdb-psnr", pictures, whole, *PICTURES).exit_code == 0
-    remaining = num_read  # the second part of a batch may fail after the first was read
+    remaining = (
+        1 + num_read
+    )  # one before the first iteration; the second part of a batch may fail after the first was read
 
     def read_some(path: Path) -> Pixels:
         nonlocal remaining
@@ -260,7 +262,7 @@ def test_a_step_that_fails_is_undone_and_the_run_saved(
 ) -> None:
     """Whatever fails, and however late in the step: here with the last images that the discriminator sees."""
     forward = UnetDiscriminator.forward
-    remaining = 5 * 6 - 1  # calls in five iterations of two parts each
+    remaining = 3 + 5 * 6 - 1  # calls before the first iteration, and in five iterations of two parts each
 
     def fails_once(network: UnetDiscriminator, images: Tensor) -> Tensor:
         nonlocal remaining
