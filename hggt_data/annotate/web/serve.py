@@ -147,11 +147,15 @@ def _require_certificate(certificate: Path, key: Path | None) -> None:
 def _listen(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=256)
     except OSError as error:
         raise OutputError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another `host` or `port`"
         ) from error
+    # Else a short response waits up to 40 ms for the client to confirm its head: asyncio does this only for sockets
+    # whose protocol is given.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _allow_many_connections() -> None:

@@ -466,6 +466,11 @@ class Page {
     addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys stay with the page
     addEventListener("keyup", (event) => (event.key === " " || event.code === "Space") && this.#stage.flip(false));
     addEventListener("blur", () => this.#stage.flip(false));
+    $("flip").title = text("help_flip");
+    $("flip").addEventListener("contextmenu", (event) => event.preventDefault()); // opened by a long touch
+    for (const event of ["pointerdown", "pointerup", "pointercancel", "pointerleave"]) {
+      $("flip").addEventListener(event, () => this.#stage.flip(event === "pointerdown"));
+    }
     for (const kind of ["keydown", "pointermove", "pointerdown"]) {
       addEventListener(kind, () => this.#restartIdleTimer(), {passive: true});
     }

@@ -32,7 +32,7 @@ PATTERN = ("p", "s", "n", "p")
 LABELS = ["Positive", "Similar", "Negative", "Positive"]
 # Each picture has its own grey level, so that the screen shows which one it is, and a corner of single pixels.
 LEVELS = {"original": 200, "01": 20, "02": 60, "03": 100, "04": 140}
-NUM_ANNOTATORS = 34
+NUM_ANNOTATORS = 40
 
 
 def write_pictures(folder: Path, groups: list[str], side: int) -> Path:
@@ -581,7 +581,7 @@ def test_a_disk_error_is_reported(page: Page, session: Session) -> None:
         "1 not saved yet (the server cannot read or write its files: File exists). "
         "You can continue: they are kept and sent again.",
     )
-    assert f"File exists: '{blocked}" in session.server.log
+    assert f"{blocked}: File exists" in session.server.log
     blocked.unlink()
     saving(page, "All answers saved")
     assert list(session.answers().values()) == [LABELS]
@@ -784,6 +784,21 @@ def test_everything_fits_a_small_phone_also_enlarged(page: Page, session: Sessio
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert page.evaluate("document.documentElement.scrollHeight") == 664
         press(page, "f")  # one version: its labels and its picture are in the window
+
+
+def test_a_touched_button_shows_the_original(browser: Browser, session: Session) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 664}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    open_page(page, session)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    button = page.locator("#flip")
+    before = middle_of(page, 1)
+    button.dispatch_event("pointerdown")
+    assert middle_of(page, 1) == LEVELS["original"]
+    button.dispatch_event("pointerup")
+    assert middle_of(page, 1) == before
+    assert len({box["y"] for other in page.locator("footer button").all() if (box := other.bounding_box())}) == 2
+    context.close()
 
 
 @pytest.mark.usefixtures("instructions")

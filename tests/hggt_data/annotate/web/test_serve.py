@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx2
@@ -57,6 +58,19 @@ def test_one_annotator_on_this_machine(round_: Round) -> None:
         server.start()
         assert not leftover.exists()
         assert server.url_of("Ada") == url  # an open page continues
+
+
+def test_a_short_response_does_not_wait_for_a_delayed_acknowledgement(round_: Round) -> None:
+    """That would take 40 ms, for each request of a connection but the first few."""
+    with Server(round_.folder, "--annotator", "Ada") as server, httpx2.Client() as client:
+        headers = token_of(server.url_of("Ada"))
+        [item, *_] = client.get(server.url + "api/batches/0", headers=headers).json()
+        seconds = []
+        for _ in range(30):
+            started = time.monotonic()
+            client.get(f"{server.url}api/items/{item['id']}/pictures/0", headers=headers)
+            seconds.append(time.monotonic() - started)
+        assert median(seconds) < 0.035
 
 
 def test_several_annotators_with_accounts(round_: Round, tmp_path: Path) -> None:
