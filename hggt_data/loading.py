@@ -128,7 +128,7 @@ def _fetch(source: str | Path, revision: str | None) -> Path:
         path = f"{source} is not a local folder{f' (did you mean {beside / near[0]}?)' if near else ''}"
         if error.is_unreachable:
             reason = str(error).removesuffix(RUN_AGAIN).rstrip()
-            raise HubError(f"{path}, and the Hub cannot be reached: {reason} Check the path or the network.") from None
+            raise HubError(f"{path}, and the Hub cannot be reached: {reason}") from None
         raise HubError(f"{path}. On the Hub: {error}") from None
 
 

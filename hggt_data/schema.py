@@ -92,9 +92,10 @@ class PatchId:
 
 
 # Suffixes of the versions of a picture: DF2K's scaled ones (`T0`), sub-images (`_s001`), and LR ones (`x4`, `x4m`).
+# Those of a patch are also its candidates (`0001-586-1469_01`).
 _VERSION = r"(?:T[0-9]{1,2}|_s[0-9]+|_?[xX][0-9]{1,2}(?:[dm]|w[0-9])?)"
 _PLACE = r"(?:-(?:0|[1-9][0-9]{0,4})){2}"
-_VERSION_OF = re.compile(f"(?P<image>.+?){_VERSION}*(?:{_PLACE})?{_VERSION}*", re.DOTALL)
+_VERSION_OF = re.compile(f"(?P<image>.+?){_VERSION}*(?:{_PLACE}{_VERSION}*(?:_[0-9]{{2}})?)?{_VERSION}*", re.DOTALL)
 
 
 def source_picture(stem: str, folder: str = "") -> str:

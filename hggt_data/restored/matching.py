@@ -340,7 +340,8 @@ def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[PatchId]) -> 
         by_kind: dict[FaultKind, list[Fault]] = defaultdict(list)
         for fault in files.faults:
             by_kind[fault.kind].append(fault)
-        advice = _propose_names(method, ids, len(files.files))
+        # An unusable image was found by its name.
+        advice = _propose_names(method, ids, len(files.files) + len(by_kind.get("unusable", ())))
         for kind, own in by_kind.items():
             lines.append(f"{method.name}: " + _HEADINGS[kind].format(count=len(own), groups=len(ids)))
             if kind != "missing" or files.files or by_kind.keys() - {"missing", "extra"} or method.map_file:

@@ -66,7 +66,11 @@ def parse_candidate_weights(values: Sequence[str]) -> dict[str, str]:
 def require_weights(source: str) -> str:
     """Check that a network's name is a file, a training run's folder, or ORG/NAME on the Hub."""
     path = Path(source)
-    if not path.exists() and (path.suffix in WEIGHTS_ENDINGS or not is_hub_id(source)):
+    if path.exists():
+        return source
+    if path.suffix in WEIGHTS_ENDINGS and "://" in source:
+        raise SettingsError(f"{source} is an address; download the file and pass its path")
+    if not is_hub_id(source) or path.suffix in WEIGHTS_ENDINGS:
         raise SettingsError(f"{source!r} is neither a file or folder nor a name on the Hub (ORG/NAME)")
     return source
 

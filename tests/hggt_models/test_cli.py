@@ -107,6 +107,10 @@ def test_a_damaged_picture_is_reported_and_the_exit_code_is_1(rrdb: Path, folder
             "'nowhere' is neither a file or folder",
         ),
         (
+            ["upscale", "--weights", "https://example.org/models/x4.pth", "--input", "IN", "--output", "OUT"],
+            "https://example.org/models/x4.pth is an address; download the file",
+        ),
+        (
             ["enhance", "--weights", "01=RRDB", "--weights", "01=RRDB", "--input", "IN", "--output", "OUT"],
             "01 is given twice",
         ),
