@@ -101,6 +101,11 @@ class Runtime(Processes):
         self.any(False)
 
 
+def lost_another_process(error: Exception) -> bool:
+    """Whether an error means that another process of the run has ended, so that none can be waited for any more."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
+
+
 def wait_for_others() -> None:
     """Wait for all processes, however long, before this one exits with an error.
 
@@ -151,7 +156,7 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
                 f"the memory that processes of this machine share ran out ({str(error).splitlines()[-1]}); start the "
                 "container with --shm-size=1g or --ipc=host"
             ) from error
-        if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+        if lost_another_process(error):
             raise WorkerError(
                 f"process {rank} of {world} stops, because another process ended; see its message"
             ) from error

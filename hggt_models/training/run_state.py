@@ -15,7 +15,7 @@ from hggt_models.config.reader import ConfigError
 from hggt_models.data.loader import PairLoader, redistribute_pools
 from hggt_models.memory import ran_out_of_memory
 from hggt_models.networks.weights import first_line
-from hggt_models.runtime import Runtime
+from hggt_models.runtime import Runtime, lost_another_process
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import DivergedError, LossMeter
 from hggt_models.training.prepare import (
@@ -122,7 +122,7 @@ class RunState:
         try:
             yield
         except Exception as error:
-            if self.done > self._saved and self.learner.fails_whole:
+            if self.done > self._saved and self.learner.fails_whole and not lost_another_process(error):
                 traceback.clear_frames(error.__traceback__)  # which hold the memory of the failed step
                 try:
                     self.save()
