@@ -1,6 +1,7 @@
 """Parts of messages: numbers with their nouns, short lists, hints for misspelt words, columns of text."""
 
 import difflib
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -46,6 +47,11 @@ _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~@$]|&(?=#?\w+;)|:(?=//)|(?<=\bwww)\.",
 def escape_markdown(text: str) -> str:
     """Text as it is, on one line of a Markdown file or in a cell: no emphasis, HTML, links or mentions."""
     return _MARKDOWN.sub(r"\\\g<0>", printable(" ".join(filter(None, text.splitlines()))))
+
+
+def escape_html(text: str) -> str:
+    """Text for a page; what somebody else wrote, such as a name, neither adds HTML nor turns the text around it."""
+    return html.escape(printable(text))
 
 
 def plural(number: int, noun: str) -> str:

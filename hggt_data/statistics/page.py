@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape as escape_html
 
-from hggt_data.io.text import printable
+from hggt_data.io.text import escape_html
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
 from hggt_data.statistics.counts import LabelCounts, LabelStatistics, RaterAgreement, SecondsSummary, ratio
@@ -80,11 +79,6 @@ summary { cursor: pointer; padding: 0.25rem 0; }
 """
 
 
-def escape(text: str) -> str:
-    """Text for the page; what somebody else wrote, such as a name, neither adds HTML nor turns the text around it."""
-    return escape_html(printable(text))
-
-
 def format_statistics_html(stats: LabelStatistics, title: str) -> str:
     """The statistics as one self-contained HTML page with plots, for screens from phone to desktop."""
     cards = [
@@ -107,7 +101,7 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
     heats = [_confusion_card(stats.by_slot, "slot")]
     if stats.by_annotator is not None:
         heats.append(_confusion_card(stats.by_annotator, "annotator"))
-    name = escape(title)
+    name = escape_html(title)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -119,8 +113,8 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
 <body>
 <main>
 <h1>{name}</h1>
-<p>{escape(overview(stats))}. A picture is one candidate of one group.</p>
-<p>{escape(rater_note(stats))}</p>
+<p>{escape_html(overview(stats))}. A picture is one candidate of one group.</p>
+<p>{escape_html(rater_note(stats))}</p>
 {_tiles(stats)}
 <div class="cards">
 {"".join(cards)}</div>
@@ -143,11 +137,11 @@ def _tiles(stats: LabelStatistics) -> str:
 
 
 def _card(title: str, *parts: str) -> str:
-    return f'<section class="card"><h2>{escape(title)}</h2>{"".join(parts)}</section>\n'
+    return f'<section class="card"><h2>{escape_html(title)}</h2>{"".join(parts)}</section>\n'
 
 
 def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>' if text else ""
+    return f'<p class="note">{escape_html(text)}</p>' if text else ""
 
 
 def _legend() -> str:
@@ -158,7 +152,7 @@ def _legend() -> str:
 def _html_table(table: TextTable) -> str:
     def line(tag: str, cells: tuple[str, ...]) -> str:
         names = [' class="name"' if k < table.num_names else "" for k in range(len(cells))]
-        shown = (f"<{tag}{name}>{escape(cell)}</{tag}>" for name, cell in zip(names, cells, strict=True))
+        shown = (f"<{tag}{name}>{escape_html(cell)}</{tag}>" for name, cell in zip(names, cells, strict=True))
         return f"<tr>{''.join(shown)}</tr>"
 
     body = "".join(line("td", row) for row in table.rows)
@@ -179,7 +173,7 @@ def _pairs_card(agreement: RaterAgreement, kind: str) -> str:
 
 def _confusion_card(agreement: RaterAgreement, kind: str) -> str:
     heats = "".join(
-        f"<div><h3>{escape(kind.capitalize())} {escape(rater)}</h3>{_heat_table(matrix)}</div>"
+        f"<div><h3>{escape_html(kind.capitalize())} {escape_html(rater)}</h3>{_heat_table(matrix)}</div>"
         for rater, matrix in zip(agreement.raters, agreement.confusion, strict=True)
     )
     guide = "Each row: the labels given to pictures with that consensus. Darker cells have a larger share of the row."
@@ -330,17 +324,17 @@ def _shorten(name: str) -> str:
 
 def _svg(height: float, label: str, parts: Iterable[str]) -> str:
     body = "".join(parts)
-    return f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{escape(label)}">{body}</svg>'
+    return f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{escape_html(label)}">{body}</svg>'
 
 
 def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start", extra: str = "") -> str:
     kind = f' class="{style}"' if style else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}{extra}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}{extra}>{escape_html(text)}</text>'
 
 
 def _bar(x: float, y: float, width: float, colour: str, hint: str) -> str:
     shape = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_LINE - 2}"'
-    return f'<rect {shape} fill="{colour}"><title>{escape(hint)}</title></rect>'
+    return f'<rect {shape} fill="{colour}"><title>{escape_html(hint)}</title></rect>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1) -> str:

@@ -170,8 +170,9 @@ def choose_test(
         chosen = _draw_cheapest(gains, {name: len(groups[name]) for name in gains}, settings)
     else:
         chosen = _draw_any(gains, settings)
-    suitable = {i for name in chosen for i in fit[name]}
     test = set(sorted((i for name in chosen for i in usable[name]), key=rank)[: settings.test_groups])
+    chosen = {name for name in chosen if not test.isdisjoint(usable[name])}  # the last one may make another superfluous
+    suitable = {i for name in chosen for i in fit[name]}
     train = [i for name in groups.keys() - chosen for i in groups[name]]
     if not train:
         raise TreeError(

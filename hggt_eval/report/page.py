@@ -10,12 +10,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from hggt_data.groups import Group
 from hggt_data.io.images import Pixels
+from hggt_data.io.text import escape_html, printable
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.pictures import ScoredPictures
@@ -44,11 +44,11 @@ def format_page(
     names = [method.name for method in evaluation.methods]
     data = {
         "title": title,
-        "facts": _facts(evaluation, settings),
+        "facts": [(name, printable(value)) for name, value in _facts(evaluation, settings)],
         "metrics": [
             {
                 "name": metric.name,
-                "title": metric.title,
+                "title": printable(metric.title),
                 "higher_is_better": metric.higher_is_better,
                 "decimals": decimals_of(metric.name, decimals),
             }
@@ -64,7 +64,7 @@ def format_page(
     }
     tables = paper_tables(evaluation, comparison, decimals)
     parts = {
-        "<!--TITLE-->": escape(title),
+        "<!--TITLE-->": escape_html(title),
         "/*CSS*/": (_ASSETS / "report.css").read_text("utf-8"),
         "<!--TABLES-->": format_html(tables, list_notes(evaluation, settings, comparison)),
         "/*DATA*/": _json(data),

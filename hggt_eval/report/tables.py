@@ -8,11 +8,10 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 from hggt_data.io.files import csv_writer
-from hggt_data.io.text import Lines, aligned, escape_markdown
+from hggt_data.io.text import Lines, aligned, escape_html, escape_markdown, printable
 from hggt_eval.metrics import FullReferenceMetric, Metric
 from hggt_eval.report.notes import Note
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
@@ -350,35 +349,35 @@ _LATEX = {
 
 
 def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in printable(text))
 
 
 def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
     """Tables and notes as sections of the report; marks become classes."""
 
     def name(content: Cell) -> str:
-        return f'<th scope="row">{escape(content.text)}</th>'
+        return f'<th scope="row">{escape_html(content.text)}</th>'
 
     def cell(content: Cell) -> str:
         mark = f' class="{content.mark}"' if content.mark else ""
-        detail = f" <small>{escape(content.detail)}</small>" if content.detail else ""
-        return f"<td{mark}><span>{escape(content.text)}</span>{detail}</td>"
+        detail = f" <small>{escape_html(content.detail)}</small>" if content.detail else ""
+        return f"<td{mark}><span>{escape_html(content.text)}</span>{detail}</td>"
 
     parts = []
     for table in tables:
         heads = "".join(
-            f'<th scope="col"{" class=name" if number < table.num_names else ""}>{escape(column)}</th>'
+            f'<th scope="col"{" class=name" if number < table.num_names else ""}>{escape_html(column)}</th>'
             for number, column in enumerate(table.columns)
         )
         rows = "".join(
             f"<tr>{''.join(map(name, row[: table.num_names]))}{''.join(map(cell, row[table.num_names :]))}</tr>\n"
             for row in table.rows
         )
-        title = escape(table.title)
+        title = escape_html(table.title)
         parts.append(
             f'<section><h2>{title}</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table>\n'
             f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
-            f'<p class="note">{escape(table.note)}</p></section>'
+            f'<p class="note">{escape_html(table.note)}</p></section>'
         )
     if notes:
         parts.append(f"<section><h2>Notes</h2>\n<ul>\n{''.join(map(_html_note, notes))}</ul></section>")
@@ -386,8 +385,8 @@ def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
 
 
 def _html_note(note: Note) -> str:
-    details = "".join(f"<li>{escape(detail)}</li>" for detail in note.details)
-    return f"<li>{escape(note.text)}{f'<ul>{details}</ul>' if details else ''}</li>\n"
+    details = "".join(f"<li>{escape_html(detail)}</li>" for detail in note.details)
+    return f"<li>{escape_html(note.text)}{f'<ul>{details}</ul>' if details else ''}</li>\n"
 
 
 def format_comparison_csv(comparison: Comparison) -> str:

@@ -140,6 +140,12 @@ class TestChoice:
         leaders = [{together[name] for name in side} for side in sides]
         assert not leaders[0] & leaders[1]
 
+    @pytest.mark.parametrize("seed", range(20))
+    def test_a_source_picture_that_is_drawn_but_not_needed_is_trained_on(self, seed: int) -> None:
+        positives = numbered({"a": [2], "b": [2, 2], "c": [2, 2], "d": [2], "e": [2, 2]})
+        choice = choose_test(positives, SplitSettings(6, 0, max_per_picture=2, seed=seed))
+        assert images_of([*choice.spare, *choice.too_few]) <= images_of(choice.test)
+
     def test_each_of_the_equally_good_sets_is_as_likely(self) -> None:
         # Nothing is lost by three of a, b, c, d, or by e and one of them: eight sets; f would lose two groups.
         positives = numbered({**{name: [2] for name in "abcd"}, "e": [2, 2], "f": [2, 0, 0]})

@@ -103,6 +103,9 @@ def test_html_escapes_names() -> None:
     assert "<td><span>24.00</span> <small>[23.00, 25.00]</small></td>" in html
     assert "<li>net_1: 2 left out:<ul><li>missing: a&lt;b&amp;c.png</li><li>extra: 1 %.png</li></ul></li>" in html
     assert "Notes" not in format_html(table, [])
+    assert '<th scope="row">a\\u202e\\x1b</th>' in format_html(
+        comparison_tables(compared(summary("a\u202e\x1b", "psnr", 24.0))), []
+    )
 
 
 def test_means_over_other_groups_are_not_ranked() -> None:

@@ -86,9 +86,13 @@ def test_the_file_is_read_strictly(path: Path, changes: dict[str, object], messa
 
 
 def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    token = add_account(path, Account("Ada"))
+    accounts = Accounts(path)
+    path.unlink()
     os.mkfifo(path)
-    with pytest.raises(RoundError, match=r"accounts\.json cannot be read \(not a regular file\)"):
-        Accounts(path)
+    for read in (lambda: Accounts(path), lambda: accounts.find(token)):
+        with pytest.raises(RoundError, match=r"accounts\.json cannot be read \(not a regular file\)"):
+            read()
 
 
 def test_a_missing_file_or_account_is_reported(path: Path) -> None:
