@@ -96,6 +96,14 @@ class Runtime(Processes):
         dist.broadcast_object_list(shared, device=torch.device("cpu"))
         return shared[0]
 
+    def device_works(self) -> bool:
+        """Whether the devices of all processes still compute; all must call this together. Waits for the device."""
+        try:
+            torch.zeros(1, device=self.device).cpu()
+        except RuntimeError:
+            return not self.any(True)
+        return not self.any(False)
+
     def barrier(self) -> None:
         """Wait for all processes."""
         self.any(False)

@@ -100,6 +100,7 @@ class LossMeter:
         return {
             "sums": self._sums,
             "count": self._count,
+            "num_first": self._num_first,
             "num_judged": self._num_watched,
             "recent": self._recent,
             "lowest": self._lowest,
@@ -109,7 +110,7 @@ class LossMeter:
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Resume from a `state_dict`."""
         self._sums = {name: value.to(device, copy=True) for name, value in state["sums"].items()}
-        self._count, self._num_watched = state["count"], state["num_judged"]
+        self._count, self._num_first, self._num_watched = (state[name] for name in ("count", "num_first", "num_judged"))
         if self._num_watched:
             names = ("recent", "lowest", "start")
             self._recent, self._lowest, self._start = (state[name].to(device, copy=True) for name in names)

@@ -4,7 +4,7 @@ import hashlib
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -89,7 +89,8 @@ class RunState:
         """One iteration."""
         seed = f"{self._config.seed}/{self.done}/{self._runtime.rank}"
         torch.manual_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))  # for stochastic depth
-        with self.saved_if_it_fails(), self.loader.pool.undone_if_it_fails():
+        saved = self.saved_if_it_fails() if self.learner.fails_whole else nullcontext()
+        with saved, self.loader.pool.undone_if_it_fails():
             losses = self.learner.compute(self.loader.next)
         self.learner.update(self._config.rate(self.done))
         self._meter.add(losses)
@@ -122,8 +123,8 @@ class RunState:
         try:
             yield
         except Exception as error:
-            if self.done > self._saved and self.learner.fails_whole and not lost_another_process(error):
-                traceback.clear_frames(error.__traceback__)  # which hold the memory of the failed step
+            traceback.clear_frames(error.__traceback__)  # which hold the memory of the failed step
+            if self.done > self._saved and not lost_another_process(error) and self._runtime.device_works():
                 try:
                     self.save()
                 except Exception as fault:

@@ -15,7 +15,7 @@ from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import HeldOut
 from hggt_models.degradation.chain import degrade_picture
 from hggt_models.inference.tiling import UPSCALE_OVERLAP_PX, NotFiniteError, Tiler
-from hggt_models.memory import ran_out_of_memory
+from hggt_models.memory import DeviceMemoryError, ran_out_of_memory
 from hggt_models.networks import Network
 from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime
@@ -99,6 +99,10 @@ class Validation:
                 sr = self.tiler(network, lr)
             except NotFiniteError as error:
                 raise NotFiniteError(f"validation of {held_out.name}: {error}") from error
+            except DeviceMemoryError as error:
+                raise DeviceMemoryError(
+                    f"validation of {held_out.name}: {error}; set precision=bf16, or validation.every=0"
+                ) from error
             for column, comparer in enumerate(self._comparers.values()):
                 features = comparer.describe(sr)
                 scores = [comparer.compare(features, comparer.describe(reference)) for reference in references]
