@@ -124,7 +124,7 @@ class SplitResult:
             counts = {"with fewer positives": len(choice.too_few), "more than the test set takes": len(choice.spare)}
             reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
             lines.append(
-                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test set's source pictures: "
+                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, as they belong to source pictures of the test set: "
                 f"{', '.join(reasons)}"
             )
         if self.twins:
