@@ -18,6 +18,7 @@ from hggt_data.errors import HubError, WeightsError
 from hggt_data.hub.repository import Repository, is_hub_id
 from hggt_data.io.files import atomic_file, sha256_of_file
 from hggt_data.io.parsing import parse_json
+from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS, Network, NetworkError, build_network, network_args
 from hggt_models.networks.community import CommunityNetwork
@@ -259,8 +260,8 @@ def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[
     if faults:
         raise UnknownNetworkError(faults[0])
     raise UnknownNetworkError(
-        f"{path}: its {len(state):,} tensors ({next(iter(state))}, ...) belong to none of our networks "
-        f"({', '.join(NETWORKS)})"
+        f"{path}: none of our networks has its {plural(len(state), 'tensor')} ({format_examples(list(state), 1)}): "
+        f"{', '.join(NETWORKS)}"
     )
 
 

@@ -134,7 +134,7 @@ def load_state(network: nn.Module, state: StateDict, where: str) -> None:
     """Load weights into a network with exactly the same keys and shapes, in the network's own number format.
 
     A network on the `meta` device is only compared with them. CheckpointError, with a message that starts with `where`,
-    lists missing, unexpected, misshapen and non-finite tensors.
+    lists missing, unexpected, misshapen, non-finite and integer tensors.
     """
     expected = network.state_dict()
     faults = find_faults(expected, state)
@@ -154,6 +154,9 @@ def find_faults(expected: StateDict, state: StateDict) -> dict[str, list[str]]:
             f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
             for key in shared
             if state[key].shape != expected[key].shape
+        ],
+        "of whole numbers, perhaps quantised": [
+            key for key in shared if expected[key].is_floating_point() and not state[key].is_floating_point()
         ],
         NOT_FINITE: [key for key in shared if not state[key].isfinite().all()],
     }

@@ -109,6 +109,7 @@ def test_every_fault_of_the_weights_is_named_and_counted(tmp_path: Path) -> None
     state["conv_up3.weight"] = torch.zeros(2)
     state["conv_hr.weight"] = torch.zeros(6, 6, 1, 1)
     state["conv_last.bias"][1] = torch.nan
+    state["conv_first.bias"] = state["conv_first.bias"].to(torch.int8)
     torch.save({"params": state}, tmp_path / "net.pth")
     with pytest.raises(CheckpointError) as error:
         load_network(tmp_path / "net.pth")
@@ -117,6 +118,7 @@ def test_every_fault_of_the_weights_is_named_and_counted(tmp_path: Path) -> None
         "4 missing (first: body.0.rdb2.conv2.weight, body.0.rdb2.conv3.weight, body.0.rdb2.conv4.weight); "
         "1 unexpected (conv_up3.weight); "
         "1 with the wrong shape (conv_hr.weight (6, 6, 1, 1) instead of (6, 6, 3, 3)); "
+        "1 of whole numbers, perhaps quantised (conv_first.bias); "
         "1 not finite (conv_last.bias)"
     )
 
@@ -175,7 +177,7 @@ def test_truncated_files_are_refused_in_one_line(ending: str, tmp_path: Path) ->
         ({"params": None, "iter": 5}, r"net\.pth contains no weights; expected named tensors"),
         (
             {"fc.weight": torch.zeros(1)},
-            r"its 1 tensors \(fc\.weight, \.\.\.\) belong to none of our networks \(rrdb_pixel",
+            r"none of our networks has its 1 tensor \(fc\.weight\): rrdb_pixel",
         ),
         ({"head.0.weight": torch.zeros(1), "body.0.modules_lfe.lfe_0.conv0.shift_conv.weight": torch.zeros(1)}, "elan"),
         ({"body.0.rdb1.conv1.weight": torch.zeros(1), "conv_up1.weight": torch.zeros(1)}, "has keys of rrdb, but not"),
@@ -251,7 +253,7 @@ def old_esrgan_state() -> dict[str, torch.Tensor]:
 def test_a_network_of_another_project_is_loaded_through_spandrel(tmp_path: Path) -> None:
     pytest.importorskip("spandrel", reason="needs the extra community: pip install 'hggt[community]'")
     torch.save(old_esrgan_state(), tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match="belong to none of our networks"):
+    with pytest.raises(CheckpointError, match="none of our networks has its"):
         load_network(tmp_path / "other.pth")
     network = load_community_network(tmp_path / "other.pth")
     assert network.scale == 4
