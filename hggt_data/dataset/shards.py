@@ -77,7 +77,8 @@ def read_offsets(path: Path, num_rows: int, columns: Collection[str] = ()) -> Of
             if not all(place is None or _lies_in(size_bytes, *place) for place in places):
                 raise ValueError(f"a picture of {column} lies outside the file or is too large")
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DatasetError(f"{path} is not a shard of a built dataset ({error}); build the dataset again") from error
+        why = str(error).strip()
+        raise DatasetError(f"{path} is not a shard of a built dataset ({why}); build the dataset again") from error
     return offsets
 
 
@@ -117,7 +118,8 @@ def read_table_bytes(data: bytes, name: str, num_rows: int, columns: list[str] |
                     raise ValueError("it is too large for labels")
             return pa.Table.from_batches(batches, file.schema_arrow if columns is None else None).combine_chunks()
     except (pa.ArrowException, LookupError, MemoryError, OSError, ValueError) as error:
-        raise DatasetError(f"{name} is not a table of labels ({error}); build or download the dataset again") from error
+        why = str(error).strip()
+        raise DatasetError(f"{name} is not a table of labels ({why}); build or download the dataset again") from error
 
 
 def _row_groups(rows: Iterable[dict[str, Any]], pictures: list[str]) -> Iterator[list[dict[str, Any]]]:

@@ -124,8 +124,8 @@ class SplitResult:
             counts = {"with fewer positives": len(choice.too_few), "more than the test set takes": len(choice.spare)}
             reasons = [f"{count:,} {reason}" for reason, count in counts.items() if count]
             lines.append(
-                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, all of the test set's source pictures: "
-                f"{', '.join(reasons)}"
+                f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, as they belong to source pictures of "
+                f"the test set: {', '.join(reasons)}"
             )
         if self.twins:
             shown = format_examples([" = ".join(tell_apart(names)) for names in self.twins])

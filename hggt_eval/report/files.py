@@ -72,7 +72,7 @@ def format_table(
     rows = [
         [
             *(method.name, str(len(method.groups))),
-            *(f"{method.mean.get(metric.name, math.nan):.4f}" for metric in evaluation.metrics),
+            *(f"{method.mean.get(metric.name, math.nan):.4f}".replace("nan", "-") for metric in evaluation.metrics),
         ]
         for method in evaluation.methods
     ]

@@ -301,7 +301,7 @@ class TestTrees:
         assert record["left_out"] == {"too_few_positives": ["b-1-0", "e-1-0", "e-2-0"], "spare": []}
         assert record["groups"] == {"train": 1, "test": 5}
         assert record["settings"]["seed"] == 0
-        lost = "Left out 3 of 9 groups, all of the test set's source pictures: 3 with fewer positives\n"
+        lost = "Left out 3 of 9 groups, as they belong to source pictures of the test set: 3 with fewer positives\n"
         assert lost in result.output
 
     def test_the_command_for_lr_survives_spaces_in_names(self, tree: Path, tmp_path: Path) -> None:

@@ -107,6 +107,11 @@ def test_the_table_ends_with_notes_on_what_was_left_out(evaluation: Evaluation, 
     ]
 
 
+def test_a_method_without_scores_has_dashes(evaluation: Evaluation, settings: Settings) -> None:
+    nothing = replace(evaluation, methods=(replace(evaluation.methods[0], groups=()),))
+    assert format_table(nothing, settings).splitlines()[1].split() == ["net", "0", "-"]
+
+
 def test_scores_csv_has_a_row_per_positive_and_per_image_left_out(evaluation: Evaluation) -> None:
     rows = list(csv.reader(format_csv(evaluation).splitlines()))
     assert rows == [
