@@ -63,7 +63,7 @@ class BuildSettings:
         license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the HGGT terms]
         citation: BibTeX file for the dataset card.  [default: the HGGT paper]
         skip_faulty: Leave out groups with errors and list them in the manifest.
-        allow_overlap: Build even if train and test share source pictures or originals.
+        allow_overlap: Build even if train and test share source pictures, originals or candidates.
         groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 pictures take about 540 MB.
         scale: Scale factor between the low-resolution images and the originals.
         workers: Worker processes.  [default: one per core, at most 8]

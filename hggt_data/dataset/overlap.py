@@ -9,10 +9,11 @@ from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
 from hggt_data.schema import PatchId
+from hggt_data.tree.layout import is_candidate_name
 
 Overlap = Mapping[str, Sequence[str]]
 
-_NOUNS = {"source_pictures": "source picture", "originals": "identical original"}
+_NOUNS = {"source_pictures": "source picture", "originals": "identical original", "candidates": "identical candidate"}
 
 
 def shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> dict[str, list[str]]:
@@ -24,13 +25,15 @@ def shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> dict[s
 
 
 def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
-    """Source pictures, and originals with the same pixels, that train and test share."""
+    """Source pictures, originals with the same pixels, and files of candidates that train and test share."""
     ids = {split: [PatchId.parse(i) for s in shards if s.split == split for i in s.ids] for split in (TRAIN, TEST)}
     trained: dict[str, list[str]] = {}
     for group, digest in _originals(shards, TRAIN):
         trained.setdefault(digest, []).append(group)
     same = [f"{twin} = {group}" for group, digest in _originals(shards, TEST) for twin in trained.get(digest, ())]
-    return {**shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same)}
+    copied = dict(_candidates(shards, TRAIN))
+    copies = [f"{path} = {copied[digest]}" for digest, path in _candidates(shards, TEST) if digest in copied]
+    return {**shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same), "candidates": sorted(copies)}
 
 
 def find_duplicates(shards: Sequence[Shard]) -> Iterator[Problem]:
@@ -46,6 +49,14 @@ def find_duplicates(shards: Sequence[Shard]) -> Iterator[Problem]:
 
 def _originals(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]:
     return (item for shard in shards if shard.split == split for item in shard.originals.items())
+
+
+def _candidates(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]:
+    """SHA-256 and path of each candidate's file."""
+    for shard in shards:
+        for path, (_, digest) in shard.inputs.items() if shard.split == split else ():
+            if path.endswith(".png") and is_candidate_name(path.split("/")[-2]):
+                yield digest, path
 
 
 def require_no_overlap(overlap: Overlap) -> None:

@@ -408,8 +408,19 @@ class TestOverlap:
             build(tree, output=output, test_tree=test)
         assert not output.exists()
         result = build(tree, output=output, test_tree=test, allow_overlap=True)
-        assert read_manifest(output).overlap == {"source_pictures": [], "originals": ["p4-64-0 = q-0-0"]}
+        assert read_manifest(output).overlap == {
+            "source_pictures": [],
+            "originals": ["p4-64-0 = q-0-0"],
+            "candidates": [],
+        }
         assert "train and test share 1 identical original: p4-64-0 = q-0-0" in result.describe()
+
+    def test_a_candidate_copied_from_train_is_refused(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
+        shutil.copy(tree / "images/0-9/01/p4-64-0_01.png", test / "images/0-9/02/q-0-0_02.png")
+        copy = "test/images/0-9/02/q-0-0_02.png = train-0/images/0-9/01/p4-64-0_01.png"
+        with pytest.raises(TreeError, match=rf"share 1 identical candidate \({copy.replace('.', '[.]')}\)"):
+            build(tree, output=output, test_tree=test)
 
     def test_an_original_used_twice_in_train_is_found_by_either_name(self, tree: Path, output: Path) -> None:
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", tree / "images/0-9/original/p5-80-0.png")
