@@ -32,7 +32,7 @@ def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
         trained.setdefault(digest, []).append(group)
     same = [f"{twin} = {group}" for group, digest in _originals(shards, TEST) for twin in trained.get(digest, ())]
     copied = dict(_candidates(shards, TRAIN))
-    copies = [f"{path} = {copied[digest]}" for digest, path in _candidates(shards, TEST) if digest in copied]
+    copies = [f"{name} = {copied[digest]}" for digest, name in _candidates(shards, TEST) if digest in copied]
     return {**shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same), "candidates": sorted(copies)}
 
 
@@ -52,11 +52,12 @@ def _originals(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]
 
 
 def _candidates(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]:
-    """SHA-256 and path of each candidate's file."""
+    """SHA-256 and name of each candidate's file."""
     for shard in shards:
         for path, (_, digest) in shard.inputs.items() if shard.split == split else ():
-            if path.endswith(".png") and is_candidate_name(path.split("/")[-2]):
-                yield digest, path
+            *_, folder, name = path.split("/")
+            if name.endswith(".png") and is_candidate_name(folder):
+                yield digest, name
 
 
 def require_no_overlap(overlap: Overlap) -> None:

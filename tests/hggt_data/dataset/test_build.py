@@ -418,8 +418,7 @@ class TestOverlap:
     def test_a_candidate_copied_from_train_is_refused(self, tree: Path, output: Path) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
         shutil.copy(tree / "images/0-9/01/p4-64-0_01.png", test / "images/0-9/02/q-0-0_02.png")
-        copy = "test/images/0-9/02/q-0-0_02.png = train-0/images/0-9/01/p4-64-0_01.png"
-        with pytest.raises(TreeError, match=rf"share 1 identical candidate \({copy.replace('.', '[.]')}\)"):
+        with pytest.raises(TreeError, match=r"share 1 identical candidate \(q-0-0_02\.png = p4-64-0_01\.png\)"):
             build(tree, output=output, test_tree=test)
 
     def test_an_original_used_twice_in_train_is_found_by_either_name(self, tree: Path, output: Path) -> None:
