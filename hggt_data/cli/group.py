@@ -25,7 +25,7 @@ _ADVICE = {
 # Package of a command -> extra -> modules that it installs; `tests/test_extras.py` compares this with pyproject.toml.
 _SCORING = {"lpips", "matplotlib", "piq", "scipy", "torchmetrics"}
 EXTRAS = {
-    "hggt_data": {"annotate": {"starlette", "uvicorn"}},
+    "hggt_data": {"annotate": {"h11", "starlette", "uvicorn"}},
     "hggt_eval": {"eval": {"cv2", "torch", "torchvision", *_SCORING}},
     "hggt_models": {
         "models": {"cv2", "pydantic", "safetensors", "tensorboard", "torch", "torchvision"},

@@ -121,19 +121,18 @@ class SpectralConvolution(nn.Module):
 
     def _norm(self) -> Tensor:
         with torch.autocast(self.weight_orig.device.type, enabled=False):
-            left, right = self._singular_vectors()
+            left, right = self._improved_vectors() if self.training else (self.weight_u, self.weight_v)
             norm: Tensor = left @ self.weight_orig.flatten(1) @ right
         return norm
 
     # A compiler would repeat this in the backward pass, with the vectors that it has changed in the forward pass.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
-    def _singular_vectors(self) -> tuple[Tensor, Tensor]:
+    def _improved_vectors(self) -> tuple[Tensor, Tensor]:
         """Copies, because a later call must not change what this call's backward pass needs."""
-        if self.training:
-            matrix = self.weight_orig.flatten(1)
-            self.weight_v.copy_(functional.normalize(matrix.T @ self.weight_u, dim=0))
-            self.weight_u.copy_(functional.normalize(matrix @ self.weight_v, dim=0))
+        matrix = self.weight_orig.flatten(1)
+        self.weight_v.copy_(functional.normalize(matrix.T @ self.weight_u, dim=0))
+        self.weight_u.copy_(functional.normalize(matrix @ self.weight_v, dim=0))
         return self.weight_u.clone(), self.weight_v.clone()
 
 
