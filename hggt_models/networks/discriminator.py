@@ -121,7 +121,7 @@ class SpectralConvolution(nn.Module):
 
     def _norm(self) -> Tensor:
         with torch.autocast(self.weight_orig.device.type, enabled=False):
-            left, right = self._improved_vectors() if self.training else (self.weight_u, self.weight_v)
+            left, right = self._improved_vectors() if self.training else self._vectors()
             norm: Tensor = left @ self.weight_orig.flatten(1) @ right
         return norm
 
@@ -129,10 +129,13 @@ class SpectralConvolution(nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def _improved_vectors(self) -> tuple[Tensor, Tensor]:
-        """Copies, because a later call must not change what this call's backward pass needs."""
         matrix = self.weight_orig.flatten(1)
         self.weight_v.copy_(functional.normalize(matrix.T @ self.weight_u, dim=0))
         self.weight_u.copy_(functional.normalize(matrix @ self.weight_v, dim=0))
+        return self._vectors()
+
+    def _vectors(self) -> tuple[Tensor, Tensor]:
+        """Copies, because a later call must not change what this call's backward pass needs."""
         return self.weight_u.clone(), self.weight_v.clone()
 
 
