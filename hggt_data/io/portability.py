@@ -70,7 +70,8 @@ def _require_checksum(stream: bytes, info: PngInfo) -> None:
     try:
         inflater.decompress(stream, (3 * info.width + 2) * info.height + 64)  # if interlaced; others are smaller
     except isal_zlib.IsalError as error:  # type: ignore[misc]  # the stub calls it an instance
-        raise ImageError(f"its compressed pixels are damaged: {error}") from error
+        reason = str(error).partition(" ")[2].partition(" ")[2]  # without its number
+        raise ImageError(f"its compressed pixels are damaged: {reason}") from error
     if not inflater.eof:
         raise ImageError("its compressed pixels do not end after the last row")
 

@@ -156,7 +156,7 @@ def test_more_chunks_than_any_program_writes_are_refused() -> None:
 
 def test_a_wrong_checksum_inside_the_compressed_pixels_is_refused() -> None:
     header, (_, stream), end = split_png(WHOLE)
-    with pytest.raises(ImageError, match=r"its compressed pixels are damaged: .*Incorrect checksum"):
+    with pytest.raises(ImageError, match="its compressed pixels are damaged: Incorrect checksum"):
         require(join_png([header, (b"IDAT", stream[:-1] + bytes([stream[-1] ^ 1])), end]))
 
 
