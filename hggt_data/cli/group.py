@@ -160,7 +160,7 @@ class Outcome(Protocol):
 def echo_all(lines: Iterable[object], *, err: bool = False) -> None:
     """Print lines, with flags for parameters. Commands print in no other way.
 
-    What somebody else wrote, such as a name, neither controls the terminal nor begins a line; see `printable_lines`.
+    Names and other text from files cannot control the terminal or start a line; see `printable_lines`.
     """
     ctx = click.get_current_context()
     params = ctx.command.get_params(ctx)

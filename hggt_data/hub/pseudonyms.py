@@ -108,7 +108,7 @@ def make_pseudonymizer(labels: Mapping[str, pa.Table], known: Mapping[str, str])
 
 
 def read_pseudonyms(path: Path) -> dict[str, str]:
-    """Pseudonyms by name, from earlier pushes; empty if there is no file."""
+    """Name to pseudonym, as kept from earlier pushes; empty if the file does not exist."""
     if not path.exists():
         return {}
     columns, lines = read_csv(path)

@@ -1,4 +1,4 @@
-"""JSON, TOML and values that somebody else may have written: plain, of bounded depth, and of stated types.
+"""Read JSON and TOML from untrusted files, with limits on depth and numbers, and check the types of values.
 
 Everything here raises ValueError, whatever the content is; the caller names the file. Sizes are limited where files are
 read (`files.py`).

@@ -50,7 +50,7 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_html(text: str) -> str:
-    """Text for a page; what somebody else wrote, such as a name, neither adds HTML nor turns the text around it."""
+    """Text for a page: names and other text from files cannot add HTML or reverse the direction of the text."""
     return html.escape(printable(text))
 
 

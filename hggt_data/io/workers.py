@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -79,17 +78,6 @@ def print_line(text: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(printable_lines(text), file=sys.stderr)
-
-
-@contextmanager
-def report_faults(faults: Sequence[str]) -> Iterator[None]:
-    """If the block fails, also print the files that could not be read."""
-    try:
-        yield
-    except BaseException:
-        for fault in faults:
-            print_line(f"could not be read: {fault}")
-        raise
 
 
 def _bar(total: int, label: str, unit: str) -> Any:

@@ -1,7 +1,7 @@
 """Processes that read samples ahead of a training run.
 
-Each has a connection of its own, and none shares a lock or memory with another. So a process that is killed cannot
-block the others, its end is noticed at once, and the size of /dev/shm, which is small in containers, does not matter.
+Each process has its own connection and shares no lock or memory with the others. A killed process therefore cannot
+block them and is noticed at once, and the size of /dev/shm, which is small in containers, does not matter.
 """
 
 import multiprocessing.connection

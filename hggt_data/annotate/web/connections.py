@@ -9,10 +9,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """Aborts connections whose client neither completes a request nor takes its response, and the idle beyond a number.
+    """Closes connections whose request or response takes too long, and idle connections above a limit.
 
-    Without the first, unfinished requests would stay for ever; without the second, a thousand of them would use up the
-    files that a process may open, and nobody else could connect.
+    Otherwise unfinished requests would stay open for ever, and a thousand idle connections would use up the files that
+    a process may open, so that no one else could connect.
 
     Attributes:
         request_s: From the connection, or the previous response, to the end of a request.
