@@ -8,7 +8,7 @@ or of the existing dataset, and ends with the same bytes.
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,7 +47,7 @@ This build has not finished. {RUN_AGAIN}
 """
 
 # Problems that belong to no single group, so that no group can be left out because of them.
-_BLOCKING = ("link-leaves-tree", "unreadable-folder", "bad-folder-name", "bad-annotators")
+_BLOCKING = ("link-leaves-tree", "unreadable-folder", "bad-folder-name", "bad-annotators", "bad-protocol")
 
 
 @dataclass(frozen=True)
@@ -303,6 +303,7 @@ def _complete(
             "scale": settings.scale,
             "sources": {column: sorted(inputs.source_lines) for column in inputs.source_columns},
             "pseudonymous": False,
+            "protocol": {split: asdict(inputs.protocol(split)) for split, count in splits.items() if count},
         },
         candidates=list(inputs.candidates),
         has_lr=inputs.has_lr,

@@ -17,7 +17,7 @@ from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha2
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
-from hggt_data.schema import PatchId
+from hggt_data.schema import HGGT_PROTOCOL, PatchId, Protocol
 from hggt_data.tree.layout import is_candidate_name
 
 MANIFEST_FILE = "manifest.json"
@@ -85,6 +85,10 @@ class Manifest:
         """Whether a card is the one written with this manifest, unedited."""
         return any(file.path == CARD_FILE and file.sha256 == sha256_of(data) for file in self.files)
 
+    def protocol(self, split: str) -> Protocol:
+        """How the annotators of a split were asked; versions 1 and 2 hold only data that asks as the official one."""
+        return read_value(dict[str, Protocol], self.settings.get("protocol", {})).get(split, HGGT_PROTOCOL)
+
     def to_text(self) -> str:
         """The JSON text."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
@@ -136,6 +140,7 @@ class _Settings(TypedDict):
     sources: dict[str, list[str]]
     pseudonymous: NotRequired[bool]
     num_pseudonyms: NotRequired[int]
+    protocol: NotRequired[dict[str, Protocol]]
 
 
 def _require_consistent(manifest: Manifest) -> None:

@@ -25,6 +25,7 @@ from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree
 from hggt_data.tree.listing import Listing
+from hggt_data.tree.protocol import PROTOCOL_FILE
 from hggt_data.tree.reader import TreeSource
 from hggt_data.tree.twins import find_twins
 
@@ -280,8 +281,9 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
             linked &= _write_group(listing, group_id, section, settings.copy)
         for side, ids in sides.items():
             _write_annotators(tree, staging / side, ids)
-            if (tree / LICENSE_FILE).is_file():
-                shutil.copyfile(tree / LICENSE_FILE, staging / side / LICENSE_FILE)
+            for name in (LICENSE_FILE, PROTOCOL_FILE):
+                if (tree / name).is_file():
+                    shutil.copyfile(tree / name, staging / side / name)
         _write_record(staging / RECORD, settings, choice, twins)
     return SplitResult(output, settings, choice, twins, linked, bool(listing.tree.lr_folders))
 
