@@ -135,7 +135,7 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
                 f"{name} has schema_version {version!r}; this hggt reads 1 to {SCHEMA_VERSION}. Update hggt, or "
                 "build the dataset again."
             )
-        if version < 3:
+        if version in (1, 2):
             _convert_originals(content)
         manifest = read_value(Manifest, content)
         read_value(_Settings, manifest.settings)
