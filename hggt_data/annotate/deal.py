@@ -96,12 +96,14 @@ class DealResult:
         before: The round before it was reassigned; None for a new round.
         faults: Answer files that do not count; their groups were assigned again.
         warnings: Folders whose pictures equal those of another one.
+        difference: Why loads differ by more than one; empty if they do not.
     """
 
     round: Round
     before: Round | None = None
     faults: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    difference: str = ""
 
     def describe(self) -> list[str]:
         """Summary lines, and what to do next."""
@@ -114,6 +116,8 @@ class DealResult:
             f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads, 'group')} "
             f"each, in batches of at most {round_.per_batch:,}"
         ]
+        if self.difference:
+            lines.append(self.difference)
         if len(active) > 1:
             shared = [len(votes[one.name] & votes[other.name]) for one, other in combinations(active, 2)]
             lines.append(f"Any two annotators share {_span(shared, 'group')}.")
@@ -242,8 +246,8 @@ def reassign_groups(
 ) -> DealResult:
     """Reassign unanswered groups after annotators join or leave.
 
-    Answers stay with their annotators, loads become equal again, and as few groups as possible change hands. A group
-    that an annotator skipped goes to another one.
+    Answers stay with their annotators, loads become as equal as answers and skips allow, and few groups change hands.
+    A group that an annotator skipped goes to another one.
 
     Args:
         round_folder: Round to change.
@@ -286,14 +290,7 @@ def reassign_groups(
             )
         answers = {annotator.name: read_answers(before, annotator) for annotator in annotators}
         assignment, reassignable, excluded = _keep_assignment(before, annotators, answers)
-        for group in assignment.rng.sample(sorted(assignment.annotators_of), len(assignment.annotators_of)):
-            allowed = [name for name in active if (name, group) not in excluded]
-            earlier = set(assignment.annotators_of[group])
-            assignment.fill(group, allowed, before.votes)
-            assignment.fill(group, active, before.votes)  # a skipped group returns only if no one else is left
-            for name in sorted(assignment.annotators_of[group] - earlier):
-                reassignable[name][group] = None
-        assignment.balance(active, reassignable, excluded)
+        assignment.complete(active, before.votes, reassignable, excluded)
         checks = Checks.of(before)
         round_ = before.with_annotators(
             tuple(
@@ -312,7 +309,7 @@ def reassign_groups(
             write_batches(round_, staging)
         write_round(round_)  # last, so that after an interruption the same command gives the same result
     faults = [path.relative_to(round_folder).as_posix() for found in answers.values() for path in found.faults]
-    return DealResult(round_, before, tuple(faults))
+    return DealResult(round_, before, tuple(faults), difference=assignment.explain_difference(active, reassignable))
 
 
 def read_names(path: Path) -> list[str]:

@@ -234,8 +234,8 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     """Write a training and a test tree in the official layout that share no source picture.
 
     `Train/`, `Test/` and `split.json`, a record of the choice, appear together when all is written. A source picture
-    goes to one side with all its groups; those that share an original with equal pixels, or whose names look the same,
-    count as one.
+    goes to one side with all its groups; those that share a picture with equal pixels (original or candidate), or whose
+    names look the same, count as one.
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
@@ -248,7 +248,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     Raises:
         TreeError: `tree` is not a tree or has errors, has too few suitable groups, or none would be left for training.
         AnnotationError: an annotation cannot be read.
-        ImageError: an original is damaged, or is not an 8-bit RGB PNG.
+        ImageError: a picture is damaged, or is not an 8-bit RGB PNG.
         OutputError: `output` is not empty, or is inside the tree.
 
     Example:

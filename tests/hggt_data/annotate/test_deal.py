@@ -300,6 +300,16 @@ def test_a_dropped_annotator_keeps_answers_and_the_rest_goes_to_others(begun: Ro
     assert again.annotator("Bob").pseudonym == bob.pseudonym
 
 
+def test_loads_that_cannot_be_equal_are_reported(begun: Round) -> None:
+    for annotator in begun.annotators[:3]:
+        for item in annotator.items:
+            judge(begun, annotator, item.group)
+    lines = reassign_groups(begun.folder, add=["Eve"]).describe()
+    [line] = [line for line in lines if line.startswith("Loads differ by more than one group: Ada has ")]
+    eve = len(votes_of(read_round(begun.folder).annotator("Eve")))
+    assert line.endswith(f", Eve {eve}; answers stay with their annotators.")
+
+
 def test_the_required_zoom_stays_with_the_round(patches: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(NAMES))
