@@ -60,7 +60,7 @@ class DealSettings:
         repeats: Groups per batch that the same annotator sees twice.
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
-        require_full_zoom: Accept an answer only after every version was in view at 100 % for a second.
+        require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
 
     Raises:
         SettingsError: A value is out of range.
@@ -129,7 +129,7 @@ class DealResult:
             lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         lines += [f"Warning: {warning}" for warning in self.warnings]
         if round_.require_full_zoom:
-            lines.append("An answer is accepted only after every version was in view at 100 % for a second.")
+            lines.append("An answer is accepted only after all of every version was in view at 100 % for a second.")
         if round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
