@@ -9,7 +9,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +16,8 @@ from typing import Annotated
 from hggt_data.annotate.answers import Answers, read_answers
 from hggt_data.annotate.assignment import Assignment, Excluded, Reassignable
 from hggt_data.annotate.batches import BATCHES, Checks, require_own_batches, with_batches, write_batches
+from hggt_data.annotate.instructions import INSTRUCTIONS, format_instructions
 from hggt_data.annotate.round import (
-    INSTRUCTIONS,
     PICTURES,
     Annotator,
     BatchForm,
@@ -31,12 +30,12 @@ from hggt_data.annotate.round import (
     write_round,
 )
 from hggt_data.errors import RoundError, SettingsError
-from hggt_data.io.files import csv_file, read_csv, read_utf8
+from hggt_data.io.files import csv_file, read_csv, read_utf8, write_text
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
-from hggt_data.schema import ORIGINAL, Label, PatchId
+from hggt_data.schema import ORIGINAL, QUESTION, Label, PatchId, Protocol
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.layout import tree_of_pictures
@@ -61,6 +60,7 @@ class DealSettings:
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
         require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
+        question: What the page asks, in one line.  [default: which versions look better than the original]
 
     Raises:
         SettingsError: A value is out of range.
@@ -74,9 +74,17 @@ class DealSettings:
     repeats: CountOrNone = 0
     batches: BatchForm = "lists"
     require_full_zoom: bool = False
+    question: str | None = None
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if self.question is not None and not (self.question.strip() and self.question.isprintable()):
+            raise SettingsError(f"`question` is {self.question!r}; expected one line of text")
+
+    def protocol(self, num_candidates: int) -> Protocol:
+        """How the annotators of a round with so many candidates are asked."""
+        question = QUESTION if self.question is None else self.question.strip()
+        return Protocol(False, question, num_candidates + 1, self.require_full_zoom)
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,9 @@ class DealResult:
             count = plural(len(self.faults), "unusable answer file")
             lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         lines += [f"Warning: {warning}" for warning in self.warnings]
-        if round_.require_full_zoom:
+        if round_.protocol.question != QUESTION:
+            lines.append(f"The page asks: {round_.protocol.question}")
+        if round_.protocol.full_zoom:
             lines.append("An answer is accepted only after all of every version was in view at 100 % for a second.")
         if round_.votes < 2:
             lines.append(
@@ -217,9 +227,9 @@ def deal_groups(
             annotators=tuple(annotators),
             known=known,
             batch_form=settings.batches,
-            require_full_zoom=settings.require_full_zoom,
+            protocol=settings.protocol(len(listing.tree.candidates)),
         )
-        (folder / INSTRUCTIONS).write_bytes((files("hggt_data.annotate") / INSTRUCTIONS).read_bytes())
+        write_text(folder / INSTRUCTIONS, format_instructions(round_.protocol))
         write_batches(round_, folder / BATCHES)
         if digests:
             with csv_file(folder / PICTURES, ("group", ORIGINAL, *round_.candidates)) as write_line:
