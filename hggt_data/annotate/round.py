@@ -18,7 +18,7 @@ from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import ORIGINAL, Label, PatchId
+from hggt_data.schema import ORIGINAL, Label, require_group_id
 from hggt_data.tree.annotators import clean_name
 from hggt_data.tree.layout import picture_name
 
@@ -55,7 +55,7 @@ class Item:
     """One group that one annotator judges once."""
 
     kind: Kind
-    group: PatchId
+    group: str
 
     def __str__(self) -> str:
         return f"{self.kind.value} {self.group}"
@@ -64,7 +64,7 @@ class Item:
     def parse(cls, text: str) -> "Item":
         """Read `KIND GROUP`, the form in `assignments.json`."""
         kind, _, group = text.partition(" ")
-        return cls(Kind(kind), PatchId.parse(group))
+        return cls(Kind(kind), require_group_id(group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Annotator:
         return tuple(item for batch in self.batches for item in batch)
 
     @property
-    def groups_to_vote_on(self) -> set[PatchId]:
+    def groups_to_vote_on(self) -> set[str]:
         """The groups on which the annotator votes."""
         return groups_to_vote_on(self.items)
 
@@ -131,14 +131,14 @@ class Round:
     seed: int
     secret: str
     annotators: tuple[Annotator, ...]
-    known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
+    known: Mapping[str, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
     require_full_zoom: bool = False
 
     @property
-    def groups_to_vote_on(self) -> set[PatchId]:
+    def groups_to_vote_on(self) -> set[str]:
         """The groups on which any annotator votes."""
-        return set[PatchId]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
+        return set[str]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
 
     def annotator(self, name: str) -> Annotator:
         """The annotator with this name."""
@@ -149,7 +149,7 @@ class Round:
         hint = note_lookalike(name, by_look(names)) or f"; expected one of {', '.join(names)}"
         raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round{hint}")
 
-    def picture(self, group: PatchId, name: str) -> Path:
+    def picture(self, group: str, name: str) -> Path:
         """Path of an original or a candidate."""
         return self.patches / name / picture_name(group, name)
 
@@ -177,7 +177,7 @@ def lock_round(folder: Path) -> AbstractContextManager[None]:
     return lock_folder(folder, f"{folder} is in use by hggt-data annotate or hggt-data reassign; stop that first")
 
 
-def groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
+def groups_to_vote_on(items: Iterable[Item]) -> set[str]:
     """The groups of the items that are votes."""
     return {item.group for item in items if item.kind is Kind.VOTE}
 
@@ -236,7 +236,7 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
     return round_
 
 
-def write_pictures(round_: Round, images: Path, groups: Iterable[PatchId], *, copy: bool) -> None:
+def write_pictures(round_: Round, images: Path, groups: Iterable[str], *, copy: bool) -> None:
     """Write the pictures of groups to `original/`, `01/` and so on: copies, or hard links if possible."""
     groups = list(groups)
     for name in (ORIGINAL, *round_.candidates):
@@ -298,7 +298,7 @@ def _parse_round(folder: Path, content: object) -> Round:
             for entry in values["annotators"]
         ),
         known={
-            PatchId.parse(group): KnownAnswer(
+            require_group_id(group): KnownAnswer(
                 tuple(None if label is None else Label(label) for label in answer["labels"]), answer["note"]
             )
             for group, answer in values["known"].items()

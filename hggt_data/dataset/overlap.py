@@ -8,7 +8,6 @@ from hggt_data.errors import TreeError
 from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
-from hggt_data.schema import PatchId
 from hggt_data.tree.layout import is_candidate_name
 
 Overlap = Mapping[str, Sequence[str]]
@@ -16,24 +15,30 @@ Overlap = Mapping[str, Sequence[str]]
 _NOUNS = {"source_pictures": "source picture", "originals": "identical original", "candidates": "identical candidate"}
 
 
-def shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> dict[str, list[str]]:
-    """Names of source pictures that are in both splits or look the same, as an overlap of that kind only."""
-    trained, tested = ({patch.image for patch in patches} for patches in (train, test))
+def shared_pictures(train: Iterable[str], test: Iterable[str]) -> dict[str, list[str]]:
+    """Source pictures that are in both splits, or whose names look the same, as an overlap of that kind only."""
+    trained, tested = set(train), set(test)
     known = by_look(sorted(trained))
     alike = sorted(name for name in tested - trained if look(name) in known)
     return {"source_pictures": [*sorted(trained & tested), *(compare_names(n, known[look(n)]) for n in alike)]}
 
 
-def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
-    """Source pictures, originals with the same pixels, and files of candidates that train and test share."""
-    ids = {split: [PatchId.parse(i) for s in shards if s.split == split for i in s.ids] for split in (TRAIN, TEST)}
+def find_overlap(shards: Sequence[Shard], image_names: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Source pictures, originals with the same pixels, and files of candidates that train and test share.
+
+    `image_names` are the source pictures of the groups of each split.
+    """
+    pictures = {
+        split: [image_names[split][group] for shard in shards if shard.split == split for group in shard.ids]
+        for split in (TRAIN, TEST)
+    }
     trained: dict[str, list[str]] = {}
     for group, digest in _originals(shards, TRAIN):
         trained.setdefault(digest, []).append(group)
     same = [f"{twin} = {group}" for group, digest in _originals(shards, TEST) for twin in trained.get(digest, ())]
     copied = dict(_candidates(shards, TRAIN))
     copies = [f"{name} = {copied[digest]}" for digest, name in _candidates(shards, TEST) if digest in copied]
-    return {**shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same), "candidates": sorted(copies)}
+    return {**shared_pictures(pictures[TRAIN], pictures[TEST]), "originals": sorted(same), "candidates": sorted(copies)}
 
 
 def find_duplicates(shards: Sequence[Shard]) -> Iterator[Problem]:

@@ -13,9 +13,9 @@ from hggt_data.tree.listing import Listing
 
 def find_twins(listing: Listing) -> list[list[str]]:
     """Sorted names of source pictures that share an original with equal pixels, or whose names look the same."""
-    names = sorted({group_id.image for group_id in listing.ids})
+    names = sorted(set(listing.image_names))
     groups = show_progress(listing, len(listing), "comparing pictures")
-    originals = ((files.id.image, files.images[ORIGINAL]) for files in groups)
+    originals = ((files.image_name, files.images[ORIGINAL]) for files in groups)
     return join_pairs([*find_lookalikes(names), *find_equal(originals)])
 
 

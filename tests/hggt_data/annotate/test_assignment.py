@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hggt_data.annotate.assignment import Assignment
-from hggt_data.schema import PatchId
 
 
 @settings(max_examples=8, deadline=None)
@@ -18,7 +17,7 @@ def test_loads_are_equal_and_pairs_varied(sizes: tuple[int, int]) -> None:
     names = [f"annotator {k}" for k in range(number)]
     assignment = Assignment(random.Random(0))
     for k in range(600):
-        assignment.fill(PatchId(f"p{k}", 0, 0), names, votes)
+        assignment.fill(f"p{k}-0-0", names, votes)
     assigned = assignment.annotators_of.values()
     assert all(len(annotators) == votes for annotators in assigned)
     loads = [assignment.loads[name] for name in names]
@@ -32,7 +31,7 @@ def test_loads_are_equal_and_pairs_varied(sizes: tuple[int, int]) -> None:
 
 
 def test_balancing_moves_only_reassignable_groups_and_respects_exclusions() -> None:
-    groups = [PatchId(f"p{k}", 0, 0) for k in range(10)]
+    groups = [f"p{k}-0-0" for k in range(10)]
     assignment = Assignment(random.Random(0))
     for group in groups:
         assignment.add(group, "Ada")
@@ -45,7 +44,7 @@ def test_balancing_moves_only_reassignable_groups_and_respects_exclusions() -> N
 
 
 def test_groups_are_passed_on_where_the_least_loaded_can_take_none() -> None:
-    groups = [PatchId(f"p{k:02d}", 0, 0) for k in range(15)]
+    groups = [f"p{k:02d}-0-0" for k in range(15)]
     assignment = Assignment(random.Random(0))
     for name, assigned in {"Ada": groups[:8], "Bob": groups[8:], "Eve": groups[:5]}.items():
         for group in assigned:

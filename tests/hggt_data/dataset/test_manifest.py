@@ -38,8 +38,8 @@ def test_a_folder_without_a_manifest_is_not_a_dataset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.update(schema_version=3), "schema_version 3; this hggt reads 1 to 2"),
-        (lambda content: content.update(schema_version=0), "schema_version 0; this hggt reads 1 to 2"),
+        (lambda content: content.update(schema_version=4), "schema_version 4; this hggt reads 1 to 3"),
+        (lambda content: content.update(schema_version=0), "schema_version 0; this hggt reads 1 to 3"),
         (lambda content: content.pop("shards"), "is damaged"),
         (lambda content: content.update(more=1), "is damaged"),
         (lambda content: content.update(splits={"val": 6}), "is damaged"),
@@ -47,7 +47,7 @@ def test_a_folder_without_a_manifest_is_not_a_dataset(tmp_path: Path) -> None:
         (lambda content: content["settings"].pop("license"), "is damaged"),
         (
             lambda content: content.update(candidates=["../evil"]),
-            "a candidate is '../evil'; expected two or more digits",
+            "a candidate is '../evil'; expected letters, digits",
         ),
         (lambda content: content["shards"][0]["ids"].pop(), "split train has 6 groups, but its shards list 5"),
         (lambda content: content["files"].pop(), "it does not list the labels of split"),
