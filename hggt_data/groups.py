@@ -12,7 +12,7 @@ from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels, PngInfo, decode_png, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
-from hggt_data.schema import PatchGroup
+from hggt_data.schema import PatchGroup, Protocol
 
 
 class GroupSource(ABC, Sequence["Group"]):
@@ -28,6 +28,7 @@ class GroupSource(ABC, Sequence["Group"]):
         split: `train` or `test`; a tree is `test` if its pictures are under `GT/`.
         license: Licence id of the data; None if no licence is given, which means the HGGT terms.
         revision: Commit of a dataset on the Hub; None for a folder.
+        protocol: How the annotators were asked.
     """
 
     location: str
@@ -36,6 +37,7 @@ class GroupSource(ABC, Sequence["Group"]):
     split: str
     license: str | None = None
     revision: str | None = None
+    protocol: Protocol = Protocol()
 
     def __repr__(self) -> str:
         return f"<{plural(len(self), 'group')}, split {self.split!r}, of {self.location}>"

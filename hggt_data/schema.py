@@ -6,7 +6,7 @@ patch and its enhanced *candidates*, which *annotators* judged; the *consensus* 
 
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
 from typing import Literal
@@ -161,6 +161,39 @@ def source_picture(stem: str, folder: str = "") -> str:
 
 AnnotatorKind = Literal["person", "model"]
 VoteKind = Literal["vote", "gold", "repeat", "practice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How annotators were asked; labels of two protocols are not the same measurement. None if unknown.
+
+    Attributes:
+        blind: Whether the original was hidden: each candidate was compared with it in a pair, in random order.
+        question: What the page asked.
+        versions_at_once: How many pictures were compared at once, with the original.
+        full_zoom: Whether an answer required every version to have been seen at 100 %.
+    """
+
+    blind: bool | None = None
+    question: str | None = None
+    versions_at_once: int | None = None
+    full_zoom: bool | None = None
+
+    def differences(self, other: "Protocol") -> list[str]:
+        """What both know and differ in, such as `blind is True and False`."""
+        pairs = [(field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        return [f"{name} is {one!r} and {two!r}" for name, one, two in pairs if None not in (one, two) and one != two]
+
+    def shared(self, other: "Protocol") -> "Protocol":
+        """What both agree on; None where they differ, or one does not know it."""
+        pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        return Protocol(*(one if one == two else None for one, two in pairs))
+
+
+# The official data, and rounds that ask nothing else.
+QUESTION = "Which versions look better than the original?"
+BLIND_QUESTION = "Which version looks better?"
+HGGT_PROTOCOL = Protocol(blind=False, question=QUESTION)
 
 
 @dataclass(frozen=True, slots=True)

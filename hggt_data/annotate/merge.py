@@ -24,6 +24,7 @@ from hggt_data.schema import ORIGINAL, SLOTS, group_order
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 from hggt_data.tree.layout import official_train, tree_of_pictures
 from hggt_data.tree.listing import Listing
+from hggt_data.tree.protocol import write_protocol
 from hggt_data.tree.validate import examine_groups
 
 _MOST_SHOWN = 5
@@ -184,6 +185,7 @@ def merge_round(
     with new_folder(output) as staging:
         tree = official_train(staging, len(complete))
         write_pictures(round_, tree.images, complete, copy=copy)
+        write_protocol(staging, round_.protocol)
         columns = (*ANNOTATORS_COLUMNS, *([FULL_ZOOM_COLUMN] if votes.full_zoom else []))
         with csv_file(staging / ANNOTATORS_FILE, columns) as write_line:
             for group in complete:

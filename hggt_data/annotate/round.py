@@ -8,7 +8,7 @@ not count as votes. `shown/` records how each group was shown, `skips/` why it w
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
@@ -18,12 +18,11 @@ from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import ORIGINAL, Label, require_group_id
+from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Label, Protocol, group_order, require_group_id
 from hggt_data.tree.annotators import clean_name
 from hggt_data.tree.layout import picture_name
 
 ASSIGNMENTS = "assignments.json"
-INSTRUCTIONS = "instructions.txt"
 TEXTS = "texts.json"
 PICTURES = "pictures.csv"  # columns: group, and for each of its pictures a digest of the pixels when it was assigned
 
@@ -120,7 +119,7 @@ class Round:
         secret: Determines the order in which candidates are shown, so that it cannot be predicted.
         known: Correct labels of practice and gold groups.
         batch_form: Form of the batches for other annotation tools.
-        require_full_zoom: Whether an answer needs every version to have been seen at 100 %.
+        protocol: How the annotators are asked.
     """
 
     folder: Path
@@ -133,7 +132,7 @@ class Round:
     annotators: tuple[Annotator, ...]
     known: Mapping[str, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
-    require_full_zoom: bool = False
+    protocol: Protocol = HGGT_PROTOCOL
 
     @property
     def groups_to_vote_on(self) -> set[str]:
@@ -193,10 +192,10 @@ def write_round(round_: Round) -> None:
         "seed": round_.seed,
         "secret": round_.secret,
         "batch_form": round_.batch_form,
-        "require_full_zoom": round_.require_full_zoom,
+        "protocol": asdict(round_.protocol),
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
-            for group, answer in sorted(round_.known.items())
+            for group, answer in sorted(round_.known.items(), key=lambda entry: group_order(entry[0]))
         },
         "annotators": [
             {
@@ -265,7 +264,7 @@ class _Assignments(TypedDict):
     seed: int
     secret: str
     batch_form: BatchForm
-    require_full_zoom: NotRequired[bool]
+    protocol: NotRequired[Protocol]
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
 
@@ -287,7 +286,7 @@ def _parse_round(folder: Path, content: object) -> Round:
         seed=values["seed"],
         secret=values["secret"],
         batch_form=values["batch_form"],
-        require_full_zoom=values.get("require_full_zoom", False),
+        protocol=values.get("protocol", HGGT_PROTOCOL),
         annotators=tuple(
             Annotator(
                 name=entry["name"],

@@ -8,7 +8,7 @@ or of the existing dataset, and ends with the same bytes.
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,7 +47,7 @@ This build has not finished. {RUN_AGAIN}
 """
 
 # Problems that belong to no single group, so that no group can be left out because of them.
-_BLOCKING = ("link-leaves-tree", "unreadable-folder", "bad-folder-name", "bad-annotators")
+_BLOCKING = ("link-leaves-tree", "unreadable-folder", "bad-folder-name", "bad-annotators", "bad-protocol")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class BuildSettings:
         license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the HGGT terms]
         citation: BibTeX file for the dataset card.  [default: the HGGT paper]
         skip_faulty: Leave out groups with errors and list them in the manifest.
-        allow_overlap: Build even if train and test share source pictures, originals or candidates.
+        allow_overlap: Build even if train and test share source pictures, or originals or candidates with equal pixels.
         groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 pictures take about 540 MB.
         scale: Scale factor between the low-resolution images and the originals.
         workers: Worker processes.  [default: one per core, at most 8]
@@ -204,8 +204,8 @@ def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path)
     if not any(shard.ids for shard in shards):
         reason = "every group has errors" if total else "the trees have no groups"
         raise TreeError(join_lines([f"{reason}; nothing is left to build", *([summarise(found)] if found else [])]))
-    duplicates = list(find_duplicates(shards))
-    overlap = find_overlap(shards, image_names)
+    duplicates = list(find_duplicates(shards, inputs.candidates))
+    overlap = find_overlap(shards, inputs.candidates, image_names)
     if not settings.allow_overlap:
         require_no_overlap(overlap)
     manifest = _complete(settings, inputs, staging, shards, overlap, [*problems, *duplicates])
@@ -304,6 +304,7 @@ def _complete(
             "scale": settings.scale,
             "sources": {column: sorted(inputs.source_lines) for column in inputs.source_columns},
             "pseudonymous": False,
+            "protocol": {split: asdict(inputs.protocol(split)) for split, count in splits.items() if count},
         },
         candidates=list(inputs.candidates),
         has_lr=inputs.has_lr,

@@ -14,7 +14,7 @@ import pyarrow as pa
 from hggt_data.dataset.features import image_column, labels_to_row
 from hggt_data.dataset.folder import note_finished
 from hggt_data.dataset.inputs import in_root
-from hggt_data.dataset.manifest import Shard
+from hggt_data.dataset.manifest import Shard, join_digests
 from hggt_data.dataset.shards import write_shard
 from hggt_data.io.files import FileDigest, link_or_copy, sha256_of, sha256_of_file
 from hggt_data.io.workers import advance
@@ -24,8 +24,8 @@ from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.listing import GroupFiles
 from hggt_data.tree.validate import Examined, examine_group, hash_inputs
 
-# Part of every shard's key: raise it when the code changes a shard's content.
-_FORMAT = 1
+# Part of every shard's key: raise it when the code changes a shard's content or its record.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def build_shard(task: ShardTask) -> ShardOutcome:
             advance()
         return ShardOutcome(kept, True, kept.problems)
     problems: list[Problem] = []
-    originals: dict[str, str] = {}
+    pixels: dict[str, str] = {}
     equal = EqualPictures()
     inputs: dict[str, tuple[int, str]] = {}
     dropped: list[str] = []
@@ -82,7 +82,8 @@ def build_shard(task: ShardTask) -> ShardOutcome:
             if any(problem.severity == "error" for problem in examined.problems):
                 dropped.append(files.id)
             else:
-                originals[files.id] = examined.digests[ORIGINAL]
+                digests = (examined.digests.get(name) for name in (ORIGINAL, *files.candidates))
+                pixels[files.id] = join_digests(digests)
                 equal.add({f"{root}/{path}": digest for path, digest in examined.digests_by_path().items()})
                 yield _row(examined, task)
             advance()
@@ -96,12 +97,12 @@ def build_shard(task: ShardTask) -> ShardOutcome:
     shard = Shard(
         path=task.path,
         split=task.split,
-        ids=list(originals),
+        ids=list(pixels),
         size_bytes=path.stat().st_size,
         sha256=sha256_of_file(path),
         key=_key(task, inputs),
         inputs=dict(sorted(inputs.items())),
-        originals=originals,
+        pixels=list(pixels.values()),
         dropped=dropped,
         problems=problems,
     )

@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
-from hggt_data.schema import Label, label_from_class_id
+from hggt_data.schema import Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -40,13 +40,15 @@ def format_card(
     label_features: "Features",
     license_id: str | None,
     citation: str | None,
+    protocols: Mapping[str, Protocol],
     pseudonymous: bool = False,
 ) -> str:
     """The card of a built dataset.
 
     `tables` are each split's rows without pictures; `features` and `label_features` are those of the configs `default`
-    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the HGGT paper.
-    `pseudonymous` means that annotators have pseudonyms and times are relative.
+    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the HGGT paper. `protocols`
+    say how the annotators of each split were asked. `pseudonymous` means that annotators have pseudonyms and times are
+    relative.
     """
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
@@ -65,7 +67,7 @@ def format_card(
                 "## Columns",
                 _columns(features, pseudonymous),
                 "## How the labels were made",
-                _labels_text(tables),
+                _labels_text(tables, protocols),
                 "## Licence",
                 _licence_text(license_id),
                 "## Citation",
@@ -326,12 +328,35 @@ def _annotations_text(pseudonymous: bool) -> str:
     )
 
 
-def _labels_text(tables: Mapping[str, pa.Table]) -> str:
+def _labels_text(tables: Mapping[str, pa.Table], protocols: Mapping[str, Protocol]) -> str:
     found = {a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row}
     slots = escape_markdown(", ".join(sorted(found)))
     return (
         f"Every candidate was compared with its original by the annotators in the slots {slots}. The "
         "consensus is the label with strictly the most votes, if at least two gave it; a tie, or votes that all "
         "differ, give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of "
-        "the official code. A slot is a folder of the official data, which several people may have filled."
+        "the official code. A slot is a folder of the official data, which several people may have filled.\n\n"
+        + _protocols_text(protocols)
     )
+
+
+def _protocols_text(protocols: Mapping[str, Protocol]) -> str:
+    """How the annotators were asked, for each split if that differs."""
+    texts = {split: _protocol_text(protocol) for split, protocol in protocols.items()}
+    if len(set(texts.values())) <= 1:
+        return "".join(set(texts.values()))
+    return "\n".join(f"- `{split}`: {text}" for split, text in texts.items())
+
+
+def _protocol_text(protocol: Protocol) -> str:
+    sentences = []
+    if protocol.question is not None:
+        sentences.append(f"The annotators were asked: *{escape_markdown(protocol.question)}*")
+    if protocol.blind is not None:
+        shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
+        sentences.append(f"The original was {shown}.")
+    if protocol.versions_at_once is not None:
+        sentences.append(f"{protocol.versions_at_once} pictures, with the original, were compared at once.")
+    if protocol.full_zoom:
+        sentences.append("An answer required every version to have been seen at 100 %.")
+    return " ".join(sentences) or "How they were asked is not known."

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
@@ -10,9 +11,11 @@ from hggt_data.io.files import FileDigest, read_csv, read_utf8, sha256_of_file
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
+from hggt_data.schema import Protocol
 from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import open_tree
 from hggt_data.tree.listing import GroupFiles, Listing
+from hggt_data.tree.protocol import PROTOCOL_FILE
 
 TRAIN, TEST = "train", "test"
 
@@ -96,10 +99,16 @@ class Inputs:
         found = [(root.name, files) for root in self.roots if root.split == split for files in root.listing]
         return sorted(found, key=lambda group: group[1].order)
 
+    def protocol(self, split: str) -> Protocol:
+        """How the annotators of a split were asked, as far as all of its trees agree."""
+        protocols = [root.listing.protocol for root in self.roots if root.split == split]
+        return reduce(Protocol.shared, protocols) if protocols else Protocol()
+
     def check(self) -> list[Problem]:
         """Problems that concern no single group; those of a group are found with its shard."""
         problems = [in_root(root.name, p) for root in self.roots for p in root.listing.problems if p.group is None]
         problems += self._find_lookalikes()
+        problems += self._compare_protocols()
         if self.sources:
             problems += self.sources.check({name for root in self.roots for name in root.listing.image_names})
         return problems
@@ -126,9 +135,19 @@ class Inputs:
                     hint = "If they are one picture, rename the files of one."
                     yield Problem("lookalike-picture", "warning", root.name, message, hint)
 
+    def _compare_protocols(self) -> Iterator[Problem]:
+        """Trees whose annotators were asked otherwise than those of the first tree."""
+        first, *others = self.roots
+        for root in others:
+            if differences := first.listing.protocol.differences(root.listing.protocol):
+                message = f"annotators were asked otherwise than in {first.name}: {'; '.join(differences)}"
+                hint = "Labels of different protocols are not the same measurement; consider two datasets."
+                yield Problem("protocol-differs", "warning", f"{root.name}/{PROTOCOL_FILE}", message, hint)
+
     def other_files(self) -> list[FileDigest]:
         """The files that belong to no single group, which the shards' inputs do not list."""
-        paths = {f"{root.name}/{ANNOTATORS_FILE}": root.listing.tree.root / ANNOTATORS_FILE for root in self.roots}
+        beside = [(root, name) for root in self.roots for name in (ANNOTATORS_FILE, PROTOCOL_FILE)]
+        paths = {f"{root.name}/{name}": root.listing.tree.root / name for root, name in beside}
         given = {"sources": self.sources and self.sources.path, "citation": self.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
         return [FileDigest(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]

@@ -32,6 +32,7 @@ class DatasetSource(GroupSource):
         self.candidates = tuple(manifest.candidates)
         self.license = manifest.settings["license"]
         self.split = _choose_split(location, manifest, split)
+        self.protocol = manifest.protocol(self.split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]
         self._shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in shards]

@@ -5,18 +5,21 @@ Only names are read. `label_file.py`, `hggt_data.io.images` and `validate.py` ch
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from hggt_data.errors import HggtError, NameFormatError
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
 from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
-from hggt_data.schema import LR, ORIGINAL, GroupOrder, PatchId, group_order
+from hggt_data.schema import LR, ORIGINAL, GroupOrder, PatchId, Protocol, group_order
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
 from hggt_data.tree.layout import Section, Tree, describe_half, picture_name, possible_homes, scan
+from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol
 
+_Content = TypeVar("_Content")
 _LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
 # hggt-data select-patches writes these beside its folders of pictures
 _SELECTION_FILE = re.compile(r"patches\.(json|csv)|crop_area_info\.txt|contact_sheet(_[0-9]{3,})?\.png")
@@ -77,6 +80,7 @@ class Listing:
         ids: the groups, sorted.
         image_names: the source picture of each group.
         slots: folders that contain annotations in any section, sorted; each must have an annotation of every group.
+        protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
 
@@ -86,7 +90,9 @@ class Listing:
         self.problems = self._folders.problems
         self._section_of: dict[str, Section] = {}
         self._unmatched: list[str] = []  # ids of annotations and LR images without pictures
-        self._annotators = self._read_annotators()
+        no_annotators: dict[tuple[str, str], ListedAnnotator] = {}
+        self._annotators = self._read_beside(ANNOTATORS_FILE, read_annotators, no_annotators)
+        self.protocol = self._read_beside(PROTOCOL_FILE, read_protocol, Protocol())
         self._check_folders()
         slots = {slot for section in tree.sections for slot in self._list_section(section)}
         for folder in dict.fromkeys(tree.lr_folders):
@@ -135,18 +141,18 @@ class Listing:
     def _find_lookalikes(self, name: str) -> tuple[str, ...]:
         return tuple(sorted(self._lookalikes.get(look(name), {name}) - {name})) if self._lookalikes else ()
 
-    def _read_annotators(self) -> dict[tuple[str, str], ListedAnnotator]:
-        """(group, slot) to annotator; a faulty annotators.csv is reported and otherwise ignored."""
-        path = self.tree.root / ANNOTATORS_FILE
+    def _read_beside(self, name: str, read: Callable[[Path], _Content], without: _Content) -> _Content:
+        """The content of annotators.csv or protocol.json; a faulty file is reported and otherwise ignored."""
+        path = self.tree.root / name
         if not self._folders.check_link(path, "file"):
-            return {}
+            return without
         try:
-            return read_annotators(self.tree.root)
+            return read(self.tree.root)
         except (HggtError, OSError) as error:
             message = str(error) if isinstance(error, HggtError) else f"cannot be read: {error.strerror}"
             message = message.removeprefix(f"{path}: ")
-            self._folders.report("bad-annotators", "error", path, message, "Correct the file, or remove it.")
-            return {}
+            self._folders.report(f"bad-{path.stem}", "error", path, message, "Correct the file, or remove it.")
+            return without
 
     def _check_annotators(self) -> None:
         """Report lines of annotators.csv without a group or slot in the tree, and annotators that look the same."""

@@ -31,6 +31,7 @@ class TreeSource(GroupSource):
             shown = ", ".join(str(section.labels) for section in tree.sections)
             raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/, each with one JSON per group")
         self.ids = self._listing.ids
+        self.protocol = self._listing.protocol
         self.split = "test" if tree.sections[0].images.is_relative_to(tree.root / "GT") else "train"
 
     @property

@@ -25,6 +25,7 @@ from hggt_data.schema import LR, ORIGINAL, group_order
 from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree
 from hggt_data.tree.listing import Listing
+from hggt_data.tree.protocol import PROTOCOL_FILE
 from hggt_data.tree.reader import TreeSource
 from hggt_data.tree.twins import find_twins
 
@@ -236,8 +237,8 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     """Write a training and a test tree in the official layout that share no source picture.
 
     `Train/`, `Test/` and `split.json`, a record of the choice, appear together when all is written. A source picture
-    goes to one side with all its groups; those that share an original with equal pixels, or whose names look the same,
-    count as one.
+    goes to one side with all its groups; those that share a picture with equal pixels (original or candidate), or whose
+    names look the same, count as one.
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
@@ -250,7 +251,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     Raises:
         TreeError: `tree` is not a tree or has errors, has too few suitable groups, or none would be left for training.
         AnnotationError: an annotation cannot be read.
-        ImageError: an original is damaged, or is not an 8-bit RGB PNG.
+        ImageError: a picture is damaged, or is not an 8-bit RGB PNG.
         OutputError: `output` is not empty, or is inside the tree.
 
     Example:
@@ -285,8 +286,9 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
             linked &= _write_group(listing, group_id, section, settings.copy)
         for side, ids in sides.items():
             _write_annotators(tree, staging / side, ids)
-            if (tree / LICENSE_FILE).is_file():
-                shutil.copyfile(tree / LICENSE_FILE, staging / side / LICENSE_FILE)
+            for name in (LICENSE_FILE, PROTOCOL_FILE):
+                if (tree / name).is_file():
+                    shutil.copyfile(tree / name, staging / side / name)
         _write_record(staging / RECORD, settings, choice, image_of, twins)
     return SplitResult(output, settings, choice, image_of, twins, linked, bool(listing.tree.lr_folders))
 

@@ -21,7 +21,7 @@ from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup
-from hggt_data.tree.equal_pictures import EqualPictures
+from hggt_data.tree.equal_pictures import DUPLICATE_HINT, EqualPictures, RepeatedPictures
 from hggt_data.tree.label_file import check_annotation
 from hggt_data.tree.layout import open_tree
 from hggt_data.tree.listing import GroupFiles, Listing
@@ -113,11 +113,12 @@ def validate_tree(
         wanted = "at least one" if expect_groups is None else f"{expect_groups:,}"
         message = f"the tree has {plural(len(listing), 'group')}; expected {wanted}"
         problems.append(Problem("wrong-count", "error", ".", message, "Is the download complete?"))
-    paths_of: dict[str, str] = {}
-    equal = EqualPictures()
-    for found, digests in examine_groups(listing, workers=workers, decode=not fast, scale=scale):
+    equal, repeated = EqualPictures(), RepeatedPictures()
+    examined = examine_groups(listing, workers=workers, decode=not fast, scale=scale)
+    for group_id, (found, digests) in zip(listing.ids, examined, strict=True):
         problems += found
-        problems += _duplicates(digests, paths_of)
+        for path, message in repeated.add(str(group_id), digests):
+            problems.append(Problem("duplicate-picture", "warning", path, message, DUPLICATE_HINT))
         equal.add(digests)
     problems += equal.problems()
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
@@ -344,13 +345,3 @@ def _examine_annotations(examined: Examined) -> None:
 
 def _way_to_read(error: Exception) -> str:
     return "Change its permissions." if isinstance(error, PermissionError) else "Restore it from the download."
-
-
-def _duplicates(digests: dict[str, str], paths_of: dict[str, str]) -> Iterator[Problem]:
-    """Pictures whose pixels were seen in an earlier group; `paths_of` is extended by the group's own."""
-    for path, digest in digests.items():
-        if digest in paths_of:
-            message = f"has the same pixels as {paths_of[digest]}"
-            yield Problem("duplicate-picture", "warning", path, message, "Does one of them have the wrong name?")
-    for path, digest in digests.items():
-        paths_of.setdefault(digest, path)

@@ -165,7 +165,7 @@ class AnswerStore:
         `replaces` is the version that the annotator has seen, None if there was no answer; ConflictError if the answer
         on disk has another version. If writing fails, the earlier answer stays; OSError also if the round was moved.
         """
-        if self.round.require_full_zoom and not is_full_zoom(answer.full_zoom_s):
+        if self.round.protocol.full_zoom and not is_full_zoom(answer.full_zoom_s):
             raise AnnotationError(
                 f"full_zoom_s is {list(answer.full_zoom_s)}; this round requires every version to be in view at 100 % "
                 f"for {FULL_ZOOM_S:g} s"

@@ -12,11 +12,12 @@ from click.testing import CliRunner
 
 from hggt_data.annotate.deal import DealResult, DealSettings, deal_groups, read_names, reassign_groups
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
+from hggt_data.annotate.web.app import read_texts
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.images import encode_png
-from hggt_data.schema import Annotation, Label
+from hggt_data.schema import Annotation, Label, Protocol
 from hggt_data.tree.label_file import format_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.trees import contents, noise, write_bytes, write_tree
@@ -299,6 +300,16 @@ def test_a_dropped_annotator_keeps_answers_and_the_rest_goes_to_others(begun: Ro
     assert again.annotator("Bob").pseudonym == bob.pseudonym
 
 
+def test_loads_that_cannot_be_equal_are_reported(begun: Round) -> None:
+    for annotator in begun.annotators[:3]:
+        for item in annotator.items:
+            judge(begun, annotator, item.group)
+    lines = reassign_groups(begun.folder, add=["Eve"]).describe()
+    [line] = [line for line in lines if line.startswith("Loads differ by more than one group: Ada has ")]
+    eve = len(votes_of(read_round(begun.folder).annotator("Eve")))
+    assert line.endswith(f", Eve {eve}; answers stay with their annotators.")
+
+
 def test_the_required_zoom_stays_with_the_round(patches: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(NAMES))
@@ -306,7 +317,19 @@ def test_the_required_zoom_stays_with_the_round(patches: Path, tmp_path: Path) -
     result = CliRunner().invoke(main, [*command, "--require-full-zoom"])
     assert "An answer is accepted only after every version was in view at 100 % for a second." in result.output
     reassign_groups(tmp_path / "round", drop=["Dan"])
-    assert read_round(tmp_path / "round").require_full_zoom
+    assert read_round(tmp_path / "round").protocol.full_zoom
+
+
+def test_the_question_is_asked_on_the_page_and_in_the_instructions(patches: Path, tmp_path: Path) -> None:
+    question = "Which looks more <i>natural</i>?"
+    round_ = deal(patches, tmp_path / "round", question=f" {question} ").round
+    assert read_round(round_.folder).protocol == Protocol(False, question, 3, False)
+    assert f"\n\n{question}\n\n" in (round_.folder / "instructions.txt").read_text()
+    texts = read_texts(round_.folder, round_.protocol)
+    assert (texts["title"], texts["positive_hint"]) == (question, "this version, not the original")
+    for wrong in ("", "two\nlines"):
+        with pytest.raises(SettingsError, match=r"`question` is .*; expected one line of text"):
+            DealSettings(question=wrong)
 
 
 def test_a_skipped_group_goes_to_another_annotator_and_never_back(begun: Round) -> None:

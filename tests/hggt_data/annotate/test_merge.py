@@ -13,6 +13,8 @@ from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.io.files import write_json
+from hggt_data.schema import HGGT_PROTOCOL, Protocol
+from hggt_data.tree.protocol import read_protocol
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
 from tests.hggt_data.trees import contents, write_bytes, write_tree
@@ -66,6 +68,10 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
     round_ = make_judged(tmp_path_factory.mktemp("merged"))
     tree = round_.folder.parent / "Train"
     return Merged(round_, tree, merge(round_.folder, tree))
+
+
+def test_the_tree_says_how_annotators_were_asked(merged: Merged) -> None:
+    assert read_protocol(merged.tree, Protocol()) == merged.round.protocol != HGGT_PROTOCOL
 
 
 def test_votes_are_copied_unchanged_and_pictures_linked(merged: Merged) -> None:

@@ -276,9 +276,10 @@ class TestTrees:
         split_tree(tree, tmp_path / "out", SplitSettings(1, 2))
         assert {(tmp_path / "out" / side / "LICENSE.txt").read_text() for side in ("Train", "Test")} == {"terms"}
 
-    def test_one_photograph_under_two_names_stays_on_one_side(self, tree: Path, tmp_path: Path) -> None:
-        originals = tree / "images/0-9/original"
-        Image.open(originals / "a-1-0.png").save(originals / "e-2-0.png", compress_level=1)
+    @pytest.mark.parametrize("copy", ["original/e-2-0.png", "02/e-2-0_02.png"])
+    def test_one_photograph_under_two_names_stays_on_one_side(self, tree: Path, tmp_path: Path, copy: str) -> None:
+        images = tree / "images/0-9"
+        Image.open(images / "original/a-1-0.png").save(images / copy, compress_level=1)
         for seed in range(6):
             result = split_tree(tree, tmp_path / f"out{seed}", SplitSettings(4, 2, seed=seed))
             assert result.twins == [["a", "e"]]

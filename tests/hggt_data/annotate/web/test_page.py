@@ -21,7 +21,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.accounts import Account, add_account
 from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.io.images import encode_png
-from hggt_data.schema import Label
+from hggt_data.schema import Label, Protocol
 from tests.chromium import Launch
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.annotate.servers import Server
@@ -122,7 +122,7 @@ def session(sessions: list[Session]) -> Session:
 def large_sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]]:
     """Two annotators of pictures that are larger than their panes, in a round that requires 100 %."""
     batches = {name: [votes("large-0-0")] for name in ("Ada", "Bob")}
-    sessions = serve(tmp_path_factory.mktemp("large"), batches, side=512, require_full_zoom=True)
+    sessions = serve(tmp_path_factory.mktemp("large"), batches, side=512, protocol=Protocol(full_zoom=True))
     with sessions[0].server:
         yield sessions
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError
 from hggt_data.errors import AnnotationError
-from hggt_data.schema import Label
+from hggt_data.schema import Label, Protocol
 from hggt_data.tree.label_file import parse_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
@@ -275,7 +275,7 @@ def test_whether_every_version_was_seen_at_100_percent_is_recorded(
 
 
 def test_a_round_can_require_100_percent(round_: Round, ada: Annotator) -> None:
-    store = AnswerStore(replace(round_, require_full_zoom=True))
+    store = AnswerStore(replace(round_, protocol=Protocol(full_zoom=True)))
     for seconds in ([], [5, 5, 0.9, 5]):
         with pytest.raises(AnnotationError, match="; this round requires every version to be in view at 100 %"):
             store.save(ada, first(ada), answer(full_zoom_s=seconds), None)
