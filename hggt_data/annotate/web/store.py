@@ -89,7 +89,7 @@ class Answer:
 class SavedAnswer:
     """An answer on disk: its labels in the order shown, and a version that changes with the answer."""
 
-    labels: tuple[Label, ...]
+    labels: tuple[Label | None, ...]
     version: str
 
 
@@ -241,7 +241,7 @@ class AnswerStore:
         path = self.round.shown_path(annotator, item)
         history = []
         if earlier is not None:
-            labels = [label.value for label in earlier.labels]
+            labels = [label and label.value for label in earlier.labels]
             history = [*_history_of(path), {"labels": labels, "seconds": earlier.seconds}]
         content = {
             "order": self.order(annotator, item),
