@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hggt_data.errors import HggtError, NameFormatError
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
+from hggt_data.io.pictures import CONVERT_HINT, looks_like_picture
 from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, PatchId
@@ -20,6 +21,7 @@ from hggt_data.tree.layout import Section, Tree, describe_half, picture_name, po
 _LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
 # hggt-data select-patches writes these beside its folders of pictures
 _SELECTION_FILE = re.compile(r"patches\.(json|csv)|crop_area_info\.txt|contact_sheet(_[0-9]{3,})?\.png")
+_EXTRA_HINT = "It is ignored; remove it if you do not need it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,8 @@ class _CheckedFolders:
             if entry.name == beside:
                 continue
             if not (entry.is_symlink() or entry.is_file()) or not entry.name.endswith(ending):
-                self.report_extra(path, f"expected only files named PATCHID{ending}")
+                hint = f"{CONVERT_HINT} Now it is ignored." if looks_like_picture(entry.name) else _EXTRA_HINT
+                self.report_extra(path, f"expected only files named PATCHID{ending}", hint)
                 continue
             try:
                 group_id = PatchId.parse(entry.name.removesuffix(ending))
@@ -312,9 +315,9 @@ class _CheckedFolders:
             message = f"{compare_names(name, other)}; on other systems both are the same file"
             self.report("lookalike-name", "warning", folder / name, message, "Rename one of them.")
 
-    def report_extra(self, path: Path, message: str) -> None:
+    def report_extra(self, path: Path, message: str, hint: str = _EXTRA_HINT) -> None:
         """Report a file or folder that is ignored."""
-        self.report("extra-file", "warning", path, message, "It is ignored; remove it if you do not need it.")
+        self.report("extra-file", "warning", path, message, hint)
 
     def report(
         self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: PatchId | None = None
