@@ -216,7 +216,7 @@ _PAIR_COLUMN_TEXTS = {
     "chosen": "the preferred picture, PNG",
     "rejected": "the other picture, PNG",
     "original": "the untouched patch that both are versions of, PNG",
-    "group": "`IMAGE-TOP-LEFT`, the name of the patch; IMAGE is the source picture",
+    "group": "name of the patch group; `IMAGE-TOP-LEFT` in HGGT, where IMAGE is the source picture",
     "chosen_name": "name of the preferred picture: a candidate, or `original`",
     "rejected_name": "name of the other picture",
     "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative)",
@@ -285,10 +285,10 @@ def _counts(tables: Mapping[str, pa.Table], candidates: tuple[str, ...]) -> str:
 
 
 _COLUMN_TEXTS = {
-    "id": "`IMAGE-TOP-LEFT`, the name of the patch",
+    "id": "name of the group; `IMAGE-TOP-LEFT` in HGGT",
     "image_name": "the source picture",
-    "top": "first row of the patch in the source picture",
-    "left": "first column",
+    "top": "first row of the patch in the source picture; null if there is no place",
+    "left": "first column; null if there is no place",
     "width": "pixels",
     "height": "pixels",
     "original": "the untouched high-resolution patch, PNG",
@@ -321,8 +321,10 @@ def _annotations_text(pseudonymous: bool) -> str:
             "counted from the annotator's first start, which is 1970-01-01T00:00:00",
         )
     return (
-        f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate), "
-        f"start and end ({times}), seconds"
+        f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate, null "
+        "where none was given), "
+        f"start and end ({times}), seconds, full_zoom (whether every candidate was seen at 100 %; null if unknown), "
+        "annotator_kind (person or model), question, kind (vote, gold, repeat or practice; only a person's vote counts)"
     )
 
 

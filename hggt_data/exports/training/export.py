@@ -131,7 +131,7 @@ def _require_scale(groups: GroupSource, plan: PairPlan, settings: TrainingSettin
             f"{groups.location}: some groups have LR images of the scale {plan.scale}, and `degradation` "
             f"{settings.degradation} would make the others with {made}; give all groups an LR image, or none"
         )
-    small = [str(groups.ids[index]) for index in plan.missing_lr if min(plan.sizes[index]) < made]
+    small = [groups.ids[index] for index in plan.missing_lr if min(plan.sizes[index]) < made]
     if small:
         raise DatasetError(f"{groups.location}: originals smaller than {made} px: {format_examples(small)}")
     return made
@@ -158,7 +158,7 @@ def _make_lr(groups: GroupSource, indices: Sequence[int], work: Path, settings: 
     originals = work / ORIGINAL
     originals.mkdir(parents=True, exist_ok=True)
     for index in show_progress(indices, len(indices), "collecting originals"):
-        place_picture(groups, index, ORIGINAL, originals / f"{file_stem(str(groups.ids[index]))}.png")
+        place_picture(groups, index, ORIGINAL, originals / f"{file_stem(groups.ids[index])}.png")
     degrade_folder(originals, work / LQ, settings.degradation, settings.seed)
 
 

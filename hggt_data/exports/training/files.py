@@ -50,7 +50,7 @@ class Pictures:
     def find(self, pair: TrainingPair, name: str) -> Path | None:
         """The file of a picture, if one has exactly the bytes to export."""
         if name == LR and pair.index not in self.plan.given_lr:
-            return self.made_lr / f"{file_stem(str(self.groups.ids[pair.index]))}.png"
+            return self.made_lr / f"{file_stem(self.groups.ids[pair.index])}.png"
         return None if self._is_cropped(pair, name) else picture_file(self.groups, pair.index, name)
 
     def read(self, pair: TrainingPair, name: str) -> bytes:
@@ -65,11 +65,10 @@ class Pictures:
 
     def describe(self, pair: TrainingPair) -> dict[str, object]:
         """What a pair is made of."""
-        group = self.groups.ids[pair.index]
         return {
             "name": pair.name,
-            "group": str(group),
-            "image": group.image,
+            "group": self.groups.ids[pair.index],
+            "image": self.groups.image_names[pair.index],
             GT: pair.target,
             "agreement": pair.agreement,
             NEGATIVE: pair.negative,

@@ -92,7 +92,7 @@ def choose_pairs(group: PatchGroup, index: int, target: Target, rule: PositiveRu
     positives = group.positives if target != "original" else ()
     negatives = group.negatives if target == "positive-negative" else ()
     targets = positives if rule == "all" else [choose(positives, Label.NEGATIVE)] if positives else []
-    stem = file_stem(str(group.id))
+    stem = file_stem(group.id)
     pairs = []
     for name in targets or [ORIGINAL]:
         negative = choose(negatives, Label.POSITIVE) if negatives else None

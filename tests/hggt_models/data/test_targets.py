@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hggt_data.consensus import judge_group
 from hggt_data.exports.training.degrade import SCALES
 from hggt_data.exports.training.pairs import serves
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import Annotation, Label, PatchGroup
 from hggt_models.config.train import TargetKind
 from hggt_models.data.targets import Choice, GroupLabels, choose
 from hggt_models.degradation.settings import PUBLISHED
@@ -25,7 +25,7 @@ def group(*votes: str) -> PatchGroup:
         Annotation(slot, tuple(LETTERS[letter] for letter in letters))
         for slot, letters in zip("ABCDEFG", votes, strict=False)
     )
-    return judge_group(PatchId("0001", 0, 0), candidates, annotations)
+    return judge_group("0001-0-0", candidates, annotations)
 
 
 def labelled(*votes: str) -> GroupLabels:

@@ -125,7 +125,7 @@ def test_shards_have_all_pictures_and_facts_of_a_pair_under_one_key(fixtures: Pa
     for key, sample in samples.items():
         facts = json.loads(sample["json"])
         group = groups[facts["group"]]
-        assert (facts["name"], facts["image"]) == (key, group.id.image)
+        assert (facts["name"], facts["image"]) == (key, group.image_name)
         assert sample["gt.png"] == group.read_bytes(facts["gt"])
         assert sample["lq.png"] == group.read_bytes("lr")
         assert sample.get("negative.png") == (group.read_bytes(facts["negative"]) if facts["negative"] else None)
