@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
 from hggt_data.errors import TableError, TreeError
-from hggt_data.io.files import FileDigest, read_csv, read_utf8, sha256_of_file
+from hggt_data.io.files import FileDigest, read_csv, read_regular_file, read_utf8, sha256_of
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
@@ -131,7 +131,8 @@ class Inputs:
         paths = {f"{root.name}/{ANNOTATORS_FILE}": root.listing.tree.root / ANNOTATORS_FILE for root in self.roots}
         given = {"sources": self.sources and self.sources.path, "citation": self.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
-        return [FileDigest(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
+        contents = {name: read_regular_file(path) for name, path in paths.items() if path.is_file()}
+        return [FileDigest(name, len(data), sha256_of(data)) for name, data in contents.items()]
 
 
 def read_inputs(

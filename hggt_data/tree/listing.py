@@ -15,7 +15,7 @@ from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
-from hggt_data.tree.layout import Section, Tree, describe_half, picture_name, possible_homes, scan
+from hggt_data.tree.layout import Entry, Section, Tree, describe_half, picture_name, possible_homes, scan
 
 _LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
 # hggt-data select-patches writes these beside its folders of pictures
@@ -241,7 +241,7 @@ class _CheckedFolders:
         self.unreadable: set[Path] = set()
         self._scanned: set[Path] = set()
 
-    def scan(self, folder: Path) -> list[os.DirEntry[str]]:
+    def scan(self, folder: Path) -> list[Entry]:
         """The entries of a folder, sorted by name. Problems of the folder are reported the first time only."""
         is_first = folder not in self._scanned
         self._scanned.add(folder)

@@ -4,7 +4,6 @@ The source tree is never changed. LR images are not made here but by `hggt-model
 """
 
 import shlex
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -279,9 +278,9 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
         for section, group_id in show_progress(work, len(work), "writing"):
             linked &= _write_group(listing, group_id, section, settings.copy)
         for side, ids in sides.items():
-            _write_annotators(tree, staging / side, ids)
-            if (tree / LICENSE_FILE).is_file():
-                shutil.copyfile(tree / LICENSE_FILE, staging / side / LICENSE_FILE)
+            _write_annotators(opened.root, staging / side, ids)
+            if (opened.root / LICENSE_FILE).is_file():
+                link_or_copy(opened.root / LICENSE_FILE, staging / side / LICENSE_FILE, copy=True)
         _write_record(staging / RECORD, settings, choice, twins)
     return SplitResult(output, settings, choice, twins, linked, bool(listing.tree.lr_folders))
 
@@ -319,7 +318,7 @@ def _write_group(listing: Listing, group_id: PatchId, section: Section, copy: bo
             continue
         linked &= link_or_copy(path, section.picture(group_id, name), copy=copy)
     for slot, path in files.annotations.items():  # labels are corrected later, so they are never links
-        shutil.copyfile(path, section.annotation(group_id, slot))
+        link_or_copy(path, section.annotation(group_id, slot), copy=True)
     return linked
 
 
