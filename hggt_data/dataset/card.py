@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
-from hggt_data.schema import Label, label_from_class_id
+from hggt_data.schema import Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -40,13 +40,15 @@ def format_card(
     label_features: "Features",
     license_id: str | None,
     citation: str | None,
+    protocols: Mapping[str, Protocol],
     pseudonymous: bool = False,
 ) -> str:
     """The card of a built dataset.
 
     `tables` are each split's rows without pictures; `features` and `label_features` are those of the configs `default`
-    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the HGGT paper.
-    `pseudonymous` means that annotators have pseudonyms and times are relative.
+    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the HGGT paper. `protocols`
+    say how the annotators of each split were asked. `pseudonymous` means that annotators have pseudonyms and times are
+    relative.
     """
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
@@ -65,7 +67,7 @@ def format_card(
                 "## Columns",
                 _columns(features, pseudonymous),
                 "## How the labels were made",
-                _labels_text(tables),
+                _labels_text(tables, protocols),
                 "## Licence",
                 _licence_text(license_id),
                 "## Citation",
@@ -214,7 +216,7 @@ _PAIR_COLUMN_TEXTS = {
     "chosen": "the preferred picture, PNG",
     "rejected": "the other picture, PNG",
     "original": "the untouched patch that both are versions of, PNG",
-    "group": "`IMAGE-TOP-LEFT`, the name of the patch; IMAGE is the source picture",
+    "group": "name of the patch group; `IMAGE-TOP-LEFT` in HGGT, where IMAGE is the source picture",
     "chosen_name": "name of the preferred picture: a candidate, or `original`",
     "rejected_name": "name of the other picture",
     "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative)",
@@ -283,10 +285,10 @@ def _counts(tables: Mapping[str, pa.Table], candidates: tuple[str, ...]) -> str:
 
 
 _COLUMN_TEXTS = {
-    "id": "`IMAGE-TOP-LEFT`, the name of the patch",
+    "id": "name of the group; `IMAGE-TOP-LEFT` in HGGT",
     "image_name": "the source picture",
-    "top": "first row of the patch in the source picture",
-    "left": "first column",
+    "top": "first row of the patch in the source picture; null if there is no place",
+    "left": "first column; null if there is no place",
     "width": "pixels",
     "height": "pixels",
     "original": "the untouched high-resolution patch, PNG",
@@ -319,17 +321,42 @@ def _annotations_text(pseudonymous: bool) -> str:
             "counted from the annotator's first start, which is 1970-01-01T00:00:00",
         )
     return (
-        f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate), "
-        f"start and end ({times}), seconds"
+        f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate, null "
+        "where none was given), "
+        f"start and end ({times}), seconds, full_zoom (whether every candidate was seen at 100 %; null if unknown), "
+        "annotator_kind (person or model), question, kind (vote, gold, repeat or practice; only a person's vote counts)"
     )
 
 
-def _labels_text(tables: Mapping[str, pa.Table]) -> str:
+def _labels_text(tables: Mapping[str, pa.Table], protocols: Mapping[str, Protocol]) -> str:
     found = {a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row}
     slots = escape_markdown(", ".join(sorted(found)))
     return (
         f"Every candidate was compared with its original by the annotators in the slots {slots}. The "
         "consensus is the label with strictly the most votes, if at least two gave it; a tie, or votes that all "
         "differ, give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of "
-        "the official code. A slot is a folder of the official data, which several people may have filled."
+        "the official code. A slot is a folder of the official data, which several people may have filled.\n\n"
+        + _protocols_text(protocols)
     )
+
+
+def _protocols_text(protocols: Mapping[str, Protocol]) -> str:
+    """How the annotators were asked, for each split if that differs."""
+    texts = {split: _protocol_text(protocol) for split, protocol in protocols.items()}
+    if len(set(texts.values())) <= 1:
+        return "".join(set(texts.values()))
+    return "\n".join(f"- `{split}`: {text}" for split, text in texts.items())
+
+
+def _protocol_text(protocol: Protocol) -> str:
+    sentences = []
+    if protocol.question is not None:
+        sentences.append(f"The annotators were asked: *{escape_markdown(protocol.question)}*")
+    if protocol.blind is not None:
+        shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
+        sentences.append(f"The original was {shown}.")
+    if protocol.versions_at_once is not None:
+        sentences.append(f"{protocol.versions_at_once} pictures, with the original, were compared at once.")
+    if protocol.full_zoom:
+        sentences.append("An answer required every version to have been seen at 100 %.")
+    return " ".join(sentences) or "How they were asked is not known."

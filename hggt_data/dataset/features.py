@@ -7,11 +7,21 @@ timestamps. `datasets` is imported only where a schema is made.
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from hggt_data.errors import DatasetError
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import LR, ORIGINAL, Annotation, Label, PatchGroup, PatchId, label_from_class_id
+from hggt_data.schema import (
+    LR,
+    ORIGINAL,
+    Annotation,
+    AnnotatorKind,
+    Label,
+    PatchGroup,
+    VoteKind,
+    label_from_class_id,
+    require_group_id,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +81,10 @@ def dataset_features(
                     "start": Value("string"),
                     "end": Value("string"),
                     "seconds": Value("float64"),
+                    "full_zoom": Value("bool"),
+                    "annotator_kind": Value("string"),
+                    "question": Value("string"),
+                    "kind": Value("string"),
                 }
             ),
             "consensus": List(label, length=len(candidates)),
@@ -128,10 +142,14 @@ def labels_to_row(group: PatchGroup) -> dict[str, Any]:
             {
                 "slot": annotation.slot,
                 "annotator": annotation.annotator,
-                "labels": [label.class_id for label in annotation.labels],
+                "labels": [None if label is None else label.class_id for label in annotation.labels],
                 "start": format_time(annotation.start),
                 "end": format_time(annotation.end),
                 "seconds": annotation.seconds,
+                "full_zoom": annotation.full_zoom,
+                "annotator_kind": annotation.annotator_kind,
+                "question": annotation.question,
+                "kind": annotation.kind,
             }
             for annotation in group.annotations
         ],
@@ -146,14 +164,22 @@ def labels_to_row(group: PatchGroup) -> dict[str, Any]:
 class _AnnotationRow(TypedDict):
     slot: str
     annotator: str | None
-    labels: list[Literal[0, 1, 2]]
+    labels: list[Literal[0, 1, 2] | None]
     start: str | datetime | None
     end: str | datetime | None
     seconds: float | None
+    # Since schema version 3; null in the pseudonymous copy of an older dataset.
+    full_zoom: NotRequired[bool | None]
+    annotator_kind: NotRequired[AnnotatorKind | None]
+    question: NotRequired[str | None]
+    kind: NotRequired[VoteKind | None]
 
 
 class _LabelRow(TypedDict):
     id: str
+    image_name: str
+    top: int | None
+    left: int | None
     annotations: list[_AnnotationRow]
     consensus: list[Literal[0, 1, 2] | None]
     agreement: list[int]
@@ -169,16 +195,23 @@ def group_from_row(row: object, candidates: tuple[str, ...]) -> PatchGroup:
     """The patch group of a row from pyarrow; the inverse of `labels_to_row`. ValueError if it has another form."""
     values: _LabelRow = read_value(_LabelRow, row)
     group = PatchGroup(
-        id=PatchId.parse(values["id"]),
+        id=require_group_id(values["id"]),
+        image_name=require_group_id(values["image_name"]),
+        top=values["top"],
+        left=values["left"],
         candidates=candidates,
         annotations=tuple(
             Annotation(
                 slot=annotation["slot"],
-                labels=tuple(list(Label)[class_id] for class_id in annotation["labels"]),
+                labels=tuple(map(label_from_class_id, annotation["labels"])),
                 start=parse_time(annotation["start"]),
                 end=parse_time(annotation["end"]),
                 seconds=annotation["seconds"],
                 annotator=annotation["annotator"],
+                full_zoom=annotation.get("full_zoom"),
+                annotator_kind=annotation.get("annotator_kind") or "person",
+                question=annotation.get("question"),
+                kind=annotation.get("kind") or "vote",
             )
             for annotation in values["annotations"]
         ),

@@ -73,6 +73,7 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
         label_features=label_features(draft),
         license_id=settings["license"],
         citation=settings["citation"],
+        protocols={split: draft.protocol(split) for split in labels},
         pseudonymous=settings["pseudonymous"],
     )
     card_digest = FileDigest(CARD_FILE, len(card.encode()), sha256_of(card.encode()))
