@@ -7,10 +7,10 @@ import errno
 import os
 import re
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 from pathlib import Path, PosixPath
-from typing import Self
+from typing import Any, Self
 
 from hggt_data.errors import SettingsError, TreeError
 from hggt_data.io.zip_members import ZipMembers, ZipPart, join_advice
@@ -29,6 +29,10 @@ class ArchivePath(PosixPath):
 
     __slots__ = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        home = self._home
+        return _restore, (str(self), home, _parts_at.get(home))
+
     def exists(self, *, follow_symlinks: bool = True) -> bool:
         """Whether it is a file or folder."""
         return self.is_file() or self.is_dir()
@@ -36,12 +40,12 @@ class ArchivePath(PosixPath):
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
         """Whether it is a folder."""
         members, name = self._find()
-        return members.folder(name) is not None
+        return Path(self).is_dir() if members is None else members.folder(name) is not None
 
     def is_file(self, *, follow_symlinks: bool = True) -> bool:
         """Whether it is a file."""
         members, name = self._find()
-        return members.is_file(name)
+        return Path(self).is_file() if members is None else members.is_file(name)
 
     def is_symlink(self) -> bool:
         """Never: zip files with links are refused."""
@@ -50,24 +54,16 @@ class ArchivePath(PosixPath):
     def iterdir(self) -> Generator[Self, None, None]:
         """What is in the folder; nothing if there is no such folder."""
         members, name = self._find()
-        for inside in members.folder(name) or ():
+        for inside in (members and members.folder(name)) or ():
             yield self / inside
 
     def read(self, most_bytes: int) -> bytes:
         """The bytes, compared with their checksum; an OSError if there are more than `most_bytes`, or it is damaged."""
-        members, name = self._find()
-        try:
-            return members.read(name, most_bytes)
-        except OSError as error:
-            raise self._named(error, name) from None
+        return self._read(lambda members, name: members.read(name, most_bytes))
 
     def read_start(self, size_bytes: int) -> bytes:
         """The first bytes, without comparing a checksum."""
-        members, name = self._find()
-        try:
-            return members.read_start(name, size_bytes)
-        except OSError as error:
-            raise self._named(error, name) from None
+        return self._read(lambda members, name: members.read_start(name, size_bytes))
 
     def only_folders(self) -> Iterator[Self]:
         """Itself, the only folder in it if there is one, the only folder in that, and so on."""
@@ -76,31 +72,36 @@ class ArchivePath(PosixPath):
             yield folders[0]
             folders = [path for path in folders[0].iterdir() if path.is_dir()]
 
-    def _find(self) -> tuple[ZipMembers, str]:
-        """The zip files, and the name in them; they are opened if this process has not done so."""
-        found = self._find_opened()
-        if found is None:
-            open_place(Path(self))
-            found = self._find_opened()
-        if found is None:
-            raise FileNotFoundError(errno.ENOENT, "the zip file is gone", str(self))
-        return found
-
-    def _find_opened(self) -> tuple[ZipMembers, str] | None:
-        text = home = str(self)
+    @property
+    def _home(self) -> str:
+        """The zip file, or the folder of zip files; empty for a folder above these."""
+        home = str(self)
         while home and home not in _parts_at:
             home = home.rpartition("/")[0]
-        if home:
-            return _read_members(_parts_at[home]), text[len(home) + 1 :]
-        if "." in _parts_at and not text.startswith("/"):
-            return _read_members(_parts_at["."]), text
-        return None
+        return home or ("." if "." in _parts_at and not self.is_absolute() else "")
 
-    def _named(self, error: OSError, name: str) -> OSError:
-        """The error with the whole path of a member."""
-        if error.filename == name:
-            error.filename = str(self)
-        return error
+    def _find(self) -> tuple[ZipMembers | None, str]:
+        """The zip files, and the name in them; no zip files for a folder above these."""
+        home = self._home
+        name = str(self) if home == "." else str(self)[len(home) + 1 :]
+        return _read_members(_parts_at[home]) if home else None, "" if name == "." else name
+
+    def _read(self, read: Callable[[ZipMembers, str], bytes]) -> bytes:
+        members, name = self._find()
+        if members is None:
+            raise OSError(errno.EINVAL, "not a regular file", str(self))
+        try:
+            return read(members, name)
+        except OSError as error:
+            if error.filename == name:
+                error.filename = str(self)
+            raise
+
+
+def _restore(text: str, home: str, parts: tuple[ZipPart, ...] | None) -> ArchivePath:
+    if parts is not None:
+        _parts_at.setdefault(home, parts)
+    return ArchivePath(text)
 
 
 @lru_cache(maxsize=4)
