@@ -24,8 +24,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     receive the source read local files.
 
     Args:
-        source: A tree (`Train/`, `Test/`, or a folder with `images/` and `labels/`), the folder of a built dataset, or
-            `ORG/NAME` on the Hub.
+        source: A tree (`Train/`, `Test/`, or a folder with `images/` and `labels/`) or its zip file, the folder of a
+            built dataset, or `ORG/NAME` on the Hub.
         split: Split to read, if `source` is a dataset.  [default: the only one]
         revision: Tag, branch or commit on the Hub.  [default: main]
 

@@ -20,7 +20,8 @@ from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, TREE, Argument
 def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | None, strict: bool) -> None:
     """Check an HGGT tree and list every problem.
 
-    TREE is Train/, Test/, or any folder that contains images/ and labels/. The exit code is 1 if there are errors.
+    TREE is Train/, Test/, any folder that contains images/ and labels/, a zip file of it, or a folder of several zip
+    files. The exit code is 1 if there are errors.
     """
     from hggt_data.io.files import write_json
     from hggt_data.problems import summarise

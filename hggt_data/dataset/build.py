@@ -55,9 +55,9 @@ class BuildSettings:
     """What to build, and from what.
 
     Attributes:
-        trees: Training tree; repeatable.
+        trees: Training tree or its zip file; repeatable.
         output: Folder of the dataset: new, empty or an earlier build.
-        test_tree: Test tree.
+        test_tree: Test tree or its zip file.
         lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
         sources: CSV file that describes the source pictures: a column image and any of origin, author, licence.
         license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the HGGT terms]

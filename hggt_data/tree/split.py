@@ -240,7 +240,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     names look the same, count as one.
 
     Args:
-        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
+        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`; or its zip file.
         output: New or empty folder outside TREE.
         settings: Size of the test, and the condition for its groups.
 
