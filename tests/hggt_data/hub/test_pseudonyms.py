@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hggt_data.dataset.features import format_time
+from hggt_data.dataset.times import format_time
 from hggt_data.dataset.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.errors import DatasetError
 from hggt_data.hub.pseudonyms import (
