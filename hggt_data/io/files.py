@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from hggt_data.errors import HggtError, OutputError, TableError
+from hggt_data.io.archive import ArchivePath, Place
 from hggt_data.io.parsing import parse_json, parse_toml
 
 MOST_BYTES = 1 << 28  # of a file that is read as a whole; the records of the official data have 20 MB
@@ -107,13 +108,23 @@ def _not_regular(path: Path) -> OSError:
     return OSError(errno.EINVAL, "not a regular file", str(path))
 
 
-def read_regular_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+def read_regular_file(path: Place, most_bytes: int = MOST_BYTES) -> bytes:
     """The bytes of a file; an OSError if it is not a regular one or is larger than `most_bytes`."""
+    if isinstance(path, ArchivePath):
+        return path.read(most_bytes)
     with open_regular_file(path) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"larger than {most_bytes:,} bytes", str(path))
     return data
+
+
+def read_start(path: Place, size_bytes: int) -> bytes:
+    """The first bytes of a file; an OSError if it is not a regular one."""
+    if isinstance(path, ArchivePath):
+        return path.read_start(size_bytes)
+    with open_regular_file(path) as file:
+        return file.read(size_bytes)
 
 
 def is_lfs_pointer(file: bytes | Path) -> bool:
@@ -124,7 +135,7 @@ def is_lfs_pointer(file: bytes | Path) -> bool:
     return file.startswith(_LFS_START)
 
 
-def read_utf8(path: Path, error_class: type[HggtError], most_bytes: int = MOST_BYTES) -> str:
+def read_utf8(path: Place, error_class: type[HggtError], most_bytes: int = MOST_BYTES) -> str:
     """The text of a UTF-8 file without its byte order mark, if any; line ends stay.
 
     A missing file and other encodings raise the error.
@@ -168,7 +179,7 @@ def _sync_names(folder: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Path, error_class: type[HggtError], advice: str) -> Any:
+def read_json(path: Place, error_class: type[HggtError], advice: str) -> Any:
     """The content of a JSON file. A damaged one raises `error_class`, with `advice` at the end of the message."""
     try:
         return parse_json(read_regular_file(path))
@@ -202,7 +213,7 @@ def write_json(path: Path, content: Any, *, private: bool = False) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=private)
 
 
-def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+def read_csv(path: Place) -> tuple[list[str], list[dict[str, str]]]:
     """The columns and the lines of a UTF-8 CSV file whose first line names the columns; else TableError."""
     text = read_utf8(path, TableError)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

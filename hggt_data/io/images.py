@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
-from hggt_data.io.files import LFS_POINTER, atomic_file, is_lfs_pointer, require_regular_file
+from hggt_data.io.archive import Place
+from hggt_data.io.files import LFS_POINTER, atomic_file, is_lfs_pointer, read_regular_file, read_start
 
 Pixels = NDArray[np.uint8]
 
@@ -53,11 +54,9 @@ class PngInfo:
         return self.height, self.width
 
 
-def read_png_header(path: Path) -> PngInfo:
+def read_png_header(path: Place) -> PngInfo:
     """Size and mode from the first 33 bytes of a PNG file; the rest is not examined."""
-    require_regular_file(path)
-    with open(path, "rb") as file:
-        return parse_png_header(file.read(PNG_HEADER_BYTES))
+    return parse_png_header(read_start(path, PNG_HEADER_BYTES))
 
 
 def parse_png_header(data: bytes) -> PngInfo:
@@ -176,10 +175,10 @@ def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
         raise ImageError(f"its pixels cannot be decoded: {reason}") from error
 
 
-def read_pixels(path: Path) -> Pixels:
+def read_pixels(path: Place) -> Pixels:
     """The pixels of an 8-bit RGB PNG file, uint8 (H, W, 3); an ImageError starts with the path."""
     try:
-        return decode_png(path.read_bytes())
+        return decode_png(read_regular_file(path))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 
@@ -189,21 +188,19 @@ def hash_pixels(pixels: Pixels) -> str:
     return hashlib.sha256(repr(pixels.shape[:2]).encode() + np.ascontiguousarray(pixels).data).hexdigest()[:32]
 
 
-def read_beginning(path: Path) -> tuple[tuple[int, int], bytes]:
+def read_beginning(path: Place) -> tuple[tuple[int, int], bytes]:
     """(height, width) of an 8-bit RGB PNG, and the first 64 pixels of its first row: equal for equal pictures.
 
     Far cheaper than decoding, because it needs only the beginning of the file, unless that has an unusual form.
     """
-    require_regular_file(path)
     try:
-        with open(path, "rb") as file:
-            head = file.read(_BEGINNING_BYTES)
-            info = parse_png_header(head)
-            is_usual = info.mode == "8-bit RGB" and not head[28]  # not interlaced
-            pixels = _decode_beginning(head, 3 * min(info.width, _BEGINNING_PIXELS)) if is_usual else None
-            if pixels is None:
-                pixels = decode_png(head + file.read())[0, :_BEGINNING_PIXELS].tobytes()
-            return info.size, pixels
+        head = read_start(path, _BEGINNING_BYTES)
+        info = parse_png_header(head)
+        is_usual = info.mode == "8-bit RGB" and not head[28]  # not interlaced
+        pixels = _decode_beginning(head, 3 * min(info.width, _BEGINNING_PIXELS)) if is_usual else None
+        if pixels is None:
+            pixels = decode_png(read_regular_file(path))[0, :_BEGINNING_PIXELS].tobytes()
+        return info.size, pixels
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 
