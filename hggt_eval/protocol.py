@@ -228,6 +228,7 @@ class _GroupScorer:
                 scores[name][metric.name] = value
         return GroupScores(
             id=group.id,
+            image_name=group.image_name,
             file=file,
             labels=dict(zip(group.candidates, group.consensus, strict=True)),
             positives={name: scores[name] for name in group.positives},

@@ -13,12 +13,12 @@ from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.errors import NameFormatError
 from hggt_data.io.files import is_leftover, is_system_file, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
-from hggt_data.schema import Annotation, PatchId
+from hggt_data.schema import Annotation, require_group_id
 from hggt_data.tree.label_file import check_annotation
 
 _MOST_BYTES = 1 << 20
 BROKEN = ".broken"  # suffix of an unreadable answer that a new one replaced
-# A version was seen at 100 % if it was in view for so long with at least one screen pixel per image pixel.
+# A version was seen at 100 % if each part of it was in view for so long with at least one screen pixel per image pixel.
 FULL_ZOOM_S = 1.0
 
 
@@ -112,7 +112,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _parse_item(kind: Kind, path: Path) -> Item | None:
     try:
-        return Item(kind, PatchId.parse(path.stem)) if path.suffix == ".json" else None
+        return Item(kind, require_group_id(path.stem)) if path.suffix == ".json" else None
     except NameFormatError:
         return None
 

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from hggt_data.dataset.times import format_time, parse_time
-from hggt_data.io.parsing import read_value
 from hggt_data.schema import AnnotatorKind, ChoiceVote, PairVote, PatchGroup, Score, Vote, VoteKind
 from hggt_data.statistics.pair_votes import group_strengths, versions_of
 
@@ -67,7 +66,8 @@ def votes_to_row(group: PatchGroup, columns: Collection[str]) -> dict[str, Any]:
 
 
 def _vote_to_row(vote: Vote) -> dict[str, Any]:
-    return asdict(vote) | {"start": format_time(vote.start), "end": format_time(vote.end)}
+    row = asdict(vote) | {"start": format_time(vote.start), "end": format_time(vote.end)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 
 
 class _FactsRow(TypedDict):
@@ -101,6 +101,14 @@ class _ScoreRow(_FactsRow):
     votes: int | None
 
 
+class VotesRow(TypedDict, total=False):
+    """Those of `VOTE_COLUMNS` that a row has, as pyarrow returns them."""
+
+    pairs: list[_PairRow]
+    choices: list[_ChoiceRow]
+    scores: list[_ScoreRow]
+
+
 class Votes(TypedDict):
     """The votes of a group beside its annotations, by their attribute in `PatchGroup`."""
 
@@ -109,17 +117,16 @@ class Votes(TypedDict):
     scores: tuple[Score, ...]
 
 
-def votes_from_row(row: Mapping[str, Any], candidates: Sequence[str]) -> Votes:
-    """The votes of a row from pyarrow; the inverse of `votes_to_row`. ValueError if it has another form."""
-    known = versions_of(candidates)
+def votes_from_row(row: VotesRow, candidates: Sequence[str]) -> Votes:
+    """The inverse of `votes_to_row`. ValueError if a vote cannot be one on these candidates."""
     votes = Votes(
-        pairs=tuple(PairVote(**_with_times(one)) for one in read_value(list[_PairRow], row.get("pairs", []))),
+        pairs=tuple(PairVote(**_with_times(one)) for one in row.get("pairs", ())),
         choices=tuple(
-            ChoiceVote(**_with_times(one) | {"shown": tuple(one["shown"])})
-            for one in read_value(list[_ChoiceRow], row.get("choices", []))
+            ChoiceVote(**_with_times(one) | {"shown": tuple(one["shown"])}) for one in row.get("choices", ())
         ),
-        scores=tuple(Score(**_with_times(one)) for one in read_value(list[_ScoreRow], row.get("scores", []))),
+        scores=tuple(Score(**_with_times(one)) for one in row.get("scores", ())),
     )
+    known = versions_of(candidates)
     for pair in votes["pairs"]:
         _require_versions((pair.first, pair.second), known)
         if (pair.preferred is None) == (pair.share is None) or not 0 <= (pair.share or 0) <= 1:

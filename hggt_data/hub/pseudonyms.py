@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hggt_data.dataset.features import arrow_schema, dataset_features, image_columns
-from hggt_data.dataset.folder import complete_folder, finished_shards, label_features, note_finished
+from hggt_data.dataset.features import arrow_schema, image_columns
+from hggt_data.dataset.folder import complete_folder, finished_shards, manifest_features, note_finished
 from hggt_data.dataset.manifest import SCHEMA_VERSION, Manifest, Shard
 from hggt_data.dataset.shards import write_shard
 from hggt_data.dataset.times import format_time, parse_time
@@ -56,9 +56,9 @@ class Pseudonymizer:
 
     def replace(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of votes in a row, as pyarrow returns them, with pseudonyms and relative times."""
-        replaced = {column: [self._replace_vote(vote) for vote in row[column]] for column in _COLUMNS if column in row}
-        replaced["annotations"].sort(key=lambda annotation: annotation["slot"])
-        return replaced
+        columns = [column for column in _COLUMNS if column in row]
+        # Sorted, because the old order may be that of the names.
+        return {column: sorted(map(self._replace_vote, row[column]), key=_voter) for column in columns}
 
     def _replace_vote(self, vote: dict[str, Any]) -> dict[str, Any]:
         clock = _clock(vote)
@@ -146,8 +146,7 @@ def anonymized_copy(
         workers: worker processes; the result does not depend on them.
         keep_shards: if false, only sizes and hashes are computed, which needs room for one shard per worker.
     """
-    features = dataset_features(tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]))
-    schema = arrow_schema(features).serialize().to_pybytes()
+    schema = arrow_schema(manifest_features(manifest)).serialize().to_pybytes()
     pictures = image_columns(tuple(manifest.candidates), manifest.has_lr)
     finished = {record.key: record for record in finished_shards(copy)}
     tasks = []
@@ -167,7 +166,7 @@ def anonymized_copy(
         shards=[replace(shard, key=shard.sha256) for shard in shards],
         schema_version=SCHEMA_VERSION,
     )
-    table_schema = arrow_schema(label_features(draft))
+    table_schema = arrow_schema(manifest_features(draft, with_images=False))
     return complete_folder(
         copy, draft, {split: _replace_in_table(table, pseudonymizer, table_schema) for split, table in labels.items()}
     )
@@ -232,6 +231,10 @@ def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer, schema: pa.
 
 def _is_picture(path: str) -> bool:
     return path.lower().endswith(".png")
+
+
+def _voter(vote: Mapping[str, Any]) -> tuple[str, str]:
+    return vote["slot"] or "", vote["annotator"] or ""
 
 
 def _named(vote: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hggt_data.errors import TreeError
 from hggt_data.io.files import is_system_file
-from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_data.schema import LR, ORIGINAL
 
 _CANDIDATE = re.compile(r"[0-9]{2,}")
 _MOST_ENTRIES = 8  # of a folder, in a message
@@ -35,14 +35,14 @@ class Section:
     lr: Path | None = None
     level: str = ""
 
-    def picture(self, group_id: PatchId, name: str) -> Path:
+    def picture(self, group_id: str, name: str) -> Path:
         """The path of a group's picture `original`, `01`, ... or, if the section has an LR folder, `lr`."""
         if name == LR:
             assert self.lr is not None
             return self.lr / f"{group_id}.png"
         return self.images / name / picture_name(group_id, name)
 
-    def annotation(self, group_id: PatchId, slot: str) -> Path:
+    def annotation(self, group_id: str, slot: str) -> Path:
         """The path of a slot's JSON for a group."""
         return self.labels / slot / f"{group_id}.json"
 
@@ -114,7 +114,7 @@ def official_test(root: Path, num_groups: int) -> Section:
     return Section(home / "images", home / "labels", root / "Blind_Degradation_Benchmark_LQ" / name / "Blind_LR")
 
 
-def picture_name(stem: PatchId | str, name: str) -> str:
+def picture_name(stem: str, name: str) -> str:
     """The file name of a picture: `STEM.png` for the original, `STEM_01.png` for candidate 01."""
     return f"{stem}.png" if name == ORIGINAL else f"{stem}_{name}.png"
 

@@ -1,5 +1,6 @@
 """Reads the groups of a folder tree: PNG and JSON files, whenever a group is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,12 @@ class TreeSource(GroupSource):
             shown = ", ".join(str(section.labels) for section in tree.sections)
             raise TreeError(f"{shown}: no annotations; expected folders A/, B/, C/, each with one JSON per group")
         self.ids = self._listing.ids
+        self.protocol = self._listing.protocol
         self.split = "test" if tree.sections[0].images.is_relative_to(tree.root / "GT") else "train"
+
+    @property
+    def image_names(self) -> Sequence[str]:
+        return self._listing.image_names
 
     def _files(self, index: int) -> GroupFiles:
         return self._listing.files(self.ids[index])
@@ -56,7 +62,14 @@ class TreeSource(GroupSource):
             except AnnotationError as error:
                 raise AnnotationError(f"{path}: {error}") from error
             annotations.append(replace(annotation, full_zoom=files.full_zoom.get(slot)))
-        return judge_group(files.id, files.candidates, annotations)
+        return judge_group(
+            files.id,
+            files.candidates,
+            annotations,
+            image_name=files.image_name,
+            top=files.top,
+            left=files.left,
+        )
 
     def read_bytes(self, index: int, name: str) -> bytes:
         return read_regular_file(self._path(index, name))

@@ -13,9 +13,9 @@ from hggt_data.tree.listing import Listing
 
 def find_twins(listing: Listing) -> list[list[str]]:
     """Sorted names of source pictures that share a picture with equal pixels, or whose names look the same."""
-    names = sorted({group_id.image for group_id in listing.ids})
+    names = sorted(set(listing.image_names))
     groups = show_progress(listing, len(listing), "comparing pictures")
-    pictures = ((files.id.image, path) for files in groups for name, path in files.images.items() if name != LR)
+    pictures = ((files.image_name, path) for files in groups for name, path in files.images.items() if name != LR)
     return join_pairs([*find_lookalikes(names), *find_equal(pictures)])
 
 

@@ -82,7 +82,7 @@ def _between_methods(evaluation: Evaluation, comparison: Comparison) -> Iterator
             yield Note(f"{method}: not ranked, as its mean is over {num_groups} of {total} groups")
     same: dict[frozenset[tuple[str, str]], list[str]] = defaultdict(list)
     for scored in evaluation.methods:
-        same[frozenset((str(group.id), group.sha256) for group in scored.groups)].append(scored.name)
+        same[frozenset((group.id, group.sha256) for group in scored.groups)].append(scored.name)
     for images, names in same.items():
         if len(names) > 1 and images:
             yield Note(f"{' and '.join(names)}: all images are identical")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from hggt_data.schema import PatchId
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.scores.label_measures import LabelMeasures, measure_labels
 from hggt_eval.scores.scores import MethodScores
@@ -24,7 +23,7 @@ class Evaluation:
 
     metrics: tuple[AnyMetric, ...]
     methods: tuple[MethodScores, ...]
-    without_positives: tuple[PatchId, ...]
+    without_positives: tuple[str, ...]
     num_groups: int
     with_negatives: bool = False
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from hggt_data.errors import MatchError, SettingsError
 from hggt_data.restored.methods import require_distinct_names
-from hggt_data.schema import PatchId
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import ScoresFile, Settings, find_scores, read_scores
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
@@ -81,7 +80,7 @@ def _distinct_methods(places: Sequence[Path], files: Sequence[ScoresFile]) -> li
     return list(methods.values())
 
 
-def _images(method: MethodScores) -> Mapping[PatchId, str]:
+def _images(method: MethodScores) -> Mapping[str, str]:
     """Group -> SHA-256 of the restored image."""
     return {group.id: group.sha256 for group in method.groups}
 
@@ -134,9 +133,7 @@ def _require_same_pictures(places: Sequence[Path], files: Sequence[ScoresFile]) 
 def _ground_truths(evaluation: Evaluation) -> Mapping[tuple[str, str], str]:
     groups = [group for method in evaluation.methods for group in method.groups]
     return {
-        (str(group.id), candidate): sha256
-        for group in groups
-        for candidate, sha256 in group.ground_truths_sha256.items()
+        (group.id, candidate): sha256 for group in groups for candidate, sha256 in group.ground_truths_sha256.items()
     }
 
 

@@ -157,7 +157,7 @@ class TestOutput:
             for slot in "ABC":
                 patch = PatchId.parse(name)
                 candidates = ("01", "02", "03", "04")
-                write_annotation(root / f"labels/all/{slot}/{name}.json", patch, slot, candidates)
+                write_annotation(root / f"labels/all/{slot}/{name}.json", str(patch), slot, candidates)
         report = validate_tree(root, workers=1)
         assert not report.problems
         assert report.num_groups == 24

@@ -14,7 +14,7 @@ from hggt_data.io.images import write_png
 from hggt_data.loading import open_groups
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, name_methods, read_methods
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label
 from tests.hggt_data.memory_source import MemorySource
 
 ROCKET = "rocket-214-329"
@@ -97,7 +97,7 @@ def _write_map(folder: Path, files: Iterable[tuple[str, str]]) -> list[Method]:
 def test_files_are_found_by_a_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
     rows = [(path.stem.removesuffix("_bicubic"), f"bicubic/{path.name}") for path in bicubic.iterdir()]
     (found,) = match_restored(_write_map(tmp_path, rows), source)
-    assert found.files[PatchId.parse(ROCKET)] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"
+    assert found.files[ROCKET] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"
     with pytest.raises(MatchError) as error:
         match_restored(_write_map(tmp_path, [*rows[1:], rows[1], ("unknown-0-0", "x.png")]), source)
     assert "no restored image" in str(error.value)

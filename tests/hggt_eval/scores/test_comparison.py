@@ -39,7 +39,10 @@ def compare(
     scores = [
         MethodScores(
             name,
-            tuple(GroupScores(PatchId.parse(id), "x.png", {}, {"01": {"psnr": value}}) for id, value in psnr.items()),
+            tuple(
+                GroupScores(id, PatchId.parse(id).image, "x.png", {}, {"01": {"psnr": value}})
+                for id, value in psnr.items()
+            ),
         )
         for name, psnr in methods.items()
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hggt_data.errors import MatchError
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label
 from hggt_eval.metrics import require_metric
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, format_json
@@ -29,7 +29,8 @@ def write(
 ) -> Path:
     scores = {name: 20.0 for name in settings.metrics if name != "niqe"}
     scored = GroupScores(
-        id=PatchId.parse(group),
+        id=group,
+        image_name="cat",
         file=f"{group}.png",
         labels={"01": Label.POSITIVE},
         positives={"01": scores},
