@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from functools import cached_property, partial
-from typing import overload
+from typing import SupportsIndex, overload
 
 from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels, PngInfo, decode_png, parse_png_beginning
@@ -58,6 +59,9 @@ class GroupSource(ABC, Sequence["Group"]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if isinstance(index, str):
             index = self._find(index)
+        if not isinstance(index, SupportsIndex):
+            raise TypeError(f"index {index!r} of {self.location}; expected a number, the id of a group, or a slice")
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"group {index} of {len(self)} in {self.location}")
         index %= len(self)

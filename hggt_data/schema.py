@@ -153,8 +153,8 @@ def source_picture(stem: str, folder: str = "") -> str:
         >>> source_picture("0001-586-1469_01", folder="01"), source_picture("holiday_01", folder="photos")
         ('0001', 'holiday_01')
     """
-    if len(folder) > 1 and folder.isdecimal():
-        stem = stem.removesuffix(f"_{folder}") or stem
+    if len(folder) > 1 and folder.isdecimal():  # also of a version of a candidate, `0001_01_s001`
+        stem = re.sub(rf"(?<=.)_{folder}(?={_VERSION}*\Z)", "", stem, flags=re.DOTALL)
     match = _VERSION_OF.fullmatch(stem)
     return match["image"] if match else stem
 

@@ -33,8 +33,8 @@ _VOTES = {"pairs": "votes on pairs", "choices": "choices among versions", "score
 _PAIRS_TEXT = (
     "Strengths follow Bradley and Terry, with ties by Davidson (1970); they sum to 0 in each group and have a normal "
     "prior of standard deviation 10. The MOS is that of SRIQA-Bench, where a tie is a vote for both versions; it is "
-    "scaled to 0 to 100 in each group and therefore not comparable between groups. Only votes of people count; both are "
-    "null in a group that was judged under several questions."
+    "scaled to 0 to 100 in each group and therefore not comparable between groups. Only votes of people count. Both "
+    "are null in a group that was judged under several questions."
 )
 _HGGT_CITATION = """@inproceedings{chen2023human,
   title     = {Human Guided Ground-truth Generation for Realistic Image Super-resolution},

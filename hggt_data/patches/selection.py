@@ -21,7 +21,14 @@ from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
-from hggt_data.io.pictures import Picture, PictureNote, read_picture_size, read_picture_with_notes
+from hggt_data.io.pictures import (
+    CONVERT_HINT,
+    Picture,
+    PictureNote,
+    looks_like_picture,
+    read_picture_size,
+    read_picture_with_notes,
+)
 from hggt_data.io.text import format_examples, format_size, join_lines, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
@@ -158,7 +165,10 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
             elif not is_system_file(entry.name):
                 left_out.append(f"{version}/{entry.name}")
     if not stems[ORIGINAL]:
-        raise TreeError(f"{folder / ORIGINAL}: no pictures; expected NAME.png")
+        others = [name for name in left_out if name.startswith(f"{ORIGINAL}/")]
+        advice = f" {CONVERT_HINT}" if any(map(looks_like_picture, others)) else ""
+        shown = format_examples(others) or "nothing"
+        raise TreeError(f"{folder / ORIGINAL}: no pictures; expected NAME.png, found {shown}.{advice}")
     faults = [*_check_names(stems[ORIGINAL], list(stems)), *_check_missing(stems)]
     sizes: dict[str, tuple[int, int] | None] = {}
     for name in sorted(stems[ORIGINAL]):

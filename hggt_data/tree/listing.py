@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from hggt_data.errors import HggtError, NameFormatError
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
+from hggt_data.io.pictures import CONVERT_HINT, looks_like_picture
 from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, GroupOrder, PatchId, Protocol, group_order
@@ -23,6 +24,7 @@ _Content = TypeVar("_Content")
 _LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
 # hggt-data select-patches writes these beside its folders of pictures
 _SELECTION_FILE = re.compile(r"patches\.(json|csv)|crop_area_info\.txt|contact_sheet(_[0-9]{3,})?\.png")
+_EXTRA_HINT = "It is ignored; remove it if you do not need it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +295,8 @@ class _CheckedFolders:
             if entry.name == beside:
                 continue
             if not (entry.is_symlink() or entry.is_file()) or not entry.name.endswith(ending):
-                self.report_extra(path, f"expected only files named PATCHID{ending}")
+                hint = f"{CONVERT_HINT} Now it is ignored." if looks_like_picture(entry.name) else _EXTRA_HINT
+                self.report_extra(path, f"expected only files named PATCHID{ending}", hint)
                 continue
             group_id = entry.name.removesuffix(ending)
             try:
@@ -340,9 +343,9 @@ class _CheckedFolders:
             message = f"{compare_names(name, other)}; on other systems both are the same file"
             self.report("lookalike-name", "warning", folder / name, message, "Rename one of them.")
 
-    def report_extra(self, path: Path, message: str) -> None:
+    def report_extra(self, path: Path, message: str, hint: str = _EXTRA_HINT) -> None:
         """Report a file or folder that is ignored."""
-        self.report("extra-file", "warning", path, message, "It is ignored; remove it if you do not need it.")
+        self.report("extra-file", "warning", path, message, hint)
 
     def report(
         self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: str | None = None

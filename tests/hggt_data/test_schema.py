@@ -93,6 +93,10 @@ def test_another_name_is_refused_and_the_expected_form_is_given(text: str) -> No
         ("0001T1-0-96_s003_12x4", "", "0001"),
         ("0001-586-1469_01_s002", "", "0001"),
         ("holiday_01", "gt", "holiday_01"),
+        ("holiday_01_s001", "01", "holiday"),
+        ("holiday_01T0_s001", "01", "holiday"),
+        ("holiday_01_02", "02", "holiday_01"),
+        ("0001-586-1469_01_s001", "01", "0001"),
         ("IMG_20190101", "", "IMG_20190101"),
         ("IMG-20190101-123456", "", "IMG-20190101-123456"),  # no picture has so many rows
         ("2019-12-05", "", "2019-12-05"),
