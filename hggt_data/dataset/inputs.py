@@ -6,6 +6,7 @@ from functools import reduce
 from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
+from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import TableError, TreeError
 from hggt_data.io.files import FileDigest, read_csv, read_regular_file, read_utf8, sha256_of
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
@@ -78,6 +79,11 @@ class Inputs:
     def has_lr(self) -> bool:
         """Whether any tree has low-resolution images."""
         return any(root.listing.tree.lr_folders for root in self.roots)
+
+    @property
+    def votes(self) -> tuple[str, ...]:
+        """Those of `VOTE_COLUMNS` that any tree has."""
+        return tuple(column for column in VOTE_COLUMNS if any(column in root.listing.votes for root in self.roots))
 
     @property
     def source_columns(self) -> tuple[str, ...]:

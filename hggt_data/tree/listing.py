@@ -82,9 +82,12 @@ class Listing:
         ids: the groups, sorted.
         image_names: the source picture of each group.
         slots: folders that contain annotations in any section, sorted; each must have an annotation of every group.
+        votes: votes besides annotations: any of `pairs`, `choices`, `scores`.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
+
+    votes: tuple[str, ...] = ()
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
