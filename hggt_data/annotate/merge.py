@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hggt_data.annotate.answers import find_unknown_folders, read_answers
+from hggt_data.annotate.answers import find_unknown_folders, read_answers, read_full_zoom
 from hggt_data.annotate.batches import BATCHES
 from hggt_data.annotate.round import PICTURES, Item, Kind, Round, read_round, write_pictures
 from hggt_data.errors import RoundError
@@ -219,7 +219,7 @@ def count_votes(round_: Round) -> RoundVotes:
         for item in annotator.items:
             if item.kind is Kind.VOTE and item in answers.annotations:
                 found[item.group].append(annotator.pseudonym)
-                if (seen := answers.full_zoom[item]) is not None:
+                if (seen := read_full_zoom(round_, annotator, item)) is not None:
                     votes.full_zoom[item.group, annotator.pseudonym] = seen
             elif item.kind is Kind.VOTE and item in answers.skips:
                 votes.skips.setdefault(item.group, []).append(answers.skips[item])

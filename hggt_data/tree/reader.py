@@ -7,7 +7,7 @@ from pathlib import Path
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import open_regular_file, read_regular_file
+from hggt_data.io.files import read_regular_file, read_start
 from hggt_data.io.text import join_lines
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
@@ -79,8 +79,7 @@ class TreeSource(GroupSource):
         return read_regular_file(self._path(index, name))
 
     def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
-        with open_regular_file(self._path(index, name)) as file:
-            return file.read(size_bytes)
+        return read_start(self._path(index, name), size_bytes)
 
     def name_picture(self, index: int, name: str) -> str:
         return str(self._path(index, name))

@@ -326,9 +326,11 @@ def _format_answers(store: AnswerStore) -> str:
     write_line = csv_writer(text)
     write_line(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds", FULL_ZOOM_COLUMN])
     for annotator in store.round.annotators:
-        for item, answer in sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0])):
+        answers = sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0]))
+        full_zoom = store.full_zoom(annotator)
+        for item, answer in answers:
             labels = [label and label.value for label in answer.labels]
             times = [answer.start, answer.end, answer.seconds]
-            seen = FULL_ZOOM_WORDS[store.full_zoom(annotator)[item]]
+            seen = FULL_ZOOM_WORDS[full_zoom[item]]
             write_line([item.kind.value, item.group, annotator.pseudonym, *labels, *times, seen])
     return text.getvalue()

@@ -160,8 +160,9 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
     gold, repeats = _gold(store, answers), _repeats(answers)
     open_items = {item for item in annotator.items if item.kind is not Kind.PRACTICE} - answers.keys()
     skipped = sum(item in store.skips(annotator) for item in open_items)
-    recorded = [seen for item in answers if (seen := store.full_zoom(annotator)[item]) is not None]
-    full_zoom = sum(recorded), len(recorded)
+    seen = store.full_zoom(annotator)
+    recorded = [seen[item] for item in answers if seen[item] is not None]
+    full_zoom = sum(map(bool, recorded)), len(recorded)
     return AnnotatorProgress(
         name=annotator.name,
         is_active=annotator.is_active,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers
+from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers, read_full_zoom
 from hggt_data.annotate.round import Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.io.files import read_regular_file, write_json, write_text
@@ -118,7 +118,7 @@ class AnswerStore:
             self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
             found = read_answers(round_, annotator)
             self._answers[annotator.pseudonym] = found.annotations
-            self._full_zoom[annotator.pseudonym] = found.full_zoom
+            self._full_zoom[annotator.pseudonym] = {}
             self._skips[annotator.pseudonym] = found.skips
             self.unreadable |= found.faults
 
@@ -148,8 +148,15 @@ class AnswerStore:
         return self._answers[annotator.pseudonym]
 
     def full_zoom(self, annotator: Annotator) -> Mapping[Item, bool | None]:
-        """Of each answer, whether every version was seen at 100 %; None if this is not recorded."""
-        return self._full_zoom[annotator.pseudonym]
+        """Of each answer, whether every version was seen at 100 %; None if this is not recorded.
+
+        Read from disk when it is first asked for, to start quickly.
+        """
+        known = self._full_zoom[annotator.pseudonym]
+        for item in list(self.answers(annotator)):  # a copy: an answer may arrive meanwhile
+            if item not in known:
+                known.setdefault(item, read_full_zoom(self.round, annotator, item))
+        return known
 
     def skips(self, annotator: Annotator) -> Mapping[Item, str]:
         """The groups that the annotator skipped, and why."""
