@@ -51,10 +51,13 @@ from .restored.methods import Method as Method
 from .restored.methods import name_methods as name_methods
 from .restored.methods import read_methods as read_methods
 from .schema import Annotation as Annotation
+from .schema import ChoiceVote as ChoiceVote
 from .schema import Consensus as Consensus
 from .schema import Label as Label
+from .schema import PairVote as PairVote
 from .schema import PatchGroup as PatchGroup
 from .schema import PatchId as PatchId
+from .schema import Score as Score
 from .statistics.counts import LabelStatistics as LabelStatistics
 from .tree.demo import write_demo_tree as write_demo_tree
 from .tree.split import SplitSettings as SplitSettings

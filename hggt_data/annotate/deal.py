@@ -9,7 +9,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +16,8 @@ from typing import Annotated
 from hggt_data.annotate.answers import Answers, read_answers
 from hggt_data.annotate.assignment import Assignment, Excluded, Reassignable
 from hggt_data.annotate.batches import BATCHES, Checks, require_own_batches, with_batches, write_batches
+from hggt_data.annotate.instructions import INSTRUCTIONS, format_instructions
 from hggt_data.annotate.round import (
-    INSTRUCTIONS,
     PICTURES,
     Annotator,
     BatchForm,
@@ -31,12 +30,12 @@ from hggt_data.annotate.round import (
     write_round,
 )
 from hggt_data.errors import RoundError, SettingsError
-from hggt_data.io.files import csv_file, read_csv, read_utf8
+from hggt_data.io.files import csv_file, read_csv, read_utf8, write_text
 from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
-from hggt_data.schema import ORIGINAL, Label, PatchId
+from hggt_data.schema import ORIGINAL, QUESTION, Label, Protocol, group_order
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.layout import tree_of_pictures
@@ -60,7 +59,8 @@ class DealSettings:
         repeats: Groups per batch that the same annotator sees twice.
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
-        require_full_zoom: Accept an answer only after every version was in view at 100 % for a second.
+        require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
+        question: What the page asks, in one line.  [default: which versions look better than the original]
 
     Raises:
         SettingsError: A value is out of range.
@@ -74,9 +74,17 @@ class DealSettings:
     repeats: CountOrNone = 0
     batches: BatchForm = "lists"
     require_full_zoom: bool = False
+    question: str | None = None
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if self.question is not None and not (self.question.strip() and self.question.isprintable()):
+            raise SettingsError(f"`question` is {self.question!r}; expected one line of text")
+
+    def protocol(self, num_candidates: int) -> Protocol:
+        """How the annotators of a round with so many candidates are asked."""
+        question = QUESTION if self.question is None else self.question.strip()
+        return Protocol(False, question, num_candidates + 1, self.require_full_zoom)
 
 
 @dataclass(frozen=True)
@@ -88,12 +96,14 @@ class DealResult:
         before: The round before it was reassigned; None for a new round.
         faults: Answer files that do not count; their groups were assigned again.
         warnings: Folders whose pictures equal those of another one.
+        difference: Why loads differ by more than one; empty if they do not.
     """
 
     round: Round
     before: Round | None = None
     faults: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    difference: str = ""
 
     def describe(self) -> list[str]:
         """Summary lines, and what to do next."""
@@ -106,6 +116,8 @@ class DealResult:
             f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads, 'group')} "
             f"each, in batches of at most {round_.per_batch:,}"
         ]
+        if self.difference:
+            lines.append(self.difference)
         if len(active) > 1:
             shared = [len(votes[one.name] & votes[other.name]) for one, other in combinations(active, 2)]
             lines.append(f"Any two annotators share {_span(shared, 'group')}.")
@@ -124,8 +136,10 @@ class DealResult:
             count = plural(len(self.faults), "unusable answer file")
             lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         lines += [f"Warning: {warning}" for warning in self.warnings]
-        if round_.require_full_zoom:
-            lines.append("An answer is accepted only after every version was in view at 100 % for a second.")
+        if round_.protocol.question != QUESTION:
+            lines.append(f"The page asks: {round_.protocol.question}")
+        if round_.protocol.full_zoom:
+            lines.append("An answer is accepted only after all of every version was in view at 100 % for a second.")
         if round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
@@ -213,9 +227,9 @@ def deal_groups(
             annotators=tuple(annotators),
             known=known,
             batch_form=settings.batches,
-            require_full_zoom=settings.require_full_zoom,
+            protocol=settings.protocol(len(listing.tree.candidates)),
         )
-        (folder / INSTRUCTIONS).write_bytes((files("hggt_data.annotate") / INSTRUCTIONS).read_bytes())
+        write_text(folder / INSTRUCTIONS, format_instructions(round_.protocol))
         write_batches(round_, folder / BATCHES)
         if digests:
             with csv_file(folder / PICTURES, ("group", ORIGINAL, *round_.candidates)) as write_line:
@@ -232,8 +246,8 @@ def reassign_groups(
 ) -> DealResult:
     """Reassign unanswered groups after annotators join or leave.
 
-    Answers stay with their annotators, loads become equal again, and as few groups as possible change hands. A group
-    that an annotator skipped goes to another one.
+    Answers stay with their annotators, loads become as equal as answers and skips allow, and few groups change hands.
+    A group that an annotator skipped goes to another one.
 
     Args:
         round_folder: Round to change.
@@ -276,14 +290,7 @@ def reassign_groups(
             )
         answers = {annotator.name: read_answers(before, annotator) for annotator in annotators}
         assignment, reassignable, excluded = _keep_assignment(before, annotators, answers)
-        for group in assignment.rng.sample(sorted(assignment.annotators_of), len(assignment.annotators_of)):
-            allowed = [name for name in active if (name, group) not in excluded]
-            earlier = set(assignment.annotators_of[group])
-            assignment.fill(group, allowed, before.votes)
-            assignment.fill(group, active, before.votes)  # a skipped group returns only if no one else is left
-            for name in sorted(assignment.annotators_of[group] - earlier):
-                reassignable[name][group] = None
-        assignment.balance(active, reassignable, excluded)
+        assignment.complete(active, before.votes, reassignable, excluded)
         checks = Checks.of(before)
         round_ = before.with_annotators(
             tuple(
@@ -302,7 +309,7 @@ def reassign_groups(
             write_batches(round_, staging)
         write_round(round_)  # last, so that after an interruption the same command gives the same result
     faults = [path.relative_to(round_folder).as_posix() for found in answers.values() for path in found.faults]
-    return DealResult(round_, before, tuple(faults))
+    return DealResult(round_, before, tuple(faults), difference=assignment.explain_difference(active, reassignable))
 
 
 def read_names(path: Path) -> list[str]:
@@ -313,7 +320,7 @@ def read_names(path: Path) -> list[str]:
 
 def _require_patches(round_: Round) -> None:
     """Check that a new folder of patches has all pictures of the round."""
-    groups = sorted({item.group for annotator in round_.annotators for item in annotator.items})
+    groups = sorted({item.group for annotator in round_.annotators for item in annotator.items}, key=group_order)
     paths = [round_.picture(group, name) for group in groups for name in (ORIGINAL, *round_.candidates)]
     missing = [path for path in paths if not path.is_file()]
     if missing:
@@ -338,7 +345,7 @@ def require_names(names: Sequence[str]) -> list[str]:
     return cleaned
 
 
-def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer], list[str]]:
+def read_known(path: Path, listing: Listing) -> tuple[dict[str, KnownAnswer], list[str]]:
     """Read known answers from a CSV file with the columns group, one per candidate and, optionally, note.
 
     Returns the answers in the order of the file, and a message for each faulty line.
@@ -348,17 +355,16 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
     missing = [name for name in ("group", *candidates) if name not in columns]
     if missing:
         raise RoundError(f"{path}: columns {', '.join(missing)} are missing; found {', '.join(columns)}")
-    ids = {str(group): group for group in listing.ids}
-    looks = by_look(ids)
-    known: dict[PatchId, KnownAnswer] = {}
+    ids = frozenset(listing.ids)
+    looks = by_look(listing.ids)
+    known: dict[str, KnownAnswer] = {}
     faults = []
     for number, line in enumerate(lines, start=2):
         words = [line[name].strip().lower() for name in candidates]
         wrong = [word for word in words if word and word not in _LABELS]
-        name = line["group"]
-        group = ids.get(name)
-        if group is None:
-            faults.append(f"{path}, line {number}: unknown group {name!r}{note_lookalike(name, looks)}")
+        group = line["group"]
+        if group not in ids:
+            faults.append(f"{path}, line {number}: unknown group {group!r}{note_lookalike(group, looks)}")
         elif group in known:
             faults.append(f"{path}, line {number}: group {group} occurs twice")
         elif wrong:
@@ -372,7 +378,7 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
 
 def _read_known_answers(
     settings: DealSettings, listing: Listing
-) -> tuple[dict[PatchId, KnownAnswer], dict[PatchId, KnownAnswer]]:
+) -> tuple[dict[str, KnownAnswer], dict[str, KnownAnswer]]:
     practice, faults = read_known(Path(settings.practice), listing) if settings.practice else ({}, [])
     gold, more = read_known(Path(settings.gold), listing) if settings.gold else ({}, [])
     faults += [*more, *(f"group {group} is both practice and gold" for group in practice.keys() & gold.keys())]
@@ -423,7 +429,7 @@ def _keep_assignment(
     before: Round, annotators: Sequence[Annotator], answers: Mapping[str, Answers]
 ) -> tuple[Assignment, Reassignable, Excluded]:
     """The assignment that stays; what of it may still change hands; and who skipped what."""
-    groups = sorted(before.groups_to_vote_on)
+    groups = sorted(before.groups_to_vote_on, key=group_order)
     answered = {name: groups_to_vote_on(found.annotations) for name, found in answers.items()}
     skipped = {name: groups_to_vote_on(found.skips) for name, found in answers.items()}
     names = " ".join(annotator.name for annotator in annotators if annotator.is_active)

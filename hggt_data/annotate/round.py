@@ -8,7 +8,7 @@ not count as votes. `shown/` records how each group was shown, `skips/` why it w
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
@@ -18,12 +18,11 @@ from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import ORIGINAL, Label, PatchId
+from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Label, Protocol, group_order, require_group_id
 from hggt_data.tree.annotators import clean_name
 from hggt_data.tree.layout import picture_name
 
 ASSIGNMENTS = "assignments.json"
-INSTRUCTIONS = "instructions.txt"
 TEXTS = "texts.json"
 PICTURES = "pictures.csv"  # columns: group, and for each of its pictures a digest of the pixels when it was assigned
 
@@ -55,7 +54,7 @@ class Item:
     """One group that one annotator judges once."""
 
     kind: Kind
-    group: PatchId
+    group: str
 
     def __str__(self) -> str:
         return f"{self.kind.value} {self.group}"
@@ -64,7 +63,7 @@ class Item:
     def parse(cls, text: str) -> "Item":
         """Read `KIND GROUP`, the form in `assignments.json`."""
         kind, _, group = text.partition(" ")
-        return cls(Kind(kind), PatchId.parse(group))
+        return cls(Kind(kind), require_group_id(group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Annotator:
         return tuple(item for batch in self.batches for item in batch)
 
     @property
-    def groups_to_vote_on(self) -> set[PatchId]:
+    def groups_to_vote_on(self) -> set[str]:
         """The groups on which the annotator votes."""
         return groups_to_vote_on(self.items)
 
@@ -120,7 +119,7 @@ class Round:
         secret: Determines the order in which candidates are shown, so that it cannot be predicted.
         known: Correct labels of practice and gold groups.
         batch_form: Form of the batches for other annotation tools.
-        require_full_zoom: Whether an answer needs every version to have been seen at 100 %.
+        protocol: How the annotators are asked.
     """
 
     folder: Path
@@ -131,14 +130,14 @@ class Round:
     seed: int
     secret: str
     annotators: tuple[Annotator, ...]
-    known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
+    known: Mapping[str, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
-    require_full_zoom: bool = False
+    protocol: Protocol = HGGT_PROTOCOL
 
     @property
-    def groups_to_vote_on(self) -> set[PatchId]:
+    def groups_to_vote_on(self) -> set[str]:
         """The groups on which any annotator votes."""
-        return set[PatchId]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
+        return set[str]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
 
     def annotator(self, name: str) -> Annotator:
         """The annotator with this name."""
@@ -149,7 +148,7 @@ class Round:
         hint = note_lookalike(name, by_look(names)) or f"; expected one of {', '.join(names)}"
         raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round{hint}")
 
-    def picture(self, group: PatchId, name: str) -> Path:
+    def picture(self, group: str, name: str) -> Path:
         """Path of an original or a candidate."""
         return self.patches / name / picture_name(group, name)
 
@@ -177,7 +176,7 @@ def lock_round(folder: Path) -> AbstractContextManager[None]:
     return lock_folder(folder, f"{folder} is in use by hggt-data annotate or hggt-data reassign; stop that first")
 
 
-def groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
+def groups_to_vote_on(items: Iterable[Item]) -> set[str]:
     """The groups of the items that are votes."""
     return {item.group for item in items if item.kind is Kind.VOTE}
 
@@ -193,10 +192,10 @@ def write_round(round_: Round) -> None:
         "seed": round_.seed,
         "secret": round_.secret,
         "batch_form": round_.batch_form,
-        "require_full_zoom": round_.require_full_zoom,
+        "protocol": asdict(round_.protocol),
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
-            for group, answer in sorted(round_.known.items())
+            for group, answer in sorted(round_.known.items(), key=lambda entry: group_order(entry[0]))
         },
         "annotators": [
             {
@@ -236,7 +235,7 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
     return round_
 
 
-def write_pictures(round_: Round, images: Path, groups: Iterable[PatchId], *, copy: bool) -> None:
+def write_pictures(round_: Round, images: Path, groups: Iterable[str], *, copy: bool) -> None:
     """Write the pictures of groups to `original/`, `01/` and so on: copies, or hard links if possible."""
     groups = list(groups)
     for name in (ORIGINAL, *round_.candidates):
@@ -265,7 +264,7 @@ class _Assignments(TypedDict):
     seed: int
     secret: str
     batch_form: BatchForm
-    require_full_zoom: NotRequired[bool]
+    protocol: NotRequired[Protocol]
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
 
@@ -287,7 +286,7 @@ def _parse_round(folder: Path, content: object) -> Round:
         seed=values["seed"],
         secret=values["secret"],
         batch_form=values["batch_form"],
-        require_full_zoom=values.get("require_full_zoom", False),
+        protocol=values.get("protocol", HGGT_PROTOCOL),
         annotators=tuple(
             Annotator(
                 name=entry["name"],
@@ -298,7 +297,7 @@ def _parse_round(folder: Path, content: object) -> Round:
             for entry in values["annotators"]
         ),
         known={
-            PatchId.parse(group): KnownAnswer(
+            require_group_id(group): KnownAnswer(
                 tuple(None if label is None else Label(label) for label in answer["labels"]), answer["note"]
             )
             for group, answer in values["known"].items()

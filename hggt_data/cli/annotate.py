@@ -51,7 +51,7 @@ def reassign(arguments: dict[str, Any]) -> None:
     """Change the annotators or the patch folder of a round.
 
     Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
-    others; then loads are balanced with as few changes as possible. Stop hggt-data annotate first.
+    others; then loads are made as equal as possible, with few changes. Stop hggt-data annotate first.
     """
     from hggt_data.annotate.deal import reassign_groups
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from hggt_data.dataset.features import image_column, labels_to_row
 from hggt_data.dataset.folder import note_finished
 from hggt_data.dataset.inputs import in_root
-from hggt_data.dataset.manifest import Shard
+from hggt_data.dataset.manifest import Shard, join_digests
 from hggt_data.dataset.shards import write_shard
 from hggt_data.io.files import FileDigest, link_or_copy, sha256_of, sha256_of_file
 from hggt_data.io.workers import advance
@@ -24,8 +24,8 @@ from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.listing import GroupFiles
 from hggt_data.tree.validate import Examined, examine_group, hash_inputs
 
-# Part of every shard's key: raise it when the code changes a shard's content.
-_FORMAT = 1
+# Part of every shard's key: raise it when the code changes a shard's content or its record.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class ShardTask:
         groups: Name of the root and files of each group.
         sources: Lines of the sources CSV for the pictures of these groups.
         schema: The Arrow schema, serialised.
+        votes: Those of `VOTE_COLUMNS` that the dataset has.
         reusable: Folder and shard of the same path from earlier builds.
     """
 
@@ -47,6 +48,7 @@ class ShardTask:
     sources: Mapping[str, Mapping[str, str | None]]
     schema: bytes
     pictures: list[str]
+    votes: tuple[str, ...]
     scale: int
     skip_faulty: bool
     reusable: list[tuple[Path, Shard]]
@@ -69,7 +71,7 @@ def build_shard(task: ShardTask) -> ShardOutcome:
             advance()
         return ShardOutcome(kept, True, kept.problems)
     problems: list[Problem] = []
-    originals: dict[str, str] = {}
+    pixels: dict[str, str] = {}
     equal = EqualPictures()
     inputs: dict[str, tuple[int, str]] = {}
     dropped: list[str] = []
@@ -80,9 +82,10 @@ def build_shard(task: ShardTask) -> ShardOutcome:
             inputs.update(_named_inputs(root, examined.inputs))
             problems.extend(in_root(root, problem) for problem in examined.problems)
             if any(problem.severity == "error" for problem in examined.problems):
-                dropped.append(str(files.id))
+                dropped.append(files.id)
             else:
-                originals[str(files.id)] = examined.digests[ORIGINAL]
+                digests = (examined.digests.get(name) for name in (ORIGINAL, *files.candidates))
+                pixels[files.id] = join_digests(digests)
                 equal.add({f"{root}/{path}": digest for path, digest in examined.digests_by_path().items()})
                 yield _row(examined, task)
             advance()
@@ -96,12 +99,12 @@ def build_shard(task: ShardTask) -> ShardOutcome:
     shard = Shard(
         path=task.path,
         split=task.split,
-        ids=list(originals),
+        ids=list(pixels),
         size_bytes=path.stat().st_size,
         sha256=sha256_of_file(path),
         key=_key(task, inputs),
         inputs=dict(sorted(inputs.items())),
-        originals=originals,
+        pixels=list(pixels.values()),
         dropped=dropped,
         problems=problems,
     )
@@ -115,15 +118,15 @@ def _row(examined: Examined, task: ShardTask) -> dict[str, Any]:
     assert size is not None
     columns = {image_column(name): png for name, png in examined.pngs.items()}
     return {
-        "id": str(group.id),
-        "image_name": group.id.image,
-        "top": group.id.top,
-        "left": group.id.left,
+        "id": group.id,
+        "image_name": group.image_name,
+        "top": group.top,
+        "left": group.left,
         "height": size[0],
         "width": size[1],
         **{column: columns.get(column) for column in task.pictures},
-        **labels_to_row(group),
-        **task.sources.get(group.id.image, {}),
+        **labels_to_row(group, task.votes),
+        **task.sources.get(group.image_name, {}),
     }
 
 
@@ -168,7 +171,7 @@ def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
 def _expected(root: str, files: GroupFiles) -> list[Any]:
     """A group's expected files and its problems: a missing file does not show in the hashes of inputs."""
     problems = [str(problem) for problem in files.problems]
-    return [root, str(files.id), sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
+    return [root, files.id, sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
 
 
 def _named_inputs(root: str, inputs: Sequence[FileDigest]) -> dict[str, tuple[int, str]]:

@@ -6,26 +6,37 @@ counts: the same tree gives the same manifest.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
+from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha256_of
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
-from hggt_data.schema import PatchId
-from hggt_data.tree.layout import is_candidate_name
+from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Protocol, is_candidate, require_group_id
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
-# 1: times are timestamps, and the metadata of the Parquet files need `datasets` 4.  2: times are text.
-SCHEMA_VERSION = 2
+# 1: times are timestamps, and the metadata of the Parquet files need `datasets` 4.
+# 2: times are text.
+# 3: groups of any name, votes of other kinds than labels, digests of the pixels of candidates, too.
+SCHEMA_VERSION = 3
 # Everything that a build writes beside manifest and card; no other file in a folder or repository is ever removed.
 PARQUET_PATH = re.compile(r"data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
+
+
+_DIGITS = 20  # hexadecimal: a billion different pictures have different ones
+_NO_PICTURE = "-"
+
+
+def join_digests(digests: Iterable[str | None]) -> str:
+    """The digests of the original's and the candidates' pixels (see `hash_pixels`), shortened, as one text."""
+    return " ".join(digest[:_DIGITS] if digest else _NO_PICTURE for digest in digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,7 @@ class Shard:
         ids: Groups in the order of the rows.
         key: SHA-256 over everything that determines the file's bytes; a later build with the same key keeps the file.
         inputs: Path of each input file, with its root (`train-0/images/..`), to [size in bytes, SHA-256].
-        originals: Group to a hash of its original's pixels.
+        pixels: Per group, digests of the pixels of its original and candidates, see `join_digests`.
         dropped: Groups that were left out because of errors.
         problems: Warnings, and the errors of the dropped groups; their paths begin with the root.
     """
@@ -50,14 +61,23 @@ class Shard:
     sha256: str
     key: str
     inputs: dict[str, tuple[int, str]]
-    originals: dict[str, str]
+    pixels: list[str]
     dropped: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+    def digests(self, candidates: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+        """Each group, and the digest of each picture that it has, by the picture's name."""
+        for group, line in zip(self.ids, self.pixels, strict=True):
+            named = zip((ORIGINAL, *candidates), line.split(" "), strict=True)
+            yield group, {name: digest for name, digest in named if digest != _NO_PICTURE}
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of the file; `problems` are those that belong to no single shard."""
+    """The content of the file.
+
+    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has.
+    """
 
     tool_version: str
     settings: dict[str, Any]
@@ -69,6 +89,7 @@ class Manifest:
     files: list[FileDigest]
     overlap: dict[str, list[str]]
     problems: list[Problem] = field(default_factory=list)
+    votes: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:
@@ -84,6 +105,10 @@ class Manifest:
     def is_card(self, data: bytes) -> bool:
         """Whether a card is the one written with this manifest, unedited."""
         return any(file.path == CARD_FILE and file.sha256 == sha256_of(data) for file in self.files)
+
+    def protocol(self, split: str) -> Protocol:
+        """How the annotators of a split were asked; versions 1 and 2 hold only data that asks as the official one."""
+        return read_value(dict[str, Protocol], self.settings.get("protocol", {})).get(split, HGGT_PROTOCOL)
 
     def to_text(self) -> str:
         """The JSON text."""
@@ -118,6 +143,8 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
                 f"{name} has schema_version {version!r}; this hggt reads 1 to {SCHEMA_VERSION}. Update hggt, or "
                 "build the dataset again."
             )
+        if version in (1, 2):
+            _convert_originals(content)
         manifest = read_value(Manifest, content)
         read_value(_Settings, manifest.settings)
         _require_consistent(manifest)
@@ -128,6 +155,20 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
     return manifest
 
 
+class _OldShard(TypedDict):
+    ids: list[str]
+    originals: dict[str, str]
+
+
+def _convert_originals(content: dict[str, Any]) -> None:
+    """Versions 1 and 2 have digests of the originals only."""
+    missing = [None] * len(read_value(list[str], content.get("candidates")))
+    old_shards = read_value(list[_OldShard], content.get("shards"))
+    for shard, old in zip(content["shards"], old_shards, strict=True):
+        digests = shard.pop("originals")
+        shard["pixels"] = [join_digests([digests.get(group), *missing]) for group in old["ids"]]
+
+
 class _Settings(TypedDict):
     """The settings that other modules rely on."""
 
@@ -136,6 +177,7 @@ class _Settings(TypedDict):
     sources: dict[str, list[str]]
     pseudonymous: NotRequired[bool]
     num_pseudonyms: NotRequired[int]
+    protocol: NotRequired[dict[str, Protocol]]
 
 
 def _require_consistent(manifest: Manifest) -> None:
@@ -144,10 +186,12 @@ def _require_consistent(manifest: Manifest) -> None:
     strange += [shard.path for shard in manifest.shards]
     if strange := [path for path in strange if not PARQUET_PATH.fullmatch(path)]:
         raise ValueError(f"it lists {strange[0]!r}, which no build writes")
-    if strange := [name for name in manifest.candidates if not is_candidate_name(name)]:
-        raise ValueError(f"a candidate is {strange[0]!r}; expected two or more digits")
+    if strange := [name for name in manifest.candidates if not is_candidate(name)]:
+        raise ValueError(f"a candidate is {strange[0]!r}; expected letters, digits and ._+- as its name")
     if strange := sorted(set(manifest.settings["sources"]) - set(SOURCE_COLUMNS)):
         raise ValueError(f"a column of sources is {strange[0]!r}; expected {', '.join(SOURCE_COLUMNS)}")
+    if strange := sorted(set(manifest.votes) - set(VOTE_COLUMNS)):
+        raise ValueError(f"a column of votes is {strange[0]!r}; expected {', '.join(VOTE_COLUMNS)}")
     if strange := sorted(set(manifest.splits) - {"train", "test"}):
         raise ValueError(f"a split is {strange[0]!r}; expected train, test")
     paths = [file.path for file in manifest.contents()]
@@ -155,10 +199,14 @@ def _require_consistent(manifest: Manifest) -> None:
         raise ValueError("it lists a file twice")
     for split, num_groups in manifest.splits.items():
         ids = [text for shard in manifest.shards if shard.split == split for text in shard.ids]
-        if len(ids) != num_groups or len({PatchId.parse(text) for text in ids}) != num_groups:
+        if len(ids) != num_groups or len(set(map(require_group_id, ids))) != num_groups:
             raise ValueError(f"split {split} has {num_groups} groups, but its shards list {len(ids)}, or one twice")
         if f"labels/{split}.parquet" not in paths:
             raise ValueError(f"it does not list the labels of split {split}")
+    for shard in manifest.shards:
+        numbers = [len(line.split(" ")) for line in shard.pixels]
+        if numbers != [1 + len(manifest.candidates)] * len(shard.ids):
+            raise ValueError(f"the pixels of {shard.path} are not one digest per picture of each group")
 
 
 def require_whole(folder: Path, contents: Sequence[FileDigest]) -> None:

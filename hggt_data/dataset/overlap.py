@@ -8,56 +8,58 @@ from hggt_data.errors import TreeError
 from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
-from hggt_data.schema import PatchId
-from hggt_data.tree.layout import is_candidate_name
+from hggt_data.tree.equal_pictures import DUPLICATE_HINT, RepeatedPictures
 
 Overlap = Mapping[str, Sequence[str]]
 
-_NOUNS = {"source_pictures": "source picture", "originals": "identical original", "candidates": "identical candidate"}
+_NOUNS = {"source_pictures": "source picture", "pictures": "equal picture"}
 
 
-def shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> dict[str, list[str]]:
-    """Names of source pictures that are in both splits or look the same, as an overlap of that kind only."""
-    trained, tested = ({patch.image for patch in patches} for patches in (train, test))
+def shared_pictures(train: Iterable[str], test: Iterable[str]) -> dict[str, list[str]]:
+    """Source pictures that are in both splits, or whose names look the same, as an overlap of that kind only."""
+    trained, tested = set(train), set(test)
     known = by_look(sorted(trained))
     alike = sorted(name for name in tested - trained if look(name) in known)
     return {"source_pictures": [*sorted(trained & tested), *(compare_names(n, known[look(n)]) for n in alike)]}
 
 
-def find_overlap(shards: Sequence[Shard]) -> dict[str, list[str]]:
-    """Source pictures, originals with the same pixels, and files of candidates that train and test share."""
-    ids = {split: [PatchId.parse(i) for s in shards if s.split == split for i in s.ids] for split in (TRAIN, TEST)}
+def find_overlap(
+    shards: Sequence[Shard], candidates: Sequence[str], image_names: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[str]]:
+    """Source pictures, and originals or candidates with the same pixels, that train and test share.
+
+    `image_names` are the source pictures of the groups of each split.
+    """
+    sources = {
+        split: [image_names[split][group] for shard in shards if shard.split == split for group in shard.ids]
+        for split in (TRAIN, TEST)
+    }
     trained: dict[str, list[str]] = {}
-    for group, digest in _originals(shards, TRAIN):
-        trained.setdefault(digest, []).append(group)
-    same = [f"{twin} = {group}" for group, digest in _originals(shards, TEST) for twin in trained.get(digest, ())]
-    copied = dict(_candidates(shards, TRAIN))
-    copies = [f"{name} = {copied[digest]}" for digest, name in _candidates(shards, TEST) if digest in copied]
-    return {**shared_pictures(ids[TRAIN], ids[TEST]), "originals": sorted(same), "candidates": sorted(copies)}
+    for _, digests in _pictures(shards, candidates, TRAIN):
+        for picture, digest in digests.items():
+            trained.setdefault(digest, []).append(picture)
+    same = [
+        f"{picture} = {format_examples(trained[digest])}"
+        for _, digests in _pictures(shards, candidates, TEST)
+        for picture, digest in digests.items()
+        if digest in trained
+    ]
+    return {**shared_pictures(sources[TRAIN], sources[TEST]), "pictures": same}
 
 
-def find_duplicates(shards: Sequence[Shard]) -> Iterator[Problem]:
-    """Originals with the same pixels inside a split."""
+def find_duplicates(shards: Sequence[Shard], candidates: Sequence[str]) -> Iterator[Problem]:
+    """Groups of one split that have pictures with the same pixels."""
     for split in (TRAIN, TEST):
-        first: dict[str, str] = {}
-        for group, digest in _originals(shards, split):
-            twin = first.setdefault(digest, group)
-            if twin != group:
-                message = f"the original of {group} has the same pixels as that of {twin}"
-                yield Problem("duplicate-picture", "warning", "", message, "Does one of them have the wrong name?")
+        repeated = RepeatedPictures()
+        for group, digests in _pictures(shards, candidates, split):
+            for picture, message in repeated.add(group, digests):
+                yield Problem("duplicate-picture", "warning", "", f"{picture} {message}", DUPLICATE_HINT)
 
 
-def _originals(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]:
-    return (item for shard in shards if shard.split == split for item in shard.originals.items())
-
-
-def _candidates(shards: Sequence[Shard], split: str) -> Iterator[tuple[str, str]]:
-    """SHA-256 and name of each candidate's file."""
-    for shard in shards:
-        for path, (_, digest) in shard.inputs.items() if shard.split == split else ():
-            *_, folder, name = path.split("/")
-            if name.endswith(".png") and is_candidate_name(folder):
-                yield digest, name
+def _pictures(shards: Sequence[Shard], candidates: Sequence[str], split: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each group of a split, and digests of its pictures' pixels, by names for messages: `original of p0-0-0`."""
+    for group, digests in (found for shard in shards if shard.split == split for found in shard.digests(candidates)):
+        yield group, {f"{name} of {group}": digest for name, digest in digests.items()}
 
 
 def require_no_overlap(overlap: Overlap) -> None:

@@ -16,10 +16,11 @@ from hggt_data.io.folders import new_folder
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
-from hggt_data.schema import LR, ORIGINAL, Annotation
+from hggt_data.schema import HGGT_PROTOCOL, LR, ORIGINAL, Annotation
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import Section, official_test, official_train
+from hggt_data.tree.protocol import write_protocol
 
 # Times of a published dataset begin in 1970, which the official format treats as a reset clock.
 _RELATIVE_TIMES_SHIFT = datetime(2000, 1, 1) - datetime(1970, 1, 1)
@@ -30,8 +31,9 @@ def export_tree(source: OpenedSource | str | Path, output: str | Path) -> list[s
 
     A dataset built from it has the same rows. In a tree, every slot contains every group; so groups with other slots
     than most (as after several rounds of annotation), or without LR where most have it, become a tree of their own
-    (`Train-2/`). Origin, author and licence of source pictures go to `sources.csv`, for `BuildSettings.sources`. The
-    relative times of a published dataset begin at 2000-01-01 instead of 1970-01-01, which the format does not allow.
+    (`Train-2/`). `protocol.json` says how annotators were asked, if not as for the official data. Origin, author and
+    licence of source pictures go to `sources.csv`, for `BuildSettings.sources`. The relative times of a published
+    dataset begin at 2000-01-01 instead of 1970-01-01, which the format does not allow.
 
     Args:
         source: Data to export: see `open_source`.
@@ -137,6 +139,8 @@ def _open_tree(staging: Path, plan: _TreePlan, groups: GroupSource) -> Iterator[
     names = (ORIGINAL, *groups.candidates, *([LR] if plan.kind.has_lr else []))
     for slot in plan.kind.slots:
         (section.labels / slot).mkdir(parents=True)
+    if groups.protocol != HGGT_PROTOCOL:
+        write_protocol(root, groups.protocol)
     with ExitStack() as stack:
         write_line = None
         if plan.has_names:

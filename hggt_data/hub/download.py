@@ -21,6 +21,8 @@ from hggt_data.io.files import FileDigest, find_damaged, link_or_copy, read_regu
 from hggt_data.io.folders import open_staging, put_in_place
 from hggt_data.io.text import format_examples
 
+_DATA_SUFFIXES = (".parquet", ".incomplete")  # the client's name for a part of a file
+
 
 def download_dataset(repo_id: str, output: str | Path, revision: str | None = None) -> Manifest:
     """Download a dataset to a folder; files that the folder already has are not downloaded again.
@@ -61,9 +63,11 @@ def download_dataset(repo_id: str, output: str | Path, revision: str | None = No
             if missing:
                 _fetch(repo_id, folder.name, contents, missing, staging, is_cache=False)
                 _remove_damaged(repo_id, staging, missing)
-        except BaseException:
-            with suppress(OSError):  # only if it is empty
-                staging.rmdir()
+        except BaseException as error:
+            if any(path.stat().st_size for path in staging.rglob("*") if path.suffix in _DATA_SUFFIXES):
+                error.add_note(f"What has arrived is kept in {staging} for the next run; without one, delete it.")
+            else:
+                shutil.rmtree(staging, ignore_errors=True)
             raise
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # the client's own records
         shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)

@@ -21,6 +21,7 @@ Value = TypeVar("Value")
 _LIBRARIES = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2")
 _HTTPCORE_PARTS = ("connection", "http11", "http2", "proxy", "socks")
 _UNAVAILABLE = (500, 502, 503, 504)
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")  # in the text of hf_xet's errors
 _SIGNED_URL = re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*")
 
 
@@ -63,7 +64,10 @@ def explained(repo_id: str, kind: RepositoryKind, revision: str | None = None) -
 
 
 def retried(call: Callable[[], Value], waits_s: Sequence[float] = (1, 2, 4)) -> Value:
-    """The result of a download that is tried again while the server is unavailable, where the client gives up."""
+    """The result of a download that is tried again while the server is unavailable, where the client gives up.
+
+    Files that come through Xet need no more attempts: hf_xet makes five itself, within about a minute.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
     for wait_s in waits_s:
@@ -110,11 +114,13 @@ def explain(error: BaseException, repo_id: str, kind: RepositoryKind, revision: 
         case errors.EntryNotFoundError():
             return f"{repo_id} lacks a required file: {redact(str(error))}"
         case errors.HfHubHTTPError():
-            return _explain_status(error, repo_id)
+            return _explain_answer(error, repo_id, kind)
         case UnicodeEncodeError():
             return "the token for the Hub has invalid characters. Run `hf auth login` or set HF_TOKEN to a valid token."
         case AnswerError() | JSONDecodeError():
             return f"{endpoint} did not answer like a Hub. Check for a proxy or a login page of the network."
+        case RuntimeError() if status := _XET_STATUS.search(str(error)):
+            return _explain_status(int(status[1]), "", repo_id, kind, reading="reconstruction" in str(error))
         case RuntimeError() | ValueError() if isinstance(cause, Exception):
             return explain(cause, repo_id, kind, revision)  # the true error of an upload
         case _:
@@ -129,13 +135,21 @@ def _http_error() -> type[Exception]:
     return HfHubHTTPError.__bases__[0]
 
 
-def _explain_status(error: "HfHubHTTPError", name: str) -> str:
+def _explain_answer(error: "HfHubHTTPError", name: str, kind: RepositoryKind) -> str:
     """The line for an HTTP error."""
+    response = error.response
+    reading = response.request.method in ("GET", "HEAD")
+    wait = response.headers.get("Retry-After")
+    return _explain_status(response.status_code, redact(error.server_message or ""), name, kind, reading, wait)
+
+
+def _explain_status(
+    status: int, message: str, name: str, kind: RepositoryKind, reading: bool, wait_s: str | None = None
+) -> str:
+    """The line for the status of an answer, of which the Hub says `message`."""
     from huggingface_hub.constants import ENDPOINT
 
-    response, message, owner = error.response, redact(error.server_message or ""), name.partition("/")[0]
-    status, wait = response.status_code, response.headers.get("Retry-After")
-    details = f" ({status}{f', {message}' if message else ''})"
+    owner, details = name.partition("/")[0], f" ({', '.join(filter(None, (str(status), message.rstrip('.'))))})"
     if status == 401:
         return "the Hub does not accept this token (401). Run `hf auth login` or set HF_TOKEN to a valid token."
     if status == 507 or (status == 403 and "storage" in message.lower()):
@@ -143,7 +157,7 @@ def _explain_status(error: "HfHubHTTPError", name: str) -> str:
             f"{owner} has no storage left on the Hub{details}. Delete files or extend the plan at "
             f"{ENDPOINT}/settings/billing."
         )
-    if status == 403 and response.request.method in ("GET", "HEAD"):
+    if status == 403 and reading:
         return (
             f"{name} cannot be read{details}. Either the token lacks read access (see {ENDPOINT}/settings/tokens), or "
             f"a proxy blocks the Hub's storage, or a link has expired."
@@ -156,12 +170,11 @@ def _explain_status(error: "HfHubHTTPError", name: str) -> str:
     if status in (409, 412):
         return describe_conflict(name)
     if status == 413:
-        return (
-            f"a file of {name} is too large for the Hub, or there are too many{details}. Build the dataset with "
-            "another number of groups per shard."
-        )
+        advice = " If a shard is too large, build the dataset with fewer groups per shard." if kind == "dataset" else ""
+        return f"{name}: a file, or the whole push, is too large for the Hub{details}.{advice}"
     if status == 429:
-        return f"the Hub's rate limit is exceeded (429). Wait {f'{wait} s' if wait else 'a few minutes'} and try again."
+        wait = f"{wait_s} s" if wait_s else "a few minutes"
+        return f"the Hub's rate limit is exceeded (429). Wait {wait} and try again."
     if status >= 500:
         return f"the Hub reports an internal error{details}. Try again later."
     return f"{name}: the Hub refused the request{details}."

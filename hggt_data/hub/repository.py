@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hggt_data.errors import RUN_AGAIN, HubError, PublishError, SettingsError
 from hggt_data.hub.errors import AnswerError, RepositoryKind, describe_conflict, explained, page_of, redact, retried
+from hggt_data.io.archive import place_exists
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
 from hggt_data.io.workers import print_line
@@ -40,10 +41,12 @@ _EMPTY_REPOSITORY = {".gitattributes", "README.md"}
 def is_hub_id(source: str | Path) -> bool:
     """Whether a source is a repository on the Hub: it has the form ORG/NAME, and no file or folder has this path.
 
+    A path may lead into a zip file.
+
     SettingsError for a repository's address, which would be taken for a path.
     """
     refuse_url(source)
-    return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
+    return REPO_ID.fullmatch(str(source)) is not None and not place_exists(Path(source))
 
 
 def require_repo_id(repo_id: str) -> None:
@@ -122,7 +125,7 @@ class Repository:
 
         with explained(self.repo_id, self.kind):
             try:
-                info = self.api.repo_info(self.repo_id, repo_type=self.kind)
+                info = self._read_info()
             except GatedRepoError:
                 raise
             except RepositoryNotFoundError:
@@ -198,15 +201,20 @@ class Repository:
     def read_main(self) -> Branch:
         """The main branch as it is now."""
         with explained(self.repo_id, self.kind, MAIN):
-            commit = _require_commit(self.api.repo_info(self.repo_id, repo_type=self.kind, revision=MAIN).sha)
+            commit = _require_commit(self._read_info(MAIN).sha)
         return Branch(commit, self.list_files(commit))
+
+    def _read_info(self, revision: str | None = None) -> Any:
+        """What the Hub says about the repository, as the client's object."""
+        return retried(partial(self.api.repo_info, self.repo_id, repo_type=self.kind, revision=revision))
 
     def list_files(self, revision: str) -> dict[str, RemoteFile]:
         """The files of a branch, tag or commit by path."""
         from huggingface_hub import RepoFile
 
         with explained(self.repo_id, self.kind, revision):
-            found = self.api.list_repo_tree(self.repo_id, recursive=True, revision=revision, repo_type=self.kind)
+            list_tree = partial(self.api.list_repo_tree, recursive=True, revision=revision, repo_type=self.kind)
+            found = retried(lambda: list(list_tree(self.repo_id)))
             files = [file for file in found if isinstance(file, RepoFile)]
             if not all(isinstance(file.path, str) and isinstance(file.size, int) for file in files):
                 raise AnswerError
@@ -259,8 +267,7 @@ class Repository:
             return None if constants.HF_HUB_OFFLINE else revision, None
         try:
             with explained(self.repo_id, self.kind, revision):
-                sha = self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha
-                return _require_commit(sha), None
+                return _require_commit(self._read_info(revision).sha), None
         except HubError as error:
             if not error.is_unreachable:
                 raise

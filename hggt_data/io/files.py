@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from hggt_data.errors import HggtError, OutputError, TableError
+from hggt_data.io.archive import ArchivePath
 from hggt_data.io.parsing import parse_json, parse_toml
 
 MOST_BYTES = 1 << 28  # of a file that is read as a whole; the records of the official data have 20 MB
@@ -109,11 +110,21 @@ def _not_regular(path: Path) -> OSError:
 
 def read_regular_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """The bytes of a file; an OSError if it is not a regular one or is larger than `most_bytes`."""
+    if isinstance(path, ArchivePath):
+        return path.read(most_bytes)
     with open_regular_file(path) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"larger than {most_bytes:,} bytes", str(path))
     return data
+
+
+def read_start(path: Path, size_bytes: int) -> bytes:
+    """The first bytes of a file; an OSError if it is not a regular one."""
+    if isinstance(path, ArchivePath):
+        return path.read_start(size_bytes)
+    with open_regular_file(path) as file:
+        return file.read(size_bytes)
 
 
 def is_lfs_pointer(file: bytes | Path) -> bool:
@@ -268,6 +279,9 @@ def csv_file(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[
 
 def link_or_copy(source: Path, target: Path, *, copy: bool = False) -> bool:
     """Hard-link a file to a new name, or copy it (if `copy`, or linking fails); return whether it is a link."""
+    if isinstance(source, ArchivePath):
+        target.write_bytes(read_regular_file(source))
+        return False
     if not copy:
         try:
             os.link(os.path.realpath(source), target)

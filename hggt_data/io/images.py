@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
-from hggt_data.io.files import LFS_POINTER, atomic_file, is_lfs_pointer, require_regular_file
+from hggt_data.io.files import LFS_POINTER, atomic_file, is_lfs_pointer, read_regular_file, read_start
 
 Pixels = NDArray[np.uint8]
 
@@ -55,9 +55,7 @@ class PngInfo:
 
 def read_png_header(path: Path) -> PngInfo:
     """Size and mode from the first 33 bytes of a PNG file; the rest is not examined."""
-    require_regular_file(path)
-    with open(path, "rb") as file:
-        return parse_png_header(file.read(PNG_HEADER_BYTES))
+    return parse_png_header(read_start(path, PNG_HEADER_BYTES))
 
 
 def parse_png_header(data: bytes) -> PngInfo:
@@ -179,7 +177,7 @@ def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
 def read_pixels(path: Path) -> Pixels:
     """The pixels of an 8-bit RGB PNG file, uint8 (H, W, 3); an ImageError starts with the path."""
     try:
-        return decode_png(path.read_bytes())
+        return decode_png(read_regular_file(path))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 
@@ -194,16 +192,14 @@ def read_beginning(path: Path) -> tuple[tuple[int, int], bytes]:
 
     Far cheaper than decoding, because it needs only the beginning of the file, unless that has an unusual form.
     """
-    require_regular_file(path)
     try:
-        with open(path, "rb") as file:
-            head = file.read(_BEGINNING_BYTES)
-            info = parse_png_header(head)
-            is_usual = info.mode == "8-bit RGB" and not head[28]  # not interlaced
-            pixels = _decode_beginning(head, 3 * min(info.width, _BEGINNING_PIXELS)) if is_usual else None
-            if pixels is None:
-                pixels = decode_png(head + file.read())[0, :_BEGINNING_PIXELS].tobytes()
-            return info.size, pixels
+        head = read_start(path, _BEGINNING_BYTES)
+        info = parse_png_header(head)
+        is_usual = info.mode == "8-bit RGB" and not head[28]  # not interlaced
+        pixels = _decode_beginning(head, 3 * min(info.width, _BEGINNING_PIXELS)) if is_usual else None
+        if pixels is None:
+            pixels = decode_png(read_regular_file(path))[0, :_BEGINNING_PIXELS].tobytes()
+        return info.size, pixels
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 

@@ -1,9 +1,11 @@
-"""Equal pictures inside groups, which happen when a folder was copied or an enhancer changes nothing."""
+"""Equal pictures: inside groups, when a folder was copied or an enhancer changes nothing, or in several groups."""
 
 from collections.abc import Iterator, Mapping
 
+from hggt_data.io.text import plural
 from hggt_data.problems import Problem
 
+DUPLICATE_HINT = "Does one of them have the wrong name?"
 _HINT = "Was one folder copied into the other? `hggt-data export pairs` leaves out pairs of equal pictures."
 
 
@@ -32,3 +34,24 @@ class EqualPictures:
             number = "1 picture has" if len(paths) == 1 else f"{len(paths):,} pictures have"
             message = f"{number} the same pixels as in {name_of(other)}/ (first: {name_of(paths[0])})"
             yield Problem("equal-pictures", "warning", folder, message, _HINT)
+
+
+class RepeatedPictures:
+    """Finds pictures that have the pixels of a picture of an earlier group."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, str]] = {}
+
+    def add(self, group: str, digests: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Add one group: each picture to a digest of its pixels.
+
+        Return a picture and what is said of it, once for each earlier group with equal pictures.
+        """
+        twins: dict[str, list[tuple[str, str]]] = {}
+        for picture, digest in digests.items():
+            other, twin = self._first.setdefault(digest, (group, picture))
+            if other != group:
+                twins.setdefault(other, []).append((picture, twin))
+        for other, ((picture, twin), *more) in twins.items():
+            rest = f"; so have {plural(len(more), 'more picture')} of groups {group} and {other}" if more else ""
+            yield picture, f"has the same pixels as {twin}{rest}"

@@ -106,7 +106,7 @@ def list_lr(groups: GroupSource | str | Path) -> list[Source]:
     """
     groups = opened(groups, "test")
     sources = [
-        Source(str(group_id), partial(_read_lr, groups, number))
+        Source(group_id, partial(_read_lr, groups, number))
         for number, group_id in enumerate(groups.ids)
         if groups.has_picture(number, LR)
     ]

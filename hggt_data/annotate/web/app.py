@@ -21,7 +21,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hggt_data.annotate.answers import FULL_ZOOM_S
-from hggt_data.annotate.round import INSTRUCTIONS, TEXTS, Annotator, Item, Kind
+from hggt_data.annotate.instructions import INSTRUCTIONS
+from hggt_data.annotate.round import TEXTS, Annotator, Item, Kind
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
 from hggt_data.annotate.web.progress import disagreements, measure_progress
@@ -30,7 +31,7 @@ from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
-from hggt_data.schema import ORIGINAL, PatchGroup
+from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, QUESTION, PatchGroup, Protocol
 from hggt_data.tree.annotators import FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 
 _LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
@@ -45,7 +46,7 @@ _Save = Callable[[Annotator, Item, object, Headers], Response]
 
 def make_app(store: AnswerStore) -> Starlette:
     """The application of a round; it needs the `Guard` middleware, which identifies the user."""
-    texts = read_texts(store.round.folder)
+    texts = read_texts(store.round.folder, store.round.protocol)
     routes = [*AnnotatorRoutes(store, texts).routes(), *AdminRoutes(store, texts).routes()]
 
     def show_texts(_: Request) -> Response:
@@ -133,7 +134,7 @@ class AnnotatorRoutes(Routes):
                 "annotator": self._store.annotator_id(annotator),
                 "name": annotator.name,
                 "num_candidates": len(self._store.round.candidates),
-                "required_full_zoom_s": FULL_ZOOM_S if self._store.round.require_full_zoom else 0,
+                "required_full_zoom_s": FULL_ZOOM_S if self._store.round.protocol.full_zoom else 0,
                 "instructions": _read_instructions(self._store.round.folder),
                 "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
             }
@@ -244,9 +245,11 @@ def _show_static(request: Request) -> Response:
     return Response((_STATIC / name).read_bytes(), media_type=_MEDIA_TYPES[suffix])
 
 
-def read_texts(folder: Path) -> dict[str, str]:
+def read_texts(folder: Path, protocol: Protocol = HGGT_PROTOCOL) -> dict[str, str]:
     """All texts of the pages; the round's own `texts.json`, in any language, replaces ours key by key."""
     texts: dict[str, str] = json.loads((_STATIC / TEXTS).read_bytes())
+    if protocol.question is not None and protocol.question != QUESTION:
+        texts |= json.loads((_STATIC / "texts_question.json").read_bytes()) | {"title": protocol.question}
     path = folder / TEXTS
     if not path.exists():
         return texts
@@ -290,7 +293,7 @@ def _picture(path: Path) -> Response:
 
 
 def _format_saved(saved: SavedAnswer) -> dict[str, Any]:
-    return {"labels": [label.value for label in saved.labels], "version": saved.version}
+    return {"labels": [label and label.value for label in saved.labels], "version": saved.version}
 
 
 def _feedback(store: AnswerStore, annotator: Annotator, item: Item) -> dict[str, Any]:
@@ -310,11 +313,11 @@ def _feedback(store: AnswerStore, annotator: Annotator, item: Item) -> dict[str,
 
 
 def _format_group(group: PatchGroup) -> dict[str, Any]:
-    labels: Mapping[str, list[str]] = {
-        annotation.annotator or annotation.slot: [label.value for label in annotation.labels]
+    labels: Mapping[str, list[str | None]] = {
+        annotation.annotator or annotation.slot: [label and label.value for label in annotation.labels]
         for annotation in group.annotations
     }
-    return {"id": str(group.id), "candidates": group.candidates, "labels": labels}
+    return {"id": group.id, "candidates": group.candidates, "labels": labels}
 
 
 def _format_answers(store: AnswerStore) -> str:
@@ -323,9 +326,11 @@ def _format_answers(store: AnswerStore) -> str:
     write_line = csv_writer(text)
     write_line(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds", FULL_ZOOM_COLUMN])
     for annotator in store.round.annotators:
-        for item, answer in sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0])):
-            labels = [label.value for label in answer.labels]
+        answers = sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0]))
+        full_zoom = store.full_zoom(annotator)
+        for item, answer in answers:
+            labels = [label and label.value for label in answer.labels]
             times = [answer.start, answer.end, answer.seconds]
-            seen = FULL_ZOOM_WORDS[store.full_zoom(annotator)[item]]
+            seen = FULL_ZOOM_WORDS[full_zoom[item]]
             write_line([item.kind.value, item.group, annotator.pseudonym, *labels, *times, seen])
     return text.getvalue()

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers
+from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers, read_full_zoom
 from hggt_data.annotate.round import Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.io.files import read_regular_file, write_json, write_text
@@ -43,7 +43,8 @@ class Answer:
         seconds: Viewing time without pauses, by a monotonic clock.
         pauses: (seconds before it, seconds) of each pause.
         end: The annotator's local time at the end; None if that clock is clearly wrong.
-        full_zoom_s: Seconds for which each version was in view at 100 % or more, in the same order; empty if unknown.
+        full_zoom_s: Seconds for which the least seen part of each version was in view at 100 % or more, in the same
+            order; empty if unknown.
         display: Device pixel ratio, last zoom, window and screen size, number of flips.
     """
 
@@ -88,7 +89,7 @@ class Answer:
 class SavedAnswer:
     """An answer on disk: its labels in the order shown, and a version that changes with the answer."""
 
-    labels: tuple[Label, ...]
+    labels: tuple[Label | None, ...]
     version: str
 
 
@@ -117,7 +118,7 @@ class AnswerStore:
             self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
             found = read_answers(round_, annotator)
             self._answers[annotator.pseudonym] = found.annotations
-            self._full_zoom[annotator.pseudonym] = found.full_zoom
+            self._full_zoom[annotator.pseudonym] = {}
             self._skips[annotator.pseudonym] = found.skips
             self.unreadable |= found.faults
 
@@ -147,8 +148,15 @@ class AnswerStore:
         return self._answers[annotator.pseudonym]
 
     def full_zoom(self, annotator: Annotator) -> Mapping[Item, bool | None]:
-        """Of each answer, whether every version was seen at 100 %; None if this is not recorded."""
-        return self._full_zoom[annotator.pseudonym]
+        """Of each answer, whether every version was seen at 100 %; None if this is not recorded.
+
+        Read from disk when it is first asked for, to start quickly.
+        """
+        known = self._full_zoom[annotator.pseudonym]
+        for item in list(self.answers(annotator)):  # a copy: an answer may arrive meanwhile
+            if item not in known:
+                known.setdefault(item, read_full_zoom(self.round, annotator, item))
+        return known
 
     def skips(self, annotator: Annotator) -> Mapping[Item, str]:
         """The groups that the annotator skipped, and why."""
@@ -165,10 +173,10 @@ class AnswerStore:
         `replaces` is the version that the annotator has seen, None if there was no answer; ConflictError if the answer
         on disk has another version. If writing fails, the earlier answer stays; OSError also if the round was moved.
         """
-        if self.round.require_full_zoom and not is_full_zoom(answer.full_zoom_s):
+        if self.round.protocol.full_zoom and not is_full_zoom(answer.full_zoom_s):
             raise AnnotationError(
-                f"full_zoom_s is {list(answer.full_zoom_s)}; this round requires every version to be in view at 100 % "
-                f"for {FULL_ZOOM_S:g} s"
+                f"full_zoom_s is {list(answer.full_zoom_s)}; this round requires each part of every version to be in "
+                f"view at 100 % for {FULL_ZOOM_S:g} s"
             )
         received = self._clock()
         annotation = self._annotation(annotator, item, answer, received)
@@ -233,7 +241,7 @@ class AnswerStore:
         path = self.round.shown_path(annotator, item)
         history = []
         if earlier is not None:
-            labels = [label.value for label in earlier.labels]
+            labels = [label and label.value for label in earlier.labels]
             history = [*_history_of(path), {"labels": labels, "seconds": earlier.seconds}]
         content = {
             "order": self.order(annotator, item),

@@ -12,11 +12,12 @@ from click.testing import CliRunner
 
 from hggt_data.annotate.deal import DealResult, DealSettings, deal_groups, read_names, reassign_groups
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
+from hggt_data.annotate.web.app import read_texts
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.images import encode_png
-from hggt_data.schema import Annotation, Label, PatchId
+from hggt_data.schema import Annotation, Label, Protocol
 from hggt_data.tree.label_file import format_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.trees import contents, noise, write_bytes, write_tree
@@ -40,11 +41,11 @@ def patches(tmp_path: Path) -> Path:
     return make_patches(tmp_path, 30)
 
 
-def votes_of(annotator: Annotator) -> set[PatchId]:
+def votes_of(annotator: Annotator) -> set[str]:
     return {item.group for item in annotator.items if item.kind is Kind.VOTE}
 
 
-def judge(round_: Round, annotator: Annotator, group: PatchId, kind: Kind = Kind.VOTE) -> None:
+def judge(round_: Round, annotator: Annotator, group: str, kind: Kind = Kind.VOTE) -> None:
     rng = random.Random(f"{annotator.name} {group}")
     labels = tuple(rng.choice(list(Label)) for _ in round_.candidates)
     start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
@@ -53,7 +54,7 @@ def judge(round_: Round, annotator: Annotator, group: PatchId, kind: Kind = Kind
     write_bytes(round_.answer_path(annotator, Item(kind, group)), text.encode())
 
 
-def skip(round_: Round, annotator: Annotator, group: PatchId) -> None:
+def skip(round_: Round, annotator: Annotator, group: str) -> None:
     write_bytes(round_.skip_path(annotator, Item(Kind.VOTE, group)), b'{"reason": "black"}')
 
 
@@ -131,14 +132,14 @@ def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_
     deal(patches, tmp_path / "round", per_batch=9, practice=practice, gold=gold, repeats=2)
     round_ = read_round(tmp_path / "round")
     require_fair(round_)
-    assert round_.known[PatchId("p3", 0, 0)].labels == (Label.POSITIVE, None)
-    assert round_.known[PatchId("p3", 0, 0)].note == "Look at {01}."
-    assert round_.known[PatchId("p1", 0, 0)].labels == (Label.NEGATIVE, Label.SIMILAR)
+    assert round_.known["p3-0-0"].labels == (Label.POSITIVE, None)
+    assert round_.known["p3-0-0"].note == "Look at {01}."
+    assert round_.known["p1-0-0"].labels == (Label.NEGATIVE, Label.SIMILAR)
     for annotator in round_.annotators:
         assert not votes_of(annotator) & round_.known.keys()
         first, *batches = annotator.batches
-        assert first == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)), Item(Kind.PRACTICE, PatchId("p1", 0, 0)))
-        golds = [[item.group.image for item in batch if item.kind is Kind.GOLD] for batch in batches]
+        assert first == (Item(Kind.PRACTICE, "p3-0-0"), Item(Kind.PRACTICE, "p1-0-0"))
+        golds = [[item.group.split("-")[0] for item in batch if item.kind is Kind.GOLD] for batch in batches]
         assert sorted(image for batch in golds for image in batch) == [f"p{k}" for k in range(10, 16)]
         assert {len(batch) for batch in golds} == {3}
         for batch in batches:
@@ -299,14 +300,36 @@ def test_a_dropped_annotator_keeps_answers_and_the_rest_goes_to_others(begun: Ro
     assert again.annotator("Bob").pseudonym == bob.pseudonym
 
 
+def test_loads_that_cannot_be_equal_are_reported(begun: Round) -> None:
+    for annotator in begun.annotators[:3]:
+        for item in annotator.items:
+            judge(begun, annotator, item.group)
+    lines = reassign_groups(begun.folder, add=["Eve"]).describe()
+    [line] = [line for line in lines if line.startswith("Loads differ by more than one group: Ada has ")]
+    eve = len(votes_of(read_round(begun.folder).annotator("Eve")))
+    assert line.endswith(f", Eve {eve}; answers stay with their annotators.")
+
+
 def test_the_required_zoom_stays_with_the_round(patches: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(NAMES))
     command = ["deal", "--input", str(patches), "--output", str(tmp_path / "round"), "--annotators", str(names)]
     result = CliRunner().invoke(main, [*command, "--require-full-zoom"])
-    assert "An answer is accepted only after every version was in view at 100 % for a second." in result.output
+    assert "An answer is accepted only after all of every version was in view at 100 % for a second." in result.output
     reassign_groups(tmp_path / "round", drop=["Dan"])
-    assert read_round(tmp_path / "round").require_full_zoom
+    assert read_round(tmp_path / "round").protocol.full_zoom
+
+
+def test_the_question_is_asked_on_the_page_and_in_the_instructions(patches: Path, tmp_path: Path) -> None:
+    question = "Which looks more <i>natural</i>?"
+    round_ = deal(patches, tmp_path / "round", question=f" {question} ").round
+    assert read_round(round_.folder).protocol == Protocol(False, question, 3, False)
+    assert f"\n\n{question}\n\n" in (round_.folder / "instructions.txt").read_text()
+    texts = read_texts(round_.folder, round_.protocol)
+    assert (texts["title"], texts["positive_hint"]) == (question, "this version, not the original")
+    for wrong in ("", "two\nlines"):
+        with pytest.raises(SettingsError, match=r"`question` is .*; expected one line of text"):
+            DealSettings(question=wrong)
 
 
 def test_a_skipped_group_goes_to_another_annotator_and_never_back(begun: Round) -> None:

@@ -16,9 +16,10 @@ from hggt_data.dataset.build import BuildResult, BuildSettings, build_dataset
 from hggt_data.dataset.manifest import read_manifest
 from hggt_data.errors import HggtError, OutputError, SettingsError, TableError, TreeError
 from hggt_data.io.files import sha256_of
-from hggt_data.io.images import encode_png
+from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.loading import open_groups
-from hggt_data.schema import PatchId
+from hggt_data.schema import ORIGINAL
+from hggt_data.tree.layout import picture_name
 from tests.hggt_data.trees import (
     FOUR,
     contents,
@@ -40,6 +41,10 @@ def build(*trees: Path, output: Path, **options: Any) -> BuildResult:
 
 def small_tree(root: Path, ids: tuple[str, ...] = IDS, **options: Any) -> Path:
     return write_tree(root, ids, **{"size": (8, 8), "candidates": ("01", "02"), **options})
+
+
+def picture_of(tree: Path, group: str, name: str) -> Path:
+    return tree / "images/0-9" / name / picture_name(group, name)
 
 
 def rows(output: Path, split: str = "train") -> list[dict[str, Any]]:
@@ -400,33 +405,28 @@ class TestOverlap:
         with pytest.raises(TreeError, match=r"share 1 source picture \('P3' differs from 'p3' only in case\)"):
             build(tree, output=output, test_tree=test)
 
-    def test_identical_originals_under_another_name_are_refused(self, tree: Path, output: Path) -> None:
+    @pytest.mark.parametrize(("of_train", "of_test"), [(ORIGINAL, ORIGINAL), ("01", "02"), ("02", ORIGINAL)])
+    def test_equal_pictures_under_other_names_are_refused(
+        self, tree: Path, output: Path, of_train: str, of_test: str
+    ) -> None:
         test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
-        pixels = noise((8, 8), "0 p4-64-0 original")
-        (test / "images/0-9/original/q-0-0.png").write_bytes(encode_png(pixels, 0))  # other bytes, same pixels
-        with pytest.raises(TreeError, match=r"share 1 identical original \(p4-64-0 = q-0-0\)"):
+        pixels = read_pixels(picture_of(tree, "p4-64-0", of_train))
+        picture_of(test, "q-0-0", of_test).write_bytes(encode_png(pixels, 0))  # other bytes
+        same = f"{of_test} of q-0-0 = {of_train} of p4-64-0"
+        with pytest.raises(TreeError, match=rf"share 1 equal picture \({same}\)"):
             build(tree, output=output, test_tree=test)
         assert not output.exists()
         result = build(tree, output=output, test_tree=test, allow_overlap=True)
-        assert read_manifest(output).overlap == {
-            "source_pictures": [],
-            "originals": ["p4-64-0 = q-0-0"],
-            "candidates": [],
-        }
-        assert "train and test share 1 identical original: p4-64-0 = q-0-0" in result.describe()
-
-    def test_a_candidate_copied_from_train_is_refused(self, tree: Path, output: Path) -> None:
-        test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
-        shutil.copy(tree / "images/0-9/01/p4-64-0_01.png", test / "images/0-9/02/q-0-0_02.png")
-        with pytest.raises(TreeError, match=r"share 1 identical candidate \(q-0-0_02\.png = p4-64-0_01\.png\)"):
-            build(tree, output=output, test_tree=test)
+        assert read_manifest(output).overlap == {"source_pictures": [], "pictures": [same]}
+        assert f"train and test share 1 equal picture: {same}" in result.describe()
 
     def test_an_original_used_twice_in_train_is_found_by_either_name(self, tree: Path, output: Path) -> None:
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", tree / "images/0-9/original/p5-80-0.png")
         test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", test / "images/0-9/original/q-0-0.png")
         build(tree, output=output, test_tree=test, allow_overlap=True)
-        assert read_manifest(output).overlap["originals"] == ["p4-64-0 = q-0-0", "p5-80-0 = q-0-0"]
+        same = "original of q-0-0 = original of p4-64-0, original of p5-80-0"
+        assert read_manifest(output).overlap["pictures"] == [same]
 
 
 class TestUpdate:
@@ -459,7 +459,7 @@ class TestUpdate:
 
     def test_nothing_is_left_out_for_a_slot_that_is_gone_again(self, tree: Path, output: Path) -> None:
         for name in IDS[:2]:
-            write_annotation(tree / f"labels/0-9/D/{name}.json", PatchId.parse(name), "D", ("01", "02"))
+            write_annotation(tree / f"labels/0-9/D/{name}.json", name, "D", ("01", "02"))
         assert build(tree, output=output, skip_faulty=True).manifest.splits == {"train": 2}
         shutil.rmtree(tree / "labels/0-9/D")
         assert build(tree, output=output, skip_faulty=True).problems == ()
@@ -580,7 +580,7 @@ class TestStagedShards:
         """The staging folder of a build that failed after all shards were written."""
         test = small_tree(output.parent / "copied", ("q-0-0",), seed=1)
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", test / "images/0-9/original/q-0-0.png")
-        with pytest.raises(TreeError, match="1 identical original") as error:
+        with pytest.raises(TreeError, match="1 equal picture") as error:
             build(tree, output=output, test_tree=test)
         staging = output.parent / ".hggt.partial"
         assert any(f"Finished shards are kept in {staging}" in line for line in error.value.__notes__)
@@ -659,11 +659,13 @@ class TestRefusals:
 
 
 class TestWarnings:
-    def test_originals_with_the_same_pixels(self, tree: Path, output: Path) -> None:
-        originals = sorted((tree / "images/0-9/original").iterdir())
-        originals[3].write_bytes(originals[0].read_bytes())
+    def test_equal_pictures_of_two_groups(self, tree: Path, output: Path) -> None:
+        for name in (ORIGINAL, "01"):
+            pixels = read_pixels(picture_of(tree, IDS[0], name))
+            picture_of(tree, IDS[3], name).write_bytes(encode_png(pixels, 0))  # other bytes
         found = [problem.message for problem in build(tree, output=output).problems]
-        assert found == [f"the original of {IDS[3]} has the same pixels as that of {IDS[0]}"]
+        same = f"original of {IDS[3]} has the same pixels as original of {IDS[0]}"
+        assert found == [f"{same}; so have 1 more picture of groups {IDS[3]} and {IDS[0]}"]
 
     def test_equal_pictures_inside_groups(self, tree: Path, output: Path) -> None:
         images = tree / "images/0-9"

@@ -173,6 +173,7 @@ def test_the_size_category_is_the_hubs_word(real_dataset: Path) -> None:
         label_features=dataset_features(FOUR, True, (), with_images=False),
         license_id=None,
         citation=None,
+        protocols={},
     )
     assert "size_categories: 1K<n<10K\n" in text
     assert "1,000 groups" in text

@@ -115,6 +115,18 @@ class TestDownload:
         download_dataset(REPO, got)
         assert contents(got) == remote_files(filled_hub)
 
+    def test_a_refused_download_leaves_only_what_the_next_run_can_use(
+        self, filled_hub: HubServer, member: HubClient, got: Path
+    ) -> None:
+        filled_hub.faults = [Fault("GET", "/lfs/", Response(403), times=99)]
+        assert "cannot be read (403)" in member.hggt_data("download", REPO, "--output", "got").err
+        assert list(got.parent.glob(".got*")) == []
+        filled_hub.faults = [Fault("GET", "/lfs/", Response(403), times=99, after=1)]
+        kept = got.parent.resolve() / ".got.partial"
+        refused = member.hggt_data("download", REPO, "--output", "got").err
+        assert f"What has arrived is kept in {kept} for the next run" in refused
+        assert any(path.suffix == ".parquet" for path in kept.rglob("*"))
+
     def test_a_connection_cut_in_the_middle_of_a_file_is_continued(self, filled_hub: HubServer, got: Path) -> None:
         filled_hub.faults = [Fault("GET", "/lfs/", CutResponse(after_bytes=5000), times=3)]
         download_dataset(REPO, got)

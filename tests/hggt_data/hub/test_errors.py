@@ -110,7 +110,7 @@ class TestKinds:
             (403, {}, "this token has no permission to do this with lab/none (403"),
             (409, {}, "someone else changed lab/none after this push was planned; nothing was pushed. Run the same"),
             (412, {}, "someone else changed lab/none after this push was planned; nothing was pushed. Run the same"),
-            (413, {}, "a file of lab/none is too large for the Hub, or there are too many (413). Build the dataset"),
+            (413, {}, "lab/none: a file, or the whole push, is too large for the Hub (413)."),
             (507, {}, "lab has no storage left on the Hub (507). Delete files or extend the plan at http"),
             (429, {"Retry-After": "17"}, "the Hub's rate limit is exceeded (429). Wait 17 s and try again."),
             (429, {}, "the Hub's rate limit is exceeded (429). Wait a few minutes and try again."),
@@ -148,6 +148,29 @@ class TestKinds:
         hub.faults = [Fault("GET", "/lfs/", Response(503), times=100)]
         with pytest.raises(HubError, match=r"the Hub reports an internal error \(503\)"):
             Repository("lab/net", "model").read_file("b.bin", "main")
+
+    def test_the_api_that_is_unavailable_for_a_moment_is_asked_again(
+        self, online: None, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        Repository("lab/net", "model").create("private")
+        hub.push("lab/net", {"a.bin": b"1"})
+        hub.faults = [Fault("GET", f"/api/{path}", Response(503), times=2) for path in ("models/lab/net$", ".*/tree/")]
+        assert "a.bin" in Repository("lab/net", "model").read_main().files
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                "File reconstruction error: Request error: HTTP status client error (403 Forbidden)",
+                "cannot be read (403)",
+            ),
+            ("Upload error: Request error: HTTP status client error (403 Forbidden)", "this token has no permission"),
+            ("Request error: HTTP status server error (503 Service Unavailable), domain: x", "internal error (503)"),
+        ],
+    )
+    def test_the_status_of_an_answer_to_xet(self, text: str, message: str) -> None:
+        assert message in self.raised(RuntimeError(f"Task error: {text}"))
 
     def test_no_answer(self) -> None:
         with pytest.raises(HubError) as raised, explained("lab/hggt", "dataset"):

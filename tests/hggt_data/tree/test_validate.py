@@ -185,6 +185,23 @@ def test_the_same_pixels_in_two_groups_are_a_warning_at_the_later(test_tree: Pat
     assert PICTURE in validate_tree(test_tree, workers=1).problems[0].message
 
 
+def test_a_picture_of_another_format_is_explained(tmp_path: Path) -> None:
+    path = write_tree(tmp_path, ["a-0-0"]) / "images/0-9/original/a-0-0.png"
+    path.rename(path.with_suffix(".tif"))
+    found = {problem.kind: problem for problem in validate_tree(tmp_path, workers=1).problems}
+    assert found.keys() == {"missing-image", "extra-file"}
+    assert found["extra-file"].hint.startswith("Convert it to 8-bit RGB PNG")
+
+
+def test_two_equal_groups_are_one_warning(tmp_path: Path) -> None:
+    write_tree(tmp_path, ["a-0-0", "b-0-0"])
+    for path in sorted(tmp_path.glob("images/0-9/*/a-0-0*")):
+        path.with_name(path.name.replace("a-", "b-")).write_bytes(path.read_bytes())
+    (problem,) = validate_tree(tmp_path, workers=1).problems
+    same = "images/0-9/original/b-0-0.png: has the same pixels as images/0-9/original/a-0-0.png"
+    assert str(problem) == f"{same}; so have 4 more pictures of groups b-0-0 and a-0-0"
+
+
 def test_equal_pictures_inside_groups_are_a_warning_for_each_folder(test_tree: Path) -> None:
     for path in (test_tree / GT / "02").iterdir():  # a copy, encoded otherwise
         (test_tree / GT / "03" / path.name.replace("_02", "_03")).write_bytes(encode_png(read_pixels(path), 1))

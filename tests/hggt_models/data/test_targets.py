@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hggt_data.consensus import judge_group
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import Annotation, Label, PatchGroup
 from hggt_models.config.train import TargetKind
 from hggt_models.data.targets import Choice, GroupLabels, choose
 
@@ -22,7 +22,7 @@ def group(*votes: str) -> PatchGroup:
         Annotation(slot, tuple(LETTERS[letter] for letter in letters))
         for slot, letters in zip("ABCDEFG", votes, strict=False)
     )
-    return judge_group(PatchId("0001", 0, 0), candidates, annotations)
+    return judge_group("0001-0-0", candidates, annotations)
 
 
 def labelled(*votes: str) -> GroupLabels:

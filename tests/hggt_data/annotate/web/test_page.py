@@ -21,7 +21,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.accounts import Account, add_account
 from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.io.images import encode_png
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label, Protocol
 from tests.chromium import Launch
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.annotate.servers import Server
@@ -63,7 +63,11 @@ class Session:
         """Each answered vote with its labels, in the order shown."""
         store = AnswerStore(self.round)
         found = {item: store.read(self.annotator, item) for item in self.annotator.items if item.kind is Kind.VOTE}
-        return {str(item.group): [label.value for label in saved.labels] for item, saved in found.items() if saved}
+        return {
+            str(item.group): [label.value if label else "" for label in saved.labels]
+            for item, saved in found.items()
+            if saved
+        }
 
     def skips(self) -> dict[Item, str]:
         return dict(AnswerStore(self.round).skips(self.annotator))
@@ -94,7 +98,7 @@ def serve(
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]]:
     """The annotators of the served round that no test has used; the first two begin with practice."""
-    practice = [Item(Kind.PRACTICE, PatchId(f"practice{k}", 0, 0)) for k in range(3)]
+    practice = [Item(Kind.PRACTICE, f"practice{k}-0-0") for k in range(3)]
     known = {practice[0].group: KnownAnswer((Label.NEGATIVE,) * 4, "All have artefacts.")}
     known |= {item.group: KnownAnswer((Label.POSITIVE,) * 4, "Look.") for item in practice[1:]}
     batches = {f"Ann {k}": [votes(*(f"a{k}g{j}-0-0" for j in range(5)))] for k in range(NUM_ANNOTATORS)}
@@ -118,7 +122,7 @@ def session(sessions: list[Session]) -> Session:
 def large_sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]]:
     """Two annotators of pictures that are larger than their panes, in a round that requires 100 %."""
     batches = {name: [votes("large-0-0")] for name in ("Ada", "Bob")}
-    sessions = serve(tmp_path_factory.mktemp("large"), batches, side=512, require_full_zoom=True)
+    sessions = serve(tmp_path_factory.mktemp("large"), batches, side=512, protocol=Protocol(full_zoom=True))
     with sessions[0].server:
         yield sessions
 
@@ -439,7 +443,7 @@ def test_pictures_larger_than_their_panes_open_at_100_percent_and_move_together(
     assert moved(False)
 
 
-def test_a_round_can_require_that_every_version_was_seen_at_100_percent(
+def test_a_round_can_require_that_all_of_every_version_was_seen_at_100_percent(
     page: Page, large_sessions: list[Session]
 ) -> None:
     session = large_sessions[1]
@@ -450,27 +454,45 @@ def test_a_round_can_require_that_every_version_was_seen_at_100_percent(
 
     def missing(numbers: str) -> None:
         press(page, "Enter")
-        expect(page.locator("#status")).to_contain_text(f"at 100 % for a moment first. Still missing: {numbers}.")
+        expect(page.locator("#status")).to_contain_text(f"Not completely seen at 100 %: version {numbers}.")
+
+    def pale(place: float) -> bool:
+        """Whether the map is pale at this share of its height, in the middle."""
+        script = """(map, place) => {
+            const [x, y] = [map.width / 2, map.height / 2 + (place - 0.5) * Math.min(map.width, map.height)];
+            return map.getContext("2d").getImageData(x, y, 1, 1).data[0];
+        }"""
+        return int(page.locator("aside canvas").evaluate(script, place)) not in (LEVELS["original"], 80)
 
     open_page(page, session)
     press(page, *PATTERN)
     missing("1, 2, 3, 4")
     press(page, "f")
     look(1.5)
-    missing("2, 3, 4")
+    missing("2, 3, 4")  # in turn, each as a whole
     press(page, "f", "0")
     look(5)
-    missing("2, 3, 4")  # the whole picture is smaller than 100 %
-    press(page, "0")
+    missing("2, 3, 4")  # the whole picture is smaller than 100 %, and Enter shows its first part at 100 %
+    assert scales(page) == {1}
     page.keyboard.down(" ")
     look(5)
     page.keyboard.up(" ")
     missing("2, 3, 4")  # the original was in their place
     look(1.5)
+    missing("2, 3, 4")  # Enter goes on to the right
+    look(0.6)
+    missing("2, 3, 4")  # and stays until it was seen for a second
+    look(0.6)
+    wait_until(lambda: not pale(0.1) and pale(0.9), "the map shows that the lower parts are unseen")
+    for _ in range(2):
+        missing("2, 3, 4")
+        look(1.2)
+    wait_until(lambda: not pale(0.9), "the map shows that all has been seen")
     press(page, "Enter")
     session.wait_for(1)
     order = AnswerStore(session.round).order(session.annotator, session.annotator.items[0])
-    assert session.record()["full_zoom_s"] == dict(zip(order, (3, 1.5, 1.5, 1.5), strict=True))
+    seen = session.record()["full_zoom_s"]
+    assert [round(seen[name], 3) for name in order] == [2.7, 1.2, 1.2, 1.2]
 
 
 def test_one_enlarged_version_keeps_its_keys(page: Page, session: Session) -> None:
@@ -739,7 +761,7 @@ def test_nothing_is_requested_from_other_hosts_and_urls_reveal_no_group(page: Pa
     open_page(page, session)
     assert len(requested) > 10
     assert all(url.startswith((session.server.url, f"blob:{session.server.url}")) for url in requested)
-    group = session.annotator.items[0].group.image
+    group = session.annotator.items[0].group.split("-")[0]
     assert not any("Ann" in url or group in url for url in requested)
 
 
