@@ -1,10 +1,11 @@
 """Patch groups of any source, with single pictures read on demand: the base of trees and datasets."""
 
 import hashlib
+import json
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import SupportsIndex, overload
@@ -13,7 +14,10 @@ from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels, PngInfo, decode_png, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
-from hggt_data.schema import PatchGroup, Protocol
+from hggt_data.schema import PatchGroup, Protocol, Vote
+
+# Of a vote; a published dataset has other names and times.
+_FACTS_OF_PEOPLE = ("slot", "annotator", "start", "end", "seconds")
 
 
 class GroupSource(ABC, Sequence["Group"]):
@@ -81,6 +85,10 @@ class GroupSource(ABC, Sequence["Group"]):
     def image_names(self) -> Sequence[str]:
         """The source picture of each group; sources override it where that needs no labels."""
         return [self[index].image_name for index in range(len(self))]
+
+    def find_equal_pictures(self) -> Iterable[tuple[str, str]]:
+        """Pairs of source pictures with equal pixels in an original or candidate, as far as the source can tell."""
+        return ()
 
     def suggest(self, group: str) -> str:
         """The end of a message about an unknown group: known ones that look the same or similar, if there are any."""
@@ -193,12 +201,18 @@ class Group(PatchGroup):
 
 
 def hash_labels(groups: Iterable[PatchGroup]) -> str:
-    """One SHA-256 over all labels; the same for a tree, the dataset built from it, and its published version.
+    """One SHA-256 over all votes; the same for a tree, the dataset built from it, and its published version.
 
     It does not depend on who gave a label and when: each group counts with its annotators' labels, sorted.
     """
     digest = hashlib.sha256()
     for group in groups:
         votes = sorted(",".join(label.value if label else "" for label in one.labels) for one in group.annotations)
+        votes += sorted(map(_anonymous, (*group.pairs, *group.choices, *group.scores)))
         digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(votes)}\n".encode())
     return digest.hexdigest()
+
+
+def _anonymous(vote: Vote) -> str:
+    facts = {name: value for name, value in asdict(vote).items() if name not in _FACTS_OF_PEOPLE}
+    return json.dumps([type(vote).__name__, facts], sort_keys=True)

@@ -37,6 +37,7 @@ class ShardTask:
         groups: Name of the root and files of each group.
         sources: Lines of the sources CSV for the pictures of these groups.
         schema: The Arrow schema, serialised.
+        votes: Those of `VOTE_COLUMNS` that the dataset has.
         reusable: Folder and shard of the same path from earlier builds.
     """
 
@@ -47,6 +48,7 @@ class ShardTask:
     sources: Mapping[str, Mapping[str, str | None]]
     schema: bytes
     pictures: list[str]
+    votes: tuple[str, ...]
     scale: int
     skip_faulty: bool
     reusable: list[tuple[Path, Shard]]
@@ -123,7 +125,7 @@ def _row(examined: Examined, task: ShardTask) -> dict[str, Any]:
         "height": size[0],
         "width": size[1],
         **{column: columns.get(column) for column in task.pictures},
-        **labels_to_row(group),
+        **labels_to_row(group, task.votes),
         **task.sources.get(group.image_name, {}),
     }
 

@@ -6,8 +6,9 @@ from functools import reduce
 from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
+from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import TableError, TreeError
-from hggt_data.io.files import FileDigest, read_csv, read_utf8, sha256_of_file
+from hggt_data.io.files import FileDigest, read_csv, read_regular_file, read_utf8, sha256_of
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
@@ -80,6 +81,11 @@ class Inputs:
         return any(root.listing.tree.lr_folders for root in self.roots)
 
     @property
+    def votes(self) -> tuple[str, ...]:
+        """Those of `VOTE_COLUMNS` that any tree has."""
+        return tuple(column for column in VOTE_COLUMNS if any(column in root.listing.votes for root in self.roots))
+
+    @property
     def source_columns(self) -> tuple[str, ...]:
         """Columns of the dataset that are filled from the CSV of source pictures."""
         return self.sources.columns if self.sources else ()
@@ -150,7 +156,8 @@ class Inputs:
         paths = {f"{root.name}/{name}": root.listing.tree.root / name for root, name in beside}
         given = {"sources": self.sources and self.sources.path, "citation": self.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
-        return [FileDigest(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
+        contents = {name: read_regular_file(path) for name, path in paths.items() if path.is_file()}
+        return [FileDigest(name, len(data), sha256_of(data)) for name, data in contents.items()]
 
 
 def read_inputs(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
+from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha256_of
 from hggt_data.io.parsing import parse_json, read_value
@@ -73,7 +74,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of the file; `problems` are those that belong to no single shard."""
+    """The content of the file.
+
+    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has.
+    """
 
     tool_version: str
     settings: dict[str, Any]
@@ -85,6 +89,7 @@ class Manifest:
     files: list[FileDigest]
     overlap: dict[str, list[str]]
     problems: list[Problem] = field(default_factory=list)
+    votes: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:
@@ -185,6 +190,8 @@ def _require_consistent(manifest: Manifest) -> None:
         raise ValueError(f"a candidate is {strange[0]!r}; expected letters, digits and ._+- as its name")
     if strange := sorted(set(manifest.settings["sources"]) - set(SOURCE_COLUMNS)):
         raise ValueError(f"a column of sources is {strange[0]!r}; expected {', '.join(SOURCE_COLUMNS)}")
+    if strange := sorted(set(manifest.votes) - set(VOTE_COLUMNS)):
+        raise ValueError(f"a column of votes is {strange[0]!r}; expected {', '.join(VOTE_COLUMNS)}")
     if strange := sorted(set(manifest.splits) - {"train", "test"}):
         raise ValueError(f"a split is {strange[0]!r}; expected train, test")
     paths = [file.path for file in manifest.contents()]

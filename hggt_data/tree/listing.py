@@ -17,7 +17,7 @@ from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
 from hggt_data.schema import LR, ORIGINAL, GroupOrder, PatchId, Protocol, group_order
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
-from hggt_data.tree.layout import Section, Tree, describe_half, picture_name, possible_homes, scan
+from hggt_data.tree.layout import Entry, Section, Tree, describe_half, picture_name, possible_homes, scan
 from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol
 
 _Content = TypeVar("_Content")
@@ -82,9 +82,12 @@ class Listing:
         ids: the groups, sorted.
         image_names: the source picture of each group.
         slots: folders that contain annotations in any section, sorted; each must have an annotation of every group.
+        votes: votes besides annotations: any of `pairs`, `choices`, `scores`.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
+
+    votes: tuple[str, ...] = ()
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -267,7 +270,7 @@ class _CheckedFolders:
         self.unreadable: set[Path] = set()
         self._scanned: set[Path] = set()
 
-    def scan(self, folder: Path) -> list[os.DirEntry[str]]:
+    def scan(self, folder: Path) -> list[Entry]:
         """The entries of a folder, sorted by name. Problems of the folder are reported the first time only."""
         is_first = folder not in self._scanned
         self._scanned.add(folder)

@@ -4,7 +4,6 @@ The source tree is never changed. LR images are not made here but by `hggt-model
 """
 
 import shlex
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -241,7 +240,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     names look the same, count as one.
 
     Args:
-        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
+        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`; or its zip file.
         output: New or empty folder outside TREE.
         settings: Size of the test, and the condition for its groups.
 
@@ -285,10 +284,10 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
         for section, group_id in show_progress(work, len(work), "writing"):
             linked &= _write_group(listing, group_id, section, settings.copy)
         for side, ids in sides.items():
-            _write_annotators(tree, staging / side, ids)
+            _write_annotators(opened.root, staging / side, ids)
             for name in (LICENSE_FILE, PROTOCOL_FILE):
-                if (tree / name).is_file():
-                    shutil.copyfile(tree / name, staging / side / name)
+                if (opened.root / name).is_file():
+                    link_or_copy(opened.root / name, staging / side / name, copy=True)
         _write_record(staging / RECORD, settings, choice, image_of, twins)
     return SplitResult(output, settings, choice, image_of, twins, linked, bool(listing.tree.lr_folders))
 
@@ -326,7 +325,7 @@ def _write_group(listing: Listing, group_id: str, section: Section, copy: bool) 
             continue
         linked &= link_or_copy(path, section.picture(group_id, name), copy=copy)
     for slot, path in files.annotations.items():  # labels are corrected later, so they are never links
-        shutil.copyfile(path, section.annotation(group_id, slot))
+        link_or_copy(path, section.annotation(group_id, slot), copy=True)
     return linked
 
 

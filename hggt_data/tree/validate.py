@@ -86,7 +86,7 @@ def validate_tree(
     """Check a whole tree. Nothing is changed, and problems of the tree never raise: they are in the report.
 
     Args:
-        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
+        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`; or its zip file.
         lr: Folder of low-resolution images, if it is not in its official place in TREE.
         workers: Worker processes.  [default: one per core, at most 8]
         fast: Check only the headers of the pictures; do not detect damaged or turned pictures or duplicates.

@@ -3,6 +3,7 @@
 import os
 import random
 import struct
+import zipfile
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -67,6 +68,15 @@ def noise(size: tuple[int, int], seed: str) -> Pixels:
     height, width = size
     data = random.Random(seed).randbytes(height * width * 3)
     return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+def zip_folder(folder: Path, path: Path, name: str = "", method: int = zipfile.ZIP_STORED) -> Path:
+    """Write a zip file with the content of a folder, as `name` in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", method) as file:
+        for inside in sorted(folder.rglob("*")):
+            file.write(inside, Path(name) / inside.relative_to(folder))
+    return path
 
 
 def contents(folder: Path) -> dict[str, bytes]:

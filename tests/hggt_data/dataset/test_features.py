@@ -4,7 +4,6 @@ import json
 import re
 from datetime import datetime
 
-import pytest
 from datasets import ClassLabel, Features, Image, List, Value
 
 from hggt_data.consensus import judge_group
@@ -16,9 +15,7 @@ from hggt_data.dataset.features import (
     image_column,
     image_columns,
     labels_to_row,
-    parse_time,
 )
-from hggt_data.errors import DatasetError
 from hggt_data.schema import Annotation, Label
 
 LABEL = ClassLabel(names=["positive", "similar", "negative"])
@@ -118,10 +115,3 @@ def test_a_group_without_consensus_comes_back_from_its_row() -> None:
     assert (row["consensus"], row["agreement"], row["num_votes"]) == ([None], [0], [1])
     assert (row["num_positive"], row["num_negative"]) == (0, 0)
     assert group_from_row({"id": "a-0-0", "image_name": "a-0-0", "top": None, "left": None, **row}, ("01",)) == group
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "2022-08-05T17:01:12+02:00"])
-def test_a_text_that_is_not_a_local_time_is_named(text: str) -> None:
-    with pytest.raises(DatasetError, match=r"expected one such as 2022-08-05T17:01:12$") as error:
-        parse_time(text)
-    assert repr(text) in str(error.value)

@@ -76,7 +76,7 @@ def test_pictures_and_labels_may_be_given_separately(test_tree: Path) -> None:
 
 class TestRefusals:
     def test_a_missing_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(TreeError, match=r"absent: no such folder; expected an HGGT tree"):
+        with pytest.raises(TreeError, match=r"absent: no such folder or zip file; expected an HGGT tree"):
             open_tree(tmp_path / "absent")
 
     def test_another_folder_is_described_in_part(self, tmp_path: Path) -> None:
