@@ -17,7 +17,7 @@ _DETAILS: dict[str, Detail] = {"source": Argument("SOURCE")}
 
 @click.group(cls=HggtGroup)
 def export() -> None:
-    """Export training pairs, positives, preference pairs or the official tree.
+    """Export training pairs, positives, preference pairs or the tree.
 
     SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
     """
