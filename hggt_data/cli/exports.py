@@ -17,7 +17,7 @@ _DETAILS: dict[str, Detail] = {"source": Argument("SOURCE")}
 
 @click.group(cls=HggtGroup)
 def export() -> None:
-    """Export training pairs, positives, preference pairs or the tree.
+    """Export data in the forms of other programs.
 
     SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
     """
