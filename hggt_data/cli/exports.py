@@ -34,8 +34,8 @@ def export() -> None:
 def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     """List or copy the candidates with the consensus Positive.
 
-    The list has the columns group, candidate, agreement, num_votes, and the location of the picture: its path in the
-    tree, or its split and row in the dataset.
+    A CSV list has the columns group, candidate, agreement, num_votes, and the location of the picture: its path
+    relative to the tree, or its split and row in the dataset. A text list has the absolute path of each picture.
     """
     from hggt_data.exports.positives import export_positives
     from hggt_data.exports.source import open_source
