@@ -86,6 +86,10 @@ class GroupSource(ABC, Sequence["Group"]):
         """The source picture of each group; sources override it where that needs no labels."""
         return [self[index].image_name for index in range(len(self))]
 
+    def find_equal_pictures(self) -> Iterable[tuple[str, str]]:
+        """Pairs of source pictures with equal pixels in an original or candidate, as far as the source can tell."""
+        return ()
+
     def suggest(self, group: str) -> str:
         """The end of a message about an unknown group: known ones that look the same or similar, if there are any."""
         near = get_close_matches(group, self.ids)

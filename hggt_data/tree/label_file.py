@@ -5,13 +5,13 @@ The official file has `Picture_1` (the original, without a label), `Picture_2`, 
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from hggt_data.errors import AnnotationError
 from hggt_data.io.names import compare_names, look
+from hggt_data.io.parsing import unique_keys
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.layout import picture_name
@@ -92,18 +92,8 @@ def check_annotation(
 
 def _parse_json(data: bytes) -> dict[str, Any]:
     text = data.decode("utf-8").removeprefix("\ufeff")  # the byte order mark that Windows editors write
-
-    def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
-            raise AnnotationError(f"key {_shown(repeated)} occurs twice")
-        return content
-
     try:
-        content = json.loads(text, object_pairs_hook=refuse_repeated_keys)
-    except AnnotationError:
-        raise
+        content = json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:  # Python's limit of digits raises ValueError
         raise AnnotationError(f"broken JSON: {error}") from error
     if not isinstance(content, dict):

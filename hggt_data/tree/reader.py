@@ -1,6 +1,6 @@
 """Reads the groups of a folder tree: PNG and JSON files, whenever a group is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hggt_data.schema import PatchGroup
 from hggt_data.tree.label_file import parse_annotation
 from hggt_data.tree.layout import Tree
 from hggt_data.tree.listing import GroupFiles, Listing
+from hggt_data.tree.twins import find_equal, list_pictures
 
 
 class TreeSource(GroupSource):
@@ -37,6 +38,9 @@ class TreeSource(GroupSource):
     @property
     def image_names(self) -> Sequence[str]:
         return self._listing.image_names
+
+    def find_equal_pictures(self) -> Iterator[tuple[str, str]]:
+        return find_equal(list_pictures(self._listing), skip_faulty=True)
 
     def _files(self, index: int) -> GroupFiles:
         return self._listing.files(self.ids[index])
