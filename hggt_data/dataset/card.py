@@ -210,14 +210,12 @@ def format_pairs_card(
             [
                 "# Preference pairs of pictures",
                 "Each row is a pair from one *patch group*: two versions of the same high-resolution patch, of which "
-                "several people preferred `chosen` to `rejected`. Made with hggt from data in the format of HGGT.",
+                "several people preferred one. Made with hggt from data in the format of HGGT.",
                 "## Content",
                 "\n".join(counted),
                 "## Columns",
                 "\n".join(lines),
-                "`margin` = (positive - negative votes of chosen) / votes - (positive - negative votes of rejected) / "
-                "votes, where the original counts as 0. It ranges from -2 to 2; the larger it is, the clearer the "
-                "preference.",
+                *([_MARGIN_TEXT] if "margin" in features else []),
                 "## Licence",
                 _licence_text(license_id),
             ]
@@ -226,6 +224,10 @@ def format_pairs_card(
     )
 
 
+_MARGIN_TEXT = (
+    "`margin` = (positive - negative votes of chosen) / votes - (positive - negative votes of rejected) / votes, where "
+    "the original counts as 0. It ranges from -2 to 2; the larger it is, the clearer the preference."
+)
 _PAIR_COLUMN_TEXTS = {
     "lr": "low-resolution input, PNG; null if there is none",
     "chosen": "the preferred picture, PNG",
@@ -238,6 +240,10 @@ _PAIR_COLUMN_TEXTS = {
     "votes_chosen": "how many annotators gave each label to the preferred picture; 0 for the original",
     "votes_rejected": "how many annotators gave each label to the other picture; 0 for the original",
     "margin": "how clear the preference is; see below",
+    "jpg_0": "bytes of the first picture, PNG despite the name of the column",
+    "jpg_1": "bytes of the second picture",
+    "label_0": "1 if the first picture is preferred, 0 if the second is, 0.5 if they are equally good",
+    "caption": "empty: the pictures have no prompt",
 }
 
 
