@@ -32,6 +32,8 @@ from .exports.preferences import PairKind as PairKind
 from .exports.preferences import PreferencePair as PreferencePair
 from .exports.preferences import preference_pairs as preference_pairs
 from .exports.source import open_source as open_source
+from .exports.training.export import TrainingSettings as TrainingSettings
+from .exports.training.export import export_training as export_training
 from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource

@@ -91,7 +91,7 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
         [('04', '01', 'P>S', 0.33), ('04', '02', 'P>S', 0.33), ('04', '03', 'P>N', 1.0)]
     """
     require_kind(PatchGroup, "a group of `open_groups`", group=group)
-    votes = {name: _count_votes(group, name) for name in (ORIGINAL, *group.candidates)}
+    votes = {name: count_votes(group, name) for name in (ORIGINAL, *group.candidates)}
     names = {
         "original": [ORIGINAL],
         **{
@@ -113,7 +113,8 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
     return pairs
 
 
-def _count_votes(group: PatchGroup, name: str) -> dict[Label, int]:
+def count_votes(group: PatchGroup, name: str) -> dict[Label, int]:
+    """How many annotators gave each label to a picture; 0 for the original."""
     given: Counter[Label] = Counter()
     if name != ORIGINAL:
         place = group.candidates.index(name)
