@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -32,6 +32,7 @@ class DatasetSource(GroupSource):
         self.candidates = tuple(manifest.candidates)
         self.license = manifest.settings["license"]
         self.split = _choose_split(location, manifest, split)
+        self.layout, self.consensus_rule = manifest.layout, manifest.consensus_rule
         self.protocol = manifest.protocol(self.split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]
@@ -42,6 +43,15 @@ class DatasetSource(GroupSource):
         self.ids = [group for shard in shards for group in shard.ids]
         self._places = [(s, row) for s, shard in enumerate(shards) for row in range(len(shard.ids))]
         self._start_process()
+
+    def find_equal_pictures(self) -> Iterator[tuple[str, str]]:
+        image_of, first = dict(zip(self.ids, self.image_names, strict=True)), dict[str, str]()
+        shards = [shard for shard in read_manifest(self._folder).shards if shard.split == self.split]
+        for group, digests in (found for shard in shards for found in shard.digests(self.candidates)):
+            for digest in digests.values():
+                twin = first.setdefault(digest, image_of[group])
+                if twin != image_of[group]:
+                    yield image_of[group], twin
 
     def _start_process(self) -> None:
         """What each process reads for itself."""

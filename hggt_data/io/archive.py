@@ -110,13 +110,12 @@ def _read_members(parts: tuple[ZipPart, ...]) -> ZipMembers:
 
 
 def open_place(path: Path) -> Path:
-    """A path, as an `ArchivePath` if it is or is in a zip file, or in a folder that contains zip files.
+    """A path, as an `ArchivePath` if it is or is in a zip file, or is a folder that contains zip files.
 
     TreeError for the parts of a split zip file, and for damaged or unsafe zip files.
     """
-    path = Path(path)
     home = next((folder for folder in (path, *path.parents) if os.path.lexists(folder)), path)
-    zips = _find_zips(home)
+    zips = _find_zips(home) if home == path or home.is_file() else []
     if not zips:
         return path
     parts = tuple(map(ZipPart.of, zips))

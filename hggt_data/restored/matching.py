@@ -17,6 +17,7 @@ from hggt_data.io.files import read_csv, read_regular_file
 from hggt_data.io.images import PngInfo, decode_png, parse_png
 from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
+from hggt_data.io.portability import require_upright
 from hggt_data.io.text import join_lines, plural
 from hggt_data.loading import as_groups
 from hggt_data.ranges import require_kind
@@ -245,7 +246,7 @@ def _check_groups(
             continue
         if not group.positives:  # nothing to compare a restored image with
             needless.add(group_id)
-        if group_id in wanted:
+        if group_id in wanted and group.has_picture(ORIGINAL):  # labels compare with it, so a needless group at most
             size, of_group = _check_group(group, (ORIGINAL, *group.positives, *(group.negatives if negatives else ())))
             faults += of_group
             if size is not None:
@@ -306,6 +307,7 @@ def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
         data = read_regular_file(path)
         info = parse_png(data)
         decode_png(data, info)
+        require_upright(data)
     except ImageError as error:
         return str(error)
     except OSError as error:

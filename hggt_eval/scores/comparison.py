@@ -12,7 +12,7 @@ Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), chapter 3 (sig
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +188,7 @@ def compare_methods(
         Evaluation, "that of `score` or `read_scores`, such as read_scores(FOLDER).evaluation", evaluation=evaluation
     )
     require_arguments(compare_methods, num_resamples=num_resamples)
-    methods = {method.name: method for method in evaluation.methods}
+    methods = {method.name: _by_true_picture(method, evaluation) for method in evaluation.methods}
     if baseline is not None:
         require_baseline(methods, baseline)
     runs = {base: [methods[name] for name in names] for base, names in group_seeds(methods).items()}
@@ -350,6 +350,13 @@ def _key(group: GroupScores) -> _GroupKey:
 def _differences(values: _GroupValues, baseline: _GroupValues) -> dict[_GroupKey, float]:
     pairs = {key: (values[key], baseline[key]) for key in values if key in baseline}
     return {key: a - b for key, (a, b) in pairs.items() if math.isfinite(a) and math.isfinite(b)}
+
+
+def _by_true_picture(method: MethodScores, evaluation: Evaluation) -> MethodScores:
+    """The scores with one name for source pictures that are one picture."""
+    first = {name: names[0] for names in evaluation.same_pictures for name in names}
+    groups = (replace(group, image_name=first.get(group.image_name, group.image_name)) for group in method.groups)
+    return replace(method, groups=tuple(groups))
 
 
 def _by_picture(values: _GroupValues) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

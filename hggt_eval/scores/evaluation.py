@@ -19,6 +19,7 @@ class Evaluation:
         without_positives: Groups without a Positive; they are left out for every method.
         num_groups: Number of groups, scored or not.
         with_negatives: Whether restored images were also compared with the negatives.
+        same_pictures: Names of source pictures that count as one: they look the same, or have equal pixels.
     """
 
     metrics: tuple[AnyMetric, ...]
@@ -26,6 +27,7 @@ class Evaluation:
     without_positives: tuple[str, ...]
     num_groups: int
     with_negatives: bool = False
+    same_pictures: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def label_measures(self) -> Mapping[str, LabelMeasures]:

@@ -97,6 +97,7 @@ def format_json(evaluation: Evaluation, settings: Settings, comparison: Comparis
         "metrics": {metric.name: _metric_content(metric) for metric in evaluation.metrics},
         "num_groups": evaluation.num_groups,
         "groups_without_positives": list(evaluation.without_positives),
+        **({"same_pictures": evaluation.same_pictures} if evaluation.same_pictures else {}),
         "methods": [
             _method_content(method, evaluation.label_measures.get(method.name)) for method in evaluation.methods
         ],
@@ -165,6 +166,7 @@ def read_scores(path: str | Path) -> ScoresFile:
             without_positives=tuple(map(require_group_id, described["groups_without_positives"])),
             num_groups=described["num_groups"],
             with_negatives=settings.label_measures,
+            same_pictures=tuple(map(tuple, described.get("same_pictures", ()))),
         )
         _require_complete(evaluation)
     except (HggtError, ValueError) as error:
@@ -219,6 +221,7 @@ class _Content(TypedDict):
     metrics: dict[str, _Metric]
     num_groups: int
     groups_without_positives: list[str]
+    same_pictures: NotRequired[list[list[str]]]
     methods: list[_Method]
 
 

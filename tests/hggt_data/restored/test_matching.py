@@ -137,6 +137,12 @@ def test_missing_maps_are_all_named(tmp_path: Path) -> None:
         match_restored(read_methods(tmp_path / "methods.toml"), _blank_source("a-0-0"))
 
 
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
 def _flip_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -149,8 +155,9 @@ def _flip_bit(path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-2000]), "cut off"),
         (lambda path: Image.open(path).convert("L").save(path), "8-bit grey; expected 8-bit RGB"),
         (lambda path: Image.open(path).resize((150, 160)).save(path), "160 x 150; expected 160 x 160"),
+        (lambda path: Image.open(path).save(path, exif=_turned()), "its eXIf chunk has orientation 6: some programs"),
     ],
-    ids=["truncated", "grey", "size"],
+    ids=["truncated", "grey", "size", "turned"],
 )
 def test_an_unusable_image_is_listed(
     bicubic: Path, source: GroupSource, damage: Callable[[Path], object], message: str
