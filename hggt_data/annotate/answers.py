@@ -19,7 +19,7 @@ from hggt_data.tree.label_file import check_annotation
 
 _MOST_BYTES = 1 << 20
 BROKEN = ".broken"  # suffix of an unreadable answer that a new one replaced
-# A version was seen at 100 % if it was in view for so long with at least one screen pixel per image pixel.
+# A version was seen at 100 % if each part of it was in view for so long with at least one screen pixel per image pixel.
 FULL_ZOOM_S = 1.0
 
 

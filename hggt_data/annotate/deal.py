@@ -59,7 +59,7 @@ class DealSettings:
         repeats: Groups per batch that the same annotator sees twice.
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
-        require_full_zoom: Accept an answer only after every version was in view at 100 % for a second.
+        require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
         question: What the page asks, in one line.  [default: which versions look better than the original, or in a
             blind round, which version looks better]
         blind: Do not say which version is the original: show each candidate beside it, in random order.
@@ -145,7 +145,7 @@ class DealResult:
         if round_.protocol.question not in (QUESTION, BLIND_QUESTION):
             lines.append(f"The page asks: {round_.protocol.question}")
         if round_.protocol.full_zoom:
-            lines.append("An answer is accepted only after every version was in view at 100 % for a second.")
+            lines.append("An answer is accepted only after all of every version was in view at 100 % for a second.")
         if round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."

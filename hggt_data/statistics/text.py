@@ -114,7 +114,7 @@ COEFFICIENTS_NOTE = (
     "against similar."
 )
 CONFUSION_NOTE = "Each vote is also part of the consensus, so these figures overestimate agreement."
-FULL_ZOOM_TITLE = "Groups with every candidate seen at 100 %"
+FULL_ZOOM_TITLE = "Groups with all of every candidate seen at 100 %"
 SECONDS_NOTE = "As recorded by the annotation tool; annotations with a missing or impossible time count as 'no time'."
 
 

@@ -44,7 +44,8 @@ class Answer:
         seconds: Viewing time without pauses, by a monotonic clock.
         pauses: (seconds before it, seconds) of each pause.
         end: The annotator's local time at the end; None if that clock is clearly wrong.
-        full_zoom_s: Seconds for which each version was in view at 100 % or more, in the same order; empty if unknown.
+        full_zoom_s: Seconds for which the least seen part of each version was in view at 100 % or more, in the same
+            order; empty if unknown.
         display: Device pixel ratio, last zoom, window and screen size, number of flips.
     """
 
@@ -203,8 +204,8 @@ class AnswerStore:
         """
         if self.round.protocol.full_zoom and not is_full_zoom(answer.full_zoom_s):
             raise AnnotationError(
-                f"full_zoom_s is {list(answer.full_zoom_s)}; this round requires every version to be in view at 100 % "
-                f"for {FULL_ZOOM_S:g} s"
+                f"full_zoom_s is {list(answer.full_zoom_s)}; this round requires each part of every version to be in "
+                f"view at 100 % for {FULL_ZOOM_S:g} s"
             )
         received = self._clock()
         annotation = self._annotation(annotator, item, answer, received)

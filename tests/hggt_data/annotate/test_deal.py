@@ -315,7 +315,7 @@ def test_the_required_zoom_stays_with_the_round(patches: Path, tmp_path: Path) -
     names.write_text("\n".join(NAMES))
     command = ["deal", "--input", str(patches), "--output", str(tmp_path / "round"), "--annotators", str(names)]
     result = CliRunner().invoke(main, [*command, "--require-full-zoom"])
-    assert "An answer is accepted only after every version was in view at 100 % for a second." in result.output
+    assert "An answer is accepted only after all of every version was in view at 100 % for a second." in result.output
     reassign_groups(tmp_path / "round", drop=["Dan"])
     assert read_round(tmp_path / "round").protocol.full_zoom
 

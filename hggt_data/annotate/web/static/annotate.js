@@ -1,6 +1,7 @@
 // The annotation page: one group after the other.
 
 import {Clock} from "./clock.js";
+import {Coverage} from "./coverage.js";
 import {listenToKeys, showKeys} from "./keys.js";
 import {Outbox} from "./outbox.js";
 import {loadTexts, RequestError, requestJson, requestPicture, wait} from "./server.js";
@@ -21,10 +22,11 @@ class Page {
   #labels = [];
   #saved = []; // the labels that are saved or being sent
   #history = []; // earlier labels of this group, for undo
-  #drafts = new Map(); // unfinished groups: {labels, reading} by item
+  #drafts = new Map(); // unfinished groups: {labels, reading, coverage} by item
   #answered = []; // indices in the order of answering, for undo
   #pictures = new Map();
   #clock = new Clock();
+  #coverage = null;
   #times = [];
   #idle = null;
   #turn = 0; // increases with each navigation, so that late responses are ignored
@@ -38,12 +40,15 @@ class Page {
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
       label: (position, label) => this.#label(position, label),
       zoom: () => this.#showZoom(),
-      view: (versions) => this.#clock.view(versions),
+      view: (versions, box) => this.#clock.view(versions, box),
     });
     $("instructions-text").textContent = this.#round.instructions;
     $("instructions").hidden = !this.#round.instructions;
     this.#fillBatches();
     this.#listen();
+    if (this.#round.required_full_zoom_s) {
+      setInterval(() => this.#stage.isShown && this.#stage.mark(this.#unseenParts(this.#unseen())), 250);
+    }
     const first = this.#round.batches.findIndex((batch) => batch.open > 0);
     await this.#openBatch(first < 0 ? 0 : first);
     if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.annotator}`)) {
@@ -128,7 +133,9 @@ class Page {
     this.#stage.select(this.#unlabelled()[0] ?? 1);
     this.#stage.show(pictures);
     this.#showStatus("");
-    this.#clock.start(this.#round.num_candidates, draft?.reading);
+    const [{width, height}] = pictures;
+    this.#coverage = draft?.coverage ?? new Coverage(this.#round.num_candidates, width, height);
+    this.#clock.start(this.#coverage, draft?.reading);
     this.#restartIdleTimer();
     if (document.querySelector("dialog[open]")) {
       this.#clock.pause();
@@ -141,7 +148,8 @@ class Page {
   /** Hide the group and keep an unfinished answer until it is opened again. */
   #closeGroup() {
     if (this.#stage.isShown && this.#isChanged) {
-      this.#drafts.set(this.#item.id, {labels: this.#labels, reading: this.#clock.read()});
+      const [labels, reading, coverage] = [this.#labels, this.#clock.read(), this.#coverage];
+      this.#drafts.set(this.#item.id, {labels, reading, coverage});
     }
     this.#stage.show(null);
   }
@@ -224,10 +232,15 @@ class Page {
     return this.#labels.flatMap((label, k) => (label ? [] : [k + 1]));
   }
 
-  /** Positions that have yet to be seen at 100 %, if the round requires it. */
+  /** Positions of which a part has yet to be seen at 100 %, if the round requires it. */
   #unseen() {
     const {required_full_zoom_s: required} = this.#round;
     return this.#clock.read().full_zoom_s.flatMap((seconds, k) => (seconds < required ? [k + 1] : []));
+  }
+
+  /** The parts of these versions that have yet to be seen at 100 %. */
+  #unseenParts(positions) {
+    return this.#coverage.missing(this.#round.required_full_zoom_s, positions.map((position) => position - 1));
   }
 
   async #next() {
@@ -242,8 +255,11 @@ class Page {
     }
     const unseen = this.#unseen();
     if (this.#isChanged && unseen.length) {
+      const [position] = unseen;
+      const [{left, top}] = this.#unseenParts([position]);
+      this.#stage.select(position);
+      this.#stage.lookFrom(left, top);
       this.#showStatus(text("see_all", {numbers: unseen.join(", ")}));
-      this.#stage.select(unseen[0]);
       return;
     }
     const turn = this.#turn;
@@ -434,7 +450,8 @@ class Page {
     const scale = this.#stage?.scale ?? 1; // called while the stage is created
     const percent = Math.round(100 * scale);
     $("zoom").textContent = text("zoom_value", {percent});
-    $("guide-zoom").textContent = text(scale < 1 ? "zoom_mixed" : "zoom_exact", {percent});
+    const legend = this.#round.required_full_zoom_s ? ` ${text("map_unseen")}` : "";
+    $("guide-zoom").textContent = text(scale < 1 ? "zoom_mixed" : "zoom_exact", {percent}) + legend;
     document.body.classList.toggle("mixed", scale < 1);
   }
 

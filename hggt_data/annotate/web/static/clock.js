@@ -1,22 +1,22 @@
-// Measures how long a group is viewed, and each version at 100 %, without pauses, by the monotonic clock.
+// Measures how long a group is viewed, and each part of each version at 100 %, without pauses, by the monotonic clock.
 
 export class Clock {
   #seconds = 0;
   #since = null;
   #pausedAt = null;
   #pauses = [];
-  #fullZoom = []; // seconds at 100 % of each version
-  #inView = []; // indices of the versions at 100 % now
+  #coverage = null;
+  #inView = {versions: [], box: null}; // at 100 % now
   #countedTo = 0;
 
   /**
-   * @param numVersions how many versions the group has
+   * @param coverage counts the parts in view
    * @param earlier the reading when the group was last left, if it is opened again
    */
-  start(numVersions, earlier = {seconds: 0, pauses: [], full_zoom_s: Array(numVersions).fill(0)}) {
+  start(coverage, earlier = {seconds: 0, pauses: []}) {
     this.#seconds = earlier.seconds;
     this.#pauses = [...earlier.pauses];
-    this.#fullZoom = [...earlier.full_zoom_s];
+    this.#coverage = coverage;
     this.#countedTo = earlier.seconds;
     this.#pausedAt = null;
     this.#since = performance.now();
@@ -37,26 +37,31 @@ export class Clock {
     }
   }
 
-  /** Note the versions, counted from 0, that are at 100 % from now on. */
-  view(versions) {
-    const now = this.#now();
-    for (const version of this.#inView) {
-      this.#fullZoom[version] += now - this.#countedTo;
-    }
-    this.#countedTo = now;
-    this.#inView = versions;
+  /** Note the versions, counted from 0, and the box of them that are in view at 100 % from now on. */
+  view(versions, box) {
+    this.#count();
+    this.#inView = {versions, box};
   }
 
-  /** Seconds viewed, in total and at 100 %, pauses as [seconds before, seconds], and the local time. */
+  /** Seconds viewed, in total and of the least seen part at 100 %, pauses as [seconds before, seconds], and the local time. */
   read() {
-    this.view(this.#inView);
+    this.#count();
     return {
       seconds: this.#now(),
-      full_zoom_s: [...this.#fullZoom],
+      full_zoom_s: this.#coverage.leastSeconds(),
       pauses: this.#pauses,
       end_ms: Date.now(),
       utc_offset_min: -new Date().getTimezoneOffset(),
     };
+  }
+
+  #count() {
+    const now = this.#now();
+    const {versions, box} = this.#inView;
+    if (versions.length && now > this.#countedTo) {
+      this.#coverage?.add(now - this.#countedTo, versions, box);
+    }
+    this.#countedTo = now;
   }
 
   #now() {

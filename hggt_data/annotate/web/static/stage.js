@@ -20,6 +20,7 @@ export class Stage {
   #centre = [0, 0];
   #pointer = null; // [x, y] in image pixels
   #split = 0.5;
+  #marks = []; // boxes, in image pixels
   #turned = 0; // pixels of the wheel towards the next step of zoom
   #observer = new ResizeObserver((entries) => this.#resize(entries));
   #onZoom;
@@ -33,8 +34,8 @@ export class Stage {
   /**
    * @param root the element to fill; it has an aside with a canvas, which shows the map
    * @param text (key, values) => string
-   * @param handlers {label(position, label), zoom(), view(versions)}; the last is called with the versions, counted from
-   *   0, that are in view at 100 % or more
+   * @param handlers {label(position, label), zoom(), view(versions, box)}; the last is called with the versions, counted
+   *   from 0, that are in view at 100 % or more, and the part of them, in image pixels
    */
   constructor(root, text, numCandidates, handlers) {
     this.#root = root;
@@ -124,6 +125,25 @@ export class Stage {
   toggleWhole() {
     if (this.#pictures) {
       this.#setZoom(this.scale < 1 ? null : 0);
+    }
+  }
+
+  /** Show the versions at 100 % or more, from a point to the right and down, and not covered by the slider. */
+  lookFrom(left, top) {
+    this.#split = 0;
+    if (this.scale < 1) {
+      this.#setZoom(null);
+    }
+    const {width, height} = this.#canvas;
+    this.#moveTo(left + width / this.scale / 2, top + height / this.scale / 2);
+  }
+
+  /** Mark boxes {left, top, width, height} on the map. */
+  mark(boxes) {
+    const isChanged = boxes.length !== this.#marks.length;
+    this.#marks = boxes;
+    if (isChanged) {
+      this.#drawMap();
     }
   }
 
@@ -380,10 +400,24 @@ export class Stage {
     this.#drawMap();
     const isFull = this.#pictures && !this.isFlipped && this.scale >= 1;
     const visible = this.#panes.filter(({figure, position}) => position && !figure.hidden);
-    this.#onView(isFull ? visible.map(({position}) => position - 1) : []);
+    this.#onView(isFull ? visible.map(({position}) => position - 1) : [], isFull && this.#boxInView());
   }
 
-  /** The original, darker outside the part in view. */
+  /** The part of the versions in view, in image pixels. */
+  #boxInView() {
+    const {width, height} = this.#canvas;
+    const {left, top} = this.#placeIn(this.#canvas);
+    const start = this.hasSlider ? Math.round(this.#split * width) : 0; // the original covers the rest
+    const {scale} = this;
+    return {
+      left: (start - left) / scale,
+      top: -top / scale,
+      right: (width - left) / scale,
+      bottom: (height - top) / scale,
+    };
+  }
+
+  /** The original, darker outside the part in view, and pale where it is marked. */
   #drawMap() {
     const context = this.#map.getContext("2d");
     context.clearRect(0, 0, this.#map.width, this.#map.height);
@@ -395,6 +429,12 @@ export class Stage {
     const whole = [left, top, original.width * scale, original.height * scale];
     context.imageSmoothingQuality = "high";
     context.drawImage(original, ...whole);
+    context.beginPath();
+    for (const box of this.#marks) {
+      context.rect(left + box.left * scale, top + box.top * scale, box.width * scale, box.height * scale);
+    }
+    context.fillStyle = "rgb(255 255 255 / 60%)";
+    context.fill();
     const view = this.#placeIn(this.#canvas);
     const ratio = scale / this.scale;
     const edges = [

@@ -439,7 +439,7 @@ def test_pictures_larger_than_their_panes_open_at_100_percent_and_move_together(
     assert moved(False)
 
 
-def test_a_round_can_require_that_every_version_was_seen_at_100_percent(
+def test_a_round_can_require_that_all_of_every_version_was_seen_at_100_percent(
     page: Page, large_sessions: list[Session]
 ) -> None:
     session = large_sessions[1]
@@ -450,27 +450,45 @@ def test_a_round_can_require_that_every_version_was_seen_at_100_percent(
 
     def missing(numbers: str) -> None:
         press(page, "Enter")
-        expect(page.locator("#status")).to_contain_text(f"at 100 % for a moment first. Still missing: {numbers}.")
+        expect(page.locator("#status")).to_contain_text(f"Not completely seen at 100 %: version {numbers}.")
+
+    def pale(place: float) -> bool:
+        """Whether the map is pale at this share of its height, in the middle."""
+        script = """(map, place) => {
+            const [x, y] = [map.width / 2, map.height / 2 + (place - 0.5) * Math.min(map.width, map.height)];
+            return map.getContext("2d").getImageData(x, y, 1, 1).data[0];
+        }"""
+        return int(page.locator("aside canvas").evaluate(script, place)) not in (LEVELS["original"], 80)
 
     open_page(page, session)
     press(page, *PATTERN)
     missing("1, 2, 3, 4")
     press(page, "f")
     look(1.5)
-    missing("2, 3, 4")
+    missing("2, 3, 4")  # in turn, each as a whole
     press(page, "f", "0")
     look(5)
-    missing("2, 3, 4")  # the whole picture is smaller than 100 %
-    press(page, "0")
+    missing("2, 3, 4")  # the whole picture is smaller than 100 %, and Enter shows its first part at 100 %
+    assert scales(page) == {1}
     page.keyboard.down(" ")
     look(5)
     page.keyboard.up(" ")
     missing("2, 3, 4")  # the original was in their place
     look(1.5)
+    missing("2, 3, 4")  # Enter goes on to the right
+    look(0.6)
+    missing("2, 3, 4")  # and stays until it was seen for a second
+    look(0.6)
+    wait_until(lambda: not pale(0.1) and pale(0.9), "the map shows that the lower parts are unseen")
+    for _ in range(2):
+        missing("2, 3, 4")
+        look(1.2)
+    wait_until(lambda: not pale(0.9), "the map shows that all has been seen")
     press(page, "Enter")
     session.wait_for(1)
     order = AnswerStore(session.round).order(session.annotator, session.annotator.items[0])
-    assert session.record()["full_zoom_s"] == dict(zip(order, (3, 1.5, 1.5, 1.5), strict=True))
+    seen = session.record()["full_zoom_s"]
+    assert [round(seen[name], 3) for name in order] == [2.7, 1.2, 1.2, 1.2]
 
 
 def test_one_enlarged_version_keeps_its_keys(page: Page, session: Session) -> None:

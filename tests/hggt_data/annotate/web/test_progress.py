@@ -122,7 +122,7 @@ def test_who_saw_every_version_at_100_percent(tmp_path: Path) -> None:
         save(store, bob, item, (P, N), full_zoom_s=(1, 1))
     one, two = measure_progress(store).annotators
     assert (one.full_zoom, two.full_zoom) == ((1, 3), (4, 4))
-    assert flags_of(store) == {"Ada": ["every version seen at 100 % in only 1 of 3 groups"], "Bob": []}
+    assert flags_of(store) == {"Ada": ["all of every version seen at 100 % in only 1 of 3 groups"], "Bob": []}
 
 
 def test_gold_and_repeats_are_measured_and_practice_is_not(tmp_path: Path) -> None:

@@ -277,7 +277,9 @@ def test_whether_every_version_was_seen_at_100_percent_is_recorded(
 def test_a_round_can_require_100_percent(round_: Round, ada: Annotator) -> None:
     store = AnswerStore(replace(round_, protocol=Protocol(full_zoom=True)))
     for seconds in ([], [5, 5, 0.9, 5]):
-        with pytest.raises(AnnotationError, match="; this round requires every version to be in view at 100 %"):
+        with pytest.raises(
+            AnnotationError, match="; this round requires each part of every version to be in view at 100 %"
+        ):
             store.save(ada, first(ada), answer(full_zoom_s=seconds), None)
     assert store.save(ada, first(ada), answer(full_zoom_s=[1, 1, 1, 1]), None)
 
