@@ -119,6 +119,7 @@ class _Pair(TypedDict):
     label: Literal["Positive", "Similar", "Negative"]
     start: str
     end: str
+    received: str
     seconds: float
 
 
@@ -133,8 +134,9 @@ def _read_pairs(round_: Round, annotator: Annotator, item: Item, answer: Annotat
         found = {name: _parse_pair(annotator, recorded[name]) for name in round_.candidates if name in recorded}
     except (OSError, ValueError):
         found = {}
-    if answer is None:  # after the last pair the answer is written first: if it is missing, somebody removed it
-        found = {} if len(found) == len(round_.candidates) else found
+    if answer is None:
+        if len(found) == len(round_.candidates):  # the server was killed before it wrote the answer, or it is damaged
+            del found[max(found, key=lambda name: recorded[name]["received"])]  # the page sends this pair again
     else:
         seconds = None if answer.seconds is None else answer.seconds / len(round_.candidates)
         for name, label in zip(round_.candidates, answer.labels, strict=True):

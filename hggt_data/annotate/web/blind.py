@@ -75,8 +75,6 @@ class BlindStore(AnswerStore):
         pages = [Item(item.kind, item.group, name) for name in self.round.candidates]
         pairs = [annotation if page == item else known.get(page) for page in pages]
         judged = [pair for pair in pairs if pair is not None]
-        if len(judged) == len(pairs):
-            self._write_answer(annotator, item.whole, _join(judged))
         [label] = annotation.labels
         times = {"start": str(annotation.start), "end": str(annotation.end)}
         path = self.round.shown_path(annotator, item)
@@ -88,9 +86,10 @@ class BlindStore(AnswerStore):
             full_zoom_s = {}
         write_json(path, {"full_zoom_s": full_zoom_s, "pairs": records})
         self._require_in_place()
-        self._pairs[annotator.pseudonym][item] = annotation
         if len(judged) == len(pairs):
+            self._write_answer(annotator, item.whole, _join(judged))
             self._full_zoom[annotator.pseudonym][item.whole] = is_full_zoom(full_zoom_s.values())
+        self._pairs[annotator.pseudonym][item] = annotation
 
 
 def open_store(round_: Round) -> AnswerStore:
