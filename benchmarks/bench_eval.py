@@ -195,7 +195,7 @@ def write_pictures(root: Path, num_groups: int) -> None:
     rng = np.random.default_rng(0)
     sources = sorted(FIXTURES.glob("*/**/original/*.png"))
     for number in range(num_groups):
-        group_id = PatchId("bench", number, 0)
+        group_id = str(PatchId("bench", number, 0))
         base = _enlarged(sources[number % len(sources)])
         for name in ("original", *CANDIDATES):
             path = root / "tree" / "images" / name / picture_name(group_id, name)

@@ -33,7 +33,7 @@ def write_large_tree(folder: Path, num_groups: int) -> Path:
         (tree / "labels" / slot).mkdir(parents=True)
     distinct: list[dict[str, Path]] = []
     for number in range(num_groups):
-        group_id = PatchId(f"{number:05d}", 0, 0)
+        group_id = str(PatchId(f"{number:05d}", 0, 0))
         paths = {name: tree / "images" / name / picture_name(group_id, name) for name in names}
         if number < _DISTINCT_GROUPS:
             for name, path in paths.items():

@@ -32,6 +32,8 @@ from .exports.preferences import PairKind as PairKind
 from .exports.preferences import PreferencePair as PreferencePair
 from .exports.preferences import preference_pairs as preference_pairs
 from .exports.source import open_source as open_source
+from .exports.training.export import TrainingSettings as TrainingSettings
+from .exports.training.export import export_training as export_training
 from .exports.tree import export_tree as export_tree
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource
@@ -51,10 +53,13 @@ from .restored.methods import Method as Method
 from .restored.methods import name_methods as name_methods
 from .restored.methods import read_methods as read_methods
 from .schema import Annotation as Annotation
+from .schema import ChoiceVote as ChoiceVote
 from .schema import Consensus as Consensus
 from .schema import Label as Label
+from .schema import PairVote as PairVote
 from .schema import PatchGroup as PatchGroup
 from .schema import PatchId as PatchId
+from .schema import Score as Score
 from .statistics.counts import LabelStatistics as LabelStatistics
 from .tree.demo import write_demo_tree as write_demo_tree
 from .tree.split import SplitSettings as SplitSettings

@@ -1,19 +1,24 @@
-"""The rule that turns the votes of several annotators into one label per candidate."""
+"""The rules that turn the votes of several annotators into one label per candidate."""
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
-from hggt_data.schema import Annotation, Consensus, Label, PatchGroup, PatchId
+from hggt_data.schema import Annotation, ChoiceVote, Consensus, Label, PairVote, PatchGroup, Score
+
+# What votes without a majority give: `hggt` Similar with agreement 1, `majority` no label.
+ConsensusRule = Literal["hggt", "majority"]
 
 
-def consensus_label(labels: Sequence[Label | None]) -> Consensus:
+def consensus_label(labels: Sequence[Label | None], rule: ConsensusRule = "hggt") -> Consensus:
     """The consensus of any number of votes for one candidate.
 
     The label with strictly most votes wins if two or more gave it. A tie at the top, or votes that all differ, give
-    Similar with agreement 1. Fewer than two votes give no consensus.
+    Similar with agreement 1 by HGGT's rule, and no label by the rule `majority`. Fewer than two votes give no label.
 
     Args:
         labels: One vote per annotator; None is a missing vote and does not count.
+        rule: What votes without a majority give.
 
     Returns:
         The label, how many gave it, and how many voted.
@@ -26,8 +31,8 @@ def consensus_label(labels: Sequence[Label | None]) -> Consensus:
         >>> consensus_label([Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE])
         Consensus(label=<Label.SIMILAR: 'Similar'>, agreement=1, num_votes=3)
 
-    Source: for exactly three votes, the rule of the official loader (`paired_labeled_image_dataset.py`); other numbers
-    of votes are our extension.
+    Source: for exactly three votes, the rule of the official loader (`paired_labeled_image_dataset.py`), and for
+    `majority` that of DiffIQA (CVPR 2025), which drops such candidates; other numbers of votes are our extension.
     """
     for vote in labels:
         if not (vote is None or isinstance(vote, Label)):
@@ -38,19 +43,41 @@ def consensus_label(labels: Sequence[Label | None]) -> Consensus:
         return Consensus(None, 0, num_votes)
     (label, count), *others = votes.most_common()
     if count < 2 or (others and others[0][1] == count):
-        return Consensus(Label.SIMILAR, 1, num_votes)
+        return Consensus(Label.SIMILAR, 1, num_votes) if rule == "hggt" else Consensus(None, 0, num_votes)
     return Consensus(label, count, num_votes)
 
 
-def judge_group(group_id: PatchId, candidates: tuple[str, ...], annotations: Sequence[Annotation]) -> PatchGroup:
-    """A patch group with its consensus; `candidates` are in the order of each annotation's labels."""
+def judge_group(
+    group_id: str,
+    candidates: tuple[str, ...],
+    annotations: Sequence[Annotation],
+    *,
+    image_name: str | None = None,
+    top: int | None = None,
+    left: int | None = None,
+    rule: ConsensusRule = "hggt",
+    pairs: tuple[PairVote, ...] = (),
+    choices: tuple[ChoiceVote, ...] = (),
+    scores: tuple[Score, ...] = (),
+) -> PatchGroup:
+    """A patch group with its consensus, for which only people's votes count.
+
+    `candidates` are in the order of each annotation's labels. Without `image_name` the group is its own source picture.
+    """
     ordered = tuple(sorted(annotations, key=lambda annotation: annotation.slot))
-    drawn = [consensus_label([annotation.labels[k] for annotation in ordered]) for k in range(len(candidates))]
+    votes = [annotation.labels for annotation in ordered if annotation.counts]
+    drawn = [consensus_label([labels[k] for labels in votes], rule) for k in range(len(candidates))]
     return PatchGroup(
         id=group_id,
+        image_name=group_id if image_name is None else image_name,
+        top=top,
+        left=left,
         candidates=candidates,
         annotations=ordered,
         consensus=tuple(c.label for c in drawn),
         agreement=tuple(c.agreement for c in drawn),
         num_votes=tuple(c.num_votes for c in drawn),
+        pairs=pairs,
+        choices=choices,
+        scores=scores,
     )

@@ -24,7 +24,7 @@ class SettingsError(HggtError, ValueError):
 
 
 class NameFormatError(HggtError, ValueError):
-    """A name is not a `PatchId`."""
+    """A name is not a `PatchId`, or cannot be the id of a group."""
 
 
 class ImageError(HggtError, ValueError):

@@ -1,31 +1,35 @@
 """Patch groups of any source, with single pictures read on demand: the base of trees and datasets."""
 
 import hashlib
+import json
+import operator
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
-from functools import partial
-from typing import overload
+from functools import cached_property, partial
+from typing import SupportsIndex, overload
 
-from hggt_data.errors import ImageError, NameFormatError
+from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels, PngInfo, decode_png, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
-from hggt_data.schema import PatchGroup, PatchId, Protocol
+from hggt_data.schema import PatchGroup, Protocol, Vote
+
+# Of a vote; a published dataset has other names and times.
+_FACTS_OF_PEOPLE = ("slot", "annotator", "start", "end", "seconds")
 
 
 class GroupSource(ABC, Sequence["Group"]):
-    """The patch groups of a tree or a dataset, sorted by id: a sequence of `Group`.
+    """The patch groups of a tree or a dataset, sorted by `group_order`: a sequence of `Group`.
 
     `groups[3]`, `groups["coffee-0-0"]` and `groups[2:5]` read labels only; `groups[3].read("01")` reads one picture.
     A source can be pickled and shared by processes and threads.
 
     Attributes:
         location: Where it was opened from, for messages.
-        candidates: Names of the enhanced versions, sorted.
-        ids: One `PatchId` per group, sorted.
+        candidates: Names of the enhanced versions; a group may lack the picture of some.
+        ids: One per group, in the order of `group_order`.
         split: `train` or `test`; a tree is `test` if its pictures are under `GT/`.
         license: Licence id of the data; None if no licence is given, which means the HGGT terms.
         revision: Commit of a dataset on the Hub; None for a folder.
@@ -34,7 +38,7 @@ class GroupSource(ABC, Sequence["Group"]):
 
     location: str
     candidates: tuple[str, ...]
-    ids: Sequence[PatchId]
+    ids: Sequence[str]
     split: str
     license: str | None = None
     revision: str | None = None
@@ -55,35 +59,41 @@ class GroupSource(ABC, Sequence["Group"]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if isinstance(index, str):
             index = self._find(index)
+        if not isinstance(index, SupportsIndex):
+            raise TypeError(f"index {index!r} of {self.location}; expected a number, the id of a group, or a slice")
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"group {index} of {len(self)} in {self.location}")
         index %= len(self)
         return Group(**vars(self._read_labels(index)), source=self, index=index)
 
     def __contains__(self, group: object) -> bool:
-        """Whether it has this group, given as a `Group`, an id or the id's text."""
-        if isinstance(group, PatchGroup):
-            return super().__contains__(group)
-        return any(str(group) == str(known) for known in self.ids)
+        """Whether it has this group, given as a `Group` or an id."""
+        return super().__contains__(group) if isinstance(group, PatchGroup) else group in self._index_of
 
     def _find(self, group: str) -> int:
         """The index of a group by its id."""
-        try:
-            wanted = PatchId.parse(group)
-        except NameFormatError:
-            wanted = None
-        if wanted is not None:
-            index = bisect_left(self.ids, wanted)
-            if index < len(self) and self.ids[index] == wanted:
-                return index
-        raise KeyError(f"{self.location} has no group {group!r}{self.suggest(group)}")
+        if group not in self._index_of:
+            raise KeyError(f"{self.location} has no group {group!r}{self.suggest(group)}")
+        return self._index_of[group]
+
+    @cached_property
+    def _index_of(self) -> dict[str, int]:
+        return {group: index for index, group in enumerate(self.ids)}
+
+    @property
+    def image_names(self) -> Sequence[str]:
+        """The source picture of each group; sources override it where that needs no labels."""
+        return [self[index].image_name for index in range(len(self))]
+
+    def find_equal_pictures(self) -> Iterable[tuple[str, str]]:
+        """Pairs of source pictures with equal pixels in an original or candidate, as far as the source can tell."""
+        return ()
 
     def suggest(self, group: str) -> str:
         """The end of a message about an unknown group: known ones that look the same or similar, if there are any."""
-        near = get_close_matches(group, map(str, self.ids))
-        return note_lookalike(group, by_look(map(str, self.ids))) or (
-            f"; did you mean {' or '.join(near)}?" if near else ""
-        )
+        near = get_close_matches(group, self.ids)
+        return note_lookalike(group, by_look(self.ids)) or (f"; did you mean {' or '.join(near)}?" if near else "")
 
     @abstractmethod
     def _read_labels(self, index: int) -> PatchGroup:
@@ -146,10 +156,13 @@ class Group(PatchGroup):
     A picture is named `original`, like a candidate (`01`, `02`, ...), or `lr` for the low-resolution input.
 
     Attributes:
-        id: Source picture and place of the patch; `str(group.id)` is `IMAGE-TOP-LEFT`.
-        candidates: Names of the enhanced versions, sorted.
+        id: Name of the group; `IMAGE-TOP-LEFT` in HGGT.
+        image_name: The source picture.
+        top: First row of the patch in the source picture; None if there is no place.
+        left: First column; None if there is no place.
+        candidates: Names of the enhanced versions; `has_picture` tells whether this group has one.
         annotations: One `Annotation` per slot, sorted by slot; its labels are in the order of `candidates`.
-        consensus: One `Label` per candidate; None with fewer than two votes.
+        consensus: One `Label` per candidate; None with fewer than two votes, or where the rule finds no majority.
         agreement: Per candidate, how many annotators gave the consensus label; 1 if no two agreed, 0 if there is none.
         num_votes: Per candidate, how many annotators voted.
         positives: Candidates whose consensus is Positive.
@@ -167,8 +180,8 @@ class Group(PatchGroup):
         ((2, 2, 2, 2), ('04',), (192, 192, 3))
     """
 
-    source: GroupSource = field(repr=False, compare=False)
-    index: int = field(repr=False, compare=False)
+    source: GroupSource = field(repr=False, compare=False, kw_only=True)
+    index: int = field(repr=False, compare=False, kw_only=True)
 
     def has_picture(self, name: str) -> bool:
         """Whether the group has this picture; in a dataset this reads no pixels."""
@@ -188,12 +201,18 @@ class Group(PatchGroup):
 
 
 def hash_labels(groups: Iterable[PatchGroup]) -> str:
-    """One SHA-256 over all labels; the same for a tree, the dataset built from it, and its published version.
+    """One SHA-256 over all votes; the same for a tree, the dataset built from it, and its published version.
 
     It does not depend on who gave a label and when: each group counts with its annotators' labels, sorted.
     """
     digest = hashlib.sha256()
     for group in groups:
-        votes = sorted(",".join(label.value for label in annotation.labels) for annotation in group.annotations)
+        votes = sorted(",".join(label.value if label else "" for label in one.labels) for one in group.annotations)
+        votes += sorted(map(_anonymous, (*group.pairs, *group.choices, *group.scores)))
         digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(votes)}\n".encode())
     return digest.hexdigest()
+
+
+def _anonymous(vote: Vote) -> str:
+    facts = {name: value for name, value in asdict(vote).items() if name not in _FACTS_OF_PEOPLE}
+    return json.dumps([type(vote).__name__, facts], sort_keys=True)

@@ -12,6 +12,7 @@ from hggt_data.dataset.reader import DatasetSource
 from hggt_data.errors import RUN_AGAIN, DatasetError, HubError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.archive import place_exists
 from hggt_data.tree.layout import open_tree, tree_of_folders
 from hggt_data.tree.reader import TreeSource
 
@@ -23,8 +24,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     receive the source read local files.
 
     Args:
-        source: A tree (`Train/`, `Test/`, or a folder with `images/` and `labels/`), the folder of a built dataset, or
-            `ORG/NAME` on the Hub.
+        source: A tree (`Train/`, `Test/`, or a folder with `images/` and `labels/`) or its zip file, the folder of a
+            built dataset, or `ORG/NAME` on the Hub.
         split: Split to read, if `source` is a dataset.  [default: the only one]
         revision: Tag, branch or commit on the Hub.  [default: main]
 
@@ -50,7 +51,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
     folder = Path(source).absolute()  # valid even after a later chdir
     if revision is not None:
         raise SettingsError(f"{folder} is a local folder and has no revisions; leave out `revision` ({revision!r})")
-    if not folder.exists():
+    if not place_exists(folder):
         raise TreeError(f"{source}: no such folder; expected a tree, a built dataset, or a name on the Hub (ORG/NAME)")
     if is_built_dataset(folder):
         return DatasetSource(folder, split, str(folder))
@@ -151,7 +152,7 @@ def opened(groups: GroupSource | str | Path, split: str) -> GroupSource:
 
 
 def require_source(source: str) -> str:
-    """Check that this is a folder or a name on the Hub."""
-    if not Path(source).is_dir() and not is_hub_id(source):
-        raise SettingsError(f"{source!r} is neither a folder nor a name on the Hub (ORG/NAME)")
+    """Check that this is a folder, a zip file, or a name on the Hub."""
+    if not place_exists(Path(source)) and not is_hub_id(source):
+        raise SettingsError(f"{source!r} is neither a folder or zip file nor a name on the Hub (ORG/NAME)")
     return source

@@ -1,7 +1,7 @@
-"""The nouns of HGGT as frozen values: PatchId, Label, Annotation, Consensus, PatchGroup.
+"""The nouns of judged pictures as frozen values: Label, Annotation, PairVote, Consensus, PatchGroup, PatchId.
 
-No I/O, no third-party imports. The words are those of the paper (CVPR 2023): a *patch group* is one original patch and
-its enhanced *candidates*, which *annotators* judged; the *consensus* is the label that enough of them gave.
+No I/O, no third-party imports. The words are those of HGGT (CVPR 2023): a *patch group* is one original picture or
+patch and its enhanced *candidates*, which *annotators* judged; the *consensus* is the label that enough of them gave.
 """
 
 import re
@@ -9,6 +9,7 @@ import string
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
+from typing import Literal
 
 from hggt_data.errors import NameFormatError
 
@@ -40,17 +41,59 @@ def label_from_class_id(class_id: int | None) -> Label | None:
     return None if class_id is None else list(Label)[class_id]
 
 
-# No path separators, control characters or undecodable bytes: CSV and JSON do not allow them. Numbers fit int32.
-_PATCH_ID = re.compile(
-    r"(?P<image>[^/\\\x00-\x1f\x7f\ud800-\udfff]+)-(?P<top>0|[1-9][0-9]{0,8})-(?P<left>0|[1-9][0-9]{0,8})"
-)
+# No path separators, control characters or undecodable bytes: CSV, JSON and file names do not allow them.
+_NAME = r"[^/\\\x00-\x1f\x7f\ud800-\udfff]+"
+_GROUP_ID = re.compile(_NAME)
+_PATCH_ID = re.compile(rf"(?P<image>{_NAME})-(?P<top>0|[1-9][0-9]{{0,8}})-(?P<left>0|[1-9][0-9]{{0,8}})")  # int32
+_CANDIDATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+def require_group_id(text: str) -> str:
+    """The text, if it can be the id of a group: one line without slashes and control characters.
+
+    Raises:
+        NameFormatError: It cannot.
+    """
+    if not _GROUP_ID.fullmatch(text) or text.strip(".") == "":
+        raise NameFormatError(
+            f"{text!r} is not a group id; expected one line of text without slashes and control characters"
+        )
+    return text
+
+
+def is_candidate(name: str) -> bool:
+    """Whether a candidate may have this name: letters, digits and `._+-`, at most 64, and not `original` or `lr`."""
+    return _CANDIDATE.fullmatch(name) is not None and name.lower() not in (ORIGINAL, LR)
+
+
+GroupOrder = tuple[str, int, int, str]
+
+
+def group_order(
+    group_id: str, image_name: str | None = None, top: int | None = None, left: int | None = None
+) -> GroupOrder:
+    """The key that sorts groups: by source picture, then row and column (those without a place first), then id.
+
+    Without `image_name` an id of the form `IMAGE-TOP-LEFT` names the picture and its place.
+
+    Example:
+        >>> sorted(["cat-163-0", "cat-27-0", "bird"], key=group_order)
+        ['bird', 'cat-27-0', 'cat-163-0']
+    """
+    if image_name is None:
+        try:
+            patch = PatchId.parse(group_id)
+            image_name, top, left = patch.image, patch.top, patch.left
+        except NameFormatError:
+            image_name = group_id
+    return image_name, -1 if top is None else top, -1 if left is None else left, group_id
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class PatchId:
-    """The id of a patch: the name of its source picture, and its top row and left column there, in pixels.
+    """HGGT's name of a patch: the name of its source picture, and its top row and left column there, in pixels.
 
-    Written `IMAGE-TOP-LEFT`; IMAGE may contain dashes. Ids sort by picture, then row, then column.
+    Written `IMAGE-TOP-LEFT`; IMAGE may contain dashes. They sort by picture, then row, then column.
 
     Attributes:
         image: Name of the source picture.
@@ -110,10 +153,14 @@ def source_picture(stem: str, folder: str = "") -> str:
         >>> source_picture("0001-586-1469_01", folder="01"), source_picture("holiday_01", folder="photos")
         ('0001', 'holiday_01')
     """
-    if len(folder) > 1 and folder.isdecimal():
-        stem = stem.removesuffix(f"_{folder}") or stem
+    if len(folder) > 1 and folder.isdecimal():  # also of a version of a candidate, `0001_01_s001`
+        stem = re.sub(rf"(?<=.)_{folder}(?={_VERSION}*\Z)", "", stem, flags=re.DOTALL)
     match = _VERSION_OF.fullmatch(stem)
     return match["image"] if match else stem
+
+
+AnnotatorKind = Literal["person", "model"]
+VoteKind = Literal["vote", "gold", "repeat", "practice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +202,116 @@ class Annotation:
 
     Attributes:
         slot: The folder of the JSON file (`A`, `B`, `C`). Several people filled each official slot.
-        labels: One label per candidate, in the order of the group's candidates.
+        labels: One label per candidate, in the order of the group's candidates; None where this annotator gave none.
         start: Local time at which the annotator opened the group; None if it could not be read.
         end: Local time at which the annotator finished; None if it could not be read.
         seconds: The recorded time for the group. The official tool's value need not equal `end - start`.
         annotator: Pseudonym of the person behind the slot; None if unknown.
         full_zoom: Whether this person saw every candidate at 100 %; None if unknown, as in a built dataset.
+        annotator_kind: Whether a person or a model gave the labels.
+        question: What was asked, where groups were judged under several questions.
+        kind: Only a `vote` counts for the consensus; gold and practice have known answers, a repeat is a second look.
     """
 
     slot: str
-    labels: tuple[Label, ...]
+    labels: tuple[Label | None, ...]
     start: datetime | None = None
     end: datetime | None = None
     seconds: float | None = None
     annotator: str | None = None
     full_zoom: bool | None = None
+    annotator_kind: AnnotatorKind = "person"
+    question: str | None = None
+    kind: VoteKind = "vote"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a person's vote, which counts for consensus and agreement."""
+        return is_vote_of_person(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What is known about any vote but an annotation; everything is optional.
+
+    Attributes:
+        slot: Folder or position of the vote in its source; not a person.
+        annotator: Pseudonym of the person, or name of the model.
+        annotator_kind: Whether a person or a model voted.
+        question: What was asked.
+        kind: As for `Annotation`.
+        start: Local time at which the versions were shown.
+        end: Local time of the answer.
+        seconds: The recorded time.
+        count: How many votes this one stands for.
+    """
+
+    slot: str | None = None
+    annotator: str | None = None
+    annotator_kind: AnnotatorKind = "person"
+    question: str | None = None
+    kind: VoteKind = "vote"
+    start: datetime | None = None
+    end: datetime | None = None
+    seconds: float | None = None
+    count: int = 1
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a person's vote, which counts for agreement."""
+        return is_vote_of_person(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PairVote(Vote):
+    """A vote between two versions of a group, one of which may be `original`.
+
+    Attributes:
+        first: The version shown first, or left.
+        second: The other version.
+        preferred: Which was preferred, or `tie`; None for several votes of which only the share is known.
+        share: Of `count` votes, the share that preferred the first, ties as half; None for a single vote.
+    """
+
+    first: str
+    second: str
+    preferred: Literal["first", "second", "tie"] | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceVote(Vote):
+    """A choice of the best among several versions of a group.
+
+    Attributes:
+        shown: The versions in the order shown; one may be `original`.
+        preferred: The version that was chosen.
+    """
+
+    shown: tuple[str, ...]
+    preferred: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Vote):
+    """An opinion score of one version of a group, on a scale that the data defines.
+
+    Attributes:
+        candidate: The version; may be `original`.
+        score: The score, or the mean of `votes` scores.
+        std: Standard deviation of these scores, if known.
+        votes: How many scores it is the mean of, if known.
+    """
+
+    candidate: str
+    score: float
+    std: float | None = None
+    votes: int | None = None
+
+
+def is_vote_of_person(vote: Annotation | Vote) -> bool:
+    """Whether a vote counts as a person's: not by a model, and neither gold, practice nor a repeat."""
+    return vote.kind == "vote" and vote.annotator_kind == "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +319,7 @@ class Consensus:
     """The label that a group of annotators gives to one candidate.
 
     Attributes:
-        label: The label; None with fewer than two votes.
+        label: The label; None with fewer than two votes, or where the layout's rule finds no majority.
         agreement: How many annotators gave it; 1 if no two agreed (the label is then Similar), 0 without a label.
         num_votes: How many annotators voted.
     """
@@ -189,23 +331,35 @@ class Consensus:
 
 @dataclass(frozen=True)
 class PatchGroup:
-    """One original patch, its candidates' names, and the annotators' labels for them.
+    """One original picture or patch, its candidates' names, and the annotators' votes on them.
 
     Attributes:
-        id: Source picture and place of the patch.
-        candidates: Names of the enhanced versions, sorted (`01`..`04` in the official data).
-        annotations: One per slot, sorted by slot.
+        id: The group's name: one line without slashes, `IMAGE-TOP-LEFT` in HGGT.
+        image_name: The source picture.
+        top: First row of the patch in the source picture; None if there is no place.
+        left: First column; None if there is no place.
+        candidates: Names of the enhanced versions, in the order of their source (`01`..`04` in the official data).
+        annotations: The label votes, sorted by slot.
         consensus: One label per candidate, see `Consensus.label`.
         agreement: One count per candidate, see `Consensus.agreement`.
         num_votes: One count per candidate, see `Consensus.num_votes`.
+        pairs: Votes between two versions.
+        choices: Choices among several versions.
+        scores: Opinion scores of versions.
     """
 
-    id: PatchId
+    id: str
+    image_name: str
+    top: int | None
+    left: int | None
     candidates: tuple[str, ...]
     annotations: tuple[Annotation, ...]
     consensus: tuple[Label | None, ...]
     agreement: tuple[int, ...]
     num_votes: tuple[int, ...]
+    pairs: tuple[PairVote, ...] = ()
+    choices: tuple[ChoiceVote, ...] = ()
+    scores: tuple[Score, ...] = ()
 
     @property
     def positives(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ positives; here such a group is left out and reported.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -24,11 +24,13 @@ from hggt_data.errors import ImageError, MatchError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.images import Pixels, decode_png
+from hggt_data.io.names import find_lookalikes
 from hggt_data.io.workers import Processes, cores_per_process
 from hggt_data.loading import opened
 from hggt_data.ranges import require_kind
 from hggt_data.restored.matching import RestoredFiles
 from hggt_data.restored.methods import Fault
+from hggt_data.tree.twins import join_pairs
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics import require_metric
 from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, NoReference
@@ -152,7 +154,14 @@ def evaluate(
         without_positives=tuple(group.id for group in judged if not group.positives),
         num_groups=len(judged),
         with_negatives=negatives,
+        same_pictures=tuple(map(tuple, join_pairs(_find_pairs(source)))),
     )
+
+
+def _find_pairs(source: GroupSource) -> Iterator[tuple[str, str]]:
+    """Pairs of source pictures that are one picture."""
+    yield from find_lookalikes(sorted(set(source.image_names)))
+    yield from source.find_equal_pictures()
 
 
 def gather(value: Value, processes: Processes) -> list[Value]:
@@ -228,6 +237,7 @@ class _GroupScorer:
                 scores[name][metric.name] = value
         return GroupScores(
             id=group.id,
+            image_name=group.image_name,
             file=file,
             labels=dict(zip(group.candidates, group.consensus, strict=True)),
             positives={name: scores[name] for name in group.positives},

@@ -5,17 +5,18 @@ MASTER_PORT; without these variables there is one process.
 """
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing import resource_tracker
 from types import FrameType
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from hggt_data.errors import WorkerError
 from hggt_data.io.workers import Processes
@@ -23,10 +24,14 @@ from hggt_eval.metrics.device import own_device
 from hggt_models.memory import ran_out_of_shared_memory
 
 Value = TypeVar("Value")
-Module = TypeVar("Module", bound=nn.Module)
 
 # Must exceed the time of a checkpoint or a validation in the slowest process.
 _TIMEOUT = timedelta(minutes=30)
+_PATIENCE_S = 5.0
+
+
+class OtherProcessError(WorkerError):
+    """Another process of the run has failed, and all know of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +40,27 @@ class Runtime(Processes):
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def with_joint_batch_norm(self, network: Module) -> Module:
-        """The network with batch norm over all processes, on GPUs only as in PyTorch; weights keep their names."""
-        if self.world == 1 or self.device.type != "cuda":
-            return network
-        joined = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        return cast(Module, joined)
-
     def together(self, work: Callable[[], Value]) -> Value:
         """The result of `work`, which all processes call together; if it fails in one, it fails in all.
 
-        WorkerError if it failed in another process.
+        OtherProcessError if it failed in another process, which is noticed at the end or where processes `meet` in it.
         """
-        fault: Exception | None = None
         try:
             result = work()
-        except Exception as error:
-            fault = error
-        if self.any(fault is not None):
-            raise fault or WorkerError(
+        except OtherProcessError:
+            raise
+        except Exception:
+            self.any(True)
+            raise
+        self.meet()
+        return result
+
+    def meet(self) -> None:
+        """Wait until all processes are here or one has failed `together`, which is an OtherProcessError."""
+        if self.any(False):
+            raise OtherProcessError(
                 f"process {self.rank} of {self.world} stops, because another one failed; see its message"
             )
-        return result
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over all processes, which must call this together; every process gets it."""
@@ -69,13 +73,23 @@ class Runtime(Processes):
             dist.all_reduce(values)
         return values
 
+    def sum_up(self, values: Tensor) -> Tensor:
+        """Replace values by their sum over all processes, which call this within `together`; returns them.
+
+        An exchange allocates nothing and begins when all processes are here, so a process that fails is not waited for.
+        """
+        if self.world > 1:
+            self.meet()
+            dist.all_reduce(values)
+        return values
+
     def average(self, gradients: list[Tensor]) -> None:
-        """Replace gradients by their means over all processes, which call this together.
+        """Replace gradients by their means over all processes, which call this within `together`.
 
         This happens after the backward pass and not during it, so that a process whose pass fails can still say so.
         """
         if self.world > 1 and gradients:
-            flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+            flat = self.sum_up(torch.cat([gradient.flatten() for gradient in gradients])).div_(self.world)
             parts = torch.split(flat, [gradient.numel() for gradient in gradients])
             for gradient, part in zip(gradients, parts, strict=True):
                 gradient.copy_(part.view_as(gradient))
@@ -97,12 +111,18 @@ class Runtime(Processes):
         return shared[0]
 
     def device_works(self) -> bool:
-        """Whether the devices of all processes still compute; all must call this together. Waits for the device."""
+        """Whether this process's device still computes, and completes within seconds what it was given."""
         try:
-            torch.zeros(1, device=self.device).cpu()
+            torch.zeros(1, device=self.device)
+            if self.device.type == "cuda":
+                stream, end = torch.cuda.current_stream(self.device), time.monotonic() + _PATIENCE_S
+                while not stream.query():
+                    if time.monotonic() > end:
+                        return False
+                    time.sleep(0.01)
         except RuntimeError:
-            return not self.any(True)
-        return not self.any(False)
+            return False
+        return True
 
     def barrier(self) -> None:
         """Wait for all processes."""

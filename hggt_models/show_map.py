@@ -107,7 +107,7 @@ def draw_maps(group: Group) -> Image.Image:
     labelled = GroupLabels.of(group)
     rows = [_draw_row(_cells(group, labelled, *negative)) for negative in labelled.negatives]
     sheet = _stacked(rows, top_px=_HEADING_PX)
-    ImageDraw.Draw(sheet).text((_GAP_PX, _GAP_PX), str(group.id), _BLACK, ImageFont.load_default(22))
+    ImageDraw.Draw(sheet).text((_GAP_PX, _GAP_PX), group.id, _BLACK, ImageFont.load_default(22))
     return sheet
 
 
@@ -120,7 +120,7 @@ def shade(values: NDArray[np.float32], highest: float) -> Pixels:
 
 
 def _named(groups: GroupSource, ids: Sequence[str]) -> list[Group]:
-    positions = {str(group_id): position for position, group_id in enumerate(groups.ids)}
+    positions = {group_id: position for position, group_id in enumerate(groups.ids)}
     unknown = [name for name in ids if name not in positions]
     if unknown:
         similar = groups.suggest(unknown[0]) or f"; its groups are {format_examples(groups.ids)}"

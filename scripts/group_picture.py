@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = open_groups(arguments.dataset or write_demo_tree(Path(folder)).train, arguments.split)
-        ids = [str(group_id) for group_id in source.ids]
+        ids = list(source.ids)
         if arguments.group not in ids:
             parser.error(f"no group {arguments.group!r}; the first are {', '.join(ids[:5])}")
         picture = draw_group(source[ids.index(arguments.group)])
@@ -53,12 +53,13 @@ def draw_group(group: Group) -> Image.Image:
         top = _GAP + _SIDE + 8
         if name == ORIGINAL:
             draw.text((left, top), "original", "black", large)
-            draw.text((left, top + 28), str(group.id), "#5c6570", small)
+            draw.text((left, top + 28), group.id, "#5c6570", small)
             continue
         label = group.consensus[k - 1]
         words = "no consensus" if label is None else f"{label.value} ({group.agreement[k - 1]})"
         draw.text((left, top), f"{name}  {words}", _COLOURS[label], large)
-        votes = "   ".join(f"{a.slot}: {a.labels[k - 1].value}" for a in group.annotations)
+        given = ((one.slot, one.labels[k - 1]) for one in group.annotations)
+        votes = "   ".join(f"{slot}: {vote.value if vote else '-'}" for slot, vote in given)
         draw.text((left, top + 28), votes, "#5c6570", small)
     return sheet
 

@@ -3,7 +3,7 @@
 A file counts if it is complete, in the official format, and answers an item assigned to the annotator of its folder.
 """
 
-import errno
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.errors import NameFormatError
 from hggt_data.io.files import is_leftover, is_system_file, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
-from hggt_data.schema import Annotation, Label, PatchId
+from hggt_data.schema import Annotation, Label, require_group_id
 from hggt_data.tree.label_file import check_annotation
 
 _MOST_BYTES = 1 << 20
@@ -31,14 +31,12 @@ class Answers:
         annotations: Labels in the order of the round's candidates; `slot` is the pseudonym.
         skips: Reasons for skipped items without an answer, including items since assigned to others.
         faults: Files that do not count, and why.
-        full_zoom: Of each answer, whether every version was seen at 100 %; None if this is not recorded.
         pairs: In a blind round, the label of each pair that was judged.
     """
 
     annotations: dict[Item, Annotation] = field(default_factory=dict)
     skips: dict[Item, str] = field(default_factory=dict)
     faults: dict[Path, str] = field(default_factory=dict)
-    full_zoom: dict[Item, bool | None] = field(default_factory=dict)
     pairs: dict[Item, Annotation] = field(default_factory=dict)
 
     @property
@@ -52,13 +50,14 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
     answers = Answers()
     assigned = set(annotator.items)
     for kind in Kind:
-        for path in _files(round_.folder / kind.folder / annotator.pseudonym):
+        for path, is_link in _list_files(round_.folder / kind.folder / annotator.pseudonym):
             item = _parse_item(kind, path)
-            if item is None:
-                answers.faults[path] = "the name is not GROUP.json"
+            if item is None or is_link:
+                reason = "the name is not GROUP.json" if item is None else "a symbolic link; expected the file itself"
+                answers.faults[path] = reason
                 continue
             try:
-                data = _read_file(path)
+                data = read_regular_file(path, _MOST_BYTES)
             except OSError as error:
                 answers.faults[path] = error.strerror or str(error)
                 continue
@@ -72,8 +71,7 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
                 answers.faults[path] = "not assigned to this annotator"
             else:
                 answers.annotations[item] = annotation
-                answers.full_zoom[item] = _read_full_zoom(round_.shown_path(annotator, item))
-        for path in _files(round_.folder / "skips" / kind.folder / annotator.pseudonym):
+        for path, _ in _list_files(round_.folder / "skips" / kind.folder / annotator.pseudonym):
             item = _parse_item(kind, path)
             if item is not None and item not in answers.annotations:
                 answers.skips[item] = _read_reason(path)
@@ -86,7 +84,7 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
 def find_unknown_folders(round_: Round) -> list[Path]:
     """Vote folders (and files beside them) that belong to no annotator of this round."""
     known = {annotator.pseudonym for annotator in round_.annotators}
-    return [path for path in _files(round_.folder / Kind.VOTE.folder) if path.name not in known]
+    return [path for path, _ in _list_files(round_.folder / Kind.VOTE.folder) if path.name not in known]
 
 
 def remove_leftovers(round_: Round) -> None:
@@ -107,10 +105,11 @@ class _Shown(TypedDict):
     full_zoom_s: dict[str, float]
 
 
-def _read_full_zoom(path: Path) -> bool | None:
-    """The same from the record of how a group was shown."""
+def read_full_zoom(round_: Round, annotator: Annotator, item: Item) -> bool | None:
+    """Whether every version was seen at 100 %, from the record of how the group was shown."""
     try:
-        return is_full_zoom(read_value(_Shown, parse_json(_read_file(path)))["full_zoom_s"].values())
+        shown = parse_json(read_regular_file(round_.shown_path(annotator, item), _MOST_BYTES))
+        return is_full_zoom(read_value(_Shown, shown)["full_zoom_s"].values())
     except (OSError, ValueError):
         return None
 
@@ -130,7 +129,8 @@ class _Pairs(TypedDict):
 def _read_pairs(round_: Round, annotator: Annotator, item: Item, answer: Annotation | None) -> dict[Item, Annotation]:
     """The judged pairs of a group: those of its answer; without one, those that were recorded before it."""
     try:
-        recorded = read_value(_Pairs, parse_json(_read_file(round_.shown_path(annotator, item))))["pairs"]
+        data = read_regular_file(round_.shown_path(annotator, item), _MOST_BYTES)
+        recorded = read_value(_Pairs, parse_json(data))["pairs"]
         found = {name: _parse_pair(annotator, recorded[name]) for name in round_.candidates if name in recorded}
     except (OSError, ValueError):
         found = {}
@@ -152,24 +152,22 @@ def _parse_pair(annotator: Annotator, pair: _Pair) -> Annotation:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not is_leftover(path.name) and path.suffix != BROKEN and not is_system_file(path.name):
-            yield path
+def _list_files(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """The files that may be answers, sorted, and whether each is a symbolic link."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        names = sorted((entry.name, entry.is_symlink()) for entry in entries)
+    for name, is_link in names:
+        if not is_leftover(name) and not name.endswith(BROKEN) and not is_system_file(name):
+            yield folder / name, is_link
 
 
 def _parse_item(kind: Kind, path: Path) -> Item | None:
     try:
-        return Item(kind, PatchId.parse(path.stem)) if path.suffix == ".json" else None
+        return Item(kind, require_group_id(path.stem)) if path.suffix == ".json" else None
     except NameFormatError:
         return None
-
-
-def _read_file(path: Path) -> bytes:
-    """The bytes of an answer; OSError if it is anything else than a small file, which could block or never end."""
-    if path.is_symlink():
-        raise OSError(errno.ELOOP, "a symbolic link; expected the file itself", str(path))
-    return read_regular_file(path, _MOST_BYTES)
 
 
 class _Skip(TypedDict):
@@ -178,6 +176,6 @@ class _Skip(TypedDict):
 
 def _read_reason(path: Path) -> str:
     try:
-        return read_value(_Skip, parse_json(_read_file(path)))["reason"]
+        return read_value(_Skip, parse_json(read_regular_file(path, _MOST_BYTES)))["reason"]
     except (OSError, ValueError):
         return f"{path} is damaged and has no reason"

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from hggt_data.io.text import format_examples
-from hggt_data.schema import PatchId
+from hggt_data.schema import group_order
 
 _MOST_COMPARED = 100  # candidates for the next move; comparing all of many groups would be slow
 
-Reassignable = dict[str, dict[PatchId, None]]  # name to the groups that it may lose, in the order they are tried
-_Move = tuple[str, str, PatchId]  # giver, taker, group
-Excluded = set[tuple[str, PatchId]]  # (name, group) pairs that are assigned only if no one else is left
+Reassignable = dict[str, dict[str, None]]  # name to the groups that it may lose, in the order they are tried
+_Move = tuple[str, str, str]  # giver, taker, group
+Excluded = set[tuple[str, str]]  # (name, group) pairs that are assigned only if no one else is left
 
 
 @dataclass
@@ -31,11 +31,11 @@ class Assignment:
     """
 
     rng: random.Random
-    annotators_of: dict[PatchId, set[str]] = field(default_factory=dict)
+    annotators_of: dict[str, set[str]] = field(default_factory=dict)
     loads: Counter[str] = field(default_factory=Counter)
     pairs: Counter[frozenset[str]] = field(default_factory=Counter)
 
-    def add(self, group: PatchId, name: str) -> None:
+    def add(self, group: str, name: str) -> None:
         """Assign a group to an annotator."""
         others = self.annotators_of.setdefault(group, set())
         for other in others:
@@ -43,18 +43,18 @@ class Assignment:
         others.add(name)
         self.loads[name] += 1
 
-    def remove(self, group: PatchId, name: str) -> None:
+    def remove(self, group: str, name: str) -> None:
         """Undo `add`."""
         self.annotators_of[group].remove(name)
         for other in self.annotators_of[group]:
             self.pairs[frozenset((name, other))] -= 1
         self.loads[name] -= 1
 
-    def groups_of(self, name: str) -> list[PatchId]:
+    def groups_of(self, name: str) -> list[str]:
         """The groups of one annotator, sorted."""
-        return sorted(group for group, names in self.annotators_of.items() if name in names)
+        return sorted((group for group, names in self.annotators_of.items() if name in names), key=group_order)
 
-    def fill(self, group: PatchId, names: Sequence[str], votes: int) -> None:
+    def fill(self, group: str, names: Sequence[str], votes: int) -> None:
         """Add annotators until the group has `votes`: the least loaded, ties going to the fewest shared groups."""
         while len(assigned := self.annotators_of.setdefault(group, set())) < votes:
             free = [name for name in names if name not in assigned]
@@ -62,13 +62,13 @@ class Assignment:
                 return
             self.add(group, min(free, key=lambda n: (self.loads[n], self.shared(group, n), self.rng.random())))
 
-    def shared(self, group: PatchId, name: str) -> int:
+    def shared(self, group: str, name: str) -> int:
         """Number of groups that an annotator shares with the other annotators of this group."""
         return sum(self.pairs[frozenset((name, other))] for other in self.annotators_of[group] if other != name)
 
     def complete(self, names: Sequence[str], votes: int, reassignable: Reassignable, excluded: Excluded) -> None:
         """Fill all groups and balance the loads; updates `reassignable`."""
-        for group in self.rng.sample(sorted(self.annotators_of), len(self.annotators_of)):
+        for group in self.rng.sample(sorted(self.annotators_of, key=group_order), len(self.annotators_of)):
             earlier = set(self.annotators_of[group])
             self.fill(group, [name for name in names if (name, group) not in excluded], votes)
             self.fill(group, names, votes)
@@ -121,7 +121,7 @@ class Assignment:
                     queue.append(taker)
         return []
 
-    def _movable(self, giver: str, taker: str, reassignable: Reassignable, excluded: Excluded) -> PatchId | None:
+    def _movable(self, giver: str, taker: str, reassignable: Reassignable, excluded: Excluded) -> str | None:
         """A group that may move; of several, one whose annotators share few groups with the taker."""
         free = (
             group

@@ -15,7 +15,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, Round, write_picture
 from hggt_data.errors import RoundError
 from hggt_data.io.files import is_system_file, write_text
 from hggt_data.io.text import format_examples, plural
-from hggt_data.schema import ORIGINAL, PatchId
+from hggt_data.schema import ORIGINAL
 from hggt_data.tree.layout import picture_name
 
 BATCHES = "batches"
@@ -31,8 +31,8 @@ class Checks:
         repeats: Number of groups per batch that the same annotator judges twice.
     """
 
-    practice: tuple[PatchId, ...]
-    gold: tuple[PatchId, ...]
+    practice: tuple[str, ...]
+    gold: tuple[str, ...]
     repeats: int
 
     @classmethod
@@ -50,7 +50,7 @@ class Checks:
 
 def with_batches(
     annotator: Annotator,
-    votes: Sequence[PatchId],
+    votes: Sequence[str],
     checks: Checks,
     per_batch: int,
     rng: random.Random,
@@ -120,14 +120,14 @@ def require_own_batches(round_: Round) -> None:
         )
 
 
-def _stays(annotator: Annotator, item: Item, votes: Container[PatchId]) -> bool:
+def _stays(annotator: Annotator, item: Item, votes: Container[str]) -> bool:
     """Whether an unanswered item stays with an annotator who has these votes; a repeat stays with its vote."""
     if item.kind is Kind.VOTE:
         return item.group in votes
     return annotator.is_active and (item.kind is not Kind.REPEAT or item.group in votes)
 
 
-def _cut(groups: Sequence[PatchId], per_batch: int) -> list[list[Item]]:
+def _cut(groups: Sequence[str], per_batch: int) -> list[list[Item]]:
     """Batches of votes: as few as possible, sizes differing by at most one."""
     number = ceil(len(groups) / per_batch)
     edges = [len(groups) * k // number for k in range(number + 1)] if number else []

@@ -35,7 +35,7 @@ from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
-from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, PatchId, Protocol
+from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol, group_order
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.layout import tree_of_pictures
@@ -326,7 +326,7 @@ def read_names(path: Path) -> list[str]:
 
 def _require_patches(round_: Round) -> None:
     """Check that a new folder of patches has all pictures of the round."""
-    groups = sorted({item.group for annotator in round_.annotators for item in annotator.items})
+    groups = sorted({item.group for annotator in round_.annotators for item in annotator.items}, key=group_order)
     paths = [round_.picture(group, name) for group in groups for name in (ORIGINAL, *round_.candidates)]
     missing = [path for path in paths if not path.is_file()]
     if missing:
@@ -351,7 +351,7 @@ def require_names(names: Sequence[str]) -> list[str]:
     return cleaned
 
 
-def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer], list[str]]:
+def read_known(path: Path, listing: Listing) -> tuple[dict[str, KnownAnswer], list[str]]:
     """Read known answers from a CSV file with the columns group, one per candidate and, optionally, note.
 
     Returns the answers in the order of the file, and a message for each faulty line.
@@ -361,17 +361,16 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
     missing = [name for name in ("group", *candidates) if name not in columns]
     if missing:
         raise RoundError(f"{path}: columns {', '.join(missing)} are missing; found {', '.join(columns)}")
-    ids = {str(group): group for group in listing.ids}
-    looks = by_look(ids)
-    known: dict[PatchId, KnownAnswer] = {}
+    ids = frozenset(listing.ids)
+    looks = by_look(listing.ids)
+    known: dict[str, KnownAnswer] = {}
     faults = []
     for number, line in enumerate(lines, start=2):
         words = [line[name].strip().lower() for name in candidates]
         wrong = [word for word in words if word and word not in _LABELS]
-        name = line["group"]
-        group = ids.get(name)
-        if group is None:
-            faults.append(f"{path}, line {number}: unknown group {name!r}{note_lookalike(name, looks)}")
+        group = line["group"]
+        if group not in ids:
+            faults.append(f"{path}, line {number}: unknown group {group!r}{note_lookalike(group, looks)}")
         elif group in known:
             faults.append(f"{path}, line {number}: group {group} occurs twice")
         elif wrong:
@@ -385,7 +384,7 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[PatchId, KnownAnswer]
 
 def _read_known_answers(
     settings: DealSettings, listing: Listing
-) -> tuple[dict[PatchId, KnownAnswer], dict[PatchId, KnownAnswer]]:
+) -> tuple[dict[str, KnownAnswer], dict[str, KnownAnswer]]:
     practice, faults = read_known(Path(settings.practice), listing) if settings.practice else ({}, [])
     gold, more = read_known(Path(settings.gold), listing) if settings.gold else ({}, [])
     faults += [*more, *(f"group {group} is both practice and gold" for group in practice.keys() & gold.keys())]
@@ -436,7 +435,7 @@ def _keep_assignment(
     before: Round, annotators: Sequence[Annotator], answers: Mapping[str, Answers]
 ) -> tuple[Assignment, Reassignable, Excluded]:
     """The assignment that stays; what of it may still change hands; and who skipped what."""
-    groups = sorted(before.groups_to_vote_on)
+    groups = sorted(before.groups_to_vote_on, key=group_order)
     answered = {name: groups_to_vote_on(found.annotations) for name, found in answers.items()}
     skipped = {name: groups_to_vote_on(found.skips) for name, found in answers.items()}
     begun = {name: groups_to_vote_on(found.begun) for name, found in answers.items()}

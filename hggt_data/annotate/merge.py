@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hggt_data.annotate.answers import find_unknown_folders, read_answers
+from hggt_data.annotate.answers import find_unknown_folders, read_answers, read_full_zoom
 from hggt_data.annotate.batches import BATCHES
 from hggt_data.annotate.round import PICTURES, Item, Kind, Round, read_round, write_pictures
 from hggt_data.errors import RoundError
@@ -20,7 +20,7 @@ from hggt_data.io.files import csv_file, read_csv, write_json
 from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Count, require_arguments
-from hggt_data.schema import ORIGINAL, SLOTS, PatchId
+from hggt_data.schema import ORIGINAL, SLOTS, group_order
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 from hggt_data.tree.layout import official_train, tree_of_pictures
 from hggt_data.tree.listing import Listing
@@ -36,16 +36,16 @@ class RoundVotes:
     """The votes of a round.
 
     Attributes:
-        by_group: Group to pseudonyms, in the order of the slots, and the file of each vote.
+        by_group: Group to pseudonyms, in the order of the slots, and the file of each vote; sorted by group.
         full_zoom: Whether an annotator saw every version of a group at 100 %, by group and pseudonym, if recorded.
         skips: Group to the reasons of the annotators who skipped it.
         conflicts: Files that are not valid votes, and why.
         extra: Votes beyond the number that a group needs; they are left out.
     """
 
-    by_group: dict[PatchId, dict[str, Path]] = field(default_factory=dict)
-    full_zoom: dict[tuple[PatchId, str], bool] = field(default_factory=dict)
-    skips: dict[PatchId, list[str]] = field(default_factory=dict)
+    by_group: dict[str, dict[str, Path]] = field(default_factory=dict)
+    full_zoom: dict[tuple[str, str], bool] = field(default_factory=dict)
+    skips: dict[str, list[str]] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
     extra: list[str] = field(default_factory=list)
 
@@ -65,12 +65,12 @@ class MergeResult:
     """
 
     output: Path
-    complete: tuple[PatchId, ...]
+    complete: tuple[str, ...]
     wanted: int
-    partial: dict[PatchId, int]
+    partial: dict[str, int]
     votes: RoundVotes
     per_annotator: Counter[str]
-    faults: dict[PatchId, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
     is_compared: bool = True
     unwritten: str = ""
 
@@ -80,7 +80,7 @@ class MergeResult:
             f"{self.output}: {plural(len(self.complete), 'group')} with {plural(self.wanted, 'vote')} each, "
             f"by {plural(len(self.per_annotator), 'annotator')}"
         ]
-        by_number: dict[int, list[PatchId]] = defaultdict(list)
+        by_number: dict[int, list[str]] = defaultdict(list)
         for group, number in self.partial.items():
             by_number[number].append(group)
         for number, groups in sorted(by_number.items(), reverse=True):
@@ -110,9 +110,9 @@ class MergeResult:
         """The content of `merge.json`: everything that was left out."""
         return {
             "complete": len(self.complete),
-            "partial": {str(group): number for group, number in self.partial.items()},
-            "pictures": {str(group): why for group, why in self.faults.items()},
-            "skipped": {str(group): reasons for group, reasons in self.votes.skips.items()},
+            "partial": self.partial,
+            "pictures": self.faults,
+            "skipped": self.votes.skips,
             "conflicts": self.votes.conflicts,
             "extra": self.votes.extra,
         }
@@ -167,7 +167,7 @@ def merge_round(
     require_outside(output, folder, "the round")
     require_outside(output, round_.patches, "the pictures")
     votes = count_votes(round_)
-    complete = tuple(sorted(group for group, files in votes.by_group.items() if len(files) == round_.votes))
+    complete = tuple(group for group, files in votes.by_group.items() if len(files) == round_.votes)
     if not complete:
         so_far = plural(sum(map(len, votes.by_group.values())), "vote")
         reasons = f". {_format_conflicts(votes)}" if votes.conflicts else ""
@@ -195,7 +195,7 @@ def merge_round(
                     shutil.copyfile(path, target)
                     seen = FULL_ZOOM_WORDS[votes.full_zoom.get((group, pseudonym))]
                     write_line((group, slot, pseudonym, seen)[: len(columns)])
-    left_out = sorted(round_.groups_to_vote_on - set(complete) - faults.keys())
+    left_out = sorted(round_.groups_to_vote_on - set(complete) - faults.keys(), key=group_order)
     partial = {group: len(votes.by_group.get(group, ())) for group in left_out}
     per_annotator = Counter(pseudonym for group in complete for pseudonym in votes.by_group[group])
     is_compared = (folder / PICTURES).exists()
@@ -210,7 +210,7 @@ def merge_round(
 def count_votes(round_: Round) -> RoundVotes:
     """Read all votes of a round and set aside files that are not valid votes."""
     votes = RoundVotes()
-    found: dict[PatchId, list[str]] = defaultdict(list)
+    found: dict[str, list[str]] = defaultdict(list)
     by_pseudonym = {annotator.pseudonym: annotator for annotator in round_.annotators}
     faults = {path: _explain_folder(round_, path.name) for path in find_unknown_folders(round_)}
     for annotator in round_.annotators:
@@ -219,12 +219,13 @@ def count_votes(round_: Round) -> RoundVotes:
         for item in annotator.items:
             if item.kind is Kind.VOTE and item in answers.annotations:
                 found[item.group].append(annotator.pseudonym)
-                if (seen := answers.full_zoom[item]) is not None:
+                if (seen := read_full_zoom(round_, annotator, item)) is not None:
                     votes.full_zoom[item.group, annotator.pseudonym] = seen
             elif item.kind is Kind.VOTE and item in answers.skips:
                 votes.skips.setdefault(item.group, []).append(answers.skips[item])
     votes.conflicts = {path.relative_to(round_.folder).as_posix(): why for path, why in sorted(faults.items())}
-    for group, pseudonyms in sorted(found.items()):
+    for group in sorted(found, key=group_order):
+        pseudonyms = found[group]
         paths = {name: round_.answer_path(by_pseudonym[name], Item(Kind.VOTE, group)) for name in pseudonyms}
         # Slots are drawn per group, so that a slot does not stand for one annotator.
         order = random.Random(f"slots {round_.seed} {group}").sample(sorted(pseudonyms), len(pseudonyms))
@@ -233,7 +234,7 @@ def count_votes(round_: Round) -> RoundVotes:
     return votes
 
 
-def _compare_pictures(round_: Round, groups: Sequence[PatchId], workers: int | None) -> dict[PatchId, str]:
+def _compare_pictures(round_: Round, groups: Sequence[str], workers: int | None) -> dict[str, str]:
     """Groups whose pictures are missing, damaged or changed since they were assigned, with the first such picture."""
     path = round_.folder / PICTURES
     expected = {line["group"]: line for line in read_csv(path)[1]} if path.exists() else {}
@@ -249,7 +250,7 @@ def _compare_pictures(round_: Round, groups: Sequence[PatchId], workers: int | N
         if expected and not errors:
             files = listing.files(group)
             paths = {name: files.relative(files.images[name]) for name in (ORIGINAL, *round_.candidates)}
-            judged = expected.get(str(group), {})
+            judged = expected.get(group, {})
             changed = [path for name, path in paths.items() if digests[path] != judged.get(name)]
             errors = [f"{path} was replaced after it was assigned" for path in changed]
         if errors:
@@ -270,5 +271,5 @@ def _format_conflicts(votes: RoundVotes) -> str:
     return f"{plural(len(votes.conflicts), 'file')} not counted as votes: {shown}"
 
 
-def _format_faults(faults: Mapping[PatchId, str]) -> str:
+def _format_faults(faults: Mapping[str, str]) -> str:
     return format_examples(list(faults.values()), _MOST_SHOWN)

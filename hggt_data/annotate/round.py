@@ -18,7 +18,7 @@ from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Label, PatchId, Protocol
+from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Label, Protocol, group_order, require_group_id
 from hggt_data.tree.annotators import clean_name
 from hggt_data.tree.layout import picture_name
 
@@ -58,7 +58,7 @@ class Item:
     """
 
     kind: Kind
-    group: PatchId
+    group: str
     candidate: str | None = None
 
     @property
@@ -74,7 +74,7 @@ class Item:
     def parse(cls, text: str) -> "Item":
         """Read `KIND GROUP`, the form in `assignments.json`."""
         kind, _, group = text.partition(" ")
-        return cls(Kind(kind), PatchId.parse(group))
+        return cls(Kind(kind), require_group_id(group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Annotator:
         return tuple(item for batch in self.batches for item in batch)
 
     @property
-    def groups_to_vote_on(self) -> set[PatchId]:
+    def groups_to_vote_on(self) -> set[str]:
         """The groups on which the annotator votes."""
         return groups_to_vote_on(self.items)
 
@@ -141,14 +141,14 @@ class Round:
     seed: int
     secret: str
     annotators: tuple[Annotator, ...]
-    known: Mapping[PatchId, KnownAnswer] = field(default_factory=dict)
+    known: Mapping[str, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
     protocol: Protocol = HGGT_PROTOCOL
 
     @property
-    def groups_to_vote_on(self) -> set[PatchId]:
+    def groups_to_vote_on(self) -> set[str]:
         """The groups on which any annotator votes."""
-        return set[PatchId]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
+        return set[str]().union(*(annotator.groups_to_vote_on for annotator in self.annotators))
 
     def annotator(self, name: str) -> Annotator:
         """The annotator with this name."""
@@ -159,7 +159,7 @@ class Round:
         hint = note_lookalike(name, by_look(names)) or f"; expected one of {', '.join(names)}"
         raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round{hint}")
 
-    def picture(self, group: PatchId, name: str) -> Path:
+    def picture(self, group: str, name: str) -> Path:
         """Path of an original or a candidate."""
         return self.patches / name / picture_name(group, name)
 
@@ -187,7 +187,7 @@ def lock_round(folder: Path) -> AbstractContextManager[None]:
     return lock_folder(folder, f"{folder} is in use by hggt-data annotate or hggt-data reassign; stop that first")
 
 
-def groups_to_vote_on(items: Iterable[Item]) -> set[PatchId]:
+def groups_to_vote_on(items: Iterable[Item]) -> set[str]:
     """The groups of the items that are votes."""
     return {item.group for item in items if item.kind is Kind.VOTE}
 
@@ -206,7 +206,7 @@ def write_round(round_: Round) -> None:
         "protocol": asdict(round_.protocol),
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
-            for group, answer in sorted(round_.known.items())
+            for group, answer in sorted(round_.known.items(), key=lambda entry: group_order(entry[0]))
         },
         "annotators": [
             {
@@ -246,7 +246,7 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
     return round_
 
 
-def write_pictures(round_: Round, images: Path, groups: Iterable[PatchId], *, copy: bool) -> None:
+def write_pictures(round_: Round, images: Path, groups: Iterable[str], *, copy: bool) -> None:
     """Write the pictures of groups to `original/`, `01/` and so on: copies, or hard links if possible."""
     groups = list(groups)
     for name in (ORIGINAL, *round_.candidates):
@@ -308,7 +308,7 @@ def _parse_round(folder: Path, content: object) -> Round:
             for entry in values["annotators"]
         ),
         known={
-            PatchId.parse(group): KnownAnswer(
+            require_group_id(group): KnownAnswer(
                 tuple(None if label is None else Label(label) for label in answer["labels"]), answer["note"]
             )
             for group, answer in values["known"].items()

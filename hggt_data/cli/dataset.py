@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hggt_data.cli.group import HggtCommand, ResumedCommand, echo_all
-from hggt_data.cli.options import FILE, FOLDER, Argument, Detail, Option
+from hggt_data.cli.options import FILE, FOLDER, TREE, Argument, Detail, Option
 from hggt_data.cli.publishing import confirm_and_push
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     cls=HggtCommand,
     options_of="hggt_data.dataset.build:BuildSettings",
     details={
-        "trees": Option("--tree", FOLDER, required=False),
-        "test_tree": FOLDER,
-        "lr": FOLDER,
+        "trees": Option("--tree", TREE, required=False),
+        "test_tree": TREE,
+        "lr": TREE,
         "sources": Option(type=FILE, metavar="CSV"),
         "citation": FILE,
     },

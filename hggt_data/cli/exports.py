@@ -1,12 +1,15 @@
 """Commands that export a tree or a dataset in other forms."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hggt_data.cli.group import HggtGroup, echo_all
-from hggt_data.cli.options import Argument, Detail, Option
+from hggt_data.cli.group import HggtGroup, ResumedCommand, echo_all
+from hggt_data.cli.options import NEW_FOLDER, Argument, Detail, Option
+
+if TYPE_CHECKING:
+    from hggt_data.exports.training.export import TrainingSettings
 
 _SOURCE = "hggt_data.exports.source:open_source"
 _DETAILS: dict[str, Detail] = {"source": Argument("SOURCE")}
@@ -14,7 +17,7 @@ _DETAILS: dict[str, Detail] = {"source": Argument("SOURCE")}
 
 @click.group(cls=HggtGroup)
 def export() -> None:
-    """Export positives, pairs or the official tree.
+    """Export data in the forms of other programs.
 
     SOURCE is a tree, a built dataset, or ORG/NAME on the Hub.
     """
@@ -54,6 +57,28 @@ def pairs(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     from hggt_data.exports.source import open_source
 
     echo_all(export_pairs(open_source(**source), **arguments))
+
+
+@export.command(
+    cls=ResumedCommand,
+    options_of=(_SOURCE, "hggt_data.exports.training.export:TrainingSettings"),
+    details={
+        **_DETAILS,
+        "split": Option(help="Split to export, if `source` is a dataset.  [default: train, or the only one]"),
+        "pairs_per_shard": None,
+    },
+)
+@click.option("--output", type=NEW_FOLDER, required=True, metavar="DIR", help="New or empty folder outside the source.")
+def training(source: dict[str, Any], settings: "TrainingSettings", output: Path) -> None:
+    """Write training pairs as other trainers read them.
+
+    lq/NAME.png is the LR of an original, gt/NAME.png what outputs are compared with, negative/NAME.png what they
+    should differ from. LR images that the data does not have are made as in training, which needs the extra models.
+    """
+    from hggt_data.exports.source import open_source
+    from hggt_data.exports.training.export import export_training
+
+    echo_all(export_training(open_source(**source), output, settings))
 
 
 @export.command("tree", options_of=(_SOURCE, "hggt_data.exports.tree:export_tree"), details=_DETAILS)

@@ -52,6 +52,9 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+TREE = Parsed("hggt_data.io.archive:require_place", "DIR", click.Path(path_type=Path), each=True)
+
+
 @dataclass(frozen=True)
 class Option:
     """What a signature does not say of an option.

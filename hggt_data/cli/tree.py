@@ -6,13 +6,13 @@ from typing import Any
 import click
 
 from hggt_data.cli.group import HggtCommand, echo_all
-from hggt_data.cli.options import FOLDER, NEW_FILE, NEW_FOLDER, Argument
+from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, TREE, Argument
 
 
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.tree.validate:validate_tree",
-    details={"tree": Argument("TREE", FOLDER), "lr": FOLDER},
+    details={"tree": Argument("TREE", TREE), "lr": TREE},
 )
 @click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write all problems to this JSON file.")
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings as well.")
@@ -20,7 +20,8 @@ from hggt_data.cli.options import FOLDER, NEW_FILE, NEW_FOLDER, Argument
 def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | None, strict: bool) -> None:
     """Check an HGGT tree and list every problem.
 
-    TREE is Train/, Test/, or any folder that contains images/ and labels/. The exit code is 1 if there are errors.
+    TREE is Train/, Test/, any folder that contains images/ and labels/, a zip file of it, or a folder of several zip
+    files. The exit code is 1 if there are errors.
     """
     from hggt_data.io.files import write_json
     from hggt_data.problems import summarise
@@ -37,7 +38,7 @@ def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | No
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.tree.split:split_tree",
-    details={"tree": Argument("TREE", FOLDER)},
+    details={"tree": Argument("TREE", TREE)},
 )
 def split(arguments: dict[str, Any]) -> None:
     """Split a tree into training and test by source picture.

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from hggt_data.dataset.build_shard import ShardTask, build_shard
 from hggt_data.dataset.features import arrow_schema, dataset_features, image_columns
-from hggt_data.dataset.folder import complete_folder, finished_shards, label_features, require_own_files
+from hggt_data.dataset.folder import complete_folder, finished_shards, manifest_features, require_own_files
 from hggt_data.dataset.inputs import TEST, TRAIN, Inputs, read_inputs
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, Shard, read_manifest
 from hggt_data.dataset.overlap import (
@@ -55,9 +55,9 @@ class BuildSettings:
     """What to build, and from what.
 
     Attributes:
-        trees: Training tree; repeatable.
+        trees: Training tree or its zip file; repeatable.
         output: Folder of the dataset: new, empty or an earlier build.
-        test_tree: Test tree.
+        test_tree: Test tree or its zip file.
         lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
         sources: CSV file that describes the source pictures: a column image and any of origin, author, licence.
         license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the HGGT terms]
@@ -191,8 +191,9 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
 def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path) -> BuildResult:
     """Plan the shards, write them, check them together, and complete the dataset."""
     problems = inputs.check()
+    image_names = {split: inputs.image_names(split) for split in (TRAIN, TEST)}
     if not settings.allow_overlap:  # as far as it is known before pictures are read
-        require_no_overlap(shared_pictures(inputs.ids(TRAIN), inputs.ids(TEST)))
+        require_no_overlap(shared_pictures(*(names.values() for names in image_names.values())))
     total = sum(len(root.listing) for root in inputs.roots)
     tasks = _plan_shards(settings, inputs, staging, output)
     outcomes = list(run_tasks(build_shard, tasks, settings.workers or default_workers(), total=total, label="building"))
@@ -204,7 +205,7 @@ def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path)
         reason = "every group has errors" if total else "the trees have no groups"
         raise TreeError(join_lines([f"{reason}; nothing is left to build", *([summarise(found)] if found else [])]))
     duplicates = list(find_duplicates(shards, inputs.candidates))
-    overlap = find_overlap(shards, inputs.candidates)
+    overlap = find_overlap(shards, inputs.candidates, image_names)
     if not settings.allow_overlap:
         require_no_overlap(overlap)
     manifest = _complete(settings, inputs, staging, shards, overlap, [*problems, *duplicates])
@@ -227,11 +228,11 @@ def _read_splits(output: Path) -> Mapping[str, int]:
 
 
 def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path) -> list[ShardTask]:
-    """The shards: groups in the order of their ids, always the same number each, faulty ones counted.
+    """The shards: groups in order, always the same number each, faulty ones counted.
 
     So a group stays in its shard when a label changes or a picture turns out to be damaged.
     """
-    features = dataset_features(inputs.candidates, inputs.has_lr, inputs.source_columns)
+    features = dataset_features(inputs.candidates, inputs.has_lr, inputs.source_columns, inputs.votes)
     schema = arrow_schema(features).serialize().to_pybytes()
     earlier = _earlier_shards(staging, output)
     tasks = []
@@ -240,7 +241,7 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
         chunks = [groups[start : start + size] for start in range(0, len(groups), size)]
         for number, chunk in enumerate(chunks):
             path = f"data/{split}-{number:05d}-of-{len(chunks):05d}.parquet"
-            images = {files.id.image for _, files in chunk}
+            images = {files.image_name for _, files in chunk}
             tasks.append(
                 ShardTask(
                     staging=staging,
@@ -252,6 +253,7 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
                     },
                     schema=schema,
                     pictures=image_columns(inputs.candidates, inputs.has_lr),
+                    votes=inputs.votes,
                     scale=settings.scale,
                     skip_faulty=settings.skip_faulty,
                     reusable=earlier.get(path, []),
@@ -307,6 +309,7 @@ def _complete(
         },
         candidates=list(inputs.candidates),
         has_lr=inputs.has_lr,
+        votes=list(inputs.votes),
         splits={split: count for split, count in splits.items() if count},
         inputs=inputs.other_files(),
         shards=shards,
@@ -314,7 +317,7 @@ def _complete(
         overlap={kind: list(items) for kind, items in overlap.items()},
         problems=problems,
     )
-    schema = arrow_schema(label_features(draft))
+    schema = arrow_schema(manifest_features(draft, with_images=False))
     labels = {split: _read_labels(staging, split, shards, schema) for split in draft.splits}
     return complete_folder(staging, draft, labels)
 

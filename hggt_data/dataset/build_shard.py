@@ -37,6 +37,7 @@ class ShardTask:
         groups: Name of the root and files of each group.
         sources: Lines of the sources CSV for the pictures of these groups.
         schema: The Arrow schema, serialised.
+        votes: Those of `VOTE_COLUMNS` that the dataset has.
         reusable: Folder and shard of the same path from earlier builds.
     """
 
@@ -47,6 +48,7 @@ class ShardTask:
     sources: Mapping[str, Mapping[str, str | None]]
     schema: bytes
     pictures: list[str]
+    votes: tuple[str, ...]
     scale: int
     skip_faulty: bool
     reusable: list[tuple[Path, Shard]]
@@ -80,10 +82,10 @@ def build_shard(task: ShardTask) -> ShardOutcome:
             inputs.update(_named_inputs(root, examined.inputs))
             problems.extend(in_root(root, problem) for problem in examined.problems)
             if any(problem.severity == "error" for problem in examined.problems):
-                dropped.append(str(files.id))
+                dropped.append(files.id)
             else:
                 digests = (examined.digests.get(name) for name in (ORIGINAL, *files.candidates))
-                pixels[str(files.id)] = join_digests(digests)
+                pixels[files.id] = join_digests(digests)
                 equal.add({f"{root}/{path}": digest for path, digest in examined.digests_by_path().items()})
                 yield _row(examined, task)
             advance()
@@ -116,15 +118,15 @@ def _row(examined: Examined, task: ShardTask) -> dict[str, Any]:
     assert size is not None
     columns = {image_column(name): png for name, png in examined.pngs.items()}
     return {
-        "id": str(group.id),
-        "image_name": group.id.image,
-        "top": group.id.top,
-        "left": group.id.left,
+        "id": group.id,
+        "image_name": group.image_name,
+        "top": group.top,
+        "left": group.left,
         "height": size[0],
         "width": size[1],
         **{column: columns.get(column) for column in task.pictures},
-        **labels_to_row(group),
-        **task.sources.get(group.id.image, {}),
+        **labels_to_row(group, task.votes),
+        **task.sources.get(group.image_name, {}),
     }
 
 
@@ -169,7 +171,7 @@ def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
 def _expected(root: str, files: GroupFiles) -> list[Any]:
     """A group's expected files and its problems: a missing file does not show in the hashes of inputs."""
     problems = [str(problem) for problem in files.problems]
-    return [root, str(files.id), sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
+    return [root, files.id, sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
 
 
 def _named_inputs(root: str, inputs: Sequence[FileDigest]) -> dict[str, tuple[int, str]]:

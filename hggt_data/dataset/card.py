@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hggt_data.dataset.features import candidates_of_columns
+from hggt_data.dataset.features import candidates_of_columns, picture_of_column
 from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 _HGGT_LICENCE_TEXT = f"""**{HGGT_TERMS} Do not make this dataset public** without the authors' permission. The software
 that built it is under Apache-2.0, which does not extend to the data."""
+_LABELS_INTRO = (
+    "the labels that several people gave each candidate in comparison with the original: `positive` (better), "
+    "`similar` or `negative` (worse). Made with hggt in the format of HGGT (CVPR 2023)."
+)
+_VOTES_INTRO = "votes on these versions. Made with hggt."
+# Columns of votes besides annotations, and what is counted in them.
+_VOTES = {"pairs": "votes on pairs", "choices": "choices among versions", "scores": "opinion scores"}
+_PAIRS_TEXT = (
+    "Strengths follow Bradley and Terry, with ties by Davidson (1970); they sum to 0 in each group and have a normal "
+    "prior of standard deviation 10. The MOS is that of SRIQA-Bench, where a tie is a vote for both versions; it is "
+    "scaled to 0 to 100 in each group and therefore not comparable between groups. Only votes of people count. Both "
+    "are null in a group that was judged under several questions."
+)
 _HGGT_CITATION = """@inproceedings{chen2023human,
   title     = {Human Guided Ground-truth Generation for Realistic Image Super-resolution},
   author    = {Chen, Du and Liang, Jie and Zhang, Xindong and Liu, Ming and Zeng, Hui and Zhang, Lei},
@@ -52,22 +65,24 @@ def format_card(
     """
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
+    labelled = any(pc.any(pc.greater(pc.list_value_length(t["annotations"]), 0)).as_py() for t in tables.values())
     return (
         f"---\n{head}\n---\n\n"
         + "\n\n".join(
             [
                 "# Patch groups with human-guided ground truth",
-                "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and the "
-                "labels that several people gave each candidate in comparison with the original: `positive` (better), "
-                "`similar` or `negative` (worse). Made with hggt in the format of HGGT (CVPR 2023).",
+                "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and "
+                f"{_LABELS_INTRO if labelled else _VOTES_INTRO}",
                 "## Load it",
                 _usage(list(tables)),
                 "## Content",
-                _counts(tables, candidates),
+                _counts(tables, candidates, labelled),
                 "## Columns",
                 _columns(features, pseudonymous),
-                "## How the labels were made",
-                _labels_text(tables, protocols),
+                *(["## How the labels were made", _labels_text(tables)] if labelled else []),
+                *(["## Votes on pairs", _PAIRS_TEXT] if "pairs" in features else []),
+                "## How the annotators were asked",
+                _protocols_text(protocols),
                 "## Licence",
                 _licence_text(license_id),
                 "## Citation",
@@ -216,7 +231,7 @@ _PAIR_COLUMN_TEXTS = {
     "chosen": "the preferred picture, PNG",
     "rejected": "the other picture, PNG",
     "original": "the untouched patch that both are versions of, PNG",
-    "group": "`IMAGE-TOP-LEFT`, the name of the patch; IMAGE is the source picture",
+    "group": "name of the patch group; `IMAGE-TOP-LEFT` in HGGT, where IMAGE is the source picture",
     "chosen_name": "name of the preferred picture: a candidate, or `original`",
     "rejected_name": "name of the other picture",
     "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative)",
@@ -263,16 +278,22 @@ positive = batch["consensus"] == 0               # (4, candidates)
 ```"""
 
 
-def _counts(tables: Mapping[str, pa.Table], candidates: tuple[str, ...]) -> str:
+def _counts(tables: Mapping[str, pa.Table], candidates: tuple[str, ...], labelled: bool) -> str:
     lines = []
     for split, table in tables.items():
         pictures = pc.count_distinct(table["image_name"]).as_py()
         with_positive = pc.sum(pc.greater(table["num_positive"], 0)).as_py()
         with_negative = pc.sum(pc.greater(table["num_negative"], 0)).as_py()
+        with_labels = f"; {with_positive:,} groups have a positive, {with_negative:,} a negative" if labelled else ""
+        votes = [
+            f"{_count_votes(table[column]):,} {what}" for column, what in _VOTES.items() if column in table.schema.names
+        ]
         lines.append(
             f"- `{split}`: {table.num_rows:,} groups from {pictures:,} source pictures, {len(candidates)} candidates "
-            f"each; {with_positive:,} groups have a positive, {with_negative:,} a negative"
+            f"each{with_labels}{''.join(f'; {number}' for number in votes)}"
         )
+    if not labelled:
+        return "\n".join(lines)
     lines += ["", "Share of each consensus label:", "", "| split | candidate | positive | similar | negative | none |"]
     lines.append("|---|---|---|---|---|---|")
     for split, table in tables.items():
@@ -284,11 +305,17 @@ def _counts(tables: Mapping[str, pa.Table], candidates: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
+def _count_votes(votes: pa.ChunkedArray) -> int:
+    """The number of people's votes in a column of votes."""
+    people = [one for row in votes.to_pylist() for one in row if one["annotator_kind"] == "person"]
+    return sum(one["count"] for one in people if one["kind"] == "vote")
+
+
 _COLUMN_TEXTS = {
-    "id": "`IMAGE-TOP-LEFT`, the name of the patch",
+    "id": "name of the group; `IMAGE-TOP-LEFT` in HGGT",
     "image_name": "the source picture",
-    "top": "first row of the patch in the source picture",
-    "left": "first column",
+    "top": "first row of the patch in the source picture; null if there is no place",
+    "left": "first column; null if there is no place",
     "width": "pixels",
     "height": "pixels",
     "original": "the untouched high-resolution patch, PNG",
@@ -298,6 +325,10 @@ _COLUMN_TEXTS = {
     "num_votes": "how many annotators voted",
     "num_positive": "candidates whose consensus is positive",
     "num_negative": "candidates whose consensus is negative",
+    "strengths": "log odds of each version (the candidates in order, then the original) from the votes on pairs; null "
+    "for a version without votes",
+    "mos": "mean opinion score of each version as in SRIQA-Bench, 0 to 100 in each group; null for a version without "
+    "votes",
     "origin": "origin of the source picture",
     "author": "author of the source picture",
     "licence": "licence of the source picture",
@@ -306,14 +337,25 @@ _COLUMN_TEXTS = {
 
 def _columns(features: "Features", pseudonymous: bool) -> str:
     lines = ["| column | content |", "|---|---|"]
-    texts = {**_COLUMN_TEXTS, "annotations": _annotations_text(pseudonymous)}
+    facts = _facts_text(pseudonymous)
+    texts = {
+        **_COLUMN_TEXTS,
+        "annotations": "one entry per annotator: slot (a folder of the source), labels (one per candidate, null where "
+        f"none was given), full_zoom (whether every candidate was seen at 100 %; null if unknown), {facts}",
+        "pairs": "one entry per vote on two versions: first (shown first, or left), second, preferred (first, second "
+        "or tie; null if only results of several votes are known), share (of these, for the first; ties as half), "
+        f"count (of votes), slot, {facts}",
+        "choices": f"one entry per choice of the best: shown (versions), preferred, count, slot, {facts}",
+        "scores": "one entry per opinion score: candidate (or original), score, std, votes (how many it is the mean "
+        f"of), count, slot, {facts}",
+    }
     for column in features:
-        text = texts.get(column) or f"candidate {column.split('_')[1]}: the patch made by one enhancer, PNG"
+        text = texts.get(column) or f"candidate {picture_of_column(column)}: the patch made by one enhancer, PNG"
         lines.append(f"| `{column}` | {text} |")
     return "\n".join(lines)
 
 
-def _annotations_text(pseudonymous: bool) -> str:
+def _facts_text(pseudonymous: bool) -> str:
     person, times = ("a person or null", "local time such as 2022-08-05T17:01:12")
     if pseudonymous:
         person, times = (
@@ -321,20 +363,19 @@ def _annotations_text(pseudonymous: bool) -> str:
             "counted from the annotator's first start, which is 1970-01-01T00:00:00",
         )
     return (
-        f"one entry per annotator: slot (the official folder), annotator ({person}), labels (one per candidate), "
-        f"start and end ({times}), seconds"
+        f"annotator ({person}), start and end ({times}), seconds, annotator_kind (person or model), question, kind "
+        "(vote, gold, repeat or practice; only a person's vote counts)"
     )
 
 
-def _labels_text(tables: Mapping[str, pa.Table], protocols: Mapping[str, Protocol]) -> str:
+def _labels_text(tables: Mapping[str, pa.Table]) -> str:
     found = {a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row}
     slots = escape_markdown(", ".join(sorted(found)))
     return (
         f"Every candidate was compared with its original by the annotators in the slots {slots}. The "
         "consensus is the label with strictly the most votes, if at least two gave it; a tie, or votes that all "
         "differ, give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of "
-        "the official code. A slot is a folder of the official data, which several people may have filled.\n\n"
-        + _protocols_text(protocols)
+        "the official code. A slot is a folder of the official data, which several people may have filled."
     )
 
 

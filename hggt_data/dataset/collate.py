@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hggt_data.errors import SettingsError
+
 
 def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Make a batch of rows: `collate_fn` of a PyTorch `DataLoader` over `load_dataset(...).with_format("torch")`.
@@ -18,6 +20,9 @@ def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         pictures of one size are uint8 (N, 3, H, W) RGB. Otherwise it is a list of N values, None where a row has none:
         pictures of several sizes, texts, `annotations`. `consensus` is int64 (N, candidates), with -1 for a candidate
         without consensus, which the "torch" format shows as NaN.
+
+    Raises:
+        SettingsError: There are no rows.
 
     Example:
         >>> import tempfile
@@ -35,6 +40,8 @@ def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         >>> (batch["consensus"] == 0)[0].tolist()  # whether each candidate of the first group is positive
         [True, False, False, True]
     """
+    if not rows:
+        raise SettingsError("`rows` is empty; expected at least one row")
     return {column: _combine(column, [row[column] for row in rows]) for column in rows[0]}
 
 

@@ -6,12 +6,24 @@ timestamps. `datasets` is imported only where a schema is made.
 """
 
 import json
+from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
-from hggt_data.errors import DatasetError
+from hggt_data.dataset.times import format_time, parse_time
+from hggt_data.dataset.vote_columns import VotesRow, vote_features, votes_from_row, votes_to_row
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import LR, ORIGINAL, Annotation, Label, PatchGroup, PatchId, label_from_class_id
+from hggt_data.schema import (
+    LR,
+    ORIGINAL,
+    Annotation,
+    AnnotatorKind,
+    Label,
+    PatchGroup,
+    VoteKind,
+    label_from_class_id,
+    require_group_id,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,12 +55,16 @@ def image_columns(candidates: tuple[str, ...], has_lr: bool) -> list[str]:
 
 
 def dataset_features(
-    candidates: tuple[str, ...], has_lr: bool, source_columns: tuple[str, ...], with_images: bool = True
+    candidates: tuple[str, ...],
+    has_lr: bool,
+    source_columns: tuple[str, ...],
+    votes: Collection[str] = (),
+    with_images: bool = True,
 ) -> "Features":
     """The schema of the dataset, or without images that of the `labels` config.
 
     `has_lr` if any group has a low-resolution image (null for the others); `source_columns` are those of
-    `SOURCE_COLUMNS` that are known.
+    `SOURCE_COLUMNS` that are known, `votes` those of `VOTE_COLUMNS` that the data has.
     """
     from datasets import ClassLabel, Features, Image, List, Value
 
@@ -71,6 +87,10 @@ def dataset_features(
                     "start": Value("string"),
                     "end": Value("string"),
                     "seconds": Value("float64"),
+                    "full_zoom": Value("bool"),
+                    "annotator_kind": Value("string"),
+                    "question": Value("string"),
+                    "kind": Value("string"),
                 }
             ),
             "consensus": List(label, length=len(candidates)),
@@ -78,6 +98,7 @@ def dataset_features(
             "num_votes": List(Value("int32"), length=len(candidates)),
             "num_positive": Value("int32"),
             "num_negative": Value("int32"),
+            **vote_features(votes, candidates),
             **{column: Value("string") for column in source_columns},
         }
     )
@@ -103,35 +124,21 @@ def _without_list_type(content: Any) -> Any:
     return plain | {"_type": "Sequence"} if "_type" in plain["feature"] else [plain["feature"]]
 
 
-def format_time(time: datetime | None) -> str | None:
-    """A time as it is stored: `2022-08-05T17:01:12`."""
-    return None if time is None else time.isoformat()
-
-
-def parse_time(time: str | datetime | None) -> datetime | None:
-    """The time of a row from pyarrow; a `datetime` in schema version 1."""
-    if not isinstance(time, str):
-        return time
-    try:
-        found = datetime.fromisoformat(time)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is not None:  # a local time
-        raise DatasetError(f"a time is {time!r}; expected one such as 2022-08-05T17:01:12")
-    return found
-
-
-def labels_to_row(group: PatchGroup) -> dict[str, Any]:
-    """The columns of a group's annotations and consensus."""
+def labels_to_row(group: PatchGroup, votes: Collection[str] = ()) -> dict[str, Any]:
+    """The columns of a group's annotations, consensus, and those of `VOTE_COLUMNS` in `votes`."""
     return {
         "annotations": [
             {
                 "slot": annotation.slot,
                 "annotator": annotation.annotator,
-                "labels": [label.class_id for label in annotation.labels],
+                "labels": [None if label is None else label.class_id for label in annotation.labels],
                 "start": format_time(annotation.start),
                 "end": format_time(annotation.end),
                 "seconds": annotation.seconds,
+                "full_zoom": annotation.full_zoom,
+                "annotator_kind": annotation.annotator_kind,
+                "question": annotation.question,
+                "kind": annotation.kind,
             }
             for annotation in group.annotations
         ],
@@ -140,51 +147,72 @@ def labels_to_row(group: PatchGroup) -> dict[str, Any]:
         "num_votes": list(group.num_votes),
         "num_positive": len(group.positives),
         "num_negative": len(group.negatives),
+        **votes_to_row(group, votes),
     }
 
 
 class _AnnotationRow(TypedDict):
     slot: str
     annotator: str | None
-    labels: list[Literal[0, 1, 2]]
+    labels: list[Literal[0, 1, 2] | None]
     start: str | datetime | None
     end: str | datetime | None
     seconds: float | None
+    # Since schema version 3; null in the pseudonymous copy of an older dataset.
+    full_zoom: NotRequired[bool | None]
+    annotator_kind: NotRequired[AnnotatorKind | None]
+    question: NotRequired[str | None]
+    kind: NotRequired[VoteKind | None]
 
 
-class _LabelRow(TypedDict):
+class _LabelRow(VotesRow):
     id: str
+    image_name: str
+    top: int | None
+    left: int | None
     annotations: list[_AnnotationRow]
     consensus: list[Literal[0, 1, 2] | None]
     agreement: list[int]
     num_votes: list[int]
 
 
-def check_annotations(rows: object) -> None:
-    """ValueError if this is not the column `annotations` of a table, as pyarrow returns it."""
-    read_value(list[list[_AnnotationRow]], rows)
+class _AllVotesRow(VotesRow):
+    annotations: list[_AnnotationRow]
+
+
+def check_votes(rows: object) -> None:
+    """ValueError if these are not the columns of votes of a table, as pyarrow returns its rows."""
+    read_value(list[_AllVotesRow], rows)
 
 
 def group_from_row(row: object, candidates: tuple[str, ...]) -> PatchGroup:
     """The patch group of a row from pyarrow; the inverse of `labels_to_row`. ValueError if it has another form."""
     values: _LabelRow = read_value(_LabelRow, row)
     group = PatchGroup(
-        id=PatchId.parse(values["id"]),
+        id=require_group_id(values["id"]),
+        image_name=require_group_id(values["image_name"]),
+        top=values["top"],
+        left=values["left"],
         candidates=candidates,
         annotations=tuple(
             Annotation(
                 slot=annotation["slot"],
-                labels=tuple(list(Label)[class_id] for class_id in annotation["labels"]),
+                labels=tuple(map(label_from_class_id, annotation["labels"])),
                 start=parse_time(annotation["start"]),
                 end=parse_time(annotation["end"]),
                 seconds=annotation["seconds"],
                 annotator=annotation["annotator"],
+                full_zoom=annotation.get("full_zoom"),
+                annotator_kind=annotation.get("annotator_kind") or "person",
+                question=annotation.get("question"),
+                kind=annotation.get("kind") or "vote",
             )
             for annotation in values["annotations"]
         ),
         consensus=tuple(label_from_class_id(class_id) for class_id in values["consensus"]),
         agreement=tuple(values["agreement"]),
         num_votes=tuple(values["num_votes"]),
+        **votes_from_row(values, candidates),
     )
     lists = [group.consensus, group.agreement, group.num_votes, *(one.labels for one in group.annotations)]
     if any(len(one) != len(candidates) for one in lists):

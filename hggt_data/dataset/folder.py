@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 _NOTES = ".finished"
 
 
-def label_features(manifest: Manifest) -> "Features":
-    """The schema of the `labels` config: all columns except the pictures."""
-    return dataset_features(tuple(manifest.candidates), manifest.has_lr, _source_columns(manifest), with_images=False)
+def manifest_features(manifest: Manifest, with_images: bool = True) -> "Features":
+    """The schema of the dataset, or without images that of the `labels` config."""
+    return dataset_features(
+        tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]), manifest.votes, with_images
+    )
 
 
 def require_own_files(folder: Path) -> None:
@@ -61,7 +63,7 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
     written. The card is written last: until then `load_dataset` does not load the folder.
     """
     settings = draft.settings
-    schema = arrow_schema(label_features(draft))
+    schema = arrow_schema(manifest_features(draft, with_images=False))
     for split, table in labels.items():
         path = folder / "labels" / f"{split}.parquet"
         path.parent.mkdir(exist_ok=True)
@@ -69,8 +71,8 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
     card = format_card(
         labels,
         shards=draft.shards,
-        features=dataset_features(tuple(draft.candidates), draft.has_lr, _source_columns(draft)),
-        label_features=label_features(draft),
+        features=manifest_features(draft),
+        label_features=manifest_features(draft, with_images=False),
         license_id=settings["license"],
         citation=settings["citation"],
         protocols={split: draft.protocol(split) for split in labels},
@@ -84,10 +86,6 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
     remove_unknown_files(folder, manifest)
     write_text(folder / CARD_FILE, card)
     return manifest
-
-
-def _source_columns(manifest: Manifest) -> tuple[str, ...]:
-    return tuple(manifest.settings["sources"])
 
 
 def remove_unknown_files(folder: Path, manifest: Manifest) -> None:

@@ -6,12 +6,13 @@ from functools import reduce
 from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
+from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import TableError, TreeError
-from hggt_data.io.files import FileDigest, read_csv, read_utf8, sha256_of_file
+from hggt_data.io.files import FileDigest, read_csv, read_regular_file, read_utf8, sha256_of
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
-from hggt_data.schema import PatchId, Protocol
+from hggt_data.schema import Protocol
 from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import open_tree
 from hggt_data.tree.listing import GroupFiles, Listing
@@ -80,6 +81,11 @@ class Inputs:
         return any(root.listing.tree.lr_folders for root in self.roots)
 
     @property
+    def votes(self) -> tuple[str, ...]:
+        """Those of `VOTE_COLUMNS` that any tree has."""
+        return tuple(column for column in VOTE_COLUMNS if any(column in root.listing.votes for root in self.roots))
+
+    @property
     def source_columns(self) -> tuple[str, ...]:
         """Columns of the dataset that are filled from the CSV of source pictures."""
         return self.sources.columns if self.sources else ()
@@ -89,14 +95,15 @@ class Inputs:
         """Source picture to its values."""
         return self.sources.lines if self.sources else {}
 
-    def ids(self, split: str) -> list[PatchId]:
-        """All groups of a split."""
-        return [patch for root in self.roots if root.split == split for patch in root.listing.ids]
+    def image_names(self, split: str) -> dict[str, str]:
+        """The source picture of each group of a split."""
+        listings = [root.listing for root in self.roots if root.split == split]
+        return {group: name for one in listings for group, name in zip(one.ids, one.image_names, strict=True)}
 
     def groups(self, split: str) -> list[tuple[str, GroupFiles]]:
-        """The root's name and the files of each group of a split, sorted by id."""
+        """The root's name and the files of each group of a split, sorted by `group_order`."""
         found = [(root.name, files) for root in self.roots if root.split == split for files in root.listing]
-        return sorted(found, key=lambda group: group[1].id)
+        return sorted(found, key=lambda group: group[1].order)
 
     def protocol(self, split: str) -> Protocol:
         """How the annotators of a split were asked, as far as all of its trees agree."""
@@ -109,7 +116,7 @@ class Inputs:
         problems += self._find_lookalikes()
         problems += self._compare_protocols()
         if self.sources:
-            problems += self.sources.check({patch.image for split in (TRAIN, TEST) for patch in self.ids(split)})
+            problems += self.sources.check({name for root in self.roots for name in root.listing.image_names})
         return problems
 
     def located(self, problem: Problem) -> Problem:
@@ -127,7 +134,7 @@ class Inputs:
         """Source pictures of two trees of a split whose names look the same."""
         first: dict[tuple[str, str], tuple[str, Root]] = {}
         for root in self.roots:
-            for name in sorted({patch.image for patch in root.listing.ids}):
+            for name in sorted(set(root.listing.image_names)):
                 other, owner = first.setdefault((root.split, look(name)), (name, root))
                 if other != name and owner is not root:
                     message = f"the source picture {compare_names(name, other)}, which is in another tree"
@@ -149,7 +156,8 @@ class Inputs:
         paths = {f"{root.name}/{name}": root.listing.tree.root / name for root, name in beside}
         given = {"sources": self.sources and self.sources.path, "citation": self.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
-        return [FileDigest(n, p.stat().st_size, sha256_of_file(p)) for n, p in paths.items() if p.is_file()]
+        contents = {name: read_regular_file(path) for name, path in paths.items() if path.is_file()}
+        return [FileDigest(name, len(data), sha256_of(data)) for name, data in contents.items()]
 
 
 def read_inputs(
@@ -177,7 +185,7 @@ def read_inputs(
 
 def _require_fitting(roots: Sequence[Root]) -> None:
     first_tree = roots[0].listing.tree
-    owner: dict[tuple[str, PatchId], Root] = {}
+    owner: dict[tuple[str, str], Root] = {}
     for root in roots:
         tree = root.listing.tree
         if tree.candidates != first_tree.candidates:

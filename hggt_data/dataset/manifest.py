@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
+from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha256_of
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
-from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, PatchId, Protocol
-from hggt_data.tree.layout import is_candidate_name
+from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Protocol, is_candidate, require_group_id
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
 # 1: times are timestamps, and the metadata of the Parquet files need `datasets` 4.
 # 2: times are text.
-# 3: the manifest has digests of the pixels of candidates, too.
+# 3: groups of any name, votes of other kinds than labels, digests of the pixels of candidates, too.
 SCHEMA_VERSION = 3
 # Everything that a build writes beside manifest and card; no other file in a folder or repository is ever removed.
 PARQUET_PATH = re.compile(r"data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
@@ -74,7 +74,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of the file; `problems` are those that belong to no single shard."""
+    """The content of the file.
+
+    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has.
+    """
 
     tool_version: str
     settings: dict[str, Any]
@@ -86,6 +89,7 @@ class Manifest:
     files: list[FileDigest]
     overlap: dict[str, list[str]]
     problems: list[Problem] = field(default_factory=list)
+    votes: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:
@@ -182,10 +186,12 @@ def _require_consistent(manifest: Manifest) -> None:
     strange += [shard.path for shard in manifest.shards]
     if strange := [path for path in strange if not PARQUET_PATH.fullmatch(path)]:
         raise ValueError(f"it lists {strange[0]!r}, which no build writes")
-    if strange := [name for name in manifest.candidates if not is_candidate_name(name)]:
-        raise ValueError(f"a candidate is {strange[0]!r}; expected two or more digits")
+    if strange := [name for name in manifest.candidates if not is_candidate(name)]:
+        raise ValueError(f"a candidate is {strange[0]!r}; expected letters, digits and ._+- as its name")
     if strange := sorted(set(manifest.settings["sources"]) - set(SOURCE_COLUMNS)):
         raise ValueError(f"a column of sources is {strange[0]!r}; expected {', '.join(SOURCE_COLUMNS)}")
+    if strange := sorted(set(manifest.votes) - set(VOTE_COLUMNS)):
+        raise ValueError(f"a column of votes is {strange[0]!r}; expected {', '.join(VOTE_COLUMNS)}")
     if strange := sorted(set(manifest.splits) - {"train", "test"}):
         raise ValueError(f"a split is {strange[0]!r}; expected train, test")
     paths = [file.path for file in manifest.contents()]
@@ -193,7 +199,7 @@ def _require_consistent(manifest: Manifest) -> None:
         raise ValueError("it lists a file twice")
     for split, num_groups in manifest.splits.items():
         ids = [text for shard in manifest.shards if shard.split == split for text in shard.ids]
-        if len(ids) != num_groups or len({PatchId.parse(text) for text in ids}) != num_groups:
+        if len(ids) != num_groups or len(set(map(require_group_id, ids))) != num_groups:
             raise ValueError(f"split {split} has {num_groups} groups, but its shards list {len(ids)}, or one twice")
         if f"labels/{split}.parquet" not in paths:
             raise ValueError(f"it does not list the labels of split {split}")

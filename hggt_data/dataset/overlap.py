@@ -8,7 +8,6 @@ from hggt_data.errors import TreeError
 from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
-from hggt_data.schema import PatchId
 from hggt_data.tree.equal_pictures import DUPLICATE_HINT, RepeatedPictures
 
 Overlap = Mapping[str, Sequence[str]]
@@ -16,17 +15,25 @@ Overlap = Mapping[str, Sequence[str]]
 _NOUNS = {"source_pictures": "source picture", "pictures": "equal picture"}
 
 
-def shared_pictures(train: Iterable[PatchId], test: Iterable[PatchId]) -> dict[str, list[str]]:
-    """Names of source pictures that are in both splits or look the same, as an overlap of that kind only."""
-    trained, tested = ({patch.image for patch in patches} for patches in (train, test))
+def shared_pictures(train: Iterable[str], test: Iterable[str]) -> dict[str, list[str]]:
+    """Source pictures that are in both splits, or whose names look the same, as an overlap of that kind only."""
+    trained, tested = set(train), set(test)
     known = by_look(sorted(trained))
     alike = sorted(name for name in tested - trained if look(name) in known)
     return {"source_pictures": [*sorted(trained & tested), *(compare_names(n, known[look(n)]) for n in alike)]}
 
 
-def find_overlap(shards: Sequence[Shard], candidates: Sequence[str]) -> dict[str, list[str]]:
-    """Source pictures, and originals or candidates with the same pixels, that train and test share."""
-    ids = {split: [PatchId.parse(i) for s in shards if s.split == split for i in s.ids] for split in (TRAIN, TEST)}
+def find_overlap(
+    shards: Sequence[Shard], candidates: Sequence[str], image_names: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[str]]:
+    """Source pictures, and originals or candidates with the same pixels, that train and test share.
+
+    `image_names` are the source pictures of the groups of each split.
+    """
+    sources = {
+        split: [image_names[split][group] for shard in shards if shard.split == split for group in shard.ids]
+        for split in (TRAIN, TEST)
+    }
     trained: dict[str, list[str]] = {}
     for _, digests in _pictures(shards, candidates, TRAIN):
         for picture, digest in digests.items():
@@ -37,7 +44,7 @@ def find_overlap(shards: Sequence[Shard], candidates: Sequence[str]) -> dict[str
         for picture, digest in digests.items()
         if digest in trained
     ]
-    return {**shared_pictures(ids[TRAIN], ids[TEST]), "pictures": same}
+    return {**shared_pictures(sources[TRAIN], sources[TEST]), "pictures": same}
 
 
 def find_duplicates(shards: Sequence[Shard], candidates: Sequence[str]) -> Iterator[Problem]:

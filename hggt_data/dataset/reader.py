@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,7 +13,7 @@ from hggt_data.groups import GroupSource
 from hggt_data.io.files import LFS_POINTER, FileDigest, is_lfs_pointer, open_regular_file, read_regular_file, sha256_of
 from hggt_data.io.images import Pixels
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import PatchGroup, PatchId
+from hggt_data.schema import PatchGroup
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,9 +39,18 @@ class DatasetSource(GroupSource):
         self._table = next(file for file in manifest.files if file.path == f"labels/{self.split}.parquet")
         for file in (self._table, *self._shards):
             self._open(file).close()
-        self.ids = [PatchId.parse(text) for shard in shards for text in shard.ids]
+        self.ids = [group for shard in shards for group in shard.ids]
         self._places = [(s, row) for s, shard in enumerate(shards) for row in range(len(shard.ids))]
         self._start_process()
+
+    def find_equal_pictures(self) -> Iterator[tuple[str, str]]:
+        image_of, first = dict(zip(self.ids, self.image_names, strict=True)), dict[str, str]()
+        shards = [shard for shard in read_manifest(self._folder).shards if shard.split == self.split]
+        for group, digests in (found for shard in shards for found in shard.digests(self.candidates)):
+            for digest in digests.values():
+                twin = first.setdefault(digest, image_of[group])
+                if twin != image_of[group]:
+                    yield image_of[group], twin
 
     def _start_process(self) -> None:
         """What each process reads for itself."""
@@ -80,6 +90,13 @@ class DatasetSource(GroupSource):
     def _not_labels(self, fault: str) -> DatasetError:
         return DatasetError(f"{self._folder / self._table.path}, {fault}; {self._remedy()}")
 
+    @property
+    def image_names(self) -> Sequence[str]:
+        try:
+            return read_value(list[str], self.label_table()["image_name"].to_pylist())
+        except (LookupError, ValueError) as error:
+            raise self._not_labels(str(error)) from error
+
     def read_sources(self) -> dict[str, dict[str, str | None]]:
         table = self.label_table()
         columns = [column for column in SOURCE_COLUMNS if column in table.column_names]
@@ -87,7 +104,7 @@ class DatasetSource(GroupSource):
             lines = read_value(list[dict[str, str | None]], table.select(columns).to_pylist()) if columns else []
         except ValueError as error:
             raise self._not_labels(str(error)) from error
-        return {patch.image: line for patch, line in zip(self.ids, lines, strict=bool(columns))}
+        return dict(zip(self.image_names, lines, strict=True)) if columns else {}
 
     def has_picture(self, index: int, name: str) -> bool:
         return self._find_picture(index, name) is not None

@@ -189,7 +189,7 @@ def _names_of(pairs: list[PreferencePair]) -> list[str]:
 def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
     """The columns of a pair except the pictures."""
     return {
-        "group": str(group.id),
+        "group": group.id,
         "chosen_name": pair.chosen,
         "rejected_name": pair.rejected,
         "kind": pair.kind.value,

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import Literal
 
 from hggt_data.ranges import require_kind
@@ -90,7 +91,7 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
         [('04', '01', 'P>S', 0.33), ('04', '02', 'P>S', 0.33), ('04', '03', 'P>N', 1.0)]
     """
     require_kind(PatchGroup, "a group of `open_groups`", group=group)
-    votes = {name: _count_votes(group, name) for name in (ORIGINAL, *group.candidates)}
+    votes = {name: count_votes(group, name) for name in (ORIGINAL, *group.candidates)}
     names = {
         "original": [ORIGINAL],
         **{
@@ -112,19 +113,20 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
     return pairs
 
 
-def _count_votes(group: PatchGroup, name: str) -> dict[Label, int]:
+def count_votes(group: PatchGroup, name: str) -> dict[Label, int]:
+    """How many annotators gave each label to a picture; 0 for the original."""
     given: Counter[Label] = Counter()
     if name != ORIGINAL:
         place = group.candidates.index(name)
-        given.update(annotation.labels[place] for annotation in group.annotations)
+        labels = (annotation.labels[place] for annotation in group.annotations if annotation.counts)
+        given.update(label for label in labels if label is not None)
     return {label: given[label] for label in Label}
 
 
 def _margin(chosen: dict[Label, int], rejected: dict[Label, int]) -> float:
-    # All candidates of a group have the same number of votes. One division makes equal means give exactly 0.
-    num_votes = max(sum(chosen.values()), sum(rejected.values()))
-    return (_preference(chosen) - _preference(rejected)) / num_votes
+    return float(_preference(chosen) - _preference(rejected))
 
 
-def _preference(votes: dict[Label, int]) -> int:
-    return sum(_PREFERENCE[label] * count for label, count in votes.items())
+def _preference(votes: dict[Label, int]) -> Fraction:
+    """The mean vote, exactly, so that equal means differ by exactly 0; 0 for the original."""
+    return Fraction(sum(_PREFERENCE[label] * count for label, count in votes.items()), sum(votes.values()) or 1)

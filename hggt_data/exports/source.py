@@ -40,6 +40,11 @@ class OpenedSource:
             raise DatasetError(f"{self.location} has the splits {', '.join(self.splits)}; choose one with `split`")
         return next(iter(self.splits.values()))
 
+    @property
+    def training_split(self) -> GroupSource:
+        """The groups of the training split, or of the only split."""
+        return self.splits.get("train") or self.only_split  # no split is empty
+
     def require_outside(self, output: Path) -> None:
         """OutputError if the output is inside the source."""
         if Path(self.location).is_dir():
@@ -100,6 +105,13 @@ def as_opened(source: OpenedSource | str | Path) -> OpenedSource:
 def file_name(group: Group, name: str) -> str:
     """File name of a picture in an export."""
     return f"{group.id}.png" if name == LR else picture_name(group.id, name)
+
+
+def picture_file(groups: GroupSource, index: int, name: str) -> Path | None:
+    """The file of a picture; None for a dataset."""
+    relative = groups.find_file(index, name)
+    path = Path(groups.location, relative) if relative else None
+    return path if path and path.is_file() else None
 
 
 def write_png(path: Path, group: Group, name: str) -> None:

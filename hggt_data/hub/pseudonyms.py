@@ -16,17 +16,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hggt_data.dataset.features import arrow_schema, dataset_features, format_time, image_columns, parse_time
-from hggt_data.dataset.folder import complete_folder, finished_shards, label_features, note_finished
+from hggt_data.dataset.features import arrow_schema, image_columns
+from hggt_data.dataset.folder import complete_folder, finished_shards, manifest_features, note_finished
 from hggt_data.dataset.manifest import SCHEMA_VERSION, Manifest, Shard
 from hggt_data.dataset.shards import write_shard
+from hggt_data.dataset.times import format_time, parse_time
+from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import csv_writer, read_csv, sha256_of, sha256_of_file, write_text
 from hggt_data.io.workers import advance, run_tasks
 from hggt_data.tree.annotators import draw_pseudonym
 
 # Raise it when the code changes the content of a copy.
-_FORMAT = 2
+_FORMAT = 3
+_COLUMNS = ("annotations", *VOTE_COLUMNS)
 _FIRST_START = datetime(1970, 1, 1)
 # A clock that was reset starts at a known day, and its distance to the other times would reveal their date.
 _LONGEST_ROUND = timedelta(days=365)
@@ -51,41 +54,33 @@ class Pseudonymizer:
     median_starts: Mapping[Clock, datetime]
     starts: Mapping[Clock, datetime]
 
-    def replace(self, annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The annotations of one group, as pyarrow returns them, with pseudonyms and relative times."""
-        replaced = []
-        for annotation in annotations:
-            slot, name = annotation["slot"], annotation["annotator"]
-            start, end = (self._relative(_clock(annotation), parse_time(annotation[key])) for key in ("start", "end"))
-            replaced.append(
-                annotation
-                | {
-                    "slot": slot if _OFFICIAL_SLOT.fullmatch(slot) else self.pseudonyms[slot],
-                    "annotator": None if name is None else self.pseudonyms[name],
-                    "start": start,
-                    "end": end,
-                }
-            )
-        return sorted(replaced, key=lambda annotation: annotation["slot"])
+    def replace(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of votes in a row, as pyarrow returns them, with pseudonyms and relative times."""
+        columns = [column for column in _COLUMNS if column in row]
+        # Sorted, because the old order may be that of the names.
+        return {column: sorted(map(self._replace_vote, row[column]), key=_voter) for column in columns}
 
-    def _relative(self, clock: Clock, time: datetime | None) -> str | None:
-        if time is None or clock not in self.starts or abs(time - self.median_starts[clock]) > _LONGEST_ROUND:
+    def _replace_vote(self, vote: dict[str, Any]) -> dict[str, Any]:
+        clock = _clock(vote)
+        times = {key: self._relative(clock, parse_time(vote[key])) for key in ("start", "end")}
+        return vote | times | {key: self.pseudonyms[name] for key, name in _named(vote)}
+
+    def _relative(self, clock: Clock | None, time: datetime | None) -> str | None:
+        if time is None or clock is None or clock not in self.starts:
+            return None
+        if abs(time - self.median_starts[clock]) > _LONGEST_ROUND:
             return None
         return format_time(_FIRST_START + (time - self.starts[clock]))
 
 
 def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
-    """The names of annotators, and of slots named after people instead of `A`, `B`, `C`."""
-    found = set()
-    for annotation in _annotations(labels):
-        found |= {annotation["annotator"]} if annotation["annotator"] is not None else set()
-        found |= {annotation["slot"]} if not _OFFICIAL_SLOT.fullmatch(annotation["slot"]) else set()
-    return found
+    """The names of people who voted, and of slots named after them instead of `A`, `B`, `C`."""
+    return {name for vote in _votes(labels) for _, name in _named(vote)}
 
 
 def has_times(labels: Mapping[str, pa.Table]) -> bool:
-    """Whether any annotation has timestamps."""
-    return any(annotation["start"] or annotation["end"] for annotation in _annotations(labels))
+    """Whether any vote has timestamps."""
+    return any(vote["start"] or vote["end"] for vote in _votes(labels))
 
 
 def make_pseudonymizer(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Pseudonymizer:
@@ -94,10 +89,10 @@ def make_pseudonymizer(labels: Mapping[str, pa.Table], known: Mapping[str, str])
     for name in sorted(find_names(labels) - known.keys()):
         pseudonyms[name] = draw_pseudonym(pseudonyms.values())
     starts: dict[Clock, list[datetime]] = {}
-    for annotation in _annotations(labels):
-        start = parse_time(annotation["start"])
-        if start is not None:
-            starts.setdefault(_clock(annotation), []).append(start)
+    for vote in _votes(labels):
+        clock, start = _clock(vote), parse_time(vote["start"])
+        if clock is not None and start is not None:
+            starts.setdefault(clock, []).append(start)
     medians = {clock: median_low(times) for clock, times in starts.items()}
     near = {
         clock: min(time for time in times if abs(time - medians[clock]) <= _LONGEST_ROUND)
@@ -151,8 +146,7 @@ def anonymized_copy(
         workers: worker processes; the result does not depend on them.
         keep_shards: if false, only sizes and hashes are computed, which needs room for one shard per worker.
     """
-    features = dataset_features(tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]))
-    schema = arrow_schema(features).serialize().to_pybytes()
+    schema = arrow_schema(manifest_features(manifest)).serialize().to_pybytes()
     pictures = image_columns(tuple(manifest.candidates), manifest.has_lr)
     finished = {record.key: record for record in finished_shards(copy)}
     tasks = []
@@ -172,7 +166,7 @@ def anonymized_copy(
         shards=[replace(shard, key=shard.sha256) for shard in shards],
         schema_version=SCHEMA_VERSION,
     )
-    table_schema = arrow_schema(label_features(draft))
+    table_schema = arrow_schema(manifest_features(draft, with_images=False))
     return complete_folder(
         copy, draft, {split: _replace_in_table(table, pseudonymizer, table_schema) for split, table in labels.items()}
     )
@@ -221,27 +215,49 @@ def _replaced_rows(task: _CopyTask) -> Iterator[dict[str, Any]]:
         for batch in file.iter_batches(batch_size=16):
             for row in batch.to_pylist():
                 row |= {column: row[column] and row[column]["bytes"] for column in task.pictures}
-                yield row | {"annotations": task.pseudonymizer.replace(row["annotations"])}
+                yield row | task.pseudonymizer.replace(row)
                 advance()
 
 
 def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer, schema: pa.Schema) -> pa.Table:
-    number = schema.get_field_index("annotations")
-    rows = [pseudonymizer.replace(row) for row in table[number].to_pylist()]
-    return table.set_column(number, schema.field(number), pa.array(rows, type=schema.field(number).type)).cast(schema)
+    columns = [column for column in _COLUMNS if column in table.column_names]
+    rows = [pseudonymizer.replace(row) for row in table.select(columns).to_pylist()]
+    for column in columns:
+        number = schema.get_field_index(column)
+        values = pa.array([row[column] for row in rows], type=schema.field(number).type)
+        table = table.set_column(number, schema.field(number), values)
+    return table.cast(schema)
 
 
 def _is_picture(path: str) -> bool:
     return path.lower().endswith(".png")
 
 
-def _clock(annotation: Mapping[str, Any]) -> Clock:
-    # The annotator's clock, or the slot's if the annotator is not known.
-    kind = "slot" if annotation["annotator"] is None else "annotator"
-    return kind, str(annotation[kind])
+def _voter(vote: Mapping[str, Any]) -> tuple[str, str]:
+    return vote["slot"] or "", vote["annotator"] or ""
 
 
-def _annotations(labels: Mapping[str, pa.Table]) -> Iterator[dict[str, Any]]:
+def _named(vote: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The keys of a vote that name a person, and the names."""
+    if vote.get("annotator_kind") == "model":
+        return
+    if vote["annotator"] is not None:
+        yield "annotator", vote["annotator"]
+    if vote["slot"] is not None and not _OFFICIAL_SLOT.fullmatch(vote["slot"]):
+        yield "slot", vote["slot"]
+
+
+def _clock(vote: Mapping[str, Any]) -> Clock | None:
+    """The annotator's clock, the slot's if the annotator is not known, or none."""
+    for kind in ("annotator", "slot"):
+        if vote[kind] is not None:
+            return kind, str(vote[kind])
+    return None
+
+
+def _votes(labels: Mapping[str, pa.Table]) -> Iterator[dict[str, Any]]:
     for table in labels.values():
-        for row in table["annotations"].to_pylist():
-            yield from row
+        for column in _COLUMNS:
+            if column in table.column_names:
+                for row in table[column].to_pylist():
+                    yield from row

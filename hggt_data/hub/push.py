@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hggt_data.dataset.features import check_annotations
+from hggt_data.dataset.features import check_votes
 from hggt_data.dataset.manifest import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -162,13 +162,14 @@ class _Previous:
 
     @cached_property
     def labels(self) -> dict[str, pa.Table]:
-        """Annotations by split, where they can be read."""
+        """Votes by split, where they can be read."""
         found = {}
         for split in self.manifest.splits:
             data = self.repository.read_file(f"labels/{split}.parquet", self.revision)
             with suppress(DatasetError, ValueError):
-                table = read_table_bytes(data or b"", split, self.manifest.splits[split], ["annotations"])
-                check_annotations(table["annotations"].to_pylist())
+                columns = ["annotations", *self.manifest.votes]
+                table = read_table_bytes(data or b"", split, self.manifest.splits[split], columns)
+                check_votes(table.to_pylist())
                 found[split] = table
         return found
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hggt_data.errors import RUN_AGAIN, HubError, PublishError, SettingsError
 from hggt_data.hub.errors import AnswerError, RepositoryKind, describe_conflict, explained, page_of, redact, retried
+from hggt_data.io.archive import place_exists
 from hggt_data.io.files import FileDigest
 from hggt_data.io.text import format_examples
 from hggt_data.io.workers import print_line
@@ -40,10 +41,12 @@ _EMPTY_REPOSITORY = {".gitattributes", "README.md"}
 def is_hub_id(source: str | Path) -> bool:
     """Whether a source is a repository on the Hub: it has the form ORG/NAME, and no file or folder has this path.
 
+    A path may lead into a zip file.
+
     SettingsError for a repository's address, which would be taken for a path.
     """
     refuse_url(source)
-    return not Path(source).exists() and REPO_ID.fullmatch(str(source)) is not None
+    return REPO_ID.fullmatch(str(source)) is not None and not place_exists(Path(source))
 
 
 def require_repo_id(repo_id: str) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from hggt_data.errors import HggtError, OutputError, TableError
-from hggt_data.io.archive import ArchivePath, Place
+from hggt_data.io.archive import ArchivePath
 from hggt_data.io.parsing import parse_json, parse_toml
 
 MOST_BYTES = 1 << 28  # of a file that is read as a whole; the records of the official data have 20 MB
@@ -108,7 +108,7 @@ def _not_regular(path: Path) -> OSError:
     return OSError(errno.EINVAL, "not a regular file", str(path))
 
 
-def read_regular_file(path: Place, most_bytes: int = MOST_BYTES) -> bytes:
+def read_regular_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """The bytes of a file; an OSError if it is not a regular one or is larger than `most_bytes`."""
     if isinstance(path, ArchivePath):
         return path.read(most_bytes)
@@ -119,7 +119,7 @@ def read_regular_file(path: Place, most_bytes: int = MOST_BYTES) -> bytes:
     return data
 
 
-def read_start(path: Place, size_bytes: int) -> bytes:
+def read_start(path: Path, size_bytes: int) -> bytes:
     """The first bytes of a file; an OSError if it is not a regular one."""
     if isinstance(path, ArchivePath):
         return path.read_start(size_bytes)
@@ -135,7 +135,7 @@ def is_lfs_pointer(file: bytes | Path) -> bool:
     return file.startswith(_LFS_START)
 
 
-def read_utf8(path: Place, error_class: type[HggtError], most_bytes: int = MOST_BYTES) -> str:
+def read_utf8(path: Path, error_class: type[HggtError], most_bytes: int = MOST_BYTES) -> str:
     """The text of a UTF-8 file without its byte order mark, if any; line ends stay.
 
     A missing file and other encodings raise the error.
@@ -179,7 +179,7 @@ def _sync_names(folder: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Place, error_class: type[HggtError], advice: str) -> Any:
+def read_json(path: Path, error_class: type[HggtError], advice: str) -> Any:
     """The content of a JSON file. A damaged one raises `error_class`, with `advice` at the end of the message."""
     try:
         return parse_json(read_regular_file(path))
@@ -213,7 +213,7 @@ def write_json(path: Path, content: Any, *, private: bool = False) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=private)
 
 
-def read_csv(path: Place) -> tuple[list[str], list[dict[str, str]]]:
+def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The columns and the lines of a UTF-8 CSV file whose first line names the columns; else TableError."""
     text = read_utf8(path, TableError)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -279,6 +279,9 @@ def csv_file(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[
 
 def link_or_copy(source: Path, target: Path, *, copy: bool = False) -> bool:
     """Hard-link a file to a new name, or copy it (if `copy`, or linking fails); return whether it is a link."""
+    if isinstance(source, ArchivePath):
+        target.write_bytes(read_regular_file(source))
+        return False
     if not copy:
         try:
             os.link(os.path.realpath(source), target)

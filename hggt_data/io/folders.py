@@ -5,13 +5,16 @@ Folders that are filled in place and resumed picture by picture are in `picture_
 """
 
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hggt_data.errors import OutputError
+from hggt_data.io.files import is_leftover, read_record, write_json
 from hggt_data.io.text import encodable
 
 
@@ -36,11 +39,28 @@ def new_folder(output: Path) -> Iterator[Path]:
 
     OutputError as in `open_staging`, or if `output` is not empty.
     """
-    output = _require_folder(output)
-    if _is_filled(output):
-        raise OutputError(f"{output} is not empty; choose a new or empty folder")
+    output = _require_empty(output)
     with replaced_folder(output) as staging:
         yield staging
+
+
+@contextmanager
+def resumed_folder(output: Path, record: Mapping[str, Any], name: str) -> Iterator[Path]:
+    """As `new_folder`, but the files of a run that failed or was killed stay for the next one.
+
+    `record` is written to the file `name` in the folder; files of a run with another record are removed first.
+    """
+    output = _require_empty(output)
+    with open_beside(output, "unfinished") as staging:
+        _recover(output)
+        if read_record(staging / name) != json.loads(json.dumps(record)):  # as it is read back from a file
+            _empty(staging)
+            write_json(staging / name, record)
+        for path in staging.rglob(".*.tmp"):
+            if is_leftover(path.name):
+                path.unlink()
+        yield staging
+        put_in_place(staging, output)
 
 
 @contextmanager
@@ -147,6 +167,13 @@ def _require_folder(output: Path) -> Path:
         raise OutputError(f"{output} is a file; expected a folder")
     if os.path.ismount(output):
         raise OutputError(f"{output} is a mount point, which cannot be replaced; choose a folder inside it")
+    return output
+
+
+def _require_empty(output: Path) -> Path:
+    output = _require_folder(output)
+    if _is_filled(output):
+        raise OutputError(f"{output} is not empty; choose a new or empty folder")
     return output
 
 

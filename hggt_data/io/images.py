@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import ImageError
-from hggt_data.io.archive import Place
 from hggt_data.io.files import LFS_POINTER, atomic_file, is_lfs_pointer, read_regular_file, read_start
 
 Pixels = NDArray[np.uint8]
@@ -54,7 +53,7 @@ class PngInfo:
         return self.height, self.width
 
 
-def read_png_header(path: Place) -> PngInfo:
+def read_png_header(path: Path) -> PngInfo:
     """Size and mode from the first 33 bytes of a PNG file; the rest is not examined."""
     return parse_png_header(read_start(path, PNG_HEADER_BYTES))
 
@@ -175,7 +174,7 @@ def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
         raise ImageError(f"its pixels cannot be decoded: {reason}") from error
 
 
-def read_pixels(path: Place) -> Pixels:
+def read_pixels(path: Path) -> Pixels:
     """The pixels of an 8-bit RGB PNG file, uint8 (H, W, 3); an ImageError starts with the path."""
     try:
         return decode_png(read_regular_file(path))
@@ -188,7 +187,7 @@ def hash_pixels(pixels: Pixels) -> str:
     return hashlib.sha256(repr(pixels.shape[:2]).encode() + np.ascontiguousarray(pixels).data).hexdigest()[:32]
 
 
-def read_beginning(path: Place) -> tuple[tuple[int, int], bytes]:
+def read_beginning(path: Path) -> tuple[tuple[int, int], bytes]:
     """(height, width) of an 8-bit RGB PNG, and the first 64 pixels of its first row: equal for equal pictures.
 
     Far cheaper than decoding, because it needs only the beginning of the file, unless that has an unusual form.

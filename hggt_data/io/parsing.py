@@ -7,6 +7,7 @@ read (`files.py`).
 import json
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -22,16 +23,25 @@ _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 _MOST_SHOWN = 60  # characters of a wrong value in a message
 
 
-def parse_json(text: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """The content of a JSON text, without NaN, infinite numbers, or whole numbers beyond 64 bits.
+def parse_json(text: bytes | str) -> Any:
+    """The content of a JSON text, without NaN, infinite numbers, whole numbers beyond 64 bits, or repeated keys.
 
     Texts with null characters and halves of surrogate pairs are refused, too: most texts in our files are names.
     """
     try:
-        content = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=pairs_hook)
+        content = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=unique_keys)
     except RecursionError:
         raise _too_deep() from None
     _require_plain(content, names_only=True)
+    return content
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, as an `object_pairs_hook`; ValueError if a key occurs twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"key {_shown(repeated)} occurs twice")
     return content
 
 

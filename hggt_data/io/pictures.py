@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hggt_data.io.colours import Conversion
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+CONVERT_HINT = "Convert it to 8-bit RGB PNG, for example with `magick mogrify -depth 8 -format png FILE`."
 _UNREADABLE_ENDINGS = (".gif", ".ppm")
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _PILLOW_LIMIT = threading.Lock()  # Pillow has one limit for all threads

@@ -10,6 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from isal import isal_zlib
@@ -48,20 +49,44 @@ def require_portable(data: bytes, info: PngInfo) -> None:
         raise ImageError(f"{info.height:,} x {info.width:,} pixels; Pillow opens at most {_PILLOW_MAX_PIXELS:,}")
     chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
     _require_checksum(b"".join(body for kind, body in chunks if kind == b"IDAT"), info)
-    others = [(kind, body) for kind, body in chunks if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    others = _beside_pixels(chunks)
     if not others:
         return
-    if len(others) > _MAX_CHUNKS:  # each is opened alone
-        raise ImageError(f"{len(others):,} chunks beside its pixels; expected at most {_MAX_CHUNKS:,}")
     kinds = [kind for kind, _ in others]
     for kind in _SINGLE:
         if kinds.count(kind) > 1:
             raise ImageError(f"{kinds.count(kind)} {chunk_name(kind)} chunks; expected at most one")
-    for chunk in others:
-        _require_upright([chunk], f"its {chunk_name(chunk[0])} chunk")
-    if len(others) > 1:
-        _require_upright(others, "its chunks together")
+    for what, some in _alone_and_together(others):
+        try:
+            turns = _find_turns(some)
+        except Exception as error:  # a damaged chunk can raise anything in Pillow
+            raise ImageError(f"Pillow cannot read {what}: {error}") from error
+        _refuse(turns, what)
     _require_srgb(dict(others))
+
+
+def require_upright(data: bytes) -> None:
+    """ImageError if a PNG has an orientation, which some programs apply. Chunks that Pillow cannot read have none."""
+    chunks = [(kind, body) for kind, body, _ in read_chunks(data, compare_checksums=False)]
+    for what, some in _alone_and_together(_beside_pixels(chunks)):
+        turns: list[int] = []
+        with suppress(Exception):
+            turns = _find_turns(some)
+        _refuse(turns, what)
+
+
+def _beside_pixels(chunks: Sequence[_Chunk]) -> list[_Chunk]:
+    """The chunks that are opened, each alone; ImageError if there are too many."""
+    others = [(kind, body) for kind, body in chunks if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    if len(others) > _MAX_CHUNKS:
+        raise ImageError(f"{len(others):,} chunks beside its pixels; expected at most {_MAX_CHUNKS:,}")
+    return others
+
+
+def _alone_and_together(chunks: Sequence[_Chunk]) -> Iterator[tuple[str, Sequence[_Chunk]]]:
+    yield from ((f"its {chunk_name(chunk[0])} chunk", [chunk]) for chunk in chunks)
+    if len(chunks) > 1:
+        yield "its chunks together", chunks
 
 
 def _require_checksum(stream: bytes, info: PngInfo) -> None:
@@ -76,14 +101,15 @@ def _require_checksum(stream: bytes, info: PngInfo) -> None:
         raise ImageError("its compressed pixels do not end after the last row")
 
 
-def _require_upright(chunks: Sequence[_Chunk], what: str) -> None:
-    """Refuse chunks that Pillow cannot read, and any orientation in them."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Pillow only warns of the parts of EXIF that it cannot read
-            turns = sorted(_TURNS.keys() & set(_orientations(open_without_pixels(chunks))))
-    except Exception as error:  # a damaged chunk can raise anything in Pillow
-        raise ImageError(f"Pillow cannot read {what}: {error}") from error
+def _find_turns(chunks: Sequence[_Chunk]) -> list[int]:
+    """The orientations in chunks that turn or mirror the picture; any exception if Pillow cannot read them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # Pillow only warns of the parts of EXIF that it cannot read
+        found = set(_orientations(open_without_pixels(chunks)))
+    return [turn for turn in _TURNS if turn in found]
+
+
+def _refuse(turns: Sequence[int], what: str) -> None:
     if turns:
         raise ImageError(
             f"{what} has orientation {turns[0]}: some programs, such as datasets and browsers, show the picture "

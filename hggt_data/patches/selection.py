@@ -21,7 +21,14 @@ from hggt_data.io.folders import require_outside
 from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.picture_job import Outcome, PictureJob, PictureResult
-from hggt_data.io.pictures import Picture, PictureNote, read_picture_size, read_picture_with_notes
+from hggt_data.io.pictures import (
+    CONVERT_HINT,
+    Picture,
+    PictureNote,
+    looks_like_picture,
+    read_picture_size,
+    read_picture_with_notes,
+)
 from hggt_data.io.text import format_examples, format_size, join_lines, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.patches.contact_sheet import GROUPS_PER_PAGE, SheetGroup, draw_page
@@ -158,7 +165,10 @@ def list_enhanced(folder: Path) -> EnhancedPictures:
             elif not is_system_file(entry.name):
                 left_out.append(f"{version}/{entry.name}")
     if not stems[ORIGINAL]:
-        raise TreeError(f"{folder / ORIGINAL}: no pictures; expected NAME.png")
+        others = [name for name in left_out if name.startswith(f"{ORIGINAL}/")]
+        advice = f" {CONVERT_HINT}" if any(map(looks_like_picture, others)) else ""
+        shown = format_examples(others) or "nothing"
+        raise TreeError(f"{folder / ORIGINAL}: no pictures; expected NAME.png, found {shown}.{advice}")
     faults = [*_check_names(stems[ORIGINAL], list(stems)), *_check_missing(stems)]
     sizes: dict[str, tuple[int, int] | None] = {}
     for name in sorted(stems[ORIGINAL]):
@@ -276,7 +286,7 @@ class _Task:
         return self.folder / version / picture_name(self.name, version)
 
     def patch_files(self, ids: Iterable[PatchId]) -> set[str]:
-        return {f"{version}/{picture_name(patch, version)}" for patch in ids for version in self.versions}
+        return {f"{version}/{picture_name(str(patch), version)}" for patch in ids for version in self.versions}
 
     def remove(self, names: Iterable[str]) -> None:
         for name in names:
@@ -426,7 +436,7 @@ def _cut_version(task: _Task, version: str, ids: Sequence[PatchId]) -> None:
         pixels = _read(task.source(version)).pixels
         for patch in ids:
             crop = cut(pixels, (patch.top, patch.left), task.settings.crop)
-            write_png(task.output / version / picture_name(patch, version), crop, _COMPRESSION)
+            write_png(task.output / version / picture_name(str(patch), version), crop, _COMPRESSION)
 
 
 def _read(path: Path) -> Picture:
@@ -448,7 +458,7 @@ class _Sheet:
     rows: tuple[tuple[int, PlaceRow], ...]
 
     def files(self, row: PlaceRow) -> dict[str, Path]:
-        return {name: self.output / name / picture_name(row.id, name) for name in (ORIGINAL, *self.candidates)}
+        return {name: self.output / name / picture_name(str(row.id), name) for name in (ORIGINAL, *self.candidates)}
 
     def pictures(self) -> Iterator[Path]:
         return (path for _, row in self.rows for path in self.files(row).values())
@@ -536,7 +546,7 @@ def _check_names(names: Collection[str], versions: Sequence[str]) -> Iterator[st
             PatchId.parse(str(PatchId(name, 0, 0)))
         except NameFormatError:
             yield f"original/{name}.png: a patch's name cannot contain control characters or undecodable bytes"
-        longest = max((picture_name(PatchId(name, 99_999, 99_999), version) for version in versions), key=len)
+        longest = max((picture_name(str(PatchId(name, 99_999, 99_999)), version) for version in versions), key=len)
         if (excess := excess_bytes(longest)) > 0:
             yield f"original/{name}.png: its name is {plural(excess, 'byte')} too long for patches; shorten it"
     for name, other in find_lookalikes(sorted(names)):

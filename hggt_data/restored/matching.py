@@ -7,7 +7,7 @@ files, only size, mode and checksums are checked, which is 20 times as fast.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from hggt_data.io.files import read_csv, read_regular_file
 from hggt_data.io.images import PngInfo, decode_png, parse_png
 from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
+from hggt_data.io.portability import require_upright
 from hggt_data.io.text import join_lines, plural
 from hggt_data.loading import as_groups
 from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
-from hggt_data.schema import ORIGINAL, PatchId
+from hggt_data.schema import ORIGINAL, group_order
 
 # Names examined to propose settings, and settings proposed at most.
 _NAMES_EXAMINED, _PROPOSED = 50, 3
@@ -38,8 +39,8 @@ class RestoredFiles:
     """
 
     method: Method
-    files: Mapping[PatchId, Path]
-    sizes: Mapping[PatchId, tuple[int, int]]
+    files: Mapping[str, Path]
+    sizes: Mapping[str, tuple[int, int]]
     faults: tuple[Fault, ...] = ()
 
 
@@ -108,7 +109,7 @@ def _require_places(methods: Sequence[Method]) -> None:
         )
 
 
-def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> RestoredFiles:
+def _find(method: Method, ids: Sequence[str], suffix: str | None) -> RestoredFiles:
     """One method's files, by name only."""
     if method.map_file is not None:
         named, extra = _by_map(method, method.map_file, ids)
@@ -116,16 +117,16 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
         named, extra = _by_pattern(method.folder, method.pattern, ids)
     else:
         named, extra = _by_name(method.folder, ids, suffix)
-    users: dict[Path, set[PatchId]] = defaultdict(set)
+    users: dict[Path, set[str]] = defaultdict(set)
     for group_id, paths in named.items():
         for path in paths:
             users[absolute(path)].add(group_id)
-    files: dict[PatchId, Path] = {}
+    files: dict[str, Path] = {}
     faults = [Fault("extra", method.name, None, text) for text in sorted(extra)]
     for group_id in ids:
         paths = sorted(named.get(group_id, []))
         names = " and ".join(method.file_name(path) for path in paths)
-        others = sorted({other for path in paths for other in users[absolute(path)]} - {group_id})
+        others = {other for path in paths for other in users[absolute(path)]} - {group_id}
         if not paths:
             faults.append(Fault("missing", method.name, group_id, f"{group_id}: no restored image"))
         elif len(paths) > 1:
@@ -135,29 +136,29 @@ def _find(method: Method, ids: Sequence[PatchId], suffix: str | None) -> Restore
                 Fault("missing", method.name, group_id, f"{group_id}: the map names {names}, which does not exist")
             )
         elif others:
-            shared = f"{group_id}: {names} is also the image of {', '.join(map(str, others))}"
+            shared = f"{group_id}: {names} is also the image of {', '.join(sorted(others, key=group_order))}"
             faults.append(Fault("ambiguous", method.name, group_id, shared))
         else:
             files[group_id] = paths[0]
     return RestoredFiles(method, files, {}, tuple(faults))
 
 
-_Named = tuple[dict[PatchId, list[Path]], list[str]]
+_Named = tuple[dict[str, list[Path]], list[str]]
 
 
-def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named:
+def _by_name(folder: Path, ids: Collection[str], suffix: str | None) -> _Named:
     """Files named `ID.png` or `ID_anything.png`, and the names of images that belong to no group."""
-    by_text = {str(group_id): group_id for group_id in ids}
-    known = by_look(by_text)
-    named: dict[PatchId, list[Path]] = defaultdict(list)
+    known = by_look(ids)
+    ids = frozenset(ids)
+    named: dict[str, list[Path]] = defaultdict(list)
     extra = []
     for path in _pictures(folder.iterdir()):
-        group_id = _id_with_suffix(path.stem, suffix, by_text) if suffix else by_text.get(_longest(path.stem, by_text))
+        group_id = _id_with_suffix(path.stem, suffix, ids) if suffix else _longest(path.stem, ids)
         if suffix and not path.stem.endswith(suffix):
             continue  # the suffix selects files
-        if group_id is not None:
+        if group_id:
             named[group_id].append(path)
-        elif near := _longest(path.stem, by_text):  # only with a suffix
+        elif near := _longest(path.stem, ids):  # only with a suffix
             extra.append(f"{path.name} ({near} has the suffix {path.stem.removeprefix(near)}, not {suffix})")
         else:
             near = _longest(path.stem, known, look)
@@ -165,8 +166,9 @@ def _by_name(folder: Path, ids: Iterable[PatchId], suffix: str | None) -> _Named
     return named, extra
 
 
-def _id_with_suffix(stem: str, suffix: str, by_text: Mapping[str, PatchId]) -> PatchId | None:
-    return by_text.get(stem.removesuffix(suffix)) or by_text.get(stem.removesuffix("_" + suffix))
+def _id_with_suffix(stem: str, suffix: str, ids: Container[str]) -> str:
+    """The id, followed by the suffix with or without an underscore; empty if there is no such group."""
+    return next((text for ending in (suffix, f"_{suffix}") if (text := stem.removesuffix(ending)) in ids), "")
 
 
 def _longest(stem: str, known: Container[str], key: Callable[[str], str] = str) -> str:
@@ -179,16 +181,14 @@ def _longest(stem: str, known: Container[str], key: Callable[[str], str] = str) 
     return stem
 
 
-def _by_pattern(folder: Path, pattern: str, ids: Sequence[PatchId]) -> _Named:
+def _by_pattern(folder: Path, pattern: str, ids: Sequence[str]) -> _Named:
     """Files that fit the pattern, and images that fit it with an id of no group."""
-    named = {
-        group_id: [path] for group_id in ids if (path := folder / pattern.replace(ID_FIELD, str(group_id))).is_file()
-    }
+    named = {group_id: [path] for group_id in ids if (path := folder / pattern.replace(ID_FIELD, group_id)).is_file()}
     first, *others = (re.escape(part) for part in pattern.split(ID_FIELD))
     fits = re.compile(first + r"(?P<id>[^/]+)" + r"(?P=id)".join(others) if others else first)
     known = {path for paths in named.values() for path in paths}
     depth = "/".join("*" for _ in Path(pattern).parts)
-    looks = by_look(map(str, ids))
+    looks = by_look(ids)
     extra = []
     for path in _pictures(folder.glob(depth)):
         name = path.relative_to(folder).as_posix()
@@ -197,28 +197,27 @@ def _by_pattern(folder: Path, pattern: str, ids: Sequence[PatchId]) -> _Named:
     return named, extra
 
 
-def _by_map(method: Method, map_file: Path, ids: Iterable[PatchId]) -> _Named:
+def _by_map(method: Method, map_file: Path, ids: Collection[str]) -> _Named:
     """Files listed in a CSV file, and its lines with an id of no group."""
     try:
         _, rows = read_csv(map_file)
     except TableError as error:
         raise MatchError(f"{method.name}: {error}") from error
-    by_text = {str(group_id): group_id for group_id in ids}
-    known = by_look(by_text)
-    named: dict[PatchId, list[Path]] = defaultdict(list)
+    known = by_look(ids)
+    ids = frozenset(ids)
+    named: dict[str, list[Path]] = defaultdict(list)
     extra = []
     for number, row in enumerate(rows, start=2):
-        group_text, file_text = row.get("id"), row.get("file")
-        if not group_text or not file_text:
+        group_id, file_text = row.get("id"), row.get("file")
+        if not group_id or not file_text:
             raise MatchError(
                 f"{method.name}: {map_file}, line {number}: expected values in the columns id and file, got {row}"
             )
-        group_text = group_text.strip()
-        group_id = by_text.get(group_text)
+        group_id = group_id.strip()
         path = method.folder / file_text.strip()
-        if group_id is None:
-            note = note_lookalike(group_text, known)
-            extra.append(f"{file_text} (line {number} of {map_file.name}: there is no group {group_text}{note})")
+        if group_id not in ids:
+            note = note_lookalike(group_id, known)
+            extra.append(f"{file_text} (line {number} of {map_file.name}: there is no group {group_id}{note})")
         else:
             named[group_id].append(path)
     return named, extra
@@ -233,11 +232,11 @@ def _pictures(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _check_groups(
     found: Sequence[RestoredFiles], source: GroupSource, *, negatives: bool
-) -> tuple[dict[PatchId, tuple[int, int]], set[PatchId], list[str]]:
+) -> tuple[dict[str, tuple[int, int]], set[str], list[str]]:
     """(height, width) of groups with restored images, groups that need none, and faults of the groups' own files."""
     wanted = {group_id for files in found for group_id in files.files}
-    sizes: dict[PatchId, tuple[int, int]] = {}
-    needless: set[PatchId] = set()
+    sizes: dict[str, tuple[int, int]] = {}
+    needless: set[str] = set()
     faults = []
     for index, group_id in enumerate(source.ids):
         try:
@@ -287,13 +286,11 @@ def _reason(error: HggtError | OSError, what: str) -> str:
     return f"{what} cannot be read: {error.strerror}{place}"
 
 
-def _check_files(
-    found: RestoredFiles, sizes: Mapping[PatchId, tuple[int, int]], needless: Container[PatchId]
-) -> RestoredFiles:
+def _check_files(found: RestoredFiles, sizes: Mapping[str, tuple[int, int]], needless: Container[str]) -> RestoredFiles:
     """The usable ones of a method's files. Images of a group of unknown size are not judged."""
     method = found.method
     faults = [fault for fault in found.faults if fault.kind != "missing" or fault.id not in needless]
-    files: dict[PatchId, Path] = {}
+    files: dict[str, Path] = {}
     for group_id, path in found.files.items():
         if group_id not in sizes:
             continue
@@ -310,6 +307,7 @@ def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
         data = read_regular_file(path)
         info = parse_png(data)
         decode_png(data, info)
+        require_upright(data)
     except ImageError as error:
         return str(error)
     except OSError as error:
@@ -332,7 +330,7 @@ _HEADINGS: dict[FaultKind, str] = {
 }
 
 
-def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[PatchId]) -> str:
+def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[str]) -> str:
     """All faults as text, by method and kind."""
     lines = ["the restored images do not match the groups:"]
     for files in matched:
@@ -358,11 +356,11 @@ def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[PatchId]) -> 
     return join_lines(lines)
 
 
-def _propose_names(method: Method, ids: Sequence[PatchId], num_found: int) -> str | None:
+def _propose_names(method: Method, ids: Sequence[str], num_found: int) -> str | None:
     """The setting that finds the files of most groups, judged by the first names in the folder; None if none helps."""
     if method.map_file is not None:
         return None
-    texts = sorted(map(str, ids), key=len, reverse=True)
+    texts = sorted(ids, key=len, reverse=True)
     names = [path.relative_to(method.folder).as_posix() for path in sorted(_pictures(method.folder.rglob("*")))]
     patterns = {
         name.replace(found[0], ID_FIELD)

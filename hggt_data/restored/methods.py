@@ -15,7 +15,6 @@ from hggt_data.errors import MatchError, SettingsError
 from hggt_data.io.files import read_toml
 from hggt_data.io.names import compare_names, look
 from hggt_data.io.text import nearest, printable
-from hggt_data.schema import PatchId
 
 FaultKind = Literal["missing", "extra", "ambiguous", "unusable"]
 
@@ -78,7 +77,7 @@ class Fault:
 
     kind: FaultKind
     method: str
-    id: PatchId | None
+    id: str | None
     message: str
 
 

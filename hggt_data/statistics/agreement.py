@@ -109,16 +109,16 @@ class VoteTable:
         return table
 
 
-def labels_by_slot(group: PatchGroup) -> dict[str, tuple[Label, ...]]:
-    """Slot to labels."""
-    return {annotation.slot: annotation.labels for annotation in group.annotations}
+def labels_by_slot(group: PatchGroup) -> dict[str, tuple[Label | None, ...]]:
+    """Slot to labels, of people's votes."""
+    return {annotation.slot: annotation.labels for annotation in group.annotations if annotation.counts}
 
 
-def labels_by_annotator(group: PatchGroup) -> dict[str, tuple[Label, ...]]:
-    """Annotator to labels, without unknown annotators; of two slots by one annotator, the first counts."""
-    labels: dict[str, tuple[Label, ...]] = {}
+def labels_by_annotator(group: PatchGroup) -> dict[str, tuple[Label | None, ...]]:
+    """Annotator to labels, of people's votes whose annotator is known; of two slots by one, the first counts."""
+    labels: dict[str, tuple[Label | None, ...]] = {}
     for annotation in group.annotations:
-        if annotation.annotator is not None:
+        if annotation.counts and annotation.annotator is not None:
             labels.setdefault(annotation.annotator, annotation.labels)
     return labels
 
@@ -131,10 +131,10 @@ def votes_of(
     A rater is a slot, in which several people may have voted, or an annotator; see `labels_by_annotator`.
 
     Example:
-        >>> from hggt_data import Annotation, PatchId
+        >>> from hggt_data import Annotation
         >>> from hggt_data.consensus import judge_group
         >>> annotations = [Annotation("A", (Label.POSITIVE, Label.NEGATIVE)), Annotation("B", (Label.SIMILAR,) * 2)]
-        >>> votes, raters = votes_of([judge_group(PatchId("cat", 0, 8), ("01", "02"), annotations)])
+        >>> votes, raters = votes_of([judge_group("cat-0-8", ("01", "02"), annotations)])
         >>> raters, votes.tolist()
         (('A', 'B'), [[2, 1], [0, 1]])
     """

@@ -27,6 +27,8 @@ from hggt_data.statistics.agreement import (
     pairwise_agreement,
     vote_of,
 )
+from hggt_data.statistics.numbers import json_number, ratio
+from hggt_data.statistics.pair_votes import PairStatistics, PairTally
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -59,7 +61,7 @@ class LabelCounts:
             "given": self.given,
             "missing": self.missing,
             "counts": {label.class_name: self.count(label) for label in Label},
-            "shares": {label.class_name: _json_number(self.share(label)) for label in Label},
+            "shares": {label.class_name: json_number(self.share(label)) for label in Label},
         }
 
 
@@ -85,7 +87,7 @@ class RaterAgreement:
         return {
             "pairwise": {
                 a: {
-                    b: {"share": _json_number(self.share[i][j]), "shared_items": self.shared_items[i][j]}
+                    b: {"share": json_number(self.share[i][j]), "shared_items": self.shared_items[i][j]}
                     for j, b in enumerate(self.raters)
                     if i != j
                 }
@@ -120,7 +122,7 @@ class SecondsSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The fields, for a JSON file."""
-        return {name: _json_number(value) for name, value in asdict(self).items()}
+        return {name: json_number(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class DawidSkeneSummary:
         return {
             **asdict(self),
             "right_votes": {
-                rater: {"votes": votes, "expected_right": right, "share": _json_number(ratio(right, votes))}
+                rater: {"votes": votes, "expected_right": right, "share": json_number(ratio(right, votes))}
                 for rater, votes, right in self.right_votes
             },
             "prior": {label.class_name: share for label, share in zip(Label, self.prior, strict=True)},
@@ -189,6 +191,7 @@ class LabelStatistics:
         full_zoom: Of each annotator (a slot, if unknown) of whom it is recorded: name, number of groups in which every
             candidate was seen at 100 %, and number of groups of which this is known.
         dawid_skene: None if not requested, or if there are no votes.
+        pairs: One entry per question that votes on pairs of versions answer.
     """
 
     num_groups: int
@@ -212,6 +215,7 @@ class LabelStatistics:
     seconds: tuple[SecondsSummary, ...]
     full_zoom: tuple[tuple[str, int, int], ...]
     dawid_skene: DawidSkeneSummary | None
+    pairs: tuple[PairStatistics, ...]
 
     def to_json(self) -> dict[str, Any]:
         """All values for a JSON file, unrounded; None for undefined numbers."""
@@ -231,10 +235,10 @@ class LabelStatistics:
             },
             "agreement_levels": {str(level): count for level, count in self.agreement_levels},
             "krippendorff_alpha": {
-                "nominal": _json_number(self.alpha_nominal),
-                "ordinal": _json_number(self.alpha_ordinal),
+                "nominal": json_number(self.alpha_nominal),
+                "ordinal": json_number(self.alpha_ordinal),
             },
-            "fleiss_kappa": {"kappa": _json_number(self.fleiss), "num_items": self.num_fleiss_items},
+            "fleiss_kappa": {"kappa": json_number(self.fleiss), "num_items": self.num_fleiss_items},
             "by_slot": self.by_slot.to_json(),
             "by_annotator": self.by_annotator and self.by_annotator.to_json(),
             "seconds_per_group": {
@@ -242,6 +246,7 @@ class LabelStatistics:
             },
             "full_zoom": {rater: {"groups": seen, "of": known} for rater, seen, known in self.full_zoom},
             "dawid_skene": self.dawid_skene and self.dawid_skene.to_json(),
+            "pairs": [pairs.to_json() for pairs in self.pairs],
         }
 
 
@@ -270,9 +275,11 @@ class _Tally:
         self._seconds: dict[str, array[float]] = {}
         self._num_untimed: dict[str, int] = {}
         self._full_zoom: dict[str, list[bool]] = {}
+        self._pairs = PairTally(candidates)
 
     def add(self, group: PatchGroup) -> None:
         self._num_groups += 1
+        self._pairs.add(group)
         self._by_slot.add(len(self._candidates), labels_by_slot(group))
         self._by_annotator.add(len(self._candidates), labels_by_annotator(group))
         self._consensus.extend(vote_of(label) for label in group.consensus)
@@ -327,6 +334,7 @@ class _Tally:
             ),
             full_zoom=tuple((rater, sum(seen), len(seen)) for rater, seen in sorted(self._full_zoom.items())),
             dawid_skene=inferred,
+            pairs=self._pairs.result(),
         )
 
     def _count_per_candidate(self, votes: Int8Array) -> tuple[LabelCounts, ...]:
@@ -381,13 +389,3 @@ def _infer_labels(
         num_filled=int((judged & ~agreed & (inferred != MISSING)).sum()),
         num_undecided=int((judged & (inferred == MISSING)).sum()),
     )
-
-
-def ratio(part: float, whole: float) -> float:
-    """`part / whole`; NaN if the whole is 0."""
-    return part / whole if whole else math.nan
-
-
-def _json_number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value

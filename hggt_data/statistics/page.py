@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from hggt_data.io.text import escape_html
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
-from hggt_data.statistics.counts import LabelCounts, LabelStatistics, RaterAgreement, SecondsSummary, ratio
+from hggt_data.statistics.counts import LabelCounts, LabelStatistics, RaterAgreement, SecondsSummary
+from hggt_data.statistics.numbers import ratio
+from hggt_data.statistics.pair_votes import PairStatistics
 from hggt_data.statistics.text import (
     COEFFICIENTS_NOTE,
     CONFUSION_NOTE,
     FULL_ZOOM_TITLE,
     SECONDS_NOTE,
+    STRENGTHS_TITLE,
     TextTable,
     coefficients_table,
     decimal,
@@ -21,12 +24,16 @@ from hggt_data.statistics.text import (
     label_table,
     level_name,
     overview,
+    pair_facts,
+    pair_note,
+    pair_title,
     pairs_table,
     percent,
     rater_note,
     right_votes_table,
     seconds,
     seconds_table,
+    strengths_table,
 )
 
 # Drawings are 340 units wide, about as many pixels as a card on a phone, so that 13 units of text are 13 px.
@@ -81,24 +88,15 @@ summary { cursor: pointer; padding: 0.25rem 0; }
 
 def format_statistics_html(stats: LabelStatistics, title: str) -> str:
     """The statistics as one self-contained HTML page with plots, for screens from phone to desktop."""
-    cards = [
-        _card("Labels per candidate", _legend(), _draw_label_shares(stats), _label_details(stats)),
-        _card("Agreement on a picture", _draw_levels(stats)),
-        _card("Agreement beyond chance", _html_table(coefficients_table(stats)), _note(COEFFICIENTS_NOTE)),
-        _pairs_card(stats.by_slot, "slot"),
-    ]
-    if stats.by_annotator is not None:
-        cards.append(_pairs_card(stats.by_annotator, "annotator"))
-    cards += [
-        _card("Groups", _draw_groups(stats), _html_table(facts_of_groups(stats))),
-        _card("Seconds per group", _draw_seconds(stats), _html_table(seconds_table(stats)), _note(SECONDS_NOTE)),
-    ]
-    if stats.full_zoom:
-        cards.append(_card(FULL_ZOOM_TITLE, _html_table(full_zoom_table(stats))))
+    cards = _label_cards(stats) if stats.slots else []
+    for pairs in stats.pairs:
+        cards.append(_card(pair_title(pairs), _html_table(pair_facts(pairs))))
+        table = _html_table(strengths_table(pairs))
+        cards.append(_card(STRENGTHS_TITLE, _draw_strengths(pairs), table, _note(pair_note(pairs))))
     if stats.dawid_skene is not None:
         table = _html_table(right_votes_table(stats.dawid_skene))
         cards.append(_card("Dawid-Skene model", table, _note(inferred_note(stats.dawid_skene))))
-    heats = [_confusion_card(stats.by_slot, "slot")]
+    heats = [_confusion_card(stats.by_slot, "slot")] if stats.slots else []
     if stats.by_annotator is not None:
         heats.append(_confusion_card(stats.by_annotator, "annotator"))
     name = escape_html(title)
@@ -114,7 +112,7 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
 <main>
 <h1>{name}</h1>
 <p>{escape_html(overview(stats))}. A picture is one candidate of one group.</p>
-<p>{escape_html(rater_note(stats))}</p>
+{f"<p>{escape_html(rater_note(stats))}</p>" if stats.slots else ""}
 {_tiles(stats)}
 <div class="cards">
 {"".join(cards)}</div>
@@ -124,14 +122,35 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
 """
 
 
+def _label_cards(stats: LabelStatistics) -> list[str]:
+    cards = [
+        _card("Labels per candidate", _legend(), _draw_label_shares(stats), _label_details(stats)),
+        _card("Agreement on a picture", _draw_levels(stats)),
+        _card("Agreement beyond chance", _html_table(coefficients_table(stats)), _note(COEFFICIENTS_NOTE)),
+        _pairs_card(stats.by_slot, "slot"),
+    ]
+    if stats.by_annotator is not None:
+        cards.append(_pairs_card(stats.by_annotator, "annotator"))
+    cards += [
+        _card("Groups", _draw_groups(stats), _html_table(facts_of_groups(stats))),
+        _card("Seconds per group", _draw_seconds(stats), _html_table(seconds_table(stats)), _note(SECONDS_NOTE)),
+    ]
+    if stats.full_zoom:
+        cards.append(_card(FULL_ZOOM_TITLE, _html_table(full_zoom_table(stats))))
+    return cards
+
+
 def _tiles(stats: LabelStatistics) -> str:
-    figures = {
-        "patch groups": f"{stats.num_groups:,}",
-        "votes": f"{sum(counts.given for counts in stats.votes):,}",
-        "of groups have a positive": percent(ratio(stats.num_with_positive, stats.num_groups)),
-        "of groups are all similar": percent(ratio(stats.num_all_similar, stats.num_groups)),
-        "ordinal alpha": decimal(stats.alpha_ordinal),
-    }
+    figures = {"patch groups": f"{stats.num_groups:,}"}
+    if stats.slots:
+        figures |= {
+            "votes": f"{sum(counts.given for counts in stats.votes):,}",
+            "of groups have a positive": percent(ratio(stats.num_with_positive, stats.num_groups)),
+            "of groups are all similar": percent(ratio(stats.num_all_similar, stats.num_groups)),
+            "ordinal alpha": decimal(stats.alpha_ordinal),
+        }
+    if stats.pairs:
+        figures["votes on pairs"] = f"{sum(pairs.num_votes for pairs in stats.pairs):,}"
     tiles = "".join(f'<div class="tile"><b>{value}</b>{name}</div>' for name, value in figures.items())
     return f'<div class="tiles">{tiles}</div>'
 
@@ -241,6 +260,28 @@ def _draw_groups(stats: LabelStatistics) -> str:
         parts.append(bars)
         y += 10
     return _svg(y, "Groups by number of positive and of negative candidates", parts)
+
+
+def _draw_strengths(pairs: PairStatistics) -> str:
+    """One bar per version from 0, the mean, to its strength."""
+    known = [version for version in pairs.versions if not math.isnan(version.strength)]
+    if not known:
+        return _note("No votes by people.")
+    middle, room = _WIDTH / 2, _WIDTH / 2 - 40
+    scale = room / max(max(abs(version.strength) for version in known), 1e-9)
+    parts, y = [], 0
+    for version in sorted(known, key=lambda version: -version.strength):
+        length = abs(version.strength) * scale
+        parts.append(_text(0, y + 14, _shorten(version.name), "quiet"))
+        y += _LINE
+        left = middle if version.strength > 0 else middle - length
+        hint = f"{version.name}: {version.strength:+.2f}"
+        parts.append(_bar(left, y, length, _BAR, hint))
+        end, anchor = (middle + length + 4, "start") if version.strength > 0 else (middle - length - 4, "end")
+        parts.append(_text(end, y + 14, f"{version.strength:+.2f}", anchor=anchor))
+        y += _LINE + 4
+    parts.append(_line(middle, 0, middle, y, "#4a5663"))
+    return _svg(y, "Strength of each version in log odds", parts)
 
 
 def _draw_levels(stats: LabelStatistics) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from hggt_data.io.text import Lines, aligned, plural
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
-from hggt_data.statistics.counts import DawidSkeneSummary, LabelCounts, LabelStatistics, RaterAgreement, ratio
+from hggt_data.statistics.counts import DawidSkeneSummary, LabelCounts, LabelStatistics, RaterAgreement
+from hggt_data.statistics.numbers import ratio
+from hggt_data.statistics.pair_votes import PairStatistics
 
 # All pairs of 20 annotators would be too long a table; the pairs that agree least matter most.
 _MAX_PAIRS = 15
@@ -43,7 +45,7 @@ def overview(stats: LabelStatistics) -> str:
     parts = [
         plural(stats.num_groups, "patch group"),
         f"{plural(len(stats.candidates), 'candidate')} each ({', '.join(stats.candidates)})",
-        f"{plural(len(stats.slots), 'slot')} ({', '.join(stats.slots) or 'none'})",
+        f"{plural(len(stats.slots), 'slot')} ({', '.join(stats.slots)})" if stats.slots else "no label votes",
     ]
     if stats.annotators:
         parts.append(plural(len(stats.annotators), "known annotator"))
@@ -115,6 +117,7 @@ COEFFICIENTS_NOTE = (
 )
 CONFUSION_NOTE = "Each vote is also part of the consensus, so these figures overestimate agreement."
 FULL_ZOOM_TITLE = "Groups with all of every candidate seen at 100 %"
+STRENGTHS_TITLE = "Strength of each version"
 SECONDS_NOTE = "As recorded by the annotation tool; annotations with a missing or impossible time count as 'no time'."
 
 
@@ -203,10 +206,86 @@ def inferred_note(inferred: DawidSkeneSummary) -> str:
     return " ".join(parts)
 
 
+def pair_title(pairs: PairStatistics) -> str:
+    """A title for the votes on pairs under one question."""
+    return "Votes on pairs of versions" + (f": {pairs.question}" if pairs.question else "")
+
+
+def pair_facts(pairs: PairStatistics) -> TextTable:
+    """Numbers of votes, ties and pairs; agreement; how often the version shown first was preferred."""
+    fewest, most = f"{pairs.fewest:,}", f"{pairs.most:,}"
+    facts = [
+        ("votes by people", f"{pairs.num_votes:,}", ""),
+        ("ties", f"{pairs.num_ties:,}", percent(ratio(pairs.num_ties, pairs.num_votes))),
+        ("pairs with votes", f"{pairs.num_pairs:,}", ""),
+        ("votes per pair", fewest if fewest == most else f"{fewest} to {most}", ""),
+        ("two votes on a pair agree", "", percent(pairs.agreement)),
+        ("the same by chance", "", percent(pairs.chance)),
+        ("for the version shown first (left)", "", percent(pairs.first_share)),
+        *((f"not counted: {kind}", f"{number:,}", "") for kind, number in pairs.num_other.items()),
+    ]
+    if pairs.num_in_shares:
+        facts.insert(2, ("known as shares only, without ties", f"{pairs.num_in_shares:,}", ""))
+    return TextTable(("pairs", "number", "share"), tuple(facts))
+
+
+def strengths_table(pairs: PairStatistics) -> TextTable:
+    """Strength of each version, strongest first, and how its votes went."""
+    ordered = sorted(pairs.versions, key=lambda version: (math.isnan(version.strength), -version.strength))
+    rows = tuple(
+        (
+            version.name,
+            "-" if math.isnan(version.strength) else f"{version.strength:+.2f}",
+            percent(version.win_rate),
+            f"{version.wins:,.10g}",
+            f"{version.ties:,.10g}",
+            f"{version.losses:,.10g}",
+        )
+        for version in ordered
+    )
+    return TextTable(("version", "strength", "win rate", "wins", "ties", "losses"), rows)
+
+
+def pair_note(pairs: PairStatistics) -> str:
+    """What the strengths mean, and where votes do not determine them."""
+    parts = [
+        "Strengths are log odds (Bradley-Terry, ties by Davidson) over all groups; they sum to 0. "
+        "A win rate counts a tie as half."
+    ]
+    if math.isnan(pairs.first_share):
+        parts.append("No two versions were shown in both orders, so the effect of the side is unknown.")
+    else:
+        parts.append(f"Of two equal versions the first is preferred by {pairs.side:+.2f} log odds.")
+    if pairs.won_all:
+        parts.append(f"Won every vote: {', '.join(pairs.won_all)}.")
+    if pairs.won_nothing:
+        parts.append(f"Lost every vote: {', '.join(pairs.won_nothing)}.")
+    if pairs.separated:
+        parts.append(
+            "SOME VERSIONS WON EVERY VOTE AGAINST ALL OTHERS: how much stronger they are follows from the prior only."
+        )
+    if len(pairs.parts) > 1:
+        shown = "; ".join(", ".join(part) for part in pairs.parts)
+        parts.append(f"NO VOTES CONNECT these parts, so compare strengths within each only: {shown}.")
+    return " ".join(parts)
+
+
 def format_statistics(stats: LabelStatistics) -> Lines:
     """The statistics as plain text, at most 100 columns wide unless names are very long."""
+    blocks = [_wrap(f"{overview(stats)}.")]
+    if stats.slots:
+        blocks += _label_blocks(stats)
+    for pairs in stats.pairs:
+        blocks.append(_block(pair_title(pairs), pair_facts(pairs)))
+        blocks.append(_block(STRENGTHS_TITLE, strengths_table(pairs), pair_note(pairs)))
+    if stats.dawid_skene is not None:
+        title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
+        blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
+    return Lines("\n\n".join(blocks) + "\n")
+
+
+def _label_blocks(stats: LabelStatistics) -> list[str]:
     blocks = [
-        _wrap(f"{overview(stats)}."),
         _wrap(rater_note(stats)),
         _block("Labels per candidate: all votes", label_table(stats, stats.votes, ("candidate", "missing"))),
         _block("Labels per candidate: consensus", label_table(stats, stats.consensus, ("candidate", "no consensus"))),
@@ -221,10 +300,7 @@ def format_statistics(stats: LabelStatistics) -> Lines:
     blocks.append(_block("Seconds per group", seconds_table(stats), SECONDS_NOTE))
     if stats.full_zoom:
         blocks.append(_block(FULL_ZOOM_TITLE, full_zoom_table(stats)))
-    if stats.dawid_skene is not None:
-        title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
-        blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
-    return Lines("\n\n".join(blocks) + "\n")
+    return blocks
 
 
 def _rater_blocks(agreement: RaterAgreement, kind: str) -> list[str]:

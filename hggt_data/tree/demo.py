@@ -99,13 +99,13 @@ def write_demo_restored(lr: Path, folder: Path) -> tuple[Path, Path]:
     return bicubic, sharper
 
 
-def _write_groups(images: Path, labels: Path, names: tuple[str, ...], seed: int) -> list[tuple[PatchId, Image.Image]]:
+def _write_groups(images: Path, labels: Path, names: tuple[str, ...], seed: int) -> list[tuple[str, Image.Image]]:
     originals = []
     for name in names:
         with (files("hggt_data.tree") / "demo_pictures" / f"{name}.png").open("rb") as file:
             picture = Image.open(file).convert("RGB")
         for top, left in ((0, 0), (16, 96), (96, 40)):
-            group_id = PatchId(name, top, left)
+            group_id = str(PatchId(name, top, left))
             original = picture.crop((left, top, left + _PATCH, top + _PATCH))
             originals.append((group_id, original))
             for candidate, version in {ORIGINAL: original, **_enhance(original)}.items():
@@ -135,7 +135,7 @@ def _degrade(original: Image.Image, rng: random.Random) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def _write_annotations(labels: Path, group_id: PatchId, seed: int) -> None:
+def _write_annotations(labels: Path, group_id: str, seed: int) -> None:
     for slot in "ABC":
         rng = random.Random(f"{seed} {group_id} {slot}")
         chosen = tuple(_simulate_label(rng, *_OPINIONS[candidate]) for candidate in CANDIDATES)

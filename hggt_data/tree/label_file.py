@@ -5,15 +5,15 @@ The official file has `Picture_1` (the original, without a label), `Picture_2`, 
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from hggt_data.errors import AnnotationError
 from hggt_data.io.names import compare_names, look
+from hggt_data.io.parsing import unique_keys
 from hggt_data.problems import Problem
-from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.layout import picture_name
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -24,7 +24,7 @@ LABEL_WORDS = tuple(label.value for label in Label)
 YEARS = range(2000, 2100)  # a clock that shows another year is not trusted
 
 
-def format_annotation(annotation: Annotation, group_id: PatchId, candidates: tuple[str, ...]) -> str:
+def format_annotation(annotation: Annotation, group_id: str, candidates: tuple[str, ...]) -> str:
     """The official JSON text of one annotation."""
     names: list[tuple[str, Label | None]] = [(ORIGINAL, None), *zip(candidates, annotation.labels, strict=True)]
     content: dict[str, dict[str, Any]] = {
@@ -41,13 +41,13 @@ def format_annotation(annotation: Annotation, group_id: PatchId, candidates: tup
 
 
 def parse_annotation(
-    data: bytes, group_id: PatchId, slot: str, candidates: tuple[str, ...], annotator: str | None = None
+    data: bytes, group_id: str, slot: str, candidates: tuple[str, ...], annotator: str | None = None
 ) -> Annotation:
     """Read one annotator's JSON; an AnnotationError lists all its errors.
 
     Example:
-        >>> text = format_annotation(Annotation("A", (Label.NEGATIVE,)), PatchId("cat", 0, 8), ("01",))
-        >>> parse_annotation(text.encode(), PatchId("cat", 0, 8), "A", ("01",)).labels
+        >>> text = format_annotation(Annotation("A", (Label.NEGATIVE,)), "cat-0-8", ("01",))
+        >>> parse_annotation(text.encode(), "cat-0-8", "A", ("01",)).labels
         (<Label.NEGATIVE: 'Negative'>,)
     """
     annotation, problems = check_annotation(data, "", group_id, slot, candidates, annotator)
@@ -59,7 +59,7 @@ def parse_annotation(
 def check_annotation(
     data: bytes,
     path: str,
-    group_id: PatchId,
+    group_id: str,
     slot: str,
     candidates: tuple[str, ...],
     annotator: str | None = None,
@@ -70,7 +70,7 @@ def check_annotation(
     """
 
     def problem(kind: str, message: str, hint: str) -> Problem:
-        return Problem(kind, "error", path, message, hint, str(group_id))
+        return Problem(kind, "error", path, message, hint, group_id)
 
     try:
         content = _parse_json(data)
@@ -92,18 +92,8 @@ def check_annotation(
 
 def _parse_json(data: bytes) -> dict[str, Any]:
     text = data.decode("utf-8").removeprefix("\ufeff")  # the byte order mark that Windows editors write
-
-    def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
-            raise AnnotationError(f"key {_shown(repeated)} occurs twice")
-        return content
-
     try:
-        content = json.loads(text, object_pairs_hook=refuse_repeated_keys)
-    except AnnotationError:
-        raise
+        content = json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:  # Python's limit of digits raises ValueError
         raise AnnotationError(f"broken JSON: {error}") from error
     if not isinstance(content, dict):
@@ -112,7 +102,7 @@ def _parse_json(data: bytes) -> dict[str, Any]:
 
 
 def _picture_faults(
-    content: dict[str, Any], group_id: PatchId, candidates: tuple[str, ...]
+    content: dict[str, Any], group_id: str, candidates: tuple[str, ...]
 ) -> Iterator[tuple[str, str, str]]:
     """(kind, message, hint) of each error in the `Picture_k` entries."""
     expected = {f"Picture_{k}": name for k, name in enumerate((ORIGINAL, *candidates), start=1)}

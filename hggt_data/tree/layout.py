@@ -7,15 +7,19 @@ its LR in `Test/Blind_Degradation_Benchmark_LQ/Test-100/Blind_LR/`. A tree may h
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.errors import TreeError
+from hggt_data.io.archive import ArchivePath, open_place
 from hggt_data.io.files import is_system_file
-from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_data.schema import LR, ORIGINAL
+
+Entry = os.DirEntry[str] | ArchivePath
 
 _CANDIDATE = re.compile(r"[0-9]{2,}")
+_LR = "Blind_LR"
 _MOST_ENTRIES = 8  # of a folder, in a message
 
 
@@ -35,14 +39,14 @@ class Section:
     lr: Path | None = None
     level: str = ""
 
-    def picture(self, group_id: PatchId, name: str) -> Path:
+    def picture(self, group_id: str, name: str) -> Path:
         """The path of a group's picture `original`, `01`, ... or, if the section has an LR folder, `lr`."""
         if name == LR:
             assert self.lr is not None
             return self.lr / f"{group_id}.png"
         return self.images / name / picture_name(group_id, name)
 
-    def annotation(self, group_id: PatchId, slot: str) -> Path:
+    def annotation(self, group_id: str, slot: str) -> Path:
         """The path of a slot's JSON for a group."""
         return self.labels / slot / f"{group_id}.json"
 
@@ -71,10 +75,12 @@ class Tree:
 def open_tree(root: Path, lr: Path | None = None) -> Tree:
     """Find the picture and label folders of `Train/`, `Test/`, or any folder that contains `images/` and `labels/`.
 
-    `lr` is the folder of low-resolution images, if it is not in its official place. TreeError if nothing fits.
+    `lr` is the folder of low-resolution images, if it is not in its official place. Both may be zip files, or folders
+    of zip files, see `enter`. TreeError if nothing fits.
     """
+    root, lr = enter(root, _is_tree), None if lr is None else enter(lr, _has_pictures)
     if not root.is_dir():
-        raise TreeError(f"{root}: no such folder; expected an HGGT tree")
+        raise TreeError(f"{root}: no such folder or zip file; expected an HGGT tree")
     homes = [home for home in possible_homes(root) if _is_home(home)]
     sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
     if not sections:
@@ -93,6 +99,8 @@ def tree_of_folders(images: Path, labels: Path) -> Tree:
 
 def tree_of_pictures(images: Path) -> Tree:
     """A folder of pictures (`original/`, `01/`, ...) that have no labels yet."""
+    if images.is_file():
+        raise TreeError(f"{images} is a file; expected a folder. Unpack a zip file first.")
     if not (images / ORIGINAL).is_dir():
         raise TreeError(
             f"{images}: expected a folder that contains original/, 01/, 02/, ...; found {_describe_entries(images)}"
@@ -114,7 +122,7 @@ def official_test(root: Path, num_groups: int) -> Section:
     return Section(home / "images", home / "labels", root / "Blind_Degradation_Benchmark_LQ" / name / "Blind_LR")
 
 
-def picture_name(stem: PatchId | str, name: str) -> str:
+def picture_name(stem: str, name: str) -> str:
     """The file name of a picture: `STEM.png` for the original, `STEM_01.png` for candidate 01."""
     return f"{stem}.png" if name == ORIGINAL else f"{stem}_{name}.png"
 
@@ -126,7 +134,7 @@ def is_candidate_name(name: str) -> bool:
 
 def possible_homes(root: Path) -> list[Path]:
     """The folders that may contain `images/` and `labels/`: the tree itself, `GT/`, and each folder of `GT/`."""
-    return [root, root / "GT", *sorted(root.glob("GT/*"))]
+    return [root, root / "GT", *(root / "GT" / name for name in _folders(root / "GT"))]
 
 
 def describe_half(folder: Path) -> str:
@@ -137,12 +145,33 @@ def describe_half(folder: Path) -> str:
     return "contains images/ but no labels/" if images else "contains labels/ but no images/"
 
 
-def scan(folder: Path) -> list[os.DirEntry[str]]:
+def enter(path: Path, fits: Callable[[Path], bool]) -> Path:
+    """The folder that fits: `path` itself, or the first of nested ones in a zip file, or in a folder of zip files.
+
+    If none fits, it is the whole content of the zip files, or `path` where there are none.
+    """
+    if path.is_dir() and fits(path):
+        return path
+    place = open_place(path)
+    return next(filter(fits, place.only_folders()), place) if isinstance(place, ArchivePath) else path
+
+
+def scan(folder: Path) -> list[Entry]:
     """The entries of a folder except operating systems' own files; none if the folder is missing."""
     if not folder.is_dir():
         return []
+    if isinstance(folder, ArchivePath):
+        return [path for path in folder.iterdir() if not is_system_file(path.name)]
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not is_system_file(entry.name)]
+
+
+def _is_tree(root: Path) -> bool:
+    return any(map(_is_home, possible_homes(root)))
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(entry.name.endswith(".png") for entry in scan(folder))
 
 
 def _is_home(folder: Path) -> bool:
@@ -173,8 +202,10 @@ def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
         if not given.is_dir():
             raise TreeError(f"{given}: no such folder; expected low-resolution images named PATCHID.png in it")
         return given
-    found = sorted({*root.glob("Blind_LR"), *root.glob("*/Blind_LR"), *root.glob("*/*/Blind_LR")})
-    parts = {part.name for part in root.glob("GT/*")}
+    above = [root, *(root / name for name in _folders(root))]
+    above += [folder / name for folder in above[1:] for name in _folders(folder)]
+    found = sorted(folder / _LR for folder in above if (folder / _LR).is_dir())
+    parts = _folders(root / "GT")
     of_this_home = [path for path in found if path.parent.name == home.name]
     of_this_home = of_this_home or [path for path in found if path.parent.name not in parts]
     if len(of_this_home) > 1:
@@ -195,7 +226,8 @@ def _require_candidates(root: Path, sections: tuple[Section, ...]) -> tuple[str,
 
 def _nothing_fits(root: Path) -> str:
     if (root / "manifest.json").is_file() and (root / "data").is_dir():
-        return f"{root} is a built dataset; expected a tree. Convert it with `hggt-data export tree`."
+        advice = "Unpack it" if isinstance(root, ArchivePath) else "Convert it with `hggt-data export tree`"
+        return f"{root} is a built dataset; expected a tree. {advice}."
     message = (
         f"{root} is not an HGGT tree. Expected images/ and labels/ in it, in GT/ or in GT/*/, and original/, 01/, 02/, "
         f"... in images/ or in its levels (such as 0-20193/); found {_describe_entries(root)}."
@@ -203,7 +235,7 @@ def _nothing_fits(root: Path) -> str:
     for home in possible_homes(root):
         if half := describe_half(home):
             message += f" {home} {half}."
-    whole = [folder for folder in root.absolute().parents[:3] if any(map(_is_home, possible_homes(folder)))]
+    whole = [folder for folder in root.absolute().parents[:3] if _is_tree(folder)]
     if whole:
         return f"{root} is a part of the tree {whole[0]}; pass that."
     parts = [str(root / name) for name in ("Train", "Test") if (root / name).is_dir()]

@@ -12,17 +12,19 @@ from typing import TypeVar
 
 from hggt_data.errors import HggtError, NameFormatError
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
+from hggt_data.io.pictures import CONVERT_HINT, looks_like_picture
 from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
-from hggt_data.schema import LR, ORIGINAL, PatchId, Protocol
+from hggt_data.schema import LR, ORIGINAL, GroupOrder, PatchId, Protocol, group_order
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
-from hggt_data.tree.layout import Section, Tree, describe_half, picture_name, possible_homes, scan
+from hggt_data.tree.layout import Entry, Section, Tree, describe_half, picture_name, possible_homes, scan
 from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol
 
 _Content = TypeVar("_Content")
 _LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
 # hggt-data select-patches writes these beside its folders of pictures
 _SELECTION_FILE = re.compile(r"patches\.(json|csv)|crop_area_info\.txt|contact_sheet(_[0-9]{3,})?\.png")
+_EXTRA_HINT = "It is ignored; remove it if you do not need it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,9 @@ class GroupFiles:
     """The files that a group should have; whether they exist and are intact has not been checked.
 
     Attributes:
+        image_name: the source picture.
+        top: first row of the patch in it; None if there is no place.
+        left: first column; None if there is no place.
         root: the tree; problems name paths relative to it.
         images: picture name (`original`, `01`, ..., `lr`) to file.
         annotations: slot to file, for each slot of the tree.
@@ -39,7 +44,10 @@ class GroupFiles:
         problems: problems with the names of these files.
     """
 
-    id: PatchId
+    id: str
+    image_name: str
+    top: int | None
+    left: int | None
     root: Path
     images: Mapping[str, Path]
     annotations: Mapping[str, Path]
@@ -49,13 +57,18 @@ class GroupFiles:
     problems: tuple[Problem, ...] = ()
 
     @property
+    def order(self) -> GroupOrder:
+        """The key that sorts groups."""
+        return group_order(self.id, self.image_name, self.top, self.left)
+
+    @property
     def candidates(self) -> tuple[str, ...]:
         """Names of the enhanced versions, sorted."""
         return tuple(name for name in self.images if name not in (ORIGINAL, LR))
 
     def note_lookalikes(self) -> str:
         """The end of a message about a missing file, if files have names that look the same."""
-        return "".join(f"; {compare_names(other, str(self.id))}" for other in self.lookalikes)
+        return "".join(f"; {compare_names(other, self.id)}" for other in self.lookalikes)
 
     def relative(self, path: Path) -> str:
         """A path as problems and manifests name it: relative to the tree, with forward slashes."""
@@ -67,16 +80,20 @@ class Listing:
 
     Attributes:
         ids: the groups, sorted.
+        image_names: the source picture of each group.
         slots: folders that contain annotations in any section, sorted; each must have an annotation of every group.
+        votes: votes besides annotations: any of `pairs`, `choices`, `scores`.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
+
+    votes: tuple[str, ...] = ()
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._folders = _CheckedFolders(tree)
         self.problems = self._folders.problems
-        self._section_of: dict[PatchId, Section] = {}
+        self._section_of: dict[str, Section] = {}
         self._unmatched: list[str] = []  # ids of annotations and LR images without pictures
         no_annotators: dict[tuple[str, str], ListedAnnotator] = {}
         self._annotators = self._read_beside(ANNOTATORS_FILE, read_annotators, no_annotators)
@@ -85,10 +102,13 @@ class Listing:
         slots = {slot for section in tree.sections for slot in self._list_section(section)}
         for folder in dict.fromkeys(tree.lr_folders):
             self._list_lr(folder)
-        self.ids = sorted(self._section_of)
+        patches = sorted(map(PatchId.parse, self._section_of))
+        self._patches = {str(patch): patch for patch in patches}
+        self.ids = list(self._patches)
+        self.image_names = [patch.image for patch in patches]
         self.slots = tuple(sorted(slots))
         self._lookalikes: dict[str, set[str]] = {}
-        for name, other in find_lookalikes([*map(str, self.ids), *self._unmatched]):
+        for name, other in find_lookalikes([*self.ids, *self._unmatched]):
             self._lookalikes.setdefault(look(name), {other}).add(name)
         self._check_annotators()
         self._check_pictures()
@@ -102,22 +122,25 @@ class Listing:
     def __iter__(self) -> Iterator[GroupFiles]:
         return map(self.files, self.ids)
 
-    def files(self, group_id: PatchId) -> GroupFiles:
+    def files(self, group_id: str) -> GroupFiles:
         """The files that one group should have."""
-        section = self._section_of[group_id]
+        section, patch = self._section_of[group_id], self._patches[group_id]
         names = (ORIGINAL, *self.tree.candidates, *([LR] if section.lr else []))
         listed = {
-            slot: self._annotators[place] for slot in self.slots if (place := (str(group_id), slot)) in self._annotators
+            slot: self._annotators[place] for slot in self.slots if (place := (group_id, slot)) in self._annotators
         }
         return GroupFiles(
             group_id,
+            patch.image,
+            patch.top,
+            patch.left,
             self.tree.root,
             images={name: section.picture(group_id, name) for name in names},
             annotations={slot: section.annotation(group_id, slot) for slot in self.slots},
             annotators={slot: annotator.pseudonym for slot, annotator in listed.items()},
             full_zoom={slot: seen for slot, (_, seen) in listed.items() if seen is not None},
-            lookalikes=self._find_lookalikes(str(group_id)),
-            problems=tuple(self._problems_of.get(str(group_id), ())),
+            lookalikes=self._find_lookalikes(group_id),
+            problems=tuple(self._problems_of.get(group_id, ())),
         )
 
     def _find_lookalikes(self, name: str) -> tuple[str, ...]:
@@ -138,7 +161,7 @@ class Listing:
 
     def _check_annotators(self) -> None:
         """Report lines of annotators.csv without a group or slot in the tree, and annotators that look the same."""
-        path, ids = self.tree.root / ANNOTATORS_FILE, {str(group_id): None for group_id in self.ids}
+        path, ids = self.tree.root / ANNOTATORS_FILE, dict.fromkeys(self.ids)
         unknown = [place for place in self._annotators if place[0] not in ids or place[1] not in self.slots]
         groups, slots = by_look(ids if unknown else ()), by_look(self.slots)
         for group, slot in unknown:
@@ -152,7 +175,7 @@ class Listing:
 
     def _check_pictures(self) -> None:
         """Report source pictures whose names look the same."""
-        first = {group_id.image: group_id for group_id in reversed(self.ids)}
+        first = dict(zip(reversed(self.image_names), reversed(self.ids), strict=True))
         for name, other in find_lookalikes(sorted(first)):
             message = f"the source picture {compare_names(name, other)}"
             hint = "If they are one picture, rename the files of one."
@@ -188,7 +211,7 @@ class Listing:
             for name in names
             for group_id, _ in self._folders.named_files(section.images / name, picture_name("", name), "image")
         }
-        for group_id in sorted(ids):
+        for group_id in sorted(ids, key=group_order):
             first = self._section_of.setdefault(group_id, section)
             if first is not section:
                 message = (
@@ -201,7 +224,7 @@ class Listing:
         self._folders.check_links(section.images)
         return self._list_labels(section.labels, ids)
 
-    def _list_labels(self, folder: Path, ids: Collection[PatchId]) -> set[str]:
+    def _list_labels(self, folder: Path, ids: Collection[str]) -> set[str]:
         """Check the slots of one section, and return those that contain annotations."""
         folders = self._folders
         # Jupyter leaves hidden copies.
@@ -212,11 +235,11 @@ class Listing:
         folders.check_links(folder)
         return slots
 
-    def _list_slot(self, folder: Path, ids: Collection[PatchId]) -> bool:
+    def _list_slot(self, folder: Path, ids: Collection[str]) -> bool:
         """Check the annotations of one slot in one section, and return whether there are any."""
         annotated = list(self._folders.named_files(folder, ".json", "annotation"))
-        unmatched = [(str(group_id), path) for group_id, path in annotated if group_id not in ids]
-        known = by_look(map(str, ids if unmatched else ()))
+        unmatched = [(group, path) for group, path in annotated if group not in ids]
+        known = by_look(ids if unmatched else ())
         for group, path in unmatched:
             message = f"group {group} has no pictures{note_lookalike(group, known)}"
             hint = "Restore the pictures, or rename or remove the annotation."
@@ -234,7 +257,7 @@ class Listing:
             section = self._section_of.get(group_id)
             if section is None or section.lr != folder:
                 self._folders.report_extra(path, "a low-resolution image without a group")
-                self._unmatched.append(str(group_id))
+                self._unmatched.append(group_id)
 
 
 class _CheckedFolders:
@@ -247,7 +270,7 @@ class _CheckedFolders:
         self.unreadable: set[Path] = set()
         self._scanned: set[Path] = set()
 
-    def scan(self, folder: Path) -> list[os.DirEntry[str]]:
+    def scan(self, folder: Path) -> list[Entry]:
         """The entries of a folder, sorted by name. Problems of the folder are reported the first time only."""
         is_first = folder not in self._scanned
         self._scanned.add(folder)
@@ -265,17 +288,19 @@ class _CheckedFolders:
 
     def named_files(
         self, folder: Path, ending: str, what: str, beside: str | None = None
-    ) -> Iterator[tuple[PatchId, Path]]:
+    ) -> Iterator[tuple[str, Path]]:
         """(group, file) of each file `PATCHID + ending`; other files are reported, except `beside`."""
         for entry in self.scan(folder):
             path = folder / entry.name
             if entry.name == beside:
                 continue
             if not (entry.is_symlink() or entry.is_file()) or not entry.name.endswith(ending):
-                self.report_extra(path, f"expected only files named PATCHID{ending}")
+                hint = f"{CONVERT_HINT} Now it is ignored." if looks_like_picture(entry.name) else _EXTRA_HINT
+                self.report_extra(path, f"expected only files named PATCHID{ending}", hint)
                 continue
+            group_id = entry.name.removesuffix(ending)
             try:
-                group_id = PatchId.parse(entry.name.removesuffix(ending))
+                PatchId.parse(group_id)
             except NameFormatError as error:
                 self.report("bad-patch-id", "error", path, str(error), f"Rename or remove the {what}.")
                 continue
@@ -297,7 +322,7 @@ class _CheckedFolders:
             if entry.is_symlink():
                 self.check_link(folder / entry.name, "folder")
 
-    def check_link(self, path: Path, what: str, group_id: PatchId | None = None) -> bool:
+    def check_link(self, path: Path, what: str, group_id: str | None = None) -> bool:
         """Whether a path may be followed; a symbolic link that points outside the tree is reported."""
         target = Path(os.path.realpath(path))  # Path.resolve raises for a link that points to itself
         if not path.is_symlink() or any(target.is_relative_to(place) for place in self._allowed):
@@ -318,16 +343,15 @@ class _CheckedFolders:
             message = f"{compare_names(name, other)}; on other systems both are the same file"
             self.report("lookalike-name", "warning", folder / name, message, "Rename one of them.")
 
-    def report_extra(self, path: Path, message: str) -> None:
+    def report_extra(self, path: Path, message: str, hint: str = _EXTRA_HINT) -> None:
         """Report a file or folder that is ignored."""
-        self.report("extra-file", "warning", path, message, "It is ignored; remove it if you do not need it.")
+        self.report("extra-file", "warning", path, message, hint)
 
     def report(
-        self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: PatchId | None = None
+        self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: str | None = None
     ) -> None:
         """Add a problem; with a group, that group cannot be used."""
-        group = None if group_id is None else str(group_id)
-        self.problems.append(Problem(kind, severity, _relative(path, self._root), message, hint, group))
+        self.problems.append(Problem(kind, severity, _relative(path, self._root), message, hint, group_id))
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -1,18 +1,20 @@
 """Reads the groups of a folder tree: PNG and JSON files, whenever a group is asked for."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hggt_data.consensus import judge_group
 from hggt_data.errors import AnnotationError, TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.io.files import open_regular_file, read_regular_file
+from hggt_data.io.files import read_regular_file, read_start
 from hggt_data.io.text import join_lines
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.label_file import parse_annotation
 from hggt_data.tree.layout import Tree
 from hggt_data.tree.listing import GroupFiles, Listing
+from hggt_data.tree.twins import find_equal, list_pictures
 
 
 class TreeSource(GroupSource):
@@ -32,6 +34,13 @@ class TreeSource(GroupSource):
         self.ids = self._listing.ids
         self.protocol = self._listing.protocol
         self.split = "test" if tree.sections[0].images.is_relative_to(tree.root / "GT") else "train"
+
+    @property
+    def image_names(self) -> Sequence[str]:
+        return self._listing.image_names
+
+    def find_equal_pictures(self) -> Iterator[tuple[str, str]]:
+        return find_equal(list_pictures(self._listing), skip_faulty=True)
 
     def _files(self, index: int) -> GroupFiles:
         return self._listing.files(self.ids[index])
@@ -57,14 +66,20 @@ class TreeSource(GroupSource):
             except AnnotationError as error:
                 raise AnnotationError(f"{path}: {error}") from error
             annotations.append(replace(annotation, full_zoom=files.full_zoom.get(slot)))
-        return judge_group(files.id, files.candidates, annotations)
+        return judge_group(
+            files.id,
+            files.candidates,
+            annotations,
+            image_name=files.image_name,
+            top=files.top,
+            left=files.left,
+        )
 
     def read_bytes(self, index: int, name: str) -> bytes:
         return read_regular_file(self._path(index, name))
 
     def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
-        with open_regular_file(self._path(index, name)) as file:
-            return file.read(size_bytes)
+        return read_start(self._path(index, name), size_bytes)
 
     def name_picture(self, index: int, name: str) -> str:
         return str(self._path(index, name))

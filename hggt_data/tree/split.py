@@ -4,7 +4,6 @@ The source tree is never changed. LR images are not made here but by `hggt-model
 """
 
 import shlex
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,7 +20,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
 from hggt_data.ranges import Count, CountOrNone, require_ranges
-from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_data.schema import LR, ORIGINAL, group_order
 from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree
 from hggt_data.tree.listing import Listing
@@ -73,10 +72,10 @@ class GroupChoice:
         spare: suitable groups of test pictures that exceed the size of the test, in neither side.
     """
 
-    test: list[PatchId]
-    train: list[PatchId]
-    too_few: list[PatchId]
-    spare: list[PatchId]
+    test: list[str]
+    train: list[str]
+    too_few: list[str]
+    spare: list[str]
 
     @property
     def lost(self) -> int:
@@ -94,6 +93,7 @@ class SplitResult:
     """What was written.
 
     Attributes:
+        image_of: source picture of each group.
         twins: names of source pictures that were kept on one side, see `find_twins`.
         linked: whether the pictures are hard links to the tree's files; otherwise they are copies.
         skipped_lr: whether the tree has LR images, which are not copied.
@@ -102,6 +102,7 @@ class SplitResult:
     output: Path
     settings: SplitSettings
     choice: GroupChoice
+    image_of: Mapping[str, str]
     twins: list[list[str]]
     linked: bool
     skipped_lr: bool
@@ -118,8 +119,8 @@ class SplitResult:
         """The result, and what to do next, one line each."""
         choice, files = self.choice, "hard-linked" if self.linked else "copied"
         lines = [
-            f"{self.output / 'Train'}: {_size(choice.train)}",
-            f"{self.output / 'Test'}: {_size(choice.test)}, each with {self.settings.wanted}",
+            f"{self.output / 'Train'}: {self._size(choice.train)}",
+            f"{self.output / 'Test'}: {self._size(choice.test)}, each with {self.settings.wanted}",
         ]
         if choice.lost:
             counts = {"with fewer positives": len(choice.too_few), "more than the test set takes": len(choice.spare)}
@@ -136,10 +137,12 @@ class SplitResult:
             lines.append("The tree's LR images were not copied.")
         return [*lines, "Make the LR images of the test set, as in training:", f"  {self.degrade_command}"]
 
+    def _size(self, ids: Sequence[str]) -> str:
+        images = {self.image_of[group_id] for group_id in ids}
+        return f"{plural(len(ids), 'group')} from {plural(len(images), 'source picture')}"
 
-def choose_test(
-    positives: Mapping[PatchId, int], settings: SplitSettings, together: Mapping[str, str] | None = None
-) -> GroupChoice:
+
+def choose_test(positives: Mapping[str, int], pictures: Mapping[str, str], settings: SplitSettings) -> GroupChoice:
     """Choose the test's source pictures, and the test groups among their groups.
 
     A source picture goes to one side with all its groups. With `max_per_picture`, source pictures with a suitable group
@@ -147,17 +150,16 @@ def choose_test(
     draws one of the sets of source pictures that leave out the fewest, each with equal probability. It also draws which
     groups to leave out where there are more than needed.
 
-    `positives` are the number of positives of each group. `together` maps pictures that must stay on one side to the
-    picture that represents them.
+    `positives` are the number of positives of each group, `pictures` their source pictures; of several that must stay
+    on one side, one name stands for all.
     """
-    together = together or {}
-    groups: dict[str, list[PatchId]] = {}
+    groups: dict[str, list[str]] = {}
 
-    def rank(group_id: PatchId) -> float:
-        return _draw(settings.seed, str(group_id))
+    def rank(group_id: str) -> float:
+        return _draw(settings.seed, group_id)
 
-    for group_id in sorted(positives):
-        groups.setdefault(together.get(group_id.image, group_id.image), []).append(group_id)
+    for group_id in sorted(positives, key=group_order):
+        groups.setdefault(pictures[group_id], []).append(group_id)
     fit = {name: {i for i in ids if positives[i] >= settings.min_positives} for name, ids in groups.items()}
     usable = {name: sorted(ids, key=rank)[: settings.max_per_picture] for name, ids in fit.items() if ids}
     found = sum(map(len, usable.values()))
@@ -182,10 +184,10 @@ def choose_test(
             "`min_positives`."
         )
     return GroupChoice(
-        test=sorted(test),
-        train=sorted(train),
-        too_few=sorted({i for name in chosen for i in groups[name]} - suitable),
-        spare=sorted(suitable - test),
+        test=sorted(test, key=group_order),
+        train=sorted(train, key=group_order),
+        too_few=sorted({i for name in chosen for i in groups[name]} - suitable, key=group_order),
+        spare=sorted(suitable - test, key=group_order),
     )
 
 
@@ -238,7 +240,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     names look the same, count as one.
 
     Args:
-        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
+        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`; or its zip file.
         output: New or empty folder outside TREE.
         settings: Size of the test, and the condition for its groups.
 
@@ -265,7 +267,9 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     _require_pictures(listing)
     twins = find_twins(listing)
     together = {name: names[0] for names in twins for name in names}
-    choice = choose_test(_count_positives(source), settings, together)
+    image_of = dict(zip(source.ids, source.image_names, strict=True))
+    pictures = {group_id: together.get(name, name) for group_id, name in image_of.items()}
+    choice = choose_test(_count_positives(source), pictures, settings)
     train, test = Path("Train"), Path("Test")
     sides = {train: choice.train, test: choice.test}
     linked = not settings.copy
@@ -280,12 +284,12 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
         for section, group_id in show_progress(work, len(work), "writing"):
             linked &= _write_group(listing, group_id, section, settings.copy)
         for side, ids in sides.items():
-            _write_annotators(tree, staging / side, ids)
+            _write_annotators(opened.root, staging / side, ids)
             for name in (LICENSE_FILE, PROTOCOL_FILE):
-                if (tree / name).is_file():
-                    shutil.copyfile(tree / name, staging / side / name)
-        _write_record(staging / RECORD, settings, choice, twins)
-    return SplitResult(output, settings, choice, twins, linked, bool(listing.tree.lr_folders))
+                if (opened.root / name).is_file():
+                    link_or_copy(opened.root / name, staging / side / name, copy=True)
+        _write_record(staging / RECORD, settings, choice, image_of, twins)
+    return SplitResult(output, settings, choice, image_of, twins, linked, bool(listing.tree.lr_folders))
 
 
 def _require_pictures(listing: Listing) -> None:
@@ -302,7 +306,7 @@ def _require_pictures(listing: Listing) -> None:
         )
 
 
-def _count_positives(source: GroupSource) -> dict[PatchId, int]:
+def _count_positives(source: GroupSource) -> dict[str, int]:
     return {group.id: len(group.positives) for group in show_progress(source, len(source), "reading labels")}
 
 
@@ -312,7 +316,7 @@ def _make_folders(section: Section, candidates: Iterable[str], slots: Iterable[s
         folder.mkdir(parents=True)
 
 
-def _write_group(listing: Listing, group_id: PatchId, section: Section, copy: bool) -> bool:
+def _write_group(listing: Listing, group_id: str, section: Section, copy: bool) -> bool:
     """Link or copy the files of a group to their new places, and return whether its pictures were linked."""
     files = listing.files(group_id)
     linked = not copy
@@ -321,37 +325,35 @@ def _write_group(listing: Listing, group_id: PatchId, section: Section, copy: bo
             continue
         linked &= link_or_copy(path, section.picture(group_id, name), copy=copy)
     for slot, path in files.annotations.items():  # labels are corrected later, so they are never links
-        shutil.copyfile(path, section.annotation(group_id, slot))
+        link_or_copy(path, section.annotation(group_id, slot), copy=True)
     return linked
 
 
-def _write_annotators(tree: Path, side: Path, ids: Iterable[PatchId]) -> None:
+def _write_annotators(tree: Path, side: Path, ids: Iterable[str]) -> None:
     """Copy the lines of `annotators.csv` that belong to these groups."""
     if not (tree / ANNOTATORS_FILE).exists():
         return
     columns, lines = read_csv(tree / ANNOTATORS_FILE)
-    names = {str(group_id) for group_id in ids}
+    names = set(ids)
     with csv_file(side / ANNOTATORS_FILE, columns) as write_line:
         for line in lines:
             if line["group"] in names:
                 write_line(line[column] for column in columns)
 
 
-def _write_record(path: Path, settings: SplitSettings, choice: GroupChoice, twins: list[list[str]]) -> None:
+def _write_record(
+    path: Path, settings: SplitSettings, choice: GroupChoice, image_of: Mapping[str, str], twins: list[list[str]]
+) -> None:
     content = {
         "schema_version": 1,
         "made_with": {"hggt": version("hggt")},
         "settings": asdict(settings),
         "groups": {"train": len(choice.train), "test": len(choice.test)},
-        "test_pictures": sorted({group_id.image for group_id in choice.test}),
+        "test_pictures": sorted({image_of[group_id] for group_id in choice.test}),
         "left_out": {
-            "too_few_positives": [str(group_id) for group_id in choice.too_few],
-            "spare": [str(group_id) for group_id in choice.spare],
+            "too_few_positives": choice.too_few,
+            "spare": choice.spare,
         },
         "same_picture": twins,
     }
     write_json(path, content)
-
-
-def _size(ids: Sequence[PatchId]) -> str:
-    return f"{plural(len(ids), 'group')} from {plural(len({group_id.image for group_id in ids}), 'source picture')}"

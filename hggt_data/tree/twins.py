@@ -8,15 +8,19 @@ from hggt_data.io.images import hash_pixels, read_beginning, read_pixels
 from hggt_data.io.names import find_lookalikes
 from hggt_data.io.workers import show_progress
 from hggt_data.schema import LR
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.listing import GroupFiles, Listing
 
 
 def find_twins(listing: Listing) -> list[list[str]]:
     """Sorted names of source pictures that share a picture with equal pixels, or whose names look the same."""
-    names = sorted({group_id.image for group_id in listing.ids})
+    names = sorted(set(listing.image_names))
     groups = show_progress(listing, len(listing), "comparing pictures")
-    pictures = ((files.id.image, path) for files in groups for name, path in files.images.items() if name != LR)
-    return join_pairs([*find_lookalikes(names), *find_equal(pictures)])
+    return join_pairs([*find_lookalikes(names), *find_equal(list_pictures(groups))])
+
+
+def list_pictures(groups: Iterable[GroupFiles]) -> Iterator[tuple[str, Path]]:
+    """The source picture and the file of every original and candidate."""
+    return ((files.image_name, path) for files in groups for name, path in files.images.items() if name != LR)
 
 
 def find_equal(pictures: Iterable[tuple[str, Path]], *, skip_faulty: bool = False) -> Iterator[tuple[str, str]]:

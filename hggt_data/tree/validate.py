@@ -20,7 +20,7 @@ from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.ranges import Count, CountOrNone, require_arguments
-from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, PatchId
+from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup
 from hggt_data.tree.equal_pictures import DUPLICATE_HINT, EqualPictures, RepeatedPictures
 from hggt_data.tree.label_file import check_annotation
 from hggt_data.tree.layout import open_tree
@@ -86,7 +86,7 @@ def validate_tree(
     """Check a whole tree. Nothing is changed, and problems of the tree never raise: they are in the report.
 
     Args:
-        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`.
+        tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`; or its zip file.
         lr: Folder of low-resolution images, if it is not in its official place in TREE.
         workers: Worker processes.  [default: one per core, at most 8]
         fast: Check only the headers of the pictures; do not detect damaged or turned pictures or duplicates.
@@ -127,7 +127,7 @@ def validate_tree(
 
 def examine_groups(
     listing: Listing,
-    ids: Sequence[PatchId] | None = None,
+    ids: Sequence[str] | None = None,
     *,
     workers: int | None = None,
     decode: bool = True,
@@ -188,7 +188,7 @@ class Examined:
 
     def report(self, kind: str, path: Path, message: str, hint: str, severity: Severity = "error") -> None:
         """Add a problem of one of the files; the group cannot be used if it is an error."""
-        group = str(self.files.id) if severity == "error" else None
+        group = self.files.id if severity == "error" else None
         self.problems.append(Problem(kind, severity, self.files.relative(path), message, hint, group))
 
     def digests_by_path(self) -> dict[str, str]:
@@ -333,7 +333,14 @@ def _examine_annotations(examined: Examined) -> None:
         if annotation is not None:
             annotations.append(annotation)
     if len(annotations) == len(files.annotations):
-        examined.group = judge_group(files.id, files.candidates, annotations)
+        examined.group = judge_group(
+            files.id,
+            files.candidates,
+            annotations,
+            image_name=files.image_name,
+            top=files.top,
+            left=files.left,
+        )
 
 
 def _way_to_read(error: Exception) -> str:

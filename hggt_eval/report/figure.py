@@ -13,7 +13,7 @@ from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
 from hggt_data.io.images import Pixels
 from hggt_data.ranges import Range, require_arguments, require_lists
-from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_data.schema import LR, ORIGINAL, require_group_id
 from hggt_eval.metrics import Metric
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.report.tables import decimals_of, heading_of
@@ -37,7 +37,7 @@ _STYLE: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "f
 class Crop:
     """A square of a patch group, with its place and size in pixels of the ground truth."""
 
-    id: PatchId
+    id: str
     top: int
     left: int
     size: int
@@ -48,14 +48,14 @@ class Crop:
 
         Example:
             >>> Crop.parse("0001-586-1469:120,64,96")
-            Crop(id=PatchId(image='0001', top=586, left=1469), top=120, left=64, size=96)
+            Crop(id='0001-586-1469', top=120, left=64, size=96)
         """
         name, _, numbers = text.rpartition(":")
         parts = numbers.split(",")
         if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or not int(parts[2]):
             raise SettingsError(f"{text!r}; expected ID:TOP,LEFT,SIZE in pixels, such as 0001-586-1469:120,64,96")
         try:
-            return cls(PatchId.parse(name), *map(int, parts))
+            return cls(require_group_id(name), *map(int, parts))
         except NameFormatError as error:
             raise SettingsError(f"{text!r}: {error}") from error
 
@@ -151,9 +151,7 @@ def draw_figure(
             *_candidate_tiles(pictures, group, candidates),
         ]
         rows.append((crop, original, tiles))
-    _require_letters(
-        [str(crop.id) for crop in places] + [line for *_, tiles in rows for t in tiles for line in t.lines]
-    )
+    _require_letters([crop.id for crop in places] + [line for *_, tiles in rows for t in tiles for line in t.lines])
     titles = " / ".join(map(heading_of, printed))
     num_lines = 1 + bool(metrics)
     with matplotlib.rc_context(_STYLE):
@@ -161,7 +159,7 @@ def draw_figure(
         figure = Figure(figsize=(width_in, sum(heights) + _GAP_IN * (len(rows) - 1)))
         top_in = figure.get_figheight()
         for (crop, original, tiles), height in zip(rows, heights, strict=True):
-            _draw_row(figure, crop, original, tiles, top_in, (str(crop.id), titles)[:num_lines], width_in)
+            _draw_row(figure, crop, original, tiles, top_in, (crop.id, titles)[:num_lines], width_in)
             top_in -= height + _GAP_IN
     return figure
 

@@ -228,7 +228,7 @@ def format_official(evaluation: Evaluation, method: MethodScores, metrics: Seque
     """
     titles = {metric.name: metric.title for metric in evaluation.metrics if metric.name in metrics}
     lines = ["", f"{'/'.join(titles.values())} for testing dataset: {method.name}."]
-    for group in sorted(method.groups, key=lambda group: str(group.id)):  # in the order of file names: 163 before 27
+    for group in sorted(method.groups, key=lambda group: group.id):  # in the order of file names: 163 before 27
         lines.append(f"{group.id} {' '.join(_candidate_label(*item) for item in group.labels.items())}")
         for candidate, scores in group.positives.items():
             lines.append(f"{candidate} " + " ".join(f"{titles[m]}:{scores[m]:.4f}" for m in metrics))

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hggt_data.io.names import tell_apart
 from hggt_data.io.text import format_examples, printable
 from hggt_eval.metrics import title_of
 from hggt_eval.metrics.comparer import BORDER_PX
@@ -44,6 +45,9 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
             f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, as no candidate is "
             f"Positive: {names}"
         )
+    if evaluation.same_pictures:
+        shown = format_examples([" = ".join(tell_apart(names)) for names in evaluation.same_pictures])
+        yield Note(f"Source pictures with equal pixels, or names that look the same, count as one: {shown}")
     if settings.other_weights:
         named = ", ".join(f"{title_of(name)} ({file})" for name, file in settings.other_weights.items())
         yield Note(
@@ -82,7 +86,7 @@ def _between_methods(evaluation: Evaluation, comparison: Comparison) -> Iterator
             yield Note(f"{method}: not ranked, as its mean is over {num_groups} of {total} groups")
     same: dict[frozenset[tuple[str, str]], list[str]] = defaultdict(list)
     for scored in evaluation.methods:
-        same[frozenset((str(group.id), group.sha256) for group in scored.groups)].append(scored.name)
+        same[frozenset((group.id, group.sha256) for group in scored.groups)].append(scored.name)
     for images, names in same.items():
         if len(names) > 1 and images:
             yield Note(f"{' and '.join(names)}: all images are identical")

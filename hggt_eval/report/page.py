@@ -16,13 +16,14 @@ from typing import Any
 from hggt_data.groups import Group
 from hggt_data.io.images import Pixels
 from hggt_data.io.text import escape_html, printable
-from hggt_data.schema import LR, ORIGINAL, PatchId
+from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.report.tables import decimals_of, format_html, format_score, paper_tables
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
+from hggt_eval.scores.scores import GroupScores
 
 _ASSETS = Path(__file__).with_name("assets")
 
@@ -75,11 +76,11 @@ def format_page(
     return places.sub(lambda place: parts[place.group()], (_ASSETS / "report.html").read_text("utf-8"))
 
 
-def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[PatchId, list[str]]:
+def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[str, list[str]]:
     """The best and worst groups of each metric, by the mean over methods -> why they were chosen."""
-    chosen: dict[PatchId, list[str]] = {}
+    chosen: dict[str, list[str]] = {}
     for metric in evaluation.metrics:
-        scores: dict[PatchId, list[float]] = {}
+        scores: dict[str, list[float]] = {}
         for method in evaluation.methods:
             for group in method.groups:
                 if math.isfinite(score := group.mean.get(metric.name, math.nan)):
@@ -114,16 +115,19 @@ def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
 
 def _groups(evaluation: Evaluation) -> list[dict[str, Any]]:
     """All groups on which any method was scored, with each method's scores."""
-    scores: dict[PatchId, dict[str, Any]] = {}
+    scored: dict[str, GroupScores] = {}
+    scores: dict[str, dict[str, Any]] = {}
     for method in evaluation.methods:
         for group in method.groups:
+            scored[group.id] = group
             numbers = {metric: value if math.isfinite(value) else str(value) for metric, value in group.mean.items()}
             scores.setdefault(group.id, {})[method.name] = numbers
-    return [{"id": str(key), "image": key.image, "scores": own} for key, own in sorted(scores.items())]
+    groups = sorted(scored.values(), key=lambda group: group.order)
+    return [{"id": group.id, "image": group.image_name, "scores": scores[group.id]} for group in groups]
 
 
 def _gallery_group(
-    group_id: PatchId,
+    group_id: str,
     why: list[str],
     evaluation: Evaluation,
     pictures: ScoredPictures,
@@ -144,7 +148,7 @@ def _gallery_group(
             )
             picture = _picture(method.name, "restored", pictures.restored(method.name, group_id))
             shown.append({**picture, "note": note})
-    return {"id": str(group_id), "why": why, "pictures": shown}
+    return {"id": group_id, "why": why, "pictures": shown}
 
 
 def _candidate(group: Group, name: str, pixels: Pixels) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.images import Pixels, decode_png
 from hggt_data.loading import open_cached_groups, open_groups, open_tree_folders
-from hggt_data.schema import PatchId
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, read_scores
 from hggt_eval.scores.scores import GroupScores
@@ -28,7 +27,7 @@ class ScoredPictures:
     def __init__(self, evaluation: Evaluation, settings: Settings, source: GroupSource | None = None) -> None:
         self.evaluation = evaluation
         self._settings = settings
-        self._scores: Mapping[tuple[str, PatchId], GroupScores] = {
+        self._scores: Mapping[tuple[str, str], GroupScores] = {
             (method.name, group.id): group for method in evaluation.methods for group in method.groups
         }
         if source is not None:
@@ -45,11 +44,11 @@ class ScoredPictures:
         """The groups."""
         return _open_source(self._settings)
 
-    def group(self, group_id: PatchId) -> Group:
+    def group(self, group_id: str) -> Group:
         """A group of the source; MatchError if it does not exist, or its labels are not those that were scored."""
         if group_id not in self._index:
             scored = any(known == group_id for _, known in self._scores)
-            similar = self.source.suggest(str(group_id)) or f"; an example is {self.source.ids[0]}"
+            similar = self.source.suggest(group_id) or f"; an example is {self.source.ids[0]}"
             advice = ", which was scored; has the data changed?" if scored else similar
             raise MatchError(f"{self.source.location} has no group {group_id}{advice}")
         group = self.source[self._index[group_id]]
@@ -58,7 +57,7 @@ class ScoredPictures:
             raise MatchError(f"{self.source.location}: the labels of {group_id} have changed since it was scored")
         return group
 
-    def _scores_of(self, group_id: PatchId) -> list[GroupScores]:
+    def _scores_of(self, group_id: str) -> list[GroupScores]:
         return [scores for (_, known), scores in self._scores.items() if known == group_id]
 
     def ground_truth(self, group: Group, name: str) -> Pixels:
@@ -71,14 +70,14 @@ class ScoredPictures:
         return _decode(data, group.name_picture(name))
 
     @cached_property
-    def _index(self) -> dict[PatchId, int]:
+    def _index(self) -> dict[str, int]:
         return {group_id: number for number, group_id in enumerate(self.source.ids)}
 
-    def scores(self, method: str, group_id: PatchId) -> GroupScores | None:
+    def scores(self, method: str, group_id: str) -> GroupScores | None:
         """A method's scores in a group, if it has any."""
         return self._scores.get((method, group_id))
 
-    def restored(self, method: str, group_id: PatchId) -> Pixels:
+    def restored(self, method: str, group_id: str) -> Pixels:
         """The image that was scored, uint8 (H, W, 3); MatchError if it is missing or has changed."""
         scores = self.scores(method, group_id)
         if scores is None:

@@ -12,24 +12,24 @@ Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), chapter 3 (sig
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.errors import MatchError, SettingsError
 from hggt_data.ranges import Count, require_arguments, require_kind
-from hggt_data.schema import PatchId
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.scores.evaluation import Evaluation
-from hggt_eval.scores.scores import MethodScores
+from hggt_eval.scores.scores import GroupScores, MethodScores
 
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 10_000
 # Up to this many source pictures all 2^n sign flips are tried, at most 4096.
 _MOST_EXACT = 12
 _BLOCK = 1_000
-_GroupValues = Mapping[PatchId, float]
+_GroupKey = tuple[str, str]  # source picture, id
+_GroupValues = Mapping[_GroupKey, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def compare_methods(
         Evaluation, "that of `score` or `read_scores`, such as read_scores(FOLDER).evaluation", evaluation=evaluation
     )
     require_arguments(compare_methods, num_resamples=num_resamples)
-    methods = {method.name: method for method in evaluation.methods}
+    methods = {method.name: _by_true_picture(method, evaluation) for method in evaluation.methods}
     if baseline is not None:
         require_baseline(methods, baseline)
     runs = {base: [methods[name] for name in names] for base, names in group_seeds(methods).items()}
@@ -233,7 +233,7 @@ class _Draws:
 def _summarise(
     method: str, metric: str, values: _GroupValues, num_known: int, runs: Sequence[MethodScores], draws: _Draws
 ) -> Summary:
-    finite = {group_id: value for group_id, value in values.items() if math.isfinite(value)}
+    finite = {key: value for key, value in values.items() if math.isfinite(value)}
     low, high = draws.interval(finite)
     return Summary(
         method=method,
@@ -336,36 +336,47 @@ def _in_blocks(total: int, draw: Callable[[int], NDArray[np.float64]]) -> Iterat
         yield draw(min(_BLOCK, total - start))
 
 
-def _group_values(runs: Sequence[MethodScores], metric: str) -> dict[PatchId, float]:
+def _group_values(runs: Sequence[MethodScores], metric: str) -> dict[_GroupKey, float]:
     """Group -> mean over a method's seeds, for groups that all seeds have."""
-    tables = [{group.id: group.mean[metric] for group in run.groups if metric in group.mean} for run in runs]
-    shared = [group_id for group_id in tables[0] if all(group_id in table for table in tables)]
-    return {group_id: math.fsum(table[group_id] for table in tables) / len(tables) for group_id in shared}
+    tables = [{_key(group): group.mean[metric] for group in run.groups if metric in group.mean} for run in runs]
+    shared = [key for key in tables[0] if all(key in table for table in tables)]
+    return {key: math.fsum(table[key] for table in tables) / len(tables) for key in shared}
 
 
-def _differences(values: _GroupValues, baseline: _GroupValues) -> dict[PatchId, float]:
-    pairs = {group_id: (values[group_id], baseline[group_id]) for group_id in values if group_id in baseline}
-    return {group_id: a - b for group_id, (a, b) in pairs.items() if math.isfinite(a) and math.isfinite(b)}
+def _key(group: GroupScores) -> _GroupKey:
+    return group.image_name, group.id
+
+
+def _differences(values: _GroupValues, baseline: _GroupValues) -> dict[_GroupKey, float]:
+    pairs = {key: (values[key], baseline[key]) for key in values if key in baseline}
+    return {key: a - b for key, (a, b) in pairs.items() if math.isfinite(a) and math.isfinite(b)}
+
+
+def _by_true_picture(method: MethodScores, evaluation: Evaluation) -> MethodScores:
+    """The scores with one name for source pictures that are one picture."""
+    first = {name: names[0] for names in evaluation.same_pictures for name in names}
+    groups = (replace(group, image_name=first.get(group.image_name, group.image_name)) for group in method.groups)
+    return replace(method, groups=tuple(groups))
 
 
 def _by_picture(values: _GroupValues) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For each source picture, the sum over its groups and their number."""
     own: dict[str, list[float]] = defaultdict(list)
-    for group_id, value in values.items():
-        own[group_id.image].append(value)
+    for (image_name, _), value in values.items():
+        own[image_name].append(value)
     return np.array([math.fsum(v) for v in own.values()]), np.array([float(len(v)) for v in own.values()])
 
 
 def _num_pictures(values: _GroupValues) -> int:
-    return len({group_id.image for group_id in values})
+    return len({image_name for image_name, _ in values})
 
 
 def _mean(values: _GroupValues, empty: float) -> float:
     return math.fsum(values.values()) / len(values) if values else empty
 
 
-def _deviation(runs: Sequence[MethodScores], metric: str, groups: Collection[PatchId]) -> float | None:
+def _deviation(runs: Sequence[MethodScores], metric: str, groups: Collection[_GroupKey]) -> float | None:
     """Standard deviation of the runs' means over the same groups."""
     if len(runs) < 2 or not groups:
         return None
-    return float(np.std([np.mean([g.mean[metric] for g in run.groups if g.id in groups]) for run in runs], ddof=1))
+    return float(np.std([np.mean([g.mean[metric] for g in run.groups if _key(g) in groups]) for run in runs], ddof=1))

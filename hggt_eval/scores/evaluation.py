@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from hggt_data.schema import PatchId
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.scores.label_measures import LabelMeasures, measure_labels
 from hggt_eval.scores.scores import MethodScores
@@ -20,13 +19,15 @@ class Evaluation:
         without_positives: Groups without a Positive; they are left out for every method.
         num_groups: Number of groups, scored or not.
         with_negatives: Whether restored images were also compared with the negatives.
+        same_pictures: Names of source pictures that count as one: they look the same, or have equal pixels.
     """
 
     metrics: tuple[AnyMetric, ...]
     methods: tuple[MethodScores, ...]
-    without_positives: tuple[PatchId, ...]
+    without_positives: tuple[str, ...]
     num_groups: int
     with_negatives: bool = False
+    same_pictures: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def label_measures(self) -> Mapping[str, LabelMeasures]:

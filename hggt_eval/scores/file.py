@@ -15,7 +15,7 @@ from hggt_data.errors import HggtError, MatchError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.restored.methods import SCORES_FILE, Fault, FaultKind, require_distinct_names, require_method_name
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label, group_order, require_group_id
 from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
 from hggt_eval.metrics.comparer import Colour
 from hggt_eval.scores.comparison import Comparison
@@ -96,7 +96,8 @@ def format_json(evaluation: Evaluation, settings: Settings, comparison: Comparis
         "settings": asdict(settings),
         "metrics": {metric.name: _metric_content(metric) for metric in evaluation.metrics},
         "num_groups": evaluation.num_groups,
-        "groups_without_positives": [str(group_id) for group_id in evaluation.without_positives],
+        "groups_without_positives": list(evaluation.without_positives),
+        **({"same_pictures": evaluation.same_pictures} if evaluation.same_pictures else {}),
         "methods": [
             _method_content(method, evaluation.label_measures.get(method.name)) for method in evaluation.methods
         ],
@@ -162,9 +163,10 @@ def read_scores(path: str | Path) -> ScoresFile:
         evaluation = Evaluation(
             metrics=tuple(metrics[name] for name in settings.metrics),
             methods=tuple(map(_parse_method, described["methods"])),
-            without_positives=tuple(PatchId.parse(text) for text in described["groups_without_positives"]),
+            without_positives=tuple(map(require_group_id, described["groups_without_positives"])),
             num_groups=described["num_groups"],
             with_negatives=settings.label_measures,
+            same_pictures=tuple(map(tuple, described.get("same_pictures", ()))),
         )
         _require_complete(evaluation)
     except (HggtError, ValueError) as error:
@@ -189,6 +191,7 @@ class _Metric(TypedDict):
 
 class _Group(TypedDict):
     id: str
+    image_name: NotRequired[str]
     file: str
     sha256: str
     ground_truths_sha256: dict[str, str]
@@ -218,6 +221,7 @@ class _Content(TypedDict):
     metrics: dict[str, _Metric]
     num_groups: int
     groups_without_positives: list[str]
+    same_pictures: NotRequired[list[list[str]]]
     methods: list[_Method]
 
 
@@ -262,7 +266,8 @@ def _parse_metric(name: str, facts: _Metric) -> AnyMetric:
 def group_content(group: GroupScores) -> dict[str, Any]:
     """One image's scores as JSON; `parse_group` reads it."""
     return {
-        "id": str(group.id),
+        "id": group.id,
+        **({} if _named_picture(group.id) == group.image_name else {"image_name": group.image_name}),
         "file": group.file,
         "sha256": group.sha256,
         "ground_truths_sha256": dict(group.ground_truths_sha256),
@@ -282,6 +287,12 @@ def group_content(group: GroupScores) -> dict[str, Any]:
     }
 
 
+def _named_picture(group_id: str) -> str:
+    """The source picture that an id of the form `IMAGE-TOP-LEFT` names; otherwise the id."""
+    image_name, *_ = group_order(group_id)
+    return image_name
+
+
 def parse_group(content: object) -> GroupScores:
     """The scores that `group_content` wrote; ValueError for other content."""
     values: _Group = read_value(_Group, content)
@@ -290,7 +301,8 @@ def parse_group(content: object) -> GroupScores:
 
 def _parse_group(values: _Group) -> GroupScores:
     return GroupScores(
-        id=PatchId.parse(values["id"]),
+        id=require_group_id(values["id"]),
+        image_name=values.get("image_name", _named_picture(values["id"])),
         file=values["file"],
         labels={name: Label(label) if label else None for name, label in values["labels"].items()},
         positives={name: _parse_numbers(scores) for name, scores in values["positives"].items()},
@@ -311,9 +323,7 @@ def _method_content(method: MethodScores, measures: LabelMeasures | None) -> dic
         "mean": _numbers(method.mean),
         "num_infinite": dict(method.num_infinite),
         "num_swapped": method.num_swapped,
-        "left_out": [
-            {"kind": fault.kind, "id": fault.id and str(fault.id), "message": fault.message} for fault in method.faults
-        ],
+        "left_out": [{"kind": fault.kind, "id": fault.id, "message": fault.message} for fault in method.faults],
         **({"label_measures": _measures_content(measures)} if measures else {}),
         "groups": [group_content(group) for group in method.groups],
     }
@@ -322,7 +332,7 @@ def _method_content(method: MethodScores, measures: LabelMeasures | None) -> dic
 def _parse_method(content: _Method) -> MethodScores:
     name = content["name"]
     faults = tuple(
-        Fault(fault["kind"], name, PatchId.parse(fault["id"]) if fault["id"] else None, fault["message"])
+        Fault(fault["kind"], name, fault["id"] and require_group_id(fault["id"]), fault["message"])
         for fault in content["left_out"]
     )
     return MethodScores(name, tuple(map(_parse_group, content["groups"])), faults)

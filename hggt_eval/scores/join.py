@@ -7,7 +7,7 @@ from typing import Any
 
 from hggt_data.errors import MatchError, SettingsError
 from hggt_data.restored.methods import require_distinct_names
-from hggt_data.schema import PatchId
+from hggt_data.tree.twins import join_pairs
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import ScoresFile, Settings, find_scores, read_scores
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
@@ -49,6 +49,7 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         metrics=tuple(metric for metric in first.evaluation.metrics if metric.name in metrics),
         methods=tuple(_with_metrics(method, metrics) for method, _ in methods),
         with_negatives=label_measures,
+        same_pictures=_same_pictures(files),
     )
     settings = replace(
         first.settings,
@@ -60,6 +61,11 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         label_measures=label_measures,
     )
     return ScoresFile(evaluation, settings), _remarks(places, files, metrics)
+
+
+def _same_pictures(files: Sequence[ScoresFile]) -> tuple[tuple[str, ...], ...]:
+    lists = [names for file in files for names in file.evaluation.same_pictures]
+    return tuple(map(tuple, join_pairs((names[0], name) for names in lists for name in names[1:])))
 
 
 def _largest(differences: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> Mapping[str, float]:
@@ -81,7 +87,7 @@ def _distinct_methods(places: Sequence[Path], files: Sequence[ScoresFile]) -> li
     return list(methods.values())
 
 
-def _images(method: MethodScores) -> Mapping[PatchId, str]:
+def _images(method: MethodScores) -> Mapping[str, str]:
     """Group -> SHA-256 of the restored image."""
     return {group.id: group.sha256 for group in method.groups}
 
@@ -134,9 +140,7 @@ def _require_same_pictures(places: Sequence[Path], files: Sequence[ScoresFile]) 
 def _ground_truths(evaluation: Evaluation) -> Mapping[tuple[str, str], str]:
     groups = [group for method in evaluation.methods for group in method.groups]
     return {
-        (str(group.id), candidate): sha256
-        for group in groups
-        for candidate, sha256 in group.ground_truths_sha256.items()
+        (group.id, candidate): sha256 for group in groups for candidate, sha256 in group.ground_truths_sha256.items()
     }
 
 

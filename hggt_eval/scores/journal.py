@@ -13,7 +13,6 @@ from typing import IO, Any, TypedDict
 from hggt_data.errors import OutputError
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.parsing import parse_json, read_value
-from hggt_data.schema import PatchId
 from hggt_eval.scores.file import group_content, parse_group
 from hggt_eval.scores.scores import GroupScores
 
@@ -40,10 +39,10 @@ class Journal:
         self.num_found = len(self._known)
 
     def find(
-        self, method: str, group_id: PatchId, sha256: str, ground_truths_sha256: Mapping[str, str]
+        self, method: str, group_id: str, sha256: str, ground_truths_sha256: Mapping[str, str]
     ) -> GroupScores | None:
         """An image's scores, if neither it nor its ground truths have changed."""
-        scores = self._known.get((method, str(group_id)))
+        scores = self._known.get((method, group_id))
         if scores and (scores.sha256, scores.ground_truths_sha256) == (sha256, ground_truths_sha256):
             return scores
         return None
@@ -82,5 +81,5 @@ def _read(paths: Iterable[Path], run: str) -> dict[tuple[str, str], GroupScores]
                 content = read_value(_Line, parse_json(line))
                 if content["run"] == run:
                     scores = parse_group(content["group"])
-                    found[content["method"], str(scores.id)] = scores
+                    found[content["method"], scores.id] = scores
     return found

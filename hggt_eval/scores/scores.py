@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hggt_data.restored.methods import Fault
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import GroupOrder, Label, group_order
 
 Scores = Mapping[str, float]
 
@@ -28,7 +28,8 @@ class GroupScores:
         ground_truths_sha256: Candidate -> SHA-256 of its file, for each one compared with.
     """
 
-    id: PatchId
+    id: str
+    image_name: str
     file: str
     labels: Mapping[str, Label | None]
     positives: Mapping[str, Scores]
@@ -39,6 +40,12 @@ class GroupScores:
     looks_swapped: bool = False
     sha256: str = ""
     ground_truths_sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def order(self) -> GroupOrder:
+        """The key that sorts groups; HGGT's ids tell the place of a patch."""
+        named = group_order(self.id)
+        return named if named[0] == self.image_name else group_order(self.id, self.image_name)
 
     @property
     def mean(self) -> Scores:

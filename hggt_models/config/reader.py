@@ -2,15 +2,15 @@
 
 import json
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from itertools import repeat
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hggt_data.errors import SettingsError
-from hggt_data.io.text import nearest
 
 Section = TypeVar("Section")
 
@@ -76,6 +76,20 @@ def limit_faults(value: Any, hint: Any, key: str = "") -> Iterator[str]:
             yield from limit_faults(item, inner[1], f"{key}.{name}")
 
 
+def _suggest(key: str, keys: Sequence[str]) -> str:
+    """A hint for an unknown key: the nearest one, or those of its section, or the outermost ones."""
+    section, _, name = key.rpartition(".")
+    inside = [known.removeprefix(f"{section}.") for known in keys if section and known.startswith(f"{section}.")]
+    if inside:
+        near = [f"{section}.{known}" for known in get_close_matches(name, inside, n=1)]
+    else:
+        near = get_close_matches(key, keys, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    known = inside or dict.fromkeys(known.partition(".")[0] for known in keys)
+    return f"known ones{f' in {section}' if inside else ''} are {', '.join(known)}"
+
+
 def _limit_faults(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[str]:
     for name, (holds, text) in _LIMITS.items():
         limit = limits.get(name)
@@ -88,7 +102,7 @@ def _describe(error: Any, keys: Iterable[str]) -> Iterator[str]:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "[key]")
     if kind == "unexpected_keyword_argument":
-        yield f"{key} is not known; {nearest(key, keys)}"
+        yield f"{key} is not known; {_suggest(key, list(keys))}"
     elif kind == "value_error":  # raised by the dataclass itself; its faults begin with its own keys
         if isinstance(context["error"], SettingsError):
             yield from (f"{key}.{fault}" if key else fault for fault in context["error"].faults)

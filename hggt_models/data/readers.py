@@ -83,7 +83,10 @@ class Readers:
 
     def _ended(self) -> WorkerError:
         """Why a process has ended."""
-        multiprocessing.connection.wait([process.sentinel for process in self._processes], _PATIENCE_S)
+        ready = multiprocessing.connection.wait([process.sentinel for process in self._processes], _PATIENCE_S)
+        for process in self._processes:
+            if process.sentinel in ready:  # closed by the system shortly before it knows the exit code
+                process.join(_PATIENCE_S)
         codes = [process.exitcode for process in self._processes if process.exitcode is not None]
         code = codes[0] if codes else None
         if code == -signal.SIGKILL:

@@ -122,7 +122,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             yield group
 
     digest = hash_labels(kept())  # reads each label once for all
-    images = [source_picture(str(group_id)) for group_id in groups.ids]
+    images = [source_picture(f"{name}-0-0") for name in groups.image_names]  # the place protects numbers in a name
     identity = {"kind": "groups", "labels_sha256": digest}
     chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, resumed)
     serving, held = chosen.positions, chosen.held
@@ -169,7 +169,7 @@ def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:
     positives = [name for name, _ in labelled.positives] if target != "original" else []
     references = tuple(partial(groups.read, number, name) for name in positives or [ORIGINAL])
-    return HeldOut(str(groups.ids[number]), partial(groups.read, number, ORIGINAL), references)
+    return HeldOut(groups.ids[number], partial(groups.read, number, ORIGINAL), references)
 
 
 def _open_pictures(folder: Path, config: TrainConfig, resumed: ResumeState | None) -> TrainingData:

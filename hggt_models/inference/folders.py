@@ -35,6 +35,7 @@ from hggt_models.inference.tiling import (
     ENHANCE_TILE,
     UPSCALE_OVERLAP_PX,
     NotFiniteError,
+    TileError,
     Tiler,
     require_fitting_tile,
 )
@@ -106,7 +107,7 @@ def list_lr(groups: GroupSource | str | Path) -> list[Source]:
     """
     groups = opened(groups, "test")
     sources = [
-        Source(str(group_id), partial(_read_lr, groups, number))
+        Source(group_id, partial(_read_lr, groups, number))
         for number, group_id in enumerate(groups.ids)
         if groups.has_picture(number, LR)
     ]
@@ -469,6 +470,8 @@ def _restore(
                     writing.append(writer.submit(write_png, path, result))
             except NotFiniteError as error:
                 return PictureResult(fault=f"{source.path or source.name}: cannot be restored by {error}")
+            except TileError as error:
+                return PictureResult(fault=f"{source.path or source.name}: {error}")
             while len(writing) > 2 * _WRITERS:
                 writing.popleft().result()
             return PictureResult(notes=picture.notes)

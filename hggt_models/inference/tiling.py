@@ -30,7 +30,7 @@ _MOST_OUTPUT_PX = (2**31 - 1) // 64
 
 
 class TileError(HggtError, ValueError):
-    """The tile size does not fit the network."""
+    """The tile size does not fit the network, or is too large."""
 
 
 class NotFiniteError(HggtError, ArithmeticError):
@@ -89,9 +89,8 @@ class Tiler:
         tile = ENHANCE_TILE if network.receptive_field_px is None else self.tile
         if tile is None and height * width * network.scale**2 <= _MOST_OUTPUT_PX:
             return None
-        margin = 4 * (self._overlap_px + network.window)  # with strips from the opposite edges
-        largest = math.isqrt(_MOST_OUTPUT_PX) // network.scale - margin
-        return min(tile or largest, largest) // network.window * network.window
+        largest = _largest_tile(network, self._overlap_px)
+        return min(tile or largest, largest)
 
     def _halve(self, error: DeviceMemoryError, side: int, window: int) -> None:
         smaller = side // 2 // window * window
@@ -136,16 +135,23 @@ def run_tiled(
         overlap_px: Minimum width of the overlap; it is rounded up to whole windows.
         device: Device of the network.
         dtype: bfloat16 uses autocast.
+
+    Raises:
+        TileError: The tile does not fit the network, or is too large to be computed correctly.
     """
     device = torch.device(device or "cpu")
     height, width = picture.shape[1:]
     if tile is not None:
         require_fitting_tile(tile, network.window)
     scale = network.scale
+    all_rows, all_columns = (
+        list(spans(size, tile, overlap_px, network.window, network.wraps)) for size in (height, width)
+    )
+    _require_countable(max(map(_computed_px, all_rows)), max(map(_computed_px, all_columns)), network, overlap_px)
     result = torch.empty(3, scale * height, scale * width, dtype=picture.dtype)
-    for rows in spans(height, tile, overlap_px, network.window, network.wraps):
+    for rows in all_rows:
         band = _crop(picture, rows, 1)
-        for columns in spans(width, tile, overlap_px, network.window, network.wraps):
+        for columns in all_columns:
             output = _run(network, _crop(band, columns, 2), device, dtype)
             core = output[:, _core(rows, scale), _core(columns, scale)]
             target = slice(scale * rows.start, scale * rows.stop), slice(scale * columns.start, scale * columns.stop)
@@ -158,6 +164,21 @@ def require_fitting_tile(tile: int, window: int) -> None:
     if tile < 1 or tile % window:
         near = max(tile // window, 1) * window
         raise TileError(f"tile {tile} is not a multiple of the network's window {window}; use {near}")
+
+
+def _largest_tile(network: Network, overlap_px: int) -> int:
+    """Side of the largest tile that is computed correctly at any place."""
+    margin = 4 * (overlap_px + network.window)  # with strips from the opposite edges
+    return (math.isqrt(_MOST_OUTPUT_PX) // network.scale - margin) // network.window * network.window
+
+
+def _require_countable(height: int, width: int, network: Network, overlap_px: int) -> None:
+    """Refuse to compute so many pixels at once that their values cannot be counted."""
+    if height * width * network.scale**2 > _MOST_OUTPUT_PX:
+        raise TileError(
+            f"{height} x {width} pixels at once give an output of more than {_MOST_OUTPUT_PX:,} pixels, which some "
+            f"operations cannot compute; expected a `tile` of {max(_largest_tile(network, overlap_px), 1)} or less"
+        )
 
 
 def spans(size: int, tile: int | None, overlap_px: int, window: int, wraps: bool) -> Iterator[Span]:
@@ -186,6 +207,10 @@ def spans(size: int, tile: int | None, overlap_px: int, window: int, wraps: bool
 def _crop(picture: Tensor, span: Span, axis: int) -> Tensor:
     parts = [picture.narrow(axis, part.start, len(part)) for part in span.computed]
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+
+
+def _computed_px(span: Span) -> int:
+    return sum(map(len, span.computed))
 
 
 def _core(span: Span, scale: int) -> slice:

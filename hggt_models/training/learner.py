@@ -17,6 +17,7 @@ from hggt_models.networks import Network, build_network
 from hggt_models.networks.weights import StateDict, load_state
 from hggt_models.runtime import Runtime
 from hggt_models.training.ema import Ema
+from hggt_models.training.joint_batch_norm import join_batch_norm
 from hggt_models.training.loss_meter import DivergedError
 
 Losses = dict[str, Tensor]
@@ -45,6 +46,7 @@ class Learner:
             self.discriminator = self._build(config.discriminator.name, config.discriminator.args)
             self._compiled_discriminator = self._compiled(self.discriminator, "discriminator")
             self._discriminator_optimizer = self._adam(self.discriminator)
+        self._prepare_update()
         self._perceptual: nn.Module | None = None
         if config.loss.perceptual:
             layers = {name: weight for name, weight in config.perceptual.layers.items() if weight}
@@ -65,16 +67,21 @@ class Learner:
     def compute(self, next_pairs: Callable[[], TrainingPairs]) -> Losses:
         """Compute the gradients of both networks, with the pairs of `accumulate` calls of `next_pairs`.
 
-        Returns the weighted losses of the generator and those of the discriminator, as means over this process's
-        samples, without gradient and still on the device. The names are the same in every step. If this fails in any
-        process, it fails in all, and no state has changed.
+        They are averaged over all processes and clipped. Returns the weighted losses of the generator and those of the
+        discriminator, as means over this process's samples, without gradient and still on the device. The names are the
+        same in every step. If this fails in any process, it fails in all, and no state has changed.
         """
 
         def compute() -> Losses:
-            with self._kept_buffers(only_if_it_fails=True):
-                return self._compute([next_pairs() for _ in range(self._config.accumulate)])
+            losses = self._compute([next_pairs() for _ in range(self._config.accumulate)])
+            for network in self._networks:
+                self._runtime.average([weights.grad for weights in network.parameters() if weights.grad is not None])
+                if self._config.clip_norm:
+                    nn.utils.clip_grad_norm_(network.parameters(), self._config.clip_norm)
+            return losses
 
-        return self._runtime.together(compute) if self.fails_whole else compute()
+        with self._kept_buffers(only_if_it_fails=True):
+            return self._runtime.together(compute)
 
     def try_out(self, pairs: TrainingPairs) -> None:
         """Raise whatever error a step with such pairs would meet; nothing changes."""
@@ -82,17 +89,13 @@ class Learner:
             self._compute([pairs])
 
     def update(self, rate: float) -> None:
-        """Update the networks with the gradients, averaged over all processes."""
-        self._apply(self._generator_optimizer, self.generator, rate)
-        if self.discriminator is not None:
-            self._apply(self._discriminator_optimizer, self.discriminator, rate)
+        """Update the networks with their gradients, in place, so that memory does not run out halfway."""
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         if self.ema:
             self.ema.update(self.generator)
-
-    @property
-    def fails_whole(self) -> bool:
-        """Whether processes can agree on a failed step; joint batch norm makes them wait for each other inside it."""
-        return not any(isinstance(module, nn.SyncBatchNorm) for module in self.generator.modules())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to resume."""
@@ -110,12 +113,12 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any], where: str) -> None:
         """Resume from a `state_dict`; an error says `where` it came from."""
         load_state(self.generator, state["generator"], where)
-        self._generator_optimizer.load_state_dict(state["optimizer"])
+        _load_optimizer(self._generator_optimizer, state["optimizer"])
         if self.ema:
             load_state(self.ema.network, state["ema"], where)
         if self.discriminator is not None:
             load_state(self.discriminator, state["discriminator"], where)
-            self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+            _load_optimizer(self._discriminator_optimizer, state["discriminator_optimizer"])
 
     def require_finite(self) -> None:
         """Raise DivergedError if a weight is NaN or infinite after the last step."""
@@ -123,26 +126,6 @@ class Learner:
         values = [value for network in networks if network is not None for value in network.parameters()]
         if not torch.stack([value.detach().isfinite().all() for value in values]).all():
             raise DivergedError("weights became NaN or infinite")
-
-    @property
-    def has_split_batch_norm(self) -> bool:
-        """Whether there are several processes, and batch norm uses the samples of each alone."""
-        return self._runtime.world > 1 and bool(self._split_statistics())
-
-    def share_statistics(self) -> None:
-        """Average the statistics of batch norm over all processes, if each has its own."""
-        for statistic in self._split_statistics():
-            statistic.copy_(self._runtime.mean(statistic))
-
-    def _split_statistics(self) -> list[Tensor]:
-        """Statistics of batch norm that each process has for itself, of the generator and of its average."""
-        norms = (
-            module
-            for network in (self.generator, *([self.ema.network] if self.ema else []))
-            for module in network.modules()
-            if isinstance(module, nn.BatchNorm2d)
-        )
-        return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
     @contextmanager
     def _kept_buffers(self, *, only_if_it_fails: bool = False) -> Iterator[None]:
@@ -167,6 +150,10 @@ class Learner:
     @property
     def _networks(self) -> list[Network]:
         return [self.generator, *([self.discriminator] if self.discriminator is not None else [])]
+
+    @property
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self._generator_optimizer, *([self._discriminator_optimizer] if self.discriminator is not None else [])]
 
     def _compute_generator(self, parts: list[TrainingPairs]) -> tuple[Losses, list[Tensor]]:
         if self.discriminator is not None:
@@ -232,17 +219,21 @@ class Learner:
             _add(means, losses, len(parts))
         return means
 
-    def _apply(self, optimizer: torch.optim.Optimizer, network: nn.Module, rate: float) -> None:
-        self._runtime.average([weights.grad for weights in network.parameters() if weights.grad is not None])
-        if self._config.clip_norm:
-            nn.utils.clip_grad_norm_(network.parameters(), self._config.clip_norm)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
+    def _prepare_update(self) -> None:
+        """Update once with gradients of 0, which changes nothing, so that the optimizers have the memory they need."""
+        for optimizer in self._optimizers:
+            weights = [weights for group in optimizer.param_groups for weights in group["params"]]
+            for one in weights:
+                one.grad = torch.zeros_like(one)
+        self.update(0.0)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+            for state in optimizer.state.values():
+                state["step"].zero_()
 
     def _build(self, name: str, args: Mapping[str, Any]) -> Network:
-        network = self._runtime.with_joint_batch_norm(build_network(name, **args).to(self._runtime.device))
-        return self._in_format(network, network.channels_last)
+        network = build_network(name, **args).to(self._runtime.device)
+        return self._in_format(join_batch_norm(network, self._runtime), network.channels_last)
 
     def _in_format(self, network: Module, prefers_channels_last: bool) -> Module:
         wanted = {"auto": prefers_channels_last, "yes": True, "no": False}[self._config.channels_last]
@@ -260,6 +251,15 @@ class Learner:
     def _autocast(self) -> AbstractContextManager[Any]:
         is_wanted = self._config.precision == "bf16"
         return torch.autocast(self._runtime.device.type, torch.bfloat16, enabled=is_wanted)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load a state, in the memory format of the weights, in which alone fused optimizers are right."""
+    optimizer.load_state_dict(state)
+    for weights, values in optimizer.state.items():
+        for name, value in values.items():
+            if value.shape == weights.shape:
+                values[name] = torch.empty_like(weights).copy_(value)
 
 
 def _backward(losses: Losses, num_parts: int) -> None:

@@ -149,18 +149,13 @@ def describe_beginning(run: TrainingRun, done: int) -> str:
     return "starting from random weights"
 
 
-def warnings(run: TrainingRun, has_split_batch_norm: bool) -> Iterator[str]:
+def warnings(run: TrainingRun) -> Iterator[str]:
     """In what a run differs from one in a single process with all of its data."""
     data = run.data
     if data.num_missing:
         yield (
             f"warning: {plural(data.num_missing, data.noun)} that the run started with can no longer be found. Others "
             "replace them, so this is the same experiment but not the same numbers"
-        )
-    if has_split_batch_norm:
-        yield (
-            "batch norm uses the samples of each process alone, because PyTorch synchronises it on GPUs only. Its "
-            "statistics are averaged for each validation and checkpoint"
         )
 
 

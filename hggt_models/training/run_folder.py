@@ -76,6 +76,8 @@ class RunFolder:
             for path in self.path.rglob(".*"):
                 if is_leftover(path.name):
                     path.unlink()
+            for partial in (self.path / _CHECKPOINTS).glob(".*.partial*"):
+                shutil.rmtree(partial)
             yield
 
     def read_record(self) -> State | None:
@@ -139,13 +141,29 @@ class RunFolder:
             _write(partial / _STATE_FILE, state)
         runtime.barrier()
         if runtime.leads:
-            sums = {path.name: sha256_of_file(path) for path in sorted(partial.iterdir())}
-            write_json(partial / _SUMS_FILE, sums)
+            _write_sums(partial)
             shutil.rmtree(folder, ignore_errors=True)  # a damaged one
             partial.replace(folder)
             for old in self._checkpoints()[keep:]:
                 shutil.rmtree(old)
         runtime.barrier()
+
+    def write_checkpoint_alone(self, iteration: int, state: State, share: State, rank: int) -> None:
+        """Write a checkpoint with the share of this process only, unless there is one of this iteration."""
+        folder = self.path / _CHECKPOINTS / f"{iteration:06d}"
+        partial = folder.with_name(f".{folder.name}.partial-{rank}")
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(partial / _SHARE_FILE.format(0), share)
+            _write(partial / _STATE_FILE, state)
+            _write_sums(partial)
+            if _fault(folder) is not None:
+                partial.replace(folder)
+        except OSError:
+            if _fault(folder) is not None:  # no other process was faster
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
     def read_checkpoint(self, runtime: Runtime, note: Callable[[str], None]) -> tuple[int, State, list[State]] | None:
         """The last intact checkpoint: iterations done, the common state, and that of each process.
@@ -212,6 +230,10 @@ class RunFolder:
 def _write(path: Path, state: State) -> None:
     with atomic_file(path) as file:
         torch.save(state, file)
+
+
+def _write_sums(folder: Path) -> None:
+    write_json(folder / _SUMS_FILE, {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())})
 
 
 def _read(path: Path) -> State:

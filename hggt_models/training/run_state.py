@@ -4,12 +4,12 @@ import hashlib
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 
-from hggt_data.errors import HggtError, OutputError
+from hggt_data.errors import HggtError, OutputError, WorkerError
 from hggt_data.io.text import plural
 from hggt_models.config.reader import ConfigError
 from hggt_models.data.loader import PairLoader, redistribute_pools
@@ -65,7 +65,8 @@ class RunState:
         if checkpoint is not None:
             self._restore(*checkpoint)
         self._saved = self.done
-        self.notes += warnings(run, self.learner.has_split_batch_norm)
+        self._is_whole = True  # not in the middle of an update
+        self.notes += warnings(run)
         self.notes.append(describe_beginning(run, self.done))
 
     def try_out(self) -> None:
@@ -89,12 +90,13 @@ class RunState:
         """One iteration."""
         seed = f"{self._config.seed}/{self.done}/{self._runtime.rank}"
         torch.manual_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))  # for stochastic depth
-        saved = self.saved_if_it_fails() if self.learner.fails_whole else nullcontext()
-        with saved, self.loader.pool.undone_if_it_fails():
+        with self.saved_if_it_fails(), self.loader.pool.undone_if_it_fails():
             losses = self.learner.compute(self.loader.next)
+        self._is_whole = False
         self.learner.update(self._config.rate(self.done))
-        self._meter.add(losses)
         self.done += 1
+        self._is_whole = True
+        self._meter.add(losses)
 
     def take_loss_means(self) -> dict[str, float]:
         """Means of the losses since the last call, over all processes, which call this together."""
@@ -106,12 +108,9 @@ class RunState:
     def save(self) -> None:
         """Write a checkpoint, and then the weights, so that no weights are ever left by a run that cannot resume."""
         with self._naming_last_checkpoint():
-            self._meter.means(self._runtime)  # no checkpoint is written once the losses have diverged
-            self.learner.require_finite()
-        self.learner.share_statistics()
-        share = {"pool": self.loader.pool.state_dict(), "meter": self._meter.state_dict()}
+            self._require_sound(self._runtime)
         self._folder.write_checkpoint(
-            self.done, self.learner.state_dict(), share, self._runtime, self._config.checkpoint.keep
+            self.done, self.learner.state_dict(), self._share(), self._runtime, self._config.checkpoint.keep
         )
         self._saved = self.done
         if self._runtime.leads:
@@ -119,20 +118,67 @@ class RunState:
 
     @contextmanager
     def saved_if_it_fails(self) -> Iterator[None]:
-        """If the block fails, save what was learned before; it must fail in all processes together."""
+        """If the block fails, which it must do in all processes together, save what was learned before."""
         try:
             yield
         except Exception as error:
             traceback.clear_frames(error.__traceback__)  # which hold the memory of the failed step
-            if self.done > self._saved and not lost_another_process(error) and self._runtime.device_works():
-                try:
-                    self.save()
-                except Exception as fault:
-                    self.note(f"failed after {plural(self.done, 'iteration')}, and they could not be saved: {fault}")
-                else:
-                    path = self._folder.path
-                    self.note(f"failed after {plural(self.done, 'iteration')}; everything is saved in {path}")
+            if self._is_unsaved and not lost_another_process(error):
+                with suppress(Exception):  # `rescued` tries again
+                    if not self._runtime.any(not self._runtime.device_works()):
+                        self.save()
+                        self._note_saved()
             raise
+
+    @contextmanager
+    def rescued(self) -> Iterator[None]:
+        """If the block fails in whatever way, save what was learned before and is not saved yet.
+
+        This waits for no other process: one may be lost, or its device. The first that is done leaves its checkpoint,
+        which has the pool of this process only.
+        """
+        try:
+            yield
+        except DivergedError:
+            raise
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)
+            if self._is_unsaved:
+                try:
+                    self._save_alone()
+                except Exception as fault:
+                    reason = first_line(fault)
+                    self.note(f"failed after {plural(self.done, 'iteration')}, and they could not be saved: {reason}")
+                else:
+                    self._note_saved()
+            raise
+
+    @property
+    def _is_unsaved(self) -> bool:
+        return self._is_whole and self.done > self._saved
+
+    def _note_saved(self) -> None:
+        self.note(f"failed after {plural(self.done, 'iteration')}; everything is saved in {self._folder.path}")
+
+    def _save_alone(self) -> None:
+        if not self._runtime.device_works():
+            raise WorkerError(f"{self._runtime.device} does not respond")
+        self._require_sound(Runtime(device=self._runtime.device))
+        self._folder.write_checkpoint_alone(self.done, self.learner.state_dict(), self._share(), self._runtime.rank)
+        self._saved = self.done
+
+    def _require_sound(self, runtime: Runtime) -> None:
+        """Raise DivergedError if the losses of these processes have diverged, so that no checkpoint is written."""
+        self._meter.means(runtime)
+        self.learner.require_finite()
+
+    def _share(self) -> dict[str, Any]:
+        """What this process has for itself."""
+        return {
+            "pool": self.loader.pool.state_dict(),
+            "meter": self._meter.state_dict(),
+            "world": self._runtime.world,
+        }
 
     def record(self) -> None:
         """Write the run's record, and what an earlier process was killed before writing; for the leading process."""
@@ -158,15 +204,18 @@ class RunState:
         runtime = self._runtime
         self.done = done
         self.learner.load_state_dict(state, f"the checkpoint of {done:,} iterations in {self._folder.path}")
-        if len(shares) == runtime.world:
+        before = shares[0].get("world", len(shares))
+        if before == len(shares) == runtime.world:
             self.loader.pool.load_state_dict(shares[runtime.rank]["pool"], runtime.device)
             self._meter.load_state_dict(shares[runtime.rank]["meter"], runtime.device)
             return
         pool = redistribute_pools([share["pool"] for share in shares], runtime)
         self.loader.pool.load_state_dict(pool, runtime.device)
+        lost = before - len(shares)
         self.notes.append(
-            f"warning: the run was on {len(shares)} devices and resumes on {runtime.world}. The pool is redistributed, "
-            "so this is the same experiment but not the same numbers"
+            f"warning: the run was on {before} devices and resumes on {runtime.world}"
+            + (f", without the pools of {lost} that failed. The rest" if lost else ". The pool")
+            + " is redistributed, so this is the same experiment but not the same numbers"
         )
 
     def _write_weights(self) -> None:

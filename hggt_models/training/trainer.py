@@ -89,7 +89,8 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
                 validation.check()
         if validation:
             validation.tiler.on_smaller_tile = progress.note_smaller_tile
-        _loop(run, runtime, state, validation, progress, signals)
+        with state.rescued():
+            _loop(run, runtime, state, validation, progress, signals)
         stopped = f"stopped by {signals.received.name}" if signals.received else "finished"
         progress.note(f"{stopped} after {plural(state.done, 'iteration')}; everything is saved in {run.output}")
     return signals
@@ -132,7 +133,6 @@ def _loop(
         if at_end or state.done % config.log.every == 0:
             progress.log_losses(state.take_loss_means())
         if validation and (at_end or state.done % config.validation.every == 0):
-            state.learner.share_statistics()
             with state.saved_if_it_fails():
                 scores, shown = validation.run(state.learner.result)
             progress.log_validation(scores, shown)

@@ -1,7 +1,8 @@
 """Measures how well a network restores held-out pictures while it learns, with the metrics of `hggt_eval`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -65,10 +66,11 @@ class Validation:
         smallest = min((self._cropped(one.source()) for _, one in self._mine), key=lambda pixels: min(pixels.shape[:2]))
         for name, comparer in self._comparers.items():
             try:
-                comparer.compare(comparer.describe(smallest), comparer.describe(255 - smallest))
+                with _metric_memory_errors(name, "the smallest held-out picture", smallest):
+                    comparer.compare(comparer.describe(smallest), comparer.describe(255 - smallest))
+            except DeviceMemoryError:
+                raise
             except Exception as error:
-                if ran_out_of_memory(error):
-                    raise
                 height, width = smallest.shape[:2]
                 raise ConfigError(
                     f"validation.metrics has {name}, which cannot rate a held-out picture of {height} x {width} "
@@ -103,9 +105,10 @@ class Validation:
                 raise DeviceMemoryError(
                     f"validation of {held_out.name}: {error}; set precision=bf16, or validation.every=0"
                 ) from error
-            for column, comparer in enumerate(self._comparers.values()):
-                features = comparer.describe(sr)
-                scores = [comparer.compare(features, comparer.describe(reference)) for reference in references]
+            for column, (metric, comparer) in enumerate(self._comparers.items()):
+                with _metric_memory_errors(metric, held_out.name, sr):
+                    features = comparer.describe(sr)
+                    scores = [comparer.compare(features, comparer.describe(reference)) for reference in references]
                 finite = [score for score in scores if math.isfinite(score)]
                 if finite:
                     sums[:, column] += torch.tensor([sum(finite) / len(finite), 1.0]).to(sums)
@@ -123,3 +126,18 @@ class Validation:
         """Cropped to multiples of the scale."""
         height, width = (side // self._config.scale * self._config.scale for side in pixels.shape[:2])
         return pixels[:height, :width]
+
+
+@contextmanager
+def _metric_memory_errors(metric: str, name: str, pixels: Pixels) -> Iterator[None]:
+    """Say what to do if a metric has too little memory for a picture."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        height, width = pixels.shape[:2]
+        raise DeviceMemoryError(
+            f"validation of {name}: {metric} of {height} x {width} pixels does not fit into memory "
+            f"({first_line(error)}); leave {metric} out of validation.metrics, or set validation.every=0"
+        ) from error

@@ -7,7 +7,7 @@ import numpy as np
 from hggt_data.consensus import judge_group
 from hggt_data.groups import GroupSource
 from hggt_data.io.images import Pixels, encode_png
-from hggt_data.schema import ORIGINAL, Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import ORIGINAL, Annotation, Label, PatchGroup, group_order
 
 
 class MemorySource(GroupSource):
@@ -18,8 +18,8 @@ class MemorySource(GroupSource):
 
     def __init__(self, groups: Mapping[str, Mapping[str, tuple[Pixels, Label]]]) -> None:
         self.location = "memory"
-        self._groups = {PatchId.parse(text): group for text, group in groups.items()}
-        self.ids = sorted(self._groups)
+        self._groups = dict(groups)
+        self.ids = sorted(self._groups, key=group_order)
         self.candidates = tuple(next(iter(self._groups.values())))
 
     def _read_labels(self, index: int) -> PatchGroup:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.dataset.build import BuildSettings, build_dataset
-from hggt_data.schema import PatchId
 from tests.hggt_data.trees import write_annotation, write_bytes, write_tree
 from tests.hub_client import Outcome
 from tests.hub_server import HubServer
@@ -51,7 +50,7 @@ def write_named_tree(
 ) -> Path:
     """Write a tree of 16 x 16 pictures with the slots A, B and carol."""
     write_tree(root, ids, candidates=CANDIDATES, slots="AB")
-    for group_id in map(PatchId.parse, ids):
+    for group_id in ids:
         write_annotation(root / f"labels/0-9/{CAROL}/{group_id}.json", group_id, CAROL, CANDIDATES)
     lines = [f"{group},{slot},{name}" for (group, slot), name in annotators.items() if group in ids]
     (root / "annotators.csv").write_text("\n".join(["group,slot,pseudonym", *lines, ""]), "utf-8")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hggt_data.consensus import consensus_label, judge_group
-from hggt_data.schema import Annotation, Consensus, Label, PatchId
+from hggt_data.schema import Annotation, Consensus, Label
 
 P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
 VOTES = st.lists(st.none() | st.sampled_from(Label), max_size=9)
@@ -76,7 +76,7 @@ def test_a_label_wins_only_with_strictly_most_votes_and_two_at_least(votes: list
 
 def test_a_group_is_judged_candidate_by_candidate_with_slots_sorted() -> None:
     b, a = Annotation("B", (P, N)), Annotation("A", (P, S))
-    group = judge_group(PatchId("x", 0, 0), ("01", "02"), [b, a])
+    group = judge_group("x-0-0", ("01", "02"), [b, a])
     assert group.annotations == (a, b)
     assert group.consensus == (P, S)
     assert group.agreement == (2, 1)
@@ -87,3 +87,18 @@ def test_a_group_is_judged_candidate_by_candidate_with_slots_sorted() -> None:
 def test_votes_that_are_not_labels_are_refused(votes: Any) -> None:
     with pytest.raises(TypeError, match="expected a Label or None"):
         consensus_label(votes)
+
+
+@pytest.mark.parametrize(
+    ("votes", "label", "agreement"), [((P, S, N), None, 0), ((P, P, N, N), None, 0), ((P, P, N), P, 2), ((P,), None, 0)]
+)
+def test_the_rule_of_a_majority_gives_no_label_without_one(
+    votes: tuple[Label, ...], label: Label | None, agreement: int
+) -> None:
+    assert consensus_label(votes, "majority") == Consensus(label, agreement, len(votes))
+
+
+def test_gold_practice_and_models_do_not_count_for_the_consensus() -> None:
+    others = [Annotation("C", (N,), kind="gold"), Annotation("D", (N,), annotator_kind="model")]
+    group = judge_group("x", ("01",), [Annotation("A", (P,)), Annotation("B", (P,)), *others], image_name="photo")
+    assert (group.consensus, group.num_votes, group.image_name, group.top) == ((P,), (2,), "photo", None)

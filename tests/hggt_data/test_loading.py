@@ -25,7 +25,7 @@ from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import read_pixels
 from hggt_data.loading import open_splits, open_tree_folders, split_or_default
-from hggt_data.schema import PatchGroup, PatchId
+from hggt_data.schema import PatchGroup
 from tests.hggt_data.named_tree import REPO, Published, remote_files, write_files
 from tests.hggt_data.trees import LFS_POINTER_FILE, edit_text, write_tree
 from tests.hub_client import ForkServer, HubClient, sign_in
@@ -72,11 +72,13 @@ def test_tree_and_dataset_give_the_same_groups_and_pixels(real_dataset: Path, fi
 
 def test_a_group_holds_what_its_files_say(source: GroupSource, fixtures: Path) -> None:
     group = source[3]
-    assert group.id == PatchId("coffee", 27, 433)
+    assert group.id == "coffee-27-433"
     home = fixtures / "Test/GT/Test-mini"
     for annotation in group.annotations:
         content = json.loads((home / f"labels/{annotation.slot}/{group.id}.json").read_text())
-        assert [label.value for label in annotation.labels] == [content[f"Picture_{k}"]["Label"] for k in range(2, 6)]
+        assert [label and label.value for label in annotation.labels] == [
+            content[f"Picture_{k}"]["Label"] for k in range(2, 6)
+        ]
         assert annotation.seconds == content["Time_cost"]["Total"]
         assert str(annotation.end) == content["Time_cost"]["End"]
     assert all(isinstance(label, Label) for label in group.consensus)

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from hggt_data.errors import NameFormatError
 from hggt_data.problems import Problem
-from hggt_data.schema import Label, PatchGroup, PatchId, label_from_class_id, source_picture
+from hggt_data.schema import (
+    Annotation,
+    Label,
+    PairVote,
+    PatchGroup,
+    PatchId,
+    group_order,
+    is_candidate,
+    label_from_class_id,
+    require_group_id,
+    source_picture,
+)
 
 NUMBERS = st.integers(0, 999_999_999)
 IMAGE_NAMES = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs"]), min_size=1)
@@ -82,6 +93,10 @@ def test_another_name_is_refused_and_the_expected_form_is_given(text: str) -> No
         ("0001T1-0-96_s003_12x4", "", "0001"),
         ("0001-586-1469_01_s002", "", "0001"),
         ("holiday_01", "gt", "holiday_01"),
+        ("holiday_01_s001", "01", "holiday"),
+        ("holiday_01T0_s001", "01", "holiday"),
+        ("holiday_01_02", "02", "holiday_01"),
+        ("0001-586-1469_01_s001", "01", "0001"),
         ("IMG_20190101", "", "IMG_20190101"),
         ("IMG-20190101-123456", "", "IMG-20190101-123456"),  # no picture has so many rows
         ("2019-12-05", "", "2019-12-05"),
@@ -115,12 +130,15 @@ def test_the_class_ids_are_positive_similar_negative() -> None:
 
 def test_a_group_names_its_positives_and_negatives() -> None:
     group = PatchGroup(
-        PatchId("a", 0, 0),
-        ("01", "02", "03", "04"),
-        (),
-        (Label.NEGATIVE, Label.POSITIVE, None, Label.POSITIVE),
-        (2, 3, 0, 2),
-        (3, 3, 1, 3),
+        id="a-0-0",
+        image_name="a",
+        top=0,
+        left=0,
+        candidates=("01", "02", "03", "04"),
+        annotations=(),
+        consensus=(Label.NEGATIVE, Label.POSITIVE, None, Label.POSITIVE),
+        agreement=(2, 3, 0, 2),
+        num_votes=(3, 3, 1, 3),
     )
     assert group.positives == ("02", "04")
     assert group.negatives == ("01",)
@@ -130,3 +148,28 @@ def test_a_group_names_its_positives_and_negatives() -> None:
 def test_a_problem_opens_with_its_place() -> None:
     assert str(Problem("k", "error", "labels/B/x.json", "is cut", "Restore it.")) == "labels/B/x.json: is cut"
     assert str(Problem("k", "error", "", "is cut", "Restore it.")) == "is cut"
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "a/b", "a\\b", "two\nlines", "nul\0", "tab\t", "\ud800"])
+def test_what_cannot_be_a_file_name_or_is_not_one_line_is_not_a_group_id(text: str) -> None:
+    with pytest.raises(NameFormatError, match=r"is not a group id; expected one line of text without slashes"):
+        require_group_id(text)
+
+
+def test_groups_sort_by_picture_then_place_then_id_and_those_without_a_place_come_first() -> None:
+    groups = [("c2", "b", 0, 163), ("c1", "b", 0, 27), ("z", "a", None, None), ("whole", "b", None, None)]
+    assert [group[0] for group in sorted(groups, key=lambda group: group_order(*group))] == ["z", "whole", "c1", "c2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("01", True), ("SwinIR-L_x4+.b", True), ("a" * 65, False), ("Original", False), ("LR", False), ("a/b", False)],
+)
+def test_names_of_candidates(name: str, fits: bool) -> None:
+    assert is_candidate(name) == fits
+
+
+def test_only_votes_of_people_count() -> None:
+    assert Annotation("A", ()).counts
+    assert not Annotation("A", (), kind="gold").counts
+    assert not PairVote("01", "02", "tie", annotator_kind="model").counts

@@ -3,6 +3,7 @@
 import os
 import random
 import struct
+import zipfile
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hggt_data.io.images import Pixels, encode_png
-from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import picture_name
 
@@ -35,7 +36,7 @@ def write_tree(
         size: (height, width) in pixels.
         lr: also write low-resolution images of a quarter of the size.
     """
-    for group_id in map(PatchId.parse, ids):
+    for group_id in ids:
         for name in (ORIGINAL, *candidates):
             path = root / "images" / level / name / picture_name(group_id, name)
             write_bytes(path, encode_png(noise(size, f"{seed} {group_id} {name}")))
@@ -47,9 +48,7 @@ def write_tree(
     return root
 
 
-def write_annotation(
-    path: Path, group_id: PatchId, slot: str, candidates: tuple[str, ...], seed: int = 0
-) -> Annotation:
+def write_annotation(path: Path, group_id: str, slot: str, candidates: tuple[str, ...], seed: int = 0) -> Annotation:
     """Write one annotator's JSON with random labels."""
     rng = random.Random(f"{seed} {group_id} {slot}")
     start = datetime(2022, 8, 5, 17) + timedelta(seconds=rng.randrange(3600))
@@ -69,6 +68,15 @@ def noise(size: tuple[int, int], seed: str) -> Pixels:
     height, width = size
     data = random.Random(seed).randbytes(height * width * 3)
     return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+def zip_folder(folder: Path, path: Path, name: str = "", method: int = zipfile.ZIP_STORED) -> Path:
+    """Write a zip file with the content of a folder, as `name` in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", method) as file:
+        for inside in sorted(folder.rglob("*")):
+            file.write(inside, Path(name) / inside.relative_to(folder))
+    return path
 
 
 def contents(folder: Path) -> dict[str, bytes]:

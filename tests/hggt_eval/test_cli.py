@@ -350,9 +350,9 @@ def test_a_figure_is_drawn_from_scores(scored: Path, tmp_path: Path, monkeypatch
     )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "zoom.pdf").read_bytes().startswith(b"%PDF")
-    result = _run("figure", scored / "bicubic", "--crop", "rocket:1,2,3", "--output", tmp_path / "zoom.png")
+    result = _run("figure", scored / "bicubic", "--crop", "ro/cket:1,2,3", "--output", tmp_path / "zoom.png")
     assert result.exit_code == 2
-    assert "'--crop': 'rocket:1,2,3': 'rocket' is not a patch name" in result.stderr
+    assert "'--crop': 'ro/cket:1,2,3': 'ro/cket' is not a group id" in result.stderr
 
 
 def test_another_run_does_not_overwrite_scores(tmp_path: Path) -> None:

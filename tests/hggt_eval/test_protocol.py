@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hggt_data import Method, name_methods, open_groups
+from hggt_data import BuildSettings, Method, build_dataset, name_methods, open_groups
 from hggt_data.errors import ImageError, MatchError
-from hggt_data.io.images import Pixels, read_pixels, write_png
+from hggt_data.io.images import Pixels, encode_png, read_pixels, write_png
 from hggt_data.io.workers import cores_per_process, usable_cores
 from hggt_data.restored.matching import RestoredFiles, match_restored
 from hggt_data.schema import Label
@@ -20,7 +20,12 @@ from hggt_eval.metrics.niqe import niqe
 from hggt_eval.metrics.psnr import Psnr, psnr
 from hggt_eval.metrics.ssim import Ssim
 from hggt_eval.protocol import evaluate
+from hggt_eval.report.notes import list_notes
+from hggt_eval.scores.file import Settings
 from tests.hggt_data.memory_source import MemorySource
+from tests.hggt_data.trees import write_tree
+
+SETTINGS = Settings(("psnr",), 4, "rgb", "cpu", "tree", "0" * 64)
 
 
 def picture(seed: int, side: int = 24) -> Pixels:
@@ -71,6 +76,21 @@ def test_a_group_without_positives_is_left_out_and_reported(
     assert [str(group_id) for group_id in evaluation.without_positives] == ["b-0-0"]
     assert evaluation.num_groups == 3
     assert [len(method.groups) for method in evaluation.methods] == [2, 2]
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_source_pictures_that_are_one_picture_are_known(tmp_path: Path, built: bool) -> None:
+    tree = write_tree(tmp_path / "T", ["a-0-0", "b-0-0", "c-0-0", "C-8-0"], size=(16, 16), seed=3)
+    pixels = read_pixels(tree / "images/0-9/01/a-0-0_01.png")
+    (tree / "images/0-9/original/b-0-0.png").write_bytes(encode_png(pixels, 0))
+    if built:
+        build_dataset(BuildSettings([tree], tmp_path / "D", workers=1))
+    source = open_groups(tmp_path / "D" if built else tree)
+    restored = match_restored([Method("same", tree / "images/0-9/original")], source)
+    evaluation = evaluate(source, restored, [Psnr()])
+    assert evaluation.same_pictures == (("C", "c"), ("a", "b"))
+    [note] = [note for note in list_notes(evaluation, SETTINGS, None) if "count as one" in note.text]
+    assert note.text.endswith("count as one: 'C' = 'c', a = b")
 
 
 def test_infinite_scores_are_left_out_of_the_means(

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 import torch
-from torch import nn
 
 from hggt_data.errors import ImageError, WorkerError
 from hggt_models.runtime import Runtime, StopSignals, open_runtime, shielded_children
@@ -19,15 +18,6 @@ def test_one_process_agrees_with_itself() -> None:
         assert runtime.any(True)
         assert not runtime.any(False)
         assert runtime.agreed("word") == "word"
-
-
-@pytest.mark.parametrize(("device", "world", "joins"), [("cuda:0", 2, True), ("cuda:0", 1, False), ("cpu", 2, False)])
-def test_batch_norm_is_joined_on_gpus(device: str, world: int, joins: bool) -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    keys = network.state_dict().keys()
-    joined = Runtime(0, world, torch.device(device)).with_joint_batch_norm(network)
-    assert isinstance(joined[1], nn.SyncBatchNorm) == joins
-    assert joined.state_dict().keys() == keys
 
 
 def test_a_failure_in_another_process_is_one_here() -> None:

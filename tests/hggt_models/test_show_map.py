@@ -10,7 +10,7 @@ from hggt_data import open_groups
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError, OutputError
 from hggt_data.io.images import Pixels, encode_png, read_pixels
-from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import picture_name
 from hggt_models.cli import main
@@ -27,12 +27,13 @@ def write_group(root: Path, group_id: str, candidates: Sequence[tuple[Pixels, La
     names = tuple(f"{k + 1:02}" for k in range(len(candidates)))
     pictures = {ORIGINAL: np.full((SIDE, SIDE, 3), 128, np.uint8)}
     pictures |= zip(names, (pixels for pixels, _ in candidates), strict=True)
-    patch = PatchId.parse(group_id)
     for name, pixels in pictures.items():
-        write_bytes(root / "images/0-9" / name / picture_name(patch, name), encode_png(pixels))
+        write_bytes(root / "images/0-9" / name / picture_name(group_id, name), encode_png(pixels))
     for slot in "ABC":
         annotation = Annotation(slot, tuple(label for _, label in candidates))
-        write_bytes(root / f"labels/0-9/{slot}/{group_id}.json", format_annotation(annotation, patch, names).encode())
+        write_bytes(
+            root / f"labels/0-9/{slot}/{group_id}.json", format_annotation(annotation, group_id, names).encode()
+        )
 
 
 def changed(rows: slice, columns: slice) -> Pixels:

@@ -22,6 +22,8 @@ from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
 from hggt_data.tree.annotators import clean_name
 
+_MOST_BYTES = 1 << 22  # of the file; a larger one would block the server while it is read
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -157,7 +159,7 @@ class _Entry(TypedDict):
 
 def _read(path: Path) -> Iterator[tuple[str, Account]]:
     try:
-        entries = read_value(list[_Entry], parse_json(read_regular_file(path)))
+        entries = read_value(list[_Entry], parse_json(read_regular_file(path, _MOST_BYTES)))
         for field in ("name", "token_sha256"):
             if twice := [value for value, count in Counter(entry[field] for entry in entries).items() if count > 1]:
                 raise ValueError(f"the {field} {twice[0]!r} occurs twice")

@@ -309,15 +309,15 @@ def _picture(path: Path) -> Response:
 
 
 def _format_saved(saved: SavedAnswer) -> dict[str, Any]:
-    return {"labels": [label.value for label in saved.labels], "version": saved.version}
+    return {"labels": [label and label.value for label in saved.labels], "version": saved.version}
 
 
 def _format_group(group: PatchGroup) -> dict[str, Any]:
-    labels: Mapping[str, list[str]] = {
-        annotation.annotator or annotation.slot: [label.value for label in annotation.labels]
+    labels: Mapping[str, list[str | None]] = {
+        annotation.annotator or annotation.slot: [label and label.value for label in annotation.labels]
         for annotation in group.annotations
     }
-    return {"id": str(group.id), "candidates": group.candidates, "labels": labels}
+    return {"id": group.id, "candidates": group.candidates, "labels": labels}
 
 
 def _format_answers(store: AnswerStore) -> str:
@@ -326,9 +326,11 @@ def _format_answers(store: AnswerStore) -> str:
     write_line = csv_writer(text)
     write_line(["kind", "group", "pseudonym", *store.round.candidates, "start", "end", "seconds", FULL_ZOOM_COLUMN])
     for annotator in store.round.annotators:
-        for item, answer in sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0])):
-            labels = [label.value for label in answer.labels]
+        answers = sorted(store.answers(annotator).items(), key=lambda pair: str(pair[0]))
+        full_zoom = store.full_zoom(annotator)
+        for item, answer in answers:
+            labels = [label and label.value for label in answer.labels]
             times = [answer.start, answer.end, answer.seconds]
-            seen = FULL_ZOOM_WORDS[store.full_zoom(annotator)[item]]
+            seen = FULL_ZOOM_WORDS[full_zoom[item]]
             write_line([item.kind.value, item.group, annotator.pseudonym, *labels, *times, seen])
     return text.getvalue()

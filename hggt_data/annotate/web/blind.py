@@ -51,8 +51,8 @@ class BlindStore(AnswerStore):
         return self.order(annotator, item)
 
     def correct(self, annotator: Annotator, item: Item) -> tuple[Label | None, ...]:
-        label = dict(zip(self.round.candidates, self.round.known[item.group].labels, strict=True))[str(item.candidate)]
-        return (None,) if label is None else self._labels_sent(annotator, item, (label,))
+        correct = dict(zip(self.round.candidates, self.round.known[item.group].labels, strict=True))
+        return self._labels_sent(annotator, item, [correct[str(item.candidate)]])
 
     def parse(self, content: object) -> Answer:
         return Answer.parse(content, num_labels=1, num_versions=2)
@@ -61,10 +61,14 @@ class BlindStore(AnswerStore):
         return self._pairs[annotator.pseudonym]
 
     def _labels(self, annotator: Annotator, item: Item, sent: Sequence[Label]) -> tuple[Label, ...]:
-        return tuple(sent) if self.order(annotator, item)[1] == ORIGINAL else tuple(_OPPOSITE[label] for label in sent)
+        is_first = self.order(annotator, item)[0] == item.candidate
+        return tuple(label if is_first else _OPPOSITE[label] for label in sent)
 
-    def _labels_sent(self, annotator: Annotator, item: Item, labels: Sequence[Label]) -> tuple[Label, ...]:
-        return self._labels(annotator, item, labels)
+    def _labels_sent(
+        self, annotator: Annotator, item: Item, labels: Sequence[Label | None]
+    ) -> tuple[Label | None, ...]:
+        known = [label for label in labels if label is not None]
+        return self._labels(annotator, item, known) or (None,)  # both ways are the same
 
     def _history(self, annotator: Annotator, item: Item) -> list[Any]:
         record = _read_records(self.round.shown_path(annotator, item)).get(str(item.candidate), {})
@@ -76,6 +80,7 @@ class BlindStore(AnswerStore):
         pairs = [annotation if page == item else known.get(page) for page in pages]
         judged = [pair for pair in pairs if pair is not None]
         [label] = annotation.labels
+        assert label is not None
         times = {"start": str(annotation.start), "end": str(annotation.end)}
         path = self.round.shown_path(annotator, item)
         records = _read_records(path) | {str(item.candidate): {"label": label.value, **times, **record}}

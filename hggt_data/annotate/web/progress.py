@@ -14,7 +14,7 @@ from typing import Any
 from hggt_data.annotate.round import Annotator, Item, Kind
 from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.consensus import judge_group
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import Annotation, Label, PatchGroup, group_order
 from hggt_data.statistics.agreement import krippendorff_alpha, votes_of
 
 # Limits for flags: in less than two seconds a page can hardly be compared.
@@ -124,13 +124,13 @@ def measure_progress(store: AnswerStore) -> RoundProgress:
 
 def judged_groups(store: AnswerStore) -> Iterator[PatchGroup]:
     """The groups with at least one vote, sorted; slots are annotators."""
-    votes: dict[PatchId, list[Annotation]] = defaultdict(list)
+    votes: dict[str, list[Annotation]] = defaultdict(list)
     for annotator in store.round.annotators:
         for item, annotation in list(store.answers(annotator).items()):  # a copy: an answer may arrive meanwhile
             if item.kind is Kind.VOTE:
                 votes[item.group].append(annotation)
-    for group, annotations in sorted(votes.items()):
-        yield judge_group(group, store.round.candidates, annotations)
+    for group in sorted(votes, key=group_order):
+        yield judge_group(group, store.round.candidates, votes[group])
 
 
 def disagreements(store: AnswerStore) -> list[PatchGroup]:
@@ -154,14 +154,15 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
     answers = {
         item: answer for item, answer in list(store.answers(annotator).items()) if item.kind is not Kind.PRACTICE
     }
-    labels = Counter(label for answer in answers.values() for label in answer.labels)
+    labels = Counter(label for answer in answers.values() for label in answer.labels if label is not None)
     times = [answer.seconds for answer in answers.values() if answer.seconds is not None]
     seconds = median(times) if times else None
     gold, repeats = _gold(store, answers), _repeats(answers)
     open_items = {item for item in annotator.items if item.kind is not Kind.PRACTICE} - answers.keys()
     skipped = sum(item in store.skips(annotator) for item in open_items)
-    recorded = [seen for item in answers if (seen := store.full_zoom(annotator)[item]) is not None]
-    full_zoom = sum(recorded), len(recorded)
+    seen = store.full_zoom(annotator)
+    recorded = [seen[item] for item in answers if seen[item] is not None]
+    full_zoom = sum(map(bool, recorded)), len(recorded)
     fastest = FASTEST_S * (len(store.round.candidates) if store.round.protocol.blind else 1)
     return AnnotatorProgress(
         name=annotator.name,

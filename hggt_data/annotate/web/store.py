@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers
+from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers, read_full_zoom
 from hggt_data.annotate.round import Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.io.files import read_regular_file, write_json, write_text
@@ -94,7 +94,7 @@ class Answer:
 class SavedAnswer:
     """An answer on disk: its labels in the order shown, and a version that changes with the answer."""
 
-    labels: tuple[Label, ...]
+    labels: tuple[Label | None, ...]
     version: str
 
 
@@ -125,7 +125,7 @@ class AnswerStore:
             self._items[annotator.pseudonym] = {self.item_id(annotator, page): page for page in pages}
             found = read_answers(round_, annotator)
             self._answers[annotator.pseudonym] = found.annotations
-            self._full_zoom[annotator.pseudonym] = found.full_zoom
+            self._full_zoom[annotator.pseudonym] = {}
             self._skips[annotator.pseudonym] = found.skips
             self._pairs[annotator.pseudonym] = found.pairs
             self.unreadable |= found.faults
@@ -184,8 +184,15 @@ class AnswerStore:
         return self._answers[annotator.pseudonym]
 
     def full_zoom(self, annotator: Annotator) -> Mapping[Item, bool | None]:
-        """Of each answer, whether every version was seen at 100 %; None if this is not recorded."""
-        return self._full_zoom[annotator.pseudonym]
+        """Of each answer, whether every version was seen at 100 %; None if this is not recorded.
+
+        Read from disk when it is first asked for, to start quickly.
+        """
+        known = self._full_zoom[annotator.pseudonym]
+        for item in list(self.answers(annotator)):  # a copy: an answer may arrive meanwhile
+            if item not in known:
+                known.setdefault(item, read_full_zoom(self.round, annotator, item))
+        return known
 
     def skips(self, annotator: Annotator) -> Mapping[Item, str]:
         """The groups that the annotator skipped, and why."""
@@ -259,17 +266,18 @@ class AnswerStore:
         return Annotation(annotator.pseudonym, labels, start, end, float(round(answer.seconds)), annotator.name)
 
     def _saved(self, annotator: Annotator, item: Item, annotation: Annotation) -> SavedAnswer:
+        shown = self._labels_sent(annotator, item, annotation.labels)
         text = format_annotation(annotation, item.group, self.round.candidates[: len(annotation.labels)])
-        return SavedAnswer(
-            self._labels_sent(annotator, item, annotation.labels), hashlib.sha256(text.encode()).hexdigest()[:20]
-        )
+        return SavedAnswer(shown, hashlib.sha256(text.encode()).hexdigest()[:20])
 
     def _labels(self, annotator: Annotator, item: Item, sent: Sequence[Label]) -> tuple[Label, ...]:
         """The labels of candidates, in their order, from those that a page sent."""
         of_name = dict(zip(self.order(annotator, item), sent, strict=True))
         return tuple(of_name[name] for name in self.round.candidates)
 
-    def _labels_sent(self, annotator: Annotator, item: Item, labels: Sequence[Label]) -> tuple[Label, ...]:
+    def _labels_sent(
+        self, annotator: Annotator, item: Item, labels: Sequence[Label | None]
+    ) -> tuple[Label | None, ...]:
         """The labels as a page sends them; the inverse of `_labels`."""
         of_name = dict(zip(self.round.candidates, labels, strict=True))
         return tuple(of_name[name] for name in self.order(annotator, item))
@@ -297,7 +305,7 @@ class AnswerStore:
         """How a page was shown."""
         history = []
         if earlier is not None:
-            labels = [label.value for label in earlier.labels]
+            labels = [label and label.value for label in earlier.labels]
             history = [*self._history(annotator, item), {"labels": labels, "seconds": earlier.seconds}]
         return {
             "order": self.order(annotator, item),

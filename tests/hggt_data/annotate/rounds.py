@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round, write_round
-from hggt_data.schema import HGGT_PROTOCOL, PatchId, Protocol
+from hggt_data.schema import HGGT_PROTOCOL, Protocol
 from tests.hggt_data.trees import FOUR, write_tree
 
 IDS = ("p0-0-0", "p1-0-0", "p2-0-0", "p3-0-0")
 
 
 def votes(*ids: str) -> tuple[Item, ...]:
-    return tuple(Item(Kind.VOTE, PatchId.parse(group)) for group in ids)
+    return tuple(Item(Kind.VOTE, group) for group in ids)
 
 
 def make_round(
@@ -20,7 +20,7 @@ def make_round(
     *,
     patches: Path | None = None,
     candidates: tuple[str, ...] = FOUR,
-    known: Mapping[PatchId, KnownAnswer] | None = None,
+    known: Mapping[str, KnownAnswer] | None = None,
     size: tuple[int, int] = (16, 16),
     protocol: Protocol = HGGT_PROTOCOL,
 ) -> Round:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from hggt_data.annotate.assignment import Assignment, Excluded
-from hggt_data.schema import PatchId
 
 
 @settings(max_examples=8, deadline=None)
@@ -21,7 +20,7 @@ def test_loads_are_equal_and_pairs_varied(sizes: tuple[int, int]) -> None:
     names = [f"annotator {k}" for k in range(number)]
     assignment = Assignment(random.Random(0))
     for k in range(600):
-        assignment.fill(PatchId(f"p{k}", 0, 0), names, votes)
+        assignment.fill(f"p{k}-0-0", names, votes)
     assigned = assignment.annotators_of.values()
     assert all(len(annotators) == votes for annotators in assigned)
     loads = [assignment.loads[name] for name in names]
@@ -35,7 +34,7 @@ def test_loads_are_equal_and_pairs_varied(sizes: tuple[int, int]) -> None:
 
 
 def test_balancing_moves_only_reassignable_groups_and_respects_exclusions() -> None:
-    groups = [PatchId(f"p{k}", 0, 0) for k in range(10)]
+    groups = [f"p{k}-0-0" for k in range(10)]
     assignment = Assignment(random.Random(0))
     for group in groups:
         assignment.add(group, "Ada")
@@ -48,7 +47,7 @@ def test_balancing_moves_only_reassignable_groups_and_respects_exclusions() -> N
 
 
 def test_groups_are_passed_on_where_the_least_loaded_can_take_none() -> None:
-    groups = [PatchId(f"p{k:02d}", 0, 0) for k in range(15)]
+    groups = [f"p{k:02d}-0-0" for k in range(15)]
     assignment = Assignment(random.Random(0))
     for name, assigned in {"Ada": groups[:8], "Bob": groups[8:], "Eve": groups[:5]}.items():
         for group in assigned:
@@ -60,7 +59,7 @@ def test_groups_are_passed_on_where_the_least_loaded_can_take_none() -> None:
     assert set(assignment.groups_of("Eve")) - set(groups[:5]) <= set(groups[8:10])
 
 
-def optimal_loads(kept: dict[PatchId, set[str]], names: list[str], votes: int, excluded: Excluded) -> list[int]:
+def optimal_loads(kept: dict[str, set[str]], names: list[str], votes: int, excluded: Excluded) -> list[int]:
     """The sorted loads with the smallest sum of squares, where as few exclusions as possible are ignored.
 
     A minimum-cost flow as a linear program: each group gives its missing votes to annotators, who pay 1 for their first
@@ -86,10 +85,10 @@ def test_loads_are_as_equal_as_possible(seed: int) -> None:
     names = [f"annotator {k}" for k in range(rng.randint(votes, votes + 4))]
     share = {name: rng.random() for name in names}  # of the groups that each has answered
     assignment = Assignment(rng)
-    reassignable = {name: dict[PatchId, None]() for name in names}
+    reassignable = {name: dict[str, None]() for name in names}
     excluded = set()
     share_skipped = rng.choice([0.1, 0.6])
-    for group in [PatchId("p", k, 0) for k in range(rng.randint(3, 20))]:
+    for group in [f"p-{k}-0" for k in range(rng.randint(3, 20))]:
         assignment.annotators_of[group] = set()
         for name in rng.sample(names, rng.randint(0, votes)):
             assignment.add(group, name)

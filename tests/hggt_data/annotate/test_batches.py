@@ -8,14 +8,13 @@ import pytest
 
 from hggt_data.annotate.batches import Checks, with_batches
 from hggt_data.annotate.round import Annotator, Item, Kind
-from hggt_data.schema import PatchId
 
 NONE = Checks((), (), 0)
-GROUPS = [PatchId(f"p{k:03d}", 0, 0) for k in range(100)]
+GROUPS = [f"p{k:03d}-0-0" for k in range(100)]
 
 
 def give(
-    annotator: Annotator, votes: list[PatchId], checks: Checks = NONE, per_batch: int = 30, **more: object
+    annotator: Annotator, votes: list[str], checks: Checks = NONE, per_batch: int = 30, **more: object
 ) -> Annotator:
     return with_batches(annotator, votes, checks, per_batch, random.Random(0), **more)  # type: ignore[arg-type]
 
@@ -60,8 +59,8 @@ def test_a_small_later_batch_has_fewer_repeats() -> None:
 
 @pytest.mark.parametrize(("num_gold", "num_batches"), [(8, 20), (20, 20), (21, 20), (1, 3), (50, 7)])
 def test_gold_reaches_every_part_of_the_work(num_gold: int, num_batches: int) -> None:
-    votes = [PatchId("v", k, 0) for k in range(num_batches * 10 - 3)]
-    gold = tuple(PatchId("g", k, 0) for k in range(num_gold))
+    votes = [f"v-{k}-0" for k in range(num_batches * 10 - 3)]
+    gold = tuple(f"g-{k}-0" for k in range(num_gold))
     annotator = give(Annotator("Ada", "a"), votes, Checks((), gold, 2), per_batch=10)
     assert len(annotator.batches) == num_batches
     places = [place for place, item in enumerate(annotator.items) if item.kind is Kind.GOLD]

@@ -17,7 +17,7 @@ from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.images import encode_png
-from hggt_data.schema import Annotation, Label, PatchId, Protocol
+from hggt_data.schema import Annotation, Label, Protocol
 from hggt_data.tree.label_file import format_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.trees import contents, noise, write_bytes, write_tree
@@ -41,11 +41,11 @@ def patches(tmp_path: Path) -> Path:
     return make_patches(tmp_path, 30)
 
 
-def votes_of(annotator: Annotator) -> set[PatchId]:
+def votes_of(annotator: Annotator) -> set[str]:
     return {item.group for item in annotator.items if item.kind is Kind.VOTE}
 
 
-def judge(round_: Round, annotator: Annotator, group: PatchId, kind: Kind = Kind.VOTE) -> None:
+def judge(round_: Round, annotator: Annotator, group: str, kind: Kind = Kind.VOTE) -> None:
     rng = random.Random(f"{annotator.name} {group}")
     labels = tuple(rng.choice(list(Label)) for _ in round_.candidates)
     start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
@@ -54,7 +54,7 @@ def judge(round_: Round, annotator: Annotator, group: PatchId, kind: Kind = Kind
     write_bytes(round_.answer_path(annotator, Item(kind, group)), text.encode())
 
 
-def skip(round_: Round, annotator: Annotator, group: PatchId) -> None:
+def skip(round_: Round, annotator: Annotator, group: str) -> None:
     write_bytes(round_.skip_path(annotator, Item(Kind.VOTE, group)), b'{"reason": "black"}')
 
 
@@ -132,14 +132,14 @@ def test_practice_gold_and_repeats_are_kept_out_of_the_votes(patches: Path, tmp_
     deal(patches, tmp_path / "round", per_batch=9, practice=practice, gold=gold, repeats=2)
     round_ = read_round(tmp_path / "round")
     require_fair(round_)
-    assert round_.known[PatchId("p3", 0, 0)].labels == (Label.POSITIVE, None)
-    assert round_.known[PatchId("p3", 0, 0)].note == "Look at {01}."
-    assert round_.known[PatchId("p1", 0, 0)].labels == (Label.NEGATIVE, Label.SIMILAR)
+    assert round_.known["p3-0-0"].labels == (Label.POSITIVE, None)
+    assert round_.known["p3-0-0"].note == "Look at {01}."
+    assert round_.known["p1-0-0"].labels == (Label.NEGATIVE, Label.SIMILAR)
     for annotator in round_.annotators:
         assert not votes_of(annotator) & round_.known.keys()
         first, *batches = annotator.batches
-        assert first == (Item(Kind.PRACTICE, PatchId("p3", 0, 0)), Item(Kind.PRACTICE, PatchId("p1", 0, 0)))
-        golds = [[item.group.image for item in batch if item.kind is Kind.GOLD] for batch in batches]
+        assert first == (Item(Kind.PRACTICE, "p3-0-0"), Item(Kind.PRACTICE, "p1-0-0"))
+        golds = [[item.group.split("-")[0] for item in batch if item.kind is Kind.GOLD] for batch in batches]
         assert sorted(image for batch in golds for image in batch) == [f"p{k}" for k in range(10, 16)]
         assert {len(batch) for batch in golds} == {3}
         for batch in batches:

@@ -13,7 +13,7 @@ from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.io.files import write_json
-from hggt_data.schema import HGGT_PROTOCOL, PatchId, Protocol
+from hggt_data.schema import HGGT_PROTOCOL, Protocol
 from hggt_data.tree.protocol import read_protocol
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
@@ -35,7 +35,7 @@ def make_judged(folder: Path) -> Round:
             else:
                 write_bytes(round_.answer_path(annotator, item), b"not a vote")
     for image, number in {"p0": 1, "p1": 1, "p2": 3}.items():
-        group = PatchId(image, 0, 0)
+        group = f"{image}-0-0"
         for annotator in [p for p in round_.annotators if Item(Kind.VOTE, group) in p.items][:number]:
             round_.answer_path(annotator, Item(Kind.VOTE, group)).unlink()
             if image == "p1":
@@ -108,7 +108,7 @@ def test_groups_left_out_are_listed(merged: Merged) -> None:
 
 
 def test_the_tree_says_who_saw_100_percent(judged: Round, tmp_path: Path) -> None:
-    item = Item(Kind.VOTE, PatchId("p3", 0, 0))
+    item = Item(Kind.VOTE, "p3-0-0")
     one, two, three = (annotator for annotator in judged.annotators if item in annotator.items)
     for annotator, seconds in ((one, 1), (two, 0.5)):
         write_json(judged.shown_path(annotator, item), {"full_zoom_s": {"01": 2, "02": seconds}})
@@ -150,16 +150,16 @@ def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp
     ada = judged.annotators[0]
     folder = judged.folder / "votes" / ada.pseudonym
     own_votes = sorted(folder.glob("*.json"))
-    group = PatchId("p5", 0, 0)
+    group = "p5-0-0"
     broken = next(path for path in own_votes if path.stem not in ("p0-0-0", "p1-0-0", str(group)))
     broken.write_text("{")
-    judge(judged, ada, PatchId("p11", 0, 0))  # a gold group
+    judge(judged, ada, "p11-0-0")  # a gold group
     judge(judged, next(p for p in judged.annotators if Item(Kind.VOTE, group) not in p.items), group)
     write_bytes(folder / "notes.txt", b"x")
     write_bytes(folder / ".p3-0-0.json.7.tmp", b"half")
     write_bytes(judged.folder / "votes/annotator-stray/p3-0-0.json", own_votes[0].read_bytes())
     result = merge(judged.folder, tmp_path / "Train")
-    assert PatchId.parse(broken.stem) in result.partial
+    assert broken.stem in result.partial
     assert len(result.votes.by_group[group]) == 3
     conflicts = {Path(path).name: why for path, why in result.votes.conflicts.items()}
     assert conflicts == {
@@ -174,7 +174,7 @@ def test_files_that_are_not_votes_are_listed_and_do_not_count(judged: Round, tmp
 
 
 def test_more_votes_than_slots_are_listed(judged: Round, tmp_path: Path) -> None:
-    group = PatchId("p5", 0, 0)
+    group = "p5-0-0"
     item = Item(Kind.VOTE, group)
     other = next(annotator for annotator in judged.annotators if item not in annotator.items)
     judge(judged, other, group)
@@ -237,8 +237,8 @@ def test_a_read_only_round_can_be_merged(judged: Round, tmp_path: Path) -> None:
 def test_votes_of_another_tool_have_the_form_of_the_documents_example(tmp_path: Path) -> None:
     text = Path("docs/annotation.md").read_text("utf-8")
     example = text.split("```json\n")[1].split("```")[0]
-    group = PatchId.parse(json.loads(example)["Picture_1"]["Name"].removesuffix(".png"))
-    tree = write_tree(tmp_path / "pictures", [str(group)], slots="", size=(4, 4))
+    group = json.loads(example)["Picture_1"]["Name"].removesuffix(".png")
+    tree = write_tree(tmp_path / "pictures", [group], slots="", size=(4, 4))
     deal(tree / "images/0-9", tmp_path / "round", NAMES[:1], votes=1)
     [annotator] = read_round(tmp_path / "round").annotators
     write_bytes(tmp_path / "round/votes" / annotator.pseudonym / f"{group}.json", example.encode())

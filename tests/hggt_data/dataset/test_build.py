@@ -18,7 +18,7 @@ from hggt_data.errors import HggtError, OutputError, SettingsError, TableError, 
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.loading import open_groups
-from hggt_data.schema import ORIGINAL, PatchId
+from hggt_data.schema import ORIGINAL
 from hggt_data.tree.layout import picture_name
 from tests.hggt_data.trees import (
     FOUR,
@@ -44,7 +44,7 @@ def small_tree(root: Path, ids: tuple[str, ...] = IDS, **options: Any) -> Path:
 
 
 def picture_of(tree: Path, group: str, name: str) -> Path:
-    return tree / "images/0-9" / name / picture_name(PatchId.parse(group), name)
+    return tree / "images/0-9" / name / picture_name(group, name)
 
 
 def rows(output: Path, split: str = "train") -> list[dict[str, Any]]:
@@ -459,7 +459,7 @@ class TestUpdate:
 
     def test_nothing_is_left_out_for_a_slot_that_is_gone_again(self, tree: Path, output: Path) -> None:
         for name in IDS[:2]:
-            write_annotation(tree / f"labels/0-9/D/{name}.json", PatchId.parse(name), "D", ("01", "02"))
+            write_annotation(tree / f"labels/0-9/D/{name}.json", name, "D", ("01", "02"))
         assert build(tree, output=output, skip_faulty=True).manifest.splits == {"train": 2}
         shutil.rmtree(tree / "labels/0-9/D")
         assert build(tree, output=output, skip_faulty=True).problems == ()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hggt_data import collate
+from hggt_data import SettingsError, collate
 
 
 def batch_of(groups: Any) -> dict[str, Any]:
@@ -54,3 +54,8 @@ def test_rows_without_a_format_become_lists(datasets: Path, load: Callable[..., 
     batch = next(iter(DataLoader(groups, batch_size=2, collate_fn=collate)))
     assert batch["consensus"] == [[None, None], [None, None]]
     assert batch["left"] == [0, 8]
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^`rows` is empty; expected at least one row$"):
+        collate([])

@@ -4,7 +4,6 @@ import json
 import re
 from datetime import datetime
 
-import pytest
 from datasets import ClassLabel, Features, Image, List, Value
 
 from hggt_data.consensus import judge_group
@@ -16,10 +15,8 @@ from hggt_data.dataset.features import (
     image_column,
     image_columns,
     labels_to_row,
-    parse_time,
 )
-from hggt_data.errors import DatasetError
-from hggt_data.schema import Annotation, Label, PatchId
+from hggt_data.schema import Annotation, Label
 
 LABEL = ClassLabel(names=["positive", "similar", "negative"])
 P, S, N = Label
@@ -47,6 +44,10 @@ def test_the_columns_and_their_types_are_those_of_the_manual() -> None:
                 "start": Value("string"),
                 "end": Value("string"),
                 "seconds": Value("float64"),
+                "full_zoom": Value("bool"),
+                "annotator_kind": Value("string"),
+                "question": Value("string"),
+                "kind": Value("string"),
             }
         ),
         "consensus": List(LABEL, length=4),
@@ -89,30 +90,28 @@ def test_names_of_columns() -> None:
 
 def test_a_group_comes_back_from_its_row() -> None:
     group = judge_group(
-        PatchId("my-photo", 3, 4),
+        "my-photo-3-4",
         ("01", "02"),
         [
             Annotation("A", (P, S), datetime(2022, 8, 5, 17), datetime(2022, 8, 5, 18), 42.5, "owl"),
-            Annotation("B", (P, N)),
+            Annotation("B", (P, None), full_zoom=True, annotator_kind="model", question="sharper?", kind="gold"),
         ],
+        image_name="my-photo",
+        top=3,
     )
     row = labels_to_row(group)
-    assert row["consensus"] == [0, 1]
-    assert (row["num_positive"], row["num_negative"]) == (1, 0)
+    assert row["consensus"] == [None, None]
+    assert (row["num_positive"], row["num_negative"]) == (0, 0)
     assert row["annotations"][0]["start"] == "2022-08-05T17:00:00"
-    assert group_from_row({"id": "my-photo-3-4", **row}, ("01", "02")) == group
+    assert (
+        group_from_row({"id": "my-photo-3-4", "image_name": "my-photo", "top": 3, "left": None, **row}, ("01", "02"))
+        == group
+    )
 
 
 def test_a_group_without_consensus_comes_back_from_its_row() -> None:
-    group = judge_group(PatchId("a", 0, 0), ("01",), [Annotation("A", (N,))])
+    group = judge_group("a-0-0", ("01",), [Annotation("A", (N,))])
     row = labels_to_row(group)
     assert (row["consensus"], row["agreement"], row["num_votes"]) == ([None], [0], [1])
     assert (row["num_positive"], row["num_negative"]) == (0, 0)
-    assert group_from_row({"id": "a-0-0", **row}, ("01",)) == group
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "2022-08-05T17:01:12+02:00"])
-def test_a_text_that_is_not_a_local_time_is_named(text: str) -> None:
-    with pytest.raises(DatasetError, match=r"expected one such as 2022-08-05T17:01:12$") as error:
-        parse_time(text)
-    assert repr(text) in str(error.value)
+    assert group_from_row({"id": "a-0-0", "image_name": "a-0-0", "top": None, "left": None, **row}, ("01",)) == group

@@ -49,7 +49,7 @@ def test_a_folder_without_a_manifest_is_not_a_dataset(tmp_path: Path) -> None:
         (lambda content: content["settings"].pop("license"), "is damaged"),
         (
             lambda content: content.update(candidates=["../evil"]),
-            "a candidate is '../evil'; expected two or more digits",
+            "a candidate is '../evil'; expected letters, digits",
         ),
         (lambda content: content["shards"][0]["ids"].pop(), "split train has 6 groups, but its shards list 5"),
         (lambda content: content["shards"][0]["pixels"].pop(), "not one digest per picture"),

@@ -16,7 +16,7 @@ from hggt_data.exports.source import open_source
 from hggt_data.groups import Group
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.loading import open_groups
-from hggt_data.schema import Annotation, Label, PatchId
+from hggt_data.schema import Annotation, Label
 from hggt_data.tree.label_file import format_annotation
 from tests.hggt_data.exports.commands import done, refused, run
 from tests.hggt_data.trees import contents, write_tree
@@ -141,7 +141,7 @@ def test_only_equal_pictures_are_an_error_and_leave_nothing(tmp_path: Path) -> N
     shutil.copy(tree / "images/0-9/original/a-0-0.png", tree / "images/0-9/01/a-0-0_01.png")
     for slot in "ABC":
         edit = tree / f"labels/0-9/{slot}/a-0-0.json"
-        edit.write_bytes(format_annotation(Annotation(slot, (Label.POSITIVE,)), PatchId("a", 0, 0), ("01",)).encode())
+        edit.write_bytes(format_annotation(Annotation(slot, (Label.POSITIVE,)), "a-0-0", ("01",)).encode())
     refused("has no such pairs of different pictures in train", "pairs", tree, "--output", tmp_path / "pairs")
     assert [path.name for path in tmp_path.iterdir()] == ["T"]
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hggt_data.consensus import judge_group
 from hggt_data.exports.preferences import PairKind, preference_pairs
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import Annotation, Label, PatchGroup
 
 LETTERS = {label.value[0]: label for label in Label}
 
@@ -16,7 +16,7 @@ def group_of(*candidates: str) -> PatchGroup:
     annotations = [
         Annotation(f"slot{j:02d}", tuple(LETTERS[votes[j]] for votes in candidates)) for j in range(len(candidates[0]))
     ]
-    return judge_group(PatchId("p", 0, 0), names, annotations)
+    return judge_group("p-0-0", names, annotations)
 
 
 def shown(group: PatchGroup) -> list[str]:

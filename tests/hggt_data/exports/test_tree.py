@@ -13,7 +13,7 @@ from hggt_data.exports.source import OpenedSource
 from hggt_data.exports.tree import export_tree
 from hggt_data.groups import GroupSource
 from hggt_data.loading import open_groups
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import Annotation, Label, PatchGroup
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.exports.commands import done, read_table, refused
@@ -36,8 +36,8 @@ class Renamed(GroupSource):
     def _read_labels(self, index: int) -> PatchGroup:
         group = self._groups[index]
         first, *others = group.annotations
-        annotations = (replace(first, slot=self._slot), *others)
-        return PatchGroup(group.id, group.candidates, annotations, group.consensus, group.agreement, group.num_votes)
+        fields = {name: value for name, value in vars(group).items() if name not in ("source", "index")}
+        return PatchGroup(**fields | {"annotations": (replace(first, slot=self._slot), *others)})
 
     def read_bytes(self, index: int, name: str) -> bytes:
         return self._groups.read_bytes(index, name)
@@ -91,7 +91,7 @@ def test_unknown_times_stay_unknown(tmp_path: Path) -> None:
         (None, None, 0.0, "A/b-0-0"),
     ):
         annotation = Annotation("A", (Label.SIMILAR,), start, end, seconds)
-        text = format_annotation(annotation, PatchId.parse(name[2:]), ("01",))
+        text = format_annotation(annotation, name[2:], ("01",))
         write_bytes(tree / f"labels/0-9/{name}.json", text.encode())
     dataset = build(tmp_path / "hggt", tree)
     done("tree", dataset, "--output", tmp_path / "out")
@@ -133,4 +133,4 @@ def test_candidates_whose_folders_would_be_elsewhere_are_refused(dataset: Path, 
     manifest = json.loads(path.read_text("utf-8"))
     manifest["candidates"] = ["../../evil"]
     path.write_text(json.dumps(manifest))
-    refused("a candidate is '../../evil'; expected two or more digits", "tree", dataset, "--output", tmp_path / "out")
+    refused("a candidate is '../../evil'; expected letters, digits", "tree", dataset, "--output", tmp_path / "out")

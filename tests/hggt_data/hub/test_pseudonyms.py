@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hggt_data.dataset.features import format_time
 from hggt_data.dataset.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.times import format_time
 from hggt_data.errors import DatasetError
 from hggt_data.hub.pseudonyms import (
     Pseudonymizer,
@@ -230,7 +230,7 @@ def annotated(*entries: tuple[str, str | None, datetime | None]) -> dict[str, pa
 def relative(labels: Mapping[str, pa.Table]) -> list[timedelta | None]:
     """The starts after replacing, counted from 1970."""
     [found] = labels["train"]["annotations"].to_pylist()
-    replaced = make_pseudonymizer(labels, {}).replace(found)
+    replaced = make_pseudonymizer(labels, {}).replace({"annotations": found})["annotations"]
     return [annotation["start"] and when(annotation["start"]) - datetime(1970, 1, 1) for annotation in replaced]
 
 
@@ -266,7 +266,8 @@ class TestTimes:
         [found] = annotated(("A", "owl", None))["train"]["annotations"].to_pylist()
         found[0]["end"] = format_time(self.NOON)
         labels = {"train": pa.table({"annotations": [found]})}
-        assert [a["end"] for a in make_pseudonymizer(labels, {}).replace(found)] == [None]
+        [replaced] = make_pseudonymizer(labels, {}).replace({"annotations": found})["annotations"]
+        assert replaced["end"] is None
 
 
 class TestNames:
@@ -286,7 +287,20 @@ class TestNames:
         labels = annotated(("A", None, None), ("anna", None, None), ("zoe", None, None))
         [found] = labels["train"]["annotations"].to_pylist()
         hidden = make_pseudonymizer(labels, {"anna": "annotator-9", "zoe": "annotator-1"})
-        assert [annotation["slot"] for annotation in hidden.replace(found)] == ["A", "annotator-1", "annotator-9"]
+        replaced = hidden.replace({"annotations": found})["annotations"]
+        assert [annotation["slot"] for annotation in replaced] == ["A", "annotator-1", "annotator-9"]
+
+    def test_votes_of_every_kind_hide_people_and_keep_models(self) -> None:
+        noon = datetime(2022, 8, 5, 12)
+        person = {"slot": "maria", "annotator": "maria", "start": format_time(noon), "end": None}
+        model = {"slot": None, "annotator": "net", "annotator_kind": "model", "start": None, "end": None}
+        votes = {"annotations": [], "pairs": [person, model], "choices": [person], "scores": [person]}
+        labels = {"train": pa.table({column: [found] for column, found in votes.items()})}
+        assert find_names(labels) == {"maria"}
+        assert has_times(labels)
+        replaced = make_pseudonymizer(labels, {"maria": "annotator-1"}).replace(votes)
+        hidden = {"slot": "annotator-1", "annotator": "annotator-1", "start": "1970-01-01T00:00:00", "end": None}
+        assert replaced == {"annotations": [], "pairs": [model, hidden], "choices": [hidden], "scores": [hidden]}
 
     def test_a_pseudonym_that_is_taken_is_drawn_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = iter(["aaaaaa", "aaaaaa", "bbbbbb"])

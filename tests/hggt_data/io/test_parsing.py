@@ -29,6 +29,7 @@ class Line(TypedDict):
         ("[-9223372036854775808]", "a whole number has more than 64 bits"),
         ('{"a\\u0000": 1}', "contains a null character"),
         ('["\\ud800"]', "surrogates not allowed"),
+        ('[{"a": 1, "b": 2, "a": 3}]', "key 'a' occurs twice"),
         ("{", "Expecting property name"),
     ],
 )

@@ -157,7 +157,7 @@ class TestOutput:
             for slot in "ABC":
                 patch = PatchId.parse(name)
                 candidates = ("01", "02", "03", "04")
-                write_annotation(root / f"labels/all/{slot}/{name}.json", patch, slot, candidates)
+                write_annotation(root / f"labels/all/{slot}/{name}.json", str(patch), slot, candidates)
         report = validate_tree(root, workers=1)
         assert not report.problems
         assert report.num_groups == 24
@@ -314,8 +314,14 @@ class TestInput:
 
     def test_a_folder_without_originals_is_refused(self, tmp_path: Path) -> None:
         folder = write_enhanced(tmp_path / "in", a=(60, 60))
-        picture_file(folder, "a", "original").unlink()
-        with pytest.raises(TreeError, match="original: no pictures"):
+        path = picture_file(folder, "a", "original")
+        path.rename(path.with_suffix(".tif"))
+        with pytest.raises(
+            TreeError, match=r"no pictures; expected NAME.png, found original/a.tif. Convert it to 8-bit"
+        ):
+            select(folder, tmp_path / "out")
+        path.with_suffix(".tif").unlink()
+        with pytest.raises(TreeError, match=r"no pictures; expected NAME.png, found nothing.$"):
             select(folder, tmp_path / "out")
 
     def test_skipped_files_are_named(self, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hggt_data.io.images import write_png
 from hggt_data.loading import open_groups
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, name_methods, read_methods
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label
 from tests.hggt_data.memory_source import MemorySource
 
 ROCKET = "rocket-214-329"
@@ -97,7 +97,7 @@ def _write_map(folder: Path, files: Iterable[tuple[str, str]]) -> list[Method]:
 def test_files_are_found_by_a_map(bicubic: Path, source: GroupSource, tmp_path: Path) -> None:
     rows = [(path.stem.removesuffix("_bicubic"), f"bicubic/{path.name}") for path in bicubic.iterdir()]
     (found,) = match_restored(_write_map(tmp_path, rows), source)
-    assert found.files[PatchId.parse(ROCKET)] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"
+    assert found.files[ROCKET] == tmp_path / "bicubic" / f"{ROCKET}_bicubic.png"
     with pytest.raises(MatchError) as error:
         match_restored(_write_map(tmp_path, [*rows[1:], rows[1], ("unknown-0-0", "x.png")]), source)
     assert "no restored image" in str(error.value)
@@ -137,6 +137,12 @@ def test_missing_maps_are_all_named(tmp_path: Path) -> None:
         match_restored(read_methods(tmp_path / "methods.toml"), _blank_source("a-0-0"))
 
 
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
 def _flip_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -149,8 +155,9 @@ def _flip_bit(path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-2000]), "cut off"),
         (lambda path: Image.open(path).convert("L").save(path), "8-bit grey; expected 8-bit RGB"),
         (lambda path: Image.open(path).resize((150, 160)).save(path), "160 x 150; expected 160 x 160"),
+        (lambda path: Image.open(path).save(path, exif=_turned()), "its eXIf chunk has orientation 6: some programs"),
     ],
-    ids=["truncated", "grey", "size"],
+    ids=["truncated", "grey", "size", "turned"],
 )
 def test_an_unusable_image_is_listed(
     bicubic: Path, source: GroupSource, damage: Callable[[Path], object], message: str

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 
-from hggt_data import Annotation, Label, PatchGroup, PatchId
+from hggt_data import Annotation, Label, PatchGroup
 from hggt_data.consensus import judge_group
 from hggt_data.statistics.agreement import (
     FloatArray,
@@ -238,7 +238,7 @@ def test_wrong_arguments_are_refused() -> None:
 def group(left: int, **labels: tuple[str, tuple[Label, ...]]) -> PatchGroup:
     """A group with two candidates; slot to (annotator, labels)."""
     annotations = [Annotation(slot, given, annotator=name or None) for slot, (name, given) in labels.items()]
-    return judge_group(PatchId("cat", 0, left), ("01", "02"), annotations)
+    return judge_group(f"cat-0-{left}", ("01", "02"), annotations)
 
 
 def test_votes_by_slot_and_by_annotator() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hggt_data import Annotation, GroupSource, Label, PatchGroup, PatchId, open_groups
+from hggt_data import Annotation, GroupSource, Label, PatchGroup, open_groups
 from hggt_data.consensus import judge_group
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.statistics.counts import LabelCounts, LabelStatistics, measure_labels
@@ -30,7 +30,7 @@ class ListSource(GroupSource):
     def __init__(self, candidates: tuple[str, ...], groups: list[list[Annotation]]) -> None:
         self.location = "memory"
         self.candidates = candidates
-        self.ids = [PatchId("cat", 0, k) for k in range(len(groups))]
+        self.ids = [f"cat-0-{k}" for k in range(len(groups))]
         self._groups = groups
 
     def _read_labels(self, index: int) -> PatchGroup:

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from scipy.stats import norm
 
 from hggt_data.statistics.strengths import FloatArray, PairCounts, pair_strengths, thurstone_scores
+from tests.hggt_data.sriqa_tree import mos_by_scipy
 
 
 def random_counts(seed: int, versions: int, votes: int, fractions: bool = False) -> PairCounts:
@@ -117,18 +117,6 @@ def test_no_votes_give_no_strengths() -> None:
 def test_a_billion_votes_on_a_pair_still_have_a_solution() -> None:
     found = pair_strengths(PairCounts.of_wins(np.array([[0, 1e9, 1e9], [0, 0, 1e9], [0, 0, 0]]), np.eye(3, k=1)))
     assert found.values[0] > 5 > -5 > found.values[2]
-
-
-def mos_by_scipy(wins: FloatArray) -> FloatArray:
-    size = len(wins)
-
-    def loss(scores: FloatArray) -> float:
-        probabilities = np.maximum(norm.cdf(scores[:, None] - scores[None, :]), 1e-6)
-        return float((scores**2).sum() / 2 - (wins * np.log(probabilities)).sum())
-
-    zero_sum = {"type": "eq", "fun": lambda scores: scores.sum()}
-    scores = minimize(loss, np.zeros(size), method="SLSQP", constraints=[zero_sum], options={"ftol": 1e-13}).x
-    return np.asarray(100 * (scores - scores.min()) / (scores.max() - scores.min()))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hggt_data.errors import TreeError
-from hggt_data.schema import PatchId
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree, picture_name, tree_of_folders
 from hggt_data.tree.listing import Listing
 from tests.hggt_data.trees import write_bytes, write_tree
@@ -24,7 +23,7 @@ def names(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("official", [official_train, official_test])
 def test_the_official_layout_is_found_again(tmp_path: Path, official: Callable[[Path, int], Section]) -> None:
-    section, group_id = official(tmp_path, 1), PatchId("a", 0, 0)
+    section, group_id = official(tmp_path, 1), "a-0-0"
     for name in ("original", "01", "lr"):
         write_bytes(section.picture(group_id, name), b"")
     write_bytes(section.annotation(group_id, "A"), b"")
@@ -41,7 +40,7 @@ def test_the_official_trees_of_the_fixtures(train_tree: Path, test_tree: Path, f
 
 
 def test_names_of_pictures() -> None:
-    group_id = PatchId("0001", 586, 1469)
+    group_id = "0001-586-1469"
     assert (picture_name(group_id, "original"), picture_name(group_id, "03")) == (
         "0001-586-1469.png",
         "0001-586-1469_03.png",
@@ -77,7 +76,7 @@ def test_pictures_and_labels_may_be_given_separately(test_tree: Path) -> None:
 
 class TestRefusals:
     def test_a_missing_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(TreeError, match=r"absent: no such folder; expected an HGGT tree"):
+        with pytest.raises(TreeError, match=r"absent: no such folder or zip file; expected an HGGT tree"):
             open_tree(tmp_path / "absent")
 
     def test_another_folder_is_described_in_part(self, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from hggt_data.problems import Problem
-from hggt_data.schema import PatchId
 from hggt_data.tree.layout import open_tree, tree_of_folders
 from hggt_data.tree.listing import Listing
 from tests.hggt_data.trees import write_bytes, write_tree
@@ -37,7 +36,7 @@ def kinds(root: Path, lr: Path | None = None) -> list[tuple[str, str, str]]:
 def test_the_files_of_a_group(test_tree: Path) -> None:
     listing = Listing(open_tree(test_tree))
     assert listing.problems == []
-    files = listing.files(PatchId("chelsea", 22, 159))
+    files = listing.files("chelsea-22-159")
     assert files.candidates == ("01", "02", "03", "04")
     paths = [*files.images.values(), *files.annotations.values()]
     assert all(path.is_file() for path in paths)

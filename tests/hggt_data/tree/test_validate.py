@@ -185,6 +185,14 @@ def test_the_same_pixels_in_two_groups_are_a_warning_at_the_later(test_tree: Pat
     assert PICTURE in validate_tree(test_tree, workers=1).problems[0].message
 
 
+def test_a_picture_of_another_format_is_explained(tmp_path: Path) -> None:
+    path = write_tree(tmp_path, ["a-0-0"]) / "images/0-9/original/a-0-0.png"
+    path.rename(path.with_suffix(".tif"))
+    found = {problem.kind: problem for problem in validate_tree(tmp_path, workers=1).problems}
+    assert found.keys() == {"missing-image", "extra-file"}
+    assert found["extra-file"].hint.startswith("Convert it to 8-bit RGB PNG")
+
+
 def test_two_equal_groups_are_one_warning(tmp_path: Path) -> None:
     write_tree(tmp_path, ["a-0-0", "b-0-0"])
     for path in sorted(tmp_path.glob("images/0-9/*/a-0-0*")):

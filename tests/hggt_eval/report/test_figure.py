@@ -124,7 +124,7 @@ def test_pdf_and_svg_hold_text_and_lossless_pictures(pictures: ScoredPictures, t
     ("text", "message"),
     [
         ("coffee", "^'coffee'; expected ID:TOP,LEFT,SIZE in pixels, such as 0001-586-1469:120,64,96"),
-        ("x:1,2,3", "^'x:1,2,3': 'x' is not a patch name"),
+        ("a/b:1,2,3", "^'a/b:1,2,3': 'a/b' is not a group id"),
         ("astronaut-231-286:1,2,0", "expected ID:TOP,LEFT,SIZE in pixels"),
     ],
 )

@@ -13,7 +13,7 @@ from hggt_data.errors import OutputError
 from hggt_data.loading import open_groups
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Fault, name_methods
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
 from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.protocol import evaluate
@@ -77,16 +77,17 @@ def evaluation() -> Evaluation:
     labels = {"01": Label.POSITIVE, "02": Label.POSITIVE, "03": Label.SIMILAR, "04": None}
     groups = (
         GroupScores(
-            PatchId("cat", 0, 8),
+            "cat-0-8",
+            "cat",
             "cat-0-8.png",
             labels,
             {"01": {"psnr": math.inf}, "02": {"psnr": 20.123456789}},
             agreement={"01": 3, "02": 2},
         ),
-        GroupScores(PatchId("cat", 0, 16), "cat-0-16.png", labels, {"01": {"psnr": 30.0}}, agreement={"01": 3}),
+        GroupScores("cat-0-16", "cat", "cat-0-16.png", labels, {"01": {"psnr": 30.0}}, agreement={"01": 3}),
     )
-    fault = Fault("missing", "net", PatchId("dog", 0, 0), "dog-0-0: no restored image")
-    return Evaluation((METRICS["psnr"],), (MethodScores("net", groups, (fault,)),), (PatchId("eel", 0, 0),), 4)
+    fault = Fault("missing", "net", "dog-0-0", "dog-0-0: no restored image")
+    return Evaluation((METRICS["psnr"],), (MethodScores("net", groups, (fault,)),), ("eel-0-0",), 4)
 
 
 @pytest.fixture

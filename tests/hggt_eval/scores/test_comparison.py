@@ -33,17 +33,24 @@ def without(scores: Mapping[str, float], name: str) -> dict[str, float]:
 
 
 def compare(
-    methods: Mapping[str, Mapping[str, float]], baseline: str | None = None, num_resamples: int = 1000, seed: int = 0
+    methods: Mapping[str, Mapping[str, float]],
+    baseline: str | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    same: tuple[tuple[str, ...], ...] = (),
 ) -> Comparison:
     """Method -> group `IMAGE-TOP-LEFT` -> PSNR, compared."""
     scores = [
         MethodScores(
             name,
-            tuple(GroupScores(PatchId.parse(id), "x.png", {}, {"01": {"psnr": value}}) for id, value in psnr.items()),
+            tuple(
+                GroupScores(id, PatchId.parse(id).image, "x.png", {}, {"01": {"psnr": value}})
+                for id, value in psnr.items()
+            ),
         )
         for name, psnr in methods.items()
     ]
-    evaluation = Evaluation((METRICS["psnr"],), tuple(scores), (), 4)
+    evaluation = Evaluation((METRICS["psnr"],), tuple(scores), (), 4, same_pictures=same)
     return compare_methods(evaluation, baseline, num_resamples=num_resamples, seed=seed)
 
 
@@ -84,6 +91,15 @@ def test_groups_of_one_picture_are_not_independent_evidence() -> None:
     found = difference(base, {name: value + (0.5 if name[0] == "a" else 0.1) for name, value in base.items()})
     assert found.p_value == 0.5  # 2 of 4 flips
     assert (found.low, found.high) == pytest.approx((0.1, 0.5))
+
+
+def test_one_picture_under_two_names_counts_once() -> None:
+    twice = {"a-0-0": 20.0, "b-0-0": 20.0, "c-0-0": 30.0}
+    better = {name: value + 1 for name, value in twice.items()}
+    same = compare({"base": twice, "net": better}, "base", same=(("a", "b"),))
+    renamed = compare({"base": twice, "net": better}, "base").differences[0]
+    assert (same.differences[0].p_value, renamed.p_value) == (2 / 4, 2 / 8)
+    assert (same.differences[0].num_pictures, same.summaries[0].num_pictures) == (2, 2)
 
 
 def test_the_interval_equals_that_of_scipy_if_each_picture_has_one_group() -> None:

@@ -35,7 +35,7 @@ def evaluation(fixtures: Path) -> Evaluation:
 
 
 def unusual(evaluation: Evaluation) -> Evaluation:
-    """The same with an infinite score, a fault, and a group without a label."""
+    """The same with an infinite score, a fault, a group without a label, and a picture with two names."""
     method = evaluation.methods[0]
     group = method.groups[0]
     name = next(iter(group.positives))
@@ -47,7 +47,8 @@ def unusual(evaluation: Evaluation) -> Evaluation:
         looks_swapped=True,
     )
     fault = Fault("extra", method.name, None, "x.png")
-    return replace(evaluation, methods=(replace(method, groups=(changed, *method.groups[1:]), faults=(fault,)),))
+    methods = (replace(method, groups=(changed, *method.groups[1:]), faults=(fault,)),)
+    return replace(evaluation, methods=methods, same_pictures=(("a", "A"),))
 
 
 def with_foreign_metrics(evaluation: Evaluation) -> Evaluation:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hggt_data.errors import MatchError
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label
 from hggt_eval.metrics import require_metric
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, format_json
@@ -26,10 +26,12 @@ def write(
     truth: str = "3" * 64,
     image: str = "4",
     group: str = "cat-0-8",
+    same: tuple[tuple[str, ...], ...] = (),
 ) -> Path:
     scores = {name: 20.0 for name in settings.metrics if name != "niqe"}
     scored = GroupScores(
-        id=PatchId.parse(group),
+        id=group,
+        image_name="cat",
         file=f"{group}.png",
         labels={"01": Label.POSITIVE},
         positives={"01": scores},
@@ -39,7 +41,7 @@ def write(
         ground_truths_sha256={"01": truth},
     )
     metrics = tuple(map(require_metric, settings.metrics))
-    evaluation = Evaluation(metrics, (MethodScores(name, (scored,)),), (), 1)
+    evaluation = Evaluation(metrics, (MethodScores(name, (scored,)),), (), 1, same_pictures=same)
     path = folder / name / "scores.json"
     path.parent.mkdir(parents=True)
     path.write_text(format_json(evaluation, replace(settings, restored={name: f"results/{name}"})))
@@ -52,6 +54,11 @@ def test_methods_of_files_and_folders_are_joined(tmp_path: Path) -> None:
     assert joined.settings.restored == {"one": "results/one", "two": "results/two"}
     assert joined.settings.metrics == ("psnr", "ssim")
     assert remarks == []
+
+
+def test_source_pictures_that_are_one_picture_are_those_of_all_files(tmp_path: Path) -> None:
+    one, two = write(tmp_path, "one", same=(("a", "b"), ("x", "y"))), write(tmp_path, "two", same=(("b", "c"),))
+    assert join_scores([one, two])[0].evaluation.same_pictures == (("a", "b", "c"), ("x", "y"))
 
 
 def test_metrics_that_some_files_lack_are_left_out_with_a_remark(tmp_path: Path) -> None:

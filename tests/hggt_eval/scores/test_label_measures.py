@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from hggt_data.schema import PatchId
 from hggt_eval.metrics import METRICS, require_metric
 from hggt_eval.scores.label_measures import GroupMean, LabelMeasures, measure_labels
 from hggt_eval.scores.scores import GroupScores
@@ -20,7 +19,8 @@ def group(
 
     everyone = dict.fromkeys((*positives, *negatives), 3)
     return GroupScores(
-        id=PatchId("p", number, 0),
+        id=f"p-{number}-0",
+        image_name="p",
         file="x.png",
         labels={},
         positives=both(positives),

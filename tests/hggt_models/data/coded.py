@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from hggt_data.io.images import Pixels, encode_png
-from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
+from hggt_data.schema import ORIGINAL, Annotation, Label, group_order
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import picture_name
 from tests.hggt_data.trees import write_bytes
@@ -96,8 +96,8 @@ def write_groups(
         cell: side of a cell in pixels.
         annotators: how many there are.
     """
-    for number, (text, letters) in enumerate(sorted(labels.items(), key=lambda item: PatchId.parse(item[0]))):
-        group_id = PatchId.parse(text)
+    for number, group_id in enumerate(sorted(labels, key=group_order)):
+        letters = labels[group_id]
         candidates = tuple(f"{k:02d}" for k in range(1, len(letters) + 1))
         for name in (ORIGINAL, *candidates):
             path = root / "images/0-9" / name / picture_name(group_id, name)

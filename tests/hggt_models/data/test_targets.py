@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hggt_data.consensus import judge_group
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.exports.training.degrade import SCALES
+from hggt_data.exports.training.pairs import serves
+from hggt_data.schema import Annotation, Label, PatchGroup
 from hggt_models.config.train import TargetKind
 from hggt_models.data.targets import Choice, GroupLabels, choose
+from hggt_models.degradation.settings import PUBLISHED
 
 TARGETS = get_args(TargetKind)
 LETTERS = {"P": Label.POSITIVE, "S": Label.SIMILAR, "N": Label.NEGATIVE}
@@ -22,7 +25,7 @@ def group(*votes: str) -> PatchGroup:
         Annotation(slot, tuple(LETTERS[letter] for letter in letters))
         for slot, letters in zip("ABCDEFG", votes, strict=False)
     )
-    return judge_group(PatchId("0001", 0, 0), candidates, annotations)
+    return judge_group("0001-0-0", candidates, annotations)
 
 
 def labelled(*votes: str) -> GroupLabels:
@@ -157,3 +160,16 @@ def test_the_lr_is_made_of_the_original_and_similar_candidates_are_never_used(
         assert choice.has_negative == bool(whole.negatives)
         assert 0 <= choice.negative_agreement <= choice.num_annotators
         assert 0 < choice.positive_agreement <= choice.num_annotators
+
+
+@given(st.integers(2, 4).flatmap(lambda n: st.lists(st.text("PSN", min_size=n, max_size=n), min_size=1, max_size=4)))
+def test_exports_use_the_groups_that_runs_use(votes: list[str]) -> None:
+    one = group(*votes)
+    runs = GroupLabels.of(one)
+    assert [serves(one, target) for target in ("original", "positive", "positive-negative")] == [
+        runs.serves(target) for target in ("original", "positive", "positive_negative")
+    ]
+
+
+def test_exports_know_the_scales_of_the_published_degradations() -> None:
+    assert {name: settings.scale for name, settings in PUBLISHED.items()} == SCALES

@@ -315,6 +315,14 @@ def test_a_network_whose_output_is_not_finite_writes_nothing(folder: Path, tmp_p
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["upscale.json"]
 
 
+def test_a_picture_for_which_the_tile_is_too_large_is_listed(
+    weights: Callable[[str], Path], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiling, "_MOST_OUTPUT_PX", 1000)
+    [fault] = upscale(weights("rrdb"), folder, tmp_path / "out", tile=16).faults
+    assert fault.startswith(f"{folder}/a.png: 16 x 16 pixels at once give an output of more than 1,000 pixels")
+
+
 def test_a_picture_that_fails_to_decode_is_listed(weights: Callable[[str], Path], tmp_path: Path) -> None:
     def fail() -> Any:
         raise ImageError("somewhere: cut off")

@@ -132,6 +132,19 @@ def test_a_picture_whose_values_cannot_be_counted_in_32_bits_is_cut(
     assert tile is None or 64 * (4 * (tile + 2 * 64)) ** 2 < 2**31
 
 
+def test_a_fixed_tile_whose_values_cannot_be_counted_in_32_bits_is_refused() -> None:
+    """Not for a picture that is smaller than the tile."""
+    probe = Probe(scale=4)
+    with pytest.raises(
+        TileError, match=r"^1449 x 1449 pixels at once give an output of more .* a `tile` of 1176 or less$"
+    ):
+        run_tiled(probe, torch.zeros(3, 1449, 1449), tile=4000, overlap_px=64)
+    with pytest.raises(TileError, match=r"^1464 x 1464 pixels at once"):
+        run_tiled(probe, torch.zeros(3, 2000, 2000), tile=1400, overlap_px=64)
+    assert not probe.seen
+    run_tiled(probe, torch.zeros(3, 8, 8), tile=4000, overlap_px=64)
+
+
 def test_uint8_is_clamped_and_rounded() -> None:
     class Bright(Probe):
         def forward(self, images: Tensor) -> Tensor:

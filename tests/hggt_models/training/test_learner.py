@@ -1,8 +1,12 @@
 """One step of learning, compared with the same step written out plainly."""
 
+import copy
+import os
+import resource
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +21,7 @@ from hggt_models.losses.perceptual import PerceptualLoss
 from hggt_models.networks import build_network
 from hggt_models.runtime import Runtime
 from hggt_models.training.learner import Learner
+from tests.hggt_data.kills import FORKED
 from tests.hggt_models.training.runs import assert_same, small
 
 RECIPE = "rrdb-gan-positive-negative"
@@ -214,32 +219,45 @@ def test_compiled_networks_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     assert compiled.state_dict()["generator"].keys() == plain.state_dict()["generator"].keys()
 
 
-class Averaging(Runtime):
-    """One of two processes; the statistics of the other are zero."""
-
-    def any(self, flag: bool) -> bool:
-        return flag
-
-    def mean(self, values: Tensor) -> Tensor:
-        return values / 2
+def test_memory_does_not_run_out_in_an_update() -> None:
+    """A process of its own has no memory left for a copy of the largest weights."""
+    process = FORKED.Process(target=_update_without_memory)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
 
 
-@pytest.mark.parametrize("ema", [0, 0.9])
-def test_batch_norm_of_the_network_and_of_its_average_is_shared(ema: float) -> None:
-    more = ("source_px=32", "crop_px=32", f"ema_decay={ema}")
-    learner = Learner(config(*more, recipe="enhance-03"), Averaging(0, 2))
-    assert learner.has_split_batch_norm
-    learner.step(lambda: pairs(2, scale=1), 1e-4)
-    before = {key: value.clone() for key, value in learner.generator.named_buffers()}
-    learner.share_statistics()
-    changed = [key for key, value in before.items() if "running_" in key]
-    assert changed
-    for network in (learner.generator, learner.result):
-        buffers = dict(network.named_buffers())
-        for key in changed:
-            assert torch.equal(buffers[key], before[key] / 2)
+def _update_without_memory() -> None:
+    learner = Learner(config("generator.num_feat=512", "loss.perceptual=0", "channels_last=no"), ALONE)
+    before = [value.detach().clone() for value in learner.generator.parameters()]
+    learner.compute(lambda: pairs(2, side=16))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, -1))
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        torch.empty_like(max(before, key=Tensor.numel))
+    learner.update(1e-3)
+    for old, new in zip(before, learner.generator.parameters(), strict=True):
+        assert not torch.equal(old, new)
 
 
-def test_without_batch_norm_or_other_processes_nothing_is_split() -> None:
-    assert not Learner(config(), Averaging(0, 2)).has_split_batch_norm
-    assert not Learner(config("source_px=32", "crop_px=32", recipe="enhance-03"), ALONE).has_split_batch_norm
+def test_a_resumed_run_may_have_another_memory_format() -> None:
+    first, *others = (Learner(config(f"channels_last={wanted}"), ALONE) for wanted in ("no", "yes", "no"))
+    first.step(pairs, 1e-2)
+    for learner in others:
+        learner.load_state_dict(copy.deepcopy(first.state_dict()), "the first")
+        generator = torch.Generator().manual_seed(0)
+        for weights in learner.generator.parameters():
+            weights.grad = torch.empty_like(weights).copy_(torch.randn(weights.shape, generator=generator))
+        learner.update(1e-2)
+    for one, other in zip(*(learner.generator.parameters() for learner in others), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+def test_preparing_the_first_update_changes_nothing() -> None:
+    learner = Learner(config(), ALONE)
+    torch.manual_seed(config().seed)
+    generator = build_network(config().generator.name, **config().generator.args)
+    assert_same(dict(generator.state_dict()), dict(learner.generator.state_dict()))
+    assert_same(dict(generator.state_dict()), dict(learner.result.state_dict()))
+    for state in learner.state_dict()["optimizer"]["state"].values():
+        assert not any(value.any() for value in state.values())

@@ -23,11 +23,14 @@ from hggt_models.data import picture_dataset
 from hggt_models.data.loader import PairLoader
 from hggt_models.networks.checkpoint import load_checkpoint, load_network
 from hggt_models.networks.discriminator import UnetDiscriminator
+from hggt_models.training.ema import Ema
 from hggt_models.training.learner import Learner
-from hggt_models.training.prepare import require_equal_shares, warnings
+from hggt_models.training.loss_meter import LossMeter
+from hggt_models.training.prepare import require_equal_shares
 from hggt_models.training.run_folder import RunFolder
+from hggt_models.training.run_log import RunLog
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
-from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train, training_run
+from tests.hggt_models.training.runs import assert_same, log_of, run_training, small, state_of, train
 
 RECIPE = "rrdb-gan-positive-negative"
 # All that a run can have to save: a discriminator, averages, a full pool, parts of a batch, a falling rate.
@@ -286,6 +289,29 @@ def test_a_step_that_fails_is_undone_and_the_run_saved(
     assert_same(state_of(run, 8), state_of(whole, 8))
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "saved"),
+    [(LossMeter, "add", "000003"), (RunLog, "scalars", "000003"), (Ema, "update", "000002")],  # Ema: within an update
+)
+def test_whatever_fails_between_updates_the_run_is_saved(
+    owner: type, name: str, saved: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, remaining = getattr(owner, name), 3 + (owner is Ema)  # the networks prepare for updates with one
+
+    def fails(*arguments: Any) -> object:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
+            raise OSError(5, "Input/output error")
+        return function(*arguments)
+
+    monkeypatch.setattr(owner, name, fails)
+    result = train("rrdb-psnr", pictures, tmp_path / "run", "iterations=9", "checkpoint.every=2", "validation.every=0")
+    assert result.exit_code == 1
+    assert "Error: Input/output error" in result.stderr
+    assert max(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == saved
+
+
 def test_a_killed_reader_ends_the_run_with_a_checkpoint(pictures: Path, tmp_path: Path) -> None:
     run, killed = tmp_path / "run", 0.0
 
@@ -387,7 +413,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(
     def saves_until_full(state: object, file: Any) -> None:
         nonlocal num_saved
         num_saved += 1
-        if num_saved == 4:
+        if num_saved >= 4:
             raise OSError(28, "No space left on device")
         save(state, file)
 
@@ -433,14 +459,6 @@ def test_diverged_losses_stop_the_run_before_a_checkpoint(
     assert "after 156 iterations" in result.output
     assert "checkpoints/000104" in result.output
     assert load_checkpoint(tmp_path / "run").path.stem == "000104"
-
-
-def test_a_run_notes_that_batch_norm_is_not_joined(groups: Path, tmp_path: Path) -> None:
-    run = training_run(RECIPE, load_config(RECIPE, small(RECIPE)), groups, tmp_path / "run")
-    [note] = warnings(run, has_split_batch_norm=True)
-    assert note.startswith(
-        "batch norm uses the samples of each process alone, because PyTorch synchronises it on GPUs only"
-    )
 
 
 def test_an_unequal_share_is_refused_with_the_numbers_that_fit() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
 from hggt_data.io.images import Pixels
@@ -141,3 +142,19 @@ def test_a_picture_that_is_too_large_for_memory_is_restored_in_tiles(monkeypatch
         assert np.array_equal(shown.sr, enlarged(shown.lr))
     assert tiles == [None, 64, 64]
     assert notes == ["too large: 64"]
+
+
+def test_a_metric_without_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = np.full((40, 32, 3), 128, np.uint8)
+    validation = Validation([HeldOut("grey", lambda: grey, (lambda: grey,))], config(), ALONE)
+
+    def fails(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(type(validation._comparers["ssim"]), "describe", fails)
+    with pytest.raises(DeviceMemoryError) as caught:
+        validation.run(Nearest())
+    assert str(caught.value) == (
+        "validation of grey: ssim of 40 x 32 pixels does not fit into memory (CUDA out of memory.); leave ssim out of "
+        "validation.metrics, or set validation.every=0"
+    )

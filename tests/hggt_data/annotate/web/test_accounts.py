@@ -95,6 +95,12 @@ def test_a_pipe_is_not_waited_for(path: Path) -> None:
             read()
 
 
+def test_a_huge_file_does_not_block_the_server(path: Path) -> None:
+    path.write_bytes(b" " * (1 << 23))
+    with pytest.raises(RoundError, match=r"accounts\.json cannot be read \(larger than"):
+        Accounts(path)
+
+
 def test_a_missing_file_or_account_is_reported(path: Path) -> None:
     with pytest.raises(RoundError, match="no such file; create it with hggt-data accounts add"):
         Accounts(path)

@@ -21,7 +21,7 @@ from hggt_data.annotate.web.app import make_app, read_texts
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.errors import RoundError
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 
 BODY: dict[str, Any] = {
@@ -33,7 +33,7 @@ BODY: dict[str, Any] = {
     "display": {},
     "replaces": None,
 }
-PRACTISED = PatchId("p9", 0, 0)
+PRACTISED = "p9-0-0"
 PRACTICE = (Item(Kind.PRACTICE, PRACTISED),)
 
 

@@ -21,7 +21,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.accounts import Account, add_account
 from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.io.images import encode_png
-from hggt_data.schema import Label, PatchId, Protocol
+from hggt_data.schema import Label, Protocol
 from tests.chromium import Launch
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.annotate.servers import Server
@@ -63,7 +63,11 @@ class Session:
         """Each answered vote with its labels, in the order shown."""
         store = AnswerStore(self.round)
         found = {item: store.read(self.annotator, item) for item in self.annotator.items if item.kind is Kind.VOTE}
-        return {str(item.group): [label.value for label in saved.labels] for item, saved in found.items() if saved}
+        return {
+            str(item.group): [label.value if label else "" for label in saved.labels]
+            for item, saved in found.items()
+            if saved
+        }
 
     def skips(self) -> dict[Item, str]:
         return dict(AnswerStore(self.round).skips(self.annotator))
@@ -94,7 +98,7 @@ def serve(
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]]:
     """The annotators of the served round that no test has used; the first two begin with practice."""
-    practice = [Item(Kind.PRACTICE, PatchId(f"practice{k}", 0, 0)) for k in range(3)]
+    practice = [Item(Kind.PRACTICE, f"practice{k}-0-0") for k in range(3)]
     known = {practice[0].group: KnownAnswer((Label.NEGATIVE,) * 4, "All have artefacts.")}
     known |= {item.group: KnownAnswer((Label.POSITIVE,) * 4, "Look.") for item in practice[1:]}
     batches = {f"Ann {k}": [votes(*(f"a{k}g{j}-0-0" for j in range(5)))] for k in range(NUM_ANNOTATORS)}
@@ -757,7 +761,7 @@ def test_nothing_is_requested_from_other_hosts_and_urls_reveal_no_group(page: Pa
     open_page(page, session)
     assert len(requested) > 10
     assert all(url.startswith((session.server.url, f"blob:{session.server.url}")) for url in requested)
-    group = session.annotator.items[0].group.image
+    group = session.annotator.items[0].group.split("-")[0]
     assert not any("Ann" in url or group in url for url in requested)
 
 

@@ -8,7 +8,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.app import read_texts
 from hggt_data.annotate.web.progress import AnnotatorProgress, Skip, disagreements, judged_groups, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore
-from hggt_data.schema import Label, PatchId
+from hggt_data.schema import Label
 from hggt_data.statistics.agreement import krippendorff_alpha, votes_of
 from tests.hggt_data.annotate.rounds import make_round, votes
 
@@ -36,7 +36,7 @@ def round_of(tmp_path: Path, num_groups: int, **known: KnownAnswer) -> Round:
         tmp_path,
         {"Ada": [votes(*ids)], "Bob": [votes(*ids)]},
         candidates=TWO,
-        known={PatchId(image, 0, 0): answer for image, answer in known.items()},
+        known={f"{image}-0-0": answer for image, answer in known.items()},
     )
 
 
@@ -82,7 +82,7 @@ def test_disagreements_are_positive_against_negative_worst_first(tmp_path: Path)
         save(store, ada, item, labels)
     for item, labels in zip(bob.items, [(S, N), (N, N), (N, N), (P, P)], strict=True):
         save(store, bob, item, labels)
-    assert [group.id.image for group in disagreements(store)] == ["p2", "p1"]
+    assert [group.id for group in disagreements(store)] == ["p2-0-0", "p1-0-0"]
     assert {a.slot: a.annotator for a in disagreements(store)[0].annotations} == {
         ada.pseudonym: "Ada",
         bob.pseudonym: "Bob",
@@ -130,9 +130,9 @@ def test_gold_and_repeats_are_measured_and_practice_is_not(tmp_path: Path) -> No
     round_ = round_of(
         tmp_path, 5, **{image: KnownAnswer((P, None if k == 0 else N)) for k, image in enumerate(gold_ids)}
     )
-    gold = tuple(Item(Kind.GOLD, PatchId(image, 0, 0)) for image in gold_ids)
+    gold = tuple(Item(Kind.GOLD, f"{image}-0-0") for image in gold_ids)
     repeats = tuple(Item(Kind.REPEAT, item.group) for item in round_.annotators[0].items)
-    practice = (Item(Kind.PRACTICE, PatchId("g0", 0, 0)),)
+    practice = (Item(Kind.PRACTICE, "g0-0-0"),)
     annotators = tuple(replace(a, batches=(practice, *a.batches, gold, repeats)) for a in round_.annotators)
     store = AnswerStore(round_.with_annotators(annotators))
     ada, bob = annotators

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError
 from hggt_data.errors import AnnotationError
-from hggt_data.schema import Label, PatchId, Protocol
+from hggt_data.schema import Label, Protocol
 from hggt_data.tree.label_file import parse_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
@@ -99,7 +99,7 @@ def test_an_answer_is_one_file_in_the_official_format(store: AnswerStore, round_
     assert labels == {"original": None, **shown}
     # The annotator's local time, UTC+1; the pause of a minute is between start and end.
     assert content["Time_cost"] == {"Start": "2023-11-14 23:12:07", "End": "2023-11-14 23:13:20", "Total": 12}
-    assert [label.value for label in saved.labels] == BODY["labels"]
+    assert [label and label.value for label in saved.labels] == BODY["labels"]
     assert parse_annotation(path.read_bytes(), item.group, "A", round_.candidates).labels
 
 
@@ -354,4 +354,4 @@ def test_unusual_group_names_work(tmp_path: Path) -> None:
     for item in ada.items:
         store.save(ada, item, answer(), None)
     assert len(AnswerStore(round_).answers(ada)) == 2
-    assert PatchId.parse("..-0-0") in {item.group for item in ada.items}
+    assert "..-0-0" in {item.group for item in ada.items}
