@@ -32,6 +32,7 @@ class DatasetSource(GroupSource):
         self.candidates = tuple(manifest.candidates)
         self.license = manifest.settings["license"]
         self.split = _choose_split(location, manifest, split)
+        self.layout, self.consensus_rule = manifest.layout, manifest.consensus_rule
         self.protocol = manifest.protocol(self.split)
         self._folder = folder
         shards = [shard for shard in manifest.shards if shard.split == self.split]
