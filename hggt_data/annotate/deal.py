@@ -38,7 +38,7 @@ from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, requi
 from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol, group_order
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.equal_pictures import EqualPictures
-from hggt_data.tree.layout import tree_of_pictures
+from hggt_data.tree.layouts.hggt import list_pictures
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
 
@@ -202,7 +202,7 @@ def deal_groups(
             "many `names` as `votes`"
         )
     require_outside(output, patches, "the pictures")
-    listing = Listing(tree_of_pictures(patches))
+    listing = list_pictures(patches)
     equal = EqualPictures()
     digests = _check_pictures(listing, workers, not fast, equal)
     practice, gold = _read_known_answers(settings, listing)
@@ -225,7 +225,7 @@ def deal_groups(
         round_ = Round(
             folder=folder,
             patches=patches.resolve(),
-            candidates=listing.tree.candidates,
+            candidates=listing.candidates,
             votes=settings.votes,
             per_batch=settings.per_batch,
             seed=settings.seed,
@@ -233,7 +233,7 @@ def deal_groups(
             annotators=tuple(annotators),
             known=known,
             batch_form=settings.batches,
-            protocol=settings.protocol(len(listing.tree.candidates)),
+            protocol=settings.protocol(len(listing.candidates)),
         )
         write_text(folder / INSTRUCTIONS, format_instructions(round_.protocol))
         write_batches(round_, folder / BATCHES)
@@ -357,7 +357,7 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[str, KnownAnswer], li
     Returns the answers in the order of the file, and a message for each faulty line.
     """
     columns, lines = read_csv(path)
-    candidates = listing.tree.candidates
+    candidates = listing.candidates
     missing = [name for name in ("group", *candidates) if name not in columns]
     if missing:
         raise RoundError(f"{path}: columns {', '.join(missing)} are missing; found {', '.join(columns)}")
@@ -405,7 +405,7 @@ def _check_pictures(listing: Listing, workers: int | None, decode: bool, equal: 
         problems += found
         digests |= group_digests
         equal.add(group_digests)
-    _require_none([str(problem) for problem in problems if problem.severity == "error"], str(listing.tree.root))
+    _require_none([str(problem) for problem in problems if problem.severity == "error"], str(listing.root))
     return digests
 
 
