@@ -35,6 +35,8 @@ from .exports.source import open_source as open_source
 from .exports.training.export import TrainingSettings as TrainingSettings
 from .exports.training.export import export_training as export_training
 from .exports.tree import export_tree as export_tree
+from .exports.triplets import export_triplets as export_triplets
+from .exports.votes import export_votes as export_votes
 from .groups import Group as Group
 from .groups import GroupSource as GroupSource
 from .hub.download import download_dataset as download_dataset

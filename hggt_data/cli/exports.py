@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hggt_data.cli.group import HggtGroup, ResumedCommand, echo_all
-from hggt_data.cli.options import NEW_FOLDER, Argument, Detail, Option
+from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, Argument, Detail, Option
 
 if TYPE_CHECKING:
     from hggt_data.exports.training.export import TrainingSettings
@@ -34,8 +34,8 @@ def export() -> None:
 def positives(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     """List or copy the candidates with the consensus Positive.
 
-    The list has the columns group, candidate, agreement, num_votes, and the location of the picture: its path in the
-    tree, or its split and row in the dataset.
+    A CSV list has the columns group, candidate, agreement, num_votes, and the location of the picture: its path
+    relative to the tree, or its split and row in the dataset. A text list has the absolute path of each picture.
     """
     from hggt_data.exports.positives import export_positives
     from hggt_data.exports.source import open_source
@@ -92,3 +92,35 @@ def export_tree(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     from hggt_data.exports.tree import export_tree as run
 
     echo_all(run(open_source(**source), **arguments))
+
+
+@export.command(
+    options_of=(_SOURCE, "hggt_data.exports.triplets:export_triplets"),
+    details={
+        **_DETAILS,
+        "split": Option(help="Split to export, if `source` is a dataset.  [default: the only one]"),
+        "output": NEW_FILE,
+    },
+)
+def triplets(source: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """List who is better in pairs of versions, for training a metric.
+
+    A line has the files of two versions and their original, then who is better of the two, of the first and the
+    original, and of the second and the original. A-FINE reads such lists. Candidates without a majority are left out.
+    """
+    from hggt_data.exports.source import open_source
+    from hggt_data.exports.triplets import export_triplets
+
+    echo_all(export_triplets(open_source(**source), **arguments))
+
+
+@export.command(options_of=(_SOURCE, "hggt_data.exports.votes:export_votes"), details=_DETAILS)
+def votes(source: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Write all votes as CSV tables, votes.csv and groups.csv.
+
+    The pictures stay where they are: the tables and the folders of pictures together are the same data.
+    """
+    from hggt_data.exports.source import open_source
+    from hggt_data.exports.votes import export_votes
+
+    echo_all(export_votes(open_source(**source), **arguments))

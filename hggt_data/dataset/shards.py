@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hggt_data.dataset.parquet_pages import estimate_bytes
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import MOST_BYTES, atomic_file
 from hggt_data.io.parsing import parse_json, read_value
 
-_BATCH_ROWS = 64
 _MOST_LABEL_BYTES, _MOST_LABEL_BYTES_PER_ROW = 1 << 28, 1 << 14
 
 Offsets = dict[str, list[tuple[int, int] | None]]
@@ -107,15 +107,8 @@ def read_table_bytes(data: bytes, name: str, num_rows: int, columns: list[str] |
             groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
             if file.metadata.num_rows != num_rows or sum(group.num_rows for group in groups) != num_rows:
                 raise ValueError(f"{file.metadata.num_rows:,} rows; expected {num_rows:,}")
-            if sum(group.total_byte_size for group in groups) > most_bytes:
-                raise ValueError("it is too large for labels")
-            batches, size_bytes = [], 0
-            # A few repeated values may take a few bytes in the file, whatever their size in memory is.
-            for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
-                batches.append(batch)
-                size_bytes += batch.nbytes
-                if size_bytes > most_bytes:
-                    raise ValueError("it is too large for labels")
+            estimate_bytes(data, file.metadata, most_bytes)
+            batches = list(file.iter_batches(columns=columns, use_threads=False))
             return pa.Table.from_batches(batches, file.schema_arrow if columns is None else None).combine_chunks()
     except (pa.ArrowException, LookupError, MemoryError, OSError, ValueError) as error:
         why = str(error).strip()

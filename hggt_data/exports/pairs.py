@@ -5,6 +5,7 @@ Groups are read one after the other, so memory does not grow with their number.
 
 import hashlib
 import json
+import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,14 @@ from hggt_data.dataset.card import format_pairs_card
 from hggt_data.dataset.features import arrow_schema
 from hggt_data.dataset.shards import write_shard
 from hggt_data.errors import DatasetError, SettingsError
-from hggt_data.exports.preferences import PairKind, PairName, PreferencePair, preference_pairs
+from hggt_data.exports.preferences import (
+    PairKind,
+    PairName,
+    PreferencePair,
+    majority_names,
+    preference_pairs,
+    tied_pairs,
+)
 from hggt_data.exports.source import OpenedSource, as_opened, file_name, read_checked, write_png
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import atomic_file, write_text
@@ -32,6 +40,9 @@ if TYPE_CHECKING:
     from datasets import Features
 
 
+_TIES = "ties"
+
+
 @dataclass(frozen=True)
 class PairSettings:
     """Which pairs to export, and how.
@@ -41,6 +52,9 @@ class PairSettings:
             [default: all]
         min_margin: Smallest preference margin, from -2 to 2.  [default: no limit]
         format: File format: parquet contains the pictures, jsonl refers to their files.
+        columns: Columns of parquet: hggt, or pickapic (jpg_0, jpg_1, label_0, caption), which Diffusion-DPO reads.
+        ties: With the columns pickapic, also write pairs that people call equally good, with label_0 0.5.
+        majority_only: Leave out candidates whose votes have no majority, which are Similar by HGGT's rule.
         pairs_per_shard: Pairs per Parquet file; 256 pairs of four 512 x 512 pictures take about 450 MB.
 
     Raises:
@@ -50,6 +64,9 @@ class PairSettings:
     kinds: Collection[PairKind | PairName] = tuple(PairKind)
     min_margin: Annotated[float, Range(-2, 2)] | None = None
     format: Literal["parquet", "jsonl"] = "parquet"
+    columns: Literal["hggt", "pickapic"] = "hggt"
+    ties: bool = False
+    majority_only: bool = False
     pairs_per_shard: Count = 256
 
     def __post_init__(self) -> None:
@@ -57,11 +74,20 @@ class PairSettings:
         known = {*PairKind, *(kind.value for kind in PairKind), *get_args(PairName)}
         if unknown := [kind for kind in self.kinds if kind not in known]:
             raise SettingsError(f"`kinds` has {format_examples(unknown)}; expected {' or '.join(get_args(PairName))}")
+        if self.columns == "pickapic" and self.format != "parquet":
+            raise SettingsError("`columns` pickapic requires `format` parquet")
+        if self.ties and self.columns != "pickapic":
+            raise SettingsError("`ties` requires `columns` pickapic: the columns of hggt name a preferred picture")
 
     def pairs(self, group: Group) -> list[PreferencePair]:
         """The pairs of a group to export."""
         found = preference_pairs(group, {PairKind(kind) for kind in self.kinds})
-        return [pair for pair in found if self.min_margin is None or pair.margin >= self.min_margin]
+        if self.majority_only:
+            clear = {ORIGINAL, *majority_names(group)}
+            found = [pair for pair in found if {pair.chosen, pair.rejected} <= clear]
+        if self.min_margin is not None:
+            found = [pair for pair in found if pair.margin >= self.min_margin]
+        return [*found, *(tied_pairs(group) if self.ties else [])]
 
 
 def export_pairs(
@@ -70,8 +96,8 @@ def export_pairs(
     """Write the preference pairs as a dataset for `load_dataset`, or as JSON lines beside image files.
 
     Columns: lr (if the source has any), chosen, rejected, original (images), group, chosen_name, rejected_name, kind,
-    votes_chosen, votes_rejected, margin. The rows follow the order of the groups and, in a group, of
-    `preference_pairs`. Pairs of pictures with equal pixels are left out.
+    votes_chosen, votes_rejected, margin; or those of Pick-a-Pic, see `PairSettings`. The rows follow the order of the
+    groups and, in a group, of `preference_pairs`. Pairs of pictures with equal pixels are left out.
 
     Args:
         source: Data to export: see `open_source`.
@@ -130,7 +156,8 @@ class _Counts:
     @classmethod
     def of(cls, settings: PairSettings) -> Self:
         wanted = {PairKind(kind) for kind in settings.kinds}
-        return cls(Counter({kind.value: 0 for kind in PairKind if kind in wanted}))
+        ties = {_TIES: 0} if settings.ties else {}
+        return cls(Counter({kind.value: 0 for kind in PairKind if kind in wanted} | ties))
 
     def describe(self) -> str:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.kinds.items())
@@ -162,6 +189,22 @@ def pair_features(has_lr: bool) -> "Features":
     )
 
 
+def pickapic_features() -> "Features":
+    """The schema of exported pairs with the columns of Pick-a-Pic."""
+    from datasets import Features, Value
+
+    types = {"jpg_0": "binary", "jpg_1": "binary", "label_0": "float64", "caption": "string"}
+    return Features({column: Value(kind) for column, kind in types.items()})
+
+
+def _pickapic_row(group: Group, pair: PreferencePair, pngs: Mapping[str, bytes | None]) -> dict[str, Any]:
+    """A pair as Pick-a-Pic has it; in half of the rows, by chance, the preferred picture is the second."""
+    pictures, label = [pair.chosen, pair.rejected], 1.0 if pair.kind else 0.5
+    if random.Random(f"{group.id}/{pair.chosen}/{pair.rejected}").random() < 0.5:
+        pictures, label = pictures[::-1], 1 - label
+    return {"jpg_0": pngs[pictures[0]], "jpg_1": pngs[pictures[1]], "label_0": label, "caption": ""}
+
+
 def _picture_columns(has_lr: bool) -> list[str]:
     return [*([LR] if has_lr else []), "chosen", "rejected", ORIGINAL]
 
@@ -175,7 +218,7 @@ def _pairs_of(
         names = sorted({name for pair in found for name in (pair.chosen, pair.rejected)})
         digests = {name: hash_pixels(group.read(name)) for name in names}
         pairs = [pair for pair in found if digests[pair.chosen] != digests[pair.rejected]]
-        counts.kinds.update(pair.kind.value for pair in pairs)
+        counts.kinds.update(pair.kind.value if pair.kind else _TIES for pair in pairs)
         counts.num_equal += len(found) - len(pairs)
         if pairs:
             yield group, pairs
@@ -192,7 +235,7 @@ def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
         "group": group.id,
         "chosen_name": pair.chosen,
         "rejected_name": pair.rejected,
-        "kind": pair.kind.value,
+        "kind": pair.kind and pair.kind.value,
         "votes_chosen": {label.class_name: count for label, count in pair.votes_chosen.items()},
         "votes_rejected": {label.class_name: count for label, count in pair.votes_rejected.items()},
         "margin": pair.margin,
@@ -202,7 +245,9 @@ def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
 def _write_parquet(
     source: OpenedSource, staging: Path, settings: PairSettings, counts: Mapping[str, _Counts], has_lr: bool
 ) -> None:
-    features, columns = pair_features(has_lr), _picture_columns(has_lr)
+    is_pickapic = settings.columns == "pickapic"
+    features = pickapic_features() if is_pickapic else pair_features(has_lr)
+    columns = [] if is_pickapic else _picture_columns(has_lr)
     schema = arrow_schema(features)
     digest = hashlib.sha256()
     paths: dict[str, list[str]] = {}
@@ -210,13 +255,16 @@ def _write_parquet(
     def rows(groups: GroupSource, counts: _Counts) -> Iterator[dict[str, Any]]:
         for group, pairs in _pairs_of(groups, settings, counts):
             pngs: dict[str, bytes | None] = {name: read_checked(group, name) for name in _names_of(pairs)}
-            pngs[LR] = read_checked(group, LR) if group.has_picture(LR) else None
+            pngs[LR] = read_checked(group, LR) if group.has_picture(LR) and not is_pickapic else None
             for png in pngs.values():
                 digest.update(png or b"")
             for pair in pairs:
                 row = {"chosen": pngs[pair.chosen], "rejected": pngs[pair.rejected], ORIGINAL: pngs[ORIGINAL]}
                 labels = _labels_row(group, pair)
                 digest.update(repr(labels).encode())
+                if is_pickapic:
+                    yield _pickapic_row(group, pair, pngs)
+                    continue
                 yield {**({LR: pngs[LR]} if has_lr else {}), **row, **labels}
 
     (staging / "data").mkdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from hggt_data.errors import DatasetError, OutputError
-from hggt_data.exports.source import OpenedSource, as_opened, write_png
+from hggt_data.exports.source import OpenedSource, as_opened, picture_file, write_png
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import atomic_file, csv_file
 from hggt_data.io.folders import new_folder
@@ -14,8 +14,9 @@ from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
 from hggt_data.ranges import Range, require_arguments
-from hggt_data.schema import ORIGINAL, Label
+from hggt_data.schema import Label
 from hggt_data.tree.layout import picture_name
+from hggt_data.tree.reader import TreeSource
 
 LIST_ENDINGS = (".csv", ".txt")
 
@@ -29,12 +30,13 @@ def export_positives(
 ) -> list[str]:
     """List the candidates whose consensus is Positive, or write their images.
 
-    The list has the columns group, candidate, agreement, num_votes and path (in a tree) or split and row (of a
-    dataset). `OUTPUT.LICENSE.txt` beside it, with `files` `LICENSE.txt` in it, states the licence of the data.
+    A CSV list has the columns group, candidate, agreement, num_votes and path (relative to the tree, or with `files` to
+    the output) or split and row (of a dataset). A text list has the absolute path of a picture per line.
+    `OUTPUT.LICENSE.txt` beside it, with `files` `LICENSE.txt` in it, states the licence of the data.
 
     Args:
         source: Data to export, of one split: see `open_source`.
-        output: List to write: NAME.csv, or NAME.txt with one picture per line. With `files`, a new or empty folder.
+        output: List to write: NAME.csv, or NAME.txt with one path per line. With `files`, a new or empty folder.
         files: Write the pictures to gt/ and the list to positives.csv.
         min_agreement: Minimum number of annotators who chose Positive.
 
@@ -42,7 +44,8 @@ def export_positives(
         What was written, one line each.
 
     Raises:
-        DatasetError: There are several splits, or no such candidates.
+        DatasetError: There are several splits, or no such candidates; or NAME.txt is to list pictures that are not
+            files of their own.
         ImageError: An image is damaged; nothing was written.
         OutputError: The output has another ending, is inside the source or, with `files`, is not empty.
 
@@ -71,13 +74,14 @@ def export_positives(
     count = _write_positives(output, groups, min_agreement)
     note = output.with_name(f"{output.name}.{LICENSE_FILE}")
     source.write_licence(note)
-    return [f"{output}: {plural(count, 'positive')} of {plural(len(groups), 'group')}", str(note)]
+    is_relative = isinstance(groups, TreeSource) and output.suffix.lower() == ".csv"
+    relative = f"; paths are relative to {groups.location}" if is_relative else ""
+    return [f"{output}: {plural(count, 'positive')} of {plural(len(groups), 'group')}{relative}", str(note)]
 
 
 def _write_positives(path: Path, groups: GroupSource, min_agreement: int, folder: str | None = None) -> int:
     """Write the list and, with `folder`, the images into that folder beside it; return how many there are."""
-    is_tree = groups.find_file(0, ORIGINAL) is not None
-    where = ("path",) if folder or is_tree else ("split", "row")
+    where = ("path",) if folder or isinstance(groups, TreeSource) else ("split", "row")
     count = 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with _open_list(path, ("group", "candidate", "agreement", "num_votes", *where)) as write_line:
@@ -90,7 +94,8 @@ def _write_positives(path: Path, groups: GroupSource, min_agreement: int, folder
                     picture = f"{folder}/{picture_name(group.id, name)}"
                     write_png(path.parent / picture, group, name)
                 place = (picture,) if where == ("path",) else (groups.split, group.index)
-                write_line((group.id, name, group.agreement[k], group.num_votes[k], *place), picture)
+                values = (group.id, name, group.agreement[k], group.num_votes[k], *place)
+                write_line(values, picture_file(groups, group.index, name))
                 count += 1
         if not count:
             raise DatasetError(f"{groups.location} has no positives with an agreement of {min_agreement} or more")
@@ -98,11 +103,20 @@ def _write_positives(path: Path, groups: GroupSource, min_agreement: int, folder
 
 
 @contextmanager
-def _open_list(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[object], str], object]]:
-    """Open a list and yield the function that writes a line: all values of a CSV, or only the image of a text."""
+def _open_list(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[object], Path | None], object]]:
+    """Open a list and yield the function that writes a line: all values of a CSV, or only the file of a text."""
     if path.suffix.lower() == ".csv":
         with csv_file(path, columns) as write_values:
             yield lambda values, _: write_values(values)
     else:
         with atomic_file(path) as file:
-            yield lambda _, picture: file.write(f"{picture}\n".encode())
+
+            def write_path(_: Iterable[object], picture: Path | None) -> None:
+                if picture is None:
+                    raise DatasetError(
+                        f"the pictures are not files of their own, so {path} cannot list them; write NAME.csv, or pass "
+                        "`files`"
+                    )
+                file.write(f"{picture}\n".encode())
+
+            yield write_path

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from itertools import combinations
 from typing import Literal
 
 from hggt_data.ranges import require_kind
@@ -37,12 +38,12 @@ PairName = Literal["P-S", "P-N", "S-N", "P-original", "original-N"]
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """Two pictures of a group, the first of which is preferred.
+    """Two pictures of a group, the first of which is preferred, or which are equally good.
 
     Attributes:
         chosen: The preferred one: a candidate, or `original`.
         rejected: The other one.
-        kind: Consensus of both.
+        kind: Consensus of both; None if they are equally good.
         votes_chosen: How many annotators gave each label to the preferred one; 0 for the original.
         votes_rejected: How many annotators gave each label to the other one.
         margin: How clear the preference is, see `preference_pairs`.
@@ -50,7 +51,7 @@ class PreferencePair:
 
     chosen: str
     rejected: str
-    kind: PairKind
+    kind: PairKind | None
     votes_chosen: dict[Label, int]
     votes_rejected: dict[Label, int]
     margin: float
@@ -92,13 +93,7 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
     """
     require_kind(PatchGroup, "a group of `open_groups`", group=group)
     votes = {name: count_votes(group, name) for name in (ORIGINAL, *group.candidates)}
-    names = {
-        "original": [ORIGINAL],
-        **{
-            label.value[0]: [n for n, drawn in zip(group.candidates, group.consensus, strict=True) if drawn is label]
-            for label in Label
-        },
-    }
+    names = {"original": [ORIGINAL], **{label.value[0]: _names_with(group, label) for label in Label}}
     pairs = []
     for kind in PairKind:
         if kind in kinds:
@@ -111,6 +106,28 @@ def preference_pairs(group: PatchGroup, kinds: Collection[PairKind] = tuple(Pair
                 for rejected in names[worse]
             ]
     return pairs
+
+
+def tied_pairs(group: PatchGroup) -> list[PreferencePair]:
+    """The pairs of pictures that people call equally good: two Similar candidates, or one and the original.
+
+    A Similar candidate without a majority, whose consensus is only HGGT's rule, is not one of them.
+    """
+    names = [name for name in _names_with(group, Label.SIMILAR) if name in majority_names(group)]
+    votes = {name: count_votes(group, name) for name in (*names, ORIGINAL)}
+    return [
+        PreferencePair(first, second, None, votes[first], votes[second], _margin(votes[first], votes[second]))
+        for first, second in combinations([*names, ORIGINAL], 2)
+    ]
+
+
+def majority_names(group: PatchGroup) -> list[str]:
+    """The candidates whose consensus two or more annotators gave."""
+    return [name for name, agreement in zip(group.candidates, group.agreement, strict=True) if agreement > 1]
+
+
+def _names_with(group: PatchGroup, wanted: Label) -> list[str]:
+    return [name for name, label in zip(group.candidates, group.consensus, strict=True) if label is wanted]
 
 
 def count_votes(group: PatchGroup, name: str) -> dict[Label, int]:

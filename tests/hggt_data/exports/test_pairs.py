@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from datasets import Features, Image
 
-from hggt_data.exports.pairs import PairSettings, export_pairs, pair_features
-from hggt_data.exports.preferences import PairKind, preference_pairs
+from hggt_data.exports.pairs import PairSettings, export_pairs, pair_features, pickapic_features
+from hggt_data.exports.preferences import PairKind, preference_pairs, tied_pairs
 from hggt_data.exports.source import open_source
 from hggt_data.groups import Group
 from hggt_data.io.images import encode_png, read_pixels
@@ -31,7 +31,7 @@ def require_pairs(groups: list[Group], rows: list[dict[str, Any]], read: Callabl
             str(group.id),
             pair.chosen,
             pair.rejected,
-            pair.kind.value,
+            pair.kind and pair.kind.value,
             pair.margin,
         )
         for side in ("chosen", "rejected"):
@@ -168,6 +168,42 @@ def test_a_damaged_picture_is_one_line_and_leaves_nothing(tree: Path, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["T"]
 
 
-@pytest.mark.parametrize("arguments", [["--kind", "P>S"], ["--min-margin", "3"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--kind", "P>S"], ["--min-margin", "3"], ["--columns", "pickapic", "--format", "jsonl"], ["--ties"]],
+)
 def test_wrong_usage_exits_2(tree: Path, tmp_path: Path, arguments: list[str]) -> None:
     assert run("pairs", tree, "--output", tmp_path / "out", *arguments).exit_code == 2
+
+
+def test_the_columns_of_pick_a_pic(tree: Path, tmp_path: Path, load: Callable[..., Any]) -> None:
+    arguments = ["pairs", tree, "--columns", "pickapic", "--output"]
+    done(*arguments, tmp_path / "pairs")
+    assert " ties" in done(*arguments, tmp_path / "ties", "--ties")
+    rows, with_ties = (load(str(tmp_path / name), split="train") for name in ("pairs", "ties"))
+    assert rows.features == pickapic_features()
+    assert list(rows.features) == ["jpg_0", "jpg_1", "label_0", "caption"]
+    found = [(pair, group) for group in open_groups(tree) for pair in preference_pairs(group)]
+    assert len(rows) == len(found)
+    for row, (pair, group) in zip(rows, found, strict=True):
+        better, worse = ("jpg_0", "jpg_1") if row["label_0"] else ("jpg_1", "jpg_0")
+        assert (row[better], row[worse]) == (group.read_bytes(pair.chosen), group.read_bytes(pair.rejected))
+    assert set(rows["label_0"]) == {0.0, 1.0}  # the position says nothing
+    ties = [(group, pair) for group in open_groups(tree) for pair in tied_pairs(group)]
+    written = [{row["jpg_0"], row["jpg_1"]} for row in with_ties if row["label_0"] == 0.5]
+    assert written == [{group.read_bytes(pair.chosen), group.read_bytes(pair.rejected)} for group, pair in ties] != []
+
+
+def test_candidates_without_a_majority_can_be_left_out(tree: Path, tmp_path: Path, load: Callable[..., Any]) -> None:
+    done("pairs", tree, "--output", tmp_path / "all")
+    done("pairs", tree, "--output", tmp_path / "clear", "--majority-only")
+    groups = open_groups(tree)
+    rows, clear = (list(load(str(tmp_path / name), split="train")) for name in ("all", "clear"))
+
+    def is_clear(row: dict[str, Any]) -> bool:
+        group = groups[row["group"]]
+        agreement = dict(zip(group.candidates, group.agreement, strict=True))
+        return all(agreement.get(row[f"{side}_name"], 3) > 1 for side in ("chosen", "rejected"))
+
+    assert [row["margin"] for row in clear] == [row["margin"] for row in rows if is_clear(row)]
+    assert 0 < len(clear) < len(rows)

@@ -12,7 +12,8 @@ from tests.hggt_data.trees import FOUR, contents, write_bytes
 
 
 def test_a_list_of_a_tree_has_paths_in_it(fixtures: Path, tmp_path: Path) -> None:
-    done("positives", fixtures / "Train", "--output", tmp_path / "p.csv")
+    output = done("positives", fixtures / "Train", "--output", tmp_path / "p.csv")
+    assert f"; paths are relative to {fixtures / 'Train'}\n" in output
     groups = open_groups(fixtures / "Train")
     lines = read_table(tmp_path / "p.csv")
     assert [(line["group"], line["candidate"]) for line in lines] == [
@@ -39,12 +40,18 @@ def test_a_list_of_a_dataset_has_rows(real_dataset: Path, tmp_path: Path, load: 
         assert row[f"enhanced_{line['candidate']}"] is not None
 
 
-def test_a_text_file_names_one_picture_per_line(fixtures: Path, real_dataset: Path, tmp_path: Path) -> None:
-    done("positives", fixtures / "Train", "--output", tmp_path / "tree.txt")
-    done("positives", real_dataset, "--split", "train", "--output", tmp_path / "data.txt")
-    paths = (tmp_path / "tree.txt").read_text().splitlines()
-    assert all((fixtures / "Train" / path).is_file() for path in paths)
-    assert (tmp_path / "data.txt").read_text().splitlines() == [path.rsplit("/", 1)[1] for path in paths]
+def test_a_text_file_has_absolute_paths(fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fixtures)
+    done("positives", "Train", "--output", tmp_path / "p.txt")
+    done("positives", "Train", "--output", tmp_path / "p.csv")
+    paths = (tmp_path / "p.txt").read_text().splitlines()
+    assert paths == [str(fixtures / "Train" / line["path"]) for line in read_table(tmp_path / "p.csv")] != []
+
+
+def test_a_text_file_cannot_list_the_pictures_of_a_dataset(real_dataset: Path, tmp_path: Path) -> None:
+    message = "the pictures are not files of their own, so"
+    refused(message, "positives", real_dataset, "--split", "train", "--output", tmp_path / "p.txt")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["tree", "dataset"])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hggt_data.consensus import judge_group
-from hggt_data.exports.preferences import PairKind, preference_pairs
+from hggt_data.exports.preferences import PairKind, preference_pairs, tied_pairs
 from hggt_data.schema import Annotation, Label, PatchGroup
 
 LETTERS = {label.value[0]: label for label in Label}
@@ -26,7 +26,7 @@ def shown(group: PatchGroup) -> list[str]:
 def test_all_five_kinds_in_order() -> None:
     group = group_of("PPP", "SSS", "NNN", "PPS")
     pairs = preference_pairs(group)
-    assert [(p.chosen, p.rejected, p.kind.value) for p in pairs] == [
+    assert [(p.chosen, p.rejected, p.kind and p.kind.value) for p in pairs] == [
         ("01", "02", "P>S"),
         ("04", "02", "P>S"),
         ("01", "03", "P>N"),
@@ -47,6 +47,16 @@ def test_groups_with_fewer_pairs() -> None:
     assert shown(group_of("PPP", "PPS")) == ["01>original", "02>original"]
     assert shown(group_of("PPP", "PSN")) == ["01>02", "01>original"]  # without a majority a candidate is Similar
     assert shown(group_of("P", "N")) == []  # no consensus
+
+
+def test_similar_candidates_with_a_majority_and_the_original_are_equally_good() -> None:
+    group = group_of("SSS", "PSN", "SSN", "PPP")
+    assert [(pair.chosen, pair.rejected, pair.kind) for pair in tied_pairs(group)] == [
+        ("01", "03", None),
+        ("01", "original", None),
+        ("03", "original", None),
+    ]
+    assert tied_pairs(group_of("PSN", "PPP")) == []
 
 
 def test_only_the_requested_kinds() -> None:
