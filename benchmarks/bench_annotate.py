@@ -28,7 +28,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, Round, write_round
 from hggt_data.annotate.web.accounts import Account, add_account
 from hggt_data.io.files import write_text
 from hggt_data.tree.layout import open_tree
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.layouts.hggt import HggtListing
 
 LABELS = ("Positive", "Similar", "Negative")
 
@@ -68,7 +68,7 @@ def main() -> None:
 def make_round(folder: Path, number: int, groups: int) -> Round:
     """All annotators have all groups, in different orders."""
     tree = open_tree(write_large_tree(folder, groups))
-    items = [Item(Kind.VOTE, group) for group in Listing(tree).ids]
+    items = [Item(Kind.VOTE, group) for group in HggtListing(tree).ids]
     annotators = tuple(
         Annotator(f"annotator {k}", f"annotator-{k:06x}", (tuple(random.Random(k).sample(items, len(items))),))
         for k in range(number)

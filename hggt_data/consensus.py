@@ -2,12 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
-from hggt_data.schema import Annotation, ChoiceVote, Consensus, Label, PairVote, PatchGroup, Score
-
-# What votes without a majority give: `hggt` Similar with agreement 1, `majority` no label.
-ConsensusRule = Literal["hggt", "majority"]
+from hggt_data.schema import Annotation, ChoiceVote, Consensus, ConsensusRule, Label, PairVote, PatchGroup, Score
 
 
 def consensus_label(labels: Sequence[Label | None], rule: ConsensusRule = "hggt") -> Consensus:

@@ -14,7 +14,7 @@ from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels, PngInfo, decode_png, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
-from hggt_data.schema import PatchGroup, Protocol, Vote
+from hggt_data.schema import ConsensusRule, PatchGroup, Protocol, Vote
 
 # Of a vote; a published dataset has other names and times.
 _FACTS_OF_PEOPLE = ("slot", "annotator", "start", "end", "seconds")
@@ -30,7 +30,9 @@ class GroupSource(ABC, Sequence["Group"]):
         location: Where it was opened from, for messages.
         candidates: Names of the enhanced versions; a group may lack the picture of some.
         ids: One per group, in the order of `group_order`.
-        split: `train` or `test`; a tree is `test` if its pictures are under `GT/`.
+        split: `train`, `validation` or `test`; an HGGT tree is `test` if its pictures are under `GT/`.
+        layout: Layout of the tree, or of the trees that a dataset was built from.
+        consensus_rule: Rule for the consensus: votes without a majority give Similar by `hggt`, none by `majority`.
         license: Licence id of the data; None if no licence is given, which means the HGGT terms.
         revision: Commit of a dataset on the Hub; None for a folder.
         protocol: How the annotators were asked.
@@ -40,6 +42,8 @@ class GroupSource(ABC, Sequence["Group"]):
     candidates: tuple[str, ...]
     ids: Sequence[str]
     split: str
+    layout: str = "hggt"
+    consensus_rule: ConsensusRule = "hggt"
     license: str | None = None
     revision: str | None = None
     protocol: Protocol = Protocol()

@@ -13,7 +13,8 @@ from hggt_data.errors import RUN_AGAIN, DatasetError, HubError, SettingsError, T
 from hggt_data.groups import GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.archive import place_exists
-from hggt_data.tree.layout import open_tree, tree_of_folders
+from hggt_data.tree.layouts import has_splits, list_tree
+from hggt_data.tree.layouts.hggt import list_folders
 from hggt_data.tree.reader import TreeSource
 
 
@@ -33,7 +34,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         The groups, sorted by id.
 
     Raises:
-        SettingsError: `split` is given for a tree, or `revision` for a folder.
+        SettingsError: A tree does not have the split, or has several; or `revision` is given for a folder.
         DatasetError: The dataset is incomplete, does not have the split, or has several and `split` is None.
         HubError: `source` is not a folder, and cannot be downloaded.
         TreeError: The folder is neither a dataset nor a tree, or names in the tree have errors.
@@ -60,9 +61,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
             f"{folder} has shards but no {MANIFEST_FILE}: the build has not finished, or the file is lost; build it "
             "again"
         )
-    if split is not None:
-        raise SettingsError(f"{folder} is not a built dataset and has no splits; leave out `split` ({split!r})")
-    return TreeSource(open_tree(folder))
+    return TreeSource(list_tree(folder), split)
 
 
 def as_groups(
@@ -106,6 +105,9 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
             revision = folder.name  # all splits of one version
         if is_built_dataset(folder):
             return {name: open_groups(source, name, revision=revision) for name in read_manifest(folder).splits}
+        if revision is None and folder.is_dir() and not any(folder.glob("data/*.parquet")):
+            listing = list_tree(folder.absolute())
+            return {name: TreeSource(listing, name) for name in listing.split_names}
     groups = open_groups(source, split, revision=revision)
     return {groups.split: groups}
 
@@ -135,13 +137,13 @@ def _fetch(source: str | Path, revision: str | None) -> Path:
 
 def open_tree_folders(images: Path, labels: Path) -> GroupSource:
     """Open a tree by its two folders: `images` contains `original/`, `01/`.., `labels` contains `A/`, `B/`.. ."""
-    return TreeSource(tree_of_folders(images.absolute(), labels.absolute()))
+    return TreeSource(list_folders(images.absolute(), labels.absolute()))
 
 
 def split_or_default(source: str | Path, split: str | None, default: str) -> str | None:
-    """The split to open: `split` if given, else the default of a dataset; None for a tree."""
-    has_splits = is_hub_id(source) or is_built_dataset(Path(source))
-    return default if split is None and has_splits else split
+    """The split to open: `split` if given, else the default of what has several; None for a tree of one."""
+    may_choose = is_hub_id(source) or is_built_dataset(Path(source)) or has_splits(Path(source))
+    return default if split is None and may_choose else split
 
 
 def opened(groups: GroupSource | str | Path, split: str) -> GroupSource:

@@ -14,6 +14,7 @@ from typing import Literal
 from hggt_data.errors import NameFormatError
 
 ORIGINAL = "original"
+SPLITS = ("train", "validation", "test")
 LR = "lr"
 SLOTS = string.ascii_uppercase  # the folders of votes in a tree: A, B, C, ...
 
@@ -161,6 +162,8 @@ def source_picture(stem: str, folder: str = "") -> str:
 
 AnnotatorKind = Literal["person", "model"]
 VoteKind = Literal["vote", "gold", "repeat", "practice"]
+# What votes without a majority give: by `hggt` Similar with agreement 1, by `majority` no label.
+ConsensusRule = Literal["hggt", "majority"]
 
 
 @dataclass(frozen=True, slots=True)

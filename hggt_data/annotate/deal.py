@@ -35,10 +35,10 @@ from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
-from hggt_data.schema import ORIGINAL, QUESTION, Label, Protocol, group_order
+from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol, group_order
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.equal_pictures import EqualPictures
-from hggt_data.tree.layout import tree_of_pictures
+from hggt_data.tree.layouts.hggt import list_pictures
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
 
@@ -60,7 +60,9 @@ class DealSettings:
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
         require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
-        question: What the page asks, in one line.  [default: which versions look better than the original]
+        question: What the page asks, in one line.  [default: which versions look better than the original, or in a
+            blind round, which version looks better]
+        blind: Do not say which version is the original: show each candidate beside it, in random order.
 
     Raises:
         SettingsError: A value is out of range.
@@ -75,6 +77,7 @@ class DealSettings:
     batches: BatchForm = "lists"
     require_full_zoom: bool = False
     question: str | None = None
+    blind: bool = False
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -83,8 +86,9 @@ class DealSettings:
 
     def protocol(self, num_candidates: int) -> Protocol:
         """How the annotators of a round with so many candidates are asked."""
-        question = QUESTION if self.question is None else self.question.strip()
-        return Protocol(False, question, num_candidates + 1, self.require_full_zoom)
+        usual = BLIND_QUESTION if self.blind else QUESTION
+        question = usual if self.question is None else self.question.strip()
+        return Protocol(self.blind, question, 2 if self.blind else num_candidates + 1, self.require_full_zoom)
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,9 @@ class DealResult:
             count = plural(len(self.faults), "unusable answer file")
             lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         lines += [f"Warning: {warning}" for warning in self.warnings]
-        if round_.protocol.question != QUESTION:
+        if round_.protocol.blind:
+            lines.append("The page shows one candidate at a time beside the original, and does not say which is which.")
+        if round_.protocol.question not in (QUESTION, BLIND_QUESTION):
             lines.append(f"The page asks: {round_.protocol.question}")
         if round_.protocol.full_zoom:
             lines.append("An answer is accepted only after all of every version was in view at 100 % for a second.")
@@ -196,7 +202,7 @@ def deal_groups(
             "many `names` as `votes`"
         )
     require_outside(output, patches, "the pictures")
-    listing = Listing(tree_of_pictures(patches))
+    listing = list_pictures(patches)
     equal = EqualPictures()
     digests = _check_pictures(listing, workers, not fast, equal)
     practice, gold = _read_known_answers(settings, listing)
@@ -219,7 +225,7 @@ def deal_groups(
         round_ = Round(
             folder=folder,
             patches=patches.resolve(),
-            candidates=listing.tree.candidates,
+            candidates=listing.candidates,
             votes=settings.votes,
             per_batch=settings.per_batch,
             seed=settings.seed,
@@ -227,7 +233,7 @@ def deal_groups(
             annotators=tuple(annotators),
             known=known,
             batch_form=settings.batches,
-            protocol=settings.protocol(len(listing.tree.candidates)),
+            protocol=settings.protocol(len(listing.candidates)),
         )
         write_text(folder / INSTRUCTIONS, format_instructions(round_.protocol))
         write_batches(round_, folder / BATCHES)
@@ -351,7 +357,7 @@ def read_known(path: Path, listing: Listing) -> tuple[dict[str, KnownAnswer], li
     Returns the answers in the order of the file, and a message for each faulty line.
     """
     columns, lines = read_csv(path)
-    candidates = listing.tree.candidates
+    candidates = listing.candidates
     missing = [name for name in ("group", *candidates) if name not in columns]
     if missing:
         raise RoundError(f"{path}: columns {', '.join(missing)} are missing; found {', '.join(columns)}")
@@ -399,7 +405,7 @@ def _check_pictures(listing: Listing, workers: int | None, decode: bool, equal: 
         problems += found
         digests |= group_digests
         equal.add(group_digests)
-    _require_none([str(problem) for problem in problems if problem.severity == "error"], str(listing.tree.root))
+    _require_none([str(problem) for problem in problems if problem.severity == "error"], str(listing.root))
     return digests
 
 
@@ -432,6 +438,7 @@ def _keep_assignment(
     groups = sorted(before.groups_to_vote_on, key=group_order)
     answered = {name: groups_to_vote_on(found.annotations) for name, found in answers.items()}
     skipped = {name: groups_to_vote_on(found.skips) for name, found in answers.items()}
+    begun = {name: groups_to_vote_on(found.begun) for name, found in answers.items()}
     names = " ".join(annotator.name for annotator in annotators if annotator.is_active)
     assignment = Assignment(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
     reassignable: Reassignable = {annotator.name: {} for annotator in annotators}
@@ -444,7 +451,8 @@ def _keep_assignment(
                 assignment.add(group, name)
             elif annotator.is_active and group in assigned[name] and group not in skipped[name]:
                 assignment.add(group, name)
-                reassignable[name][group] = None
+                if group not in begun[name]:
+                    reassignable[name][group] = None
     return assignment, reassignable, {(name, group) for name, groups in skipped.items() for group in groups}
 
 

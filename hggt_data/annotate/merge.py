@@ -22,8 +22,8 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, SLOTS, group_order
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
-from hggt_data.tree.layout import official_train, tree_of_pictures
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.layout import official_train
+from hggt_data.tree.layouts.hggt import list_pictures
 from hggt_data.tree.protocol import write_protocol
 from hggt_data.tree.validate import examine_groups
 
@@ -238,7 +238,7 @@ def _compare_pictures(round_: Round, groups: Sequence[str], workers: int | None)
     """Groups whose pictures are missing, damaged or changed since they were assigned, with the first such picture."""
     path = round_.folder / PICTURES
     expected = {line["group"]: line for line in read_csv(path)[1]} if path.exists() else {}
-    listing = Listing(tree_of_pictures(round_.patches))
+    listing = list_pictures(round_.patches)
     present = set(listing.ids)
     faults = {group: f"group {group} is missing" for group in groups if group not in present}
     groups = [group for group in groups if group in present]

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from hggt_data.dataset.build_shard import ShardTask, build_shard
 from hggt_data.dataset.features import arrow_schema, dataset_features, image_columns
 from hggt_data.dataset.folder import complete_folder, finished_shards, manifest_features, require_own_files
-from hggt_data.dataset.inputs import TEST, TRAIN, Inputs, read_inputs
+from hggt_data.dataset.inputs import Inputs, read_inputs
 from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, Shard, read_manifest
 from hggt_data.dataset.overlap import (
     Overlap,
@@ -27,6 +27,7 @@ from hggt_data.dataset.overlap import (
     find_overlap,
     require_no_overlap,
     shared_pictures,
+    warn_of_shared_pictures,
 )
 from hggt_data.errors import RUN_AGAIN, DatasetError, SettingsError, TreeError
 from hggt_data.io.files import write_text
@@ -36,6 +37,7 @@ from hggt_data.io.workers import default_workers, run_tasks
 from hggt_data.licence import require_license_id
 from hggt_data.problems import Problem, summarise
 from hggt_data.ranges import Count, require_lists, require_ranges
+from hggt_data.schema import SPLITS
 from hggt_data.tree.validate import DEFAULT_SCALE
 
 _UNFINISHED_CARD = f"""---
@@ -123,12 +125,12 @@ class BuildResult:
         lines = [f"{self.output}: {groups}; {plural(len(manifest.shards), 'shard')}{kept}, {size / 1e6:,.1f} MB"]
         for split, count in self.removed.items():
             lines.append(f"Removed the split {split} of the earlier build in this folder ({plural(count, 'group')}).")
-        if TEST in manifest.splits and not manifest.has_lr:
+        if "test" in manifest.splits and not manifest.has_lr:
             lines.append("No low-resolution images were found for the test split; if you have any, pass `lr`.")
         dropped = [group for shard in manifest.shards for group in shard.dropped]
         if dropped:
             lines.append(f"{plural(len(dropped), 'group')} left out because of errors: {format_examples(dropped)}")
-        lines += describe_overlap(manifest.overlap)
+        lines += describe_overlap(manifest.overlap, manifest.splits)
         if not manifest.settings["license"]:
             lines.append("The card carries the HGGT terms: non-commercial, no redistribution. Do not make it public.")
         return lines
@@ -168,7 +170,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
     others = (settings.test_tree, settings.lr, settings.sources, settings.citation)
     inputs = read_inputs(trees, *(None if path is None else Path(path) for path in others))
     for root in inputs.roots:
-        tree, *lr = root.listing.tree.given
+        tree, *lr = root.listing.given
         require_outside(output, tree, "the tree")
         for folder in lr:
             require_outside(output, folder, "the LR images in")
@@ -191,9 +193,11 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
 def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path) -> BuildResult:
     """Plan the shards, write them, check them together, and complete the dataset."""
     problems = inputs.check()
-    image_names = {split: inputs.image_names(split) for split in (TRAIN, TEST)}
-    if not settings.allow_overlap:  # as far as it is known before pictures are read
-        require_no_overlap(shared_pictures(*(names.values() for names in image_names.values())))
+    image_names = {split: names for split in SPLITS if (names := inputs.image_names(split))}
+    may_share = settings.allow_overlap or inputs.layout.shares_pictures
+    if not may_share:  # as far as it is known before pictures are read
+        shared = shared_pictures({split: names.values() for split, names in image_names.items()})
+        require_no_overlap(shared, image_names)
     total = sum(len(root.listing) for root in inputs.roots)
     tasks = _plan_shards(settings, inputs, staging, output)
     outcomes = list(run_tasks(build_shard, tasks, settings.workers or default_workers(), total=total, label="building"))
@@ -207,7 +211,8 @@ def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path)
     duplicates = list(find_duplicates(shards, inputs.candidates))
     overlap = find_overlap(shards, inputs.candidates, image_names)
     if not settings.allow_overlap:
-        require_no_overlap(overlap)
+        require_no_overlap(overlap | ({"source_pictures": []} if may_share else {}), image_names)
+        duplicates += warn_of_shared_pictures(overlap, image_names)
     manifest = _complete(settings, inputs, staging, shards, overlap, [*problems, *duplicates])
     earlier = _read_splits(output)
     put_in_place(staging, output)
@@ -236,7 +241,7 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
     schema = arrow_schema(features).serialize().to_pybytes()
     earlier = _earlier_shards(staging, output)
     tasks = []
-    for split in (TRAIN, TEST):
+    for split in SPLITS:
         groups, size = inputs.groups(split), settings.groups_per_shard
         chunks = [groups[start : start + size] for start in range(0, len(groups), size)]
         for number, chunk in enumerate(chunks):
@@ -293,7 +298,7 @@ def _complete(
     problems: list[Problem],
 ) -> Manifest:
     """Write the label tables, the manifest and the card of the finished shards."""
-    splits = {split: sum(len(shard.ids) for shard in shards if shard.split == split) for split in (TRAIN, TEST)}
+    splits = {split: sum(len(shard.ids) for shard in shards if shard.split == split) for split in SPLITS}
     draft = Manifest(
         tool_version=version("hggt"),
         settings={
@@ -305,6 +310,8 @@ def _complete(
             "scale": settings.scale,
             "sources": {column: sorted(inputs.source_lines) for column in inputs.source_columns},
             "pseudonymous": False,
+            "layout": inputs.layout.name,
+            "consensus": inputs.layout.consensus,
             "protocol": {split: asdict(inputs.protocol(split)) for split, count in splits.items() if count},
         },
         candidates=list(inputs.candidates),

@@ -171,7 +171,8 @@ def _key(task: ShardTask, inputs: dict[str, tuple[int, str]]) -> str:
 def _expected(root: str, files: GroupFiles) -> list[Any]:
     """A group's expected files and its problems: a missing file does not show in the hashes of inputs."""
     problems = [str(problem) for problem in files.problems]
-    return [root, files.id, sorted(files.images), sorted(files.annotations), dict(files.annotators), problems]
+    places = [files.relative(path) for path in files.vote_files]
+    return [root, *files.name, files.candidates, files.rule, sorted(files.images), places, files.facts(), problems]
 
 
 def _named_inputs(root: str, inputs: Sequence[FileDigest]) -> dict[str, tuple[int, str]]:

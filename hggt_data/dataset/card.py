@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
-from hggt_data.schema import Label, Protocol, label_from_class_id
+from hggt_data.schema import ConsensusRule, Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -25,7 +25,7 @@ _HGGT_LICENCE_TEXT = f"""**{HGGT_TERMS} Do not make this dataset public** withou
 that built it is under Apache-2.0, which does not extend to the data."""
 _LABELS_INTRO = (
     "the labels that several people gave each candidate in comparison with the original: `positive` (better), "
-    "`similar` or `negative` (worse). Made with hggt in the format of HGGT (CVPR 2023)."
+    "`similar` or `negative` (worse). Made with hggt."
 )
 _VOTES_INTRO = "votes on these versions. Made with hggt."
 # Columns of votes besides annotations, and what is counted in them.
@@ -36,13 +36,22 @@ _PAIRS_TEXT = (
     "scaled to 0 to 100 in each group and therefore not comparable between groups. Only votes of people count. Both "
     "are null in a group that was judged under several questions."
 )
-_HGGT_CITATION = """@inproceedings{chen2023human,
+_CITATIONS = {
+    "hggt": """@inproceedings{chen2023human,
   title     = {Human Guided Ground-truth Generation for Realistic Image Super-resolution},
   author    = {Chen, Du and Liang, Jie and Zhang, Xindong and Liu, Ming and Zeng, Hui and Zhang, Lei},
   booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
   year      = {2023}
 }
-"""
+""",
+    "diffiqa": """@inproceedings{chen2025toward,
+  title     = {Toward Generalized Image Quality Assessment: Relaxing the Perfect Reference Quality Assumption},
+  author    = {Chen, Du and Wu, Tianhe and Ma, Kede and Zhang, Lei},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year      = {2025}
+}
+""",
+}
 
 
 def format_card(
@@ -55,14 +64,18 @@ def format_card(
     citation: str | None,
     protocols: Mapping[str, Protocol],
     pseudonymous: bool = False,
+    layout: str = "hggt",
+    rule: ConsensusRule = "hggt",
+    overlap: Sequence[str] = (),
 ) -> str:
     """The card of a built dataset.
 
     `tables` are each split's rows without pictures; `features` and `label_features` are those of the configs `default`
-    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the HGGT paper. `protocols`
-    say how the annotators of each split were asked. `pseudonymous` means that annotators have pseudonyms and times are
-    relative.
+    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the paper of the `layout`, if
+    it has one. `protocols` say how the annotators of each split were asked, `rule` how their votes give a label,
+    `overlap` what the splits share. `pseudonymous` means that annotators have pseudonyms and times are relative.
     """
+    citation = citation or _CITATIONS.get(layout)
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
     labelled = any(pc.any(pc.greater(pc.list_value_length(t["annotations"]), 0)).as_py() for t in tables.values())
@@ -77,16 +90,16 @@ def format_card(
                 _usage(list(tables)),
                 "## Content",
                 _counts(tables, candidates, labelled),
+                *([_overlap_text(overlap)] if overlap else []),
                 "## Columns",
                 _columns(features, pseudonymous),
-                *(["## How the labels were made", _labels_text(tables)] if labelled else []),
+                *(["## How the labels were made", _labels_text(tables, layout, rule)] if labelled else []),
                 *(["## Votes on pairs", _PAIRS_TEXT] if "pairs" in features else []),
                 "## How the annotators were asked",
                 _protocols_text(protocols),
                 "## Licence",
                 _licence_text(license_id),
-                "## Citation",
-                f"```bibtex\n{(citation or _HGGT_CITATION).strip()}\n```",
+                *(["## Citation", f"```bibtex\n{citation.strip()}\n```"] if citation else []),
             ]
         )
         + "\n"
@@ -326,7 +339,7 @@ _COLUMN_TEXTS = {
     "height": "pixels",
     "original": "the untouched high-resolution patch, PNG",
     "lr": "the low-resolution input of the test protocol, PNG; null if there is none",
-    "consensus": "one label per candidate; null with fewer than two votes",
+    "consensus": "one label per candidate; null if there is none, see below",
     "agreement": "how many annotators gave the consensus label; 1 if they disagreed, 0 without consensus",
     "num_votes": "how many annotators voted",
     "num_positive": "candidates whose consensus is positive",
@@ -374,14 +387,24 @@ def _facts_text(pseudonymous: bool) -> str:
     )
 
 
-def _labels_text(tables: Mapping[str, pa.Table]) -> str:
+def _overlap_text(overlap: Sequence[str]) -> str:
+    return f"**{'; '.join(map(escape_markdown, overlap))}.** Scores on such a test set are better than on new pictures."
+
+
+_RULES: Mapping[ConsensusRule, str] = {
+    "hggt": "a tie, or votes that all differ, give `similar` with agreement 1; fewer than two votes give null. For "
+    "three votes this is the rule of the official code of HGGT",
+    "majority": "a tie, votes that all differ, and fewer than two votes give null",
+}
+
+
+def _labels_text(tables: Mapping[str, pa.Table], layout: str, rule: ConsensusRule) -> str:
     found = {a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row}
     slots = escape_markdown(", ".join(sorted(found)))
     return (
         f"Every candidate was compared with its original by the annotators in the slots {slots}. The "
-        "consensus is the label with strictly the most votes, if at least two gave it; a tie, or votes that all "
-        "differ, give `similar` with agreement 1; fewer than two votes give null. For three votes this is the rule of "
-        "the official code. A slot is a folder of the official data, which several people may have filled."
+        f"consensus is the label with strictly the most votes, if at least two gave it; {_RULES[rule]}. A slot is a "
+        f"folder of the source (layout `{layout}`), which several people may have filled."
     )
 
 

@@ -23,6 +23,7 @@ from hggt_data.dataset.manifest import (
     Shard,
     is_manifest,
 )
+from hggt_data.dataset.overlap import describe_overlap
 from hggt_data.dataset.shards import write_table_file
 from hggt_data.errors import OutputError
 from hggt_data.io.files import FileDigest, digest_of_file, is_system_file, read_regular_file, sha256_of, write_text
@@ -77,6 +78,9 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
         citation=settings["citation"],
         protocols={split: draft.protocol(split) for split in labels},
         pseudonymous=settings["pseudonymous"],
+        layout=draft.layout,
+        rule=draft.consensus_rule,
+        overlap=describe_overlap(draft.overlap, draft.splits),
     )
     card_digest = FileDigest(CARD_FILE, len(card.encode()), sha256_of(card.encode()))
     tables = [digest_of_file(folder, f"labels/{split}.parquet") for split in labels]

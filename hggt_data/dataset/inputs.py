@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import product
 from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
@@ -12,22 +13,33 @@ from hggt_data.io.files import FileDigest, read_csv, read_regular_file, read_utf
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
-from hggt_data.schema import Protocol
+from hggt_data.schema import SPLITS, Protocol
 from hggt_data.tree.annotators import ANNOTATORS_FILE
-from hggt_data.tree.layout import open_tree
-from hggt_data.tree.listing import GroupFiles, Listing
+from hggt_data.tree.layouts import list_tree
+from hggt_data.tree.listing import GroupFiles, Layout, Listing, ListOptions
 from hggt_data.tree.protocol import PROTOCOL_FILE
-
-TRAIN, TEST = "train", "test"
 
 
 @dataclass(frozen=True)
 class Root:
-    """One tree of the build and its name in the manifest (`train-0`)."""
+    """One tree of the build.
+
+    Attributes:
+        name: Its name in the manifest (`train-0`).
+        split: The split of its groups; None if the data says it, or all are for training.
+    """
 
     name: str
-    split: str
+    split: str | None
     listing: Listing
+
+    def groups(self, split: str) -> dict[str, str]:
+        """The source picture of each group of a split."""
+        names = zip(self.listing.ids, self.listing.image_names, strict=True)
+        return {group: image for group, image in names if self._split_of(group) == split}
+
+    def _split_of(self, group: str) -> str:
+        return self.split or self.listing.splits.get(group, "train")
 
 
 @dataclass(frozen=True)
@@ -73,12 +85,17 @@ class Inputs:
     @property
     def candidates(self) -> tuple[str, ...]:
         """Names of the enhanced versions, the same in all trees."""
-        return self.roots[0].listing.tree.candidates
+        return self.roots[0].listing.candidates
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of all trees."""
+        return self.roots[0].listing.layout
 
     @property
     def has_lr(self) -> bool:
         """Whether any tree has low-resolution images."""
-        return any(root.listing.tree.lr_folders for root in self.roots)
+        return any(root.listing.has_lr for root in self.roots)
 
     @property
     def votes(self) -> tuple[str, ...]:
@@ -97,17 +114,16 @@ class Inputs:
 
     def image_names(self, split: str) -> dict[str, str]:
         """The source picture of each group of a split."""
-        listings = [root.listing for root in self.roots if root.split == split]
-        return {group: name for one in listings for group, name in zip(one.ids, one.image_names, strict=True)}
+        return {group: image for root in self.roots for group, image in root.groups(split).items()}
 
     def groups(self, split: str) -> list[tuple[str, GroupFiles]]:
         """The root's name and the files of each group of a split, sorted by `group_order`."""
-        found = [(root.name, files) for root in self.roots if root.split == split for files in root.listing]
+        found = [(root.name, root.listing.files(group)) for root in self.roots for group in root.groups(split)]
         return sorted(found, key=lambda group: group[1].order)
 
     def protocol(self, split: str) -> Protocol:
         """How the annotators of a split were asked, as far as all of its trees agree."""
-        protocols = [root.listing.protocol for root in self.roots if root.split == split]
+        protocols = [root.listing.protocol for root in self.roots if root.groups(split)]
         return reduce(Protocol.shared, protocols) if protocols else Protocol()
 
     def check(self) -> list[Problem]:
@@ -124,18 +140,18 @@ class Inputs:
         name, _, rest = problem.path.partition("/")
         if name == "sources" and self.sources:
             return replace(problem, path=str(self.sources.path))
-        for tree in (root.listing.tree for root in self.roots if root.name == name):
-            _, *lr = tree.given
-            path = lr[0] / rest.removeprefix("lr/") if lr and rest.startswith("lr/") else tree.root / rest
+        for listing in (root.listing for root in self.roots if root.name == name):
+            _, *lr = listing.given
+            path = lr[0] / rest.removeprefix("lr/") if lr and rest.startswith("lr/") else listing.root / rest
             return replace(problem, path=str(path))
         return problem
 
     def _find_lookalikes(self) -> Iterator[Problem]:
         """Source pictures of two trees of a split whose names look the same."""
         first: dict[tuple[str, str], tuple[str, Root]] = {}
-        for root in self.roots:
-            for name in sorted(set(root.listing.image_names)):
-                other, owner = first.setdefault((root.split, look(name)), (name, root))
+        for root, split in product(self.roots, SPLITS):
+            for name in sorted(set(root.groups(split).values())):
+                other, owner = first.setdefault((split, look(name)), (name, root))
                 if other != name and owner is not root:
                     message = f"the source picture {compare_names(name, other)}, which is in another tree"
                     hint = "If they are one picture, rename the files of one."
@@ -153,7 +169,7 @@ class Inputs:
     def other_files(self) -> list[FileDigest]:
         """The files that belong to no single group, which the shards' inputs do not list."""
         beside = [(root, name) for root in self.roots for name in (ANNOTATORS_FILE, PROTOCOL_FILE)]
-        paths = {f"{root.name}/{name}": root.listing.tree.root / name for root, name in beside}
+        paths = {f"{root.name}/{name}": root.listing.root / name for root, name in beside}
         given = {"sources": self.sources and self.sources.path, "citation": self.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
         contents = {name: read_regular_file(path) for name, path in paths.items() if path.is_file()}
@@ -169,11 +185,11 @@ def read_inputs(
 ) -> Inputs:
     """Open and list the trees and read the other files; see `BuildSettings` for the parameters.
 
-    TreeError if a tree is missing, trees have different candidates, or two trees of a split share groups.
+    TreeError if a tree is missing, trees have different layouts or candidates, or two trees of a split share groups.
     """
-    roots = [Root(f"{TRAIN}-{k}", TRAIN, Listing(open_tree(tree))) for k, tree in enumerate(trees)]
+    roots = [Root(f"train-{k}", None, list_tree(tree)) for k, tree in enumerate(trees)]
     if test_tree:
-        roots.append(Root(f"{TEST}-0", TEST, Listing(open_tree(test_tree, lr))))
+        roots.append(Root("test-0", "test", list_tree(test_tree, ListOptions(lr=lr))))
     _require_fitting(roots)
     return Inputs(
         tuple(roots),
@@ -184,19 +200,25 @@ def read_inputs(
 
 
 def _require_fitting(roots: Sequence[Root]) -> None:
-    first_tree = roots[0].listing.tree
+    first = roots[0].listing
     owner: dict[tuple[str, str], Root] = {}
     for root in roots:
-        tree = root.listing.tree
-        if tree.candidates != first_tree.candidates:
+        listing = root.listing
+        if listing.layout != first.layout:
             raise TreeError(
-                f"{tree.root} has the candidates {', '.join(tree.candidates)}; {first_tree.root} has "
-                f"{', '.join(first_tree.candidates)}. All groups of a dataset have the same candidates."
+                f"{listing.root} has the layout {listing.layout.name}; {first.root} has {first.layout.name}. All trees "
+                "of a dataset have the same layout."
             )
-        twice = [i for i in root.listing.ids if owner.setdefault((root.split, i), root) is not root]
-        if twice:
-            other = owner[root.split, twice[0]].listing.tree.root
-            raise TreeError(f"{tree.root} and {other} share groups: {format_examples(twice)}")
+        if listing.candidates != first.candidates:
+            raise TreeError(
+                f"{listing.root} has the candidates {', '.join(listing.candidates)}; {first.root} has "
+                f"{', '.join(first.candidates)}. All groups of a dataset have the same candidates."
+            )
+        for split in SPLITS:
+            twice = [group for group in root.groups(split) if owner.setdefault((split, group), root) is not root]
+            if twice:
+                other = owner[split, twice[0]].listing.root
+                raise TreeError(f"{listing.root} and {other} share groups: {format_examples(twice)}")
 
 
 def _read_citation(path: Path) -> str:

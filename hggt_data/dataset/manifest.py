@@ -18,7 +18,15 @@ from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha2
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
-from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Protocol, is_candidate, require_group_id
+from hggt_data.schema import (
+    HGGT_PROTOCOL,
+    ORIGINAL,
+    SPLITS,
+    ConsensusRule,
+    Protocol,
+    is_candidate,
+    require_group_id,
+)
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
@@ -26,8 +34,9 @@ CARD_FILE = "README.md"
 # 2: times are text.
 # 3: groups of any name, votes of other kinds than labels, digests of the pixels of candidates, too.
 SCHEMA_VERSION = 3
+_SPLIT = "|".join(SPLITS)
 # Everything that a build writes beside manifest and card; no other file in a folder or repository is ever removed.
-PARQUET_PATH = re.compile(r"data/(train|test)-\d+-of-\d+\.parquet|labels/(train|test)\.parquet")
+PARQUET_PATH = re.compile(rf"data/({_SPLIT})-\d+-of-\d+\.parquet|labels/({_SPLIT})\.parquet")
 
 
 _DIGITS = 20  # hexadecimal: a billion different pictures have different ones
@@ -45,7 +54,7 @@ class Shard:
 
     Attributes:
         path: Path relative to the dataset.
-        split: `train` or `test`.
+        split: `train`, `validation` or `test`.
         ids: Groups in the order of the rows.
         key: SHA-256 over everything that determines the file's bytes; a later build with the same key keeps the file.
         inputs: Path of each input file, with its root (`train-0/images/..`), to [size in bytes, SHA-256].
@@ -109,6 +118,17 @@ class Manifest:
     def protocol(self, split: str) -> Protocol:
         """How the annotators of a split were asked; versions 1 and 2 hold only data that asks as the official one."""
         return read_value(dict[str, Protocol], self.settings.get("protocol", {})).get(split, HGGT_PROTOCOL)
+
+    @property
+    def layout(self) -> str:
+        """The layout of the trees; versions 1 and 2 hold only HGGT's."""
+        return read_value(str, self.settings.get("layout", "hggt"))
+
+    @property
+    def consensus_rule(self) -> ConsensusRule:
+        """The rule for the consensus."""
+        rule: ConsensusRule = self.settings.get("consensus", "hggt")
+        return rule
 
     def to_text(self) -> str:
         """The JSON text."""
@@ -178,6 +198,8 @@ class _Settings(TypedDict):
     pseudonymous: NotRequired[bool]
     num_pseudonyms: NotRequired[int]
     protocol: NotRequired[dict[str, Protocol]]
+    layout: NotRequired[str]
+    consensus: NotRequired[ConsensusRule]
 
 
 def _require_consistent(manifest: Manifest) -> None:
@@ -192,8 +214,8 @@ def _require_consistent(manifest: Manifest) -> None:
         raise ValueError(f"a column of sources is {strange[0]!r}; expected {', '.join(SOURCE_COLUMNS)}")
     if strange := sorted(set(manifest.votes) - set(VOTE_COLUMNS)):
         raise ValueError(f"a column of votes is {strange[0]!r}; expected {', '.join(VOTE_COLUMNS)}")
-    if strange := sorted(set(manifest.splits) - {"train", "test"}):
-        raise ValueError(f"a split is {strange[0]!r}; expected train, test")
+    if strange := sorted(set(manifest.splits) - set(SPLITS)):
+        raise ValueError(f"a split is {strange[0]!r}; expected {', '.join(SPLITS)}")
     paths = [file.path for file in manifest.contents()]
     if len(set(paths)) != len(paths):
         raise ValueError("it lists a file twice")

@@ -1,13 +1,14 @@
-"""Pictures that occur twice: shared by train and test, which makes scores meaningless, or inside a split."""
+"""Pictures that occur twice: shared by two splits, which makes scores meaningless, or inside a split."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 
-from hggt_data.dataset.inputs import TEST, TRAIN
 from hggt_data.dataset.manifest import Shard
 from hggt_data.errors import TreeError
 from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
+from hggt_data.schema import SPLITS
 from hggt_data.tree.equal_pictures import DUPLICATE_HINT, RepeatedPictures
 
 Overlap = Mapping[str, Sequence[str]]
@@ -15,41 +16,47 @@ Overlap = Mapping[str, Sequence[str]]
 _NOUNS = {"source_pictures": "source picture", "pictures": "equal picture"}
 
 
-def shared_pictures(train: Iterable[str], test: Iterable[str]) -> dict[str, list[str]]:
-    """Source pictures that are in both splits, or whose names look the same, as an overlap of that kind only."""
-    trained, tested = set(train), set(test)
-    known = by_look(sorted(trained))
-    alike = sorted(name for name in tested - trained if look(name) in known)
-    return {"source_pictures": [*sorted(trained & tested), *(compare_names(n, known[look(n)]) for n in alike)]}
+def shared_pictures(image_names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Source pictures that are in two splits, or whose names look the same, as an overlap of that kind only.
+
+    `image_names` are the source pictures of each split.
+    """
+    found: dict[str, None] = {}
+    for one, other in combinations(map(set, image_names.values()), 2):
+        known = by_look(sorted(one))
+        alike = sorted(name for name in other - one if look(name) in known)
+        found |= dict.fromkeys([*sorted(one & other), *(compare_names(n, known[look(n)]) for n in alike)])
+    return {"source_pictures": list(found)}
 
 
 def find_overlap(
     shards: Sequence[Shard], candidates: Sequence[str], image_names: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """Source pictures, and originals or candidates with the same pixels, that train and test share.
+    """Source pictures, and originals or candidates with the same pixels, that splits share.
 
     `image_names` are the source pictures of the groups of each split.
     """
     sources = {
-        split: [image_names[split][group] for shard in shards if shard.split == split for group in shard.ids]
-        for split in (TRAIN, TEST)
+        split: [names[group] for shard in shards if shard.split == split for group in shard.ids]
+        for split, names in image_names.items()
     }
-    trained: dict[str, list[str]] = {}
-    for _, digests in _pictures(shards, candidates, TRAIN):
-        for picture, digest in digests.items():
-            trained.setdefault(digest, []).append(picture)
-    same = [
-        f"{picture} = {format_examples(trained[digest])}"
-        for _, digests in _pictures(shards, candidates, TEST)
-        for picture, digest in digests.items()
-        if digest in trained
-    ]
-    return {**shared_pictures(sources[TRAIN], sources[TEST]), "pictures": same}
+    earlier: dict[str, list[str]] = {}  # digest to pictures of earlier splits
+    same = []
+    for split in image_names:
+        own: dict[str, list[str]] = {}
+        for _, digests in _pictures(shards, candidates, split):
+            for picture, digest in digests.items():
+                own.setdefault(digest, []).append(picture)
+                if digest in earlier:
+                    same.append(f"{picture} = {format_examples(earlier[digest])}")
+        for digest, pictures in own.items():
+            earlier.setdefault(digest, []).extend(pictures)
+    return {**shared_pictures(sources), "pictures": same}
 
 
 def find_duplicates(shards: Sequence[Shard], candidates: Sequence[str]) -> Iterator[Problem]:
     """Groups of one split that have pictures with the same pixels."""
-    for split in (TRAIN, TEST):
+    for split in SPLITS:
         repeated = RepeatedPictures()
         for group, digests in _pictures(shards, candidates, split):
             for picture, message in repeated.add(group, digests):
@@ -62,19 +69,31 @@ def _pictures(shards: Sequence[Shard], candidates: Sequence[str], split: str) ->
         yield group, {f"{name} of {group}": digest for name, digest in digests.items()}
 
 
-def require_no_overlap(overlap: Overlap) -> None:
-    """TreeError if train and test share anything."""
+def require_no_overlap(overlap: Overlap, splits: Iterable[str]) -> None:
+    """TreeError if splits share anything."""
     found = [f"{text} ({format_examples(items)})" for text, items in _counted(overlap)]
     if found:
         raise TreeError(
-            f"train and test share {'; '.join(found)}. Scores on such a test set are meaningless. Split by source "
+            f"{_in_words(splits)} share {'; '.join(found)}. Scores on such a test set are meaningless. Split by source "
             "picture, or pass `allow_overlap` to build it and record the overlap."
         )
 
 
-def describe_overlap(overlap: Overlap) -> list[str]:
-    """What train and test share, one line per kind."""
-    return [f"train and test share {text}: {format_examples(items)}" for text, items in _counted(overlap)]
+def describe_overlap(overlap: Overlap, splits: Iterable[str]) -> list[str]:
+    """What splits share, one line per kind."""
+    return [f"{_in_words(splits)} share {text}: {format_examples(items)}" for text, items in _counted(overlap)]
+
+
+def warn_of_shared_pictures(overlap: Overlap, splits: Iterable[str]) -> Iterator[Problem]:
+    """A warning for official splits that share source pictures."""
+    for message in describe_overlap({"source_pictures": overlap["source_pictures"]}, splits):
+        hint = "The official split is like that; scores on its test set are better than on new pictures."
+        yield Problem("shared-pictures", "warning", "", message, hint)
+
+
+def _in_words(splits: Iterable[str]) -> str:
+    *others, last = splits
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _counted(overlap: Overlap) -> Iterator[tuple[str, Sequence[str]]]:

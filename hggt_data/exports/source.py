@@ -15,8 +15,8 @@ from hggt_data.io.images import parse_png
 from hggt_data.io.text import format_examples
 from hggt_data.licence import format_licence_note, require_license_id
 from hggt_data.loading import open_splits
-from hggt_data.schema import LR
-from hggt_data.tree.layout import is_candidate_name, picture_name
+from hggt_data.schema import LR, is_candidate
+from hggt_data.tree.layout import picture_name
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class OpenedSource:
 
 def open_source(
     source: str | Path,
-    split: Literal["train", "test"] | None = None,
+    split: Literal["train", "validation", "test"] | None = None,
     *,
     revision: str | None = None,
     license: str | None = None,
@@ -66,7 +66,7 @@ def open_source(
 
     Args:
         source: Tree, built dataset, or ORG/NAME on the Hub.
-        split: Split to export, if `source` is a dataset.  [default: all]
+        split: Split to export, if `source` has several.  [default: all]
         revision: Tag, branch or commit on the Hub.  [default: main]
         license: Licence id of the data, if `source` is a tree.  [default: the HGGT terms]
 
@@ -91,9 +91,11 @@ def open_source(
         require_license_id(license)
     splits = open_splits(source, split, revision=revision)
     first = next(iter(splits.values()))
-    unusable = [name for name in first.candidates if not is_candidate_name(name)]
+    unusable = [name for name in first.candidates if not is_candidate(name)]
     if unusable:  # they become names of folders, and a dataset may come from anywhere
-        raise DatasetError(f"{source} has candidates named {format_examples(unusable)}; expected 01, 02, ...")
+        raise DatasetError(
+            f"{source} has candidates named {format_examples(unusable)}; expected letters, digits and ._+-"
+        )
     return OpenedSource(str(source), splits, first.license or license)
 
 

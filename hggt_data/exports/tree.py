@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hggt_data.dataset.features import SOURCE_COLUMNS
-from hggt_data.errors import DatasetError
+from hggt_data.errors import DatasetError, NameFormatError
 from hggt_data.exports.source import OpenedSource, as_opened, write_png
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import csv_file
@@ -16,10 +16,10 @@ from hggt_data.io.folders import new_folder
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
-from hggt_data.schema import HGGT_PROTOCOL, LR, ORIGINAL, Annotation
-from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE
+from hggt_data.schema import HGGT_PROTOCOL, LR, ORIGINAL, Annotation, PatchId
+from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 from hggt_data.tree.label_file import format_annotation
-from hggt_data.tree.layout import Section, official_test, official_train
+from hggt_data.tree.layout import Section, is_candidate_name, official_test, official_train
 from hggt_data.tree.protocol import write_protocol
 
 # Times of a published dataset begin in 1970, which the official format treats as a reset clock.
@@ -92,12 +92,12 @@ def _kind_of(group: Group) -> _GroupKind:
 
 @dataclass(frozen=True)
 class _TreePlan:
-    """A tree for the groups of one kind; `has_names` if any annotator is known."""
+    """A tree for the groups of one kind; `columns` are those of annotators.csv, empty if no annotator is known."""
 
     name: str
     kind: _GroupKind
     num_groups: int
-    has_names: bool
+    columns: tuple[str, ...]
     is_test: bool
 
     def section(self, root: Path) -> Section:
@@ -112,19 +112,42 @@ def _plan_trees(groups: GroupSource, split: str) -> list[_TreePlan]:
     """One tree per kind of group, the largest first."""
     counts: Counter[_GroupKind] = Counter()
     named: set[_GroupKind] = set()
+    zoomed: set[_GroupKind] = set()
     for group in show_progress(groups, len(groups), f"reading labels of {split}"):
+        _require_hggt(group)
         kind = _kind_of(group)
         counts[kind] += 1
         if any(annotation.annotator is not None for annotation in group.annotations):
             named.add(kind)
+        if any(annotation.full_zoom is not None for annotation in group.annotations):
+            zoomed.add(kind)
     unusable = sorted({slot for kind in counts for slot in kind.slots if not _is_folder_name(slot)})
     if unusable:  # a dataset may come from anywhere
         raise DatasetError(f"{groups.location} has slots named {format_examples(unusable)}; expected folder names")
     title = split.capitalize()
+
+    def columns(kind: _GroupKind) -> tuple[str, ...]:
+        return (*ANNOTATORS_COLUMNS, *([FULL_ZOOM_COLUMN] if kind in zoomed else [])) if kind in named else ()
+
     return [
-        _TreePlan(title if number == 1 else f"{title}-{number}", kind, count, kind in named, split == "test")
+        _TreePlan(title if number == 1 else f"{title}-{number}", kind, count, columns(kind), split == "test")
         for number, (kind, count) in enumerate(counts.most_common(), start=1)
     ]
+
+
+def _require_hggt(group: Group) -> None:
+    """Check that HGGT's layout can hold the group."""
+    try:
+        PatchId.parse(group.id)
+        fits = all(map(is_candidate_name, group.candidates))
+    except NameFormatError:
+        fits = False
+    labels = [label for annotation in group.annotations for label in annotation.labels]
+    if not fits or not labels or None in labels or not all(map(group.has_picture, (ORIGINAL, *group.candidates))):
+        raise DatasetError(
+            f"{group.source.location}: {group.id} does not fit HGGT's layout, which has groups IMAGE-TOP-LEFT with an "
+            "original, candidates 01, 02, ... and a label of each annotator for each candidate"
+        )
 
 
 def _is_folder_name(name: str) -> bool:
@@ -143,8 +166,8 @@ def _open_tree(staging: Path, plan: _TreePlan, groups: GroupSource) -> Iterator[
         write_protocol(root, groups.protocol)
     with ExitStack() as stack:
         write_line = None
-        if plan.has_names:
-            write_line = stack.enter_context(csv_file(root / ANNOTATORS_FILE, ANNOTATORS_COLUMNS))
+        if plan.columns:
+            write_line = stack.enter_context(csv_file(root / ANNOTATORS_FILE, plan.columns))
 
         def write_group(group: Group) -> None:
             for name in names:
@@ -153,7 +176,8 @@ def _open_tree(staging: Path, plan: _TreePlan, groups: GroupSource) -> Iterator[
                 text = format_annotation(_with_late_times(annotation), group.id, group.candidates)
                 section.annotation(group.id, annotation.slot).write_text(text, "utf-8")
                 if write_line and annotation.annotator is not None:
-                    write_line([group.id, annotation.slot, annotation.annotator])
+                    seen = FULL_ZOOM_WORDS[annotation.full_zoom]
+                    write_line([group.id, annotation.slot, annotation.annotator, seen][: len(plan.columns)])
 
         yield write_group
 

@@ -246,7 +246,7 @@ def _check_groups(
             continue
         if not group.positives:  # nothing to compare a restored image with
             needless.add(group_id)
-        if group_id in wanted:
+        if group_id in wanted and group.has_picture(ORIGINAL):  # labels compare with it, so a needless group at most
             size, of_group = _check_group(group, (ORIGINAL, *group.positives, *(group.negatives if negatives else ())))
             faults += of_group
             if size is not None:

@@ -7,20 +7,16 @@ its LR in `Test/Blind_Degradation_Benchmark_LQ/Test-100/Blind_LR/`. A tree may h
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hggt_data.errors import TreeError
-from hggt_data.io.archive import ArchivePath, open_place
-from hggt_data.io.files import is_system_file
 from hggt_data.schema import LR, ORIGINAL
-
-Entry = os.DirEntry[str] | ArchivePath
+from hggt_data.tree.folders import describe_entries, enter, folder_names, scan
 
 _CANDIDATE = re.compile(r"[0-9]{2,}")
 _LR = "Blind_LR"
-_MOST_ENTRIES = 8  # of a folder, in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +71,14 @@ class Tree:
 def open_tree(root: Path, lr: Path | None = None) -> Tree:
     """Find the picture and label folders of `Train/`, `Test/`, or any folder that contains `images/` and `labels/`.
 
-    `lr` is the folder of low-resolution images, if it is not in its official place. Both may be zip files, or folders
-    of zip files, see `enter`. TreeError if nothing fits.
+    `lr` is the folder of low-resolution images, if it is not in its official place, or its zip file. TreeError if
+    nothing fits.
     """
-    root, lr = enter(root, _is_tree), None if lr is None else enter(lr, _has_pictures)
-    if not root.is_dir():
-        raise TreeError(f"{root}: no such folder or zip file; expected an HGGT tree")
-    homes = [home for home in possible_homes(root) if _is_home(home)]
+    lr = None if lr is None else enter(lr, _has_pictures)
+    homes = [home for home in possible_homes(root) if is_home(home)]
     sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
     if not sections:
-        raise TreeError(_nothing_fits(root))
+        raise TreeError(f"{root} is not an HGGT tree")
     return Tree(root, sections, _require_candidates(root, sections), (root,) if lr is None else (root, lr))
 
 
@@ -103,7 +97,7 @@ def tree_of_pictures(images: Path) -> Tree:
         raise TreeError(f"{images} is a file; expected a folder. Unpack a zip file first.")
     if not (images / ORIGINAL).is_dir():
         raise TreeError(
-            f"{images}: expected a folder that contains original/, 01/, 02/, ...; found {_describe_entries(images)}"
+            f"{images}: expected a folder that contains original/, 01/, 02/, ...; found {describe_entries(images)}"
         )
     sections = (Section(images, images / "labels"),)
     return Tree(images, sections, _require_candidates(images, sections), (images,))
@@ -134,7 +128,27 @@ def is_candidate_name(name: str) -> bool:
 
 def possible_homes(root: Path) -> list[Path]:
     """The folders that may contain `images/` and `labels/`: the tree itself, `GT/`, and each folder of `GT/`."""
-    return [root, root / "GT", *(root / "GT" / name for name in _folders(root / "GT"))]
+    return [root, root / "GT", *(root / "GT" / name for name in folder_names(root / "GT"))]
+
+
+def has_sections(home: Path) -> bool:
+    """Whether `images/` contains `original/`, `01/`, ..., or levels that do."""
+    return any(_sections_of(home, None))
+
+
+def has_annotations(home: Path) -> bool:
+    """Whether a folder in `labels/` contains annotations."""
+    return any(entry.name.endswith(".json") for slot in _slot_folders(home) for entry in scan(slot))
+
+
+def slots_by_candidate(home: Path) -> list[str]:
+    """The folders in `labels/` that contain a folder for each candidate, as in DiffIQA."""
+    pictures = {name for name in folder_names(home / "images") if is_candidate_name(name)}
+    return [slot.name for slot in _slot_folders(home) if not pictures.isdisjoint(folder_names(slot))]
+
+
+def _slot_folders(home: Path) -> list[Path]:
+    return [home / "labels" / name for name in folder_names(home / "labels")]
 
 
 def describe_half(folder: Path) -> str:
@@ -145,36 +159,12 @@ def describe_half(folder: Path) -> str:
     return "contains images/ but no labels/" if images else "contains labels/ but no images/"
 
 
-def enter(path: Path, fits: Callable[[Path], bool]) -> Path:
-    """The folder that fits: `path` itself, or the first of nested ones in a zip file, or in a folder of zip files.
-
-    If none fits, it is the whole content of the zip files, or `path` where there are none.
-    """
-    if path.is_dir() and fits(path):
-        return path
-    place = open_place(path)
-    return next(filter(fits, place.only_folders()), place) if isinstance(place, ArchivePath) else path
-
-
-def scan(folder: Path) -> list[Entry]:
-    """The entries of a folder except operating systems' own files; none if the folder is missing."""
-    if not folder.is_dir():
-        return []
-    if isinstance(folder, ArchivePath):
-        return [path for path in folder.iterdir() if not is_system_file(path.name)]
-    with os.scandir(folder) as entries:
-        return [entry for entry in entries if not is_system_file(entry.name)]
-
-
-def _is_tree(root: Path) -> bool:
-    return any(map(_is_home, possible_homes(root)))
-
-
 def _has_pictures(folder: Path) -> bool:
     return any(entry.name.endswith(".png") for entry in scan(folder))
 
 
-def _is_home(folder: Path) -> bool:
+def is_home(folder: Path) -> bool:
+    """Whether it contains pictures and labels."""
     return (folder / "images").is_dir() and (folder / "labels").is_dir()
 
 
@@ -183,17 +173,17 @@ def _sections_of(home: Path, lr: Path | None) -> Iterator[Section]:
     if _holds_pictures(images):
         yield Section(images, labels, lr)
         return
-    levels = {level for level in _folders(images) if _holds_pictures(images / level)}
+    levels = {level for level in folder_names(images) if _holds_pictures(images / level)}
     if levels:  # levels that have labels only are listed too, so that their missing pictures are noticed
-        levels |= {level for level in _folders(labels) if _folders(labels / level)}
+        levels |= {level for level in folder_names(labels) if folder_names(labels / level)}
     for level in sorted(levels):
         yield Section(images / level, labels / level, lr, level)
 
 
 def _holds_pictures(folder: Path) -> bool:
-    names = _folders(folder)
+    names = folder_names(folder)
     # A level may be called 2023: a candidate's folder contains pictures, a level's contains folders.
-    return ORIGINAL in names or any(is_candidate_name(name) and not _folders(folder / name) for name in names)
+    return ORIGINAL in names or any(is_candidate_name(name) and not folder_names(folder / name) for name in names)
 
 
 def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
@@ -202,10 +192,10 @@ def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
         if not given.is_dir():
             raise TreeError(f"{given}: no such folder; expected low-resolution images named PATCHID.png in it")
         return given
-    above = [root, *(root / name for name in _folders(root))]
-    above += [folder / name for folder in above[1:] for name in _folders(folder)]
+    above = [root, *(root / name for name in folder_names(root))]
+    above += [folder / name for folder in above[1:] for name in folder_names(folder)]
     found = sorted(folder / _LR for folder in above if (folder / _LR).is_dir())
-    parts = _folders(root / "GT")
+    parts = folder_names(root / "GT")
     of_this_home = [path for path in found if path.parent.name == home.name]
     of_this_home = of_this_home or [path for path in found if path.parent.name not in parts]
     if len(of_this_home) > 1:
@@ -215,44 +205,10 @@ def _lr_of(root: Path, home: Path, given: Path | None) -> Path | None:
 
 
 def _require_candidates(root: Path, sections: tuple[Section, ...]) -> tuple[str, ...]:
-    names = {name for section in sections for name in _folders(section.images)}
+    names = {name for section in sections for name in folder_names(section.images)}
     candidates = tuple(sorted(name for name in names if is_candidate_name(name)))
     if not candidates:
         raise TreeError(
             f"{root} has no candidates; expected folders 01/, 02/, ... beside {sections[0].images}/original/"
         )
     return candidates
-
-
-def _nothing_fits(root: Path) -> str:
-    if (root / "manifest.json").is_file() and (root / "data").is_dir():
-        advice = "Unpack it" if isinstance(root, ArchivePath) else "Convert it with `hggt-data export tree`"
-        return f"{root} is a built dataset; expected a tree. {advice}."
-    message = (
-        f"{root} is not an HGGT tree. Expected images/ and labels/ in it, in GT/ or in GT/*/, and original/, 01/, 02/, "
-        f"... in images/ or in its levels (such as 0-20193/); found {_describe_entries(root)}."
-    )
-    for home in possible_homes(root):
-        if half := describe_half(home):
-            message += f" {home} {half}."
-    whole = [folder for folder in root.absolute().parents[:3] if _is_tree(folder)]
-    if whole:
-        return f"{root} is a part of the tree {whole[0]}; pass that."
-    parts = [str(root / name) for name in ("Train", "Test") if (root / name).is_dir()]
-    if parts:
-        message += f" Pass {' or '.join(parts)} instead."
-    return message
-
-
-def _describe_entries(folder: Path) -> str:
-    folders = _folders(folder)
-    names = sorted(entry.name + "/" * (entry.name in folders) for entry in scan(folder))
-    if not names:
-        return "nothing"
-    more = f" and {len(names) - _MOST_ENTRIES} more" if len(names) > _MOST_ENTRIES else ""
-    return ", ".join(names[:_MOST_ENTRIES]) + more
-
-
-def _folders(folder: Path) -> list[str]:
-    """The names of the folders in a folder, sorted, including links to folders."""
-    return sorted(entry.name for entry in scan(folder) if (folder / entry.name).is_dir())

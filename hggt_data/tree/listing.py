@@ -1,70 +1,179 @@
-"""The content of a tree: its groups, the files of each, and every file or folder that does not belong.
+"""What every layout gives: the groups of a tree, the files of each, and every file or folder that does not belong.
 
-Only names are read. `label_file.py`, `hggt_data.io.images` and `validate.py` check what is inside the files.
+`layouts/` has one module per layout, which subclasses `Listing` and `GroupFiles`. Only names are read to list a tree;
+`validate.py` and `hggt_data.io.images` check what is inside the files.
 """
 
-import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from hggt_data.errors import HggtError, NameFormatError
+from hggt_data.consensus import judge_group
+from hggt_data.errors import HggtError
+from hggt_data.io.files import link_or_copy
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, look, note_lookalike
-from hggt_data.io.pictures import CONVERT_HINT, looks_like_picture
-from hggt_data.io.text import encodable
 from hggt_data.problems import Problem, Severity
-from hggt_data.schema import LR, ORIGINAL, GroupOrder, PatchId, Protocol, group_order
+from hggt_data.schema import (
+    SPLITS,
+    Annotation,
+    ChoiceVote,
+    ConsensusRule,
+    GroupOrder,
+    PairVote,
+    PatchGroup,
+    Protocol,
+    Score,
+    group_order,
+)
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
-from hggt_data.tree.layout import Entry, Section, Tree, describe_half, picture_name, possible_homes, scan
+from hggt_data.tree.folders import CheckedFolders, relative_path
 from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol
 
 _Content = TypeVar("_Content")
-_LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures
-# hggt-data select-patches writes these beside its folders of pictures
-_SELECTION_FILE = re.compile(r"patches\.(json|csv)|crop_area_info\.txt|contact_sheet(_[0-9]{3,})?\.png")
-_EXTRA_HINT = "It is ignored; remove it if you do not need it."
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFiles:
+class ListOptions:
+    """What the user says about a tree.
+
+    Attributes:
+        lr: folder of low-resolution images, if it is not in its usual place.
+    """
+
+    lr: Path | None = None
+
+
+def _no_splits(folder: Path) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of data lays out its pictures and votes in folders.
+
+    Attributes:
+        name: as reports and manifests name it.
+        consensus: the rule for the label of a candidate.
+        protocol: how the annotators were asked, as far as the layout tells.
+        marks: what a folder of this layout contains, in words -> whether this folder does; all must be true.
+        list: lists such a folder.
+        shares_pictures: whether the official splits share source pictures.
+        splits: the names of the splits that a folder contains, if there may be several.
+    """
+
+    name: str
+    consensus: ConsensusRule
+    protocol: Protocol
+    marks: Callable[[Path], Mapping[str, bool]]
+    list: "Callable[[Path, ListOptions], Listing]"
+    shares_pictures: bool = False
+    splits: "Callable[[Path], Sequence[str]]" = _no_splits
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """The votes on one group, and the problems of the files that hold them."""
+
+    annotations: tuple[Annotation, ...] = ()
+    pairs: tuple[PairVote, ...] = ()
+    choices: tuple[ChoiceVote, ...] = ()
+    scores: tuple[Score, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The problems because of which the group cannot be used."""
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+
+class GroupName(NamedTuple):
+    """The name of a group, its source picture, and its place there, if it has one."""
+
+    id: str
+    image_name: str
+    top: int | None = None
+    left: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFiles(ABC):
     """The files that a group should have; whether they exist and are intact has not been checked.
 
     Attributes:
-        image_name: the source picture.
-        top: first row of the patch in it; None if there is no place.
-        left: first column; None if there is no place.
+        name: the group's id, source picture and place.
         root: the tree; problems name paths relative to it.
-        images: picture name (`original`, `01`, ..., `lr`) to file.
-        annotations: slot to file, for each slot of the tree.
+        candidates: names of the enhanced versions of the tree, in order.
+        images: picture name (`original`, `01`, ..., `lr`) to file; without the pictures that this group lacks.
+        rule: the rule for the consensus.
         annotators: slot to annotator, as far as `annotators.csv` names them.
-        full_zoom: slot to whether its annotator saw every candidate at 100 %, as far as `annotators.csv` says it.
         lookalikes: names of files in the tree that look the same as the group's id.
         problems: problems with the names of these files.
     """
 
-    id: str
-    image_name: str
-    top: int | None
-    left: int | None
+    name: GroupName
     root: Path
+    candidates: tuple[str, ...]
     images: Mapping[str, Path]
-    annotations: Mapping[str, Path]
-    annotators: Mapping[str, str]
-    full_zoom: Mapping[str, bool]
+    rule: ConsensusRule
+    annotators: Mapping[str, ListedAnnotator] = field(default_factory=dict)
     lookalikes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property
-    def order(self) -> GroupOrder:
-        """The key that sorts groups."""
-        return group_order(self.id, self.image_name, self.top, self.left)
+    def id(self) -> str:
+        """The name of the group."""
+        return self.name.id
 
     @property
-    def candidates(self) -> tuple[str, ...]:
-        """Names of the enhanced versions, sorted."""
-        return tuple(name for name in self.images if name not in (ORIGINAL, LR))
+    def image_name(self) -> str:
+        """The source picture."""
+        return self.name.image_name
+
+    @property
+    def order(self) -> GroupOrder:
+        """The key that sorts groups."""
+        return group_order(*self.name)
+
+    @property
+    @abstractmethod
+    def vote_files(self) -> tuple[Path, ...]:
+        """The files of votes on this group alone."""
+
+    @abstractmethod
+    def read_votes(self, read: Callable[[Path], bytes]) -> Votes:
+        """The votes on this group; `read` reads one file, and raises OSError."""
+
+    def facts(self) -> list[object]:
+        """What decides the group's votes beside the contents of its files, as JSON."""
+        return [{slot: list(listed) for slot, listed in self.annotators.items()}]
+
+    def with_annotator(self, annotation: Annotation) -> Annotation:
+        """The annotation with what `annotators.csv` says about its slot."""
+        listed = self.annotators.get(annotation.slot)
+        if listed is None:
+            return annotation
+        return replace(annotation, annotator=listed.pseudonym, full_zoom=listed.full_zoom)
+
+    def judge(self, votes: Votes) -> PatchGroup:
+        """The group with its consensus."""
+        return judge_group(
+            self.id,
+            self.candidates,
+            votes.annotations,
+            image_name=self.image_name,
+            top=self.name.top,
+            left=self.name.left,
+            rule=self.rule,
+            pairs=votes.pairs,
+            choices=votes.choices,
+            scores=votes.scores,
+        )
+
+    def problem(self, kind: str, path: Path, message: str, hint: str, severity: Severity = "error") -> Problem:
+        """A problem of one of the files; the group cannot be used if it is an error."""
+        return Problem(kind, severity, self.relative(path), message, hint, self.id if severity == "error" else None)
 
     def note_lookalikes(self) -> str:
         """The end of a message about a missing file, if files have names that look the same."""
@@ -72,43 +181,59 @@ class GroupFiles:
 
     def relative(self, path: Path) -> str:
         """A path as problems and manifests name it: relative to the tree, with forward slashes."""
-        return _relative(path, self.root)
+        return relative_path(path, self.root)
 
 
-class Listing:
+class Listing(ABC):
     """All groups of a tree, and the problems of its file and folder names.
 
+    Args:
+        layout: the layout of the tree.
+        root: the tree.
+        given: the folders that the user named; the first is the tree, or what contains its files.
+
     Attributes:
+        candidates: names of the enhanced versions, in the order of the source.
         ids: the groups, sorted.
         image_names: the source picture of each group.
-        slots: folders that contain annotations in any section, sorted; each must have an annotation of every group.
-        votes: votes besides annotations: any of `pairs`, `choices`, `scores`.
+        slots: where each group has votes, sorted: the folders `A`, `B`, ... .
+        splits: the split of each group for which the data says one.
+        split: the split of the others.
+        has_labels: whether groups have label votes.
+        votes: the other kinds of votes that groups have: any of `pairs`, `choices`, `scores`.
+        has_lr: whether the tree has low-resolution images.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
 
+    candidates: tuple[str, ...]
+    slots: tuple[str, ...] = ()
+    split: str = "train"
+    has_labels: bool = False
     votes: tuple[str, ...] = ()
+    has_lr: bool = False
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
-        self._folders = _CheckedFolders(tree)
-        self.problems = self._folders.problems
-        self._section_of: dict[str, Section] = {}
-        self._unmatched: list[str] = []  # ids of annotations and LR images without pictures
+    def __init__(self, layout: Layout, root: Path, given: tuple[Path, ...]) -> None:
+        self.layout = layout
+        self.root = root
+        self.given = given
+        self.folders = CheckedFolders(root, given)
+        self.problems = self.folders.problems
+        self.splits: dict[str, str] = {}
         no_annotators: dict[tuple[str, str], ListedAnnotator] = {}
         self._annotators = self._read_beside(ANNOTATORS_FILE, read_annotators, no_annotators)
-        self.protocol = self._read_beside(PROTOCOL_FILE, read_protocol, Protocol())
-        self._check_folders()
-        slots = {slot for section in tree.sections for slot in self._list_section(section)}
-        for folder in dict.fromkeys(tree.lr_folders):
-            self._list_lr(folder)
-        patches = sorted(map(PatchId.parse, self._section_of))
-        self._patches = {str(patch): patch for patch in patches}
-        self.ids = list(self._patches)
-        self.image_names = [patch.image for patch in patches]
-        self.slots = tuple(sorted(slots))
+        self.protocol = self._read_beside(PROTOCOL_FILE, lambda root: read_protocol(root, layout.protocol), Protocol())
+
+    def set_groups(self, names: Iterable[GroupName], unmatched: Iterable[str] = ()) -> None:
+        """Set the groups, and report what can only be seen when all names are known.
+
+        `unmatched` are ids in the names of files that belong to no group.
+        """
+        self._names = {name.id: name for name in sorted(names, key=lambda name: group_order(*name))}
+        self.ids = list(self._names)
+        self.image_names = [name.image_name for name in self._names.values()]
         self._lookalikes: dict[str, set[str]] = {}
-        for name, other in find_lookalikes([*self.ids, *self._unmatched]):
+        for name, other in find_lookalikes([*self.ids, *unmatched]):
             self._lookalikes.setdefault(look(name), {other}).add(name)
         self._check_annotators()
         self._check_pictures()
@@ -122,56 +247,79 @@ class Listing:
     def __iter__(self) -> Iterator[GroupFiles]:
         return map(self.files, self.ids)
 
+    @abstractmethod
     def files(self, group_id: str) -> GroupFiles:
         """The files that one group should have."""
-        section, patch = self._section_of[group_id], self._patches[group_id]
-        names = (ORIGINAL, *self.tree.candidates, *([LR] if section.lr else []))
-        listed = {
-            slot: self._annotators[place] for slot in self.slots if (place := (group_id, slot)) in self._annotators
-        }
-        return GroupFiles(
-            group_id,
-            patch.image,
-            patch.top,
-            patch.left,
-            self.tree.root,
-            images={name: section.picture(group_id, name) for name in names},
-            annotations={slot: section.annotation(group_id, slot) for slot in self.slots},
-            annotators={slot: annotator.pseudonym for slot, annotator in listed.items()},
-            full_zoom={slot: seen for slot, (_, seen) in listed.items() if seen is not None},
-            lookalikes=self._find_lookalikes(group_id),
-            problems=tuple(self._problems_of.get(group_id, ())),
-        )
 
-    def _find_lookalikes(self, name: str) -> tuple[str, ...]:
-        return tuple(sorted(self._lookalikes.get(look(name), {name}) - {name})) if self._lookalikes else ()
+    def split_of(self, group_id: str) -> str:
+        """The split of a group."""
+        return self.splits.get(group_id, self.split)
+
+    @property
+    def split_names(self) -> list[str]:
+        """The splits of the groups, in the order of `SPLITS`."""
+        found = {self.split_of(group) for group in self.ids}
+        return [split for split in SPLITS if split in found]
+
+    def write_part(self, folder: Path, ids: Iterable[str], *, is_test: bool, copy: bool) -> Iterator[bool]:
+        """Write some groups as a tree of the same layout; yield for each whether its pictures are hard links.
+
+        Args:
+            folder: the new tree.
+            ids: the groups.
+            is_test: whether it is the test set, for layouts that write it in another way.
+            copy: copy the pictures instead of hard-linking them.
+        """
+        for files in map(self.files, ids):
+            linked = not copy
+            for path in files.images.values():
+                linked &= link_or_copy(path, _new_place(folder, files, path), copy=copy)
+            for path in files.vote_files:  # labels are corrected later, so they are never links
+                if path.is_file():
+                    link_or_copy(path, _new_place(folder, files, path), copy=True)
+            yield linked
+
+    def common_facts(self, group_id: str) -> dict[str, Any]:
+        """Those fields of `GroupFiles` that are the same for all layouts."""
+        places = {slot: (group_id, slot) for slot in self.slots}
+        return {
+            "name": self._names[group_id],
+            "root": self.root,
+            "candidates": self.candidates,
+            "rule": self.layout.consensus,
+            "annotators": {slot: self._annotators[at] for slot, at in places.items() if at in self._annotators},
+            "lookalikes": tuple(sorted(self._lookalikes.get(look(group_id), {group_id}) - {group_id}))
+            if self._lookalikes
+            else (),
+            "problems": tuple(self._problems_of.get(group_id, ())),
+        }
 
     def _read_beside(self, name: str, read: Callable[[Path], _Content], without: _Content) -> _Content:
         """The content of annotators.csv or protocol.json; a faulty file is reported and otherwise ignored."""
-        path = self.tree.root / name
-        if not self._folders.check_link(path, "file"):
+        path = self.root / name
+        if not self.folders.check_link(path, "file"):
             return without
         try:
-            return read(self.tree.root)
+            return read(self.root)
         except (HggtError, OSError) as error:
             message = str(error) if isinstance(error, HggtError) else f"cannot be read: {error.strerror}"
             message = message.removeprefix(f"{path}: ")
-            self._folders.report(f"bad-{path.stem}", "error", path, message, "Correct the file, or remove it.")
+            self.folders.report(f"bad-{path.stem}", "error", path, message, "Correct the file, or remove it.")
             return without
 
     def _check_annotators(self) -> None:
         """Report lines of annotators.csv without a group or slot in the tree, and annotators that look the same."""
-        path, ids = self.tree.root / ANNOTATORS_FILE, dict.fromkeys(self.ids)
+        path, ids = self.root / ANNOTATORS_FILE, dict.fromkeys(self.ids)
         unknown = [place for place in self._annotators if place[0] not in ids or place[1] not in self.slots]
         groups, slots = by_look(ids if unknown else ()), by_look(self.slots)
         for group, slot in unknown:
             message = f"lists group {group}, slot {slot}, which is not in the tree"
             message += note_lookalike(group, groups) + note_lookalike(slot, slots)
             hint = "Does the file belong to another tree?"
-            self._folders.report("unknown-annotation", "warning", path, message, hint)
+            self.folders.report("unknown-annotation", "warning", path, message, hint)
         for name, other in find_lookalikes(sorted({annotator.pseudonym for annotator in self._annotators.values()})):
             message, hint = compare_names(name, other), "If they are one person, write the same name for both."
-            self._folders.report("lookalike-annotator", "warning", path, message, hint)
+            self.folders.report("lookalike-annotator", "warning", path, message, hint)
 
     def _check_pictures(self) -> None:
         """Report source pictures whose names look the same."""
@@ -179,183 +327,15 @@ class Listing:
         for name, other in find_lookalikes(sorted(first)):
             message = f"the source picture {compare_names(name, other)}"
             hint = "If they are one picture, rename the files of one."
-            path = self._section_of[first[name]].picture(first[name], ORIGINAL)
-            self._folders.report("lookalike-picture", "warning", path, message, hint)
+            path = self.picture_path(first[name])
+            self.folders.report("lookalike-picture", "warning", path, message, hint)
 
-    def _check_folders(self) -> None:
-        """Check the folders above and beside the sections: their links and names, and that none is missing."""
-        tree, folders = self.tree, self._folders
-        ends = {end for section in tree.sections for end in (section.images, section.labels, section.lr) if end}
-        for folder in sorted({folder for end in ends for folder in (end, *end.parents)} - set(tree.given)):
-            if any(folder.is_relative_to(place) for place in tree.given):
-                folders.check_link(folder, "folder")
-                folders.check_name(folder)
-        for home in possible_homes(tree.root)[1:] if tree.root in tree.given else ():
-            if half := describe_half(home):
-                message = f"{half}; none of its groups can be used"
-                hint = "Restore the missing folder, or remove the other one."
-                folders.report("incomplete-part", "error", home, message, hint)
-        levels: dict[Path, set[str]] = {}
-        for section in tree.sections:
-            if section.level:
-                for end in (section.images, section.labels):
-                    levels.setdefault(end.parent, set()).add(section.level)
-        for folder, expected in levels.items():
-            folders.report_unknown(folder, expected)
-
-    def _list_section(self, section: Section) -> set[str]:
-        """List the groups of one section, and return its slots."""
-        names = (ORIGINAL, *self.tree.candidates)
-        ids = {
-            group_id
-            for name in names
-            for group_id, _ in self._folders.named_files(section.images / name, picture_name("", name), "image")
-        }
-        for group_id in sorted(ids, key=group_order):
-            first = self._section_of.setdefault(group_id, section)
-            if first is not section:
-                message = (
-                    f"group {group_id} is also in {_relative(first.images, self.tree.root)}; expected each group once"
-                )
-                self._folders.report(
-                    "duplicate-group", "error", section.images, message, "Remove one of the two.", group_id
-                )
-        self._folders.report_unknown(section.images, names, beside=_SELECTION_FILE)
-        self._folders.check_links(section.images)
-        return self._list_labels(section.labels, ids)
-
-    def _list_labels(self, folder: Path, ids: Collection[str]) -> set[str]:
-        """Check the slots of one section, and return those that contain annotations."""
-        folders = self._folders
-        # Jupyter leaves hidden copies.
-        names = [entry.name for entry in folders.scan(folder) if (folder / entry.name).is_dir()]
-        names = [name for name in names if not name.startswith(".")]
-        slots = {name for name in names if folders.check_name(folder / name) and self._list_slot(folder / name, ids)}
-        folders.report_unknown(folder, names)
-        folders.check_links(folder)
-        return slots
-
-    def _list_slot(self, folder: Path, ids: Collection[str]) -> bool:
-        """Check the annotations of one slot in one section, and return whether there are any."""
-        annotated = list(self._folders.named_files(folder, ".json", "annotation"))
-        unmatched = [(group, path) for group, path in annotated if group not in ids]
-        known = by_look(ids if unmatched else ())
-        for group, path in unmatched:
-            message = f"group {group} has no pictures{note_lookalike(group, known)}"
-            hint = "Restore the pictures, or rename or remove the annotation."
-            self._folders.report("annotation-without-group", "error", path, message, hint)
-        self._unmatched += [group for group, _ in unmatched]
-        if not annotated and folder not in self._folders.unreadable:
-            message = f"contains no annotations; slot {folder.name} is used only if another part of the tree has some"
-            hint = "Restore the annotations, or remove the folder."
-            self._folders.report("empty-slot", "warning", folder, message, hint)
-        return bool(annotated)
-
-    def _list_lr(self, folder: Path) -> None:
-        """Check a folder of low-resolution images, which several sections may share."""
-        for group_id, path in self._folders.named_files(folder, ".png", "image", beside=_LR_RECORD):
-            section = self._section_of.get(group_id)
-            if section is None or section.lr != folder:
-                self._folders.report_extra(path, "a low-resolution image without a group")
-                self._unmatched.append(group_id)
+    @abstractmethod
+    def picture_path(self, group_id: str) -> Path:
+        """A picture that stands for the group in messages."""
 
 
-class _CheckedFolders:
-    """Reads the folders of a tree, and collects the problems of names and links on the way."""
-
-    def __init__(self, tree: Tree) -> None:
-        self._root = tree.root
-        self._allowed = [os.path.realpath(place) for place in tree.given]
-        self.problems: list[Problem] = []
-        self.unreadable: set[Path] = set()
-        self._scanned: set[Path] = set()
-
-    def scan(self, folder: Path) -> list[Entry]:
-        """The entries of a folder, sorted by name. Problems of the folder are reported the first time only."""
-        is_first = folder not in self._scanned
-        self._scanned.add(folder)
-        try:
-            entries = sorted(scan(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            self.unreadable.add(folder)
-            if is_first:
-                message = f"the folder cannot be read: {error.strerror}"
-                self.report("unreadable-folder", "error", folder, message, "Change its permissions.")
-            return []
-        if is_first:
-            self._check_look(folder, [entry.name for entry in entries])
-        return entries
-
-    def named_files(
-        self, folder: Path, ending: str, what: str, beside: str | None = None
-    ) -> Iterator[tuple[str, Path]]:
-        """(group, file) of each file `PATCHID + ending`; other files are reported, except `beside`."""
-        for entry in self.scan(folder):
-            path = folder / entry.name
-            if entry.name == beside:
-                continue
-            if not (entry.is_symlink() or entry.is_file()) or not entry.name.endswith(ending):
-                hint = f"{CONVERT_HINT} Now it is ignored." if looks_like_picture(entry.name) else _EXTRA_HINT
-                self.report_extra(path, f"expected only files named PATCHID{ending}", hint)
-                continue
-            group_id = entry.name.removesuffix(ending)
-            try:
-                PatchId.parse(group_id)
-            except NameFormatError as error:
-                self.report("bad-patch-id", "error", path, str(error), f"Rename or remove the {what}.")
-                continue
-            if entry.is_symlink():
-                self.check_link(path, "file", group_id)
-            yield group_id, path
-
-    def report_unknown(self, folder: Path, expected: Iterable[str], beside: re.Pattern[str] | None = None) -> None:
-        """Report every entry whose name is not expected and does not match `beside`."""
-        expected = sorted(expected)
-        message = f"expected only {', '.join(expected)}" if expected else "expected nothing here"
-        for entry in self.scan(folder):
-            if entry.name not in expected and not (beside and beside.fullmatch(entry.name)):
-                self.report_extra(folder / entry.name, message)
-
-    def check_links(self, folder: Path) -> None:
-        """Report links to folders outside the tree."""
-        for entry in self.scan(folder):
-            if entry.is_symlink():
-                self.check_link(folder / entry.name, "folder")
-
-    def check_link(self, path: Path, what: str, group_id: str | None = None) -> bool:
-        """Whether a path may be followed; a symbolic link that points outside the tree is reported."""
-        target = Path(os.path.realpath(path))  # Path.resolve raises for a link that points to itself
-        if not path.is_symlink() or any(target.is_relative_to(place) for place in self._allowed):
-            return True
-        message, hint = "a symbolic link that points outside the tree", f"Replace it with a copy of the {what}."
-        self.report("link-leaves-tree", "error", path, message, hint, group_id)
-        return False
-
-    def check_name(self, folder: Path) -> bool:
-        """Whether a dataset and its manifest can hold the name; a name that is not UTF-8 is reported."""
-        if encodable(folder.name) == folder.name:
-            return True
-        self.report("bad-folder-name", "error", folder, "the name is not UTF-8", "Rename the folder.")
-        return False
-
-    def _check_look(self, folder: Path, names: Iterable[str]) -> None:
-        for name, other in find_lookalikes(names):
-            message = f"{compare_names(name, other)}; on other systems both are the same file"
-            self.report("lookalike-name", "warning", folder / name, message, "Rename one of them.")
-
-    def report_extra(self, path: Path, message: str, hint: str = _EXTRA_HINT) -> None:
-        """Report a file or folder that is ignored."""
-        self.report("extra-file", "warning", path, message, hint)
-
-    def report(
-        self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: str | None = None
-    ) -> None:
-        """Add a problem; with a group, that group cannot be used."""
-        self.problems.append(Problem(kind, severity, _relative(path, self._root), message, hint, group_id))
-
-
-def _relative(path: Path, root: Path) -> str:
-    relative = Path(os.path.relpath(path, root)).as_posix()
-    if relative.startswith("../"):  # LR images may be elsewhere, and a manifest must not reveal where
-        relative = f"lr/{path.name}"
-    return encodable(relative)
+def _new_place(folder: Path, files: GroupFiles, path: Path) -> Path:
+    place = folder / files.relative(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place

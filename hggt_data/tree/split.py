@@ -1,4 +1,4 @@
-"""Split a tree into a training and a test tree that share no source picture, both in the official layout.
+"""Split a tree into a training and a test tree that share no source picture, both in its layout.
 
 The source tree is never changed. LR images are not made here but by `hggt-models degrade`, as in training.
 """
@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from hggt_data.licence import LICENSE_FILE
 from hggt_data.ranges import Count, CountOrNone, require_ranges
 from hggt_data.schema import LR, ORIGINAL, group_order
 from hggt_data.tree.annotators import ANNOTATORS_FILE
-from hggt_data.tree.layout import Section, official_test, official_train, open_tree
+from hggt_data.tree.layout import official_test
+from hggt_data.tree.layouts import list_tree
+from hggt_data.tree.layouts.hggt import LAYOUT as HGGT_LAYOUT
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.protocol import PROTOCOL_FILE
 from hggt_data.tree.reader import TreeSource
@@ -97,6 +100,7 @@ class SplitResult:
         twins: names of source pictures that were kept on one side, see `find_twins`.
         linked: whether the pictures are hard links to the tree's files; otherwise they are copies.
         skipped_lr: whether the tree has LR images, which are not copied.
+        layout: name of the tree's layout.
     """
 
     output: Path
@@ -106,10 +110,11 @@ class SplitResult:
     twins: list[list[str]]
     linked: bool
     skipped_lr: bool
+    layout: str = HGGT_LAYOUT.name
 
     @property
     def degrade_command(self) -> str:
-        """The shell command that makes the LR images of the test."""
+        """The shell command that makes the LR images of the test, for HGGT's layout."""
         home = official_test(self.output / "Test", self.settings.test_groups)
         return shlex.join(
             ["hggt-models", "degrade", "--input", str(home.images / ORIGINAL), "--output", str(home.lr), "--seed", "0"]
@@ -133,6 +138,8 @@ class SplitResult:
             shown = format_examples([" = ".join(tell_apart(names)) for names in self.twins])
             lines.append(f"Source pictures with equal pixels, or names that look the same, were kept together: {shown}")
         lines.append(f"Pictures are {files}, labels are copied.")
+        if self.layout != HGGT_LAYOUT.name:
+            return lines
         if self.skipped_lr:
             lines.append("The tree's LR images were not copied.")
         return [*lines, "Make the LR images of the test set, as in training:", f"  {self.degrade_command}"]
@@ -233,7 +240,7 @@ def _draw_cheapest(gains: Mapping[str, int], costs: Mapping[str, int], settings:
 
 
 def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | None = None) -> SplitResult:
-    """Write a training and a test tree in the official layout that share no source picture.
+    """Write a training and a test tree that share no source picture: HGGT's in the official layout, others in theirs.
 
     `Train/`, `Test/` and `split.json`, a record of the choice, appear together when all is written. A source picture
     goes to one side with all its groups; those that share a picture with equal pixels (original or candidate), or whose
@@ -262,8 +269,10 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     """
     tree, output, settings = Path(tree), Path(output), settings or SplitSettings()
     require_outside(output, tree, "the tree")
-    opened = open_tree(tree.absolute())
-    source, listing = TreeSource(opened), Listing(opened)
+    listing = list_tree(tree.absolute())
+    if len(listing.split_names) > 1:
+        raise TreeError(f"{tree} is split already: {', '.join(listing.split_names)}; pass the folder of one of them")
+    source = TreeSource(listing)
     _require_pictures(listing)
     twins = find_twins(listing)
     together = {name: names[0] for names in twins for name in names}
@@ -274,22 +283,19 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     sides = {train: choice.train, test: choice.test}
     linked = not settings.copy
     with new_folder(output) as staging:
-        sections = {
-            train: official_train(staging / train, len(choice.train)),
-            test: official_test(staging / test, len(choice.test)),
-        }
-        for section in sections.values():
-            _make_folders(section, source.candidates, listing.slots)
-        work = [(sections[side], group_id) for side, ids in sides.items() for group_id in ids]
-        for section, group_id in show_progress(work, len(work), "writing"):
-            linked &= _write_group(listing, group_id, section, settings.copy)
+        parts = [
+            listing.write_part(staging / side, ids, is_test=side == test, copy=settings.copy)
+            for side, ids in sides.items()
+        ]
+        num_groups = len(choice.train) + len(choice.test)
+        linked &= all(list(show_progress(chain.from_iterable(parts), num_groups, "writing")))
         for side, ids in sides.items():
-            _write_annotators(opened.root, staging / side, ids)
+            _write_annotators(listing.root, staging / side, ids)
             for name in (LICENSE_FILE, PROTOCOL_FILE):
-                if (opened.root / name).is_file():
-                    link_or_copy(opened.root / name, staging / side / name, copy=True)
+                if (listing.root / name).is_file():
+                    link_or_copy(listing.root / name, staging / side / name, copy=True)
         _write_record(staging / RECORD, settings, choice, image_of, twins)
-    return SplitResult(output, settings, choice, image_of, twins, linked, bool(listing.tree.lr_folders))
+    return SplitResult(output, settings, choice, image_of, twins, linked, listing.has_lr, listing.layout.name)
 
 
 def _require_pictures(listing: Listing) -> None:
@@ -301,32 +307,13 @@ def _require_pictures(listing: Listing) -> None:
     ]
     if missing:
         raise TreeError(
-            f"{listing.tree.root}: {plural(len(missing), 'picture')} missing: {format_examples(missing)}; "
+            f"{listing.root}: {plural(len(missing), 'picture')} missing: {format_examples(missing)}; "
             "run `hggt-data validate`"
         )
 
 
 def _count_positives(source: GroupSource) -> dict[str, int]:
     return {group.id: len(group.positives) for group in show_progress(source, len(source), "reading labels")}
-
-
-def _make_folders(section: Section, candidates: Iterable[str], slots: Iterable[str]) -> None:
-    folders = [section.images / name for name in (ORIGINAL, *candidates)] + [section.labels / slot for slot in slots]
-    for folder in folders:
-        folder.mkdir(parents=True)
-
-
-def _write_group(listing: Listing, group_id: str, section: Section, copy: bool) -> bool:
-    """Link or copy the files of a group to their new places, and return whether its pictures were linked."""
-    files = listing.files(group_id)
-    linked = not copy
-    for name, path in files.images.items():
-        if name == LR:
-            continue
-        linked &= link_or_copy(path, section.picture(group_id, name), copy=copy)
-    for slot, path in files.annotations.items():  # labels are corrected later, so they are never links
-        link_or_copy(path, section.annotation(group_id, slot), copy=True)
-    return linked
 
 
 def _write_annotators(tree: Path, side: Path, ids: Iterable[str]) -> None:

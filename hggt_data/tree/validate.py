@@ -1,7 +1,7 @@
-"""Check an HGGT tree and report every problem in one run.
+"""Check a tree and report every problem in one run.
 
-`examine_group` reads one group; a build calls it too, so both apply the same checks. `listing.py` checks names and
-places of files, `label_file.py` one JSON, `hggt_data.io.images` one picture.
+`examine_group` reads one group; a build calls it too, so both apply the same checks. The layout checks names, places
+and votes, `hggt_data.io.images` one picture.
 """
 
 from collections import Counter
@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hggt_data.consensus import judge_group
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.io.files import FileDigest, read_regular_file, sha256_of
 from hggt_data.io.images import PngInfo, decode_png, hash_pixels, parse_png, read_png_header
@@ -20,11 +19,11 @@ from hggt_data.io.text import plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.ranges import Count, CountOrNone, require_arguments
-from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup
+from hggt_data.schema import LR, ORIGINAL, PatchGroup
 from hggt_data.tree.equal_pictures import DUPLICATE_HINT, EqualPictures, RepeatedPictures
-from hggt_data.tree.label_file import check_annotation
-from hggt_data.tree.layout import open_tree
-from hggt_data.tree.listing import GroupFiles, Listing
+from hggt_data.tree.folders import way_to_read
+from hggt_data.tree.layouts import list_tree
+from hggt_data.tree.listing import GroupFiles, Listing, ListOptions
 
 DEFAULT_SCALE = 4
 _GROUPS_PER_TASK = 16
@@ -39,12 +38,14 @@ class Report:
         problems: all problems, errors first.
         candidates: candidates found in the tree.
         slots: slots found in the tree; a slot that is missing as a whole shows here only.
+        layout: name of the tree's layout; empty if it has none.
     """
 
     num_groups: int
     problems: tuple[Problem, ...]
     candidates: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
+    layout: str = ""
 
     def describe(self) -> str:
         """The result in one line."""
@@ -52,7 +53,9 @@ class Report:
         found = f"{errors}, {warnings}"
         if not self.num_groups:
             return found
-        names = f"candidates {', '.join(self.candidates)}, slots {', '.join(self.slots) or 'none'}"
+        names = (
+            f"layout: {self.layout}, candidates {', '.join(self.candidates)}, slots {', '.join(self.slots) or 'none'}"
+        )
         return f"{plural(self.num_groups, 'group')} ({names}): {found}"
 
     @property
@@ -66,9 +69,10 @@ class Report:
         return tuple(problem for problem in self.problems if problem.severity == "warning")
 
     def to_json(self) -> dict[str, object]:
-        """`{"num_groups": N, "problems": [{"kind", "severity", "path", "message", "hint"}, ...]}`."""
+        """`{"layout": L, "num_groups": N, "problems": [{"kind", "severity", "path", "message", "hint"}, ...]}`."""
         names = ("kind", "severity", "path", "message", "hint")
         return {
+            "layout": self.layout or None,
             "num_groups": self.num_groups,
             "problems": [{name: getattr(problem, name) for name in names} for problem in self.problems],
         }
@@ -83,7 +87,7 @@ def validate_tree(
     expect_groups: CountOrNone | None = None,
     scale: Count = DEFAULT_SCALE,
 ) -> Report:
-    """Check a whole tree. Nothing is changed, and problems of the tree never raise: they are in the report.
+    """Check a whole tree, in any known layout. Nothing is changed, and problems never raise: they are in the report.
 
     Args:
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`; or its zip file.
@@ -105,7 +109,7 @@ def validate_tree(
     """
     require_arguments(validate_tree, workers=workers, expect_groups=expect_groups, scale=scale)
     try:
-        listing = Listing(open_tree(Path(tree), None if lr is None else Path(lr)))
+        listing = list_tree(Path(tree), ListOptions(lr=None if lr is None else Path(lr)))
     except (TreeError, OSError) as error:
         return Report(0, (Problem("no-tree", "error", ".", str(error), "Nothing else was checked."),))
     problems = [problem for problem in listing.problems if problem.group is None]
@@ -117,12 +121,12 @@ def validate_tree(
     examined = examine_groups(listing, workers=workers, decode=not fast, scale=scale)
     for group_id, (found, digests) in zip(listing.ids, examined, strict=True):
         problems += found
-        for path, message in repeated.add(str(group_id), digests):
+        for path, message in repeated.add(group_id, digests):
             problems.append(Problem("duplicate-picture", "warning", path, message, DUPLICATE_HINT))
         equal.add(digests)
     problems += equal.problems()
     problems.sort(key=lambda problem: (problem.severity, problem.kind, problem.path, problem.message))
-    return Report(len(listing), tuple(problems), listing.tree.candidates, listing.slots)
+    return Report(len(listing), tuple(problems), listing.candidates, listing.slots, listing.layout.name)
 
 
 def examine_groups(
@@ -137,7 +141,7 @@ def examine_groups(
 ) -> Iterator[tuple[list[Problem], dict[str, str]]]:
     """(problems, path to pixel digest) of each group in order; without `ids`, of all groups.
 
-    Without `labelled`, no annotations are expected or read. `label` is the text of the progress bar.
+    Without `labelled`, no votes are expected or read. `label` is the text of the progress bar.
     """
     ids = listing.ids if ids is None else ids
     options = {"decode": decode, "scale": scale, "labelled": labelled}
@@ -171,8 +175,9 @@ class Examined:
     """The content of one group, and its problems.
 
     Attributes:
-        group: None if an annotation has an error.
-        size: (height, width) of the original in pixels, None if it cannot be read.
+        group: None if a vote has an error.
+        size: (height, width) of the original in pixels, or of another picture of a group without an original; None if
+            it cannot be read.
         pngs: picture name to the bytes of its file, for readable pictures.
         digests: picture name to a digest of its pixels.
         contents: path, relative to the tree, to the bytes of every file that was read.
@@ -188,8 +193,7 @@ class Examined:
 
     def report(self, kind: str, path: Path, message: str, hint: str, severity: Severity = "error") -> None:
         """Add a problem of one of the files; the group cannot be used if it is an error."""
-        group = self.files.id if severity == "error" else None
-        self.problems.append(Problem(kind, severity, self.files.relative(path), message, hint, group))
+        self.problems.append(self.files.problem(kind, path, message, hint, severity))
 
     def digests_by_path(self) -> dict[str, str]:
         """`digests`, by the paths of the pictures relative to the tree."""
@@ -211,7 +215,7 @@ def examine_group(
 ) -> Examined:
     """Read and check all files of one group.
 
-    Without `decode`, only image headers are checked and no picture is kept; without `labelled`, no annotations are
+    Without `decode`, only image headers are checked and no picture is kept; without `labelled`, no votes are
     expected or read.
     """
     examined = Examined(files, problems=list(files.problems))
@@ -223,17 +227,20 @@ def examine_group(
         if info is not None:
             infos[name] = info
     _check_sizes(examined, infos, scale)
-    if ORIGINAL in infos:
-        examined.size = infos[ORIGINAL].size
+    of_size = infos.get(ORIGINAL if ORIGINAL in files.images else next(iter(infos), ORIGINAL))
+    examined.size = of_size.size if of_size else None
     if labelled:
-        _examine_annotations(examined)
+        votes = files.read_votes(examined.read)
+        examined.problems += votes.problems
+        if not votes.errors:
+            examined.group = files.judge(votes)
     return examined
 
 
 def hash_inputs(files: GroupFiles) -> list[FileDigest]:
     """Every existing file of a group, as in `Examined.inputs`, without checking its content."""
     hashed = Examined(files)
-    for path in (*files.images.values(), *files.annotations.values()) if _may_be_read(files) else ():
+    for path in (*files.images.values(), *files.vote_files) if _may_be_read(files) else ():
         with suppress(FileNotFoundError):
             hashed.read(path)
     return hashed.inputs
@@ -278,7 +285,7 @@ def _examine_picture(examined: Examined, name: str, decode: bool) -> PngInfo | N
         examined.report("missing-image", path, message, "Restore it from the download.")
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
-        examined.report("unreadable-image", path, reason, _way_to_read(error))
+        examined.report("unreadable-image", path, reason, way_to_read(error))
     else:
         return info
     return None
@@ -300,48 +307,3 @@ def _check_sizes(examined: Examined, infos: dict[str, PngInfo], scale: int) -> N
             message = f"{h} x {w} px (height x width); expected {height / scale:g} x {width / scale:g}, 1/{scale}"
             hint = "Does the picture show another patch? If it has another scale, pass `scale`."
             examined.report("wrong-lr-size", files.images[LR], message, hint)
-
-
-def _examine_annotations(examined: Examined) -> None:
-    """Read all annotations of the group; its consensus is set only if none of them has an error."""
-    files = examined.files
-    if not files.annotations:
-        message = f"group {files.id} has no annotations; expected {files.id}.json in labels/A/, B/, C/"
-        hint = "Restore the labels of this part of the tree."
-        examined.report("missing-annotation", files.images[ORIGINAL], message, hint)
-    annotations: list[Annotation] = []
-    first_with: dict[bytes, str] = {}
-    for slot, path in files.annotations.items():
-        place = files.relative(path)
-        try:
-            data = examined.read(path)
-        except FileNotFoundError:
-            message = f"slot {slot} has annotations of other groups, but not of {files.id}{files.note_lookalikes()}"
-            hint = "Restore the file, or annotate the group again."
-            examined.report("missing-annotation", path, message, hint)
-            continue
-        except OSError as error:
-            examined.report("unreadable-annotation", path, str(error.strerror), _way_to_read(error))
-            continue
-        twin = first_with.setdefault(data, place)
-        if twin != place:
-            message, hint = f"identical to {twin}", "Was one annotator's folder copied?"
-            examined.report("duplicate-annotation", path, message, hint, "warning")
-        annotator = files.annotators.get(slot)
-        annotation, problems = check_annotation(data, place, files.id, slot, files.candidates, annotator)
-        examined.problems += problems
-        if annotation is not None:
-            annotations.append(annotation)
-    if len(annotations) == len(files.annotations):
-        examined.group = judge_group(
-            files.id,
-            files.candidates,
-            annotations,
-            image_name=files.image_name,
-            top=files.top,
-            left=files.left,
-        )
-
-
-def _way_to_read(error: Exception) -> str:
-    return "Change its permissions." if isinstance(error, PermissionError) else "Restore it from the download."

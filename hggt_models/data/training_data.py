@@ -20,7 +20,7 @@ from hggt_data.io.files import sha256_of
 from hggt_data.io.images import Pixels
 from hggt_data.io.names import by_look, look
 from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
-from hggt_data.io.text import plural
+from hggt_data.io.text import format_examples, plural
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups, split_or_default
 from hggt_data.schema import LR, ORIGINAL, PatchGroup, source_picture
@@ -122,6 +122,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             yield group
 
     digest = hash_labels(kept())  # reads each label once for all
+    _require_labels_and_originals(groups, source, labelled)
     images = [source_picture(f"{name}-0-0") for name in groups.image_names]  # the place protects numbers in a name
     identity = {"kind": "groups", "labels_sha256": digest}
     chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, resumed)
@@ -164,6 +165,17 @@ def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None
         raise DatasetError(f"{source} is a test set, as its folder name says; pass the training tree")
     if any(groups.has_picture(number, LR) for number in range(len(groups))):
         raise DatasetError(f"{source} has low-resolution images, so it is a test set; pass the training tree")
+
+
+def _require_labels_and_originals(groups: GroupSource, source: str, labelled: Sequence[GroupLabels]) -> None:
+    if not any(one.num_annotators for one in labelled):
+        raise DatasetError(f"{source} has no label votes (layout {groups.layout}); training requires them")
+    without = [group for number, group in enumerate(groups.ids) if not groups.has_picture(number, ORIGINAL)]
+    if without:
+        raise DatasetError(
+            f"{source}: {plural(len(without), 'group')} without an original ({format_examples(without)}); training "
+            "makes the low-resolution image from it"
+        )
 
 
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:

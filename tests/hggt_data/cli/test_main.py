@@ -49,7 +49,9 @@ class TestValidate:
         assert "error: missing-image (2)\n" in result.stdout
         assert "warning: extra-file (1)\n" in result.stdout
         assert "images/0-9/01/a-0-0_01.png: " in result.stdout
-        assert result.stdout.endswith("2 groups (candidates 01, 02, slots A, B, C): 2 errors, 1 warning\n")
+        assert result.stdout.endswith(
+            "2 groups (layout: hggt, candidates 01, 02, slots A, B, C): 2 errors, 1 warning\n"
+        )
 
     def test_warnings_exit_1_only_with_strict(self, tree: Path) -> None:
         assert run("validate", tree, "--workers", 1, "--strict").exit_code == 0
@@ -106,7 +108,10 @@ class TestValidate:
                 shown += piece
         os.close(reader)
         out, _ = process.communicate()
-        assert (process.returncode, out) == (0, b"2 groups (candidates 01, 02, slots A, B, C): 0 errors, 0 warnings\n")
+        assert (process.returncode, out) == (
+            0,
+            b"2 groups (layout: hggt, candidates 01, 02, slots A, B, C): 0 errors, 0 warnings\n",
+        )
         assert all(part in shown for part in (b"validating", b"2/2", b"group/s"))
         assert re.search(rb"\d\d:\d\d<", shown)
 

@@ -75,7 +75,7 @@ def test_a_source_must_exist_and_have_the_split(tree: Path, tmp_path: Path) -> N
     refused("no such folder", "tree", tmp_path / "absent", "--output", tmp_path / "out")
     result = run("tree", tree, "--split", "test", "--output", tmp_path / "out")
     assert result.exit_code == 2
-    assert "is not a built dataset and has no splits; leave out --split" in " ".join(result.output.split())
+    assert "has no split 'test'; it has train" in " ".join(result.output.split())
 
 
 def test_a_tree_from_the_hub_has_times_in_the_official_format(

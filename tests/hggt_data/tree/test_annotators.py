@@ -10,8 +10,7 @@ from hggt_data.statistics.counts import measure_labels
 from hggt_data.statistics.page import format_statistics_html
 from hggt_data.statistics.text import FULL_ZOOM_TITLE, format_statistics
 from hggt_data.tree.annotators import read_annotators
-from hggt_data.tree.layout import open_tree
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.layouts import list_tree
 from tests.hggt_data.trees import write_tree
 
 IDS = ("a-0-0", "a-16-0", "b-0-32")
@@ -24,8 +23,9 @@ def write_csv(root: Path, *lines: str) -> None:
 def test_the_annotator_of_each_slot(tmp_path: Path) -> None:
     assert read_annotators(tmp_path) == {}
     write_csv(write_tree(tmp_path, IDS), "a-0-0,A,owl", "a-0-0,B,", "a-0-0,C,fox", "b-0-32,A,hen")
-    listing = Listing(open_tree(tmp_path))
-    assert [dict(files.annotators) for files in listing] == [{"A": "owl", "C": "fox"}, {}, {"A": "hen"}]
+    listing = list_tree(tmp_path)
+    names = [{slot: listed.pseudonym for slot, listed in files.annotators.items()} for files in listing]
+    assert names == [{"A": "owl", "C": "fox"}, {}, {"A": "hen"}]
     assert listing.problems == []
 
 
@@ -65,7 +65,7 @@ def test_a_faulty_file_is_reported_among_other_problems_and_ignored(tmp_path: Pa
     (tmp_path / "images/0-9/01/notes.txt").touch()
     with pytest.raises(HggtError, match=message):
         read_annotators(tmp_path)
-    listing = Listing(open_tree(tmp_path))
+    listing = list_tree(tmp_path)
     assert [problem.kind for problem in listing.problems] == ["bad-annotators", "extra-file"]
     assert message in listing.problems[0].message
     assert not any(files.annotators for files in listing)
@@ -73,14 +73,14 @@ def test_a_faulty_file_is_reported_among_other_problems_and_ignored(tmp_path: Pa
 
 def test_an_unknown_group_is_a_warning(tmp_path: Path) -> None:
     write_csv(write_tree(tmp_path, IDS), "z-1-1,A,fox")
-    (problem,) = Listing(open_tree(tmp_path)).problems
+    (problem,) = list_tree(tmp_path).problems
     assert (problem.kind, problem.severity) == ("unknown-annotation", "warning")
     assert problem.message == "lists group z-1-1, slot A, which is not in the tree"
 
 
 def test_names_that_look_the_same_are_explained(tmp_path: Path) -> None:
     write_csv(write_tree(tmp_path, ["caf\u00e9-0-0"]), "cafe\u0301-0-0,a,Ada", "caf\u00e9-0-0,B,ADA")
-    problems = Listing(open_tree(tmp_path)).problems
+    problems = list_tree(tmp_path).problems
     assert [(problem.kind, problem.message.partition("; ")[2] or problem.message) for problem in problems] == [
         (
             "unknown-annotation",
@@ -94,6 +94,6 @@ def test_a_link_that_points_outside_the_tree_is_not_followed(tmp_path: Path) -> 
     root = write_tree(tmp_path / "T", IDS)
     write_csv(tmp_path, f"{IDS[0]},A,owl")
     (root / "annotators.csv").symlink_to(tmp_path / "annotators.csv")
-    listing = Listing(open_tree(root))
+    listing = list_tree(root)
     assert [(problem.kind, problem.path) for problem in listing.problems] == [("link-leaves-tree", "annotators.csv")]
     assert not any(files.annotators for files in listing)

@@ -1,5 +1,6 @@
 """Finding the folders of a tree."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from hggt_data.errors import TreeError
 from hggt_data.tree.layout import Section, official_test, official_train, open_tree, picture_name, tree_of_folders
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.layouts import list_tree
+from hggt_data.tree.layouts.hggt import list_folders
 from tests.hggt_data.trees import write_bytes, write_tree
 
 IDS = ("a-0-0", "a-16-0", "b-0-32")
@@ -16,9 +18,9 @@ IDS = ("a-0-0", "a-16-0", "b-0-32")
 
 def names(root: Path) -> list[str]:
     """The groups of a tree that must have no problems."""
-    listing = Listing(open_tree(root))
+    listing = list_tree(root)
     assert listing.problems == []
-    return [str(group_id) for group_id in listing.ids]
+    return listing.ids
 
 
 @pytest.mark.parametrize("official", [official_train, official_test])
@@ -55,8 +57,8 @@ def test_levels_are_optional_and_may_have_any_name(tmp_path: Path, level: str) -
 @pytest.mark.parametrize(("count", "slots"), [(1, "A"), (12, "ABCDE")])
 def test_any_number_of_candidates_and_slots(tmp_path: Path, count: int, slots: str) -> None:
     candidates = tuple(f"{k:02}" for k in range(1, count + 1))
-    listing = Listing(open_tree(write_tree(tmp_path, IDS, candidates=candidates, slots=slots)))
-    assert (listing.tree.candidates, listing.slots, listing.problems) == (candidates, tuple(slots), [])
+    listing = list_tree(write_tree(tmp_path, IDS, candidates=candidates, slots=slots))
+    assert (listing.candidates, listing.slots, listing.problems) == (candidates, tuple(slots), [])
 
 
 def test_pictures_without_originals_are_a_tree(tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_pictures_without_originals_are_a_tree(tmp_path: Path) -> None:
 def test_pictures_and_labels_may_be_given_separately(test_tree: Path) -> None:
     home = test_tree / "GT" / "Test-mini"
     tree = tree_of_folders(home / "images", home / "labels")
-    assert (len(Listing(tree)), tree.candidates) == (6, ("01", "02", "03", "04"))
+    assert (len(list_folders(home / "images", home / "labels")), tree.candidates) == (6, ("01", "02", "03", "04"))
     with pytest.raises(TreeError, match="expected a folder that contains original/"):
         tree_of_folders(home, home / "labels")
     with pytest.raises(TreeError, match="expected one that contains A/, B/, C/"):
@@ -76,38 +78,41 @@ def test_pictures_and_labels_may_be_given_separately(test_tree: Path) -> None:
 
 class TestRefusals:
     def test_a_missing_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(TreeError, match=r"absent: no such folder or zip file; expected an HGGT tree"):
-            open_tree(tmp_path / "absent")
+        with pytest.raises(TreeError, match=r"absent: no such folder or zip file; expected a tree"):
+            list_tree(tmp_path / "absent")
 
     def test_another_folder_is_described_in_part(self, tmp_path: Path) -> None:
         for k in range(30):
             (tmp_path / f"{k:02}.txt").touch()
         with pytest.raises(
-            TreeError, match=r"not an HGGT tree\. Expected images/ and labels/ .* found 00\.txt.* 22 more"
+            TreeError,
+            match=r"not a tree of a known layout; found 00\.txt.* 22 more\. The layout hggt also needs images/",
         ):
-            open_tree(tmp_path)
+            list_tree(tmp_path)
 
     def test_a_folder_inside_a_tree(self, tmp_path: Path) -> None:
         write_tree(tmp_path / "Train", IDS)
         with pytest.raises(TreeError, match=f"images is a part of the tree {tmp_path / 'Train'}; pass that"):
-            open_tree(tmp_path / "Train/images")
+            list_tree(tmp_path / "Train/images")
 
     def test_the_folder_above_train_and_test(self, tmp_path: Path) -> None:
         write_tree(tmp_path / "Train", IDS)
-        (tmp_path / "Test").mkdir()
-        with pytest.raises(TreeError, match=f"Pass {tmp_path / 'Train'} or {tmp_path / 'Test'} instead"):
-            open_tree(tmp_path)
+        write_tree(tmp_path / "Test/GT/one", IDS)
+        with pytest.raises(TreeError, match=f"Pass {tmp_path / 'Test'} or {tmp_path / 'Train'} instead"):
+            list_tree(tmp_path)
 
-    @pytest.mark.parametrize(("gone", "kept"), [("labels", "images"), ("images", "labels")])
-    def test_one_of_the_two_folders_alone(self, tmp_path: Path, gone: str, kept: str) -> None:
+    @pytest.mark.parametrize(
+        ("gone", "missing"), [("labels", "labels/ beside images/"), ("images", "images/ in it, in GT/ or in GT/*/")]
+    )
+    def test_one_of_the_two_folders_alone(self, tmp_path: Path, gone: str, missing: str) -> None:
         shutil.rmtree(write_tree(tmp_path / "GT/one", IDS) / gone)
-        with pytest.raises(TreeError, match=f"GT/one contains {kept}/ but no {gone}/"):
-            open_tree(tmp_path)
+        with pytest.raises(TreeError, match=re.escape(f"The layout hggt also needs {missing}")):
+            list_tree(tmp_path)
 
     def test_a_tree_without_candidates_is_refused(self, tmp_path: Path) -> None:
         write_tree(tmp_path, IDS, candidates=())
         with pytest.raises(TreeError, match="has no candidates; expected folders 01/"):
-            open_tree(tmp_path)
+            list_tree(tmp_path)
 
 
 class TestLr:

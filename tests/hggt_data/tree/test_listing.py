@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hggt_data.problems import Problem
-from hggt_data.tree.layout import open_tree, tree_of_folders
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.layouts import list_tree
+from hggt_data.tree.layouts.hggt import list_folders
+from hggt_data.tree.listing import ListOptions
 from tests.hggt_data.trees import write_bytes, write_tree
 
 IDS = ("a-0-0", "a-16-0", "b-0-32")
@@ -22,11 +23,11 @@ def tree(tmp_path: Path) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    return [str(group_id) for group_id in Listing(open_tree(root)).ids]
+    return [str(group_id) for group_id in list_tree(root).ids]
 
 
 def problems(root: Path, lr: Path | None = None) -> list[Problem]:
-    return Listing(open_tree(root, lr)).problems
+    return list_tree(root, ListOptions(lr=lr)).problems
 
 
 def kinds(root: Path, lr: Path | None = None) -> list[tuple[str, str, str]]:
@@ -34,11 +35,11 @@ def kinds(root: Path, lr: Path | None = None) -> list[tuple[str, str, str]]:
 
 
 def test_the_files_of_a_group(test_tree: Path) -> None:
-    listing = Listing(open_tree(test_tree))
+    listing = list_tree(test_tree)
     assert listing.problems == []
     files = listing.files("chelsea-22-159")
     assert files.candidates == ("01", "02", "03", "04")
-    paths = [*files.images.values(), *files.annotations.values()]
+    paths = [*files.images.values(), *files.vote_files]
     assert all(path.is_file() for path in paths)
     assert [files.relative(path) for path in paths] == [
         "GT/Test-mini/images/original/chelsea-22-159.png",
@@ -61,9 +62,9 @@ def test_a_group_may_be_known_by_a_candidate_only(tree: Path) -> None:
 def test_a_slot_of_one_level_is_expected_in_all(tmp_path: Path) -> None:
     write_tree(tmp_path, IDS[:2], level="0-2")
     write_tree(tmp_path, IDS[2:], level="2-3", slots="AB")
-    listing = Listing(open_tree(tmp_path))
+    listing = list_tree(tmp_path)
     assert listing.slots == ("A", "B", "C")
-    assert [list(files.annotations) for files in listing] == [["A", "B", "C"]] * 3
+    assert [[path.parent.name for path in files.vote_files] for files in listing] == [["A", "B", "C"]] * 3
 
 
 def test_a_group_in_two_levels_is_an_error(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ class TestNames:
         assert {problem.kind for problem in found} == {"bad-patch-id", "bad-folder-name", "extra-file"}
         for problem in found:
             f"{problem}{problem.hint}".encode()
-        assert Listing(open_tree(tree)).slots == ("A", "B", "C")
+        assert list_tree(tree).slots == ("A", "B", "C")
 
     @pytest.mark.parametrize(
         "path",
@@ -225,10 +226,10 @@ class TestLinks:
         (tree / "Blind_LR").symlink_to(tmp_path / "LR")
         assert kinds(tree, tree / "Blind_LR") == []
         assert kinds(tree, tmp_path / "LR") == []
-        listing = Listing(open_tree(tree, tmp_path / "LR"))
+        listing = list_tree(tree, ListOptions(lr=tmp_path / "LR"))
         files = listing.files(listing.ids[0])
         assert files.relative(files.images["lr"]) == "lr/a-0-0.png"
         (tmp_path / "in").mkdir()
         for name in ("images", "labels"):
             (tmp_path / "in" / name).symlink_to(tree / name / "0-9")
-        assert Listing(tree_of_folders(tmp_path / "in" / "images", tmp_path / "in" / "labels")).problems == []
+        assert list_folders(tmp_path / "in" / "images", tmp_path / "in" / "labels").problems == []

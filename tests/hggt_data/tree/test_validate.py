@@ -13,8 +13,7 @@ from PIL import Image
 
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.problems import Problem, summarise
-from hggt_data.tree.layout import open_tree
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.validate import hash_inputs, validate_tree
 from tests.hggt_data.trees import edit_text, noise, with_chunk, with_rows, write_tree
 
@@ -258,7 +257,7 @@ def test_a_folder_that_is_not_a_tree_is_one_problem(tmp_path: Path) -> None:
     report = validate_tree(tmp_path, workers=1)
     assert report.num_groups == 0
     assert [(p.kind, p.severity, p.path) for p in report.problems] == [("no-tree", "error", ".")]
-    assert "Expected images/ and labels/" in report.problems[0].message
+    assert "The layout hggt also needs images/ in it" in report.problems[0].message
 
 
 @pytest.mark.parametrize(("expected", "found"), [(6, []), (7, ["wrong-count"])])
@@ -338,7 +337,7 @@ def test_links_that_point_outside_the_tree_are_not_followed(test_tree: Path, tmp
     link_out(test_tree / PICTURE)
     (tmp_path / "outside").write_bytes(b"broken")
     assert kinds(test_tree) == [("link-leaves-tree", "error", PICTURE)]
-    listing = Listing(open_tree(test_tree))
+    listing = list_tree(test_tree)
     files = next(files for files in listing if str(files.id) == GROUP)
     assert hash_inputs(files) == []
 
@@ -347,7 +346,7 @@ def test_the_json_report(test_tree: Path) -> None:
     (test_tree / PICTURE).unlink()
     edit_text(test_tree / JSON, '"Total": ', '"Total": -')
     content = validate_tree(test_tree, workers=1).to_json()
-    assert list(content) == ["num_groups", "problems"]
+    assert list(content) == ["layout", "num_groups", "problems"]
     assert content["num_groups"] == 6
     problems = content["problems"]
     assert isinstance(problems, list)

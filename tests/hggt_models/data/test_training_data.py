@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from hggt_data.consensus import judge_group
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError, HubError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
@@ -16,7 +17,7 @@ from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.io.names import look
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups
-from hggt_data.schema import PatchId
+from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import training_data
@@ -466,3 +467,27 @@ def test_a_file_name_may_be_invalid_utf8(tmp_path: Path) -> None:
     for name in (*opened.identity["held_out"], *(one.name for one in opened.held_out), opened.revision):
         name.encode()
     assert len(opened.samples) == 2
+
+
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        ([], r"has no label votes \(layout table\); training requires them"),
+        ([Annotation("A", (Label.POSITIVE,)), Annotation("B", (Label.POSITIVE,))], "1 group without an original"),
+    ],
+)
+def test_data_without_labels_or_originals_is_refused(
+    monkeypatch: pytest.MonkeyPatch, annotations: list[Annotation], message: str
+) -> None:
+    class Other(GroupSource):
+        location, candidates, ids, split, layout = "other", ("sharp",), ["whole"], "train", "table"
+
+        def _read_labels(self, index: int) -> PatchGroup:
+            return judge_group("whole", self.candidates, annotations)
+
+        def read_bytes(self, index: int, name: str) -> bytes:
+            raise KeyError(name)
+
+    monkeypatch.setattr(training_data, "open_groups", lambda *arguments, **options: Other())
+    with pytest.raises(DatasetError, match=message):
+        open_groups_of(Path("other"))

@@ -1,0 +1,62 @@
+"""The known layouts of trees, and which of them a folder has. A new layout is one module here and a line below."""
+
+from pathlib import Path
+
+from hggt_data.errors import TreeError
+from hggt_data.io.archive import ArchivePath
+from hggt_data.tree.folders import describe_entries, enter, folder_names
+from hggt_data.tree.layouts import diffiqa, hggt
+from hggt_data.tree.listing import Layout, Listing, ListOptions
+
+LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT)
+
+
+def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
+    """List a tree in any known layout, or in a zip file; TreeError if it has none, or cannot be listed."""
+    entered = enter(folder, lambda place: bool(_fitting(place)))
+    return recognise(entered).list(entered, options or ListOptions())
+
+
+def has_splits(folder: Path) -> bool:
+    """Whether a folder is a tree of several splits, of which one can be chosen."""
+    entered = enter(folder, lambda place: bool(_fitting(place)))
+    return any(len(layout.splits(entered)) > 1 for layout in _fitting(entered))
+
+
+def recognise(folder: Path) -> Layout:
+    """The layout of a folder; TreeError if it has none of them, or several."""
+    if not folder.is_dir():
+        raise TreeError(f"{folder}: no such folder or zip file; expected a tree")
+    fitting = _fitting(folder)
+    if len(fitting) > 1:
+        names = " and ".join(layout.name for layout in fitting)
+        raise TreeError(
+            f"{folder} mixes the layouts {names}; expected one. Separate them, or pass a part of the folder."
+        )
+    if not fitting:
+        raise TreeError(_nothing_fits(folder))
+    return fitting[0]
+
+
+def _fitting(folder: Path) -> list[Layout]:
+    return [layout for layout in LAYOUTS if all(layout.marks(folder).values())]
+
+
+def _nothing_fits(folder: Path) -> str:
+    """Why a folder is not a tree, and what to pass instead."""
+    if (folder / "manifest.json").is_file() and (folder / "data").is_dir():
+        advice = "Unpack it" if isinstance(folder, ArchivePath) else "Convert it with `hggt-data export tree`"
+        return f"{folder} is a built dataset; expected a tree. {advice}."
+    whole = [above for above in folder.absolute().parents[:3] if _fitting(above)]
+    if whole:
+        return f"{folder} is a part of the tree {whole[0]}; pass that."
+    message = f"{folder} is not a tree of a known layout; found {describe_entries(folder)}."
+    missing = {layout.name: [mark for mark, there in layout.marks(folder).items() if not there] for layout in LAYOUTS}
+    fewest = min(map(len, missing.values()))
+    for name, marks in missing.items():
+        if len(marks) == fewest:
+            message += f" The layout {name} also needs {'; '.join(marks)}."
+    parts = [str(folder / name) for name in folder_names(folder) if _fitting(folder / name)]
+    if parts:
+        message += f" Pass {' or '.join(parts)} instead."
+    return message
