@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
-from hggt_data.schema import ConsensusRule, Label, Protocol, label_from_class_id
+from hggt_data.schema import BLIND_QUESTION, QUESTION, ConsensusRule, Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -420,6 +420,8 @@ def _protocol_text(protocol: Protocol) -> str:
     sentences = []
     if protocol.question is not None:
         sentences.append(f"The annotators were asked: *{escape_markdown(protocol.question)}*")
+        if protocol.question not in (QUESTION, BLIND_QUESTION):
+            sentences.append("`positive` is the answer for the candidate, `negative` for the original.")
     if protocol.blind is not None:
         shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
         sentences.append(f"The original was {shown}.")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import HggtError
 from hggt_data.loading import open_groups
 from hggt_data.statistics.counts import measure_labels
@@ -45,6 +46,8 @@ def test_who_saw_every_candidate_at_100_percent(tmp_path: Path) -> None:
     table = [line.split() for line in format_statistics(stats).partition(FULL_ZOOM_TITLE)[2].splitlines()[1:4]]
     assert table == [["annotator", "groups", "of", "share"], ["hen", "1", "1", "100.0%"], ["owl", "1", "2", "50.0%"]]
     assert FULL_ZOOM_TITLE in format_statistics_html(stats, "tree")
+    build_dataset(BuildSettings([tmp_path], tmp_path.with_name("dataset"), workers=1))
+    assert measure_labels(open_groups(tmp_path.with_name("dataset"))).full_zoom == stats.full_zoom
 
 
 @pytest.mark.parametrize(
