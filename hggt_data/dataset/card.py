@@ -337,7 +337,7 @@ _COLUMN_TEXTS = {
     "left": "first column; null if there is no place",
     "width": "pixels",
     "height": "pixels",
-    "original": "the untouched high-resolution patch, PNG",
+    "original": "the untouched high-resolution patch, PNG; null if the data has none",
     "lr": "the low-resolution input of the test protocol, PNG; null if there is none",
     "consensus": "one label per candidate; null if there is none, see below",
     "agreement": "how many annotators gave the consensus label; 1 if they disagreed, 0 without consensus",
@@ -369,7 +369,10 @@ def _columns(features: "Features", pseudonymous: bool) -> str:
         f"of), count, slot, {facts}",
     }
     for column in features:
-        text = texts.get(column) or f"candidate {picture_of_column(column)}: the patch made by one enhancer, PNG"
+        text = (
+            texts.get(column)
+            or f"candidate {picture_of_column(column)}: the patch made by one enhancer, PNG; null if the group lacks it"
+        )
         lines.append(f"| `{column}` | {text} |")
     return "\n".join(lines)
 
