@@ -11,7 +11,8 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from hggt_data.annotate.deal import DealSettings, deal_groups
 from hggt_data.annotate.round import read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
+from hggt_data.annotate.web.blind import open_store
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.store import Answer, AnswerStore
 from hggt_data.schema import Label
@@ -32,34 +34,42 @@ ANNOTATORS = ("Ada", "Bob", "Carol", "Dan")
 
 
 def main() -> None:
-    """Write annotate.jpg and annotate-admin.jpg."""
+    """Write annotate.jpg, annotate-admin.jpg and annotate-blind.jpg."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("docs/images"))
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    output = parser.parse_args().output
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         folder = Path(temporary)
         patches = write_demo_tree(folder).train / "images" / "0-6"
-        deal_groups(patches, folder / "round", ANNOTATORS, DealSettings())
-        round_ = replace(read_round(folder / "round"), secret="the same pictures in the same order each time")
-        store, accounts = AnswerStore(round_), Accounts()
-        judge_some(store)
-        tokens = {name: accounts.admit(Account(name)) for name in ANNOTATORS}
-        admin = accounts.admit(Account("admin", is_admin=True))
-        server = uvicorn.Server(uvicorn.Config(Guard(make_app(store), accounts.find), log_level="error"))
-        listener = socket.create_server(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        with sync_playwright() as playwright:
-            flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-            ada = round_.annotators[0]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        with served(patches, folder / "round", DealSettings()) as (store, url_of):
+            judge_some(store)
+            ada = store.round.annotators[0]
             keys = [LABEL_KEYS[name] for name in store.order(ada, ada.items[-1])[:3]]
-            take(browser, f"{url}#{tokens['Ada']}", arguments.output / "annotate.jpg", keys)
-            take(browser, f"{url}admin#{admin}", arguments.output / "annotate-admin.jpg")
-            browser.close()
-        server.should_exit = True
-        thread.join()
+            take(browser, url_of("Ada"), output / "annotate.jpg", (1280, 950), keys)
+            take(browser, url_of("admin"), output / "annotate-admin.jpg", (1280, 880))
+        with served(patches, folder / "blind", DealSettings(blind=True)) as (_, url_of):
+            take(browser, url_of("Ada"), output / "annotate-blind.jpg", (1280, 760), ["2"])
+        browser.close()
+
+
+@contextmanager
+def served(patches: Path, folder: Path, settings: DealSettings) -> Iterator[tuple[AnswerStore, Callable[[str], str]]]:
+    """Deal and serve a round; yields its answers, and the URL of each annotator and of `admin`."""
+    deal_groups(patches, folder, ANNOTATORS, settings)
+    store = open_store(replace(read_round(folder), secret="the same pictures in the same order each time"))
+    accounts = Accounts()
+    tokens = {name: accounts.admit(Account(name)) for name in ANNOTATORS}
+    tokens["admin"] = accounts.admit(Account("admin", is_admin=True))
+    server = uvicorn.Server(uvicorn.Config(Guard(make_app(store), accounts.find), log_level="error"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    yield store, lambda name: f"{address}{'admin' if name == 'admin' else ''}#{tokens[name]}"
+    server.should_exit = True
+    thread.join()
 
 
 def judge_some(store: AnswerStore) -> None:
@@ -74,12 +84,11 @@ def judge_some(store: AnswerStore) -> None:
             store.save(annotator, item, Answer(shown, rng.uniform(15, 40), full_zoom_s=full_zoom_s), None)
 
 
-def take(browser: Browser, url: str, path: Path, keys: Sequence[str] = ()) -> None:
-    """Take a screenshot of a page in a laptop-sized window, after pressing keys."""
-    is_admin = "admin" in path.name
-    page = browser.new_page(viewport={"width": 1280, "height": 880 if is_admin else 950})
+def take(browser: Browser, url: str, path: Path, size: tuple[int, int], keys: Sequence[str] = ()) -> None:
+    """Take a screenshot of a page in a window of this width and height, after pressing keys."""
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
     page.goto(url)
-    if is_admin:
+    if not keys:
         page.wait_for_selector("#contrary figure:last-child")
         page.wait_for_load_state("networkidle")
     else:

@@ -5,15 +5,16 @@ A file counts if it is complete, in the official format, and answers an item ass
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.errors import NameFormatError
 from hggt_data.io.files import is_leftover, is_system_file, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
-from hggt_data.schema import Annotation, require_group_id
+from hggt_data.schema import Annotation, Label, require_group_id
 from hggt_data.tree.label_file import check_annotation
 
 _MOST_BYTES = 1 << 20
@@ -30,11 +31,18 @@ class Answers:
         annotations: Labels in the order of the round's candidates; `slot` is the pseudonym.
         skips: Reasons for skipped items without an answer, including items since assigned to others.
         faults: Files that do not count, and why.
+        pairs: In a blind round, the label of each pair that was judged.
     """
 
     annotations: dict[Item, Annotation] = field(default_factory=dict)
     skips: dict[Item, str] = field(default_factory=dict)
     faults: dict[Path, str] = field(default_factory=dict)
+    pairs: dict[Item, Annotation] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> set[Item]:
+        """Groups of which pairs, but not all, were judged."""
+        return {pair.whole for pair in self.pairs} - self.annotations.keys()
 
 
 def read_answers(round_: Round, annotator: Annotator) -> Answers:
@@ -67,6 +75,9 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
             item = _parse_item(kind, path)
             if item is not None and item not in answers.annotations:
                 answers.skips[item] = _read_reason(path)
+    if round_.protocol.blind:
+        for item in annotator.items:
+            answers.pairs |= _read_pairs(round_, annotator, item, answers.annotations.get(item))
     return answers
 
 
@@ -101,6 +112,44 @@ def read_full_zoom(round_: Round, annotator: Annotator, item: Item) -> bool | No
         return is_full_zoom(read_value(_Shown, shown)["full_zoom_s"].values())
     except (OSError, ValueError):
         return None
+
+
+class _Pair(TypedDict):
+    label: Literal["Positive", "Similar", "Negative"]
+    start: str
+    end: str
+    received: str
+    seconds: float
+
+
+class _Pairs(TypedDict):
+    pairs: dict[str, _Pair]
+
+
+def _read_pairs(round_: Round, annotator: Annotator, item: Item, answer: Annotation | None) -> dict[Item, Annotation]:
+    """The judged pairs of a group: those of its answer; without one, those that were recorded before it."""
+    try:
+        data = read_regular_file(round_.shown_path(annotator, item), _MOST_BYTES)
+        recorded = read_value(_Pairs, parse_json(data))["pairs"]
+        found = {name: _parse_pair(annotator, recorded[name]) for name in round_.candidates if name in recorded}
+    except (OSError, ValueError):
+        found = {}
+    if answer is None:
+        if len(found) == len(round_.candidates):  # the server was killed before it wrote the answer, or it is damaged
+            del found[max(found, key=lambda name: recorded[name]["received"])]  # the page sends this pair again
+    else:
+        seconds = None if answer.seconds is None else answer.seconds / len(round_.candidates)
+        for name, label in zip(round_.candidates, answer.labels, strict=True):
+            if name not in found or found[name].labels != (label,):
+                found[name] = replace(answer, labels=(label,), seconds=seconds)
+    return {Item(item.kind, item.group, name): pair for name, pair in found.items()}
+
+
+def _parse_pair(annotator: Annotator, pair: _Pair) -> Annotation:
+    start, end = (datetime.fromisoformat(pair[key]) for key in ("start", "end"))
+    return Annotation(
+        annotator.pseudonym, (Label(pair["label"]),), start, end, float(round(pair["seconds"])), annotator.name
+    )
 
 
 def _list_files(folder: Path) -> Iterator[tuple[Path, bool]]:

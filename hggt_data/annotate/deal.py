@@ -35,7 +35,7 @@ from hggt_data.io.folders import new_folder, replaced_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
-from hggt_data.schema import ORIGINAL, QUESTION, Label, Protocol, group_order
+from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol, group_order
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.equal_pictures import EqualPictures
 from hggt_data.tree.layouts.hggt import list_pictures
@@ -60,7 +60,9 @@ class DealSettings:
         batches: Form of the batches for other annotation tools: lists of groups, or folders of linked or copied
             pictures.
         require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
-        question: What the page asks, in one line.  [default: which versions look better than the original]
+        question: What the page asks, in one line.  [default: which versions look better than the original, or in a
+            blind round, which version looks better]
+        blind: Do not say which version is the original: show each candidate beside it, in random order.
 
     Raises:
         SettingsError: A value is out of range.
@@ -75,6 +77,7 @@ class DealSettings:
     batches: BatchForm = "lists"
     require_full_zoom: bool = False
     question: str | None = None
+    blind: bool = False
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -83,8 +86,9 @@ class DealSettings:
 
     def protocol(self, num_candidates: int) -> Protocol:
         """How the annotators of a round with so many candidates are asked."""
-        question = QUESTION if self.question is None else self.question.strip()
-        return Protocol(False, question, num_candidates + 1, self.require_full_zoom)
+        usual = BLIND_QUESTION if self.blind else QUESTION
+        question = usual if self.question is None else self.question.strip()
+        return Protocol(self.blind, question, 2 if self.blind else num_candidates + 1, self.require_full_zoom)
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,9 @@ class DealResult:
             count = plural(len(self.faults), "unusable answer file")
             lines.append(f"Groups assigned again because of {count}: {format_examples(self.faults)}")
         lines += [f"Warning: {warning}" for warning in self.warnings]
-        if round_.protocol.question != QUESTION:
+        if round_.protocol.blind:
+            lines.append("The page shows one candidate at a time beside the original, and does not say which is which.")
+        if round_.protocol.question not in (QUESTION, BLIND_QUESTION):
             lines.append(f"The page asks: {round_.protocol.question}")
         if round_.protocol.full_zoom:
             lines.append("An answer is accepted only after all of every version was in view at 100 % for a second.")
@@ -432,6 +438,7 @@ def _keep_assignment(
     groups = sorted(before.groups_to_vote_on, key=group_order)
     answered = {name: groups_to_vote_on(found.annotations) for name, found in answers.items()}
     skipped = {name: groups_to_vote_on(found.skips) for name, found in answers.items()}
+    begun = {name: groups_to_vote_on(found.begun) for name, found in answers.items()}
     names = " ".join(annotator.name for annotator in annotators if annotator.is_active)
     assignment = Assignment(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
     reassignable: Reassignable = {annotator.name: {} for annotator in annotators}
@@ -444,7 +451,8 @@ def _keep_assignment(
                 assignment.add(group, name)
             elif annotator.is_active and group in assigned[name] and group not in skipped[name]:
                 assignment.add(group, name)
-                reassignable[name][group] = None
+                if group not in begun[name]:
+                    reassignable[name][group] = None
     return assignment, reassignable, {(name, group) for name, groups in skipped.items() for group in groups}
 
 

@@ -9,6 +9,9 @@ INSTRUCTIONS = "instructions.txt"
 
 def format_instructions(protocol: Protocol) -> str:
     """The instructions of a round."""
-    name = INSTRUCTIONS if protocol.question == QUESTION else "instructions_question.txt"
+    if protocol.blind:
+        name = "instructions_blind.txt"
+    else:
+        name = INSTRUCTIONS if protocol.question == QUESTION else "instructions_question.txt"
     text = (files("hggt_data.annotate") / name).read_text("utf-8")
     return text.replace("{question}", protocol.question or "")

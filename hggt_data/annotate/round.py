@@ -51,13 +51,24 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One group that one annotator judges once."""
+    """One group that one annotator judges once.
+
+    Attributes:
+        candidate: In a blind round, the candidate of one pair on the page; None for the whole group.
+    """
 
     kind: Kind
     group: str
+    candidate: str | None = None
+
+    @property
+    def whole(self) -> "Item":
+        """The whole group of a pair."""
+        return Item(self.kind, self.group)
 
     def __str__(self) -> str:
-        return f"{self.kind.value} {self.group}"
+        pair = "" if self.candidate is None else f" {self.candidate}"
+        return f"{self.kind.value} {self.group}{pair}"
 
     @classmethod
     def parse(cls, text: str) -> "Item":

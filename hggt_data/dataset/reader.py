@@ -48,7 +48,7 @@ class DatasetSource(GroupSource):
         image_of, first = dict(zip(self.ids, self.image_names, strict=True)), dict[str, str]()
         shards = [shard for shard in read_manifest(self._folder).shards if shard.split == self.split]
         for group, digests in (found for shard in shards for found in shard.digests(self.candidates)):
-            for digest in digests.values():
+            for digest in digests.values() if group in image_of else ():  # it may have been rebuilt meanwhile
                 twin = first.setdefault(digest, image_of[group])
                 if twin != image_of[group]:
                     yield image_of[group], twin
@@ -158,8 +158,9 @@ class DatasetSource(GroupSource):
         found = os.fstat(file.fileno()).st_size
         if found != record.size_bytes:
             file.close()
-            pointer = is_lfs_pointer(self._folder / record.path)
-            raise self._not_as_built(record, f"is {LFS_POINTER}" if pointer else f"has {found:,} bytes")
+            if is_lfs_pointer(self._folder / record.path):
+                raise DatasetError(f"{self._folder / record.path} is {LFS_POINTER}")
+            raise self._not_as_built(record, f"has {found:,} bytes")
         return file
 
     def _not_as_built(self, record: FileDigest, found: str) -> DatasetError:

@@ -59,7 +59,8 @@ def require_repo_id(repo_id: str) -> None:
 def refuse_url(source: str | Path) -> None:
     """SettingsError for the address of a repository in place of its name, which it gives."""
     if found := _URL.match(str(source)):
-        raise SettingsError(f"{source} is an address; expected a folder or a repository: {found['repo_id']}")
+        shown = re.sub("^https?:/(?!/)", r"\g<0>/", str(source))  # a path has lost a slash
+        raise SettingsError(f"{shown} is an address; expected a folder or a repository: {found['repo_id']}")
 
 
 @dataclass(frozen=True)

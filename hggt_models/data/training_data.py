@@ -134,9 +134,9 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
         )
     samples = GroupDataset(
         groups,
-        serving,
-        [labelled[number] for number in serving],
         target,
+        positions=serving,
+        labelled=[labelled[number] for number in serving],
         source_px=config.source_px,
         flip=config.flip,
         rotate=config.rotate,

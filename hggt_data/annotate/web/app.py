@@ -26,7 +26,7 @@ from hggt_data.annotate.round import TEXTS, Annotator, Item, Kind
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
 from hggt_data.annotate.web.progress import disagreements, measure_progress
-from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError, SavedAnswer
+from hggt_data.annotate.web.store import AnswerStore, ConflictError, SavedAnswer
 from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
@@ -133,7 +133,8 @@ class AnnotatorRoutes(Routes):
             {
                 "annotator": self._store.annotator_id(annotator),
                 "name": annotator.name,
-                "num_candidates": len(self._store.round.candidates),
+                "is_blind": bool(self._store.round.protocol.blind),
+                "num_candidates": self._store.num_candidates,
                 "required_full_zoom_s": FULL_ZOOM_S if self._store.round.protocol.full_zoom else 0,
                 "instructions": _read_instructions(self._store.round.folder),
                 "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
@@ -146,8 +147,8 @@ class AnnotatorRoutes(Routes):
             raise HTTPException(404, self._texts["error_not_dealt"])
         return JSONResponse(
             [
-                {"id": self._store.item_id(annotator, item), "state": _state(self._store, annotator, item)}
-                for item in annotator.batches[number]
+                {"id": self._store.item_id(annotator, page), "state": self._store.state(annotator, page)}
+                for page in self._store.pages(annotator, annotator.batches[number])
             ]
         )
 
@@ -177,7 +178,7 @@ class AnnotatorRoutes(Routes):
         return run
 
     def _save_answer(self, annotator: Annotator, item: Item, body: object, _: Headers) -> Response:
-        answer = Answer.parse(body, len(self._store.round.candidates))
+        answer = self._store.parse(body)
         replaces = body.get("replaces") if isinstance(body, dict) else None
         try:
             saved = self._store.save(annotator, item, answer, replaces)
@@ -185,14 +186,31 @@ class AnnotatorRoutes(Routes):
             existing = self._store.read(annotator, item)
             assert existing is not None
             return JSONResponse({"error": self._texts["error_conflict"], **_format_saved(existing)}, 409)
-        return JSONResponse(_format_saved(saved) | _feedback(self._store, annotator, item))
+        return JSONResponse(_format_saved(saved) | self._feedback(annotator, item))
+
+    def _feedback(self, annotator: Annotator, item: Item) -> dict[str, Any]:
+        """For practice, the correct labels in the order shown; None if any label is correct.
+
+        `{03}` in the note becomes the number under which the annotator saw candidate 03. In a blind round, `original`
+        is the number of the original.
+        """
+        store = self._store
+        known = store.round.known.get(item.group)
+        if item.kind is not Kind.PRACTICE or known is None:
+            return {}
+        numbers = {name: str(number) for number, name in enumerate(store.order(annotator, item), start=1)}
+        note = known.note
+        for name in store.round.candidates:
+            note = note.replace(f"{{{name}}}", numbers.get(name, self._texts["feedback_other"]))
+        labels = [label and label.value for label in store.correct(annotator, item)]
+        return {"feedback": {"labels": labels, "note": note, "original": numbers.get(ORIGINAL)}}
 
     def _save_skip(self, annotator: Annotator, item: Item, body: object, headers: Headers) -> Response:
         try:
-            self._store.skip(annotator, item, body.get("reason") if isinstance(body, dict) else None)
+            skipped = self._store.skip(annotator, item, body.get("reason") if isinstance(body, dict) else None)
         except ConflictError:
             return refusal(409, self._texts["error_conflict"], headers)
-        return JSONResponse({})
+        return JSONResponse({"skipped": skipped})
 
 
 class AdminRoutes(Routes):
@@ -248,8 +266,12 @@ def _show_static(request: Request) -> Response:
 def read_texts(folder: Path, protocol: Protocol = HGGT_PROTOCOL) -> dict[str, str]:
     """All texts of the pages; the round's own `texts.json`, in any language, replaces ours key by key."""
     texts: dict[str, str] = json.loads((_STATIC / TEXTS).read_bytes())
-    if protocol.question is not None and protocol.question != QUESTION:
-        texts |= json.loads((_STATIC / "texts_question.json").read_bytes()) | {"title": protocol.question}
+    if protocol.blind:
+        texts |= json.loads((_STATIC / "texts_blind.json").read_bytes())
+    elif protocol.question != QUESTION:
+        texts |= json.loads((_STATIC / "texts_question.json").read_bytes())
+    if protocol.question not in (None, QUESTION):
+        texts["title"] = protocol.question
     path = folder / TEXTS
     if not path.exists():
         return texts
@@ -277,15 +299,9 @@ def _read_instructions(folder: Path) -> str:
 
 
 def _summarise(store: AnswerStore, annotator: Annotator, batch: tuple[Item, ...]) -> dict[str, Any]:
-    states = [_state(store, annotator, item) for item in batch]
+    states = [store.state(annotator, page) for page in store.pages(annotator, batch)]
     is_practice = all(item.kind is Kind.PRACTICE for item in batch)
-    return {"is_practice": is_practice, "total": len(batch), "open": states.count("open")}
-
-
-def _state(store: AnswerStore, annotator: Annotator, item: Item) -> str:
-    if item in store.answers(annotator):
-        return "saved"
-    return "skipped" if item in store.skips(annotator) else "open"
+    return {"is_practice": is_practice, "total": len(states), "open": states.count("open")}
 
 
 def _picture(path: Path) -> Response:
@@ -294,22 +310,6 @@ def _picture(path: Path) -> Response:
 
 def _format_saved(saved: SavedAnswer) -> dict[str, Any]:
     return {"labels": [label and label.value for label in saved.labels], "version": saved.version}
-
-
-def _feedback(store: AnswerStore, annotator: Annotator, item: Item) -> dict[str, Any]:
-    """For practice, the correct labels in the order shown; None if any label is correct.
-
-    `{03}` in the note becomes the number under which the annotator saw candidate 03.
-    """
-    known = store.round.known.get(item.group)
-    if item.kind is not Kind.PRACTICE or known is None:
-        return {}
-    correct = dict(zip(store.round.candidates, known.labels, strict=True))
-    note, labels = known.note, []
-    for number, name in enumerate(store.order(annotator, item), start=1):
-        note = note.replace(f"{{{name}}}", str(number))
-        labels.append(correct[name])
-    return {"feedback": {"labels": [label and label.value for label in labels], "note": note}}
 
 
 def _format_group(group: PatchGroup) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hggt_data.consensus import judge_group
 from hggt_data.schema import Annotation, Label, PatchGroup, group_order
 from hggt_data.statistics.agreement import krippendorff_alpha, votes_of
 
-# Limits for flags: in less than two seconds a group can hardly be compared.
+# Limits for flags: in less than two seconds a page can hardly be compared.
 FASTEST_S = 2.0
 ONE_LABEL_SHARE = 0.95
 GOLD_SHARE = 0.7
@@ -163,6 +163,7 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
     seen = store.full_zoom(annotator)
     recorded = [seen[item] for item in answers if seen[item] is not None]
     full_zoom = sum(map(bool, recorded)), len(recorded)
+    fastest = FASTEST_S * (len(store.round.candidates) if store.round.protocol.blind else 1)
     return AnnotatorProgress(
         name=annotator.name,
         is_active=annotator.is_active,
@@ -176,7 +177,7 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
         labels={label.value: labels[label] for label in Label},
         gold=gold,
         repeats=repeats,
-        flags=tuple(_flags(len(times), seconds, labels, gold, repeats, full_zoom)),
+        flags=tuple(_flags(len(times), seconds, fastest, labels, gold, repeats, full_zoom)),
     )
 
 
@@ -210,6 +211,7 @@ def _repeats(answers: Mapping[Item, Annotation]) -> tuple[int, int]:
 def _flags(
     done: int,
     seconds: float | None,
+    fastest: float,
     labels: Counter[Label],
     gold: tuple[int, int],
     repeats: tuple[int, int],
@@ -217,7 +219,7 @@ def _flags(
 ) -> Iterator[Flag]:
     """What to talk about, from the first groups on; each says how many groups or labels it rests on."""
     if done >= _FEWEST_GROUPS:
-        if seconds is not None and seconds < FASTEST_S:
+        if seconds is not None and seconds < fastest:
             yield Flag("admin_flag_fast", {"seconds": round(seconds, 1), "groups": done})
         (label, count), *_ = labels.most_common()
         if count >= ONE_LABEL_SHARE * labels.total():

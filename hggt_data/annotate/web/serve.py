@@ -21,6 +21,7 @@ from hggt_data.annotate.answers import remove_leftovers
 from hggt_data.annotate.round import Round, lock_round, read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
+from hggt_data.annotate.web.blind import open_store
 from hggt_data.annotate.web.connections import Connection
 from hggt_data.annotate.web.guard import LOOPBACK, Guard
 from hggt_data.annotate.web.store import AnswerStore
@@ -82,7 +83,7 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         round_ = read_round(folder, settings.patches)
         remove_leftovers(round_)
         accounts = Accounts(settings.accounts)
-        store = AnswerStore(round_)
+        store = open_store(round_)
         with _listen(settings) as listener:
             hosts = {*settings.allow_host, *([] if _is_any(settings.host) else [settings.host])}
             app = Guard(make_app(store), accounts.find, hosts, plain_http=settings.plain_http)

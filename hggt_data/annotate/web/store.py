@@ -10,17 +10,18 @@ import hashlib
 import hmac
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers, read_full_zoom
 from hggt_data.annotate.round import Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.io.files import read_regular_file, write_json, write_text
 from hggt_data.io.parsing import parse_json
+from hggt_data.io.text import plural
 from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.label_json import LABEL_WORDS, YEARS
@@ -40,7 +41,7 @@ class Answer:
     """An answer as the page sends it.
 
     Attributes:
-        labels: In the order in which the candidates were shown.
+        labels: In the order in which the candidates were shown; of a pair, one that compares the first with the second.
         seconds: Viewing time without pauses, by a monotonic clock.
         pauses: (seconds before it, seconds) of each pause.
         end: The annotator's local time at the end; None if that clock is clearly wrong.
@@ -57,13 +58,17 @@ class Answer:
     display: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, content: object, num_candidates: int) -> "Answer":
-        """Check and convert what the page sent; AnnotationError says what was expected."""
+    def parse(cls, content: object, num_labels: int, num_versions: int | None = None) -> "Answer":
+        """Check and convert what the page sent; AnnotationError says what was expected.
+
+        `num_versions` are the versions that must be seen at 100 %, by default one per label.
+        """
+        num_versions = num_labels if num_versions is None else num_versions
         if not isinstance(content, dict):
             raise AnnotationError(f"expected a JSON object, got {type(content).__name__}")
         labels = content.get("labels")
-        if not isinstance(labels, list) or len(labels) != num_candidates:
-            raise AnnotationError(f"labels is {labels!r}; expected {num_candidates} labels")
+        if not isinstance(labels, list) or len(labels) != num_labels:
+            raise AnnotationError(f"labels is {labels!r}; expected {plural(num_labels, 'label')}")
         for label in labels:
             if label not in LABEL_WORDS:
                 raise AnnotationError(f"labels contains {label!r}; expected one of {', '.join(LABEL_WORDS)}")
@@ -71,8 +76,8 @@ class Answer:
         if not isinstance(pauses, list) or len(pauses) > _MOST_PAUSES:
             raise AnnotationError(f"pauses is not a list of at most {_MOST_PAUSES:,} pauses")
         full_zoom_s = content.get("full_zoom_s", [])
-        if not isinstance(full_zoom_s, list) or len(full_zoom_s) not in (0, num_candidates):
-            raise AnnotationError(f"full_zoom_s is not a list of {num_candidates} numbers of seconds")
+        if not isinstance(full_zoom_s, list) or len(full_zoom_s) not in (0, num_versions):
+            raise AnnotationError(f"full_zoom_s is not a list of {num_versions} numbers of seconds")
         display = content.get("display", {})
         if not isinstance(display, dict):
             raise AnnotationError("display is not a JSON object")
@@ -114,13 +119,16 @@ class AnswerStore:
         self._answers: dict[str, dict[Item, Annotation]] = {}
         self._full_zoom: dict[str, dict[Item, bool | None]] = {}
         self._skips: dict[str, dict[Item, str]] = {}
+        self._pairs: dict[str, dict[Item, Annotation]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         for annotator in round_.annotators:
-            self._items[annotator.pseudonym] = {self.item_id(annotator, item): item for item in annotator.items}
+            pages = (page for batch in annotator.batches for page in self.pages(annotator, batch))
+            self._items[annotator.pseudonym] = {self.item_id(annotator, page): page for page in pages}
             found = read_answers(round_, annotator)
             self._answers[annotator.pseudonym] = found.annotations
             self._full_zoom[annotator.pseudonym] = {}
             self._skips[annotator.pseudonym] = found.skips
+            self._pairs[annotator.pseudonym] = found.pairs
             self.unreadable |= found.faults
 
     def item_id(self, annotator: Annotator, item: Item) -> str:
@@ -135,14 +143,42 @@ class AnswerStore:
         """The item with this id; None if it is not assigned to the annotator."""
         return self._items[annotator.pseudonym].get(item_id)
 
+    @property
+    def num_candidates(self) -> int:
+        """How many pictures a page shows beside the first."""
+        return len(self.round.candidates)
+
+    def pages(self, annotator: Annotator, batch: Sequence[Item]) -> Sequence[Item]:
+        """What the annotator judges one page after the other."""
+        return batch
+
     def order(self, annotator: Annotator, item: Item) -> tuple[str, ...]:
         """The candidates in the order in which this annotator sees them."""
         return tuple(sorted(self.round.candidates, key=lambda name: self._digest(annotator, item, name)))
 
+    def shown(self, annotator: Annotator, item: Item) -> tuple[str, ...]:
+        """The names of the pictures on a page, in their order there."""
+        return (ORIGINAL, *self.order(annotator, item))
+
     def picture(self, annotator: Annotator, item: Item, position: int) -> Path | None:
-        """The picture at a position: 0 is the original, then the candidates as shown; None beyond."""
-        shown = (ORIGINAL, *self.order(annotator, item))
+        """The path of the picture at a position of a page; None beyond."""
+        shown = self.shown(annotator, item)
         return self.round.picture(item.group, shown[position]) if position in range(len(shown)) else None
+
+    def correct(self, annotator: Annotator, item: Item) -> tuple[Label | None, ...]:
+        """The correct labels of a practice or gold page, as the page would send them; None if any label is correct."""
+        correct = dict(zip(self.round.candidates, self.round.known[item.group].labels, strict=True))
+        return tuple(correct[name] for name in self.order(annotator, item))
+
+    def state(self, annotator: Annotator, item: Item) -> Literal["saved", "skipped", "open"]:
+        """Whether a page is answered or skipped."""
+        if item in self._page_answers(annotator):
+            return "saved"
+        return "skipped" if item.whole in self.skips(annotator) else "open"
+
+    def parse(self, content: object) -> Answer:
+        """The answer to a page as it was sent; AnnotationError says what was expected."""
+        return Answer.parse(content, len(self.round.candidates))
 
     def answers(self, annotator: Annotator) -> Mapping[Item, Annotation]:
         """The annotator's answers; labels in the order of the round's candidates."""
@@ -164,8 +200,8 @@ class AnswerStore:
         return self._skips[annotator.pseudonym]
 
     def read(self, annotator: Annotator, item: Item) -> SavedAnswer | None:
-        """The annotator's answer to an item; None if there is none yet."""
-        annotation = self.answers(annotator).get(item)
+        """The annotator's answer to a page; None if there is none yet."""
+        annotation = self._page_answers(annotator).get(item)
         return None if annotation is None else self._saved(annotator, item, annotation)
 
     def save(self, annotator: Annotator, item: Item, answer: Answer, replaces: str | None) -> SavedAnswer:
@@ -182,38 +218,39 @@ class AnswerStore:
         received = self._clock()
         annotation = self._annotation(annotator, item, answer, received)
         with self._locks[annotator.pseudonym]:
-            earlier = self.answers(annotator).get(item)
+            earlier = self._page_answers(annotator).get(item)
             if earlier is not None and _is_repeated(earlier, annotation, answer):
                 return self._saved(annotator, item, earlier)
             if earlier is not None and self._saved(annotator, item, earlier).version != replaces:
                 raise ConflictError(f"{item.group} already has another answer, which is kept")
             self._require_in_place()
-            self._write_shown(annotator, item, answer, received, earlier)
-            path = self.round.answer_path(annotator, item)
-            if earlier is None and path.exists():
-                path.replace(path.with_suffix(BROKEN))
-            write_text(path, format_annotation(annotation, item.group, self.round.candidates))
-            self._require_in_place()
-            self._full_zoom[annotator.pseudonym][item] = is_full_zoom(answer.full_zoom_s)
-            self._answers[annotator.pseudonym][item] = annotation
-            if self._skips[annotator.pseudonym].pop(item, None) is not None:
-                self.round.skip_path(annotator, item).unlink(missing_ok=True)
+            self._write(annotator, item, annotation, self._record(annotator, item, answer, received, earlier))
         return self._saved(annotator, item, annotation)
 
-    def skip(self, annotator: Annotator, item: Item, reason: object) -> None:
-        """Save why the annotator cannot judge a group; ConflictError if there is an answer."""
+    def skip(self, annotator: Annotator, item: Item, reason: object) -> list[str]:
+        """Save why the annotator cannot judge the group of a page, and return the ids of its pages without an answer.
+
+        ConflictError if the page has an answer.
+        """
         if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_REASON:
             raise AnnotationError(f"expected a reason of 1 to {_LONGEST_REASON} characters")
         if not reason.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in reason):
             raise AnnotationError("expected a reason without incomplete characters")
         with self._locks[annotator.pseudonym]:
-            if item in self.answers(annotator):
+            if item in self._page_answers(annotator):
                 raise ConflictError(f"{item.group} already has an answer, which is kept")
             content = {"reason": reason.strip(), "received": _format_instant(self._clock())}
             self._require_in_place()
             write_json(self.round.skip_path(annotator, item), content)
             self._require_in_place()
-            self._skips[annotator.pseudonym][item] = content["reason"]
+            self._skips[annotator.pseudonym][item.whole] = content["reason"]
+        pages = self._items[annotator.pseudonym].items()
+        answered = self._page_answers(annotator)
+        return [id_ for id_, page in pages if page.whole == item.whole and page not in answered]
+
+    def _page_answers(self, annotator: Annotator) -> Mapping[Item, Annotation]:
+        """The answers to pages; labels in the order of the candidates."""
+        return self.answers(annotator)
 
     def _require_in_place(self) -> None:
         """OSError if the round is no longer where it was: writing would make a new, incomplete one there."""
@@ -222,8 +259,7 @@ class AnswerStore:
             raise OSError(errno.ESTALE, reason, str(self.round.folder))
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
-        of_name = dict(zip(self.order(annotator, item), answer.labels, strict=True))
-        labels = tuple(of_name[name] for name in self.round.candidates)
+        labels = self._labels(annotator, item, answer.labels)
         end = answer.end or received.astimezone().replace(tzinfo=None)
         end = end.replace(microsecond=0)
         took = answer.seconds + sum(seconds for _, seconds in answer.pauses)
@@ -231,20 +267,48 @@ class AnswerStore:
         return Annotation(annotator.pseudonym, labels, start, end, float(round(answer.seconds)), annotator.name)
 
     def _saved(self, annotator: Annotator, item: Item, annotation: Annotation) -> SavedAnswer:
-        of_name = dict(zip(self.round.candidates, annotation.labels, strict=True))
-        shown = tuple(of_name[name] for name in self.order(annotator, item))
-        text = format_annotation(annotation, item.group, self.round.candidates)
+        shown = self._labels_sent(annotator, item, annotation.labels)
+        text = format_annotation(annotation, item.group, self.round.candidates[: len(annotation.labels)])
         return SavedAnswer(shown, hashlib.sha256(text.encode()).hexdigest()[:20])
 
-    def _write_shown(
+    def _labels(self, annotator: Annotator, item: Item, sent: Sequence[Label]) -> tuple[Label, ...]:
+        """The labels of candidates, in their order, from those that a page sent."""
+        of_name = dict(zip(self.order(annotator, item), sent, strict=True))
+        return tuple(of_name[name] for name in self.round.candidates)
+
+    def _labels_sent(
+        self, annotator: Annotator, item: Item, labels: Sequence[Label | None]
+    ) -> tuple[Label | None, ...]:
+        """The labels as a page sends them; the inverse of `_labels`."""
+        of_name = dict(zip(self.round.candidates, labels, strict=True))
+        return tuple(of_name[name] for name in self.order(annotator, item))
+
+    def _write(self, annotator: Annotator, item: Item, annotation: Annotation, record: dict[str, Any]) -> None:
+        """Write the answer to a page and the record of how it was shown."""
+        write_json(self.round.shown_path(annotator, item), record)
+        self._write_answer(annotator, item, annotation)
+        self._full_zoom[annotator.pseudonym][item] = is_full_zoom(record["full_zoom_s"].values())
+
+    def _write_answer(self, annotator: Annotator, item: Item, annotation: Annotation) -> None:
+        """Write the labels of a group."""
+        path = self.round.answer_path(annotator, item)
+        if item not in self.answers(annotator) and path.exists():
+            path.replace(path.with_suffix(BROKEN))
+        write_text(path, format_annotation(annotation, item.group, self.round.candidates))
+        self._require_in_place()
+        self._answers[annotator.pseudonym][item] = annotation
+        if self._skips[annotator.pseudonym].pop(item, None) is not None:
+            self.round.skip_path(annotator, item).unlink(missing_ok=True)
+
+    def _record(
         self, annotator: Annotator, item: Item, answer: Answer, received: datetime, earlier: Annotation | None
-    ) -> None:
-        path = self.round.shown_path(annotator, item)
+    ) -> dict[str, Any]:
+        """How a page was shown."""
         history = []
         if earlier is not None:
             labels = [label and label.value for label in earlier.labels]
-            history = [*_history_of(path), {"labels": labels, "seconds": earlier.seconds}]
-        content = {
+            history = [*self._history(annotator, item), {"labels": labels, "seconds": earlier.seconds}]
+        return {
             "order": self.order(annotator, item),
             "seconds": answer.seconds,
             "pauses": [{"after_s": after, "seconds": seconds} for after, seconds in answer.pauses],
@@ -254,7 +318,10 @@ class AnswerStore:
             "display": answer.display,
             "earlier": history,
         }
-        write_json(path, content)
+
+    def _history(self, annotator: Annotator, item: Item) -> list[Any]:
+        """Earlier answers to a page, as far as they are recorded."""
+        return _history_of(self.round.shown_path(annotator, item))
 
     def _digest(self, *parts: object) -> str:
         words = [part.pseudonym if isinstance(part, Annotator) else str(part) for part in parts]

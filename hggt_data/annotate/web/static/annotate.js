@@ -37,7 +37,7 @@ class Page {
     this.#round = await this.#retry(() => requestJson("api/round"));
     // By annotator, not by URL: a new URL sends what the old one could not.
     this.#outbox = new Outbox(this.#round.annotator, (state, detail) => this.#showSaving(state, detail));
-    this.#stage = new Stage($("stage"), text, this.#round.num_candidates, {
+    this.#stage = new Stage($("stage"), text, this.#round.num_candidates, this.#round.is_blind, {
       label: (position, label) => this.#label(position, label),
       zoom: () => this.#showZoom(),
       view: (versions, box) => this.#clock.view(versions, box),
@@ -115,7 +115,7 @@ class Page {
     const turn = ++this.#turn;
     const item = this.#item;
     this.#stage.showLabels(this.#labels);
-    this.#stage.select(1);
+    this.#stage.select(this.#stage.first);
     this.#showProgress();
     this.#showStatus(text("loading"));
     const [saved, pictures] = await Promise.all([
@@ -130,11 +130,11 @@ class Page {
     this.#saved = saved ?? this.#saved;
     this.#labels = [...(draft?.labels ?? this.#saved)];
     this.#stage.showLabels(this.#labels);
-    this.#stage.select(this.#unlabelled()[0] ?? 1);
+    this.#selectOpen();
     this.#stage.show(pictures);
     this.#showStatus("");
     const [{width, height}] = pictures;
-    this.#coverage = draft?.coverage ?? new Coverage(this.#round.num_candidates, width, height);
+    this.#coverage = draft?.coverage ?? new Coverage(pictures.length - this.#stage.first, width, height);
     this.#clock.start(this.#coverage, draft?.reading);
     this.#restartIdleTimer();
     if (document.querySelector("dialog[open]")) {
@@ -211,20 +211,35 @@ class Page {
     if (this.#stage.selected !== position) {
       this.#stage.select(position);
     }
-    this.#history.push({position, label: this.#labels[position - 1]});
+    this.#history.push({position, label: this.#labels[this.#indexOf(position)]});
     this.#setLabel(position, label);
     this.#showStatus(text("labelled", {number: position, label: text(label.toLowerCase())}));
     const left = this.#unlabelled();
     if (left.length) {
       this.#stage.select(left.find((other) => other > position) ?? left[0]);
     } else {
-      this.#showStatus(text("ready"));
+      this.#showStatus(text("ready", {choice: this.#nameOf(label)}));
     }
   }
 
   #setLabel(position, label) {
-    this.#labels[position - 1] = label;
+    this.#labels[this.#indexOf(position)] = label;
     this.#stage.showLabels(this.#labels);
+  }
+
+  /** The label of a version; a pair has one, which compares the first with the second. */
+  #indexOf(position) {
+    return this.#round.is_blind ? 0 : position - 1;
+  }
+
+  /** The choice between two versions in words. */
+  #nameOf(label) {
+    return label === "Similar" ? text("same") : text("version", {number: label === "Positive" ? 1 : 2});
+  }
+
+  /** Select the first version without a label. */
+  #selectOpen() {
+    this.#stage.select(this.#round.is_blind ? this.#stage.selected : (this.#unlabelled()[0] ?? 1));
   }
 
   /** Positions without a label. */
@@ -232,15 +247,15 @@ class Page {
     return this.#labels.flatMap((label, k) => (label ? [] : [k + 1]));
   }
 
-  /** Positions of which a part has yet to be seen at 100 %, if the round requires it. */
+  /** Versions, counted from 0, of which a part has yet to be seen at 100 %, if the round requires it. */
   #unseen() {
     const {required_full_zoom_s: required} = this.#round;
-    return this.#clock.read().full_zoom_s.flatMap((seconds, k) => (seconds < required ? [k + 1] : []));
+    return this.#clock.read().full_zoom_s.flatMap((seconds, k) => (seconds < required ? [k] : []));
   }
 
   /** The parts of these versions that have yet to be seen at 100 %. */
-  #unseenParts(positions) {
-    return this.#coverage.missing(this.#round.required_full_zoom_s, positions.map((position) => position - 1));
+  #unseenParts(versions) {
+    return this.#coverage.missing(this.#round.required_full_zoom_s, versions);
   }
 
   async #next() {
@@ -250,16 +265,16 @@ class Page {
     }
     if (left.length) {
       this.#showStatus(text("judge_all", {numbers: left.join(", ")}));
-      this.#stage.select(left[0]);
+      this.#selectOpen();
       return;
     }
     const unseen = this.#unseen();
     if (this.#isChanged && unseen.length) {
-      const [position] = unseen;
-      const [{left, top}] = this.#unseenParts([position]);
-      this.#stage.select(position);
+      const [version] = unseen;
+      const [{left, top}] = this.#unseenParts([version]);
+      this.#stage.select(version + this.#stage.first);
       this.#stage.lookFrom(left, top);
-      this.#showStatus(text("see_all", {numbers: unseen.join(", ")}));
+      this.#showStatus(text("see_all", {numbers: unseen.map((k) => k + 1).join(", ")}));
       return;
     }
     const turn = this.#turn;
@@ -317,7 +332,8 @@ class Page {
     const reason = new FormData($("skip-form")).get("reason");
     const words = [reason === "skip_other" ? "" : text(reason), $("skip-text").value.trim()].filter(Boolean);
     const item = this.#item;
-    void this.#outbox.put(item.id, `api/items/${item.id}/skip`, {reason: words.join(": ") || text(reason)});
+    const delivered = this.#outbox.put(item.id, `api/items/${item.id}/skip`, {reason: words.join(": ") || text(reason)});
+    void delivered.then((response) => this.#markSkipped(response?.skipped ?? []));
     this.#markItem("skipped");
     await this.#openNext();
   }
@@ -328,6 +344,15 @@ class Page {
     this.#item.state = state;
     this.#saved = [...this.#labels];
     this.#answered.push(this.#index);
+    this.#showProgress();
+  }
+
+  /** Mark the other pairs of a skipped group. */
+  #markSkipped(ids) {
+    for (const item of this.#items.filter(({id, state}) => state === "open" && ids.includes(id))) {
+      item.state = "skipped";
+      this.#round.batches[this.#batch].open--;
+    }
     this.#showProgress();
   }
 
@@ -381,19 +406,15 @@ class Page {
     this.#idle = setTimeout(() => this.#openDialog("pause"), 1000 * IDLE_SECONDS);
   }
 
-  async #showFeedback({labels, note}, given) {
+  async #showFeedback({labels, note, original}, given) {
+    const name = (label) => (this.#round.is_blind ? this.#nameOf(label) : text(label.toLowerCase()));
     const wrong = labels.flatMap((expected, k) =>
       expected && expected !== given[k]
-        ? [
-            text("feedback_wrong", {
-              number: k + 1,
-              given: text(given[k].toLowerCase()),
-              expected: text(expected.toLowerCase()),
-            }),
-          ]
+        ? [text("feedback_wrong", {number: k + 1, given: name(given[k]), expected: name(expected)})]
         : [],
     );
-    fill("feedback-list", "li", wrong.length ? wrong : [text("feedback_right")]);
+    const secret = original ? [text("feedback_original", {number: original})] : [];
+    fill("feedback-list", "li", [...(wrong.length ? wrong : [text("feedback_right")]), ...secret]);
     $("feedback-note").textContent = note;
     await this.#openDialog("feedback");
   }
@@ -480,6 +501,7 @@ class Page {
     showKeys(rows, $("keys"), text);
     showKeys(this.#guide(), $("guide-keys"), text);
     $("zoom").title = text("help_whole");
+    $("status").dataset.question = text("title"); // shown where there is no room for it above
     addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys stay with the page
     addEventListener("keyup", (event) => (event.key === " " || event.code === "Space") && this.#stage.flip(false));
     addEventListener("blur", () => this.#stage.flip(false));
@@ -510,21 +532,28 @@ class Page {
   /** Key bindings in the order of the help; see keys.js. */
   #keys() {
     const stage = this.#stage;
-    const count = this.#round.num_candidates;
+    const count = this.#round.num_candidates + 1 - stage.first;
     const numbers = Array.from({length: count}, (_, k) => [k + 1, () => stage.select(k + 1)]);
-    const step = (by) => stage.select(((stage.selected - 1 + by + count) % count) + 1);
-    const label = (word) => () => this.#label(stage.selected, word);
+    const step = (by) => stage.select(((stage.selected - stage.first + by + count) % count) + stage.first);
+    const label = (word, position) => () => this.#label(position ?? stage.selected, word);
     const [zoomIn, zoomOut] = [() => stage.zoomBy(1), () => stage.zoomBy(-1)];
     const open = (dialog) => () => void this.#openDialog(dialog);
     const [space, shift] = [text("key_space"), text("key_shift")];
     return [
-      {caps: [`1–${count}`], help: "help_select", keys: Object.fromEntries(numbers)},
+      ...(this.#round.is_blind
+        ? [
+            {caps: ["1", "2"], help: "help_choose", keys: {1: label("Positive", 0), 2: label("Negative", 1)}},
+            {caps: ["S"], help: "help_same", keys: {s: label("Similar")}},
+          ]
+        : [
+            {caps: [`1–${count}`], help: "help_select", keys: Object.fromEntries(numbers)},
+            {caps: ["P", "S", "N"], help: "help_label", keys: {p: label("Positive"), s: label("Similar"), n: label("Negative")}},
+          ]),
       {
         caps: [`${shift} ←`, `${shift} →`],
         help: "help_step",
         keys: {"shift+arrowleft": () => step(-1), "shift+arrowright": () => step(1)},
       },
-      {caps: ["P", "S", "N"], help: "help_label", keys: {p: label("Positive"), s: label("Similar"), n: label("Negative")}},
       {caps: [space], help: "help_flip", keys: {" ": () => stage.flip(true)}},
       {caps: ["Enter"], help: "help_next", keys: {enter: () => this.#next()}, buttons: {next: "enter"}},
       {caps: ["Backspace"], help: "help_previous", keys: {backspace: () => this.#previous()}, buttons: {previous: "backspace"}},
@@ -560,10 +589,10 @@ class Page {
 
   /** What to remember while judging, beside the map. */
   #guide() {
+    const labels = {P: "positive_hint", S: "similar_hint", N: "negative_hint"};
+    const choice = {1: "chosen", 2: "chosen", S: "same"};
     return [
-      {caps: ["P"], help: "positive_hint"},
-      {caps: ["S"], help: "similar_hint"},
-      {caps: ["N"], help: "negative_hint"},
+      ...Object.entries(this.#round.is_blind ? choice : labels).map(([cap, help]) => ({caps: [cap], help})),
       {caps: [text("key_space")], help: "guide_flip"},
       {caps: ["Enter"], help: "help_next"},
     ];

@@ -3,7 +3,7 @@
 // one at 100 %. A picture is scaled down only while the annotator asks for the whole of one that is larger than its pane.
 
 const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
-const SYMBOLS = {Positive: "+", Similar: "=", Negative: "−"};
+const SYMBOLS = {positive: "+", similar: "=", negative: "−", chosen: "✓", same: "="};
 const NARROW_PX = 330;
 const NARROWEST_PX = 150; // for three buttons
 const MAP_WORTH = 1.25;
@@ -25,7 +25,8 @@ export class Stage {
   #observer = new ResizeObserver((entries) => this.#resize(entries));
   #onZoom;
   #onView;
-  selected = 1;
+  #first; // position of the first version: 0 if no picture is named as the original
+  selected;
   isFlipped = false;
   isFocused = false;
   hasSlider = false;
@@ -34,12 +35,16 @@ export class Stage {
   /**
    * @param root the element to fill; it has an aside with a canvas, which shows the map
    * @param text (key, values) => string
+   * @param numCandidates how many pictures there are beside the first
+   * @param isBlind whether the first is a version like the others, of which one is chosen, and not the original
    * @param handlers {label(position, label), zoom(), view(versions, box)}; the last is called with the versions, counted
    *   from 0, that are in view at 100 % or more, and the part of them, in image pixels
    */
-  constructor(root, text, numCandidates, handlers) {
+  constructor(root, text, numCandidates, isBlind, handlers) {
     this.#root = root;
     this.#text = text;
+    this.#first = isBlind ? 0 : 1;
+    root.classList.toggle("blind", isBlind);
     this.#onZoom = handlers.zoom;
     this.#onView = handlers.view;
     this.#aside = root.querySelector("aside");
@@ -50,7 +55,12 @@ export class Stage {
     this.#listenToMap();
     this.#observe(this.#map);
     new ResizeObserver(() => this.#arrange()).observe(root);
-    this.select(1);
+    this.select(this.#first);
+  }
+
+  /** The position of the first version. */
+  get first() {
+    return this.#first;
   }
 
   get isShown() {
@@ -88,12 +98,13 @@ export class Stage {
   }
 
   showLabels(labels) {
-    for (const pane of this.#panes.slice(1)) {
-      const label = labels[pane.position - 1];
+    for (const pane of this.#panes.slice(this.#first)) {
+      const label = labels[Math.max(0, pane.position - 1)];
       for (const button of pane.buttons) {
         button.setAttribute("aria-pressed", button.dataset.label === label);
       }
-      const labelText = this.#text(label ? label.toLowerCase() : "not_labelled");
+      const pressed = pane.buttons.find((button) => button.dataset.label === label);
+      const labelText = pressed?.querySelector(".word").textContent.trim() ?? this.#text(label ? "not_chosen" : "not_labelled");
       pane.canvas.setAttribute("aria-label", `${this.#nameOf(pane.position)}: ${labelText}`);
     }
   }
@@ -188,7 +199,16 @@ export class Stage {
   }
 
   #nameOf(position) {
-    return position ? this.#text("version", {number: position}) : this.#text("original");
+    return position < this.#first ? this.#text("original") : this.#text("version", {number: this.#numberOf(position)});
+  }
+
+  #numberOf(position) {
+    return position + 1 - this.#first;
+  }
+
+  /** The picture that a version is compared with: the original, or in a pair the other one. */
+  #otherOf(position) {
+    return this.#first ? 0 : 1 - position;
   }
 
   #makePane(position, onLabel) {
@@ -200,7 +220,8 @@ export class Stage {
     const caption = document.createElement("figcaption");
     const name = document.createElement("span");
     name.className = "name";
-    const [long, short] = [this.#nameOf(position), String(position || this.#nameOf(0))];
+    const long = this.#nameOf(position);
+    const short = position < this.#first ? long : String(this.#numberOf(position));
     for (const [className, content] of Object.entries({long, short})) {
       const words = document.createElement("span");
       words.className = className;
@@ -208,8 +229,8 @@ export class Stage {
       name.append(words);
     }
     caption.append(name);
-    const buttons = position ? this.#makeButtons(position, onLabel) : [];
-    if (position) {
+    const buttons = position < this.#first ? [] : this.#makeButtons(position, onLabel);
+    if (buttons.length) {
       const labels = document.createElement("span");
       labels.className = "labels";
       labels.append(...buttons);
@@ -238,18 +259,26 @@ export class Stage {
   }
 
   #makeButtons(position, onLabel) {
-    return Object.entries(SYMBOLS).map(([label, symbol]) => {
-      const key = label.toLowerCase();
+    // Of a pair there is one label, which compares the first with the second.
+    const choice = {[position ? "Negative" : "Positive"]: "chosen", Similar: "same"};
+    const keys = this.#first ? {Positive: "positive", Similar: "similar", Negative: "negative"} : choice;
+    return Object.entries(keys).map(([label, key]) => {
+      const symbol = SYMBOLS[key];
       const button = document.createElement("button");
       button.className = key;
       button.dataset.label = label;
       button.setAttribute("aria-pressed", "false");
-      button.setAttribute("aria-label", `${this.#text(key)}: ${this.#text(`${key}_hint`)}`);
-      button.title = `${this.#text(key)}: ${this.#text(`${key}_hint`)}`;
+      button.title = `${this.#text(key)}: ${this.#text(`${key}_hint`, {number: this.#numberOf(position)})}`;
+      button.setAttribute("aria-label", button.title);
       const word = document.createElement("span");
       word.className = "word";
       word.textContent = ` ${this.#text(key)}`;
       button.append(symbol, word);
+      if (!this.#first) {
+        const cap = document.createElement("kbd");
+        cap.textContent = label === "Similar" ? "S" : this.#numberOf(position);
+        button.append(" ", cap);
+      }
       button.addEventListener("click", () => onLabel(position, label));
       return button;
     });
@@ -262,7 +291,7 @@ export class Stage {
       if (!event.isPrimary) {
         return; // a second finger
       }
-      if (pane.position) {
+      if (pane.position >= this.#first) {
         this.select(pane.position);
       }
       canvas.setPointerCapture(event.pointerId);
@@ -399,8 +428,8 @@ export class Stage {
     }
     this.#drawMap();
     const isFull = this.#pictures && !this.isFlipped && this.scale >= 1;
-    const visible = this.#panes.filter(({figure, position}) => position && !figure.hidden);
-    this.#onView(isFull ? visible.map(({position}) => position - 1) : [], isFull && this.#boxInView());
+    const visible = this.#panes.filter(({figure, position}) => position >= this.#first && !figure.hidden);
+    this.#onView(isFull ? visible.map(({position}) => position - this.#first) : [], isFull && this.#boxInView());
   }
 
   /** The part of the versions in view, in image pixels. */
@@ -457,21 +486,21 @@ export class Stage {
     if (!this.#pictures || figure.hidden) {
       return;
     }
-    const original = this.#pictures[0];
-    const shown = this.isFlipped ? original : this.#pictures[position];
+    const other = this.#otherOf(position);
+    const shown = this.isFlipped ? other : position;
     const {left, top} = this.#placeIn(canvas);
     const {scale} = this;
-    const size = [original.width * scale, original.height * scale];
+    const size = [this.#pictures[0].width * scale, this.#pictures[0].height * scale];
     context.imageSmoothingEnabled = scale < 1;
     context.imageSmoothingQuality = "high";
-    context.drawImage(shown, left, top, ...size);
-    if (this.hasSlider && position && !this.isFlipped) {
+    context.drawImage(this.#pictures[shown], left, top, ...size);
+    if (this.hasSlider && position >= this.#first && !this.isFlipped) {
       const edge = Math.round(this.#split * canvas.width);
       context.save();
       context.beginPath();
       context.rect(0, 0, edge, canvas.height);
       context.clip();
-      context.drawImage(original, left, top, ...size);
+      context.drawImage(this.#pictures[other], left, top, ...size);
       context.restore();
       context.fillStyle = "#fff";
       context.fillRect(edge - 1, 0, 2, canvas.height);
@@ -479,7 +508,7 @@ export class Stage {
     if (this.#pointer) {
       this.#drawPointer(context, left + this.#pointer[0] * scale, top + this.#pointer[1] * scale);
     }
-    canvas.dataset.shows = this.isFlipped ? 0 : position;
+    canvas.dataset.shows = shown;
     canvas.dataset.scale = scale;
   }
 

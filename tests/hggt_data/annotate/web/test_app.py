@@ -76,6 +76,7 @@ def test_annotators_see_their_own_batches(server: Server) -> None:
     assert found == {
         "annotator": server.store.annotator_id(server.round.annotators[0]),
         "name": "Ada",
+        "is_blind": False,
         "num_candidates": 4,
         "required_full_zoom_s": 0,
         "instructions": "Look closely.",
@@ -303,7 +304,9 @@ def test_every_text_is_used_and_every_used_text_exists(tmp_path: Path) -> None:
     sources = [entry.read_text("utf-8") for entry in static.iterdir() if entry.name.endswith((".js", ".html"))]
     source = "\n".join([*sources, inspect.getsource(app), inspect.getsource(progress)])
     texts = read_texts(tmp_path)
-    composed = {key for key in texts if key.startswith(("positive", "similar", "negative", "admin_column_"))}
+    composed = {
+        key for key in texts if key.startswith(("positive", "similar", "negative", "chosen", "same", "admin_column_"))
+    }
     used = {key for key in texts if re.search(rf"[\"'.\s]{key}[\"':\s]", source)}
     assert texts.keys() - composed - used == set()
     named = re.findall(r"\btext\(\"(\w+)\"|data-(?:text|label)=\"(\w+)\"|texts\[[\"'](\w+)", source)
