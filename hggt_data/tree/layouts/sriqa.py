@@ -8,10 +8,11 @@ The MOS are scores of the dataset, with the folder's name as their question; the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
@@ -271,17 +272,20 @@ def _vote_name(content: str, pair: Pair) -> str:
 
 
 def _marks(folder: Path) -> dict[str, bool]:
+    has_originals = (folder / "images" / _ORIGINALS).is_dir()
     return {
-        "images/Original/, images/METHOD/": (folder / "images" / _ORIGINALS).is_dir(),
-        "labels/A/NAME/NAME_VERSION_VERSION.json": any(_votes_on_pairs(folder / "labels")),
+        "images/Original/": has_originals,
+        "labels/A/NAME/NAME_VERSION_VERSION.json": has_originals and _has_votes_on_pairs(folder / "labels"),
     }
 
 
-def _votes_on_pairs(labels: Path) -> Iterator[Any]:
-    """The first file of each folder of votes, if it is named after the folder."""
-    for slot in folder_names(labels):
-        for content in folder_names(labels / slot):
-            yield from (entry for entry in scan(labels / slot / content) if entry.name.startswith(f"{content}_"))
+def _has_votes_on_pairs(labels: Path) -> bool:
+    """Whether the first folder of votes that is not empty has a file named after the folder."""
+    with suppress(OSError):  # listing reports it
+        for content in (labels / slot / name for slot in folder_names(labels) for name in folder_names(labels / slot)):
+            if entries := scan(content):
+                return any(entry.name.startswith(f"{content.name}_") for entry in entries)
+    return False
 
 
 LAYOUT = Layout("sriqa", "majority", Protocol(versions_at_once=2), _marks, SriqaListing)
