@@ -18,6 +18,7 @@ _WORDS = (
     "rocblas status memory error",
     "cublas status not initialized",  # no memory for the handle
     "unable to find an engine to execute",  # cuDNN: no algorithm whose workspace fits
+    "failed to cuda ",  # NCCL: "Failed to CUDA calloc async 608 bytes"
     "invalid buffer size",  # MPS
     "allocate memory",  # PyTorch on the CPU, the system, oneDNN
     "not enough memory",  # PyTorch on the CPU

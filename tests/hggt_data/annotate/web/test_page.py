@@ -878,7 +878,8 @@ def test_the_keyboard_reaches_everything(page: Page, session: Session) -> None:
 
 def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(browser: Browser, tmp_path: Path) -> None:
     groups = [f"p{k}-0-0" for k in range(5)]
-    sessions = serve(tmp_path, {name: [votes(*groups)] for name in ("Ada", "Bob")})
+    other = "Bob" + "OfAVeryLongName" * 4  # is broken over lines
+    sessions = serve(tmp_path, {name: [votes(*groups)] for name in ("Ada", other)})
     with sessions[0].server as server:
         pages = [browser.new_context().new_page() for _ in sessions]
         for page, session in zip(pages, sessions, strict=True):
@@ -898,10 +899,10 @@ def test_two_annotators_at_once_and_their_contradictions_on_the_admin_page(brows
         expect(page.locator("#annotators tr").first).to_contain_text("5 / 5")
         expect(page.locator("#totals")).to_contain_text("10 / 10 (100 %)")
         expect(page.locator("#totals")).to_contain_text("No better than chance. Krippendorff's alpha is")
-        expect(page.locator("#flags")).to_contain_text("Bob: mostly one label: 20 of 20 labels are Negative")
+        expect(page.locator("#flags")).to_contain_text(f"{other}: mostly one label: 20 of 20 labels are Negative")
         expect(page.locator("#contrary .group")).to_have_count(5)
         expect(page.locator("#contrary .group").first).to_contain_text("Ada: Positive")
-        expect(page.locator("#contrary .group").first).to_contain_text("Bob: Negative")
+        expect(page.locator("#contrary .group").first).to_contain_text(f"{other}: Negative")
         with page.expect_download() as download:
             page.locator("#export").click()
         assert download.value.path().read_text().count("\n") == 11
