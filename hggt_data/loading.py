@@ -105,7 +105,7 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
             revision = folder.name  # all splits of one version
         if is_built_dataset(folder):
             return {name: open_groups(source, name, revision=revision) for name in read_manifest(folder).splits}
-        if revision is None and folder.is_dir() and not any(folder.glob("data/*.parquet")):
+        if revision is None and place_exists(folder) and not any(folder.glob("data/*.parquet")):
             listing = list_tree(folder.absolute())
             return {name: TreeSource(listing, name) for name in listing.split_names}
     groups = open_groups(source, split, revision=revision)

@@ -210,7 +210,7 @@ class Annotation:
         end: Local time at which the annotator finished; None if it could not be read.
         seconds: The recorded time for the group. The official tool's value need not equal `end - start`.
         annotator: Pseudonym of the person behind the slot; None if unknown.
-        full_zoom: Whether this person saw every candidate at 100 %; None if unknown, as in a built dataset.
+        full_zoom: Whether this person saw every candidate at 100 %; None if unknown.
         annotator_kind: Whether a person or a model gave the labels.
         question: What was asked, where groups were judged under several questions.
         kind: Only a `vote` counts for the consensus; gold and practice have known answers, a repeat is a second look.

@@ -57,7 +57,7 @@ class BuildSettings:
     """What to build, and from what.
 
     Attributes:
-        trees: Training tree or its zip file; repeatable.
+        trees: Training tree, tree that names its splits, or a zip file of one; repeatable.
         output: Folder of the dataset: new, empty or an earlier build.
         test_tree: Test tree or its zip file.
         lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.

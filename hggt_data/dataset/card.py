@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
-from hggt_data.schema import ConsensusRule, Label, Protocol, label_from_class_id
+from hggt_data.schema import BLIND_QUESTION, QUESTION, ConsensusRule, Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -337,7 +337,7 @@ _COLUMN_TEXTS = {
     "left": "first column; null if there is no place",
     "width": "pixels",
     "height": "pixels",
-    "original": "the untouched high-resolution patch, PNG",
+    "original": "the untouched high-resolution patch, PNG; null if the data has none",
     "lr": "the low-resolution input of the test protocol, PNG; null if there is none",
     "consensus": "one label per candidate; null if there is none, see below",
     "agreement": "how many annotators gave the consensus label; 1 if they disagreed, 0 without consensus",
@@ -369,7 +369,10 @@ def _columns(features: "Features", pseudonymous: bool) -> str:
         f"of), count, slot, {facts}",
     }
     for column in features:
-        text = texts.get(column) or f"candidate {picture_of_column(column)}: the patch made by one enhancer, PNG"
+        text = (
+            texts.get(column)
+            or f"candidate {picture_of_column(column)}: the patch made by one enhancer, PNG; null if the group lacks it"
+        )
         lines.append(f"| `{column}` | {text} |")
     return "\n".join(lines)
 
@@ -420,6 +423,8 @@ def _protocol_text(protocol: Protocol) -> str:
     sentences = []
     if protocol.question is not None:
         sentences.append(f"The annotators were asked: *{escape_markdown(protocol.question)}*")
+        if protocol.question not in (QUESTION, BLIND_QUESTION):
+            sentences.append("`positive` is the answer for the candidate, `negative` for the original.")
     if protocol.blind is not None:
         shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
         sentences.append(f"The original was {shown}.")

@@ -60,7 +60,7 @@ def write_shard(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]], p
 def read_offsets(path: Path, num_rows: int, columns: Collection[str] = ()) -> Offsets:
     """The (offset, size) in bytes of each picture in a shard: column to one per row, None if the row has none.
 
-    DatasetError if the file is damaged or lacks a picture of one of the `columns`.
+    DatasetError if the file is damaged or lacks one of the `columns`.
     """
     try:
         size_bytes = path.stat().st_size
@@ -69,7 +69,7 @@ def read_offsets(path: Path, num_rows: int, columns: Collection[str] = ()) -> Of
             raise ValueError("it does not say where its pictures are")
         offsets: Offsets = read_value(Offsets, parse_json(metadata[_OFFSETS_KEY]))
         for column in columns:
-            if column not in offsets or None in offsets[column]:
+            if column not in offsets:
                 raise ValueError(f"it lacks pictures of {column}")
         for column, places in offsets.items():
             if len(places) != num_rows:

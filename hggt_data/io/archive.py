@@ -24,7 +24,8 @@ class ArchivePath(PosixPath):
     """A path in a zip file (`Train.zip/Train/images`), or in a folder of zip files that are read as one folder.
 
     It is read by the methods below, `read_regular_file` and `read_start`; for all others, and for the system, it does
-    not exist. It can be pickled: each process reads the directories of the zip files once.
+    not exist, and neither do the folders above the zip files. It can be pickled: each process reads the directories of
+    the zip files once.
     """
 
     __slots__ = ()
@@ -40,12 +41,12 @@ class ArchivePath(PosixPath):
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
         """Whether it is a folder."""
         members, name = self._find()
-        return Path(self).is_dir() if members is None else members.folder(name) is not None
+        return members is not None and members.folder(name) is not None
 
     def is_file(self, *, follow_symlinks: bool = True) -> bool:
         """Whether it is a file."""
         members, name = self._find()
-        return Path(self).is_file() if members is None else members.is_file(name)
+        return members is not None and members.is_file(name)
 
     def is_symlink(self) -> bool:
         """Never: zip files with links are refused."""

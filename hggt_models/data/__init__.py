@@ -1,1 +1,9 @@
-"""From labelled groups or plain pictures to training pairs of LR and target on the device."""
+"""From labelled groups or plain pictures to training pairs of LR and target on the device.
+
+`GroupDataset` and `ShareSampler` serve your own training loop, too.
+"""
+
+from hggt_models.data.group_dataset import GroupDataset as GroupDataset
+from hggt_models.data.samples import ShareSampler as ShareSampler
+
+__all__ = ["GroupDataset", "ShareSampler"]

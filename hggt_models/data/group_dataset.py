@@ -1,40 +1,75 @@
 """Training samples from patch groups: only the pictures that a target needs are read and decoded."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
+from hggt_data.errors import DatasetError
 from hggt_data.groups import GroupSource
+from hggt_data.loading import opened
 from hggt_models.config.train import TargetKind
 from hggt_models.data.samples import Sample, SampleDataset
 from hggt_models.data.targets import GroupLabels, choose
 
 
 class GroupDataset(SampleDataset):
-    """Samples from the groups at these positions, with their labels.
+    """Samples of the groups that a target can learn from, for a `DataLoader` and your own training loop.
 
-    A sample holds its `number` and `pictures`, uint8 (K, 3, H, W), in the order of `Choice.names`; for
-    `positive_negative` also the other values of `Choice`. A negative that equals one of the other pictures does not
-    count. See `SampleDataset` for the other arguments.
+    A sample holds its `number` and `pictures`, uint8 (K, 3, source_px, source_px) RGB, all cropped and flipped alike:
+    the original (to make the LR from), then for `positive` a positive (to compare with); for `positive_negative` then
+    also the positive and the negative of the negative map, and `positive_agreement`, `negative_agreement`,
+    `num_annotators`, `has_positive` and `has_negative`. The original replaces what a group does not have. A negative
+    that equals one of the other pictures does not count.
+
+    Numbers have no end: each `len(dataset)` of them are all groups once, in another order and with other crops and
+    choices. `ShareSampler` gives a `DataLoader` such numbers; with a sampler that stops at `len(dataset)`, every epoch
+    has the same samples. The seed and the number alone decide a sample. A dataset can be pickled.
+
+    Args:
+        groups: Opened groups, a tree, a built dataset or ORG/NAME on the Hub, whose training split is used.
+        target: `original`, `positive` or `positive_negative`.
+        source_px: Side of the square that is cut from each picture.
+        flip: Mirror half of the samples.
+        rotate: Rotate by multiples of 90 degrees.
+        seed: Seed of all choices.
+        positions: Groups to use.  [default: those with the labels that the target requires]
+        labelled: Labels of these groups, if they are known.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import write_demo_tree
+        >>> from hggt_models.data import GroupDataset
+        >>> samples = GroupDataset(write_demo_tree(tempfile.mkdtemp()).train, "positive", source_px=128)
+        >>> len(samples), samples[0]["pictures"].shape
+        (6, torch.Size([2, 3, 128, 128]))
+
+    Source: official `data/posneggt_posneg_dataset.py`.
     """
 
     def __init__(
         self,
-        groups: GroupSource,
-        positions: Sequence[int],
-        labelled: Sequence[GroupLabels],
+        groups: GroupSource | str | Path,
         target: TargetKind,
         *,
         source_px: int,
-        flip: bool,
-        rotate: bool,
-        seed: int,
+        flip: bool = True,
+        rotate: bool = False,
+        seed: int = 0,
+        positions: Sequence[int] | None = None,
+        labelled: Sequence[GroupLabels] | None = None,
     ) -> None:
-        super().__init__(len(positions), source_px=source_px, flip=flip, rotate=rotate, seed=seed)
-        self._groups = groups
+        self._groups = opened(groups, "train")
+        if positions is None:
+            known = [GroupLabels.of(group) for group in self._groups]
+            positions = [number for number, labels in enumerate(known) if labels.serves(target)]
+            labelled = [known[number] for number in positions]
+            if not positions:
+                raise DatasetError(f"{self._groups.location} has no groups that the target {target!r} can learn from")
         self._positions = positions
-        self._labelled = labelled
+        self._labelled = labelled or [GroupLabels.of(self._groups[number]) for number in positions]
         self._target = target
+        super().__init__(len(positions), source_px=source_px, flip=flip, rotate=rotate, seed=seed)
 
     def __getitem__(self, number: int) -> Sample:
         """The sample with this number; ImageError names a picture that is damaged, too small, or of another size."""

@@ -134,9 +134,9 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
         )
     samples = GroupDataset(
         groups,
-        serving,
-        [labelled[number] for number in serving],
         target,
+        positions=serving,
+        labelled=[labelled[number] for number in serving],
         source_px=config.source_px,
         flip=config.flip,
         rotate=config.rotate,
@@ -161,7 +161,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
 
 
 def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None:
-    if is_tree and _TEST_FOLDER.fullmatch(Path(source).resolve().name):
+    if is_tree and _TEST_FOLDER.fullmatch(Path(groups.location).resolve().name.removesuffix(".zip")):
         raise DatasetError(f"{source} is a test set, as its folder name says; pass the training tree")
     if any(groups.has_picture(number, LR) for number in range(len(groups))):
         raise DatasetError(f"{source} has low-resolution images, so it is a test set; pass the training tree")

@@ -57,6 +57,10 @@ def _nothing_fits(folder: Path) -> str:
         if len(marks) == fewest:
             message += f" The layout {name} also needs {'; '.join(marks)}."
     parts = [str(folder / name) for name in folder_names(folder) if _fitting(folder / name)]
-    if parts:
+    if (
+        parts and isinstance(folder, ArchivePath) and Path(folder).is_dir()
+    ):  # no path leads into zip files that it names
+        message += " Put the zip files of one tree into a folder of their own."
+    elif parts:
         message += f" Pass {' or '.join(parts)} instead."
     return message

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import HggtError
+from hggt_data.exports.tree import export_tree
 from hggt_data.loading import open_groups
 from hggt_data.statistics.counts import measure_labels
 from hggt_data.statistics.page import format_statistics_html
@@ -33,18 +35,22 @@ def test_who_saw_every_candidate_at_100_percent(tmp_path: Path) -> None:
     write_tree(tmp_path, IDS)
     lines = ["group,slot,pseudonym,full_zoom", "a-0-0,A,owl,yes", "a-0-0,B,fox,", "a-16-0,A,owl,no", "b-0-32,C,hen,yes"]
     (tmp_path / "annotators.csv").write_text("\n".join(lines), "utf-8")
-    groups = open_groups(tmp_path)
-    assert [[annotation.full_zoom for annotation in group.annotations] for group in groups] == [
-        [True, None, None],
-        [False, None, None],
-        [None, None, True],
-    ]
-    stats = measure_labels(groups)
+    build_dataset(BuildSettings([tmp_path], tmp_path.parent / "built", workers=1))
+    export_tree(tmp_path.parent / "built", tmp_path.parent / "exported")
+    for source in (tmp_path, tmp_path.parent / "built", tmp_path.parent / "exported/Train"):
+        assert [[annotation.full_zoom for annotation in group.annotations] for group in open_groups(source)] == [
+            [True, None, None],
+            [False, None, None],
+            [None, None, True],
+        ]
+    stats = measure_labels(open_groups(tmp_path))
     assert stats.full_zoom == (("hen", 1, 1), ("owl", 1, 2))
     assert stats.to_json()["full_zoom"]["owl"] == {"groups": 1, "of": 2}
     table = [line.split() for line in format_statistics(stats).partition(FULL_ZOOM_TITLE)[2].splitlines()[1:4]]
     assert table == [["annotator", "groups", "of", "share"], ["hen", "1", "1", "100.0%"], ["owl", "1", "2", "50.0%"]]
     assert FULL_ZOOM_TITLE in format_statistics_html(stats, "tree")
+    build_dataset(BuildSettings([tmp_path], tmp_path.with_name("dataset"), workers=1))
+    assert measure_labels(open_groups(tmp_path.with_name("dataset"))).full_zoom == stats.full_zoom
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 import pickle
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -7,15 +10,15 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from hggt_data.errors import ImageError
+from hggt_data.errors import DatasetError, ImageError
 from hggt_data.groups import GroupSource
 from hggt_data.io.images import encode_png
 from hggt_data.loading import open_groups
 from hggt_data.schema import PatchGroup
+from hggt_data.tree.demo import write_demo_tree
 from hggt_models.config.train import TargetKind
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.samples import Sample
-from hggt_models.data.targets import GroupLabels
 from tests.hggt_models.data.coded import coded, cut_of, picture_of, write_groups
 from tests.hggt_models.data.conftest import LABELS
 from tests.hggt_models.training.runs import assert_same
@@ -27,18 +30,7 @@ LETTERS = list(LABELS.values())
 
 def dataset(groups: GroupSource, target: TargetKind, source_px: int = 8, seed: int = 0) -> GroupDataset:
     """Samples of all groups that serve a target."""
-    labelled = [GroupLabels.of(group) for group in groups]
-    positions = [number for number, one in enumerate(labelled) if one.serves(target)]
-    return GroupDataset(
-        groups,
-        positions,
-        [labelled[number] for number in positions],
-        target,
-        source_px=source_px,
-        flip=True,
-        rotate=True,
-        seed=seed,
-    )
+    return GroupDataset(groups, target, source_px=source_px, rotate=True, seed=seed)
 
 
 class Counting(GroupSource):
@@ -205,3 +197,19 @@ def test_a_negative_that_equals_a_positive_is_not_used(tmp_path: Path) -> None:
     samples = dataset(open_groups(tree), "positive_negative")
     used = {names_of(sample)[0]: bool(sample["has_negative"]) for sample in (samples[k] for k in range(len(samples)))}
     assert used == {0: False, 1: True}
+
+
+def test_groups_without_the_required_labels_are_an_error(tmp_path: Path) -> None:
+    tree = write_groups(tmp_path / "T", {"a-0-0": "SN"})
+    with pytest.raises(DatasetError, match="has no groups that the target 'positive' can learn from"):
+        GroupDataset(tree, "positive", source_px=8)
+
+
+def test_the_documented_loop_trains(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs/training.md").read_text("utf-8")
+    code = text.partition("## Your own training loop")[2].partition("```python\n")[2].partition("```")[0]
+    write_demo_tree(tmp_path)
+    (tmp_path / "loop.py").write_text(code.replace("islice(loader, 1000)", "islice(loader, 2)"))
+    done = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"2 steps, last loss 0\.\d+\n", done.stdout)

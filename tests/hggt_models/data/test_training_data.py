@@ -22,7 +22,7 @@ from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import training_data
 from hggt_models.data.training_data import ResumeState, TrainingData, open_training_data
-from tests.hggt_data.trees import noise, with_chunk, write_bytes
+from tests.hggt_data.trees import noise, with_chunk, write_bytes, zip_folder
 from tests.hggt_models.data.coded import cut_of, picture_of, write_groups, write_pictures
 from tests.hggt_models.data.conftest import LABELS
 
@@ -174,6 +174,12 @@ def test_a_test_set_is_refused_even_if_its_first_group_has_no_lr(lr_of_some: Gro
 def test_a_test_set_is_refused_for_its_official_names(fixtures: Path, folder: str) -> None:
     with pytest.raises(DatasetError, match=f"{folder} is a test set, as its folder name says; pass the"):
         open_groups_of(fixtures / folder)
+
+
+def test_a_zipped_test_set_is_refused_for_its_name(fixtures: Path, tmp_path: Path) -> None:
+    path = zip_folder(fixtures / "Test" / "GT" / "Test-mini", tmp_path / "Test.zip")
+    with pytest.raises(DatasetError, match=r"Test\.zip is a test set, as its folder name says; pass the"):
+        open_groups_of(path)
 
 
 def test_the_training_split_of_a_dataset_is_used(tmp_path: Path, tree: Path, fixtures: Path) -> None:

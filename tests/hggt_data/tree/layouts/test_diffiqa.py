@@ -15,7 +15,7 @@ from hggt_data.counting import count_labels
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import SettingsError, TreeError
 from hggt_data.exports.preferences import preference_pairs
-from hggt_data.loading import open_groups, open_splits
+from hggt_data.loading import open_groups, open_splits, split_or_default
 from hggt_data.schema import Label, Protocol
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.listing import ListOptions
@@ -150,6 +150,8 @@ class TestSplits:
             open_groups(root)
         assert list(open_groups(root, "validation").ids) == ["000006x80y8"]
         assert open_groups(root / "Test").split == "test"
+        assert split_or_default(root, None, "test") == "test"
+        assert split_or_default(root / "Train", None, "test") is None
 
     def test_a_group_in_two_of_them_is_an_error(self, tmp_path: Path) -> None:
         root = write_splits(tmp_path)
