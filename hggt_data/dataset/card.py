@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
-from hggt_data.schema import BLIND_QUESTION, QUESTION, ConsensusRule, Label, Protocol, label_from_class_id
+from hggt_data.schema import ConsensusRule, Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -421,16 +421,4 @@ def _protocols_text(protocols: Mapping[str, Protocol]) -> str:
 
 
 def _protocol_text(protocol: Protocol) -> str:
-    sentences = []
-    if protocol.question is not None:
-        sentences.append(f"The annotators were asked: *{escape_markdown(protocol.question)}*")
-        if protocol.question not in (QUESTION, BLIND_QUESTION):
-            sentences.append("`positive` is the answer for the candidate, `negative` for the original.")
-    if protocol.blind is not None:
-        shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
-        sentences.append(f"The original was {shown}.")
-    if protocol.versions_at_once is not None:
-        sentences.append(f"{protocol.versions_at_once} pictures were compared at once.")
-    if protocol.full_zoom:
-        sentences.append("An answer required every version to have been seen at 100 %.")
-    return " ".join(sentences) or "How they were asked is not known."
+    return protocol.describe(lambda question: f"*{escape_markdown(question)}*") or "How they were asked is not known."
