@@ -44,6 +44,7 @@ from hggt_data.tree.validate import examine_groups
 
 _LABELS = {label.class_name: label for label in Label}
 _MOST_SHOWN = 10
+_LONGEST_QUESTION = 200
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,11 @@ class DealSettings:
 
     def __post_init__(self) -> None:
         require_ranges(self)
-        if self.question is not None and not (self.question.strip() and self.question.isprintable()):
-            raise SettingsError(f"`question` is {self.question!r}; expected one line of text")
+        if self.question is not None and not (
+            self.question.isprintable() and 0 < len(self.question.strip()) <= _LONGEST_QUESTION
+        ):
+            expected = f"one line of 1 to {_LONGEST_QUESTION} characters"
+            raise SettingsError(f"`question` is {self.question!r}; expected {expected}")
 
     def protocol(self, num_candidates: int) -> Protocol:
         """How the annotators of a round with so many candidates are asked."""

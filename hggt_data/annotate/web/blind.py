@@ -30,12 +30,12 @@ class BlindStore(AnswerStore):
         """The pairs of a batch: those of a group have as many others between them as there are groups in their part."""
         number = max(1, len(batch) // _GROUPS_TOGETHER)
         edges = [len(batch) * k // number for k in range(number + 1)]
-        turns = range(len(self.round.candidates))
+        parts = [batch[first:last] for first, last in pairwise(edges)]
         return [
-            Item(item.kind, item.group, self._turns(annotator, item)[turn])
-            for first, last in pairwise(edges)
-            for turn in turns
-            for item in batch[first:last]
+            Item(item.kind, item.group, name)
+            for part in parts
+            for names in zip(*(self._turns(annotator, item) for item in part), strict=True)
+            for item, name in zip(part, names, strict=True)
         ]
 
     def _turns(self, annotator: Annotator, item: Item) -> Sequence[str]:

@@ -327,8 +327,8 @@ def test_the_question_is_asked_on_the_page_and_in_the_instructions(patches: Path
     assert f"\n\n{question}\n\n" in (round_.folder / "instructions.txt").read_text()
     texts = read_texts(round_.folder, round_.protocol)
     assert (texts["title"], texts["positive_hint"]) == (question, "this version, not the original")
-    for wrong in ("", "two\nlines"):
-        with pytest.raises(SettingsError, match=r"`question` is .*; expected one line of text"):
+    for wrong in (" ", "two\nlines", "long " * 50):
+        with pytest.raises(SettingsError, match=r"`question` is .*; expected one line of 1 to 200 characters"):
             DealSettings(question=wrong)
 
 
