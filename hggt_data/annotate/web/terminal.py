@@ -6,11 +6,12 @@ import sys
 from hggt_data.annotate.web.guard import RateLimit
 from hggt_data.io.text import printable
 
-_LOGGERS = ("hggt_data.annotate.web", "uvicorn")
+_LOGGERS = ("hggt_data.annotate.web", "uvicorn", "asyncio")
 
 
 def log_to_terminal() -> None:
     """Print warnings and errors of the server to standard error."""
+    printable("\n")  # loads a codec, for which no file can be opened once clients use up all
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     handler.addFilter(_Rare())
@@ -33,6 +34,7 @@ class _Rare(logging.Filter):
         self._all = RateLimit(rate=1 / 6, burst=10)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno > logging.WARNING:
+        # asyncio's error for connections beyond the limit of open files comes thousands of times a second.
+        if record.levelno > logging.WARNING and record.name != "asyncio":
             return True
         return self._same.take(record.getMessage()) == 0 and self._all.take("") == 0

@@ -5,10 +5,10 @@ from pathlib import Path
 from hggt_data.errors import TreeError
 from hggt_data.io.archive import ArchivePath
 from hggt_data.tree.folders import describe_entries, enter, folder_names
-from hggt_data.tree.layouts import diffiqa, hggt
+from hggt_data.tree.layouts import diffiqa, hggt, sriqa
 from hggt_data.tree.listing import Layout, Listing, ListOptions
 
-LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT)
+LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT)
 
 
 def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:

@@ -93,6 +93,8 @@ def test_the_terminal_shows_no_floods_and_no_control_characters(capfd: pytest.Ca
         log.warning("client %d", number)
     log.error("disk full")
     log.error("disk full")
+    for _ in range(100):
+        logging.getLogger("asyncio").error("socket.accept() out of system resource")
     first, *others = [line.split(" ", 2)[2] for line in capfd.readouterr().err.splitlines()]
     assert first == r"from \x1b[31m\x9ba\nb"
     assert others == [*(f"client {number}" for number in range(9)), "disk full", "disk full"]
