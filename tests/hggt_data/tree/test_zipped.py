@@ -1,6 +1,7 @@
 """Trees in zip files as they were downloaded: the same as unpacked, or refused in one report."""
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hggt_data.tree.layout import tree_of_pictures
 from hggt_data.tree.split import SplitSettings, split_tree
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.diffiqa_tree import write_splits
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
 from tests.hggt_data.trees import contents, zip_folder
 
 
@@ -101,10 +103,18 @@ def test_of_several_trees_in_zip_files_one_must_be_chosen(
         open_groups(tmp_path)
 
 
+@pytest.mark.parametrize("write", [write_splits, write_sriqa_tree])
+def test_every_layout_is_read_from_zip_files(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    tree = write(tmp_path / "tree")
+    zip_folder(tree, tmp_path / "zips" / "a.zip", "folder/tree")
+    unpacked, zipped = validate_tree(tree, workers=1), validate_tree(tmp_path / "zips", workers=1)
+    assert unpacked == zipped
+    assert zipped.errors == ()
+
+
 def test_the_splits_of_a_zipped_tree(tmp_path: Path) -> None:
     tree = write_splits(tmp_path / "DiffIQA")
     path = zip_folder(tree, tmp_path / "DiffIQA.zip", "DiffIQA")
-    assert validate_tree(path, workers=1) == validate_tree(tree, workers=1)
     assert list(open_splits(path)) == ["train", "validation", "test"]
     assert open_groups(path, "test").labels_sha256() == open_groups(tree, "test").labels_sha256()
 
