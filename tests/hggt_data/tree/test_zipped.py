@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import TreeError
 from hggt_data.hub.repository import is_hub_id
@@ -119,6 +121,20 @@ def test_the_splits_of_a_zipped_tree(tmp_path: Path) -> None:
     assert open_groups(path, "test").labels_sha256() == open_groups(tree, "test").labels_sha256()
 
 
-def test_pictures_to_deal_must_be_unpacked(zips: dict[str, Path]) -> None:
+def test_commands_take_zipped_trees_or_say_that_they_need_a_folder(zips: dict[str, Path], tmp_path: Path) -> None:
+    run = CliRunner()
+    nested = str(zips["nested"] / "download")
+    for command in (["validate", nested], ["build", "--tree", nested, "--output", str(tmp_path / "out")]):
+        result = run.invoke(main, [*command, "--workers", "1"])
+        assert (result.exit_code, "6 groups" in result.output) == (0, True)
+    path = zips["zip file"]
+    for place in (f"{path}/none", tmp_path / "none.zip"):
+        result = run.invoke(main, ["validate", str(place)])
+        assert result.exit_code == 2
+        assert f"{place} does not exist; expected a folder or a zip file" in result.output
+    (tmp_path / "names.txt").write_text("Ann\n")
+    options = ["--annotators", tmp_path / "names.txt", "--output", tmp_path / "round"]
+    result = run.invoke(main, ["deal", "--input", str(path), *map(str, options)])
+    assert f"{path} is a zip file; expected a folder, unpack it first." in result.output
     with pytest.raises(TreeError, match=r"is a file; expected a folder\. Unpack a zip file first"):
-        tree_of_pictures(zips["zip file"])
+        tree_of_pictures(path)

@@ -118,6 +118,7 @@ def test_the_dataset_has_the_same_groups_and_their_strengths(shared_tree: Path, 
     card = (output / "README.md").read_text()
     assert "90 votes on pairs; 21 opinion scores" in card
     assert "How the labels were made" not in card
+    assert "Toward Generalized Image Quality Assessment" in card
 
 
 def test_a_zip_file_is_read_as_the_folder(shared_tree: Path, tmp_path: Path) -> None:
