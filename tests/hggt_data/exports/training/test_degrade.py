@@ -53,9 +53,10 @@ def test_lr_of_an_interrupted_export_are_kept(tmp_path: Path, monkeypatch: pytes
 
     tree = write_tree(tmp_path / "T", ["a-0-0", "b-0-0"])
     settings = TrainingSettings(target="original", format="basicsr")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(export, "_write_lists", interrupt)
-        export_training(tree, tmp_path / "out", settings)
+        with pytest.raises(KeyboardInterrupt):
+            export_training(tree, tmp_path / "out", settings)
     made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".out.unfinished/.lr/lq").glob("*.png")}
     export_training(tree, tmp_path / "out", settings)
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/lq").iterdir()} == made
