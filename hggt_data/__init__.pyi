@@ -66,4 +66,5 @@ from .statistics.counts import LabelStatistics as LabelStatistics
 from .tree.demo import write_demo_tree as write_demo_tree
 from .tree.split import SplitSettings as SplitSettings
 from .tree.split import split_tree as split_tree
+from .tree.table_options import TableOptions as TableOptions
 from .tree.validate import validate_tree as validate_tree
