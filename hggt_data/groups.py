@@ -14,7 +14,7 @@ from hggt_data.errors import ImageError
 from hggt_data.io.images import DIGEST_DIGITS, Pixels, PngInfo, decode_png, hash_pixels, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
-from hggt_data.schema import ConsensusRule, PatchGroup, Protocol, Vote
+from hggt_data.schema import ORIGINAL, ConsensusRule, PatchGroup, Protocol, Vote
 
 # Of a vote; a published dataset has other names and times.
 _FACTS_OF_PEOPLE = ("slot", "annotator", "start", "end", "seconds")
@@ -84,6 +84,11 @@ class GroupSource(ABC, Sequence["Group"]):
     @cached_property
     def _index_of(self) -> dict[str, int]:
         return {group: index for index, group in enumerate(self.ids)}
+
+    @cached_property
+    def has_labels(self) -> bool:
+        """Whether candidates were labelled; data may have votes of other kinds only."""
+        return any(group.annotations for group in self)
 
     @property
     def image_names(self) -> Sequence[str]:
@@ -190,6 +195,13 @@ class Group(PatchGroup):
 
     source: GroupSource = field(repr=False, compare=False, kw_only=True)
     index: int = field(repr=False, compare=False, kw_only=True)
+
+    @property
+    def ground_truths(self) -> tuple[str, ...]:
+        """What restored images are compared with: the positives, or in data without labels the original."""
+        if self.source.has_labels:
+            return self.positives
+        return (ORIGINAL,) if self.has_picture(ORIGINAL) else ()
 
     def has_picture(self, name: str) -> bool:
         """Whether the group has this picture; in a dataset this reads no pixels."""

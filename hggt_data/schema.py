@@ -173,7 +173,7 @@ class Protocol:
     Attributes:
         blind: Whether the original was hidden: each candidate was compared with it in a pair, in random order.
         question: What the page asked.
-        versions_at_once: How many pictures were compared at once, with the original.
+        versions_at_once: How many pictures were compared at once, counting the original.
         full_zoom: Whether an answer required every version to have been seen at 100 %.
     """
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hggt_data.errors import ImageError, MatchError
+from hggt_data.errors import ImageError, MatchError, SettingsError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.images import Pixels, decode_png
@@ -61,7 +61,7 @@ def evaluate(
     allow_missing: bool = False,
     progress: bool = False,
 ) -> Evaluation:
-    """Score every method against every positive of every group.
+    """Score every method against every positive of every group; in data without labels, against the originals.
 
     No-reference metrics rate the restored images of the same groups, so that all scores are of the same pictures.
 
@@ -82,7 +82,7 @@ def evaluate(
     Raises:
         SettingsError: An argument is of another kind, such as the name of a metric.
         ImageError: A picture is damaged, is too small for a metric, or has changed its size since it was matched.
-        MatchError: No group has both a positive and a restored image.
+        MatchError: No group has both a ground truth and a restored image.
         OutputError: Features or scores cannot be written.
 
     `score` does all of this in one call.
@@ -107,10 +107,12 @@ def evaluate(
         require_kind(LoadedMetric, "such as METRICS[NAME].load()", metrics=metric)
     descriptions = tuple(require_metric(metric.name) for metric in metrics)
     judged = list(source)
-    groups = [group for group in judged if group.positives]
+    if negatives and not source.has_labels:
+        raise SettingsError(f"{source.location} has no labels, so there are no negatives and no label measures")
+    groups = [group for group in judged if group.ground_truths]
     _require_sizes(restored, metrics)
     own = processes.share(groups)
-    names = {group.id: (*group.positives, *(group.negatives if negatives else ())) for group in own}
+    names = {group.id: (*group.ground_truths, *(group.negatives if negatives else ())) for group in own}
     pictures = sum(len(names[group.id]) + sum(group.id in files.files for files in restored) for group in own)
     results: dict[str, list[GroupScores]] = {files.method.name: [] for files in restored}
     faults: dict[str, list[Fault]] = {name: [] for name in results}
@@ -143,7 +145,8 @@ def evaluate(
     unusable = {name: tuple(fault for _, share in shares for fault in share[name]) for name in results}
     if not any(scored.values()):
         raise MatchError(
-            f"nothing to score: no group of {source.location} has both a positive and a usable restored image"
+            f"nothing to score: no group of {source.location} has both "
+            f"{'a positive' if source.has_labels else 'an original'} and a usable restored image"
         )
     return Evaluation(
         metrics=descriptions,
@@ -151,7 +154,7 @@ def evaluate(
             MethodScores(name, scored[name], (*files.faults, *unusable[name]))
             for name, files in ((files.method.name, files) for files in restored)
         ),
-        without_positives=tuple(group.id for group in judged if not group.positives),
+        without_positives=tuple(group.id for group in judged if not group.ground_truths),
         num_groups=len(judged),
         with_negatives=negatives,
         same_pictures=tuple(map(tuple, join_pairs(_find_pairs(source)))),
@@ -240,7 +243,7 @@ class _GroupScorer:
             image_name=group.image_name,
             file=file,
             labels=dict(zip(group.candidates, group.consensus, strict=True)),
-            positives={name: scores[name] for name in group.positives},
+            positives={name: scores[name] for name in group.ground_truths},
             alone={metric.name: _rate(metric, picture) for metric in self._no_reference},
             negatives={name: scores[name] for name in self._names if name in group.negatives},
             agreement={

@@ -52,6 +52,7 @@ _CITATIONS = {
 }
 """,
 }
+_CITATIONS["sriqa"] = _CITATIONS["diffiqa"]
 
 
 def format_card(
@@ -87,7 +88,7 @@ def format_card(
                 "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and "
                 f"{_LABELS_INTRO if labelled else _VOTES_INTRO}",
                 "## Load it",
-                _usage(list(tables)),
+                _usage(list(tables), labelled),
                 "## Content",
                 _counts(tables, candidates, labelled),
                 *([_overlap_text(overlap)] if overlap else []),
@@ -272,16 +273,17 @@ def _size_category(num_rows: int) -> str:
     return "1M<n<10M"
 
 
-def _usage(splits: list[str]) -> str:
+def _usage(splits: list[str], labelled: bool) -> str:
+    positives = """
+row = groups[0]
+positives = [row[name] for name, label in zip(candidates, row["consensus"]) if label == 0]"""
     return f"""```python
 from datasets import load_dataset
 
 groups = load_dataset("PATH_OR_ID", split="{splits[0]}")             # with pictures
 labels = load_dataset("PATH_OR_ID", "labels", split="{splits[0]}")   # labels only, small
 
-candidates = [name for name in groups.column_names if name.startswith("enhanced_")]
-row = groups[0]
-positives = [row[name] for name, label in zip(candidates, row["consensus"]) if label == 0]
+candidates = [name for name in groups.column_names if name.startswith("enhanced_")]{positives if labelled else ""}
 ```
 
 Labels are 0 positive, 1 similar, 2 negative, in the order of the candidates. A column that only one split has (`lr`) is
@@ -429,7 +431,7 @@ def _protocol_text(protocol: Protocol) -> str:
         shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
         sentences.append(f"The original was {shown}.")
     if protocol.versions_at_once is not None:
-        sentences.append(f"{protocol.versions_at_once} pictures, with the original, were compared at once.")
+        sentences.append(f"{protocol.versions_at_once} pictures were compared at once.")
     if protocol.full_zoom:
         sentences.append("An answer required every version to have been seen at 100 %.")
     return " ".join(sentences) or "How they were asked is not known."

@@ -244,10 +244,11 @@ def _check_groups(
         except (HggtError, OSError) as error:
             faults.append(_reason(error, f"{source.location}: annotation of {group_id}"))
             continue
-        if not group.positives:  # nothing to compare a restored image with
+        if not group.ground_truths:  # nothing to compare a restored image with
             needless.add(group_id)
-        if group_id in wanted and group.has_picture(ORIGINAL):  # labels compare with it, so a needless group at most
-            size, of_group = _check_group(group, (ORIGINAL, *group.positives, *(group.negatives if negatives else ())))
+        if group_id in wanted and group.has_picture(ORIGINAL):  # without it there are no ground truths
+            names = dict.fromkeys((ORIGINAL, *group.ground_truths, *(group.negatives if negatives else ())))
+            size, of_group = _check_group(group, names)
             faults += of_group
             if size is not None:
                 sizes[group_id] = size
@@ -255,7 +256,7 @@ def _check_groups(
 
 
 def _check_group(group: Group, names: Iterable[str]) -> tuple[tuple[int, int] | None, list[str]]:
-    """(height, width) of the group's original, and the faults of its pictures; `names` starts with the original."""
+    """(height, width) of the group's original, and the faults of its pictures; `names` starts with it."""
     original: PngInfo | None = None
     faults = []
     for name in names:

@@ -216,7 +216,7 @@ def format_csv(evaluation: Evaluation) -> str:
         for fault in method.faults:
             write_line([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
         for group_id in evaluation.without_positives:
-            write_line([method.name, group_id, "", *blanks, "no candidate is Positive"])
+            write_line([method.name, group_id, "", *blanks, evaluation.why_left_out])
     return buffer.getvalue()
 
 
@@ -236,7 +236,7 @@ def format_official(evaluation: Evaluation, method: MethodScores, metrics: Seque
     if method.groups:
         lines.append(" ".join(f"{titles[m]}-avg all:{method.mean[m]:.4f}" for m in metrics))
     lines += [f"left out, {fault.kind}: {printable(fault.message)}" for fault in method.faults]
-    lines += [f"left out, no candidate is Positive: {group_id}" for group_id in evaluation.without_positives]
+    lines += [f"left out, {evaluation.why_left_out}: {group_id}" for group_id in evaluation.without_positives]
     return "\n".join(lines) + "\n"
 
 

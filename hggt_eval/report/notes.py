@@ -39,11 +39,13 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
         yield Note(f"Border of {settings.border} pixels instead of {BORDER_PX}.")
     if settings.colour == "y":
         yield Note("PSNR and SSIM on luma (Y).")
+    if evaluation.against_originals:
+        yield Note("The data has no labels: restored images are compared with the originals, not with positives.")
     if evaluation.without_positives:
         names = ", ".join(map(str, evaluation.without_positives))
         yield Note(
-            f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, as no candidate is "
-            f"Positive: {names}"
+            f"{len(evaluation.without_positives)} of {evaluation.num_groups} groups left out, as "
+            f"{evaluation.why_left_out}: {names}"
         )
     if evaluation.same_pictures:
         shown = format_examples([" = ".join(tell_apart(names)) for names in evaluation.same_pictures])

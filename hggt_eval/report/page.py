@@ -98,12 +98,12 @@ def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[str, list[str]
 
 def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
     """What was scored and what the scores depend on, as (name, value)."""
-    scored = evaluation.num_groups - len(evaluation.without_positives)
+    scored, against_originals = evaluation.num_groups - len(evaluation.without_positives), evaluation.against_originals
     versions = ", ".join(f"{package} {version}" for package, version in settings.versions.items())
     off = max(settings.differences_to_cpu.values(), default=0)
     return [
         ("Ground truths", settings.source + (f", split {settings.split}" if settings.split else "")),
-        ("Groups", f"{scored} of {evaluation.num_groups} have a positive"),
+        ("Groups", f"{scored} of {evaluation.num_groups} have {'an original' if against_originals else 'a positive'}"),
         ("Border", f"{settings.border} pixels"),
         ("Colour", "luma for PSNR and SSIM" if settings.colour == "y" else "RGB"),
         ("Device", settings.device + (f" (differs from the CPU by at most {off:.1e} on one image)" if off else "")),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from hggt_data.schema import ORIGINAL
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.scores.label_measures import LabelMeasures, measure_labels
 from hggt_eval.scores.scores import MethodScores
@@ -16,7 +17,8 @@ class Evaluation:
     Attributes:
         metrics: Computed metrics in the order requested, each with its title and direction.
         methods: Methods in the order given.
-        without_positives: Groups without a Positive; they are left out for every method.
+        without_positives: Groups without a Positive, or in data without labels without an original; they are left out
+            for every method.
         num_groups: Number of groups, scored or not.
         with_negatives: Whether restored images were also compared with the negatives.
         same_pictures: Names of source pictures that count as one: they look the same, or have equal pixels.
@@ -28,6 +30,16 @@ class Evaluation:
     num_groups: int
     with_negatives: bool = False
     same_pictures: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def against_originals(self) -> bool:
+        """Whether restored images were compared with the originals, because the data has no labels."""
+        return any(ORIGINAL in group.positives for method in self.methods for group in method.groups)
+
+    @property
+    def why_left_out(self) -> str:
+        """Why groups in `without_positives` are not scored, as half a sentence."""
+        return "there is no original" if self.against_originals else "no candidate is Positive"
 
     @cached_property
     def label_measures(self) -> Mapping[str, LabelMeasures]:

@@ -15,7 +15,7 @@ from hggt_data.errors import HggtError, MatchError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.restored.methods import SCORES_FILE, Fault, FaultKind, require_distinct_names, require_method_name
-from hggt_data.schema import Label, group_order, require_group_id
+from hggt_data.schema import ORIGINAL, Label, group_order, require_group_id
 from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
 from hggt_eval.metrics.comparer import Colour
 from hggt_eval.scores.comparison import Comparison
@@ -244,7 +244,7 @@ def _require_complete(evaluation: Evaluation) -> None:
                 raise ValueError(f"{method.name} lacks scores of {group.id}")
             if group.alone.keys() != alone:
                 raise ValueError(f"{method.name} lacks scores of {group.id}")
-            if not group.agreement.keys() >= group.positives.keys():
+            if not group.agreement.keys() >= group.positives.keys() - {ORIGINAL}:
                 raise ValueError(f"{method.name} lacks agreements of {group.id}")
 
 

@@ -18,7 +18,7 @@ class GroupScores:
         id: The group.
         file: File name of the restored image, relative to its method's folder.
         labels: Candidate -> consensus, for all candidates of the group.
-        positives: Candidate -> metric -> score, for every positive.
+        positives: Candidate -> metric -> score, for every positive; in data without labels, only for `original`.
         alone: Metric -> score, for the no-reference metrics.
         negatives: Candidate -> metric -> score, for every negative, if negatives were requested.
         agreement: Positive or negative -> number of annotators who gave it that label.

@@ -70,8 +70,7 @@ def write_sriqa_tree(
                 wins[i, j] += preferred in ("first", "tie")
                 wins[j, i] += preferred in ("second", "tie")
         write_mos(root / "MOS", content, VERSIONS, mos_by_scipy(wins))
-        of_two = [VERSIONS.index(name) for name in ("BSRGAN", "SwinIR")]
-        write_mos(root / "MOS_Reg", content, ("BSRGAN", "SwinIR"), mos_by_scipy(wins[np.ix_(of_two, of_two)]))
+        write_mos(root / "MOS_Gen", content, METHODS, mos_by_scipy(wins[:-1, :-1]))
     return root
 
 

@@ -1,16 +1,18 @@
 """Scoring in one call; test_cli.py tests the command."""
 
+import math
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from hggt_data import Method, name_methods
+from hggt_data import Method, name_methods, open_groups
 from hggt_data.errors import DeviceError, ImageError, MatchError, OutputError, SettingsError, WeightsError
 from hggt_data.restored.methods import SCORES_FILE
 from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
 
 
 @pytest.fixture
@@ -37,6 +39,22 @@ def test_the_folders_of_a_tree_can_be_given_instead(methods: list[Method], fixtu
     )
     assert one.evaluation == other.evaluation
     assert (one.settings.source, one.settings.labels) == (str(tree / "images"), str(tree / "labels"))
+
+
+def test_data_without_labels_is_scored_against_the_originals(tmp_path: Path) -> None:
+    tree = write_sriqa_tree(tmp_path / "tree")
+    options = ["--restored", str(tree / "images/SwinIR"), "--dataset", str(tree), "--metrics", "psnr", "--border", "0"]
+    main([*options, "--output", str(tmp_path / "scores")], standalone_mode=False)
+    [method] = read_scores(tmp_path / "scores" / SCORES_FILE).evaluation.methods
+    groups = open_groups(tree)
+    for scores in method.groups:
+        restored, original = (groups[scores.id].read(name).astype(float) for name in ("SwinIR", "original"))
+        psnr = 10 * math.log10(255**2 / ((restored - original) ** 2).mean())
+        assert scores.positives == {"original": {"psnr": pytest.approx(psnr)}}
+    assert [scores.id for scores in method.groups] == ["x1", "x10", "x2"]
+    assert "compared with the originals, not with positives" in (tmp_path / "scores/table.md").read_text()
+    with pytest.raises(SettingsError, match="has no labels, so there are no negatives and no label measures"):
+        score(name_methods([(None, tree / "images/SwinIR")]), GroundTruth(dataset=tree), border=0, label_measures=True)
 
 
 def test_unavailable_metrics_are_left_out_and_logged(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from hggt_data.errors import TreeError
 from hggt_data.io.archive import ArchivePath
 from hggt_data.tree.folders import describe_entries, enter, folder_names
-from hggt_data.tree.layouts import diffiqa, hggt
+from hggt_data.tree.layouts import diffiqa, hggt, sriqa
 from hggt_data.tree.listing import Layout, Listing, ListOptions
 
-LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT)
+LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT)
 
 
 def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
@@ -56,11 +56,11 @@ def _nothing_fits(folder: Path) -> str:
     if whole:
         return f"{folder} is a part of the tree {whole[0]}; pass that."
     message = f"{folder} is not a tree of a known layout; found {describe_entries(folder)}."
-    missing = {layout.name: [mark for mark, there in layout.marks(folder).items() if not there] for layout in LAYOUTS}
-    fewest = min(map(len, missing.values()))
-    for name, marks in missing.items():
-        if len(marks) == fewest:
-            message += f" The layout {name} also needs {'; '.join(marks)}."
+    marks = {layout.name: layout.marks(folder) for layout in LAYOUTS}
+    near = [name for name, own in marks.items() if any(own.values())]
+    for name in sorted(near or marks, key=lambda name: -sum(marks[name].values()) / len(marks[name])):
+        missing = [mark for mark, is_there in marks[name].items() if not is_there]
+        message += f" The layout {name} needs {'; '.join(missing)}."
     parts = [str(folder / name) for name in folder_names(folder) if _fitting(folder / name)]
     if (
         parts and isinstance(folder, ArchivePath) and Path(folder).is_dir()

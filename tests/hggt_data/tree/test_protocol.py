@@ -35,9 +35,8 @@ def test_a_split_a_dataset_and_an_export_keep_it(tmp_path: Path) -> None:
     card = (tmp_path / "dataset/README.md").read_text()
     assert (
         "\n\nThe annotators were asked: *Which \\*looks\\* sharper?* `positive` is the answer for the candidate, "
-        "`negative` for the original. The original was hidden: it was one of two versions in random order. 2 pictures, "
-        "with the original, were compared at once. An answer required every version to have been seen at 100 %.\n"
-        in card
+        "`negative` for the original. The original was hidden: it was one of two versions in random order. 2 pictures "
+        "were compared at once. An answer required every version to have been seen at 100 %.\n" in card
     )
 
 

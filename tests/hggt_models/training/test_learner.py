@@ -219,6 +219,7 @@ def test_compiled_networks_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     assert compiled.state_dict()["generator"].keys() == plain.state_dict()["generator"].keys()
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads the size of a process in /proc")
 def test_memory_does_not_run_out_in_an_update() -> None:
     """A process of its own has no memory left for a copy of the largest weights."""
     process = FORKED.Process(target=_update_without_memory)

@@ -45,17 +45,24 @@ def basicsr_files(options: dict[str, Any]) -> list[tuple[Path, Path]]:
     return [(Path(options["dataroot_lq"], name), Path(options["dataroot_gt"], name)) for name in names]
 
 
-def trainner_files(options: dict[str, Any]) -> list[tuple[Path, Path]]:
-    """Lists of folders; `meta_info` is as in BasicSR."""
-    (lq,), (gt,) = options["dataroot_lq"], options["dataroot_gt"]
-    return basicsr_files({"meta_info_file": options["meta_info"], "dataroot_lq": lq, "dataroot_gt": gt})
+def folder_files(lq: str, gt: str) -> list[tuple[Path, Path]]:
+    """Two folders with the same names and nothing else."""
+    pairs = list(zip(*(sorted(Path(folder).iterdir()) for folder in (lq, gt)), strict=True))
+    assert all(one.name == other.name for one, other in pairs)
+    return pairs
 
 
 def neosr_files(options: dict[str, Any]) -> list[tuple[Path, Path]]:
-    """Two folders with the same names and nothing else."""
-    lq, gt = (sorted(Path(options[f"dataroot_{role}"]).iterdir()) for role in ("lq", "gt"))
-    assert [path.name for path in lq] == [path.name for path in gt]
-    return list(zip(lq, gt, strict=True))
+    """`meta_info` would have the loader look for another key."""
+    assert "meta_info" not in options
+    return folder_files(options["dataroot_lq"], options["dataroot_gt"])
+
+
+def trainner_files(options: dict[str, Any]) -> list[tuple[Path, Path]]:
+    """Lists of folders; with `meta_info` the loader would name the paths by single letters."""
+    assert "meta_info" not in options
+    (lq,), (gt,) = options["dataroot_lq"], options["dataroot_gt"]
+    return folder_files(lq, gt)
 
 
 READERS: dict[str, Callable[[dict[str, Any]], list[tuple[Path, Path]]]] = {
