@@ -17,6 +17,11 @@ def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
     return recognise(entered).list(entered, options or ListOptions())
 
 
+def is_tree(folder: Path) -> bool:
+    """Whether a folder or zip file is a tree of any known layout."""
+    return bool(_fitting(enter(folder, lambda place: bool(_fitting(place)))))
+
+
 def has_splits(folder: Path) -> bool:
     """Whether a folder is a tree of several splits, of which one can be chosen."""
     entered = enter(folder, lambda place: bool(_fitting(place)))
