@@ -3,6 +3,10 @@ from .annotate.deal import DealSettings as DealSettings
 from .annotate.deal import deal_groups as deal_groups
 from .annotate.deal import reassign_groups as reassign_groups
 from .annotate.merge import merge_round as merge_round
+from .comparison.difference import Difference as Difference
+from .comparison.difference import compare_versions as compare_versions
+from .comparison.overlap import OverlapReport as OverlapReport
+from .comparison.overlap import find_shared_pictures as find_shared_pictures
 from .consensus import consensus_label as consensus_label
 from .counting import count_labels as count_labels
 from .dataset.build import BuildResult as BuildResult

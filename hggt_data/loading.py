@@ -136,6 +136,14 @@ def open_splits(
     return {groups.split: groups}
 
 
+def open_version(source: str | Path, split: str | None = None) -> dict[str, GroupSource]:
+    """As `open_splits`; a name on the Hub may say its revision: `ORG/NAME@REVISION`."""
+    repo_id, _, revision = str(source).rpartition("@")
+    if repo_id and revision and is_hub_id(repo_id) and not place_exists(Path(source)):
+        return open_splits(repo_id, split, revision=revision)
+    return open_splits(source, split)
+
+
 def open_cached_groups(repo_id: str, commit: str, split: str | None = None) -> GroupSource:
     """Open a dataset of the Hub that is already in the Hub's cache, without asking the Hub."""
     from hggt_data.hub.download import find_cached_dataset

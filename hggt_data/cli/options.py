@@ -18,7 +18,17 @@ from click.core import ParameterSource
 from hggt_data.cli.signature import REQUIRED, Parameter, read_parameters
 from hggt_data.errors import HggtError
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+class _Folder(click.Path):
+    """A folder that exists; trees may also be zip files, see `TREE`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if Path(value).suffix.lower() == ".zip" and Path(value).is_file():
+            self.fail(f"{value} is a zip file; expected a folder, unpack it first.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = _Folder(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -18,7 +18,7 @@ from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, TABLE, TREE, Argument
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings as well.")
 @click.pass_context
 def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | None, strict: bool) -> None:
-    """Check an HGGT tree and list every problem.
+    """Check a tree of any known layout and list every problem.
 
     TREE is Train/, Test/, any folder that contains images/ and labels/, a zip file of it, or a folder of several zip
     files. The exit code is 1 if there are errors.

@@ -25,6 +25,11 @@ def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
     return layout.list(entered, options)
 
 
+def is_tree(folder: Path) -> bool:
+    """Whether a folder or zip file is a tree of any known layout."""
+    return bool(_fitting(enter(folder, lambda place: bool(_fitting(place)))))
+
+
 def has_splits(folder: Path, options: TableOptions = NO_TABLE_OPTIONS) -> bool:
     """Whether a folder is a tree of several splits, of which one can be chosen."""
     if options.names_files:
