@@ -105,7 +105,7 @@ def test_without_mos_files_or_low_resolution_images_the_votes_remain(tree: Path)
 def test_the_dataset_has_the_same_groups_and_their_strengths(shared_tree: Path, tmp_path: Path) -> None:
     from datasets import load_dataset
 
-    output = build_dataset(BuildSettings([], tmp_path / "sriqa", test_tree=shared_tree, workers=1)).output
+    output = build_dataset(BuildSettings([shared_tree], tmp_path / "sriqa", workers=1)).output
     built, tree = open_groups(output), open_groups(shared_tree)
     assert list(built) == list(tree)
     assert built.labels_sha256() == tree.labels_sha256()
