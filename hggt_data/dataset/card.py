@@ -49,6 +49,7 @@ _CITATIONS = {
 }
 """,
 }
+_CITATIONS["sriqa"] = _CITATIONS["diffiqa"]
 
 
 def format_card(

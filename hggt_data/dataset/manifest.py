@@ -15,6 +15,7 @@ from hggt_data.dataset.features import SOURCE_COLUMNS
 from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha256_of
+from hggt_data.io.images import DIGEST_DIGITS
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
@@ -42,13 +43,12 @@ _SPLIT = "|".join(SPLITS)
 PARQUET_PATH = re.compile(rf"data/({_SPLIT})-\d+-of-\d+\.parquet|labels/({_SPLIT})\.parquet")
 
 
-_DIGITS = 20  # hexadecimal: a billion different pictures have different ones
 _NO_PICTURE = "-"
 
 
 def join_digests(digests: Iterable[str | None]) -> str:
     """The digests of the original's and the candidates' pixels (see `hash_pixels`), shortened, as one text."""
-    return " ".join(digest[:_DIGITS] if digest else _NO_PICTURE for digest in digests)
+    return " ".join(digest[:DIGEST_DIGITS] if digest else _NO_PICTURE for digest in digests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,35 @@ from pathlib import Path
 from hggt_data.errors import TreeError
 from hggt_data.io.archive import ArchivePath
 from hggt_data.tree.folders import describe_entries, enter, folder_names
-from hggt_data.tree.layouts import diffiqa, hggt, sriqa
+from hggt_data.tree.layouts import diffiqa, hggt, sriqa, table
 from hggt_data.tree.listing import Layout, Listing, ListOptions
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
-LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT)
+LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT, table.LAYOUT)
 
 
 def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
     """List a tree in any known layout, or in a zip file; TreeError if it has none, or cannot be listed."""
+    options = options or ListOptions()
     entered = enter(folder, lambda place: bool(_fitting(place)))
-    return recognise(entered).list(entered, options or ListOptions())
+    layout = table.LAYOUT if options.table.names_files and entered.is_dir() else recognise(entered)
+    if layout != table.LAYOUT and not options.table.is_default:
+        raise TreeError(
+            f"{folder} has the layout {layout.name}; `votes`, `pictures`, `label_words` and `source_pattern` are for "
+            "tables of votes"
+        )
+    return layout.list(entered, options)
 
 
-def has_splits(folder: Path) -> bool:
+def is_tree(folder: Path) -> bool:
+    """Whether a folder or zip file is a tree of any known layout."""
+    return bool(_fitting(enter(folder, lambda place: bool(_fitting(place)))))
+
+
+def has_splits(folder: Path, options: TableOptions = NO_TABLE_OPTIONS) -> bool:
     """Whether a folder is a tree of several splits, of which one can be chosen."""
+    if options.names_files:
+        return len(table.LAYOUT.splits(Path(options.votes).parent if options.votes else folder)) > 1
     entered = enter(folder, lambda place: bool(_fitting(place)))
     return any(len(layout.splits(entered)) > 1 for layout in _fitting(entered))
 

@@ -1,11 +1,14 @@
 """Trees in zip files as they were downloaded: the same as unpacked, or refused in one report."""
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import TreeError
 from hggt_data.hub.repository import is_hub_id
@@ -14,6 +17,7 @@ from hggt_data.tree.layout import tree_of_pictures
 from hggt_data.tree.split import SplitSettings, split_tree
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.diffiqa_tree import write_splits
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
 from tests.hggt_data.trees import contents, zip_folder
 
 
@@ -101,14 +105,36 @@ def test_of_several_trees_in_zip_files_one_must_be_chosen(
         open_groups(tmp_path)
 
 
+@pytest.mark.parametrize("write", [write_splits, write_sriqa_tree])
+def test_every_layout_is_read_from_zip_files(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    tree = write(tmp_path / "tree")
+    zip_folder(tree, tmp_path / "zips" / "a.zip", "folder/tree")
+    unpacked, zipped = validate_tree(tree, workers=1), validate_tree(tmp_path / "zips", workers=1)
+    assert unpacked == zipped
+    assert zipped.errors == ()
+
+
 def test_the_splits_of_a_zipped_tree(tmp_path: Path) -> None:
     tree = write_splits(tmp_path / "DiffIQA")
     path = zip_folder(tree, tmp_path / "DiffIQA.zip", "DiffIQA")
-    assert validate_tree(path, workers=1) == validate_tree(tree, workers=1)
     assert list(open_splits(path)) == ["train", "validation", "test"]
     assert open_groups(path, "test").labels_sha256() == open_groups(tree, "test").labels_sha256()
 
 
-def test_pictures_to_deal_must_be_unpacked(zips: dict[str, Path]) -> None:
+def test_commands_take_zipped_trees_or_say_that_they_need_a_folder(zips: dict[str, Path], tmp_path: Path) -> None:
+    run = CliRunner()
+    nested = str(zips["nested"] / "download")
+    for command in (["validate", nested], ["build", "--tree", nested, "--output", str(tmp_path / "out")]):
+        result = run.invoke(main, [*command, "--workers", "1"])
+        assert (result.exit_code, "6 groups" in result.output) == (0, True)
+    path = zips["zip file"]
+    for place in (f"{path}/none", tmp_path / "none.zip"):
+        result = run.invoke(main, ["validate", str(place)])
+        assert result.exit_code == 2
+        assert f"{place} does not exist; expected a folder or a zip file" in result.output
+    (tmp_path / "names.txt").write_text("Ann\n")
+    options = ["--annotators", tmp_path / "names.txt", "--output", tmp_path / "round"]
+    result = run.invoke(main, ["deal", "--input", str(path), *map(str, options)])
+    assert f"{path} is a zip file; expected a folder, unpack it first." in result.output
     with pytest.raises(TreeError, match=r"is a file; expected a folder\. Unpack a zip file first"):
-        tree_of_pictures(zips["zip file"])
+        tree_of_pictures(path)
