@@ -3,6 +3,10 @@ from .annotate.deal import DealSettings as DealSettings
 from .annotate.deal import deal_groups as deal_groups
 from .annotate.deal import reassign_groups as reassign_groups
 from .annotate.merge import merge_round as merge_round
+from .comparison.difference import Difference as Difference
+from .comparison.difference import compare_versions as compare_versions
+from .comparison.overlap import OverlapReport as OverlapReport
+from .comparison.overlap import find_shared_pictures as find_shared_pictures
 from .consensus import consensus_label as consensus_label
 from .counting import count_labels as count_labels
 from .dataset.build import BuildResult as BuildResult
@@ -66,4 +70,5 @@ from .statistics.counts import LabelStatistics as LabelStatistics
 from .tree.demo import write_demo_tree as write_demo_tree
 from .tree.split import SplitSettings as SplitSettings
 from .tree.split import split_tree as split_tree
+from .tree.table_options import TableOptions as TableOptions
 from .tree.validate import validate_tree as validate_tree

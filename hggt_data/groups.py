@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import SupportsIndex, overload
 
 from hggt_data.errors import ImageError
-from hggt_data.io.images import Pixels, PngInfo, decode_png, parse_png_beginning
+from hggt_data.io.images import DIGEST_DIGITS, Pixels, PngInfo, decode_png, hash_pixels, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
 from hggt_data.schema import ORIGINAL, ConsensusRule, PatchGroup, Protocol, Vote
@@ -119,6 +119,10 @@ class GroupSource(ABC, Sequence["Group"]):
         except ImageError as error:
             raise ImageError(f"{self.name_picture(index, name)}: {error}") from error
 
+    def digest_pixels(self, index: int, name: str) -> str:
+        """A digest of the pixels of picture `name` of group `index`; sources override it where they know it."""
+        return hash_pixels(self.read(index, name))[:DIGEST_DIGITS]
+
     def read_header(self, index: int, name: str) -> PngInfo:
         """Size and mode of picture `name` of group `index`, from what precedes the pixels in its file."""
         try:
@@ -223,10 +227,14 @@ def hash_labels(groups: Iterable[PatchGroup]) -> str:
     """
     digest = hashlib.sha256()
     for group in groups:
-        votes = sorted(",".join(label.value if label else "" for label in one.labels) for one in group.annotations)
-        votes += sorted(map(_anonymous, (*group.pairs, *group.choices, *group.scores)))
-        digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(votes)}\n".encode())
+        digest.update(f"{group.id} {' '.join(group.candidates)} {' '.join(anonymous_votes(group))}\n".encode())
     return digest.hexdigest()
+
+
+def anonymous_votes(group: PatchGroup) -> list[str]:
+    """All votes on a group as text, sorted, without who gave them and when."""
+    votes = sorted(",".join(label.value if label else "" for label in one.labels) for one in group.annotations)
+    return votes + sorted(map(_anonymous, (*group.pairs, *group.choices, *group.scores)))
 
 
 def _anonymous(vote: Vote) -> str:

@@ -23,7 +23,7 @@ ORDER = {
         {"dataset", "patches", "annotate"},
         {"hub"},
         {"loading"},
-        {"exports", "restored", "counting"},
+        {"exports", "restored", "counting", "comparison"},
         {"cli"},
         {"__main__"},
     ],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hggt_data.cli.group import HggtCommand, ResumedCommand, echo_all
-from hggt_data.cli.options import FILE, FOLDER, TREE, Argument, Detail, Option
+from hggt_data.cli.options import FILE, FOLDER, TABLE, TREE, Argument, Detail, Option
 from hggt_data.cli.publishing import confirm_and_push
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         "lr": TREE,
         "sources": Option(type=FILE, metavar="CSV"),
         "citation": FILE,
+        **TABLE,
     },
 )
 def build(settings: "BuildSettings") -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from hggt_data.cli import annotate, dataset, exports, patches, statistics, tree
+from hggt_data.cli import annotate, comparison, dataset, exports, patches, statistics, tree
 from hggt_data.cli.group import HggtGroup
 
 build = dataset.build  # hggt-build-dataset
@@ -17,6 +17,7 @@ def main() -> None:
 for command in (
     *(tree.validate, tree.split, tree.demo, statistics.stats),
     *(dataset.build, dataset.push, dataset.publish, dataset.download, exports.export),
+    *(comparison.diff, comparison.overlap),
     *(patches.extract_subimages, patches.select_patches),
     *(annotate.deal, annotate.reassign, annotate.annotate, annotate.accounts, annotate.merge),
 ):

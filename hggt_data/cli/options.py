@@ -18,7 +18,17 @@ from click.core import ParameterSource
 from hggt_data.cli.signature import REQUIRED, Parameter, read_parameters
 from hggt_data.errors import HggtError
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+class _Folder(click.Path):
+    """A folder that exists; trees may also be zip files, see `TREE`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if Path(value).suffix.lower() == ".zip" and Path(value).is_file():
+            self.fail(f"{value} is a zip file; expected a folder, unpack it first.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = _Folder(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -100,6 +110,14 @@ _SHARED: dict[str, Detail] = {
     "tag": Option(metavar="TAG"),
     "suffix": Option(metavar="SUFFIX"),
     "split": Option(metavar="SPLIT"),
+}
+LABEL_WORDS = Parsed("hggt_data.tree.table_options:parse_label_words", "WORD=LABEL,...")
+# Of commands that read a tree.
+TABLE: dict[str, Detail] = {
+    "votes": Option(type=TREE, metavar="FILE"),
+    "pictures": TREE,
+    "label_words": Option("--labels", LABEL_WORDS),
+    "source_pattern": Option(metavar="REGEX"),
 }
 _METAVARS = {"directory": "DIR", "file": "FILE", "integer": "N", "integer range": "N", "float range": "X"}
 _UNSET = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)

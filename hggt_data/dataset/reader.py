@@ -55,15 +55,29 @@ class DatasetSource(GroupSource):
 
     def _start_process(self) -> None:
         """What each process reads for itself."""
+        self._digests: dict[str, dict[str, str]] = {}
         self._offsets: dict[int, dict[str, list[tuple[int, int] | None]]] = {}
         self._labels: pa.Table | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_offsets", "_labels")}
+        return {name: value for name, value in vars(self).items() if name not in ("_digests", "_offsets", "_labels")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._start_process()
+
+    def digest_pixels(self, index: int, name: str) -> str:
+        if not self._digests:
+            shards = [shard for shard in read_manifest(self._folder).shards if shard.split == self.split]
+            self._digests = dict(found for shard in shards for found in shard.digests(self.candidates))
+        return self._digests.get(self.ids[index], {}).get(name) or super().digest_pixels(index, name)
+
+    def groups_by_shard(self) -> dict[str, list[str]]:
+        """The groups of each shard, by the SHA-256 of its file."""
+        found: dict[str, list[str]] = {shard.sha256: [] for shard in self._shards}
+        for group, (shard, _) in zip(self.ids, self._places, strict=True):
+            found[self._shards[shard].sha256].append(group)
+        return found
 
     def _read_labels(self, index: int) -> PatchGroup:
         table = self.label_table()

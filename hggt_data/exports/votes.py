@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,9 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
                 for table, row in _rows(group):
                     writers[table](row.get(column, _DEFAULTS.get(column)) for column in columns[table])
                     counts[table] += 1
-        protocols = {groups.protocol for groups in source.splits.values()}
-        if len(protocols) == 1 and protocols != {Protocol()}:
-            write_protocol(staging, protocols.pop())
+        splits = source.splits.values()
+        rules = [groups.consensus_rule for groups in splits]  # one, as they are of one dataset
+        write_protocol(staging, reduce(Protocol.shared, [groups.protocol for groups in splits]), rules[0])
         source.write_licence(staging / LICENSE_FILE)
     return [
         *(f"{output / names[table]}: {plural(number, 'row')} of {table}" for table, number in counts.items()),

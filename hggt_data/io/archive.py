@@ -105,7 +105,7 @@ def _restore(text: str, home: str, parts: tuple[ZipPart, ...] | None) -> Archive
     return ArchivePath(text)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _read_members(parts: tuple[ZipPart, ...]) -> ZipMembers:
     return ZipMembers(parts)
 

@@ -182,6 +182,9 @@ def read_pixels(path: Path) -> Pixels:
         raise ImageError(f"{path}: {error}") from error
 
 
+DIGEST_DIGITS = 20  # hexadecimal, of `hash_pixels`: a billion different pictures have different ones
+
+
 def hash_pixels(pixels: Pixels) -> str:
     """A digest of a picture's size and pixels, uint8 (H, W, 3), however its file is encoded: 32 hexadecimal digits."""
     return hashlib.sha256(repr(pixels.shape[:2]).encode() + np.ascontiguousarray(pixels).data).hexdigest()[:32]

@@ -28,7 +28,8 @@ from hggt_data.statistics.agreement import (
     vote_of,
 )
 from hggt_data.statistics.numbers import json_number, ratio
-from hggt_data.statistics.pair_votes import PairStatistics, PairTally
+from hggt_data.statistics.other_votes import ChoiceStatistics, OtherTally, ScoreStatistics
+from hggt_data.statistics.pair_votes import PairStatistics, PairTally, versions_of
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -193,6 +194,8 @@ class LabelStatistics:
             candidate was seen at 100 %, and number of groups of which this is known.
         dawid_skene: None if not requested, or if there are no votes.
         pairs: One entry per question that votes on pairs of versions answer.
+        choices: One entry per question that choices among versions answer.
+        scores: One entry per question that opinion scores answer.
     """
 
     protocol: Protocol
@@ -218,6 +221,8 @@ class LabelStatistics:
     full_zoom: tuple[tuple[str, int, int], ...]
     dawid_skene: DawidSkeneSummary | None
     pairs: tuple[PairStatistics, ...]
+    choices: tuple[ChoiceStatistics, ...]
+    scores: tuple[ScoreStatistics, ...]
 
     def to_json(self) -> dict[str, Any]:
         """All values for a JSON file, unrounded; None for undefined numbers."""
@@ -250,6 +255,8 @@ class LabelStatistics:
             "full_zoom": {rater: {"groups": seen, "of": known} for rater, seen, known in self.full_zoom},
             "dawid_skene": self.dawid_skene and self.dawid_skene.to_json(),
             "pairs": [pairs.to_json() for pairs in self.pairs],
+            "choices": [choices.to_json() for choices in self.choices],
+            "scores": [scores.to_json() for scores in self.scores],
         }
 
 
@@ -279,10 +286,12 @@ class _Tally:
         self._num_untimed: dict[str, int] = {}
         self._full_zoom: dict[str, list[bool]] = {}
         self._pairs = PairTally(candidates)
+        self._other = OtherTally(versions_of(candidates))
 
     def add(self, group: PatchGroup) -> None:
         self._num_groups += 1
         self._pairs.add(group)
+        self._other.add(group)
         self._by_slot.add(len(self._candidates), labels_by_slot(group))
         self._by_annotator.add(len(self._candidates), labels_by_annotator(group))
         self._consensus.extend(vote_of(label) for label in group.consensus)
@@ -339,6 +348,8 @@ class _Tally:
             full_zoom=tuple((rater, sum(seen), len(seen)) for rater, seen in sorted(self._full_zoom.items())),
             dawid_skene=inferred,
             pairs=self._pairs.result(),
+            choices=self._other.choices(),
+            scores=self._other.scores(),
         )
 
     def _count_per_candidate(self, votes: Int8Array) -> tuple[LabelCounts, ...]:

@@ -16,6 +16,7 @@ from hggt_data.statistics.text import (
     SECONDS_NOTE,
     STRENGTHS_TITLE,
     TextTable,
+    choices_table,
     coefficients_table,
     decimal,
     facts_of_groups,
@@ -23,17 +24,19 @@ from hggt_data.statistics.text import (
     inferred_note,
     label_table,
     level_name,
+    note_of_numbers,
     overview,
     pair_facts,
     pair_note,
-    pair_title,
     pairs_table,
     percent,
     rater_note,
     right_votes_table,
+    scores_table,
     seconds,
     seconds_table,
     strengths_table,
+    title_of,
 )
 
 # Drawings are 340 units wide, about as many pixels as a card on a phone, so that 13 units of text are 13 px.
@@ -90,9 +93,13 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
     """The statistics as one self-contained HTML page with plots, for screens from phone to desktop."""
     cards = _label_cards(stats) if stats.slots else []
     for pairs in stats.pairs:
-        cards.append(_card(pair_title(pairs), _html_table(pair_facts(pairs))))
+        cards.append(_card(title_of(pairs), _html_table(pair_facts(pairs))))
         table = _html_table(strengths_table(pairs))
         cards.append(_card(STRENGTHS_TITLE, _draw_strengths(pairs), table, _note(pair_note(pairs))))
+    cards += [
+        *(_card(title_of(one), _html_table(choices_table(one)), _note(note_of_numbers(one))) for one in stats.choices),
+        *(_card(title_of(one), _html_table(scores_table(one)), _note(note_of_numbers(one))) for one in stats.scores),
+    ]
     if stats.dawid_skene is not None:
         table = _html_table(right_votes_table(stats.dawid_skene))
         cards.append(_card("Dawid-Skene model", table, _note(inferred_note(stats.dawid_skene))))

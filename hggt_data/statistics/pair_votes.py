@@ -13,6 +13,7 @@ import numpy as np
 
 from hggt_data.schema import ORIGINAL, PairVote, PatchGroup
 from hggt_data.statistics.numbers import json_number, ratio
+from hggt_data.statistics.other_votes import count_other
 from hggt_data.statistics.strengths import PairCounts, pair_strengths, thurstone_scores
 
 
@@ -190,9 +191,7 @@ class _QuestionTally:
         self._agreements: list[float] = []
 
     def add(self, votes: Sequence[PairVote]) -> None:
-        for vote in votes:
-            if not vote.counts:
-                self._num_other["by models" if vote.annotator_kind == "model" else vote.kind] += vote.count
+        self._num_other.update(count_other(votes))
         counted = [vote for vote in votes if vote.counts]
         self._num_in_shares += sum(vote.count for vote in counted if vote.preferred is None)
         counts = count_pairs(counted, self._candidates)

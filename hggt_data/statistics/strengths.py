@@ -15,8 +15,8 @@ import numpy.typing as npt
 PRIOR_STD = 10.0
 _TOLERANCE = 1e-8
 _MOST_STEPS = 200
-# On a pair; with many more, the prior of a version that won all is lost to rounding.
-_MOST_VOTES = 10**9
+# On a pair. With many more, the prior of a version that won all is lost to rounding, so all counts are scaled down.
+_MOST_VOTES = 1e9
 # Scores that differ by less are equal.
 _ROUNDING = 1e-9
 # SRIQA-Bench takes the logarithm of no smaller probability.
@@ -266,11 +266,12 @@ def _require_counts(counts: PairCounts) -> PairCounts:
     shapes = {array.shape for array in arrays}
     if len(shapes) != 1 or arrays.first.ndim != 2 or arrays.first.shape[0] != arrays.first.shape[1]:
         raise ValueError(f"counts have shapes {sorted(shapes)}; expected three arrays (versions, versions)")
-    if not all(((array >= 0) & (array <= _MOST_VOTES)).all() for array in arrays):
-        raise ValueError(f"counts contain a number outside of 0 to {_MOST_VOTES:,}")
+    if not all((np.isfinite(array) & (array >= 0)).all() for array in arrays):
+        raise ValueError("counts contain a negative, infinite or undefined number")
     if any(array.diagonal().any() for array in arrays):
         raise ValueError("counts contain votes on a version against itself")
-    return arrays
+    too_many = max(array.max(initial=0) for array in arrays) / _MOST_VOTES
+    return PairCounts(*(array / too_many for array in arrays)) if too_many > 1 else arrays
 
 
 def _outcomes(counts: PairCounts) -> tuple[FloatArray, FloatArray]:

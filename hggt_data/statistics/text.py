@@ -10,6 +10,7 @@ from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
 from hggt_data.statistics.counts import DawidSkeneSummary, LabelCounts, LabelStatistics, RaterAgreement
 from hggt_data.statistics.numbers import ratio
+from hggt_data.statistics.other_votes import ChoiceStatistics, ScoreStatistics
 from hggt_data.statistics.pair_votes import PairStatistics
 
 # All pairs of 20 annotators would be too long a table; the pairs that agree least matter most.
@@ -206,9 +207,11 @@ def inferred_note(inferred: DawidSkeneSummary) -> str:
     return " ".join(parts)
 
 
-def pair_title(pairs: PairStatistics) -> str:
-    """A title for the votes on pairs under one question."""
-    return "Votes on pairs of versions" + (f": {pairs.question}" if pairs.question else "")
+def title_of(votes: PairStatistics | ChoiceStatistics | ScoreStatistics) -> str:
+    """A title for the votes of one kind under one question."""
+    kinds = {ChoiceStatistics: "Choices among versions", ScoreStatistics: "Opinion scores"}
+    kind = kinds.get(type(votes), "Votes on pairs of versions")
+    return kind + (f": {votes.question}" if votes.question else "")
 
 
 def pair_facts(pairs: PairStatistics) -> TextTable:
@@ -246,6 +249,31 @@ def strengths_table(pairs: PairStatistics) -> TextTable:
     return TextTable(("version", "strength", "win rate", "wins", "ties", "losses"), rows)
 
 
+def choices_table(choices: ChoiceStatistics) -> TextTable:
+    """How often each version was chosen of the times that it was shown."""
+    rows = tuple(
+        (name, f"{shown:,}", f"{choices.chosen[name]:,}", percent(ratio(choices.chosen[name], shown)))
+        for name, shown in choices.shown.items()
+    )
+    return TextTable(("version", "shown", "chosen", "share"), rows)
+
+
+def scores_table(scores: ScoreStatistics) -> TextTable:
+    """The mean score of each version."""
+    rows = tuple((name, f"{scores.means[name]:.2f}", f"{number:,}") for name, number in scores.groups.items())
+    return TextTable(("version", "mean", "groups"), rows)
+
+
+def note_of_numbers(votes: ChoiceStatistics | ScoreStatistics) -> str:
+    """How many votes there are, and how many others do not count."""
+    if isinstance(votes, ChoiceStatistics):
+        text = f"{plural(votes.num_votes, 'choice')} by people."
+    else:
+        text = f"{plural(votes.num_scores, 'score')} by people; means over groups."
+    others = ", ".join(f"{number:,} {kind}" for kind, number in votes.num_other.items())
+    return f"{text} Not counted: {others}." if others else text
+
+
 def pair_note(pairs: PairStatistics) -> str:
     """What the strengths mean, and where votes do not determine them."""
     parts = [
@@ -276,8 +304,10 @@ def format_statistics(stats: LabelStatistics) -> Lines:
     if stats.slots:
         blocks += _label_blocks(stats)
     for pairs in stats.pairs:
-        blocks.append(_block(pair_title(pairs), pair_facts(pairs)))
+        blocks.append(_block(title_of(pairs), pair_facts(pairs)))
         blocks.append(_block(STRENGTHS_TITLE, strengths_table(pairs), pair_note(pairs)))
+    blocks += [_block(title_of(one), choices_table(one), note_of_numbers(one)) for one in stats.choices]
+    blocks += [_block(title_of(one), scores_table(one), note_of_numbers(one)) for one in stats.scores]
     if stats.dawid_skene is not None:
         title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
         blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))

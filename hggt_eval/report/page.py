@@ -157,7 +157,13 @@ def _candidate(group: Group, name: str, pixels: Pixels) -> dict[str, Any]:
     agree = f"{group.agreement[index]} of {len(group.annotations)} agree"
     return {
         **_picture(name, "candidate", pixels),
-        **({"label": label.value, "note": agree} if label else {"note": "no consensus"}),
+        **(
+            {"label": label.value, "note": agree}
+            if label
+            else {"note": "no consensus"}
+            if group.source.has_labels
+            else {}
+        ),
     }
 
 

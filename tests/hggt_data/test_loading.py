@@ -199,7 +199,7 @@ class TestOpening:
         assert split_or_default(fixtures / "Train", None, "test") is None
 
     def test_another_folder_is_an_error_that_says_what_was_expected(self, tmp_path: Path) -> None:
-        with pytest.raises(TreeError, match="The layout hggt also needs images/ in it"):
+        with pytest.raises(TreeError, match="The layout hggt needs images/ in it"):
             open_groups(tmp_path)
         with pytest.raises(TreeError, match="no such folder"):
             open_groups(tmp_path / "absent")

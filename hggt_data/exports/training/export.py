@@ -112,9 +112,16 @@ def export_training(source: OpenedSource | str | Path, output: str | Path, setti
     with resumed_folder(output, _describe_run(source, groups, settings), RECORD) as staging:
         work = staging / _WORK
         pictures = Pictures(groups, plan, made_lr=work / LQ, scale=scale)
+        is_folder = settings.format != "webdataset"
+        linked = is_folder and write_folders(pictures, staging, copy=settings.copy, made=False)
         if missing:
             _make_lr(groups, missing, work, settings)
-        lines = _write(pictures, staging, output.resolve(), settings)
+        if is_folder:
+            write_folders(pictures, staging, copy=False, made=True)
+            lines = [_describe_links(linked), *_write_lists(pictures, staging, output.resolve(), settings)]
+        else:
+            shards = write_shards(pictures, staging, settings.pairs_per_shard)
+            lines = [f'webdataset.WebDataset("{output.resolve()}/pairs-{{000000..{len(shards) - 1:06d}}}.tar")']
         source.write_licence(staging / LICENSE_FILE)
         if work.exists():
             shutil.rmtree(work)
@@ -142,7 +149,7 @@ def _describe_run(source: OpenedSource, groups: GroupSource, settings: TrainingS
     folder = Path(source.location)
     return {
         "schema_version": 1,
-        "source": source.location,
+        "source": groups.location,
         "split": groups.split,
         "revision": groups.revision,
         "labels_sha256": groups.labels_sha256(),
@@ -162,13 +169,9 @@ def _make_lr(groups: GroupSource, indices: Sequence[int], work: Path, settings: 
     degrade_folder(originals, work / LQ, settings.degradation, settings.seed)
 
 
-def _write(pictures: Pictures, folder: Path, final: Path, settings: TrainingSettings) -> list[str]:
-    """Write all files; return lines on how to use them. `final` is where the folder is in the end."""
+def _write_lists(pictures: Pictures, folder: Path, final: Path, settings: TrainingSettings) -> list[str]:
+    """Write the lists and options beside the folders; `final` is where `folder` is in the end. Return what to use."""
     pairs = pictures.plan.pairs
-    if settings.format == "webdataset":
-        shards = write_shards(pictures, folder, settings.pairs_per_shard)
-        return [f'webdataset.WebDataset("{final}/pairs-{{000000..{len(shards) - 1:06d}}}.tar")']
-    linked = write_folders(pictures, folder, copy=settings.copy)
     sizes = [pictures.target_size(pair) for pair in pairs]
     write_text(folder / META_INFO, format_meta_info([pair.name for pair in pairs], sizes))
     facts = [pictures.describe(pair) for pair in pairs]
@@ -182,8 +185,11 @@ def _write(pictures: Pictures, folder: Path, final: Path, settings: TrainingSett
                 files[f"{role}.txt"] = format_paths(final / role, names)
     for name, text in files.items():
         write_text(folder / name, text)
-    how = "hard links, so an edit in place also changes the source" if linked else "copies"
-    return [f"The pictures are {how}", *(str(final / name) for name in files)]
+    return [str(final / name) for name in files]
+
+
+def _describe_links(linked: bool) -> str:
+    return f"The pictures are {'hard links, so an edit in place also changes the source' if linked else 'copies'}"
 
 
 def _title(pictures: Pictures, settings: TrainingSettings) -> str:

@@ -41,6 +41,10 @@ class Pictures:
         names[GT] = pair.target
         return {**names, NEGATIVE: pair.negative} if pair.negative else names
 
+    def is_made(self, pair: TrainingPair, name: str) -> bool:
+        """Whether this is an LR image that the data does not have."""
+        return name == LR and pair.index not in self.plan.given_lr
+
     def target_size(self, pair: TrainingPair) -> Size:
         """(height, width) of a pair's target as it is exported."""
         height, width = self.plan.sizes[pair.index]
@@ -49,7 +53,7 @@ class Pictures:
 
     def find(self, pair: TrainingPair, name: str) -> Path | None:
         """The file of a picture, if one has exactly the bytes to export."""
-        if name == LR and pair.index not in self.plan.given_lr:
+        if self.is_made(pair, name):
             return self.made_lr / f"{file_stem(self.groups.ids[pair.index])}.png"
         return None if self._is_cropped(pair, name) else picture_file(self.groups, pair.index, name)
 
@@ -79,12 +83,17 @@ class Pictures:
         return name != LR and self.target_size(pair) != self.plan.sizes[pair.index]
 
 
-def write_folders(pictures: Pictures, folder: Path, *, copy: bool) -> bool:
-    """Write `ROLE/NAME.png` of each pair; return whether all were linked."""
+def write_folders(pictures: Pictures, folder: Path, *, copy: bool, made: bool) -> bool:
+    """Write `ROLE/NAME.png` of each pair: LR images that were made, or all others. Return whether all are links.
+
+    LR images are made when the others are written: a link to an original makes it look newer than an existing LR.
+    """
     linked = True
     pairs = pictures.plan.pairs
     for pair in show_progress(pairs, len(pairs), "exporting", "pair"):
         for role, name in pictures.names(pair).items():
+            if pictures.is_made(pair, name) is not made:
+                continue
             path = folder / role / f"{pair.name}.png"
             if file := pictures.find(pair, name):
                 linked &= _place_file(file, path, copy=copy)

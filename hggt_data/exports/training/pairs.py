@@ -5,6 +5,7 @@ The LR of a pair is always that of the original, never of a positive. Only the h
 
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -144,6 +145,11 @@ def plan_pairs(groups: GroupSource, target: Target, rule: PositiveRule, seed: in
         raise ImageError(
             f"{plural(len(faults), 'group')} of {groups.location} cannot be exported: {format_examples(faults)}; "
             "repair or remove them"
+        )
+    if twice := [name for name, count in Counter(pair.name for pair in pairs).items() if count > 1]:
+        raise DatasetError(
+            f"{groups.location}: several pairs would be called {format_examples(twice)}; rename a group, or choose "
+            "another rule for `positives`"
         )
     if len(set(scales.values())) > 1:
         raise DatasetError(

@@ -228,7 +228,8 @@ def _marks(folder: Path) -> dict[str, bool]:
         "images/ in it, in GT/ or in GT/*/": bool(homes),
         "labels/ beside images/": any(map(is_home, homes)),
         "original/, 01/, 02/, ... in images/ or in its levels (such as 0-20193/)": any(map(has_sections, homes)),
-        "one JSON per group in labels/A/, B/, C/": any(map(has_annotations, homes)) or not of_candidates,
+        "one JSON per group in labels/A/, B/, C/": bool(homes)
+        and (any(map(has_annotations, homes)) or not of_candidates),
     }
 
 

@@ -158,6 +158,7 @@ class SriqaListing(Listing):
         self._list_mos()
         self.votes = ("pairs", "scores") if any(self._mos.values()) else ("pairs",)
         self._report_missing_votes()
+        self.splits = dict.fromkeys(contents, self.split)
         self.set_groups(GroupName(content, content) for content in contents)
 
     def files(self, group_id: str) -> SriqaFiles:

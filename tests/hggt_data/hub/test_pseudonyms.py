@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hggt_data.dataset.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.dataset.manifest import CROISSANT_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.dataset.times import format_time
 from hggt_data.errors import DatasetError
 from hggt_data.hub.pseudonyms import (
@@ -27,6 +28,7 @@ from hggt_data.hub.pseudonyms import (
     read_pseudonyms,
     write_pseudonyms,
 )
+from hggt_data.loading import open_groups
 from tests.full_disk import FullDisk
 from tests.hggt_data.named_tree import (
     ALICE,
@@ -38,6 +40,7 @@ from tests.hggt_data.named_tree import (
     remote_files,
     write_named_tree,
 )
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
 from tests.hggt_data.trees import contents, edit_text
 
 SHARDS = [f"data/train-0000{k}-of-00003.parquet" for k in range(3)]
@@ -133,7 +136,7 @@ class TestNothingGetsOut:
         labels = {path: sha256 for shard in ours.shards for path, (_, sha256) in shard.inputs.items() if "json" in path}
         assert len(labels) == 9
         text = remote[MANIFEST_FILE].decode()
-        assert ".json" not in text
+        assert ".json" not in text.replace(CROISSANT_FILE, "")
         assert "annotators.csv" not in text
         hashes = [*labels.values(), *(record.sha256 for record in ours.inputs), *(shard.key for shard in ours.shards)]
         assert not [sha256 for sha256 in hashes if sha256 in text]
@@ -301,6 +304,24 @@ class TestNames:
         replaced = make_pseudonymizer(labels, {"maria": "annotator-1"}).replace(votes)
         hidden = {"slot": "annotator-1", "annotator": "annotator-1", "start": "1970-01-01T00:00:00", "end": None}
         assert replaced == {"annotations": [], "pairs": [model, hidden], "choices": [hidden], "scores": [hidden]}
+
+    def test_no_name_of_a_vote_on_pairs_is_in_the_copy(self, tmp_path: Path) -> None:
+        tree = write_sriqa_tree(tmp_path / "tree", contents=("x1",), slots="AB")
+        (tree / "labels/B").rename(tree / "labels/Maria")
+        (tree / "annotators.csv").write_text("group,slot,pseudonym\nx1,A,Owl\n")
+        dataset = build_dataset(BuildSettings([], tmp_path / "sriqa", test_tree=tree, workers=1)).output
+        labels = {"test": pq.read_table(dataset / "labels/test.parquet")}
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        anonymized_copy(dataset, read_manifest(dataset), labels, make_pseudonymizer(labels, {}), copy, workers=1)
+        hidden, shown = (next(iter(open_groups(folder))).pairs for folder in (copy, dataset))
+        assert {vote.slot for vote in shown} == {"A", "Maria"}
+        assert {name for vote in hidden for name in (vote.slot, vote.annotator) if name} & {"Owl", "Maria"} == set()
+        assert sorted((v.first, v.second, v.preferred) for v in hidden) == sorted(
+            (v.first, v.second, v.preferred) for v in shown
+        )
+        found = {path: data for path, data in contents(copy).items() if b"Owl" in data or b"Maria" in data}
+        assert not found
 
     def test_a_pseudonym_that_is_taken_is_drawn_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = iter(["aaaaaa", "aaaaaa", "bbbbbb"])

@@ -7,12 +7,13 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from hggt_data import GroupSource, PairVote, PatchGroup
+from hggt_data import PairVote, PatchGroup
 from hggt_data.consensus import judge_group
 from hggt_data.statistics.counts import measure_labels
 from hggt_data.statistics.page import format_statistics_html
 from hggt_data.statistics.pair_votes import PairStatistics, PairTally, group_strengths
 from hggt_data.statistics.text import format_statistics
+from tests.hggt_data.memory_source import VotesSource
 
 
 def group(*votes: PairVote, name: str = "cat", candidates: tuple[str, ...] = ("a", "b", "c")) -> PatchGroup:
@@ -121,24 +122,8 @@ def test_strengths_of_a_group_are_in_the_order_of_its_candidates_and_the_origina
     assert mos == [100, None, None, 0]
 
 
-class PairSource(GroupSource):
-    """Groups made by hand, without pictures."""
-
-    def __init__(self, *groups: PatchGroup) -> None:
-        self.location = "memory"
-        self.candidates = groups[0].candidates
-        self.ids = [group.id for group in groups]
-        self._groups = groups
-
-    def _read_labels(self, index: int) -> PatchGroup:
-        return self._groups[index]
-
-    def read_bytes(self, index: int, name: str) -> bytes:
-        raise KeyError(name)
-
-
 def test_text_json_and_page_show_pairs_instead_of_empty_tables_of_labels() -> None:
-    stats = measure_labels(PairSource(group(wins("a", "b", 3), tie("b", "a"), wins("b", "c")), group(name="dog")))
+    stats = measure_labels(VotesSource(group(wins("a", "b", 3), tie("b", "a"), wins("b", "c")), group(name="dog")))
     text = format_statistics(stats)
     assert "no label votes" in text
     assert "Labels per candidate" not in text
@@ -156,7 +141,7 @@ def test_text_json_and_page_show_pairs_instead_of_empty_tables_of_labels() -> No
 
 def test_unconnected_versions_are_reported() -> None:
     stats = measure_labels(
-        PairSource(group(wins("a", "b"), wins("b", "a"), tie("c", "d"), candidates=("a", "b", "c", "d")))
+        VotesSource(group(wins("a", "b"), wins("b", "a"), tie("c", "d"), candidates=("a", "b", "c", "d")))
     )
     assert "NO VOTES CONNECT these parts, so compare strengths within each only: a, b; c, d." in " ".join(
         format_statistics(stats).split()

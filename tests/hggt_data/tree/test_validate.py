@@ -257,7 +257,7 @@ def test_a_folder_that_is_not_a_tree_is_one_problem(tmp_path: Path) -> None:
     report = validate_tree(tmp_path, workers=1)
     assert report.num_groups == 0
     assert [(p.kind, p.severity, p.path) for p in report.problems] == [("no-tree", "error", ".")]
-    assert "The layout hggt also needs images/ in it" in report.problems[0].message
+    assert "The layout hggt needs images/ in it" in report.problems[0].message
 
 
 @pytest.mark.parametrize(("expected", "found"), [(6, []), (7, ["wrong-count"])])

@@ -1,19 +1,25 @@
 """Trees in zip files as they were downloaded: the same as unpacked, or refused in one report."""
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hggt_data.cli.main import main
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import TreeError
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.loading import open_groups, open_splits
 from hggt_data.tree.layout import tree_of_pictures
 from hggt_data.tree.split import SplitSettings, split_tree
+from hggt_data.tree.table_options import TableOptions
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.diffiqa_tree import write_splits
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
+from tests.hggt_data.table_tree import copy_tables, write_pictures
 from tests.hggt_data.trees import contents, zip_folder
 
 
@@ -101,14 +107,54 @@ def test_of_several_trees_in_zip_files_one_must_be_chosen(
         open_groups(tmp_path)
 
 
+def write_table(folder: Path) -> Path:
+    groups = ("cnn-000000", "cnn-000001", "traditional-000000")
+    return write_pictures(copy_tables("bapps", folder), dict.fromkeys(groups, ("p0", "p1")))
+
+
+@pytest.mark.parametrize("write", [write_splits, write_sriqa_tree, write_table])
+def test_every_layout_is_read_from_zip_files(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    tree = write(tmp_path / "tree")
+    zip_folder(tree, tmp_path / "zips" / "a.zip", "folder/tree")
+    unpacked, zipped = validate_tree(tree, workers=1), validate_tree(tmp_path / "zips", workers=1)
+    assert unpacked == zipped
+    assert zipped.errors == ()
+
+
+@pytest.mark.parametrize("is_votes_zipped", [True, False])
+def test_a_table_and_its_pictures_may_be_in_different_places(tmp_path: Path, is_votes_zipped: bool) -> None:
+    tree = write_table(tmp_path / "tree")
+    pictures = zip_folder(tree, tmp_path / "zips" / "pictures.zip")
+    votes = tree / "votes.csv"
+    if is_votes_zipped:
+        votes = zip_folder(tree, tmp_path / "zips" / "tables" / "votes.zip") / "votes.csv"
+    for table in (TableOptions(votes=votes), TableOptions(votes=votes, pictures=pictures)):
+        groups = open_groups(pictures, table=table)
+        assert [group.pairs for group in groups] == [group.pairs for group in open_groups(tree)]
+        assert groups[0].read_bytes("p0") == open_groups(tree)[0].read_bytes("p0")
+
+
 def test_the_splits_of_a_zipped_tree(tmp_path: Path) -> None:
     tree = write_splits(tmp_path / "DiffIQA")
     path = zip_folder(tree, tmp_path / "DiffIQA.zip", "DiffIQA")
-    assert validate_tree(path, workers=1) == validate_tree(tree, workers=1)
     assert list(open_splits(path)) == ["train", "validation", "test"]
     assert open_groups(path, "test").labels_sha256() == open_groups(tree, "test").labels_sha256()
 
 
-def test_pictures_to_deal_must_be_unpacked(zips: dict[str, Path]) -> None:
+def test_commands_take_zipped_trees_or_say_that_they_need_a_folder(zips: dict[str, Path], tmp_path: Path) -> None:
+    run = CliRunner()
+    nested = str(zips["nested"] / "download")
+    for command in (["validate", nested], ["build", "--tree", nested, "--output", str(tmp_path / "out")]):
+        result = run.invoke(main, [*command, "--workers", "1"])
+        assert (result.exit_code, "6 groups" in result.output) == (0, True)
+    path = zips["zip file"]
+    for place in (f"{path}/none", tmp_path / "none.zip"):
+        result = run.invoke(main, ["validate", str(place)])
+        assert result.exit_code == 2
+        assert f"{place} does not exist; expected a folder or a zip file" in result.output
+    (tmp_path / "names.txt").write_text("Ann\n")
+    options = ["--annotators", tmp_path / "names.txt", "--output", tmp_path / "round"]
+    result = run.invoke(main, ["deal", "--input", str(path), *map(str, options)])
+    assert f"{path} is a zip file; expected a folder, unpack it first." in result.output
     with pytest.raises(TreeError, match=r"is a file; expected a folder\. Unpack a zip file first"):
-        tree_of_pictures(zips["zip file"])
+        tree_of_pictures(path)

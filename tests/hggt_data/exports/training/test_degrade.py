@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.exports.training import export
+from hggt_data.exports.training.export import TrainingSettings, export_training
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_models import degrade
 from tests.hggt_data.exports.commands import done, refused
@@ -43,6 +45,22 @@ def test_given_lr_stay_and_targets_are_cropped_to_their_scale(tmp_path: Path) ->
     for tree, name in zip(trees, ("a-0-0", "b-0-0"), strict=True):
         whole = read_pixels(tree / f"images/0-9/original/{name}.png")
         assert (read_pixels(tmp_path / f"out/gt/{name}.png") == whole[:32, :32]).all()
+
+
+def test_lr_of_an_interrupted_export_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    tree = write_tree(tmp_path / "T", ["a-0-0", "b-0-0"])
+    settings = TrainingSettings(target="original", format="basicsr")
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "_write_lists", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            export_training(tree, tmp_path / "out", settings)
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".out.unfinished/.lr/lq").glob("*.png")}
+    export_training(tree, tmp_path / "out", settings)
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/lq").iterdir()} == made
+    assert made.keys() == {"a-0-0.png", "b-0-0.png"}
 
 
 def test_without_the_extra_nothing_is_written(fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

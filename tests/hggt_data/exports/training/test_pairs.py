@@ -95,3 +95,10 @@ def test_no_group_with_the_required_labels_is_an_error() -> None:
     groups = MemorySource({"a-0-0": {"01": (grey(1), Label.SIMILAR)}})
     with pytest.raises(DatasetError, match="no groups with a positive; choose the target original"):
         plan_pairs(groups, "positive", "uniform", 0, with_lr=False)
+
+
+def test_pairs_of_the_same_name_are_an_error() -> None:
+    positive = (grey(1), Label.POSITIVE)
+    groups = MemorySource({"a": {"01_01": positive}, "a_01": {"01": positive}})
+    with pytest.raises(DatasetError, match="several pairs would be called a_01_01; rename a group"):
+        plan_pairs(groups, "positive", "all", 0, with_lr=False)

@@ -128,8 +128,8 @@ def test_the_layout_that_comes_nearest_is_named(tree: Path) -> None:
     shutil.rmtree(tree / "labels")
     with pytest.raises(TreeError) as error:
         list_tree(tree)
-    assert "The layout hggt also needs labels/ beside images/." in str(error.value)
-    assert "The layout diffiqa also needs one JSON per candidate in labels/A/01/, labels/A/02/, ..." in str(error.value)
+    assert "The layout hggt needs labels/ beside images/." in str(error.value)
+    assert "The layout diffiqa needs one JSON per candidate in labels/A/01/, labels/A/02/, ..." in str(error.value)
 
 
 def test_low_resolution_images_are_refused(tree: Path) -> None:

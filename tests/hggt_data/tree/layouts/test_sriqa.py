@@ -105,7 +105,7 @@ def test_without_mos_files_or_low_resolution_images_the_votes_remain(tree: Path)
 def test_the_dataset_has_the_same_groups_and_their_strengths(shared_tree: Path, tmp_path: Path) -> None:
     from datasets import load_dataset
 
-    output = build_dataset(BuildSettings([], tmp_path / "sriqa", test_tree=shared_tree, workers=1)).output
+    output = build_dataset(BuildSettings([shared_tree], tmp_path / "sriqa", workers=1)).output
     built, tree = open_groups(output), open_groups(shared_tree)
     assert list(built) == list(tree)
     assert built.labels_sha256() == tree.labels_sha256()
@@ -118,6 +118,7 @@ def test_the_dataset_has_the_same_groups_and_their_strengths(shared_tree: Path, 
     card = (output / "README.md").read_text()
     assert "90 votes on pairs; 21 opinion scores" in card
     assert "How the labels were made" not in card
+    assert "Toward Generalized Image Quality Assessment" in card
 
 
 def test_a_zip_file_is_read_as_the_folder(shared_tree: Path, tmp_path: Path) -> None:
