@@ -46,6 +46,16 @@ def folder_names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in scan(folder) if (folder / entry.name).is_dir())
 
 
+def has_folders(folder: Path) -> bool:
+    """Whether there is a folder in a folder."""
+    return any(entry.is_dir() for entry in scan(folder))
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether there is a PNG in a folder."""
+    return any(entry.name.endswith(".png") for entry in scan(folder))
+
+
 def describe_entries(folder: Path) -> str:
     """What is in a folder, for a message."""
     folders = folder_names(folder)

@@ -15,7 +15,7 @@ from hggt_data.io.files import csv_file
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, plural
 from hggt_data.schema import LR, ORIGINAL, SPLITS, Label, PatchGroup, PatchId, Protocol
-from hggt_data.tree.folders import folder_names
+from hggt_data.tree.folders import enter, folder_names, has_folders
 from hggt_data.tree.group_table import COLUMNS, GROUPS_FILE, GroupTable, read_group_table
 from hggt_data.tree.listing import GroupFiles, GroupName, Layout, Listing, ListOptions, Votes
 from hggt_data.tree.table_pictures import TablePictures
@@ -72,13 +72,9 @@ class TableListing(Listing):
     def __init__(self, root: Path, options: ListOptions) -> None:
         table = options.table
         votes = open_place(Path(table.votes)) if table.votes else root / VOTES_FILE
-        pictures = open_place(Path(table.pictures)) if table.pictures else root
-        others = {
-            "pictures": pictures if table.pictures else None,
-            "votes": votes.parent if table.votes else None,
-            LR: options.lr,
-        }
-        given = {name: folder for name, folder in others.items() if folder}
+        pictures = enter(Path(table.pictures), has_folders) if table.pictures else root
+        others = {"pictures": table.pictures and pictures, "votes": table.votes and votes.parent, LR: options.lr}
+        given = {name: folder for name, folder in others.items() if isinstance(folder, Path)}
         super().__init__(LAYOUT, root, (root, *given.values()), given)
         self._words = _WORDS | {word.lower(): label for word, label in (table.label_words or {}).items()}
         self._pattern = table.compiled_pattern()
