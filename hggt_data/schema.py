@@ -366,6 +366,7 @@ class PatchGroup:
         pairs: Votes between two versions.
         choices: Choices among several versions.
         scores: Opinion scores of versions.
+        caption: What the pictures show, or the prompt they were made from; None if there is none.
     """
 
     id: str
@@ -380,6 +381,7 @@ class PatchGroup:
     pairs: tuple[PairVote, ...] = ()
     choices: tuple[ChoiceVote, ...] = ()
     scores: tuple[Score, ...] = ()
+    caption: str | None = None
 
     @property
     def positives(self) -> tuple[str, ...]:

@@ -275,7 +275,7 @@ _PAIR_COLUMN_TEXTS = {
     "jpg_0": "bytes of the first picture, PNG despite the name of the column",
     "jpg_1": "bytes of the second picture",
     "label_0": "1 if the first picture is preferred, 0 if the second is, 0.5 if they are equally good",
-    "caption": "empty: the pictures have no prompt",
+    "caption": "that of the patch group; empty if it has none",
 }
 
 
@@ -368,6 +368,7 @@ _COLUMN_TEXTS = {
     "for a version without votes",
     "mos": "mean opinion score of each version as in SRIQA-Bench, 0 to 100 in each group; null for a version without "
     "votes",
+    "caption": "what the pictures show, or the prompt they were made from; null if there is none",
     "origin": "origin of the source picture",
     "author": "author of the source picture",
     "licence": "licence of the source picture",
