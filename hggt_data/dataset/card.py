@@ -461,4 +461,4 @@ def describe_protocol(protocol: Protocol, quote: Callable[[str], str]) -> str:
         sentences.append(f"{protocol.versions_at_once} pictures were compared at once.")
     if protocol.full_zoom:
         sentences.append("An answer required every version to have been seen at 100 %.")
-    return " ".join(sentences) or "How they were asked is not known."
+    return " ".join(sentences) or "How the annotators were asked is not known."
