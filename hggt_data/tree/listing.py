@@ -64,6 +64,7 @@ class Layout:
         list: lists such a folder.
         shares_pictures: whether the official splits share source pictures.
         splits: the names of the splits that a folder contains, if there may be several.
+        lacks_candidates: whether trees of a dataset, as groups of a tree, may lack candidates that others have.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Layout:
     list: "Callable[[Path, ListOptions], Listing]"
     shares_pictures: bool = False
     splits: "Callable[[Path], Sequence[str]]" = _no_splits
+    lacks_candidates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ class Listing(ABC):
         has_labels: whether groups have label votes.
         votes: the other kinds of votes that groups have: any of `pairs`, `choices`, `scores`.
         has_lr: whether the tree has low-resolution images.
+        has_captions: whether groups have captions.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
@@ -219,6 +222,7 @@ class Listing(ABC):
     has_labels: bool = False
     votes: tuple[str, ...] = ()
     has_lr: bool = False
+    has_captions: bool = False
 
     def __init__(
         self, layout: Layout, root: Path, given: tuple[Path, ...], others: Mapping[str, Path] | None = None
