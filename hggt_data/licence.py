@@ -38,9 +38,9 @@ def is_restricted(license_id: str | None) -> bool:
     return not license_id or license_id.removeprefix(_OTHER) in _NO_LICENCE
 
 
-def terms_of(license_id: str) -> str:
+def terms_of(license_id: str | None) -> str:
     """The terms of data that must not be passed on, in sentences."""
-    return HGGT_TERMS if license_id == HGGT_LICENSE_NAME else _UNKNOWN_TERMS
+    return HGGT_TERMS if (license_id or "").removeprefix(_OTHER) == HGGT_LICENSE_NAME else _UNKNOWN_TERMS
 
 
 def require_license_id(license_id: str) -> str:

@@ -329,10 +329,10 @@ def _require_room(place: Path, manifest: Manifest) -> None:
 
 
 def _require_permission(settings: PushSettings, manifest: Manifest, card: str) -> None:
-    restricted = is_restricted(manifest.license) or is_restricted(read_license(card))
+    restricted = [one for one in (manifest.license, read_license(card)) if is_restricted(one)]
     if settings.public and restricted and not settings.i_have_permission:
         raise PublishError(
-            f"{settings.dataset} cannot be made public: {terms_of(manifest.license)} Push it privately "
+            f"{settings.dataset} cannot be made public: {terms_of(restricted[0])} Push it privately "
             "(leave out `public`); if the authors gave you permission, pass `i_have_permission`; if it is your own "
             "data, run `hggt-data build` again with its licence."
         )
