@@ -252,7 +252,9 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
 
     So a group stays in its shard when a label changes or a picture turns out to be damaged.
     """
-    features = dataset_features(inputs.candidates, inputs.has_lr, inputs.source_columns, inputs.votes)
+    features = dataset_features(
+        inputs.candidates, inputs.has_lr, inputs.source_columns, inputs.votes, has_captions=inputs.has_captions
+    )
     schema = arrow_schema(features).serialize().to_pybytes()
     earlier = _earlier_shards(staging, output)
     tasks = []
@@ -274,6 +276,7 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
                     schema=schema,
                     pictures=image_columns(inputs.candidates, inputs.has_lr),
                     votes=inputs.votes,
+                    has_captions=inputs.has_captions,
                     scale=settings.scale,
                     skip_faulty=settings.skip_faulty,
                     reusable=earlier.get(path, []),
@@ -332,6 +335,7 @@ def _complete(
         candidates=list(inputs.candidates),
         has_lr=inputs.has_lr,
         votes=list(inputs.votes),
+        has_captions=inputs.has_captions,
         splits={split: count for split, count in splits.items() if count},
         inputs=inputs.other_files(),
         shards=shards,

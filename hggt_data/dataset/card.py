@@ -16,7 +16,7 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import card_license, is_restricted, terms_of
-from hggt_data.schema import BLIND_QUESTION, QUESTION, ConsensusRule, Label, Protocol, label_from_class_id
+from hggt_data.schema import ConsensusRule, Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -278,7 +278,7 @@ _PAIR_COLUMN_TEXTS = {
     "jpg_0": "bytes of the first picture, PNG despite the name of the column",
     "jpg_1": "bytes of the second picture",
     "label_0": "1 if the first picture is preferred, 0 if the second is, 0.5 if they are equally good",
-    "caption": "empty: the pictures have no prompt",
+    "caption": "that of the patch group; empty if it has none",
 }
 
 
@@ -376,6 +376,7 @@ _COLUMN_TEXTS = {
     "for a version without votes",
     "mos": "mean opinion score of each version as in SRIQA-Bench, 0 to 100 in each group; null for a version without "
     "votes",
+    "caption": "what the pictures show, or the prompt they were made from; null if there is none",
     "origin": "origin of the source picture",
     "author": "author of the source picture",
     "licence": "licence of the source picture",
@@ -458,16 +459,4 @@ def _protocols_text(protocols: Mapping[str, Protocol]) -> str:
 
 def describe_protocol(protocol: Protocol, quote: Callable[[str], str]) -> str:
     """How annotators were asked; `quote` marks the question."""
-    sentences = []
-    if protocol.question is not None:
-        sentences.append(f"The annotators were asked: {quote(protocol.question)}")
-        if protocol.question not in (QUESTION, BLIND_QUESTION):
-            sentences.append("`positive` is the answer for the candidate, `negative` for the original.")
-    if protocol.blind is not None:
-        shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
-        sentences.append(f"The original was {shown}.")
-    if protocol.versions_at_once is not None:
-        sentences.append(f"{protocol.versions_at_once} pictures were compared at once.")
-    if protocol.full_zoom:
-        sentences.append("An answer required every version to have been seen at 100 %.")
-    return " ".join(sentences) or "How they were asked is not known."
+    return protocol.describe(quote) or "How they were asked is not known."

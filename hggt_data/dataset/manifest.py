@@ -89,7 +89,8 @@ class Shard:
 class Manifest:
     """The content of the file.
 
-    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has.
+    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has,
+    `has_captions` whether it has the column `caption`.
     """
 
     tool_version: str
@@ -103,6 +104,7 @@ class Manifest:
     overlap: dict[str, list[str]]
     problems: list[Problem] = field(default_factory=list)
     votes: list[str] = field(default_factory=list)
+    has_captions: bool = False
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:

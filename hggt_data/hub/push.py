@@ -66,8 +66,12 @@ class PushSettings(Destination):
     @property
     def pseudonyms_file(self) -> Path:
         """The file beside the dataset that keeps pseudonyms the same from one version to the next."""
-        dataset = Path(self.dataset).resolve()
-        return dataset.with_name(f"{dataset.name}.pseudonyms.csv")
+        return pseudonyms_file_of(Path(self.dataset))
+
+
+def pseudonyms_file_of(dataset: Path) -> Path:
+    """The file of pseudonyms of a dataset."""
+    return dataset.resolve().with_name(f"{dataset.resolve().name}.pseudonyms.csv")
 
 
 @dataclass(frozen=True, kw_only=True)

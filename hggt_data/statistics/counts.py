@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hggt_data.errors import SettingsError
 from hggt_data.groups import GroupSource
-from hggt_data.schema import Label, PatchGroup
+from hggt_data.schema import Label, PatchGroup, Protocol
 from hggt_data.statistics.agreement import (
     MISSING,
     ORDINAL_LABELS,
@@ -168,6 +168,7 @@ class LabelStatistics:
     """Counts and agreement over all groups of a tree or dataset. A *picture* is one candidate of one group.
 
     Attributes:
+        protocol: How the annotators were asked.
         num_groups: Number of patch groups.
         candidates: Names of the enhanced versions, sorted.
         slots: Names of the slots, sorted. Several people may have filled a slot.
@@ -196,6 +197,7 @@ class LabelStatistics:
         scores: One entry per question that opinion scores answer.
     """
 
+    protocol: Protocol
     num_groups: int
     candidates: tuple[str, ...]
     slots: tuple[str, ...]
@@ -224,6 +226,7 @@ class LabelStatistics:
     def to_json(self) -> dict[str, Any]:
         """All values for a JSON file, unrounded; None for undefined numbers."""
         return {
+            "protocol": asdict(self.protocol),
             "num_groups": self.num_groups,
             "candidates": list(self.candidates),
             "slots": list(self.slots),
@@ -266,7 +269,7 @@ def measure_labels(groups: GroupSource, dawid_skene: bool = False) -> LabelStati
         if dawid_skene:
             _require_annotators(groups, group)
         tally.add(group)
-    return tally.result(dawid_skene)
+    return tally.result(groups.protocol, dawid_skene)
 
 
 def _require_annotators(groups: GroupSource, group: PatchGroup) -> None:
@@ -312,7 +315,7 @@ class _Tally:
             else:
                 times.append(annotation.seconds)
 
-    def result(self, infer: bool) -> LabelStatistics:
+    def result(self, protocol: Protocol, infer: bool) -> LabelStatistics:
         votes, people = self._by_slot.votes(), self._by_annotator.votes()
         consensus = np.array(self._consensus, dtype=np.int8)
         agreement = np.array(self._agreement, dtype=np.int32)[consensus != MISSING]
@@ -325,6 +328,7 @@ class _Tally:
         if infer and (people != MISSING).any():
             inferred = _infer_labels(self._by_annotator.raters, people, consensus)
         return LabelStatistics(
+            protocol=protocol,
             num_groups=self._num_groups,
             candidates=self._candidates,
             slots=self._by_slot.raters,

@@ -65,6 +65,7 @@ class Layout:
         license: the licence id of the data if the user gives none.
         shares_pictures: whether the official splits share source pictures.
         splits: the names of the splits that a folder contains, if there may be several.
+        lacks_candidates: whether trees of a dataset, as groups of a tree, may lack candidates that others have.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Layout:
     license: str
     shares_pictures: bool = False
     splits: "Callable[[Path], Sequence[str]]" = _no_splits
+    lacks_candidates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ class Listing(ABC):
         has_labels: whether groups have label votes.
         votes: the other kinds of votes that groups have: any of `pairs`, `choices`, `scores`.
         has_lr: whether the tree has low-resolution images.
+        has_captions: whether groups have captions.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
@@ -221,6 +224,7 @@ class Listing(ABC):
     has_labels: bool = False
     votes: tuple[str, ...] = ()
     has_lr: bool = False
+    has_captions: bool = False
 
     def __init__(
         self, layout: Layout, root: Path, given: tuple[Path, ...], others: Mapping[str, Path] | None = None

@@ -239,7 +239,7 @@ def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequenc
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
         chosen = [ORIGINAL, *sorted(group.positives, key=lambda name: -agreement[name])[:1]]
     for name in chosen:
-        if name != ORIGINAL and name not in group.candidates:
+        if name not in (ORIGINAL, *group.candidates) or not group.has_picture(name):
             raise SettingsError(
                 f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}"
             )

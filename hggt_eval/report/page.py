@@ -141,7 +141,11 @@ def _gallery_group(
     shown = [
         *([_picture("LR", "lr", group.read(LR))] if group.has_picture(LR) else []),
         _picture("original", "original", group.read(ORIGINAL)),
-        *(_candidate(group, name, pictures.ground_truth(group, name)) for name in group.candidates),
+        *(
+            _candidate(group, name, pictures.ground_truth(group, name))
+            for name in group.candidates
+            if group.has_picture(name)
+        ),
     ]
     for method in evaluation.methods:
         if scores := pictures.scores(method.name, group_id):
