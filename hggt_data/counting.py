@@ -5,6 +5,7 @@ from pathlib import Path
 from hggt_data.groups import GroupSource
 from hggt_data.loading import as_groups
 from hggt_data.statistics.counts import LabelStatistics, measure_labels
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 
 def count_labels(
@@ -13,6 +14,7 @@ def count_labels(
     *,
     revision: str | None = None,
     dawid_skene: bool = False,
+    table: TableOptions = NO_TABLE_OPTIONS,
 ) -> LabelStatistics:
     """Count labels and measure agreement, in one pass over the groups; no pictures are read.
 
@@ -22,6 +24,7 @@ def count_labels(
         revision: Tag, branch or commit on the Hub.  [default: main]
         dawid_skene: Also infer labels and the reliability of annotators with the Dawid-Skene model. With few pictures
             or three votes each, it is often worse than the majority.
+        table: As for `open_groups`.
 
     Returns:
         Counts per candidate and per group, and measures of agreement.
@@ -40,4 +43,4 @@ def count_labels(
         >>> statistics.num_groups, statistics.slots
         (6, ('A', 'B', 'C'))
     """
-    return measure_labels(as_groups(source, split, revision=revision), dawid_skene)
+    return measure_labels(as_groups(source, split, revision=revision, table=table), dawid_skene)

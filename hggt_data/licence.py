@@ -2,6 +2,7 @@
 
 import re
 from difflib import get_close_matches
+from pathlib import Path
 
 from hggt_data.errors import SettingsError
 
@@ -73,6 +74,11 @@ def describe_license(license_id: str | None) -> str:
     if license_id is None or is_restricted(license_id):
         return "HGGT terms: non-commercial academic research, no redistribution"
     return license_id
+
+
+def licence_file_of(path: Path) -> Path:
+    """The file beside another that states the licence of its content."""
+    return path.with_name(f"{path.name}.{LICENSE_FILE}")
 
 
 def format_licence_note(license_id: str | None) -> str:

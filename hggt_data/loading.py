@@ -15,10 +15,18 @@ from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.archive import place_exists
 from hggt_data.tree.layouts import has_splits, list_tree
 from hggt_data.tree.layouts.hggt import list_folders
+from hggt_data.tree.listing import ListOptions
 from hggt_data.tree.reader import TreeSource
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 
-def open_groups(source: str | Path, split: str | None = None, *, revision: str | None = None) -> GroupSource:
+def open_groups(
+    source: str | Path,
+    split: str | None = None,
+    *,
+    revision: str | None = None,
+    table: TableOptions = NO_TABLE_OPTIONS,
+) -> GroupSource:
     """Open the groups of a tree, of a built dataset, or of a dataset on the Hub.
 
     A dataset on the Hub is downloaded to the Hub's cache first. Only this call uses the network: worker processes that
@@ -29,6 +37,7 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
             built dataset, or `ORG/NAME` on the Hub.
         split: Split to read, if `source` is a dataset.  [default: the only one]
         revision: Tag, branch or commit on the Hub.  [default: main]
+        table: Where a table of votes and its pictures are, and what its words mean.
 
     Returns:
         The groups, sorted by id.
@@ -46,6 +55,8 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
         >>> groups[0].positives, groups[0].read("original").shape
         (('01', '04'), (192, 192, 3))
     """
+    if not table.is_default and (is_hub_id(source) or is_built_dataset(Path(source))):
+        raise SettingsError(f"{source} is a dataset; the options of tables of votes are for trees")
     if is_hub_id(source):
         snapshot = _fetch(source, revision)
         return DatasetSource(snapshot, split, f"{source}@{snapshot.name}", snapshot.name)
@@ -61,27 +72,38 @@ def open_groups(source: str | Path, split: str | None = None, *, revision: str |
             f"{folder} has shards but no {MANIFEST_FILE}: the build has not finished, or the file is lost; build it "
             "again"
         )
-    return TreeSource(list_tree(folder), split)
+    return TreeSource(list_tree(folder, ListOptions(table=table)), split)
 
 
 def as_groups(
-    source: GroupSource | str | Path, split: str | None = None, *, revision: str | None = None
+    source: GroupSource | str | Path,
+    split: str | None = None,
+    *,
+    revision: str | None = None,
+    table: TableOptions = NO_TABLE_OPTIONS,
 ) -> GroupSource:
     """Groups that are already open, or those of a path or name, see `open_groups`."""
     if not isinstance(source, GroupSource):
-        return open_groups(source, split, revision=revision)
-    if split is not None or revision is not None:
+        return open_groups(source, split, revision=revision, table=table)
+    if split is not None or revision is not None or not table.is_default:
         raise SettingsError(f"{source.location} is already open; pass `split` and `revision` when you open it")
     return source
 
 
-def open_splits(source: str | Path, split: str | None = None, *, revision: str | None = None) -> dict[str, GroupSource]:
+def open_splits(
+    source: str | Path,
+    split: str | None = None,
+    *,
+    revision: str | None = None,
+    table: TableOptions = NO_TABLE_OPTIONS,
+) -> dict[str, GroupSource]:
     """Open all splits of a dataset, or one of them; a tree is one split.
 
     Args:
         source: As for `open_groups`.
         split: The only split to open [default: all].
         revision: Tag, branch or commit on the Hub.
+        table: As for `open_groups`.
 
     Returns:
         The splits by name, `train` before `test`.
@@ -104,11 +126,13 @@ def open_splits(source: str | Path, split: str | None = None, *, revision: str |
             folder = _fetch(source, revision)
             revision = folder.name  # all splits of one version
         if is_built_dataset(folder):
-            return {name: open_groups(source, name, revision=revision) for name in read_manifest(folder).splits}
+            return {
+                name: open_groups(source, name, revision=revision, table=table) for name in read_manifest(folder).splits
+            }
         if revision is None and place_exists(folder) and not any(folder.glob("data/*.parquet")):
-            listing = list_tree(folder.absolute())
+            listing = list_tree(folder.absolute(), ListOptions(table=table))
             return {name: TreeSource(listing, name) for name in listing.split_names}
-    groups = open_groups(source, split, revision=revision)
+    groups = open_groups(source, split, revision=revision, table=table)
     return {groups.split: groups}
 
 
@@ -148,9 +172,11 @@ def open_tree_folders(images: Path, labels: Path) -> GroupSource:
     return TreeSource(list_folders(images.absolute(), labels.absolute()))
 
 
-def split_or_default(source: str | Path, split: str | None, default: str) -> str | None:
+def split_or_default(
+    source: str | Path, split: str | None, default: str, table: TableOptions = NO_TABLE_OPTIONS
+) -> str | None:
     """The split to open: `split` if given, else the default of what has several; None for a tree of one."""
-    may_choose = is_hub_id(source) or is_built_dataset(Path(source)) or has_splits(Path(source))
+    may_choose = is_hub_id(source) or is_built_dataset(Path(source)) or has_splits(Path(source), table)
     return default if split is None and may_choose else split
 
 

@@ -6,7 +6,19 @@ from typing import Any
 import click
 
 from hggt_data.cli.group import HggtCommand, HggtGroup, echo_all
-from hggt_data.cli.options import EXISTING, FILE, FOLDER, NEW_FILE, NEW_FOLDER, Argument, Detail, Option, Parsed
+from hggt_data.cli.options import (
+    EXISTING,
+    FILE,
+    FOLDER,
+    LABEL_WORDS,
+    NEW_FILE,
+    NEW_FOLDER,
+    TABLE,
+    Argument,
+    Detail,
+    Option,
+    Parsed,
+)
 
 _REPORT: dict[str, Detail] = {
     "evaluation": None,
@@ -68,6 +80,8 @@ def main() -> None:
         "dataset": Option(type=Parsed("hggt_data.loading:require_source", "DIR_OR_ID")),
         "gts": FOLDER,
         "labels": FOLDER,
+        **TABLE,
+        "label_words": Option("--label-words", LABEL_WORDS),
         "metrics": Parsed("hggt_eval.metrics:parse_metrics", "NAME,..."),
         "border": Option(metavar="PX"),
         "colour": Option("--y-channel", value="y"),

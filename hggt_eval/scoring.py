@@ -15,6 +15,7 @@ from hggt_data.loading import open_groups, open_tree_folders, split_or_default
 from hggt_data.ranges import CountOrNone, require_kind, require_lists
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, require_distinct
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 from hggt_eval.device_check import compare_with_cpu
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, require_metric
@@ -37,6 +38,7 @@ class GroundTruth:
         labels: Folder with A/, B/, C/, for `gts`.
         split: Split of the dataset. [default: test]
         revision: Tag, branch or commit of a dataset on the Hub.
+        table: Where a table of votes and its pictures are, and what its words mean, for a tree as `dataset`.
 
     Raises:
         SettingsError: The parameters contradict each other.
@@ -52,6 +54,7 @@ class GroundTruth:
     labels: str | Path | None = None
     split: str | None = None
     revision: str | None = None
+    table: TableOptions = NO_TABLE_OPTIONS
 
     def __post_init__(self) -> None:
         if self.dataset is not None and (self.gts is not None or self.labels is not None):
@@ -61,6 +64,8 @@ class GroundTruth:
         if self.dataset is None and (self.gts is None or self.labels is None):
             given, absent = ("gts", "labels") if self.labels is None else ("labels", "gts")
             raise SettingsError(f"`{given}` requires `{absent}`")
+        if not self.table.is_default and self.dataset is None:
+            raise SettingsError("the options of tables of votes require `dataset`")
         if self.split is not None and self.dataset is None:
             raise SettingsError("`split` requires `dataset`; a tree has no splits")
         if self.revision is not None and (self.dataset is None or not is_hub_id(str(self.dataset))):
@@ -80,12 +85,12 @@ class GroundTruth:
     @property
     def opened_split(self) -> str | None:
         """The split that is opened; None for a tree."""
-        return None if self.dataset is None else split_or_default(str(self.dataset), self.split, "test")
+        return None if self.dataset is None else split_or_default(str(self.dataset), self.split, "test", self.table)
 
     def open(self) -> GroupSource:
         """Open the groups; raises the errors of `open_groups`."""
         if self.dataset is not None:
-            return open_groups(self.dataset, self.opened_split, revision=self.revision)
+            return open_groups(self.dataset, self.opened_split, revision=self.revision, table=self.table)
         assert self.gts is not None
         assert self.labels is not None
         return open_tree_folders(Path(self.gts), Path(self.labels))

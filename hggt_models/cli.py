@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hggt_data.cli.group import HggtGroup, ResumedCommand, echo_all, echo_outcome
-from hggt_data.cli.options import EXISTING, FOLDER, Argument, Detail, Option, Parsed
+from hggt_data.cli.options import EXISTING, FOLDER, TABLE, Argument, Detail, Option, Parsed
 from hggt_data.cli.publishing import confirm_and_push
 
 if TYPE_CHECKING:
@@ -195,6 +195,7 @@ def push(settings: "PushSettings", yes: bool) -> None:
         "source": Option("--data", metavar="DIR_OR_ID"),
         "split": Option(metavar="SPLIT", help="Split to read, if `source` is a dataset.  [default: train]"),
         "groups": None,
+        **TABLE,
         "ids": Option("--group", metavar="ID"),
         "output": Option(type=click.Path(path_type=Path), metavar="DIR|FILE.png"),
     },

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hggt_data.cli.group import HggtGroup, ResumedCommand, echo_all
-from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, Argument, Detail, Option
+from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, TABLE, Argument, Detail, Option
 
 if TYPE_CHECKING:
     from hggt_data.exports.training.export import TrainingSettings
 
 _SOURCE = "hggt_data.exports.source:open_source"
-_DETAILS: dict[str, Detail] = {"source": Argument("SOURCE")}
+_DETAILS: dict[str, Detail] = {"source": Argument("SOURCE"), **TABLE}
 
 
 @click.group(cls=HggtGroup)

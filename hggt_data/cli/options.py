@@ -111,6 +111,14 @@ _SHARED: dict[str, Detail] = {
     "suffix": Option(metavar="SUFFIX"),
     "split": Option(metavar="SPLIT"),
 }
+LABEL_WORDS = Parsed("hggt_data.tree.table_options:parse_label_words", "WORD=LABEL,...")
+# Of commands that read a tree.
+TABLE: dict[str, Detail] = {
+    "votes": Option(type=TREE, metavar="FILE"),
+    "pictures": TREE,
+    "label_words": Option("--labels", LABEL_WORDS),
+    "source_pattern": Option(metavar="REGEX"),
+}
 _METAVARS = {"directory": "DIR", "file": "FILE", "integer": "N", "integer range": "N", "float range": "X"}
 _UNSET = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 

@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from hggt_data.cli.group import HggtCommand, echo_all
-from hggt_data.cli.options import NEW_FILE, Argument
+from hggt_data.cli.options import NEW_FILE, TABLE, Argument
 from hggt_data.schema import SPLITS
 
 
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.counting:count_labels",
-    details={"source": Argument("SOURCE"), "split": click.Choice(SPLITS)},
+    details={"source": Argument("SOURCE"), "split": click.Choice(SPLITS), **TABLE},
 )
 @click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write the numbers to this JSON file.")
 @click.option("--html", "html_file", type=NEW_FILE, metavar="FILE", help="Write a page with plots to this HTML file.")

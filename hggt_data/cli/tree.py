@@ -6,13 +6,13 @@ from typing import Any
 import click
 
 from hggt_data.cli.group import HggtCommand, echo_all
-from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, TREE, Argument
+from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, TABLE, TREE, Argument
 
 
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.tree.validate:validate_tree",
-    details={"tree": Argument("TREE", TREE), "lr": TREE},
+    details={"tree": Argument("TREE", TREE), "lr": TREE, **TABLE},
 )
 @click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write all problems to this JSON file.")
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings as well.")
@@ -38,7 +38,7 @@ def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | No
 @click.command(
     cls=HggtCommand,
     options_of="hggt_data.tree.split:split_tree",
-    details={"tree": Argument("TREE", TREE)},
+    details={"tree": Argument("TREE", TREE), **TABLE},
 )
 def split(arguments: dict[str, Any]) -> None:
     """Split a tree into training and test by source picture.

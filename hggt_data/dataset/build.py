@@ -38,6 +38,7 @@ from hggt_data.licence import require_license_id
 from hggt_data.problems import Problem, summarise
 from hggt_data.ranges import Count, require_lists, require_ranges
 from hggt_data.schema import SPLITS
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 from hggt_data.tree.validate import DEFAULT_SCALE
 
 _UNFINISHED_CARD = f"""---
@@ -49,7 +50,15 @@ This build has not finished. {RUN_AGAIN}
 """
 
 # Problems that belong to no single group, so that no group can be left out because of them.
-_BLOCKING = ("link-leaves-tree", "unreadable-folder", "bad-folder-name", "bad-annotators", "bad-protocol")
+_BLOCKING = (
+    "link-leaves-tree",
+    "unreadable-folder",
+    "bad-folder-name",
+    "bad-annotators",
+    "bad-protocol",
+    "bad-groups",
+    "unknown-label",
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class BuildSettings:
         groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 pictures take about 540 MB.
         scale: Scale factor between the low-resolution images and the originals.
         workers: Worker processes.  [default: one per core, at most 8]
+        table: Where a table of votes and its pictures are, and what its words mean.
 
     Raises:
         SettingsError: There is no tree, `lr` is given without `test_tree`, or a value is not allowed.
@@ -86,6 +96,7 @@ class BuildSettings:
     groups_per_shard: Count = 256
     scale: Count = DEFAULT_SCALE
     workers: Count | None = None
+    table: TableOptions = NO_TABLE_OPTIONS
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -96,6 +107,8 @@ class BuildSettings:
             raise SettingsError("nothing to build from; pass `trees`, `test_tree` or both")
         if self.lr is not None and self.test_tree is None:
             raise SettingsError("`lr` belongs to `test_tree`, which is missing")
+        if self.table.names_files and len(self.trees) + (self.test_tree is not None) > 1:
+            raise SettingsError("`votes` and `pictures` are those of one tree; several are given")
 
 
 @dataclass(frozen=True)
@@ -168,12 +181,13 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
     output = Path(settings.output)
     trees = [Path(tree) for tree in settings.trees]
     others = (settings.test_tree, settings.lr, settings.sources, settings.citation)
-    inputs = read_inputs(trees, *(None if path is None else Path(path) for path in others))
+    test_tree, lr, sources, citation = (None if path is None else Path(path) for path in others)
+    inputs = read_inputs(trees, test_tree, lr, sources, citation, settings.table)
     for root in inputs.roots:
-        tree, *lr = root.listing.given
+        tree, *beside = root.listing.given
         require_outside(output, tree, "the tree")
-        for folder in lr:
-            require_outside(output, folder, "the LR images in")
+        for folder in beside:
+            require_outside(output, folder, "the data in")
     with open_staging(output, marker=MANIFEST_FILE) as staging:
         try:
             require_own_files(output)
@@ -237,7 +251,9 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
 
     So a group stays in its shard when a label changes or a picture turns out to be damaged.
     """
-    features = dataset_features(inputs.candidates, inputs.has_lr, inputs.source_columns, inputs.votes)
+    features = dataset_features(
+        inputs.candidates, inputs.has_lr, inputs.source_columns, inputs.votes, has_captions=inputs.has_captions
+    )
     schema = arrow_schema(features).serialize().to_pybytes()
     earlier = _earlier_shards(staging, output)
     tasks = []
@@ -259,6 +275,7 @@ def _plan_shards(settings: BuildSettings, inputs: Inputs, staging: Path, output:
                     schema=schema,
                     pictures=image_columns(inputs.candidates, inputs.has_lr),
                     votes=inputs.votes,
+                    has_captions=inputs.has_captions,
                     scale=settings.scale,
                     skip_faulty=settings.skip_faulty,
                     reusable=earlier.get(path, []),
@@ -311,12 +328,13 @@ def _complete(
             "sources": {column: sorted(inputs.source_lines) for column in inputs.source_columns},
             "pseudonymous": False,
             "layout": inputs.layout.name,
-            "consensus": inputs.layout.consensus,
+            "consensus": inputs.consensus,
             "protocol": {split: asdict(inputs.protocol(split)) for split, count in splits.items() if count},
         },
         candidates=list(inputs.candidates),
         has_lr=inputs.has_lr,
         votes=list(inputs.votes),
+        has_captions=inputs.has_captions,
         splits={split: count for split, count in splits.items() if count},
         inputs=inputs.other_files(),
         shards=shards,

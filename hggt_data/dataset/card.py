@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,15 @@ from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
 from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
-from hggt_data.schema import BLIND_QUESTION, QUESTION, ConsensusRule, Label, Protocol, label_from_class_id
+from hggt_data.schema import ConsensusRule, Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
 
 _HGGT_LICENCE_TEXT = f"""**{HGGT_TERMS} Do not make this dataset public** without the authors' permission. The software
 that built it is under Apache-2.0, which does not extend to the data."""
-_LABELS_INTRO = (
-    "the labels that several people gave each candidate in comparison with the original: `positive` (better), "
-    "`similar` or `negative` (worse). Made with hggt."
-)
-_VOTES_INTRO = "votes on these versions. Made with hggt."
+TITLE = "HGGT patch groups"
+TAGS = ("super-resolution", "image-restoration", "human-preference")
 # Columns of votes besides annotations, and what is counted in them.
 _VOTES = {"pairs": "votes on pairs", "choices": "choices among versions", "scores": "opinion scores"}
 _PAIRS_TEXT = (
@@ -76,17 +73,16 @@ def format_card(
     it has one. `protocols` say how the annotators of each split were asked, `rule` how their votes give a label,
     `overlap` what the splits share. `pseudonymous` means that annotators have pseudonyms and times are relative.
     """
-    citation = citation or _CITATIONS.get(layout)
+    citation = find_citation(citation, layout)
     head = _yaml_head(tables, shards, features, label_features, license_id)
     candidates = candidates_of_columns(list(features))
-    labelled = any(pc.any(pc.greater(pc.list_value_length(t["annotations"]), 0)).as_py() for t in tables.values())
+    labelled = has_labels(tables)
     return (
         f"---\n{head}\n---\n\n"
         + "\n\n".join(
             [
                 "# Patch groups with human-guided ground truth",
-                "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and "
-                f"{_LABELS_INTRO if labelled else _VOTES_INTRO}",
+                f"{introduce(labelled)} Made with hggt.",
                 "## Load it",
                 _usage(list(tables), labelled),
                 "## Content",
@@ -105,6 +101,28 @@ def format_card(
         )
         + "\n"
     )
+
+
+def has_labels(tables: Mapping[str, pa.Table]) -> bool:
+    """Whether the tables of any split have label votes."""
+    return any(pc.any(pc.greater(pc.list_value_length(t["annotations"]), 0)).as_py() for t in tables.values())
+
+
+def introduce(labelled: bool) -> str:
+    """What a row is, in one sentence."""
+    votes = (
+        "the labels that several people gave each candidate in comparison with the original: `positive` (better), "
+        "`similar` or `negative` (worse)."
+    )
+    return (
+        "Each row is one *patch group*: an original high-resolution patch, enhanced candidates of it, and "
+        f"{votes if labelled else 'votes on these versions.'}"
+    )
+
+
+def find_citation(citation: str | None, layout: str) -> str | None:
+    """The citation of the data: the given one, or the paper of the layout, if it has one."""
+    return citation or _CITATIONS.get(layout)
 
 
 def _yaml_head(
@@ -129,7 +147,7 @@ def _yaml_head(
     )
     return _format_head(
         {"default": pictures, "labels": labels},
-        pretty_name="HGGT patch groups",
+        pretty_name=TITLE,
         license_id=license_id,
         tags=[],
         content=sha256_of("".join(shard.sha256 for shard in shards).encode()),
@@ -168,7 +186,7 @@ def _format_head(
         license=license,
         license_name=license_name,
         task_categories=["image-to-image"],
-        tags=["super-resolution", "image-restoration", "human-preference", *tags, "hggt"],
+        tags=[*TAGS, *tags, "hggt"],
         size_categories=_size_category(sum(configs["default"].num_rows.values())),
     )
     DatasetInfosDict({name: info(config) for name, config in configs.items()}).to_dataset_card_data(data)
@@ -257,7 +275,7 @@ _PAIR_COLUMN_TEXTS = {
     "jpg_0": "bytes of the first picture, PNG despite the name of the column",
     "jpg_1": "bytes of the second picture",
     "label_0": "1 if the first picture is preferred, 0 if the second is, 0.5 if they are equally good",
-    "caption": "empty: the pictures have no prompt",
+    "caption": "that of the patch group; empty if it has none",
 }
 
 
@@ -350,6 +368,7 @@ _COLUMN_TEXTS = {
     "for a version without votes",
     "mos": "mean opinion score of each version as in SRIQA-Bench, 0 to 100 in each group; null for a version without "
     "votes",
+    "caption": "what the pictures show, or the prompt they were made from; null if there is none",
     "origin": "origin of the source picture",
     "author": "author of the source picture",
     "licence": "licence of the source picture",
@@ -358,6 +377,13 @@ _COLUMN_TEXTS = {
 
 def _columns(features: "Features", pseudonymous: bool) -> str:
     lines = ["| column | content |", "|---|---|"]
+    return "\n".join(
+        [*lines, *(f"| `{name}` | {text} |" for name, text in column_texts(features, pseudonymous).items())]
+    )
+
+
+def column_texts(features: "Features", pseudonymous: bool) -> dict[str, str]:
+    """What each column contains."""
     facts = _facts_text(pseudonymous)
     texts = {
         **_COLUMN_TEXTS,
@@ -370,13 +396,11 @@ def _columns(features: "Features", pseudonymous: bool) -> str:
         "scores": "one entry per opinion score: candidate (or original), score, std, votes (how many it is the mean "
         f"of), count, slot, {facts}",
     }
-    for column in features:
-        text = (
-            texts.get(column)
-            or f"candidate {picture_of_column(column)}: the patch made by one enhancer, PNG; null if the group lacks it"
-        )
-        lines.append(f"| `{column}` | {text} |")
-    return "\n".join(lines)
+    return {
+        column: texts.get(column)
+        or f"candidate {picture_of_column(column)}: the patch made by one enhancer, PNG; null if the group lacks it"
+        for column in features
+    }
 
 
 def _facts_text(pseudonymous: bool) -> str:
@@ -396,10 +420,11 @@ def _overlap_text(overlap: Sequence[str]) -> str:
     return f"**{'; '.join(map(escape_markdown, overlap))}.** Scores on such a test set are better than on new pictures."
 
 
-_RULES: Mapping[ConsensusRule, str] = {
-    "hggt": "a tie, or votes that all differ, give `similar` with agreement 1; fewer than two votes give null. For "
-    "three votes this is the rule of the official code of HGGT",
-    "majority": "a tie, votes that all differ, and fewer than two votes give null",
+_MAJORITY = "the label with strictly the most votes, if at least two gave it"
+RULES: Mapping[ConsensusRule, str] = {
+    "hggt": f"{_MAJORITY}; a tie, or votes that all differ, give `similar` with agreement 1; fewer than two votes give "
+    "null. For three votes this is the rule of the official code of HGGT",
+    "majority": f"{_MAJORITY}; a tie, votes that all differ, and fewer than two votes give null",
 }
 
 
@@ -407,31 +432,22 @@ def _labels_text(tables: Mapping[str, pa.Table], layout: str, rule: ConsensusRul
     found = {a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row}
     slots = escape_markdown(", ".join(sorted(found)))
     return (
-        f"Every candidate was compared with its original by the annotators in the slots {slots}. The "
-        f"consensus is the label with strictly the most votes, if at least two gave it; {_RULES[rule]}. A slot is a "
-        f"folder of the source (layout `{layout}`), which several people may have filled."
+        f"Every candidate was compared with its original by the annotators in the slots {slots}. The consensus is "
+        f"{RULES[rule]}. A slot is a folder of the source (layout `{layout}`), which several people may have filled."
     )
 
 
 def _protocols_text(protocols: Mapping[str, Protocol]) -> str:
     """How the annotators were asked, for each split if that differs."""
-    texts = {split: _protocol_text(protocol) for split, protocol in protocols.items()}
+    texts = {
+        split: describe_protocol(protocol, lambda question: f"*{escape_markdown(question)}*")
+        for split, protocol in protocols.items()
+    }
     if len(set(texts.values())) <= 1:
         return "".join(set(texts.values()))
     return "\n".join(f"- `{split}`: {text}" for split, text in texts.items())
 
 
-def _protocol_text(protocol: Protocol) -> str:
-    sentences = []
-    if protocol.question is not None:
-        sentences.append(f"The annotators were asked: *{escape_markdown(protocol.question)}*")
-        if protocol.question not in (QUESTION, BLIND_QUESTION):
-            sentences.append("`positive` is the answer for the candidate, `negative` for the original.")
-    if protocol.blind is not None:
-        shown = "hidden: it was one of two versions in random order" if protocol.blind else "shown and named"
-        sentences.append(f"The original was {shown}.")
-    if protocol.versions_at_once is not None:
-        sentences.append(f"{protocol.versions_at_once} pictures were compared at once.")
-    if protocol.full_zoom:
-        sentences.append("An answer required every version to have been seen at 100 %.")
-    return " ".join(sentences) or "How they were asked is not known."
+def describe_protocol(protocol: Protocol, quote: Callable[[str], str]) -> str:
+    """How annotators were asked; `quote` marks the question."""
+    return protocol.describe(quote) or "How they were asked is not known."

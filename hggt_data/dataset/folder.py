@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hggt_data.dataset.card import format_card
+from hggt_data.dataset.croissant import format_croissant
 from hggt_data.dataset.features import arrow_schema, dataset_features
 from hggt_data.dataset.manifest import (
     CARD_FILE,
+    CROISSANT_FILE,
+    DESCRIPTIONS,
     MANIFEST_FILE,
     PARQUET_PATH,
     Manifest,
@@ -39,7 +42,12 @@ _NOTES = ".finished"
 def manifest_features(manifest: Manifest, with_images: bool = True) -> "Features":
     """The schema of the dataset, or without images that of the `labels` config."""
     return dataset_features(
-        tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]), manifest.votes, with_images
+        tuple(manifest.candidates),
+        manifest.has_lr,
+        tuple(manifest.settings["sources"]),
+        manifest.votes,
+        with_images,
+        manifest.has_captions,
     )
 
 
@@ -47,7 +55,9 @@ def require_own_files(folder: Path) -> None:
     """Refuse to replace a folder that contains other files, or the `manifest.json` of another program."""
     files = (path for path in folder.rglob("*") if not path.is_dir() and not is_system_file(path.name))
     names = sorted(path.relative_to(folder).as_posix() for path in files)
-    foreign = [name for name in names if name not in (CARD_FILE, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)]
+    foreign = [
+        name for name in names if name not in (*DESCRIPTIONS, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)
+    ]
     if (folder / MANIFEST_FILE).is_file() and not is_manifest(read_regular_file(folder / MANIFEST_FILE)):
         foreign.append(MANIFEST_FILE)
     if foreign:
@@ -58,7 +68,7 @@ def require_own_files(folder: Path) -> None:
 
 
 def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table]) -> Manifest:
-    """Write label tables, manifest and card beside the shards in `folder`, and remove everything else from it.
+    """Write label tables, manifest and `DESCRIPTIONS` beside the shards in `folder`; remove everything else from it.
 
     `draft` is the manifest without `files`; `labels` are each split's rows without pictures. Return the manifest as
     written. The card is written last: until then `load_dataset` does not load the folder.
@@ -69,11 +79,15 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
         path = folder / "labels" / f"{split}.parquet"
         path.parent.mkdir(exist_ok=True)
         write_table_file(path, schema, [table])
+    features, label_features = manifest_features(draft), manifest_features(draft, with_images=False)
+    tables = [digest_of_file(folder, f"labels/{split}.parquet") for split in labels]
+    described = replace(draft, files=tables)
+    croissant = format_croissant(described, labels, features=features, label_features=label_features)
     card = format_card(
         labels,
         shards=draft.shards,
-        features=manifest_features(draft),
-        label_features=manifest_features(draft, with_images=False),
+        features=features,
+        label_features=label_features,
         license_id=settings["license"],
         citation=settings["citation"],
         protocols={split: draft.protocol(split) for split in labels},
@@ -82,9 +96,10 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
         rule=draft.consensus_rule,
         overlap=describe_overlap(draft.overlap, draft.splits),
     )
-    card_digest = FileDigest(CARD_FILE, len(card.encode()), sha256_of(card.encode()))
-    tables = [digest_of_file(folder, f"labels/{split}.parquet") for split in labels]
-    manifest = replace(draft, files=[card_digest, *tables])
+    written = {CARD_FILE: card.encode(), CROISSANT_FILE: croissant.encode()}
+    digests = [FileDigest(path, len(data), sha256_of(data)) for path, data in written.items()]
+    manifest = replace(draft, files=[*digests, *tables])
+    write_text(folder / CROISSANT_FILE, croissant)
     write_text(folder / MANIFEST_FILE, manifest.to_text())
     shutil.rmtree(folder / _NOTES, ignore_errors=True)
     remove_unknown_files(folder, manifest)
@@ -94,7 +109,7 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
 
 def remove_unknown_files(folder: Path, manifest: Manifest) -> None:
     """Remove leftovers of interrupted runs: files that the manifest does not list."""
-    known = {digest.path for digest in manifest.contents()} | {CARD_FILE, MANIFEST_FILE}
+    known = {digest.path for digest in manifest.contents()} | {*DESCRIPTIONS, MANIFEST_FILE}
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         if path.relative_to(folder).as_posix() not in known:
             path.unlink()

@@ -13,11 +13,11 @@ from hggt_data.io.files import FileDigest, read_csv, read_regular_file, read_utf
 from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
-from hggt_data.schema import SPLITS, Protocol
-from hggt_data.tree.annotators import ANNOTATORS_FILE
+from hggt_data.schema import SPLITS, ConsensusRule, Protocol
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.listing import GroupFiles, Layout, Listing, ListOptions
 from hggt_data.tree.protocol import PROTOCOL_FILE
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Inputs:
         return self.roots[0].listing.layout
 
     @property
+    def consensus(self) -> ConsensusRule:
+        """The rule for the consensus, the same in all trees."""
+        return self.roots[0].listing.consensus
+
+    @property
     def has_lr(self) -> bool:
         """Whether any tree has low-resolution images."""
         return any(root.listing.has_lr for root in self.roots)
@@ -101,6 +106,11 @@ class Inputs:
     def votes(self) -> tuple[str, ...]:
         """Those of `VOTE_COLUMNS` that any tree has."""
         return tuple(column for column in VOTE_COLUMNS if any(column in root.listing.votes for root in self.roots))
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether any tree has captions."""
+        return any(root.listing.has_captions for root in self.roots)
 
     @property
     def source_columns(self) -> tuple[str, ...]:
@@ -141,9 +151,7 @@ class Inputs:
         if name == "sources" and self.sources:
             return replace(problem, path=str(self.sources.path))
         for listing in (root.listing for root in self.roots if root.name == name):
-            _, *lr = listing.given
-            path = lr[0] / rest.removeprefix("lr/") if lr and rest.startswith("lr/") else listing.root / rest
-            return replace(problem, path=str(path))
+            return replace(problem, path=str(listing.locate(rest)))
         return problem
 
     def _find_lookalikes(self) -> Iterator[Problem]:
@@ -168,8 +176,8 @@ class Inputs:
 
     def other_files(self) -> list[FileDigest]:
         """The files that belong to no single group, which the shards' inputs do not list."""
-        beside = [(root, name) for root in self.roots for name in (ANNOTATORS_FILE, PROTOCOL_FILE)]
-        paths = {f"{root.name}/{name}": root.listing.root / name for root, name in beside}
+        beside = [(root, path) for root in self.roots for path in root.listing.common_files()]
+        paths = {f"{root.name}/{path.name}": path for root, path in beside}
         given = {"sources": self.sources and self.sources.path, "citation": self.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
         contents = {name: read_regular_file(path) for name, path in paths.items() if path.is_file()}
@@ -182,14 +190,19 @@ def read_inputs(
     lr: Path | None = None,
     sources: Path | None = None,
     citation: Path | None = None,
+    table: TableOptions = NO_TABLE_OPTIONS,
 ) -> Inputs:
     """Open and list the trees and read the other files; see `BuildSettings` for the parameters.
 
     TreeError if a tree is missing, trees have different layouts or candidates, or two trees of a split share groups.
     """
-    roots = [Root(f"train-{k}", None, list_tree(tree)) for k, tree in enumerate(trees)]
+    roots = [Root(f"train-{k}", None, list_tree(tree, ListOptions(table=table))) for k, tree in enumerate(trees)]
     if test_tree:
-        roots.append(Root("test-0", "test", list_tree(test_tree, ListOptions(lr=lr))))
+        roots.append(Root("test-0", "test", list_tree(test_tree, ListOptions(lr, table))))
+    if all(root.listing.layout.lacks_candidates for root in roots):
+        candidates = {name for root in roots for name in root.listing.candidates}
+        for root in roots:
+            root.listing.candidates = tuple(sorted(candidates))
     _require_fitting(roots)
     return Inputs(
         tuple(roots),
@@ -208,6 +221,11 @@ def _require_fitting(roots: Sequence[Root]) -> None:
             raise TreeError(
                 f"{listing.root} has the layout {listing.layout.name}; {first.root} has {first.layout.name}. All trees "
                 "of a dataset have the same layout."
+            )
+        if listing.consensus != first.consensus:
+            raise TreeError(
+                f"{listing.root} has the consensus rule {listing.consensus}; {first.root} has {first.consensus}. All "
+                "trees of a dataset have the same rule."
             )
         if listing.candidates != first.candidates:
             raise TreeError(

@@ -31,12 +31,15 @@ from hggt_data.schema import (
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
+CROISSANT_FILE = "croissant.json"
+# They tell people and programs about the data, no reader depends on them, and they may be edited, here or on the Hub.
+DESCRIPTIONS = (CARD_FILE, CROISSANT_FILE)
 # 1: times are timestamps, and the metadata of the Parquet files need `datasets` 4.
 # 2: times are text.
 # 3: groups of any name, votes of other kinds than labels, digests of the pixels of candidates, too.
 SCHEMA_VERSION = 3
 _SPLIT = "|".join(SPLITS)
-# Everything that a build writes beside manifest and card; no other file in a folder or repository is ever removed.
+# Everything that a build writes beside manifest and descriptions. No other file in a folder or repository is removed.
 PARQUET_PATH = re.compile(rf"data/({_SPLIT})-\d+-of-\d+\.parquet|labels/({_SPLIT})\.parquet")
 
 
@@ -85,7 +88,8 @@ class Shard:
 class Manifest:
     """The content of the file.
 
-    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has.
+    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has,
+    `has_captions` whether it has the column `caption`.
     """
 
     tool_version: str
@@ -99,21 +103,22 @@ class Manifest:
     overlap: dict[str, list[str]]
     problems: list[Problem] = field(default_factory=list)
     votes: list[str] = field(default_factory=list)
+    has_captions: bool = False
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:
-        """Shards and label tables, which must be as built. The card may be edited, here or on the Hub."""
+        """Shards and label tables, which must be as built, unlike `DESCRIPTIONS`."""
         shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards]
-        return shards + [file for file in self.files if file.path != CARD_FILE]
+        return shards + [file for file in self.files if file.path not in DESCRIPTIONS]
 
     def describe(self) -> str:
         """How many groups each split has, and the size on disk."""
         groups = ", ".join(f"{plural(count, 'group')} in {split}" for split, count in self.splits.items())
         return f"{groups}; {sum(file.size_bytes for file in self.contents()) / 1e6:,.1f} MB"
 
-    def is_card(self, data: bytes) -> bool:
-        """Whether a card is the one written with this manifest, unedited."""
-        return any(file.path == CARD_FILE and file.sha256 == sha256_of(data) for file in self.files)
+    def is_as_built(self, path: str, data: bytes) -> bool:
+        """Whether a file is the one written with this manifest, unedited."""
+        return any(file.path == path and file.sha256 == sha256_of(data) for file in self.files)
 
     def protocol(self, split: str) -> Protocol:
         """How the annotators of a split were asked; versions 1 and 2 hold only data that asks as the official one."""
@@ -204,7 +209,7 @@ class _Settings(TypedDict):
 
 def _require_consistent(manifest: Manifest) -> None:
     """ValueError if names would lead out of the dataset, or if counts and files do not agree."""
-    strange = [file.path for file in manifest.files if file.path != CARD_FILE]
+    strange = [file.path for file in manifest.files if file.path not in DESCRIPTIONS]
     strange += [shard.path for shard in manifest.shards]
     if strange := [path for path in strange if not PARQUET_PATH.fullmatch(path)]:
         raise ValueError(f"it lists {strange[0]!r}, which no build writes")

@@ -17,6 +17,7 @@ from hggt_data.licence import format_licence_note, require_license_id
 from hggt_data.loading import open_splits
 from hggt_data.schema import LR, is_candidate
 from hggt_data.tree.layout import picture_name
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def open_source(
     *,
     revision: str | None = None,
     license: str | None = None,
+    table: TableOptions = NO_TABLE_OPTIONS,
 ) -> OpenedSource:
     """Open the data to export.
 
@@ -69,6 +71,7 @@ def open_source(
         split: Split to export, if `source` has several.  [default: all]
         revision: Tag, branch or commit on the Hub.  [default: main]
         license: Licence id of the data, if `source` is a tree.  [default: the HGGT terms]
+        table: Where a table of votes and its pictures are, and what its words mean.
 
     Returns:
         What `export_positives`, `export_pairs` and `export_tree` take.
@@ -89,7 +92,7 @@ def open_source(
         raise SettingsError(f"{source} is a dataset, whose licence is read from it; omit `license`")
     if license is not None:
         require_license_id(license)
-    splits = open_splits(source, split, revision=revision)
+    splits = open_splits(source, split, revision=revision, table=table)
     first = next(iter(splits.values()))
     unusable = [name for name in first.candidates if not is_candidate(name)]
     if unusable:  # they become names of folders, and a dataset may come from anywhere

@@ -20,6 +20,7 @@ from hggt_data.schema import HGGT_PROTOCOL, LR, ORIGINAL, Annotation, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import Section, is_candidate_name, official_test, official_train
+from hggt_data.tree.layouts.hggt import LAYOUT as HGGT_LAYOUT
 from hggt_data.tree.protocol import write_protocol
 
 # Times of a published dataset begin in 1970, which the official format treats as a reset clock.
@@ -162,8 +163,9 @@ def _open_tree(staging: Path, plan: _TreePlan, groups: GroupSource) -> Iterator[
     names = (ORIGINAL, *groups.candidates, *([LR] if plan.kind.has_lr else []))
     for slot in plan.kind.slots:
         (section.labels / slot).mkdir(parents=True)
-    if groups.protocol != HGGT_PROTOCOL:
-        write_protocol(root, groups.protocol)
+    rule = None if groups.consensus_rule == HGGT_LAYOUT.consensus else groups.consensus_rule
+    if rule or groups.protocol != HGGT_PROTOCOL:
+        write_protocol(root, groups.protocol, rule)
     with ExitStack() as stack:
         write_line = None
         if plan.columns:

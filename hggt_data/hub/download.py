@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hggt_data.dataset.folder import remove_unknown_files, require_own_files
-from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
+from hggt_data.dataset.manifest import DESCRIPTIONS, MANIFEST_FILE, Manifest, parse_manifest, read_manifest
 from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import HubError, OutputError
 from hggt_data.hub.errors import explained, retried
@@ -53,7 +53,9 @@ def download_dataset(repo_id: str, output: str | Path, revision: str | None = No
     output = Path(output)
     require_repo_id(repo_id)
     folder, manifest = _fetch_manifest(repo_id, revision)
-    card = Repository(repo_id, "dataset").fetch_file(CARD_FILE, folder.name)
+    repository = Repository(repo_id, "dataset")
+    descriptions = [file.path for file in manifest.files if file.path in DESCRIPTIONS]
+    described = {path: repository.fetch_file(path, folder.name) for path in descriptions}
     with open_staging(output, marker=MANIFEST_FILE) as staging:
         try:
             require_own_files(output)
@@ -71,9 +73,10 @@ def download_dataset(repo_id: str, output: str | Path, revision: str | None = No
             raise
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # the client's own records
         shutil.copyfile(folder / MANIFEST_FILE, staging / MANIFEST_FILE)
-        (staging / CARD_FILE).unlink(missing_ok=True)
-        if card is not None:
-            shutil.copyfile(card, staging / CARD_FILE)
+        for path, fetched in described.items():
+            (staging / path).unlink(missing_ok=True)
+            if fetched is not None:
+                shutil.copyfile(fetched, staging / path)
         remove_unknown_files(staging, manifest)
         put_in_place(staging, output)
     return manifest

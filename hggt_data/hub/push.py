@@ -1,7 +1,7 @@
 """Push a built dataset to the Hugging Face Hub: check it, replace its annotators' names, show the plan, do it.
 
-Nothing is created before all checks have passed, and the main branch changes in one step. Only shards and labels that
-the previous version's manifest names are ever deleted.
+Nothing is created before all checks have passed, and the main branch changes in one step. Only files that the
+previous version's manifest names are ever deleted.
 """
 
 import shutil
@@ -17,8 +17,8 @@ import pyarrow as pa
 from hggt_data.dataset.features import check_votes
 from hggt_data.dataset.manifest import (
     CARD_FILE,
+    DESCRIPTIONS,
     MANIFEST_FILE,
-    PARQUET_PATH,
     Manifest,
     parse_manifest,
     read_manifest,
@@ -66,8 +66,12 @@ class PushSettings(Destination):
     @property
     def pseudonyms_file(self) -> Path:
         """The file beside the dataset that keeps pseudonyms the same from one version to the next."""
-        dataset = Path(self.dataset).resolve()
-        return dataset.with_name(f"{dataset.name}.pseudonyms.csv")
+        return pseudonyms_file_of(Path(self.dataset))
+
+
+def pseudonyms_file_of(dataset: Path) -> Path:
+    """The file of pseudonyms of a dataset."""
+    return dataset.resolve().with_name(f"{dataset.resolve().name}.pseudonyms.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +130,12 @@ def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
     previous = _read_previous(repository, main)
     require_whole(folder, manifest.contents())
     with _prepared(settings, folder, manifest, previous) as ready:
-        contents = [*ready.manifest.contents(), *(digest_of_file(ready.folder, p) for p in (CARD_FILE, MANIFEST_FILE))]
+        small = [path for path in (*DESCRIPTIONS, MANIFEST_FILE) if (ready.folder / path).is_file()]
+        contents = [*ready.manifest.contents(), *(digest_of_file(ready.folder, path) for path in small)]
         warnings = [
             *_warn_of_names(settings, previous),
             *_warn_of_metadata(ready.manifest),
-            *_warn_of_cards(folder, manifest, ready.folder, previous),
+            *_warn_of_edits(folder, manifest, ready.folder, previous),
         ]
         push = DatasetPush(
             source=Path(settings.dataset),
@@ -193,11 +198,11 @@ def _read_previous(repository: Repository, main: Branch | None) -> _Previous | N
 
 
 def _find_obsolete(main: Branch | None, previous: _Previous | None, kept: set[str]) -> list[str]:
-    """Shards and labels of the previous version that the new one does not have."""
+    """Files of the previous version that the new one does not have."""
     if main is None or previous is None:
         return []
-    paths = {record.path for record in previous.manifest.contents()} - kept
-    return sorted(path for path in paths if path in main.files and PARQUET_PATH.fullmatch(path))
+    paths = {record.path for record in (*previous.manifest.contents(), *previous.manifest.files)} - kept
+    return sorted(path for path in paths if path in main.files)
 
 
 @dataclass(frozen=True)
@@ -296,15 +301,23 @@ def _warn_of_metadata(manifest: Manifest) -> Iterator[str]:
         yield f"{plural(len(found), 'image')} with metadata, which may include a place or a name: {paths}"
 
 
-def _warn_of_cards(folder: Path, manifest: Manifest, sent: Path, previous: _Previous | None) -> Iterator[str]:
-    """Edits of a card that would be lost."""
-    if folder != sent and not manifest.is_card((folder / CARD_FILE).read_bytes()):
-        yield f"{CARD_FILE} was edited here; the copy without names gets a new one, without the edit"
-    if previous is None:
-        return
-    remote = previous.repository.read_file(CARD_FILE, previous.revision)
-    if remote is not None and remote != (sent / CARD_FILE).read_bytes() and not previous.manifest.is_card(remote):
-        yield f"{CARD_FILE} was edited on the Hub and is replaced; the history keeps the edit"
+def _warn_of_edits(folder: Path, manifest: Manifest, sent: Path, previous: _Previous | None) -> Iterator[str]:
+    """Edits of `DESCRIPTIONS` that would be lost."""
+    for path in DESCRIPTIONS:
+        here = _read_if_present(folder / path)
+        if folder != sent and here is not None and not manifest.is_as_built(path, here):
+            yield f"{path} was edited here; the copy without names gets a new one, without the edit"
+        if previous is None:
+            continue
+        remote = previous.repository.read_file(path, previous.revision)
+        if remote is None or remote == _read_if_present(sent / path):
+            continue
+        if not previous.manifest.is_as_built(path, remote):
+            yield f"{path} was edited on the Hub and is replaced; the history keeps the edit"
+
+
+def _read_if_present(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _require_room(place: Path, manifest: Manifest) -> None:

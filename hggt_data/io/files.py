@@ -36,6 +36,7 @@ _LFS_START = b"version https://git-lfs.github.com/spec/"
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?|inf)")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep"}
 
 
@@ -215,25 +216,39 @@ def write_json(path: Path, content: Any, *, private: bool = False) -> None:
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The columns and the lines of a UTF-8 CSV file whose first line names the columns; else TableError."""
+    columns, lines = iterate_csv(path)
+    return columns, [dict(zip(columns, cells, strict=True)) for _, cells in lines]
+
+
+def iterate_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """The columns of a CSV file as for `read_csv`, and one by one (number, cells) of its lines."""
     text = read_utf8(path, TableError)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines = []
+    reader = csv.reader((match[0] for match in _LINE.finditer(text)), strict=True)
+
+    def lines() -> Iterator[tuple[int, list[str]]]:
+        try:
+            for values in reader:
+                if values and len(values) != len(columns):
+                    where = f"{path}, line {reader.line_num}"
+                    raise TableError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
+                if values:
+                    yield reader.line_num, list(map(read_cell, values))
+        except csv.Error as error:
+            raise _not_csv(error) from error
+
+    def _not_csv(error: csv.Error) -> TableError:
+        return TableError(f"{path}, line {reader.line_num}: {error}; expected CSV")
+
     try:
         columns = next(reader, [])
-        if len(columns) == 1 and (separator := next((mark for mark in ";\t" if mark in columns[0]), None)):
-            name = "tabs" if separator == "\t" else "semicolons"
-            raise TableError(f"{path}: its columns are separated by {name}; save it as CSV with commas")
-        if twice := [(name, count) for name, count in Counter(columns).items() if name and count > 1]:
-            raise TableError(f"{path}: {twice[0][1]} columns are called {twice[0][0]!r}; expected one")
-        for values in reader:
-            if values and len(values) != len(columns):
-                where = f"{path}, line {reader.line_num}"
-                raise TableError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
-            if values:
-                lines.append(dict(zip(columns, map(read_cell, values), strict=True)))
     except csv.Error as error:
-        raise TableError(f"{path}, line {reader.line_num}: {error}; expected CSV") from error
-    return columns, lines
+        raise _not_csv(error) from error
+    if len(columns) == 1 and (separator := next((mark for mark in ";\t" if mark in columns[0]), None)):
+        name = "tabs" if separator == "\t" else "semicolons"
+        raise TableError(f"{path}: its columns are separated by {name}; save it as CSV with commas")
+    if twice := [(name, count) for name, count in Counter(columns).items() if name and count > 1]:
+        raise TableError(f"{path}: {twice[0][1]} columns are called {twice[0][0]!r}; expected one")
+    return columns, lines()
 
 
 def csv_writer(file: TextIO, *, quote_all: bool = False) -> Callable[[Iterable[object]], object]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hggt_data.groups import GroupSource
-from hggt_data.schema import Label, PatchGroup
+from hggt_data.schema import Label, PatchGroup, Protocol
 from hggt_data.statistics.agreement import (
     MISSING,
     ORDINAL_LABELS,
@@ -169,6 +169,7 @@ class LabelStatistics:
     """Counts and agreement over all groups of a tree or dataset. A *picture* is one candidate of one group.
 
     Attributes:
+        protocol: How the annotators were asked.
         num_groups: Number of patch groups.
         candidates: Names of the enhanced versions, sorted.
         slots: Names of the slots, sorted. Several people may have filled a slot.
@@ -197,6 +198,7 @@ class LabelStatistics:
         scores: One entry per question that opinion scores answer.
     """
 
+    protocol: Protocol
     num_groups: int
     candidates: tuple[str, ...]
     slots: tuple[str, ...]
@@ -225,6 +227,7 @@ class LabelStatistics:
     def to_json(self) -> dict[str, Any]:
         """All values for a JSON file, unrounded; None for undefined numbers."""
         return {
+            "protocol": asdict(self.protocol),
             "num_groups": self.num_groups,
             "candidates": list(self.candidates),
             "slots": list(self.slots),
@@ -265,7 +268,7 @@ def measure_labels(groups: GroupSource, dawid_skene: bool = False) -> LabelStati
     tally = _Tally(groups.candidates)
     for group in groups:
         tally.add(group)
-    return tally.result(dawid_skene)
+    return tally.result(groups.protocol, dawid_skene)
 
 
 class _Tally:
@@ -304,7 +307,7 @@ class _Tally:
             else:
                 times.append(annotation.seconds)
 
-    def result(self, infer: bool) -> LabelStatistics:
+    def result(self, protocol: Protocol, infer: bool) -> LabelStatistics:
         votes, people = self._by_slot.votes(), self._by_annotator.votes()
         consensus = np.array(self._consensus, dtype=np.int8)
         agreement = np.array(self._agreement, dtype=np.int32)[consensus != MISSING]
@@ -320,6 +323,7 @@ class _Tally:
             kind: Literal["slot", "annotator"] = "annotator" if by_person else "slot"
             inferred = _infer_labels(kind, raters.raters, rater_votes, consensus)
         return LabelStatistics(
+            protocol=protocol,
             num_groups=self._num_groups,
             candidates=self._candidates,
             slots=self._by_slot.raters,

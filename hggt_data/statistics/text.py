@@ -300,7 +300,7 @@ def pair_note(pairs: PairStatistics) -> str:
 
 def format_statistics(stats: LabelStatistics) -> Lines:
     """The statistics as plain text, at most 100 columns wide unless names are very long."""
-    blocks = [_wrap(f"{overview(stats)}.")]
+    blocks = [_wrap(text) for text in (f"{overview(stats)}.", stats.protocol.describe()) if text]
     if stats.slots:
         blocks += _label_blocks(stats)
     for pairs in stats.pairs:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hggt_data.errors import NameFormatError
@@ -46,6 +46,16 @@ def folder_names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in scan(folder) if (folder / entry.name).is_dir())
 
 
+def has_folders(folder: Path) -> bool:
+    """Whether there is a folder in a folder."""
+    return any(entry.is_dir() for entry in scan(folder))
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether there is a PNG in a folder."""
+    return any(entry.name.endswith(".png") for entry in scan(folder))
+
+
 def describe_entries(folder: Path) -> str:
     """What is in a folder, for a message."""
     folders = folder_names(folder)
@@ -62,13 +72,15 @@ class CheckedFolders:
     Args:
         root: problems name paths relative to it.
         given: the folders that the user named. Links must not point outside of them.
+        others: folders outside the root, by the names that they have in problems.
 
     Attributes:
         unreadable: the folders that could not be read.
     """
 
-    def __init__(self, root: Path, given: Iterable[Path]) -> None:
+    def __init__(self, root: Path, given: Iterable[Path], others: Mapping[str, Path] = {}) -> None:
         self._root = root
+        self._others = others
         self._allowed = [os.path.realpath(place) for place in given]
         self.problems: list[Problem] = []
         self.unreadable: set[Path] = set()
@@ -165,14 +177,20 @@ class CheckedFolders:
         self, kind: str, severity: Severity, path: Path, message: str, hint: str, group_id: str | None = None
     ) -> None:
         """Add a problem; with a group, that group cannot be used."""
-        self.problems.append(Problem(kind, severity, relative_path(path, self._root), message, hint, group_id))
+        self.problems.append(
+            Problem(kind, severity, relative_path(path, self._root, self._others), message, hint, group_id)
+        )
 
 
-def relative_path(path: Path, root: Path) -> str:
-    """A path as problems and manifests name it: relative to the tree, with forward slashes."""
+def relative_path(path: Path, root: Path, others: Mapping[str, Path] = {}) -> str:
+    """A path as problems and manifests name it: relative to the tree, with forward slashes.
+
+    What is elsewhere, in a folder of `others`, is named after its key there: a manifest must not reveal where it is.
+    """
     relative = Path(os.path.relpath(path, root)).as_posix()
-    if relative.startswith("../"):  # LR images may be elsewhere, and a manifest must not reveal where
-        relative = f"lr/{path.name}"
+    if relative.startswith("../"):
+        inside = (f"{name}/{Path(os.path.relpath(path, at))}" for name, at in others.items() if path.is_relative_to(at))
+        relative = next(inside, f"lr/{path.name}")
     return encodable(relative)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hggt_data.errors import TreeError
 from hggt_data.schema import LR, ORIGINAL
-from hggt_data.tree.folders import describe_entries, enter, folder_names, scan
+from hggt_data.tree.folders import describe_entries, folder_names, scan
 
 _CANDIDATE = re.compile(r"[0-9]{2,}")
 _LR = "Blind_LR"
@@ -71,10 +71,8 @@ class Tree:
 def open_tree(root: Path, lr: Path | None = None) -> Tree:
     """Find the picture and label folders of `Train/`, `Test/`, or any folder that contains `images/` and `labels/`.
 
-    `lr` is the folder of low-resolution images, if it is not in its official place, or its zip file. TreeError if
-    nothing fits.
+    `lr` is the folder of low-resolution images, if it is not in its official place. TreeError if nothing fits.
     """
-    lr = None if lr is None else enter(lr, _has_pictures)
     homes = [home for home in possible_homes(root) if is_home(home)]
     sections = tuple(section for home in homes for section in _sections_of(home, _lr_of(root, home, lr)))
     if not sections:
@@ -157,10 +155,6 @@ def describe_half(folder: Path) -> str:
     if images == labels:
         return ""
     return "contains images/ but no labels/" if images else "contains labels/ but no images/"
-
-
-def _has_pictures(folder: Path) -> bool:
-    return any(entry.name.endswith(".png") for entry in scan(folder))
 
 
 def is_home(folder: Path) -> bool:

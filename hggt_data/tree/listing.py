@@ -29,7 +29,8 @@ from hggt_data.schema import (
 )
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
 from hggt_data.tree.folders import CheckedFolders, relative_path
-from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol
+from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol_and_rule
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 _Content = TypeVar("_Content")
 
@@ -40,9 +41,11 @@ class ListOptions:
 
     Attributes:
         lr: folder of low-resolution images, if it is not in its usual place.
+        table: where a table's files are, and what its words mean.
     """
 
     lr: Path | None = None
+    table: TableOptions = NO_TABLE_OPTIONS
 
 
 def _no_splits(folder: Path) -> Sequence[str]:
@@ -61,6 +64,7 @@ class Layout:
         list: lists such a folder.
         shares_pictures: whether the official splits share source pictures.
         splits: the names of the splits that a folder contains, if there may be several.
+        lacks_candidates: whether trees of a dataset, as groups of a tree, may lack candidates that others have.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Layout:
     list: "Callable[[Path, ListOptions], Listing]"
     shares_pictures: bool = False
     splits: "Callable[[Path], Sequence[str]]" = _no_splits
+    lacks_candidates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ class GroupFiles(ABC):
         annotators: slot to annotator, as far as `annotators.csv` names them.
         lookalikes: names of files in the tree that look the same as the group's id.
         problems: problems with the names of these files.
+        others: as for `Listing`.
     """
 
     name: GroupName
@@ -120,6 +126,7 @@ class GroupFiles(ABC):
     annotators: Mapping[str, ListedAnnotator] = field(default_factory=dict)
     lookalikes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    others: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -181,7 +188,7 @@ class GroupFiles(ABC):
 
     def relative(self, path: Path) -> str:
         """A path as problems and manifests name it: relative to the tree, with forward slashes."""
-        return relative_path(path, self.root)
+        return relative_path(path, self.root, self.others)
 
 
 class Listing(ABC):
@@ -191,8 +198,10 @@ class Listing(ABC):
         layout: the layout of the tree.
         root: the tree.
         given: the folders that the user named; the first is the tree, or what contains its files.
+        others: those that are not the tree, by the names that problems and manifests have for them.
 
     Attributes:
+        consensus: the rule for the label of a candidate.
         candidates: names of the enhanced versions, in the order of the source.
         ids: the groups, sorted.
         image_names: the source picture of each group.
@@ -202,6 +211,7 @@ class Listing(ABC):
         has_labels: whether groups have label votes.
         votes: the other kinds of votes that groups have: any of `pairs`, `choices`, `scores`.
         has_lr: whether the tree has low-resolution images.
+        has_captions: whether groups have captions.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
@@ -212,17 +222,25 @@ class Listing(ABC):
     has_labels: bool = False
     votes: tuple[str, ...] = ()
     has_lr: bool = False
+    has_captions: bool = False
 
-    def __init__(self, layout: Layout, root: Path, given: tuple[Path, ...]) -> None:
+    def __init__(
+        self, layout: Layout, root: Path, given: tuple[Path, ...], others: Mapping[str, Path] | None = None
+    ) -> None:
         self.layout = layout
         self.root = root
         self.given = given
-        self.folders = CheckedFolders(root, given)
+        self.others = others or {}
+        self.folders = CheckedFolders(root, given, self.others)
         self.problems = self.folders.problems
         self.splits: dict[str, str] = {}
         no_annotators: dict[tuple[str, str], ListedAnnotator] = {}
         self._annotators = self._read_beside(ANNOTATORS_FILE, read_annotators, no_annotators)
-        self.protocol = self._read_beside(PROTOCOL_FILE, lambda root: read_protocol(root, layout.protocol), Protocol())
+        self.protocol, self.consensus = self._read_beside(
+            PROTOCOL_FILE,
+            lambda root: read_protocol_and_rule(root, layout.protocol, layout.consensus),
+            (Protocol(), layout.consensus),
+        )
 
     def set_groups(self, names: Iterable[GroupName], unmatched: Iterable[str] = ()) -> None:
         """Set the groups, and report what can only be seen when all names are known.
@@ -261,6 +279,17 @@ class Listing(ABC):
         found = {self.split_of(group) for group in self.ids}
         return [split for split in SPLITS if split in found]
 
+    def common_files(self) -> list[Path]:
+        """The files that belong to no single group; some may be missing."""
+        return [self.root / ANNOTATORS_FILE, self.root / PROTOCOL_FILE]
+
+    def locate(self, relative: str) -> Path:
+        """The path that problems and manifests name so."""
+        name, _, rest = relative.partition("/")
+        lr = {"lr": self.given[1]} if len(self.given) > 1 else {}
+        folder = {**lr, **self.others}.get(name)
+        return folder / rest if folder and rest else self.root / relative
+
     def write_part(self, folder: Path, ids: Iterable[str], *, is_test: bool, copy: bool) -> Iterator[bool]:
         """Write some groups as a tree of the same layout; yield for each whether its pictures are hard links.
 
@@ -286,7 +315,8 @@ class Listing(ABC):
             "name": self._names[group_id],
             "root": self.root,
             "candidates": self.candidates,
-            "rule": self.layout.consensus,
+            "rule": self.consensus,
+            "others": self.others,
             "annotators": {slot: self._annotators[at] for slot, at in places.items() if at in self._annotators},
             "lookalikes": tuple(sorted(self._lookalikes.get(look(group_id), {group_id}) - {group_id}))
             if self._lookalikes

@@ -1,28 +1,48 @@
-"""`protocol.json` of a tree: how its annotators were asked. Without it, the layout says what is known."""
+"""`protocol.json` of a tree: how its annotators were asked, and the rule for the consensus.
 
-from dataclasses import asdict
+What it leaves out, or without it everything, is what the layout says.
+"""
+
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from hggt_data.errors import TreeError
 from hggt_data.io.files import read_json, write_json
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import HGGT_PROTOCOL, Protocol
+from hggt_data.schema import HGGT_PROTOCOL, ConsensusRule, Protocol
 
 PROTOCOL_FILE = "protocol.json"
 
 
+@dataclass(frozen=True, slots=True)
+class _Content(Protocol):
+    """What the file has."""
+
+    consensus: ConsensusRule | None = None
+
+
 def read_protocol(root: Path, default: Protocol = HGGT_PROTOCOL) -> Protocol:
     """The protocol of a tree; `default`, that of its layout, if it has no file. TreeError if the file is damaged."""
+    return read_protocol_and_rule(root, default, "hggt")[0]
+
+
+def read_protocol_and_rule(
+    root: Path, default: Protocol, default_rule: ConsensusRule
+) -> tuple[Protocol, ConsensusRule]:
+    """The protocol of a tree and its rule for the consensus, or the defaults. TreeError if the file is damaged."""
     path = root / PROTOCOL_FILE
     try:
-        return read_value(Protocol, read_json(path, TreeError, "correct or remove it"))
+        content = read_value(_Content, read_json(path, TreeError, "correct or remove it"))
     except FileNotFoundError:
-        return default
+        return default, default_rule
     except ValueError as error:
-        expected = "expected an object with blind, question, versions_at_once and full_zoom"
+        expected = "expected an object with blind, question, versions_at_once, full_zoom and consensus"
         raise TreeError(f"{path}: {error}; {expected}") from error
+    protocol = Protocol(*(getattr(content, field.name) for field in fields(Protocol)))
+    return protocol, content.consensus or default_rule
 
 
-def write_protocol(root: Path, protocol: Protocol) -> None:
-    """Write the file."""
-    write_json(root / PROTOCOL_FILE, asdict(protocol))
+def write_protocol(root: Path, protocol: Protocol, consensus: ConsensusRule | None = None) -> None:
+    """Write the file; with a rule for the consensus, if it is not that of the tree's layout."""
+    rule = {} if consensus is None else {"consensus": consensus}
+    write_json(root / PROTOCOL_FILE, asdict(protocol) | rule)

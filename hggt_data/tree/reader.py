@@ -23,7 +23,7 @@ class TreeSource(GroupSource):
         self.location = str(listing.root)
         self.candidates = listing.candidates
         self.protocol = listing.protocol
-        self.layout, self.consensus_rule = listing.layout.name, listing.layout.consensus
+        self.layout, self.consensus_rule = listing.layout.name, listing.consensus
         self.has_labels = listing.has_labels
         self._listing = listing
         errors = [problem for problem in listing.problems if problem.severity == "error"]

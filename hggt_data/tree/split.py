@@ -26,9 +26,10 @@ from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.layout import official_test
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.layouts.hggt import LAYOUT as HGGT_LAYOUT
-from hggt_data.tree.listing import Listing
+from hggt_data.tree.listing import Listing, ListOptions
 from hggt_data.tree.protocol import PROTOCOL_FILE
 from hggt_data.tree.reader import TreeSource
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 from hggt_data.tree.twins import find_twins
 
 RECORD = "split.json"
@@ -239,7 +240,9 @@ def _draw_cheapest(gains: Mapping[str, int], costs: Mapping[str, int], settings:
     return chosen
 
 
-def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | None = None) -> SplitResult:
+def split_tree(
+    tree: Path | str, output: Path | str, settings: SplitSettings | None = None, table: TableOptions = NO_TABLE_OPTIONS
+) -> SplitResult:
     """Write a training and a test tree that share no source picture: HGGT's in the official layout, others in theirs.
 
     `Train/`, `Test/` and `split.json`, a record of the choice, appear together when all is written. A source picture
@@ -250,6 +253,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
         tree: Folder `Train/`, `Test/`, or any other folder that contains `images/` and `labels/`; or its zip file.
         output: New or empty folder outside TREE.
         settings: Size of the test, and the condition for its groups.
+        table: Where a table of votes and its pictures are, and what its words mean.
 
     Returns:
         The groups of each side, and what else a reader should know.
@@ -269,7 +273,7 @@ def split_tree(tree: Path | str, output: Path | str, settings: SplitSettings | N
     """
     tree, output, settings = Path(tree), Path(output), settings or SplitSettings()
     require_outside(output, tree, "the tree")
-    listing = list_tree(tree.absolute())
+    listing = list_tree(tree.absolute(), ListOptions(table=table))
     if len(listing.split_names) > 1:
         raise TreeError(f"{tree} is split already: {', '.join(listing.split_names)}; pass the folder of one of them")
     source = TreeSource(listing)

@@ -24,6 +24,7 @@ from hggt_data.tree.equal_pictures import DUPLICATE_HINT, EqualPictures, Repeate
 from hggt_data.tree.folders import way_to_read
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.listing import GroupFiles, Listing, ListOptions
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 DEFAULT_SCALE = 4
 _GROUPS_PER_TASK = 16
@@ -86,6 +87,7 @@ def validate_tree(
     fast: bool = False,
     expect_groups: CountOrNone | None = None,
     scale: Count = DEFAULT_SCALE,
+    table: TableOptions = NO_TABLE_OPTIONS,
 ) -> Report:
     """Check a whole tree, in any known layout. Nothing is changed, and problems never raise: they are in the report.
 
@@ -96,6 +98,7 @@ def validate_tree(
         fast: Check only the headers of the pictures; do not detect damaged or turned pictures or duplicates.
         expect_groups: Number of groups that the tree must have.
         scale: Scale factor between the low-resolution images and the originals.
+        table: Where a table of votes and its pictures are, and what its words mean.
 
     Returns:
         The number of groups and all problems, each with kind, path, message and hint.
@@ -109,7 +112,7 @@ def validate_tree(
     """
     require_arguments(validate_tree, workers=workers, expect_groups=expect_groups, scale=scale)
     try:
-        listing = list_tree(Path(tree), ListOptions(lr=None if lr is None else Path(lr)))
+        listing = list_tree(Path(tree), ListOptions(None if lr is None else Path(lr), table))
     except (TreeError, OSError) as error:
         return Report(0, (Problem("no-tree", "error", ".", str(error), "Nothing else was checked."),))
     problems = [problem for problem in listing.problems if problem.group is None]

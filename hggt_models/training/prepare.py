@@ -19,7 +19,7 @@ from hggt_data.io.text import plural
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.ranges import CountOrNone, require_ranges
 from hggt_models.config.reader import ConfigError
-from hggt_models.config.train import TrainConfig, differences
+from hggt_models.config.train import MEMORY_KEYS, TrainConfig, differences
 from hggt_models.data.training_data import TrainingData
 from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
 from hggt_models.networks.weights import StateDict
@@ -149,9 +149,19 @@ def describe_beginning(run: TrainingRun, done: int) -> str:
     return "starting from random weights"
 
 
-def warnings(run: TrainingRun) -> Iterator[str]:
-    """In what a run differs from one in a single process with all of its data."""
-    data = run.data
+def warnings(run: TrainingRun, earlier: Mapping[str, Any]) -> Iterator[str]:
+    """In what a run differs from one that always had its data and settings; `earlier` are those it had before."""
+    data, settings = run.data, run.config.to_json()
+    changes = [
+        f"{key} {earlier[key]} to {settings[key]}"
+        for key in MEMORY_KEYS
+        if earlier.get(key, settings[key]) != settings[key]
+    ]
+    if changes:
+        yield (
+            f"warning: the run changes from {' and '.join(changes)}, so this is the same experiment but not the same "
+            "numbers"
+        )
     if data.num_missing:
         yield (
             f"warning: {plural(data.num_missing, data.noun)} that the run started with can no longer be found. Others "
@@ -167,6 +177,7 @@ def describe_start(run: TrainingRun, runtime: Runtime, done: int) -> dict[str, A
         "missing": run.data.num_missing,
         "devices": runtime.world,
         "device": _device_name(runtime.device),
+        **{key: run.config.to_json()[key] for key in MEMORY_KEYS},
         "versions": {name: version(name) for name in ("hggt", "torch", "torchvision", "numpy")},
         "python": sys.version.split()[0],
         "git_revision": _git_revision(),

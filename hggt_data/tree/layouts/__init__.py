@@ -1,20 +1,39 @@
 """The known layouts of trees, and which of them a folder has. A new layout is one module here and a line below."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hggt_data.errors import TreeError
 from hggt_data.io.archive import ArchivePath
-from hggt_data.tree.folders import describe_entries, enter, folder_names
-from hggt_data.tree.layouts import diffiqa, hggt, sriqa
+from hggt_data.tree.folders import describe_entries, enter, folder_names, has_folders, has_pictures
+from hggt_data.tree.layouts import diffiqa, hggt, sriqa, table
 from hggt_data.tree.listing import Layout, Listing, ListOptions
+from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
+from hggt_data.tree.vote_table import VOTES_FILE
 
-LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT)
+LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT, table.LAYOUT)
 
 
 def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
     """List a tree in any known layout, or in a zip file; TreeError if it has none, or cannot be listed."""
-    entered = enter(folder, lambda place: bool(_fitting(place)))
-    return recognise(entered).list(entered, options or ListOptions())
+    options = options or ListOptions()
+    if options.lr is not None:
+        options = replace(options, lr=enter(options.lr, has_pictures))
+    entered = enter(folder, lambda place: _has_rest(place, options.table) or bool(_fitting(place)))
+    layout = table.LAYOUT if options.table.names_files and entered.is_dir() else recognise(entered)
+    if layout != table.LAYOUT and not options.table.is_default:
+        raise TreeError(
+            f"{folder} has the layout {layout.name}; `votes`, `pictures`, `label_words` and `source_pattern` are for "
+            "tables of votes"
+        )
+    return layout.list(entered, options)
+
+
+def _has_rest(folder: Path, options: TableOptions) -> bool:
+    """Whether a folder has what is not elsewhere: the table if only its pictures are, or its pictures."""
+    if options.pictures:
+        return options.votes is not None or (folder / VOTES_FILE).is_file()
+    return options.votes is not None and has_folders(folder)
 
 
 def is_tree(folder: Path) -> bool:
@@ -22,8 +41,10 @@ def is_tree(folder: Path) -> bool:
     return bool(_fitting(enter(folder, lambda place: bool(_fitting(place)))))
 
 
-def has_splits(folder: Path) -> bool:
+def has_splits(folder: Path, options: TableOptions = NO_TABLE_OPTIONS) -> bool:
     """Whether a folder is a tree of several splits, of which one can be chosen."""
+    if options.names_files:
+        return len(table.LAYOUT.splits(Path(options.votes).parent if options.votes else folder)) > 1
     entered = enter(folder, lambda place: bool(_fitting(place)))
     return any(len(layout.splits(entered)) > 1 for layout in _fitting(entered))
 

@@ -440,7 +440,8 @@ class TestUpdate:
         result = build(tree, output=output)
         after = contents(output)
         changed = {name for name in before | after if before.get(name) != after.get(name)}
-        assert changed - {"README.md"} == {"manifest.json", "labels/train.parquet", "data/train-00001-of-00004.parquet"}
+        described = {"README.md", "croissant.json"}
+        assert changed - described == {"manifest.json", "labels/train.parquet", "data/train-00001-of-00004.parquet"}
         assert result.kept == 3
         still = {name: place for name, place in places.items() if name != "train-00001-of-00004.parquet"}
         assert still.items() <= {path.name: path.stat().st_ino for path in (output / "data").iterdir()}.items()

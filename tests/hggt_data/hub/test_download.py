@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from datasets import load_dataset
 
-from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE
+from hggt_data.dataset.manifest import CARD_FILE, CROISSANT_FILE, DESCRIPTIONS, MANIFEST_FILE
 from hggt_data.dataset.reader import CHECKED_FILE
 from hggt_data.errors import RUN_AGAIN, DatasetError, HggtError, HubError, OutputError
 from hggt_data.hub.download import download_dataset, fetch_dataset
@@ -66,7 +66,7 @@ class TestDownload:
         assert (outcome.exit_code, outcome.err) == (0, "")
         assert outcome.out == "got: 3 groups in train; 0.0 MB, all files match the manifest.\n"
         assert contents(got.parent) == {f"got/{path}": data for path, data in remote_files(filled_hub).items()}
-        assert {path.name for path in got.iterdir()} == {CARD_FILE, "data", "labels", MANIFEST_FILE}
+        assert {path.name for path in got.iterdir()} == {*DESCRIPTIONS, "data", "labels", MANIFEST_FILE}
         assert load_dataset(str(got), split="train", cache_dir=str(tmp_path))["id"][:] == list(IDS)
 
     def test_a_revision(self, filled_hub: HubServer, got: Path) -> None:
@@ -178,8 +178,8 @@ class TestDownload:
         assert contents(got.parent) == before
         assert [path.name for path in got.parent.iterdir()] == ["got"]
 
-    def test_a_card_that_was_removed_from_the_hub_is_not_needed(self, filled_hub: HubServer, got: Path) -> None:
-        filled_hub.push(REPO, {CARD_FILE: None})
+    def test_descriptions_that_were_removed_from_the_hub_are_not_needed(self, filled_hub: HubServer, got: Path) -> None:
+        filled_hub.push(REPO, {CARD_FILE: None, CROISSANT_FILE: None})
         download_dataset(REPO, got)
         assert contents(got) == remote_files(filled_hub)
         assert len(open_groups(REPO)) == 3

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from hggt_data.dataset.build import BuildSettings, build_dataset
-from hggt_data.dataset.manifest import CARD_FILE, MANIFEST_FILE
+from hggt_data.dataset.manifest import CARD_FILE, CROISSANT_FILE, DESCRIPTIONS, MANIFEST_FILE
 from hggt_data.errors import RUN_AGAIN, HggtError, HubError, PublishError, SettingsError
 from hggt_data.hub.download import download_dataset
 from hggt_data.hub.pseudonyms import read_pseudonyms, write_pseudonyms
@@ -94,7 +94,7 @@ class TestWhole:
             "  annotators  3 names replaced by pseudonyms; times made relative; keep hggt.pseudonyms.csv private",
             "  licence     cc0-1.0",
             "  tag         v1.0",
-            *outcome.out.splitlines()[5:12],
+            *outcome.out.splitlines()[5:13],
             "  delete      0 files of the previous version",
             f"Pushed: {hub.url}/datasets/{REPO} (private), commit {commit_of(hub, 'main')[:12]}.",
             'Load it: load_dataset("lab/hggt", revision="v1.0")',
@@ -111,7 +111,7 @@ class TestWhole:
         push(tag="v1.0")
         assert remote_files(hub) == before
         there = hub.snapshot()
-        assert "upload      0 files of 6, 0 bytes" in push(tag="v1.0")
+        assert "upload      0 files of 7, 0 bytes" in push(tag="v1.0")
         assert hub.snapshot() == there
 
     def test_the_terms_of_hggt_may_go_out_privately_or_with_the_authors_permission(
@@ -168,7 +168,7 @@ class TestNextVersion:
         assert seen == [first | others, after]  # the old or the new version at every moment
         assert {path: after.pop(path) for path in others} == others
         new = [f"data/train-0000{k}-of-00002.parquet" for k in range(2)]
-        assert set(after) == {*new, CARD_FILE, "labels/train.parquet", MANIFEST_FILE}
+        assert set(after) == {*new, *DESCRIPTIONS, "labels/train.parquet", MANIFEST_FILE}
         download_dataset(REPO, work / "old", "v1.0")
         assert contents(work / "old") == first
 
@@ -180,8 +180,8 @@ class TestNextVersion:
         build_named(tree, work / DATASET)
         hub.requests.clear()
         plan = push()
-        # The card names the content, the manifest all hashes.
-        changed = ["data/train-00001-of-00003.parquet", "labels/train.parquet", CARD_FILE, MANIFEST_FILE]
+        # The card names the content, the other two all hashes.
+        changed = ["data/train-00001-of-00003.parquet", "labels/train.parquet", *DESCRIPTIONS, MANIFEST_FILE]
         assert [line.split()[1] for line in plan.splitlines() if line.startswith("    changed")] == changed
         assert sum(request.method == "PUT" for request in hub.requests) == 2
 
@@ -290,36 +290,45 @@ class TestNames:
         assert contents(work) == here
 
 
-class TestCard:
-    """It may be edited, here or on the Hub; no reader is locked out, and no edit is lost without a warning."""
+class TestDescriptions:
+    """They may be edited, here or on the Hub; no reader is locked out, and no edit is lost without a warning."""
 
     EDIT = b"\nSee doi:10.5555/12345678.\n"
 
+    @pytest.mark.parametrize("path", DESCRIPTIONS)
     def test_an_edit_on_the_hub_is_read_and_the_plan_says_that_it_is_replaced(
-        self, filled_hub: HubServer, work: Path, next_version: Path
+        self, filled_hub: HubServer, work: Path, next_version: Path, path: str
     ) -> None:
-        filled_hub.push(REPO, {CARD_FILE: remote_files(filled_hub)[CARD_FILE] + self.EDIT})
+        filled_hub.push(REPO, {path: remote_files(filled_hub)[path] + self.EDIT})
         download_dataset(REPO, work / "got")
         assert contents(work / "got") == remote_files(filled_hub)
-        warning = "  warning     README.md was edited on the Hub and is replaced; the history keeps the edit\n"
+        warning = f"  warning     {path} was edited on the Hub and is replaced; the history keeps the edit\n"
         assert warning in push(dry_run=True)
         assert warning in push()
-        assert self.EDIT not in remote_files(filled_hub)[CARD_FILE]
+        assert self.EDIT not in remote_files(filled_hub)[path]
         assert warning not in push()
 
     def test_an_edit_here_is_pushed_with_what_goes_out_as_it_is(self, hub: HubServer, clean: Path) -> None:
-        with (clean / CARD_FILE).open("ab") as file:
-            file.write(self.EDIT)
+        for path in DESCRIPTIONS:
+            with (clean / path).open("ab") as file:
+                file.write(self.EDIT)
         assert "warning" not in push()
         assert remote_files(hub) == contents(clean)
 
-    def test_the_plan_says_that_an_edit_here_is_not_in_the_copy(self, hub: HubServer, named: Path) -> None:
-        with (named / CARD_FILE).open("ab") as file:
+    @pytest.mark.parametrize("path", DESCRIPTIONS)
+    def test_the_plan_says_that_an_edit_here_is_not_in_the_copy(self, hub: HubServer, named: Path, path: str) -> None:
+        with (named / path).open("ab") as file:
             file.write(b"Thanks to Alice.\n")
-        assert (
-            "warning     README.md was edited here; the copy without names gets a new one, without the edit" in push()
-        )
-        assert b"Alice" not in remote_files(hub)[CARD_FILE]
+        assert f"warning     {path} was edited here; the copy without names gets a new one, without the edit" in push()
+        assert b"Alice" not in remote_files(hub)[path]
+
+    def test_a_version_without_croissant_removes_the_one_before(
+        self, filled_hub: HubServer, work: Path, datasets: Path
+    ) -> None:
+        shutil.copytree(datasets / "v2", work / DATASET)
+        assert f"    {CROISSANT_FILE}\n" in push(keep_names=True)
+        assert CROISSANT_FILE not in remote_files(filled_hub)
+        assert CROISSANT_FILE in remote_files(filled_hub, "v1.0")
 
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_a_licence_that_the_hub_does_not_know_is_reported_first(
@@ -358,8 +367,8 @@ class TestDryRun:
     ) -> None:
         before = filled_hub.snapshot()
         plan = push(dry_run=True)
-        assert "  repository  exists, with 7 files; private\n" in plan
-        assert "  upload      5 files of 5, " in plan
+        assert "  repository  exists, with 8 files; private\n" in plan
+        assert "  upload      6 files of 6, " in plan
         for state, path in (("new", "data/train-00000-of-00002.parquet"), ("changed", CARD_FILE)):
             assert f"    {state:9}  {path}" in plan
         assert "  delete      3 files of the previous version\n    data/train-00000-of-00003.parquet\n" in plan
@@ -437,7 +446,7 @@ class TestRefused:
             filled_hub.push(REPO, {MANIFEST_FILE: content})
             assert refused().endswith(", or choose another name on the Hub.")
         filled_hub.push(REPO, {MANIFEST_FILE: None})
-        assert f"/datasets/{REPO} contains files that hggt did not write: data/train-00000" in refused()
+        assert f"/datasets/{REPO} contains files that hggt did not write: croissant.json, data" in refused()
 
     @pytest.mark.parametrize(
         ("path", "fault"),

@@ -15,9 +15,11 @@ from hggt_data.hub.repository import is_hub_id
 from hggt_data.loading import open_groups, open_splits
 from hggt_data.tree.layout import tree_of_pictures
 from hggt_data.tree.split import SplitSettings, split_tree
+from hggt_data.tree.table_options import TableOptions
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.diffiqa_tree import write_splits
 from tests.hggt_data.sriqa_tree import write_sriqa_tree
+from tests.hggt_data.table_tree import copy_tables, write_pictures
 from tests.hggt_data.trees import contents, zip_folder
 
 
@@ -105,13 +107,31 @@ def test_of_several_trees_in_zip_files_one_must_be_chosen(
         open_groups(tmp_path)
 
 
-@pytest.mark.parametrize("write", [write_splits, write_sriqa_tree])
+def write_table(folder: Path) -> Path:
+    groups = ("cnn-000000", "cnn-000001", "traditional-000000")
+    return write_pictures(copy_tables("bapps", folder), dict.fromkeys(groups, ("p0", "p1")))
+
+
+@pytest.mark.parametrize("write", [write_splits, write_sriqa_tree, write_table])
 def test_every_layout_is_read_from_zip_files(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     tree = write(tmp_path / "tree")
     zip_folder(tree, tmp_path / "zips" / "a.zip", "folder/tree")
     unpacked, zipped = validate_tree(tree, workers=1), validate_tree(tmp_path / "zips", workers=1)
     assert unpacked == zipped
     assert zipped.errors == ()
+
+
+@pytest.mark.parametrize("is_votes_zipped", [True, False])
+def test_a_table_and_its_pictures_may_be_in_different_places(tmp_path: Path, is_votes_zipped: bool) -> None:
+    tree = write_table(tmp_path / "tree")
+    pictures = zip_folder(tree, tmp_path / "zips" / "pictures.zip")
+    votes = tree / "votes.csv"
+    if is_votes_zipped:
+        votes = zip_folder(tree, tmp_path / "zips" / "tables" / "votes.zip") / "votes.csv"
+    for table in (TableOptions(votes=votes), TableOptions(votes=votes, pictures=pictures)):
+        groups = open_groups(pictures, table=table)
+        assert [group.pairs for group in groups] == [group.pairs for group in open_groups(tree)]
+        assert groups[0].read_bytes("p0") == open_groups(tree)[0].read_bytes("p0")
 
 
 def test_the_splits_of_a_zipped_tree(tmp_path: Path) -> None:

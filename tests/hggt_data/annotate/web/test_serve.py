@@ -1,5 +1,4 @@
 import random
-import shutil
 import signal
 import socket
 import ssl
@@ -23,7 +22,7 @@ from hggt_data.cli.main import main
 from hggt_data.io.folders import lock_folder
 from hggt_data.schema import Label
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
-from tests.hggt_data.annotate.servers import Server
+from tests.hggt_data.annotate.servers import Server, make_certificate, needs_openssl
 from tests.hggt_data.trees import FOUR
 
 
@@ -152,19 +151,6 @@ def test_of_200_acknowledged_answers_none_is_lost_to_kill_9(tmp_path: Path) -> N
         assert {
             item: [label and label.value for label in saved.labels] for item, saved in found.items() if saved
         } == sender.sent
-
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl")
-
-
-def make_certificate(folder: Path, *protection: str) -> tuple[Path, Path]:
-    """The files of a certificate for lab.example and of its key."""
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    subject = ["-subj", "/CN=lab.example", "-addext", "subjectAltName=DNS:lab.example"]
-    form = ["-x509", "-newkey", "rsa:2048", *protection]
-    command: list[str | Path] = ["openssl", "req", *form, "-keyout", key, "-out", certificate, *subject]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
 
 
 @needs_openssl

@@ -1,0 +1,162 @@
+"""A table of votes, `votes.csv`: which of four kinds it is, and its rows by group.
+
+The rows stay text until a group is read, so that a million of them take about 200 MB.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from hggt_data.errors import TableError
+from hggt_data.io.files import iterate_csv
+from hggt_data.io.text import nearest
+from hggt_data.schema import LR, ORIGINAL
+
+Kind = Literal["labels", "pairs", "choices", "scores"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+VOTES_FILE = "votes.csv"
+
+GROUP = "group"
+_REQUIRED: Mapping[Kind, tuple[str, ...]] = {
+    "labels": ("candidate", "label"),
+    "pairs": ("first", "second"),
+    "choices": ("shown", "preferred"),
+    "scores": ("candidate", "score"),
+}
+_OPTIONAL: Mapping[Kind, tuple[str, ...]] = {
+    "labels": (),
+    "pairs": ("preferred", "preferred_share", "votes"),
+    "choices": (),
+    "scores": ("std", "votes"),
+}
+_FACTS = ("annotator", "count", "annotator_kind", "question", "slot", "start", "end", "seconds", "kind")
+# A column that only one kind has tells which kind a table is.
+_OWN: Mapping[str, Kind] = {
+    "label": "labels",
+    "first": "pairs",
+    "second": "pairs",
+    "preferred_share": "pairs",
+    "shown": "choices",
+    "score": "scores",
+    "std": "scores",
+}
+_CELL, _ROW = "\x1f", "\x1e"  # separate cells and rows that are kept as one text
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRows:
+    """The rows of a table on one group.
+
+    Attributes:
+        packed: the number of the line and the cells of each row, as one text.
+    """
+
+    path: Path
+    kind: Kind
+    columns: tuple[str, ...]
+    packed: str
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """The number of the line of each row, and its cells by column."""
+        for row in self.packed.split(_ROW):
+            line, *cells = row.split(_CELL)
+            yield line, dict(zip(self.columns, cells, strict=True))
+
+    def content(self) -> list[object]:
+        """What the rows say, without the numbers of their lines."""
+        return [self.kind, self.columns, [row.partition(_CELL)[2] for row in self.packed.split(_ROW)]]
+
+
+@dataclass(slots=True)
+class VoteTable:
+    """All rows of a table.
+
+    Attributes:
+        columns: the names of the columns.
+        versions: the versions that the rows name.
+        labels: each word in the column `label`, and its first line.
+        annotators: the names of the people.
+        slots: the slots that are given.
+    """
+
+    path: Path
+    kind: Kind
+    columns: tuple[str, ...]
+    versions: set[str] = field(default_factory=set)
+    labels: dict[str, int] = field(default_factory=dict)
+    annotators: set[str] = field(default_factory=set)
+    slots: set[str] = field(default_factory=set)
+    _rows: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> Mapping[str, object]:
+        """The groups that have rows, in the order of the table."""
+        return self._rows
+
+    def rows_of(self, group_id: str) -> GroupRows | None:
+        """The rows on a group; None if there are none."""
+        found = self._rows.get(group_id)
+        return None if found is None else GroupRows(self.path, self.kind, self.columns, _ROW.join(found))
+
+    def add(self, line: int, cells: list[str]) -> None:
+        """Add a row."""
+        packed = _CELL.join([str(line), *cells])
+        if packed.count(_CELL) != len(cells) or _ROW in packed:
+            raise TableError(f"{self.path}, line {line}: a value contains a control character; expected text")
+        row = dict(zip(self.columns, cells, strict=True))
+        self._rows.setdefault(row[GROUP], []).append(packed)
+        self.versions.update(versions_in(row))
+        if "label" in row:
+            self.labels.setdefault(row["label"], line)
+        for name, found in (("annotator", self.annotators), ("slot", self.slots)):
+            if row.get(name):
+                found.add(row[name])
+
+
+def read_vote_table(path: Path) -> VoteTable:
+    """The rows of a table. TableError if its columns are not those of one kind, or it is not CSV."""
+    columns, lines = iterate_csv(path)
+    table = VoteTable(path, _require_kind(path, columns), tuple(columns))
+    for line, cells in lines:
+        table.add(line, cells)
+    if not table.groups:
+        raise TableError(f"{path} has no rows")
+    return table
+
+
+def versions_in(row: Mapping[str, str]) -> list[str]:
+    """The versions that a row is about, `original` in small letters."""
+    names = [row[name] for name in ("candidate", "first", "second") if name in row]
+    names += row["shown"].split(";") if "shown" in row else []
+    return list(map(version_name, names))
+
+
+def version_name(text: str) -> str:
+    """The name of a version: `original` and `lr` in small letters, others as they are."""
+    return text.lower() if text.lower() in (ORIGINAL, LR) else text
+
+
+def _require_kind(path: Path, columns: list[str]) -> Kind:
+    found = list(dict.fromkeys(_OWN[name] for name in columns if name in _OWN))
+    if len(found) > 1:
+        raise TableError(
+            f"{path} mixes tables of {' and '.join(found)}; expected one kind of vote: {_describe_kinds()}. Write a "
+            "file for each"
+        )
+    if not found:
+        shown = ", ".join(columns) or "none"
+        raise TableError(f"{path} has the columns {shown}; expected those of one kind of vote: {_describe_kinds()}")
+    kind = found[0]
+    required, known = (GROUP, *_REQUIRED[kind]), (GROUP, *_REQUIRED[kind], *_OPTIONAL[kind], *_FACTS)
+    faults = [f"column {name} is missing" for name in required if name not in columns]
+    if kind == "pairs" and "preferred" not in columns and not {"preferred_share", "votes"} <= set(columns):
+        faults.append("column preferred is missing (or preferred_share and votes, for totals)")
+    faults += [f"unknown column {name!r}, {nearest(name, known)}" for name in columns if name not in known]
+    if faults:
+        raise TableError(f"{path} is a table of {kind}: {'; '.join(faults)}. Rename or remove columns")
+    return kind
+
+
+def _describe_kinds() -> str:
+    return "; ".join(f"{kind} ({', '.join((GROUP, *_REQUIRED[kind]))})" for kind in KINDS)
