@@ -23,6 +23,7 @@ from hggt_data.dataset.card import (
     find_citation,
     has_labels,
     introduce,
+    is_counted,
 )
 from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row
 from hggt_data.dataset.manifest import Manifest
@@ -30,7 +31,7 @@ from hggt_data.dataset.overlap import describe_overlap
 from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import plural
-from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
+from hggt_data.licence import HGGT_LICENSE_NAME, card_license, is_restricted, terms_of
 from hggt_data.schema import SPLITS, label_from_class_id
 from hggt_data.statistics.agreement import VoteTable, krippendorff_alpha
 from hggt_data.statistics.pair_votes import PairStatistics, PairTally
@@ -85,7 +86,7 @@ def format_croissant(
         "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": TITLE,
         "description": f"{introduce(labelled)} Made with hggt.",
-        "license": _license(settings["license"]),
+        "license": _license(manifest.license),
         **({"citeAs": citation.strip()} if citation else {}),
         "version": _version(manifest),
         "keywords": [*TAGS, "hggt"],
@@ -100,9 +101,9 @@ def format_croissant(
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _license(license_id: str | None) -> str:
+def _license(license_id: str) -> str:
     if is_restricted(license_id):
-        return f"HGGT terms. {HGGT_TERMS}"
+        return terms_of(license_id)
     known, name = card_license(license_id)
     return name or known
 
@@ -241,7 +242,7 @@ class _Facts:
             self.annotators.add(vote["annotator"])
         self.has_times |= bool(vote["start"] or vote["end"])
         self.has_seconds |= vote["seconds"] is not None
-        if _counts(vote):
+        if is_counted(vote):
             self.num_votes[column] += vote.get("count", 1)
 
 
@@ -254,7 +255,7 @@ def _gather(manifest: Manifest, tables: Mapping[str, pa.Table]) -> _Facts:
                 for vote in row.get(column, ()):
                     facts.add(column, vote)
             facts.label_votes.update(row["num_votes"])
-            given = {one["slot"]: one["labels"] for one in row["annotations"] if _counts(one)}
+            given = {one["slot"]: one["labels"] for one in row["annotations"] if is_counted(one)}
             labels.add(len(candidates), {slot: [*map(label_from_class_id, ids)] for slot, ids in given.items()})
             if row.get("pairs"):
                 pairs.add(group_from_row(row, candidates))
@@ -262,11 +263,6 @@ def _gather(manifest: Manifest, tables: Mapping[str, pa.Table]) -> _Facts:
         facts.alpha[split] = krippendorff_alpha(votes), krippendorff_alpha(votes, "ordinal")
         facts.pairs[split] = pairs.result()
     return facts
-
-
-def _counts(vote: Mapping[str, Any]) -> bool:
-    """As `is_vote_of_person`; what version 3 added is null in the copy of an older dataset."""
-    return vote["kind"] in (None, "vote") and vote["annotator_kind"] != "model"
 
 
 def _responsible_ai(manifest: Manifest, facts: _Facts, labelled: bool) -> dict[str, Any]:
@@ -374,5 +370,5 @@ def _limitations(manifest: Manifest, labelled: bool) -> Iterator[str]:
             "for these enhancers and annotators."
         )
     yield from (f"{text[0].upper()}{text[1:]}." for text in describe_overlap(manifest.overlap, manifest.splits))
-    if is_restricted(manifest.settings["license"]):
+    if manifest.license == HGGT_LICENSE_NAME:
         yield "Only for non-commercial academic research."
