@@ -54,6 +54,7 @@ from .patches.selection import cut_patches as cut_patches
 from .patches.subimages import SubimageSettings as SubimageSettings
 from .patches.subimages import extract_subimages as extract_subimages
 from .problems import Problem as Problem
+from .remove import remove_data as remove_data
 from .restored.matching import match_restored as match_restored
 from .restored.methods import Method as Method
 from .restored.methods import name_methods as name_methods

@@ -6,6 +6,7 @@ patch and its enhanced *candidates*, which *annotators* judged; the *consensus* 
 
 import re
 import string
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
@@ -192,6 +193,22 @@ class Protocol:
         pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
         return Protocol(*(one if one == two else None for one, two in pairs))
 
+    def describe(self, mark: Callable[[str], str] = str) -> str:
+        """What is known, in sentences; empty if nothing is. `mark` formats the question."""
+        sentences = []
+        if self.question is not None:
+            sentences.append(f"The annotators were asked: {mark(self.question)}")
+            if self.question not in (QUESTION, BLIND_QUESTION):
+                sentences.append("Positive is the answer for the candidate, Negative for the original.")
+        if self.blind is not None:
+            shown = "hidden: it was one of two versions in random order" if self.blind else "shown and named"
+            sentences.append(f"The original was {shown}.")
+        if self.versions_at_once is not None:
+            sentences.append(f"{self.versions_at_once} pictures were compared at once.")
+        if self.full_zoom:
+            sentences.append("An answer required every version to have been seen at 100 %.")
+        return " ".join(sentences)
+
 
 # The official data, and rounds that ask nothing else.
 QUESTION = "Which versions look better than the original?"
@@ -349,6 +366,7 @@ class PatchGroup:
         pairs: Votes between two versions.
         choices: Choices among several versions.
         scores: Opinion scores of versions.
+        caption: What the pictures show, or the prompt they were made from; None if there is none.
     """
 
     id: str
@@ -363,6 +381,7 @@ class PatchGroup:
     pairs: tuple[PairVote, ...] = ()
     choices: tuple[ChoiceVote, ...] = ()
     scores: tuple[Score, ...] = ()
+    caption: str | None = None
 
     @property
     def positives(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,12 +25,16 @@ from hggt_eval.metrics import (
     FullReferenceMetric,
     MetricSettings,
     metric_versions,
+    parse_metrics,
     require_metric,
 )
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, LoadedMetric
 from hggt_eval.protocol import evaluate
-from hggt_eval.report.files import require_nothing_lost
-from hggt_eval.scores.comparison import group_seeds
+from hggt_eval.report.files import format_table, require_nothing_lost
+from hggt_eval.report.notes import list_notes
+from hggt_eval.report.report import report_scores
+from hggt_eval.report.tables import comparison_tables, format_html
+from hggt_eval.scores.comparison import Comparison, compare_methods, group_seeds
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, what_scores_depend_on
 from hggt_eval.scores.journal import Journal
@@ -143,7 +147,7 @@ class GroundTruth:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The result of `score`.
+    """The result of `score`; a notebook shows it as a table.
 
     Attributes:
         evaluation: The scores.
@@ -158,12 +162,60 @@ class Scored:
     source: GroupSource
     journal: Journal | None
 
+    def table(self) -> str:
+        """The means as `hggt-eval` prints them, with notes on everything left out."""
+        return format_table(self.evaluation, self.settings)
+
+    def rows(self) -> list[dict[str, str | float]]:
+        """All scores, one dictionary each: method, group, metric, value (the mean over the group's positives)."""
+        return [
+            {"method": method.name, "group": group.id, "metric": metric, "value": value}
+            for method in self.evaluation.methods
+            for group in method.groups
+            for metric, value in group.mean.items()
+        ]
+
+    def compare(self, baseline: str | None = None) -> Comparison:
+        """Intervals of all means and, with a baseline, differences from it; see `compare_methods`."""
+        return compare_methods(self.evaluation, baseline)
+
+    def report(self, path: str | Path, *, baseline: str | None = None, gallery: CountOrNone = 1) -> None:
+        """Write all files of `hggt-eval --output` to the folder `path`, which is created if necessary.
+
+        Args:
+            path: Folder for the files.
+            baseline: Method to compare all others with.
+            gallery: Show this many of the best and of the worst groups per metric, with all their pictures.
+        """
+        output = Path(path)
+        prepare_folder(output)
+        report_scores(
+            self.evaluation,
+            self.settings,
+            show=lambda _: None,
+            output=output,
+            baseline=baseline,
+            gallery=gallery,
+            source=self.source,
+            journal=self.journal,
+        )
+
+    def _repr_html_(self) -> str:
+        """The means and their notes, as a notebook shows them."""
+        comparison = self.compare()
+        html = format_html(comparison_tables(comparison), list_notes(self.evaluation, self.settings, comparison))
+        return f'<div class="hggt-scores"><style>{_NOTEBOOK_STYLE}</style>{html}</div>'
+
+
+_NOTEBOOK_STYLE = ".hggt-scores .best { font-weight: bold } .hggt-scores .second { text-decoration: underline }"
+
 
 def score(
-    methods: Sequence[Method],
-    ground_truth: GroundTruth,
+    methods: Sequence[Method] | Mapping[str, str | Path],
+    ground_truth: GroundTruth | None = None,
     *,
-    metrics: Sequence[str] | None = None,
+    dataset: str | Path | None = None,
+    metrics: Sequence[str] | str | None = None,
     border: CountOrNone = BORDER_PX,
     colour: Colour = "rgb",
     suffix: str | None = None,
@@ -179,8 +231,10 @@ def score(
     """Match restored images to groups, and score them against every positive or given ground truth.
 
     Args:
-        methods: Methods with distinct names, from `name_methods` or `read_methods`.
+        methods: Methods with distinct names, from `name_methods` or `read_methods`; or names with the folders of their
+            restored images.
         ground_truth: What to score against.
+        dataset: Short for GroundTruth(dataset=...).
         metrics: Metrics to compute, listed below; those whose weights are not available are left out.
             [default: psnr,ssim,lpips,dists, or niqe with `no_gt`]
         border: Pixels cut off each side before any metric is computed.
@@ -216,17 +270,28 @@ def score(
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from hggt_data import name_methods
         >>> from hggt_data.tree.demo import write_demo
-        >>> from hggt_eval import GroundTruth, score
+        >>> from hggt_eval import score
         >>> _, test, _, bicubic, sharper = write_demo(Path(tempfile.mkdtemp()))
-        >>> methods = name_methods([(None, bicubic), (None, sharper)])
-        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
-        >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
-        22.6
+        >>> scored = score({"bicubic": bicubic, "sharper": sharper}, dataset=test, metrics="psnr")
+        >>> print(scored.table())
+        method   groups   PSNR ↑
+        bicubic       6  22.6010
+        sharper       6  22.9046
+        >>> round(scored.compare(baseline="bicubic").differences[0].mean, 2)
+        0.3
     """
-    require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER)", ground_truth=ground_truth)
-    if metrics is None:
+    if isinstance(methods, Mapping):
+        methods = [Method(name, folder) for name, folder in methods.items()]
+    if dataset is not None:
+        if ground_truth is not None:
+            raise SettingsError("`dataset` cannot be combined with `ground_truth`; pass GroundTruth(dataset=...) alone")
+        ground_truth = GroundTruth(dataset=dataset)
+    require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER); or pass `dataset`", ground_truth=ground_truth)
+    assert ground_truth is not None
+    if isinstance(metrics, str):
+        metrics = parse_metrics(metrics)
+    elif metrics is None:
         metrics = tuple(NO_REFERENCE) if ground_truth.no_gt else DEFAULT_METRICS
     require_lists(methods=methods, metrics=metrics)
     for method in methods:

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from hggt_data.errors import DatasetError, OutputError, SettingsError
 from hggt_data.groups import Group, GroupSource
+from hggt_data.io.files import write_text
 from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import format_examples
+from hggt_data.licence import LICENSE_FILE, format_licence_note, licence_file_of
 from hggt_data.loading import opened
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL
@@ -60,7 +62,7 @@ def write_map_pictures(
         num: Number of groups to draw, instead of `ids`.  [default: 4]
 
     Returns:
-        The files written.
+        The pictures written. The licence of the data is written beside them.
 
     Raises:
         SettingsError: `num` is out of range or combined with `ids`.
@@ -91,10 +93,12 @@ def write_map_pictures(
         )
     if is_png:
         _write(output, _stacked([draw_maps(group) for group in chosen]))
+        write_text(licence_file_of(output), format_licence_note(groups.license))
         return [output]
     paths = [output / f"{group.id}_map.png" for group in chosen]
     for path, group in zip(paths, chosen, strict=True):
         _write(path, draw_maps(group))
+    write_text(output / LICENSE_FILE, format_licence_note(groups.license))
     return paths
 
 

@@ -91,9 +91,10 @@ Tree = dict[str, File]
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit. `tree` contains files by whole path."""
+    """A commit. `tree` contains files by whole path; `parent` is None for the first commit."""
 
     sha: str
+    parent: str | None
     tree: Tree
     title: str
     author: str
@@ -152,11 +153,12 @@ class Repo:
         self.contents[file.oid] = data
         return file
 
-    def commit(self, ref: str, tree: Tree, title: str, author: str) -> Commit:
-        """Add a commit and move `ref` to it."""
+    def commit(self, ref: str, tree: Tree, title: str, author: str, parent: str | None = None) -> Commit:
+        """Add a commit and move `ref` to it; `parent` is the latest of `ref`, unless given."""
         date = datetime.now(UTC)
         identity = repr((self.id, len(self.commits), sorted(tree), title, date))
-        commit = Commit(hashlib.sha1(identity.encode()).hexdigest(), tree, title, author, date)
+        sha = hashlib.sha1(identity.encode()).hexdigest()
+        commit = Commit(sha, parent or self.refs.get(ref), tree, title, author, date)
         self.commits[commit.sha] = commit
         self.refs[ref] = commit.sha
         return commit
@@ -179,6 +181,22 @@ def is_lfs(path: str, size: int) -> bool:
 def files_at(tree: Tree, path: str) -> Tree:
     """The file at a path, or the files in the folder at that path; all files for the empty path."""
     return {name: file for name, file in tree.items() if not path or name == path or name.startswith(f"{path}/")}
+
+
+def _describe_commit(commit: Commit) -> Json:
+    authors = [{"user": commit.author}]
+    return {
+        "id": commit.sha,
+        "title": commit.title,
+        "message": "",
+        "authors": authors,
+        "date": format_date(commit.date),
+    }
+
+
+def _describe_lfs_file(path: str, file: File, commit: Commit) -> Json:
+    pushed = format_date(commit.date)
+    return {"fileOid": file.sha256, "filename": path, "oid": file.git_oid, "pushedAt": pushed, "size": file.size}
 
 
 def format_date(date: datetime) -> str:
@@ -492,7 +510,44 @@ class HubApi:
             found = [(ref.removeprefix(prefix), ref, sha) for ref, sha in repo.refs.items() if ref.startswith(prefix)]
             return [{"name": name, "ref": ref, "targetCommit": sha} for name, ref, sha in found]
 
-        return {"branches": under("refs/heads/"), "tags": under("refs/tags/"), "converts": []}
+        requests = {"pullRequests": under("refs/pr/")} if request.flag("include_prs") else {}
+        return {"branches": under("refs/heads/"), "tags": under("refs/tags/"), "converts": [], **requests}
+
+    @route("GET", "/api/{repo}/commits/{revision}", "read")
+    def commits(self, request: Request, repo: Repo, revision: str) -> Response:
+        found = [repo.find_commit(revision)]
+        while (parent := found[-1].parent) is not None:
+            found.append(repo.commits[parent])
+        return self._page(request, [_describe_commit(commit) for commit in found])
+
+    @route("POST", "/api/{repo}/super-squash/{revision}", "write")
+    def super_squash(self, request: Request, repo: Repo, revision: str) -> Json:
+        ref = self._branch(repo, revision)
+        tree = repo.find_commit(ref).tree
+        del repo.refs[ref]
+        repo.commit(ref, tree, "Super-squash branch", request.signed_in().name)
+        return {}
+
+    @route("DELETE", "/api/{repo}/tag/{revision}", "write")
+    def delete_tag(self, request: Request, repo: Repo, revision: str) -> Json:
+        del repo.refs[f"refs/tags/{revision}"]
+        return {}
+
+    @route("GET", "/api/{repo}/lfs-files", "write")
+    def lfs_files(self, request: Request, repo: Repo) -> Response:
+        files = {
+            file.sha256: (path, file, commit)
+            for commit in repo.commits.values()
+            for path, file in commit.tree.items()
+            if file.sha256 in repo.contents
+        }
+        return self._page(request, [_describe_lfs_file(*found) for found in files.values()])
+
+    @route("POST", "/api/{repo}/lfs-files/batch", "write")
+    def delete_lfs_files(self, request: Request, repo: Repo) -> Json:
+        for sha256 in request.json()["deletions"]["sha"]:
+            del repo.contents[sha256]
+        return {}
 
     @route("POST", "/api/{repo}/tag/{revision}", "write")
     def create_tag(self, request: Request, repo: Repo, revision: str) -> Json:
@@ -563,7 +618,7 @@ class HubApi:
             ref = f"refs/pr/{number}"
             repo.pull_requests.append(PullRequest(ref, base.sha))
             answer["pullRequestUrl"] = f"{self.url}/{repo.web_path}/discussions/{number}"
-        commit = repo.commit(ref, tree, header["value"]["summary"], user.name)
+        commit = repo.commit(ref, tree, header["value"]["summary"], user.name, base.sha)
         return answer | {"commitOid": commit.sha, "commitUrl": f"{self.url}/{repo.web_path}/commit/{commit.sha}"}
 
     def _apply(self, repo: Repo, tree: Tree, added: dict[str, bytes], key: str, value: Json) -> None:

@@ -49,6 +49,9 @@ class Kind(Enum):
         return {Kind.VOTE: "votes", Kind.REPEAT: "repeats"}.get(self, self.value)
 
 
+SUBFOLDERS = (*(kind.folder for kind in Kind), "shown", "skips")  # of a round, with its answers
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One group that one annotator judges once.
@@ -276,6 +279,7 @@ class _Assignments(TypedDict):
     secret: str
     batch_form: BatchForm
     protocol: NotRequired[Protocol]
+    require_full_zoom: NotRequired[bool]  # of rounds that were dealt before there were protocols
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
 
@@ -297,7 +301,7 @@ def _parse_round(folder: Path, content: object) -> Round:
         seed=values["seed"],
         secret=values["secret"],
         batch_form=values["batch_form"],
-        protocol=values.get("protocol", HGGT_PROTOCOL),
+        protocol=values.get("protocol") or _early_protocol(values),
         annotators=tuple(
             Annotator(
                 name=entry["name"],
@@ -313,6 +317,15 @@ def _parse_round(folder: Path, content: object) -> Round:
             )
             for group, answer in values["known"].items()
         },
+    )
+
+
+def _early_protocol(values: _Assignments) -> Protocol:
+    """The protocol of a round that was dealt before rounds recorded it."""
+    return replace(
+        HGGT_PROTOCOL,
+        versions_at_once=len(values["candidates"]) + 1,
+        full_zoom=values.get("require_full_zoom", False),
     )
 
 

@@ -82,3 +82,25 @@ def download(arguments: dict[str, Any]) -> None:
 
     manifest = download_dataset(**arguments)
     echo_all([f"{arguments['output']}: {manifest.describe()}, all files match the manifest."])
+
+
+@click.command(
+    cls=HggtCommand,
+    options_of="hggt_data.remove:remove_data",
+    details={
+        "path": Argument("PATH"),
+        "groups": Option("--group", metavar="ID"),
+        "source_pictures": Option("--source-picture", metavar="NAME"),
+        "annotators": Option("--annotator", metavar="NAME"),
+        "repositories": Option("--repository", metavar="ORG/NAME"),
+    },
+)
+def remove(arguments: dict[str, Any]) -> None:
+    """Remove groups, source pictures or an annotator's votes.
+
+    PATH is a built dataset, which is replaced by its next version, a round of annotation, or a tree. With --repository,
+    the command also lists the versions on the Hub that still hold what was removed, and the commands that delete them.
+    """
+    from hggt_data.remove import remove_data
+
+    echo_all(remove_data(**arguments))

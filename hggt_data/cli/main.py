@@ -16,7 +16,7 @@ def main() -> None:
 
 for command in (
     *(tree.validate, tree.split, tree.demo, statistics.stats),
-    *(dataset.build, dataset.push, dataset.publish, dataset.download, exports.export),
+    *(dataset.build, dataset.push, dataset.publish, dataset.download, dataset.remove, exports.export),
     *(comparison.diff, comparison.overlap),
     *(patches.extract_subimages, patches.select_patches),
     *(annotate.deal, annotate.reassign, annotate.annotate, annotate.accounts, annotate.merge),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hggt_data.dataset.features import image_column, labels_to_row
+from hggt_data.dataset.features import CAPTION, image_column, labels_to_row
 from hggt_data.dataset.folder import note_finished
 from hggt_data.dataset.inputs import in_root
 from hggt_data.dataset.manifest import Shard, join_digests
@@ -38,6 +38,7 @@ class ShardTask:
         sources: Lines of the sources CSV for the pictures of these groups.
         schema: The Arrow schema, serialised.
         votes: Those of `VOTE_COLUMNS` that the dataset has.
+        has_captions: Whether the dataset has the column `caption`.
         reusable: Folder and shard of the same path from earlier builds.
     """
 
@@ -49,6 +50,7 @@ class ShardTask:
     schema: bytes
     pictures: list[str]
     votes: tuple[str, ...]
+    has_captions: bool
     scale: int
     skip_faulty: bool
     reusable: list[tuple[Path, Shard]]
@@ -126,6 +128,7 @@ def _row(examined: Examined, task: ShardTask) -> dict[str, Any]:
         "width": size[1],
         **{column: columns.get(column) for column in task.pictures},
         **labels_to_row(group, task.votes),
+        **({CAPTION: group.caption} if task.has_captions else {}),
         **task.sources.get(group.image_name, {}),
     }
 

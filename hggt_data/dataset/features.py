@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CLASS_NAMES = [label.class_name for label in Label]
 SOURCE_COLUMNS = ("origin", "author", "licence")
+CAPTION = "caption"
 _CANDIDATE_PREFIX = "enhanced_"
 
 
@@ -60,11 +61,13 @@ def dataset_features(
     source_columns: tuple[str, ...],
     votes: Collection[str] = (),
     with_images: bool = True,
+    has_captions: bool = False,
 ) -> "Features":
     """The schema of the dataset, or without images that of the `labels` config.
 
     `has_lr` if any group has a low-resolution image (null for the others); `source_columns` are those of
-    `SOURCE_COLUMNS` that are known, `votes` those of `VOTE_COLUMNS` that the data has.
+    `SOURCE_COLUMNS` that are known, `votes` those of `VOTE_COLUMNS` that the data has; `has_captions` if any group has
+    a caption.
     """
     from datasets import ClassLabel, Features, Image, List, Value
 
@@ -99,6 +102,7 @@ def dataset_features(
             "num_positive": Value("int32"),
             "num_negative": Value("int32"),
             **vote_features(votes, candidates),
+            **({CAPTION: Value("string")} if has_captions else {}),
             **{column: Value("string") for column in source_columns},
         }
     )
@@ -166,6 +170,7 @@ class _AnnotationRow(TypedDict):
 
 
 class _LabelRow(VotesRow):
+    caption: NotRequired[str | None]
     id: str
     image_name: str
     top: int | None
@@ -212,6 +217,7 @@ def group_from_row(row: object, candidates: tuple[str, ...]) -> PatchGroup:
         consensus=tuple(label_from_class_id(class_id) for class_id in values["consensus"]),
         agreement=tuple(values["agreement"]),
         num_votes=tuple(values["num_votes"]),
+        caption=values.get("caption"),
         **votes_from_row(values, candidates),
     )
     lists = [group.consensus, group.agreement, group.num_votes, *(one.labels for one in group.annotations)]

@@ -42,7 +42,12 @@ _NOTES = ".finished"
 def manifest_features(manifest: Manifest, with_images: bool = True) -> "Features":
     """The schema of the dataset, or without images that of the `labels` config."""
     return dataset_features(
-        tuple(manifest.candidates), manifest.has_lr, tuple(manifest.settings["sources"]), manifest.votes, with_images
+        tuple(manifest.candidates),
+        manifest.has_lr,
+        tuple(manifest.settings["sources"]),
+        manifest.votes,
+        with_images,
+        manifest.has_captions,
     )
 
 
@@ -83,7 +88,7 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
         shards=draft.shards,
         features=features,
         label_features=label_features,
-        license_id=settings["license"],
+        license_id=draft.license,
         citation=settings["citation"],
         protocols={split: draft.protocol(split) for split in labels},
         pseudonymous=settings["pseudonymous"],

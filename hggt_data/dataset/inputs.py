@@ -108,6 +108,11 @@ class Inputs:
         return tuple(column for column in VOTE_COLUMNS if any(column in root.listing.votes for root in self.roots))
 
     @property
+    def has_captions(self) -> bool:
+        """Whether any tree has captions."""
+        return any(root.listing.has_captions for root in self.roots)
+
+    @property
     def source_columns(self) -> tuple[str, ...]:
         """Columns of the dataset that are filled from the CSV of source pictures."""
         return self.sources.columns if self.sources else ()
@@ -194,6 +199,10 @@ def read_inputs(
     roots = [Root(f"train-{k}", None, list_tree(tree, ListOptions(table=table))) for k, tree in enumerate(trees)]
     if test_tree:
         roots.append(Root("test-0", "test", list_tree(test_tree, ListOptions(lr, table))))
+    if all(root.listing.layout.lacks_candidates for root in roots):
+        candidates = {name for root in roots for name in root.listing.candidates}
+        for root in roots:
+            root.listing.candidates = tuple(sorted(candidates))
     _require_fitting(roots)
     return Inputs(
         tuple(roots),

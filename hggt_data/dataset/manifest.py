@@ -18,6 +18,7 @@ from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha2
 from hggt_data.io.images import DIGEST_DIGITS
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.problems import Problem
 from hggt_data.schema import (
     HGGT_PROTOCOL,
@@ -88,7 +89,8 @@ class Shard:
 class Manifest:
     """The content of the file.
 
-    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has.
+    `problems` are those that belong to no single shard, `votes` those of `VOTE_COLUMNS` that the dataset has,
+    `has_captions` whether it has the column `caption`.
     """
 
     tool_version: str
@@ -102,6 +104,7 @@ class Manifest:
     overlap: dict[str, list[str]]
     problems: list[Problem] = field(default_factory=list)
     votes: list[str] = field(default_factory=list)
+    has_captions: bool = False
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:
@@ -121,6 +124,11 @@ class Manifest:
     def protocol(self, split: str) -> Protocol:
         """How the annotators of a split were asked; versions 1 and 2 hold only data that asks as the official one."""
         return read_value(dict[str, Protocol], self.settings.get("protocol", {})).get(split, HGGT_PROTOCOL)
+
+    @property
+    def license(self) -> str:
+        """The licence id of the data; None in the settings, which older builds wrote, means the HGGT terms."""
+        return self.settings["license"] or HGGT_LICENSE_NAME
 
     @property
     def layout(self) -> str:

@@ -202,7 +202,7 @@ def _pickapic_row(group: Group, pair: PreferencePair, pngs: Mapping[str, bytes |
     pictures, label = [pair.chosen, pair.rejected], 1.0 if pair.kind else 0.5
     if random.Random(f"{group.id}/{pair.chosen}/{pair.rejected}").random() < 0.5:
         pictures, label = pictures[::-1], 1 - label
-    return {"jpg_0": pngs[pictures[0]], "jpg_1": pngs[pictures[1]], "label_0": label, "caption": ""}
+    return {"jpg_0": pngs[pictures[0]], "jpg_1": pngs[pictures[1]], "label_0": label, "caption": group.caption or ""}
 
 
 def _picture_columns(has_lr: bool) -> list[str]:

@@ -12,7 +12,7 @@ from hggt_data.io.files import atomic_file, csv_file
 from hggt_data.io.folders import new_folder
 from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
-from hggt_data.licence import LICENSE_FILE
+from hggt_data.licence import LICENSE_FILE, licence_file_of
 from hggt_data.ranges import Range, require_arguments
 from hggt_data.schema import Label
 from hggt_data.tree.layout import picture_name
@@ -72,7 +72,7 @@ def export_positives(
             f"{output}: expected a name that ends in {' or '.join(LIST_ENDINGS)}; to write pictures, pass `files`"
         )
     count = _write_positives(output, groups, min_agreement)
-    note = output.with_name(f"{output.name}.{LICENSE_FILE}")
+    note = licence_file_of(output)
     source.write_licence(note)
     is_relative = isinstance(groups, TreeSource) and output.suffix.lower() == ".csv"
     relative = f"; paths are relative to {groups.location}" if is_relative else ""

@@ -10,7 +10,7 @@ from hggt_data.exports.source import OpenedSource, as_opened
 from hggt_data.io.files import atomic_file
 from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
-from hggt_data.licence import LICENSE_FILE
+from hggt_data.licence import licence_file_of
 from hggt_data.schema import ORIGINAL, Label, PatchGroup
 from hggt_data.tree.layout import picture_name
 
@@ -61,7 +61,7 @@ def export_triplets(source: OpenedSource | str | Path, output: str | Path) -> li
                 count += 1
         if not count:
             raise DatasetError(f"{source.location} has no candidates with a majority")
-    note = output.with_name(f"{output.name}.{LICENSE_FILE}")
+    note = licence_file_of(output)
     source.write_licence(note)
     return [f"{output}: {plural(count, 'triplet')} of {plural(len(groups), 'group')}", str(note)]
 

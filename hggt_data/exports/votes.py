@@ -15,10 +15,11 @@ from hggt_data.io.folders import new_folder
 from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
-from hggt_data.schema import Annotation, PatchGroup, Protocol, Vote
+from hggt_data.schema import Annotation, PatchGroup, Protocol, Vote, group_order
+from hggt_data.tree.group_table import COLUMNS, GROUPS_FILE
 from hggt_data.tree.protocol import write_protocol
+from hggt_data.tree.vote_table import VOTES_FILE
 
-GROUPS_FILE, VOTES_FILE = "groups.csv", "votes.csv"
 _TABLES = {
     "labels": ("group", "candidate", "annotator", "label"),
     "pairs": ("group", "first", "second", "annotator", "preferred"),
@@ -75,7 +76,7 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
     """
     source, output = as_opened(source), Path(output)
     source.require_outside(output)
-    columns = _find_columns(source)
+    columns, of_groups = _find_columns(source)
     if not columns:
         raise DatasetError(f"{source.location} has no votes")
     names = {table: f"{table}.csv" for table in columns} | {next(iter(columns)): VOTES_FILE}
@@ -85,9 +86,10 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
             writers = {
                 table: stack.enter_context(csv_file(staging / names[table], columns[table])) for table in columns
             }
-            write_group = stack.enter_context(csv_file(staging / GROUPS_FILE, ["group", "image", "split"]))
+            write_group = stack.enter_context(csv_file(staging / GROUPS_FILE, of_groups))
             for group in _groups(source, "exporting"):
-                write_group([group.id, group.image_name, group.source.split])
+                facts = {**vars(group), "group": group.id, "image": group.image_name, "split": group.source.split}
+                write_group(facts[column] for column in of_groups)
                 for table, row in _rows(group):
                     writers[table](row.get(column, _DEFAULTS.get(column)) for column in columns[table])
                     counts[table] += 1
@@ -106,18 +108,28 @@ def _groups(source: OpenedSource, label: str) -> Iterator[Group]:
         yield from show_progress(groups, len(groups), f"{label} {split}")
 
 
-def _find_columns(source: OpenedSource) -> dict[str, list[str]]:
-    """The columns of each table that is not empty, in the order of `_TABLES`."""
+def _find_columns(source: OpenedSource) -> tuple[dict[str, list[str]], list[str]]:
+    """The columns of each table that is not empty, in the order of `_TABLES`, and those of `groups.csv`."""
     used: dict[str, set[str]] = {}
+    of_groups = {"group", "image", "split"}
     for group in _groups(source, "reading votes of"):
+        if group.caption is not None:
+            of_groups.add("caption")
+        if group.top is not None and group_order(group.id) != group_order(group.id, *_place(group)):
+            of_groups |= {"top", "left"}  # the name does not say it
         for table, row in _rows(group):
             found = used.setdefault(table, set())
             found.update(name for name, value in row.items() if name in _TABLES[table] or value != _DEFAULTS[name])
-    return {
+    columns = {
         table: [name for name in dict.fromkeys((*columns, *_DEFAULTS)) if name in used[table]]
         for table, columns in _TABLES.items()
         if table in used
     }
+    return columns, [name for name in COLUMNS if name in of_groups]
+
+
+def _place(group: PatchGroup) -> tuple[str, int | None, int | None]:
+    return group.image_name, group.top, group.left
 
 
 def _rows(group: PatchGroup) -> Iterator[tuple[str, Row]]:

@@ -119,6 +119,7 @@ def format_statistics_html(stats: LabelStatistics, title: str) -> str:
 <main>
 <h1>{name}</h1>
 <p>{escape_html(overview(stats))}. A picture is one candidate of one group.</p>
+{f"<p>{escape_html(stats.protocol.describe())}</p>" if stats.protocol.describe() else ""}
 {f"<p>{escape_html(rater_note(stats))}</p>" if stats.slots else ""}
 {_tiles(stats)}
 <div class="cards">

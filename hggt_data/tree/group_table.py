@@ -10,7 +10,8 @@ from hggt_data.io.text import format_examples, nearest
 from hggt_data.schema import LR, ORIGINAL, SPLITS, require_group_id
 
 GROUPS_FILE = "groups.csv"
-COLUMNS = ("group", "image", "split", ORIGINAL, LR, "caption")
+COLUMNS = ("group", "image", "top", "left", "split", ORIGINAL, LR, "caption")
+_MOST_DIGITS = 9  # of a place, which a dataset stores in 32 bits
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ def _find_faults(row: Mapping[str, str]) -> Iterator[str]:
                 yield f"group {group}: {name}: {error}"
     if row.get("split") and row["split"] not in SPLITS:
         yield f"group {group} has the split {row['split']!r}; expected {', '.join(SPLITS)}"
+    for name in ("top", "left"):
+        text = row.get(name, "")
+        if text and not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+            yield f"group {group} has the {name} {text!r}; expected a whole number of pixels"
     for name in (ORIGINAL, LR):
         path = PurePosixPath(row.get(name, ""))
         if path.is_absolute() or ".." in path.parts or "\\" in str(path):

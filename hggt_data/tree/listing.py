@@ -62,8 +62,10 @@ class Layout:
         protocol: how the annotators were asked, as far as the layout tells.
         marks: what a folder of this layout contains, in words -> whether this folder does; all must be true.
         list: lists such a folder.
+        license: the licence id of the data if the user gives none.
         shares_pictures: whether the official splits share source pictures.
         splits: the names of the splits that a folder contains, if there may be several.
+        lacks_candidates: whether trees of a dataset, as groups of a tree, may lack candidates that others have.
     """
 
     name: str
@@ -71,8 +73,10 @@ class Layout:
     protocol: Protocol
     marks: Callable[[Path], Mapping[str, bool]]
     list: "Callable[[Path, ListOptions], Listing]"
+    license: str
     shares_pictures: bool = False
     splits: "Callable[[Path], Sequence[str]]" = _no_splits
+    lacks_candidates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,7 @@ class Listing(ABC):
         has_labels: whether groups have label votes.
         votes: the other kinds of votes that groups have: any of `pairs`, `choices`, `scores`.
         has_lr: whether the tree has low-resolution images.
+        has_captions: whether groups have captions.
         protocol: how the annotators were asked.
         problems: misplaced files, links that point outside the tree, clashing names.
     """
@@ -219,6 +224,7 @@ class Listing(ABC):
     has_labels: bool = False
     votes: tuple[str, ...] = ()
     has_lr: bool = False
+    has_captions: bool = False
 
     def __init__(
         self, layout: Layout, root: Path, given: tuple[Path, ...], others: Mapping[str, Path] | None = None

@@ -12,6 +12,7 @@ from hggt_data.errors import MatchError, NameFormatError, OutputError, SettingsE
 from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
 from hggt_data.io.images import Pixels
+from hggt_data.licence import describe_license
 from hggt_data.ranges import Range, require_arguments, require_lists
 from hggt_data.schema import LR, ORIGINAL, require_group_id
 from hggt_eval.metrics import Metric
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".pdf", ".png", ".svg")
+# Where the metadata of each format states the licence.
+_LICENCE_FIELDS = {".pdf": "Subject", ".png": "Copyright", ".svg": "Rights"}
 # The two columns of a CVPR page.
 WIDTH_IN = 6.875
 _GAP_IN = 0.05
@@ -161,6 +164,7 @@ def draw_figure(
         for (crop, original, tiles), height in zip(rows, heights, strict=True):
             _draw_row(figure, crop, original, tiles, top_in, (crop.id, titles)[:num_lines], width_in)
             top_in -= height + _GAP_IN
+    figure.set_label(f"Licence of the pictures: {describe_license(pictures.source.license)}")
     return figure
 
 
@@ -181,7 +185,7 @@ def require_format(path: Path) -> None:
 
 
 def write_figure(figure: "Figure", path: Path, dpi: Annotated[int, Range(50, 1200)] = 300) -> None:
-    """Write a figure.
+    """Write a figure, with the licence of its pictures in the metadata of the file.
 
     Args:
         figure: What `draw_figure` returns.
@@ -194,7 +198,9 @@ def write_figure(figure: "Figure", path: Path, dpi: Annotated[int, Range(50, 120
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as file, matplotlib.rc_context(_STYLE):
-            figure.savefig(file, format=path.suffix[1:].lower(), dpi=dpi)
+            ending = path.suffix.lower()
+            metadata = {_LICENCE_FIELDS[ending]: figure.get_label()}
+            figure.savefig(file, format=ending[1:], dpi=dpi, metadata=metadata)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -233,7 +239,7 @@ def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequenc
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
         chosen = [ORIGINAL, *sorted(group.positives, key=lambda name: -agreement[name])[:1]]
     for name in chosen:
-        if name != ORIGINAL and name not in group.candidates:
+        if name not in (ORIGINAL, *group.candidates) or not group.has_picture(name):
             raise SettingsError(
                 f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}"
             )

@@ -16,6 +16,7 @@ from typing import Any
 from hggt_data.groups import Group
 from hggt_data.io.images import Pixels
 from hggt_data.io.text import escape_html, printable
+from hggt_data.licence import describe_license
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.pictures import ScoredPictures
@@ -43,9 +44,14 @@ def format_page(
     """
     title = f"Scores of {', '.join(comparison.methods)}"
     names = [method.name for method in evaluation.methods]
+    gallery = [
+        _gallery_group(group_id, why, evaluation, pictures, decimals)
+        for group_id, why in choose_groups(evaluation, num_shown).items()
+    ]
+    terms = [("Licence of the pictures", describe_license(pictures.source.license))] if gallery else []
     data = {
         "title": title,
-        "facts": [(name, printable(value)) for name, value in _facts(evaluation, settings)],
+        "facts": [(name, printable(value)) for name, value in (*_facts(evaluation, settings), *terms)],
         "metrics": [
             {
                 "name": metric.name,
@@ -58,10 +64,7 @@ def format_page(
         "methods": names,
         "baseline": comparison.baseline if comparison.baseline in names else None,
         "groups": _groups(evaluation),
-        "gallery": [
-            _gallery_group(group_id, why, evaluation, pictures, decimals)
-            for group_id, why in choose_groups(evaluation, num_shown).items()
-        ],
+        "gallery": gallery,
     }
     tables = paper_tables(evaluation, comparison, decimals)
     parts = {
@@ -163,7 +166,7 @@ def _gallery_group(
 def _candidate(group: Group, name: str, pixels: Pixels) -> dict[str, Any]:
     index = group.candidates.index(name)
     label = group.consensus[index]
-    agree = f"{group.agreement[index]} of {len(group.annotations)} agree"
+    agree = f"{group.agreement[index]} of {group.num_votes[index]} agree"
     return {
         **_picture(name, "candidate", pixels),
         **(

@@ -37,9 +37,11 @@ DEFAULTS = {
     "degradation": {"published": "sr"},
     "perceptual": {"layers": OFFICIAL_LAYERS},
 }
-# They change how a run is executed and watched, not what it computes, so a resumed run may have other values.
+# They save memory, and change a run's numbers but not what it learns from; a resumed run may have other values.
+MEMORY_KEYS = ("accumulate", "precision")
+# So may these, which change how a run is executed and watched, not what it computes.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
-             "validation.metrics", "validation.shown", "compile", "channels_last")  # fmt: skip
+             "validation.metrics", "validation.shown", "compile", "channels_last", *MEMORY_KEYS)  # fmt: skip
 _CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
 

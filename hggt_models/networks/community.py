@@ -80,7 +80,8 @@ class CommunityNetwork(Network):
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Network`."""
-        return torch.cat([self._descriptor(image[None]) for image in images])  # spandrel takes one picture at a time
+        # One picture at a time, as spandrel expects; and copies, because its RCAN changes them.
+        return torch.cat([self._descriptor(image[None].clone()) for image in images])
 
 
 def _count_weights(state: StateDict) -> int:

@@ -16,10 +16,10 @@ import torch
 from hggt_data.errors import OutputError
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.text import plural
-from hggt_data.licence import HGGT_LICENSE_NAME
+from hggt_data.licence import HGGT_LICENSE_NAME, UNKNOWN_LICENSE
 from hggt_data.ranges import CountOrNone, require_ranges
 from hggt_models.config.reader import ConfigError
-from hggt_models.config.train import TrainConfig, differences
+from hggt_models.config.train import MEMORY_KEYS, TrainConfig, differences
 from hggt_models.data.training_data import TrainingData
 from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
 from hggt_models.networks.weights import StateDict
@@ -72,7 +72,8 @@ class TrainingRun:
         known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
         known["config"] = json.dumps(settings)
         inherited = self.init.metadata.get("data_license") if self.init else None
-        licence = HGGT_LICENSE_NAME if inherited == HGGT_LICENSE_NAME else self.data.license
+        restricted = (HGGT_LICENSE_NAME, UNKNOWN_LICENSE)
+        licence = next((name for name in restricted if name in (inherited, self.data.license)), self.data.license)
         if licence:
             known["data_license"] = licence
         if self.init:
@@ -149,9 +150,19 @@ def describe_beginning(run: TrainingRun, done: int) -> str:
     return "starting from random weights"
 
 
-def warnings(run: TrainingRun) -> Iterator[str]:
-    """In what a run differs from one in a single process with all of its data."""
-    data = run.data
+def warnings(run: TrainingRun, earlier: Mapping[str, Any]) -> Iterator[str]:
+    """In what a run differs from one that always had its data and settings; `earlier` are those it had before."""
+    data, settings = run.data, run.config.to_json()
+    changes = [
+        f"{key} {earlier[key]} to {settings[key]}"
+        for key in MEMORY_KEYS
+        if earlier.get(key, settings[key]) != settings[key]
+    ]
+    if changes:
+        yield (
+            f"warning: the run changes from {' and '.join(changes)}, so this is the same experiment but not the same "
+            "numbers"
+        )
     if data.num_missing:
         yield (
             f"warning: {plural(data.num_missing, data.noun)} that the run started with can no longer be found. Others "
@@ -167,6 +178,7 @@ def describe_start(run: TrainingRun, runtime: Runtime, done: int) -> dict[str, A
         "missing": run.data.num_missing,
         "devices": runtime.world,
         "device": _device_name(runtime.device),
+        **{key: run.config.to_json()[key] for key in MEMORY_KEYS},
         "versions": {name: version(name) for name in ("hggt", "torch", "torchvision", "numpy")},
         "python": sys.version.split()[0],
         "git_revision": _git_revision(),

@@ -66,7 +66,7 @@ class RunState:
             self._restore(*checkpoint)
         self._saved = self.done
         self._is_whole = True  # not in the middle of an update
-        self.notes += warnings(run)
+        self.notes += warnings(run, self._earlier.get("config", {}))
         self.notes.append(describe_beginning(run, self.done))
 
     def try_out(self) -> None:

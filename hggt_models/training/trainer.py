@@ -105,8 +105,8 @@ def _memory_errors(runtime: Runtime) -> Iterator[None]:
         if isinstance(error, HggtError) or not ran_out_of_memory(error):
             raise
         raise DeviceMemoryError(
-            f"the memory of {runtime.device} ran out ({first_line(error)}); set a larger accumulate, precision=bf16, "
-            "or a smaller batch_size or crop_px"
+            f"the memory of {runtime.device} ran out ({first_line(error)}); set a larger accumulate or precision=bf16, "
+            "with which a run can resume, or a smaller batch_size or crop_px in a new folder"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -119,7 +119,8 @@ class Validation:
     def _make_lr(self, number: int, name: str, source: Pixels) -> Pixels:
         if number not in self._lr:
             text = f"{self._config.seed}/validation/{name}"
-            self._lr[number] = degrade_picture(self._cropped(source), self._config.degradation, text)
+            with _memory_errors("the degradation", name, source, "use smaller pictures in a new folder"):
+                self._lr[number] = degrade_picture(self._cropped(source), self._config.degradation, text)
         return self._lr[number]
 
     def _cropped(self, pixels: Pixels) -> Pixels:
@@ -128,9 +129,13 @@ class Validation:
         return pixels[:height, :width]
 
 
+def _metric_memory_errors(metric: str, name: str, pixels: Pixels) -> AbstractContextManager[None]:
+    return _memory_errors(metric, name, pixels, f"leave {metric} out of validation.metrics")
+
+
 @contextmanager
-def _metric_memory_errors(metric: str, name: str, pixels: Pixels) -> Iterator[None]:
-    """Say what to do if a metric has too little memory for a picture."""
+def _memory_errors(work: str, name: str, pixels: Pixels, advice: str) -> Iterator[None]:
+    """Say what to do if there is too little memory for a picture."""
     try:
         yield
     except Exception as error:
@@ -138,6 +143,6 @@ def _metric_memory_errors(metric: str, name: str, pixels: Pixels) -> Iterator[No
             raise
         height, width = pixels.shape[:2]
         raise DeviceMemoryError(
-            f"validation of {name}: {metric} of {height} x {width} pixels does not fit into memory "
-            f"({first_line(error)}); leave {metric} out of validation.metrics, or set validation.every=0"
+            f"validation of {name}: {work} of {height} x {width} pixels does not fit into memory "
+            f"({first_line(error)}); {advice}, or set validation.every=0"
         ) from error

@@ -10,6 +10,7 @@ from hggt_data import open_groups
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError, OutputError
 from hggt_data.io.images import Pixels, encode_png, read_pixels
+from hggt_data.licence import HGGT_TERMS
 from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.label_file import format_annotation
 from hggt_data.tree.layout import picture_name
@@ -111,13 +112,15 @@ def test_a_folder_gets_one_picture_for_each_of_the_first_groups_with_a_negative(
     output = tmp_path / "new/maps"
     paths = write_map_pictures(open_groups(tree), output)
     assert paths == [output / "p-0-0_map.png", output / "p-0-1_map.png"]
-    assert sorted(output.iterdir()) == paths
+    assert sorted(output.iterdir()) == [output / "LICENSE.txt", *paths]
+    assert HGGT_TERMS in (output / "LICENSE.txt").read_text()
     assert write_map_pictures(open_groups(tree), output, num=1) == paths[:1]
 
 
 def test_a_file_gets_all_maps_stacked(tree: Path, tmp_path: Path) -> None:
     groups = open_groups(tree)
     assert write_map_pictures(groups, tmp_path / "maps.png", ["p-0-1", "p-0-0", "p-0-1"]) == [tmp_path / "maps.png"]
+    assert HGGT_TERMS in (tmp_path / "maps.png.LICENSE.txt").read_text()
     pixels = read_pixels(tmp_path / "maps.png")
     first, second = (np.asarray(draw_maps(groups[k])) for k in (1, 0))
     assert np.array_equal(pixels[GAP : GAP + len(first)], first)

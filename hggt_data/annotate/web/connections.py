@@ -1,8 +1,10 @@
-"""Connections of the server: requests and responses end in time, and idle connections make room for new ones."""
+"""Connections of the server: handshakes, requests and responses end in time, and idle connections make room."""
 
 import asyncio
 import resource
-from typing import Any
+import ssl
+from asyncio.sslproto import SSLProtocol
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -81,3 +83,44 @@ class Connection(H11Protocol):
             self._timer = self.loop.call_later(
                 self.request_s if self.is_waiting else self.response_s, self.transport.abort
             )
+
+
+class TlsConnection(SSLProtocol):
+    """A connection within TLS: its handshake ends in time, and makes room for new ones above a limit.
+
+    Otherwise connections that send nothing would hold the files that a process may open for asyncio's 60 seconds.
+
+    Attributes:
+        handshake_s: From the connection to the end of the handshake.
+        most_handshakes: Connections that may be within their handshake.
+    """
+
+    handshake_s = 5
+    most_handshakes = min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+    def __init__(self, context: ssl.SSLContext, handshakes: "list[TlsConnection]", **settings: Any) -> None:
+        """`handshakes` are those of the whole server, the oldest first; `settings` are those of a `Connection`."""
+        self._inner = Connection(**settings)
+        self._handshakes = handshakes
+        super().__init__(
+            asyncio.get_running_loop(),
+            self._inner,
+            context,
+            None,  # type: ignore[arg-type]
+            server_side=True,
+            ssl_handshake_timeout=self.handshake_s,
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake, and abort the oldest one if there are too many."""
+        super().connection_made(transport)
+        self._outer = cast(asyncio.Transport, transport)
+        self._handshakes.append(self)
+        self._handshakes[:] = [one for one in self._handshakes if one.is_unfinished]
+        if len(self._handshakes) > self.most_handshakes:
+            self._handshakes.pop(0)._outer.abort()
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the handshake lasts."""
+        return self._inner.transport is None and not self._outer.is_closing()

@@ -11,9 +11,10 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated
+from typing import Annotated, cast
 
 import uvicorn
 
@@ -22,7 +23,7 @@ from hggt_data.annotate.round import Round, lock_round, read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
 from hggt_data.annotate.web.blind import open_store
-from hggt_data.annotate.web.connections import Connection
+from hggt_data.annotate.web.connections import Connection, TlsConnection
 from hggt_data.annotate.web.guard import LOOPBACK, Guard
 from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.annotate.web.terminal import log_to_terminal
@@ -31,6 +32,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Range, require_ranges
 
 _MOST_FILES = 1 << 14
+_BACKLOG = 256  # also how many connections are accepted before any of them is looked at
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         SettingsError: The settings would be unsafe, or do not say which of several annotators is served.
         OutputError: The port is in use, or another process serves or changes the round.
     """
-    _require_safe(settings)
+    context = _require_safe(settings)
     with lock_round(folder):
         with TemporaryFile(dir=folder):
             pass  # fails now if answers cannot be written
@@ -94,7 +96,7 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
             _allow_many_connections()
             config = uvicorn.Config(
                 app,
-                http=Connection,
+                http=cast(type[Connection], partial(TlsConnection, context, [])) if context else Connection,
                 ws="none",
                 log_config=None,
                 log_level="error",
@@ -102,13 +104,13 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
                 server_header=False,
                 timeout_graceful_shutdown=5,
                 forwarded_allow_ips=["127.0.0.1", "::1"],
-                ssl_certfile=settings.tls_certificate,
-                ssl_keyfile=settings.tls_key,
+                backlog=_BACKLOG,
             )
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def _require_safe(settings: ServerSettings) -> None:
+def _require_safe(settings: ServerSettings) -> ssl.SSLContext | None:
+    """Refuse unsafe settings; returns the certificate and its key, if there are any."""
     if settings.host not in LOOPBACK and settings.accounts is None:
         raise SettingsError(f"listening on {settings.host} requires accounts; pass `accounts`")
     if _is_any(settings.host) and not settings.allow_host:
@@ -125,30 +127,33 @@ def _require_safe(settings: ServerSettings) -> None:
             "pass `tls_certificate` and `tls_key`; or listen on 127.0.0.1 behind an https web server and pass "
             "`allow_host`; or pass `plain_http` on a network you trust"
         )
-    if settings.tls_certificate is not None:
-        _require_certificate(settings.tls_certificate, settings.tls_key)
+    if settings.tls_certificate is None:
+        return None
+    return _read_certificate(settings.tls_certificate, settings.tls_key)
 
 
-def _require_certificate(certificate: Path, key: Path | None) -> None:
+def _read_certificate(certificate: Path, key: Path | None) -> ssl.SSLContext:
     """Check certificate and key before printing a URL."""
 
     def refuse_password() -> str:
         raise RoundError(f"{key} is protected by a password; expected an unencrypted key that only its owner can read")
 
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse_password)
+        context.load_cert_chain(certificate, key, refuse_password)
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).replace("_", " ").lower()
         raise RoundError(
             f"{certificate} and {key} are not a certificate and its key in PEM format ({reason}); check "
             "`tls_certificate` and `tls_key`"
         ) from error
+    return context
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=256)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise OutputError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another `host` or `port`"
@@ -160,7 +165,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
 
 
 def _allow_many_connections() -> None:
-    """Raise the number of open files: idle connections to a TLS port end only with the timeout of their handshake."""
+    """Raise the number of open files, of which each connection needs one."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
     if now != resource.RLIM_INFINITY and now < wanted:

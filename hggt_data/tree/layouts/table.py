@@ -14,9 +14,10 @@ from hggt_data.io.archive import open_place
 from hggt_data.io.files import csv_file
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.schema import LR, ORIGINAL, SPLITS, Label, PatchGroup, PatchId, Protocol
 from hggt_data.tree.folders import enter, folder_names, has_folders
-from hggt_data.tree.group_table import GROUPS_FILE, GroupTable, read_group_table
+from hggt_data.tree.group_table import COLUMNS, GROUPS_FILE, GroupTable, read_group_table
 from hggt_data.tree.listing import GroupFiles, GroupName, Layout, Listing, ListOptions, Votes
 from hggt_data.tree.table_pictures import TablePictures
 from hggt_data.tree.vote_rows import RowReader
@@ -32,10 +33,12 @@ class TableFiles(GroupFiles):
     Attributes:
         rows: the rows of each table that has some on the group.
         words: words for labels, in small letters.
+        caption: that of `groups.csv`.
     """
 
     rows: tuple[GroupRows, ...]
     words: Mapping[str, Label]
+    caption: str | None
 
     @property
     def vote_files(self) -> tuple[Path, ...]:
@@ -43,7 +46,7 @@ class TableFiles(GroupFiles):
 
     def facts(self) -> list[object]:
         words = {word: label.value for word, label in self.words.items()}
-        return [*GroupFiles.facts(self), words, [rows.content() for rows in self.rows]]
+        return [*GroupFiles.facts(self), words, self.caption, [rows.content() for rows in self.rows]]
 
     def read_votes(self, read: Callable[[Path], bytes]) -> Votes:
         reader = RowReader(self.images.keys() - {LR}, self.candidates, self.words)
@@ -57,7 +60,7 @@ class TableFiles(GroupFiles):
 
     def judge(self, votes: Votes) -> PatchGroup:
         """The group with its consensus; none without an original, with which candidates are compared."""
-        group = GroupFiles.judge(self, votes)
+        group = replace(GroupFiles.judge(self, votes), caption=self.caption)
         if ORIGINAL in self.images:
             return group
         none = (None,) * len(self.candidates)
@@ -84,6 +87,7 @@ class TableListing(Listing):
         ids = self._pictures.places.keys() - self._only_lr()
         self.candidates = self._pictures.candidates()
         self.has_lr = any(LR in found for found in self._pictures.places.values())
+        self.has_captions = bool(self._groups.values("caption"))
         kinds = [rows.kind for rows in self._tables]
         self.has_labels = "labels" in kinds
         self.votes = tuple(kind for kind in KINDS if kind in kinds and kind != "labels")
@@ -97,7 +101,11 @@ class TableListing(Listing):
     def files(self, group_id: str) -> TableFiles:
         found = [rows for table in self._tables if (rows := table.rows_of(group_id))]
         return TableFiles(
-            **self.common_facts(group_id), images=self._pictures.of(group_id), rows=tuple(found), words=self._words
+            **self.common_facts(group_id),
+            images=self._pictures.of(group_id),
+            rows=tuple(found),
+            words=self._words,
+            caption=self._groups.lines.get(group_id, {}).get("caption"),
         )
 
     def picture_path(self, group_id: str) -> Path:
@@ -107,13 +115,26 @@ class TableListing(Listing):
         return [*Listing.common_files(self), *(table.path for table in self._tables), self._groups_path]
 
     def write_part(self, folder: Path, ids: Iterable[str], *, is_test: bool, copy: bool) -> Iterator[bool]:
-        """As `Listing.write_part`, with the rows of these groups."""
+        """As `Listing.write_part`, with the rows of these groups, and a `groups.csv` that says all about them."""
         ids = list(ids)
         for table in self._tables:
-            with csv_file(folder / table.path.name, table.columns) as write_line:
+            name = VOTES_FILE if table.path == self._votes else table.path.name
+            with csv_file(folder / name, table.columns) as write_line:
                 for group in ids:
                     for _, row in table.rows_of(group) or ():
                         write_line(row.values())
+        with csv_file(folder / GROUPS_FILE, COLUMNS) as write_line:
+            for files in map(self.files, ids):
+                values = {
+                    "group": files.id,
+                    "image": files.image_name,
+                    "top": files.name.top,
+                    "left": files.name.left,
+                    "split": "test" if is_test else "train",
+                    "caption": files.caption,
+                }
+                values |= {name: files.relative(path) for name, path in files.images.items() if name in (ORIGINAL, LR)}
+                write_line(values.get(column) for column in COLUMNS)
         yield from Listing.write_part(self, folder, ids, is_test=is_test, copy=copy)
 
     @property
@@ -195,13 +216,15 @@ class TableListing(Listing):
         return list(unmatched)
 
     def _name_groups(self, ids: Iterable[str]) -> Iterator[GroupName]:
-        images = self._groups.values("image")
+        images, tops, lefts = (self._groups.values(column) for column in ("image", "top", "left"))
         unfit = []
         for group in ids:
             name = _name_by_form(group) if self._pattern is None else _name_by_pattern(group, self._pattern)
             if name is None and group not in images:
                 unfit.append(group)
             name = name or GroupName(group, group)
+            if group in tops and group in lefts:
+                name = name._replace(top=int(tops[group]), left=int(lefts[group]))
             yield name._replace(image_name=images.get(group, name.image_name))
         if unfit:
             raise TreeError(
@@ -255,4 +278,4 @@ def _splits(folder: Path) -> list[str]:
     return []
 
 
-LAYOUT = Layout("table", "majority", Protocol(), _marks, _list, splits=_splits)
+LAYOUT = Layout("table", "majority", Protocol(), _marks, _list, UNKNOWN_LICENSE, splits=_splits, lacks_candidates=True)

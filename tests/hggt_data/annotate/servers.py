@@ -1,6 +1,7 @@
 """`hggt-data annotate` as a process that can be killed and restarted on the same port."""
 
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -10,6 +11,20 @@ import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
+
+import pytest
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl")
+
+
+def make_certificate(folder: Path, *protection: str) -> tuple[Path, Path]:
+    """The files of a certificate for lab.example and of its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=lab.example", "-addext", "subjectAltName=DNS:lab.example"]
+    form = ["-x509", "-newkey", "rsa:2048", *protection]
+    command: list[str | Path] = ["openssl", "req", *form, "-keyout", key, "-out", certificate, *subject]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
 
 
 class Server:

@@ -1,14 +1,18 @@
 """How annotators were asked, from the round to the dataset."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hggt_data.counting import count_labels
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import TreeError
 from hggt_data.exports.tree import export_tree
 from hggt_data.loading import open_groups
 from hggt_data.schema import HGGT_PROTOCOL, Protocol
+from hggt_data.statistics.page import format_statistics_html
+from hggt_data.statistics.text import format_statistics
 from hggt_data.tree.protocol import read_protocol, write_protocol
 from hggt_data.tree.split import SplitSettings, split_tree
 from tests.hggt_data.trees import write_tree
@@ -34,10 +38,20 @@ def test_a_split_a_dataset_and_an_export_keep_it(tmp_path: Path) -> None:
     assert [side.protocol for side in sides] == [PROTOCOL] * 4
     card = (tmp_path / "dataset/README.md").read_text()
     assert (
-        "\n\nThe annotators were asked: *Which \\*looks\\* sharper?* `positive` is the answer for the candidate, "
-        "`negative` for the original. The original was hidden: it was one of two versions in random order. 2 pictures "
+        "\n\nThe annotators were asked: *Which \\*looks\\* sharper?* Positive is the answer for the candidate, "
+        "Negative for the original. The original was hidden: it was one of two versions in random order. 2 pictures "
         "were compared at once. An answer required every version to have been seen at 100 %.\n" in card
     )
+
+
+def test_statistics_say_how_annotators_were_asked(tmp_path: Path) -> None:
+    write_protocol(write_tree(tmp_path / "tree", ["a-0-0"]), PROTOCOL)
+    statistics = count_labels(tmp_path / "tree")
+    assert statistics.to_json()["protocol"]["full_zoom"] is True
+    for shown in (format_statistics(statistics), format_statistics_html(statistics, "x")):
+        assert "The annotators were asked: Which *looks* sharper? Positive is" in " ".join(shown.split())
+        assert "An answer required every version to have been seen at 100 %." in " ".join(shown.split())
+    assert "asked" not in format_statistics(replace(statistics, protocol=Protocol()))
 
 
 def test_a_build_warns_of_trees_that_were_asked_otherwise(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import name_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
-from hggt_eval.report.figure import Crop, draw_figure, write_figure
+from hggt_eval.report.figure import FORMATS, Crop, draw_figure, write_figure
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
@@ -118,6 +118,17 @@ def test_pdf_and_svg_hold_text_and_lossless_pictures(pictures: ScoredPictures, t
     with pytest.raises(SettingsError, match=r"`path` is .*; expected a name that ends in .pdf, .png, .svg"):
         write_figure(figure, tmp_path / "figure.jpg")
     assert not (tmp_path / "figure.jpg").exists()
+
+
+def test_files_state_the_licence_of_the_pictures(pictures: ScoredPictures, tmp_path: Path) -> None:
+    figure = draw_figure(pictures, [CROP], ["bicubic"])
+    for ending in FORMATS:
+        write_figure(figure, tmp_path / f"figure{ending}")
+    wanted = "Licence of the pictures: HGGT terms: non-commercial academic research, no redistribution"
+    with Image.open(tmp_path / "figure.png") as picture:
+        assert picture.info["Copyright"] == wanted
+    assert f"/Subject ({wanted})".encode() in (tmp_path / "figure.pdf").read_bytes()
+    assert wanted in (tmp_path / "figure.svg").read_text()
 
 
 @pytest.mark.parametrize(

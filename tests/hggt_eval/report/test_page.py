@@ -90,6 +90,7 @@ def data_of(report: Path) -> Any:
 def test_the_tables_are_those_of_the_comparison(page: Page, evaluation: Evaluation) -> None:
     expect(page.locator("h1")).to_have_text("Scores of bicubic, lanczos, realesrgan")
     expect(page.locator("#facts")).to_contain_text("cuda (differs from the CPU by at most 2.0e-05 on one image)")
+    expect(page.locator("#facts")).to_contain_text("HGGT terms: non-commercial academic research, no redistribution")
     scores = page.locator("section", has_text="Mean over groups").locator("tbody tr")
     expect(scores).to_have_count(3)
     best = max(method.mean["psnr"] for method in evaluation.methods)

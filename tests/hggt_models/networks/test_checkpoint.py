@@ -268,6 +268,19 @@ def test_a_network_of_another_project_is_loaded_through_spandrel(tmp_path: Path)
         save_network(network, tmp_path / "other.safetensors")
 
 
+def test_a_network_of_another_project_leaves_its_input_as_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("spandrel", reason="needs the extra community: pip install 'hggt[community]'")
+    from spandrel.architectures.RCAN import RCAN
+
+    network = RCAN(scale=2, n_resgroups=1, n_resblocks=1, n_feats=8, reduction=2)
+    torch.save(network.state_dict(), tmp_path / "other.pth")
+    images = random_images(1, 3, 9, 7)
+    before = images.clone()
+    with torch.inference_mode():
+        load_community_network(tmp_path / "other.pth")(images)
+    assert torch.equal(images, before)
+
+
 def test_a_file_that_spandrel_does_not_know_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("spandrel", reason="needs the extra community: pip install 'hggt[community]'")
     torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "other.pth")

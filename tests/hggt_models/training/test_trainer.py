@@ -170,6 +170,18 @@ def test_a_run_is_not_resumed_with_other_settings(groups: Path, run: Path) -> No
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_resumes_with_settings_that_save_memory_and_says_so(groups: Path, run: Path, tmp_path: Path) -> None:
+    result = train(RECIPE, groups, run, *RUN, "iterations=9", "accumulate=4", "precision=bf16")
+    assert result.exit_code == 0, result.output
+    assert (
+        "warning: the run changes from accumulate 2 to 4 and precision fp32 to bf16, so this is the same experiment "
+        "but not the same numbers"
+    ) in result.output
+    starts = json.loads((run / "run.json").read_text())["starts"]
+    assert [(start["accumulate"], start["precision"]) for start in starts] == [(2, "fp32"), (4, "bf16")]
+    assert [line["iteration"] for line in log_of(run)][-1] == 9
+
+
 def test_a_run_is_not_resumed_with_other_data(groups: Path, run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(groups, tmp_path / "Other"))
     path = next((other / "labels/0-6/A").iterdir())

@@ -19,6 +19,7 @@ from hggt_models.inference.tiling import NotFiniteError, run_tiled
 from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import Network, NetworkArgs
 from hggt_models.runtime import Runtime
+from hggt_models.training import validation
 from hggt_models.training.validation import Validation
 from tests.hggt_models.training.runs import small
 
@@ -157,4 +158,18 @@ def test_a_metric_without_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert str(caught.value) == (
         "validation of grey: ssim of 40 x 32 pixels does not fit into memory (CUDA out of memory.); leave ssim out of "
         "validation.metrics, or set validation.every=0"
+    )
+
+
+def test_a_picture_too_large_to_be_degraded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(validation, "degrade_picture", fails)
+    grey = np.full((40, 32, 3), 128, np.uint8)
+    with pytest.raises(DeviceMemoryError) as caught:
+        Validation([HeldOut("grey", lambda: grey, (lambda: grey,))], config(), ALONE).run(Nearest())
+    assert str(caught.value) == (
+        "validation of grey: the degradation of 40 x 32 pixels does not fit into memory (MemoryError); use smaller "
+        "pictures in a new folder, or set validation.every=0"
     )

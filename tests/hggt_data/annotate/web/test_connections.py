@@ -1,10 +1,14 @@
 import contextlib
 import logging
 import socket
+import ssl
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -13,8 +17,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from hggt_data.annotate.web.connections import Connection
+from hggt_data.annotate.web.connections import Connection, TlsConnection
 from hggt_data.annotate.web.terminal import log_to_terminal
+from tests.hggt_data.annotate.servers import make_certificate, needs_openssl
 
 
 class Impatient(Connection):
@@ -26,20 +31,30 @@ async def echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
-@pytest.fixture
-def port() -> Iterator[int]:
+class ImpatientTls(TlsConnection):
+    most_handshakes = 20
+
+
+@contextlib.contextmanager
+def served(http: Any) -> Iterator[int]:
     """The port of a server that runs in a thread."""
     app = Starlette(
         routes=[Route("/", echo, methods=["GET", "HEAD", "PUT"])],
         exception_handlers={ClientDisconnect: lambda *_: PlainTextResponse("gone")},
     )
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_config=None, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app, http=http, log_config=None, log_level="error", backlog=256))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         yield int(listener.getsockname()[1])
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with served(Impatient) as port:
+        yield port
 
 
 @contextlib.contextmanager
@@ -73,6 +88,22 @@ def test_idle_connections_make_room_for_an_annotator(port: int) -> None:
         idle = [stack.enter_context(connected(port)) for _ in range(200)]
         assert urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read() == b"0"
         assert read_all(idle[0]) == b""
+
+
+@needs_openssl
+def test_unfinished_handshakes_end_and_make_room_for_an_annotator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*make_certificate(tmp_path, "-nodes"))
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(served(partial(ImpatientTls, context, [])))
+        idle = [stack.enter_context(connected(port)) for _ in range(200)]
+        trusting = ssl._create_unverified_context()
+        assert urllib.request.urlopen(f"https://127.0.0.1:{port}/", timeout=4, context=trusting).read() == b"0"
+        assert read_all(idle[0]) == b""
+        monkeypatch.setattr(ImpatientTls, "handshake_s", 0.3)
+        assert read_all(stack.enter_context(connected(port))) == b""
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT"])
