@@ -459,4 +459,4 @@ def _protocols_text(protocols: Mapping[str, Protocol]) -> str:
 
 def describe_protocol(protocol: Protocol, quote: Callable[[str], str]) -> str:
     """How annotators were asked; `quote` marks the question."""
-    return protocol.describe(quote) or "How they were asked is not known."
+    return protocol.describe(quote) or "How the annotators were asked is not known."
