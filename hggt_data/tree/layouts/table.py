@@ -1,6 +1,6 @@
 """Own data: tables of votes, `votes.csv`, and pictures as `GROUP/VERSION.png`, `VERSION/GROUP.png` or HGGT's names.
 
-`hggt_data.tree.table_votes` reads the tables, `table_groups` the file `groups.csv`, `table_pictures` finds the pictures.
+`table_votes.py` reads the tables, `table_groups.py` the file `groups.csv`, `table_pictures.py` finds the pictures.
 """
 
 import re
