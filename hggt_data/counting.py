@@ -22,8 +22,8 @@ def count_labels(
         source: Tree, built dataset, or `ORG/NAME` on the Hub; or groups that `open_groups` has opened.
         split: Split to read, if `source` is a dataset.  [default: the only one]
         revision: Tag, branch or commit on the Hub.  [default: main]
-        dawid_skene: Also infer labels and the reliability of annotators with the Dawid-Skene model. With few pictures
-            or three votes each, it is often worse than the majority.
+        dawid_skene: Also infer labels and the reliability of annotators, all of whom must be known, with the
+            Dawid-Skene model. With few pictures or three votes each, it is often worse than the majority.
         table: As for `open_groups`.
 
     Returns:
@@ -31,7 +31,7 @@ def count_labels(
 
     Raises:
         AnnotationError: An annotation has errors.
-        SettingsError: As for `open_groups`.
+        SettingsError: As for `open_groups`, or `dawid_skene` without the annotators.
         DatasetError: As for `open_groups`.
         HubError: As for `open_groups`.
         TreeError: As for `open_groups`.

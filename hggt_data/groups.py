@@ -14,6 +14,7 @@ from hggt_data.errors import ImageError
 from hggt_data.io.images import DIGEST_DIGITS, Pixels, PngInfo, decode_png, hash_pixels, parse_png_beginning
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
+from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.schema import ORIGINAL, ConsensusRule, PatchGroup, Protocol, Vote
 
 # Of a vote; a published dataset has other names and times.
@@ -33,7 +34,7 @@ class GroupSource(ABC, Sequence["Group"]):
         split: `train`, `validation` or `test`; an HGGT tree is `test` if its pictures are under `GT/`.
         layout: Layout of the tree, or of the trees that a dataset was built from.
         consensus_rule: Rule for the consensus: votes without a majority give Similar by `hggt`, none by `majority`.
-        license: Licence id of the data; None if no licence is given, which means the HGGT terms.
+        license: Licence id of the data; `hggt-terms` or `unknown` if it must not be passed on.
         revision: Commit of a dataset on the Hub; None for a folder.
         protocol: How the annotators were asked.
     """
@@ -44,7 +45,7 @@ class GroupSource(ABC, Sequence["Group"]):
     split: str
     layout: str = "hggt"
     consensus_rule: ConsensusRule = "hggt"
-    license: str | None = None
+    license: str = UNKNOWN_LICENSE
     revision: str | None = None
     protocol: Protocol = Protocol()
 

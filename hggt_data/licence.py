@@ -1,4 +1,4 @@
-"""Licences of data and networks: which ids are valid, and which data is under the HGGT terms."""
+"""Licences of data and networks: which ids are valid, and which data must not be passed on."""
 
 import re
 from difflib import get_close_matches
@@ -9,11 +9,15 @@ from hggt_data.errors import SettingsError
 LICENSE_FILE = "LICENSE.txt"
 
 HGGT_LICENSE_NAME = "hggt-terms"
+# Also the Hub's id for this case.
+UNKNOWN_LICENSE = "unknown"
 
+# The terms of all three have the same words.
 HGGT_TERMS = (
-    "The official HGGT data is for non-commercial academic research only. Its terms forbid copying, publishing or "
-    "distributing any portion of it further; copies may be made only inside one organisation."
+    "The official data of HGGT, DiffIQA and SRIQA-Bench is for non-commercial academic research only. Its terms forbid "
+    "copying, publishing or distributing any portion of it further; copies may be made only inside one organisation."
 )
+_UNKNOWN_TERMS = "No licence was given for this data: ask its author before you use it or pass it on."
 
 # Ids of the Hub for licences that permit passing data on; https://huggingface.co/docs/hub/repositories-licenses
 _HUB_IDS = """
@@ -27,12 +31,17 @@ _HUB_IDS = """
 _OTHER = "other:"
 _OTHER_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 # Ids that do not say what the licence is.
-_NO_LICENCE = (HGGT_LICENSE_NAME, "other", "unknown")
+_NO_LICENCE = (HGGT_LICENSE_NAME, "other", UNKNOWN_LICENSE)
 
 
 def is_restricted(license_id: str | None) -> bool:
-    """Whether the data is under the HGGT terms: it is if no licence is given."""
+    """Whether the data must not be passed on: under the HGGT terms, or without a known licence."""
     return not license_id or license_id.removeprefix(_OTHER) in _NO_LICENCE
+
+
+def terms_of(license_id: str | None) -> str:
+    """The terms of data that must not be passed on, in sentences."""
+    return HGGT_TERMS if (license_id or "").removeprefix(_OTHER) == HGGT_LICENSE_NAME else _UNKNOWN_TERMS
 
 
 def require_license_id(license_id: str) -> str:
@@ -47,14 +56,14 @@ def require_license_id(license_id: str) -> str:
         hint = f"did you mean {near[0]!r}? Otherwise expected" if near else "expected"
         raise SettingsError(
             f"{license_id!r} is not a licence id; {hint} an id of the Hub such as cc0-1.0 or cc-by-4.0, other:NAME for "
-            "another licence, or no licence for the HGGT terms"
+            "another licence, or none if you do not know it"
         )
     return license_id
 
 
-def card_license(license_id: str | None) -> tuple[str, str | None]:
+def card_license(license_id: str) -> tuple[str, str | None]:
     """The fields `license` and `license_name` of a card."""
-    if license_id is None or is_restricted(license_id):
+    if license_id == HGGT_LICENSE_NAME:
         return "other", HGGT_LICENSE_NAME
     if license_id.startswith(_OTHER):
         return "other", license_id.removeprefix(_OTHER)
@@ -69,11 +78,13 @@ def read_license(card: str) -> str | None:
     return f"{_OTHER}{name}" if license_id == "other" and name else license_id
 
 
-def describe_license(license_id: str | None) -> str:
+def describe_license(license_id: str) -> str:
     """A licence in one line."""
-    if license_id is None or is_restricted(license_id):
-        return "HGGT terms: non-commercial academic research, no redistribution"
-    return license_id
+    texts = {
+        HGGT_LICENSE_NAME: "HGGT terms: non-commercial academic research, no redistribution",
+        UNKNOWN_LICENSE: "not known; ask the author",
+    }
+    return texts.get(license_id, license_id)
 
 
 def licence_file_of(path: Path) -> Path:
@@ -81,8 +92,10 @@ def licence_file_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.{LICENSE_FILE}")
 
 
-def format_licence_note(license_id: str | None) -> str:
+def format_licence_note(license_id: str) -> str:
     """The text of the licence file in an export."""
-    if is_restricted(license_id):
+    if license_id == HGGT_LICENSE_NAME:
         return f"The data here is under the HGGT terms. {HGGT_TERMS}\n"
+    if is_restricted(license_id):
+        return f"{_UNKNOWN_TERMS}\n"
     return f"The data here is under {license_id}, like the data that it was taken from.\n"

@@ -12,6 +12,7 @@ from hggt_data.errors import SettingsError
 from hggt_data.hub.holders import find_holders
 from hggt_data.hub.pseudonyms import read_pseudonyms, write_pseudonyms
 from hggt_data.hub.push import pseudonyms_file_of
+from hggt_data.io.folders import recover
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers
 from hggt_data.ranges import Count, require_lists
@@ -76,6 +77,7 @@ def remove_data(
     unwanted = Unwanted(frozenset(groups), frozenset(source_pictures), frozenset(annotators))
     if unwanted == Unwanted():
         raise SettingsError("nothing to remove; pass `groups`, `source_pictures` or `annotators`")
+    recover(path.resolve())  # a killed run may have left the dataset beside its place
     if is_built_dataset(path):
         pseudonyms = read_pseudonyms(pseudonyms_file_of(path))
         unwanted = replace(unwanted, annotators=_with_pseudonyms(annotators, pseudonyms))

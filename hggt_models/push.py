@@ -20,7 +20,15 @@ from hggt_data.hub.repository import REPO_ID, Branch, Repository
 from hggt_data.io.files import digest_of_file, write_json, write_text
 from hggt_data.io.parsing import parse_json
 from hggt_data.io.text import escape_markdown
-from hggt_data.licence import HGGT_TERMS, card_license, describe_license, is_restricted, require_license_id
+from hggt_data.licence import (
+    HGGT_LICENSE_NAME,
+    UNKNOWN_LICENSE,
+    card_license,
+    describe_license,
+    is_restricted,
+    require_license_id,
+    terms_of,
+)
 from hggt_data.ranges import require_kind
 from hggt_models.networks import NETWORKS
 from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
@@ -33,7 +41,8 @@ class PushSettings(Destination):
     Attributes:
         source: Checkpoint, or folder of a training run.
         license: Licence id of the training data, if the checkpoint does not name it.
-        i_have_permission: Allow a public push of a network trained on HGGT-licensed data.
+        i_have_permission: Allow a public push of a network trained on data under the HGGT terms, or without a known
+            licence.
 
     Raises:
         SettingsError: A value is not allowed, or `license` is not a licence id.
@@ -115,9 +124,10 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
         yield push
 
 
-def _find_license(settings: PushSettings, checkpoint: Checkpoint) -> str | None:
-    """The licence of the training data: from the checkpoint, otherwise from the settings; None if it is not known."""
-    known = checkpoint.metadata.get("data_license")
+def _find_license(settings: PushSettings, checkpoint: Checkpoint) -> str:
+    """The licence of the training data: from the checkpoint, otherwise from the settings, otherwise that of HGGT."""
+    stated = checkpoint.metadata.get("data_license")
+    known = None if stated == UNKNOWN_LICENSE else stated
     if settings.license is not None and known not in (None, settings.license):
         raise PublishError(
             f"{settings.source}: the weights say that their training data is under {known}; `license` is only for "
@@ -130,12 +140,12 @@ def _find_license(settings: PushSettings, checkpoint: Checkpoint) -> str | None:
             raise PublishError(
                 f"{settings.source}: the weights say that their training data is under {error}"
             ) from error
-    licence = known or settings.license
+    licence = known or settings.license or stated or HGGT_LICENSE_NAME
     if settings.public and is_restricted(licence) and not settings.i_have_permission:
         advice = "" if known else "name the licence with `license`, "
         raise PublishError(
             f"{settings.source}: the training data is under the HGGT terms or its licence is not known, so the network "
-            f"cannot be made public: {HGGT_TERMS} Push it privately (leave out `public`), {advice}or pass "
+            f"cannot be made public: {terms_of(licence)} Push it privately (leave out `public`), {advice}or pass "
             "`i_have_permission` if the authors gave you permission."
         )
     return licence
@@ -164,8 +174,8 @@ def _require_network(repository: Repository, main: Branch | None) -> None:
         )
 
 
-def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None) -> str:
-    """The text of the card; without a licence, the HGGT terms apply."""
+def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str) -> str:
+    """The text of the card."""
     from huggingface_hub import ModelCardData
 
     known = checkpoint.metadata
@@ -192,12 +202,14 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str | None)
     settings = _training_settings(checkpoint)
     # No line of JSON ends the block.
     training = f"## Training\n\n```json\n{json.dumps(settings, indent=2)}\n```\n\n" if settings else ""
-    terms = f"{HGGT_TERMS} A network trained on it may be shared only under the same terms." if restricted else ""
+    terms = (
+        f"{terms_of(licence)} A network trained on it may be shared only under the same terms." if restricted else ""
+    )
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {repo_id.partition('/')[2]}\n\nA network for real-world image "
         "super-resolution, made with hggt in the form of HGGT (CVPR 2023).\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         f'```python\nfrom hggt_models import load_network\n\nnetwork = load_network("{repo_id}")\n```\n\n'
         f"```sh\nhggt-models upscale --weights {repo_id} --input DIR --output DIR\n```\n\n"
-        f"{training}## Licence\n\n{terms or f'The training data is under `{licence}`.'}\n"
+        f"{training}## Licence\n\n{terms}\n"
     )

@@ -49,6 +49,9 @@ class Kind(Enum):
         return {Kind.VOTE: "votes", Kind.REPEAT: "repeats"}.get(self, self.value)
 
 
+SUBFOLDERS = (*(kind.folder for kind in Kind), "shown", "skips")  # of a round, with its answers
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One group that one annotator judges once.

@@ -88,7 +88,7 @@ def download(arguments: dict[str, Any]) -> None:
     cls=HggtCommand,
     options_of="hggt_data.remove:remove_data",
     details={
-        "path": Argument("PATH", FOLDER),
+        "path": Argument("PATH"),
         "groups": Option("--group", metavar="ID"),
         "source_pictures": Option("--source-picture", metavar="NAME"),
         "annotators": Option("--annotator", metavar="NAME"),

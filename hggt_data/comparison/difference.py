@@ -174,7 +174,7 @@ def _compare_facts(ours: Mapping[str, GroupSource], theirs: Mapping[str, GroupSo
         ("candidates", ", ".join(one.candidates), ", ".join(two.candidates)),
     ]
     if isinstance(one, DatasetSource) and isinstance(two, DatasetSource):  # a tree does not say its licence
-        facts.append(("licence", one.license or "the HGGT terms", two.license or "the HGGT terms"))
+        facts.append(("licence", one.license, two.license))
     for fact, before, after in facts:
         if before != after:
             yield f"{fact}: {before} -> {after}"

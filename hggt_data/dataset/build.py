@@ -34,7 +34,7 @@ from hggt_data.io.files import write_text
 from hggt_data.io.folders import open_staging, put_in_place, require_outside
 from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.io.workers import default_workers, run_tasks
-from hggt_data.licence import require_license_id
+from hggt_data.licence import describe_license, is_restricted, require_license_id
 from hggt_data.problems import Problem, summarise
 from hggt_data.ranges import Count, require_lists, require_ranges
 from hggt_data.schema import SPLITS
@@ -71,8 +71,9 @@ class BuildSettings:
         test_tree: Test tree or its zip file.
         lr: Folder of the test tree's low-resolution images, if it is not Test/.../Blind_LR.
         sources: CSV file that describes the source pictures: a column image and any of origin, author, licence.
-        license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the HGGT terms]
-        citation: BibTeX file for the dataset card.  [default: the HGGT paper]
+        license: Licence of the data: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the terms
+            of the layout, if they are known]
+        citation: BibTeX file for the dataset card.  [default: the paper of the layout, if any]
         skip_faulty: Leave out groups with errors and list them in the manifest.
         allow_overlap: Build even if train and test share source pictures, or originals or candidates with equal pixels.
         groups_per_shard: Groups per Parquet file. 256 groups of five 512 x 512 pictures take about 540 MB.
@@ -144,8 +145,8 @@ class BuildResult:
         if dropped:
             lines.append(f"{plural(len(dropped), 'group')} left out because of errors: {format_examples(dropped)}")
         lines += describe_overlap(manifest.overlap, manifest.splits)
-        if not manifest.settings["license"]:
-            lines.append("The card carries the HGGT terms: non-commercial, no redistribution. Do not make it public.")
+        if is_restricted(manifest.license):
+            lines.append(f"Licence: {describe_license(manifest.license)}. Do not make the dataset public.")
         return lines
 
 
@@ -319,7 +320,7 @@ def _complete(
     draft = Manifest(
         tool_version=version("hggt"),
         settings={
-            "license": settings.license,
+            "license": settings.license or inputs.layout.license,
             "citation": inputs.citation_text,
             "skip_faulty": settings.skip_faulty,
             "allow_overlap": settings.allow_overlap,

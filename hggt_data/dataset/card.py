@@ -15,14 +15,12 @@ from hggt_data.dataset.features import candidates_of_columns, picture_of_column
 from hggt_data.dataset.manifest import Shard
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import escape_markdown
-from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
+from hggt_data.licence import card_license, is_restricted, terms_of
 from hggt_data.schema import ConsensusRule, Label, Protocol, label_from_class_id
 
 if TYPE_CHECKING:
     from datasets import Features
 
-_HGGT_LICENCE_TEXT = f"""**{HGGT_TERMS} Do not make this dataset public** without the authors' permission. The software
-that built it is under Apache-2.0, which does not extend to the data."""
 TITLE = "HGGT patch groups"
 TAGS = ("super-resolution", "image-restoration", "human-preference")
 # Columns of votes besides annotations, and what is counted in them.
@@ -58,7 +56,7 @@ def format_card(
     shards: Sequence[Shard],
     features: "Features",
     label_features: "Features",
-    license_id: str | None,
+    license_id: str,
     citation: str | None,
     protocols: Mapping[str, Protocol],
     pseudonymous: bool = False,
@@ -69,9 +67,9 @@ def format_card(
     """The card of a built dataset.
 
     `tables` are each split's rows without pictures; `features` and `label_features` are those of the configs `default`
-    and `labels`. Without `license_id` the card carries the HGGT terms, without `citation` the paper of the `layout`, if
-    it has one. `protocols` say how the annotators of each split were asked, `rule` how their votes give a label,
-    `overlap` what the splits share. `pseudonymous` means that annotators have pseudonyms and times are relative.
+    and `labels`. Without `citation` the card carries the paper of the `layout`, if it has one. `protocols` say how the
+    annotators of each split were asked, `rule` how their votes give a label, `overlap` what the splits share.
+    `pseudonymous` means that annotators have pseudonyms and times are relative.
     """
     citation = find_citation(citation, layout)
     head = _yaml_head(tables, shards, features, label_features, license_id)
@@ -104,8 +102,13 @@ def format_card(
 
 
 def has_labels(tables: Mapping[str, pa.Table]) -> bool:
-    """Whether the tables of any split have label votes."""
-    return any(pc.any(pc.greater(pc.list_value_length(t["annotations"]), 0)).as_py() for t in tables.values())
+    """Whether the tables of any split have label votes by people."""
+    return any((pc.max(pc.list_flatten(table["num_votes"])).as_py() or 0) > 0 for table in tables.values())
+
+
+def is_counted(vote: Mapping[str, Any]) -> bool:
+    """As `is_vote_of_person`; what version 3 added is null in the copy of an older dataset."""
+    return vote["kind"] in (None, "vote") and vote["annotator_kind"] != "model"
 
 
 def introduce(labelled: bool) -> str:
@@ -130,7 +133,7 @@ def _yaml_head(
     shards: Sequence[Shard],
     features: "Features",
     label_features: "Features",
-    license_id: str | None,
+    license_id: str,
 ) -> str:
     num_rows = {split: table.num_rows for split, table in tables.items()}
     pictures = _Config(
@@ -165,7 +168,7 @@ class _Config:
 
 
 def _format_head(
-    configs: Mapping[str, _Config], *, pretty_name: str, license_id: str | None, tags: Sequence[str], content: str
+    configs: Mapping[str, _Config], *, pretty_name: str, license_id: str, tags: Sequence[str], content: str
 ) -> str:
     """The YAML head; `content` is a hash of all data."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
@@ -213,13 +216,13 @@ def format_pairs_card(
     paths: Mapping[str, Sequence[str]],
     sizes_bytes: Mapping[str, int],
     features: "Features",
-    license_id: str | None,
+    license_id: str,
     content: str,
 ) -> str:
     """The card of exported pairs.
 
     `kinds` are each split's numbers of pairs by kind, `paths` its Parquet files, `sizes_bytes` their total size;
-    `content` is a hash of all rows. Without `license_id` the card carries the HGGT terms.
+    `content` is a hash of all rows.
     """
     num_pairs = {split: sum(counts.values()) for split, counts in kinds.items()}
     head = _format_head(
@@ -283,8 +286,13 @@ _PAIR_COLUMN_TEXTS = {
 }
 
 
-def _licence_text(license_id: str | None) -> str:
-    return _HGGT_LICENCE_TEXT if is_restricted(license_id) else f"The data is under `{license_id}`."
+def _licence_text(license_id: str) -> str:
+    if not is_restricted(license_id):
+        return f"The data is under `{license_id}`."
+    return (
+        f"**{terms_of(license_id)} Do not make this dataset public** without the authors' permission. The software "
+        "that built it is under Apache-2.0, which does not extend to the data."
+    )
 
 
 def _size_category(num_rows: int) -> str:
@@ -433,7 +441,8 @@ RULES: Mapping[ConsensusRule, str] = {
 
 
 def _labels_text(tables: Mapping[str, pa.Table], layout: str, rule: ConsensusRule) -> str:
-    found = {a["slot"] for table in tables.values() for row in table["annotations"].to_pylist() for a in row}
+    rows = (row for table in tables.values() for row in table["annotations"].to_pylist())
+    found = {annotation["slot"] for row in rows for annotation in row if is_counted(annotation)}
     slots = escape_markdown(", ".join(sorted(found)))
     return (
         f"Every candidate was compared with its original by the annotators in the slots {slots}. The consensus is "
@@ -454,4 +463,4 @@ def _protocols_text(protocols: Mapping[str, Protocol]) -> str:
 
 def describe_protocol(protocol: Protocol, quote: Callable[[str], str]) -> str:
     """How annotators were asked; `quote` marks the question."""
-    return protocol.describe(quote) or "How they were asked is not known."
+    return protocol.describe(quote) or "How the annotators were asked is not known."

@@ -23,6 +23,7 @@ from hggt_data.dataset.card import (
     find_citation,
     has_labels,
     introduce,
+    is_counted,
 )
 from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row
 from hggt_data.dataset.manifest import Manifest
@@ -30,7 +31,7 @@ from hggt_data.dataset.overlap import describe_overlap
 from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.io.files import sha256_of
 from hggt_data.io.text import plural
-from hggt_data.licence import HGGT_TERMS, card_license, is_restricted
+from hggt_data.licence import HGGT_LICENSE_NAME, card_license, is_restricted, terms_of
 from hggt_data.schema import SPLITS, label_from_class_id
 from hggt_data.statistics.agreement import VoteTable, krippendorff_alpha
 from hggt_data.statistics.pair_votes import PairStatistics, PairTally
@@ -85,7 +86,7 @@ def format_croissant(
         "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": TITLE,
         "description": f"{introduce(labelled)} Made with hggt.",
-        "license": _license(settings["license"]),
+        "license": _license(manifest.license),
         **({"citeAs": citation.strip()} if citation else {}),
         "version": _version(manifest),
         "keywords": [*TAGS, "hggt"],
@@ -100,9 +101,9 @@ def format_croissant(
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _license(license_id: str | None) -> str:
+def _license(license_id: str) -> str:
     if is_restricted(license_id):
-        return f"HGGT terms. {HGGT_TERMS}"
+        return terms_of(license_id)
     known, name = card_license(license_id)
     return name or known
 
@@ -241,7 +242,7 @@ class _Facts:
             self.annotators.add(vote["annotator"])
         self.has_times |= bool(vote["start"] or vote["end"])
         self.has_seconds |= vote["seconds"] is not None
-        if _counts(vote):
+        if is_counted(vote):
             self.num_votes[column] += vote.get("count", 1)
 
 
@@ -254,7 +255,7 @@ def _gather(manifest: Manifest, tables: Mapping[str, pa.Table]) -> _Facts:
                 for vote in row.get(column, ()):
                     facts.add(column, vote)
             facts.label_votes.update(row["num_votes"])
-            given = {one["slot"]: one["labels"] for one in row["annotations"] if _counts(one)}
+            given = {one["slot"]: one["labels"] for one in row["annotations"] if is_counted(one)}
             labels.add(len(candidates), {slot: [*map(label_from_class_id, ids)] for slot, ids in given.items()})
             if row.get("pairs"):
                 pairs.add(group_from_row(row, candidates))
@@ -264,18 +265,13 @@ def _gather(manifest: Manifest, tables: Mapping[str, pa.Table]) -> _Facts:
     return facts
 
 
-def _counts(vote: Mapping[str, Any]) -> bool:
-    """As `is_vote_of_person`; what version 3 added is null in the copy of an older dataset."""
-    return vote["kind"] in (None, "vote") and vote["annotator_kind"] != "model"
-
-
 def _responsible_ai(manifest: Manifest, facts: _Facts, labelled: bool) -> dict[str, Any]:
     """The fields of RAI 1.0 of which something is known."""
     sources = [column for column in SOURCE_COLUMNS if column in manifest.settings["sources"]]
     known: dict[str, Any] = {
         "dataCollection": f"The pictures and the votes on them were read from data in the layout {manifest.layout}.",
         "dataCollectionRawData": sources
-        and f"Of the source pictures, the columns {', '.join(sources)} give what is known.",
+        and f"Known about the source pictures, in columns of these names: {', '.join(sources)}.",
         "dataPreprocessingProtocol": ["The PNG files are unchanged.", *_dropped(manifest)],
         "dataAnnotationProtocol": " ".join([*_questions(manifest), *_annotators(facts)]),
         "annotationsPerItem": "; ".join(_votes_per_item(facts, sum(manifest.splits.values()))),
@@ -312,17 +308,16 @@ def _questions(manifest: Manifest) -> Iterator[str]:
 
 def _annotators(facts: _Facts) -> Iterator[str]:
     """How many people and models voted, as far as that is known."""
-    of_all = f"of {plural(facts.num_records, 'vote record')}"
+    yield f"Vote records: {facts.num_records:,}."
     if facts.num_attributed:
-        people = plural(len(facts.annotators), "annotator")
-        yield f"{facts.num_attributed:,} {of_all} are attributed to {people}."
+        yield f"Attributed to {plural(len(facts.annotators), 'annotator')}: {facts.num_attributed:,}."
     if unknown := facts.num_by_people - facts.num_attributed:
         yield (
-            f"Who gave {unknown:,} {of_all} is not known: a slot is a place in the source, which several people may "
-            "have filled."
+            f"By people who are not known: {unknown:,}; a slot is a place in the source, which several people may have "
+            "filled."
         )
     if by_models := facts.num_records - facts.num_by_people:
-        yield f"{by_models:,} {of_all} are by models and never count as votes of people."
+        yield f"By models: {by_models:,}; they never count as votes of people."
 
 
 def _votes_per_item(facts: _Facts, num_groups: int) -> Iterator[str]:
@@ -338,8 +333,8 @@ def _agreement(facts: _Facts) -> Iterator[str]:
     for split, (nominal, ordinal) in facts.alpha.items():
         if not isnan(nominal):
             yield (
-                f"Split {split}: Krippendorff's alpha of the label votes is {nominal:.3f}, and {ordinal:.3f} if "
-                "positive against negative is worse than either against similar."
+                f"Split {split}: Krippendorff's alpha of the label votes is {nominal:.3f} (nominal), {ordinal:.3f} "
+                "(ordinal)."
             )
     for split, pairs in facts.pairs.items():
         for found in (found for found in pairs if not isnan(found.agreement)):
@@ -375,5 +370,5 @@ def _limitations(manifest: Manifest, labelled: bool) -> Iterator[str]:
             "for these enhancers and annotators."
         )
     yield from (f"{text[0].upper()}{text[1:]}." for text in describe_overlap(manifest.overlap, manifest.splits))
-    if is_restricted(manifest.settings["license"]):
+    if manifest.license == HGGT_LICENSE_NAME:
         yield "Only for non-commercial academic research."

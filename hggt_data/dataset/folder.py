@@ -88,7 +88,7 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
         shards=draft.shards,
         features=features,
         label_features=label_features,
-        license_id=settings["license"],
+        license_id=draft.license,
         citation=settings["citation"],
         protocols={split: draft.protocol(split) for split in labels},
         pseudonymous=settings["pseudonymous"],

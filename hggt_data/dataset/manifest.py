@@ -18,6 +18,7 @@ from hggt_data.io.files import FileDigest, find_damaged, read_regular_file, sha2
 from hggt_data.io.images import DIGEST_DIGITS
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.problems import Problem
 from hggt_data.schema import (
     HGGT_PROTOCOL,
@@ -123,6 +124,11 @@ class Manifest:
     def protocol(self, split: str) -> Protocol:
         """How the annotators of a split were asked; versions 1 and 2 hold only data that asks as the official one."""
         return read_value(dict[str, Protocol], self.settings.get("protocol", {})).get(split, HGGT_PROTOCOL)
+
+    @property
+    def license(self) -> str:
+        """The licence id of the data; None in the settings, which older builds wrote, means the HGGT terms."""
+        return self.settings["license"] or HGGT_LICENSE_NAME
 
     @property
     def layout(self) -> str:

@@ -30,7 +30,7 @@ class DatasetSource(GroupSource):
         self.location = location
         self.revision = revision
         self.candidates = tuple(manifest.candidates)
-        self.license = manifest.settings["license"]
+        self.license = manifest.license
         self.split = _choose_split(location, manifest, split)
         self.layout, self.consensus_rule = manifest.layout, manifest.consensus_rule
         self.protocol = manifest.protocol(self.split)

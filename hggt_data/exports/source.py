@@ -27,12 +27,12 @@ class OpenedSource:
     Attributes:
         location: The path or the name on the Hub, as given.
         splits: The groups of each split.
-        license: Licence id of the data; None for the HGGT terms.
+        license: Licence id of the data.
     """
 
     location: str
     splits: Mapping[str, GroupSource]
-    license: str | None
+    license: str
 
     @property
     def only_split(self) -> GroupSource:
@@ -70,7 +70,8 @@ def open_source(
         source: Tree, built dataset, or ORG/NAME on the Hub.
         split: Split to export, if `source` has several.  [default: all]
         revision: Tag, branch or commit on the Hub.  [default: main]
-        license: Licence id of the data, if `source` is a tree.  [default: the HGGT terms]
+        license: Licence id of the data, if `source` is a tree.  [default: the terms of the layout, if they are
+            known]
         table: Where a table of votes and its pictures are, and what its words mean.
 
     Returns:
@@ -99,7 +100,7 @@ def open_source(
         raise DatasetError(
             f"{source} has candidates named {format_examples(unusable)}; expected letters, digits and ._+-"
         )
-    return OpenedSource(str(source), splits, first.license or license)
+    return OpenedSource(str(source), splits, license or first.license)
 
 
 def as_opened(source: OpenedSource | str | Path) -> OpenedSource:

@@ -140,14 +140,15 @@ def _require_hggt(group: Group) -> None:
     """Check that HGGT's layout can hold the group."""
     try:
         PatchId.parse(group.id)
-        fits = all(map(is_candidate_name, group.candidates))
+        fits = all(map(is_candidate_name, group.candidates)) and all(one.counts for one in group.annotations)
     except NameFormatError:
         fits = False
     labels = [label for annotation in group.annotations for label in annotation.labels]
     if not fits or not labels or None in labels or not all(map(group.has_picture, (ORIGINAL, *group.candidates))):
         raise DatasetError(
             f"{group.source.location}: {group.id} does not fit HGGT's layout, which has groups IMAGE-TOP-LEFT with an "
-            "original, candidates 01, 02, ... and a label of each annotator for each candidate"
+            "original, candidates 01, 02, ... and a label of each annotator for each candidate, all of them votes of "
+            "people"
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -67,9 +68,9 @@ class Holders:
         return {commit for ref in self.refs for commit in ref.commits}
 
     def commands(self, folder: str) -> Iterator[str]:
-        """The commands that delete it, in their order."""
+        """The commands that delete it, in their order; `folder` is the next version."""
         repo = f"{self.repo_id!r}"
-        squashed = []
+        squashed = dict[str, str]()  # the latest commit of each branch
         for ref in self.refs:
             if not self.held.intersection(ref.commits):
                 continue
@@ -82,14 +83,29 @@ class Holders:
             else:
                 if ref.commits[0] in self.held:
                     yield f"hggt-data push {quote(folder)} {self.repo_id}"
-                squashed.append(ref.name)
+                squashed[ref.name] = ref.commits[0]
         for name in squashed:
             code = f"HfApi().super_squash_history({repo}, branch={name!r}, repo_type='dataset')"
             yield f'python -c "from huggingface_hub import HfApi; {code}"'
+        for tag in self.refs:
+            if tag.kind == "tag" and self.held.intersection(tag.commits) and tag.commits[0] in squashed.values():
+                name = next(name for name, latest in squashed.items() if latest == tag.commits[0])
+                yield f"hf repos tag create {self.repo_id} {quote(tag.name)} --revision {quote(name)} --type dataset"
         starts = ", ".join(repr(sha256[:_PREFIX]) for sha256 in sorted(self.files))
         files = f"[f for f in api.list_lfs_files({repo}, repo_type='dataset') if f.file_oid.startswith(({starts},))]"
         code = f"api = HfApi(); api.permanently_delete_lfs_files({repo}, {files}, repo_type='dataset')"
         yield f'python -c "from huggingface_hub import HfApi; {code}"'
+
+        if _is_cached(self.repo_id):
+            yield f"hf cache rm dataset/{self.repo_id} --yes"
+
+
+def _is_cached(repo_id: str) -> bool:
+    """Whether the Hub's cache on this machine has any version of the dataset."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo_id, repo_type="dataset")).is_dir()
 
 
 def find_holders(repo_id: str, unwanted: Unwanted) -> Holders:

@@ -41,7 +41,7 @@ from hggt_data.io.files import digest_of_file
 from hggt_data.io.folders import open_beside
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import default_workers
-from hggt_data.licence import HGGT_TERMS, describe_license, is_restricted, read_license
+from hggt_data.licence import describe_license, is_restricted, read_license, terms_of
 from hggt_data.ranges import Count
 
 
@@ -53,7 +53,7 @@ class PushSettings(Destination):
         dataset: Folder that hggt-data build wrote.
         keep_names: Push annotators' names and working times unchanged.
         new_pseudonyms: Draw new pseudonyms if the file with the old ones is lost.
-        i_have_permission: Allow a public push of data under the HGGT terms.
+        i_have_permission: Allow a public push of data under the HGGT terms, or without a known licence.
         workers: Worker processes.  [default: one per core, at most 8]
     """
 
@@ -119,7 +119,7 @@ def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
         ...         commit = push.push()
         ... except PublishError as error:  # built without `license`, this dataset may only be pushed privately
         ...     print(str(error).removeprefix(str(folder)).partition(":")[0])
-        /hggt is under the HGGT terms and cannot be made public
+        /hggt cannot be made public
     """
     folder = Path(settings.dataset).resolve()
     manifest = read_manifest(folder)
@@ -148,7 +148,7 @@ def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
             notes=[
                 ("annotators", ready.annotators),
                 *(("warning", warning) for warning in warnings),
-                ("licence", describe_license(manifest.settings["license"])),
+                ("licence", describe_license(manifest.license)),
             ],
             pseudonyms_file=settings.pseudonyms_file,
             pseudonyms=ready.pseudonyms,
@@ -333,10 +333,10 @@ def _require_room(place: Path, manifest: Manifest) -> None:
 
 
 def _require_permission(settings: PushSettings, manifest: Manifest, card: str) -> None:
-    restricted = is_restricted(manifest.settings["license"]) or is_restricted(read_license(card))
+    restricted = [one for one in (manifest.license, read_license(card)) if is_restricted(one)]
     if settings.public and restricted and not settings.i_have_permission:
         raise PublishError(
-            f"{settings.dataset} is under the HGGT terms and cannot be made public: {HGGT_TERMS} Push it privately "
+            f"{settings.dataset} cannot be made public: {terms_of(restricted[0])} Push it privately "
             "(leave out `public`); if the authors gave you permission, pass `i_have_permission`; if it is your own "
             "data, run `hggt-data build` again with its licence."
         )

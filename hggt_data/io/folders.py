@@ -29,7 +29,7 @@ def open_staging(output: Path, marker: str) -> Iterator[Path]:
     if _is_filled(output) and not (output / marker).is_file():
         raise OutputError(f"{output} is not empty and does not contain {marker}; choose a new or empty folder")
     with open_beside(output, "partial") as staging:
-        _recover(output)
+        recover(output)
         yield staging
 
 
@@ -52,7 +52,7 @@ def resumed_folder(output: Path, record: Mapping[str, Any], name: str) -> Iterat
     """
     output = _require_empty(output)
     with open_beside(output, "unfinished") as staging:
-        _recover(output)
+        recover(output)
         if read_record(staging / name) != json.loads(json.dumps(record)):  # as it is read back from a file
             _empty(staging)
             write_json(staging / name, record)
@@ -68,7 +68,7 @@ def replaced_folder(output: Path) -> Iterator[Path]:
     """As `new_folder`, but an existing `output` is replaced at the end of the block."""
     with open_beside(output, "new") as staging:
         try:
-            _recover(output.resolve())
+            recover(output.resolve())
             _empty(staging)  # a killed run may have left files
             yield staging
             put_in_place(staging, output)
@@ -144,8 +144,8 @@ def put_in_place(staging: Path, output: Path) -> None:
     shutil.rmtree(previous, ignore_errors=True)
 
 
-def _recover(output: Path) -> None:
-    """Complete a `put_in_place` that was killed between its two renames, or right after them."""
+def recover(output: Path) -> None:
+    """Complete a `put_in_place` of an output that was killed between its two renames, or right after them."""
     previous = _beside(output, "previous")
     if previous.is_dir():
         if _is_filled(output):

@@ -6,11 +6,12 @@
 import math
 from array import array
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hggt_data.errors import SettingsError
 from hggt_data.groups import GroupSource
 from hggt_data.schema import Label, PatchGroup, Protocol
 from hggt_data.statistics.agreement import (
@@ -131,8 +132,7 @@ class DawidSkeneSummary:
     """How the labels of the Dawid-Skene model differ from the consensus.
 
     Attributes:
-        raters_are: `annotator` if every annotation names its annotator, else `slot`.
-        right_votes: Of each rater: name, number of votes, and how many of them the model expects to be right.
+        right_votes: Of each annotator: name, number of votes, and how many of them the model expects to be right.
         prior: Share of each label among all pictures according to the model, in the order of `Label`.
         iterations: Number of iterations.
         converged: Whether the figures no longer changed at the end.
@@ -142,7 +142,6 @@ class DawidSkeneSummary:
         num_undecided: Pictures with a vote whose most probable labels are exactly tied, so that the model gives none.
     """
 
-    raters_are: Literal["slot", "annotator"]
     right_votes: tuple[tuple[str, int, float], ...]
     prior: tuple[float, ...]
     iterations: int
@@ -157,8 +156,8 @@ class DawidSkeneSummary:
         return {
             **asdict(self),
             "right_votes": {
-                rater: {"votes": votes, "expected_right": right, "share": json_number(ratio(right, votes))}
-                for rater, votes, right in self.right_votes
+                annotator: {"votes": votes, "expected_right": right, "share": json_number(ratio(right, votes))}
+                for annotator, votes, right in self.right_votes
             },
             "prior": {label.class_name: share for label, share in zip(Label, self.prior, strict=True)},
         }
@@ -190,8 +189,8 @@ class LabelStatistics:
         by_slot: Agreement of slots.
         by_annotator: Agreement of annotators; None if none is known.
         seconds: One entry per slot: seconds per group.
-        full_zoom: Of each annotator (a slot, if unknown) of whom it is recorded: name, number of groups in which every
-            candidate was seen at 100 %, and number of groups of which this is known.
+        full_zoom: Of each annotator of whom it is recorded: name, number of groups in which every candidate was seen
+            at 100 %, and number of groups of which this is known.
         dawid_skene: None if not requested, or if there are no votes.
         pairs: One entry per question that votes on pairs of versions answer.
         choices: One entry per question that choices among versions answer.
@@ -267,8 +266,20 @@ def measure_labels(groups: GroupSource, dawid_skene: bool = False) -> LabelStati
     """
     tally = _Tally(groups.candidates)
     for group in groups:
+        if dawid_skene:
+            _require_annotators(groups, group)
         tally.add(group)
     return tally.result(groups.protocol, dawid_skene)
+
+
+def _require_annotators(groups: GroupSource, group: PatchGroup) -> None:
+    for annotation in group.annotations:
+        if annotation.counts and annotation.annotator is None:
+            raise SettingsError(
+                f"{groups.location}: group {group.id}, slot {annotation.slot}: the annotator is not known, and several "
+                "people may have filled a slot, so `dawid_skene` cannot be used. Name every annotator in the tree's "
+                "annotators.csv."
+            )
 
 
 class _Tally:
@@ -279,7 +290,6 @@ class _Tally:
         self._num_groups = 0
         self._by_slot = VoteTable()
         self._by_annotator = VoteTable()
-        self._all_named = True
         self._consensus = array("b")
         self._agreement = array("i")
         self._seconds: dict[str, array[float]] = {}
@@ -296,11 +306,9 @@ class _Tally:
         self._by_annotator.add(len(self._candidates), labels_by_annotator(group))
         self._consensus.extend(vote_of(label) for label in group.consensus)
         self._agreement.extend(group.agreement)
-        for annotation in group.annotations:
-            self._all_named &= annotation.annotator is not None
-            if annotation.full_zoom is not None:
-                rater = annotation.annotator or annotation.slot
-                self._full_zoom.setdefault(rater, []).append(annotation.full_zoom)
+        for annotation in (one for one in group.annotations if one.counts):
+            if annotation.full_zoom is not None and annotation.annotator is not None:
+                self._full_zoom.setdefault(annotation.annotator, []).append(annotation.full_zoom)
             times = self._seconds.setdefault(annotation.slot, array("d"))
             if annotation.seconds is None:
                 self._num_untimed[annotation.slot] = self._num_untimed.get(annotation.slot, 0) + 1
@@ -316,12 +324,9 @@ class _Tally:
         positives = (table == vote_of(Label.POSITIVE)).sum(axis=1)
         negatives = (table == vote_of(Label.NEGATIVE)).sum(axis=1)
         kappa, num_complete = fleiss_kappa(votes)
-        by_person = self._all_named and people.shape[1] > 0
-        raters, rater_votes = (self._by_annotator, people) if by_person else (self._by_slot, votes)
         inferred = None
-        if infer and (votes != MISSING).any():
-            kind: Literal["slot", "annotator"] = "annotator" if by_person else "slot"
-            inferred = _infer_labels(kind, raters.raters, rater_votes, consensus)
+        if infer and (people != MISSING).any():
+            inferred = _infer_labels(self._by_annotator.raters, people, consensus)
         return LabelStatistics(
             protocol=protocol,
             num_groups=self._num_groups,
@@ -385,17 +390,14 @@ def _summarise_seconds(seconds: "array[float]", num_missing: int) -> SecondsSumm
     return SecondsSummary(len(seconds), num_missing, float(np.mean(seconds)), low, lower, median, upper, high)
 
 
-def _infer_labels(
-    raters_are: Literal["slot", "annotator"], raters: tuple[str, ...], votes: Int8Array, consensus: Int8Array
-) -> DawidSkeneSummary:
+def _infer_labels(annotators: tuple[str, ...], votes: Int8Array, consensus: Int8Array) -> DawidSkeneSummary:
     model = dawid_skene(votes)
     inferred = decide(model.posterior)
     given, agreed = votes != MISSING, consensus != MISSING
     judged = given.any(axis=1)
     right = np.take_along_axis(model.posterior, np.where(given, votes, 0).astype(np.intp), axis=1)  # (items, raters)
     return DawidSkeneSummary(
-        raters_are,
-        tuple(zip(raters, given.sum(axis=0).tolist(), (right * given).sum(axis=0).tolist(), strict=True)),
+        tuple(zip(annotators, given.sum(axis=0).tolist(), (right * given).sum(axis=0).tolist(), strict=True)),
         prior=tuple(float(model.prior[vote_of(label)]) for label in Label),
         iterations=model.iterations,
         converged=model.converged,

@@ -178,12 +178,12 @@ def full_zoom_table(stats: LabelStatistics) -> TextTable:
 
 
 def right_votes_table(inferred: DawidSkeneSummary) -> TextTable:
-    """How many of each rater's votes are right according to the Dawid-Skene model."""
+    """How many of each annotator's votes are right according to the Dawid-Skene model."""
     rows = tuple(
-        (rater, f"{votes:,}", f"{right:,.1f}", percent(ratio(right, votes)))
-        for rater, votes, right in inferred.right_votes
+        (annotator, f"{votes:,}", f"{right:,.1f}", percent(ratio(right, votes)))
+        for annotator, votes, right in inferred.right_votes
     )
-    return TextTable((inferred.raters_are, "votes", "right votes", "share"), rows)
+    return TextTable(("annotator", "votes", "right votes", "share"), rows)
 
 
 def inferred_note(inferred: DawidSkeneSummary) -> str:
@@ -309,7 +309,7 @@ def format_statistics(stats: LabelStatistics) -> Lines:
     blocks += [_block(title_of(one), choices_table(one), note_of_numbers(one)) for one in stats.choices]
     blocks += [_block(title_of(one), scores_table(one), note_of_numbers(one)) for one in stats.scores]
     if stats.dawid_skene is not None:
-        title = f"Dawid-Skene model: reliability of each {stats.dawid_skene.raters_are}"
+        title = "Dawid-Skene model: reliability of each annotator"
         blocks.append(_block(title, right_votes_table(stats.dawid_skene), inferred_note(stats.dawid_skene)))
     return Lines("\n\n".join(blocks) + "\n")
 

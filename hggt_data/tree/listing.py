@@ -62,6 +62,7 @@ class Layout:
         protocol: how the annotators were asked, as far as the layout tells.
         marks: what a folder of this layout contains, in words -> whether this folder does; all must be true.
         list: lists such a folder.
+        license: the licence id of the data if the user gives none.
         shares_pictures: whether the official splits share source pictures.
         splits: the names of the splits that a folder contains, if there may be several.
         lacks_candidates: whether trees of a dataset, as groups of a tree, may lack candidates that others have.
@@ -72,6 +73,7 @@ class Layout:
     protocol: Protocol
     marks: Callable[[Path], Mapping[str, bool]]
     list: "Callable[[Path, ListOptions], Listing]"
+    license: str
     shares_pictures: bool = False
     splits: "Callable[[Path], Sequence[str]]" = _no_splits
     lacks_candidates: bool = False

@@ -24,6 +24,7 @@ class TreeSource(GroupSource):
         self.candidates = listing.candidates
         self.protocol = listing.protocol
         self.layout, self.consensus_rule = listing.layout.name, listing.consensus
+        self.license = listing.layout.license
         self.has_labels = listing.has_labels
         self._listing = listing
         errors = [problem for problem in listing.problems if problem.severity == "error"]

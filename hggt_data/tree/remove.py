@@ -29,7 +29,7 @@ def remove_from_tree(root: Path, unwanted: Unwanted) -> TreeRemoval:
     of annotators are to be removed.
     """
     if not root.is_dir():
-        raise TreeError(f"{root} is not a folder; unpack it, or remove the groups from the dataset built from it")
+        raise TreeError(f"{root} is not a folder; expected a built dataset, a round, or an unpacked tree")
     if unwanted.annotators:
         raise TreeError(
             f"{root} is a tree, where every slot needs every group; remove the annotator from the dataset built from "

@@ -1,4 +1,6 @@
-"""NIQE (Mittal et al. 2013) as the MATLAB release and BasicSR compute it: luma, blocks of 96 x 96, two scales.
+"""NIQE (Mittal et al. 2013) as BasicSR computes it: BT.601 luma, blocks of 96 x 96, two scales.
+
+The authors' MATLAB release converts to grey with `rgb2gray`, from 0 to 255, and so gives other numbers.
 
 It measures the distance of a picture's block statistics from those of pristine photographs, for which
 `niqe_parameters.npz` contains the authors' model (origin and licence in `niqe_parameters.txt`).
@@ -56,7 +58,7 @@ class Niqe(NoReference):
     def rate(self, pixels: Pixels) -> float:
         """NIQE of one picture.
 
-        Source: equations 1 to 10 of the paper; details it leaves open follow the MATLAB release: luma is rounded,
+        Source: equations 1 to 10 of the paper; details it leaves open follow the MATLAB release: grey is rounded,
         incomplete blocks are cut off, neighbours wrap around at a block's edges, and flat blocks do not count.
         """
         luma = bt601_luma(self.cropped(pixels)).round()

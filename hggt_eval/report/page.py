@@ -161,7 +161,7 @@ def _gallery_group(
 def _candidate(group: Group, name: str, pixels: Pixels) -> dict[str, Any]:
     index = group.candidates.index(name)
     label = group.consensus[index]
-    agree = f"{group.agreement[index]} of {len(group.annotations)} agree"
+    agree = f"{group.agreement[index]} of {group.num_votes[index]} agree"
     return {
         **_picture(name, "candidate", pixels),
         **(

@@ -17,11 +17,12 @@ from hggt_eval.report.notes import Note
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.label_measures import GroupMean
+from hggt_eval.scores.resampling import FEWEST_RESAMPLED
 
 Mark = Literal["", "best", "second"]
 # As papers print them; all other metrics have four decimals.
 _DECIMALS = {"psnr": 2}
-# With fewer source pictures, percentile intervals cover the true mean less often than stated.
+# With fewer effective source pictures, intervals of skewed scores cover the true mean clearly less often than stated.
 _FEW_PICTURES = 20
 # If even the smallest possible p is above this, the table says so.
 _COARSE_P = 0.001
@@ -29,7 +30,7 @@ _CSV_COLUMNS = (
     *("method", "metric", "mean", "low", "high", "seeds", "deviation", "groups", "source_pictures"),
     *("infinite_groups", "missing_groups"),
     *("baseline", "difference", "difference_low", "difference_high", "p", "p_holm"),
-    *("paired_groups", "paired_source_pictures"),
+    *("paired_groups", "paired_source_pictures", "effective_source_pictures", "paired_effective_source_pictures"),
 )
 _MINUS = "\N{MINUS SIGN}"
 
@@ -156,7 +157,8 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
         rows.append((Cell(method), *cells, *(Cell(str(count)) for count in counts)))
     heads = map(heading_of, comparison.metrics)
     note = (
-        f"Mean over groups [95 % bootstrap interval from {comparison.num_resamples:,} draws of source pictures]. "
+        f"Mean over groups [95 % interval by source picture, from {comparison.num_resamples:,} draws or, with fewer "
+        f"than {FEWEST_RESAMPLED} pictures, the t distribution]. "
         "The best and second best of each column are marked."
     )
     if any(summary.num_missing for summary in comparison.summaries):
@@ -212,7 +214,7 @@ def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | Non
     columns = ("method", "metric", "difference", "95 %", "p", "p (Holm)", "groups", "source pictures")
     note = (
         "Method minus baseline on the same groups; paired permutation test that flips signs by source picture, "
-        "corrected by Holm for all methods within a metric."
+        "corrected by Holm for all methods within a metric. p ignores the spread over training seeds."
     )
     note += _few_pictures(comparison.differences)
     num_pictures = max(difference.num_pictures for difference in comparison.differences)
@@ -222,10 +224,14 @@ def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | Non
 
 
 def _few_pictures(numbers: Iterable[Summary | Difference]) -> str:
-    """A warning if intervals cannot be trusted."""
-    if any(number.low is not None and number.num_pictures < _FEW_PICTURES for number in numbers):
-        return f" With fewer than {_FEW_PICTURES} source pictures, intervals are too narrow."
-    return ""
+    """A warning if intervals of skewed scores are too narrow."""
+    fewest = min((number.effective_pictures for number in numbers if number.low is not None), default=math.inf)
+    if fewest >= _FEW_PICTURES:
+        return ""
+    return (
+        " The effective number of source pictures (only finite scores count, and unequal numbers of groups lower it) "
+        f"is as low as {fewest:.1f}; below {_FEW_PICTURES}, intervals are too narrow if scores are skewed."
+    )
 
 
 def _difference_cells(difference: Difference, decimals: int) -> tuple[Cell, ...]:
@@ -402,5 +408,6 @@ def format_comparison_csv(comparison: Comparison) -> str:
             row += [d.baseline, d.mean, d.low, d.high, d.p_value, d.p_holm, d.num_groups, d.num_pictures]
         else:
             row += [None] * 8
+        row += [s.effective_pictures, d.effective_pictures if d else None]
         write_line("" if value is None or value != value else value for value in row)
     return buffer.getvalue()

@@ -1,17 +1,13 @@
 """Methods compared with each other: how certain each mean is, and whether two methods differ.
 
-Patches cut from one source picture resemble each other, so all resampling is by source picture: treating patches as
-independent would give intervals that are too narrow. Scores of several training seeds, `NAME@SEED`, count as one
-method: a group enters with its mean over the seeds. Infinite scores (PSNR of identical pictures) are left out, as in
-all means here.
-
-Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval); Good,
-Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), chapter 3 (sign flips); Holm (1979).
+All resampling is by source picture (`resampling`). Scores of several training seeds, `NAME@SEED`, count as one method:
+a group enters with its mean over the seeds. Infinite scores (PSNR of identical pictures) are left out, as in all means
+here.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,13 +17,9 @@ from hggt_data.errors import MatchError, SettingsError
 from hggt_data.ranges import Count, require_arguments, require_kind
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.resampling import NUM_RESAMPLES, effective_number, holm, mean_interval, sign_flip_p_value
 from hggt_eval.scores.scores import GroupScores, MethodScores
 
-CONFIDENCE = 0.95
-NUM_RESAMPLES = 10_000
-# Up to this many source pictures all 2^n sign flips are tried, at most 4096.
-_MOST_EXACT = 12
-_BLOCK = 1_000
 _GroupKey = tuple[str, str]  # source picture, id
 _GroupValues = Mapping[_GroupKey, float]
 
@@ -40,10 +32,12 @@ class Summary:
         method: Name of the method, without its seed.
         metric: Name of the metric.
         mean: Mean over groups; infinite if all scores are, NaN if the seeds share no group.
-        low: Lower end of the 95 % bootstrap interval; None with fewer than two source pictures.
+        low: Lower end of the 95 % interval; None with fewer than two source pictures.
         high: Upper end of that interval.
         num_groups: Groups in the mean.
-        num_pictures: Source pictures from which the groups are cut.
+        num_pictures: Source pictures from which the groups are cut, those with infinite scores included.
+        effective_pictures: How many source pictures with equally many groups would be as informative; groups in the
+            mean count.
         num_infinite: Groups left out because their score is infinite.
         num_missing: Groups on which another method was scored but not this one.
         num_seeds: Training runs; 1 if the method has no seeds.
@@ -57,6 +51,7 @@ class Summary:
     high: float | None
     num_groups: int
     num_pictures: int
+    effective_pictures: float
     num_infinite: int = 0
     num_missing: int = 0
     num_seeds: int = 1
@@ -72,12 +67,13 @@ class Difference:
         baseline: Name of the baseline.
         metric: Name of the metric.
         mean: Mean difference over groups; NaN without a group.
-        low: Lower end of the 95 % bootstrap interval; None with fewer than two source pictures.
+        low: Lower end of the 95 % interval; None with fewer than two source pictures.
         high: Upper end of that interval.
         p_value: P-value of the two-sided paired permutation test; None with fewer than two source pictures.
         p_holm: The same, corrected by Holm for all methods compared within the metric.
         num_groups: Groups that both methods have.
         num_pictures: Source pictures of these groups.
+        effective_pictures: How many source pictures with equally many groups would be as informative.
     """
 
     method: str
@@ -90,6 +86,7 @@ class Difference:
     p_holm: float | None
     num_groups: int
     num_pictures: int
+    effective_pictures: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +220,11 @@ class _Draws:
     seed: int
 
     def interval(self, values: _GroupValues) -> tuple[float | None, float | None]:
-        return bootstrap_interval(*_by_picture(values), self.num_resamples, self.seed)
+        sums, counts = _by_picture(values)
+        if len(sums) < 2:
+            return None, None
+        low, high = mean_interval(sums, counts, self.num_resamples, self.seed)
+        return float(low), float(high)
 
     def p_value(self, differences: _GroupValues) -> float | None:
         sums, _ = _by_picture(differences)
@@ -243,6 +244,7 @@ def _summarise(
         high=high,
         num_groups=len(finite),
         num_pictures=_num_pictures(values),
+        effective_pictures=_effective_pictures(finite),
         num_infinite=len(values) - len(finite),
         num_missing=num_known - len(values),
         num_seeds=len(runs),
@@ -270,70 +272,8 @@ def _compare_with(
             p_holm=corrected.get(base),
             num_groups=len(own),
             num_pictures=_num_pictures(own),
+            effective_pictures=_effective_pictures(own),
         )
-
-
-def bootstrap_interval(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES, seed: int = 0
-) -> tuple[float | None, float | None]:
-    """The percentile interval of a mean over groups, with source pictures drawn with replacement.
-
-    `sums` and `counts`, both (P,), are the sum over each source picture's groups and their number. Both ends are None
-    with fewer than two source pictures.
-    """
-    if len(sums) < 2:
-        return None, None
-    rng = np.random.default_rng(seed)
-    chances = np.full(len(sums), 1 / len(sums))
-    means = np.concatenate(
-        [
-            (drawn @ sums) / (drawn @ counts)
-            for drawn in _in_blocks(
-                num_resamples, lambda n: rng.multinomial(len(sums), chances, size=n).astype(np.float64)
-            )
-        ]
-    )
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-def sign_flip_p_value(sums: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> float:
-    """Two-sided p-value of paired differences: how often random signs give a mean at least as far from 0.
-
-    `sums`, (P,), is the sum of each source picture's differences. If two methods are equally good, either could have
-    had the other's scores, so the differences of one source picture may change sign together. With up to 12 source
-    pictures all signs are tried, and the value is exact.
-    """
-    observed = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()  # another order of summation differs in the last bits
-    if len(sums) <= _MOST_EXACT:
-        bits = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
-        return float((np.abs((1 - 2 * bits) @ sums) >= observed).mean())
-    rng = np.random.default_rng(seed)
-    as_far = 0
-    for signs in _in_blocks(num_resamples, lambda n: rng.choice(np.array([-1.0, 1.0]), (n, len(sums)))):
-        as_far += int((np.abs(signs @ sums) >= observed).sum())
-    return (as_far + 1) / (num_resamples + 1)  # the observed signs are one of the draws
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction, in the order given.
-
-    Example:
-        >>> [round(p, 6) for p in holm([0.01, 0.04, 0.03])]
-        [0.03, 0.06, 0.06]
-    """
-    corrected = [0.0] * len(p_values)
-    so_far = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        so_far = max(so_far, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = so_far
-    return corrected
-
-
-def _in_blocks(total: int, draw: Callable[[int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-    """Draw a thousand at a time: with 10,000 source pictures, all draws at once would take a gigabyte."""
-    for start in range(0, total, _BLOCK):
-        yield draw(min(_BLOCK, total - start))
 
 
 def _group_values(runs: Sequence[MethodScores], metric: str) -> dict[_GroupKey, float]:
@@ -369,6 +309,11 @@ def _by_picture(values: _GroupValues) -> tuple[NDArray[np.float64], NDArray[np.f
 
 def _num_pictures(values: _GroupValues) -> int:
     return len({image_name for image_name, _ in values})
+
+
+def _effective_pictures(values: _GroupValues) -> float:
+    _, counts = _by_picture(values)
+    return float(effective_number(counts)) if len(counts) else 0.0
 
 
 def _mean(values: _GroupValues, empty: float) -> float:

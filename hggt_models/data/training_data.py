@@ -21,7 +21,6 @@ from hggt_data.io.images import Pixels
 from hggt_data.io.names import by_look, look
 from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
 from hggt_data.io.text import format_examples, plural
-from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups, split_or_default
 from hggt_data.schema import LR, ORIGINAL, PatchGroup, source_picture
 from hggt_models.config.train import TargetKind, TrainConfig
@@ -153,7 +152,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
         held_out=[_held_out_group(groups, number, labelled[number], target) for number in held_out],
         identity=chosen.identity,
         revision=groups.revision or chosen.identity["labels_sha256"][:12],
-        license=groups.license or HGGT_LICENSE_NAME,
+        license=groups.license,
         description=(
             f"learning from {len(serving):,} of {plural(len(groups), 'group')} ({target}); {_describe(held, images)}"
         ),

@@ -16,7 +16,7 @@ import torch
 from hggt_data.errors import OutputError
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.text import plural
-from hggt_data.licence import HGGT_LICENSE_NAME
+from hggt_data.licence import HGGT_LICENSE_NAME, UNKNOWN_LICENSE
 from hggt_data.ranges import CountOrNone, require_ranges
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.train import MEMORY_KEYS, TrainConfig, differences
@@ -72,7 +72,8 @@ class TrainingRun:
         known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
         known["config"] = json.dumps(settings)
         inherited = self.init.metadata.get("data_license") if self.init else None
-        licence = HGGT_LICENSE_NAME if inherited == HGGT_LICENSE_NAME else self.data.license
+        restricted = (HGGT_LICENSE_NAME, UNKNOWN_LICENSE)
+        licence = next((name for name in restricted if name in (inherited, self.data.license)), self.data.license)
         if licence:
             known["data_license"] = licence
         if self.init:

@@ -84,6 +84,13 @@ def test_the_next_version_goes_to_output(named: Path, tmp_path: Path) -> None:
     assert open_groups(tmp_path / "next").ids == [*IDS[1:]]
 
 
+def test_a_run_that_was_killed_while_replacing_the_dataset_is_completed(named: Path) -> None:
+    named.rename(named.with_name(".hggt.previous"))
+    result = run(named, "--group", IDS[0], "--workers", "1")
+    assert result.exit_code == 0, result.output
+    assert open_groups(named).ids == [*IDS[1:]]
+
+
 def test_a_group_of_a_tree_is_deleted_with_its_lines_and_nothing_else(tmp_path: Path) -> None:
     tree = write_named_tree(tmp_path / "Train")
     write_bytes(tree / "notes.txt", b"mine")

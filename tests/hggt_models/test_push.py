@@ -11,6 +11,7 @@ import torch
 
 from hggt_data.errors import PublishError, SettingsError
 from hggt_data.io.images import read_pixels, write_png
+from hggt_data.licence import HGGT_TERMS
 from hggt_models.networks import build_network
 from hggt_models.networks.checkpoint import load_checkpoint, load_network, save_network
 from hggt_models.push import PushSettings, format_model_card, open_push
@@ -122,19 +123,19 @@ def test_metadata_of_the_weights_is_escaped_in_the_card(weights: Path) -> None:
         push(public=True)
 
 
-def test_without_a_licence_the_card_says_the_terms(weights: Path) -> None:
-    restricted = format_model_card(load_checkpoint(weights), REPO, None)
+def test_the_card_says_the_terms(weights: Path) -> None:
+    restricted = format_model_card(load_checkpoint(weights), REPO, "hggt-terms")
     assert "license: other\n" in restricted
     assert "license_name: hggt-terms\n" in restricted
     assert "non-commercial academic research only" in restricted
 
 
 def test_a_network_of_restricted_or_unknown_data_is_not_made_public(hub: HubServer, weights: Path) -> None:
-    for metadata in ({}, {"data_license": "hggt-terms"}):
-        save_network(load_network(weights), Path("unknown.safetensors"), metadata)
-        with pytest.raises(PublishError, match="Its terms forbid copying") as raised:
+    for known, terms in ((None, HGGT_TERMS), ("hggt-terms", HGGT_TERMS), ("unknown", "ask its author before")):
+        save_network(load_network(weights), Path("unknown.safetensors"), {"data_license": known} if known else {})
+        with pytest.raises(PublishError, match=terms) as raised:
             push("unknown.safetensors", public=True)
-        assert ("name the licence with `license`" in str(raised.value)) == (not metadata)
+        assert ("name the licence with `license`" in str(raised.value)) == (known != "hggt-terms")
         assert hub.snapshot() == {}
     push("unknown.safetensors", public=True, i_have_permission=True)
     assert hub.repo(REPO).private is False

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hggt_data.annotate.answers import BROKEN, FULL_ZOOM_S, is_full_zoom, read_answers, read_full_zoom
-from hggt_data.annotate.round import Annotator, Item, Round
+from hggt_data.annotate.round import SUBFOLDERS, Annotator, Item, Round
 from hggt_data.errors import AnnotationError, OutputError
 from hggt_data.io.files import read_regular_file, write_json, write_text
 from hggt_data.io.parsing import parse_json
@@ -113,7 +113,8 @@ class AnswerStore:
     def __init__(self, round_: Round, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.round = round_
         self._clock = clock
-        self._identity = _identify(round_.folder)
+        folders = (round_.folder, *(round_.folder / name for name in SUBFOLDERS))
+        self._places = {folder: _identify(folder) for folder in folders}  # None: not there yet
         self.unreadable: dict[Path, str] = {}
         self._items: dict[str, dict[str, Item]] = {}
         self._answers: dict[str, dict[Item, Annotation]] = {}
@@ -253,10 +254,14 @@ class AnswerStore:
         return self.answers(annotator)
 
     def _require_in_place(self) -> None:
-        """OSError if the round is no longer where it was: writing would make a new, incomplete one there."""
-        if _identify(self.round.folder) != self._identity:
-            reason = "the round was moved, replaced or unmounted; put it back, or serve it from its new place"
-            raise OSError(errno.ESTALE, reason, str(self.round.folder))
+        """OSError if the round, or a folder in it, is not where it was: writing would make a new, incomplete one."""
+        for folder, identity in self._places.items():
+            found = _identify(folder)
+            if identity is None:
+                self._places[folder] = found
+            elif found != identity:
+                reason = "the round was moved, replaced or unmounted; put it back, or serve it from its new place"
+                raise OSError(errno.ESTALE, reason, str(folder))
 
     def _annotation(self, annotator: Annotator, item: Item, answer: Answer, received: datetime) -> Annotation:
         labels = self._labels(annotator, item, answer.labels)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from hggt_data.errors import TreeError
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL, Annotation, Label, Protocol
 from hggt_data.tree.folders import folder_names, relative_path, way_to_read
@@ -249,6 +250,7 @@ LAYOUT = Layout(
     protocol=Protocol(blind=True, versions_at_once=2),
     marks=_marks,
     list=_list,
+    license=HGGT_LICENSE_NAME,
     shares_pictures=True,
     splits=_splits,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hggt_data.io.files import link_or_copy
 from hggt_data.io.names import by_look, note_lookalike
+from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.schema import HGGT_PROTOCOL, LR, ORIGINAL, PatchId, group_order
 from hggt_data.tree.folders import relative_path, way_to_read
 from hggt_data.tree.label_file import check_annotation
@@ -237,4 +238,4 @@ def _list(folder: Path, options: ListOptions) -> HggtListing:
     return HggtListing(open_tree(folder, options.lr))
 
 
-LAYOUT = Layout("hggt", "hggt", HGGT_PROTOCOL, _marks, _list)
+LAYOUT = Layout("hggt", "hggt", HGGT_PROTOCOL, _marks, _list, HGGT_LICENSE_NAME)

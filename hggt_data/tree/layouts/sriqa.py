@@ -16,6 +16,7 @@ from typing import Literal, TypedDict
 
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.problems import Problem
 from hggt_data.schema import LR, ORIGINAL, PairVote, Protocol, Score, is_candidate
 from hggt_data.statistics.pair_votes import count_pairs, versions_of
@@ -289,4 +290,4 @@ def _has_votes_on_pairs(labels: Path) -> bool:
     return False
 
 
-LAYOUT = Layout("sriqa", "majority", Protocol(versions_at_once=2), _marks, SriqaListing)
+LAYOUT = Layout("sriqa", "majority", Protocol(versions_at_once=2), _marks, SriqaListing, HGGT_LICENSE_NAME)

@@ -14,6 +14,7 @@ from hggt_data.io.archive import open_place
 from hggt_data.io.files import csv_file
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.schema import LR, ORIGINAL, SPLITS, Label, PatchGroup, PatchId, Protocol
 from hggt_data.tree.folders import enter, folder_names, has_folders
 from hggt_data.tree.group_table import COLUMNS, GROUPS_FILE, GroupTable, read_group_table
@@ -277,4 +278,4 @@ def _splits(folder: Path) -> list[str]:
     return []
 
 
-LAYOUT = Layout("table", "majority", Protocol(), _marks, _list, splits=_splits, lacks_candidates=True)
+LAYOUT = Layout("table", "majority", Protocol(), _marks, _list, UNKNOWN_LICENSE, splits=_splits, lacks_candidates=True)

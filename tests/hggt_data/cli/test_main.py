@@ -127,7 +127,7 @@ class TestBuild:
         result = run("build", "--tree", tree, "--output", tmp_path / "a", "--workers", 1)
         assert result.exit_code == 0, result.output
         assert "2 groups in train; 1 shard" in result.stdout
-        assert "The card carries the HGGT terms: non-commercial, no redistribution." in result.stdout
+        assert "Licence: HGGT terms: non-commercial academic research, no redistribution." in result.stdout
         assert run_build("--tree", tree, "--output", tmp_path / "b").exit_code == 0
         assert contents(tmp_path / "a") == contents(tmp_path / "b")
 

@@ -14,9 +14,13 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.dataset.card import format_card
 from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
-from hggt_data.errors import SettingsError
+from hggt_data.errors import PublishError, SettingsError
+from hggt_data.hub.push import PushSettings, open_push
 from hggt_data.licence import is_restricted, read_license
 from hggt_data.loading import open_groups
+from tests.hggt_data.diffiqa_tree import write_diffiqa
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
+from tests.hggt_data.table_tree import write_pictures
 from tests.hggt_data.trees import FOUR, edit_text, write_tree
 
 
@@ -74,10 +78,49 @@ def test_without_a_licence_it_carries_the_terms_of_hggt(tmp_path: Path) -> None:
         assert part in text
 
 
+def test_the_terms_and_the_paper_are_those_of_the_layout(tmp_path: Path) -> None:
+    for layout, write in (("diffiqa", write_diffiqa), ("sriqa", write_sriqa_tree)):
+        folder = build_dataset(BuildSettings([write(tmp_path / layout)], tmp_path / f"{layout}-out", workers=1)).output
+        assert (head(folder)["license"], head(folder)["license_name"]) == ("other", "hggt-terms")
+        assert "official data of HGGT, DiffIQA and SRIQA-Bench" in body(folder)
+        assert "@inproceedings{chen2025toward" in body(folder)
+
+
+def test_own_data_has_no_known_licence_and_no_paper(tmp_path: Path) -> None:
+    table = write_pictures(tmp_path / "own", {"a": ("original", "x", "y"), "b": ("original", "x", "y")})
+    rows = ["group,candidate,annotator,label,annotator_kind", "a,x,net,Positive,model", "b,x,net,Negative,model"]
+    (table / "votes.csv").write_text("\n".join(rows))
+    result = build_dataset(BuildSettings([table], tmp_path / "out", workers=1))
+    assert "Licence: not known; ask the author. Do not make the dataset public." in result.describe()
+    assert head(result.output)["license"] == "unknown"
+    text = body(result.output)
+    assert "No licence was given for this data: ask its author" in text
+    assert "HGGT, DiffIQA" not in text
+    assert "## Citation" not in text
+    assert "several people" not in text  # only a model labelled
+    assert open_groups(result.output).license == open_groups(table).license == "unknown"
+    with (
+        pytest.raises(PublishError, match="cannot be made public: No licence was given"),
+        open_push(PushSettings(dataset=result.output, repo_id="me/own", public=True)),
+    ):
+        pass
+    build_dataset(BuildSettings([table], tmp_path / "out", license="cc-by-4.0", workers=1))
+    assert (head(tmp_path / "out")["license"], open_groups(tmp_path / "out").license) == ("cc-by-4.0", "cc-by-4.0")
+
+
+def test_older_manifests_without_a_licence_are_under_the_terms_of_hggt(tmp_path: Path) -> None:
+    folder = build(tmp_path)
+    edit_text(folder / "manifest.json", '"license": "hggt-terms"', '"license": null')
+    assert open_groups(folder).license == read_manifest(folder).license == "hggt-terms"
+
+
 @pytest.mark.parametrize(
     ("license_id", "hint"),
     [
-        ("hggt-terms", "expected an id of the Hub such as cc0-1.0 or cc-by-4.0, other:NAME for another licence, or no"),
+        (
+            "hggt-terms",
+            "expected an id of the Hub such as cc0-1.0 or cc-by-4.0, other:NAME for another licence, or none",
+        ),
         ("nonsense", "expected an id"),
         ("CC-BY-4", "did you mean 'cc-by-4.0'? Otherwise expected an id of the Hub"),
         ("other:hggt-terms", "expected an id"),
@@ -171,7 +214,7 @@ def test_the_size_category_is_the_hubs_word(real_dataset: Path) -> None:
         shards=read_manifest(real_dataset).shards,
         features=dataset_features(FOUR, True, ()),
         label_features=dataset_features(FOUR, True, (), with_images=False),
-        license_id=None,
+        license_id="cc0-1.0",
         citation=None,
         protocols={},
     )

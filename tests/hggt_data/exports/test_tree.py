@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,19 +26,19 @@ def shards(dataset: Path) -> dict[str, bytes]:
     return {path: data for path, data in contents(dataset).items() if path.endswith(".parquet")}
 
 
-class Renamed(GroupSource):
-    """Groups whose first slot has another name, as in a manipulated dataset."""
+class Changed(GroupSource):
+    """Groups whose first annotation has other values, as in data of another origin."""
 
-    def __init__(self, groups: GroupSource, slot: str) -> None:
+    def __init__(self, groups: GroupSource, **changes: Any) -> None:
         self.location, self.candidates, self.ids, self.split = "strange", groups.candidates, groups.ids, groups.split
         self._groups = groups
-        self._slot = slot
+        self._changes = changes
 
     def _read_labels(self, index: int) -> PatchGroup:
         group = self._groups[index]
         first, *others = group.annotations
         fields = {name: value for name, value in vars(group).items() if name not in ("source", "index")}
-        return PatchGroup(**fields | {"annotations": (replace(first, slot=self._slot), *others)})
+        return PatchGroup(**fields | {"annotations": (replace(first, **self._changes), *others)})
 
     def read_bytes(self, index: int, name: str) -> bytes:
         return self._groups.read_bytes(index, name)
@@ -122,10 +123,16 @@ def test_a_tree_of_a_tree(fixtures: Path, tmp_path: Path) -> None:
 
 def test_a_slot_whose_folder_would_be_elsewhere_is_refused(tree: Path, tmp_path: Path) -> None:
     for slot in ("../../evil", "/evil", "", "."):
-        groups = Renamed(open_groups(tree), slot)
+        groups = Changed(open_groups(tree), slot=slot)
         with pytest.raises(DatasetError, match="has slots named"):
-            export_tree(OpenedSource(str(tree), {"train": groups}, None), tmp_path / "out")
+            export_tree(OpenedSource(str(tree), {"train": groups}, "cc0-1.0"), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["T"]
+
+
+def test_votes_by_models_do_not_become_votes_of_people(tree: Path, tmp_path: Path) -> None:
+    groups = Changed(open_groups(tree), annotator_kind="model")
+    with pytest.raises(DatasetError, match="all of them votes of people"):
+        export_tree(OpenedSource(str(tree), {"train": groups}, "cc0-1.0"), tmp_path / "out")
 
 
 def test_candidates_whose_folders_would_be_elsewhere_are_refused(dataset: Path, tmp_path: Path) -> None:

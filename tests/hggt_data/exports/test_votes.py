@@ -66,7 +66,7 @@ class Voted(MemorySource):
 
 
 def exported(groups: GroupSource, output: Path) -> Mapping[str, list[dict[str, str]]]:
-    export_votes(OpenedSource("memory", {"train": groups}, None), output)
+    export_votes(OpenedSource("memory", {"train": groups}, "cc0-1.0"), output)
     return {path.stem: read_table(path) for path in sorted(output.glob("*.csv"))}
 
 

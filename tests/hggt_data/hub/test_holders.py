@@ -10,6 +10,7 @@ import pytest
 
 from hggt_data.hub.holders import find_holders
 from hggt_data.hub.pseudonyms import read_pseudonyms
+from hggt_data.loading import open_groups
 from hggt_data.unwanted import Unwanted
 from tests.hggt_data.named_tree import ALICE, CAROL, IDS, REPO, Published
 from tests.hub_client import MEMBER, HubClient
@@ -54,19 +55,19 @@ def test_what_was_never_there_is_not_held(filled_hub: HubServer) -> None:
 def test_the_printed_commands_delete_it(filled_hub: HubServer, next_version: Path, member: HubClient) -> None:
     first = filled_hub.repos["dataset", REPO].refs[MAIN]
     commands = list(find_holders(REPO, GONE).commands("hggt"))
-    shards = find_holders(REPO, GONE).files
+    files = find_holders(REPO, GONE).files
     push = next(command for command in commands if command.startswith("hggt-data push"))
-    outcome = member.hggt_data(*shlex.split(push)[1:], "--yes", "--workers", "1")
+    outcome = member.hggt_data(*shlex.split(push)[1:], "--yes", "--workers", "1", "--tag", "v1.1")
     assert outcome.exit_code == 0, outcome.err
     assert find_holders(REPO, GONE).held == {first}  # the history holds it
     assert "branch main: its history" in "\n".join(find_holders(REPO, GONE).describe("hggt"))
-    for command in commands:
-        if command != push:
-            run(filled_hub, command)
+    for command in find_holders(REPO, GONE).commands("hggt"):
+        run(filled_hub, command)
     assert not find_holders(REPO, GONE).held
     repo = filled_hub.repos["dataset", REPO]
-    assert shards
-    assert shards.isdisjoint(repo.contents)
+    assert files
+    assert files.isdisjoint(repo.contents)
+    assert repo.refs["refs/tags/v1.1"] == repo.refs[MAIN]  # the tag of the new version, whose history held it
     assert set(filled_hub.files(REPO)) > {"manifest.json", "README.md"}
 
 
@@ -76,3 +77,10 @@ def test_branches_and_pull_requests_are_searched(filled_hub: HubServer) -> None:
     commands = list(find_holders(REPO, GONE).commands("hggt"))
     assert f"hf repos branch delete {REPO} 'old one' --type dataset" in commands
     assert "# in a browser: close refs/pr/1 and delete its ref" in commands
+
+
+def test_the_cache_of_this_machine_is_named_if_it_has_the_dataset(filled_hub: HubServer) -> None:
+    command = f"hf cache rm dataset/{REPO} --yes"
+    assert command not in list(find_holders(REPO, GONE).commands("hggt"))
+    open_groups(REPO)
+    assert command in list(find_holders(REPO, GONE).commands("hggt"))

@@ -402,15 +402,15 @@ class TestRefused:
         outcome = push_command(member, "--public")
         assert outcome.exit_code == 1
         assert "leave out --public); if the authors gave you permission, pass --i-have-permission;" in outcome.err
-        edit_text(folder / MANIFEST_FILE, '"license": null', '"license": "mit"')
+        edit_text(folder / MANIFEST_FILE, '"license": "hggt-terms"', '"license": "mit"')
         assert HGGT_TERMS in refused(public=True)  # the card still names them
         assert hub.requests == []
 
-    def test_an_id_that_is_not_a_licence_counts_as_the_terms_of_hggt(
+    def test_an_id_that_is_not_a_licence_counts_as_unknown(
         self, hub: HubServer, clean: Path, refused: Callable[..., str]
     ) -> None:
         edit_text(clean / MANIFEST_FILE, '"license": "cc0-1.0"', '"license": "other"')
-        assert HGGT_TERMS in refused(public=True)
+        assert "No licence was given for this data" in refused(public=True)
         assert hub.requests == []
 
     def test_the_terms_in_the_text_of_a_card_are_not_its_licence(self, hub: HubServer, clean: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hggt_data import Annotation, GroupSource, Label, PatchGroup, open_groups
 from hggt_data.consensus import judge_group
 from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.errors import SettingsError
 from hggt_data.statistics.counts import LabelCounts, LabelStatistics, measure_labels
 from hggt_data.statistics.page import format_statistics_html
 from hggt_data.statistics.text import format_statistics
@@ -40,26 +41,32 @@ class ListSource(GroupSource):
         raise KeyError(name)
 
 
-def source_of(*groups: Votes, candidates: tuple[str, ...] = ("01", "02")) -> ListSource:
-    """Groups from slot to (labels, seconds), of unknown annotators."""
+def source_of(*groups: Votes, candidates: tuple[str, ...] = ("01", "02"), named: bool = False) -> ListSource:
+    """Groups from slot to (labels, seconds), of unknown annotators, or each of one who is named like the slot."""
     return ListSource(
         candidates,
-        [[Annotation(slot, labels, seconds=time) for slot, (labels, time) in votes.items()] for votes in groups],
+        [
+            [
+                Annotation(slot, labels, seconds=time, annotator=slot if named else None)
+                for slot, (labels, time) in votes.items()
+            ]
+            for votes in groups
+        ],
     )
+
+
+SMALL: list[Votes] = [
+    {"A": ((P, N), 10), "B": ((P, N), 20), "C": ((P, S), 30)},
+    {"A": ((S, S), None), "B": ((S, S), 40), "C": ((S, N), 50)},
+    {"A": ((P, S), 30), "B": ((N, S), 60)},
+    {"A": ((P, P), 50)},
+]
 
 
 @pytest.fixture(scope="module")
 def small() -> LabelStatistics:
     """Four groups: one with a positive, two all similar (one of them by a tie), one without consensus."""
-    return measure_labels(
-        source_of(
-            {"A": ((P, N), 10), "B": ((P, N), 20), "C": ((P, S), 30)},
-            {"A": ((S, S), None), "B": ((S, S), 40), "C": ((S, N), 50)},
-            {"A": ((P, S), 30), "B": ((N, S), 60)},
-            {"A": ((P, P), 50)},
-        ),
-        dawid_skene=True,
-    )
+    return measure_labels(source_of(*SMALL))
 
 
 def annotators_source() -> ListSource:
@@ -109,20 +116,20 @@ def test_seconds(small: LabelStatistics) -> None:
     assert [seconds.num_missing for seconds in small.seconds] == [1, 0, 0]
 
 
-def test_dawid_skene_is_optional(small: LabelStatistics) -> None:
-    assert small.dawid_skene is not None
-    assert small.dawid_skene.raters_are == "slot"
-    assert small.dawid_skene.converged
-    assert (small.dawid_skene.num_consensus, small.dawid_skene.num_filled) == (6, 2)
-    assert [(rater, votes) for rater, votes, _ in small.dawid_skene.right_votes] == [("A", 8), ("B", 6), ("C", 4)]
-    assert all(0 <= right <= votes for _, votes, right in small.dawid_skene.right_votes)
-    assert sum(small.dawid_skene.prior) == pytest.approx(1)
+def test_dawid_skene_is_optional() -> None:
+    inferred = measure_labels(source_of(*SMALL, named=True), dawid_skene=True).dawid_skene
+    assert inferred is not None
+    assert inferred.converged
+    assert (inferred.num_consensus, inferred.num_filled) == (6, 2)
+    assert [(annotator, votes) for annotator, votes, _ in inferred.right_votes] == [("A", 8), ("B", 6), ("C", 4)]
+    assert all(0 <= right <= votes for _, votes, right in inferred.right_votes)
+    assert sum(inferred.prior) == pytest.approx(1)
     assert measure_labels(annotators_source()).dawid_skene is None
 
 
 def test_unanimous_votes_leave_dawid_skene_nothing_to_change() -> None:
     groups: list[Votes] = [dict.fromkeys("ABC", ((label,), None)) for label in (P, S, N, P)]
-    inferred = measure_labels(source_of(*groups, candidates=("01",)), dawid_skene=True).dawid_skene
+    inferred = measure_labels(source_of(*groups, candidates=("01",), named=True), dawid_skene=True).dawid_skene
     assert inferred is not None
     assert (inferred.num_changed, inferred.num_consensus) == (0, 4)
 
@@ -130,7 +137,7 @@ def test_unanimous_votes_leave_dawid_skene_nothing_to_change() -> None:
 def test_votes_that_are_right_are_counted_and_ties_are_no_decision() -> None:
     pairs = [(N, P), (P, N), *[(S, S), (N, N), (P, P)] * 4]
     groups: list[Votes] = [{"A": ((a,), None), "B": ((b,), None)} for a, b in pairs]
-    stats = measure_labels(source_of(*groups, candidates=("01",)), dawid_skene=True)
+    stats = measure_labels(source_of(*groups, candidates=("01",), named=True), dawid_skene=True)
     inferred = stats.dawid_skene
     assert inferred is not None
     assert (inferred.num_consensus, inferred.num_changed, inferred.num_filled, inferred.num_undecided) == (14, 0, 0, 2)
@@ -142,6 +149,9 @@ def test_votes_that_are_right_are_counted_and_ties_are_no_decision() -> None:
     assert "35.7% positive, 28.6% similar, 35.7% negative" in text
     assert "leaves 2 pictures undecided" in " ".join(text.split())
     assert "NOT CONVERGE" not in text
+    assert "Dawid-Skene model" in [
+        heading.text for heading in parse_page(format_statistics_html(stats, "x")).iter("h2")
+    ]
     halted = format_statistics(replace(stats, dawid_skene=replace(inferred, converged=False, iterations=10_000)))
     assert "THE MODEL DID NOT CONVERGE in 10,000 iterations" in halted
 
@@ -157,17 +167,33 @@ def test_known_annotators_are_distinguished_from_slots() -> None:
     # Consensus P, tie -> S, S, N. Kim said P, -, S, N.
     assert stats.by_annotator.confusion[0] == ((1, 0, 0), (0, 1, 0), (0, 0, 1))
     assert stats.dawid_skene is not None
-    assert stats.dawid_skene.raters_are == "annotator"
+    assert [annotator for annotator, *_ in stats.dawid_skene.right_votes] == ["kim", "lee", "max"]
 
 
-def test_dawid_skene_falls_back_to_slots_where_a_name_is_missing() -> None:
+def test_dawid_skene_is_refused_where_a_name_is_missing() -> None:
     source = annotators_source()
-    source._groups[0][0] = replace(source._groups[0][0], annotator=None)
-    stats = measure_labels(source, dawid_skene=True)
-    assert stats.by_annotator is not None
-    assert stats.by_annotator.shared_items[0][0] == 2
-    assert stats.dawid_skene is not None
-    assert stats.dawid_skene.raters_are == "slot"
+    source._groups[1][0] = replace(source._groups[1][0], annotator=None)
+    by_annotator = measure_labels(source).by_annotator
+    assert by_annotator is not None
+    assert by_annotator.shared_items[1][1] == 2
+    with pytest.raises(SettingsError) as caught:
+        measure_labels(source, dawid_skene=True)
+    assert str(caught.value) == (
+        "memory: group cat-0-1, slot A: the annotator is not known, and several people may have filled a slot, so "
+        "`dawid_skene` cannot be used. Name every annotator in the tree's annotators.csv."
+    )
+
+
+def test_nothing_of_an_annotator_is_said_of_a_slot_or_a_model() -> None:
+    of_slot = Annotation("A", (P,), seconds=3, full_zoom=True)
+    of_model = Annotation("M", (N,), seconds=0.1, annotator="net", annotator_kind="model", full_zoom=True)
+    of_person = Annotation("B", (P,), seconds=5, annotator="kim", full_zoom=True)
+    stats = measure_labels(ListSource(("01",), [[of_slot, of_model, of_person]]))
+    assert (stats.slots, stats.annotators, stats.full_zoom) == (("A", "B"), ("kim",), (("kim", 1, 1),))
+    assert [summary.mean for summary in stats.seconds] == [3, 5]
+    without_slot = measure_labels(ListSource(("01",), [[of_model, of_person]]), dawid_skene=True)
+    assert without_slot.dawid_skene is not None
+    assert [annotator for annotator, *_ in without_slot.dawid_skene.right_votes] == ["kim"]
 
 
 def test_counts_of_a_tree_are_those_of_its_files(fixtures: Path) -> None:
@@ -190,8 +216,8 @@ def test_counts_of_a_tree_are_those_of_its_files(fixtures: Path) -> None:
 
 def test_a_dataset_has_the_statistics_of_its_tree(fixtures: Path, tmp_path: Path) -> None:
     build_dataset(BuildSettings(trees=(fixtures / "Train",), output=tmp_path / "hggt", workers=1))
-    of_dataset = measure_labels(open_groups(tmp_path / "hggt"), dawid_skene=True)
-    assert of_dataset == measure_labels(open_groups(fixtures / "Train"), dawid_skene=True)
+    of_dataset = measure_labels(open_groups(tmp_path / "hggt"))
+    assert of_dataset == measure_labels(open_groups(fixtures / "Train"))
 
 
 def test_json_is_strict_and_unrounded(small: LabelStatistics) -> None:
@@ -207,7 +233,7 @@ def test_json_is_strict_and_unrounded(small: LabelStatistics) -> None:
 
 
 def test_undefined_numbers_are_null_in_json() -> None:
-    found: dict[str, Any] = measure_labels(source_of({"A": ((P, P), None)}), dawid_skene=True).to_json()
+    found: dict[str, Any] = measure_labels(source_of({"A": ((P, P), None)}, named=True), dawid_skene=True).to_json()
     assert found["krippendorff_alpha"] == {"nominal": None, "ordinal": None}
     assert found["fleiss_kappa"]["kappa"] is None
     assert found["seconds_per_group"]["A"]["mean"] is None
@@ -219,8 +245,8 @@ def sources_at_the_limits() -> list[ListSource]:
     return [
         source_of(),
         source_of({}),
-        source_of({"A": ((P, P), 0.0)}),
-        source_of({"A": ((P, N), None), "B": ((P, N), None)}),
+        source_of({"A": ((P, P), 0.0)}, named=True),
+        source_of({"A": ((P, N), None), "B": ((P, N), None)}, named=True),
         annotators_source(),
     ]
 
@@ -278,7 +304,6 @@ def test_page_shows_plots_and_tables(small: LabelStatistics) -> None:
         "How often two slots give the same label",
         "Groups",
         "Seconds per group",
-        "Dawid-Skene model",
         "Labels of each slot, by consensus",
     ]
     assert len(list(root.iter("svg"))) == 4

@@ -25,7 +25,7 @@ NOTES = (Note("net_1: 2 left out:", ("missing: a<b&c.png", "extra: 1 %.png")),)
 
 
 def summary(method: str, metric: str, mean: float, **others: object) -> Summary:
-    facts = {"low": mean - 1, "high": mean + 1, "num_groups": 9, "num_pictures": 5, **others}
+    facts = {"low": mean - 1, "high": mean + 1, "num_groups": 9, "num_pictures": 5, "effective_pictures": 4.5, **others}
     return Summary(method, metric, mean, **facts)  # type: ignore[arg-type]
 
 
@@ -48,8 +48,8 @@ def comparison() -> Comparison:
             summary("old", "lpips", 0.25),
         ),
         differences=(
-            Difference("net", "base_line", "psnr", -0.003, -0.02, 0.01, 0.25, 0.5, 8, 5),
-            Difference("old", "base_line", "lpips", -0.05, None, None, None, None, 0, 0),
+            Difference("net", "base_line", "psnr", -0.003, -0.02, 0.01, 0.25, 0.5, 8, 5, 4.0),
+            Difference("old", "base_line", "lpips", -0.05, None, None, None, None, 0, 0, 0.0),
         ),
         baseline="base_line",
     )
@@ -141,11 +141,11 @@ def test_a_table_states_the_smallest_possible_p(comparison: Comparison) -> None:
 
 
 def test_a_single_method_is_not_marked_as_best_and_a_note_warns_of_few_source_pictures(comparison: Comparison) -> None:
-    [table] = comparison_tables(compared(summary("a", "psnr", 24.0, num_pictures=20)))
+    [table] = comparison_tables(compared(summary("a", "psnr", 24.0, effective_pictures=20.0)))
     assert [cell.mark for cell in table.rows[0]] == ["", "", "", ""]
     assert "seeds" not in table.columns
-    assert "fewer than" not in table.note
-    assert "fewer than 20 source pictures" in comparison_tables(comparison)[0].note
+    assert "too narrow" not in table.note
+    assert "as low as 4.5; below 20, intervals are too narrow if" in comparison_tables(comparison)[0].note
 
 
 def test_a_missing_mean_is_a_dash() -> None:

@@ -262,6 +262,20 @@ def test_a_round_that_moves_takes_no_answers_into_nowhere(round_: Round, ada: An
     assert AnswerStore(round_).read(ada, first(ada)) == saved
 
 
+@pytest.mark.parametrize("name", ["votes", "shown"])
+def test_votes_that_move_alone_take_no_answers_into_a_new_folder(round_: Round, ada: Annotator, name: str) -> None:
+    store = AnswerStore(round_)
+    store.save(ada, first(ada), answer(), None)
+    moved = (round_.folder / name).rename(round_.folder / "moved")
+    with pytest.raises(OSError, match="the round was moved, replaced or unmounted") as error:
+        store.save(ada, ada.items[1], answer(), None)
+    assert error.value.filename == str(round_.folder / name)
+    assert not (round_.folder / name).exists()
+    moved.rename(round_.folder / name)
+    store.save(ada, ada.items[1], answer(), None)
+    assert len(AnswerStore(round_).answers(ada)) == 2
+
+
 def test_whether_every_version_was_seen_at_100_percent_is_recorded(
     store: AnswerStore, round_: Round, ada: Annotator
 ) -> None:

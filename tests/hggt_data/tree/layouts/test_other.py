@@ -53,7 +53,7 @@ def list_scored(folder: Path, options: ListOptions) -> ScoredListing:
     return ScoredListing(folder)
 
 
-LAYOUT = Layout("scored", "majority", Protocol(), lambda folder: {"GROUP/VERSION.png": True}, list_scored)
+LAYOUT = Layout("scored", "majority", Protocol(), lambda folder: {"GROUP/VERSION.png": True}, list_scored, "cc0-1.0")
 
 
 @pytest.fixture
