@@ -244,7 +244,7 @@ def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
 
 
 def _votes_row(votes: dict[Label, int] | None) -> dict[str, int] | None:
-    return votes and {label.class_name: count for label, count in votes.items()}
+    return None if votes is None else {label.class_name: count for label, count in votes.items()}
 
 
 def _write_parquet(
@@ -264,8 +264,7 @@ def _write_parquet(
             for png in pngs.values():
                 digest.update(png or b"")
             for pair in pairs:
-                row = {"chosen": pngs[pair.chosen], "rejected": pngs[pair.rejected]}
-                row[ORIGINAL] = pngs.get(ORIGINAL)
+                row = {"chosen": pngs[pair.chosen], "rejected": pngs[pair.rejected], ORIGINAL: pngs.get(ORIGINAL)}
                 labels = _labels_row(group, pair)
                 digest.update(repr(labels).encode())
                 if is_pickapic:
@@ -306,7 +305,10 @@ def _write_jsonl(
                 for name, path in paths.items():
                     write_png(staging / path, group, name)
                 for pair in pairs:
-                    row = {"chosen": paths[pair.chosen], "rejected": paths[pair.rejected]}
-                    row[ORIGINAL] = paths.get(ORIGINAL)
+                    row = {
+                        "chosen": paths[pair.chosen],
+                        "rejected": paths[pair.rejected],
+                        ORIGINAL: paths.get(ORIGINAL),
+                    }
                     line = {**({LR: paths.get(LR)} if has_lr else {}), **row, **_labels_row(group, pair)}
                     file.write(f"{json.dumps(line, ensure_ascii=False)}\n".encode())
