@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +18,14 @@ from hggt_data.restored.methods import Method, require_distinct
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 from hggt_eval.device_check import compare_with_cpu
 from hggt_eval.feature_cache import FeatureCache
-from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, require_metric
+from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, parse_metrics, require_metric
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, LoadedMetric
 from hggt_eval.protocol import evaluate
-from hggt_eval.report.files import require_nothing_lost
-from hggt_eval.scores.comparison import group_seeds
+from hggt_eval.report.files import format_table, require_nothing_lost
+from hggt_eval.report.notes import list_notes
+from hggt_eval.report.report import report_scores
+from hggt_eval.report.tables import comparison_tables, format_html
+from hggt_eval.scores.comparison import Comparison, compare_methods, group_seeds
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, what_scores_depend_on
 from hggt_eval.scores.journal import Journal
@@ -106,7 +109,7 @@ class GroundTruth:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The result of `score`.
+    """The result of `score`; a notebook shows it as a table.
 
     Attributes:
         evaluation: The scores.
@@ -121,12 +124,60 @@ class Scored:
     source: GroupSource
     journal: Journal | None
 
+    def table(self) -> str:
+        """The means as `hggt-eval` prints them, with notes on everything left out."""
+        return format_table(self.evaluation, self.settings)
+
+    def rows(self) -> list[dict[str, str | float]]:
+        """All scores, one dictionary each: method, group, metric, value (the mean over the group's positives)."""
+        return [
+            {"method": method.name, "group": group.id, "metric": metric, "value": value}
+            for method in self.evaluation.methods
+            for group in method.groups
+            for metric, value in group.mean.items()
+        ]
+
+    def compare(self, baseline: str | None = None) -> Comparison:
+        """Intervals of all means and, with a baseline, differences from it; see `compare_methods`."""
+        return compare_methods(self.evaluation, baseline)
+
+    def report(self, path: str | Path, *, baseline: str | None = None, gallery: CountOrNone = 1) -> None:
+        """Write all files of `hggt-eval --output` to the folder `path`, which is created if necessary.
+
+        Args:
+            path: Folder for the files.
+            baseline: Method to compare all others with.
+            gallery: Show this many of the best and of the worst groups per metric, with all their pictures.
+        """
+        output = Path(path)
+        prepare_folder(output)
+        report_scores(
+            self.evaluation,
+            self.settings,
+            show=lambda _: None,
+            output=output,
+            baseline=baseline,
+            gallery=gallery,
+            source=self.source,
+            journal=self.journal,
+        )
+
+    def _repr_html_(self) -> str:
+        """The means and their notes, as a notebook shows them."""
+        comparison = self.compare()
+        html = format_html(comparison_tables(comparison), list_notes(self.evaluation, self.settings, comparison))
+        return f'<div class="hggt-scores"><style>{_NOTEBOOK_STYLE}</style>{html}</div>'
+
+
+_NOTEBOOK_STYLE = ".hggt-scores .best { font-weight: bold } .hggt-scores .second { text-decoration: underline }"
+
 
 def score(
-    methods: Sequence[Method],
-    ground_truth: GroundTruth,
+    methods: Sequence[Method] | Mapping[str, str | Path],
+    ground_truth: GroundTruth | None = None,
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    dataset: str | Path | None = None,
+    metrics: Sequence[str] | str = DEFAULT_METRICS,
     border: CountOrNone = BORDER_PX,
     colour: Colour = "rgb",
     suffix: str | None = None,
@@ -142,8 +193,10 @@ def score(
     """Match restored images to groups, and score them against every positive.
 
     Args:
-        methods: Methods with distinct names, from `name_methods` or `read_methods`.
+        methods: Methods with distinct names, from `name_methods` or `read_methods`; or names with the folders of their
+            restored images.
         ground_truth: What to score against.
+        dataset: Short for GroundTruth(dataset=...).
         metrics: Metrics to compute, listed below; those whose weights are not available are left out.
         border: Pixels cut off each side before any metric is computed.
         colour: Compute PSNR and SSIM on BT.601 luma instead of RGB.
@@ -178,17 +231,28 @@ def score(
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from hggt_data import name_methods
         >>> from hggt_data.tree.demo import write_demo
-        >>> from hggt_eval import GroundTruth, score
+        >>> from hggt_eval import score
         >>> _, test, _, bicubic, sharper = write_demo(Path(tempfile.mkdtemp()))
-        >>> methods = name_methods([(None, bicubic), (None, sharper)])
-        >>> scored = score(methods, GroundTruth(dataset=test), metrics=["psnr"])
-        >>> round(scored.evaluation.methods[0].mean["psnr"], 2)
-        22.6
+        >>> scored = score({"bicubic": bicubic, "sharper": sharper}, dataset=test, metrics="psnr")
+        >>> print(scored.table())
+        method   groups   PSNR ↑
+        bicubic       6  22.6010
+        sharper       6  22.9046
+        >>> round(scored.compare(baseline="bicubic").differences[0].mean, 2)
+        0.3
     """
-    require_lists(methods=methods, metrics=metrics)
-    require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER)", ground_truth=ground_truth)
+    if isinstance(metrics, str):
+        metrics = parse_metrics(metrics)
+    if isinstance(methods, Mapping):
+        methods = [Method(name, folder) for name, folder in methods.items()]
+    require_lists(methods=methods)
+    if dataset is not None:
+        if ground_truth is not None:
+            raise SettingsError("`dataset` cannot be combined with `ground_truth`; pass GroundTruth(dataset=...) alone")
+        ground_truth = GroundTruth(dataset=dataset)
+    require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER); or pass `dataset`", ground_truth=ground_truth)
+    assert ground_truth is not None
     for method in methods:
         require_kind(Method, "that of `name_methods` or `read_methods`", methods=method)
     processes = processes or Processes.from_environment()

@@ -9,6 +9,7 @@ from hggt_data.io.files import read_regular_file, read_start
 from hggt_data.io.text import join_lines
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
+from hggt_data.tree.folders import relative_path
 from hggt_data.tree.listing import GroupFiles, Listing
 from hggt_data.tree.twins import find_equal, list_pictures
 
@@ -78,7 +79,7 @@ class TreeSource(GroupSource):
         return name in self._files(index).images
 
     def find_file(self, index: int, name: str) -> str:
-        return self._files(index).relative(self._path(index, name))
+        return relative_path(self._path(index, name), self._listing.root, is_public=False)
 
 
 def _choose_split(listing: Listing, split: str | None) -> str:

@@ -31,6 +31,24 @@ def test_score_returns_what_the_command_writes(methods: list[Method], fixtures: 
     assert len(scored.source) == 6
 
 
+def test_texts_are_enough_and_the_result_shows_compares_and_reports_itself(fixtures: Path, tmp_path: Path) -> None:
+    folders = {name: str(fixtures / "restored" / name) for name in ("bicubic", "lanczos")}
+    scored = score(folders, dataset=str(fixtures / "Test"), metrics="psnr,ssim")
+    means = {method.name: method.mean["psnr"] for method in scored.evaluation.methods}
+    assert scored.table().splitlines()[1].split()[::2] == ["bicubic", f"{means['bicubic']:.4f}"]
+    values = [row["value"] for row in scored.rows() if (row["method"], row["metric"]) == ("lanczos", "psnr")]
+    assert len({row["group"] for row in scored.rows()}) == len(values)
+    assert math.fsum(map(float, values)) / len(values) == pytest.approx(means["lanczos"])
+    [difference, _] = scored.compare(baseline="bicubic").differences
+    assert difference.mean == pytest.approx(means["lanczos"] - means["bicubic"])
+    assert f'class="best"><span>{max(means.values()):.2f}</span>' in scored._repr_html_()
+    scored.report(tmp_path / "new" / "scores", baseline="bicubic", gallery=0)
+    assert read_scores(tmp_path / "new" / "scores").evaluation == scored.evaluation
+    assert (tmp_path / "new" / "scores" / "report.html").is_file()
+    with pytest.raises(SettingsError, match="`dataset` cannot be combined with `ground_truth`"):
+        score(folders, GroundTruth(dataset="a"), dataset="b")
+
+
 def test_the_folders_of_a_tree_can_be_given_instead(methods: list[Method], fixtures: Path) -> None:
     tree = fixtures / "Test/GT/Test-mini"
     folders = GroundTruth(gts=tree / "images", labels=tree / "labels")
