@@ -271,7 +271,7 @@ def _responsible_ai(manifest: Manifest, facts: _Facts, labelled: bool) -> dict[s
     known: dict[str, Any] = {
         "dataCollection": f"The pictures and the votes on them were read from data in the layout {manifest.layout}.",
         "dataCollectionRawData": sources
-        and f"Of the source pictures, the columns {', '.join(sources)} give what is known.",
+        and f"Known about the source pictures, in columns of these names: {', '.join(sources)}.",
         "dataPreprocessingProtocol": ["The PNG files are unchanged.", *_dropped(manifest)],
         "dataAnnotationProtocol": " ".join([*_questions(manifest), *_annotators(facts)]),
         "annotationsPerItem": "; ".join(_votes_per_item(facts, sum(manifest.splits.values()))),
@@ -308,17 +308,16 @@ def _questions(manifest: Manifest) -> Iterator[str]:
 
 def _annotators(facts: _Facts) -> Iterator[str]:
     """How many people and models voted, as far as that is known."""
-    of_all = f"of {plural(facts.num_records, 'vote record')}"
+    yield f"Vote records: {facts.num_records:,}."
     if facts.num_attributed:
-        people = plural(len(facts.annotators), "annotator")
-        yield f"{facts.num_attributed:,} {of_all} are attributed to {people}."
+        yield f"Attributed to {plural(len(facts.annotators), 'annotator')}: {facts.num_attributed:,}."
     if unknown := facts.num_by_people - facts.num_attributed:
         yield (
-            f"Who gave {unknown:,} {of_all} is not known: a slot is a place in the source, which several people may "
-            "have filled."
+            f"By people who are not known: {unknown:,}; a slot is a place in the source, which several people may have "
+            "filled."
         )
     if by_models := facts.num_records - facts.num_by_people:
-        yield f"{by_models:,} {of_all} are by models and never count as votes of people."
+        yield f"By models: {by_models:,}; they never count as votes of people."
 
 
 def _votes_per_item(facts: _Facts, num_groups: int) -> Iterator[str]:
@@ -334,8 +333,8 @@ def _agreement(facts: _Facts) -> Iterator[str]:
     for split, (nominal, ordinal) in facts.alpha.items():
         if not isnan(nominal):
             yield (
-                f"Split {split}: Krippendorff's alpha of the label votes is {nominal:.3f}, and {ordinal:.3f} if "
-                "positive against negative is worse than either against similar."
+                f"Split {split}: Krippendorff's alpha of the label votes is {nominal:.3f} (nominal), {ordinal:.3f} "
+                "(ordinal)."
             )
     for split, pairs in facts.pairs.items():
         for found in (found for found in pairs if not isnan(found.agreement)):

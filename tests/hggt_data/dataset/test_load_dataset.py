@@ -21,7 +21,7 @@ from hggt_data.dataset.features import dataset_features
 from hggt_data.dataset.manifest import read_manifest
 from hggt_data.io.images import read_pixels
 from hggt_data.loading import open_groups
-from hggt_data.schema import Annotation, Label
+from hggt_data.schema import Annotation, ChoiceVote, Label, PairVote, Score
 from tests.hggt_data.trees import FOUR
 from tests.hub_client import ForkServer, HubClient
 
@@ -141,6 +141,41 @@ def test_both_versions_of_the_schema_open(datasets: Path, load: Callable[..., An
     assert groups["oak-8-0"].annotations[2].start is None
     assert groups[0].read("02").shape == (8, 8, 3)
     assert open_groups(folder, "test")[0].read("lr").shape == (2, 2, 3)
+
+
+def test_votes_of_all_kinds_open(datasets: Path, load: Callable[..., Any]) -> None:
+    folder = datasets / "v3"
+    assert read_manifest(folder).schema_version == 3
+    ash, elm, oak = open_groups(folder, "train")
+    [fir] = open_groups(folder, "test")
+    assert [group.id for group in (ash, elm, oak, fir)] == ["ash", "elm", "oak-8-0", "fir"]
+    assert (oak.image_name, oak.top, oak.left, fir.image_name, fir.top) == ("oak", 8, 0, "fir-tree", None)
+    assert [ash.has_picture(name) for name in ("original", "01", "swin-ir")] == [False, True, True]
+    assert [elm.has_picture(name) for name in ("original", "01", "swin-ir")] == [True, True, False]
+    assert fir.read("lr").shape == (2, 2, 3)
+    assert (elm.caption, oak.caption) == ("a bare elm", None)
+    assert (oak.consensus, oak.num_votes) == ((Label.POSITIVE, Label.NEGATIVE), (2, 2))
+    assert oak.annotations[0] == Annotation(
+        "A",
+        (Label.POSITIVE, Label.NEGATIVE),
+        datetime(2026, 3, 1, 10),
+        datetime(2026, 3, 1, 10, 0, 30),
+        30.5,
+        "ann",
+    )
+    assert oak.annotations[2:] == (
+        Annotation("C", (Label.NEGATIVE, None), annotator="judge-1", annotator_kind="model"),
+        Annotation("D", (Label.POSITIVE, None), annotator="ann", kind="repeat"),
+    )
+    question = "Which is sharper?"
+    assert ash.pairs == (
+        PairVote("01", "swin-ir", "second", annotator="ann", question=question),
+        PairVote("swin-ir", "01", "tie", annotator="bea", question=question),
+    )
+    assert fir.pairs[1] == PairVote("01", "swin-ir", None, 0.75, question=question, count=4)
+    assert oak.choices == (ChoiceVote(("original", "01", "swin-ir"), "01", annotator="ann"),)
+    assert oak.scores == (Score("01", 4.25, 0.5, 4), Score("original", 3))
+    assert load(str(folder), split="train")["scores"][2][0]["score"] == 4.25
 
 
 def load_without_connections() -> tuple[int, str]:

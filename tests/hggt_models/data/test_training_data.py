@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hggt_data.consensus import judge_group
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError, HubError, SettingsError, TreeError
 from hggt_data.groups import GroupSource
@@ -17,11 +16,12 @@ from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.io.names import look
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.loading import open_groups
-from hggt_data.schema import Annotation, Label, PatchGroup, PatchId
+from hggt_data.schema import PatchId
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import training_data
 from hggt_models.data.training_data import ResumeState, TrainingData, open_training_data
+from tests.hggt_data import table_tree
 from tests.hggt_data.trees import noise, with_chunk, write_bytes, zip_folder
 from tests.hggt_models.data.coded import cut_of, picture_of, write_groups, write_pictures
 from tests.hggt_models.data.conftest import LABELS
@@ -475,25 +475,33 @@ def test_a_file_name_may_be_invalid_utf8(tmp_path: Path) -> None:
     assert len(opened.samples) == 2
 
 
+PAIRS = "group,first,second,preferred\na,sharp,soft,first\nb,sharp,soft,tie\n"
+LABELLED = "group,candidate,annotator,label\n" + "".join(
+    f"{group},sharp,{name},Positive\n" for group in "ab" for name in ("ann", "bob")
+)
+
+
+def write_table(root: Path, votes: str, versions: tuple[str, ...]) -> Path:
+    """Write a table of votes on two groups with these versions."""
+    table_tree.write_pictures(root, dict.fromkeys("ab", versions))
+    (root / "votes.csv").write_text(votes)
+    return root
+
+
+def test_a_table_of_labels_is_learnt_from(tmp_path: Path) -> None:
+    opened = open_groups_of(write_table(tmp_path, LABELLED, ("original", "sharp")), "positive")
+    assert (len(opened.samples), len(opened.held_out)) == (1, 1)
+
+
 @pytest.mark.parametrize(
-    ("annotations", "message"),
+    ("votes", "versions", "message"),
     [
-        ([], r"has no label votes \(layout table\); training requires them"),
-        ([Annotation("A", (Label.POSITIVE,)), Annotation("B", (Label.POSITIVE,))], "1 group without an original"),
+        (PAIRS, ("original", "sharp", "soft"), r"has no label votes \(layout table\); training requires them"),
+        (LABELLED, ("sharp",), r"2 groups without an original \(a, b\); training makes the low-resolution image from"),
     ],
 )
 def test_data_without_labels_or_originals_is_refused(
-    monkeypatch: pytest.MonkeyPatch, annotations: list[Annotation], message: str
+    tmp_path: Path, votes: str, versions: tuple[str, ...], message: str
 ) -> None:
-    class Other(GroupSource):
-        location, candidates, ids, split, layout = "other", ("sharp",), ["whole"], "train", "table"
-
-        def _read_labels(self, index: int) -> PatchGroup:
-            return judge_group("whole", self.candidates, annotations)
-
-        def read_bytes(self, index: int, name: str) -> bytes:
-            raise KeyError(name)
-
-    monkeypatch.setattr(training_data, "open_groups", lambda *arguments, **options: Other())
     with pytest.raises(DatasetError, match=message):
-        open_groups_of(Path("other"))
+        open_groups_of(write_table(tmp_path, votes, versions))

@@ -226,7 +226,9 @@ class TestOptions:
         assert [line[2] for line in found(home, table)] == ["pictures/dog/extra/x.png"]
         result = build_dataset(BuildSettings([home], tmp_path / "built", workers=1, table=table))
         assert [problem.path for problem in result.problems] == [str(tree / "dog/extra/x.png")]
-        assert list(open_groups(home, table=table)) == list(open_groups(tmp_path / "built"))
+        groups = open_groups(home, table=table)
+        assert list(groups) == list(open_groups(tmp_path / "built"))
+        assert (home / (groups.find_file(0, "esrgan") or "")).read_bytes() == groups[0].read_bytes("esrgan")
 
     def test_a_regular_expression_names_the_source_picture(self, tree: Path) -> None:
         table = TableOptions(None, None, WORDS.label_words, r"(?P<image>\w)\w+(-(?P<top>\d+)-(?P<left>\d+))?")

@@ -3,8 +3,8 @@
 The rows stay text until a group is read, so that a million of them take about 200 MB.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -41,6 +41,8 @@ _OWN: Mapping[str, Kind] = {
     "score": "scores",
     "std": "scores",
 }
+_VERSIONS = ("candidate", "first", "second", "shown")
+_WATCHED = (*_VERSIONS, "label", "annotator", "slot")
 _CELL, _ROW = "\x1f", "\x1e"  # separate cells and rows that are kept as one text
 
 
@@ -68,31 +70,45 @@ class GroupRows:
         return [self.kind, self.columns, [row.partition(_CELL)[2] for row in self.packed.split(_ROW)]]
 
 
-@dataclass(slots=True)
 class VoteTable:
     """All rows of a table.
 
-    Attributes:
+    Args:
         columns: the names of the columns.
-        versions: the versions that the rows name.
-        labels: each word in the column `label`, and its first line.
-        annotators: the names of the people.
-        slots: the slots that are given.
     """
 
-    path: Path
-    kind: Kind
-    columns: tuple[str, ...]
-    versions: set[str] = field(default_factory=set)
-    labels: dict[str, int] = field(default_factory=dict)
-    annotators: set[str] = field(default_factory=set)
-    slots: set[str] = field(default_factory=set)
-    _rows: dict[str, list[str]] = field(default_factory=dict)
+    def __init__(self, path: Path, kind: Kind, columns: Sequence[str]) -> None:
+        self.path, self.kind, self.columns = path, kind, tuple(columns)
+        self._rows: dict[str, list[str]] = {}
+        self._first_lines: dict[str, dict[str, int]] = {name: {} for name in _WATCHED if name in columns}
+        self._watched = [(columns.index(name), found) for name, found in self._first_lines.items()]
+        self._group_at = columns.index(GROUP)
 
     @property
     def groups(self) -> Mapping[str, object]:
         """The groups that have rows, in the order of the table."""
         return self._rows
+
+    @property
+    def labels(self) -> Mapping[str, int]:
+        """Each word in the column `label`, and its first line."""
+        return self._first_lines.get("label", {})
+
+    @property
+    def annotators(self) -> set[str]:
+        """The names of the people and models."""
+        return {*self._first_lines.get("annotator", {})} - {""}
+
+    @property
+    def slots(self) -> set[str]:
+        """The slots that are given."""
+        return {*self._first_lines.get("slot", {})} - {""}
+
+    @property
+    def versions(self) -> set[str]:
+        """The versions that the rows name."""
+        found = ((name, text) for name in _VERSIONS for text in self._first_lines.get(name, ()))
+        return {version for name, text in found for version in versions_in({name: text})}
 
     def rows_of(self, group_id: str) -> GroupRows | None:
         """The rows on a group; None if there are none."""
@@ -104,20 +120,15 @@ class VoteTable:
         packed = _CELL.join([str(line), *cells])
         if packed.count(_CELL) != len(cells) or _ROW in packed:
             raise TableError(f"{self.path}, line {line}: a value contains a control character; expected text")
-        row = dict(zip(self.columns, cells, strict=True))
-        self._rows.setdefault(row[GROUP], []).append(packed)
-        self.versions.update(versions_in(row))
-        if "label" in row:
-            self.labels.setdefault(row["label"], line)
-        for name, found in (("annotator", self.annotators), ("slot", self.slots)):
-            if row.get(name):
-                found.add(row[name])
+        self._rows.setdefault(cells[self._group_at], []).append(packed)
+        for place, found in self._watched:
+            found.setdefault(cells[place], line)
 
 
 def read_vote_table(path: Path) -> VoteTable:
     """The rows of a table. TableError if its columns are not those of one kind, or it is not CSV."""
     columns, lines = iterate_csv(path)
-    table = VoteTable(path, _require_kind(path, columns), tuple(columns))
+    table = VoteTable(path, _require_kind(path, columns), columns)
     for line, cells in lines:
         table.add(line, cells)
     if not table.groups:
