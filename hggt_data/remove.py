@@ -39,7 +39,8 @@ def remove_data(
 
     Of a dataset, the next version is written: consensus and strengths are computed again from the remaining votes, and
     shards without anything to remove are kept byte for byte. Of a round, the answers are deleted and an annotator's
-    name is replaced by the pseudonym. Of a tree, the files of groups are deleted. The pseudonyms beside a dataset lose
+    name is replaced by the pseudonym. Of a tree, the files of groups are deleted, and of tables of votes
+    the rows. The pseudonyms beside a dataset lose
     the annotator's name and keep the pseudonym, so that nobody else gets it.
 
     Args:
@@ -90,12 +91,7 @@ def remove_data(
         lines = _remove_from_round(path, unwanted)
     else:
         target = path
-        done = remove_from_tree(path, unwanted)
-        _require_found(path, done.groups, searched=False)
-        lines = [
-            f"{path}: removed {plural(len(done.groups), 'group')} ({plural(done.num_files, 'file')})",
-            "Hard links to these files in other folders, such as those of `hggt-data split`, remain.",
-        ]
+        lines = _remove_from_tree(path, unwanted)
     for repo_id in repositories:
         lines += find_holders(repo_id, unwanted).describe(str(target))
     if not repositories:
@@ -166,4 +162,14 @@ def _remove_from_round(path: Path, unwanted: Unwanted) -> list[str]:
         lines.append("Remove the person from accounts files with hggt-data accounts remove.")
     lines.append(f"Deleted {plural(done.num_files, 'file')} of answers and records")
     lines.append("Trees merged from the round, and its folder of patches, are not changed: remove it there as well.")
+    return lines
+
+
+def _remove_from_tree(path: Path, unwanted: Unwanted) -> list[str]:
+    done = remove_from_tree(path, unwanted)
+    _require_found(path, [*done.groups, *range(done.num_rows)], searched=False)
+    what = f"{plural(done.num_files, 'file')}, {plural(done.num_rows, 'row')} of tables"
+    lines = [f"{path}: removed {plural(len(done.groups), 'group')} ({what})"]
+    if done.num_files:
+        lines.append("Hard links to these files in other folders, such as those of `hggt-data split`, remain.")
     return lines

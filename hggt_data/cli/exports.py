@@ -51,7 +51,8 @@ def pairs(source: dict[str, Any], arguments: dict[str, Any]) -> None:
     """Write pairs of pictures for preference learning.
 
     Positives are preferred to similar and negative candidates and to the original, similar ones to negatives, and the
-    original to negatives. The margin says how clearly, from -2 to 2. load_dataset opens the parquet format.
+    original to negatives. Of two versions that people compared, that with more votes is preferred. The margin says how
+    clearly, from -2 to 2. load_dataset opens the parquet format.
     """
     from hggt_data.exports.pairs import export_pairs
     from hggt_data.exports.source import open_source

@@ -155,7 +155,10 @@ class Target:
         """Those that are options: not what the command itself passes, nor what an earlier target has."""
         omitted = {name for name, detail in self._details.items() if detail is None}
         omitted |= {str(param.name) for target in self._earlier for param in target.params()}
-        return [parameter for parameter in read_parameters(self.name) if parameter.name not in omitted]
+        parameters = read_parameters(self.name)
+        # A parameter that is also a field of another one's settings is a shorthand for callers in Python.
+        omitted |= {field.name for own in parameters if own.settings for field in read_parameters(own.settings)}
+        return [parameter for parameter in parameters if parameter.name not in omitted]
 
 
 def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:

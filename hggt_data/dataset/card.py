@@ -236,7 +236,7 @@ def format_pairs_card(
     lines += [f"| `{column}` | {_PAIR_COLUMN_TEXTS[column]} |" for column in features]
     counted = [
         f"- `{split}`: {num_pairs[split]:,} pairs; "
-        + ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+        + ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
         for split, counts in kinds.items()
     ]
     return (
@@ -244,8 +244,8 @@ def format_pairs_card(
         + "\n\n".join(
             [
                 "# Preference pairs of pictures",
-                "Each row is a pair from one *patch group*: two versions of the same high-resolution patch, of which "
-                "several people preferred one. Made with hggt from data in the format of HGGT.",
+                "Each row is a pair from one *patch group*: two versions of the same picture, of which people "
+                "preferred one. Made with hggt from data in the format of HGGT.",
                 "## Content",
                 "\n".join(counted),
                 "## Columns",
@@ -261,19 +261,23 @@ def format_pairs_card(
 
 _MARGIN_TEXT = (
     "`margin` = (positive - negative votes of chosen) / votes - (positive - negative votes of rejected) / votes, where "
-    "the original counts as 0. It ranges from -2 to 2; the larger it is, the clearer the preference."
+    "the original counts as 0. It ranges from -2 to 2; the larger it is, the clearer the preference. Of the kind "
+    "`votes`, where people compared the two, it is the share of the votes for chosen minus the share for rejected."
 )
 _PAIR_COLUMN_TEXTS = {
     "lr": "low-resolution input, PNG; null if there is none",
     "chosen": "the preferred picture, PNG",
     "rejected": "the other picture, PNG",
-    "original": "the untouched patch that both are versions of, PNG",
+    "original": "the untouched patch that both are versions of, PNG; null if the data has none",
     "group": "name of the patch group; `IMAGE-TOP-LEFT` in HGGT, where IMAGE is the source picture",
     "chosen_name": "name of the preferred picture: a candidate, or `original`",
     "rejected_name": "name of the other picture",
-    "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative)",
-    "votes_chosen": "how many annotators gave each label to the preferred picture; 0 for the original",
-    "votes_rejected": "how many annotators gave each label to the other picture; 0 for the original",
+    "kind": "P>S, P>N, S>N, P>original, original>N: the consensus labels of the two (positive, similar, negative); "
+    "votes: people compared the two",
+    "votes_chosen": "how many annotators gave each label to the preferred picture; 0 for the original. Of the kind "
+    "votes, the votes for it (positive), ties (similar) and votes for the other (negative); null where only shares are "
+    "known",
+    "votes_rejected": "the same for the other picture",
     "margin": "how clear the preference is; see below",
     "jpg_0": "bytes of the first picture, PNG despite the name of the column",
     "jpg_1": "bytes of the second picture",

@@ -21,7 +21,7 @@ from hggt_data.exports.preferences import (
     PairKind,
     PairName,
     PreferencePair,
-    majority_names,
+    has_majority,
     preference_pairs,
     tied_pairs,
 )
@@ -48,13 +48,14 @@ class PairSettings:
     """Which pairs to export, and how.
 
     Attributes:
-        kinds: Kind of pairs to write, the preferred picture first: P positive, S similar, N negative; repeatable.
-            [default: all]
+        kinds: Kind of pairs to write, the preferred picture first: P positive, S similar, N negative; or votes of
+            people who compared the two. Repeatable.  [default: all]
         min_margin: Smallest preference margin, from -2 to 2.  [default: no limit]
         format: File format: parquet contains the pictures, jsonl refers to their files.
         columns: Columns of parquet: hggt, or pickapic (jpg_0, jpg_1, label_0, caption), which Diffusion-DPO reads.
         ties: With the columns pickapic, also write pairs that people call equally good, with label_0 0.5.
-        majority_only: Leave out candidates whose votes have no majority, which are Similar by HGGT's rule.
+        majority_only: Leave out candidates whose votes have no majority, which are Similar by HGGT's rule, and pairs
+            of which at most half of the votes prefer one.
         pairs_per_shard: Pairs per Parquet file; 256 pairs of four 512 x 512 pictures take about 450 MB.
 
     Raises:
@@ -83,8 +84,7 @@ class PairSettings:
         """The pairs of a group to export."""
         found = preference_pairs(group, {PairKind(kind) for kind in self.kinds})
         if self.majority_only:
-            clear = {ORIGINAL, *majority_names(group)}
-            found = [pair for pair in found if {pair.chosen, pair.rejected} <= clear]
+            found = [pair for pair in found if has_majority(group, pair)]
         if self.min_margin is not None:
             found = [pair for pair in found if pair.margin >= self.min_margin]
         return [*found, *(tied_pairs(group) if self.ties else [])]
@@ -160,7 +160,7 @@ class _Counts:
         return cls(Counter({kind.value: 0 for kind in PairKind if kind in wanted} | ties))
 
     def describe(self) -> str:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.kinds.items())
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.kinds.items() if number)
         left_out = f"; left out {plural(self.num_equal, 'pair')} of equal pictures" if self.num_equal else ""
         return f"{plural(self.kinds.total(), 'pair')} ({kinds}){left_out}"
 
@@ -169,7 +169,7 @@ def _require_pairs(has_pairs: bool, groups: GroupSource, location: str) -> None:
     if not has_pairs:
         raise DatasetError(
             f"{location} has no such pairs of different pictures in {groups.split}; "
-            "change `kinds` or lower `min_margin`"
+            "change `kinds` or lower `min_margin`. Pairs need label votes or votes on pairs"
         )
 
 
@@ -224,9 +224,10 @@ def _pairs_of(
             yield group, pairs
 
 
-def _names_of(pairs: list[PreferencePair]) -> list[str]:
+def _names_of(group: Group, pairs: list[PreferencePair]) -> list[str]:
     """The pictures that a group's pairs need."""
-    return sorted({ORIGINAL, *(name for pair in pairs for name in (pair.chosen, pair.rejected))})
+    original = [ORIGINAL] if group.has_picture(ORIGINAL) else []
+    return sorted({*original, *(name for pair in pairs for name in (pair.chosen, pair.rejected))})
 
 
 def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
@@ -236,10 +237,14 @@ def _labels_row(group: Group, pair: PreferencePair) -> dict[str, Any]:
         "chosen_name": pair.chosen,
         "rejected_name": pair.rejected,
         "kind": pair.kind and pair.kind.value,
-        "votes_chosen": {label.class_name: count for label, count in pair.votes_chosen.items()},
-        "votes_rejected": {label.class_name: count for label, count in pair.votes_rejected.items()},
+        "votes_chosen": _votes_row(pair.votes_chosen),
+        "votes_rejected": _votes_row(pair.votes_rejected),
         "margin": pair.margin,
     }
+
+
+def _votes_row(votes: dict[Label, int] | None) -> dict[str, int] | None:
+    return None if votes is None else {label.class_name: count for label, count in votes.items()}
 
 
 def _write_parquet(
@@ -254,12 +259,12 @@ def _write_parquet(
 
     def rows(groups: GroupSource, counts: _Counts) -> Iterator[dict[str, Any]]:
         for group, pairs in _pairs_of(groups, settings, counts):
-            pngs: dict[str, bytes | None] = {name: read_checked(group, name) for name in _names_of(pairs)}
+            pngs: dict[str, bytes | None] = {name: read_checked(group, name) for name in _names_of(group, pairs)}
             pngs[LR] = read_checked(group, LR) if group.has_picture(LR) and not is_pickapic else None
             for png in pngs.values():
                 digest.update(png or b"")
             for pair in pairs:
-                row = {"chosen": pngs[pair.chosen], "rejected": pngs[pair.rejected], ORIGINAL: pngs[ORIGINAL]}
+                row = {"chosen": pngs[pair.chosen], "rejected": pngs[pair.rejected], ORIGINAL: pngs.get(ORIGINAL)}
                 labels = _labels_row(group, pair)
                 digest.update(repr(labels).encode())
                 if is_pickapic:
@@ -295,11 +300,15 @@ def _write_jsonl(
     for split, groups in source.splits.items():
         with atomic_file(staging / f"{split}.jsonl") as file:
             for group, pairs in _pairs_of(groups, settings, counts[split]):
-                names = [*_names_of(pairs), *([LR] if group.has_picture(LR) else [])]
+                names = [*_names_of(group, pairs), *([LR] if group.has_picture(LR) else [])]
                 paths = {name: f"{split}/{name}/{file_name(group, name)}" for name in names}
                 for name, path in paths.items():
                     write_png(staging / path, group, name)
                 for pair in pairs:
-                    row = {"chosen": paths[pair.chosen], "rejected": paths[pair.rejected], ORIGINAL: paths[ORIGINAL]}
+                    row = {
+                        "chosen": paths[pair.chosen],
+                        "rejected": paths[pair.rejected],
+                        ORIGINAL: paths.get(ORIGINAL),
+                    }
                     line = {**({LR: paths.get(LR)} if has_lr else {}), **row, **_labels_row(group, pair)}
                     file.write(f"{json.dumps(line, ensure_ascii=False)}\n".encode())

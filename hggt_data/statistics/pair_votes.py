@@ -145,15 +145,18 @@ def _outcome(vote: PairVote) -> tuple[float, float, float]:
     return first, second, tie
 
 
+def votes_to_pool(group: PatchGroup) -> list[PairVote]:
+    """People's votes on the pairs of a group; none if they answer several questions."""
+    votes = [vote for vote in group.pairs if vote.counts]
+    return votes if len({vote.question for vote in votes}) == 1 else []
+
+
 def group_strengths(group: PatchGroup) -> tuple[list[float | None], list[float | None]]:
     """Bradley-Terry strengths and SRIQA-Bench's MOS of `versions_of(group.candidates)`, from people's votes on pairs.
 
     None for a version without votes; for all if the votes answer several questions.
     """
-    votes = [vote for vote in group.pairs if vote.counts]
-    if len({vote.question for vote in votes}) > 1:
-        votes = []
-    counts = count_pairs(votes, group.candidates)
+    counts = count_pairs(votes_to_pool(group), group.candidates)
     found = (pair_strengths(counts).values, thurstone_scores(counts).mos)
     strengths, mos = ([json_number(value) for value in values.tolist()] for values in found)
     return strengths, mos

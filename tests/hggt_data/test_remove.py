@@ -10,12 +10,13 @@ from hggt_data.annotate.deal import reassign_groups
 from hggt_data.annotate.round import Item, Kind, read_round
 from hggt_data.cli.main import main
 from hggt_data.hub.pseudonyms import read_pseudonyms
+from hggt_data.io.images import encode_png
 from hggt_data.loading import open_groups
 from hggt_data.tree.annotators import read_annotators
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.named_tree import ALICE, BOB, IDS, REPO, Published, build_named, write_named_tree
-from tests.hggt_data.trees import contents, write_annotation, write_bytes
+from tests.hggt_data.trees import contents, noise, write_annotation, write_bytes
 from tests.hub_server import HubServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # the client's own
@@ -97,7 +98,7 @@ def test_a_group_of_a_tree_is_deleted_with_its_lines_and_nothing_else(tmp_path: 
     before = contents(tree)
     result = run(tree, "--source-picture", "p1")
     assert result.exit_code == 0, result.output
-    assert "removed 1 group (6 files)" in result.output
+    assert "removed 1 group (6 files, 2 rows of tables)" in result.output
     gone = {path for path in before if "p1-0-0" in path}
     after = contents(tree)
     assert before.keys() - after.keys() == gone
@@ -116,15 +117,48 @@ def test_an_annotator_of_a_tree_is_refused_with_the_way(tmp_path: Path) -> None:
     assert "export tree" in result.output
 
 
-def test_tables_of_votes_are_refused(tmp_path: Path) -> None:
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """Own data: two groups of one candidate, each judged by Ann and Ben."""
     tree = tmp_path / "T"
     for group in ("g", "h"):
         for name in ("original", "01"):
-            write_bytes(tree / f"{group}/{name}.png", b"")
-    (tree / "votes.csv").write_text("group,candidate,annotator,label\ng,01,ann,Positive\nh,01,ann,Positive\n")
-    before = contents(tree)
-    assert "keeps its votes in tables" in run(tree, "--group", "g").output
-    assert contents(tree) == before
+            write_bytes(tree / f"{group}/{name}.png", encode_png(noise((16, 16), group + name)))
+    rows = [f"{group},01,{person},Positive" for group in ("g", "h") for person in ("Ann", "Ben")]
+    (tree / "votes.csv").write_text("\n".join(["group,candidate,annotator,label", *rows, ""]))
+    (tree / "groups.csv").write_text("group,image\ng,cat\nh,dog\n")
+    return tree
+
+
+def test_rows_and_pictures_of_own_data_are_deleted(tables: Path) -> None:
+    result = run(tables, "--source-picture", "cat")
+    assert result.exit_code == 0, result.output
+    assert "removed 1 group (2 files, 3 rows of tables)" in result.output
+    assert sorted(contents(tables)) == ["groups.csv", "h/01.png", "h/original.png", "votes.csv"]
+    assert (tables / "votes.csv").read_text() == (
+        "group,candidate,annotator,label\nh,01,Ann,Positive\nh,01,Ben,Positive\n"
+    )
+    assert not validate_tree(tables, workers=1).errors
+
+
+def test_a_persons_rows_of_own_data_are_deleted(tables: Path) -> None:
+    result = run(tables, "--annotator", "Ann")
+    assert result.exit_code == 0, result.output
+    assert "removed 0 groups (0 files, 2 rows of tables)" in result.output
+    assert "Ann" not in (tables / "votes.csv").read_text()
+    before = contents(tables)
+    assert "no vote would remain" in run(tables, "--annotator", "Ben").output
+    assert contents(tables) == before
+
+
+def test_exported_votes_lose_the_rows(named: Path, tmp_path: Path) -> None:
+    out = tmp_path / "votes"
+    assert CliRunner().invoke(main, ["export", "votes", str(named), "--output", str(out)]).exit_code == 0
+    assert run(out, "--source-picture", "p0", "--annotator", ALICE).exit_code == 0
+    text = (out / "votes.csv").read_text() + (out / "groups.csv").read_text()
+    assert "p0" not in text
+    assert ALICE not in text
+    assert BOB in text
 
 
 @pytest.fixture

@@ -153,6 +153,7 @@ def test_votes_of_all_kinds_open(datasets: Path, load: Callable[..., Any]) -> No
     assert [ash.has_picture(name) for name in ("original", "01", "swin-ir")] == [False, True, True]
     assert [elm.has_picture(name) for name in ("original", "01", "swin-ir")] == [True, True, False]
     assert fir.read("lr").shape == (2, 2, 3)
+    assert (elm.caption, oak.caption) == ("a bare elm", None)
     assert (oak.consensus, oak.num_votes) == ((Label.POSITIVE, Label.NEGATIVE), (2, 2))
     assert oak.annotations[0] == Annotation(
         "A",

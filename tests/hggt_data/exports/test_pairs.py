@@ -17,7 +17,7 @@ from hggt_data.groups import Group
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label
-from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.hggt_labels import format_annotation
 from tests.hggt_data.exports.commands import done, refused, run
 from tests.hggt_data.trees import contents, write_tree
 
@@ -207,3 +207,32 @@ def test_candidates_without_a_majority_can_be_left_out(tree: Path, tmp_path: Pat
 
     assert [row["margin"] for row in clear] == [row["margin"] for row in rows if is_clear(row)]
     assert 0 < len(clear) < len(rows)
+
+
+@pytest.mark.parametrize("form", ["parquet", "pickapic", "jsonl"])
+def test_votes_on_pairs_without_an_original(tmp_path: Path, form: str, load: Callable[..., Any]) -> None:
+    for number, name in enumerate(("a", "b", "c")):
+        path = tmp_path / f"T/cat/{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(np.full((16, 16, 3), number, np.uint8)))
+    (tmp_path / "T/votes.csv").write_text("group,first,second,preferred_share,votes\ncat,a,b,0.2,5\ncat,c,b,0.5,2\n")
+    output, pictures = tmp_path / "pairs", {name: (tmp_path / f"T/cat/{name}.png").read_bytes() for name in "abc"}
+    if form == "jsonl":
+        assert "1 pair (1 votes)" in done("pairs", tmp_path / "T", "--output", output, "--format", form)
+        (line,) = (output / "train.jsonl").read_text().splitlines()
+        row = json.loads(line)
+        assert (output / row["chosen"]).read_bytes() == pictures["b"]
+    elif form == "parquet":
+        done("pairs", tmp_path / "T", "--output", output)
+        (row,) = load(str(output), split="train")
+    else:
+        done("pairs", tmp_path / "T", "--output", output, "--columns", form, "--ties")
+        rows = load(str(output), split="train")
+        assert {(row["jpg_0"], row["jpg_1"]): row["label_0"] for row in rows}.keys() <= {
+            *((pictures["b"], pictures[name]) for name in "ac"),
+            *((pictures[name], pictures["b"]) for name in "ac"),
+        }
+        assert sorted({row["label_0"] for row in rows}) in ([0, 0.5], [0.5, 1])
+        return
+    names = ("group", "chosen_name", "rejected_name", "kind", "margin", "original")
+    assert tuple(row[name] for name in names) == ("cat", "b", "a", "votes", pytest.approx(0.6), None)

@@ -1,11 +1,13 @@
 """Which pictures of a group are preferred to which, and by how much."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hggt_data.consensus import judge_group
-from hggt_data.exports.preferences import PairKind, preference_pairs, tied_pairs
-from hggt_data.schema import Annotation, Label, PatchGroup
+from hggt_data.exports.preferences import PairKind, has_majority, preference_pairs, tied_pairs
+from hggt_data.schema import Annotation, Label, PairVote, PatchGroup
 
 LETTERS = {label.value[0]: label for label in Label}
 
@@ -57,6 +59,33 @@ def test_similar_candidates_with_a_majority_and_the_original_are_equally_good() 
         ("03", "original", None),
     ]
     assert tied_pairs(group_of("PSN", "PPP")) == []
+
+
+def test_votes_on_a_pair_decide_which_is_preferred_and_how_clearly() -> None:
+    votes = (
+        PairVote("01", "02", "first", count=2),
+        PairVote("02", "01", "first"),
+        PairVote("01", "02", "tie"),
+        PairVote("01", "02", "second", count=9, annotator_kind="model"),
+        PairVote("01", "original", "first"),
+        PairVote("original", "01", "first"),
+        PairVote("02", "original", share=0.1, count=10),
+        PairVote("original", "03", "first"),
+    )
+    group = replace(judge_group("g", ("01", "02", "03"), []), pairs=votes)
+    pairs = preference_pairs(group)
+    assert [(pair.chosen, pair.rejected, pair.margin) for pair in pairs] == [
+        ("01", "02", 0.25),
+        ("original", "02", 0.8),
+        ("original", "03", 1),
+    ]
+    assert {pair.kind for pair in pairs} == {PairKind.VOTES}
+    assert pairs[0].votes_chosen == {Label.POSITIVE: 2, Label.SIMILAR: 1, Label.NEGATIVE: 1}
+    assert pairs[1].votes_chosen is None  # a share of which ties are unknown
+    assert [has_majority(group, pair) for pair in pairs] == [False, True, True]  # two of four votes
+    assert [(pair.chosen, pair.rejected, pair.kind) for pair in tied_pairs(group)] == [("01", "original", None)]
+    asked_twice = replace(group, pairs=(*votes, PairVote("01", "02", "first", question="sharper")))
+    assert preference_pairs(asked_twice) == []
 
 
 def test_only_the_requested_kinds() -> None:
