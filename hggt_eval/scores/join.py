@@ -108,12 +108,18 @@ def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_
         **{f"better side of {name}": (directions[name], other_directions[name]) for name in shared},
         **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},
     }
-    faults = [f"{what}: {str(a)[:24]} and {str(b)[:24]}" for what, (a, b) in pairs.items() if a != b]
+    faults = [f"{what}: {_short(a)} and {_short(b)}" for what, (a, b) in pairs.items() if a != b]
     if faults:
         raise MatchError(
             f"{place} and {other_place} cannot be compared: {'; '.join(faults)}. Score one of them again with "
             "the settings of the other"
         )
+
+
+def _short(value: Any) -> str:
+    """A value as text; of a SHA-256 the beginning."""
+    text = str(value)
+    return text[:16] if len(text) == 64 else text
 
 
 def _protocol_of(settings: Settings) -> str:
