@@ -27,7 +27,7 @@ from machine import describe_machine
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, write_round
 from hggt_data.annotate.web.accounts import Account, add_account
 from hggt_data.io.files import write_text
-from hggt_data.tree.layout import open_tree
+from hggt_data.tree.hggt_folders import open_tree
 from hggt_data.tree.layouts.hggt import HggtListing
 
 LABELS = ("Positive", "Similar", "Negative")

@@ -33,8 +33,8 @@ from hggt_data.io.files import write_text
 from hggt_data.io.images import Pixels, read_pixels, write_png
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label, PatchId
-from hggt_data.tree.label_file import format_annotation
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
+from hggt_data.tree.hggt_labels import format_annotation
 from hggt_eval import METRICS, MetricSettings, evaluate
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics.backbones import empty_network

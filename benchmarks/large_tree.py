@@ -15,8 +15,8 @@ from hggt_data.io.files import write_text
 from hggt_data.io.images import encode_png
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
 from hggt_data.tree.demo import CANDIDATES
-from hggt_data.tree.label_file import format_annotation
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
+from hggt_data.tree.hggt_labels import format_annotation
 
 _DISTINCT_GROUPS = 24
 _SIDE = 512

@@ -37,6 +37,7 @@ class GroupSource(ABC, Sequence["Group"]):
         license: Licence id of the data; `hggt-terms` or `unknown` if it must not be passed on.
         revision: Commit of a dataset on the Hub; None for a folder.
         protocol: How the annotators were asked.
+        unjudged_ground_truths: What restored images are compared with in data without labels; empty for nothing.
     """
 
     location: str
@@ -48,6 +49,7 @@ class GroupSource(ABC, Sequence["Group"]):
     license: str = UNKNOWN_LICENSE
     revision: str | None = None
     protocol: Protocol = Protocol()
+    unjudged_ground_truths: tuple[str, ...] = (ORIGINAL,)
 
     def __repr__(self) -> str:
         return f"<{plural(len(self), 'group')}, split {self.split!r}, of {self.location}>"
@@ -90,6 +92,11 @@ class GroupSource(ABC, Sequence["Group"]):
     def has_labels(self) -> bool:
         """Whether candidates were labelled; data may have votes of other kinds only."""
         return any(group.annotations for group in self)
+
+    @property
+    def has_ground_truths(self) -> bool:
+        """Whether restored images can be compared with anything."""
+        return self.has_labels or bool(self.unjudged_ground_truths)
 
     @property
     def image_names(self) -> Sequence[str]:
@@ -148,7 +155,10 @@ class GroupSource(ABC, Sequence["Group"]):
         return True
 
     def find_file(self, index: int, name: str) -> str | None:
-        """The file of picture `name` of group `index`, relative to the tree; None for a dataset."""
+        """The file of picture `name` of group `index`; None for a dataset.
+
+        It is relative to the tree, or absolute if it is elsewhere.
+        """
         return None
 
     def read_sources(self) -> dict[str, dict[str, str | None]]:
@@ -199,10 +209,10 @@ class Group(PatchGroup):
 
     @property
     def ground_truths(self) -> tuple[str, ...]:
-        """What restored images are compared with: the positives, or in data without labels the original."""
+        """What restored images are compared with: the positives; without labels the original or given pictures."""
         if self.source.has_labels:
             return self.positives
-        return (ORIGINAL,) if self.has_picture(ORIGINAL) else ()
+        return tuple(filter(self.has_picture, self.source.unjudged_ground_truths))
 
     def has_picture(self, name: str) -> bool:
         """Whether the group has this picture; in a dataset this reads no pixels."""

@@ -80,6 +80,8 @@ def main() -> None:
         "dataset": Option(type=Parsed("hggt_data.loading:require_source", "DIR_OR_ID")),
         "gts": FOLDER,
         "labels": FOLDER,
+        "gt": FOLDER,
+        "no_gt": Option("--no-gt"),
         **TABLE,
         "label_words": Option("--label-words", LABEL_WORDS),
         "metrics": Parsed("hggt_eval.metrics:parse_metrics", "NAME,..."),

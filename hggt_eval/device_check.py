@@ -37,7 +37,7 @@ def compare_with_cpu(
     restored: Sequence[RestoredFiles],
     load_on_cpu: Callable[[AnyComparer], AnyComparer] = load_on_cpu,
 ) -> Mapping[str, float]:
-    """Score the first image that has positives on the metrics' device and on the CPU.
+    """Score the first image that has ground truths on the metrics' device and on the CPU.
 
     Metrics of pyiqa are not checked: some draw random numbers, which differ between devices, and some need minutes.
     Returns metric -> largest absolute difference, for metrics that run elsewhere than on a CPU; PrecisionError if one
@@ -45,11 +45,11 @@ def compare_with_cpu(
     """
     checked = [metric for metric in metrics if isinstance(metric, Comparer) and _needs_check(metric)]
     scored = ((group, files.files[group.id]) for group in source for files in restored if group.id in files.files)
-    first = next((pair for pair in scored if pair[0].positives), None) if checked else None
+    first = next((pair for pair in scored if pair[0].ground_truths), None) if checked else None
     if first is None:
         return {}
     group, path = first
-    image, positives = read_pixels(path), [group.read(name) for name in group.positives]
+    image, positives = read_pixels(path), [group.read(name) for name in group.ground_truths]
     differences = {}
     for metric in checked:
         on_device, on_cpu = (_scores(own, image, positives) for own in (metric, load_on_cpu(metric)))

@@ -109,7 +109,7 @@ def evaluate(
     judged = list(source)
     if negatives and not source.has_labels:
         raise SettingsError(f"{source.location} has no labels, so there are no negatives and no label measures")
-    groups = [group for group in judged if group.ground_truths]
+    groups = [group for group in judged if group.ground_truths or not source.has_ground_truths]
     _require_sizes(restored, metrics)
     own = processes.share(groups)
     names = {group.id: (*group.ground_truths, *(group.negatives if negatives else ())) for group in own}
@@ -146,7 +146,7 @@ def evaluate(
     if not any(scored.values()):
         raise MatchError(
             f"nothing to score: no group of {source.location} has both "
-            f"{'a positive' if source.has_labels else 'an original'} and a usable restored image"
+            f"{'a positive' if source.has_labels else 'a ground truth'} and a usable restored image"
         )
     return Evaluation(
         metrics=descriptions,
@@ -154,7 +154,7 @@ def evaluate(
             MethodScores(name, scored[name], (*files.faults, *unusable[name]))
             for name, files in ((files.method.name, files) for files in restored)
         ),
-        without_positives=tuple(group.id for group in judged if not group.ground_truths),
+        without_positives=tuple(group.id for group in judged if source.has_ground_truths and not group.ground_truths),
         num_groups=len(judged),
         with_negatives=negatives,
         same_pictures=tuple(map(tuple, join_pairs(_find_pairs(source)))),
@@ -250,7 +250,7 @@ class _GroupScorer:
                 name: number for name, number in zip(group.candidates, group.agreement, strict=True) if name in scores
             },
             is_flat=bool((picture == picture[0, 0]).all()),
-            looks_swapped=_looks_swapped(picture, self._pictures[0]),
+            looks_swapped=bool(self._pictures) and _looks_swapped(picture, self._pictures[0]),
             sha256=sha256,
             ground_truths_sha256=self._sha256,
         )

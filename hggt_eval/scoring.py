@@ -15,10 +15,19 @@ from hggt_data.loading import open_groups, open_tree_folders, split_or_default
 from hggt_data.ranges import CountOrNone, require_kind, require_lists
 from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import Method, require_distinct
+from hggt_data.tree.picture_folders import NamesOnly, PictureFolders, find_pictures
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 from hggt_eval.device_check import compare_with_cpu
 from hggt_eval.feature_cache import FeatureCache
-from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, parse_metrics, require_metric
+from hggt_eval.metrics import (
+    DEFAULT_METRICS,
+    NO_REFERENCE,
+    FullReferenceMetric,
+    MetricSettings,
+    metric_versions,
+    parse_metrics,
+    require_metric,
+)
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, LoadedMetric
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import format_table, require_nothing_lost
@@ -33,12 +42,16 @@ from hggt_eval.scores.journal import Journal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroundTruth:
-    """What restored images are scored against: a dataset, or the two folders of a tree.
+    """What restored images are scored against: a dataset, the two folders of a tree, folders of pictures, or nothing.
 
     Attributes:
         dataset: Built dataset or official tree to score against, or ORG/NAME on the Hub.
         gts: Folder with original/, 01/ to 04/, instead of `dataset`.
         labels: Folder with A/, B/, C/, for `gts`.
+        gt: Folder of ground truths without labels, instead of `dataset`; repeatable, for several ground truths per
+            picture. Their names without the ending, and without an underscored part that all share, are those of the
+            restored images.
+        no_gt: Compare with nothing, and compute no-reference metrics only.
         split: Split of the dataset. [default: test]
         revision: Tag, branch or commit of a dataset on the Hub.
         table: Where a table of votes and its pictures are, and what its words mean, for a tree as `dataset`.
@@ -58,13 +71,24 @@ class GroundTruth:
     split: str | None = None
     revision: str | None = None
     table: TableOptions = NO_TABLE_OPTIONS
+    gt: Sequence[str | Path] = ()
+    no_gt: bool = False
 
     def __post_init__(self) -> None:
-        if self.dataset is not None and (self.gts is not None or self.labels is not None):
-            raise SettingsError("`dataset` cannot be combined with `gts` and `labels`; pass one or the other")
-        if self.dataset is None and self.gts is None and self.labels is None:
-            raise SettingsError("no ground truths; pass `dataset`, or `gts` and `labels`")
-        if self.dataset is None and (self.gts is None or self.labels is None):
+        ways = {
+            "`dataset`": self.dataset is not None,
+            "`gts` and `labels`": self.gts is not None or self.labels is not None,
+            "`gt`": bool(self.gt),
+            "`no_gt`": self.no_gt,
+        }
+        chosen = [way for way, is_chosen in ways.items() if is_chosen]
+        if len(chosen) > 1:
+            raise SettingsError(f"{chosen[0]} cannot be combined with {chosen[1]}; pass one or the other")
+        if not chosen:
+            raise SettingsError(f"no ground truths; pass one of {', '.join(ways)}")
+        if isinstance(self.gt, str | Path):
+            raise SettingsError(f"`gt` is {str(self.gt)!r}; expected a list of folders, such as [{str(self.gt)!r}]")
+        if ways["`gts` and `labels`"] and (self.gts is None or self.labels is None):
             given, absent = ("gts", "labels") if self.labels is None else ("labels", "gts")
             raise SettingsError(f"`{given}` requires `{absent}`")
         if not self.table.is_default and self.dataset is None:
@@ -76,7 +100,7 @@ class GroundTruth:
 
     def require_apart(self, **folders: str | Path | None) -> None:
         """Check that nothing is written among the data, where the next build would report it as unknown files."""
-        inputs = [Path(place) for place in (self.dataset, self.gts, self.labels) if place is not None]
+        inputs = [Path(place) for place in (self.dataset, self.gts, self.labels, *self.gt) if place is not None]
         for name, folder in folders.items():
             if folder is None:
                 continue
@@ -90,8 +114,20 @@ class GroundTruth:
         """The split that is opened; None for a tree."""
         return None if self.dataset is None else split_or_default(str(self.dataset), self.split, "test", self.table)
 
-    def open(self) -> GroupSource:
-        """Open the groups; raises the errors of `open_groups`."""
+    def open(self, methods: Sequence[Method] = (), suffix: str | None = None) -> GroupSource:
+        """Open the groups; raises the errors of `open_groups`.
+
+        Without ground truths, the pictures of the first method with a plain folder are the groups.
+        """
+        if self.gt:
+            return PictureFolders([Path(folder).absolute() for folder in self.gt])
+        if self.no_gt:
+            plain = next((one for one in methods if one.pattern is None and one.map_file is None), None)
+            if plain is None:
+                raise SettingsError(
+                    "`no_gt` requires a method without pattern and map, whose names are those of the groups"
+                )
+            return NamesOnly(find_pictures(plain.folder, suffix))
         if self.dataset is not None:
             return open_groups(self.dataset, self.opened_split, revision=self.revision, table=self.table)
         assert self.gts is not None
@@ -100,6 +136,8 @@ class GroundTruth:
 
     def describe(self, source: GroupSource) -> str:
         """The name to record: as the user gave it, with the commit if it is on the Hub."""
+        if self.gt or self.no_gt:
+            return ", ".join(map(str, self.gt)) or "none"
         return (
             source.location
             if self.dataset is not None and is_hub_id(str(self.dataset))
@@ -177,7 +215,7 @@ def score(
     ground_truth: GroundTruth | None = None,
     *,
     dataset: str | Path | None = None,
-    metrics: Sequence[str] | str = DEFAULT_METRICS,
+    metrics: Sequence[str] | str | None = None,
     border: CountOrNone = BORDER_PX,
     colour: Colour = "rgb",
     suffix: str | None = None,
@@ -190,7 +228,7 @@ def score(
     processes: Processes | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Scored:
-    """Match restored images to groups, and score them against every positive.
+    """Match restored images to groups, and score them against every positive or given ground truth.
 
     Args:
         methods: Methods with distinct names, from `name_methods` or `read_methods`; or names with the folders of their
@@ -198,6 +236,7 @@ def score(
         ground_truth: What to score against.
         dataset: Short for GroundTruth(dataset=...).
         metrics: Metrics to compute, listed below; those whose weights are not available are left out.
+            [default: psnr,ssim,lpips,dists, or niqe with `no_gt`]
         border: Pixels cut off each side before any metric is computed.
         colour: Compute PSNR and SSIM on BT.601 luma instead of RGB.
         suffix: Suffix of the restored images' names; only ID_SUFFIX.png and IDSUFFIX.png are scored.
@@ -242,27 +281,31 @@ def score(
         >>> round(scored.compare(baseline="bicubic").differences[0].mean, 2)
         0.3
     """
-    if isinstance(metrics, str):
-        metrics = parse_metrics(metrics)
     if isinstance(methods, Mapping):
         methods = [Method(name, folder) for name, folder in methods.items()]
-    require_lists(methods=methods)
     if dataset is not None:
         if ground_truth is not None:
             raise SettingsError("`dataset` cannot be combined with `ground_truth`; pass GroundTruth(dataset=...) alone")
         ground_truth = GroundTruth(dataset=dataset)
     require_kind(GroundTruth, "such as GroundTruth(dataset=FOLDER); or pass `dataset`", ground_truth=ground_truth)
     assert ground_truth is not None
+    if isinstance(metrics, str):
+        metrics = parse_metrics(metrics)
+    elif metrics is None:
+        metrics = tuple(NO_REFERENCE) if ground_truth.no_gt else DEFAULT_METRICS
+    require_lists(methods=methods, metrics=metrics)
     for method in methods:
         require_kind(Method, "that of `name_methods` or `read_methods`", methods=method)
     processes = processes or Processes.from_environment()
     output, cache, weights_dir = (None if path is None else Path(path) for path in (output, cache, weights_dir))
     metric_settings = MetricSettings(border, colour, weights_dir=weights_dir)
     require_distinct(methods)
+    if ground_truth.no_gt:
+        _require_no_reference(metrics)
     names = [method.name for method in methods]
     group_seeds(names)
     ground_truth.require_apart(output=output, cache=cache)
-    source = ground_truth.open()
+    source = ground_truth.open(methods, suffix)
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing, negatives=label_measures)
     if output is not None:
         prepare_folder(output)
@@ -280,6 +323,8 @@ def score(
         source=ground_truth.describe(source),
         split=ground_truth.opened_split,
         labels=None if ground_truth.labels is None else str(ground_truth.labels),
+        gt=tuple(map(str, ground_truth.gt)),
+        no_gt=ground_truth.no_gt,
         restored={method.name: str(method.folder) for method in methods},
         suffix=suffix,
         allow_missing=allow_missing,
@@ -315,6 +360,16 @@ def prepare_folder(output: Path) -> None:
         tempfile.TemporaryFile(dir=output).close()  # permissions alone do not show it
     except OSError as error:
         raise OutputError(f"{output}: cannot be created or written to: {error.strerror}") from error
+
+
+def _require_no_reference(metrics: Sequence[str]) -> None:
+    """Check that no metric needs a ground truth."""
+    compared = [name for name in metrics if isinstance(require_metric(name), FullReferenceMetric)]
+    if compared:
+        raise SettingsError(
+            f"{', '.join(compared)} {'compares' if len(compared) == 1 else 'compare'} with ground truths, which "
+            f"`no_gt` excludes; pass no-reference `metrics` such as {', '.join(NO_REFERENCE)} or musiq"
+        )
 
 
 def _choose_device(device: str, metrics: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from hggt_data.errors import NameFormatError
 from hggt_data.io.files import is_leftover, is_system_file, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.schema import Annotation, Label, require_group_id
-from hggt_data.tree.label_file import check_annotation
+from hggt_data.tree.hggt_labels import check_annotation
 
 _MOST_BYTES = 1 << 20
 BROKEN = ".broken"  # suffix of an unreadable answer that a new one replaced

@@ -16,7 +16,7 @@ from hggt_data.errors import RoundError
 from hggt_data.io.files import is_system_file, write_text
 from hggt_data.io.text import format_examples, plural
 from hggt_data.schema import ORIGINAL
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
 
 BATCHES = "batches"
 

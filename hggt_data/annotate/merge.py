@@ -22,7 +22,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, SLOTS, group_order
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
-from hggt_data.tree.layout import official_train
+from hggt_data.tree.hggt_folders import official_train
 from hggt_data.tree.layouts.hggt import list_pictures
 from hggt_data.tree.protocol import write_protocol
 from hggt_data.tree.validate import examine_groups

@@ -20,7 +20,7 @@ from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
 from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Label, Protocol, group_order, require_group_id
 from hggt_data.tree.annotators import clean_name
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
 
 ASSIGNMENTS = "assignments.json"
 TEXTS = "texts.json"

@@ -15,7 +15,7 @@ from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE, licence_file_of
 from hggt_data.ranges import Range, require_arguments
 from hggt_data.schema import Label
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
 from hggt_data.tree.reader import TreeSource
 
 LIST_ENDINGS = (".csv", ".txt")

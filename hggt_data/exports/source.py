@@ -16,7 +16,7 @@ from hggt_data.io.text import format_examples
 from hggt_data.licence import format_licence_note, require_license_id
 from hggt_data.loading import open_splits
 from hggt_data.schema import LR, is_candidate
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 

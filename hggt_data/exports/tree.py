@@ -18,8 +18,8 @@ from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
 from hggt_data.schema import HGGT_PROTOCOL, LR, ORIGINAL, Annotation, PatchId
 from hggt_data.tree.annotators import ANNOTATORS_COLUMNS, ANNOTATORS_FILE, FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
-from hggt_data.tree.label_file import format_annotation
-from hggt_data.tree.layout import Section, is_candidate_name, official_test, official_train
+from hggt_data.tree.hggt_folders import Section, is_candidate_name, official_test, official_train
+from hggt_data.tree.hggt_labels import format_annotation
 from hggt_data.tree.layouts.hggt import LAYOUT as HGGT_LAYOUT
 from hggt_data.tree.protocol import write_protocol
 

@@ -12,7 +12,7 @@ from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import licence_file_of
 from hggt_data.schema import ORIGINAL, Label, PatchGroup
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
 
 # Of a candidate against its original: 1 better, 0.5 equal, 0 worse.
 _SCORES = {Label.POSITIVE: 1.0, Label.SIMILAR: 0.5, Label.NEGATIVE: 0.0}

@@ -16,9 +16,9 @@ from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
 from hggt_data.schema import Annotation, PatchGroup, Protocol, Vote, group_order
-from hggt_data.tree.group_table import COLUMNS, GROUPS_FILE
 from hggt_data.tree.protocol import write_protocol
-from hggt_data.tree.vote_table import VOTES_FILE
+from hggt_data.tree.table_groups import COLUMNS, GROUPS_FILE
+from hggt_data.tree.table_votes import VOTES_FILE
 
 _TABLES = {
     "labels": ("group", "candidate", "annotator", "label"),

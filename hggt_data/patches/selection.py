@@ -46,7 +46,7 @@ from hggt_data.patches.places import (
 )
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, PatchId
-from hggt_data.tree.layout import is_candidate_name, picture_name
+from hggt_data.tree.hggt_folders import is_candidate_name, picture_name
 from hggt_data.tree.twins import find_equal, join_pairs
 
 RECORD = "patches.json"

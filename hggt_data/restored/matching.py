@@ -8,6 +8,7 @@ files, only size, mode and checksums are checked, which is 20 times as fast.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,6 +245,9 @@ def _check_groups(
         except (HggtError, OSError) as error:
             faults.append(_reason(error, f"{source.location}: annotation of {group_id}"))
             continue
+        if not source.has_ground_truths:
+            sizes[group_id] = _first_size(files.files[group_id] for files in found if group_id in files.files)
+            continue
         if not group.ground_truths:  # nothing to compare a restored image with
             needless.add(group_id)
         if group_id in wanted and group.has_picture(ORIGINAL):  # without it there are no ground truths
@@ -253,6 +257,14 @@ def _check_groups(
             if size is not None:
                 sizes[group_id] = size
     return sizes, needless, faults
+
+
+def _first_size(paths: Iterable[Path]) -> tuple[int, int]:
+    """(height, width) of the first file that can be read; (0, 0) if there is none."""
+    for path in paths:
+        with suppress(ImageError, OSError):
+            return parse_png(read_regular_file(path)).size
+    return 0, 0
 
 
 def _check_group(group: Group, names: Iterable[str]) -> tuple[tuple[int, int] | None, list[str]]:
@@ -271,7 +283,10 @@ def _check_group(group: Group, names: Iterable[str]) -> tuple[tuple[int, int] | 
             if name == ORIGINAL:
                 original = info
             elif original is not None and (info.size, info.mode) != (original.size, original.mode):
-                faults.append(f"{what}: {_size_and_mode(info)}; expected {_size_and_mode(original)}, as its original")
+                word = _factor(info.size, original.size)
+                hint = f" ({word}: an LR folder?)" if word.endswith("smaller") else ""
+                expected = f"expected {_size_and_mode(original)}, as its original"
+                faults.append(f"{what}: {_size_and_mode(info)}{hint}; {expected}")
     return None if original is None else original.size, faults
 
 
@@ -299,7 +314,35 @@ def _check_files(found: RestoredFiles, sizes: Mapping[str, tuple[int, int]], nee
             faults.append(Fault("unusable", method.name, group_id, f"{method.file_name(path)}: {reason}"))
         else:
             files[group_id] = path
+    if not files and (scaled := _scaled_alike(found, sizes)):
+        faults = [Fault("unusable", method.name, None, scaled)]
     return RestoredFiles(method, files, {group_id: sizes[group_id] for group_id in files}, tuple(faults))
+
+
+def _scaled_alike(found: RestoredFiles, sizes: Mapping[str, tuple[int, int]]) -> str | None:
+    """The one reason why a method has no usable image, if all images differ from their groups' by the same factor."""
+    words = set()
+    for group_id, path in found.files.items():
+        size = _first_size([path])
+        words.add(_factor(size, sizes[group_id]) if group_id in sizes else "")
+    if len(words) != 1 or not (word := words.pop()):
+        return None
+    group_id, path = next(iter(found.files.items()))
+    sides = [f"{height} x {width}" for height, width in (_first_size([path]), sizes[group_id])]
+    which = "the images" if word.endswith("smaller") else "the ground truths"
+    return (
+        f"all {len(found.files)} images are {word} than the ground truths (first: {path.name} is {sides[0]}, expected "
+        f"{sides[1]}); are {which} a folder of LR images?"
+    )
+
+
+def _factor(size: tuple[int, int], expected: tuple[int, int]) -> str:
+    """How many times larger or smaller a picture is than expected, in words; empty if by no whole factor."""
+    for one, other, word in ((size, expected, "larger"), (expected, size, "smaller")):
+        factor = one[0] // max(other[0], 1)
+        if factor > 1 and (other[0] * factor, other[1] * factor) == one:
+            return f"{factor} times {word}"
+    return ""
 
 
 def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
@@ -341,12 +384,23 @@ def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[str]) -> str:
             by_kind[fault.kind].append(fault)
         # An unusable image was found by its name.
         advice = _propose_names(method, ids, len(files.files) + len(by_kind.get("unusable", ())))
+        # One line instead of one for each image.
+        unknown = [fault.message for fault in by_kind.get("extra", ())]
+        shares_none = (
+            not files.files and by_kind.keys() == {"missing", "extra"} and all(map(looks_like_picture, unknown))
+        )
+        if shares_none and not advice and method.map_file is None:
+            lines.append(f"{method.name}: {_explain_none(method, ids)}")
+            continue
+        if [fault.id for fault in by_kind.get("unusable", ())] == [None]:
+            lines.append(f"{method.name}: {by_kind['unusable'][0].message}")
+            continue
         for kind, own in by_kind.items():
             lines.append(f"{method.name}: " + _HEADINGS[kind].format(count=len(own), groups=len(ids)))
             if kind != "missing" or files.files or by_kind.keys() - {"missing", "extra"} or method.map_file:
                 lines += [f"  {fault.message}" for fault in own]
             elif not advice:
-                lines.append("  " + _explain_none(method))
+                lines.append("  " + _explain_none(method, ids))
         if advice:
             lines.append("  " + advice)
         elif "extra" in by_kind and method.map_file is None and method.pattern is None:
@@ -354,7 +408,7 @@ def _format_faults(matched: Sequence[RestoredFiles], ids: Sequence[str]) -> str:
                 "  Expected names are PATCHID.png or PATCHID_ANYTHING.png. Pass `suffix` to select files by suffix, or "
                 "`methods` (a methods file) for other names."
             )
-    return join_lines(lines)
+    return ": ".join([lines[0].rstrip(":"), lines[1]]) if len(lines) == 2 else join_lines(lines)
 
 
 def _propose_names(method: Method, ids: Sequence[str], num_found: int) -> str | None:
@@ -387,7 +441,7 @@ def _setting_for(method: Method, pattern: str) -> str:
     return f"the folder {method.folder / folder}" if folder else f"`suffix` {ending[: -len('.png')].removeprefix('_')}"
 
 
-def _explain_none(method: Method) -> str:
+def _explain_none(method: Method, ids: Sequence[str]) -> str:
     """What a folder contains if no name in it has the id of a group."""
     pictures = sorted(_pictures(method.folder.rglob("*")))
     if not pictures:
@@ -395,6 +449,6 @@ def _explain_none(method: Method) -> str:
     own = [path for path in pictures if path.parent == method.folder]
     return (
         f"{method.folder} contains {plural(len(own), 'image')}, its subfolders {len(pictures) - len(own)} "
-        f"(first: {method.file_name((own or pictures)[0])}); no name contains the id of a group; are these the results "
-        "for other groups?"
+        f"(first: {method.file_name((own or pictures)[0])}); no name contains the id of a group (first: {ids[0]}); are "
+        "these the results for other groups?"
     )

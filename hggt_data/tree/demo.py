@@ -18,8 +18,8 @@ from hggt_data.errors import OutputError
 from hggt_data.io.files import write_text
 from hggt_data.io.images import write_png
 from hggt_data.schema import ORIGINAL, Annotation, Label, PatchId
-from hggt_data.tree.label_file import format_annotation
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
+from hggt_data.tree.hggt_labels import format_annotation
 
 CANDIDATES = ("01", "02", "03", "04")
 SCALE = 4

@@ -1,5 +1,6 @@
 """Reads the groups of a folder tree: pictures and votes, whenever a group is asked for."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +15,24 @@ from hggt_data.tree.listing import GroupFiles, Listing
 from hggt_data.tree.twins import find_equal, list_pictures
 
 
-class TreeSource(GroupSource):
+class FileSource(GroupSource):
+    """Groups whose pictures are files."""
+
+    @abstractmethod
+    def _path(self, index: int, name: str) -> Path:
+        """The file of picture `name` of group `index`; KeyError if it has none."""
+
+    def read_bytes(self, index: int, name: str) -> bytes:
+        return read_regular_file(self._path(index, name))
+
+    def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
+        return read_start(self._path(index, name), size_bytes)
+
+    def name_picture(self, index: int, name: str) -> str:
+        return str(self._path(index, name))
+
+
+class TreeSource(FileSource):
     """The groups of a tree, or of one of its splits, whose names have no errors.
 
     A damaged file is noticed when it is read.
@@ -66,20 +84,12 @@ class TreeSource(GroupSource):
             raise AnnotationError(f"{found}. Check the tree with hggt-data validate.")
         return files.judge(votes)
 
-    def read_bytes(self, index: int, name: str) -> bytes:
-        return read_regular_file(self._path(index, name))
-
-    def _read_beginning(self, index: int, name: str, size_bytes: int) -> bytes:
-        return read_start(self._path(index, name), size_bytes)
-
-    def name_picture(self, index: int, name: str) -> str:
-        return str(self._path(index, name))
-
     def has_picture(self, index: int, name: str) -> bool:
         return name in self._files(index).images
 
     def find_file(self, index: int, name: str) -> str:
-        return relative_path(self._path(index, name), self._listing.root, is_public=False)
+        path, root = self._path(index, name), self._listing.root
+        return relative_path(path, root) if path.is_relative_to(root) else str(path.absolute())
 
 
 def _choose_split(listing: Listing, split: str | None) -> str:

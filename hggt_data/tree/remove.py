@@ -9,10 +9,10 @@ from hggt_data.io.archive import ArchivePath
 from hggt_data.io.files import csv_file, read_csv
 from hggt_data.schema import ORIGINAL
 from hggt_data.tree.annotators import ANNOTATORS_FILE
-from hggt_data.tree.group_table import GROUPS_FILE, read_group_table
 from hggt_data.tree.layouts import is_tree, list_tree
 from hggt_data.tree.listing import GroupFiles
-from hggt_data.tree.vote_table import KINDS, VOTES_FILE
+from hggt_data.tree.table_groups import GROUPS_FILE, read_group_table
+from hggt_data.tree.table_votes import KINDS, VOTES_FILE
 from hggt_data.unwanted import Unwanted
 
 _VOTE_TABLES = (VOTES_FILE, *(f"{kind}.csv" for kind in KINDS))

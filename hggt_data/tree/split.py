@@ -23,7 +23,7 @@ from hggt_data.licence import LICENSE_FILE
 from hggt_data.ranges import Count, CountOrNone, require_ranges
 from hggt_data.schema import LR, ORIGINAL, group_order
 from hggt_data.tree.annotators import ANNOTATORS_FILE
-from hggt_data.tree.layout import official_test
+from hggt_data.tree.hggt_folders import official_test
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.layouts.hggt import LAYOUT as HGGT_LAYOUT
 from hggt_data.tree.listing import Listing, ListOptions

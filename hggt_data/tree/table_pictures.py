@@ -8,7 +8,7 @@ from hggt_data.errors import NameFormatError
 from hggt_data.io.pictures import CONVERT_HINT, looks_like_picture
 from hggt_data.schema import LR, ORIGINAL, is_candidate, require_group_id
 from hggt_data.tree.folders import CheckedFolders
-from hggt_data.tree.vote_table import version_name
+from hggt_data.tree.table_votes import version_name
 
 _ENDING = ".png"
 _DEEPEST = 6  # folders inside each other

@@ -39,7 +39,12 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
         yield Note(f"Border of {settings.border} pixels instead of {BORDER_PX}.")
     if settings.colour == "y":
         yield Note("PSNR and SSIM on luma (Y).")
-    if evaluation.against_originals:
+    if settings.gt:
+        number = f" ({len(settings.gt)} folders)" if len(settings.gt) > 1 else ""
+        yield Note(f"The ground truths are pictures without labels{number}.")
+    elif settings.no_gt:
+        yield Note("No ground truths: each restored image is rated alone.")
+    elif evaluation.against_originals:
         yield Note("The data has no labels: restored images are compared with the originals, not with positives.")
     if evaluation.without_positives:
         names = ", ".join(map(str, evaluation.without_positives))

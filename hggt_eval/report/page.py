@@ -101,12 +101,13 @@ def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[str, list[str]
 
 def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
     """What was scored and what the scores depend on, as (name, value)."""
-    scored, against_originals = evaluation.num_groups - len(evaluation.without_positives), evaluation.against_originals
+    scored = evaluation.num_groups - len(evaluation.without_positives)
+    what = "an original" if evaluation.against_originals else "" if settings.no_gt else "a positive"
     versions = ", ".join(f"{package} {version}" for package, version in settings.versions.items())
     off = max(settings.differences_to_cpu.values(), default=0)
     return [
         ("Ground truths", settings.source + (f", split {settings.split}" if settings.split else "")),
-        ("Groups", f"{scored} of {evaluation.num_groups} have {'an original' if against_originals else 'a positive'}"),
+        ("Groups", f"{scored} of {evaluation.num_groups} have {what}" if what else str(scored)),
         ("Border", f"{settings.border} pixels"),
         ("Colour", "luma for PSNR and SSIM" if settings.colour == "y" else "RGB"),
         ("Device", settings.device + (f" (differs from the CPU by at most {off:.1e} on one image)" if off else "")),
@@ -140,7 +141,11 @@ def _gallery_group(
     group = pictures.group(group_id)
     shown = [
         *([_picture("LR", "lr", group.read(LR))] if group.has_picture(LR) else []),
-        _picture("original", "original", group.read(ORIGINAL)),
+        *(
+            [_picture(ORIGINAL, ORIGINAL, pictures.ground_truth(group, ORIGINAL))]
+            if group.has_picture(ORIGINAL)
+            else []
+        ),
         *(
             _candidate(group, name, pictures.ground_truth(group, name))
             for name in group.candidates

@@ -10,6 +10,7 @@ from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.images import Pixels, decode_png
 from hggt_data.loading import open_cached_groups, open_groups, open_tree_folders
+from hggt_data.tree.picture_folders import NamesOnly, PictureFolders
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, read_scores
 from hggt_eval.scores.scores import GroupScores
@@ -42,6 +43,8 @@ class ScoredPictures:
     @cached_property
     def source(self) -> GroupSource:
         """The groups."""
+        if self._settings.no_gt:
+            return NamesOnly({group_id for _, group_id in self._scores})
         return _open_source(self._settings)
 
     def group(self, group_id: str) -> Group:
@@ -108,6 +111,8 @@ def _open_source(settings: Settings) -> GroupSource:
 
     Nobody but the run's user has named the dataset, so the Hub is not asked.
     """
+    if settings.gt:
+        return PictureFolders([Path(folder) for folder in settings.gt])
     if settings.labels is not None:
         return open_tree_folders(Path(settings.source), Path(settings.labels))
     name, _, revision = settings.source.partition("@")

@@ -42,6 +42,8 @@ class Settings:
         skipped_metrics: Metric -> why it was requested but not computed.
         split: Split, of a dataset with splits.
         labels: Folder of annotations, if it was given separately from the pictures.
+        gt: Folders of ground truths without labels, if they were given instead of a dataset.
+        no_gt: Whether there were no ground truths.
         restored: Method -> its folder, as the user named it.
         suffix: Required ending of restored files' names.
         allow_missing: Whether groups with faults were left out.
@@ -61,6 +63,8 @@ class Settings:
     skipped_metrics: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     labels: str | None = None
+    gt: tuple[str, ...] = ()
+    no_gt: bool = False
     restored: Mapping[str, str] = field(default_factory=dict)
     suffix: str | None = None
     allow_missing: bool = False
@@ -168,7 +172,7 @@ def read_scores(path: str | Path) -> ScoresFile:
             with_negatives=settings.label_measures,
             same_pictures=tuple(map(tuple, described.get("same_pictures", ()))),
         )
-        _require_complete(evaluation)
+        _require_complete(evaluation, without_ground_truths=settings.no_gt)
     except (HggtError, ValueError) as error:
         raise MatchError(f"{path} is damaged: {error}; score again") from error
     return ScoresFile(evaluation, settings)
@@ -225,7 +229,7 @@ class _Content(TypedDict):
     methods: list[_Method]
 
 
-def _require_complete(evaluation: Evaluation) -> None:
+def _require_complete(evaluation: Evaluation, *, without_ground_truths: bool) -> None:
     """Check what everything that works with scores relies on."""
     if not evaluation.metrics or len({metric.name for metric in evaluation.metrics}) != len(evaluation.metrics):
         raise ValueError("it has no metrics, or one twice")
@@ -240,7 +244,8 @@ def _require_complete(evaluation: Evaluation) -> None:
             raise ValueError(f"{method.name} lists a group twice")
         for group in method.groups:
             judged = {**group.positives, **group.negatives}
-            if not group.positives or any(own.keys() != compared for own in judged.values()):
+            lacks_all = not group.positives and not without_ground_truths
+            if lacks_all or any(own.keys() != compared for own in judged.values()):
                 raise ValueError(f"{method.name} lacks scores of {group.id}")
             if group.alone.keys() != alone:
                 raise ValueError(f"{method.name} lacks scores of {group.id}")

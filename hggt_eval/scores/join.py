@@ -100,6 +100,7 @@ def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_
     weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
     pairs: dict[str, tuple[Any, Any]] = {
         "labels": (settings.labels_sha256, other.labels_sha256),
+        "ground truths": ("none" if settings.no_gt else "some", "none" if other.no_gt else "some"),
         "border": (settings.border, other.border),
         "colour": (settings.colour, other.colour),
         **{f"weights of {name}": (_weights_of(name, settings), _weights_of(name, other)) for name in shared},

@@ -13,8 +13,8 @@ import numpy as np
 
 from hggt_data.io.images import Pixels, encode_png
 from hggt_data.schema import ORIGINAL, Annotation, Label
-from hggt_data.tree.label_file import format_annotation
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
+from hggt_data.tree.hggt_labels import format_annotation
 
 FOUR = ("01", "02", "03", "04")
 

@@ -200,7 +200,7 @@ def test_a_methods_file_and_folders_can_be_combined(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--dataset", TREE], "nothing to score; pass --restored or --methods"),
-        (["--restored", BICUBIC], "no ground truths; pass --dataset, or --gts and --labels"),
+        (["--restored", BICUBIC], "no ground truths; pass one of --dataset, --gts and --labels, --gt, --no-gt"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", "snr"], "did you mean 'psnr'?"),
         (["--restored", BICUBIC, "--dataset", TREE, "--metrics", ","], "no metric is given"),
         (

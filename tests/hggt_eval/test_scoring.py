@@ -4,14 +4,18 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from hggt_data import Method, name_methods, open_groups
 from hggt_data.errors import DeviceError, ImageError, MatchError, OutputError, SettingsError, WeightsError
+from hggt_data.io.images import read_pixels, write_png
 from hggt_data.restored.methods import SCORES_FILE
 from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
+from hggt_eval.metrics.niqe import niqe
 from tests.hggt_data.sriqa_tree import write_sriqa_tree
 
 
@@ -114,14 +118,70 @@ def test_a_name_may_contain_undecodable_bytes(fixtures: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "no ground truths; pass `dataset`, or `gts` and `labels`"),
+        ({}, "no ground truths; pass one of `dataset`, `gts` and `labels`, `gt`, `no_gt`"),
         ({"dataset": "d", "gts": Path("g")}, "`dataset` cannot be combined with `gts` and `labels`"),
         ({"gts": Path("g")}, "`gts` requires `labels`"),
+        ({"gt": ["g"], "no_gt": True}, "`gt` cannot be combined with `no_gt`"),
+        ({"gt": "g"}, "expected a list of folders"),
         ({"labels": Path("l")}, "`labels` requires `gts`"),
         ({"gts": Path("g"), "labels": Path("l"), "split": "test"}, "`split` requires `dataset`"),
         ({"dataset": "folder", "revision": "v1"}, "`revision` requires a `dataset` on the Hub"),
     ],
 )
-def test_contradictory_ground_truths_are_refused(given: dict[str, str | Path], message: str) -> None:
+def test_contradictory_ground_truths_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        GroundTruth(**given)  # type: ignore[arg-type]
+        GroundTruth(**given)
+
+
+def test_folders_of_ground_truths_give_the_mean_over_all(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+    images = fixtures / "Test/GT/Test-mini/images"
+    both = score(methods, GroundTruth(gt=[images / "original", images / "01"]), metrics=("psnr",))
+    each = [
+        score(methods, GroundTruth(gt=[images / name]), metrics=("psnr",)).evaluation for name in ("original", "01")
+    ]
+    assert [len(method.groups) for method in both.evaluation.methods] == [6, 6]
+    for number, group in enumerate(both.evaluation.methods[0].groups):
+        singles = [one.methods[0].groups[number] for one in each]
+        assert {group.id} == {single.id for single in singles}
+        assert group.mean["psnr"] == pytest.approx(sum(single.mean["psnr"] for single in singles) / 2)
+    folders = ["--gt", str(images / "original"), "--gt", str(images / "01")]
+    restored = [argument for method in methods for argument in ("--restored", str(method.folder))]
+    main([*folders, *restored, "--metrics", "psnr", "--output", str(tmp_path)], standalone_mode=False)
+    assert read_scores(tmp_path).evaluation == both.evaluation
+    main(["compare", str(tmp_path), "--output", str(tmp_path / "compared")], standalone_mode=False)
+    page = (tmp_path / "compared/report.html").read_text()
+    assert page.count('"kind": "candidate"') == page.count('"kind": "original"') == 2
+
+
+def test_without_ground_truths_each_image_is_rated_alone(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+        for number in range(2):
+            pixels = noise.integers(0, 256, (200, 200, 3), np.uint8)
+            write_png(folder / f"{number}_{folder.name}.png", pixels)
+    restored = [argument for folder in folders for argument in ("--restored", str(folder))]
+    main(["--no-gt", *restored, "--output", str(tmp_path / "scores")], standalone_mode=False)
+    methods_scored = read_scores(tmp_path / "scores").evaluation.methods
+    for folder, method in zip(folders, methods_scored, strict=True):
+        assert [group.id for group in method.groups] == ["0", "1"]
+        assert [group.positives for group in method.groups] == [{}, {}]
+        expected = [niqe(read_pixels(folder / group.file)) for group in method.groups]
+        assert [group.mean for group in method.groups] == [{"niqe": value} for value in expected]
+    assert "rated alone" in (tmp_path / "scores/report.html").read_text()
+    main(["compare", str(tmp_path / "scores"), "--output", str(tmp_path / "compared")], standalone_mode=False)
+    with pytest.raises(SettingsError, match="psnr, ssim compare with ground truths, which `no_gt` excludes"):
+        score(name_methods([(None, folders[0])]), GroundTruth(no_gt=True), metrics=("psnr", "ssim", "niqe"))
+
+
+@pytest.mark.parametrize(("factors", "message"), [((1, 2), "2 times smaller"), ((2, 1), "2 times larger")])
+def test_folders_of_another_scale_are_one_line(tmp_path: Path, factors: tuple[int, int], message: str) -> None:
+    for name, factor in zip(("gt", "lr"), factors, strict=True):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            size = (30 * (number + 1) // factor, 40 // factor, 3)
+            write_png(tmp_path / name / f"{number}.png", np.zeros(size, np.uint8))
+    with pytest.raises(MatchError, match=rf"lr: all 3 images are {message} than .* are the .* a folder of LR") as error:
+        score(name_methods([(None, tmp_path / "lr")]), GroundTruth(gt=[tmp_path / "gt"]), metrics=("psnr",))
+    assert len(str(error.value).splitlines()) == 1

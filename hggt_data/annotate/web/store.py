@@ -23,7 +23,7 @@ from hggt_data.io.files import read_regular_file, write_json, write_text
 from hggt_data.io.parsing import parse_json
 from hggt_data.io.text import plural
 from hggt_data.schema import ORIGINAL, Annotation, Label
-from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.hggt_labels import format_annotation
 from hggt_data.tree.label_json import LABEL_WORDS, YEARS
 
 _LONGEST_S = 1e7

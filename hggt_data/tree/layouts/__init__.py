@@ -10,7 +10,7 @@ from hggt_data.tree.folders import describe_entries, enter, folder_names, has_fo
 from hggt_data.tree.layouts import diffiqa, hggt, sriqa, table
 from hggt_data.tree.listing import Layout, Listing, ListOptions
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
-from hggt_data.tree.vote_table import VOTES_FILE
+from hggt_data.tree.table_votes import VOTES_FILE
 
 LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT, table.LAYOUT)
 

@@ -19,8 +19,8 @@ from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL, Annotation, Label, Protocol
 from hggt_data.tree.folders import folder_names, relative_path, way_to_read
+from hggt_data.tree.hggt_folders import is_candidate_name, picture_name, slots_by_candidate
 from hggt_data.tree.label_json import Fault, Times, label_faults, name_faults, read_label_json, shown
-from hggt_data.tree.layout import is_candidate_name, picture_name, slots_by_candidate
 from hggt_data.tree.listing import GroupFiles, GroupName, Layout, Listing, ListOptions, Votes
 
 _SPLITS = {"train": "train", "validation": "validation", "test": "test"}  # folder in lower case to split

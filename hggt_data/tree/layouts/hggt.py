@@ -1,6 +1,6 @@
 """HGGT's layout: `images/{original,01..}/NAME.png`, `labels/{A,B,C}/NAME.json`, a JSON per annotator and group.
 
-`hggt_data.tree.layout` finds the folders of the official trees, `hggt_data.tree.label_file` reads the JSON.
+`hggt_data.tree.hggt_folders` finds the folders of the official trees, `hggt_data.tree.hggt_labels` reads the JSON.
 """
 
 import re
@@ -13,8 +13,7 @@ from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.schema import HGGT_PROTOCOL, LR, ORIGINAL, PatchId, group_order
 from hggt_data.tree.folders import relative_path, way_to_read
-from hggt_data.tree.label_file import check_annotation
-from hggt_data.tree.layout import (
+from hggt_data.tree.hggt_folders import (
     Section,
     Tree,
     describe_half,
@@ -30,6 +29,7 @@ from hggt_data.tree.layout import (
     tree_of_folders,
     tree_of_pictures,
 )
+from hggt_data.tree.hggt_labels import check_annotation
 from hggt_data.tree.listing import GroupFiles, GroupName, Layout, Listing, ListOptions, Votes
 
 _LR_RECORD = "degrade.json"  # hggt-models degrade writes it beside its pictures

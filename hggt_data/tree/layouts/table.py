@@ -1,6 +1,6 @@
 """Own data: tables of votes, `votes.csv`, and pictures as `GROUP/VERSION.png`, `VERSION/GROUP.png` or HGGT's names.
 
-`hggt_data.tree.vote_table` reads the tables, `group_table` the file `groups.csv`, `table_pictures` finds the pictures.
+`table_votes.py` reads the tables, `table_groups.py` the file `groups.csv`, `table_pictures.py` finds the pictures.
 """
 
 import re
@@ -17,11 +17,11 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.schema import LR, ORIGINAL, SPLITS, Label, PatchGroup, PatchId, Protocol
 from hggt_data.tree.folders import enter, folder_names, has_folders
-from hggt_data.tree.group_table import COLUMNS, GROUPS_FILE, GroupTable, read_group_table
 from hggt_data.tree.listing import GroupFiles, GroupName, Layout, Listing, ListOptions, Votes
+from hggt_data.tree.table_groups import COLUMNS, GROUPS_FILE, GroupTable, read_group_table
 from hggt_data.tree.table_pictures import TablePictures
-from hggt_data.tree.vote_rows import RowReader
-from hggt_data.tree.vote_table import KINDS, VOTES_FILE, GroupRows, read_vote_table
+from hggt_data.tree.table_rows import RowReader
+from hggt_data.tree.table_votes import KINDS, VOTES_FILE, GroupRows, read_vote_table
 
 _WORDS = {label.class_name: label for label in Label}
 

@@ -18,7 +18,7 @@ from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.images import encode_png
 from hggt_data.schema import Annotation, Label, Protocol
-from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.hggt_labels import format_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.trees import contents, noise, write_bytes, write_tree
 

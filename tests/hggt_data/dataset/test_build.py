@@ -19,7 +19,7 @@ from hggt_data.io.files import sha256_of
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.loading import open_groups
 from hggt_data.schema import ORIGINAL
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
 from tests.hggt_data.trees import (
     FOUR,
     contents,

@@ -17,7 +17,7 @@ from hggt_data.groups import Group
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label
-from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.hggt_labels import format_annotation
 from tests.hggt_data.exports.commands import done, refused, run
 from tests.hggt_data.trees import contents, write_tree
 

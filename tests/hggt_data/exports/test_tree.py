@@ -15,7 +15,7 @@ from hggt_data.exports.tree import export_tree
 from hggt_data.groups import GroupSource
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label, PatchGroup
-from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.hggt_labels import format_annotation
 from hggt_data.tree.validate import validate_tree
 from tests.hggt_data.exports.commands import done, read_table, refused
 from tests.hggt_data.named_tree import ANNOTATORS, write_named_tree

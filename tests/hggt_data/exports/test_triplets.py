@@ -6,7 +6,7 @@ import pytest
 
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label
-from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.hggt_labels import format_annotation
 from tests.hggt_data.exports.commands import done, refused
 from tests.hggt_data.trees import write_tree
 

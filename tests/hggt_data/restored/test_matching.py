@@ -246,9 +246,9 @@ def test_several_files_of_each_group_give_the_suffixes_to_choose_from(bicubic: P
 
 
 def test_output_for_other_groups_is_explained(bicubic: Path) -> None:
-    with pytest.raises(MatchError, match="no name contains the id of a group; are these") as error:
+    with pytest.raises(MatchError, match=r"no name contains the id of a group \(first: a-0-0\); are these") as error:
         match_restored([Method("m", bicubic)], _blank_source("a-0-0"))
-    assert "restored images without a group: 6\n" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_all_faults_of_the_groups_own_files_in_one_error(bicubic: Path, fixtures: Path, tmp_path: Path) -> None:

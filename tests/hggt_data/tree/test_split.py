@@ -24,7 +24,7 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import TreeError
 from hggt_data.loading import open_groups
 from hggt_data.schema import Annotation, Label, PatchId, group_order
-from hggt_data.tree.label_file import format_annotation
+from hggt_data.tree.hggt_labels import format_annotation
 from hggt_data.tree.split import GroupChoice, SplitSettings, choose_test, split_tree
 from hggt_data.tree.validate import validate_tree
 from tests.full_disk import FullDisk

@@ -13,7 +13,7 @@ from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import TreeError
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.loading import open_groups, open_splits
-from hggt_data.tree.layout import tree_of_pictures
+from hggt_data.tree.hggt_folders import tree_of_pictures
 from hggt_data.tree.split import SplitSettings, split_tree
 from hggt_data.tree.table_options import TableOptions
 from hggt_data.tree.validate import validate_tree

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from hggt_data.io.images import Pixels, encode_png
 from hggt_data.schema import ORIGINAL, Annotation, Label, group_order
-from hggt_data.tree.label_file import format_annotation
-from hggt_data.tree.layout import picture_name
+from hggt_data.tree.hggt_folders import picture_name
+from hggt_data.tree.hggt_labels import format_annotation
 from tests.hggt_data.trees import write_bytes
 
 _LETTERS = {"P": Label.POSITIVE, "S": Label.SIMILAR, "N": Label.NEGATIVE}

@@ -22,7 +22,7 @@ from hggt_data.annotate.web.progress import measure_progress
 from hggt_data.annotate.web.store import AnswerStore, ConflictError
 from hggt_data.errors import AnnotationError
 from hggt_data.schema import ORIGINAL, Annotation, Label, Protocol
-from hggt_data.tree.label_file import format_annotation, parse_annotation
+from hggt_data.tree.hggt_labels import format_annotation, parse_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 from tests.hggt_data.trees import FOUR, write_bytes

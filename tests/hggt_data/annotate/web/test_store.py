@@ -14,7 +14,7 @@ from hggt_data.annotate.round import Annotator, Item, Kind, Round
 from hggt_data.annotate.web.store import Answer, AnswerStore, ConflictError
 from hggt_data.errors import AnnotationError
 from hggt_data.schema import Label, Protocol
-from hggt_data.tree.label_file import parse_annotation
+from hggt_data.tree.hggt_labels import parse_annotation
 from tests.full_disk import FullDisk
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 from tests.hggt_data.kills import FORKED, die_at_rename

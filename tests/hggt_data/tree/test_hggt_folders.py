@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hggt_data.errors import TreeError
-from hggt_data.tree.layout import Section, official_test, official_train, open_tree, picture_name, tree_of_folders
+from hggt_data.tree.hggt_folders import Section, official_test, official_train, open_tree, picture_name, tree_of_folders
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.layouts.hggt import list_folders
 from tests.hggt_data.trees import write_bytes, write_tree

@@ -20,7 +20,7 @@ from hggt_data.schema import (
     Score,
     VoteKind,
 )
-from hggt_data.tree.vote_table import GroupRows, Kind, version_name, versions_in
+from hggt_data.tree.table_votes import GroupRows, Kind, version_name, versions_in
 
 _MOST_COUNT = 1_000  # of equal labels in one row: each becomes an annotation
 _INT32 = 2**31 - 1

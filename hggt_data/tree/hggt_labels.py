@@ -12,8 +12,8 @@ from typing import Any
 from hggt_data.errors import AnnotationError
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL, Annotation, Label
+from hggt_data.tree.hggt_folders import picture_name
 from hggt_data.tree.label_json import MOST_SHOWN, TIME_FORMAT, Fault, label_faults, name_faults, read_label_json, shown
-from hggt_data.tree.layout import picture_name
 
 
 def format_annotation(annotation: Annotation, group_id: str, candidates: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hggt_data.errors import AnnotationError
 from hggt_data.schema import Annotation, Label
-from hggt_data.tree.label_file import check_annotation, format_annotation, parse_annotation
+from hggt_data.tree.hggt_labels import check_annotation, format_annotation, parse_annotation
 from tests.hggt_data.trees import FOUR
 
 GROUP = "0001-586-1469"
