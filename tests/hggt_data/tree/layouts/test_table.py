@@ -1,6 +1,7 @@
 """Own data: tables of votes and pictures, from the check to a dataset and scores."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -483,6 +484,18 @@ def test_both_sides_of_a_split_have_their_rows(tree: Path, tmp_path: Path) -> No
 def test_it_is_read_from_a_zip_file(tree: Path, tmp_path: Path) -> None:
     place = zip_folder(tree, tmp_path / "own.zip", "own")
     assert list(open_groups(place, table=WORDS)) == list(open_groups(tree, table=WORDS))
+
+
+def test_splits_of_a_table_in_a_zip_file_can_be_chosen(tree: Path, tmp_path: Path) -> None:
+    (tree / "groups.csv").write_text("group,split\ncat-0-16,train\ndog,test\n")
+    place = zip_folder(tree, tmp_path / "own.zip", "own")
+    for options in (
+        replace(WORDS, votes=place / "own/votes.csv", pictures=tree),
+        replace(WORDS, votes=place / "own/votes.csv"),
+        replace(WORDS, pictures=tree),
+    ):
+        source = tree if options.pictures is None else place
+        assert list(open_groups(source, "test", table=options).ids) == ["dog"], options
 
 
 class TestExportedVotes:
