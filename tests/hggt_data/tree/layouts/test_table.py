@@ -205,6 +205,12 @@ class TestTables:
             for name in ("dog/copy of esrgan.png", "dog/swinir.jpg", "loose.png", "notes/cow.png")
         ]
 
+    def test_tables_of_other_kinds_may_be_beside_it(self, tree: Path, tmp_path: Path) -> None:
+        (tree / "scores.csv").write_text("group,candidate,score\ndog,esrgan,3.5\n")
+        build_dataset(BuildSettings([tree], tmp_path / "built", workers=1, table=WORDS))
+        dog = open_groups(tmp_path / "built")["dog"]
+        assert (dog.scores, len(dog.annotations)) == ((Score("esrgan", 3.5),), 3)
+
     def test_a_folder_of_two_layouts_is_refused(self, tree: Path) -> None:
         (tree / "images/original").mkdir(parents=True)
         (tree / "images/01").mkdir()
