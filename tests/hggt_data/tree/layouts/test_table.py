@@ -25,6 +25,7 @@ from hggt_data.tree.table_options import TableOptions
 from hggt_data.tree.validate import validate_tree
 from hggt_eval.cli import main as evaluate
 from tests.hggt_data.diffiqa_tree import write_diffiqa
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
 from tests.hggt_data.table_tree import FORMS, copy_tables, write_pictures
 from tests.hggt_data.trees import zip_folder
 
@@ -520,6 +521,10 @@ class TestExportedVotes:
         (source / "annotators.csv").write_text("group,slot,pseudonym\n000006x0y770,B,owl\n")
         groups = self.same(source, source / "images", tmp_path)
         assert (groups["000006x0y770"].top, groups["000006x0y770"].left) == (0, 770)
+
+    def test_of_sriqa(self, tmp_path: Path) -> None:
+        source = write_sriqa_tree(tmp_path / "SRIQA-Bench")
+        self.same(source, source / "images", tmp_path, "test")
 
     def test_of_pairs(self, tmp_path: Path) -> None:
         source = write_shape("pickapic", tmp_path / "tree")
