@@ -26,7 +26,7 @@ def main() -> None:
     num_sets = parser.parse_args().sets
     print("| source pictures | percentiles | now | percentiles, skewed | now, skewed | p <= 0.05 |")
     print("|--:|--:|--:|--:|--:|--:|")
-    for num_pictures in (3, 8, 20, 100):
+    for num_pictures in (3, 5, 8, 20, 100):
         shares = [share for skewed in (False, True) for share in coverage(num_pictures, num_sets, skewed)]
         cells = [f"{share:.3f}" for share in (*shares, level(num_pictures, num_sets))]
         print(f"| {num_pictures} | {' | '.join(cells)} |", flush=True)

@@ -155,7 +155,10 @@ class GroupSource(ABC, Sequence["Group"]):
         return True
 
     def find_file(self, index: int, name: str) -> str | None:
-        """The file of picture `name` of group `index`, relative to the tree; None for a dataset."""
+        """The file of picture `name` of group `index`; None for a dataset.
+
+        It is relative to the tree, or absolute if it is elsewhere.
+        """
         return None
 
     def read_sources(self) -> dict[str, dict[str, str | None]]:

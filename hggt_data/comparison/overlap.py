@@ -20,7 +20,6 @@ from hggt_data.dataset.manifest import is_built_dataset
 from hggt_data.dataset.overlap import shared_pictures
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.groups import GroupSource
-from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import csv_file
 from hggt_data.io.images import Pixels, hash_pixels
 from hggt_data.io.pictures import is_picture_name, read_picture
@@ -184,7 +183,7 @@ _Examined = list[tuple[_Picture, _Fingerprint]]
 
 def _open_pictures(source: str | Path, split: str | None = None) -> list[_Picture]:
     folder = Path(source)
-    if is_hub_id(str(source).partition("@")[0]) or not folder.is_dir() or is_built_dataset(folder) or is_tree(folder):
+    if not folder.is_dir() or is_built_dataset(folder) or is_tree(folder):
         return [picture for groups in open_version(source, split).values() for picture in _pictures_of(groups)]
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and is_picture_name(path.name))
     if not paths:

@@ -170,8 +170,15 @@ def decode_png(data: bytes, info: PngInfo | None = None) -> Pixels:
     try:
         return np.asarray(kornia_rs.io.decode_image_png_u8(data, info.size, "rgb"))
     except Exception as error:  # kornia-rs raises plain Exception for every decoding fault
-        reason = str(error).removeprefix("Failed to decode the png image. ")
+        reason = decoding_fault(error).removeprefix("Failed to decode the png image. ")
         raise ImageError(f"its pixels cannot be decoded: {reason}") from error
+
+
+def decoding_fault(error: Exception) -> str:
+    """What a decoder says, or that memory ran out, for which the file is not to blame."""
+    if isinstance(error, MemoryError):
+        return "not enough memory; use fewer workers, or end other programs"
+    return str(error) or type(error).__name__
 
 
 def read_pixels(path: Path) -> Pixels:

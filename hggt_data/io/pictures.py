@@ -25,6 +25,7 @@ from hggt_data.io.images import (
     Pixels,
     PngInfo,
     decode_png,
+    decoding_fault,
     parse_png,
     parse_png_header,
     read_chunks,
@@ -187,7 +188,7 @@ def _faults_of(path: Path, what: str) -> Iterator[None]:
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise ImageError(f"{path}: {what}: {error or type(error).__name__}") from error
+        raise ImageError(f"{path}: {what}: {decoding_fault(error)}") from error
 
 
 @contextmanager

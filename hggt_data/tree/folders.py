@@ -182,14 +182,13 @@ class CheckedFolders:
         )
 
 
-def relative_path(path: Path, root: Path, others: Mapping[str, Path] = {}, *, is_public: bool = True) -> str:
+def relative_path(path: Path, root: Path, others: Mapping[str, Path] = {}) -> str:
     """A path as problems and manifests name it: relative to the tree, with forward slashes.
 
-    What is elsewhere, in a folder of `others`, is named after its key there: a manifest must not reveal where it is. If
-    not `is_public`, it leads there.
+    What is elsewhere, in a folder of `others`, is named after its key there: a manifest must not reveal where it is.
     """
     relative = Path(os.path.relpath(path, root)).as_posix()
-    if is_public and relative.startswith("../"):
+    if relative.startswith("../"):
         inside = (f"{name}/{Path(os.path.relpath(path, at))}" for name, at in others.items() if path.is_relative_to(at))
         relative = next(inside, f"lr/{path.name}")
     return encodable(relative)

@@ -88,7 +88,8 @@ class TreeSource(FileSource):
         return name in self._files(index).images
 
     def find_file(self, index: int, name: str) -> str:
-        return relative_path(self._path(index, name), self._listing.root, is_public=False)
+        path, root = self._path(index, name), self._listing.root
+        return relative_path(path, root) if path.is_relative_to(root) else str(path.absolute())
 
 
 def _choose_split(listing: Listing, split: str | None) -> str:

@@ -508,3 +508,19 @@ class TestFolder:
         assert not any(is_picture_name(name) for name in ("a", "png", "a.png.tmp", "._a.png", "a.gif"))
         assert all(looks_like_picture(name) for name in ("a.png", "a.JPG", "a.gif", "a.PPM"))
         assert not any(looks_like_picture(name) for name in ("a.txt", "gif", "._a.gif"))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_memory_that_runs_out_is_not_blamed_on_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    Image.new("RGB", (8, 8)).save(tmp_path / name)
+    monkeypatch.setattr("kornia_rs.io.decode_image_png_u8", fails)
+    monkeypatch.setattr(Image.Image, "convert", fails)
+    monkeypatch.setattr(Image.Image, "load", fails)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fails)
+    with pytest.raises(ImageError, match=f"{name}: its pixels cannot be decoded: not enough memory; use fewer workers"):
+        read_picture(tmp_path / name)

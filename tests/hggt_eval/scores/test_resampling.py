@@ -33,9 +33,9 @@ def tolerance(share: float) -> float:
     return 4 * math.sqrt(share * (1 - share) / NUM_SETS)
 
 
-@pytest.mark.parametrize(("num_pictures", "expected"), [(3, 0.961), (5, 0.92), (8, 0.942), (20, 0.943), (100, 0.948)])
+@pytest.mark.parametrize(("num_pictures", "expected"), [(3, 0.961), (5, 0.921), (8, 0.942), (20, 0.943), (100, 0.948)])
 def test_intervals_contain_the_true_mean_as_often_as_documented(num_pictures: int, expected: float) -> None:
-    """The shares are those of docs/evaluation.md; plain percentiles would contain it in 75, 82, 88, 92 and 94 %."""
+    """The shares are those of docs/evaluation.md; plain percentiles would contain it in 75, 83, 88, 92 and 94 %."""
     low, high = mean_interval(*simulate(num_pictures), num_resamples=2_000)
     covered = ((low <= 0) & (high >= 0)).mean()
     assert covered == pytest.approx(expected, abs=tolerance(expected))
