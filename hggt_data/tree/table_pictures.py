@@ -94,7 +94,9 @@ class TablePictures:
             elif not looks_like_picture(entry.name):
                 continue
             elif not entry.name.endswith(_ENDING):
-                self.folders.report_extra(path, "expected a PNG", f"{CONVERT_HINT} Now it is ignored.")
+                self.folders.report_extra(
+                    path, f"expected a PNG named *{_ENDING}", f"{CONVERT_HINT} Now it is ignored."
+                )
             elif not depth:
                 self.folders.report_extra(path, "expected pictures in folders: GROUP/VERSION.png or VERSION/GROUP.png")
             elif self.folders.check_link(path, "file"):
