@@ -85,6 +85,7 @@ def main() -> None:
         **TABLE,
         "label_words": Option("--label-words", LABEL_WORDS),
         "metrics": Parsed("hggt_eval.metrics:parse_metrics", "NAME,..."),
+        "protocol": Option(metavar="NAME|FILE.toml"),
         "border": Option(metavar="PX"),
         "colour": Option("--y-channel", value="y"),
         "weights_dir": FOLDER,

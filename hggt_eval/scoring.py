@@ -24,11 +24,13 @@ from hggt_eval.metrics import (
     NO_REFERENCE,
     FullReferenceMetric,
     MetricSettings,
+    NoReferenceMetric,
     metric_versions,
     parse_metrics,
     require_metric,
 )
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, LoadedMetric
+from hggt_eval.metrics.protocols import CUSTOM, find_protocol
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import format_table, require_nothing_lost
 from hggt_eval.report.notes import list_notes
@@ -216,8 +218,9 @@ def score(
     *,
     dataset: str | Path | None = None,
     metrics: Sequence[str] | str | None = None,
-    border: CountOrNone = BORDER_PX,
-    colour: Colour = "rgb",
+    protocol: str | Path | None = None,
+    border: CountOrNone | None = None,
+    colour: Colour | None = None,
     suffix: str | None = None,
     device: str = "auto",
     weights_dir: str | Path | None = None,
@@ -237,7 +240,9 @@ def score(
         dataset: Short for GroundTruth(dataset=...).
         metrics: Metrics to compute, listed below; those whose weights are not available are left out.
             [default: psnr,ssim,lpips,dists, or niqe with `no_gt`]
-        border: Pixels cut off each side before any metric is computed.
+        protocol: Border, colour and metrics of a paper, hggt or osediff, or of a TOML file. `metrics` can choose some
+            of its metrics.
+        border: Pixels cut off each side before any metric is computed. [default: 4]
         colour: Compute PSNR and SSIM on BT.601 luma instead of RGB.
         suffix: Suffix of the restored images' names; only ID_SUFFIX.png and IDSUFFIX.png are scored.
         device: Device for networks: auto (a GPU if available), cpu, cuda, cuda:1.
@@ -291,9 +296,19 @@ def score(
     assert ground_truth is not None
     if isinstance(metrics, str):
         metrics = parse_metrics(metrics)
+    require_lists(methods=methods, metrics=metrics or ())
+    followed = None if protocol is None else find_protocol(protocol)
+    if followed is not None:
+        if border is not None or colour is not None:
+            given = "border" if colour is None else "colour"
+            raise SettingsError(f"`{given}` is set by the protocol {followed.name}; leave it out")
+        border, colour = followed.border, followed.colour
+        if metrics is None and ground_truth.no_gt:
+            metrics = [name for name in followed.metrics if isinstance(require_metric(name), NoReferenceMetric)]
+        metrics = followed.choose(metrics)
     elif metrics is None:
-        metrics = tuple(NO_REFERENCE) if ground_truth.no_gt else DEFAULT_METRICS
-    require_lists(methods=methods, metrics=metrics)
+        metrics = ("niqe",) if ground_truth.no_gt else DEFAULT_METRICS
+    border, colour = BORDER_PX if border is None else border, colour or "rgb"
     for method in methods:
         require_kind(Method, "that of `name_methods` or `read_methods`", methods=method)
     processes = processes or Processes.from_environment()
@@ -315,6 +330,8 @@ def score(
     scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
         metrics=scored_metrics,
+        protocol=CUSTOM if followed is None else followed.name,
+        protocol_sha256=None if followed is None else followed.sha256,
         skipped_metrics=skipped,
         border=border,
         colour=colour,

@@ -399,8 +399,9 @@ def column_texts(features: "Features", pseudonymous: bool) -> dict[str, str]:
     facts = _facts_text(pseudonymous)
     texts = {
         **_COLUMN_TEXTS,
-        "annotations": "one entry per annotator: slot (a folder of the source), labels (one per candidate, null where "
-        f"none was given), full_zoom (whether every candidate was seen at 100 %; null if unknown), {facts}",
+        "annotations": "one entry per annotator: slot (a place in the source, not a person), labels (one per "
+        "candidate, null where none was given), full_zoom (whether every candidate was seen at 100 %; null if "
+        f"unknown), {facts}",
         "pairs": "one entry per vote on two versions: first (shown first, or left), second, preferred (first, second "
         "or tie; null if only results of several votes are known), share (of these, for the first; ties as half), "
         f"count (of votes), slot, {facts}",
@@ -445,8 +446,8 @@ def _labels_text(tables: Mapping[str, pa.Table], layout: str, rule: ConsensusRul
     found = {annotation["slot"] for row in rows for annotation in row if is_counted(annotation)}
     slots = escape_markdown(", ".join(sorted(found)))
     return (
-        f"Every candidate was compared with its original by the annotators in the slots {slots}. The consensus is "
-        f"{RULES[rule]}. A slot is a folder of the source (layout `{layout}`), which several people may have filled."
+        f"Candidates were compared with their original by the annotators in the slots {slots}. The consensus is "
+        f"{RULES[rule]}. A slot is a place in the source (layout `{layout}`), which several people may have filled."
     )
 
 

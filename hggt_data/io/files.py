@@ -228,11 +228,12 @@ def iterate_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]
     def lines() -> Iterator[tuple[int, list[str]]]:
         try:
             for values in reader:
-                if values and len(values) != len(columns):
+                if not any(values):  # a spreadsheet may save empty rows as commas
+                    continue
+                if len(values) != len(columns):
                     where = f"{path}, line {reader.line_num}"
                     raise TableError(f"{where}: {len(values)} values; expected {len(columns)}: {', '.join(columns)}")
-                if values:
-                    yield reader.line_num, list(map(read_cell, values))
+                yield reader.line_num, list(map(read_cell, values))
         except csv.Error as error:
             raise _not_csv(error) from error
 

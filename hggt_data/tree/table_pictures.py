@@ -1,5 +1,9 @@
-"""Finds the pictures of a table of votes: `GROUP/VERSION.png`, `VERSION/GROUP.png`, or HGGT's names."""
+"""Finds the pictures of a table of votes: `GROUP/VERSION.png`, `VERSION/GROUP.png`, or HGGT's names.
 
+The last are `VERSION/GROUP_VERSION.png`; a scale may follow, as in SRIQA-Bench's `SwinIR/x1_SwinIRx4.png`.
+"""
+
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +54,7 @@ class TablePictures:
 
         def by_version(folder: Path, name: str) -> tuple[str, str]:
             version, stem = version_name(folder.name), name.removesuffix(_ENDING)
-            shorter = stem.removesuffix(f"_{folder.name}")
+            shorter = re.sub(rf"_{re.escape(folder.name)}(x[0-9]+)?\Z", "", stem)
             return shorter if shorter in groups or (stem not in groups and version != ORIGINAL) else stem, version
 
         def number_in_table(read: Callable[[Path, str], tuple[str, str]]) -> int:
@@ -90,7 +94,9 @@ class TablePictures:
             elif not looks_like_picture(entry.name):
                 continue
             elif not entry.name.endswith(_ENDING):
-                self.folders.report_extra(path, "expected a PNG", f"{CONVERT_HINT} Now it is ignored.")
+                self.folders.report_extra(
+                    path, f"expected a PNG named *{_ENDING}", f"{CONVERT_HINT} Now it is ignored."
+                )
             elif not depth:
                 self.folders.report_extra(path, "expected pictures in folders: GROUP/VERSION.png or VERSION/GROUP.png")
             elif self.folders.check_link(path, "file"):

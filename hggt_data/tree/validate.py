@@ -15,7 +15,7 @@ from hggt_data.errors import ImageError, TreeError
 from hggt_data.io.files import FileDigest, read_regular_file, sha256_of
 from hggt_data.io.images import PngInfo, decode_png, hash_pixels, parse_png, read_png_header
 from hggt_data.io.portability import require_portable
-from hggt_data.io.text import plural
+from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.ranges import Count, CountOrNone, require_arguments
@@ -55,7 +55,8 @@ class Report:
         if not self.num_groups:
             return found
         names = (
-            f"layout: {self.layout}, candidates {', '.join(self.candidates)}, slots {', '.join(self.slots) or 'none'}"
+            f"layout: {self.layout}, candidates {format_examples(self.candidates, 12)}, "
+            f"slots {', '.join(self.slots) or 'none'}"
         )
         return f"{plural(self.num_groups, 'group')} ({names}): {found}"
 
@@ -114,7 +115,8 @@ def validate_tree(
     try:
         listing = list_tree(Path(tree), ListOptions(None if lr is None else Path(lr), table))
     except (TreeError, OSError) as error:
-        return Report(0, (Problem("no-tree", "error", ".", str(error), "Nothing else was checked."),))
+        message = "; ".join(line.strip() for line in str(error).splitlines())
+        return Report(0, (Problem("no-tree", "error", ".", message, "Nothing else was checked."),))
     problems = [problem for problem in listing.problems if problem.group is None]
     if not listing.ids or (expect_groups is not None and len(listing) != expect_groups):
         wanted = "at least one" if expect_groups is None else f"{expect_groups:,}"

@@ -77,6 +77,10 @@ class FullReferenceMetric(Metric):
             from hggt_eval.metrics.pyiqa_metrics import PyiqaComparer
 
             return PyiqaComparer(self.name, settings)
+        if self.name in _PYIQA_FORMULAS:
+            formulas = import_module("hggt_eval.metrics.pyiqa_formulas")
+            by_formula: AnyComparer = getattr(formulas, _PYIQA_FORMULAS[self.name])(settings)
+            return by_formula
         module = import_module(f"hggt_eval.metrics.{self.name}")
         comparer: AnyComparer = getattr(module, self.name.capitalize())(settings)
         return comparer
@@ -98,6 +102,7 @@ class NoReferenceMetric(Metric):
         return Niqe(settings)
 
 
+_PYIQA_FORMULAS = {"psnr_pyiqa": "PsnrPyiqa", "ssim_pyiqa": "SsimPyiqa"}
 AnyMetric = FullReferenceMetric | NoReferenceMetric
 
 METRICS = {
@@ -107,6 +112,8 @@ METRICS = {
         FullReferenceMetric("ssim", "SSIM", True, (), "opencv-python-headless"),
         FullReferenceMetric("lpips", "LPIPS", False, ("alexnet",), "lpips"),
         FullReferenceMetric("dists", "DISTS", False, ("vgg16",), "torchmetrics"),
+        FullReferenceMetric("psnr_pyiqa", "PSNR (pyiqa)", True, (), "numpy"),
+        FullReferenceMetric("ssim_pyiqa", "SSIM (pyiqa)", True, (), "opencv-python-headless"),
         FullReferenceMetric("multi_scale_ssim", "MS-SSIM", True, (), "piq"),
         FullReferenceMetric("fsim", "FSIM", True, (), "piq"),
         FullReferenceMetric("vsi", "VSI", True, (), "piq"),
@@ -119,7 +126,10 @@ METRICS = {
         FullReferenceMetric("mdsi", "MDSI", False, (), "piq"),
     )
 }
-NO_REFERENCE = {"niqe": NoReferenceMetric("niqe", "NIQE", False, (), "opencv-python-headless")}
+NO_REFERENCE = {
+    "niqe": NoReferenceMetric("niqe", "NIQE", False, (), "opencv-python-headless"),
+    "niqe_pyiqa": NoReferenceMetric("niqe_pyiqa", "NIQE (pyiqa)", False, (), "pyiqa"),
+}
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "dists")
 
 

@@ -75,7 +75,8 @@ class _PyiqaMetric(LoadedMetric):
     def __init__(self, name: str, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
         self.name = name
-        self._network = _load(name, self.settings.device)
+        # pyiqa's `niqe` is `niqe_pyiqa` here, as it differs from ours.
+        self._network = _load(name.removesuffix("_pyiqa"), self.settings.device)
 
 
 class PyiqaNoReference(_PyiqaMetric, NoReference):

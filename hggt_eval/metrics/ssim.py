@@ -18,7 +18,7 @@ from hggt_eval.metrics.comparer import BORDER_PX, Colour, Comparer, MetricSettin
 _WINDOW_PX = 11
 _MARGIN_PX = _WINDOW_PX // 2
 _GAUSSIAN = cv2.getGaussianKernel(_WINDOW_PX, 1.5)
-_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Rows per strip, so that a strip's arrays stay in a core's cache.
 _STRIP_ROWS = 64
 
@@ -49,15 +49,19 @@ class Ssim(Comparer[SsimFeatures]):
         """The cropped picture with its local means and variances."""
         cropped = self.cropped(pixels)
         # Luma keeps a channel axis, so that both cases are (H, W, C).
-        values = bt601_luma(cropped)[..., None] if self.settings.colour == "y" else cropped
+        values = self.luma(cropped)[..., None] if self.settings.colour == "y" else cropped
         height, width, channels = values.shape
         mean, variance = np.empty((2, height - 2 * _MARGIN_PX, width - 2 * _MARGIN_PX, channels))
         for rows, window_rows in _strips(len(mean)):
             strip = values[window_rows]
             mean[rows] = local = _local_mean(strip)
             local *= local
-            np.subtract(_local_mean(_product(strip, strip), plus=_C2 / 2), local, out=variance[rows])
+            np.subtract(_local_mean(_product(strip, strip), plus=C2 / 2), local, out=variance[rows])
         return SsimFeatures(values, mean, variance)
+
+    def luma(self, cropped: Pixels) -> NDArray[np.float64]:
+        """Luma as the official script computes it, (H, W)."""
+        return bt601_luma(cropped)
 
     def compare(self, restored: SsimFeatures, positive: SsimFeatures) -> float:
         """Mean SSIM, 1 for identical pictures.
@@ -70,10 +74,10 @@ class Ssim(Comparer[SsimFeatures]):
         for rows, window_rows in _strips(len(a.mean)):
             # (2 mean_a mean_b + C1) (covariance + C2/2), in place, as allocating arrays would dominate the time.
             means = a.mean[rows] * b.mean[rows]
-            similarity = _local_mean(_product(a.values[window_rows], b.values[window_rows]), plus=_C2 / 2)
+            similarity = _local_mean(_product(a.values[window_rows], b.values[window_rows]), plus=C2 / 2)
             similarity -= means
             means *= 2
-            means += _C1
+            means += C1
             similarity *= means
             # Over (mean_a^2 + mean_b^2 + C1) (variance_a + variance_b + C2), the first as (mean_a - mean_b)^2 + means.
             energy = a.mean[rows] - b.mean[rows]
@@ -94,6 +98,11 @@ def ssim(restored: Pixels, positive: Pixels, border: int = BORDER_PX, colour: Co
         (1.0, 0.5095)
     """
     return Ssim(MetricSettings(border, colour))(restored, positive)
+
+
+def covariance(a: SsimFeatures, b: SsimFeatures) -> NDArray[np.float64]:
+    """Local covariances of two pictures, float64 (H - 10, W - 10, C)."""
+    return _local_mean(_product(a.values, b.values)) - a.mean * b.mean
 
 
 def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

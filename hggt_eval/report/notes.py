@@ -35,6 +35,8 @@ def list_notes(evaluation: Evaluation, settings: Settings, comparison: Compariso
 
 
 def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
+    if settings.protocol != "custom":
+        yield Note(f"Scored by the protocol {settings.protocol}.")
     if settings.border != BORDER_PX:
         yield Note(f"Border of {settings.border} pixels instead of {BORDER_PX}.")
     if settings.colour == "y":

@@ -108,6 +108,7 @@ def _facts(evaluation: Evaluation, settings: Settings) -> list[tuple[str, str]]:
     return [
         ("Ground truths", settings.source + (f", split {settings.split}" if settings.split else "")),
         ("Groups", f"{scored} of {evaluation.num_groups} have {what}" if what else str(scored)),
+        ("Protocol", settings.protocol),
         ("Border", f"{settings.border} pixels"),
         ("Colour", "luma for PSNR and SSIM" if settings.colour == "y" else "RGB"),
         ("Device", settings.device + (f" (differs from the CPU by at most {off:.1e} on one image)" if off else "")),

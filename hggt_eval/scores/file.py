@@ -33,6 +33,9 @@ class Settings:
 
     Attributes:
         metrics: Metric names, in the order of the columns.
+        protocol: Scoring protocol that was followed; `custom` if border, colour and metrics were chosen freely.
+        protocol_sha256: SHA-256 of the protocol's content; None if it is `custom`.
+        aggregation: How scores are averaged: over the ground truths of a group, then over groups.
         border: Pixels cut off each side.
         colour: `rgb`, or `y` if PSNR and SSIM were computed on BT.601 luma.
         device: Device on which the networks ran.
@@ -63,6 +66,9 @@ class Settings:
     skipped_metrics: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     labels: str | None = None
+    protocol: str = "custom"
+    protocol_sha256: str | None = None
+    aggregation: Literal["mean"] = "mean"
     gt: tuple[str, ...] = ()
     no_gt: bool = False
     restored: Mapping[str, str] = field(default_factory=dict)

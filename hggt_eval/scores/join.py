@@ -99,6 +99,7 @@ def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_
     directions, other_directions = _directions(file.evaluation), _directions(other_file.evaluation)
     weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
     pairs: dict[str, tuple[Any, Any]] = {
+        "protocol": (_protocol_of(settings), _protocol_of(other)),
         "labels": (settings.labels_sha256, other.labels_sha256),
         "ground truths": ("none" if settings.no_gt else "some", "none" if other.no_gt else "some"),
         "border": (settings.border, other.border),
@@ -107,12 +108,23 @@ def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_
         **{f"better side of {name}": (directions[name], other_directions[name]) for name in shared},
         **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},
     }
-    faults = [f"{what}: {str(a)[:16]} and {str(b)[:16]}" for what, (a, b) in pairs.items() if a != b]
+    faults = [f"{what}: {_short(a)} and {_short(b)}" for what, (a, b) in pairs.items() if a != b]
     if faults:
         raise MatchError(
             f"{place} and {other_place} cannot be compared: {'; '.join(faults)}. Score one of them again with "
             "the settings of the other"
         )
+
+
+def _short(value: Any) -> str:
+    """A value as text; of a SHA-256 the beginning."""
+    text = str(value)
+    return text[:16] if len(text) == 64 else text
+
+
+def _protocol_of(settings: Settings) -> str:
+    """Its name, with a hash of its content, as two files may have one name."""
+    return settings.protocol + (f" {settings.protocol_sha256[:6]}" if settings.protocol_sha256 else "")
 
 
 def _weights_of(metric: str, settings: Settings) -> str:

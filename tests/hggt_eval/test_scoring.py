@@ -16,6 +16,7 @@ from hggt_data.restored.methods import SCORES_FILE
 from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
 from hggt_eval.metrics.niqe import niqe
+from hggt_eval.scores.join import join_scores
 from tests.hggt_data.sriqa_tree import write_sriqa_tree
 
 
@@ -171,6 +172,9 @@ def test_without_ground_truths_each_image_is_rated_alone(tmp_path: Path) -> None
         assert [group.mean for group in method.groups] == [{"niqe": value} for value in expected]
     assert "rated alone" in (tmp_path / "scores/report.html").read_text()
     main(["compare", str(tmp_path / "scores"), "--output", str(tmp_path / "compared")], standalone_mode=False)
+    zoom = tmp_path / "zoom.png"
+    main(["figure", str(tmp_path / "scores"), "--crop", "0:0,0,32", "--output", str(zoom)], standalone_mode=False)
+    assert zoom.is_file()
     with pytest.raises(SettingsError, match="psnr, ssim compare with ground truths, which `no_gt` excludes"):
         score(name_methods([(None, folders[0])]), GroundTruth(no_gt=True), metrics=("psnr", "ssim", "niqe"))
 
@@ -185,3 +189,20 @@ def test_folders_of_another_scale_are_one_line(tmp_path: Path, factors: tuple[in
     with pytest.raises(MatchError, match=rf"lr: all 3 images are {message} than .* are the .* a folder of LR") as error:
         score(name_methods([(None, tmp_path / "lr")]), GroundTruth(gt=[tmp_path / "gt"]), metrics=("psnr",))
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_protocol_sets_border_channel_and_metrics_and_is_not_mixed(
+    methods: list[Method], fixtures: Path, tmp_path: Path
+) -> None:
+    truth = GroundTruth(dataset=fixtures / "Test")
+    by_hand = score(methods, truth, metrics=("psnr_pyiqa", "ssim_pyiqa"), border=0, colour="y")
+    followed = score(methods, truth, metrics=("psnr_pyiqa", "ssim_pyiqa"), protocol="osediff")
+    assert followed.evaluation == by_hand.evaluation
+    assert (by_hand.settings.protocol, by_hand.settings.border, by_hand.settings.colour) == ("custom", 0, "y")
+    assert (followed.settings.protocol, followed.settings.border, followed.settings.colour) == ("osediff", 0, "y")
+    for name, scored in (("by_hand", by_hand), ("followed", followed)):
+        scored.report(tmp_path / name, gallery=0)
+    with pytest.raises(MatchError, match="cannot be compared: protocol: custom and osediff"):
+        join_scores([tmp_path / "by_hand", tmp_path / "followed"])
+    with pytest.raises(SettingsError, match="`border` is set by the protocol osediff"):
+        score(methods, truth, protocol="osediff", border=4)

@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from hggt_data.errors import TreeError
-from hggt_data.io.archive import ArchivePath
-from hggt_data.tree.folders import describe_entries, enter, folder_names, has_folders, has_pictures
+from hggt_data.io.archive import ArchivePath, open_place
+from hggt_data.io.text import format_examples
+from hggt_data.tree.folders import describe_entries, enter, folder_names, has_folders, has_pictures, scan
 from hggt_data.tree.layouts import diffiqa, hggt, sriqa, table
 from hggt_data.tree.listing import Layout, Listing, ListOptions
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 from hggt_data.tree.table_votes import VOTES_FILE
 
 LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT, table.LAYOUT)
+
+_OTHER_ARCHIVES = (".7z", ".rar", ".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tgz")
 
 
 def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
@@ -44,13 +47,19 @@ def is_tree(folder: Path) -> bool:
 def has_splits(folder: Path, options: TableOptions = NO_TABLE_OPTIONS) -> bool:
     """Whether a folder is a tree of several splits, of which one can be chosen."""
     if options.names_files:
-        return len(table.LAYOUT.splits(Path(options.votes).parent if options.votes else folder)) > 1
+        if options.votes:
+            home: Path = open_place(Path(options.votes)).parent
+        else:
+            home = enter(folder, lambda place: _has_rest(place, options))
+        return len(table.LAYOUT.splits(home)) > 1
     entered = enter(folder, lambda place: bool(_fitting(place)))
     return any(len(layout.splits(entered)) > 1 for layout in _fitting(entered))
 
 
 def recognise(folder: Path) -> Layout:
     """The layout of a folder; TreeError if it has none of them, or several."""
+    if folder.is_file():
+        raise TreeError(f"{folder} is neither a folder nor a zip file; expected a tree. Unpack it if it is an archive.")
     if not folder.is_dir():
         raise TreeError(f"{folder}: no such folder or zip file; expected a tree")
     fitting = _fitting(folder)
@@ -77,6 +86,8 @@ def _nothing_fits(folder: Path) -> str:
     if whole:
         return f"{folder} is a part of the tree {whole[0]}; pass that."
     message = f"{folder} is not a tree of a known layout; found {describe_entries(folder)}."
+    if archives := [entry.name for entry in scan(folder) if entry.name.lower().endswith(_OTHER_ARCHIVES)]:
+        return f"{message} Unpack {format_examples(archives)}; only zip files are read as they are."
     marks = {layout.name: layout.marks(folder) for layout in LAYOUTS}
     near = [name for name, own in marks.items() if any(own.values())]
     for name in sorted(near or marks, key=lambda name: -sum(marks[name].values()) / len(marks[name])):

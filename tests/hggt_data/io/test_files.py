@@ -189,6 +189,11 @@ def test_cells_like_formulas_are_text_for_a_spreadsheet_and_are_read_back(tmp_pa
     assert read_csv(tmp_path / "a.csv")[1] == [{"cell": cell, "number": "-1.5"} for cell in cells]
 
 
+def test_empty_rows_of_a_spreadsheet_are_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("first,second\n1,\n\n,\n,,,\n")
+    assert read_csv(tmp_path / "a.csv")[1] == [{"first": "1", "second": ""}]
+
+
 def test_csv_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     lines = [["1", 'say "x", twice'], ["Größe", "two\nlines"], ["", " "]]
     with csv_file(tmp_path / "new" / "a.csv", ["first", "second"]) as write_line:

@@ -81,6 +81,13 @@ class TestRefusals:
         with pytest.raises(TreeError, match=r"absent: no such folder or zip file; expected a tree"):
             list_tree(tmp_path / "absent")
 
+    def test_other_archives_must_be_unpacked(self, tmp_path: Path) -> None:
+        (tmp_path / "Train.rar").touch()
+        with pytest.raises(TreeError, match=r"found Train\.rar\. Unpack Train\.rar; only zip files are read"):
+            list_tree(tmp_path)
+        with pytest.raises(TreeError, match=r"Train\.rar is neither a folder nor a zip file.* Unpack it"):
+            list_tree(tmp_path / "Train.rar")
+
     def test_another_folder_is_described_in_part(self, tmp_path: Path) -> None:
         for k in range(30):
             (tmp_path / f"{k:02}.txt").touch()

@@ -37,7 +37,7 @@ function share(part, whole) {
 }
 
 function number(value, digits = 2) {
-  return value === null ? "–" : value.toFixed(digits);
+  return value === null ? "–" : (Number(value.toFixed(digits)) || 0).toFixed(digits); // never -0.00
 }
 
 function duration(seconds) {

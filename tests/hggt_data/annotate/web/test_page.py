@@ -454,7 +454,7 @@ def test_a_round_can_require_that_all_of_every_version_was_seen_at_100_percent(
 
     def missing(numbers: str) -> None:
         press(page, "Enter")
-        expect(page.locator("#status")).to_contain_text(f"Not completely seen at 100 %: version {numbers}.")
+        expect(page.locator("#status")).to_contain_text(f"Versions not completely seen at 100 %: {numbers}.")
 
     def pale(place: float) -> bool:
         """Whether the map is pale at this share of its height, in the middle."""

@@ -1,6 +1,7 @@
 """Own data: tables of votes and pictures, from the check to a dataset and scores."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hggt_data.tree.table_options import TableOptions
 from hggt_data.tree.validate import validate_tree
 from hggt_eval.cli import main as evaluate
 from tests.hggt_data.diffiqa_tree import write_diffiqa
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
 from tests.hggt_data.table_tree import FORMS, copy_tables, write_pictures
 from tests.hggt_data.trees import zip_folder
 
@@ -202,6 +204,12 @@ class TestTables:
             ("extra-file", "warning", name)
             for name in ("dog/copy of esrgan.png", "dog/swinir.jpg", "loose.png", "notes/cow.png")
         ]
+
+    def test_tables_of_other_kinds_may_be_beside_it(self, tree: Path, tmp_path: Path) -> None:
+        (tree / "scores.csv").write_text("group,candidate,score\ndog,esrgan,3.5\n")
+        build_dataset(BuildSettings([tree], tmp_path / "built", workers=1, table=WORDS))
+        dog = open_groups(tmp_path / "built")["dog"]
+        assert (dog.scores, len(dog.annotations)) == ((Score("esrgan", 3.5),), 3)
 
     def test_a_folder_of_two_layouts_is_refused(self, tree: Path) -> None:
         (tree / "images/original").mkdir(parents=True)
@@ -479,6 +487,18 @@ def test_it_is_read_from_a_zip_file(tree: Path, tmp_path: Path) -> None:
     assert list(open_groups(place, table=WORDS)) == list(open_groups(tree, table=WORDS))
 
 
+def test_splits_of_a_table_in_a_zip_file_can_be_chosen(tree: Path, tmp_path: Path) -> None:
+    (tree / "groups.csv").write_text("group,split\ncat-0-16,train\ndog,test\n")
+    place = zip_folder(tree, tmp_path / "own.zip", "own")
+    for options in (
+        replace(WORDS, votes=place / "own/votes.csv", pictures=tree),
+        replace(WORDS, votes=place / "own/votes.csv"),
+        replace(WORDS, pictures=tree),
+    ):
+        source = tree if options.pictures is None else place
+        assert list(open_groups(source, "test", table=options).ids) == ["dog"], options
+
+
 class TestExportedVotes:
     """`export votes` and the same folders of pictures are the same data."""
 
@@ -501,6 +521,10 @@ class TestExportedVotes:
         (source / "annotators.csv").write_text("group,slot,pseudonym\n000006x0y770,B,owl\n")
         groups = self.same(source, source / "images", tmp_path)
         assert (groups["000006x0y770"].top, groups["000006x0y770"].left) == (0, 770)
+
+    def test_of_sriqa(self, tmp_path: Path) -> None:
+        source = write_sriqa_tree(tmp_path / "SRIQA-Bench")
+        self.same(source, source / "images", tmp_path, "test")
 
     def test_of_pairs(self, tmp_path: Path) -> None:
         source = write_shape("pickapic", tmp_path / "tree")

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from hggt_data.errors import SettingsError
+from hggt_eval.metrics.protocols import PROTOCOLS, find_protocol
+
+MINE = """name = "mine"
+border = 2
+colour = "y"
+[metrics]
+psnr = ""
+ssim = ""
+"""
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_describes_a_protocol(tmp_path: Path) -> None:
+    protocol = find_protocol(_write(tmp_path, MINE))
+    assert (protocol.name, protocol.border, protocol.colour, protocol.aggregation) == ("mine", 2, "y", "mean")
+    assert protocol.choose(None) == ("psnr", "ssim")
+    assert protocol.choose(["ssim"]) == ("ssim",)
+    assert find_protocol("osediff") is PROTOCOLS["osediff"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("border", "boarder", "unknown key 'boarder'; did you mean 'border'"),
+        ("border = 2", "", "missing border; expected name, border, colour, metrics"),
+        ("border = 2", "border = -1", "`border` is -1"),
+        ('"y"', '"yuv"', "colour"),
+        ('"mine"', '"osediff"', "name 'osediff' is taken"),
+        ('psnr = ""\nssim = ""\n', "", "the protocol mine has no metrics"),
+    ],
+)
+def test_a_file_with_faults_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as error:
+        find_protocol(_write(tmp_path, MINE.replace(old, new)))
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_metrics_outside_the_protocol_and_other_versions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="protocol hggt does not contain niqe; its metrics are psnr, ssim, lpips"):
+        PROTOCOLS["hggt"].choose(["psnr", "niqe"])
+    path = _write(tmp_path, MINE.replace('psnr = ""', 'psnr = "0.0"'))
+    with pytest.raises(SettingsError, match=r"mine requires numpy 0\.0 for psnr, found"):
+        find_protocol(path).choose(None)
+
+
+def test_unknown_protocols_are_refused() -> None:
+    with pytest.raises(SettingsError, match="'osedif' is not known; did you mean 'osediff'"):
+        find_protocol("osedif")
