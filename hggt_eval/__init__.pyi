@@ -1,4 +1,5 @@
 # The names that this package offers and their modules: read by lazy_loader at run time, by type checkers and editors.
+from .agreement.agree import agree as agree
 from .metrics import METRICS as METRICS
 from .metrics import MetricSettings as MetricSettings
 from .protocol import evaluate as evaluate

@@ -150,6 +150,37 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
 
 
 @main.command(
+    short_help="Check whether metrics agree with people.",
+    epilog="Example: hggt-eval agree --dataset hggt --metrics psnr,ssim,niqe --output agreement",
+    options_of="hggt_eval.agreement.agree:agree",
+    details={
+        "dataset": Option(type=Parsed("hggt_data.loading:require_source", "DIR_OR_ID")),
+        "metrics": Parsed("hggt_eval.metrics:parse_metrics", "NAME,..."),
+        "scores": Option(type=FILE, metavar="CSV"),
+        "lower_is_better": Option(metavar="METRIC"),
+        "higher_is_better": Option(metavar="METRIC"),
+        "trained": Option(metavar="METRIC"),
+        **TABLE,
+        "label_words": Option("--label-words", LABEL_WORDS),
+        "border": Option(metavar="PX"),
+        "colour": Option("--y-channel", value="y"),
+        "weights_dir": FOLDER,
+        "log": None,
+    },
+)
+def agree(arguments: dict[str, Any]) -> None:
+    """Measure how often metrics prefer the version that people prefer.
+
+    Pairs that people judged, and pairs inferred from labels, are reported apart. Metrics are computed here, or their
+    scores are read from CSV files.
+    """
+    from hggt_eval.agreement.agree import agree as run
+    from hggt_eval.agreement.files import format_agreement
+
+    echo_all([format_agreement(run(**arguments, log=lambda line: echo_all([line], err=True)))])
+
+
+@main.command(
     short_help="Draw the zoom figure of a paper.",
     epilog="Example: hggt-eval figure scores --crop 0001-586-1469:120,64,96 --methods bicubic,swinir --output zoom.pdf",
     options_of=("hggt_eval.report.figure:draw_figure", "hggt_eval.report.figure:write_figure"),

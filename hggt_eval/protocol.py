@@ -157,11 +157,11 @@ def evaluate(
         without_positives=tuple(group.id for group in judged if source.has_ground_truths and not group.ground_truths),
         num_groups=len(judged),
         with_negatives=negatives,
-        same_pictures=tuple(map(tuple, join_pairs(_find_pairs(source)))),
+        same_pictures=tuple(map(tuple, join_pairs(find_same_pictures(source)))),
     )
 
 
-def _find_pairs(source: GroupSource) -> Iterator[tuple[str, str]]:
+def find_same_pictures(source: GroupSource) -> Iterator[tuple[str, str]]:
     """Pairs of source pictures that are one picture."""
     yield from find_lookalikes(sorted(set(source.image_names)))
     yield from source.find_equal_pictures()

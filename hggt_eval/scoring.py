@@ -324,8 +324,8 @@ def score(
     found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing, negatives=label_measures)
     if output is not None:
         prepare_folder(output)
-    chosen = _choose_device(device, metrics)
-    loaded, skipped = _load(metrics, replace(metric_settings, device=chosen), log)
+    chosen = choose_device(device, metrics)
+    loaded, skipped = load_metrics(metrics, replace(metric_settings, device=chosen), log)
     differences = compare_with_cpu(loaded, source, found)
     scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
@@ -389,7 +389,7 @@ def _require_no_reference(metrics: Sequence[str]) -> None:
         )
 
 
-def _choose_device(device: str, metrics: Sequence[str]) -> str:
+def choose_device(device: str, metrics: Sequence[str]) -> str:
     """The torch device to use; torch is not imported unless a metric runs on it."""
     if not any(require_metric(name).runs_on_torch for name in metrics):
         return "cpu"
@@ -398,7 +398,7 @@ def _choose_device(device: str, metrics: Sequence[str]) -> str:
     return own_device(device)
 
 
-def _load(
+def load_metrics(
     names: Sequence[str], settings: MetricSettings, log: Callable[[str], None]
 ) -> tuple[list[LoadedMetric], dict[str, str]]:
     """The metrics ready to run, and why the others are not available."""

@@ -32,6 +32,7 @@ ORDER = {
         {"scores", "device_check", "feature_cache"},
         {"protocol", "report"},
         {"scoring"},
+        {"agreement"},
         {"cli"},
         {"__main__"},
     ],

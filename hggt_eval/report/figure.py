@@ -146,7 +146,8 @@ def draw_figure(
     places = [Crop.parse(crop) if isinstance(crop, str) else crop for crop in crops]
     for crop in places:
         group = pictures.group(crop.id)
-        original = group.read(ORIGINAL)
+        has_original = group.has_picture(ORIGINAL)
+        original = group.read(ORIGINAL) if has_original else pictures.restored(methods[0], group.id)
         crop.require_inside(original)
         tiles = [
             *_lr_tile(group),
@@ -237,7 +238,8 @@ def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequenc
     chosen = list(candidates)
     if not chosen:
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
-        chosen = [ORIGINAL, *sorted(group.positives, key=lambda name: -agreement[name])[:1]]
+        originals = [ORIGINAL] if group.has_picture(ORIGINAL) else []
+        chosen = [*originals, *sorted(group.positives, key=lambda name: -agreement[name])[:1]]
     for name in chosen:
         if name not in (ORIGINAL, *group.candidates) or not group.has_picture(name):
             raise SettingsError(

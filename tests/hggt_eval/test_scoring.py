@@ -172,6 +172,9 @@ def test_without_ground_truths_each_image_is_rated_alone(tmp_path: Path) -> None
         assert [group.mean for group in method.groups] == [{"niqe": value} for value in expected]
     assert "rated alone" in (tmp_path / "scores/report.html").read_text()
     main(["compare", str(tmp_path / "scores"), "--output", str(tmp_path / "compared")], standalone_mode=False)
+    zoom = tmp_path / "zoom.png"
+    main(["figure", str(tmp_path / "scores"), "--crop", "0:0,0,32", "--output", str(zoom)], standalone_mode=False)
+    assert zoom.is_file()
     with pytest.raises(SettingsError, match="psnr, ssim compare with ground truths, which `no_gt` excludes"):
         score(name_methods([(None, folders[0])]), GroundTruth(no_gt=True), metrics=("psnr", "ssim", "niqe"))
 
