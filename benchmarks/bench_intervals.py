@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sets", type=int, default=10_000)
     num_sets = parser.parse_args().sets
-    print("| source pictures | percentiles | now | percentiles, skewed | now, skewed | p <= 0.05 |")
+    print("| source pictures | percentiles | hggt | percentiles, skewed | hggt, skewed | p <= 0.05 |")
     print("|--:|--:|--:|--:|--:|--:|")
     for num_pictures in (3, 5, 8, 20, 100):
         shares = [share for skewed in (False, True) for share in coverage(num_pictures, num_sets, skewed)]

@@ -37,11 +37,10 @@ def remove_data(
 ) -> list[str]:
     """Remove groups, all groups of source pictures, or annotators' votes.
 
-    Of a dataset, the next version is written: consensus and strengths are computed again from the remaining votes, and
-    shards without anything to remove are kept byte for byte. Of a round, the answers are deleted and an annotator's
-    name is replaced by the pseudonym. Of a tree, the files of groups are deleted, and of tables of votes
-    the rows. The pseudonyms beside a dataset lose
-    the annotator's name and keep the pseudonym, so that nobody else gets it.
+    For a dataset, the next version is written: consensus and strengths are computed again from the remaining votes, and
+    shards without anything to remove are kept byte for byte. The file of pseudonyms beside it loses the annotator's
+    name and keeps the pseudonym, so that no one else gets it. In a round, the answers are deleted, and an annotator's
+    name is replaced by the pseudonym. In a tree, the files of groups are deleted, and in tables of votes the rows.
 
     Args:
         path: Built dataset, round, or tree.
@@ -95,7 +94,7 @@ def remove_data(
     for repo_id in repositories:
         lines += find_holders(repo_id, unwanted).describe(str(target))
     if not repositories:
-        lines.append("Pass `repositories` to search a dataset on the Hub, with all its versions.")
+        lines.append("Pass `repositories` to search all versions of a dataset on the Hub.")
     return [*lines, _ELSEWHERE]
 
 
@@ -108,7 +107,7 @@ def _with_pseudonyms(annotators: Sequence[str], pseudonyms: Mapping[str, str]) -
 def _require_found(path: Path, found: Collection[object], *, searched: bool) -> None:
     """SettingsError if there was nothing to remove here, unless repositories are searched, too."""
     if not found and not searched:
-        raise SettingsError(f"{path} has none of it; check the names with `hggt-data stats`")
+        raise SettingsError(f"{path} has nothing to remove under these names; check them with `hggt-data stats`")
 
 
 def _remove_from_dataset(
@@ -133,9 +132,9 @@ def _remove_from_dataset(
         lines.append(f"{done.kept:,} of {plural(num_shards, 'shard')} kept byte for byte")
         if done.edited:
             lines.append(f"Replaced {' and '.join(done.edited)}, although edited; edit again what is still true.")
-        lines.append("The next build from the trees would bring it back: remove it there as well.")
+        lines.append("The next build from the trees would bring this back: remove it there as well.")
     else:
-        lines.append(f"{path} has none of it.")
+        lines.append(f"{path} has nothing to remove.")
     if named:
         kept = {pseudonyms[name] if name in named else name: pseudonyms[name] for name in pseudonyms}
         file = pseudonyms_file_of(output)
@@ -161,7 +160,7 @@ def _remove_from_round(path: Path, unwanted: Unwanted) -> list[str]:
         lines.append(f"Run hggt-data reassign {path} to have others judge the groups.")
         lines.append("Remove the person from accounts files with hggt-data accounts remove.")
     lines.append(f"Deleted {plural(done.num_files, 'file')} of answers and records")
-    lines.append("Trees merged from the round, and its folder of patches, are not changed: remove it there as well.")
+    lines.append("Trees merged from the round, and its folder of patches, are not changed: remove the same there.")
     return lines
 
 

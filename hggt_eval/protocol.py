@@ -30,7 +30,7 @@ from hggt_data.loading import opened
 from hggt_data.ranges import require_kind
 from hggt_data.restored.matching import RestoredFiles
 from hggt_data.restored.methods import Fault
-from hggt_data.tree.twins import join_pairs
+from hggt_data.tree.aliases import join_pairs
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.metrics import require_metric
 from hggt_eval.metrics.comparer import AnyComparer, Comparer, LoadedMetric, NoReference

@@ -37,7 +37,7 @@ from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
 from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol, group_order
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
-from hggt_data.tree.equal_pictures import EqualPictures
+from hggt_data.tree.duplicates import EqualPictures
 from hggt_data.tree.layouts.hggt import list_pictures
 from hggt_data.tree.listing import Listing
 from hggt_data.tree.validate import examine_groups
@@ -63,7 +63,7 @@ class DealSettings:
         require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
         question: What the page asks, in one line.  [default: which versions look better than the original, or in a
             blind round, which version looks better]
-        blind: Do not say which version is the original: show each candidate beside it, in random order.
+        blind: Hide which version is the original: show it and one candidate side by side, in random order.
 
     Raises:
         SettingsError: A value is out of range.

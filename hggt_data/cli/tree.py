@@ -20,8 +20,8 @@ from hggt_data.cli.options import NEW_FILE, NEW_FOLDER, TABLE, TREE, Argument
 def validate(ctx: click.Context, arguments: dict[str, Any], json_file: Path | None, strict: bool) -> None:
     """Check a tree of any known layout and list every problem.
 
-    TREE is Train/, Test/, any folder that contains images/ and labels/, a zip file of it, or a folder of several zip
-    files. The exit code is 1 if there are errors.
+    TREE is Train/, Test/, another folder with images/ and labels/, a folder with votes.csv and pictures, a zip file of
+    one of these, or a folder of zip files. The exit code is 1 if there are errors.
     """
     from hggt_data.io.files import write_json
     from hggt_data.problems import summarise

@@ -1,8 +1,8 @@
 """Pictures that a training set shares with test pictures, which makes scores on these meaningless.
 
-Of a group, the original is compared, or without one its first candidate. Found are equal pixels, patches cut out of
-larger pictures, pictures that look alike, and equal names of source pictures. Not found are pictures that were cropped
-and then changed, turned or mirrored, and different patches of one picture whose names do not say so.
+A group is represented by its original, or without one by its first candidate. This finds equal pixels, patches cut out
+of larger pictures, pictures that look alike, and equal names of source pictures. It does not find pictures that were
+cropped and then changed, turned or mirrored, nor different patches of one picture whose names do not say so.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -80,13 +80,11 @@ class OverlapReport:
                 lines.append(f"{plural(len(pairs), 'pair')} of pictures {phrase}: {format_examples(pairs)}")
         names = [one.detail for one in self.shared if one.kind == "name"]
         if names:
-            lines.append(f"{plural(len(names), 'source picture')} by name: {format_examples(names)}")
+            lines.append(f"{plural(len(names), 'source picture')} with the same name: {format_examples(names)}")
         if not self.shared:
             lines.append("no shared pictures found")
         if any(self.flat):
-            lines.append(
-                f"{self.flat[0]:,} and {self.flat[1]:,} are too flat for looks, and were compared by pixels only"
-            )
+            lines.append(f"flat pictures, compared by their pixels only: {self.flat[0]:,} and {self.flat[1]:,}")
         if self.faults:
             lines.append(f"{plural(len(self.faults), 'file')} could not be read: {format_examples(self.faults)}")
         return lines

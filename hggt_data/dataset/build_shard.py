@@ -20,7 +20,7 @@ from hggt_data.io.files import FileDigest, link_or_copy, sha256_of, sha256_of_fi
 from hggt_data.io.workers import advance
 from hggt_data.problems import Problem
 from hggt_data.schema import ORIGINAL
-from hggt_data.tree.equal_pictures import EqualPictures
+from hggt_data.tree.duplicates import EqualPictures
 from hggt_data.tree.listing import GroupFiles
 from hggt_data.tree.validate import Examined, examine_group, hash_inputs
 

@@ -9,7 +9,7 @@ from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
 from hggt_data.schema import SPLITS
-from hggt_data.tree.equal_pictures import DUPLICATE_HINT, RepeatedPictures
+from hggt_data.tree.duplicates import DUPLICATE_HINT, RepeatedPictures
 
 Overlap = Mapping[str, Sequence[str]]
 

@@ -46,8 +46,8 @@ from hggt_data.patches.places import (
 )
 from hggt_data.ranges import Count, require_arguments
 from hggt_data.schema import ORIGINAL, PatchId
+from hggt_data.tree.aliases import find_equal, join_pairs
 from hggt_data.tree.hggt_folders import is_candidate_name, picture_name
-from hggt_data.tree.twins import find_equal, join_pairs
 
 RECORD = "patches.json"
 
@@ -90,7 +90,7 @@ class SelectionOutcome(Outcome):
         empty: Other pictures without a patch.
         sheets: Contact sheets.
         left_out: Files and folders of the input that were skipped.
-        twins: Names of originals with equal pixels.
+        aliases: Names of originals with equal pixels.
     """
 
     candidates: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class SelectionOutcome(Outcome):
     empty: list[str] = field(default_factory=list)
     sheets: list[Path] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    twins: list[list[str]] = field(default_factory=list)
+    aliases: list[list[str]] = field(default_factory=list)
 
     def describe(self) -> list[str]:
         """What was done and what was left out, a line each."""
@@ -124,8 +124,8 @@ class SelectionOutcome(Outcome):
             )
         if self.empty:
             lines.append(f"{plural(len(self.empty), 'picture')} without a patch: {format_examples(self.empty)}")
-        if self.twins:
-            shown = format_examples([" = ".join(names) for names in self.twins])
+        if self.aliases:
+            shown = format_examples([" = ".join(names) for names in self.aliases])
             lines.append(
                 f"Warning: originals with equal pixels: {shown}. Remove all but one: their patches differ, so that "
                 "`hggt-data split` cannot keep them on one side."
@@ -253,7 +253,7 @@ def cut_patches(
         _draw_sheets(output, pictures, settings, rows, workers or default_workers(), outcome)
         shutil.rmtree(output / _PARTS, ignore_errors=True)
     originals = ((name, folder / ORIGINAL / picture_name(name, ORIGINAL)) for name in pictures.sizes)
-    outcome.twins = join_pairs(find_equal(originals, skip_faulty=True))
+    outcome.aliases = join_pairs(find_equal(originals, skip_faulty=True))
     return outcome
 
 

@@ -26,7 +26,7 @@ from hggt_data.io.pictures import is_picture_name, list_folder, read_picture_siz
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance
 from hggt_data.ranges import Count, CountOrNone, require_arguments, require_lists, require_ranges
-from hggt_data.tree.twins import find_equal, join_pairs
+from hggt_data.tree.aliases import find_equal, join_pairs
 
 RECORD = "subimages.json"
 
@@ -144,7 +144,7 @@ class SubimageOutcome(Outcome):
         enlarged_versions: Number of scaled versions left out because they would be larger than the picture.
         left_out: Files of the input folders that are not pictures.
         folders: Folders in the input folders, which are not searched.
-        twins: Names of 8-bit RGB PNG files with equal pixels.
+        aliases: Names of 8-bit RGB PNG files with equal pixels.
     """
 
     crops_made: int = 0
@@ -154,7 +154,7 @@ class SubimageOutcome(Outcome):
     enlarged_versions: int = 0
     left_out: list[Path] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
-    twins: list[list[str]] = field(default_factory=list)
+    aliases: list[list[str]] = field(default_factory=list)
 
     def describe(self) -> list[str]:
         """What was done and what was left out, a line each."""
@@ -167,8 +167,8 @@ class SubimageOutcome(Outcome):
             lines.append(f"Skipped {plural(self.small_versions, 'scaled version')} smaller than a crop")
         if self.enlarged_versions:
             lines.append(f"Skipped {plural(self.enlarged_versions, 'scaled version')} larger than the picture")
-        if self.twins:
-            shown = format_examples([" = ".join(names) for names in self.twins])
+        if self.aliases:
+            shown = format_examples([" = ".join(names) for names in self.aliases])
             lines.append(
                 f"Warning: pictures with equal pixels: {shown}. Remove all but one: a training may hold one out and "
                 "learn from another."
@@ -243,7 +243,7 @@ def extract_subimages(
                 outcome.small.append(task.path)
             outcome.small_versions += result.small_versions
             outcome.enlarged_versions += result.enlarged_versions
-    outcome.twins = join_pairs(find_equal(((path.name, path) for path in pictures), skip_faulty=True))
+    outcome.aliases = join_pairs(find_equal(((path.name, path) for path in pictures), skip_faulty=True))
     return outcome
 
 

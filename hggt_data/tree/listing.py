@@ -29,7 +29,7 @@ from hggt_data.schema import (
 )
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
 from hggt_data.tree.folders import CheckedFolders, relative_path
-from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol_and_rule
+from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
 
 _Content = TypeVar("_Content")
@@ -240,7 +240,7 @@ class Listing(ABC):
         self._annotators = self._read_beside(ANNOTATORS_FILE, read_annotators, no_annotators)
         self.protocol, self.consensus = self._read_beside(
             PROTOCOL_FILE,
-            lambda root: read_protocol_and_rule(root, layout.protocol, layout.consensus),
+            lambda root: read_protocol(root, layout.protocol, layout.consensus),
             (Protocol(), layout.consensus),
         )
 

@@ -1,6 +1,7 @@
 """`protocol.json` of a tree: how its annotators were asked, and the rule for the consensus.
 
-What it leaves out, or without it everything, is what the layout says.
+Without the file, both are those of the layout. In the file, what it leaves out of the protocol is unknown, and a
+missing rule is that of the layout.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -9,7 +10,7 @@ from pathlib import Path
 from hggt_data.errors import TreeError
 from hggt_data.io.files import read_json, write_json
 from hggt_data.io.parsing import read_value
-from hggt_data.schema import HGGT_PROTOCOL, ConsensusRule, Protocol
+from hggt_data.schema import ConsensusRule, Protocol
 
 PROTOCOL_FILE = "protocol.json"
 
@@ -21,14 +22,7 @@ class _Content(Protocol):
     consensus: ConsensusRule | None = None
 
 
-def read_protocol(root: Path, default: Protocol = HGGT_PROTOCOL) -> Protocol:
-    """The protocol of a tree; `default`, that of its layout, if it has no file. TreeError if the file is damaged."""
-    return read_protocol_and_rule(root, default, "hggt")[0]
-
-
-def read_protocol_and_rule(
-    root: Path, default: Protocol, default_rule: ConsensusRule
-) -> tuple[Protocol, ConsensusRule]:
+def read_protocol(root: Path, default: Protocol, default_rule: ConsensusRule) -> tuple[Protocol, ConsensusRule]:
     """The protocol of a tree and its rule for the consensus, or the defaults. TreeError if the file is damaged."""
     path = root / PROTOCOL_FILE
     try:

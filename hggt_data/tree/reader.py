@@ -10,9 +10,9 @@ from hggt_data.io.files import read_regular_file, read_start
 from hggt_data.io.text import join_lines
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
+from hggt_data.tree.aliases import find_equal, list_pictures
 from hggt_data.tree.folders import relative_path
 from hggt_data.tree.listing import GroupFiles, Listing
-from hggt_data.tree.twins import find_equal, list_pictures
 
 
 class FileSource(GroupSource):

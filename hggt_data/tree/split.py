@@ -22,6 +22,7 @@ from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
 from hggt_data.ranges import Count, CountOrNone, require_ranges
 from hggt_data.schema import LR, ORIGINAL, group_order
+from hggt_data.tree.aliases import find_aliases
 from hggt_data.tree.annotators import ANNOTATORS_FILE
 from hggt_data.tree.hggt_folders import official_test
 from hggt_data.tree.layouts import list_tree
@@ -30,7 +31,6 @@ from hggt_data.tree.listing import Listing, ListOptions
 from hggt_data.tree.protocol import PROTOCOL_FILE
 from hggt_data.tree.reader import TreeSource
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
-from hggt_data.tree.twins import find_twins
 
 RECORD = "split.json"
 
@@ -98,7 +98,7 @@ class SplitResult:
 
     Attributes:
         image_of: source picture of each group.
-        twins: names of source pictures that were kept on one side, see `find_twins`.
+        aliases: names of source pictures that were kept on one side, see `find_aliases`.
         linked: whether the pictures are hard links to the tree's files; otherwise they are copies.
         skipped_lr: whether the tree has LR images, which are not copied.
         layout: name of the tree's layout.
@@ -108,7 +108,7 @@ class SplitResult:
     settings: SplitSettings
     choice: GroupChoice
     image_of: Mapping[str, str]
-    twins: list[list[str]]
+    aliases: list[list[str]]
     linked: bool
     skipped_lr: bool
     layout: str = HGGT_LAYOUT.name
@@ -135,8 +135,8 @@ class SplitResult:
                 f"Left out {choice.lost:,} of {plural(choice.total, 'group')}, as they belong to source pictures of "
                 f"the test set: {', '.join(reasons)}"
             )
-        if self.twins:
-            shown = format_examples([" = ".join(tell_apart(names)) for names in self.twins])
+        if self.aliases:
+            shown = format_examples([" = ".join(tell_apart(names)) for names in self.aliases])
             lines.append(f"Source pictures with equal pixels, or names that look the same, were kept together: {shown}")
         lines.append(f"Pictures are {files}, labels are copied.")
         if self.layout != HGGT_LAYOUT.name:
@@ -278,8 +278,8 @@ def split_tree(
         raise TreeError(f"{tree} is split already: {', '.join(listing.split_names)}; pass the folder of one of them")
     source = TreeSource(listing)
     _require_pictures(listing)
-    twins = find_twins(listing)
-    together = {name: names[0] for names in twins for name in names}
+    aliases = find_aliases(listing)
+    together = {name: names[0] for names in aliases for name in names}
     image_of = dict(zip(source.ids, source.image_names, strict=True))
     pictures = {group_id: together.get(name, name) for group_id, name in image_of.items()}
     choice = choose_test(_count_positives(source), pictures, settings)
@@ -298,8 +298,8 @@ def split_tree(
             for name in (LICENSE_FILE, PROTOCOL_FILE):
                 if (listing.root / name).is_file():
                     link_or_copy(listing.root / name, staging / side / name, copy=True)
-        _write_record(staging / RECORD, settings, choice, image_of, twins)
-    return SplitResult(output, settings, choice, image_of, twins, linked, listing.has_lr, listing.layout.name)
+        _write_record(staging / RECORD, settings, choice, image_of, aliases)
+    return SplitResult(output, settings, choice, image_of, aliases, linked, listing.has_lr, listing.layout.name)
 
 
 def _require_pictures(listing: Listing) -> None:
@@ -333,7 +333,7 @@ def _write_annotators(tree: Path, side: Path, ids: Iterable[str]) -> None:
 
 
 def _write_record(
-    path: Path, settings: SplitSettings, choice: GroupChoice, image_of: Mapping[str, str], twins: list[list[str]]
+    path: Path, settings: SplitSettings, choice: GroupChoice, image_of: Mapping[str, str], aliases: list[list[str]]
 ) -> None:
     content = {
         "schema_version": 1,
@@ -345,6 +345,6 @@ def _write_record(
             "too_few_positives": choice.too_few,
             "spare": choice.spare,
         },
-        "same_picture": twins,
+        "same_picture": aliases,
     }
     write_json(path, content)

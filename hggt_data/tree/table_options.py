@@ -1,4 +1,4 @@
-"""What the user says about a table of votes: where its files are, and what its names and words mean."""
+"""Options of a table of votes: where its files are, and what its names and words mean."""
 
 import re
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class TableOptions:
         votes: Table of votes, if it is not votes.csv in the tree.
         pictures: Folder with the pictures of a table of votes, if it is not the tree.
         label_words: Words for labels in a table of votes: better=Positive,same=Similar,worse=Negative.
-        source_pattern: Regular expression for the groups' names in a table of votes; its group `image` is the name of
-            the source picture, its groups `top` and `left` are the place there, if it has them.
+        source_pattern: Regular expression for the groups' names in a table of votes: its group `image` matches the name
+            of the source picture, and optional groups `top` and `left` the place there.
 
     Raises:
         SettingsError: A label is unknown, or the expression is not one with a group `image`.
@@ -44,7 +44,7 @@ class TableOptions:
 
     @property
     def is_default(self) -> bool:
-        """Whether nothing is given."""
+        """Whether no option is set."""
         return self == NO_TABLE_OPTIONS
 
     @property

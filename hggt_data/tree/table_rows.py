@@ -43,7 +43,7 @@ class RowFault(NamedTuple):
     hint: str
 
 
-class _Asked(NamedTuple):
+class _Occasion(NamedTuple):
     """Who voted, and on what occasion: rows of labels that share it are one annotation."""
 
     slot: str
@@ -71,7 +71,7 @@ class RowReader:
     pairs: list[PairVote] = field(default_factory=list)
     choices: list[ChoiceVote] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
-    _labels: dict[_Asked, dict[str, tuple[Label, Row]]] = field(default_factory=dict)
+    _labels: dict[_Occasion, dict[str, tuple[Label, Row]]] = field(default_factory=dict)
     _unnamed: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     _first_lines: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
@@ -89,21 +89,21 @@ class RowReader:
 
     def annotations(self) -> Iterator[Annotation]:
         """The labels of each annotator as one annotation."""
-        taken = {asked.slot for asked in self._labels}
+        taken = {occasion.slot for occasion in self._labels}
         free = (slot for slot in map(_slot_name, count_from()) if slot not in taken)
-        for asked in sorted(self._labels, key=_order):
-            labels = self._labels[asked]
+        for occasion in sorted(self._labels, key=_order):
+            labels = self._labels[occasion]
             start, end, seconds = _join_times([row for _, row in labels.values()])
             yield Annotation(
-                slot=asked.slot or next(free),
+                slot=occasion.slot or next(free),
                 labels=tuple(labels[name][0] if name in labels else None for name in self.candidates),
                 start=start,
                 end=end,
                 seconds=seconds,
-                annotator=asked.annotator or None,
-                annotator_kind=asked.annotator_kind,
-                question=asked.question or None,
-                kind=asked.kind,
+                annotator=occasion.annotator or None,
+                annotator_kind=occasion.annotator_kind,
+                question=occasion.question or None,
+                kind=occasion.kind,
             )
 
     def _check(self, rows: GroupRows, line: str, row: Row) -> None:
@@ -128,7 +128,7 @@ class RowReader:
         label = self.words.get(row["label"].lower())
         if label is None:  # the words are reported for the whole table
             return
-        asked = _Asked(
+        occasion = _Occasion(
             row.get("slot", ""),
             row.get("annotator", ""),
             _word(row, "annotator_kind", get_args(AnnotatorKind)),
@@ -139,29 +139,31 @@ class RowReader:
             _time(row, name)
         _seconds(row)
         number = _whole(row, "count") or 1
-        known = asked.slot or asked.annotator
+        known = occasion.slot or occasion.annotator
         if number > (1 if known else _MOST_COUNT):
-            most = f"1, as the {'slot' if asked.slot else 'annotator'} is one" if known else f"at most {_MOST_COUNT:,}"
+            most = (
+                f"1, as the {'slot' if occasion.slot else 'annotator'} is one" if known else f"at most {_MOST_COUNT:,}"
+            )
             raise _RowError(f"count is {number:,}; expected {most}", "Write a line for each vote.")
-        if asked.slot:
-            self._require_one_voter(asked)
+        if occasion.slot:
+            self._require_one_voter(occasion)
         if known:
-            self._labels.setdefault(asked, {})[candidate] = label, row
+            self._labels.setdefault(occasion, {})[candidate] = label, row
             return
         for _ in range(number):
-            self._unnamed[asked, candidate] += 1
-            one = asked._replace(number=self._unnamed[asked, candidate])
+            self._unnamed[occasion, candidate] += 1
+            one = occasion._replace(number=self._unnamed[occasion, candidate])
             self._labels.setdefault(one, {})[candidate] = label, row
 
-    def _require_one_voter(self, asked: _Asked) -> None:
-        others = [other for other in self._labels if other.slot == asked.slot and other != asked]
+    def _require_one_voter(self, occasion: _Occasion) -> None:
+        others = [other for other in self._labels if other.slot == occasion.slot and other != occasion]
         if others:
             differences = [
                 f"{name} {old or 'unknown'} and {new or 'unknown'}"
-                for name, old, new in zip(asked._fields, others[0], asked, strict=True)
+                for name, old, new in zip(occasion._fields, others[0], occasion, strict=True)
                 if old != new
             ]
-            message = f"slot {asked.slot} of the group has {'; '.join(differences)}; expected one of them"
+            message = f"slot {occasion.slot} of the group has {'; '.join(differences)}; expected one of them"
             raise _RowError(message, "Give each a slot of its own, or leave out the column slot.")
 
     def _add_pair(self, row: Row) -> None:
@@ -209,9 +211,9 @@ class _RowError(ValueError):
 def _identity(kind: Kind, row: Row) -> tuple[Any, ...] | None:
     """What no other row may have; None where equal rows may be votes of different people."""
     who = row.get("annotator", ""), row.get("slot", "")
-    asked = *(row.get(name, "") for name in ("annotator_kind", "question", "kind")), *versions_in(row)
+    what = *(row.get(name, "") for name in ("annotator_kind", "question", "kind")), *versions_in(row)
     if any(who) or row.get("preferred_share") or (kind == "scores" and row.get("votes")):
-        return kind, who, asked
+        return kind, who, what
     return (kind, *row.values()) if row.get("start") else None
 
 
@@ -298,9 +300,9 @@ def _join_times(rows: list[Row]) -> tuple[datetime | None, datetime | None, floa
     return min(starts, default=None), max(ends, default=None), total
 
 
-def _order(asked: _Asked) -> tuple[Any, ...]:
+def _order(occasion: _Occasion) -> tuple[Any, ...]:
     """People's votes come first, and of those the ones whose annotator is known."""
-    return asked.kind != "vote", asked.annotator_kind != "person", not asked.annotator, asked
+    return occasion.kind != "vote", occasion.annotator_kind != "person", not occasion.annotator, occasion
 
 
 def _slot_name(number: int) -> str:

@@ -20,7 +20,7 @@ from hggt_data.io.workers import advance, default_workers, run_tasks
 from hggt_data.problems import Problem, Severity
 from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL, PatchGroup
-from hggt_data.tree.equal_pictures import DUPLICATE_HINT, EqualPictures, RepeatedPictures
+from hggt_data.tree.duplicates import DUPLICATE_HINT, EqualPictures, RepeatedPictures
 from hggt_data.tree.folders import way_to_read
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.listing import GroupFiles, Listing, ListOptions

@@ -12,8 +12,8 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.ranges import CountOrNone, require_lists
 from hggt_data.schema import ORIGINAL
+from hggt_data.tree.aliases import join_pairs
 from hggt_data.tree.table_options import NO_TABLE_OPTIONS, TableOptions
-from hggt_data.tree.twins import join_pairs
 from hggt_eval.agreement.answers import Answers, read_answers, require_complete
 from hggt_eval.agreement.files import Agreement, require_no_scores, write_agreement
 from hggt_eval.agreement.pairs import Pair, list_contents, list_pairs

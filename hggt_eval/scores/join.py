@@ -7,7 +7,7 @@ from typing import Any
 
 from hggt_data.errors import MatchError, SettingsError
 from hggt_data.restored.methods import require_distinct_names
-from hggt_data.tree.twins import join_pairs
+from hggt_data.tree.aliases import join_pairs
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import ScoresFile, Settings, find_scores, read_scores
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores

@@ -39,7 +39,7 @@ def test_a_persons_name_leaves_the_file_of_pseudonyms_and_the_pseudonym_stays_ta
     result = run(named, "--annotator", ALICE, "--workers", "1")
     assert result.exit_code == 0, result.output
     assert f"the name of {before[ALICE]} was removed" in result.output
-    assert "The next build from the trees would bring it back" in result.output
+    assert "The next build from the trees would bring this back" in result.output
     assert "Not searched" in result.output
     after = read_pseudonyms(file)
     assert ALICE not in after
@@ -72,7 +72,7 @@ def test_nothing_to_remove_is_refused(named: Path) -> None:
     assert "nothing to remove" in run(named).output
     result = run(named, "--group", "p9-0-0", "--annotator", "nobody")
     assert result.exit_code == 2
-    assert "has none of it" in result.output
+    assert "has nothing to remove" in result.output
     assert contents(named.parent) == before
 
 

@@ -59,7 +59,7 @@ class TableFiles(GroupFiles):
         )
 
     def judge(self, votes: Votes) -> PatchGroup:
-        """The group with its consensus; none without an original, with which candidates are compared."""
+        """The group with its consensus; there is none without an original, with which labels compare candidates."""
         group = replace(GroupFiles.judge(self, votes), caption=self.caption)
         if ORIGINAL in self.images:
             return group
@@ -115,7 +115,7 @@ class TableListing(Listing):
         return [*Listing.common_files(self), *(table.path for table in self._tables), self._groups_path]
 
     def write_part(self, folder: Path, ids: Iterable[str], *, is_test: bool, copy: bool) -> Iterator[bool]:
-        """As `Listing.write_part`, with the rows of these groups, and a `groups.csv` that says all about them."""
+        """As `Listing.write_part`, with the rows of these groups, and a `groups.csv` that describes them fully."""
         ids = list(ids)
         for table in self._tables:
             name = VOTES_FILE if table.path == self._votes else table.path.name
@@ -150,7 +150,7 @@ class TableListing(Listing):
             return GroupTable()
 
     def _find_pictures(self, lr: Path | None) -> None:
-        """Find all pictures: those that groups.csv names, and those whose names tell."""
+        """Find all pictures: those that groups.csv names, and those found by their names."""
         pictures = self._pictures
         given = []
         for version in (ORIGINAL, LR):
@@ -194,8 +194,8 @@ class TableListing(Listing):
                 f"{word!r} (line {line:,})" for word, line in table.labels.items() if word.lower() not in self._words
             ]
             if words:
-                message = f"labels in other words: {format_examples(words, 8)}; expected Positive, Similar, Negative"
-                hint = "Say what they mean with `label_words`, such as better=Positive,same=Similar,worse=Negative."
+                message = f"unknown labels: {format_examples(words, 8)}; expected Positive, Similar, Negative"
+                hint = "State what they mean with `label_words`, such as better=Positive,same=Similar,worse=Negative."
                 self.folders.report("unknown-label", "error", table.path, message, hint)
             for name, other in find_lookalikes(sorted(table.annotators)):
                 message, hint = compare_names(name, other), "If they are one person, write the same name for both."

@@ -71,7 +71,7 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
 
 
 def test_the_tree_says_how_annotators_were_asked(merged: Merged) -> None:
-    assert read_protocol(merged.tree, Protocol()) == merged.round.protocol != HGGT_PROTOCOL
+    assert read_protocol(merged.tree, Protocol(), "hggt")[0] == merged.round.protocol != HGGT_PROTOCOL
 
 
 def test_votes_are_copied_unchanged_and_pictures_linked(merged: Merged) -> None:

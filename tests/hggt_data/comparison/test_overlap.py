@@ -57,7 +57,7 @@ def test_the_command_reports_everything_and_exits_with_1(real_dataset: Path, tmp
     assert result.exit_code == 1, result.output
     assert "6 pictures of" in result.output
     assert "6 pairs of pictures with the same pixels" in result.output
-    assert "4 source pictures by name" in result.output
+    assert "4 source pictures with the same name" in result.output
     columns, lines = read_csv(tmp_path / "found.csv")
     assert columns == ["kind", "training", "test", "detail"]
     assert sum(line["kind"] == "equal" for line in lines) == 6
@@ -79,7 +79,7 @@ def test_flat_pictures_are_counted_and_not_compared_by_looks(tmp_path: Path) -> 
         write_png(tmp_path / folder / f"{folder}.png", np.full((32, 32, 3), colour, np.uint8))
     report = find_shared_pictures(tmp_path / "one", tmp_path / "two", workers=1)
     assert (report.shared, report.flat) == ((), (1, 1))
-    assert "1 and 1 are too flat" in "\n".join(report.describe())
+    assert "by their pixels only: 1 and 1" in "\n".join(report.describe())
 
 
 def test_a_damaged_picture_is_reported_and_the_others_are_compared(originals: list[Path], tmp_path: Path) -> None:

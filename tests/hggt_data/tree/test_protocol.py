@@ -71,6 +71,6 @@ def test_a_faulty_file_stops_a_build(tmp_path: Path, content: str, message: str)
     write_tree(tmp_path / "tree", ["a-0-0"])
     (tmp_path / "tree/protocol.json").write_text(content)
     with pytest.raises(TreeError, match=message):
-        read_protocol(tmp_path / "tree")
+        read_protocol(tmp_path / "tree", Protocol(), "hggt")
     with pytest.raises(TreeError, match=r"bad-protocol .*\n.*protocol\.json"):
         build_dataset(BuildSettings([tmp_path / "tree"], tmp_path / "dataset", workers=1))

@@ -282,7 +282,7 @@ class TestTrees:
         Image.open(images / "original/a-1-0.png").save(images / copy, compress_level=1)
         for seed in range(6):
             result = split_tree(tree, tmp_path / f"out{seed}", SplitSettings(4, 2, seed=seed))
-            assert result.twins == [["a", "e"]]
+            assert result.aliases == [["a", "e"]]
             assert len(images_of(result.choice.train) & {"a", "e"}) in (0, 2)
             record = json.loads((tmp_path / f"out{seed}/split.json").read_text())
             assert record["same_picture"] == [["a", "e"]]

@@ -109,8 +109,7 @@ class TestLabels:
         [(kind, severity, path, message)] = found(tree, TableOptions())
         assert (kind, severity, path) == ("unknown-label", "error", "votes.csv")
         assert message == (
-            "labels in other words: 'better' (line 2), 'worse' (line 3), 'same' (line 5); expected Positive, Similar, "
-            "Negative"
+            "unknown labels: 'better' (line 2), 'worse' (line 3), 'same' (line 5); expected Positive, Similar, Negative"
         )
         with pytest.raises(TreeError, match="unknown-label"):
             build_dataset(BuildSettings([tree], tmp_path / "built", workers=1, skip_faulty=True))

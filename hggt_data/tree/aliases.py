@@ -11,7 +11,7 @@ from hggt_data.schema import LR
 from hggt_data.tree.listing import GroupFiles, Listing
 
 
-def find_twins(listing: Listing) -> list[list[str]]:
+def find_aliases(listing: Listing) -> list[list[str]]:
     """Sorted names of source pictures that share a picture with equal pixels, or whose names look the same."""
     names = sorted(set(listing.image_names))
     groups = show_progress(listing, len(listing), "comparing pictures")
@@ -41,11 +41,11 @@ def find_equal(pictures: Iterable[tuple[str, Path]], *, skip_faulty: bool = Fals
             first: dict[str, str] = {}
             for name, path in alike:
                 try:
-                    twin = first.setdefault(hash_pixels(read_pixels(path)), name)
+                    first_name = first.setdefault(hash_pixels(read_pixels(path)), name)
                 except faults:
                     continue
-                if twin != name:
-                    yield name, twin
+                if first_name != name:
+                    yield name, first_name
 
 
 def join_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:

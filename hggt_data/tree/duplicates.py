@@ -47,11 +47,11 @@ class RepeatedPictures:
 
         Return a picture and what is said of it, once for each earlier group with equal pictures.
         """
-        twins: dict[str, list[tuple[str, str]]] = {}
+        repeated: dict[str, list[tuple[str, str]]] = {}
         for picture, digest in digests.items():
-            other, twin = self._first.setdefault(digest, (group, picture))
+            other, first = self._first.setdefault(digest, (group, picture))
             if other != group:
-                twins.setdefault(other, []).append((picture, twin))
-        for other, ((picture, twin), *more) in twins.items():
+                repeated.setdefault(other, []).append((picture, first))
+        for other, ((picture, first), *more) in repeated.items():
             rest = f"; so have {plural(len(more), 'more picture')} of groups {group} and {other}" if more else ""
-            yield picture, f"has the same pixels as {twin}{rest}"
+            yield picture, f"has the same pixels as {first}{rest}"
