@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hggt_data.errors import ImageError, MatchError, SettingsError
 from hggt_data.groups import Group
@@ -32,6 +32,7 @@ def agree(
     lower_is_better: Sequence[str] = (),
     higher_is_better: Sequence[str] = (),
     trained: Sequence[str] = (),
+    ties: Literal["left-out", "calibrated"] = "left-out",
     split: str | None = None,
     revision: str | None = None,
     table: TableOptions = NO_TABLE_OPTIONS,
@@ -54,6 +55,8 @@ def agree(
         lower_is_better: Metrics of `scores` of which lower is better, unless their names are known.
         higher_is_better: Metrics of `scores` of which higher is better, unless their names are known.
         trained: Metrics that were trained on these data; tables mark them.
+        ties: Human ties are left out of accuracies; `calibrated` adds an accuracy that counts them, with a threshold
+            for equal scores that is chosen on other source pictures.
         split: Split of the dataset.  [default: test]
         revision: Tag, branch or commit of a dataset on the Hub.
         table: Where a table of votes and its pictures are, and what its words mean.
@@ -135,7 +138,8 @@ def agree(
             "weights_sha256": {name: sha256 for metric in loaded for name, sha256 in metric.weights_sha256.items()},
             "versions": metric_versions([require_metric(metric.name) for metric in loaded]),
         }
-    rankings = rank_metrics(pairs, [content for group in groups for content in list_contents(group)], found)
+    contents = [content for group in groups for content in list_contents(group)]
+    rankings = rank_metrics(pairs, contents, found, calibrate=ties == "calibrated")
     with_pairs = {pair.group for pair in pairs}
     if pairless := [group.id for group in groups if group.id not in with_pairs]:
         notes.append(f"{len(pairless)} of {len(groups)} groups have no such pairs: {format_examples(pairless)}.")

@@ -34,26 +34,29 @@ class Answers:
     verdicts: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
     def preference(self, pair: Pair) -> float | None:
-        """1 if it prefers the first version, 0 for the second, 0.5 for equal scores; None without an answer.
+        """1 if it prefers the first version, 0 for the second, 0.5 for equal scores; None without an answer."""
+        margin = self.margin(pair)
+        return None if margin is None else 0.5 if margin == 0 else float(margin > 0)
+
+    def margin(self, pair: Pair) -> float | None:
+        """How much better it finds the first version; below 0 if it prefers the second, None without an answer.
 
         Of verdicts on both orders of a pair the mean counts.
         """
         if self.higher_is_better is None:
             forward = self.verdicts.get((pair.group, pair.first, pair.second))
             backward = self.verdicts.get((pair.group, pair.second, pair.first))
-            known = [*([] if forward is None else [forward]), *([] if backward is None else [1 - backward])]
-            return _compare(math.fsum(known), len(known) / 2) if known else None
+            known = [*([] if forward is None else [forward - 0.5]), *([] if backward is None else [0.5 - backward])]
+            return math.fsum(known) / len(known) if known else None
         first, second = (self.quality(pair.group, version) for version in (pair.first, pair.second))
-        return None if first is None or second is None else _compare(first, second)
+        if first is None or second is None:
+            return None
+        return 0.0 if first == second else first - second  # both may be infinite
 
     def quality(self, group: str, version: str) -> float | None:
         """The score, with its sign changed if lower is better; None without a score."""
         score = self.scores.get((group, version))
         return score if score is None or self.higher_is_better else -score
-
-
-def _compare(first: float, second: float) -> float:
-    return 0.5 if first == second else float(first > second)
 
 
 def read_answers(

@@ -39,6 +39,12 @@ _NOTE = (
 )
 
 
+_TIES_NOTE = (
+    " With ties: human ties count, and scores that differ by no more than a threshold, chosen on other source pictures, "
+    "are equal."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """How metrics agree with people, from `agree`.
@@ -148,11 +154,18 @@ def agreement_tables(agreement: Agreement) -> list[Table]:
 def _main_table(ranking: Ranking, trained: tuple[str, ...]) -> Table:
     tests = ("p (chance)", "minus best", "p (best)")
     correlations = ("Spearman", "Kendall", "contents", "left out")
-    columns = ("metric", "accuracy", "pairs", "human ties", *tests, *correlations, "ceiling")
+    is_calibrated = any(row.calibrated for row in ranking.rows)
+    extra = ("with ties",) if is_calibrated else ()
+    columns = ("metric", "accuracy", "pairs", "human ties", *extra, *tests, *correlations, "ceiling")
     smallest = 2 ** (1 - ranking.pictures)
     coarse = f", so p cannot be below {smallest:.4f} before the correction" if smallest > _COARSE_P else ""
-    rows = tuple((_name(row, trained), *_cells(row)) for row in ranking.rows)
-    return Table(_title(ranking), columns, rows, f"{_NOTE} Source pictures: {ranking.pictures}{coarse}.")
+    rows = tuple((_name(row, trained), *_cells(row, is_calibrated)) for row in ranking.rows)
+    return Table(
+        _title(ranking),
+        columns,
+        rows,
+        f"{_NOTE}{_TIES_NOTE if is_calibrated else ''} Source pictures: {ranking.pictures}{coarse}.",
+    )
 
 
 def _name(row: Row, trained: tuple[str, ...]) -> Cell:
@@ -160,11 +173,13 @@ def _name(row: Row, trained: tuple[str, ...]) -> Cell:
     return Cell(f"{row.name}{_ARROWS.get(row.direction or '', '')}{mark}")
 
 
-def _cells(row: Row) -> Iterator[Cell]:
+def _cells(row: Row, is_calibrated: bool) -> Iterator[Cell]:
     is_metric = row.direction is not None
     yield _accuracy_cell(row.accuracy)
     yield Cell(f"{row.accuracy.pairs}")
     yield Cell(f"{row.ties}")
+    if is_calibrated:
+        yield Cell("-") if row.calibrated is None else _accuracy_cell(row.calibrated)
     yield _p_cell(row.p_chance_holm)
     yield Cell("-") if row.difference is None else Cell(_share(row.difference.value))
     yield _p_cell(row.p_holm)
@@ -231,6 +246,7 @@ def _row_json(row: Row, trained: tuple[str, ...]) -> dict[str, Any]:
         "ceiling": json_number(row.ceiling),
         "groups": row.correlation.groups,
         "left_out": row.correlation.left_out,
+        "with_ties": None if row.calibrated is None else _accuracy_json(row.calibrated),
         "p_chance": row.p_chance,
         "p_chance_holm": row.p_chance_holm,
         "minus_best": None if difference is None else _accuracy_json(difference),

@@ -38,6 +38,7 @@ class Pair:
         evidence: Whether people judged the pair, or labels imply the answer.
         question: What was asked, for votes on pairs.
         is_tie: Whether people think that the versions are equal, or had no majority.
+        is_share: Whether only the share of votes is known.
         ceiling: What a person earns on the pair if judged by the others; NaN if that is unknown.
     """
 
@@ -50,6 +51,7 @@ class Pair:
     evidence: Evidence
     question: str | None = None
     is_tie: bool = False
+    is_share: bool = False
     ceiling: float = math.nan
 
     @property
@@ -164,7 +166,8 @@ def _voted(group: PatchGroup, picture: str, question: str | None, votes: Sequenc
     for i, j in zip(*(axis.tolist() for axis in np.nonzero(np.triu(counts.votes))), strict=True):
         first, second, ties = float(counts.wins[i, j]), float(counts.wins[j, i]), float(counts.tied[i, j])
         number = first + second + ties
-        if frozenset((names[i], names[j])) in in_shares:
+        is_share = frozenset((names[i], names[j])) in in_shares
+        if is_share:
             share, is_tie = (first + ties / 2) / number, False
             ceiling = chance_of_agreement(number * share, number)
         else:
@@ -172,4 +175,4 @@ def _voted(group: PatchGroup, picture: str, question: str | None, votes: Sequenc
             share = 0.5 if is_tie else float(first > second)
             ceiling = leave_one_out(round(first), round(second), round(ties))
         kind = "votes-original" if names[j] == ORIGINAL else "votes"
-        yield Pair(group.id, picture, names[i], names[j], share, kind, "judged", question, is_tie, ceiling)
+        yield Pair(group.id, picture, names[i], names[j], share, kind, "judged", question, is_tie, is_share, ceiling)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hggt_data.schema import ORIGINAL
 from hggt_eval.agreement.answers import Answers
+from hggt_eval.agreement.calibration import calibrated_answers
 from hggt_eval.agreement.measures import kendall_tau_b, spearman
 from hggt_eval.agreement.pairs import Content, Evidence, Pair
 from hggt_eval.scores.resampling import holm, mean_interval, sign_flip_p_value
@@ -78,6 +79,7 @@ class Row:
         by_kind: Kind -> its accuracy on these pairs.
         ceiling: What a person earns on the same pairs; NaN if unknown.
         correlation: Rank correlations within contents.
+        calibrated: Accuracy with human ties, see `calibration`; None unless asked for, or without ties.
         p_chance: p of the hypothesis that it is as good as chance; None with fewer than two source pictures.
         p_chance_holm: The same, corrected for the number of metrics.
         difference: Accuracy minus that of the best metric, on pairs that both answer; None for the best itself.
@@ -93,6 +95,7 @@ class Row:
     by_kind: dict[str, Accuracy]
     ceiling: float
     correlation: Correlation
+    calibrated: Accuracy | None = None
     p_chance: float | None = None
     p_chance_holm: float | None = None
     difference: Accuracy | None = None
@@ -139,7 +142,9 @@ class _Answered:
         return dict(sorted(kinds.items()))
 
 
-def rank_metrics(pairs: Sequence[Pair], contents: Sequence[Content], answers: Sequence[Answers]) -> list[Ranking]:
+def rank_metrics(
+    pairs: Sequence[Pair], contents: Sequence[Content], answers: Sequence[Answers], *, calibrate: bool = False
+) -> list[Ranking]:
     """One ranking for each evidence and question that has pairs, judged ones first."""
     sorts: dict[tuple[Evidence, str | None], list[Pair]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: pair.evidence != "judged"):
@@ -147,7 +152,7 @@ def rank_metrics(pairs: Sequence[Pair], contents: Sequence[Content], answers: Se
     of_sort: dict[tuple[Evidence, str | None], list[Content]] = defaultdict(list)
     for content in contents:
         of_sort[content.evidence, content.question].append(content)
-    return [_rank(*sort, own, of_sort[sort], answers) for sort, own in sorts.items()]
+    return [_rank(*sort, own, of_sort[sort], answers, calibrate) for sort, own in sorts.items()]
 
 
 def _rank(
@@ -156,6 +161,7 @@ def _rank(
     pairs: Sequence[Pair],
     contents: Sequence[Content],
     answers: Sequence[Answers],
+    calibrate: bool,
 ) -> Ranking:
     metrics = {one.name: one for one in answers}
     plain: dict[str, _Preference] = {CHANCE: lambda _: 0.5}
@@ -172,6 +178,8 @@ def _rank(
     asked |= {(name, kind): own for name, _ in asked for kind, own in answered[name].by_kind().items()}
     means = means_by_picture(asked, 0.0)
     mean_differences = means_by_picture({name: own for name, own in differences.items() if own}, -1.0)
+    calibrated = {name: calibrated_answers(_margins(metrics[name], pairs)) for name in best_first if calibrate}
+    mean_calibrated = means_by_picture({name: own for name, own in calibrated.items() if own}, 0.0)
     against_chance = _p_values({n: {p: e - 0.5 for p, e in answered[n].earned.items()} for n in best_first})
     against_best = _p_values(differences)
     rows = []
@@ -188,6 +196,7 @@ def _rank(
             by_kind={kind: means[name, kind] for kind in answered[name].by_kind()},
             ceiling=answered[name].ceiling,
             correlation=_NO_CORRELATION if own is None else correlate(own, contents),
+            calibrated=mean_calibrated.get(name),
             p_chance=p_chance,
             p_chance_holm=p_chance_holm,
             difference=mean_differences.get(name),
@@ -196,6 +205,10 @@ def _rank(
         )
         rows.append(row)
     return Ranking(evidence, question, tuple(rows), len({pair.picture for pair in pairs}))
+
+
+def _margins(answers: Answers, pairs: Iterable[Pair]) -> dict[Pair, float]:
+    return {pair: margin for pair in pairs if (margin := answers.margin(pair)) is not None}
 
 
 def _direction(answers: Answers) -> str:

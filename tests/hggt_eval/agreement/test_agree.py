@@ -96,6 +96,7 @@ def test_sriqa_is_reported_with_and_without_the_original(tmp_path: Path) -> None
     scores = _write(tmp_path / "scores.csv", "group,version,rank", *lines)
     output = tmp_path / "out"
     options = ("--scores", scores, "--lower-is-better", "rank", "--metrics", "psnr", "--output", output)
+    options += ("--ties", "calibrated")
     done = _run("--dataset", tree, *options)
     assert done.exit_code == 0, done.output
     rows = _rows(output)
@@ -104,6 +105,7 @@ def test_sriqa_is_reported_with_and_without_the_original(tmp_path: Path) -> None
     for name in ("psnr", "rank"):
         assert rows["judged", name]["by_kind"].keys() == {"votes"}
         assert rows["judged", name]["pairs"] + rows["judged", name]["ties"] == 6 * 3
+        assert rows["judged", name]["with_ties"]["pairs"] == 6 * 3
         assert rows["judged", name]["groups"] + rows["judged", name]["left_out"] == 6
     assert rows["judged", "chance"]["by_kind"].keys() == {"votes", "votes-original"}
     assert rows["judged", "chance"]["pairs"] + rows["judged", "chance"]["ties"] == 6 * 6
