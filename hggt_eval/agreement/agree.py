@@ -2,13 +2,13 @@
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import ImageError, MatchError, SettingsError
 from hggt_data.groups import Group
-from hggt_data.io.text import format_examples
+from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.ranges import CountOrNone, require_lists
 from hggt_data.schema import ORIGINAL
@@ -153,10 +153,14 @@ def _compute(metrics: Sequence[LoadedMetric], groups: Sequence[Group], pairs: Se
     for pair in pairs:
         needed.setdefault(pair.group, {}).update(dict.fromkeys((pair.first, pair.second)))
     found = [Answers(metric.name, require_metric(metric.name).higher_is_better) for metric in metrics]
+    if any(isinstance(metric, Comparer) for metric in metrics):
+        for names in needed.values():
+            names[ORIGINAL] = None
     judged = [group for group in groups if group.id in needed]
+    _require_pictures(judged, needed)
     shown = show_progress(judged, len(judged), "rating") if sys.stderr.isatty() else judged
     for group in shown:
-        pixels = {name: group.read(name) for name in {ORIGINAL: None, **needed[group.id]}}
+        pixels = {name: group.read(name) for name in needed[group.id]}
         for metric, answers in zip(metrics, found, strict=True):
             own = [name for name in needed[group.id] if name != ORIGINAL or isinstance(metric, NoReference)]
             try:
@@ -173,3 +177,14 @@ def _compute(metrics: Sequence[LoadedMetric], groups: Sequence[Group], pairs: Se
                     raise ImageError(f"{group.name_picture(name)}: {metric.name} is NaN; leave the metric out")
                 answers.scores[group.id, name] = value
     return found
+
+
+def _require_pictures(groups: Sequence[Group], needed: Mapping[str, Iterable[str]]) -> None:
+    """Check that all pictures exist, before the first is rated."""
+    missing = [f"{name} of {group.id}" for group in groups for name in needed[group.id] if not group.has_picture(name)]
+    if missing:
+        raise MatchError(
+            f"{plural(len(missing), 'picture')} of {groups[0].source.location} that the metrics need do not exist: "
+            f"{format_examples(missing)}; full-reference metrics compare with the original, others need the versions "
+            "that people judged"
+        )

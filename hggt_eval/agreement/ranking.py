@@ -5,8 +5,9 @@ Pairs that people judged, pairs inferred from labels, and votes under different 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from hggt_eval.scores.resampling import holm, mean_interval, sign_flip_p_value
 
 CHANCE = "chance"
 ALWAYS_ORIGINAL = "always the original"
+# 1 if the first version of a pair is better, 0 if the second, 0.5 if they are equal; None without an answer.
+_Preference = Callable[[Pair], float | None]
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ class Correlation:
     kendall: float
     groups: int
     left_out: int
+
+
+_NO_CORRELATION = Correlation(math.nan, math.nan, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +124,19 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """Pairs that are not human ties, with what a metric earns on each."""
+    """What a metric earns on each pair that is not a human tie; how many human ties and equal scores; the ceiling."""
 
-    pairs: list[Pair]
-    credits: list[float]
+    earned: dict[Pair, float]
     ties: int
     equal: int
+    ceiling: float
 
-    def by_pair(self) -> dict[Pair, float]:
-        return dict(zip(self.pairs, self.credits, strict=True))
+    def by_kind(self) -> dict[str, dict[Pair, float]]:
+        """The same for each kind of pair."""
+        kinds: dict[str, dict[Pair, float]] = defaultdict(dict)
+        for pair, value in self.earned.items():
+            kinds[pair.kind][pair] = value
+        return dict(sorted(kinds.items()))
 
 
 def rank_metrics(pairs: Sequence[Pair], contents: Sequence[Content], answers: Sequence[Answers]) -> list[Ranking]:
@@ -133,12 +144,10 @@ def rank_metrics(pairs: Sequence[Pair], contents: Sequence[Content], answers: Se
     sorts: dict[tuple[Evidence, str | None], list[Pair]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: pair.evidence != "judged"):
         sorts[pair.evidence, pair.question].append(pair)
-    return [
-        _rank(
-            evidence, question, own, [c for c in contents if (c.evidence, c.question) == (evidence, question)], answers
-        )
-        for (evidence, question), own in sorts.items()
-    ]
+    of_sort: dict[tuple[Evidence, str | None], list[Content]] = defaultdict(list)
+    for content in contents:
+        of_sort[content.evidence, content.question].append(content)
+    return [_rank(*sort, own, of_sort[sort], answers) for sort, own in sorts.items()]
 
 
 def _rank(
@@ -148,21 +157,45 @@ def _rank(
     contents: Sequence[Content],
     answers: Sequence[Answers],
 ) -> Ranking:
-    answered = {one.name: _answer(pairs, one.preference) for one in answers}
-    answered = {name: found for name, found in answered.items() if found.pairs}
-    rows = {
-        one.name: _row(one.name, _direction(one), answered[one.name], pairs, one.preference, correlate(one, contents))
-        for one in answers
-        if one.name in answered
-    }
-    names = sorted(rows, key=lambda name: -rows[name].accuracy.value)
-    tested = _with_tests([rows[name] for name in names], answered)
-    plain: list[tuple[str, Callable[[Pair], float | None]]] = [(CHANCE, lambda _: 0.5)]
+    metrics = {one.name: one for one in answers}
+    plain: dict[str, _Preference] = {CHANCE: lambda _: 0.5}
     if any(pair.has_original for pair in pairs):
-        plain.append((ALWAYS_ORIGINAL, _prefer_original))
-    nothing = Correlation(math.nan, math.nan, 0, 0)
-    others = [_row(name, None, _answer(pairs, prefer), pairs, prefer, nothing) for name, prefer in plain]
-    return Ranking(evidence, question, (*tested, *others), len({pair.picture for pair in pairs}))
+        plain[ALWAYS_ORIGINAL] = _prefer_original
+    answered = {one.name: _answer(pairs, one.preference) for one in answers}
+    best_first = sorted(
+        (name for name, found in answered.items() if found.earned),
+        key=lambda name: -math.fsum(answered[name].earned.values()) / len(answered[name].earned),
+    )
+    answered |= {name: _answer(pairs, prefer) for name, prefer in plain.items()}
+    differences = {name: _difference(answered[name], answered[best_first[0]]) for name in best_first[1:]}
+    asked = {(name, ""): answered[name].earned for name in (*best_first, *plain)}
+    asked |= {(name, kind): own for name, _ in asked for kind, own in answered[name].by_kind().items()}
+    means = means_by_picture(asked, 0.0)
+    mean_differences = means_by_picture({name: own for name, own in differences.items() if own}, -1.0)
+    against_chance = _p_values({n: {p: e - 0.5 for p, e in answered[n].earned.items()} for n in best_first})
+    against_best = _p_values(differences)
+    rows = []
+    for name in (*best_first, *plain):
+        own = metrics.get(name)
+        p_chance, p_chance_holm = against_chance.get(name, (None, None))
+        p, p_holm = against_best.get(name, (None, None))
+        row = Row(
+            name=name,
+            direction=None if own is None else _direction(own),
+            accuracy=means[name, ""],
+            ties=answered[name].ties,
+            equal=answered[name].equal,
+            by_kind={kind: means[name, kind] for kind in answered[name].by_kind()},
+            ceiling=answered[name].ceiling,
+            correlation=_NO_CORRELATION if own is None else correlate(own, contents),
+            p_chance=p_chance,
+            p_chance_holm=p_chance_holm,
+            difference=mean_differences.get(name),
+            p=p,
+            p_holm=p_holm,
+        )
+        rows.append(row)
+    return Ranking(evidence, question, tuple(rows), len({pair.picture for pair in pairs}))
 
 
 def _direction(answers: Answers) -> str:
@@ -173,99 +206,66 @@ def _prefer_original(pair: Pair) -> float:
     return 0.0 if pair.second == ORIGINAL else 1.0 if pair.first == ORIGINAL else 0.5
 
 
-def _answer(pairs: Iterable[Pair], prefer: Callable[[Pair], float | None]) -> _Answered:
-    found = _Answered([], [], 0, 0)
+def _answer(pairs: Iterable[Pair], prefer: _Preference) -> _Answered:
+    """What a metric earns; a pair occurs once."""
+    earned: dict[Pair, float] = {}
+    ceilings = []
     ties = equal = 0
     for pair in pairs:
-        preference = prefer(pair)
-        if preference is None:
+        if (preference := prefer(pair)) is None:
             continue
+        if not math.isnan(pair.ceiling):
+            ceilings.append(pair.ceiling)
         if pair.is_tie:
             ties += 1
-            continue
-        equal += preference == 0.5
-        found.pairs.append(pair)
-        found.credits.append(preference * pair.share + (1 - preference) * (1 - pair.share))
-    return _Answered(found.pairs, found.credits, ties, equal)
+        else:
+            equal += preference == 0.5
+            earned[pair] = preference * pair.share + (1 - preference) * (1 - pair.share)
+    return _Answered(earned, ties, equal, math.fsum(ceilings) / len(ceilings) if ceilings else math.nan)
 
 
-def _row(
-    name: str,
-    direction: str | None,
-    found: _Answered,
-    pairs: Sequence[Pair],
-    prefer: Callable[[Pair], float | None],
-    correlation: Correlation,
-) -> Row:
-    kinds: dict[str, list[int]] = defaultdict(list)
-    for index, pair in enumerate(found.pairs):
-        kinds[pair.kind].append(index)
-    ceilings = [pair.ceiling for pair in pairs if not math.isnan(pair.ceiling) and prefer(pair) is not None]
-    return Row(
-        name=name,
-        direction=direction,
-        accuracy=mean_by_picture(found.pairs, found.credits),
-        ties=found.ties,
-        equal=found.equal,
-        by_kind={
-            kind: mean_by_picture([found.pairs[k] for k in own], [found.credits[k] for k in own])
-            for kind, own in sorted(kinds.items())
-        },
-        ceiling=math.fsum(ceilings) / len(ceilings) if ceilings else math.nan,
-        correlation=correlation,
-    )
+def _difference(own: _Answered, best: _Answered) -> dict[Pair, float]:
+    return {pair: earned - best.earned[pair] for pair, earned in own.earned.items() if pair in best.earned}
 
 
-def mean_by_picture(pairs: Sequence[Pair], values: Sequence[float], bounds: tuple[float, float] = (0, 1)) -> Accuracy:
-    """The mean of the pairs' values, with an interval by source picture that is cut at the bounds."""
-    sums, counts = _by_picture(pairs, values)
-    mean = math.fsum(values) / len(values) if values else math.nan
-    if len(sums) < 2:
-        return Accuracy(mean, None, None, len(values), len(sums))
-    low, high = (float(end) for end in mean_interval(sums, counts))
-    return Accuracy(mean, max(low, bounds[0]), min(high, bounds[1]), len(values), len(sums))
+def means_by_picture(asked: Mapping[_Key, Mapping[Pair, float]], lowest: float) -> dict[_Key, Accuracy]:
+    """Means over pairs, with intervals by source picture that are cut off at `lowest` and 1.
+
+    Intervals over the same source pictures are computed together, as drawing takes most of the time.
+    """
+    tables = {key: _by_picture(values) for key, values in asked.items()}
+    of_pictures: dict[tuple[str, ...], list[_Key]] = defaultdict(list)
+    for key, (pictures, _, _) in tables.items():
+        of_pictures[pictures].append(key)
+    found = {}
+    for pictures, keys in of_pictures.items():
+        sums, counts = (np.stack([tables[key][k] for key in keys]) for k in (1, 2))
+        ends = [(None, None)] * len(keys)
+        if len(pictures) > 1:
+            ends = np.clip(mean_interval(sums, counts), lowest, 1).T.tolist()
+        for key, (low, high) in zip(keys, ends, strict=True):
+            mean = math.fsum(asked[key].values()) / len(asked[key])
+            found[key] = Accuracy(mean, low, high, len(asked[key]), len(pictures))
+    return found
 
 
-def _by_picture(pairs: Sequence[Pair], values: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _by_picture(
+    values: Mapping[Pair, float],
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Source pictures, the sum over the pairs of each, and their number."""
     own: dict[str, list[float]] = defaultdict(list)
-    for pair, value in zip(pairs, values, strict=True):
+    for pair, value in values.items():
         own[pair.picture].append(value)
-    return np.array([math.fsum(v) for v in own.values()]), np.array([float(len(v)) for v in own.values()])
+    pictures = tuple(sorted(own))
+    sums, counts = ([size(own[name]) for name in pictures] for size in (math.fsum, len))
+    return pictures, np.array(sums), np.array(counts, np.float64)
 
 
-def _p_value(pairs: Sequence[Pair], values: Sequence[float]) -> float | None:
-    sums, _ = _by_picture(pairs, values)
-    return sign_flip_p_value(sums) if len(sums) > 1 else None
-
-
-def _with_tests(rows: Sequence[Row], answered: dict[str, _Answered]) -> list[Row]:
-    """The rows, best first, with p-values against chance and against the best."""
-    against_chance = _corrected(
-        {row.name: _p_value(answered[row.name].pairs, [c - 0.5 for c in answered[row.name].credits]) for row in rows}
-    )
-    best = answered[rows[0].name].by_pair() if rows else {}
-    differences = {
-        row.name: {pair: own - best[pair] for pair, own in answered[row.name].by_pair().items() if pair in best}
-        for row in rows[1:]
-    }
-    against_best = _corrected({name: _p_value(list(own), list(own.values())) for name, own in differences.items()})
-    tested = []
-    for row in rows:
-        p_chance, p_chance_holm = against_chance[row.name]
-        p, p_holm = against_best.get(row.name, (None, None))
-        own = differences.get(row.name)
-        difference = mean_by_picture(list(own), list(own.values()), (-1, 1)) if own else None
-        tested.append(
-            replace(row, p_chance=p_chance, p_chance_holm=p_chance_holm, difference=difference, p=p, p_holm=p_holm)
-        )
-    return tested
-
-
-def _corrected(p_values: dict[str, float | None]) -> dict[str, tuple[float | None, float | None]]:
-    """Name -> p and p by Holm."""
-    known = {name: p for name, p in p_values.items() if p is not None}
-    by_holm = dict(zip(known, holm(list(known.values())), strict=True))
-    return {name: (p, by_holm.get(name)) for name, p in p_values.items()}
+def _p_values(differences: Mapping[str, Mapping[Pair, float]]) -> dict[str, tuple[float, float]]:
+    """Name -> p of a mean of 0, and p by Holm; without names that have fewer than two source pictures."""
+    sums = {name: _by_picture(values)[1] for name, values in differences.items()}
+    p_values = {name: sign_flip_p_value(own) for name, own in sums.items() if len(own) > 1}
+    return dict(zip(p_values, zip(p_values.values(), holm(list(p_values.values())), strict=True), strict=True))
 
 
 def correlate(answers: Answers, contents: Iterable[Content]) -> Correlation:

@@ -67,7 +67,7 @@ def start_script(script: Path, code: str) -> "subprocess.Popen[str]":
 
 def test_a_script_without_a_main_guard_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     script = start_script(tmp_path / "script.py", "list(run_tasks(square, [1, 2], 2, total=2, label='x'))\n")
-    (error,) = [line for line in script.communicate()[1].splitlines() if "WorkerError" in line]
+    *_, error = [line for line in script.communicate()[1].splitlines() if "WorkerError: " in line]
     assert script.returncode == 1
     assert "WorkerError: no worker process could start" in error
     assert 'under if __name__ == "__main__":' in error

@@ -13,6 +13,7 @@ from hggt_eval.cli import main
 from hggt_eval.metrics import NO_REFERENCE, MetricSettings
 from tests.hggt_data.diffiqa_tree import write_diffiqa
 from tests.hggt_data.sriqa_tree import METHODS, write_sriqa_tree
+from tests.hggt_data.table_tree import write_pictures
 from tests.hggt_eval.conftest import DATA
 
 TREE = DATA / "fixtures/Train"
@@ -151,6 +152,22 @@ def test_scores_of_restored_images_are_not_overwritten(tmp_path: Path) -> None:
     done = _run("--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
     assert "contains scores of restored images; choose another --output" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_votes_on_pairs_without_originals_suit_no_reference_metrics_only(tmp_path: Path) -> None:
+    """Of three groups 1, 2 and 3, votes prefer a, a and b."""
+    tree = write_pictures(tmp_path / "own", dict.fromkeys("123", ("a", "b")), size=(96, 192))
+    _write(
+        tree / "votes.csv", "group,first,second,annotator,preferred", "1,a,b,x,first", "2,a,b,x,first", "3,b,a,x,first"
+    )
+    [ranking] = agree(tree, metrics=["niqe"], border=0).rankings
+    niqe = NO_REFERENCE["niqe"].load(MetricSettings(border=0))
+    better = ["a" if niqe.rate(group.read("a")) < niqe.rate(group.read("b")) else "b" for group in open_groups(tree)]
+    right = sum(one == preferred for one, preferred in zip(better, "aab", strict=True))
+    assert ranking.metrics[0].accuracy.value == pytest.approx(right / 3)
+    done = _run("--dataset", tree, "--metrics", "psnr")
+    assert "3 pictures of " in done.stderr
+    assert "original of 1, original of 2, original of 3" in done.stderr
 
 
 def test_data_without_votes_that_compare_are_refused(tmp_path: Path) -> None:
