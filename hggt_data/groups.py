@@ -184,7 +184,7 @@ class Group(PatchGroup):
         image_name: The source picture.
         top: First row of the patch in the source picture; None if there is no place.
         left: First column; None if there is no place.
-        candidates: Names of the enhanced versions; `has_picture` tells whether this group has one.
+        candidates: Names of the enhanced versions; `has_picture` says whether this group has one.
         annotations: One `Annotation` per slot, sorted by slot; its labels are in the order of `candidates`.
         consensus: One `Label` per candidate; None with fewer than two votes, or where the rule finds no majority.
         agreement: Per candidate, how many annotators gave the consensus label; 1 if no two agreed, 0 if there is none.

@@ -142,7 +142,7 @@ def _remove_from_dataset(
         lines.append(f"{file}: the name of {', '.join(pseudonyms[name] for name in named)} was removed")
     if found and output.resolve() != path.resolve():
         rest = f", and {pseudonyms_file_of(path).name} beside it" if named else ""
-        lines.append(f"{path} still has it{rest}; delete it when you no longer need it.")
+        lines.append(f"{path} still has what was removed{rest}; delete it when you no longer need it.")
     beside = [path.resolve().with_name(f".{path.resolve().name}.{what}") for what in ("partial", "push")]
     if there := [str(folder) for folder in beside if folder.is_dir()]:
         lines.append(f"Unfinished work may still hold it; delete {' and '.join(there)}.")

@@ -166,11 +166,11 @@ class Inputs:
                     yield Problem("lookalike-picture", "warning", root.name, message, hint)
 
     def _compare_protocols(self) -> Iterator[Problem]:
-        """Trees whose annotators were asked otherwise than those of the first tree."""
+        """Trees whose annotators were asked differently from those of the first tree."""
         first, *others = self.roots
         for root in others:
             if differences := first.listing.protocol.differences(root.listing.protocol):
-                message = f"annotators were asked otherwise than in {first.name}: {'; '.join(differences)}"
+                message = f"annotators were asked differently from those of {first.name}: {'; '.join(differences)}"
                 hint = "Labels of different protocols are not the same measurement; consider two datasets."
                 yield Problem("protocol-differs", "warning", f"{root.name}/{PROTOCOL_FILE}", message, hint)
 

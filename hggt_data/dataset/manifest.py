@@ -33,7 +33,7 @@ from hggt_data.schema import (
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
 CROISSANT_FILE = "croissant.json"
-# They tell people and programs about the data, no reader depends on them, and they may be edited, here or on the Hub.
+# For people and programs; hggt itself does not depend on them, and they may be edited, here or on the Hub.
 DESCRIPTIONS = (CARD_FILE, CROISSANT_FILE)
 # 1: times are timestamps, and the metadata of the Parquet files need `datasets` 4.
 # 2: times are text.

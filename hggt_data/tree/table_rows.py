@@ -107,7 +107,7 @@ class RowReader:
             )
 
     def _check(self, rows: GroupRows, line: str, row: Row) -> None:
-        """Check what all kinds have: versions with pictures, and that the vote is no other one again."""
+        """Check what all kinds have: versions with pictures, and that no other row is the same vote."""
         versions = versions_in(row)
         if twice := [name for name, number in Counter(versions).items() if number > 1]:
             raise _RowError(f"compares {twice[0]} with itself", "Remove the line, or correct a version.")

@@ -31,7 +31,7 @@ _OPTIONAL: Mapping[Kind, tuple[str, ...]] = {
     "scores": ("std", "votes"),
 }
 _FACTS = ("annotator", "count", "annotator_kind", "question", "slot", "start", "end", "seconds", "kind")
-# A column that only one kind has tells which kind a table is.
+# Columns that only one kind has; they show which kind a table is.
 _OWN: Mapping[str, Kind] = {
     "label": "labels",
     "first": "pairs",

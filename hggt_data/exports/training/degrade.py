@@ -13,13 +13,13 @@ SCALES: dict[Degradation, int] = {"sr": 4, "enhance-01": 1, "enhance-02": 1, "en
 
 
 def require_degrade(why: str) -> None:
-    """Check that the child process could start; `why` says what it is needed for."""
+    """Check that the child process could start; `why` begins the message: what needs it."""
     code = "import hggt_models.inference.folders"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if child.returncode:
         reason = (child.stderr.strip().splitlines() or ["no message"])[-1]
         raise WorkerError(
-            f"{why}, which needs the extra `models` ({reason}); pip install 'hggt[models]', or pass `on_the_fly`"
+            f"{why} needs the extra `models` ({reason}); pip install 'hggt[models]', or pass `on_the_fly`"
         )
 
 

@@ -47,8 +47,8 @@ class TrainingSettings:
             files, webdataset tar shards.
         positives: Which positive of a group, and which negative: uniform draws one, agreement draws one weighted by its
             agreement, best takes that with most agreement; all writes a pair for each positive.
-        seed: Random seed of the choices and of the degradation.
-        degradation: Published degradation that makes the LR images which the data does not have.
+        seed: Random seed for the choices and the degradation.
+        degradation: Published degradation that makes the missing LR images.
         on_the_fly: Write originals to source/ in place of LR images to lq/, for trainers that degrade in training.
         copy: Copy pictures instead of hard-linking them.
         pairs_per_shard: Pairs per tar shard.
@@ -108,7 +108,7 @@ def export_training(source: OpenedSource | str | Path, output: str | Path, setti
     scale = None if settings.on_the_fly else _require_scale(groups, plan, settings)
     missing = [] if settings.on_the_fly else plan.missing_lr
     if missing:
-        require_degrade(f"{plural(len(missing), 'group')} of {source.location} have no LR and it has to be made")
+        require_degrade(f"{plural(len(missing), 'group')} of {source.location} have no LR; making it")
     with resumed_folder(output, _describe_run(source, groups, settings), RECORD) as staging:
         work = staging / _WORK
         pictures = Pictures(groups, plan, made_lr=work / LQ, scale=scale)

@@ -60,7 +60,7 @@ def test_a_build_warns_of_trees_that_were_asked_otherwise(tmp_path: Path) -> Non
     result = build_dataset(BuildSettings(trees, tmp_path / "dataset", workers=1))
     [problem] = [problem for problem in result.problems if problem.kind == "protocol-differs"]
     assert problem.path == str(trees[1] / "protocol.json")
-    assert problem.message == "annotators were asked otherwise than in train-0: blind is False and True"
+    assert problem.message == "annotators were asked differently from those of train-0: blind is False and True"
     assert open_groups(tmp_path / "dataset").protocol == Protocol()
 
 
