@@ -40,8 +40,8 @@ _NOTE = (
 
 
 _TIES_NOTE = (
-    " With ties: human ties count, and scores that differ by no more than a threshold, chosen on other source pictures, "
-    "are equal."
+    " With ties: human ties count, and scores that differ by no more than a threshold, chosen on other source "
+    "pictures, are equal."
 )
 
 
@@ -160,12 +160,8 @@ def _main_table(ranking: Ranking, trained: tuple[str, ...]) -> Table:
     smallest = 2 ** (1 - ranking.pictures)
     coarse = f", so p cannot be below {smallest:.4f} before the correction" if smallest > _COARSE_P else ""
     rows = tuple((_name(row, trained), *_cells(row, is_calibrated)) for row in ranking.rows)
-    return Table(
-        _title(ranking),
-        columns,
-        rows,
-        f"{_NOTE}{_TIES_NOTE if is_calibrated else ''} Source pictures: {ranking.pictures}{coarse}.",
-    )
+    note = f"{_NOTE}{_TIES_NOTE if is_calibrated else ''} Source pictures: {ranking.pictures}{coarse}."
+    return Table(_title(ranking), columns, rows, note)
 
 
 def _name(row: Row, trained: tuple[str, ...]) -> Cell:

@@ -96,8 +96,7 @@ def test_sriqa_is_reported_with_and_without_the_original(tmp_path: Path) -> None
     scores = _write(tmp_path / "scores.csv", "group,version,rank", *lines)
     output = tmp_path / "out"
     options = ("--scores", scores, "--lower-is-better", "rank", "--metrics", "psnr", "--output", output)
-    options += ("--ties", "calibrated")
-    done = _run("--dataset", tree, *options)
+    done = _run("--dataset", tree, "--ties", "calibrated", *options)
     assert done.exit_code == 0, done.output
     rows = _rows(output)
     # The scores of `rank` for originals are equal in all groups, as those of a metric that compares with them.
