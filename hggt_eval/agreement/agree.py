@@ -18,7 +18,7 @@ from hggt_eval.agreement.answers import Answers, read_answers, require_complete
 from hggt_eval.agreement.files import Agreement, require_no_scores, write_agreement
 from hggt_eval.agreement.pairs import Pair, list_contents, list_pairs
 from hggt_eval.agreement.ranking import rank_metrics
-from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, require_metric
+from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, parse_metrics, require_metric
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, Comparer, LoadedMetric, NoReference
 from hggt_eval.protocol import find_same_pictures
 from hggt_eval.scoring import GroundTruth, choose_device, load_metrics, prepare_folder
@@ -26,7 +26,7 @@ from hggt_eval.scoring import GroundTruth, choose_device, load_metrics, prepare_
 
 def agree(
     dataset: str | Path,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str] | str | None = None,
     scores: Sequence[str | Path] = (),
     *,
     lower_is_better: Sequence[str] = (),
@@ -81,12 +81,14 @@ def agree(
         >>> import tempfile
         >>> from hggt_data import write_demo_tree
         >>> from hggt_eval import agree
-        >>> found = agree(write_demo_tree(tempfile.mkdtemp()).train, metrics=["psnr"])
+        >>> found = agree(write_demo_tree(tempfile.mkdtemp()).train, metrics="psnr")
         >>> [(ranking.evidence, [row.name for row in ranking.metrics]) for ranking in found.rankings]
         [('judged', []), ('inferred', ['psnr'])]
     """
     require_lists(scores=scores, lower_is_better=lower_is_better, higher_is_better=higher_is_better, trained=trained)
-    if metrics is None:
+    if isinstance(metrics, str):
+        metrics = parse_metrics(metrics)
+    elif metrics is None:
         metrics = () if scores else DEFAULT_METRICS
     require_lists(metrics=metrics)
     if both := set(lower_is_better) & set(higher_is_better):

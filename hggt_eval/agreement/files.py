@@ -31,6 +31,7 @@ _ARROWS = {"higher": " ↑", "lower": " ↓"}
 _NAMES = {"judged": "Pairs that people judged", "inferred": "Pairs inferred from labels"}
 # If even the smallest possible p is above this, the table says so.
 _COARSE_P = 0.001
+_FEW_PICTURES = 20
 _NOTE = (
     "Accuracy: share of pairs on which the metric prefers the version that people prefer, without human ties; equal "
     "scores earn half; [95 % interval by source picture]. p (chance): sign flips by source picture against 0.5; "
@@ -127,14 +128,17 @@ def describe(ranking: Ranking) -> str:
         )
     best = ranking.metrics[0]
     accuracy = best.accuracy
-    interval = "" if accuracy.low is None else f" (95 % interval {_share(accuracy.low)} to {_share(accuracy.high)})"
-    ceiling = "" if math.isnan(best.ceiling) else f"; a person reaches {_share(best.ceiling)}"
+    low, high = accuracy.low, accuracy.high
+    interval = "" if low is None or high is None else f" (95 % interval {_percent(low)} to {_percent(high)})"
+    ceiling = "" if math.isnan(best.ceiling) else f"; a person reaches {_percent(best.ceiling)}"
     rivals = [row.name for row in ranking.metrics[1:] if row.p_holm is None or row.p_holm > 0.05]
-    unsure = f" No significant difference from {', '.join(rivals)}." if rivals else ""
-    return (
-        f"{title}: {best.name} agrees with people on {_share(accuracy.value)} of {accuracy.pairs:,} pairs{interval}, "
-        f"chance on 0.500{ceiling}.{unsure}"
-    )
+    unsure = f" It does not differ significantly from {', '.join(rivals)}." if rivals else ""
+    share = f"{_percent(accuracy.value)} of {accuracy.pairs:,} pairs{interval}"
+    return f"{title}: {best.name} agrees with people on {share}, chance on 50 %{ceiling}.{unsure}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _title(ranking: Ranking) -> str:
@@ -161,6 +165,8 @@ def _main_table(ranking: Ranking, trained: tuple[str, ...]) -> Table:
     coarse = f", so p cannot be below {smallest:.4f} before the correction" if smallest > _COARSE_P else ""
     rows = tuple((_name(row, trained), *_cells(row, is_calibrated)) for row in ranking.rows)
     note = f"{_NOTE}{_TIES_NOTE if is_calibrated else ''} Source pictures: {ranking.pictures}{coarse}."
+    if ranking.pictures < _FEW_PICTURES:
+        note += f" With fewer than {_FEW_PICTURES}, intervals are often too narrow."
     return Table(_title(ranking), columns, rows, note)
 
 
