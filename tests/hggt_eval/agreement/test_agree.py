@@ -13,7 +13,7 @@ from hggt_eval.cli import main
 from hggt_eval.metrics import NO_REFERENCE, MetricSettings
 from tests.hggt_data.diffiqa_tree import write_diffiqa
 from tests.hggt_data.sriqa_tree import METHODS, write_sriqa_tree
-from tests.hggt_data.table_tree import write_pictures
+from tests.hggt_data.table_tree import copy_tables, write_pictures
 from tests.hggt_eval.conftest import DATA
 
 TREE = DATA / "fixtures/Train"
@@ -121,6 +121,18 @@ def test_verdicts_on_pairs_are_read(tmp_path: Path) -> None:
     row = ranking.metrics[0]
     assert (row.name, row.direction, row.accuracy.pairs + row.ties) == ("mine", "pairs", 3 * 6)
     assert row.by_kind.keys() == {"votes", "votes-original"}
+
+
+def test_shares_of_votes_are_credits(tmp_path: Path) -> None:
+    """Of 5, 2 and 5 people 20 %, 50 % and all prefer p0; `mine` prefers p1, nothing and nothing."""
+    tree = copy_tables("bapps", tmp_path / "bapps")
+    groups = ("cnn-000000", "cnn-000001", "traditional-000000")
+    write_pictures(tree, dict.fromkeys(groups, ("p0", "p1", "original")))
+    header = "group,first,second,metric,score"
+    lines = [f"{group},p0,p1,mine,{score}" for group, score in zip(groups, (0.1, 0.5, 0.5), strict=True)]
+    [ranking] = agree(tree, scores=[_write(tmp_path / "pairs.csv", header, *lines)]).rankings
+    assert ranking.rows[0].accuracy.value == pytest.approx((0.8 + 0.5 + 0.5) / 3)
+    assert ranking.rows[0].ceiling == pytest.approx((12 / 20 + 0 + 1) / 3)
 
 
 COMPLETE = [f"{group.id},{name},0.5" for group in open_groups(TREE) for name in group.candidates]
