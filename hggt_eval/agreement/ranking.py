@@ -32,7 +32,7 @@ class Accuracy:
 
     Attributes:
         value: The mean; NaN without pairs.
-        low: Lower end; None with fewer than two source pictures.
+        low: Lower end; None with fewer than two source pictures, or if all have the same mean, as that is no certainty.
         high: Upper end; None likewise.
         pairs: Number of pairs.
         pictures: Source pictures of these pairs.
@@ -257,6 +257,8 @@ def means_by_picture(asked: Mapping[_Key, Mapping[Pair, float]], lowest: float) 
         if len(pictures) > 1:
             ends = np.clip(mean_interval(sums, counts), lowest, 1).T.tolist()
         for key, (low, high) in zip(keys, ends, strict=True):
+            if low is not None and math.isclose(low, high):
+                low = high = None
             mean = math.fsum(asked[key].values()) / len(asked[key])
             found[key] = Accuracy(mean, low, high, len(asked[key]), len(pictures))
     return found

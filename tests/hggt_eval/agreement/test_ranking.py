@@ -2,7 +2,7 @@ import pytest
 
 from hggt_eval.agreement.answers import Answers
 from hggt_eval.agreement.pairs import Content, Pair
-from hggt_eval.agreement.ranking import ALWAYS_ORIGINAL, CHANCE, correlate, rank_metrics
+from hggt_eval.agreement.ranking import ALWAYS_ORIGINAL, CHANCE, correlate, means_by_picture, rank_metrics
 
 
 def _pair(group: str, first: str, second: str, share: float, kind: str = "votes", *, is_tie: bool = False) -> Pair:
@@ -47,7 +47,23 @@ def test_tests_are_by_source_picture_and_corrected_for_all_metrics() -> None:
     best, worst = ranking.metrics
     assert (best.name, best.p_chance, best.p_chance_holm) == ("right", 2 / 1024, 4 / 1024)
     assert (worst.p, worst.p_holm) == (2 / 1024, 2 / 1024)
-    assert (best.accuracy.low, best.accuracy.high, best.accuracy.pictures) == (1.0, 1.0, 10)
+    assert (best.accuracy.low, best.accuracy.high, best.accuracy.pictures) == (None, None, 10)
+
+
+def test_the_interval_is_by_source_picture() -> None:
+    """Means 1, 1/2, 1/2 and 0 of two pairs each: mean 1/2, and the t interval with 3 degrees of freedom."""
+    earned = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0))
+    pairs = {
+        Pair(f"{picture}{k}", str(picture), "a", "b", 1.0, "votes", "judged"): value
+        for picture, values in enumerate(earned)
+        for k, value in enumerate(values)
+    }
+    found = means_by_picture({"own": pairs}, -1.0)["own"]
+    reach = 3.182446 * (0.5 / 3) ** 0.5 / 2  # the means have variance 1/6
+    assert found.value == 0.5
+    assert (found.pairs, found.pictures) == (8, 4)
+    assert found.low == pytest.approx(0.5 - reach)
+    assert found.high == pytest.approx(min(1, 0.5 + reach))
 
 
 def test_a_share_of_people_is_the_credit() -> None:
