@@ -118,8 +118,10 @@ def agree(
     known = [answers.name for answers in found]
     if twice := sorted({name for name in (*known, *metrics) if (*known, *metrics).count(name) > 1}):
         raise SettingsError(f"metric {', '.join(twice)} occurs twice; expected each in one of `scores` or `metrics`")
-    if strange := set(trained) - {*known, *metrics}:
-        raise SettingsError(f"`trained` names {', '.join(sorted(strange))}; it is not one of the metrics")
+    named = {"lower_is_better": lower_is_better, "higher_is_better": higher_is_better, "trained": trained}
+    for parameter, names in named.items():
+        if strange := set(names) - {*known, *metrics}:
+            raise SettingsError(f"`{parameter}` names {', '.join(sorted(strange))}; expected metrics that are ranked")
     settings: dict[str, Any] = {
         "source": truth.describe(source),
         "split": truth.opened_split,

@@ -161,6 +161,12 @@ def test_faulty_scores_are_one_line(tmp_path: Path, lines: list[str], message: s
     assert len([line for line in done.stderr.splitlines() if "Error" in line or str(path) in line]) == 1
 
 
+def test_directions_are_of_metrics_that_are_ranked(tmp_path: Path) -> None:
+    path = _write(tmp_path / "scores.csv", "group,version,psnr", *COMPLETE)
+    done = _run("--dataset", TREE, "--scores", path, "--lower-is-better", "psnrr")
+    assert "--lower-is-better names psnrr; expected metrics that are ranked" in done.stderr
+
+
 def test_scores_of_restored_images_are_not_overwritten(tmp_path: Path) -> None:
     _write(tmp_path / "scores.json", "{}")
     done = _run("--dataset", TREE, "--metrics", "psnr", "--output", tmp_path)
