@@ -6,7 +6,7 @@ import click
 
 from hggt_data.cli.group import HggtCommand, ResumedCommand, echo_all
 from hggt_data.cli.options import FILE, FOLDER, TABLE, TREE, Argument, Detail, Option
-from hggt_data.cli.publishing import confirm_and_push
+from hggt_data.cli.publishing import confirm_and_push, require_terminal
 
 if TYPE_CHECKING:
     from hggt_data.dataset.build import BuildSettings
@@ -95,7 +95,8 @@ def download(arguments: dict[str, Any]) -> None:
         "repositories": Option("--repository", metavar="ORG/NAME"),
     },
 )
-def remove(arguments: dict[str, Any]) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def remove(arguments: dict[str, Any], yes: bool) -> None:
     """Remove groups, source pictures or an annotator's votes.
 
     PATH is a built dataset, which is replaced by its next version, a round of annotation, or a tree. With --repository,
@@ -103,4 +104,7 @@ def remove(arguments: dict[str, Any]) -> None:
     """
     from hggt_data.remove import remove_data
 
+    if not yes and arguments["output"] is None:
+        require_terminal("remove", "--output to write a new version of a dataset")
+        click.confirm(f"Change {arguments['path']} itself? What is removed cannot be restored.", abort=True)
     echo_all(remove_data(**arguments))

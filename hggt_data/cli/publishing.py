@@ -1,4 +1,4 @@
-"""What the commands that push to the Hub share."""
+"""What the commands that ask before they act share."""
 
 import sys
 from contextlib import AbstractContextManager
@@ -16,8 +16,8 @@ def confirm_and_push(
     opened: "AbstractContextManager[Push]", function: str, destination: "Destination", *, yes: bool
 ) -> None:
     """Print the plan, ask unless `yes`, push, and print how to load it with `function`; a dry run prints the plan."""
-    if not (destination.dry_run or yes or sys.stdin.isatty()):
-        raise click.UsageError("not a terminal: pass --yes to push without confirmation, or --dry-run to see the plan")
+    if not (destination.dry_run or yes):
+        require_terminal("push", "--dry-run to see the plan")
     with opened as push:
         repository = push.repository
         echo_all(push.describe())
@@ -31,3 +31,9 @@ def confirm_and_push(
     echo_all([f"Pushed: {repository.url} ({destination.visibility}), commit {commit[:12]}."])
     revision = f', revision="{destination.tag}"' if destination.tag else ""
     echo_all([f'Load it: {function}("{destination.repo_id}"{revision})'])
+
+
+def require_terminal(verb: str, way_out: str) -> None:
+    """End the command if nobody can be asked; `way_out` is what to pass instead of --yes."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"not a terminal: pass --yes to {verb} without confirmation, or {way_out}")

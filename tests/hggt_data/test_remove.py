@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning"
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["remove", *map(str, arguments)])
+    return CliRunner().invoke(main, ["remove", "--yes", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -46,6 +46,14 @@ def test_a_persons_name_leaves_the_file_of_pseudonyms_and_the_pseudonym_stays_ta
     assert sorted(after.values()) == sorted(before.values())
     assert ALICE not in file.read_text()
     assert all(one.annotator != ALICE for group in open_groups(named) for one in group.annotations)
+
+
+def test_nothing_is_changed_in_place_without_a_yes(named: Path) -> None:
+    before = contents(named)
+    result = CliRunner().invoke(main, ["remove", str(named), "--annotator", ALICE])
+    assert result.exit_code == 2
+    assert "pass --yes to remove without confirmation, or --output" in " ".join(result.output.split())
+    assert contents(named) == before
 
 
 def test_a_pseudonym_names_the_same_person(named: Path) -> None:
