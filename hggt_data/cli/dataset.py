@@ -104,7 +104,7 @@ def remove(arguments: dict[str, Any], yes: bool) -> None:
     """
     from hggt_data.remove import remove_data
 
-    if not yes and arguments["output"] is None:
+    if not yes and "output" not in arguments:
         require_terminal("remove", "--output to write a new version of a dataset")
         click.confirm(f"Change {arguments['path']} itself? What is removed cannot be restored.", abort=True)
     echo_all(remove_data(**arguments))
