@@ -310,7 +310,7 @@ def test_score_is_the_default_command() -> None:
     options = ("--restored", BICUBIC, "--dataset", TREE, "--metrics", "psnr")
     assert _run("score", *options).stdout == _run(*options).stdout
     assert "compare" in _run("--help").stdout
-    assert "Did you mean one of: 'compare', 'score'?" in _run("comparee").stderr
+    assert "Did you mean one of: 'agree', 'compare', 'score'?" in _run("comparee").stderr
     assert "--restored" in _run("score", "--help").stdout
 
 

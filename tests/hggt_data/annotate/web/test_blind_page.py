@@ -44,7 +44,7 @@ def choose_darker(page: Page) -> None:
     shown(page)
     levels = [middle_of(page, position) for position in (0, 1)]
     press(page, "1" if levels[0] < levels[1] else "2", "Enter")
-    while page.locator("#status").inner_text().startswith("Not completely seen"):
+    while page.locator("#status").inner_text().startswith("Versions not completely seen"):
         page.wait_for_timeout(1100)
         press(page, "Enter")
 
