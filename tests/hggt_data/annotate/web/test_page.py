@@ -450,6 +450,8 @@ def test_a_round_can_require_that_all_of_every_version_was_seen_at_100_percent(
     page.add_init_script("window.now = 0; performance.now = () => window.now")
 
     def look(seconds: float) -> None:
+        """Let time pass, once the browser has laid out what the last key shows."""
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         page.evaluate(f"window.now += {1000 * seconds}")
 
     def missing(numbers: str) -> None:
