@@ -559,6 +559,8 @@ def test_unsent_answers_survive_closing_the_page_which_continues_with_the_next_g
     context.set_offline(True)
     answer(page)
     not_saved(page, 1)
+    stored = "the browser has what the page stored, which a page that is killed within milliseconds may lose"
+    wait_until(lambda: '\\"labels\\"' in json.dumps(context.storage_state()), stored)
     page.close(run_before_unload=False)
     context.set_offline(False)
     page = context.new_page()
