@@ -33,9 +33,10 @@ from hggt_eval.metrics.comparer import BORDER_PX, Colour, LoadedMetric
 from hggt_eval.metrics.protocols import CUSTOM, find_protocol
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import format_table, require_nothing_lost
+from hggt_eval.report.formats import format_html
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.report import report_scores
-from hggt_eval.report.tables import comparison_tables, format_html
+from hggt_eval.report.tables import comparison_tables
 from hggt_eval.scores.comparison import Comparison, compare_methods, group_seeds
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, what_scores_depend_on

@@ -13,17 +13,10 @@ from hggt_data.licence import describe_license
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
 from hggt_data.statistics.numbers import json_number
 from hggt_eval.agreement.ranking import Accuracy, Ranking, Row
+from hggt_eval.report.formats import format_html, format_markdown, format_text, list_lines
+from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import Note
-from hggt_eval.report.tables import (
-    Cell,
-    Table,
-    format_html,
-    format_latex,
-    format_markdown,
-    format_score,
-    format_text,
-    list_lines,
-)
+from hggt_eval.report.tables import Cell, Table, format_score
 
 AGREEMENT_FILE = "agree.json"
 _CSS = Path(__file__).parents[1] / "report/assets/report.css"
