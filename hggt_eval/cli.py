@@ -186,7 +186,7 @@ def agree(arguments: dict[str, Any]) -> None:
     options_of=("hggt_eval.report.figure:draw_figure", "hggt_eval.report.figure:write_figure"),
     details={
         "scores": None,
-        "crops": Option("--crop", Parsed("hggt_eval.report.figure:Crop.parse", "ID:TOP,LEFT,SIZE", each=True)),
+        "crops": Option("--crop", Parsed("hggt_eval.report.figure_layout:Crop.parse", "ID:TOP,LEFT,SIZE", each=True)),
         "methods": _NAMES,
         "candidates": _NAMES,
         "metrics": _NAMES,

@@ -8,9 +8,10 @@ from hggt_data.errors import OutputError
 from hggt_data.groups import GroupSource
 from hggt_data.ranges import CountOrNone
 from hggt_eval.report.files import format_table
+from hggt_eval.report.formats import format_html
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.report import report_scores
-from hggt_eval.report.tables import comparison_tables, format_html
+from hggt_eval.report.tables import comparison_tables
 from hggt_eval.scores.comparison import Comparison, compare_methods
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings

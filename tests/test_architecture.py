@@ -17,7 +17,7 @@ ORDER = {
         {"errors"},
         {"io", "ranges"},
         {"schema", "licence"},
-        {"problems", "groups", "consensus", "unwanted"},
+        {"problems", "groups", "consensus", "unwanted", "palette"},
         {"statistics"},
         {"tree"},
         {"dataset", "patches", "annotate"},
