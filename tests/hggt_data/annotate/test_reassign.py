@@ -1,22 +1,19 @@
 """Annotators who leave and join."""
 
-import random
 import shutil
 from collections import Counter
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hggt_data.annotate.reassign import reassign_groups
-from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
+from hggt_data.annotate.round import Kind, Round, read_round
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.io.folders import lock_folder
-from hggt_data.schema import Annotation, Label
-from hggt_data.tree.hggt_labels import format_annotation
 from tests.full_disk import FullDisk
+from tests.hggt_data.annotate.rounds import judge, skip
 from tests.hggt_data.annotate.simulated_rounds import simulate
 from tests.hggt_data.annotate.test_assignment import optimal_loads
 from tests.hggt_data.annotate.test_deal import NAMES, deal, known_csv, make_patches, require_fair, votes_of
@@ -26,19 +23,6 @@ from tests.hggt_data.trees import contents, write_bytes
 @pytest.fixture
 def patches(tmp_path: Path) -> Path:
     return make_patches(tmp_path, 30)
-
-
-def judge(round_: Round, annotator: Annotator, group: str, kind: Kind = Kind.VOTE) -> None:
-    rng = random.Random(f"{annotator.name} {group}")
-    labels = tuple(rng.choice(list(Label)) for _ in round_.candidates)
-    start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
-    annotation = Annotation("A", labels, start, start + timedelta(seconds=30), 30)
-    text = format_annotation(annotation, group, round_.candidates)
-    write_bytes(round_.answer_path(annotator, Item(kind, group)), text.encode())
-
-
-def skip(round_: Round, annotator: Annotator, group: str) -> None:
-    write_bytes(round_.skip_path(annotator, Item(Kind.VOTE, group)), b'{"reason": "black"}')
 
 
 @pytest.fixture(scope="module")
