@@ -16,10 +16,12 @@ from hggt_eval.agreement.pairs import list_contents, list_pairs
 from hggt_eval.agreement.ranking import rank_metrics
 from hggt_eval.agreement.rating import open_journal, rate_versions, rating_settings
 from hggt_eval.feature_cache import FeatureCache
+from hggt_eval.ground_truth import GroundTruth
 from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, parse_metrics
 from hggt_eval.metrics.comparer import BORDER_PX, Colour
+from hggt_eval.metrics.load import choose_device, load_metrics
 from hggt_eval.protocol import find_same_pictures
-from hggt_eval.scoring import GroundTruth, choose_device, load_metrics, prepare_folder
+from hggt_eval.scored import prepare_folder
 
 # Published facts: A-FINE was trained on DiffIQA. pyiqa's names of its variants begin like this.
 _TRAINED_ON = {"diffiqa": "afine"}

@@ -16,9 +16,8 @@ from hggt_eval.report.files import require_no_other_results
 from hggt_eval.report.formats import format_html, format_markdown, format_text, list_lines
 from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import Note
+from hggt_eval.report.style import read_style
 from hggt_eval.report.tables import Table
-
-_CSS = Path(__file__).parents[1] / "report/assets/report.css"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def format_agreement_html(agreement: Agreement) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Agreement of metrics with people</title>
 <style>
-{_CSS.read_text("utf-8")}</style>
+{read_style()}</style>
 </head>
 <body>
 <main>

@@ -11,6 +11,7 @@ from hggt_data.errors import MatchError, OutputError, SettingsError
 from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
 from hggt_data.licence import describe_license
+from hggt_data.palette import PALETTE
 from hggt_data.ranges import Range, require_arguments, require_lists
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics import Metric
@@ -195,6 +196,8 @@ def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequenc
                 f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}"
             )
         label = None if name == ORIGINAL else group.consensus[group.candidates.index(name)]
-        yield Tile(
-            pictures.ground_truth(group, name), (f"{name} ({label.value})" if label else name, ""), (False, False)
-        )
+        pixels = pictures.ground_truth(group, name)
+        if label is None:
+            yield Tile(pixels, (name, ""), (False, False))
+        else:
+            yield Tile(pixels, (f"{name} ({label.value})", ""), (False, False), PALETTE[label].on_light)

@@ -19,6 +19,7 @@ GAP_IN = 0.05
 FONT_PT = 7.0
 _LINE_IN = 0.13
 _BOX_COLOUR = "#d00000"
+_INK = "#000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,12 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A small picture: the whole image, uint8 (H, W, 3), and the lines of text below the crop."""
+    """A small picture: the whole image, uint8 (H, W, 3), and the lines of text below the crop with their colour."""
 
     pixels: Pixels
     lines: tuple[str, ...]
     bold: tuple[bool, ...]
+    colour: str = _INK
 
 
 def _columns(num_tiles: int) -> int:
@@ -108,14 +110,14 @@ def draw_row(
     axes.imshow(original, interpolation="none")
     box = (crop.left - 0.5, crop.top - 0.5)
     axes.add_patch(Rectangle(box, crop.size, crop.size, fill=False, edgecolor=_BOX_COLOUR, linewidth=1.2))
-    _write_lines(axes, lines, (False, False))
+    _write_lines(axes, lines, (False, False), _INK)
     for number, tile in enumerate(tiles):
         row, column = divmod(number, _columns(len(tiles)))
         left = width + GAP_IN + column * (side + GAP_IN)
         bottom = top_in - row * (side + text) - side
         small = _add_axes(figure, left, bottom, side, side)
         _show_crop(small, tile.pixels, crop, scale=tile.pixels.shape[0] / original.shape[0])
-        _write_lines(small, tile.lines[: len(lines)], tile.bold)
+        _write_lines(small, tile.lines[: len(lines)], tile.bold, tile.colour)
 
 
 def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
@@ -143,7 +145,7 @@ def _show_crop(axes: "Axes", pixels: Pixels, crop: Crop, scale: float) -> None:
     axes.set_ylim(top + size, top)
 
 
-def _write_lines(axes: "Axes", lines: Sequence[str], bold: Sequence[bool]) -> None:
+def _write_lines(axes: "Axes", lines: Sequence[str], bold: Sequence[bool], colour: str) -> None:
     """Write centred lines below a picture; a line wider than the picture gets a smaller font."""
     for number, (line, strong) in enumerate(zip(lines, bold, strict=False)):
         size_pt = FONT_PT - number
@@ -156,6 +158,7 @@ def _write_lines(axes: "Axes", lines: Sequence[str], bold: Sequence[bool]) -> No
             textcoords="offset points",
             ha="center",
             va="baseline",
+            color=colour,
             fontsize=size_pt,
             fontweight="bold" if strong else "normal",
             annotation_clip=False,
