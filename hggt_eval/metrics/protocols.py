@@ -83,7 +83,7 @@ PROTOCOLS = {
             0,
             "y",
             {
-                **{"psnr_pyiqa": "", "ssim_pyiqa": "", "lpips": "0.1", "dists": "", "niqe_pyiqa": _PYIQA},
+                **{"psnr_pyiqa": "", "ssim_pyiqa": "", "lpips": "0.1", "dists": "", "niqe_pyiqa": ""},
                 **dict.fromkeys(("clipiqa", "musiq", "maniqa-pipal"), _PYIQA),
             },
         ),
