@@ -44,12 +44,15 @@ def compare_with_cpu(
     exceeds `LARGEST_DIFFERENCE`.
     """
     checked = [metric for metric in metrics if isinstance(metric, Comparer) and _needs_check(metric)]
-    scored = ((group, files.files[group.id]) for group in source for files in restored if group.id in files.files)
+    scored = ((group, files) for group in source for files in restored if group.id in files.files)
     first = next((pair for pair in scored if pair[0].ground_truths), None) if checked else None
     if first is None:
         return {}
-    group, path = first
-    image, positives = read_pixels(path), [group.read(name) for name in group.ground_truths]
+    group, files = first
+    path, (height, width) = files.files[group.id], files.sizes[group.id]
+    image, *positives = (
+        pixels[:height, :width] for pixels in (read_pixels(path), *map(group.read, group.ground_truths))
+    )
     differences = {}
     for metric in checked:
         on_device, on_cpu = (_scores(own, image, positives) for own in (metric, load_on_cpu(metric)))
