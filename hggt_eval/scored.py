@@ -41,7 +41,7 @@ class Scored:
         return format_table(self.evaluation, self.settings)
 
     def rows(self) -> list[dict[str, str | float]]:
-        """All scores, one dictionary each: method, group, metric, value (the mean over the group's positives)."""
+        """All scores, one dictionary each: method, group, metric, value (`GroupScores.mean`)."""
         return [
             {"method": method.name, "group": group.id, "metric": metric, "value": value}
             for method in self.evaluation.methods
