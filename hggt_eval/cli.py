@@ -132,9 +132,9 @@ def score(methods: dict[str, Any], arguments: dict[str, Any], report: dict[str, 
 def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
     """Compare methods that were scored at different times, without scoring them again.
 
-    SCORES are folders or their scores.json, with the same labels, pictures, border and weights. A method that occurs in
-    several of them, such as a baseline, counts once. The gallery of the report needs the pictures at their recorded
-    paths; without them, pass --gallery 0.
+    SCORES are folders or their scores.json, with the same labels, pictures, protocol, border and weights. A method that
+    occurs in several of them, such as a baseline, counts once. The gallery of the report needs the pictures at their
+    recorded paths; without them, pass --gallery 0.
     """
     from hggt_eval.report.report import report_scores
     from hggt_eval.scored import prepare_folder

@@ -40,13 +40,16 @@ def compare_with_cpu(
     """Score the first image that has ground truths on the metrics' device and on the CPU; see `compare_image`."""
     if not _checked(metrics):
         return {}
-    scored = ((group, files.files[group.id]) for group in source for files in restored if group.id in files.files)
+    scored = ((group, files) for group in source for files in restored if group.id in files.files)
     first = next((pair for pair in scored if pair[0].ground_truths), None)
     if first is None:
         return {}
-    group, path = first
-    positives = [group.read(name) for name in group.ground_truths]
-    return compare_image(metrics, str(path), read_pixels(path), positives, load_on_cpu)
+    group, files = first
+    path, (height, width) = files.files[group.id], files.sizes[group.id]
+    image, *positives = (
+        pixels[:height, :width] for pixels in (read_pixels(path), *map(group.read, group.ground_truths))
+    )
+    return compare_image(metrics, str(path), image, positives, load_on_cpu)
 
 
 def compare_image(

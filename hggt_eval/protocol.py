@@ -28,9 +28,10 @@ from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.group_scorer import GroupScorer, UnusableImageError
 from hggt_eval.metrics import require_metric
 from hggt_eval.metrics.comparer import LoadedMetric
+from hggt_eval.metrics.protocols import Aggregation, Sizes
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.journal import Journal
-from hggt_eval.scores.scores import GroupScores, MethodScores
+from hggt_eval.scores.scores import GroupScores, MethodScores, best_of_ground_truths
 
 _ALONE = Processes()
 # The slowest process may still be scoring.
@@ -45,6 +46,8 @@ def evaluate(
     metrics: Sequence[LoadedMetric],
     *,
     negatives: bool = False,
+    aggregation: Aggregation = "mean",
+    sizes: Sizes = "equal",
     cache: FeatureCache | None = None,
     journal: Journal | None = None,
     processes: Processes = _ALONE,
@@ -60,6 +63,8 @@ def evaluate(
         restored: Each method's files, from `match_restored`.
         metrics: Metrics ready to run, from `METRICS[name].load(settings)`.
         negatives: Also compare with every negative, for the label measures.
+        aggregation: Whether a group counts with the mean over its ground truths or with the best of them.
+        sizes: `common` to crop pictures at the right and bottom to the size in `restored`, if that is smaller.
         cache: Keeps features of positives and negatives for later runs.
         journal: Keeps each image's scores, so that an interrupted run can resume.
         processes: Processes that share the groups; all must make this call, and each gets all scores.
@@ -112,11 +117,15 @@ def evaluate(
         tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar,
     ):
         for group in own:
-            present = [files for files in restored if group.id in files.files]
-            if present:
-                # Replaced for every group, as features may take 100 MB per picture.
-                scorer = GroupScorer(group, names[group.id], present[0].sizes[group.id], metrics, threads, cache)
-            for files in present:
+            scorer: GroupScorer | None = None  # replaced for every group, as features may take 100 MB per picture
+            for files in sorted(restored, key=lambda files: files.sizes.get(group.id, (0, 0))):
+                if group.id not in files.files:
+                    continue
+                size = files.sizes[group.id]
+                if scorer is None or scorer.size != size:
+                    scorer = GroupScorer(
+                        group, names[group.id], size, metrics, threads, cache, may_crop=sizes == "common"
+                    )
                 name, path = files.method.name, files.files[group.id]
                 try:
                     results[name].append(scorer.score(files, journal))
@@ -138,6 +147,8 @@ def evaluate(
             f"nothing to score: no group of {source.location} has both "
             f"{'a positive' if source.has_labels else 'a ground truth'} and a usable restored image"
         )
+    if aggregation == "best":
+        scored = {name: tuple(best_of_ground_truths(own, descriptions)) for name, own in scored.items()}
     return Evaluation(
         metrics=descriptions,
         methods=tuple(
