@@ -21,7 +21,7 @@ from hggt_data.io.text import printable_lines
 from hggt_models.runtime import STOP_SIGNALS, Runtime, exit_code_of
 
 _PATIENCE_S = 5.0  # for a sign of life of the main thread, or for its end if the run cannot go on
-_RESCUE_S = 4.0
+_RESCUE_S = 20.0  # torchrun kills 30 s after its signal
 _POLL_S = 0.5
 _LIMIT = timedelta(days=10_000)
 _ENDED, _LOST = 0, 255  # in the pipe, beside the numbers of signals
