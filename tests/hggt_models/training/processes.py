@@ -43,7 +43,7 @@ def run(recipe: str, data: Path, output: Path, *more: str) -> tuple[list[int | N
     """The exit codes of two processes, and what they print."""
     processes = start(recipe, data, output, *more)
     for process in processes:
-        process.join(120)
+        process.join(300)
     return [process.exitcode for process in processes], output.with_name("shown.txt").read_text()
 
 
@@ -59,7 +59,7 @@ def start_torchrun(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not (output / "log.jsonl").exists() or len((output / "log.jsonl").read_text().splitlines()) < lines:
         assert time.monotonic() < end
         assert process.poll() is None

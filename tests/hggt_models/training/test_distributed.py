@@ -23,6 +23,7 @@ from hggt_models.training.joint_batch_norm import JointBatchNorm2d
 from tests.hggt_models.training.processes import children_of, run, start, start_torchrun
 from tests.hggt_models.training.runs import (
     assert_same,
+    assert_within_ten_seconds,
     command,
     data_for,
     fail_in_update,
@@ -106,8 +107,8 @@ def test_a_killed_reader_ends_torchrun_with_a_checkpoint(pictures: Path, tmp_pat
     assert len(readers) == 2
     os.kill(readers[1], signal.SIGKILL)
     killed = time.monotonic()
-    out, _ = process.communicate(timeout=60)
-    assert time.monotonic() - killed < 10
+    out, _ = process.communicate(timeout=120)
+    assert_within_ten_seconds(killed)
     assert process.returncode == 1
     assert out.count("Error: the system killed one of 1 processes that read pictures") == 1
     assert out.count("stops, because another one failed; see its message") == 1
@@ -128,8 +129,8 @@ def test_a_killed_process_ends_torchrun_with_a_checkpoint(rank: int, pictures: P
     ranks = [pid for pid in children_of(process.pid) if b"hggt_models" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(ranks[rank], signal.SIGKILL)
     killed = time.monotonic()
-    out, _ = process.communicate(timeout=60)
-    assert time.monotonic() - killed < 10
+    out, _ = process.communicate(timeout=120)
+    assert_within_ten_seconds(killed)
     assert process.returncode == 1
     assert f"Error: process {1 - rank} of 2 stops, because another process ended; see its message" in out
     [checkpoint] = (output / "checkpoints").iterdir()

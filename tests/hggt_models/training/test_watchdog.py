@@ -9,24 +9,31 @@ from pathlib import Path
 import pytest
 
 from tests.hggt_models.training.processes import children_of, run, start, start_torchrun
-from tests.hggt_models.training.runs import assert_same, command, fork_command, log_of, state_of, train
+from tests.hggt_models.training.runs import (
+    assert_same,
+    assert_within_ten_seconds,
+    command,
+    fork_command,
+    log_of,
+    state_of,
+    train,
+)
 from tests.hggt_models.training.stuck import main_that_gets_stuck
 
-LIMIT_S = 10
 RUN = ("pool_size=4", "iterations=100000", "checkpoint.every=100000", "validation.every=0")
 
 
 def wait_for(path: Path) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not path.exists():
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
 def assert_ends(process: BaseProcess, exit_code: int, since: float, shown: str) -> None:
-    process.join(60)
+    process.join(120)
     assert process.exitcode == exit_code, shown
-    assert time.monotonic() - since < LIMIT_S
+    assert_within_ten_seconds(since)
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
@@ -90,8 +97,8 @@ def test_the_death_of_a_process_ends_torchrun_whose_other_process_is_stuck(pictu
     ranks = [pid for pid in children_of(process.pid) if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(ranks[1], signal.SIGKILL)
     killed = time.monotonic()
-    out, _ = process.communicate(timeout=60)
-    assert time.monotonic() - killed < LIMIT_S
+    out, _ = process.communicate(timeout=120)
+    assert_within_ten_seconds(killed)
     assert process.returncode == 1
     assert out.count("Error: process 0 of 2 stops, because another process ended; see its message; 2 iterations") == 1
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["000002"]
