@@ -520,7 +520,7 @@ def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def _wait_until(condition: object, patience_s: float = 60) -> None:
+def _wait_until(condition: object, patience_s: float = 300) -> None:
     end = time.monotonic() + patience_s
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
