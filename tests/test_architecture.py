@@ -30,7 +30,8 @@ ORDER = {
     "hggt_eval": [
         {"metrics"},
         {"scores", "device_check", "feature_cache"},
-        {"protocol", "report"},
+        {"ground_truth", "group_scorer", "report"},
+        {"protocol", "scored"},
         {"scoring"},
         {"agreement"},
         {"cli"},

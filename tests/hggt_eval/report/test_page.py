@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from hggt_data import name_methods, open_groups
 from hggt_data.restored.matching import match_restored
 from hggt_data.tree.demo import write_demo
+from hggt_eval import GroundTruth, score
 from hggt_eval.metrics import METRICS
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.page import choose_groups, format_page
@@ -24,7 +25,6 @@ from hggt_eval.scores.comparison import compare_methods
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
 from hggt_eval.scores.scores import GroupScores, MethodScores
-from hggt_eval.scoring import GroundTruth, score
 
 GROUP = "rocket-214-329"
 METHODS = ("bicubic", "lanczos", "realesrgan")
