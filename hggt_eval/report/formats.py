@@ -85,6 +85,31 @@ def _html_cell(content: Cell) -> str:
     return f"<td{mark}><span>{escape_html(content.text)}</span>{detail}</td>"
 
 
+def format_notebook(tables: Iterable[Table], notes: Sequence[Note]) -> str:
+    """Tables and notes for a notebook, whose viewers may remove styles: the best bold, the second best underlined."""
+    around = {"best": ("<b>", "</b>"), "second": ("<u>", "</u>"), "": ("", "")}
+
+    def cell(content: Cell, tag: str) -> str:
+        start, end = around[content.mark]
+        detail = f"<br><small>{escape_html(content.detail)}</small>" if content.detail else ""
+        return f"<{tag}>{start}{escape_html(content.text)}{end}{detail}</{tag}>"
+
+    parts = []
+    for table in tables:
+        heads = "".join(f"<th>{escape_html(column)}</th>" for column in table.columns)
+        rows = "".join(
+            f"<tr>{''.join(cell(one, 'th' if k < table.num_names else 'td') for k, one in enumerate(row))}</tr>\n"
+            for row in table.rows
+        )
+        parts.append(
+            f"<p><b>{escape_html(table.title)}</b></p>\n<table>\n<thead><tr>{heads}</tr></thead>\n"
+            f"<tbody>{rows}</tbody>\n</table>\n<p><small>{escape_html(table.note)}</small></p>"
+        )
+    if notes:
+        parts.append(f"<p><b>Notes</b></p>\n<ul>\n{''.join(map(_html_note, notes))}</ul>")
+    return "\n".join(parts)
+
+
 def _html_note(note: Note) -> str:
     details = "".join(f"<li>{escape_html(detail)}</li>" for detail in note.details)
     return f"<li>{escape_html(note.text)}{f'<ul>{details}</ul>' if details else ''}</li>\n"
