@@ -1,4 +1,4 @@
-"""Features of ground truths, kept on disk, so that a method scored later costs one forward pass per image.
+"""Features of pictures, kept on disk, so that a method scored later costs one forward pass per image.
 
 A file is found by the picture's content and by everything its features depend on: metric, weights, border, versions,
 kind of device. Files are written atomically and carry checksums; damaged ones are computed again. Nothing is deleted
@@ -8,7 +8,7 @@ here; the folder may be deleted at any time.
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from hggt_data.io.images import Pixels
 from hggt_eval.metrics import metric_versions, require_metric
 from hggt_eval.metrics.comparer import AnyComparer
 
+if TYPE_CHECKING:  # it imports torch
+    from hggt_eval.metrics.inception import SetFeatures
+
 
 class FeatureCache:
     """A folder of features, created if missing; a 512 x 512 picture takes 11 MB for LPIPS and 127 MB for DISTS."""
@@ -26,9 +29,9 @@ class FeatureCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def describe(self, metric: AnyComparer, pixels: Pixels, sha256: str) -> Any:
+    def describe(self, metric: "AnyComparer | SetFeatures", pixels: Pixels, sha256: str) -> Any:
         """The same bits as `metric.describe(pixels)`; `sha256` is that of the picture's file."""
-        path = self.folder / metric.name / _fingerprint(metric) / sha256[:2] / f"{sha256}.npz"
+        path = self.folder / metric.features_name / _fingerprint(metric) / sha256[:2] / f"{sha256}.npz"
         if (arrays := _read(path)) is not None:
             return metric.unpack(arrays)
         features = metric.describe(pixels)
@@ -36,7 +39,7 @@ class FeatureCache:
         return features
 
 
-def _fingerprint(metric: AnyComparer) -> str:
+def _fingerprint(metric: "AnyComparer | SetFeatures") -> str:
     """Everything that features depend on, except the picture."""
     known = {
         "border": metric.settings.border,

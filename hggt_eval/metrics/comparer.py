@@ -79,6 +79,11 @@ class LoadedMetric(ABC):
         self.weights_sha256: dict[str, str] = {}
         self.other_weights = ""
 
+    @property
+    def features_name(self) -> str:
+        """Name of its features in a cache; metrics that share features share it."""
+        return self.name
+
     def _record(self, convolutions: "Convolutions") -> None:
         """Record which weights this metric has."""
         self.weights_sha256 = {convolutions.path.name: convolutions.sha256}
