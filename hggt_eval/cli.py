@@ -137,8 +137,8 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
     paths; without them, pass --gallery 0.
     """
     from hggt_eval.report.report import report_scores
+    from hggt_eval.scored import prepare_folder
     from hggt_eval.scores.join import join_scores, require_output_apart
-    from hggt_eval.scoring import prepare_folder
 
     if output := report.get("output"):
         require_output_apart(scores["paths"], output)
@@ -186,7 +186,7 @@ def agree(arguments: dict[str, Any]) -> None:
     options_of=("hggt_eval.report.figure:draw_figure", "hggt_eval.report.figure:write_figure"),
     details={
         "scores": None,
-        "crops": Option("--crop", Parsed("hggt_eval.report.figure:Crop.parse", "ID:TOP,LEFT,SIZE", each=True)),
+        "crops": Option("--crop", Parsed("hggt_eval.report.figure_layout:Crop.parse", "ID:TOP,LEFT,SIZE", each=True)),
         "methods": _NAMES,
         "candidates": _NAMES,
         "metrics": _NAMES,

@@ -18,10 +18,12 @@ from hggt_eval.agreement.answers import Answers, read_answers, require_complete
 from hggt_eval.agreement.files import Agreement, require_no_scores, write_agreement
 from hggt_eval.agreement.pairs import Pair, list_contents, list_pairs
 from hggt_eval.agreement.ranking import rank_metrics
+from hggt_eval.ground_truth import GroundTruth
 from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, parse_metrics, require_metric
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, Comparer, LoadedMetric, NoReference
+from hggt_eval.metrics.load import choose_device, load_metrics
 from hggt_eval.protocol import find_same_pictures
-from hggt_eval.scoring import GroundTruth, choose_device, load_metrics, prepare_folder
+from hggt_eval.scored import prepare_folder
 
 
 def agree(

@@ -13,20 +13,13 @@ from hggt_data.licence import describe_license
 from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
 from hggt_data.statistics.numbers import json_number
 from hggt_eval.agreement.ranking import Accuracy, Ranking, Row
+from hggt_eval.report.formats import format_html, format_markdown, format_text, list_lines
+from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import Note
-from hggt_eval.report.tables import (
-    Cell,
-    Table,
-    format_html,
-    format_latex,
-    format_markdown,
-    format_score,
-    format_text,
-    list_lines,
-)
+from hggt_eval.report.style import read_style
+from hggt_eval.report.tables import Cell, Table, format_score
 
 AGREEMENT_FILE = "agree.json"
-_CSS = Path(__file__).parents[1] / "report/assets/report.css"
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
 _NAMES = {"judged": "Pairs that people judged", "inferred": "Pairs inferred from labels"}
 # If even the smallest possible p is above this, the table says so.
@@ -104,7 +97,7 @@ def format_agreement_html(agreement: Agreement) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Agreement of metrics with people</title>
 <style>
-{_CSS.read_text("utf-8")}</style>
+{read_style()}</style>
 </head>
 <body>
 <main>

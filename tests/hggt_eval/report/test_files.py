@@ -17,7 +17,8 @@ from hggt_data.schema import Label
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
 from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.protocol import evaluate
-from hggt_eval.report.files import format_csv, format_official, format_table, write_page, write_reports
+from hggt_eval.report.csv_files import format_csv
+from hggt_eval.report.files import format_official, format_table, write_page, write_reports
 from hggt_eval.scores.comparison import compare_methods
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings

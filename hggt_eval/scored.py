@@ -1,0 +1,92 @@
+"""The result of scoring, and the folder that it is written to."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hggt_data.errors import OutputError
+from hggt_data.groups import GroupSource
+from hggt_data.ranges import CountOrNone
+from hggt_eval.report.files import format_table
+from hggt_eval.report.formats import format_html
+from hggt_eval.report.notes import list_notes
+from hggt_eval.report.report import report_scores
+from hggt_eval.report.tables import comparison_tables
+from hggt_eval.scores.comparison import Comparison, compare_methods
+from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.file import Settings
+from hggt_eval.scores.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The result of `score`; a notebook shows it as a table.
+
+    Attributes:
+        evaluation: The scores.
+        settings: What the scores depend on.
+        source: The groups, still open.
+        journal: What an interrupted run would resume from, if there is an output folder; call its `finish` after
+            writing the scores.
+    """
+
+    evaluation: Evaluation
+    settings: Settings
+    source: GroupSource
+    journal: Journal | None
+
+    def table(self) -> str:
+        """The means as `hggt-eval` prints them, with notes on everything left out."""
+        return format_table(self.evaluation, self.settings)
+
+    def rows(self) -> list[dict[str, str | float]]:
+        """All scores, one dictionary each: method, group, metric, value (the mean over the group's positives)."""
+        return [
+            {"method": method.name, "group": group.id, "metric": metric, "value": value}
+            for method in self.evaluation.methods
+            for group in method.groups
+            for metric, value in group.mean.items()
+        ]
+
+    def compare(self, baseline: str | None = None) -> Comparison:
+        """Intervals of all means and, with a baseline, differences from it; see `compare_methods`."""
+        return compare_methods(self.evaluation, baseline)
+
+    def report(self, path: str | Path, *, baseline: str | None = None, gallery: CountOrNone = 1) -> None:
+        """Write all files of `hggt-eval --output` to the folder `path`, which is created if necessary.
+
+        Args:
+            path: Folder for the files.
+            baseline: Method to compare all others with.
+            gallery: Show this many of the best and of the worst groups per metric, with all their pictures.
+        """
+        output = Path(path)
+        prepare_folder(output)
+        report_scores(
+            self.evaluation,
+            self.settings,
+            show=lambda _: None,
+            output=output,
+            baseline=baseline,
+            gallery=gallery,
+            source=self.source,
+            journal=self.journal,
+        )
+
+    def _repr_html_(self) -> str:
+        """The means and their notes, as a notebook shows them."""
+        comparison = self.compare()
+        html = format_html(comparison_tables(comparison), list_notes(self.evaluation, self.settings, comparison))
+        return f'<div class="hggt-scores"><style>{_NOTEBOOK_STYLE}</style>{html}</div>'
+
+
+_NOTEBOOK_STYLE = ".hggt-scores .best { font-weight: bold } .hggt-scores .second { text-decoration: underline }"
+
+
+def prepare_folder(output: Path) -> None:
+    """Create a folder and check now, not after an hour of scoring, that it can be written to."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output).close()  # permissions alone do not show it
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be created or written to: {error.strerror}") from error
