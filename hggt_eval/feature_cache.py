@@ -8,7 +8,7 @@ here; the folder may be deleted at any time.
 import json
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,7 @@ from hggt_data.errors import OutputError
 from hggt_data.io.files import atomic_file, sha256_of
 from hggt_data.io.images import Pixels
 from hggt_eval.metrics import metric_versions, require_metric
-from hggt_eval.metrics.comparer import AnyComparer
-
-if TYPE_CHECKING:  # it imports torch
-    from hggt_eval.metrics.inception import SetFeatures
+from hggt_eval.metrics.comparer import AnyComparer, SetMetricFeatures
 
 
 class FeatureCache:
@@ -29,7 +26,7 @@ class FeatureCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def describe(self, metric: "AnyComparer | SetFeatures", pixels: Pixels, sha256: str) -> Any:
+    def describe(self, metric: AnyComparer | SetMetricFeatures, pixels: Pixels, sha256: str) -> Any:
         """The same bits as `metric.describe(pixels)`; `sha256` is that of the picture's file."""
         path = self.folder / metric.features_name / _fingerprint(metric) / sha256[:2] / f"{sha256}.npz"
         if (arrays := _read(path)) is not None:
@@ -39,7 +36,7 @@ class FeatureCache:
         return features
 
 
-def _fingerprint(metric: "AnyComparer | SetFeatures") -> str:
+def _fingerprint(metric: AnyComparer | SetMetricFeatures) -> str:
     """Everything that features depend on, except the picture."""
     known = {
         "border": metric.settings.border,

@@ -19,7 +19,7 @@ from hggt_eval.agreement.files import Agreement, require_no_scores, write_agreem
 from hggt_eval.agreement.pairs import Pair, list_contents, list_pairs
 from hggt_eval.agreement.ranking import rank_metrics
 from hggt_eval.ground_truth import GroundTruth
-from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, metric_versions, parse_metrics, require_metric
+from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, SetMetric, metric_versions, parse_metrics, require_metric
 from hggt_eval.metrics.comparer import BORDER_PX, Colour, Comparer, LoadedMetric, NoReference
 from hggt_eval.metrics.load import choose_device, load_metrics
 from hggt_eval.protocol import find_same_pictures
@@ -93,6 +93,8 @@ def agree(
     elif metrics is None:
         metrics = () if scores else DEFAULT_METRICS
     require_lists(metrics=metrics)
+    if of_sets := [name for name in metrics if isinstance(require_metric(name), SetMetric)]:
+        raise SettingsError(f"{', '.join(of_sets)} compares sets, and has no value for a picture; choose others")
     if both := set(lower_is_better) & set(higher_is_better):
         raise SettingsError(f"{', '.join(sorted(both))}: in `lower_is_better` and in `higher_is_better`; name it once")
     truth = GroundTruth(dataset=dataset, split=split, revision=revision, table=table)

@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from hggt_data.errors import HggtError, SettingsError
 from hggt_data.io.text import nearest, parse_names
-from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference
-
-if TYPE_CHECKING:  # it imports torch
-    from hggt_eval.metrics.inception import SetFeatures
+from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference, SetMetricFeatures
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -128,11 +125,11 @@ class SetMetric(Metric):
         """Whether the other set is the positives, instead of the ground truths of all groups."""
         return self.name.endswith("_positives")
 
-    def load(self, settings: MetricSettings | None = None) -> "SetFeatures":
+    def load(self, settings: MetricSettings | None = None) -> SetMetricFeatures:
         """Its network, ready to run; raises the errors of `FullReferenceMetric.load`."""
-        from hggt_eval.metrics.inception import SetFeatures
+        from hggt_eval.metrics.inception import InceptionFeatures
 
-        return SetFeatures(self, settings)
+        return InceptionFeatures(self, settings)
 
 
 _VIEWS = {"fid_clean": "clean", "fid_legacy_pytorch": "legacy_pytorch", "patch_fid": "patches"}

@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from hggt_data.errors import WeightsError
 from hggt_data.io.files import sha256_of_file
 from hggt_data.io.images import Pixels
 from hggt_eval.metrics.backbones import DamagedWeightsError, cache_folder, download, read_tensors
-from hggt_eval.metrics.comparer import LoadedMetric, MetricSettings
+from hggt_eval.metrics.comparer import MetricSettings, SetMetricFeatures
 from hggt_eval.metrics.device import full_precision
 from hggt_eval.metrics.tensors import levels_8bit
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 FILE_NAMES = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
 _URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE_NAMES[1]}"
 _HASH = "6726825d"
-NUM_FEATURES = 2048
 PATCH_PX = 128
 _SIDE_PX = 299
 _LAYERS = (
@@ -42,49 +41,33 @@ _LAYERS = (
 )
 
 
-class SetFeatures(LoadedMetric):
-    """The features of single pictures, from which a metric of sets is computed later.
+class InceptionFeatures(SetMetricFeatures):
+    """The features of single pictures, (1, 2048) or, for patches, (patches, 2048).
 
     Args:
         metric: The metric.
         settings: Border, device and folder of weights.
-
-    Attributes:
-        view: How pictures are brought to the network's size.
     """
 
     def __init__(self, metric: "SetMetric", settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
-        self.name, self.view = metric.name, metric.view
-        self.min_side_px = PATCH_PX if self.view == "patches" else 1
+        self.name, self.metric = metric.name, metric
+        self.min_side_px = PATCH_PX if metric.view == "patches" else 1
         path = _find(self.settings)
         sha256 = sha256_of_file(path)
         self._network = _load(path, sha256, self.settings.device)
         self.weights_sha256 = {path.name: sha256}
         self.other_weights = "" if sha256.startswith(_HASH) else path.name
 
-    @property
-    def features_name(self) -> str:
-        """One name for all metrics with the same features."""
-        return f"inception-{self.view}"
-
     def describe(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Features, (1, 2048) or, for patches, (patches, 2048), of one picture uint8 (H, W, 3)."""
+        """The features of one picture."""
         device = self.settings.device
-        prepared = _VIEWS[self.view](self.cropped(pixels))
+        prepared = _VIEWS[self.metric.view](self.cropped(pixels))
         with full_precision(device):
             images = prepared.to(device)  # (N, 3, 299, 299), about -1 to 1
             for name in _LAYERS:
                 images = self._network.get_submodule(name)(images)
             return images.flatten(1).float().cpu().numpy()
-
-    def pack(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """The features for a file."""
-        return {"features": features}
-
-    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """The features that `pack` packed."""
-        return arrays["features"]
 
 
 def _as_tensorflow(pixels: Pixels) -> Tensor:

@@ -5,6 +5,7 @@ patches of a picture, form a unit: they resemble each other, so that a kernel va
 independent pictures. Units belong to source pictures, which intervals leave out one by one, on both sides at once.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,7 +109,7 @@ def _number(*sets: FeatureSet) -> int:
 
 
 def _by_source(own: FeatureSet, num: int) -> _Floats:
-    return np.bincount(own.sources, own.weights, num)
+    return np.asarray(np.bincount(own.sources, own.weights, num), np.float64)
 
 
 def _pairs(own: FeatureSet, num: int) -> tuple[float, _Floats]:
@@ -172,9 +173,13 @@ def fid_without_each(restored: FeatureSet, reference: FeatureSet) -> tuple[float
     num = _number(restored, reference)
     if max(len(restored.features), len(reference.features)) > _MOST_RESAMPLED:
         return value, np.zeros(0)
-    return value, np.array(
-        [fid(*(_without_part(own, part) for own in (restored, reference))) for part in range(min(num, _MOST_PARTS))]
-    )
+    return value, np.array([_fid_without(restored, reference, part) for part in range(min(num, _MOST_PARTS))])
+
+
+def _fid_without(restored: FeatureSet, reference: FeatureSet, part: int) -> float:
+    """FID without a part of the source pictures; NaN if too little is left for covariances."""
+    one, other = (_without_part(own, part) for own in (restored, reference))
+    return fid(one, other) if min(one.weights.sum(), other.weights.sum()) > 1.5 else math.nan
 
 
 def _without_part(own: FeatureSet, part: int) -> FeatureSet:
@@ -191,4 +196,4 @@ def _moments(own: FeatureSet) -> tuple[_Floats, _Floats]:
 
 def _reduced(spread: _Floats) -> _Floats:
     """A matrix of D rows or fewer with the same covariance."""
-    return np.linalg.qr(spread, mode="r") if len(spread) > spread.shape[1] else spread
+    return np.asarray(np.linalg.qr(spread, mode="r")) if len(spread) > spread.shape[1] else spread

@@ -18,6 +18,7 @@ from hggt_data.io.images import Pixels
 from hggt_data.io.text import escape_html, printable
 from hggt_data.licence import describe_license
 from hggt_data.schema import LR, ORIGINAL
+from hggt_eval.metrics import SetMetric
 from hggt_eval.report.formats import format_html
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.pictures import ScoredPictures
@@ -62,6 +63,7 @@ def format_page(
                 "decimals": decimals_of(metric.name, decimals),
             }
             for metric in evaluation.metrics
+            if not isinstance(metric, SetMetric)  # no image has a value
         ],
         "methods": names,
         "baseline": comparison.baseline if comparison.baseline in names else None,

@@ -459,5 +459,6 @@ function startGallery() {
 
 byId("title").textContent = data.title;
 byId("facts").append(...data.facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-startImages();
+if (data.metrics.length) startImages();
+else byId("images").hidden = true; // metrics of sets have no value for an image
 startGallery();
