@@ -24,10 +24,10 @@ class PrecisionError(HggtError, ArithmeticError):
     """A device gives other scores than a CPU."""
 
 
-_Checked = AnyComparer | SetMetricFeatures
+_Checkable = AnyComparer | SetMetricFeatures
 
 
-def load_on_cpu(metric: _Checked) -> _Checked:
+def load_on_cpu(metric: _Checkable) -> _Checkable:
     """The same metric on the CPU."""
     loaded = require_metric(metric.name).load(replace(metric.settings, device="cpu"))
     assert isinstance(loaded, Comparer | SetMetricFeatures)
@@ -38,9 +38,31 @@ def compare_with_cpu(
     metrics: Sequence[LoadedMetric],
     source: GroupSource,
     restored: Sequence[RestoredFiles],
-    load_on_cpu: Callable[[_Checked], _Checked] = load_on_cpu,
+    load_on_cpu: Callable[[_Checkable], _Checkable] = load_on_cpu,
 ) -> Mapping[str, float]:
-    """Score the first image that has ground truths on the metrics' device and on the CPU.
+    """Score the first image that has ground truths on the metrics' device and on the CPU; see `compare_image`."""
+    if not _checked(metrics):
+        return {}
+    scored = ((group, files) for group in source for files in restored if group.id in files.files)
+    first = next((pair for pair in scored if pair[0].ground_truths), None)
+    if first is None:
+        return {}
+    group, files = first
+    path, (height, width) = files.files[group.id], files.sizes[group.id]
+    image, *positives = (
+        pixels[:height, :width] for pixels in (read_pixels(path), *map(group.read, group.ground_truths))
+    )
+    return compare_image(metrics, str(path), image, positives, load_on_cpu)
+
+
+def compare_image(
+    metrics: Sequence[LoadedMetric],
+    where: str,
+    image: Pixels,
+    references: Sequence[Pixels],
+    load_on_cpu: Callable[[_Checkable], _Checkable] = load_on_cpu,
+) -> Mapping[str, float]:
+    """Score one image against its references on the metrics' device and on the CPU; `where` names it in messages.
 
     Of a metric of sets the image's features are compared, as parts of the largest one.
 
@@ -48,29 +70,25 @@ def compare_with_cpu(
     Returns metric -> largest absolute difference, for metrics that run elsewhere than on a CPU; PrecisionError if one
     exceeds `LARGEST_DIFFERENCE`.
     """
-    checked = [
-        metric for metric in metrics if isinstance(metric, Comparer | SetMetricFeatures) and _needs_check(metric)
-    ]
-    scored = ((group, files.files[group.id]) for group in source for files in restored if group.id in files.files)
-    first = next((pair for pair in scored if pair[0].ground_truths), None) if checked else None
-    if first is None:
-        return {}
-    group, path = first
-    image, positives = read_pixels(path), [group.read(name) for name in group.ground_truths]
     differences = {}
-    for metric in checked:
-        on_device, on_cpu = (_scores(own, image, positives) for own in (metric, load_on_cpu(metric)))
+    for metric in _checked(metrics):
+        on_device, on_cpu = (_scores(own, image, references) for own in (metric, load_on_cpu(metric)))
         unit = np.abs(on_cpu).max() if isinstance(metric, SetMetricFeatures) else 1.0
         differences[metric.name] = float(np.abs(on_device - on_cpu).max() / unit)
         if not differences[metric.name] <= LARGEST_DIFFERENCE:
             raise PrecisionError(
-                f"{metric.name} of {path} is {_listed(on_device)} on {metric.settings.device} and {_listed(on_cpu)} on "
-                f"the CPU; they must agree within {LARGEST_DIFFERENCE:g}. Score with `device='cpu'`"
+                f"{metric.name} of {where} is {_listed(on_device)} on {metric.settings.device} and {_listed(on_cpu)} "
+                f"on the CPU; they must agree within {LARGEST_DIFFERENCE:g}. Score with `device='cpu'`"
             )
     return differences
 
 
-def _scores(metric: _Checked, image: Pixels, positives: Sequence[Pixels]) -> NDArray[np.float64]:
+def _checked(metrics: Sequence[LoadedMetric]) -> list[_Checkable]:
+    compared = [metric for metric in metrics if isinstance(metric, Comparer | SetMetricFeatures)]
+    return [metric for metric in compared if _needs_check(metric)]
+
+
+def _scores(metric: _Checkable, image: Pixels, positives: Sequence[Pixels]) -> NDArray[np.float64]:
     features = metric.describe(image)
     if isinstance(metric, SetMetricFeatures):
         return features.astype(np.float64).ravel()

@@ -35,6 +35,7 @@ class GroupScorer:
         group: The group.
         names: Its positives, then its negatives if they are requested.
         size: (height, width) that all pictures must have.
+        may_crop: Whether larger pictures are cropped to it at the right and bottom.
         metrics: Metrics ready to run.
         threads: Runs metrics that use a single core.
         cache: Keeps features, if given.
@@ -48,10 +49,13 @@ class GroupScorer:
         metrics: Sequence[LoadedMetric],
         threads: Executor,
         cache: FeatureCache | None,
+        *,
+        may_crop: bool,
     ) -> None:
         self._group = group
         self._names = names
-        self._size = size
+        self.size = size
+        self._may_crop = may_crop
         self._comparers: list[AnyComparer] = [metric for metric in metrics if isinstance(metric, Comparer)]
         self._no_reference = [metric for metric in metrics if isinstance(metric, NoReference)]
         self._threads = threads
@@ -74,7 +78,8 @@ class GroupScorer:
 
     def _compute(self, path: Path, data: bytes, sha256: str, file: str) -> GroupScores:
         group = self._group
-        picture = self._decode(data, str(path))
+        whole = self._decode(data, str(path))
+        picture = self._cropped(whole)
         scores: dict[str, dict[str, float]] = {name: {} for name in self._names}
         for metric, features in zip(self._comparers, self._features, strict=True):
             compare = partial(metric.compare, metric.describe(picture))
@@ -95,16 +100,21 @@ class GroupScorer:
             },
             is_flat=bool((picture == picture[0, 0]).all()),
             looks_swapped=bool(self._pictures) and _looks_swapped(picture, self._pictures[0]),
+            is_cropped=any(one.shape[:2] != self.size for one in (whole, *self._whole)),
             sha256=sha256,
             ground_truths_sha256=self._sha256,
         )
 
     @cached_property
-    def _pictures(self) -> list[Pixels]:
+    def _whole(self) -> list[Pixels]:
         return [
             self._decode(data, self._group.name_picture(name))
             for name, data in zip(self._names, self._files, strict=True)
         ]
+
+    @property
+    def _pictures(self) -> list[Pixels]:
+        return list(map(self._cropped, self._whole))
 
     @cached_property
     def _features(self) -> list[list[Any]]:
@@ -113,20 +123,26 @@ class GroupScorer:
 
     def _describe(self, metric: AnyComparer) -> list[Any]:
         if self._cache is not None and metric.worth_caching:
-            return list(map(partial(self._cache.describe, metric), self._pictures, self._sha256.values()))
+            part = f"-{self.size[0]}x{self.size[1]}" if self._may_crop else ""
+            keys = [sha256 + part for sha256 in self._sha256.values()]
+            return list(map(partial(self._cache.describe, metric), self._pictures, keys))
         over = self._threads.map if metric.threadable else map
         return list(over(metric.describe, self._pictures))
 
     def _decode(self, data: bytes, where: str) -> Pixels:
-        """A picture, which must have the size it had when the restored images were matched."""
+        """A whole picture, which must have the size it had when the restored images were matched."""
         try:
             picture = decode_png(data)
         except ImageError as error:
             raise ImageError(f"{where}: {error}") from error
-        if picture.shape[:2] != self._size:
-            found, expected = (f"{height} x {width}" for height, width in (picture.shape[:2], self._size))
+        size = picture.shape[:2]
+        if size != self.size and not (self._may_crop and min(size[0] - self.size[0], size[1] - self.size[1]) >= 0):
+            found, expected = (f"{height} x {width}" for height, width in (size, self.size))
             raise ImageError(f"{where} is {found}; expected {expected}, its size when it was checked")
         return picture
+
+    def _cropped(self, picture: Pixels) -> Pixels:
+        return picture[: self.size[0], : self.size[1]]
 
 
 def _looks_swapped(restored: Pixels, positive: Pixels) -> bool:

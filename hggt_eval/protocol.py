@@ -28,10 +28,11 @@ from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.group_scorer import GroupScorer, UnusableImageError
 from hggt_eval.metrics import require_metric
 from hggt_eval.metrics.comparer import LoadedMetric
+from hggt_eval.metrics.protocols import Aggregation, Sizes
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.journal import Journal
 from hggt_eval.scores.picture_sets import Features
-from hggt_eval.scores.scores import GroupScores, MethodScores
+from hggt_eval.scores.scores import GroupScores, MethodScores, best_of_ground_truths
 from hggt_eval.set_describer import SetDescriber
 
 _ALONE = Processes()
@@ -47,6 +48,8 @@ def evaluate(
     metrics: Sequence[LoadedMetric],
     *,
     negatives: bool = False,
+    aggregation: Aggregation = "mean",
+    sizes: Sizes = "equal",
     cache: FeatureCache | None = None,
     known_features: Features | None = None,
     journal: Journal | None = None,
@@ -63,6 +66,8 @@ def evaluate(
         restored: Each method's files, from `match_restored`.
         metrics: Metrics ready to run, from `METRICS[name].load(settings)`.
         negatives: Also compare with every negative, for the label measures.
+        aggregation: Whether a group counts with the mean over its ground truths or with the best of them.
+        sizes: `common` to crop pictures at the right and bottom to the size in `restored`, if that is smaller.
         cache: Keeps features of positives and negatives for later runs, and those of all pictures for metrics of sets.
         known_features: Features for metrics of sets from an earlier run with the same settings.
         journal: Keeps each image's scores, so that an interrupted run can resume.
@@ -118,11 +123,15 @@ def evaluate(
         tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar,
     ):
         for group in own:
-            present = [files for files in restored if group.id in files.files]
-            if present:
-                # Replaced for every group, as features may take 100 MB per picture.
-                scorer = GroupScorer(group, names[group.id], present[0].sizes[group.id], metrics, threads, cache)
-            for files in present:
+            scorer: GroupScorer | None = None  # replaced for every group, as features may take 100 MB per picture
+            for files in sorted(restored, key=lambda files: files.sizes.get(group.id, (0, 0))):
+                if group.id not in files.files:
+                    continue
+                size = files.sizes[group.id]
+                if scorer is None or scorer.size != size:
+                    scorer = GroupScorer(
+                        group, names[group.id], size, metrics, threads, cache, may_crop=sizes == "common"
+                    )
                 name, path = files.method.name, files.files[group.id]
                 try:
                     results[name].append(scorer.score(files, journal))
@@ -145,6 +154,8 @@ def evaluate(
             f"nothing to score: no group of {source.location} has both "
             f"{'a positive' if source.has_labels else 'a ground truth'} and a usable restored image"
         )
+    if aggregation == "best":
+        scored = {name: tuple(best_of_ground_truths(own, descriptions)) for name, own in scored.items()}
     sets = None
     if describer.is_needed:
         left_out = {name: {fault.id for fault in own if fault.id} for name, own in unusable.items()}

@@ -40,7 +40,7 @@ class Scored:
         return format_table(self.evaluation, self.settings)
 
     def rows(self) -> list[dict[str, str | float]]:
-        """All scores, one dictionary each: method, group, metric, value (the mean over the group's positives).
+        """All scores, one dictionary each: method, group, metric, value (`GroupScores.mean`).
 
         A metric of sets, such as KID, has one row for each method, with an empty group.
         """

@@ -14,19 +14,14 @@ from hggt_eval.device_check import compare_with_cpu
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.ground_truth import GroundTruth
 from hggt_eval.metrics import (
-    DEFAULT_METRICS,
-    NO_REFERENCE,
-    FullReferenceMetric,
     MetricSettings,
-    NoReferenceMetric,
-    SetMetric,
     metric_versions,
     parse_metrics,
     require_metric,
 )
-from hggt_eval.metrics.comparer import BORDER_PX, Colour
+from hggt_eval.metrics.comparer import Colour
 from hggt_eval.metrics.load import choose_device, load_metrics
-from hggt_eval.metrics.protocols import CUSTOM, find_protocol
+from hggt_eval.metrics.protocols import CUSTOM, choose_protocol
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.files import require_nothing_lost
 from hggt_eval.scored import Scored, prepare_folder
@@ -63,8 +58,8 @@ def score(
         dataset: Short for GroundTruth(dataset=...).
         metrics: Metrics to compute, listed below; those whose weights are not available are left out.
             [default: psnr,ssim,lpips,dists, or niqe with `no_gt`]
-        protocol: Border, colour and metrics of a paper, hggt or osediff, or of a TOML file. `metrics` can choose some
-            of its metrics.
+        protocol: Border, colour, metrics and averaging of a paper or program (hggt, osediff, invsr, basicsr), or of a
+            TOML file. `metrics` can choose some of its metrics.
         border: Pixels cut off each side before any metric is computed. [default: 4]
         colour: Compute PSNR and SSIM on BT.601 luma instead of RGB.
         suffix: Suffix of the restored images' names; only ID_SUFFIX.png and IDSUFFIX.png are scored.
@@ -120,31 +115,25 @@ def score(
     if isinstance(metrics, str):
         metrics = parse_metrics(metrics)
     require_lists(methods=methods, metrics=metrics or ())
-    followed = None if protocol is None else find_protocol(protocol)
-    if followed is not None:
-        if border is not None or colour is not None:
-            given = "border" if colour is None else "colour"
-            raise SettingsError(f"`{given}` is set by the protocol {followed.name}; leave it out")
-        border, colour = followed.border, followed.colour
-        if metrics is None and ground_truth.no_gt:
-            metrics = [name for name in followed.metrics if isinstance(require_metric(name), NoReferenceMetric)]
-        metrics = followed.choose(metrics)
-    elif metrics is None:
-        metrics = ("niqe",) if ground_truth.no_gt else DEFAULT_METRICS
-    border, colour = BORDER_PX if border is None else border, colour or "rgb"
     for method in methods:
         require_kind(Method, "that of `name_methods` or `read_methods`", methods=method)
+    require_distinct(methods)
+    followed, metrics = choose_protocol(protocol, metrics, border, colour, with_ground_truths=not ground_truth.no_gt)
     processes = processes or Processes.from_environment()
     output, cache, weights_dir = (None if path is None else Path(path) for path in (output, cache, weights_dir))
-    metric_settings = MetricSettings(border, colour, weights_dir=weights_dir)
-    require_distinct(methods)
-    if ground_truth.no_gt:
-        _require_no_reference(metrics)
+    metric_settings = MetricSettings(followed.border, followed.colour, weights_dir=weights_dir)
     names = [method.name for method in methods]
     group_seeds(names)
     ground_truth.require_apart(output=output, cache=cache)
     source = ground_truth.open(methods, suffix)
-    found = match_restored(methods, source, suffix=suffix, allow_missing=allow_missing, negatives=label_measures)
+    found = match_restored(
+        methods,
+        source,
+        suffix=suffix,
+        allow_missing=allow_missing,
+        negatives=label_measures,
+        common_size=followed.sizes == "common" and not ground_truth.no_gt,
+    )
     if output is not None:
         prepare_folder(output)
     chosen = choose_device(device, metrics)
@@ -153,11 +142,13 @@ def score(
     scored_metrics = tuple(metric.name for metric in loaded)
     settings = Settings(
         metrics=scored_metrics,
-        protocol=CUSTOM if followed is None else followed.name,
-        protocol_sha256=None if followed is None else followed.sha256,
+        protocol=followed.name,
+        protocol_sha256=None if followed.name == CUSTOM else followed.sha256,
+        aggregation=followed.aggregation,
+        sizes=followed.sizes,
         skipped_metrics=skipped,
-        border=border,
-        colour=colour,
+        border=followed.border,
+        colour=followed.colour,
         device=chosen.partition(":")[0] if device in ("auto", "cuda") else chosen,
         differences_to_cpu=differences,
         source=ground_truth.describe(source),
@@ -184,6 +175,8 @@ def score(
         found,
         loaded,
         negatives=label_measures,
+        aggregation=followed.aggregation,
+        sizes=followed.sizes,
         cache=None if cache is None else FeatureCache(cache),
         known_features=None if output is None else read_features(output, settings),
         journal=journal,
@@ -192,13 +185,3 @@ def score(
         progress=processes.leads and sys.stderr.isatty(),
     )
     return Scored(evaluation, settings, source, journal)
-
-
-def _require_no_reference(metrics: Sequence[str]) -> None:
-    """Check that no metric needs a ground truth."""
-    compared = [name for name in metrics if isinstance(require_metric(name), FullReferenceMetric | SetMetric)]
-    if compared:
-        raise SettingsError(
-            f"{', '.join(compared)} {'compares' if len(compared) == 1 else 'compare'} with ground truths, which "
-            f"`no_gt` excludes; pass no-reference `metrics` such as {', '.join(NO_REFERENCE)} or musiq"
-        )

@@ -5,14 +5,14 @@ written atomically.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hggt_data.errors import MatchError, OutputError
 from hggt_data.io.files import write_text
-from hggt_data.io.text import aligned, join_lines, printable
+from hggt_data.io.text import aligned, format_examples, join_lines, printable
 from hggt_data.ranges import require_kind
-from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
+from hggt_data.restored.methods import AGREEMENT_FILE, PAGE_FILE, REPORT_FILES, SCORES_FILE
 from hggt_data.schema import Label
 from hggt_eval.metrics import Metric, SetMetric
 from hggt_eval.report.csv_files import format_comparison_csv, format_csv
@@ -195,9 +195,26 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be written: {error.strerror or error}")
 
 
+def require_no_other_results(output: Path, own: str, names: Iterable[str], others: Iterable[str]) -> None:
+    """Check that a folder without the file `own` has none of the files to be written, and never one of `others`.
+
+    `own` is written first, so it shows that the files beside it are of an earlier run.
+    """
+    found = [name for name in others if (output / name).exists()]
+    if not (output / own).exists():
+        found += [name for name in names if (output / name).exists()]
+    if found:
+        raise OutputError(
+            f"{output} contains {format_examples(found)} of another command or program; choose another folder for "
+            "`output`, or move the files away"
+        )
+
+
 def require_nothing_lost(output: Path, methods: Collection[str], settings: Settings) -> None:
     """Check that this run scores everything again that the folder's `scores.json` contains."""
     path = output / SCORES_FILE
+    official = [f"{method}/{name}" for method in methods for name in _OFFICIAL_FILES]
+    require_no_other_results(output, SCORES_FILE, (*REPORT_FILES, *official), (AGREEMENT_FILE,))
     if not path.exists():
         return
     try:
