@@ -6,6 +6,7 @@ precision all the same, every score would silently be wrong.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def compare_with_cpu(
     metrics: Sequence[LoadedMetric],
     source: GroupSource,
     restored: Sequence[RestoredFiles],
-    load_on_cpu: Callable[[_Checkable], _Checkable] = load_on_cpu,
+    load_on_cpu: Callable[[Any], Any] = load_on_cpu,
 ) -> Mapping[str, float]:
     """Score the first image that has ground truths on the metrics' device and on the CPU; see `compare_image`."""
     if not _checked(metrics):
@@ -60,7 +61,7 @@ def compare_image(
     where: str,
     image: Pixels,
     references: Sequence[Pixels],
-    load_on_cpu: Callable[[_Checkable], _Checkable] = load_on_cpu,
+    load_on_cpu: Callable[[Any], Any] = load_on_cpu,
 ) -> Mapping[str, float]:
     """Score one image against its references on the metrics' device and on the CPU; `where` names it in messages.
 

@@ -21,6 +21,7 @@ from hggt_eval import GroundTruth, agree, draw_figure, read_scores, score
 from hggt_eval.cli import main
 from hggt_eval.metrics import SET_METRICS, MetricSettings
 from hggt_eval.metrics.inception import InceptionFeatures
+from hggt_eval.report.figure_layout import Crop
 from hggt_eval.scores import file as scores_file
 from hggt_eval.scores.comparison import compare_methods
 from hggt_eval.scores.join import join_scores
@@ -230,7 +231,7 @@ def test_features_that_are_missing_or_changed_are_found(
     scored.report(tmp_path, gallery=0)
     [features_file] = tmp_path.glob("set_features-*.npz")
     with pytest.raises(SettingsError, match="kid"):
-        draw_figure(tmp_path, metrics=["kid"])
+        draw_figure(tmp_path, [Crop.parse("coffee-27-433:0,0,32")], metrics=["kid"])
     data = features_file.read_bytes()
     features_file.write_bytes(data[:-1])
     with pytest.raises(MatchError, match="has changed; score again"):
