@@ -1,14 +1,15 @@
 """The result of scoring, and the folder that it is written to."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hggt_data.errors import OutputError
 from hggt_data.groups import GroupSource
+from hggt_data.io.text import join_lines
 from hggt_data.ranges import CountOrNone
 from hggt_eval.report.files import format_table
-from hggt_eval.report.formats import format_html
+from hggt_eval.report.formats import format_notebook, format_text
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.report import report_scores
 from hggt_eval.report.tables import comparison_tables
@@ -56,9 +57,10 @@ class Scored:
             for metric, value in group.mean.items()
         ]
 
-    def compare(self, baseline: str | None = None) -> Comparison:
+    def compare(self, baseline: str | None = None) -> "Compared":
         """Intervals of all means and, with a baseline, differences from it; see `compare_methods`."""
-        return compare_methods(self.evaluation, baseline)
+        found = compare_methods(self.evaluation, baseline)
+        return Compared(**{field.name: getattr(found, field.name) for field in fields(Comparison)})
 
     def report(self, path: str | Path, *, baseline: str | None = None, gallery: CountOrNone = 1) -> None:
         """Write all files of `hggt-eval --output` to the folder `path`, which is created if necessary.
@@ -84,11 +86,22 @@ class Scored:
     def _repr_html_(self) -> str:
         """The means and their notes, as a notebook shows them."""
         comparison = self.compare()
-        html = format_html(comparison_tables(comparison), list_notes(self.evaluation, self.settings, comparison))
-        return f'<div class="hggt-scores"><style>{_NOTEBOOK_STYLE}</style>{html}</div>'
+        notes = list_notes(self.evaluation, self.settings, comparison)
+        return format_notebook(comparison_tables(comparison), notes)
 
 
-_NOTEBOOK_STYLE = ".hggt-scores .best { font-weight: bold } .hggt-scores .second { text-decoration: underline }"
+@dataclass(frozen=True, slots=True)
+class Compared(Comparison):
+    """A comparison that a notebook shows as tables."""
+
+    def table(self) -> str:
+        """The means with their intervals, and the differences from the baseline."""
+        return join_lines(
+            [line for table in comparison_tables(self) for line in ("", f"{table.title}:", format_text(table))][1:]
+        )
+
+    def _repr_html_(self) -> str:
+        return format_notebook(comparison_tables(self), ())
 
 
 def prepare_folder(output: Path) -> None:

@@ -129,7 +129,7 @@ def agree(
             f"{source.location} has no votes that compare versions: no label that two people agree on, no votes on "
             "pairs, and no two opinion scores in a group"
         )
-    notes = [f"Source pictures that count as one: {' = '.join(names)}." for names in same_pictures]
+    notes = [f"Source pictures that count as one: {format_examples(names)}." for names in same_pictures]
     found: list[Answers] = []
     for path in map(Path, scores):
         read, remarks = read_answers(path, source, lower_is_better, higher_is_better)

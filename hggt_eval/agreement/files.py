@@ -1,6 +1,6 @@
 """What `hggt-eval agree` finds, prints and writes: tables, `agree.json`, and a page without scripts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hggt_eval.agreement.means import Accuracy
 from hggt_eval.agreement.ranking import Ranking, Row
 from hggt_eval.agreement.tables import By, agreement_tables, describe
 from hggt_eval.report.files import require_no_other_results
-from hggt_eval.report.formats import format_html, format_markdown, format_text, list_lines
+from hggt_eval.report.formats import format_html, format_markdown, format_notebook, format_text, list_lines
 from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import Note
 from hggt_eval.report.style import read_style
@@ -68,8 +68,7 @@ class Agreement:
         ]
 
     def _repr_html_(self) -> str:
-        """All tables and notes, without the explanations below the tables."""
-        return format_html([replace(table, note="") for table in self.tables], [Note(text) for text in self.notes])
+        return format_notebook(self.tables, [Note(text) for text in self.notes])
 
 
 def require_own_folder(output: Path) -> None:

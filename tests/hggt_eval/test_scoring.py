@@ -47,7 +47,7 @@ def test_texts_are_enough_and_the_result_shows_compares_and_reports_itself(fixtu
     assert math.fsum(map(float, values)) / len(values) == pytest.approx(means["lanczos"])
     [difference, _] = scored.compare(baseline="bicubic").differences
     assert difference.mean == pytest.approx(means["lanczos"] - means["bicubic"])
-    assert f'class="best"><span>{max(means.values()):.2f}</span>' in scored._repr_html_()
+    assert f"<td><b>{max(means.values()):.2f}</b>" in scored._repr_html_()
     scored.report(tmp_path / "new" / "scores", baseline="bicubic", gallery=0)
     assert read_scores(tmp_path / "new" / "scores").evaluation == scored.evaluation
     assert (tmp_path / "new" / "scores" / "report.html").is_file()
