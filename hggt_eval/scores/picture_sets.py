@@ -121,7 +121,7 @@ def unpack_features(data: bytes) -> Features:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = dict(file)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         raise ValueError("it is no npz file") from error
     found: dict[str, Mapping[str, NDArray[np.float32]]] = {}
     for view in {name.rpartition(".")[0] for name in arrays}:
