@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hggt_data.schema import group_order
+from hggt_data.schema import GroupOrder, group_order
 from hggt_eval.metrics import SetMetric
 from hggt_eval.metrics.set_distances import FeatureSet, fid_without_each, kid_exchanges, kid_without_each
 
@@ -39,6 +39,12 @@ class SetGroup:
     image_name: str
     ground_truths: Mapping[str, str]
     positives: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def order(self) -> GroupOrder:
+        """The key that sorts groups, as in `GroupScores`."""
+        named = group_order(self.id)
+        return named if named[0] == self.image_name else group_order(self.id, self.image_name)
 
     def pictures(self, metric: SetMetric) -> Mapping[str, str]:
         """Name -> SHA-256 of the pictures that a metric compares with."""
@@ -112,8 +118,7 @@ def join_sets(parts: Sequence[PictureSets | None], metrics: Sequence[SetMetric])
             restored.setdefault(method, own)  # the first file's, as for other scores
         for view, known_features in features.items():
             known_features |= sets.features[view]
-    ordered = sorted(groups.values(), key=lambda group: group_order(group.id, group.image_name))
-    return PictureSets(tuple(ordered), restored, features)
+    return PictureSets(tuple(sorted(groups.values(), key=lambda group: group.order)), restored, features)
 
 
 def unpack_features(data: bytes) -> Features:
