@@ -70,7 +70,7 @@ class InceptionFeatures(SetMetricFeatures):
             return images.flatten(1).float().cpu().numpy()
 
 
-def _as_tensorflow(pixels: Pixels) -> Tensor:
+def resize_tensorflow(pixels: Pixels) -> Tensor:
     """Bilinear without antialiasing, as TensorFlow 1 does and torch-fidelity after it."""
     from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resize
 
@@ -78,14 +78,14 @@ def _as_tensorflow(pixels: Pixels) -> Tensor:
     return (resized - 128) / 128
 
 
-def _clean(pixels: Pixels) -> Tensor:
+def resize_clean(pixels: Pixels) -> Tensor:
     """Pillow's bicubic filter with antialiasing, in float32 and without rounding (Parmar et al. 2022)."""
     planes = [Image.fromarray(pixels[..., channel].astype(np.float32)) for channel in range(3)]
     resized = [np.asarray(plane.resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BICUBIC)) for plane in planes]
     return (torch.from_numpy(np.stack(resized).clip(0, 255))[None] - 128) / 128
 
 
-def _legacy_pytorch(pixels: Pixels) -> Tensor:
+def resize_legacy_pytorch(pixels: Pixels) -> Tensor:
     """PyTorch's bilinear filter without antialiasing, with half-pixel centres, from 0..255 to -1..1."""
     size = (_SIDE_PX, _SIDE_PX)
     resized = torch.nn.functional.interpolate(levels_8bit(pixels), size=size, mode="bilinear", align_corners=False)
@@ -96,13 +96,13 @@ def _patches(pixels: Pixels) -> Tensor:
     """Each patch of 128 x 128 pixels like a picture; what is left at the right and bottom does not count."""
     rows, columns = (side // PATCH_PX for side in pixels.shape[:2])
     corners = [(row * PATCH_PX, column * PATCH_PX) for row in range(rows) for column in range(columns)]
-    return torch.cat([_as_tensorflow(pixels[y : y + PATCH_PX, x : x + PATCH_PX]) for y, x in corners])
+    return torch.cat([resize_tensorflow(pixels[y : y + PATCH_PX, x : x + PATCH_PX]) for y, x in corners])
 
 
 _VIEWS: Mapping[str, Callable[[Pixels], Tensor]] = {
-    "tensorflow": _as_tensorflow,
-    "clean": _clean,
-    "legacy_pytorch": _legacy_pytorch,
+    "tensorflow": resize_tensorflow,
+    "clean": resize_clean,
+    "legacy_pytorch": resize_legacy_pytorch,
     "patches": _patches,
 }
 

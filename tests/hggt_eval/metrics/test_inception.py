@@ -15,7 +15,7 @@ from hggt_data.io.images import Pixels
 from hggt_eval.metrics import SET_METRICS, MetricSettings
 from hggt_eval.metrics.backbones import DamagedWeightsError
 from hggt_eval.metrics.comparer import SetMetricFeatures
-from hggt_eval.metrics.inception import FILE_NAMES, _clean, _legacy_pytorch
+from hggt_eval.metrics.inception import FILE_NAMES, resize_clean, resize_legacy_pytorch
 
 
 def load(name: str, weights: Path, border: int = 0) -> SetMetricFeatures:
@@ -42,7 +42,7 @@ def test_features_equal_torch_fidelitys(inception_weights: Path) -> None:
 
 def test_clean_resizes_with_antialiasing_in_float_and_legacy_pytorch_without() -> None:
     pixels = picture(70, 900)
-    clean, legacy = _clean(pixels), _legacy_pytorch(pixels)
+    clean, legacy = resize_clean(pixels), resize_legacy_pytorch(pixels)
     assert clean.shape == legacy.shape == (1, 3, 299, 299)
     plane = Image.fromarray(pixels[..., 1].astype(np.float32), mode="F").resize((299, 299), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(clean[0, 1], (np.asarray(plane).clip(0, 255) - 128) / 128)
