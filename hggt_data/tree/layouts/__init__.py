@@ -1,5 +1,7 @@
 """The known layouts of trees, and which of them a folder has. A new layout is one module here and a line below."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hggt_data.tree.table_votes import VOTES_FILE
 
 LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT, table.LAYOUT)
 
+_SEPARATE = "Separate them, or pass a part of the folder."
 _OTHER_ARCHIVES = (".7z", ".rar", ".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tgz")
 
 
@@ -29,7 +32,28 @@ def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
             f"{folder} has the layout {layout.name}; `votes`, `pictures`, `label_words` and `source_pattern` are for "
             "tables of votes"
         )
+    if not options.table.names_files:
+        _require_no_other(entered, layout)
     return layout.list(entered, options)
+
+
+def _require_no_other(root: Path, layout: Layout) -> None:
+    """Refuse a tree that has folders of another layout in it, or a second table of votes: it would not be read."""
+    for folder in _folders_below(root):
+        inner = [table.LAYOUT] if (folder / VOTES_FILE).is_file() else _fitting(folder) if has_folders(folder) else []
+        if other := next((one for one in inner if one != layout or one == table.LAYOUT), None):
+            raise TreeError(
+                f"mixed layouts: {root} has the layout {layout.name}, and {folder} in it {other.name}; expected one. "
+                f"{_SEPARATE}"
+            )
+
+
+def _folders_below(folder: Path, depth: int = 2) -> Iterator[Path]:
+    with suppress(OSError):  # listing reports it
+        for name in folder_names(folder):
+            yield folder / name
+            if depth > 1:
+                yield from _folders_below(folder / name, depth - 1)
 
 
 def _has_rest(folder: Path, options: TableOptions) -> bool:
@@ -65,9 +89,7 @@ def recognise(folder: Path) -> Layout:
     fitting = _fitting(folder)
     if len(fitting) > 1:
         names = " and ".join(layout.name for layout in fitting)
-        raise TreeError(
-            f"{folder} mixes the layouts {names}; expected one. Separate them, or pass a part of the folder."
-        )
+        raise TreeError(f"mixed layouts: {folder} has the layouts {names}; expected one. {_SEPARATE}")
     if not fitting:
         raise TreeError(_nothing_fits(folder))
     return fitting[0]
