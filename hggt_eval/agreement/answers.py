@@ -164,15 +164,15 @@ def _number(where: str, metric: str, cell: str) -> float:
 
 
 def require_complete(path: Path, found: Sequence[Answers], pairs: Sequence[Pair]) -> None:
-    """Check that each metric answers all pairs of a sort, or none; judged, inferred and with originals are sorts.
+    """Check that each metric answers all pairs of a sort, or none; judged, scored and with originals are sorts.
 
     Raises:
-        TableError: Answers are missing; one line per metric.
+        TableError: Answers are missing; metrics that lack the same ones share a line.
     """
     sorts: dict[tuple[str, bool], list[Pair]] = {}
     for pair in pairs:
         sorts.setdefault((pair.evidence, pair.has_original), []).append(pair)
-    faults = []
+    faults: dict[str, list[str]] = {}
     for answers in found:
         missing = {sort: [pair for pair in own if answers.preference(pair) is None] for sort, own in sorts.items()}
         begun = [sort for sort in sorts if len(missing[sort]) < len(sorts[sort])] or list(sorts)
@@ -180,6 +180,6 @@ def require_complete(path: Path, found: Sequence[Answers], pairs: Sequence[Pair]
         if lacking:
             number = sum(len(sorts[sort]) for sort in begun)
             shown = format_examples([f"{pair.first} and {pair.second} of {pair.group}" for pair in lacking])
-            faults.append(f"{path}: {answers.name} lacks {len(lacking)} of {plural(number, 'pair')}: {shown}")
+            faults.setdefault(f"{len(lacking)} of {plural(number, 'pair')}: {shown}", []).append(answers.name)
     if faults:
-        raise TableError(join_lines(faults))
+        raise TableError(join_lines(f"{path}: {' and '.join(names)} lack {fault}" for fault, names in faults.items()))

@@ -18,9 +18,11 @@ from hggt_data.io.images import Pixels
 from hggt_data.io.text import escape_html, printable
 from hggt_data.licence import describe_license
 from hggt_data.schema import LR, ORIGINAL
+from hggt_eval.report.formats import format_html
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.pictures import ScoredPictures
-from hggt_eval.report.tables import decimals_of, format_html, format_score, paper_tables
+from hggt_eval.report.style import read_style
+from hggt_eval.report.tables import decimals_of, format_score, paper_tables
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
@@ -69,7 +71,7 @@ def format_page(
     tables = paper_tables(evaluation, comparison, decimals)
     parts = {
         "<!--TITLE-->": escape_html(title),
-        "/*CSS*/": (_ASSETS / "report.css").read_text("utf-8"),
+        "/*CSS*/": read_style(),
         "<!--TABLES-->": format_html(tables, list_notes(evaluation, settings, comparison)),
         "/*DATA*/": _json(data),
         "/*JS*/": (_ASSETS / "report.js").read_text("utf-8"),

@@ -5,17 +5,11 @@ from dataclasses import replace
 import pytest
 
 from hggt_eval.metrics import METRICS, require_metric
+from hggt_eval.report.csv_files import format_comparison_csv
+from hggt_eval.report.formats import format_html, format_markdown, format_text
+from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import Note
-from hggt_eval.report.tables import (
-    comparison_tables,
-    decimals_of,
-    format_comparison_csv,
-    format_html,
-    format_latex,
-    format_markdown,
-    format_text,
-    measures_table,
-)
+from hggt_eval.report.tables import comparison_tables, decimals_of, measures_table
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.scores import MethodScores
