@@ -60,7 +60,7 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
     if not columns:
         raise DatasetError(f"{source.location} has no votes")
     names = {table: f"{table}.csv" for table in columns} | {next(iter(columns)): VOTES_FILE}
-    counts: Counter[str] = Counter()
+    counts: Counter[Kind] = Counter()
     with new_folder(output) as staging:
         with ExitStack() as stack:
             writers = {

@@ -39,21 +39,25 @@ def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
 
 def _require_no_other(root: Path, layout: Layout) -> None:
     """Refuse a tree that has folders of another layout in it, or a second table of votes: it would not be read."""
-    for folder in _folders_below(root):
-        inner = [table.LAYOUT] if (folder / VOTES_FILE).is_file() else _fitting(folder) if has_folders(folder) else []
-        if other := next((one for one in inner if one != layout or one == table.LAYOUT), None):
-            raise TreeError(
-                f"mixed layouts: {root} has the layout {layout.name}, and {folder} in it {other.name}; expected one. "
-                f"{_SEPARATE}"
-            )
-
-
-def _folders_below(folder: Path, depth: int = 2) -> Iterator[Path]:
     with suppress(OSError):  # listing reports it
-        for name in folder_names(folder):
-            yield folder / name
+        for folder, other in _layouts_below(root):
+            if other != layout or other == table.LAYOUT:
+                raise TreeError(
+                    f"mixed layouts: {root} has the layout {layout.name}, and {folder} in it {other.name}; expected "
+                    f"one. {_SEPARATE}"
+                )
+
+
+def _layouts_below(root: Path, depth: int = 2) -> Iterator[tuple[Path, Layout]]:
+    """Folders in a folder, and their layouts; a table of votes counts even without pictures."""
+    for folder in [root / entry.name for entry in scan(root) if entry.is_dir()]:
+        entries = scan(folder)  # once, because a table may have a folder for each of many groups
+        if any(entry.name == VOTES_FILE for entry in entries):
+            yield folder, table.LAYOUT
+        elif any(entry.is_dir() for entry in entries):
+            yield from ((folder, layout) for layout in _fitting(folder))
             if depth > 1:
-                yield from _folders_below(folder / name, depth - 1)
+                yield from _layouts_below(folder, depth - 1)
 
 
 def _has_rest(folder: Path, options: TableOptions) -> bool:

@@ -499,7 +499,7 @@ def test_a_table_of_labels_is_learnt_from(tmp_path: Path) -> None:
 SCORES = "group,candidate,score\na,sharp,3\nb,sharp,4\n"
 CHOICES = "group,shown,preferred\na,sharp;soft,sharp\nb,sharp;soft,soft\n"
 BY_MODELS = LABELLED.replace("label\n", "label,annotator_kind\n", 1).replace("Positive", "Positive,model")
-VERSIONS = ("original", "sharp", "soft")
+THREE = ("original", "sharp", "soft")
 
 
 def write_sriqa(root: Path) -> Path:
@@ -507,7 +507,7 @@ def write_sriqa(root: Path) -> Path:
     return sriqa_tree.write_sriqa_tree(root / "T", contents=("x1",), slots="A")
 
 
-def table(votes: str, versions: tuple[str, ...] = VERSIONS, groups: str = "") -> Callable[[Path], Path]:
+def table(votes: str, versions: tuple[str, ...] = THREE, groups: str = "") -> Callable[[Path], Path]:
     """Write a table of votes, and `groups.csv`."""
 
     def write(root: Path) -> Path:
