@@ -28,6 +28,8 @@ _REPORT: dict[str, Detail] = {
     "show": None,
     "output": NEW_FOLDER,
     "baseline": Option(metavar="NAME"),
+    "no_pictures": Option("--no-pictures"),
+    "plain": Option("--plain"),
     "decimals": Parsed("hggt_eval.metrics:parse_decimals", "N|METRIC=N,..."),
 }
 _NAMES = Parsed("hggt_data.io.text:parse_names", "NAME,...")
@@ -134,7 +136,7 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
 
     SCORES are folders or their scores.json, with the same labels, pictures, protocol, border and weights. A method that
     occurs in several of them, such as a baseline, counts once. The gallery of the report needs the pictures at their
-    recorded paths; without them, pass --gallery 0.
+    recorded paths; without them, pass --no-pictures.
     """
     from hggt_eval.report.report import report_scores
     from hggt_eval.scored import prepare_folder

@@ -161,6 +161,7 @@ def score(
         allow_missing=allow_missing,
         label_measures=label_measures,
         labels_sha256=source.labels_sha256(),
+        license=source.license,
         weights_sha256={name: sha256 for metric in loaded for name, sha256 in metric.weights_sha256.items()},
         other_weights={metric.name: metric.other_weights for metric in loaded if metric.other_weights},
         versions=metric_versions([require_metric(name) for name in scored_metrics]),

@@ -176,10 +176,14 @@ def require_complete(path: Path, found: Sequence[Answers], pairs: Sequence[Pair]
     for answers in found:
         missing = {sort: [pair for pair in own if answers.preference(pair) is None] for sort, own in sorts.items()}
         begun = [sort for sort in sorts if len(missing[sort]) < len(sorts[sort])] or list(sorts)
-        lacking = [pair for sort in begun for pair in missing[sort]]
+        # A pair counts once, though it may have both votes and opinion scores.
+        asked, lacking = ({(p.group, p.first, p.second) for s in begun for p in of[s]} for of in (sorts, missing))
         if lacking:
-            number = sum(len(sorts[sort]) for sort in begun)
-            shown = format_examples([f"{pair.first} and {pair.second} of {pair.group}" for pair in lacking])
-            faults.setdefault(f"{len(lacking)} of {plural(number, 'pair')}: {shown}", []).append(answers.name)
+            shown = format_examples([f"{first} and {second} of {group}" for group, first, second in sorted(lacking)])
+            faults.setdefault(f"{len(lacking)} of {plural(len(asked), 'pair')}: {shown}", []).append(answers.name)
     if faults:
-        raise TableError(join_lines(f"{path}: {' and '.join(names)} lack {fault}" for fault, names in faults.items()))
+        lines = [
+            f"{path}: {' and '.join(names)} {'lacks' if len(names) == 1 else 'lack'} {fault}"
+            for fault, names in faults.items()
+        ]
+        raise TableError(join_lines(lines))

@@ -17,7 +17,7 @@ from hggt_data.schema import Label
 from hggt_eval.report.csv_files import format_comparison_csv, format_csv
 from hggt_eval.report.formats import format_markdown, format_text, list_lines
 from hggt_eval.report.latex import format_latex
-from hggt_eval.report.notes import list_notes
+from hggt_eval.report.notes import licence_note, list_notes
 from hggt_eval.report.tables import comparison_tables, heading_of, measures_table, paper_tables
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
@@ -86,6 +86,7 @@ def write_reports(
     output: str | Path,
     *,
     decimals: Mapping[str, int] | None = None,
+    plain: bool = False,
 ) -> list[Path]:
     """Write all files except the page below `output`, creating folders as needed.
 
@@ -97,6 +98,7 @@ def write_reports(
         comparison: Intervals and differences, from `compare_methods`.
         output: Folder to write to.
         decimals: Metric name -> decimals in `table.md` and `table.tex`; `""` stands for all metrics.
+        plain: Write `table.tex` for LaTeX without packages.
 
     Returns:
         The files written.
@@ -123,14 +125,14 @@ def write_reports(
     _require_scores(evaluation, settings)
     output = Path(output)
     require_nothing_lost(output, [method.name for method in evaluation.methods], settings)
-    notes = list_notes(evaluation, settings, comparison)
+    notes = [*list_notes(evaluation, settings, comparison), licence_note(settings)]
     tables = paper_tables(evaluation, comparison, decimals)
     texts = {
         output / SCORES_FILE: format_json(evaluation, settings, comparison),
         output / "scores.csv": format_csv(evaluation),
         output / "comparison.csv": format_comparison_csv(comparison),
         output / "table.md": format_markdown(tables, notes),
-        output / "table.tex": format_latex(tables, notes),
+        output / "table.tex": format_latex(tables, notes, plain=plain),
     }
     for method in evaluation.methods:
         for file_name, metrics in _OFFICIAL_FILES.items():

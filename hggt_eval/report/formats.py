@@ -1,6 +1,7 @@
 """Tables and notes as plain text, Markdown and HTML."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from hggt_data.io.text import Lines, aligned, escape_html, escape_markdown
 from hggt_eval.report.notes import Note
@@ -42,35 +43,46 @@ def format_markdown(tables: Iterable[Table], notes: Sequence[Note]) -> str:
 
 
 def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
-    """Tables and notes as sections of the report; marks become classes."""
-
-    def name(content: Cell) -> str:
-        return f'<th scope="row">{escape_html(content.text)}</th>'
-
-    def cell(content: Cell) -> str:
-        mark = f' class="{content.mark}"' if content.mark else ""
-        detail = f" <small>{escape_html(content.detail)}</small>" if content.detail else ""
-        return f"<td{mark}><span>{escape_html(content.text)}</span>{detail}</td>"
-
-    parts = []
-    for table in tables:
-        heads = "".join(
-            f'<th scope="col"{" class=name" if number < table.num_names else ""}>{escape_html(column)}</th>'
-            for number, column in enumerate(table.columns)
-        )
-        rows = "".join(
-            f"<tr>{''.join(map(name, row[: table.num_names]))}{''.join(map(cell, row[table.num_names :]))}</tr>\n"
-            for row in table.rows
-        )
-        title = escape_html(table.title)
-        parts.append(
-            f'<section><h2>{title}</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table>\n'
-            f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
-            f'<p class="note">{escape_html(table.note)}</p></section>'
-        )
+    """Tables and notes as sections of a page; marks become classes."""
+    sections = [
+        f"<section><h2>{escape_html(table.title)}</h2>\n{format_html_table(table)}</section>" for table in tables
+    ]
     if notes:
-        parts.append(f"<section><h2>Notes</h2>\n<ul>\n{''.join(map(_html_note, notes))}</ul></section>")
-    return "\n".join(parts)
+        sections.append(f"<section><h2>Notes</h2>\n<ul>\n{''.join(map(_html_note, notes))}</ul></section>")
+    return "\n".join(sections)
+
+
+def format_html_table(table: Table) -> str:
+    """A table and its note; of two columns of names, the first becomes headings of groups of rows."""
+    own_column = table.num_names - 1  # the only column of names that stays
+    heads = "".join(
+        f'<th scope="col"{" class=name" if number == 0 else ""}>{escape_html(column)}</th>'
+        for number, column in enumerate(table.columns[own_column:])
+    )
+    bodies = []
+    for names, rows in groupby(table.rows, lambda row: tuple(cell.text for cell in row[:own_column])):
+        heading = "".join(
+            f'<tr class="group"><th scope="rowgroup" colspan="{len(table.columns) - own_column}">'
+            f"<span>{escape_html(name)}</span></th></tr>\n"
+            for name in names
+        )
+        bodies.append(f"<tbody>{heading}{''.join(_html_row(row[own_column:]) for row in rows)}</tbody>")
+    scroll = f'class="scroll" tabindex="0" role="region" aria-label="{escape_html(table.title)}"'
+    return (
+        f"<div {scroll}><table>\n<thead><tr>{heads}</tr></thead>\n"
+        f'{"".join(bodies)}</table></div>\n<p class="note">{escape_html(table.note)}</p>'
+    )
+
+
+def _html_row(row: Sequence[Cell]) -> str:
+    name, *numbers = row
+    return f'<tr><th scope="row">{escape_html(name.text)}</th>{"".join(map(_html_cell, numbers))}</tr>\n'
+
+
+def _html_cell(content: Cell) -> str:
+    mark = f' class="{content.mark}"' if content.mark else ""
+    detail = f" <small>{escape_html(content.detail)}</small>" if content.detail else ""
+    return f"<td{mark}><span>{escape_html(content.text)}</span>{detail}</td>"
 
 
 def format_notebook(tables: Iterable[Table], notes: Sequence[Note]) -> str:

@@ -8,8 +8,11 @@ from hggt_eval.report.notes import Note
 from hggt_eval.report.tables import MINUS, Cell, Table
 
 
-def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:
-    r"""`table.tex`, for `\usepackage{booktabs}`: the best in bold, the second best underlined; notes as comments."""
+def format_latex(tables: Sequence[Table], notes: Sequence[Note], *, plain: bool = False) -> str:
+    r"""`table.tex`, for `\usepackage{booktabs}`: the best in bold, the second best underlined; notes as comments.
+
+    With `plain`, rules are those of LaTeX itself, and no package is needed.
+    """
     commands = {"best": r"\textbf", "second": r"\underline"}
 
     def small(text: str) -> str:
@@ -25,10 +28,10 @@ def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:
         if any(content.below for content in row):
             yield " & ".join(small(content.below) for content in row) + r" \\"
 
-    parts = [r"% \usepackage{booktabs}"]
-    if any(
-        ord(letter) > _LAST_LATIN for table in tables for row in table.rows for letter in _escape_latex(row[0].text)
-    ):
+    top, middle, bottom = (r"\hline",) * 3 if plain else (r"\toprule", r"\midrule", r"\bottomrule")
+    parts = ["% No package is needed." if plain else r"% \usepackage{booktabs}"]
+    names = [cell.text for table in tables for row in table.rows for cell in row[: table.num_names]]
+    if any(ord(letter) > _LAST_LATIN for name in names for letter in _escape_latex(name)):
         parts.append(
             "% Names contain letters that pdflatex cannot print; use xelatex or lualatex and a font that has them."
         )
@@ -36,11 +39,11 @@ def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:
         sides = "l" * table.num_names + "r" * (len(table.columns) - table.num_names)
         lines = [
             rf"\begin{{tabular}}{{{sides}}}",
-            r"\toprule",
+            top,
             " & ".join(map(_escape_latex, table.columns)) + r" \\",
-            r"\midrule",
+            middle,
             *(line for row in table.rows for line in lines_of(row)),
-            r"\bottomrule",
+            bottom,
             r"\end{tabular}",
         ]
         parts.append("\n".join([f"% {table.title}", *lines, f"% {table.note}"]))

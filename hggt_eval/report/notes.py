@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hggt_data.io.names import tell_apart
 from hggt_data.io.text import format_examples, printable
+from hggt_data.licence import describe_license
 from hggt_eval.metrics import title_of
 from hggt_eval.metrics.comparer import BORDER_PX
 from hggt_eval.scores.comparison import Comparison
@@ -32,6 +33,11 @@ def list_notes(evaluation: Evaluation, settings: Settings, comparison: Compariso
     """All notes of a run; those about methods are in the order of the methods."""
     between = [] if comparison is None else _between_methods(evaluation, comparison)
     return [*_of_run(evaluation, settings), *_of_methods(evaluation), *between]
+
+
+def licence_note(settings: Settings) -> Note:
+    """The licence of the pictures, which every report names."""
+    return Note(f"Licence of the pictures: {describe_license(settings.license)}.")
 
 
 def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:

@@ -94,9 +94,9 @@ def paper_tables(
 
 
 def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = None) -> Table:
-    """The label measures: a row for each method and measure."""
+    """The label measures: for each measure a row per method."""
     metrics = [metric for metric in evaluation.metrics if isinstance(metric, FullReferenceMetric)]
-    rows = []
+    rows: dict[str, list[tuple[Cell, ...]]] = {}
     for method, measures in evaluation.label_measures.items():
         named = {
             "best of positives": measures.best_of_positives,
@@ -112,13 +112,14 @@ def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = 
                     _measure_cell(means.get(metric.name), decimals_of(metric.name, decimals), num_groups)
                     for metric in metrics
                 ]
-                rows.append((Cell(method), Cell(title), *cells, Cell(str(num_groups))))
+                rows.setdefault(title, []).append((Cell(title), Cell(method), *cells, Cell(str(num_groups))))
     heads = [metric.title for metric in metrics]
     note = (
         "Means over the groups that have such candidates. Positive margin: distance to the nearest negative minus "
         "distance to the nearest positive. Nearer to a negative: share of groups with a negative margin."
     )
-    return Table("By label", ("method", "measure", *heads, "groups"), tuple(rows), note, num_names=2)
+    ordered = tuple(row for of_measure in rows.values() for row in of_measure)
+    return Table("By label", ("measure", "method", *heads, "groups"), ordered, note, num_names=2)
 
 
 def _measure_cell(mean: GroupMean | None, decimals: int, num_groups: int) -> Cell:
@@ -193,15 +194,17 @@ def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | Non
     headings = {metric.name: heading_of(metric) for metric in comparison.metrics}
     rows = tuple(
         (
-            Cell(difference.method),
             Cell(headings[difference.metric]),
+            Cell(difference.method),
             *_difference_cells(difference, decimals_of(difference.metric, decimals)),
             Cell(str(difference.num_groups)),
             Cell(str(difference.num_pictures)),
         )
+        for metric in headings
         for difference in comparison.differences
+        if difference.metric == metric
     )
-    columns = ("method", "metric", "difference", "95 %", "p", "p (Holm)", "groups", "source pictures")
+    columns = ("metric", "method", "difference", "95 %", "p", "p (Holm)", "groups", "source pictures")
     note = (
         "Method minus baseline on the same groups; paired permutation test that flips signs by source picture, "
         "corrected by Holm for all methods within a metric. p ignores the spread over training seeds."
@@ -226,9 +229,11 @@ def _few_pictures(numbers: Iterable[Summary | Difference]) -> str:
 
 def _difference_cells(difference: Difference, decimals: int) -> tuple[Cell, ...]:
     low, high = difference.low, difference.high
-    interval = "-" if low is None or high is None else f"[{_with_sign(low, decimals)}, {_with_sign(high, decimals)}]"
+    interval = (
+        "-" if low is None or high is None else f"[{format_signed(low, decimals)}, {format_signed(high, decimals)}]"
+    )
     return (
-        Cell(_with_sign(difference.mean, decimals)),
+        Cell(format_signed(difference.mean, decimals)),
         Cell(interval),
         *map(_p_cell, (difference.p_value, difference.p_holm)),
     )
@@ -246,7 +251,7 @@ def format_score(value: float, decimals: int) -> str:
     return text.replace("-", MINUS if float(text) else "")
 
 
-def _with_sign(value: float, decimals: int) -> str:
+def format_signed(value: float, decimals: int) -> str:
     """A number with its sign, plus or minus."""
     text = format_score(value, decimals)
     return text if value <= 0 or math.isnan(value) or not float(text) else f"+{text}"

@@ -14,6 +14,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from hggt_data.errors import HggtError, MatchError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
+from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.restored.methods import SCORES_FILE, Fault, FaultKind, require_distinct_names, require_method_name
 from hggt_data.schema import ORIGINAL, Label, group_order, require_group_id
 from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
@@ -43,6 +44,7 @@ class Settings:
         device: Device on which the networks ran.
         source: The groups, as the user named them.
         labels_sha256: SHA-256 of all annotations.
+        license: Licence id of the data, as in its manifest; `unknown` in files that do not record it.
         differences_to_cpu: Metric -> largest difference between the device's and the CPU's scores of one image.
         skipped_metrics: Metric -> why it was requested but not computed.
         split: Split, of a dataset with splits.
@@ -68,6 +70,7 @@ class Settings:
     skipped_metrics: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     labels: str | None = None
+    license: str = UNKNOWN_LICENSE
     protocol: str = "custom"
     protocol_sha256: str | None = None
     aggregation: Aggregation = "mean"

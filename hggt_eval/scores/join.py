@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import MatchError, SettingsError
+from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.restored.methods import require_distinct_names
 from hggt_data.tree.aliases import join_pairs
 from hggt_eval.metrics.protocols import CUSTOM
@@ -61,6 +62,7 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         metrics=metrics,
         differences_to_cpu=_largest([file.settings.differences_to_cpu for file in files], metrics),
         skipped_metrics={},
+        license=next((f.settings.license for f in files if f.settings.license != UNKNOWN_LICENSE), UNKNOWN_LICENSE),
         restored={method.name: folder for method, folder in methods if folder is not None},
         allow_missing=any(file.settings.allow_missing for file in files),
         label_measures=label_measures,

@@ -261,7 +261,7 @@ FIRST = open_groups(TREE)[0].id
     ("lines", "message"),
     [
         (["group,version,mine", *COMPLETE], "name it in --lower-is-better or --higher-is-better"),
-        (["group,version,psnr", *COMPLETE[::2]], "psnr lack "),
+        (["group,version,psnr", *COMPLETE[::2]], "psnr lacks "),
         (["group,version,psnr,ssim", *(f"{line},0.5" for line in COMPLETE[::2])], "psnr and ssim lack "),
         (["group,version,psnr", *COMPLETE, COMPLETE[0]], f"01 of {FIRST} occurs twice; expected one line"),
         (["group,version,psnr", "nowhere,01,3"], "has no group 'nowhere'"),

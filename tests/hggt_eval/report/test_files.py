@@ -250,6 +250,6 @@ def test_a_baseline_and_seeds_have_their_own_tables_on_screen(fixtures: Path, se
     assert lines[4:6] == ["", "Scores:"]
     assert lines[7].split()[:6] == ["a", "21.40", "±", "0.12", "[17.14,", "25.65]"]
     assert lines[10] == "Difference from b:"
-    assert lines[12].split()[:4] == ["a", "PSNR", "↑", "\N{MINUS SIGN}0.08"]
+    assert lines[12].split()[:4] == ["PSNR", "↑", "a", "\N{MINUS SIGN}0.08"]
     alone = replace(scored, methods=scored.methods[2:])
     assert len(format_table(alone, complete, compare_methods(alone)).splitlines()) == 2
