@@ -169,7 +169,7 @@ def find_protocol(name_or_file: str | Path) -> ScoringProtocol:
         return PROTOCOLS[text]
     path = Path(text)
     if path.suffix.lower() != ".toml":
-        raise SettingsError(f"protocol {text!r} is not known; {nearest(text, PROTOCOLS)}; or pass a file FILE.toml")
+        raise SettingsError(f"protocol {text!r} is neither a known name nor a file .toml; {nearest(text, PROTOCOLS)}")
     content = read_toml(path, SettingsError)
     if unknown := [key for key in content if key not in _KEYS]:
         raise SettingsError(f"{path}: unknown key {unknown[0]!r}; {nearest(unknown[0], _KEYS)}")

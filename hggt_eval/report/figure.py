@@ -97,7 +97,7 @@ def draw_figure(
     for crop in places:
         group = pictures.group(crop.id)
         has_original = group.has_picture(ORIGINAL)
-        original = group.read(ORIGINAL) if has_original else pictures.restored(methods[0], group.id)
+        original = pictures.ground_truth(group, ORIGINAL) if has_original else pictures.restored(methods[0], group.id)
         crop.require_inside(original)
         tiles = [
             *_lr_tile(group),
