@@ -1,8 +1,8 @@
 # The names that this package offers and their modules: read by lazy_loader at run time, by type checkers and editors.
 from .annotate.deal import DealSettings as DealSettings
 from .annotate.deal import deal_groups as deal_groups
-from .annotate.deal import reassign_groups as reassign_groups
 from .annotate.merge import merge_round as merge_round
+from .annotate.reassign import reassign_groups as reassign_groups
 from .comparison.difference import Difference as Difference
 from .comparison.difference import compare_versions as compare_versions
 from .comparison.overlap import OverlapReport as OverlapReport

@@ -28,6 +28,8 @@ _REPORT: dict[str, Detail] = {
     "show": None,
     "output": NEW_FOLDER,
     "baseline": Option(metavar="NAME"),
+    "no_pictures": Option("--no-pictures"),
+    "plain": Option("--plain"),
     "decimals": Parsed("hggt_eval.metrics:parse_decimals", "N|METRIC=N,..."),
 }
 _NAMES = Parsed("hggt_data.io.text:parse_names", "NAME,...")
@@ -132,13 +134,13 @@ def score(methods: dict[str, Any], arguments: dict[str, Any], report: dict[str, 
 def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
     """Compare methods that were scored at different times, without scoring them again.
 
-    SCORES are folders or their scores.json, with the same labels, pictures, border and weights. A method that occurs in
-    several of them, such as a baseline, counts once. The gallery of the report needs the pictures at their recorded
-    paths; without them, pass --gallery 0.
+    SCORES are folders or their scores.json, with the same labels, pictures, protocol, border and weights. A method that
+    occurs in several of them, such as a baseline, counts once. The gallery of the report needs the pictures at their
+    recorded paths; without them, pass --no-pictures.
     """
     from hggt_eval.report.report import report_scores
+    from hggt_eval.scored import prepare_folder
     from hggt_eval.scores.join import join_scores, require_output_apart
-    from hggt_eval.scoring import prepare_folder
 
     if output := report.get("output"):
         require_output_apart(scores["paths"], output)
@@ -160,24 +162,25 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
         "lower_is_better": Option(metavar="METRIC"),
         "higher_is_better": Option(metavar="METRIC"),
         "trained": Option(metavar="METRIC"),
+        "families": Option(type=FILE, metavar="CSV"),
         **TABLE,
         "label_words": Option("--label-words", LABEL_WORDS),
         "border": Option(metavar="PX"),
         "colour": Option("--y-channel", value="y"),
         "weights_dir": FOLDER,
+        "cache": NEW_FOLDER,
         "log": None,
     },
 )
 def agree(arguments: dict[str, Any]) -> None:
     """Measure how often metrics prefer the version that people prefer.
 
-    Pairs that people judged, and pairs inferred from labels, are reported apart. Metrics are computed here, or their
-    scores are read from CSV files.
+    Pairs that people judged, and pairs inferred from labels or opinion scores, are reported apart. Metrics are computed
+    here, or their scores are read from CSV files.
     """
     from hggt_eval.agreement.agree import agree as run
-    from hggt_eval.agreement.files import format_agreement
 
-    echo_all([format_agreement(run(**arguments, log=lambda line: echo_all([line], err=True)))])
+    echo_all([run(**arguments, log=lambda line: echo_all([line], err=True)).table()])
 
 
 @main.command(
@@ -186,7 +189,7 @@ def agree(arguments: dict[str, Any]) -> None:
     options_of=("hggt_eval.report.figure:draw_figure", "hggt_eval.report.figure:write_figure"),
     details={
         "scores": None,
-        "crops": Option("--crop", Parsed("hggt_eval.report.figure:Crop.parse", "ID:TOP,LEFT,SIZE", each=True)),
+        "crops": Option("--crop", Parsed("hggt_eval.report.figure_layout:Crop.parse", "ID:TOP,LEFT,SIZE", each=True)),
         "methods": _NAMES,
         "candidates": _NAMES,
         "metrics": _NAMES,

@@ -37,29 +37,48 @@ def compare_with_cpu(
     restored: Sequence[RestoredFiles],
     load_on_cpu: Callable[[AnyComparer], AnyComparer] = load_on_cpu,
 ) -> Mapping[str, float]:
-    """Score the first image that has ground truths on the metrics' device and on the CPU.
+    """Score the first image that has ground truths on the metrics' device and on the CPU; see `compare_image`."""
+    if not _checked(metrics):
+        return {}
+    scored = ((group, files) for group in source for files in restored if group.id in files.files)
+    first = next((pair for pair in scored if pair[0].ground_truths), None)
+    if first is None:
+        return {}
+    group, files = first
+    path, (height, width) = files.files[group.id], files.sizes[group.id]
+    image, *positives = (
+        pixels[:height, :width] for pixels in (read_pixels(path), *map(group.read, group.ground_truths))
+    )
+    return compare_image(metrics, str(path), image, positives, load_on_cpu)
+
+
+def compare_image(
+    metrics: Sequence[LoadedMetric],
+    where: str,
+    image: Pixels,
+    references: Sequence[Pixels],
+    load_on_cpu: Callable[[AnyComparer], AnyComparer] = load_on_cpu,
+) -> Mapping[str, float]:
+    """Score one image against its references on the metrics' device and on the CPU; `where` names it in messages.
 
     Metrics of pyiqa are not checked: some draw random numbers, which differ between devices, and some need minutes.
     Returns metric -> largest absolute difference, for metrics that run elsewhere than on a CPU; PrecisionError if one
     exceeds `LARGEST_DIFFERENCE`.
     """
-    checked = [metric for metric in metrics if isinstance(metric, Comparer) and _needs_check(metric)]
-    scored = ((group, files.files[group.id]) for group in source for files in restored if group.id in files.files)
-    first = next((pair for pair in scored if pair[0].ground_truths), None) if checked else None
-    if first is None:
-        return {}
-    group, path = first
-    image, positives = read_pixels(path), [group.read(name) for name in group.ground_truths]
     differences = {}
-    for metric in checked:
-        on_device, on_cpu = (_scores(own, image, positives) for own in (metric, load_on_cpu(metric)))
+    for metric in _checked(metrics):
+        on_device, on_cpu = (_scores(own, image, references) for own in (metric, load_on_cpu(metric)))
         differences[metric.name] = float(np.abs(on_device - on_cpu).max())
         if not differences[metric.name] <= LARGEST_DIFFERENCE:
             raise PrecisionError(
-                f"{metric.name} of {path} is {_listed(on_device)} on {metric.settings.device} and {_listed(on_cpu)} on "
-                f"the CPU; they must agree within {LARGEST_DIFFERENCE:g}. Score with `device='cpu'`"
+                f"{metric.name} of {where} is {_listed(on_device)} on {metric.settings.device} and {_listed(on_cpu)} "
+                f"on the CPU; they must agree within {LARGEST_DIFFERENCE:g}. Score with `device='cpu'`"
             )
     return differences
+
+
+def _checked(metrics: Sequence[LoadedMetric]) -> list[AnyComparer]:
+    return [metric for metric in metrics if isinstance(metric, Comparer) and _needs_check(metric)]
 
 
 def _scores(metric: AnyComparer, image: Pixels, positives: Sequence[Pixels]) -> NDArray[np.float64]:

@@ -26,9 +26,9 @@ class FeatureCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def describe(self, metric: AnyComparer, pixels: Pixels, sha256: str) -> Any:
-        """The same bits as `metric.describe(pixels)`; `sha256` is that of the picture's file."""
-        path = self.folder / metric.name / _fingerprint(metric) / sha256[:2] / f"{sha256}.npz"
+    def describe(self, metric: AnyComparer, pixels: Pixels, key: str) -> Any:
+        """The same bits as `metric.describe(pixels)`; `key` is the SHA-256 of the picture's file, and its part."""
+        path = self.folder / metric.name / _fingerprint(metric) / key[:2] / f"{key}.npz"
         if (arrays := _read(path)) is not None:
             return metric.unpack(arrays)
         features = metric.describe(pixels)

@@ -22,8 +22,9 @@ from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.text import format_examples
 from hggt_data.licence import LICENSE_FILE, format_licence_note, licence_file_of
 from hggt_data.loading import opened
+from hggt_data.palette import PALETTE
 from hggt_data.ranges import Count, require_arguments
-from hggt_data.schema import ORIGINAL
+from hggt_data.schema import ORIGINAL, Label
 from hggt_eval.metrics.tensors import as_images
 from hggt_models.data.targets import GroupLabels
 from hggt_models.losses.negative import candidate_map, negative_map
@@ -33,7 +34,7 @@ _GAP_PX, _HEADING_PX, _CAPTION_PX = 12, 36, 54
 _BAR_PX = (12, 100)  # (height, width)
 # A few very bright pixels would otherwise leave all others dark.
 _BRIGHTEST_SHARE = 0.005
-_BLACK, _GREY, _GREEN, _RED, _PALE = "#000000", "#5c6570", "#1b7f3b", "#b3261e", "#eceff1"
+_BLACK, _GREY, _PALE = "#000000", "#5c6570", "#eceff1"
 # Lightness (CIE L*) rises by 24 from each to the next, so that equal steps of a map look equally large.
 _SHADES = ((0, 0, 0), (84, 24, 128), (196, 62, 117), (254, 153, 92), (255, 250, 200))
 
@@ -166,10 +167,20 @@ def _cells(group: Group, labelled: GroupLabels, negative: str, negative_agreemen
     kept_note = f"M_N > M_P in {kept:.0%} of pixels" if has_positive else "all of M_N, because there is no positive"
     return [
         _Cell(pixels[ORIGINAL], "original"),
-        _Cell(pixels[positive], f"{positive}  Positive", f"by {positive_agreement} of {num} annotators", _GREEN)
+        _Cell(
+            pixels[positive],
+            f"{positive}  Positive",
+            f"by {positive_agreement} of {num} annotators",
+            PALETTE[Label.POSITIVE].on_light,
+        )
         if has_positive
         else _Cell(None, "no positive", colour=_GREY),
-        _Cell(pixels[negative], f"{negative}  Negative", f"by {negative_agreement} of {num} annotators", _RED),
+        _Cell(
+            pixels[negative],
+            f"{negative}  Negative",
+            f"by {negative_agreement} of {num} annotators",
+            PALETTE[Label.NEGATIVE].on_light,
+        ),
         _Cell(shaded(of_positive), "M_P", f"what {positive} changes")
         if has_positive
         else _Cell(None, "no M_P", colour=_GREY),

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from hggt_data import Group, Label, open_groups
+from hggt_data import Group, open_groups
 from hggt_data.io.files import atomic_file
+from hggt_data.palette import PALETTE
 from hggt_data.schema import ORIGINAL
 from hggt_data.tree.demo import write_demo_tree
 
 _SIDE, _GAP, _TEXT = 256, 12, 62
-_COLOURS = {Label.POSITIVE: "#1b7f3b", Label.SIMILAR: "#5c6570", Label.NEGATIVE: "#b3261e", None: "#5c6570"}
+_GREY = "#5c6570"
 
 
 def main() -> None:
@@ -53,14 +54,14 @@ def draw_group(group: Group) -> Image.Image:
         top = _GAP + _SIDE + 8
         if name == ORIGINAL:
             draw.text((left, top), "original", "black", large)
-            draw.text((left, top + 28), group.id, "#5c6570", small)
+            draw.text((left, top + 28), group.id, _GREY, small)
             continue
         label = group.consensus[k - 1]
         words = "no consensus" if label is None else f"{label.value} ({group.agreement[k - 1]})"
-        draw.text((left, top), f"{name}  {words}", _COLOURS[label], large)
+        draw.text((left, top), f"{name}  {words}", _GREY if label is None else PALETTE[label].on_light, large)
         given = ((one.slot, one.labels[k - 1]) for one in group.annotations)
         votes = "   ".join(f"{slot}: {vote.value if vote else '-'}" for slot, vote in given)
-        draw.text((left, top + 28), votes, "#5c6570", small)
+        draw.text((left, top + 28), votes, _GREY, small)
     return sheet
 
 

@@ -17,7 +17,7 @@ ORDER = {
         {"errors"},
         {"io", "ranges"},
         {"schema", "licence"},
-        {"problems", "groups", "consensus", "unwanted"},
+        {"problems", "groups", "consensus", "unwanted", "palette"},
         {"statistics"},
         {"tree"},
         {"dataset", "patches", "annotate"},
@@ -30,7 +30,8 @@ ORDER = {
     "hggt_eval": [
         {"metrics"},
         {"scores", "device_check", "feature_cache"},
-        {"protocol", "report"},
+        {"ground_truth", "group_scorer", "report"},
+        {"protocol", "scored"},
         {"scoring"},
         {"agreement"},
         {"cli"},

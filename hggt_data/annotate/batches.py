@@ -6,12 +6,14 @@ Batches are also written to `batches/`, for other annotation tools.
 import random
 import re
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from math import ceil
+from operator import itemgetter
 from pathlib import Path
 
-from hggt_data.annotate.round import Annotator, Item, Kind, Round, write_pictures
+from hggt_data.annotate.answers import Answers
+from hggt_data.annotate.round import Annotator, Checks, Item, Kind, Round, write_pictures
 from hggt_data.errors import RoundError
 from hggt_data.io.files import is_system_file, write_text
 from hggt_data.io.text import format_examples, plural
@@ -21,74 +23,59 @@ from hggt_data.tree.hggt_folders import picture_name
 BATCHES = "batches"
 
 
-@dataclass(frozen=True)
-class Checks:
-    """Groups that annotators judge in addition to their votes.
-
-    Attributes:
-        practice: Groups with known answers that every annotator judges first.
-        gold: Groups with known answers that every annotator judges once.
-        repeats: Number of groups per batch that the same annotator judges twice.
-    """
-
-    practice: tuple[str, ...]
-    gold: tuple[str, ...]
-    repeats: int
-
-    @classmethod
-    def of(cls, round_: Round) -> "Checks":
-        """The checks of an existing round."""
-        items = [item for annotator in round_.annotators for item in annotator.items]
-        practice, gold = (
-            tuple(dict.fromkeys(item.group for item in items if item.kind is kind))
-            for kind in (Kind.PRACTICE, Kind.GOLD)
-        )
-        batches = [batch for annotator in round_.annotators for batch in annotator.batches]
-        repeats = (sum(item.kind is Kind.REPEAT for item in batch) for batch in batches)
-        return cls(practice, gold, max(repeats, default=0))
-
-
 def with_batches(
     annotator: Annotator,
     votes: Sequence[str],
     checks: Checks,
     per_batch: int,
     rng: random.Random,
-    answered: Container[Item] = frozenset(),
+    answers: Answers | None = None,
 ) -> Annotator:
     """An annotator with batches for these votes.
 
-    Existing batches keep the items that are answered or still assigned; practice comes first, new batches last.
+    Existing batches keep what is answered or still assigned; practice comes first, new batches last. Whenever the votes
+    change, repeats and gold are spread again over all unanswered votes.
     """
+    answers = answers or Answers()
     assigned = frozenset(votes)
+    if annotator.is_active and assigned == annotator.groups_to_vote_on:
+        return annotator
+    settled = set(answers.annotations)
+    if annotator.is_active:
+        first = {*assigned, *checks.gold}  # a repeat of other groups would be their first time
+        settled |= {
+            item
+            for item in (*answers.begun, *answers.skips)
+            if item.kind is not Kind.VOTE and (item.kind is not Kind.REPEAT or item.group in first)
+        }
     kept = [
-        [item for item in batch if item in answered or _stays(annotator, item, assigned)] for batch in annotator.batches
+        [item for item in batch if item in settled or (item.kind is Kind.VOTE and item.group in assigned)]
+        for batch in annotator.batches
     ]
     existing = {item for batch in kept for item in batch}
     new = [group for group in votes if Item(Kind.VOTE, group) not in existing]
-    batches = _cut(rng.sample(new, len(new)), per_batch)
-    usual = max(map(len, kept), default=0)
-    for batch in batches:
-        share = min(1, len(batch) / usual) if usual else 1  # a small later batch gets fewer repeats
-        _insert_repeats(batch, round(checks.repeats * share), rng)
-    if batches:
-        gold = [item for group in checks.gold if (item := Item(Kind.GOLD, group)) not in answered]
-        again = set(gold)  # unanswered gold is mixed into the new work as well
-        kept = [[item for item in batch if item not in again] for batch in kept]
-        _insert_evenly(rng.sample(gold, len(gold)), [*kept, *batches], answered, rng)
-        practice = [item for batch in kept for item in batch if item.kind is Kind.PRACTICE]
+    batches = [*kept, *_cut(rng.sample(new, len(new)), per_batch)]
+    if any(item.kind is Kind.VOTE and item not in settled for batch in batches for item in batch):
+        _insert_repeats(batches, checks.repeats, per_batch, settled, rng)
+        _insert_evenly(_choose_gold(batches, checks.gold, answers, settled, rng), batches, settled, rng)
+        practice = [item for batch in batches for item in batch if item.kind is Kind.PRACTICE]
         missing = [item for group in checks.practice if (item := Item(Kind.PRACTICE, group)) not in existing]
-        others = [[item for item in batch if item.kind is not Kind.PRACTICE] for batch in kept]
-        kept = [[*practice, *missing], *others]
-    return replace(annotator, batches=tuple(tuple(batch) for batch in (*kept, *batches) if batch))
+        others = [[item for item in batch if item.kind is not Kind.PRACTICE] for batch in batches]
+        batches = [[*practice, *missing], *others]
+    return replace(annotator, batches=tuple(tuple(batch) for batch in batches if batch))
 
 
 def write_batches(round_: Round, folder: Path) -> None:
-    """Write `PSEUDONYM/001` and so on: lists of groups, or folders of pictures in the official layout."""
+    """Write `PSEUDONYM/001` and so on: lists of groups, or folders of pictures in the official layout.
+
+    A group that is judged again in a later batch is listed once.
+    """
     for annotator in round_.annotators:
+        listed: set[str] = set()
         for number, batch in enumerate(annotator.batches if annotator.is_active else (), start=1):
             place = folder / annotator.pseudonym / f"{number:03d}"
-            groups = dict.fromkeys(item.group for item in batch)
+            groups = dict.fromkeys(item.group for item in batch if item.group not in listed)
+            listed |= groups.keys()
             if round_.batch_form == "lists":
                 write_text(place.with_suffix(".txt"), "".join(f"{group}\n" for group in groups))
             else:
@@ -120,13 +107,6 @@ def require_own_batches(round_: Round) -> None:
         )
 
 
-def _stays(annotator: Annotator, item: Item, votes: Container[str]) -> bool:
-    """Whether an unanswered item stays with an annotator who has these votes; a repeat stays with its vote."""
-    if item.kind is Kind.VOTE:
-        return item.group in votes
-    return annotator.is_active and (item.kind is not Kind.REPEAT or item.group in votes)
-
-
 def _cut(groups: Sequence[str], per_batch: int) -> list[list[Item]]:
     """Batches of votes: as few as possible, sizes differing by at most one."""
     number = ceil(len(groups) / per_batch)
@@ -134,34 +114,90 @@ def _cut(groups: Sequence[str], per_batch: int) -> list[list[Item]]:
     return [[Item(Kind.VOTE, group) for group in groups[a:b]] for a, b in pairwise(edges)]
 
 
-def _insert_repeats(batch: list[Item], repeats: int, rng: random.Random) -> None:
-    """Repeat some groups of a batch, each at least a third of the batch later, evenly over the rest of it."""
-    later = max(1, len(batch) // 3)
-    places = len(batch) - later + 1
-    number = min(repeats, max(1, len(batch) - later))
-    left = list(range(len(batch)))
-    inserted = []
-    for place in _stratified(number, places, rng):
-        first = rng.choice([index for index in left if index <= place])
-        left.remove(first)
-        inserted.append((later + place, Item(Kind.REPEAT, batch[first].group)))
-    for place, item in reversed(inserted):
-        batch.insert(place, item)
+def _insert_repeats(
+    batches: Sequence[list[Item]], repeats: int, per_batch: int, settled: Container[Item], rng: random.Random
+) -> None:
+    """Repeat some groups of each batch that has unanswered votes: evenly, and each at least a third of a batch later.
+
+    A batch with fewer unanswered votes than usual gets fewer, but at least one. A batch that is too small to repeat its
+    own groups repeats those of earlier batches.
+    """
+    repeated = {item.group for batch in batches for item in batch if item.kind is Kind.REPEAT}
+    sizes = [sum(item.kind is Kind.VOTE for item in batch) for batch in batches]
+    load = sum(sizes)
+    usual = max(*sizes, ceil(load / ceil(load / per_batch)))
+    earlier: list[str] = []
+    owed = 0
+    for batch in batches:
+        votes = [item.group for item in batch if item.kind is Kind.VOTE]
+        later = max(ceil(min(usual, len(earlier) + len(votes)) / 3), min(2, load))  # never at once
+        before = [0, *accumulate(item.kind is Kind.VOTE for item in batch)]  # votes before each place
+        unanswered = [place for place, item in enumerate(batch) if item.kind is Kind.VOTE and item not in settled]
+        ends = (*unanswered, len(batch))
+        places = [place for place in ends if before[place] >= later] or [
+            place for place in ends if len(earlier) + before[place] >= later
+        ]
+        number = owed + min(repeats, ceil(repeats * len(unanswered) / usual)) if unanswered else 0
+        inserted: list[tuple[int, Item]] = []
+        for k in _stratified(min(number, len(places)), len(places), rng):
+            for place in places[k:]:
+                edge = before[place] - later + 1  # the votes up to here were judged long enough ago
+                own = [group for group in votes[: max(0, edge)] if group not in repeated]
+                if choice := own or [g for g in earlier[: len(earlier) + min(0, edge)] if g not in repeated]:
+                    group = rng.choice(choice)
+                    repeated.add(group)
+                    inserted.append((place, Item(Kind.REPEAT, group)))
+                    break
+        if unanswered:
+            owed = int(number > 0 and not inserted)
+        for place, item in sorted(inserted, key=itemgetter(0), reverse=True):
+            batch.insert(place, item)
+        earlier += votes
+
+
+def _choose_gold(
+    batches: Sequence[Sequence[Item]],
+    gold: Sequence[str],
+    answers: Answers,
+    settled: Container[Item],
+    rng: random.Random,
+) -> list[Item]:
+    """All gold groups that are not judged yet, and repeats if there are too few for the unanswered votes.
+
+    The repeats are of gold groups, and of votes when all gold was repeated; the earliest answered first.
+    """
+    items = [item for batch in batches for item in batch]
+    votes = [item for item in items if item.kind is Kind.VOTE]
+    left = [item for group in gold if (item := Item(Kind.GOLD, group)) not in settled]
+    share = sum(item not in settled for item in votes) / len(votes)
+    wanted = max(1, round(len(gold) * share)) if gold else 0
+    answered = [item for item in items if item in answers.annotations]
+    again = [item.group for kind in (Kind.GOLD, Kind.VOTE) for item in answered if item.kind is kind]
+    repeated = {item.group for item in items if item.kind is Kind.REPEAT}
+    repeats = [Item(Kind.REPEAT, group) for group in again if group not in repeated][: max(0, wanted - len(left))]
+    is_first = rng.sample([True] * len(left) + [False] * len(repeats), len(left) + len(repeats))
+    first, second = iter(rng.sample(left, len(left))), iter(repeats)
+    return [next(first) if is_ else next(second) for is_ in is_first]
 
 
 def _insert_evenly(
-    gold: Sequence[Item], batches: Sequence[list[Item]], answered: Container[Item], rng: random.Random
+    checks: Sequence[Item], batches: Sequence[list[Item]], settled: Container[Item], rng: random.Random
 ) -> None:
-    """Insert gold groups among the unanswered items of all batches, so that they check every part of the work."""
+    """Insert checks among the unanswered items of all batches, so that they reach every part of the work."""
     unanswered = [
-        [place for place, item in enumerate(batch) if item not in answered and item.kind is not Kind.PRACTICE]
+        [place for place, item in enumerate(batch) if item not in settled and item.kind is not Kind.PRACTICE]
         for batch in batches
     ]
     edges = [0, *accumulate(map(len, unanswered))]
-    due = [int(len(gold) * edge / edges[-1] + 0.5) for edge in edges]
-    for batch, places, (first, last) in zip(batches, unanswered, pairwise(due), strict=True):
-        for k, place in reversed([*enumerate(_stratified(last - first, len(places) + 1, rng))]):
-            batch.insert([*places, len(batch)][place], gold[first + k])
+    # Each check has an equal part of the work, and is in the batch that has the middle of its part.
+    part = edges[-1] / max(1, len(checks))
+    due = [int(len(checks) * edge / edges[-1] + 0.5) for edge in edges]
+    for number, (batch, places) in enumerate(zip(batches, unanswered, strict=True)):
+        start, end = edges[number : number + 2]
+        first, last = due[number : number + 2]
+        for k in reversed(range(first, last)):
+            place = rng.uniform(max(start, k * part), min(end, (k + 1) * part)) - start
+            batch.insert([*places, len(batch)][int(place + 0.5)], checks[k])
 
 
 def _stratified(number: int, places: int, rng: random.Random) -> list[int]:

@@ -1,4 +1,4 @@
-"""Assigns patch groups to annotators, and reassigns unanswered groups when annotators join or leave.
+"""Assigns patch groups to annotators in a new round.
 
 Every picture is checked first, as a build checks it, so that no annotator judges groups that cannot be used.
 """
@@ -7,35 +7,32 @@ import random
 import secrets
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
-from hggt_data.annotate.answers import Answers, read_answers
-from hggt_data.annotate.assignment import Assignment, Excluded, Reassignable
-from hggt_data.annotate.batches import BATCHES, Checks, require_own_batches, with_batches, write_batches
+from hggt_data.annotate.assignment import Assignment
+from hggt_data.annotate.batches import BATCHES, with_batches, write_batches
 from hggt_data.annotate.instructions import INSTRUCTIONS, format_instructions
 from hggt_data.annotate.round import (
     PICTURES,
     Annotator,
     BatchForm,
+    Checks,
     Kind,
     KnownAnswer,
     Round,
-    groups_to_vote_on,
-    lock_round,
-    read_round,
     write_round,
 )
 from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import csv_file, read_csv, read_utf8, write_text
-from hggt_data.io.folders import new_folder, replaced_folder, require_outside
+from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, join_lines, plural
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
-from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol, group_order
+from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
 from hggt_data.tree.duplicates import EqualPictures
 from hggt_data.tree.layouts.hggt import list_pictures
@@ -236,6 +233,7 @@ def deal_groups(
             secret=secrets.token_hex(16),
             annotators=tuple(annotators),
             known=known,
+            checks=checks,
             batch_form=settings.batches,
             protocol=settings.protocol(len(listing.candidates)),
         )
@@ -251,93 +249,10 @@ def deal_groups(
     return DealResult(replace(round_, folder=output), warnings=tuple(map(str, equal.problems())))
 
 
-def reassign_groups(
-    round_folder: str | Path, add: Sequence[str] = (), drop: Sequence[str] = (), *, patches: str | Path | None = None
-) -> DealResult:
-    """Reassign unanswered groups after annotators join or leave.
-
-    Answers stay with their annotators, loads become as equal as answers and skips allow, and few groups change hands.
-    A group that an annotator skipped goes to another one.
-
-    Args:
-        round_folder: Round to change.
-        add: Annotator who joins, or comes back after being dropped; repeatable.
-        drop: Annotator who leaves, but whose answers are kept; repeatable.
-        patches: New folder of the patches, if they were moved.
-
-    Returns:
-        The round as it is now and as it was before, and lines that describe the changes.
-
-    Raises:
-        RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
-        OutputError: The round is being served.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from hggt_data import DealSettings, deal_groups, reassign_groups, write_demo_tree
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> patches = write_demo_tree(folder).train / "images/0-6"
-        >>> _ = deal_groups(patches, folder / "round", ["Ann", "Ben"], DealSettings(votes=1), workers=1)
-        >>> round_ = reassign_groups(folder / "round", add=["Cleo"], drop=["Ben"]).round
-        >>> [(annotator.name, len(annotator.items)) for annotator in round_.annotators]
-        [('Ann', 3), ('Ben', 0), ('Cleo', 3)]
-    """
-    require_lists(add=add, drop=drop)
-    round_folder = Path(round_folder)
-    patches = None if patches is None else Path(patches)
-    with lock_round(round_folder):
-        before = read_round(round_folder, patches)
-        if patches is not None:
-            _require_patches(before)
-        require_own_batches(before)
-        annotators = _change_annotators(before, add, drop)
-        active = [annotator.name for annotator in annotators if annotator.is_active]
-        if len(active) < before.votes:
-            raise RoundError(
-                f"{plural(len(active), 'annotator')} would remain; {plural(before.votes, 'vote')} per group need at "
-                f"least {before.votes}: add annotators too"
-            )
-        answers = {annotator.name: read_answers(before, annotator) for annotator in annotators}
-        assignment, reassignable, excluded = _keep_assignment(before, annotators, answers)
-        assignment.complete(active, before.votes, reassignable, excluded)
-        checks = Checks.of(before)
-        round_ = before.with_annotators(
-            tuple(
-                with_batches(
-                    annotator,
-                    assignment.groups_of(annotator.name),
-                    checks,
-                    before.per_batch,
-                    assignment.rng,
-                    answers[annotator.name].annotations,
-                )
-                for annotator in annotators
-            )
-        )
-        with replaced_folder(round_folder / BATCHES) as staging:
-            write_batches(round_, staging)
-        write_round(round_)  # last, so that after an interruption the same command gives the same result
-    faults = [path.relative_to(round_folder).as_posix() for found in answers.values() for path in found.faults]
-    return DealResult(round_, before, tuple(faults), difference=assignment.explain_difference(active, reassignable))
-
-
 def read_names(path: Path) -> list[str]:
     """The names in a file, one per line; empty lines and lines that start with # are skipped."""
     stripped = [line.strip() for line in read_utf8(path, RoundError).splitlines()]
     return [line for line in stripped if line and not line.startswith("#")]
-
-
-def _require_patches(round_: Round) -> None:
-    """Check that a new folder of patches has all pictures of the round."""
-    groups = sorted({item.group for annotator in round_.annotators for item in annotator.items}, key=group_order)
-    paths = [round_.picture(group, name) for group in groups for name in (ORIGINAL, *round_.candidates)]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise RoundError(
-            f"{round_.patches} lacks {plural(len(missing), 'picture')} of {len(paths):,} of this round: "
-            f"{format_examples(missing)}; pass the folder that contains the patches of the round"
-        )
 
 
 def require_names(names: Sequence[str]) -> list[str]:
@@ -418,46 +333,6 @@ def _require_none(faults: Sequence[str], place: str) -> None:
         rest = [f"and {len(faults) - _MOST_SHOWN:,} more"] if len(faults) > _MOST_SHOWN else []
         lines = [f"  {fault}" for fault in [*faults[:_MOST_SHOWN], *rest]]
         raise RoundError(join_lines([f"{plural(len(faults), 'error')} in {place}:", *lines]))
-
-
-def _change_annotators(before: Round, add: Sequence[str], drop: Sequence[str]) -> list[Annotator]:
-    add, drop = require_names(add), require_names(drop)
-    require_names([*add, *drop])
-    by_name = {annotator.name: annotator for annotator in before.annotators}
-    for name in drop:
-        by_name[name] = replace(before.annotator(name), is_active=False)
-    for name in add:
-        if name in by_name and by_name[name].is_active:
-            raise RoundError(f"{name} is already an annotator of this round")
-        taken = {annotator.pseudonym for annotator in by_name.values()}
-        by_name[name] = replace(by_name.get(name, Annotator(name, draw_pseudonym(taken))), is_active=True)
-    require_names(list(by_name))
-    return list(by_name.values())
-
-
-def _keep_assignment(
-    before: Round, annotators: Sequence[Annotator], answers: Mapping[str, Answers]
-) -> tuple[Assignment, Reassignable, Excluded]:
-    """The assignment that stays; what of it may still change hands; and who skipped what."""
-    groups = sorted(before.groups_to_vote_on, key=group_order)
-    answered = {name: groups_to_vote_on(found.annotations) for name, found in answers.items()}
-    skipped = {name: groups_to_vote_on(found.skips) for name, found in answers.items()}
-    begun = {name: groups_to_vote_on(found.begun) for name, found in answers.items()}
-    names = " ".join(annotator.name for annotator in annotators if annotator.is_active)
-    assignment = Assignment(random.Random(f"deal again {before.seed} {sum(map(len, answered.values()))} {names}"))
-    reassignable: Reassignable = {annotator.name: {} for annotator in annotators}
-    assigned = {annotator.name: annotator.groups_to_vote_on for annotator in annotators}
-    for group in assignment.rng.sample(groups, len(groups)):
-        assignment.annotators_of[group] = set()
-        for annotator in annotators:
-            name = annotator.name
-            if group in answered[name]:
-                assignment.add(group, name)
-            elif annotator.is_active and group in assigned[name] and group not in skipped[name]:
-                assignment.add(group, name)
-                if group not in begun[name]:
-                    reassignable[name][group] = None
-    return assignment, reassignable, {(name, group) for name, groups in skipped.items() for group in groups}
 
 
 def _span(numbers: Sequence[int], noun: str) -> str:

@@ -75,7 +75,10 @@ def _without(round_: Round, groups: set[str], pseudonyms: set[str]) -> Round:
             annotator = replace(annotator, name=annotator.pseudonym, is_active=False)
         kept.append(annotator)
     known = {group: answer for group, answer in round_.known.items() if group not in groups}
-    return replace(round_, annotators=tuple(kept), known=known)
+    checks = round_.checks
+    practice, gold = (tuple(one for one in these if one not in groups) for these in (checks.practice, checks.gold))
+    checks = replace(checks, practice=practice, gold=gold)
+    return replace(round_, annotators=tuple(kept), known=known, checks=checks)
 
 
 def _remove_lines(path: Path, groups: set[str]) -> None:

@@ -34,8 +34,8 @@ _FORMAT = 1
 class Kind(Enum):
     """The purpose of an answer; the value is the word in `assignments.json`.
 
-    Only votes count for the consensus. Gold groups have known answers, repeats are judged a second time by the same
-    annotator; the annotator recognises neither.
+    Only votes count for the consensus. Gold groups have known answers, repeats (of votes or gold) are judged a second
+    time by the same annotator; the annotator recognises neither.
     """
 
     VOTE = "vote"
@@ -121,6 +121,21 @@ class Annotator:
 
 
 @dataclass(frozen=True)
+class Checks:
+    """Groups that annotators judge in addition to their votes.
+
+    Attributes:
+        practice: Groups with known answers that every annotator judges first.
+        gold: Groups with known answers that every annotator judges once.
+        repeats: Number of groups per batch that the same annotator judges twice.
+    """
+
+    practice: tuple[str, ...] = ()
+    gold: tuple[str, ...] = ()
+    repeats: int = 0
+
+
+@dataclass(frozen=True)
 class Round:
     """An annotation round; see the module.
 
@@ -134,6 +149,7 @@ class Round:
         known: Correct labels of practice and gold groups.
         batch_form: Form of the batches for other annotation tools.
         protocol: How the annotators are asked.
+        checks: What they judge in addition to their votes.
     """
 
     folder: Path
@@ -147,6 +163,7 @@ class Round:
     known: Mapping[str, KnownAnswer] = field(default_factory=dict)
     batch_form: BatchForm = "lists"
     protocol: Protocol = HGGT_PROTOCOL
+    checks: Checks = Checks()
 
     @property
     def groups_to_vote_on(self) -> set[str]:
@@ -207,6 +224,7 @@ def write_round(round_: Round) -> None:
         "secret": round_.secret,
         "batch_form": round_.batch_form,
         "protocol": asdict(round_.protocol),
+        "checks": asdict(round_.checks),
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
             for group, answer in sorted(round_.known.items(), key=lambda entry: group_order(entry[0]))
@@ -280,6 +298,7 @@ class _Assignments(TypedDict):
     batch_form: BatchForm
     protocol: NotRequired[Protocol]
     require_full_zoom: NotRequired[bool]  # of rounds that were dealt before there were protocols
+    checks: NotRequired[Checks]
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
 
@@ -292,6 +311,15 @@ def _parse_round(folder: Path, content: object) -> Round:
     names = [*values["candidates"], *(entry["pseudonym"] for entry in values["annotators"])]
     if strange := [name for name in names if name in ("", ".", "..") or "/" in name]:
         raise ValueError(f"{strange[0]!r} is not the name of a folder")
+    annotators = tuple(
+        Annotator(
+            name=entry["name"],
+            pseudonym=entry["pseudonym"],
+            batches=tuple(tuple(Item.parse(text) for text in batch) for batch in entry["batches"]),
+            is_active=entry["active"],
+        )
+        for entry in values["annotators"]
+    )
     return Round(
         folder=folder,
         patches=folder / values["patches"],
@@ -302,15 +330,8 @@ def _parse_round(folder: Path, content: object) -> Round:
         secret=values["secret"],
         batch_form=values["batch_form"],
         protocol=values.get("protocol") or _early_protocol(values),
-        annotators=tuple(
-            Annotator(
-                name=entry["name"],
-                pseudonym=entry["pseudonym"],
-                batches=tuple(tuple(Item.parse(text) for text in batch) for batch in entry["batches"]),
-                is_active=entry["active"],
-            )
-            for entry in values["annotators"]
-        ),
+        checks=values.get("checks") or _early_checks(annotators),
+        annotators=annotators,
         known={
             require_group_id(group): KnownAnswer(
                 tuple(None if label is None else Label(label) for label in answer["labels"]), answer["note"]
@@ -327,6 +348,17 @@ def _early_protocol(values: _Assignments) -> Protocol:
         versions_at_once=len(values["candidates"]) + 1,
         full_zoom=values.get("require_full_zoom", False),
     )
+
+
+def _early_checks(annotators: Iterable[Annotator]) -> Checks:
+    """The checks of a round that was dealt before rounds recorded them."""
+    batches = [batch for annotator in annotators for batch in annotator.batches]
+    practice, gold = (
+        tuple(dict.fromkeys(item.group for batch in batches for item in batch if item.kind is kind))
+        for kind in (Kind.PRACTICE, Kind.GOLD)
+    )
+    repeats = (sum(item.kind is Kind.REPEAT for item in batch) for batch in batches)
+    return Checks(practice, gold, max(repeats, default=0))
 
 
 def _relative_path(annotator: Annotator, item: Item) -> Path:

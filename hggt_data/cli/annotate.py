@@ -39,7 +39,7 @@ def deal(arguments: dict[str, Any]) -> None:
 
 @click.command(
     cls=HggtCommand,
-    options_of="hggt_data.annotate.deal:reassign_groups",
+    options_of="hggt_data.annotate.reassign:reassign_groups",
     details={
         "round_folder": _ROUND,
         "add": Option(metavar="NAME"),
@@ -53,7 +53,7 @@ def reassign(arguments: dict[str, Any]) -> None:
     Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
     others; then loads are made as equal as possible, with few changes. Stop hggt-data annotate first.
     """
-    from hggt_data.annotate.deal import reassign_groups
+    from hggt_data.annotate.reassign import reassign_groups
 
     echo_all(reassign_groups(**arguments).describe())
 

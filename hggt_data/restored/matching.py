@@ -35,7 +35,7 @@ class RestoredFiles:
 
     Attributes:
         files: group to file, for groups with a usable file.
-        sizes: group to (height, width) of its pictures, for the same groups.
+        sizes: group to (height, width) of its pictures, or of the part to compare, for the same groups.
         faults: what is missing or was left out.
     """
 
@@ -52,6 +52,7 @@ def match_restored(
     suffix: str | None = None,
     allow_missing: bool = False,
     negatives: bool = False,
+    common_size: bool = False,
 ) -> list[RestoredFiles]:
     """Find and check every method's file for every group.
 
@@ -61,6 +62,8 @@ def match_restored(
         suffix: Only `ID_SUFFIX.png` and `IDSUFFIX.png` are files of a method without a pattern.  [default: any suffix]
         allow_missing: Leave out files with faults, and record the faults, instead of failing.
         negatives: Also check the groups' negatives, because they will be compared with.
+        common_size: Accept images of another size than their group's, unless one is twice as large as the other or
+            more; their size is then what both have.
 
     Returns:
         One entry per method, in their order.
@@ -84,7 +87,7 @@ def match_restored(
     _require_places(methods)
     found = [_find(method, groups.ids, suffix) for method in methods]
     sizes, needless, own_faults = _check_groups(found, groups, negatives=negatives)
-    matched = [_check_files(files, sizes, needless) for files in found]
+    matched = [_check_files(files, sizes, needless, common_size=common_size) for files in found]
     messages = [_format_own_faults(own_faults)] if own_faults else []
     empty = [files for files in matched if not files.files]
     faulty = [files for files in (empty if allow_missing else matched) if files.faults]
@@ -302,21 +305,25 @@ def _reason(error: HggtError | OSError, what: str) -> str:
     return f"{what} cannot be read: {error.strerror}{place}"
 
 
-def _check_files(found: RestoredFiles, sizes: Mapping[str, tuple[int, int]], needless: Container[str]) -> RestoredFiles:
+def _check_files(
+    found: RestoredFiles, sizes: Mapping[str, tuple[int, int]], needless: Container[str], *, common_size: bool
+) -> RestoredFiles:
     """The usable ones of a method's files. Images of a group of unknown size are not judged."""
     method = found.method
     faults = [fault for fault in found.faults if fault.kind != "missing" or fault.id not in needless]
     files: dict[str, Path] = {}
+    common: dict[str, tuple[int, int]] = {}
     for group_id, path in found.files.items():
         if group_id not in sizes:
             continue
-        if reason := _picture_fault(path, sizes[group_id]):
+        size, reason = _check_picture(path, sizes[group_id], common_size=common_size)
+        if reason:
             faults.append(Fault("unusable", method.name, group_id, f"{method.file_name(path)}: {reason}"))
         else:
-            files[group_id] = path
+            files[group_id], common[group_id] = path, size
     if not files and (scaled := _scaled_alike(found, sizes)):
         faults = [Fault("unusable", method.name, None, scaled)]
-    return RestoredFiles(method, files, {group_id: sizes[group_id] for group_id in files}, tuple(faults))
+    return RestoredFiles(method, files, common, tuple(faults))
 
 
 def _scaled_alike(found: RestoredFiles, sizes: Mapping[str, tuple[int, int]]) -> str | None:
@@ -345,20 +352,21 @@ def _factor(size: tuple[int, int], expected: tuple[int, int]) -> str:
     return ""
 
 
-def _picture_fault(path: Path, size: tuple[int, int]) -> str | None:
-    """Why a restored image cannot be compared with pictures of this size; None if it can."""
+def _check_picture(path: Path, size: tuple[int, int], *, common_size: bool) -> tuple[tuple[int, int], str]:
+    """The size in which a restored image can be compared with pictures of this size, and why it cannot, or nothing."""
     try:
         data = read_regular_file(path)
         info = parse_png(data)
         decode_png(data, info)
         require_upright(data)
     except ImageError as error:
-        return str(error)
+        return size, str(error)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if info.size != size:
-        return f"{info.height} x {info.width}; expected {size[0]} x {size[1]}, the size of its group's pictures"
-    return None
+        return size, f"cannot be read: {error.strerror}"
+    sides = list(zip(info.size, size, strict=True))
+    if info.size == size or (common_size and all(max(pair) < 2 * min(pair) for pair in sides)):
+        return (min(sides[0]), min(sides[1])), ""
+    return size, f"{info.height} x {info.width}; expected {size[0]} x {size[1]}, the size of its group's pictures"
 
 
 def _format_own_faults(faults: Sequence[str]) -> str:

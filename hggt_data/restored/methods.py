@@ -19,7 +19,7 @@ from hggt_data.io.text import nearest, printable
 FaultKind = Literal["missing", "extra", "ambiguous", "unusable"]
 
 ID_FIELD = "{id}"
-SCORES_FILE, PAGE_FILE = "scores.json", "report.html"
+SCORES_FILE, PAGE_FILE, AGREEMENT_FILE = "scores.json", "report.html", "agree.json"
 REPORT_FILES = (SCORES_FILE, "scores.csv", "comparison.csv", "table.md", "table.tex", PAGE_FILE)
 # Not allowed in folder names on some system.
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from hggt_data.io.text import escape_html
+from hggt_data.palette import PALETTE, TEXT_ON_MARK
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import vote_of
 from hggt_data.statistics.counts import LabelCounts, LabelStatistics, RaterAgreement, SecondsSummary
@@ -43,9 +44,6 @@ from hggt_data.statistics.text import (
 _WIDTH = 340
 _LINE = 20
 _LONGEST_NAME = 16
-# Okabe and Ito's colours, distinct with the common kinds of colour blindness; also distinct in grey.
-_COLOURS = {Label.POSITIVE: "#0072b2", Label.SIMILAR: "#c9ced6", Label.NEGATIVE: "#e69f00"}
-_TEXT_ON = {Label.POSITIVE: "#ffffff", Label.SIMILAR: "#1c2530", Label.NEGATIVE: "#1c2530"}
 _BAR = "#56798f"
 # Light enough at its strongest for dark text.
 _HEAT_RGB = (86, 180, 233)
@@ -172,7 +170,7 @@ def _note(text: str) -> str:
 
 
 def _legend() -> str:
-    entries = (f'<span><i style="background:{_COLOURS[label]}"></i>{label.class_name}</span>' for label in Label)
+    entries = (f'<span><i style="background:{PALETTE[label].mark}"></i>{label.class_name}</span>' for label in Label)
     return f'<div class="legend">{"".join(entries)}</div>'
 
 
@@ -248,9 +246,9 @@ def _stacked_bar(x: float, y: float, width: float, counts: LabelCounts) -> str:
     for label in Label:
         part = width * counts.share(label)
         hint = f"{label.class_name}: {counts.count(label):,} of {counts.given:,}"
-        parts.append(_bar(x, y, max(part - 1, 0), _COLOURS[label], hint))  # a gap of one unit between the colours
+        parts.append(_bar(x, y, max(part - 1, 0), PALETTE[label].mark, hint))  # a gap of one unit between the colours
         if part >= 30:
-            colour = f' style="fill:{_TEXT_ON[label]}"'
+            colour = f' style="fill:{TEXT_ON_MARK}"'
             parts.append(_text(x + part / 2, y + 14, f"{counts.share(label):.0%}", anchor="middle", extra=colour))
         x += part
     return "".join(parts)
@@ -264,7 +262,7 @@ def _draw_groups(stats: LabelStatistics) -> str:
     for label, numbers in kinds:
         parts.append(_text(0, y + 14, f"Groups by number of {label.class_name} candidates", "strong"))
         rows = [(str(k), number) for k, number in enumerate(numbers)]
-        bars, y = _count_bars(y + _LINE + 2, rows, _COLOURS[label], name_width=24)
+        bars, y = _count_bars(y + _LINE + 2, rows, PALETTE[label].mark, name_width=24)
         parts.append(bars)
         y += 10
     return _svg(y, "Groups by number of positive and of negative candidates", parts)

@@ -164,22 +164,26 @@ def _number(where: str, metric: str, cell: str) -> float:
 
 
 def require_complete(path: Path, found: Sequence[Answers], pairs: Sequence[Pair]) -> None:
-    """Check that each metric answers all pairs of a sort, or none; judged, inferred and with originals are sorts.
+    """Check that each metric answers all pairs of a sort, or none; judged, scored and with originals are sorts.
 
     Raises:
-        TableError: Answers are missing; one line per metric.
+        TableError: Answers are missing; metrics that lack the same ones share a line.
     """
     sorts: dict[tuple[str, bool], list[Pair]] = {}
     for pair in pairs:
         sorts.setdefault((pair.evidence, pair.has_original), []).append(pair)
-    faults = []
+    faults: dict[str, list[str]] = {}
     for answers in found:
         missing = {sort: [pair for pair in own if answers.preference(pair) is None] for sort, own in sorts.items()}
         begun = [sort for sort in sorts if len(missing[sort]) < len(sorts[sort])] or list(sorts)
-        lacking = [pair for sort in begun for pair in missing[sort]]
+        # A pair counts once, though it may have both votes and opinion scores.
+        asked, lacking = ({(p.group, p.first, p.second) for s in begun for p in of[s]} for of in (sorts, missing))
         if lacking:
-            number = sum(len(sorts[sort]) for sort in begun)
-            shown = format_examples([f"{pair.first} and {pair.second} of {pair.group}" for pair in lacking])
-            faults.append(f"{path}: {answers.name} lacks {len(lacking)} of {plural(number, 'pair')}: {shown}")
+            shown = format_examples([f"{first} and {second} of {group}" for group, first, second in sorted(lacking)])
+            faults.setdefault(f"{len(lacking)} of {plural(len(asked), 'pair')}: {shown}", []).append(answers.name)
     if faults:
-        raise TableError(join_lines(faults))
+        lines = [
+            f"{path}: {' and '.join(names)} {'lacks' if len(names) == 1 else 'lack'} {fault}"
+            for fault, names in faults.items()
+        ]
+        raise TableError(join_lines(lines))

@@ -4,17 +4,18 @@ Source: Deutsch, Foster and Freitag, Ties Matter: Meta-Evaluating Modern Metrics
 Calibration, EMNLP 2023. There the threshold is chosen on the pairs that it is tested on; here on other source pictures.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hggt_eval.agreement.means import Floats, Keys
 from hggt_eval.agreement.pairs import Pair
 
 NUM_FOLDS = 10
 
 
-def best_threshold(margins: NDArray[np.float64], answers: NDArray[np.float64]) -> float:
+def best_threshold(margins: Floats, answers: Floats) -> float:
     """The smallest threshold that gives the most right answers, out of 0 and the sizes of the margins.
 
     `margins` and `answers` are both (n,): how much better the metric finds the first version, and 1, 0 or -1 for people
@@ -35,24 +36,26 @@ def best_threshold(margins: NDArray[np.float64], answers: NDArray[np.float64]) -
     return float(thresholds[np.argmax(right[numbers])])
 
 
-def calibrated_answers(margins: Mapping[Pair, float]) -> dict[Pair, float]:
-    """1 for each pair that the metric answers as people do, ties included, else 0.
+def calibrated_answers(margins: Floats, pairs: Sequence[Pair], pictures: Keys) -> Floats:
+    """1 for each pair that the metric answers as people do, ties included, else 0; NaN where that is unknown.
 
     The threshold for a pair is chosen on the source pictures of other folds, of which there are ten or, with fewer
-    source pictures, as many as these. The result is empty without human ties, as among inferred pairs, or with a single
-    source picture. Votes of which only the share is known do not say what is a tie, and are left out.
+    source pictures, as many as these. All are NaN without human ties, as among inferred pairs, or with a single source
+    picture. Votes of which only the share is known do not say what is a tie, and are left out. `margins` are (n,), NaN
+    without an answer.
     """
-    pairs = [pair for pair in margins if not pair.is_share]
-    pictures = {name: number for number, name in enumerate(sorted({pair.picture for pair in pairs}))}
-    if len(pictures) < 2 or not any(pair.is_tie for pair in pairs):
-        return {}
-    own = np.array([margins[pair] for pair in pairs])
-    answers = np.array([np.sign(pair.share - 0.5) for pair in pairs])
-    folds = np.array([pictures[pair.picture] for pair in pairs]) % NUM_FOLDS
-    right = np.zeros(len(pairs))
-    for fold in np.unique(folds):
+    right = np.full(len(pairs), math.nan)
+    used = ~np.isnan(margins) & ~np.array([pair.is_share for pair in pairs])
+    answers = np.sign(np.array([pair.share for pair in pairs]) - 0.5)
+    present, numbers = np.unique(pictures.numbers[used], return_inverse=True)
+    if len(present) < 2 or not any(pair.is_tie for pair, is_used in zip(pairs, used, strict=True) if is_used):
+        return right
+    folds = np.full(len(pairs), -1)
+    folds[used] = numbers % NUM_FOLDS
+    for fold in range(min(NUM_FOLDS, len(present))):
         is_here = folds == fold
-        threshold = best_threshold(own[~is_here], answers[~is_here])
-        said = np.where(np.abs(own[is_here]) <= threshold, 0, np.sign(own[is_here]))
+        others = used & ~is_here
+        threshold = best_threshold(margins[others], answers[others])
+        said = np.where(np.abs(margins[is_here]) <= threshold, 0, np.sign(margins[is_here]))
         right[is_here] = said == answers[is_here]
-    return dict(zip(pairs, right.tolist(), strict=True))
+    return right

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 _Floats = NDArray[np.float64]
 # Others' majority is an opinion only if there are two others.
 _FEWEST_VOTES = 3
+# A curve of four parameters through fewer levels says nothing; labels have three.
+_FEWEST_LEVELS = 5
 
 
 def leave_one_out(first: int, second: int, ties: int) -> float:
@@ -84,6 +86,36 @@ def spearman(x: _Floats, y: _Floats) -> float:
     centred = [ranks - ranks.mean() for ranks in (_ranks(x), _ranks(y))]
     size = math.sqrt(float((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
     return float((centred[0] * centred[1]).sum()) / size if size else math.nan
+
+
+def logistic_pearson(scores: _Floats, values: _Floats) -> float:
+    """Pearson's correlation of `values` with a 4-parameter logistic of `scores`, fitted by least squares; both (n,).
+
+    The curve is b2 + (b1 - b2) / (1 + exp(-(x - b3) / b4)). NaN with fewer than five different values or scores, with
+    infinite scores, or if the fit does not converge.
+
+    Source: VQEG, Final Report on the Validation of Objective Models of Video Quality Assessment, Phase I (2000).
+
+    Example:
+        >>> x = np.linspace(0, 10, 30)
+        >>> round(logistic_pearson(x, 1 / (1 + np.exp(-3 * (x - 5)))), 4)
+        1.0
+    """
+    if min(len(np.unique(scores)), len(np.unique(values))) < _FEWEST_LEVELS or not np.isfinite(scores).all():
+        return math.nan
+    from scipy.optimize import least_squares
+    from scipy.special import expit
+
+    x = (scores - scores.mean()) / scores.std()
+
+    def curve(parameters: _Floats) -> _Floats:
+        top, bottom, middle, width = parameters
+        return np.asarray(bottom + (top - bottom) * expit((x - middle) / width))
+
+    start = (values.max(), values.min(), 0.0, 1.0)
+    fit = least_squares(lambda parameters: curve(parameters) - values, start, method="lm", max_nfev=20_000)
+    mapped = curve(fit.x)
+    return float(np.corrcoef(mapped, values)[0, 1]) if fit.success and np.ptp(mapped) else math.nan
 
 
 def _signs(one: _Floats, other: _Floats) -> _Floats:

@@ -1,7 +1,7 @@
-"""Pairs of versions of which people say which is better: judged by them, or inferred from labels. No I/O.
+"""Pairs of versions of which people say which is better: judged, inferred from labels, or by opinion scores. No I/O.
 
 A candidate's label judges it against the original. Two candidates with different labels were never compared with each
-other; that a Positive is better than a Negative is inferred.
+other; that a Positive is better than a Negative is inferred. Opinion scores rate each version alone.
 """
 
 import math
@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from hggt_data.schema import ORIGINAL, Label, PairVote, PatchGroup
+from hggt_data.schema import ORIGINAL, Label, PairVote, PatchGroup, Score
 from hggt_data.statistics.pair_votes import count_pairs, versions_of
 from hggt_data.statistics.strengths import pair_strengths
 from hggt_eval.agreement.measures import chance_of_agreement, leave_one_out
 
-Evidence = Literal["judged", "inferred"]
+Evidence = Literal["judged", "inferred", "scored"]
 _ORDER = (Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE)
 # A label that fewer people gave is not a majority, whatever rule the layout has.
 _FEWEST_VOTES = 2
@@ -34,9 +34,9 @@ class Pair:
         second: Another candidate, or `original`.
         share: Share of people with whom a metric agrees that prefers the first: 1 or 0 for a majority, 0.5 for a human
             tie, and a share for votes of which only the share is known.
-        kind: `positive-similar`, ...; `votes` or `votes-original` for votes on pairs.
-        evidence: Whether people judged the pair, or labels imply the answer.
-        question: What was asked, for votes on pairs.
+        kind: `positive-similar`, ...; `votes` or `votes-original` for votes on pairs, `scores` or `scores-original`.
+        evidence: Whether people judged the pair, or labels or opinion scores imply the answer.
+        question: What was asked, for votes on pairs and scores.
         is_tie: Whether people think that the versions are equal, or had no majority.
         is_share: Whether only the share of votes is known.
         ceiling: What a person earns on the pair if judged by the others; NaN if that is unknown.
@@ -66,12 +66,14 @@ class Content:
 
     Attributes:
         group: Id of the group.
+        picture: Its source picture.
         evidence: As for `Pair`.
         question: As for `Pair`.
-        values: Version -> 1, 0, -1 for its label, or its strength in votes on pairs.
+        values: Version -> 1, 0, -1 for its label, its strength in votes on pairs, or its mean opinion score.
     """
 
     group: str
+    picture: str
     evidence: Evidence
     question: str | None
     values: dict[str, float]
@@ -97,23 +99,26 @@ def list_pairs(group: PatchGroup, picture: str) -> list[Pair]:
         *_judged_by_labels(group, picture),
         *_inferred_from_labels(group, picture),
         *(pair for question, votes in _by_question(group) for pair in _voted(group, picture, question, votes)),
+        *(pair for question, means in _mean_scores(group).items() for pair in _scored(group, picture, question, means)),
     ]
 
 
-def list_contents(group: PatchGroup) -> list[Content]:
-    """The group's candidates by label, and its versions by their strength under each question.
+def list_contents(group: PatchGroup, picture: str) -> list[Content]:
+    """The group's candidates by label, and its versions by strength and by opinion score under each question.
 
     Versions that votes do not connect have no common scale; their group is left out.
     """
     found = []
     if labels := _majorities(group):
-        found.append(Content(group.id, "inferred", None, {name: _value(label) for name, label in labels.items()}))
+        values_of_labels = {name: _value(label) for name, label in labels.items()}
+        found.append(Content(group.id, picture, "inferred", None, values_of_labels))
     for question, votes in _by_question(group):
         strengths = pair_strengths(count_pairs(votes, group.candidates))
         values = zip(versions_of(group.candidates), strengths.values.tolist(), strict=True)
         if len(strengths.parts) == 1:
             known = {name: value for name, value in values if not math.isnan(value)}
-            found.append(Content(group.id, "judged", question, known))
+            found.append(Content(group.id, picture, "judged", question, known))
+    found += [Content(group.id, picture, "scored", question, means) for question, means in _mean_scores(group).items()]
     return found
 
 
@@ -176,3 +181,27 @@ def _voted(group: PatchGroup, picture: str, question: str | None, votes: Sequenc
             ceiling = leave_one_out(round(first), round(second), round(ties))
         kind = "votes-original" if names[j] == ORIGINAL else "votes"
         yield Pair(group.id, picture, names[i], names[j], share, kind, "judged", question, is_tie, is_share, ceiling)
+
+
+def _mean_scores(group: PatchGroup) -> dict[str | None, dict[str, float]]:
+    """Question -> version -> mean of people's opinion scores, of which higher is better."""
+    scores: dict[str | None, dict[str, list[Score]]] = {}
+    for score in group.scores:
+        if score.counts:
+            scores.setdefault(score.question, {}).setdefault(score.candidate, []).append(score)
+    return {question: {name: _mean(own) for name, own in of.items()} for question, of in scores.items()}
+
+
+def _mean(scores: Sequence[Score]) -> float:
+    weights = [score.votes or score.count for score in scores]
+    return math.fsum(s.score * weight for s, weight in zip(scores, weights, strict=True)) / sum(weights)
+
+
+def _scored(group: PatchGroup, picture: str, question: str | None, means: dict[str, float]) -> Iterator[Pair]:
+    """Every two versions with a score, candidates first."""
+    names = sorted(means, key=[*group.candidates, ORIGINAL].index)
+    for first, second in combinations(names, 2):
+        is_tie = means[first] == means[second]
+        share = 0.5 if is_tie else float(means[first] > means[second])
+        kind = "scores-original" if second == ORIGINAL else "scores"
+        yield Pair(group.id, picture, first, second, share, kind, "scored", question, is_tie)

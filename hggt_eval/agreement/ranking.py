@@ -1,13 +1,14 @@
 """How often each metric agrees with people, with intervals and tests by source picture. No I/O.
 
-Pairs that people judged, pairs inferred from labels, and votes under different questions are ranked apart.
+Pairs that people judged, pairs inferred from labels, pairs by opinion scores, and votes under different questions are
+ranked apart; so are pairs with and without the original, which many metrics cannot answer.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,54 +16,16 @@ from numpy.typing import NDArray
 from hggt_data.schema import ORIGINAL
 from hggt_eval.agreement.answers import Answers
 from hggt_eval.agreement.calibration import calibrated_answers
-from hggt_eval.agreement.measures import kendall_tau_b, spearman
+from hggt_eval.agreement.correlations import NO_CORRELATION, Correlation, Pooled, correlate, pool, share_a_scale
+from hggt_eval.agreement.means import Accuracy, Floats, Keys, means_by_picture, p_values
 from hggt_eval.agreement.pairs import Content, Evidence, Pair
-from hggt_eval.scores.resampling import holm, mean_interval, sign_flip_p_value
 
 CHANCE = "chance"
 ALWAYS_ORIGINAL = "always the original"
-# 1 if the first version of a pair is better, 0 if the second, 0.5 if they are equal; None without an answer.
-_Preference = Callable[[Pair], float | None]
-_Key = TypeVar("_Key", bound=Hashable)
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """A mean over pairs, with its 95 % interval by source picture.
-
-    Attributes:
-        value: The mean; NaN without pairs.
-        low: Lower end; None with fewer than two source pictures, or if all have the same mean, as that is no certainty.
-        high: Upper end; None likewise.
-        pairs: Number of pairs.
-        pictures: Source pictures of these pairs.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    pairs: int
-    pictures: int
-
-
-@dataclass(frozen=True, slots=True)
-class Correlation:
-    """Rank correlations within each content, averaged.
-
-    Attributes:
-        spearman: Mean of Spearman's coefficients; NaN without contents.
-        kendall: Mean of Kendall's tau-b.
-        groups: Contents that count. If the metric's own scores are all equal there, both are 0.
-        left_out: Contents in which people's values are all equal, or fewer than two are known.
-    """
-
-    spearman: float
-    kendall: float
-    groups: int
-    left_out: int
-
-
-_NO_CORRELATION = Correlation(math.nan, math.nan, 0, 0)
+_RESCALED = (
+    "These scores were rescaled within each content (all contents have the same extremes or mean), so they cannot be "
+    "compared between contents, and nothing is pooled."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +42,8 @@ class Row:
         by_kind: Kind -> its accuracy on these pairs.
         ceiling: What a person earns on the same pairs; NaN if unknown.
         correlation: Rank correlations within contents.
+        by_family: Family of the versions -> its accuracy on these pairs; empty unless requested.
+        pooled: Correlations over all contents together; None unless people gave scores on one scale.
         calibrated: Accuracy with human ties, see `calibration`; None unless asked for, or without ties.
         p_chance: p of the hypothesis that it is as good as chance; None with fewer than two source pictures.
         p_chance_holm: The same, corrected for the number of metrics.
@@ -95,6 +60,8 @@ class Row:
     by_kind: dict[str, Accuracy]
     ceiling: float
     correlation: Correlation
+    by_family: dict[str, Accuracy]
+    pooled: Pooled | None = None
     calibrated: Accuracy | None = None
     p_chance: float | None = None
     p_chance_holm: float | None = None
@@ -108,16 +75,21 @@ class Ranking:
     """All metrics on pairs of one sort, the best first; then chance and, if it applies, always the original.
 
     Attributes:
-        evidence: Whether people judged the pairs, or labels imply the answers.
+        evidence: Whether people judged the pairs, or labels or scores imply the answers.
         question: What was asked; None for labels or if unknown.
-        rows: One per metric that answers any of the pairs.
+        original: Whether pairs with the original are left out (`without`) or not (`with`); None if this question has
+            only pairs of one of the two kinds.
+        rows: One per metric that answers any of the pairs; `with` has only metrics that rate the original.
         pictures: Source pictures of the pairs.
+        note: What was not computed, and why; may be empty.
     """
 
     evidence: Evidence
     question: str | None
+    original: Literal["with", "without"] | None
     rows: tuple[Row, ...]
     pictures: int
+    note: str = ""
 
     @property
     def metrics(self) -> list[Row]:
@@ -125,77 +97,115 @@ class Ranking:
         return [row for row in self.rows if row.direction is not None]
 
 
+class _Sort(NamedTuple):
+    """What is ranked together, and whether contents share a scale so that their scores can be pooled."""
+
+    evidence: Evidence
+    question: str | None
+    original: Literal["with", "without"] | None
+    is_pooled: bool
+
+
+def rank_metrics(
+    pairs: Sequence[Pair],
+    contents: Sequence[Content],
+    answers: Sequence[Answers],
+    *,
+    calibrate: bool = False,
+    family: Callable[[Pair], str] | None = None,
+) -> list[Ranking]:
+    """One ranking for each evidence and question that has pairs: judged, inferred, then scored ones.
+
+    Where only some of the pairs have the original, there are two, without and with it.
+    """
+    sorts: dict[tuple[Evidence, str | None], list[Pair]] = defaultdict(list)
+    order: tuple[Evidence, ...] = ("judged", "inferred", "scored")
+    for pair in sorted(pairs, key=lambda pair: order.index(pair.evidence)):
+        sorts[pair.evidence, pair.question].append(pair)
+    found = []
+    for (evidence, question), own in sorts.items():
+        of_sort = [one for one in contents if (one.evidence, one.question) == (evidence, question)]
+        sort = _Sort(evidence, question, None, evidence == "scored" and share_a_scale(of_sort))
+        without = [pair for pair in own if not pair.has_original]
+        if len(without) in (0, len(own)):
+            found.append(_rank(sort, own, of_sort, answers, calibrate, family))
+            continue
+        candidates = [replace(one, values=_without_original(one.values)) for one in of_sort]
+        found.append(_rank(sort._replace(original="without"), without, candidates, answers, calibrate, family))
+        with_it = [pair for pair in own if pair.has_original]
+        rates_it = [one for one in answers if any(one.margin(pair) is not None for pair in with_it)]
+        found.append(_rank(sort._replace(original="with"), own, of_sort, rates_it, calibrate, family))
+    return found
+
+
+def _without_original(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if name != ORIGINAL}
+
+
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """What a metric earns on each pair that is not a human tie; how many human ties and equal scores; the ceiling."""
+    """What a metric earns on each pair, NaN for human ties and pairs without an answer.
 
-    earned: dict[Pair, float]
+    Also how many human ties and equal scores there are among its answers, and the ceiling.
+    """
+
+    earned: Floats
     ties: int
     equal: int
     ceiling: float
 
-    def by_kind(self) -> dict[str, dict[Pair, float]]:
-        """The same for each kind of pair."""
-        kinds: dict[str, dict[Pair, float]] = defaultdict(dict)
-        for pair, value in self.earned.items():
-            kinds[pair.kind][pair] = value
-        return dict(sorted(kinds.items()))
-
-
-def rank_metrics(
-    pairs: Sequence[Pair], contents: Sequence[Content], answers: Sequence[Answers], *, calibrate: bool = False
-) -> list[Ranking]:
-    """One ranking for each evidence and question that has pairs, judged ones first."""
-    sorts: dict[tuple[Evidence, str | None], list[Pair]] = defaultdict(list)
-    for pair in sorted(pairs, key=lambda pair: pair.evidence != "judged"):
-        sorts[pair.evidence, pair.question].append(pair)
-    of_sort: dict[tuple[Evidence, str | None], list[Content]] = defaultdict(list)
-    for content in contents:
-        of_sort[content.evidence, content.question].append(content)
-    return [_rank(*sort, own, of_sort[sort], answers, calibrate) for sort, own in sorts.items()]
-
 
 def _rank(
-    evidence: Evidence,
-    question: str | None,
+    sort: _Sort,
     pairs: Sequence[Pair],
     contents: Sequence[Content],
     answers: Sequence[Answers],
     calibrate: bool,
+    family: Callable[[Pair], str] | None,
 ) -> Ranking:
+    pictures = Keys.of(pair.picture for pair in pairs)
+    kinds = Keys.of(pair.kind for pair in pairs)
+    families = None if family is None else Keys.of(map(family, pairs))
     metrics = {one.name: one for one in answers}
-    plain: dict[str, _Preference] = {CHANCE: lambda _: 0.5}
-    if any(pair.has_original for pair in pairs):
-        plain[ALWAYS_ORIGINAL] = _prefer_original
-    answered = {one.name: _answer(pairs, one.preference) for one in answers}
+    margins = {one.name: _margins(one, pairs) for one in answers}
+    answered = {name: _answer(pairs, own) for name, own in margins.items()}
     best_first = sorted(
-        (name for name, found in answered.items() if found.earned),
-        key=lambda name: -math.fsum(answered[name].earned.values()) / len(answered[name].earned),
+        (name for name, own in answered.items() if not np.isnan(own.earned).all()),
+        key=lambda name: -float(np.nanmean(answered[name].earned)),
     )
-    answered |= {name: _answer(pairs, prefer) for name, prefer in plain.items()}
-    differences = {name: _difference(answered[name], answered[best_first[0]]) for name in best_first[1:]}
-    asked = {(name, ""): answered[name].earned for name in (*best_first, *plain)}
-    asked |= {(name, kind): own for name, _ in asked for kind, own in answered[name].by_kind().items()}
-    means = means_by_picture(asked, 0.0)
-    mean_differences = means_by_picture({name: own for name, own in differences.items() if own}, -1.0)
-    calibrated = {name: calibrated_answers(_margins(metrics[name], pairs)) for name in best_first if calibrate}
-    mean_calibrated = means_by_picture({name: own for name, own in calibrated.items() if own}, 0.0)
-    against_chance = _p_values({n: {p: e - 0.5 for p, e in answered[n].earned.items()} for n in best_first})
-    against_best = _p_values(differences)
+    plain = {CHANCE: np.zeros(len(pairs))}
+    if any(pair.has_original for pair in pairs):
+        plain[ALWAYS_ORIGINAL] = np.array([_towards_original(pair) for pair in pairs])
+    answered |= {name: _answer(pairs, own) for name, own in plain.items()}
+    names = (*best_first, *plain)
+    parts = [("kind", kinds), *([] if families is None else [("family", families)])]
+    asked = {(name, "", ""): answered[name].earned for name in names}
+    for name in names:
+        for what, keys in parts:
+            asked |= {(name, what, key): own for key, own in keys.divide(answered[name].earned).items()}
+    means = means_by_picture(asked, pictures, 0.0)
+    differences = {name: answered[name].earned - answered[best_first[0]].earned for name in best_first[1:]}
+    mean_differences = means_by_picture(differences, pictures, -1.0)
+    calibrated = {name: calibrated_answers(margins[name], pairs, pictures) for name in best_first if calibrate}
+    mean_calibrated = means_by_picture(calibrated, pictures, 0.0)
+    against_chance = p_values({name: answered[name].earned - 0.5 for name in best_first}, pictures)
+    against_best = p_values(differences, pictures)
     rows = []
-    for name in (*best_first, *plain):
-        own = metrics.get(name)
+    for name in names:
+        one = metrics.get(name)
         p_chance, p_chance_holm = against_chance.get(name, (None, None))
         p, p_holm = against_best.get(name, (None, None))
         row = Row(
             name=name,
-            direction=None if own is None else _direction(own),
-            accuracy=means[name, ""],
+            direction=None if one is None else _direction(one),
+            accuracy=means[name, "", ""],
             ties=answered[name].ties,
             equal=answered[name].equal,
-            by_kind={kind: means[name, kind] for kind in answered[name].by_kind()},
+            by_kind=_of_part(means, name, "kind"),
             ceiling=answered[name].ceiling,
-            correlation=_NO_CORRELATION if own is None else correlate(own, contents),
+            correlation=NO_CORRELATION if one is None else correlate(one, contents),
+            by_family=_of_part(means, name, "family"),
+            pooled=pool(one, contents) if one is not None and sort.is_pooled else None,
             calibrated=mean_calibrated.get(name),
             p_chance=p_chance,
             p_chance_holm=p_chance_holm,
@@ -204,102 +214,38 @@ def _rank(
             p_holm=p_holm,
         )
         rows.append(row)
-    return Ranking(evidence, question, tuple(rows), len({pair.picture for pair in pairs}))
+    note = _RESCALED if sort.evidence == "scored" and len(contents) > 1 and not sort.is_pooled else ""
+    return Ranking(sort.evidence, sort.question, sort.original, tuple(rows), len(pictures.names), note)
 
 
-def _margins(answers: Answers, pairs: Iterable[Pair]) -> dict[Pair, float]:
-    return {pair: margin for pair in pairs if (margin := answers.margin(pair)) is not None}
+def _of_part(means: Mapping[tuple[str, str, str], Accuracy], name: str, what: str) -> dict[str, Accuracy]:
+    return {key: mean for (own, part, key), mean in means.items() if (own, part) == (name, what)}
 
 
 def _direction(answers: Answers) -> str:
     return "pairs" if answers.higher_is_better is None else "higher" if answers.higher_is_better else "lower"
 
 
-def _prefer_original(pair: Pair) -> float:
-    return 0.0 if pair.second == ORIGINAL else 1.0 if pair.first == ORIGINAL else 0.5
+def _margins(answers: Answers, pairs: Sequence[Pair]) -> Floats:
+    """How much better the metric finds the first version of each pair, NaN without an answer."""
+    return np.array([math.nan if (margin := answers.margin(pair)) is None else margin for pair in pairs])
 
 
-def _answer(pairs: Iterable[Pair], prefer: _Preference) -> _Answered:
-    """What a metric earns; a pair occurs once."""
-    earned: dict[Pair, float] = {}
-    ceilings = []
-    ties = equal = 0
-    for pair in pairs:
-        if (preference := prefer(pair)) is None:
-            continue
-        if not math.isnan(pair.ceiling):
-            ceilings.append(pair.ceiling)
-        if pair.is_tie:
-            ties += 1
-        else:
-            equal += preference == 0.5
-            earned[pair] = preference * pair.share + (1 - preference) * (1 - pair.share)
-    return _Answered(earned, ties, equal, math.fsum(ceilings) / len(ceilings) if ceilings else math.nan)
+def _towards_original(pair: Pair) -> float:
+    return -1.0 if pair.second == ORIGINAL else 1.0 if pair.first == ORIGINAL else 0.0
 
 
-def _difference(own: _Answered, best: _Answered) -> dict[Pair, float]:
-    return {pair: earned - best.earned[pair] for pair, earned in own.earned.items() if pair in best.earned}
-
-
-def means_by_picture(asked: Mapping[_Key, Mapping[Pair, float]], lowest: float) -> dict[_Key, Accuracy]:
-    """Means over pairs, with intervals by source picture that are cut off at `lowest` and 1.
-
-    Intervals over the same source pictures are computed together, as drawing takes most of the time.
-    """
-    tables = {key: _by_picture(values) for key, values in asked.items()}
-    of_pictures: dict[tuple[str, ...], list[_Key]] = defaultdict(list)
-    for key, (pictures, _, _) in tables.items():
-        of_pictures[pictures].append(key)
-    found = {}
-    for pictures, keys in of_pictures.items():
-        sums, counts = (np.stack([tables[key][k] for key in keys]) for k in (1, 2))
-        ends = [(None, None)] * len(keys)
-        if len(pictures) > 1:
-            ends = np.clip(mean_interval(sums, counts), lowest, 1).T.tolist()
-        for key, (low, high) in zip(keys, ends, strict=True):
-            if low is not None and math.isclose(low, high):
-                low = high = None
-            mean = math.fsum(asked[key].values()) / len(asked[key])
-            found[key] = Accuracy(mean, low, high, len(asked[key]), len(pictures))
-    return found
-
-
-def _by_picture(
-    values: Mapping[Pair, float],
-) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
-    """Source pictures, the sum over the pairs of each, and their number."""
-    own: dict[str, list[float]] = defaultdict(list)
-    for pair, value in values.items():
-        own[pair.picture].append(value)
-    pictures = tuple(sorted(own))
-    sums, counts = ([size(own[name]) for name in pictures] for size in (math.fsum, len))
-    return pictures, np.array(sums), np.array(counts, np.float64)
-
-
-def _p_values(differences: Mapping[str, Mapping[Pair, float]]) -> dict[str, tuple[float, float]]:
-    """Name -> p of a mean of 0, and p by Holm; without names that have fewer than two source pictures."""
-    sums = {name: _by_picture(values)[1] for name, values in differences.items()}
-    p_values = {name: sign_flip_p_value(own) for name, own in sums.items() if len(own) > 1}
-    return dict(zip(p_values, zip(p_values.values(), holm(list(p_values.values())), strict=True), strict=True))
-
-
-def correlate(answers: Answers, contents: Iterable[Content]) -> Correlation:
-    """Rank correlations of a metric's scores with people's values in each content, averaged; positive is agreement.
-
-    Verdicts on pairs have no correlations.
-    """
-    found: list[tuple[float, float]] = []
-    left_out = 0
-    for content in () if answers.higher_is_better is None else contents:
-        rated = {name: answers.quality(content.group, name) for name in content.values}
-        both = [(own, content.values[name]) for name, own in rated.items() if own is not None]
-        if len({value for _, value in both}) < 2:
-            left_out += 1
-            continue
-        scores, values = np.array(both).T
-        # Equal scores say nothing about the order.
-        found.append((0.0, 0.0) if len(set(scores)) < 2 else (spearman(scores, values), kendall_tau_b(scores, values)))
-    if not found:
-        return Correlation(math.nan, math.nan, 0, left_out)
-    means = np.mean(found, axis=0)
-    return Correlation(float(means[0]), float(means[1]), len(found), left_out)
+def _answer(pairs: Sequence[Pair], margins: Floats) -> _Answered:
+    """What a metric earns: the share of people who prefer the same version, and half for equal scores."""
+    shares, ceilings = (np.array([getattr(pair, name) for pair in pairs]) for name in ("share", "ceiling"))
+    is_tie: NDArray[np.bool_] = np.array([pair.is_tie for pair in pairs])
+    preferred = (np.sign(margins) + 1) / 2
+    is_answered = ~np.isnan(preferred)
+    earned = np.where(is_tie, math.nan, preferred * shares + (1 - preferred) * (1 - shares))
+    known = ceilings[is_answered & ~np.isnan(ceilings)]
+    return _Answered(
+        earned,
+        int((is_answered & is_tie).sum()),
+        int(((margins == 0) & ~is_tie).sum()),
+        float(known.mean()) if len(known) else math.nan,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from hggt_data.errors import HggtError, SettingsError
 from hggt_data.io.text import nearest, parse_names
@@ -77,12 +78,7 @@ class FullReferenceMetric(Metric):
             from hggt_eval.metrics.pyiqa_metrics import PyiqaComparer
 
             return PyiqaComparer(self.name, settings)
-        if self.name in _PYIQA_FORMULAS:
-            formulas = import_module("hggt_eval.metrics.pyiqa_formulas")
-            by_formula: AnyComparer = getattr(formulas, _PYIQA_FORMULAS[self.name])(settings)
-            return by_formula
-        module = import_module(f"hggt_eval.metrics.{self.name}")
-        comparer: AnyComparer = getattr(module, self.name.capitalize())(settings)
+        comparer: AnyComparer = _own_class(self.name)(settings)
         return comparer
 
 
@@ -97,12 +93,17 @@ class NoReferenceMetric(Metric):
             from hggt_eval.metrics.pyiqa_metrics import PyiqaNoReference
 
             return PyiqaNoReference(self.name, settings)
-        from hggt_eval.metrics.niqe import Niqe
+        rater: NoReference = _own_class(self.name)(settings)
+        return rater
 
-        return Niqe(settings)
+
+def _own_class(name: str) -> Any:
+    """The class of a metric that is computed here: PsnrPyiqa for psnr_pyiqa, in the module of pyiqa's formulas."""
+    module = "pyiqa_formulas" if name.endswith("_pyiqa") else name.partition("-")[0]
+    words = name.replace("-", "_").split("_")
+    return getattr(import_module(f"hggt_eval.metrics.{module}"), "".join(map(str.capitalize, words)))
 
 
-_PYIQA_FORMULAS = {"psnr_pyiqa": "PsnrPyiqa", "ssim_pyiqa": "SsimPyiqa"}
 AnyMetric = FullReferenceMetric | NoReferenceMetric
 
 METRICS = {
@@ -111,6 +112,7 @@ METRICS = {
         FullReferenceMetric("psnr", "PSNR", True, (), "numpy"),
         FullReferenceMetric("ssim", "SSIM", True, (), "opencv-python-headless"),
         FullReferenceMetric("lpips", "LPIPS", False, ("alexnet",), "lpips"),
+        FullReferenceMetric("lpips-vgg", "LPIPS (VGG)", False, ("vgg16",), "lpips"),
         FullReferenceMetric("dists", "DISTS", False, ("vgg16",), "torchmetrics"),
         FullReferenceMetric("psnr_pyiqa", "PSNR (pyiqa)", True, (), "numpy"),
         FullReferenceMetric("ssim_pyiqa", "SSIM (pyiqa)", True, (), "opencv-python-headless"),
@@ -128,7 +130,7 @@ METRICS = {
 }
 NO_REFERENCE = {
     "niqe": NoReferenceMetric("niqe", "NIQE", False, (), "opencv-python-headless"),
-    "niqe_pyiqa": NoReferenceMetric("niqe_pyiqa", "NIQE (pyiqa)", False, (), "pyiqa"),
+    "niqe_pyiqa": NoReferenceMetric("niqe_pyiqa", "NIQE (pyiqa)", False, (), "opencv-python-headless"),
 }
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "dists")
 

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018) with AlexNet, version 0.1, through the `lpips` package's own layers.
+"""LPIPS (Zhang et al. 2018) with AlexNet or VGG16, version 0.1, through the `lpips` package's own layers.
 
 The package runs its network on both pictures of every pair; here each picture passes through it once, in [-1, 1] as in
 the official script, and at its original size.
@@ -22,17 +22,24 @@ from hggt_eval.metrics.tensors import levels_8bit, pack_layers, unpack_layers
 
 
 class Lpips(Comparer[list[Tensor]]):
-    """LPIPS; 0 for identical pictures. Features: AlexNet's five layers, (1, C, h, w), normalised at each position."""
+    """LPIPS; 0 for identical pictures. Features: five layers of the backbone, (1, C, h, w), normalised everywhere.
+
+    Attributes:
+        backbone: Name of the convolutions' weights.
+        network: The package's name for the backbone.
+    """
 
     name = "lpips"
     worth_caching = True
     min_side_px = 31  # below that, AlexNet's second pooling has no input
+    backbone: str = "alexnet"
+    network: str = "alex"
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
-        convolutions = load_convolutions("alexnet", self.settings.weights_dir, advice=self.settings.weights_advice)
+        convolutions = load_convolutions(self.backbone, self.settings.weights_dir, advice=self.settings.weights_advice)
         self._record(convolutions)
-        network = _network(convolutions.weights)
+        network = _network(self.network, convolutions.weights)
         # Channels last save a quarter of AlexNet's time on a CPU.
         self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)
 
@@ -61,14 +68,23 @@ class Lpips(Comparer[list[Tensor]]):
         return unpack_layers("layer", arrays, self.settings.device)
 
 
-def _network(convolutions: Mapping[str, Tensor]) -> lpips.LPIPS:
+class LpipsVgg(Lpips):
+    """LPIPS with VGG16."""
+
+    name = "lpips-vgg"
+    min_side_px = 16  # below that, VGG16's fourth pooling has no input
+    backbone = "vgg16"
+    network = "vgg"
+
+
+def _network(name: str, convolutions: Mapping[str, Tensor]) -> lpips.LPIPS:
     """The package's network with these convolutions and its own linear layers of version 0.1."""
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package calls torchvision in an old way that still works
-        network = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
+        network = lpips.LPIPS(net=name, pretrained=False, pnet_rand=True, verbose=False)
     network.scaling_layer = lpips.ScalingLayer()
     linear = torch.load(
-        Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth", map_location="cpu", weights_only=True
+        Path(lpips.__file__).parent / "weights" / "v0.1" / f"{name}.pth", map_location="cpu", weights_only=True
     )
     # A layer is registered twice, as `lin0` and as `lins.0`; a slice keeps torchvision's number of each layer:
     # net.slice2.3.weight is features.3.weight.

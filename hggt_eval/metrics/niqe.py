@@ -1,6 +1,7 @@
 """NIQE (Mittal et al. 2013) as BasicSR computes it: BT.601 luma, blocks of 96 x 96, two scales.
 
-The authors' MATLAB release converts to grey with `rgb2gray`, from 0 to 255, and so gives other numbers.
+The authors' MATLAB release converts to grey with `rgb2gray`, from 0 to 255, and so gives other numbers; so does pyiqa
+(`pyiqa_formulas`).
 
 It measures the distance of a picture's block statistics from those of pristine photographs, for which
 `niqe_parameters.npz` contains the authors' model (origin and licence in `niqe_parameters.txt`).
@@ -32,18 +33,28 @@ _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 class Niqe(NoReference):
-    """NIQE; smaller is more natural."""
+    """NIQE; smaller is more natural.
+
+    Attributes:
+        picture_type: Type in which local means are computed; float32 as in BasicSR.
+        window_type: Type of the window's weights.
+
+    In flat areas only rounding remains after the local mean is subtracted, and its sign matters; so programs agree on
+    them only if they round alike.
+    """
 
     name = "niqe"
     threadable = True
     min_side_px = _BLOCK_PX
+    picture_type: type = np.float32
+    window_type: type = np.float64
 
     def __init__(self, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
         self.weights_sha256 = {PARAMETERS.name: sha256_of_file(PARAMETERS)}
         with np.load(PARAMETERS) as parameters:
             self._mean, self._covariance = parameters["mu_pris_param"][0], parameters["cov_pris_param"]
-            self._window = parameters["gaussian_window"]
+            self._window = parameters["gaussian_window"].astype(self.window_type)
 
     def require_size(self, size: tuple[int, int]) -> None:
         """Check that a picture of this (height, width) has two whole blocks, as one has no covariance."""
@@ -51,9 +62,14 @@ class Niqe(NoReference):
         height, width = (side - 2 * self.settings.border for side in size)
         if (height // _BLOCK_PX) * (width // _BLOCK_PX) < 2:
             raise ImageError(
-                f"niqe needs two blocks of {_BLOCK_PX} x {_BLOCK_PX} pixels, but a picture of {size[0]} x {size[1]} "
-                f"leaves {height} x {width} without its border of {self.settings.border}; leave the metric out"
+                f"{self.name} needs two blocks of {_BLOCK_PX} x {_BLOCK_PX} pixels, but a picture of "
+                f"{size[0]} x {size[1]} leaves {height} x {width} without its border of {self.settings.border}; leave "
+                "the metric out"
             )
+
+    def luma(self, cropped: Pixels) -> Floats:
+        """Luma, (H, W), before it is rounded: BT.601, from 16 to 235."""
+        return bt601_luma(cropped)
 
     def rate(self, pixels: Pixels) -> float:
         """NIQE of one picture.
@@ -61,17 +77,19 @@ class Niqe(NoReference):
         Source: equations 1 to 10 of the paper; details it leaves open follow the MATLAB release: grey is rounded,
         incomplete blocks are cut off, neighbours wrap around at a block's edges, and flat blocks do not count.
         """
-        luma = bt601_luma(self.cropped(pixels)).round()
+        luma = self.luma(self.cropped(pixels)).round()
         rows, columns = (side // _BLOCK_PX for side in luma.shape)
         luma = luma[: rows * _BLOCK_PX, : columns * _BLOCK_PX]
         half = cv2.sepFilter2D(luma, cv2.CV_64F, _HALVING, _HALVING, anchor=(3, 3), borderType=cv2.BORDER_REFLECT)
         scales: list[Floats] = [luma, np.asarray(half, np.float64)[::2, ::2]]
-        parts = [_blocks(_normalised(scale, self._window), rows, columns) for scale in scales]
+        parts = [_blocks(_normalised(scale.astype(self.picture_type), self._window), rows, columns) for scale in scales]
         with np.errstate(divide="ignore", invalid="ignore"):  # flat blocks have no shape
             features = np.concatenate([_features(blocks) for blocks in parts], axis=1)
         whole = features[~np.isnan(features).any(axis=1)]
         if len(whole) < 2:
-            raise ImageError("the picture is flat, so NIQE is undefined; replace it, or leave niqe out of `metrics`")
+            raise ImageError(
+                f"the picture is flat, so NIQE is undefined; replace it, or leave {self.name} out of `metrics`"
+            )
         distance = self._mean - np.nanmean(features, axis=0)
         inverse = np.linalg.pinv((self._covariance + np.cov(whole, rowvar=False)) / 2)
         return float(np.sqrt(distance @ inverse @ distance))
@@ -89,13 +107,9 @@ def niqe(pixels: Pixels, border: int = BORDER_PX) -> float:
 
 
 def _normalised(luma: Floats, window: Floats) -> Floats:
-    """Each pixel minus its local mean, divided by its local deviation plus 1 (equations 1 to 3).
-
-    In float32 and with a 2-D window, as in BasicSR: in flat areas only rounding remains, and its sign matters.
-    """
-    single = luma.astype(np.float32)
-    mean = convolve(single, window, mode="nearest")
-    normalised: Floats = (single - mean) / (np.sqrt(np.abs(convolve(single**2, window, mode="nearest") - mean**2)) + 1)
+    """Each pixel minus its local mean, divided by its local deviation plus 1 (equations 1 to 3)."""
+    mean = convolve(luma, window, mode="nearest")  # 2-D, as in other programs, for the same rounding
+    normalised: Floats = (luma - mean) / (np.sqrt(np.abs(convolve(luma**2, window, mode="nearest") - mean**2)) + 1)
     return normalised
 
 

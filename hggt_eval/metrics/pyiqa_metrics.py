@@ -33,7 +33,7 @@ _WITHOUT_PYIQA = (
     *("laion_aes", "liqe", "liqe_mix", "maclip", "maniqa", "maniqa-kadid", "maniqa-pipal", "musiq", "musiq-ava"),
     *("musiq-paq2piq", "musiq-spaq", "nima", "nrqm", "paq2piq", "pi", "piqe", "qalign", "qualiclip", "topiq_iaa"),
     *("topiq_nr", "tres", "unique", "wadiqam_nr"),
-    *("afine_fr", "ahiq", "ckdn", "cw_ssim", "deepdc", "lpips-vgg", "mad", "nlpd", "pieapp", "stlpips", "topiq_fr"),
+    *("afine_fr", "ahiq", "ckdn", "cw_ssim", "deepdc", "mad", "nlpd", "pieapp", "stlpips", "topiq_fr"),
     *("vif", "wadiqam_fr"),
 )
 _SET_METRICS = ("fid", "sfid", "fid_dinov2", "inception_score")
@@ -75,8 +75,7 @@ class _PyiqaMetric(LoadedMetric):
     def __init__(self, name: str, settings: MetricSettings | None = None) -> None:
         super().__init__(settings)
         self.name = name
-        # pyiqa's `niqe` is `niqe_pyiqa` here, as it differs from ours.
-        self._network = _load(name.removesuffix("_pyiqa"), self.settings.device)
+        self._network = _load(name, self.settings.device)
 
 
 class PyiqaNoReference(_PyiqaMetric, NoReference):

@@ -4,23 +4,22 @@ Pixels are shown without smoothing. Drawn by matplotlib; in PDF and SVG, text st
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hggt_data.errors import MatchError, NameFormatError, OutputError, SettingsError
+from hggt_data.errors import MatchError, OutputError, SettingsError
 from hggt_data.groups import Group
 from hggt_data.io.files import atomic_file
-from hggt_data.io.images import Pixels
 from hggt_data.licence import describe_license
+from hggt_data.palette import PALETTE
 from hggt_data.ranges import Range, require_arguments, require_lists
-from hggt_data.schema import LR, ORIGINAL, require_group_id
+from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics import Metric
+from hggt_eval.report.figure_layout import FONT_PT, GAP_IN, Crop, Tile, draw_row, row_height
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.report.tables import decimals_of, heading_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = (".pdf", ".png", ".svg")
@@ -28,57 +27,8 @@ FORMATS = (".pdf", ".png", ".svg")
 _LICENCE_FIELDS = {".pdf": "Subject", ".png": "Copyright", ".svg": "Rights"}
 # The two columns of a CVPR page.
 WIDTH_IN = 6.875
-_GAP_IN = 0.05
-_FONT_PT = 7.0
-_LINE_IN = 0.13
-_BOX_COLOUR = "#d00000"
 # Some conferences refuse Type 3 fonts, matplotlib's default.
-_STYLE: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "font.size": _FONT_PT}
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """A square of a patch group, with its place and size in pixels of the ground truth."""
-
-    id: str
-    top: int
-    left: int
-    size: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Crop":
-        """Parse `ID:TOP,LEFT,SIZE`; SettingsError for other text.
-
-        Example:
-            >>> Crop.parse("0001-586-1469:120,64,96")
-            Crop(id='0001-586-1469', top=120, left=64, size=96)
-        """
-        name, _, numbers = text.rpartition(":")
-        parts = numbers.split(",")
-        if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or not int(parts[2]):
-            raise SettingsError(f"{text!r}; expected ID:TOP,LEFT,SIZE in pixels, such as 0001-586-1469:120,64,96")
-        try:
-            return cls(require_group_id(name), *map(int, parts))
-        except NameFormatError as error:
-            raise SettingsError(f"{text!r}: {error}") from error
-
-    def require_inside(self, pixels: Pixels) -> None:
-        """Check that the crop lies inside a picture."""
-        height, width = pixels.shape[:2]
-        if self.top + self.size > height or self.left + self.size > width:
-            raise MatchError(
-                f"crop {self.id}:{self.top},{self.left},{self.size} ends at row {self.top + self.size} and column "
-                f"{self.left + self.size}; the pictures are {height} x {width}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    """A small picture: the whole image, uint8 (H, W, 3), and the lines of text below the crop."""
-
-    pixels: Pixels
-    lines: tuple[str, ...]
-    bold: tuple[bool, ...]
+_STYLE: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "font.size": FONT_PT}
 
 
 def draw_figure(
@@ -159,12 +109,12 @@ def draw_figure(
     titles = " / ".join(map(heading_of, printed))
     num_lines = 1 + bool(metrics)
     with matplotlib.rc_context(_STYLE):
-        heights = [_row_height(original, len(tiles), num_lines, width_in) for _, original, tiles in rows]
-        figure = Figure(figsize=(width_in, sum(heights) + _GAP_IN * (len(rows) - 1)))
+        heights = [row_height(original, len(tiles), num_lines, width_in) for _, original, tiles in rows]
+        figure = Figure(figsize=(width_in, sum(heights) + GAP_IN * (len(rows) - 1)))
         top_in = figure.get_figheight()
         for (crop, original, tiles), height in zip(rows, heights, strict=True):
-            _draw_row(figure, crop, original, tiles, top_in, (crop.id, titles)[:num_lines], width_in)
-            top_in -= height + _GAP_IN
+            draw_row(figure, crop, original, tiles, top_in, (crop.id, titles)[:num_lines], width_in)
+            top_in -= height + GAP_IN
     figure.set_label(f"Licence of the pictures: {describe_license(pictures.source.license)}")
     return figure
 
@@ -206,9 +156,9 @@ def write_figure(figure: "Figure", path: Path, dpi: Annotated[int, Range(50, 120
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _lr_tile(group: Group) -> Iterator[_Tile]:
+def _lr_tile(group: Group) -> Iterator[Tile]:
     if group.has_picture(LR):
-        yield _Tile(group.read(LR), ("LR", ""), (False, False))
+        yield Tile(group.read(LR), ("LR", ""), (False, False))
 
 
 def _method_tiles(
@@ -217,7 +167,7 @@ def _method_tiles(
     methods: Sequence[str],
     metrics: Sequence[Metric],
     decimals: Mapping[str, int],
-) -> Iterator[_Tile]:
+) -> Iterator[Tile]:
     scores: dict[str, list[str]] = {}
     for method in methods:
         found = pictures.scores(method, group.id)
@@ -231,10 +181,10 @@ def _method_tiles(
     for method in methods:
         # Bold if the method is best in all metrics: marking single scores would need two fonts in one line.
         is_best = len(methods) > 1 and bool(metrics) and scores[method] == best
-        yield _Tile(pictures.restored(method, group.id), (method, " / ".join(scores[method])), (False, is_best))
+        yield Tile(pictures.restored(method, group.id), (method, " / ".join(scores[method])), (False, is_best))
 
 
-def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequence[str]) -> Iterator[_Tile]:
+def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequence[str]) -> Iterator[Tile]:
     chosen = list(candidates)
     if not chosen:
         agreement = dict(zip(group.candidates, group.agreement, strict=True))
@@ -246,102 +196,8 @@ def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequenc
                 f"{group.id} has no candidate {name!r}; it has {ORIGINAL}, {', '.join(group.candidates)}"
             )
         label = None if name == ORIGINAL else group.consensus[group.candidates.index(name)]
-        yield _Tile(
-            pictures.ground_truth(group, name), (f"{name} ({label.value})" if label else name, ""), (False, False)
-        )
-
-
-def _columns(num_tiles: int) -> int:
-    """Columns of tiles, which fill two rows beside the picture."""
-    return (num_tiles + 1) // 2
-
-
-def _tile_side(original: Pixels, num_tiles: int, num_lines: int, width_in: float) -> float:
-    """The side with which the picture, as high as two tiles, and all tiles fill the width."""
-    ratio = float(original.shape[1] / original.shape[0])
-    columns = _columns(num_tiles)
-    return (width_in - columns * _GAP_IN - ratio * _text_height(num_lines)) / (2 * ratio + columns)
-
-
-def _row_height(original: Pixels, num_tiles: int, num_lines: int, width_in: float) -> float:
-    return 2 * (_tile_side(original, num_tiles, num_lines, width_in) + _text_height(num_lines))
-
-
-def _text_height(num_lines: int) -> float:
-    """Height of the text below a picture, in inches."""
-    return num_lines * _LINE_IN + _GAP_IN
-
-
-def _draw_row(
-    figure: "Figure",
-    crop: Crop,
-    original: Pixels,
-    tiles: Sequence[_Tile],
-    top_in: float,
-    lines: Sequence[str],
-    width_in: float,
-) -> None:
-    from matplotlib.patches import Rectangle
-
-    side = _tile_side(original, len(tiles), len(lines), width_in)
-    text = _text_height(len(lines))
-    height = 2 * side + text
-    width = height * original.shape[1] / original.shape[0]
-    axes = _add_axes(figure, 0, top_in - height, width, height)
-    axes.imshow(original, interpolation="none")
-    box = (crop.left - 0.5, crop.top - 0.5)
-    axes.add_patch(Rectangle(box, crop.size, crop.size, fill=False, edgecolor=_BOX_COLOUR, linewidth=1.2))
-    _write_lines(axes, lines, (False, False))
-    for number, tile in enumerate(tiles):
-        row, column = divmod(number, _columns(len(tiles)))
-        left = width + _GAP_IN + column * (side + _GAP_IN)
-        bottom = top_in - row * (side + text) - side
-        small = _add_axes(figure, left, bottom, side, side)
-        _show_crop(small, tile.pixels, crop, scale=tile.pixels.shape[0] / original.shape[0])
-        _write_lines(small, tile.lines[: len(lines)], tile.bold)
-
-
-def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
-    """Axes without ticks, placed in inches."""
-    total_width, total_height = figure.get_size_inches()
-    axes = figure.add_axes(
-        (left / total_width, bottom / total_height, width / total_width, height / total_height), xticks=[], yticks=[]
-    )
-    axes.spines[:].set_visible(False)
-    return axes
-
-
-def _show_crop(axes: "Axes", pixels: Pixels, crop: Crop, scale: float) -> None:
-    """Show the crop; in an LR, the pixels it touches, placed to a fraction of a pixel."""
-    top, left, size = crop.top * scale, crop.left * scale, crop.size * scale
-    rows = slice(int(top), -int(-(top + size) // 1))
-    columns = slice(int(left), -int(-(left + size) // 1))
-    axes.imshow(
-        pixels[rows, columns],
-        interpolation="none",
-        extent=(columns.start, columns.stop, rows.stop, rows.start),
-        aspect="auto",
-    )
-    axes.set_xlim(left, left + size)
-    axes.set_ylim(top + size, top)
-
-
-def _write_lines(axes: "Axes", lines: Sequence[str], bold: Sequence[bool]) -> None:
-    """Write centred lines below a picture; a line wider than the picture gets a smaller font."""
-    for number, (line, strong) in enumerate(zip(lines, bold, strict=False)):
-        size_pt = _FONT_PT - number
-        text = axes.annotate(
-            line,
-            (0.5, 0),
-            parse_math=False,  # a name may contain $
-            xycoords="axes fraction",
-            xytext=(0, -72 * _LINE_IN * (number + 0.85)),
-            textcoords="offset points",
-            ha="center",
-            va="baseline",
-            fontsize=size_pt,
-            fontweight="bold" if strong else "normal",
-            annotation_clip=False,
-        )
-        share = text.get_window_extent().width / axes.get_window_extent().width
-        text.set_fontsize(size_pt / max(1.0, share))
+        pixels = pictures.ground_truth(group, name)
+        if label is None:
+            yield Tile(pixels, (name, ""), (False, False))
+        else:
+            yield Tile(pixels, (f"{name} ({label.value})", ""), (False, False), PALETTE[label].on_light)

@@ -4,29 +4,21 @@ The official scripts' text files are reproduced byte for byte; anything left out
 written atomically.
 """
 
-import io
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hggt_data.errors import MatchError, OutputError
-from hggt_data.io.files import csv_writer, write_text
-from hggt_data.io.text import aligned, join_lines, printable
+from hggt_data.io.files import write_text
+from hggt_data.io.text import aligned, format_examples, join_lines, printable
 from hggt_data.ranges import require_kind
-from hggt_data.restored.methods import PAGE_FILE, SCORES_FILE
+from hggt_data.restored.methods import AGREEMENT_FILE, PAGE_FILE, REPORT_FILES, SCORES_FILE
 from hggt_data.schema import Label
-from hggt_eval.report.notes import list_notes
-from hggt_eval.report.tables import (
-    comparison_tables,
-    format_comparison_csv,
-    format_latex,
-    format_markdown,
-    format_text,
-    heading_of,
-    list_lines,
-    measures_table,
-    paper_tables,
-)
+from hggt_eval.report.csv_files import format_comparison_csv, format_csv
+from hggt_eval.report.formats import format_markdown, format_text, list_lines
+from hggt_eval.report.latex import format_latex
+from hggt_eval.report.notes import licence_note, list_notes
+from hggt_eval.report.tables import comparison_tables, heading_of, measures_table, paper_tables
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, format_json, read_scores
@@ -94,6 +86,7 @@ def write_reports(
     output: str | Path,
     *,
     decimals: Mapping[str, int] | None = None,
+    plain: bool = False,
 ) -> list[Path]:
     """Write all files except the page below `output`, creating folders as needed.
 
@@ -105,6 +98,7 @@ def write_reports(
         comparison: Intervals and differences, from `compare_methods`.
         output: Folder to write to.
         decimals: Metric name -> decimals in `table.md` and `table.tex`; `""` stands for all metrics.
+        plain: Write `table.tex` for LaTeX without packages.
 
     Returns:
         The files written.
@@ -131,14 +125,14 @@ def write_reports(
     _require_scores(evaluation, settings)
     output = Path(output)
     require_nothing_lost(output, [method.name for method in evaluation.methods], settings)
-    notes = list_notes(evaluation, settings, comparison)
+    notes = [*list_notes(evaluation, settings, comparison), licence_note(settings)]
     tables = paper_tables(evaluation, comparison, decimals)
     texts = {
         output / SCORES_FILE: format_json(evaluation, settings, comparison),
         output / "scores.csv": format_csv(evaluation),
         output / "comparison.csv": format_comparison_csv(comparison),
         output / "table.md": format_markdown(tables, notes),
-        output / "table.tex": format_latex(tables, notes),
+        output / "table.tex": format_latex(tables, notes, plain=plain),
     }
     for method in evaluation.methods:
         for file_name, metrics in _OFFICIAL_FILES.items():
@@ -174,9 +168,26 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be written: {error.strerror or error}")
 
 
+def require_no_other_results(output: Path, own: str, names: Iterable[str], others: Iterable[str]) -> None:
+    """Check that a folder without the file `own` has none of the files to be written, and never one of `others`.
+
+    `own` is written first, so it shows that the files beside it are of an earlier run.
+    """
+    found = [name for name in others if (output / name).exists()]
+    if not (output / own).exists():
+        found += [name for name in names if (output / name).exists()]
+    if found:
+        raise OutputError(
+            f"{output} contains {format_examples(found)} of another command or program; choose another folder for "
+            "`output`, or move the files away"
+        )
+
+
 def require_nothing_lost(output: Path, methods: Collection[str], settings: Settings) -> None:
     """Check that this run scores everything again that the folder's `scores.json` contains."""
     path = output / SCORES_FILE
+    official = [f"{method}/{name}" for method in methods for name in _OFFICIAL_FILES]
+    require_no_other_results(output, SCORES_FILE, (*REPORT_FILES, *official), (AGREEMENT_FILE,))
     if not path.exists():
         return
     try:
@@ -193,31 +204,6 @@ def require_nothing_lost(output: Path, methods: Collection[str], settings: Setti
             f"{output} contains scores that would be lost: {', '.join(lost)}. Choose another folder for `output`, or "
             "move them away"
         )
-
-
-def format_csv(evaluation: Evaluation) -> str:
-    """`scores.csv`: one row per restored image and positive, and one for its no-reference scores, if any.
-
-    Negatives have the note `negative`; whatever was left out has a row with a note and no scores.
-    """
-    buffer = io.StringIO()
-    write_line = csv_writer(buffer)
-    metrics = [metric.name for metric in evaluation.metrics]
-    write_line(["method", "id", "candidate", *metrics, "note"])
-    blanks = [""] * len(metrics)
-    for method in evaluation.methods:
-        for group in method.groups:
-            rows = [(name, scores, "") for name, scores in group.positives.items()]
-            rows += [(name, scores, "negative") for name, scores in group.negatives.items()]
-            rows += [("", group.alone, "")] if group.alone else []
-            for candidate, scores, note in rows:
-                cells = [repr(scores[metric]) if metric in scores else "" for metric in metrics]
-                write_line([method.name, group.id, candidate, *cells, note])
-        for fault in method.faults:
-            write_line([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
-        for group_id in evaluation.without_positives:
-            write_line([method.name, group_id, "", *blanks, evaluation.why_left_out])
-    return buffer.getvalue()
 
 
 def format_official(evaluation: Evaluation, method: MethodScores, metrics: Sequence[str]) -> str:

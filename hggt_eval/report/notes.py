@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hggt_data.io.names import tell_apart
 from hggt_data.io.text import format_examples, printable
+from hggt_data.licence import describe_license
 from hggt_eval.metrics import title_of
 from hggt_eval.metrics.comparer import BORDER_PX
 from hggt_eval.scores.comparison import Comparison
@@ -34,6 +35,11 @@ def list_notes(evaluation: Evaluation, settings: Settings, comparison: Compariso
     return [*_of_run(evaluation, settings), *_of_methods(evaluation), *between]
 
 
+def licence_note(settings: Settings) -> Note:
+    """The licence of the pictures, which every report names."""
+    return Note(f"Licence of the pictures: {describe_license(settings.license)}.")
+
+
 def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
     if settings.protocol != "custom":
         yield Note(f"Scored by the protocol {settings.protocol}.")
@@ -41,6 +47,8 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
         yield Note(f"Border of {settings.border} pixels instead of {BORDER_PX}.")
     if settings.colour == "y":
         yield Note("PSNR and SSIM on luma (Y).")
+    if settings.aggregation == "best":
+        yield Note("A group counts with its best ground truth, not with the mean over them.")
     if settings.gt:
         number = f" ({len(settings.gt)} folders)" if len(settings.gt) > 1 else ""
         yield Note(f"The ground truths are pictures without labels{number}.")
@@ -75,6 +83,10 @@ def _of_methods(evaluation: Evaluation) -> Iterator[Note]:
         if flat := [group.file for group in method.groups if group.is_flat]:
             share = f"{len(flat)} of {len(method.groups)} images"
             yield Note(f"{method.name}: nothing but a single colour in {share}: {format_examples(flat)}")
+        if cropped := [group.file for group in method.groups if group.is_cropped]:
+            share = f"{len(cropped)} of {len(method.groups)} images"
+            shown = format_examples(cropped)
+            yield Note(f"{method.name}: {share} or their ground truths are cropped to the size that both have: {shown}")
         if method.num_swapped:
             share = f"{method.num_swapped} of {len(method.groups)} images"
             yield Note(

@@ -16,17 +16,23 @@ from typing import Any
 from hggt_data.groups import Group
 from hggt_data.io.images import Pixels
 from hggt_data.io.text import escape_html, printable
-from hggt_data.licence import describe_license
+from hggt_data.licence import UNKNOWN_LICENSE, describe_license
 from hggt_data.schema import LR, ORIGINAL
+from hggt_eval.report.forest import draw_forests
+from hggt_eval.report.formats import format_html, format_html_table
 from hggt_eval.report.notes import list_notes
 from hggt_eval.report.pictures import ScoredPictures
-from hggt_eval.report.tables import decimals_of, format_html, format_score, paper_tables
+from hggt_eval.report.style import read_style
+from hggt_eval.report.tables import Table, comparison_tables, decimals_of, format_score, measures_table
+from hggt_eval.report.verdict import describe_verdict
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
 from hggt_eval.scores.scores import GroupScores
 
 _ASSETS = Path(__file__).with_name("assets")
+# With more methods, the title counts them.
+_MOST_NAMED = 4
 
 
 def format_page(
@@ -42,16 +48,16 @@ def format_page(
 
     MatchError, ImageError or OSError if a picture of the gallery has changed, is damaged or is missing.
     """
-    title = f"Scores of {', '.join(comparison.methods)}"
+    methods = comparison.methods
+    title = f"Scores of {', '.join(methods) if len(methods) <= _MOST_NAMED else f'{len(methods)} methods'}"
     names = [method.name for method in evaluation.methods]
     gallery = [
         _gallery_group(group_id, why, evaluation, pictures, decimals)
         for group_id, why in choose_groups(evaluation, num_shown).items()
     ]
-    terms = [("Licence of the pictures", describe_license(pictures.source.license))] if gallery else []
+    # Older scores do not record it.
+    of_pictures = pictures.source.license if gallery and settings.license == UNKNOWN_LICENSE else settings.license
     data = {
-        "title": title,
-        "facts": [(name, printable(value)) for name, value in (*_facts(evaluation, settings), *terms)],
         "metrics": [
             {
                 "name": metric.name,
@@ -60,23 +66,46 @@ def format_page(
                 "decimals": decimals_of(metric.name, decimals),
             }
             for metric in evaluation.metrics
+            if any(metric.name in group.mean for method in evaluation.methods for group in method.groups)
         ],
         "methods": names,
         "baseline": comparison.baseline if comparison.baseline in names else None,
         "groups": _groups(evaluation),
         "gallery": gallery,
     }
-    tables = paper_tables(evaluation, comparison, decimals)
+    means, *differences = comparison_tables(comparison, decimals)
+    verdict, others = describe_verdict(evaluation, comparison, decimals)
+    measures = [measures_table(evaluation, decimals)] if evaluation.label_measures else []
+    sections = [
+        format_html([means], []),
+        *(_differences_section(table, comparison, decimals) for table in differences),
+        format_html(measures, list_notes(evaluation, settings, comparison)),
+    ]
     parts = {
         "<!--TITLE-->": escape_html(title),
-        "/*CSS*/": (_ASSETS / "report.css").read_text("utf-8"),
-        "<!--TABLES-->": format_html(tables, list_notes(evaluation, settings, comparison)),
+        "/*CSS*/": read_style(),
+        "<!--VERDICT-->": escape_html(verdict),
+        "<!--VERDICTS-->": "".join(f"<li>{escape_html(line)}</li>" for line in others),
+        "<!--TABLES-->": "\n".join(sections),
+        "<!--FACTS-->": "".join(
+            f"<dt>{escape_html(name)}</dt><dd>{escape_html(value)}</dd>\n"
+            for name, value in _facts(evaluation, settings)
+        ),
+        "<!--LICENCE-->": escape_html(describe_license(of_pictures)),
         "/*DATA*/": _json(data),
         "/*JS*/": (_ASSETS / "report.js").read_text("utf-8"),
     }
     places = re.compile("|".join(map(re.escape, parts)))
     # In one pass, as inserted text may contain the name of another placeholder.
     return places.sub(lambda place: parts[place.group()], (_ASSETS / "report.html").read_text("utf-8"))
+
+
+def _differences_section(table: Table, comparison: Comparison, decimals: Mapping[str, int] | None) -> str:
+    """The forest plots, with their numbers folded below."""
+    return (
+        f"<section><h2>{escape_html(table.title)}</h2>\n{draw_forests(comparison, decimals)}\n"
+        f"<details><summary>Numbers and p-values</summary>\n{format_html_table(table)}</details></section>"
+    )
 
 
 def choose_groups(evaluation: Evaluation, num_shown: int) -> dict[str, list[str]]:

@@ -26,6 +26,8 @@ def report_scores(
     baseline: str | None = None,
     decimals: Mapping[str, int] | None = None,
     gallery: CountOrNone = 1,
+    no_pictures: bool = False,
+    plain: bool = False,
     source: GroupSource | None = None,
     journal: Journal | None = None,
 ) -> None:
@@ -44,6 +46,8 @@ def report_scores(
             NAME@SEED, pass NAME.
         decimals: Decimals in tables for papers.  [default: psnr=2, others 4]
         gallery: Show this many of the best and of the worst groups per metric in the report, with all their pictures.
+        no_pictures: Leave all pictures out of the report, which is then small and contains none of the data.
+        plain: Write table.tex for LaTeX without packages (booktabs otherwise).
         source: The groups, if they are still open.
         journal: What an interrupted run would resume from.
 
@@ -55,10 +59,11 @@ def report_scores(
     lines = [format_table(evaluation, settings, comparison, decimals)]
     failure: HggtError | OSError | None = None
     if output is not None:
-        written = write_reports(evaluation, settings, comparison, output, decimals=decimals)
+        written = write_reports(evaluation, settings, comparison, output, decimals=decimals, plain=plain)
         pictures = ScoredPictures(evaluation, settings, source)
         try:
-            page = format_page(evaluation, settings, comparison, pictures, num_shown=gallery, decimals=decimals)
+            shown = 0 if no_pictures else gallery
+            page = format_page(evaluation, settings, comparison, pictures, num_shown=shown, decimals=decimals)
             written.append(write_page(page, output))
         except (HggtError, OSError) as error:
             failure = error
@@ -68,8 +73,8 @@ def report_scores(
     show(join_lines(lines))
     if failure is not None:
         raise OutputError(
-            f"all scores are in {output}, but {PAGE_FILE} is missing: {failure}; pass `gallery=0` to make it without "
-            "pictures"
+            f"all scores are in {output}, but {PAGE_FILE} is missing: {failure}; pass `no_pictures` to make it "
+            "without them"
         ) from failure
 
 

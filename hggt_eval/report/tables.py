@@ -1,19 +1,15 @@
-"""Tables for papers: Markdown, LaTeX (booktabs), CSV, plain text, and HTML for the report.
+"""The tables of a run, independent of the format in which they are written (`formats.py`, `latex.py`).
 
 Every row gives its numbers of groups and source pictures. The best and second best of each metric are marked; methods
 that print the same number get the same mark.
 """
 
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from hggt_data.io.files import csv_writer
-from hggt_data.io.text import Lines, aligned, escape_html, escape_markdown, printable
 from hggt_eval.metrics import FullReferenceMetric, Metric
-from hggt_eval.report.notes import Note
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.label_measures import GroupMean
@@ -26,13 +22,7 @@ _DECIMALS = {"psnr": 2}
 _FEW_PICTURES = 20
 # If even the smallest possible p is above this, the table says so.
 _COARSE_P = 0.001
-_CSV_COLUMNS = (
-    *("method", "metric", "mean", "low", "high", "seeds", "deviation", "groups", "source_pictures"),
-    *("infinite_groups", "missing_groups"),
-    *("baseline", "difference", "difference_low", "difference_high", "p", "p_holm"),
-    *("paired_groups", "paired_source_pictures", "effective_source_pictures", "paired_effective_source_pictures"),
-)
-_MINUS = "\N{MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +94,9 @@ def paper_tables(
 
 
 def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = None) -> Table:
-    """The label measures: a row for each method and measure."""
+    """The label measures: for each measure a row per method."""
     metrics = [metric for metric in evaluation.metrics if isinstance(metric, FullReferenceMetric)]
-    rows = []
+    rows: dict[str, list[tuple[Cell, ...]]] = {}
     for method, measures in evaluation.label_measures.items():
         named = {
             "best of positives": measures.best_of_positives,
@@ -122,13 +112,14 @@ def measures_table(evaluation: Evaluation, decimals: Mapping[str, int] | None = 
                     _measure_cell(means.get(metric.name), decimals_of(metric.name, decimals), num_groups)
                     for metric in metrics
                 ]
-                rows.append((Cell(method), Cell(title), *cells, Cell(str(num_groups))))
+                rows.setdefault(title, []).append((Cell(title), Cell(method), *cells, Cell(str(num_groups))))
     heads = [metric.title for metric in metrics]
     note = (
         "Means over the groups that have such candidates. Positive margin: distance to the nearest negative minus "
         "distance to the nearest positive. Nearer to a negative: share of groups with a negative margin."
     )
-    return Table("By label", ("method", "measure", *heads, "groups"), tuple(rows), note, num_names=2)
+    ordered = tuple(row for of_measure in rows.values() for row in of_measure)
+    return Table("By label", ("measure", "method", *heads, "groups"), ordered, note, num_names=2)
 
 
 def _measure_cell(mean: GroupMean | None, decimals: int, num_groups: int) -> Cell:
@@ -203,15 +194,17 @@ def _differences_table(comparison: Comparison, decimals: Mapping[str, int] | Non
     headings = {metric.name: heading_of(metric) for metric in comparison.metrics}
     rows = tuple(
         (
-            Cell(difference.method),
             Cell(headings[difference.metric]),
+            Cell(difference.method),
             *_difference_cells(difference, decimals_of(difference.metric, decimals)),
             Cell(str(difference.num_groups)),
             Cell(str(difference.num_pictures)),
         )
+        for metric in headings
         for difference in comparison.differences
+        if difference.metric == metric
     )
-    columns = ("method", "metric", "difference", "95 %", "p", "p (Holm)", "groups", "source pictures")
+    columns = ("metric", "method", "difference", "95 %", "p", "p (Holm)", "groups", "source pictures")
     note = (
         "Method minus baseline on the same groups; paired permutation test that flips signs by source picture, "
         "corrected by Holm for all methods within a metric. p ignores the spread over training seeds."
@@ -236,9 +229,11 @@ def _few_pictures(numbers: Iterable[Summary | Difference]) -> str:
 
 def _difference_cells(difference: Difference, decimals: int) -> tuple[Cell, ...]:
     low, high = difference.low, difference.high
-    interval = "-" if low is None or high is None else f"[{_with_sign(low, decimals)}, {_with_sign(high, decimals)}]"
+    interval = (
+        "-" if low is None or high is None else f"[{format_signed(low, decimals)}, {format_signed(high, decimals)}]"
+    )
     return (
-        Cell(_with_sign(difference.mean, decimals)),
+        Cell(format_signed(difference.mean, decimals)),
         Cell(interval),
         *map(_p_cell, (difference.p_value, difference.p_holm)),
     )
@@ -251,163 +246,12 @@ def _p_cell(value: float | None) -> Cell:
 def format_score(value: float, decimals: int) -> str:
     """A number with a real minus sign; no sign if it prints as zero."""
     if not math.isfinite(value):
-        return "-" if math.isnan(value) else f"{_MINUS if value < 0 else ''}∞"
+        return "-" if math.isnan(value) else f"{MINUS if value < 0 else ''}∞"
     text = f"{value:.{decimals}f}"
-    return text.replace("-", _MINUS if float(text) else "")
+    return text.replace("-", MINUS if float(text) else "")
 
 
-def _with_sign(value: float, decimals: int) -> str:
+def format_signed(value: float, decimals: int) -> str:
     """A number with its sign, plus or minus."""
     text = format_score(value, decimals)
     return text if value <= 0 or math.isnan(value) or not float(text) else f"+{text}"
-
-
-def list_lines(notes: Iterable[Note], bullet: str = "") -> Iterator[str]:
-    """Notes as lines of text, with indented details."""
-    for note in notes:
-        for indent, text in (("", note.text), *(("  ", detail) for detail in note.details)):
-            yield indent + bullet + text
-
-
-def format_text(table: Table) -> Lines:
-    """A table for the terminal, without its note."""
-    rows = [list(table.columns)] + [[f"{c.text} {c.detail}".strip() for c in row] for row in table.rows]
-    return Lines("\n".join(aligned(rows, table.num_names)))
-
-
-def format_markdown(tables: Iterable[Table], notes: Sequence[Note]) -> str:
-    """`table.md`: the best in bold, the second best in italics."""
-    around = {"best": "**", "second": "*", "": ""}
-
-    def line(cells: Iterable[str]) -> str:
-        return f"| {' | '.join(cells)} |"
-
-    def cell(content: Cell) -> str:
-        text = f"{around[content.mark]}{escape_markdown(content.text)}{around[content.mark]}"
-        return f"{text} {content.detail}".strip()
-
-    parts = []
-    for table in tables:
-        sides = [":--" if column < table.num_names else "--:" for column in range(len(table.columns))]
-        rows = [line(map(escape_markdown, table.columns)), line(sides), *(line(map(cell, row)) for row in table.rows)]
-        parts.append("\n".join([f"### {escape_markdown(table.title)}", "", *rows, "", table.note]))
-    if notes:
-        parts.append("\n".join(["### Notes", "", *(escape_markdown(line) for line in list_lines(notes, "- "))]))
-    return "\n\n".join(parts) + "\n"
-
-
-def format_latex(tables: Sequence[Table], notes: Sequence[Note]) -> str:
-    r"""`table.tex`, for `\usepackage{booktabs}`: the best in bold, the second best underlined; notes as comments."""
-    commands = {"best": r"\textbf", "second": r"\underline"}
-
-    def small(text: str) -> str:
-        return rf"{{\scriptsize {_escape_latex(text)}}}" if text else ""
-
-    def cell(content: Cell) -> str:
-        text = _escape_latex(content.text)
-        text = f"{commands[content.mark]}{{{text}}}" if content.mark else text
-        return f"{text} {small(content.beside)}".strip()
-
-    def lines_of(row: Sequence[Cell]) -> Iterator[str]:
-        yield " & ".join(map(cell, row)) + r" \\"
-        if any(content.below for content in row):
-            yield " & ".join(small(content.below) for content in row) + r" \\"
-
-    parts = [r"% \usepackage{booktabs}"]
-    if any(
-        ord(letter) > _LAST_LATIN for table in tables for row in table.rows for letter in _escape_latex(row[0].text)
-    ):
-        parts.append(
-            "% Names contain letters that pdflatex cannot print; use xelatex or lualatex and a font that has them."
-        )
-    for table in tables:
-        sides = "l" * table.num_names + "r" * (len(table.columns) - table.num_names)
-        lines = [
-            rf"\begin{{tabular}}{{{sides}}}",
-            r"\toprule",
-            " & ".join(map(_escape_latex, table.columns)) + r" \\",
-            r"\midrule",
-            *(line for row in table.rows for line in lines_of(row)),
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-        parts.append("\n".join([f"% {table.title}", *lines, f"% {table.note}"]))
-    if notes:
-        parts.append("\n".join(f"% {line}" for line in list_lines(notes)))
-    return "\n\n".join(parts) + "\n"
-
-
-_LAST_LATIN = 0x24F
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "[": "{[}",  # after a line break it would start an option
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    _MINUS: "$-$",
-    "±": r"$\pm$",
-    "∞": r"$\infty$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "<": "$<$",
-    ">": "$>$",
-}
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in printable(text))
-
-
-def format_html(tables: Iterable[Table], notes: Sequence[Note]) -> str:
-    """Tables and notes as sections of the report; marks become classes."""
-
-    def name(content: Cell) -> str:
-        return f'<th scope="row">{escape_html(content.text)}</th>'
-
-    def cell(content: Cell) -> str:
-        mark = f' class="{content.mark}"' if content.mark else ""
-        detail = f" <small>{escape_html(content.detail)}</small>" if content.detail else ""
-        return f"<td{mark}><span>{escape_html(content.text)}</span>{detail}</td>"
-
-    parts = []
-    for table in tables:
-        heads = "".join(
-            f'<th scope="col"{" class=name" if number < table.num_names else ""}>{escape_html(column)}</th>'
-            for number, column in enumerate(table.columns)
-        )
-        rows = "".join(
-            f"<tr>{''.join(map(name, row[: table.num_names]))}{''.join(map(cell, row[table.num_names :]))}</tr>\n"
-            for row in table.rows
-        )
-        title = escape_html(table.title)
-        parts.append(
-            f'<section><h2>{title}</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table>\n'
-            f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
-            f'<p class="note">{escape_html(table.note)}</p></section>'
-        )
-    if notes:
-        parts.append(f"<section><h2>Notes</h2>\n<ul>\n{''.join(map(_html_note, notes))}</ul></section>")
-    return "\n".join(parts)
-
-
-def _html_note(note: Note) -> str:
-    details = "".join(f"<li>{escape_html(detail)}</li>" for detail in note.details)
-    return f"<li>{escape_html(note.text)}{f'<ul>{details}</ul>' if details else ''}</li>\n"
-
-
-def format_comparison_csv(comparison: Comparison) -> str:
-    """`comparison.csv`: one row per method and metric, unrounded; missing values are empty."""
-    buffer = io.StringIO()
-    write_line = csv_writer(buffer)
-    write_line(_CSV_COLUMNS)
-    differences = {(d.method, d.metric): d for d in comparison.differences}
-    for s in comparison.summaries:
-        row = [s.method, s.metric, s.mean, s.low, s.high, s.num_seeds, s.deviation, s.num_groups, s.num_pictures]
-        row += [s.num_infinite, s.num_missing]
-        if d := differences.get((s.method, s.metric)):
-            row += [d.baseline, d.mean, d.low, d.high, d.p_value, d.p_holm, d.num_groups, d.num_pictures]
-        else:
-            row += [None] * 8
-        row += [s.effective_pictures, d.effective_pictures if d else None]
-        write_line("" if value is None or value != value else value for value in row)
-    return buffer.getvalue()

@@ -7,21 +7,23 @@ Reading a file returns exactly what was written.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 from hggt_data.errors import HggtError, MatchError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
+from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.restored.methods import SCORES_FILE, Fault, FaultKind, require_distinct_names, require_method_name
 from hggt_data.schema import ORIGINAL, Label, group_order, require_group_id
 from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
 from hggt_eval.metrics.comparer import Colour
+from hggt_eval.metrics.protocols import Aggregation, Sizes
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.label_measures import GroupMean, LabelMeasures
-from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
+from hggt_eval.scores.scores import GroupScores, MethodScores, Scores, best_of_ground_truths
 
 SCHEMA_VERSION = 1
 _LARGEST_SCORE = 1e12
@@ -35,12 +37,14 @@ class Settings:
         metrics: Metric names, in the order of the columns.
         protocol: Scoring protocol that was followed; `custom` if border, colour and metrics were chosen freely.
         protocol_sha256: SHA-256 of the protocol's content; None if it is `custom`.
-        aggregation: How scores are averaged: over the ground truths of a group, then over groups.
+        aggregation: What counts of a group: the mean over its ground truths, or the best of them.
+        sizes: `common` if images and ground truths were cropped to the size both have.
         border: Pixels cut off each side.
         colour: `rgb`, or `y` if PSNR and SSIM were computed on BT.601 luma.
         device: Device on which the networks ran.
         source: The groups, as the user named them.
         labels_sha256: SHA-256 of all annotations.
+        license: Licence id of the data, as in its manifest; `unknown` in files that do not record it.
         differences_to_cpu: Metric -> largest difference between the device's and the CPU's scores of one image.
         skipped_metrics: Metric -> why it was requested but not computed.
         split: Split, of a dataset with splits.
@@ -66,9 +70,11 @@ class Settings:
     skipped_metrics: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     labels: str | None = None
+    license: str = UNKNOWN_LICENSE
     protocol: str = "custom"
     protocol_sha256: str | None = None
-    aggregation: Literal["mean"] = "mean"
+    aggregation: Aggregation = "mean"
+    sizes: Sizes = "equal"
     gt: tuple[str, ...] = ()
     no_gt: bool = False
     restored: Mapping[str, str] = field(default_factory=dict)
@@ -170,9 +176,12 @@ def read_scores(path: str | Path) -> ScoresFile:
         metrics = {name: _parse_metric(name, facts) for name, facts in described["metrics"].items()}
         if unknown := [name for name in settings.metrics if name not in metrics]:
             raise ValueError(f"metric {unknown[0]!r} is not described")
+        methods = list(map(_parse_method, described["methods"]))
+        if settings.aggregation == "best":
+            methods = [replace(m, groups=tuple(best_of_ground_truths(m.groups, metrics.values()))) for m in methods]
         evaluation = Evaluation(
             metrics=tuple(metrics[name] for name in settings.metrics),
-            methods=tuple(map(_parse_method, described["methods"])),
+            methods=tuple(methods),
             without_positives=tuple(map(require_group_id, described["groups_without_positives"])),
             num_groups=described["num_groups"],
             with_negatives=settings.label_measures,
@@ -212,6 +221,7 @@ class _Group(TypedDict):
     negatives: NotRequired[dict[str, _Scores]]
     looks_swapped: NotRequired[bool]
     is_flat: NotRequired[bool]
+    is_cropped: NotRequired[bool]
 
 
 class _Fault(TypedDict):
@@ -295,6 +305,7 @@ def group_content(group: GroupScores) -> dict[str, Any]:
         ),
         **({"is_flat": True} if group.is_flat else {}),
         **({"looks_swapped": True} if group.looks_swapped else {}),
+        **({"is_cropped": True} if group.is_cropped else {}),
     }
 
 
@@ -322,6 +333,7 @@ def _parse_group(values: _Group) -> GroupScores:
         agreement=values["agreement"],
         is_flat=values.get("is_flat", False),
         looks_swapped=values.get("looks_swapped", False),
+        is_cropped=values.get("is_cropped", False),
         sha256=values["sha256"],
         ground_truths_sha256=values["ground_truths_sha256"],
     )

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from hggt_data.errors import MatchError, SettingsError
+from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.restored.methods import require_distinct_names
 from hggt_data.tree.aliases import join_pairs
+from hggt_eval.metrics.protocols import CUSTOM
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import ScoresFile, Settings, find_scores, read_scores
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
@@ -35,8 +38,8 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
     places = [find_scores(path) for path in paths]
     files = [read_scores(place) for place in places]
     first = files[0]
-    for place, file in zip(places[1:], files[1:], strict=True):
-        _require_comparable(places[0], first, place, file)
+    for (place, file), (other_place, other) in combinations(zip(places, files, strict=True), 2):
+        _require_comparable(place, file, other_place, other)
     _require_same_pictures(places, files)
     metrics = tuple(name for name in first.settings.metrics if all(name in file.settings.metrics for file in files))
     if not metrics:
@@ -51,11 +54,15 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         with_negatives=label_measures,
         same_pictures=_same_pictures(files),
     )
+    followed = next((f.settings for f in files if f.settings.protocol != CUSTOM), first.settings)
     settings = replace(
         first.settings,
+        protocol=followed.protocol,
+        protocol_sha256=followed.protocol_sha256,
         metrics=metrics,
         differences_to_cpu=_largest([file.settings.differences_to_cpu for file in files], metrics),
         skipped_metrics={},
+        license=next((f.settings.license for f in files if f.settings.license != UNKNOWN_LICENSE), UNKNOWN_LICENSE),
         restored={method.name: folder for method, folder in methods if folder is not None},
         allow_missing=any(file.settings.allow_missing for file in files),
         label_measures=label_measures,
@@ -98,12 +105,20 @@ def _require_comparable(place: Path, file: ScoresFile, other_place: Path, other_
     shared = [name for name in settings.metrics if name in other.metrics]
     directions, other_directions = _directions(file.evaluation), _directions(other_file.evaluation)
     weights = settings.weights_sha256.keys() & other.weights_sha256.keys()
-    pairs: dict[str, tuple[Any, Any]] = {
-        "protocol": (_protocol_of(settings), _protocol_of(other)),
-        "labels": (settings.labels_sha256, other.labels_sha256),
-        "ground truths": ("none" if settings.no_gt else "some", "none" if other.no_gt else "some"),
+    measured = {
         "border": (settings.border, other.border),
         "colour": (settings.colour, other.colour),
+        "aggregation": (settings.aggregation, other.aggregation),
+        "sizes": (settings.sizes, other.sizes),
+    }
+    # What is scored with the settings of a protocol, but without naming it, is comparable with it.
+    is_named = CUSTOM not in (settings.protocol, other.protocol)
+    protocols = (_protocol_of(settings), _protocol_of(other))
+    pairs: dict[str, tuple[Any, Any]] = {
+        **({"protocol": protocols} if is_named or any(a != b for a, b in measured.values()) else {}),
+        "labels": (settings.labels_sha256, other.labels_sha256),
+        "ground truths": ("none" if settings.no_gt else "some", "none" if other.no_gt else "some"),
+        **measured,
         **{f"weights of {name}": (_weights_of(name, settings), _weights_of(name, other)) for name in shared},
         **{f"better side of {name}": (directions[name], other_directions[name]) for name in shared},
         **{f"weights {name}": (settings.weights_sha256[name], other.weights_sha256[name]) for name in sorted(weights)},

@@ -24,15 +24,17 @@ class Journal:
         folder: Existing folder in which the results will be written.
         settings: Everything else that scores depend on, as JSON values.
         rank: Number of this process.
+        prefix: How the files' names begin.
 
     Attributes:
         num_found: Images that an earlier run had scored.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0, prefix: str = ".unfinished") -> None:
         self._folder = folder
+        self._prefix = prefix
         self._run = sha256_of(json.dumps(settings, sort_keys=True).encode())
-        self._pattern = f".unfinished-{self._run[:16]}-*.jsonl"
+        self._pattern = f"{prefix}-{self._run[:16]}-*.jsonl"
         self._own = folder / self._pattern.replace("*", str(rank))
         self._known = _read(sorted(folder.glob(self._pattern)), self._run)
         self._file: IO[str] | None = None
@@ -64,6 +66,13 @@ class Journal:
         if self._file is not None:
             self._file.close()
         for path in self._folder.glob(self._pattern):
+            path.unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Delete the files of other settings, as the folder now has the results of these, and keep this run's."""
+        if self._file is not None:
+            self._file.close()
+        for path in set(self._folder.glob(f"{self._prefix}-*.jsonl")) - set(self._folder.glob(self._pattern)):
             path.unlink(missing_ok=True)
 
 

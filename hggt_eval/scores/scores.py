@@ -1,11 +1,12 @@
 """The scores of one image and of one method, and how they are averaged."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from hggt_data.restored.methods import Fault
 from hggt_data.schema import GroupOrder, Label, group_order
+from hggt_eval.metrics import Metric
 
 Scores = Mapping[str, float]
 
@@ -24,6 +25,8 @@ class GroupScores:
         agreement: Positive or negative -> number of annotators who gave it that label.
         is_flat: Whether the image is a single colour.
         looks_swapped: Whether the image is closer to its positive with red and blue exchanged.
+        is_cropped: Whether the image or its ground truths were cropped to the size that both have.
+        best: Metric -> whether the highest score is the best, if the best positive counts instead of the mean.
         sha256: SHA-256 of the restored image's file.
         ground_truths_sha256: Candidate -> SHA-256 of its file, for each one compared with.
     """
@@ -38,6 +41,8 @@ class GroupScores:
     agreement: Mapping[str, int] = field(default_factory=dict)
     is_flat: bool = False
     looks_swapped: bool = False
+    is_cropped: bool = False
+    best: Mapping[str, bool] = field(default_factory=dict)
     sha256: str = ""
     ground_truths_sha256: Mapping[str, str] = field(default_factory=dict)
 
@@ -49,8 +54,11 @@ class GroupScores:
 
     @property
     def mean(self) -> Scores:
-        """Metric -> mean over the positives (see `finite_mean`), or the no-reference score."""
-        return {**_mean_by_metric(list(self.positives.values())), **self.alone}
+        """Metric -> mean over the positives (see `finite_mean`) or the best of them, or the no-reference score."""
+        means = _mean_by_metric(list(self.positives.values()))
+        for metric, highest in self.best.items():
+            means = {**means, metric: (max if highest else min)(scores[metric] for scores in self.positives.values())}
+        return {**means, **self.alone}
 
     @property
     def num_infinite(self) -> Mapping[str, int]:
@@ -87,6 +95,14 @@ class MethodScores:
         """Number of images that look as if red and blue were exchanged; 0 unless most do, as a few may be chance."""
         number = sum(group.looks_swapped for group in self.groups)
         return number if 2 * number > len(self.groups) else 0
+
+
+def best_of_ground_truths(groups: Iterable[GroupScores], metrics: Iterable[Metric]) -> Iterator[GroupScores]:
+    """The same groups, which count with the best of their positives instead of the mean over them."""
+    higher = {metric.name: metric.higher_is_better for metric in metrics}
+    for group in groups:
+        compared = {name for scores in group.positives.values() for name in scores}
+        yield replace(group, best={name: highest for name, highest in higher.items() if name in compared})
 
 
 def finite_mean(values: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hggt_data.annotate.deal import reassign_groups
+from hggt_data.annotate.reassign import reassign_groups
 from hggt_data.annotate.round import Item, Kind, read_round
 from hggt_data.cli.main import main
 from hggt_data.hub.pseudonyms import read_pseudonyms

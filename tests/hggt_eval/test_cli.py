@@ -385,9 +385,16 @@ def test_scores_are_kept_even_if_a_picture_of_the_gallery_is_damaged(tmp_path: P
     assert "bicubic       6  21.3140" in result.stdout
     assert result.stderr.startswith(f"Error: all scores are in {tmp_path}/scores, but report.html is missing: {path}: ")
     assert _scores(tmp_path / "scores")["methods"][0]["num_groups"] == 6
-    again = _run(*options, "--gallery", "0")
+    assert "pass --no-pictures to make it without them" in result.stderr
+    again = _run(*options, "--gallery", "6", "--no-pictures", "--plain")
     assert again.exit_code == 0, again.output
     assert "Resuming: 6 images were scored before" in again.stderr
+    texts = {name: (tmp_path / "scores" / name).read_text() for name in ("report.html", "table.md", "table.tex")}
+    assert "data:image" not in texts["report.html"]
+    assert r"\hline" in texts["table.tex"]
+    assert r"\toprule" not in texts["table.tex"]
+    licence = "Licence of the pictures: HGGT terms: non-commercial academic research, no redistribution."
+    assert [name for name, text in texts.items() if licence not in text] == []
 
 
 @pytest.mark.parametrize("stream", ["latin-1", "full"])

@@ -15,6 +15,7 @@ from hggt_data.io.images import read_pixels, write_png
 from hggt_data.restored.methods import SCORES_FILE
 from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
+from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.metrics.niqe import niqe
 from hggt_eval.scores.join import join_scores
 from tests.hggt_data.sriqa_tree import write_sriqa_tree
@@ -46,7 +47,7 @@ def test_texts_are_enough_and_the_result_shows_compares_and_reports_itself(fixtu
     assert math.fsum(map(float, values)) / len(values) == pytest.approx(means["lanczos"])
     [difference, _] = scored.compare(baseline="bicubic").differences
     assert difference.mean == pytest.approx(means["lanczos"] - means["bicubic"])
-    assert f'class="best"><span>{max(means.values()):.2f}</span>' in scored._repr_html_()
+    assert f"<td><b>{max(means.values()):.2f}</b>" in scored._repr_html_()
     scored.report(tmp_path / "new" / "scores", baseline="bicubic", gallery=0)
     assert read_scores(tmp_path / "new" / "scores").evaluation == scored.evaluation
     assert (tmp_path / "new" / "scores" / "report.html").is_file()
@@ -200,9 +201,88 @@ def test_a_protocol_sets_border_channel_and_metrics_and_is_not_mixed(
     assert followed.evaluation == by_hand.evaluation
     assert (by_hand.settings.protocol, by_hand.settings.border, by_hand.settings.colour) == ("custom", 0, "y")
     assert (followed.settings.protocol, followed.settings.border, followed.settings.colour) == ("osediff", 0, "y")
-    for name, scored in (("by_hand", by_hand), ("followed", followed)):
-        scored.report(tmp_path / name, gallery=0)
-    with pytest.raises(MatchError, match="cannot be compared: protocol: custom and osediff"):
-        join_scores([tmp_path / "by_hand", tmp_path / "followed"])
     with pytest.raises(SettingsError, match="`border` is set by the protocol osediff"):
         score(methods, truth, protocol="osediff", border=4)
+
+
+def test_scores_with_the_settings_of_a_protocol_are_comparable_with_it_and_protocols_are_not_mixed(
+    methods: list[Method], fixtures: Path, tmp_path: Path
+) -> None:
+    truth = GroundTruth(dataset=fixtures / "Test")
+    for protocol in (None, "hggt", "basicsr", "invsr"):
+        metrics = ["psnr_pyiqa"] if protocol == "invsr" else ["psnr"]
+        score(methods, truth, metrics=metrics, protocol=protocol).report(tmp_path / str(protocol), gallery=0)
+    joined, _ = join_scores([tmp_path / "None", tmp_path / "hggt"])
+    assert (joined.settings.protocol, joined.settings.border) == ("hggt", 4)
+    assert joined.settings.protocol_sha256 == read_scores(tmp_path / "hggt").settings.protocol_sha256
+    with pytest.raises(MatchError, match=r"cannot be compared: protocol: hggt [0-9a-f]{6} and basicsr"):
+        join_scores([tmp_path / "None", tmp_path / "hggt", tmp_path / "basicsr"])
+    with pytest.raises(
+        MatchError, match=r"protocol: custom and invsr .*; border: 4 and 0; colour: rgb and y; sizes: e"
+    ):
+        join_scores([tmp_path / "None", tmp_path / "invsr"])
+
+
+def test_the_best_ground_truth_counts_if_the_protocol_says_so(
+    methods: list[Method], fixtures: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "best.toml"
+    path.write_text(
+        'name = "best"\nborder = 4\ncolour = "rgb"\naggregation = "best"\n[metrics]\npsnr = ""\ngmsd = ""\n'
+    )
+    truth = GroundTruth(dataset=fixtures / "Test")
+    options = ["--dataset", str(fixtures / "Test"), "--restored", f"m={methods[0].folder}", "--protocol", str(path)]
+    main([*options, "--output", str(tmp_path / "scores"), "--gallery", "0"], standalone_mode=False)
+    main(
+        [*options, "--output", str(tmp_path / "scores"), "--gallery", "0"], standalone_mode=False
+    )  # scores of the journal
+    by_mean = score(methods[:1], truth, metrics="psnr,gmsd")
+    file = read_scores(tmp_path / "scores")
+    assert file.settings.aggregation == "best"
+    [best], [mean] = file.evaluation.methods, by_mean.evaluation.methods
+    assert any(len(group.positives) > 1 for group in best.groups)
+    for group, other in zip(best.groups, mean.groups, strict=True):
+        assert group.positives == other.positives
+        assert group.mean == {
+            "psnr": max(scores["psnr"] for scores in group.positives.values()),
+            "gmsd": min(scores["gmsd"] for scores in group.positives.values()),
+        }
+    assert best.mean["psnr"] == pytest.approx(sum(group.mean["psnr"] for group in best.groups) / len(best.groups))
+    assert "A group counts with its best ground truth" in (tmp_path / "scores/table.md").read_text()
+    by_mean.report(tmp_path / "mean", gallery=0)
+    with pytest.raises(MatchError, match="aggregation: best and mean"):
+        join_scores([tmp_path / "scores", tmp_path / "mean"])
+
+
+def test_invsr_crops_to_the_common_size(methods: list[Method], fixtures: Path, tmp_path: Path) -> None:
+    whole = fixtures / "Test/GT/Test-mini/images/original"
+    sizes = {"higher": (170, 150), "equal": (160, 160), "smaller": (156, 157)}
+    for name, (height, width) in sizes.items():
+        (tmp_path / name).mkdir()
+        for path in whole.iterdir():
+            pixels = read_pixels(path)
+            padded = np.pad(pixels, ((0, 16), (0, 16), (0, 0)), mode="reflect")
+            shifted = np.clip(padded.astype(int) + 3, 0, 255).astype(np.uint8)
+            write_png(tmp_path / name / path.name, shifted[:height, :width])
+    folders = {name: tmp_path / name for name in sizes}
+    truth = GroundTruth(gt=[whole])
+    with pytest.raises(MatchError, match="156 x 157; expected 160 x 160"):
+        score(folders, truth, metrics=["psnr_pyiqa"], border=0, colour="y")
+    scored = score(folders, truth, metrics=["psnr_pyiqa"], protocol="invsr")
+    assert scored.settings.sizes == "common"
+    metric = METRICS["psnr_pyiqa"].load(MetricSettings(0, "y"))
+    for method, (height, width) in zip(scored.evaluation.methods, sizes.values(), strict=True):
+        assert {group.is_cropped for group in method.groups} == {method.name != "equal"}
+        for group in method.groups:
+            pair = [
+                read_pixels(folder / group.file)[: min(height, 160), : min(width, 160)]
+                for folder in (folders[method.name], whole)
+            ]
+            assert group.mean == {"psnr_pyiqa": pytest.approx(metric(*pair))}
+    scored.report(tmp_path / "scores")
+    assert read_scores(tmp_path / "scores").evaluation == scored.evaluation
+    assert "smaller: 6 of 6 images or their ground truths are cropped" in scored.table()
+    for path in (tmp_path / "smaller").iterdir():
+        write_png(path, read_pixels(path)[::4, ::4])
+    with pytest.raises(MatchError, match=r"39 x 40; expected 160 x 160"):
+        score(folders, truth, metrics=["psnr_pyiqa"], protocol="invsr")

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import TypedDict
 from hggt_data.errors import RoundError, SettingsError
 from hggt_data.io.files import read_regular_file, write_json
 from hggt_data.io.parsing import parse_json, read_value
-from hggt_data.io.text import nearest
+from hggt_data.io.text import nearest, printable
 from hggt_data.tree.annotators import clean_name
 
 _MOST_BYTES = 1 << 22  # of the file; a larger one would block the server while it is read
@@ -126,10 +127,15 @@ def make_personal_url(
 
 
 def remove_account(path: Path, name: str) -> None:
-    """Remove an account; its personal URL stops working."""
+    """Remove an account; its personal URL stops working.
+
+    The name may also be in the form in which `hggt-data accounts list` prints one with control characters.
+    """
     with _edited(path) as entries:
-        known = [digest for digest, other in entries.items() if other.name == clean_name(name)]
-        if not known:
+        for form in (str, printable, _plain):
+            if known := [digest for digest, other in entries.items() if form(other.name) in (name, form(name))]:
+                break
+        else:
             hint = nearest(name, [account.name for account in entries.values()])
             raise RoundError(f"{path}: no account named {name!r}; {hint}")
         for digest in known:
@@ -168,7 +174,12 @@ def _read(path: Path) -> Iterator[tuple[str, Account]]:
                 raise ValueError(f"{entry['token_sha256']!r} is not a SHA-256")
             yield entry["token_sha256"], Account(entry["name"], entry["admin"])
     except ValueError as error:
-        raise RoundError(f"{path} is not an accounts file ({error}); create one with hggt-data accounts add") from error
+        advice = "correct it, or move it away and create one with hggt-data accounts add"
+        raise RoundError(f"{path} is not an accounts file ({error}); {advice}") from error
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def _new_token() -> str:

@@ -31,6 +31,7 @@ from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
+from hggt_data.palette import format_palette_css
 from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, QUESTION, PatchGroup, Protocol
 from hggt_data.tree.annotators import FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 
@@ -68,6 +69,7 @@ def make_app(store: AnswerStore) -> Starlette:
         routes=[
             Route("/", _show_static),
             Route("/admin", _show_static),
+            Route("/static/palette.css", _show_palette),
             Route("/static/{name}", _show_static),
             Route("/api/texts", show_texts),
             *routes,
@@ -252,6 +254,10 @@ class AdminRoutes(Routes):
     def _export_answers(self, _: Request) -> Response:
         headers = {"Content-Disposition": 'attachment; filename="answers.csv"'}
         return Response(_format_answers(self._store), media_type="text/csv", headers=headers)
+
+
+def _show_palette(_: Request) -> Response:
+    return Response(format_palette_css(), media_type="text/css")
 
 
 def _show_static(request: Request) -> Response:

@@ -45,7 +45,7 @@ class AnnotatorProgress:
         full_zoom: (groups of which every version was seen at 100 %, groups of which this is recorded).
         last: End of the latest answer.
         labels: Count of each label.
-        gold: (correct, given) labels of gold groups.
+        gold: (correct, given) labels of gold groups, also when they are asked again.
         repeats: (same, given) labels of groups judged twice.
     """
 
@@ -191,7 +191,7 @@ def _gold(store: AnswerStore, answers: Mapping[Item, Annotation]) -> tuple[int, 
     pairs = [
         (given, correct)
         for item, answer in answers.items()
-        if item.kind is Kind.GOLD and item.group in store.round.known
+        if item.kind in (Kind.GOLD, Kind.REPEAT) and item.group in store.round.known
         for given, correct in zip(answer.labels, store.round.known[item.group].labels, strict=True)
         if correct is not None
     ]
@@ -202,7 +202,8 @@ def _repeats(answers: Mapping[Item, Annotation]) -> tuple[int, int]:
     pairs = [
         pair
         for item, answer in answers.items()
-        if item.kind is Kind.REPEAT and (first := answers.get(Item(Kind.VOTE, item.group)))
+        if item.kind is Kind.REPEAT
+        and (first := answers.get(Item(Kind.VOTE, item.group)) or answers.get(Item(Kind.GOLD, item.group)))
         for pair in zip(answer.labels, first.labels, strict=True)
     ]
     return sum(again is first for again, first in pairs), len(pairs)

@@ -415,7 +415,7 @@ function showDifferences() {
 function startGallery() {
   const note = byId("gallery-note");
   if (!data.gallery.length) {
-    note.textContent = "This report was made without a gallery.";
+    note.textContent = "This report was made without pictures.";
     return;
   }
   note.textContent = "The best and worst groups of each metric, by the mean over methods. Drag to move; pinch, double-click, " +
@@ -425,8 +425,8 @@ function startGallery() {
     const button = element("button", "", { type: "button", "aria-pressed": "false" });
     const text = element("span");
     text.append(element("span", group.id), element("span", group.why.join(", ")));
-    const original = group.pictures.find((picture) => picture.kind === "original");
-    button.append(element("img", "", { src: original.src, alt: "" }), text);
+    const sample = group.pictures.find((picture) => picture.kind === "original") ?? group.pictures[0];
+    button.append(element("img", "", { src: sample.src, alt: "" }), text);
     button.addEventListener("click", () => openGroup(number));
     return button;
   }));
@@ -457,7 +457,6 @@ function startGallery() {
   openGroup(0);
 }
 
-byId("title").textContent = data.title;
-byId("facts").append(...data.facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-startImages();
+if (data.metrics.length) startImages();
+else byId("images").hidden = true;
 startGallery();

@@ -1,11 +1,14 @@
 """Small annotation rounds whose assignments are written out in the test."""
 
+import random
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round, write_round
-from hggt_data.schema import HGGT_PROTOCOL, Protocol
-from tests.hggt_data.trees import FOUR, write_tree
+from hggt_data.schema import HGGT_PROTOCOL, Annotation, Label, Protocol
+from hggt_data.tree.hggt_labels import format_annotation
+from tests.hggt_data.trees import FOUR, write_bytes, write_tree
 
 IDS = ("p0-0-0", "p1-0-0", "p2-0-0", "p3-0-0")
 
@@ -46,3 +49,16 @@ def make_round(
     )
     write_round(round_)
     return round_
+
+
+def judge(round_: Round, annotator: Annotator, group: str, kind: Kind = Kind.VOTE) -> None:
+    rng = random.Random(f"{annotator.name} {group}")
+    labels = tuple(rng.choice(list(Label)) for _ in round_.candidates)
+    start = datetime(2026, 1, 1) + timedelta(seconds=rng.randrange(10**6))
+    annotation = Annotation("A", labels, start, start + timedelta(seconds=30), 30)
+    text = format_annotation(annotation, group, round_.candidates)
+    write_bytes(round_.answer_path(annotator, Item(kind, group)), text.encode())
+
+
+def skip(round_: Round, annotator: Annotator, group: str) -> None:
+    write_bytes(round_.skip_path(annotator, Item(Kind.VOTE, group)), b'{"reason": "black"}')

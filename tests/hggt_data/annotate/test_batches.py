@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from hggt_data.annotate.batches import Checks, with_batches
-from hggt_data.annotate.round import Annotator, Item, Kind
+from hggt_data.annotate.answers import Answers
+from hggt_data.annotate.batches import with_batches
+from hggt_data.annotate.round import Annotator, Checks, Item, Kind
+from hggt_data.schema import Annotation
 
 NONE = Checks((), (), 0)
 GROUPS = [f"p{k:03d}-0-0" for k in range(100)]
@@ -17,6 +19,10 @@ def give(
     annotator: Annotator, votes: list[str], checks: Checks = NONE, per_batch: int = 30, **more: object
 ) -> Annotator:
     return with_batches(annotator, votes, checks, per_batch, random.Random(0), **more)  # type: ignore[arg-type]
+
+
+def answers_to(*items: Item) -> Answers:
+    return Answers(dict.fromkeys(items, Annotation("A", ())))
 
 
 def counts(annotator: Annotator) -> list[dict[Kind, int]]:
@@ -46,7 +52,7 @@ def test_answered_items_keep_their_place() -> None:
     before = give(Annotator("Ada", "a"), GROUPS[:20])
     answered = {before.items[3], before.items[7]}
     assigned = sorted({item.group for item in before.items[10:]} | {*GROUPS[50:55]})
-    after = give(before, assigned, answered=answered)
+    after = give(before, assigned, answers=answers_to(*answered))
     assert after.batches[0] == (before.items[3], before.items[7], *before.items[10:])
     assert sorted(item.group for item in after.batches[1]) == GROUPS[50:55]
 
@@ -54,7 +60,7 @@ def test_answered_items_keep_their_place() -> None:
 def test_a_small_later_batch_has_fewer_repeats() -> None:
     before = give(Annotator("Ada", "a"), GROUPS[:28], Checks((), (), 7))
     after = give(before, GROUPS[:35], Checks((), (), 7))
-    assert counts(after) == [{Kind.VOTE: 28, Kind.REPEAT: 7}, {Kind.VOTE: 7, Kind.REPEAT: 1}]
+    assert counts(after) == [{Kind.VOTE: 28, Kind.REPEAT: 7}, {Kind.VOTE: 7, Kind.REPEAT: 2}]
 
 
 @pytest.mark.parametrize(("num_gold", "num_batches"), [(8, 20), (20, 20), (21, 20), (1, 3), (50, 7)])
@@ -84,11 +90,27 @@ def test_repeats_are_spread_and_each_comes_a_third_of_the_batch_later() -> None:
         assert max(after - before for before, after in pairwise([33, *repeats, 120])) <= 10
 
 
-def test_checks_are_given_once_and_unanswered_gold_reaches_new_work() -> None:
-    checks = Checks(tuple(GROUPS[90:92]), tuple(GROUPS[93:97]), 0)
+def test_unanswered_gold_and_repeats_are_spread_over_old_and_new_work() -> None:
+    checks = Checks(tuple(GROUPS[90:92]), tuple(GROUPS[93:97]), 2)
     before = give(Annotator("Ada", "a"), GROUPS[:10], checks)
-    [answered] = [item for item in before.items if item == Item(Kind.GOLD, GROUPS[93])]
-    after = give(before, GROUPS[:20], checks, answered={answered})
+    answered = answers_to(*before.items[:10])
+    assert sum(item.kind is Kind.GOLD for item in answered.annotations) == 2
+    after = give(before, GROUPS[:20], checks, answers=answered)
     assert after.batches[0] == before.batches[0]
-    assert counts(after)[1:] == [{Kind.VOTE: 10, Kind.GOLD: 3}, {Kind.VOTE: 10, Kind.GOLD: 1}]
-    assert give(after, GROUPS[:20], checks, answered={answered}) == after
+    assert after.batches[1][:8] == before.batches[1][:8]
+    gold, repeats = ([count[kind] for count in counts(after)[1:]] for kind in (Kind.GOLD, Kind.REPEAT))
+    assert (sum(gold), sum(repeats)) == (4, 3), (gold, repeats)
+    assert give(after, GROUPS[:20], checks, answers=answered) is after
+
+
+def test_gold_is_asked_again_where_new_work_would_have_none() -> None:
+    checks = Checks((), tuple(GROUPS[90:94]), 0)
+    before = give(Annotator("Ada", "a"), GROUPS[:40], checks)
+    after = give(before, GROUPS[:60], checks, answers=answers_to(*before.items))
+    golds = [item.group for item in before.items if item.kind is Kind.GOLD]
+    again = [item.group for item in after.items if item.kind is Kind.REPEAT]
+    assert after.items[: len(before.items)] == before.items
+    assert again == golds[:1]  # a third of the gold, as a third of the votes is new; the earliest answered first
+    last = give(after, GROUPS[:90], checks, answers=answers_to(*after.items))
+    repeats = [item.group for item in last.items if item.kind is Kind.REPEAT]
+    assert repeats == golds[:2]

@@ -16,7 +16,8 @@ from hggt_data.io.files import write_json
 from hggt_data.schema import HGGT_PROTOCOL, Protocol
 from hggt_data.tree.protocol import read_protocol
 from hggt_data.tree.validate import validate_tree
-from tests.hggt_data.annotate.test_deal import TWO, deal, judge, known_csv, make_patches, skip
+from tests.hggt_data.annotate.rounds import judge, skip
+from tests.hggt_data.annotate.test_deal import TWO, deal, known_csv, make_patches
 from tests.hggt_data.trees import contents, write_bytes, write_tree
 
 merge = partial(merge_round, workers=1)

@@ -1,7 +1,15 @@
 import numpy as np
 
 from hggt_eval.agreement.calibration import best_threshold, calibrated_answers
+from hggt_eval.agreement.means import Keys
 from hggt_eval.agreement.pairs import Pair
+
+
+def _calibrated(margins: dict[Pair, float]) -> dict[str, float]:
+    pairs = list(margins)
+    pictures = Keys.of(pair.picture for pair in pairs)
+    found = calibrated_answers(np.array(list(margins.values())), pairs, pictures)
+    return {pair.group: right for pair, right in zip(pairs, found.tolist(), strict=True) if right == right}
 
 
 def test_the_smallest_threshold_with_most_right_answers() -> None:
@@ -19,11 +27,11 @@ def test_the_threshold_is_chosen_on_other_source_pictures() -> None:
         Pair("b1", "b", "x", "y", 0.5, "votes", "judged", is_tie=True): 5.0,
         Pair("b2", "b", "x", "y", 1.0, "votes", "judged"): 7.0,
         Pair("b3", "b", "x", "y", 0.9, "votes", "judged", is_share=True): 1.0,
+        Pair("b4", "b", "x", "y", 1.0, "votes", "judged"): np.nan,
     }
-    found = {pair.group: right for pair, right in calibrated_answers(pairs).items()}
-    assert found == {"a1": 0.0, "a2": 1.0, "b1": 0.0, "b2": 1.0}
+    assert _calibrated(pairs) == {"a1": 0.0, "a2": 1.0, "b1": 0.0, "b2": 1.0}
 
 
 def test_nothing_is_calibrated_without_human_ties_or_other_pictures() -> None:
     decided, tied = (Pair("a", "a", "x", "y", 1.0, "votes", "judged", is_tie=is_tie) for is_tie in (False, True))
-    assert calibrated_answers({decided: 1.0}) == calibrated_answers({tied: 1.0, decided: 2.0}) == {}
+    assert _calibrated({decided: 1.0}) == _calibrated({tied: 1.0, decided: 2.0}) == {}

@@ -1,5 +1,5 @@
 from hggt_data.consensus import judge_group
-from hggt_data.schema import Annotation, ConsensusRule, Label, PairVote, PatchGroup
+from hggt_data.schema import Annotation, ConsensusRule, Label, PairVote, PatchGroup, Score
 from hggt_eval.agreement.pairs import list_contents, list_pairs
 
 P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
@@ -25,7 +25,7 @@ def test_candidates_are_judged_against_the_original_and_compared_by_inference() 
         ("03", "01", 1.0, "similar-negative", "inferred", False),
         ("02", "03", 1.0, "positive-similar", "inferred", False),
     ]
-    [content] = list_contents(group)
+    [content] = list_contents(group, "cat")
     assert (content.evidence, content.values) == ("inferred", {"01": -1.0, "02": 1.0, "03": 0.0})
 
 
@@ -60,4 +60,18 @@ def test_questions_are_never_pooled() -> None:
         ("first", 1.0),
         ("second", 0.0),
     ]
-    assert [content.question for content in list_contents(_voted(*votes))] == ["first", "second"]
+    assert [content.question for content in list_contents(_voted(*votes), "x1")] == ["first", "second"]
+
+
+def test_opinion_scores_order_every_two_versions() -> None:
+    """a has 3 from two ratings and 6 from one, so 4 on average; gold and model scores do not count."""
+    scores = [Score("a", 3.0, votes=2), Score("a", 6.0), Score("b", 4.0), Score("original", 9.0, annotator="ann")]
+    scores += [Score("b", 99.0, kind="gold"), Score("b", 99.0, annotator_kind="model")]
+    group = judge_group("x1", ("a", "b"), (), scores=tuple(scores))
+    assert [(p.first, p.second, p.share, p.kind, p.evidence, p.is_tie) for p in list_pairs(group, "x")] == [
+        ("a", "b", 0.5, "scores", "scored", True),
+        ("a", "original", 0.0, "scores-original", "scored", False),
+        ("b", "original", 0.0, "scores-original", "scored", False),
+    ]
+    [content] = list_contents(group, "x")
+    assert (content.picture, content.values) == ("x", {"a": 4.0, "b": 4.0, "original": 9.0})

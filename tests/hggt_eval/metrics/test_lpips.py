@@ -1,6 +1,5 @@
 """Against the `lpips` package; the official numbers are in report/test_files.py."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import lpips
@@ -9,24 +8,27 @@ import torch
 
 from hggt_data.errors import ImageError
 from hggt_data.io.images import Pixels
-from hggt_eval.metrics.comparer import AnyComparer, MetricSettings
+from hggt_eval.metrics import METRICS
+from hggt_eval.metrics.comparer import MetricSettings
 from hggt_eval.metrics.lpips import Lpips
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the package calls torchvision in an old way
+@pytest.mark.parametrize(("name", "net", "backbone"), [("lpips", "alex", "alexnet"), ("lpips-vgg", "vgg", "vgg16")])
 def test_lpips_equals_its_package_and_is_zero_for_identical_pictures(
-    random_weights: Path, networks: Mapping[str, AnyComparer], pair: tuple[Pixels, Pixels]
+    name: str, net: str, backbone: str, random_weights: Path, pair: tuple[Pixels, Pixels]
 ) -> None:
-    package = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    state = torch.load(random_weights / "alexnet_features.pth", weights_only=True)
+    package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+    state = torch.load(random_weights / f"{backbone}_features.pth", weights_only=True)
     names = {key: f"features.{key.split('.', 2)[2]}" for key in package.state_dict() if key.startswith("net.")}
     package.load_state_dict({key: state[name] for key, name in names.items()}, strict=False)
     tensors = [torch.from_numpy(p[4:-4, 4:-4].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1 for p in pair]
     with torch.inference_mode():
         expected = float(package(*tensors))
     assert expected > 1e-3
-    assert networks["lpips"](*pair) == pytest.approx(expected, abs=1e-6)
-    assert networks["lpips"](pair[0], pair[0]) == 0
+    metric = METRICS[name].load(MetricSettings(weights_dir=random_weights))
+    assert metric(*pair) == pytest.approx(expected, abs=1e-6)
+    assert metric(pair[0], pair[0]) == 0
 
 
 def test_loading_does_not_change_the_random_state(random_weights: Path, pair: tuple[Pixels, Pixels]) -> None:

@@ -18,7 +18,8 @@ from hggt_data.restored.matching import match_restored
 from hggt_data.restored.methods import name_methods
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.protocol import evaluate
-from hggt_eval.report.figure import FORMATS, Crop, draw_figure, write_figure
+from hggt_eval.report.figure import FORMATS, draw_figure, write_figure
+from hggt_eval.report.figure_layout import Crop
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings

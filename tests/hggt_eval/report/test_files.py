@@ -17,7 +17,8 @@ from hggt_data.schema import Label
 from hggt_eval.metrics import METRICS, MetricSettings, require_metric
 from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.protocol import evaluate
-from hggt_eval.report.files import format_csv, format_official, format_table, write_page, write_reports
+from hggt_eval.report.csv_files import format_csv
+from hggt_eval.report.files import format_official, format_table, write_page, write_reports
 from hggt_eval.scores.comparison import compare_methods
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
@@ -180,9 +181,23 @@ def test_a_scores_json_of_another_program_is_not_overwritten(
     assert contents(tmp_path) == {"scores.json": text.encode()}
 
 
+@pytest.mark.parametrize("name", ["table.md", "report.html", "agree.json", "net/psnr_ssim.txt"])
+def test_files_of_other_commands_and_programs_are_not_overwritten(
+    evaluation: Evaluation, settings: Settings, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("theirs")
+    evaluation = replace(evaluation, methods=(replace(evaluation.methods[0], name="net"),))
+    with pytest.raises(OutputError, match=rf"contains {name} of another command or program; choose another folder"):
+        write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
+    assert contents(tmp_path) == {name: b"theirs"}
+
+
 def test_an_output_that_cannot_be_written_is_an_error(
     evaluation: Evaluation, settings: Settings, tmp_path: Path
 ) -> None:
+    write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
+    (tmp_path / "table.md").unlink()
     (tmp_path / "table.md").mkdir()
     with pytest.raises(OutputError, match=r"table\.md: cannot be written"):
         write_reports(evaluation, settings, compare_methods(evaluation), tmp_path)
@@ -235,6 +250,6 @@ def test_a_baseline_and_seeds_have_their_own_tables_on_screen(fixtures: Path, se
     assert lines[4:6] == ["", "Scores:"]
     assert lines[7].split()[:6] == ["a", "21.40", "±", "0.12", "[17.14,", "25.65]"]
     assert lines[10] == "Difference from b:"
-    assert lines[12].split()[:4] == ["a", "PSNR", "↑", "\N{MINUS SIGN}0.08"]
+    assert lines[12].split()[:4] == ["PSNR", "↑", "a", "\N{MINUS SIGN}0.08"]
     alone = replace(scored, methods=scored.methods[2:])
     assert len(format_table(alone, complete, compare_methods(alone)).splitlines()) == 2

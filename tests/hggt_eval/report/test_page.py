@@ -1,6 +1,7 @@
 """The report in a real browser: headless Chromium, laptop and phone."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from hggt_data import name_methods, open_groups
 from hggt_data.restored.matching import match_restored
+from hggt_data.tree.demo import write_demo
+from hggt_eval import GroundTruth, score
 from hggt_eval.metrics import METRICS
 from hggt_eval.protocol import evaluate
 from hggt_eval.report.page import choose_groups, format_page
@@ -89,13 +92,85 @@ def data_of(report: Path) -> Any:
 
 def test_the_tables_are_those_of_the_comparison(page: Page, evaluation: Evaluation) -> None:
     expect(page.locator("h1")).to_have_text("Scores of bicubic, lanczos, realesrgan")
+    expect(page.locator("#facts")).to_be_hidden()
+    page.locator("#provenance summary").click()
+    expect(page.locator("#facts")).to_be_visible()
     expect(page.locator("#facts")).to_contain_text("cuda (differs from the CPU by at most 2.0e-05 on one image)")
-    expect(page.locator("#facts")).to_contain_text("HGGT terms: non-commercial academic research, no redistribution")
+    expect(page.locator("#licence")).to_contain_text("HGGT terms: non-commercial academic research, no redistribution")
     scores = page.locator("section", has_text="Mean over groups").locator("tbody tr")
     expect(scores).to_have_count(3)
     best = max(method.mean["psnr"] for method in evaluation.methods)
     expect(page.locator("td.best").first).to_contain_text(f"{best:.2f}")
     expect(page.locator("h2", has_text="Difference from bicubic")).to_be_visible()
+
+
+def test_the_report_answers_first_and_then_shows_why(page: Page) -> None:
+    expect(page.locator("#verdict p")).to_have_text(
+        re.compile("^None of 2 methods is clearly better than bicubic in PSNR; ")
+    )
+    order = ["#verdict", "section:has-text('Mean over groups')", ".forests", "#images", "#gallery", "#provenance"]
+    tops = [page.locator(part).first.bounding_box() for part in order]
+    assert all(box is not None for box in tops)
+    assert sorted(tops, key=lambda box: box["y"] if box else 0) == tops
+
+
+def test_forest_plots_show_every_difference_with_its_interval(opened: Open, settings: Settings, tmp_path: Path) -> None:
+    values = {f"{k:02d}": 25.0 + k for k in range(12)}
+    shifted = {name: {k: v + by for k, v in values.items()} for name, by in (("better", 1.0), ("worse", -1.0))}
+    noisy = {k: v + (-1) ** number for number, (k, v) in enumerate(values.items())}
+    evaluation = scored(base=values, **shifted, noisy=noisy, perfect=dict.fromkeys(values, math.inf))
+    page = opened(written(evaluation, settings, tmp_path, "base"))
+    rows = page.locator(".forests svg > g")
+    expect(rows).to_have_count(4)
+    marks = [rows.nth(k).locator("g").get_attribute("class") for k in range(3)]
+    assert marks == ["better", "worse", "unclear"]
+    expect(rows.nth(3).locator("circle")).to_have_count(0)  # no finite difference
+    zero = float(page.locator("line.zero").first.get_attribute("x1") or "nan")
+    x = [float(rows.nth(k).locator("circle").get_attribute("cx") or "nan") for k in range(3)]
+    assert x[1] < zero < x[0]
+    assert x[2] == pytest.approx(zero, abs=0.1)
+    low, high = (float(rows.nth(2).locator("line").first.get_attribute(end) or "nan") for end in ("x1", "x2"))
+    [noise] = [d for d in compare_methods(evaluation, "base").differences if d.method == "noisy"]
+    assert noise.low is not None
+    assert noise.high is not None
+    assert (low - zero) / (x[0] - zero) == pytest.approx(noise.low, abs=0.02)
+    assert (high - zero) / (x[0] - zero) == pytest.approx(noise.high, abs=0.02)
+    label = page.locator(".forests svg").first.get_attribute("aria-label") or ""
+    assert "better: +1.00 [+1.00, +1.00], better; worse: \u22121.00 [\u22121.00, \u22121.00], worse; noisy: " in label
+    page.get_by_text("Numbers and p-values").click()
+    expect(page.locator("details tr.group")).to_have_text(["PSNR ↑"])
+
+
+def test_the_method_column_stays_when_a_phone_scrolls(opened: Open, settings: Settings, tmp_path: Path) -> None:
+    many = {f"method-{k}": {f"{n}": 20.0 + n + k for n in range(6)} for k in range(12)}
+    page = opened(written(scored(**many), settings, tmp_path), 390, 844)
+    expect(page.locator("h1")).to_have_text("Scores of 12 methods")
+    for table in (page.locator("section table").first, page.locator("#image-table")):
+        name = table.locator("tbody th").nth(3)
+        before = name.bounding_box()
+        moved = table.evaluate("(e) => { const s = e.closest('.scroll'); s.scrollLeft = 120; return s.scrollLeft }")
+        assert moved > 0
+        assert name.bounding_box() == before
+
+
+def test_scores_without_ground_truths_have_a_gallery(opened: Open, tmp_path: Path) -> None:
+    *_, bicubic, sharper = write_demo(tmp_path)
+    methods = {"bicubic": bicubic, "sharper": sharper}
+    score(methods, GroundTruth(no_gt=True), metrics="niqe", border=0).report(tmp_path / "scores")
+    page = opened(tmp_path / "scores" / "report.html")
+    expect(page.locator("#panes figcaption > span:first-child")).to_have_text(["bicubic", "sharper"])
+    expect(page.locator("#groups img").first).to_be_visible()
+    expect(page.locator("#licence")).to_have_text("Licence of the pictures: not known; ask the author.")
+
+
+def test_a_page_without_scores_of_single_pictures_has_tables_only(
+    opened: Open, settings: Settings, tmp_path: Path
+) -> None:
+    nothing = GroupScores("p-0-0", "p", "x", {}, {"01": {}})
+    evaluation = Evaluation((METRICS["psnr"],), (MethodScores("a", (nothing,)), MethodScores("b", (nothing,))), (), 1)
+    page = opened(written(evaluation, settings, tmp_path))
+    expect(page.locator("#images")).to_be_hidden()
+    expect(page.locator("section table").first).to_be_visible()
 
 
 def column(page: Page) -> list[str]:
@@ -271,14 +346,20 @@ def scored(**psnr: dict[str, float]) -> Evaluation:
     return Evaluation((METRICS["psnr"],), tuple(methods), (), 9)
 
 
+def written(evaluation: Evaluation, settings: Settings, folder: Path, baseline: str | None = None) -> Path:
+    """The path of a page without pictures."""
+    path = folder / "report.html"
+    comparison = compare_methods(evaluation, baseline)
+    pictures = ScoredPictures(evaluation, settings)
+    path.write_text(format_page(evaluation, settings, comparison, pictures, num_shown=0), "utf-8")
+    return path
+
+
 def test_many_images_are_shown_in_pages(opened: Open, settings: Settings, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     many = scored(**{name: {f"{n:03d}": float(v) for n, v in enumerate(rng.normal(25, 3, 120))} for name in "ab"})
-    path = tmp_path / "report.html"
-    comparison = compare_methods(many, num_resamples=100)
-    path.write_text(format_page(many, settings, comparison, ScoredPictures(many, settings), num_shown=0), "utf-8")
-    page = opened(path)
-    expect(page.locator("#gallery-note")).to_contain_text("This report was made without a gallery")
+    page = opened(written(many, settings, tmp_path))
+    expect(page.locator("#gallery-note")).to_contain_text("This report was made without pictures")
     expect(page.locator("#range")).to_have_text("1 to 50 of 120")
     page.locator("#next").click()
     expect(page.locator("#range")).to_have_text("51 to 100 of 120")

@@ -1,21 +1,16 @@
 import csv
 import math
+import re
 from dataclasses import replace
 
 import pytest
 
 from hggt_eval.metrics import METRICS, require_metric
+from hggt_eval.report.csv_files import format_comparison_csv
+from hggt_eval.report.formats import format_html, format_markdown, format_text
+from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import Note
-from hggt_eval.report.tables import (
-    comparison_tables,
-    decimals_of,
-    format_comparison_csv,
-    format_html,
-    format_latex,
-    format_markdown,
-    format_text,
-    measures_table,
-)
+from hggt_eval.report.tables import comparison_tables, decimals_of, measures_table
 from hggt_eval.scores.comparison import Comparison, Difference, Summary
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.scores import MethodScores
@@ -67,8 +62,8 @@ def test_markdown_marks_the_best_and_second_best(comparison: Comparison) -> None
     assert lines[-5:] == ["### Notes", "", r"- net\_1: 2 left out:", "  - missing: a\\<b&c.png", "  - extra: 1 %.png"]
     assert r"### Difference from base\_line" in lines
     # A number that prints as zero has no sign.
-    assert lines[14] == r"| net | PSNR ↑ | 0.00 | \[-0.02, +0.01\] | 0.2500 | 0.5000 | 8 | 5 |"
-    assert lines[15] == "| old | LPIPS ↓ | -0.0500 | - | - | - | 0 | 0 |"
+    assert lines[14] == r"| PSNR ↑ | net | 0.00 | \[-0.02, +0.01\] | 0.2500 | 0.5000 | 8 | 5 |"
+    assert lines[15] == "| LPIPS ↓ | old | -0.0500 | - | - | - | 0 | 0 |"
 
 
 def test_latex_escapes_names_and_marks_the_best(comparison: Comparison) -> None:
@@ -80,11 +75,22 @@ def test_latex_escapes_names_and_marks_the_best(comparison: Comparison) -> None:
         r"net & \underline{24.001} {\scriptsize $\pm$ 0.100} & \textbf{0.200} {\scriptsize $\pm$ 0.010} & 9 & 5 & 3 \\"
         in text
     )
-    assert r"net & PSNR $\uparrow$ & $-$0.003 & {[}$-$0.020, +0.010] & 0.2500 & 0.5000 & 8 & 5 \\" in text
+    assert r"PSNR $\uparrow$ & net & $-$0.003 & {[}$-$0.020, +0.010] & 0.2500 & 0.5000 & 8 & 5 \\" in text
     assert r" & {\scriptsize {[}23.004, 25.004]} & {\scriptsize {[}$-$0.700, 1.300]} &  &  &  \\" in text
     assert text.splitlines()[-3:] == ["% net_1: 2 left out:", "%   missing: a<b&c.png", "%   extra: 1 %.png"]
     for line in text.splitlines():
         assert line.startswith("%") or "%" not in line.replace(r"\%", "")
+
+
+def test_plain_latex_needs_no_package(comparison: Comparison) -> None:
+    usual = format_latex(comparison_tables(comparison), NOTES)
+    text = format_latex(comparison_tables(comparison), NOTES, plain=True)
+    rules = r"\\(top|mid|bottom)rule"
+    assert text == re.sub(rules, r"\\hline", usual).replace(r"\usepackage{booktabs}", "No package is needed.")
+    # Everything else is LaTeX itself.
+    assert set(re.findall(r"\\([a-zA-Z]+)", text)) <= {
+        *("begin", "end", "hline", "textbf", "underline", "scriptsize", "pm", "uparrow", "downarrow", "infty")
+    }
 
 
 def test_comparison_csv_is_unrounded(comparison: Comparison) -> None:
@@ -158,14 +164,27 @@ def test_a_missing_mean_is_a_dash() -> None:
 def test_each_label_measure_has_a_row_with_a_dash_for_missing_values() -> None:
     metrics = tuple(map(require_metric, ("lpips", "niqe", "psnr")))
     table = measures_table(Evaluation(metrics, (MethodScores("net", GROUPS),), (), 3, with_negatives=True))
-    assert table.columns == ("method", "measure", "LPIPS", "PSNR", "groups")
-    rows = [[cell.text for cell in row[1:]] for row in table.rows]
+    assert table.columns == ("measure", "method", "LPIPS", "PSNR", "groups")
+    rows = [[cell.text for cell in row] for row in table.rows]
     assert rows[:4] == [
-        ["best of positives", "0.1333", "26.67", "3"],
-        ["negatives", "0.2500", "15.00", "2"],
-        ["positive margin", "0.0500", "-", "2"],
-        ["nearer to a negative", "0.5000", "-", "2"],
+        ["best of positives", "net", "0.1333", "26.67", "3"],
+        ["negatives", "net", "0.2500", "15.00", "2"],
+        ["positive margin", "net", "0.0500", "-", "2"],
+        ["nearer to a negative", "net", "0.5000", "-", "2"],
     ]
+
+
+def test_the_methods_are_rows_within_a_label_measure() -> None:
+    metrics = (require_metric("lpips"),)
+    methods = (MethodScores("net", GROUPS), MethodScores("old", GROUPS))
+    table = measures_table(Evaluation(metrics, methods, (), 3, with_negatives=True))
+    names = [(row[0].text, row[1].text) for row in table.rows]
+    assert names[:4] == [
+        (measure, method) for measure in ("best of positives", "negatives") for method in ("net", "old")
+    ]
+    html = format_html([table], [])
+    assert html.count('<th scope="rowgroup" colspan="3"><span>negatives</span>') == 1
+    assert html.count('<tr><th scope="row">net</th>') == html.count('<tr><th scope="row">old</th>') == len(names) / 2
 
 
 def test_decimals_are_chosen_by_metric() -> None:

@@ -56,6 +56,12 @@ def test_methods_of_files_and_folders_are_joined(tmp_path: Path) -> None:
     assert remarks == []
 
 
+def test_the_licence_is_that_of_the_file_which_records_it(tmp_path: Path) -> None:
+    paths = [write(tmp_path, "old"), write(tmp_path, "new", replace(SETTINGS, license="cc0-1.0"))]
+    assert join_scores(paths)[0].settings.license == "cc0-1.0"
+    assert join_scores(paths[:1])[0].settings.license == "unknown"
+
+
 def test_source_pictures_that_are_one_picture_are_those_of_all_files(tmp_path: Path) -> None:
     one, two = write(tmp_path, "one", same=(("a", "b"), ("x", "y"))), write(tmp_path, "two", same=(("b", "c"),))
     assert join_scores([one, two])[0].evaluation.same_pictures == (("a", "b", "c"), ("x", "y"))

@@ -4,9 +4,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from hggt_data.annotate.web.accounts import Account, Accounts, add_account, remove_account
+from hggt_data.cli.main import main
 from hggt_data.errors import RoundError
+from hggt_data.io.text import printable
 
 
 @pytest.fixture
@@ -110,3 +113,28 @@ def test_a_missing_file_or_account_is_reported(path: Path) -> None:
     add_account(path, Account("Ada"))
     with pytest.raises(RoundError, match="no account named 'Adah'; did you mean 'Ada'"):
         remove_account(path, "Adah")
+
+
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [
+        ("a\x1b[2J", "a\\x1b[2J"),  # as `accounts list` prints it
+        ("a\x1b[2J", "a\x1b[2J"),
+        ("two\nlines", "two\\nlines"),
+        (" Zoe\u0308", "Zo\u00eb"),
+        ("", ""),
+    ],
+)
+def test_an_account_that_was_added_before_names_were_checked_can_be_removed(
+    path: Path, stored: str, given: str
+) -> None:
+    for name in ("Ada", "old"):
+        add_account(path, Account(name))
+    ada, old = json.loads(path.read_text())
+    path.write_text(json.dumps([ada, old | {"name": stored}]))
+    assert (
+        CliRunner().invoke(main, ["accounts", "list", "--accounts", str(path)]).output == f"Ada\n{printable(stored)}\n"
+    )
+    result = CliRunner().invoke(main, ["accounts", "remove", given, "--accounts", str(path)])
+    assert result.exit_code == 0, result.output
+    assert Accounts(path).all() == [Account("Ada")]

@@ -274,7 +274,7 @@ def test_no_other_path_is_reachable(server: Server) -> None:
 
 def test_pages_need_no_token(server: Server) -> None:
     kinds = {"/": "text/html", "/admin": "text/html", "/static/annotate.js": "text/javascript"}
-    for path, kind in (kinds | {"/static/annotate.css": "text/css"}).items():
+    for path, kind in (kinds | {f"/static/{name}.css": "text/css" for name in ("annotate", "palette")}).items():
         answer = server.as_(None).get(path)
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith(kind)

@@ -11,8 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from hggt_data import open_groups
-from hggt_data.annotate.deal import reassign_groups
 from hggt_data.annotate.merge import merge_round
+from hggt_data.annotate.reassign import reassign_groups
 from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.app import make_app

@@ -147,3 +147,14 @@ def test_gold_and_repeats_are_measured_and_practice_is_not(tmp_path: Path) -> No
     assert (two.gold, two.repeats) == ((0, 9), (0, 10))
     assert texts_of(two) == ["gold: only 0 of 9 labels correct", "repeats: only 0 of 10 labels equal"]
     assert (two.assigned, two.done, sum(two.labels.values())) == (15, 15, 30)
+
+
+def test_gold_that_is_asked_again_counts_as_gold_and_as_a_repeat(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path, 1, g0=KnownAnswer((P, N)))
+    gold, again = (Item(kind, "g0-0-0") for kind in (Kind.GOLD, Kind.REPEAT))
+    ada, bob = (replace(annotator, batches=((gold, again),)) for annotator in round_.annotators)
+    store = AnswerStore(round_.with_annotators((ada, bob)))
+    save(store, ada, gold, (P, N))
+    save(store, ada, again, (N, N))
+    one, _ = measure_progress(store).annotators
+    assert (one.gold, one.repeats) == ((3, 4), (1, 2))

@@ -1,11 +1,9 @@
-import random
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -15,12 +13,10 @@ import httpx2
 import pytest
 from click.testing import CliRunner, Result
 
-from hggt_data.annotate.round import Annotator, Round, read_round, write_round
+from hggt_data.annotate.round import Round, read_round, write_round
 from hggt_data.annotate.web.accounts import Account, add_account
-from hggt_data.annotate.web.blind import open_store
 from hggt_data.cli.main import main
 from hggt_data.io.folders import lock_folder
-from hggt_data.schema import HGGT_PROTOCOL, Label, Protocol
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 from tests.hggt_data.annotate.servers import Server, make_certificate, needs_openssl
 
@@ -89,74 +85,6 @@ def test_several_annotators_with_accounts(round_: Round, tmp_path: Path) -> None
 
         assert [status(tokens["Ada"]), status(tokens["Eve"]), status("x")] == [200, 403, 401]
         assert status(add_account(path, Account("Bob"))) == 200  # while it runs
-
-
-class Sender:
-    """Answers all groups as the page does, and changes each answer once: sends until the server acknowledges it."""
-
-    def __init__(self, url: str, token: str, num_labels: int) -> None:
-        self._num_labels = num_labels
-        self._client = httpx2.Client(base_url=f"{url}api/", headers={"Authorization": f"Bearer {token}"}, timeout=60)
-        self.acknowledged: dict[str, list[str]] = {}
-        self.sent: dict[str, list[str]] = {}  # the last answer, acknowledged or not
-        self.num_acknowledged = 0
-
-    def run(self) -> None:
-        rng = random.Random(0)
-        for item in [item["id"] for item in self._request("GET", "batches/0").json()]:
-            version = None
-            for _ in range(2):
-                labels = [rng.choice(list(Label)).value for _ in range(self._num_labels)]
-                body = {"labels": labels, "seconds": 3, "end_ms": 1.7e12, "utc_offset_min": 0, "replaces": version}
-                self.sent[item] = labels
-                version = self._request("PUT", f"items/{item}/answer", body).json()["version"]
-                self.acknowledged[item] = labels
-                self.num_acknowledged += 1
-
-    def _request(self, method: str, path: str, body: object = None) -> httpx2.Response:
-        while True:
-            try:
-                return self._client.request(method, path, json=body).raise_for_status()
-            except httpx2.TransportError:
-                time.sleep(0.02)  # the server was killed
-
-
-def saved_labels(round_: Round, annotator: Annotator) -> dict[str, list[str | None]]:
-    """The labels on disk by the id of their page."""
-    store = open_store(round_)
-    pages = (page for batch in annotator.batches for page in store.pages(annotator, batch))
-    found = {store.item_id(annotator, page): store.read(annotator, page) for page in pages}
-    return {id_: [label and label.value for label in saved.labels] for id_, saved in found.items() if saved}
-
-
-@pytest.mark.parametrize(("protocol", "num_groups"), [(HGGT_PROTOCOL, 20), (Protocol(blind=True), 5)])
-def test_of_200_acknowledged_answers_none_is_lost_to_kill_9(
-    tmp_path: Path, protocol: Protocol, num_groups: int
-) -> None:
-    """An answer may be on disk although its acknowledgement was lost; then the change that was sent counts."""
-    groups = votes(*(f"p{k}-0-0" for k in range(num_groups)))
-    batches = {name: [groups] for name in ("Ada", "Bob", "Dan", "Eve", "Fay")}
-    round_ = make_round(tmp_path, batches, size=(4, 4), protocol=protocol)
-    accounts = tmp_path / "accounts.json"
-    tokens = [add_account(accounts, Account(annotator.name)) for annotator in round_.annotators]
-    num_labels = 1 if protocol.blind else 4
-    with Server(round_.folder, "--accounts", str(accounts)) as server, ThreadPoolExecutor() as pool:
-        senders = [Sender(server.url, token, num_labels) for token in tokens]
-        running = [pool.submit(sender.run) for sender in senders]
-        for number in (40, 90, 150):
-            while sum(sender.num_acknowledged for sender in senders) < number:
-                time.sleep(0.001)
-            server.kill()
-            for annotator, sender in zip(round_.annotators, senders, strict=True):
-                saved = saved_labels(round_, annotator)
-                for item, labels in list(sender.acknowledged.items()):
-                    assert saved[item] in (labels, sender.sent[item])
-            server.start()
-        for future in running:
-            future.result()
-    assert sum(sender.num_acknowledged for sender in senders) == 200
-    for annotator, sender in zip(round_.annotators, senders, strict=True):
-        assert saved_labels(round_, annotator) == sender.sent
 
 
 @needs_openssl

@@ -1,0 +1,118 @@
+"""Differences from the baseline as forest plots: for each method a dot with its interval, and a line at zero.
+
+A plot is inline SVG, 340 units wide, about as many pixels as a phone has beside the margins.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from hggt_data.io.text import escape_html
+from hggt_eval.metrics import AnyMetric
+from hggt_eval.report.tables import decimals_of, format_score, format_signed, heading_of
+from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of
+from hggt_eval.scores.comparison import Comparison, Difference
+
+_WIDTH = 340
+_MARGIN = 10
+_ROW = 44
+_LONGEST_NAME = 18
+_WORDS: dict[Direction, str] = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
+
+
+def draw_forests(comparison: Comparison, decimals: Mapping[str, int] | None = None) -> str:
+    """One plot per metric, with a legend, as HTML; empty without differences."""
+    if not comparison.differences:
+        return ""
+    plots = []
+    for metric in comparison.metrics:
+        own = [difference for difference in comparison.differences if difference.metric == metric.name]
+        svg = _draw(metric, own, decimals_of(metric.name, decimals))
+        plots.append(f"<figure><figcaption>{escape_html(heading_of(metric))}</figcaption>{svg}</figure>\n")
+    marks = (f"<span>{_swatch(direction)} {word}</span>" for direction, word in _WORDS.items())
+    legend = (
+        f'<p class="note keys">{" ".join(marks)}</p>\n<p class="note">Dots are mean differences, lines their 95 % '
+        f"intervals by source picture. A difference is clear if p, corrected by Holm, is at most {SIGNIFICANT}.</p>"
+    )
+    return f'<div class="forests">\n{"".join(plots)}</div>\n{legend}'
+
+
+def _draw(metric: AnyMetric, differences: Sequence[Difference], decimals: int) -> str:
+    low, high = _range(differences, decimals)
+
+    def to_x(value: float) -> float:
+        return _MARGIN + (_WIDTH - 2 * _MARGIN) * (value - low) / (high - low)
+
+    bottom = _ROW * len(differences)
+    parts, words = [], []
+    step, digits = _step(high - low)
+    for k in range(math.ceil(low / step), math.floor(high / step) + 1):
+        x = to_x(k * step)
+        # Below the text of each row, so that no line crosses it.
+        parts += [_line(x, y + 19, x, y + 39, "zero" if k == 0 else "grid") for y in range(0, bottom, _ROW)]
+        if _MARGIN + 12 < x < _WIDTH - _MARGIN - 12:
+            parts.append(_text(x, bottom + 16, format_score(k * step, digits), "quiet", "middle"))
+    for number, difference in enumerate(differences):
+        direction = direction_of(difference, metric)
+        numbers = format_signed(difference.mean, decimals)
+        if difference.low is not None and difference.high is not None:
+            ends = (format_signed(difference.low, decimals), format_signed(difference.high, decimals))
+            numbers += f" [{ends[0]}, {ends[1]}]"
+        words.append(f"{difference.method}: {numbers}, {_WORDS[direction]}")
+        top = _ROW * number
+        title = f"<title>{escape_html(words[-1])}</title>"
+        drawn = [
+            _text(0, top + 14, _shorten(difference.method), "strong"),
+            _text(_WIDTH, top + 14, numbers, "plain", "end"),
+        ]
+        if difference.num_groups:
+            drawn.append(_mark(difference, direction, to_x, top + 29))
+        parts.append(f"<g>{title}{''.join(drawn)}</g>")
+    ends = ("← worse", "better →") if metric.higher_is_better else ("← better", "worse →")
+    parts += [_text(0, bottom + 34, ends[0], "quiet"), _text(_WIDTH, bottom + 34, ends[1], "quiet", "end")]
+    label = escape_html(f"{metric.title}, difference from {differences[0].baseline}. {'; '.join(words)}")
+    return f'<svg viewBox="0 0 {_WIDTH} {bottom + 40}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def _range(differences: Iterable[Difference], decimals: int) -> tuple[float, float]:
+    """Everything that is drawn, and zero, with a margin."""
+    values = [0.0]
+    for difference in differences:
+        if difference.num_groups:
+            values += [value for value in (difference.mean, difference.low, difference.high) if value is not None]
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 10.0**-decimals
+    return low - margin, high + margin
+
+
+def _step(width: float) -> tuple[float, int]:
+    """The distance of ticks, about five of them, and its decimals."""
+    power = 10.0 ** math.floor(math.log10(width / 5))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= width / 5)
+    return step, max(0, -math.floor(math.log10(step) + 1e-9))
+
+
+def _mark(difference: Difference, direction: Direction, to_x: Callable[[float], float], y: float) -> str:
+    parts = []
+    if difference.low is not None and difference.high is not None:
+        left, right = to_x(difference.low), to_x(difference.high)
+        parts.append(_line(left, y, right, y, "interval"))
+        parts += [_line(x, y - 4, x, y + 4, "interval") for x in (left, right)]
+    parts.append(f'<circle cx="{to_x(difference.mean):.1f}" cy="{y:g}" r="5"/>')
+    return f'<g class="{direction}">{"".join(parts)}</g>'
+
+
+def _swatch(direction: Direction) -> str:
+    mark = f'<g class="{direction}">{_line(0, 7, 22, 7, "interval")}<circle cx="11" cy="7" r="5"/></g>'
+    return f'<svg class="swatch" viewBox="0 0 22 14" aria-hidden="true">{mark}</svg>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:g}" x2="{x2:.1f}" y2="{y2:g}"/>'
+
+
+def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:g}" text-anchor="{anchor}">{escape_html(text)}</text>'
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
