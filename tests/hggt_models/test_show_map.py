@@ -14,6 +14,7 @@ from hggt_data.licence import HGGT_TERMS
 from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.hggt_folders import picture_name
 from hggt_data.tree.hggt_labels import format_annotation
+from hggt_data.tree.reader import TreeSource
 from hggt_models.cli import main
 from hggt_models.show_map import draw_maps, shade, write_map_pictures
 from tests.hggt_data.trees import noise, write_bytes
