@@ -46,7 +46,7 @@ from hggt_models.data.training_data import open_training_data
 from hggt_models.runtime import Runtime, open_runtime
 from hggt_models.training import learner as learner_module
 from hggt_models.training.learner import Learner
-from hggt_models.training.loss_meter import LossMeter
+from hggt_models.training.loss_meter import LossMeter, blank_loss
 
 PLAIN, AGAIN = "plain", "plain again"
 WAYS = {
@@ -253,15 +253,20 @@ def our_step(
     assert loader._batches is not None
     loader._batches = watched_batches(loader._batches, watch)
 
+    blanks = []
+
     def next_pairs() -> TrainingPairs:
         pairs = loader.next()
+        blanks.append(blank_loss(pairs.target))
         watch.begin("rest")
         return pairs
 
     def step() -> Tensor:
         torch.manual_seed(next(done))
+        learner.keep()
         losses = learner.step(next_pairs, config.rate(0))
-        meter.add(losses)
+        meter.add(losses, torch.stack(blanks).mean())
+        blanks.clear()
         return torch.stack([value for name, value in losses.items() if not name.startswith("discriminator")]).sum()
 
     return step

@@ -193,9 +193,14 @@ def open_runtime(device: str = "auto") -> Iterator[Runtime]:
         dist.destroy_process_group()
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h, which tells batch scripts to queue the job again
+
+
+def exit_code_of(number: signal.Signals) -> int:
+    """Exit code of a command that a signal has stopped: 130 after Ctrl-C, 75 after others."""
+    return 130 if number is signal.SIGINT else EXIT_TRY_AGAIN
 
 
 class StopSignals:
@@ -208,7 +213,7 @@ class StopSignals:
     received: signal.Signals | None = None
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._record) for number in _SIGNALS}
+        self._before = {number: signal.signal(number, self._record) for number in STOP_SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -218,9 +223,7 @@ class StopSignals:
     @property
     def exit_code(self) -> int:
         """Exit code of a command: 0 at the end of a run, 130 after Ctrl-C, 75 after other signals."""
-        if self.received is None:
-            return 0
-        return 130 if self.received is signal.SIGINT else EXIT_TRY_AGAIN
+        return 0 if self.received is None else exit_code_of(self.received)
 
     def _record(self, number: int, _: FrameType | None) -> None:
         if self.received is None:
@@ -235,10 +238,10 @@ def shielded_children() -> Iterator[None]:
 
     Terminals and schedulers send them to a whole process group; only this process handles them, and stops its children.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         resource_tracker.ensure_running()  # its start unblocks SIGINT and SIGTERM in this process
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

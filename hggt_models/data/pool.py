@@ -1,7 +1,6 @@
 """A pool that mixes training pairs of several batches, because a batch shares some choices of its degradation."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ class PairPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._filled = 0
+        self._filled = self._kept_filled = 0
         self._pairs: dict[str, Tensor] = {}
         self._replaced: list[tuple[Tensor, Pairs]] = []  # positions and pairs, to undo exchanges
 
@@ -48,21 +47,17 @@ class PairPool:
             self._pairs[name][positions] = value
         return drawn
 
-    @contextmanager
-    def undone_if_it_fails(self) -> Iterator[None]:
-        """Undo the exchanges in the block if it fails."""
-        filled = self._filled
+    def keep(self) -> None:
+        """Remember the pool as it is now, for `undo`."""
         self._replaced.clear()
-        try:
-            yield
-        except BaseException:
-            for positions, drawn in reversed(self._replaced):
-                for name, value in drawn.items():
-                    self._pairs[name][positions] = value
-            self._filled = filled
-            raise
-        finally:
-            self._replaced.clear()
+        self._kept_filled = self._filled
+
+    def undo(self) -> None:
+        """Undo all exchanges since `keep`."""
+        for positions, drawn in reversed(self._replaced):
+            for name, value in drawn.items():
+                self._pairs[name][positions] = value
+        self._filled = self._kept_filled
 
     def state_dict(self) -> dict[str, Tensor]:
         """All pairs in the pool."""

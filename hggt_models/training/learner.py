@@ -1,7 +1,9 @@
 """One training step: networks, losses and optimizers. It knows nothing of data, files or time."""
 
+import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -47,6 +49,8 @@ class Learner:
             self._compiled_discriminator = self._compiled(self.discriminator, "discriminator")
             self._discriminator_optimizer = self._adam(self.discriminator)
         self._prepare_update()
+        self._state = self.state_dict()  # which shares the memory of the networks and optimizers
+        self._kept = copy.deepcopy(self._state)
         self._perceptual: nn.Module | None = None
         if config.loss.perceptual:
             layers = {name: weight for name, weight in config.perceptual.layers.items() if weight}
@@ -59,37 +63,38 @@ class Learner:
         return self.ema.network if self.ema else self.generator
 
     def step(self, next_pairs: Callable[[], TrainingPairs], rate: float) -> Losses:
-        """One iteration: `compute` and `update`."""
-        losses = self.compute(next_pairs)
-        self.update(rate)
-        return losses
+        """One iteration, with the pairs of `accumulate` calls of `next_pairs`.
 
-    def compute(self, next_pairs: Callable[[], TrainingPairs]) -> Losses:
-        """Compute the gradients of both networks, with the pairs of `accumulate` calls of `next_pairs`.
-
-        They are averaged over all processes and clipped. Returns the weighted losses of the generator and those of the
-        discriminator, as means over this process's samples, without gradient and still on the device. The names are the
-        same in every step. If this fails in any process, it fails in all, and no state has changed.
+        Gradients are averaged over all processes and clipped. Returns the weighted losses of the generator and those of
+        the discriminator, as means over this process's samples, without gradient and still on the device. The names are
+        the same in every step. All processes call this within `together`; `keep` and `undo` make it whole.
         """
-
-        def compute() -> Losses:
-            losses = self._compute([next_pairs() for _ in range(self._config.accumulate)])
-            for network in self._networks:
-                self._runtime.average([weights.grad for weights in network.parameters() if weights.grad is not None])
-                if self._config.clip_norm:
-                    nn.utils.clip_grad_norm_(network.parameters(), self._config.clip_norm)
-            return losses
-
-        with self._kept_buffers(only_if_it_fails=True):
-            return self._runtime.together(compute)
+        losses = self._compute([next_pairs() for _ in range(self._config.accumulate)])
+        for network in self._networks:
+            self._runtime.average([weights.grad for weights in network.parameters() if weights.grad is not None])
+            if self._config.clip_norm:
+                nn.utils.clip_grad_norm_(network.parameters(), self._config.clip_norm)
+        self._update(rate)
+        return losses
 
     def try_out(self, pairs: TrainingPairs) -> None:
         """Raise whatever error a step with such pairs would meet; nothing changes."""
-        with self._kept_buffers():
+        self.keep()
+        try:
             self._compute([pairs])
+        finally:
+            self.undo()
 
-    def update(self, rate: float) -> None:
-        """Update the networks with their gradients, in place, so that memory does not run out halfway."""
+    def keep(self) -> None:
+        """Keep a copy of all networks and optimizers, in memory that is reserved beforehand."""
+        _copy(self._state, self._kept)
+
+    def undo(self) -> None:
+        """Restore what `keep` has kept, however far a step has come; this needs no memory."""
+        _copy(self._kept, self._state)
+
+    def _update(self, rate: float) -> None:
+        """Update the networks with their gradients, in place."""
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -98,16 +103,16 @@ class Learner:
             self.ema.update(self.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to resume."""
+        """Everything needed to resume, and all that a step changes. The rate of a step is not a part of it."""
         state: dict[str, Any] = {
             "generator": self.generator.state_dict(),
-            "optimizer": self._generator_optimizer.state_dict(),
+            "optimizer": {"state": self._generator_optimizer.state_dict()["state"]},
         }
         if self.ema:
             state["ema"] = self.ema.network.state_dict()
         if self.discriminator is not None:
             state["discriminator"] = self.discriminator.state_dict()
-            state["discriminator_optimizer"] = self._discriminator_optimizer.state_dict()
+            state["discriminator_optimizer"] = {"state": self._discriminator_optimizer.state_dict()["state"]}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], where: str) -> None:
@@ -126,20 +131,6 @@ class Learner:
         values = [value for network in networks if network is not None for value in network.parameters()]
         if not torch.stack([value.detach().isfinite().all() for value in values]).all():
             raise DivergedError("weights became NaN or infinite")
-
-    @contextmanager
-    def _kept_buffers(self, *, only_if_it_fails: bool = False) -> Iterator[None]:
-        """Restore the spectral norms and the statistics of batch norm, which forward passes change."""
-        buffers = [buffer for network in self._networks for buffer in network.buffers()]
-        before = [buffer.clone() for buffer in buffers]
-        restores = True
-        try:
-            yield
-            restores = not only_if_it_fails
-        finally:
-            if restores:
-                for buffer, value in zip(buffers, before, strict=True):
-                    buffer.copy_(value)
 
     def _compute(self, parts: list[TrainingPairs]) -> Losses:
         losses, outputs = self._compute_generator(parts)
@@ -225,7 +216,7 @@ class Learner:
             weights = [weights for group in optimizer.param_groups for weights in group["params"]]
             for one in weights:
                 one.grad = torch.zeros_like(one)
-        self.update(0.0)
+        self._update(0.0)
         for optimizer in self._optimizers:
             optimizer.zero_grad()
             for state in optimizer.state.values():
@@ -253,13 +244,33 @@ class Learner:
         return torch.autocast(self._runtime.device.type, torch.bfloat16, enabled=is_wanted)
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load a state, in the memory format of the weights, in which alone fused optimizers are right."""
-    optimizer.load_state_dict(state)
-    for weights, values in optimizer.state.items():
-        for name, value in values.items():
-            if value.shape == weights.shape:
-                values[name] = torch.empty_like(weights).copy_(value)
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Load a state into its reserved memory, in the memory format of the weights, in which alone Adam is right."""
+    [group] = optimizer.param_groups
+    for number, weights in enumerate(group["params"]):
+        for name, value in optimizer.state[weights].items():
+            value.copy_(state["state"][number][name])
+
+
+def _copy(source: StateDict, target: StateDict) -> None:
+    """Copy all tensors of one state into those of another, which has the same structure."""
+    kinds: dict[object, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
+    for values, copies in zip(_tensors(source), _tensors(target), strict=True):
+        to, of = kinds[values.device, values.dtype]  # copies are fast among tensors of a kind
+        to.append(copies)
+        of.append(values)
+    with torch.no_grad():
+        for to, of in kinds.values():
+            torch._foreach_copy_(to, of)
+
+
+def _tensors(state: Any) -> Iterator[Tensor]:
+    """All tensors in nested dictionaries."""
+    if isinstance(state, Tensor):
+        yield state
+    else:
+        for value in state.values():
+            yield from _tensors(value)
 
 
 def _backward(losses: Losses, num_parts: int) -> None:

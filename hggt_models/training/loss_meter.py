@@ -13,12 +13,19 @@ _DIVERGED = 10  # times the lowest mean so far
 _WINDOW = 100  # iterations of such a mean: a single easy batch would set a bound that no other batch can meet
 _LATEST = 10  # iterations whose mean is compared with it, and with that of the first as many
 _SMALL = 0.02  # a pixel loss that may be that of a few dark pictures; a start below it counts as this
-_GREY = 0.5  # no picture is farther than this from plain grey: an output that is worse, after it was better, is ruined
+# An output farther from the target than a picture of one colour is ruined if it was nearer before: so many times nearer
+# than now at the start or in the lowest mean, and by more standard errors than chance explains.
+_NEARER_AT_START, _NEARER_LATER, _STANDARD_ERRORS = 1.25, 2, 4
 _WATCHED = ("pixel", "perceptual", "artifact_map", "adversarial")  # losses that cannot be negative
 
 
 class DivergedError(HggtError, ArithmeticError):
     """A loss became NaN or infinite, or a run diverged."""
+
+
+def blank_loss(targets: Tensor) -> Tensor:
+    """The pixel loss of pictures of one colour each, the mean of the target's, for targets (N, 3, H, W)."""
+    return (targets - targets.mean((2, 3), keepdim=True)).abs().mean()
 
 
 class LossMeter:
@@ -35,35 +42,32 @@ class LossMeter:
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._num_watched = 0
-        self._recent: Tensor | None = None  # the watched loss of the last iterations
-        self._lowest: Tensor | None = None
-        self._start: Tensor | None = None  # its mean over the first iterations
+        self._recent = torch.empty(2, 0)  # the watched loss of the last iterations, and that of blank pictures
+        self._start = self._lowest = torch.tensor(math.inf)  # its mean over the first iterations; the lowest one
 
-    def add(self, losses: dict[str, Tensor]) -> None:
-        """Add the losses of one iteration: scalars, under the same names each time."""
-        if not self._count:
-            self._sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in losses.items()}
-        for name, value in losses.items():
-            self._sums[name] += value
+    def add(self, losses: dict[str, Tensor], blank: Tensor) -> None:
+        """Add the losses of one iteration: scalars, under the same names each time; and `blank_loss` of its targets."""
+        self._sums = {name: value.double() + self._sums.get(name, 0) for name, value in losses.items()}
         self._count += 1
-        self._watch(losses[self._watched])
+        latest = torch.stack([losses[self._watched], self._weight * blank])[:, None].double()
+        self._recent = torch.cat([self._recent.to(latest), latest], 1)[:, -_WINDOW:]
+        self._num_watched += 1
+        if self._num_watched == self._num_first:
+            self._start = self._recent[0].mean()
+        if self._num_watched % _WINDOW == 0:  # whenever the run logs or saves
+            self._lowest = torch.minimum(self._lowest.to(latest), self._recent[0].mean())
 
     @property
     def _watched(self) -> str:
         return next(name for name in _WATCHED if name in self._sums)
 
-    def _watch(self, loss: Tensor) -> None:
-        """Update the lowest mean after each whole window, whenever the run logs or saves."""
-        if self._recent is None or self._lowest is None:
-            self._recent = loss.new_zeros(_WINDOW, dtype=torch.float64)
-            self._lowest = loss.new_full((), math.inf, dtype=torch.float64)
-            self._start = self._lowest.clone()
-        self._recent[self._num_watched % _WINDOW] = loss
-        self._num_watched += 1
-        if self._num_watched == self._num_first:
-            self._start = self._recent[: self._num_first].mean()
-        if self._num_watched % _WINDOW == 0:
-            self._lowest = torch.minimum(self._lowest, self._recent.mean())
+    def keep(self) -> None:
+        """Remember the meter as it is now, for `undo`."""
+        self._kept = self.state_dict()
+
+    def undo(self) -> None:
+        """Undo all since `keep`."""
+        self._set(self._kept)
 
     def means(self, runtime: Runtime) -> dict[str, float]:
         """The means since the last `restart`, over all processes, which call this together; waits for the device.
@@ -72,21 +76,24 @@ class LossMeter:
         """
         if not self._count:
             return {}
-        assert self._recent is not None
-        assert self._lowest is not None
-        assert self._start is not None
-        latest = self._recent.roll(-self._num_watched)[-_LATEST:].mean()
-        *values, now, lowest, start = runtime.mean(
-            torch.stack([*(value / self._count for value in self._sums.values()), latest, self._lowest, self._start])
+        latest, blanks = self._recent[:, -_LATEST:]
+        watched = torch.stack([latest.mean(), latest.var(correction=0), blanks.mean(), self._lowest.to(latest)])
+        *values, now, variance, blank, lowest, start = runtime.mean(
+            torch.stack([*(value / self._count for value in self._sums.values()), *watched, self._start.to(latest)])
         ).tolist()
         means = dict(zip(self._sums, values, strict=True))
         faults = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
         if faults:
             raise DivergedError(f"losses became NaN or infinite ({', '.join(faults)})")
+        is_ruined = False
         if self._has_pixel:
-            lowest = min(lowest, max(start, _SMALL * self._weight))
-        is_worse_than_grey = self._has_pixel and now > _GREY * self._weight and now > 2 * lowest
-        if now > _DIVERGED * lowest or is_worse_than_grey:
+            start = max(start, _SMALL * self._weight)
+            lowest = min(lowest, start)
+            error = math.sqrt(variance * (1 / _LATEST + 1 / self._num_first))
+            was_nearer = now > _NEARER_AT_START * start or now > _NEARER_LATER * lowest
+            is_ruined = was_nearer and now > max(blank, lowest + _STANDARD_ERRORS * error)
+            is_ruined &= self._num_watched >= self._num_first + _LATEST
+        if is_ruined or now > _DIVERGED * lowest:
             before, after = lowest / self._weight, now / self._weight
             raise DivergedError(f"the mean {self._watched} loss has grown from {before:.4g} to {after:.4g}")
         return means
@@ -109,8 +116,12 @@ class LossMeter:
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Resume from a `state_dict`."""
-        self._sums = {name: value.to(device, copy=True) for name, value in state["sums"].items()}
-        self._count, self._num_first, self._num_watched = (state[name] for name in ("count", "num_first", "num_judged"))
-        if self._num_watched:
-            names = ("recent", "lowest", "start")
-            self._recent, self._lowest, self._start = (state[name].to(device, copy=True) for name in names)
+        moved = {name: value.to(device, copy=True) for name, value in state.items() if isinstance(value, Tensor)}
+        self._set(
+            {**state, **moved, "sums": {name: value.to(device, copy=True) for name, value in state["sums"].items()}}
+        )
+
+    def _set(self, state: dict[str, Any]) -> None:
+        self._sums, self._count, self._num_first = state["sums"], state["count"], state["num_first"]
+        self._num_watched, self._recent = state["num_judged"], state["recent"]
+        self._lowest, self._start = state["lowest"], state["start"]

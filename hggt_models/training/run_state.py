@@ -13,11 +13,12 @@ from hggt_data.errors import HggtError, OutputError, WorkerError
 from hggt_data.io.text import plural
 from hggt_models.config.reader import ConfigError
 from hggt_models.data.loader import PairLoader, redistribute_pools
+from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.memory import ran_out_of_memory
 from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime, lost_another_process
 from hggt_models.training.learner import Learner
-from hggt_models.training.loss_meter import DivergedError, LossMeter
+from hggt_models.training.loss_meter import DivergedError, LossMeter, blank_loss
 from hggt_models.training.prepare import (
     TrainingRun,
     describe_beginning,
@@ -40,6 +41,7 @@ class RunState:
         loader: The training pairs, with the pool that mixes them.
         notes: Lines for the user about how the run starts or resumes.
         note: Prints a line for the user.
+        is_saving: Whether a checkpoint is being written.
     """
 
     def __init__(self, run: TrainingRun, runtime: Runtime, folder: RunFolder) -> None:
@@ -65,7 +67,9 @@ class RunState:
         if checkpoint is not None:
             self._restore(*checkpoint)
         self._saved = self.done
-        self._is_whole = True  # not in the middle of an update
+        self._parts = (self.learner, self.loader.pool, self._meter)
+        self.is_saving = False
+        self._is_whole = True  # not in the middle of a step
         self.notes += warnings(run, self._earlier.get("config", {}))
         self.notes.append(describe_beginning(run, self.done))
 
@@ -87,16 +91,40 @@ class RunState:
             ) from error
 
     def step(self) -> None:
-        """One iteration."""
+        """One iteration, which all processes do, or which changes nothing if it fails in any of them."""
         seed = f"{self._config.seed}/{self.done}/{self._runtime.rank}"
         torch.manual_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))  # for stochastic depth
-        with self.saved_if_it_fails(), self.loader.pool.undone_if_it_fails():
-            losses = self.learner.compute(self.loader.next)
-        self._is_whole = False
-        self.learner.update(self._config.rate(self.done))
-        self.done += 1
+
+        def work() -> None:
+            blanks = []
+
+            def next_pairs() -> TrainingPairs:
+                pairs = self.loader.next()
+                blanks.append(blank_loss(pairs.target))
+                return pairs
+
+            losses = self.learner.step(next_pairs, self._config.rate(self.done))
+            self._meter.add(losses, torch.stack(blanks).mean())
+
+        with self.saved_if_it_fails():
+            for part in self._parts:
+                part.keep()
+            self._kept_done = self.done
+            self._is_whole = False
+            try:
+                self._runtime.together(work)
+            except BaseException as error:
+                traceback.clear_frames(error.__traceback__)  # which hold the memory of the failed step
+                self._undo()
+                raise
+            self.done += 1
+            self._is_whole = True
+
+    def _undo(self) -> None:
+        for part in self._parts:
+            part.undo()
+        self.done = self._kept_done
         self._is_whole = True
-        self._meter.add(losses)
 
     def take_loss_means(self) -> dict[str, float]:
         """Means of the losses since the last call, over all processes, which call this together."""
@@ -109,12 +137,13 @@ class RunState:
         """Write a checkpoint, and then the weights, so that no weights are ever left by a run that cannot resume."""
         with self._naming_last_checkpoint():
             self._require_sound(self._runtime)
-        self._folder.write_checkpoint(
-            self.done, self.learner.state_dict(), self._share(), self._runtime, self._config.checkpoint.keep
-        )
-        self._saved = self.done
-        if self._runtime.leads:
-            self._write_weights()
+        with self._saving():
+            self._folder.write_checkpoint(
+                self.done, self.learner.state_dict(), self._share(), self._runtime, self._config.checkpoint.keep
+            )
+            self._saved = self.done
+            if self._runtime.leads:
+                self._write_weights()
 
     @contextmanager
     def saved_if_it_fails(self) -> Iterator[None]:
@@ -122,7 +151,7 @@ class RunState:
         try:
             yield
         except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # which hold the memory of the failed step
+            traceback.clear_frames(error.__traceback__)
             if self._is_unsaved and not lost_another_process(error):
                 with suppress(Exception):  # `rescued` tries again
                     if not self._runtime.any(not self._runtime.device_works()):
@@ -153,6 +182,17 @@ class RunState:
                     self._note_saved()
             raise
 
+    def rescue(self) -> str:
+        """Undo an incomplete step and save, in another thread than the main one, which must have stopped for good."""
+        try:
+            if not self._is_whole:
+                self._undo()
+            if self._is_unsaved:
+                self._save_alone()
+        except Exception as fault:
+            return f"the last checkpoint remains, because later ones cannot be saved: {first_line(fault)}"
+        return f"{plural(self.done, 'iteration')} are saved in {self._folder.path}"
+
     @property
     def _is_unsaved(self) -> bool:
         return self._is_whole and self.done > self._saved
@@ -164,8 +204,17 @@ class RunState:
         if not self._runtime.device_works():
             raise WorkerError(f"{self._runtime.device} does not respond")
         self._require_sound(Runtime(device=self._runtime.device))
-        self._folder.write_checkpoint_alone(self.done, self.learner.state_dict(), self._share(), self._runtime.rank)
-        self._saved = self.done
+        with self._saving():
+            self._folder.write_checkpoint_alone(self.done, self.learner.state_dict(), self._share(), self._runtime.rank)
+            self._saved = self.done
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        self.is_saving = True
+        try:
+            yield
+        finally:
+            self.is_saving = False
 
     def _require_sound(self, runtime: Runtime) -> None:
         """Raise DivergedError if the losses of these processes have diverged, so that no checkpoint is written."""

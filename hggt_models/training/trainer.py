@@ -20,6 +20,7 @@ from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
 from hggt_models.training.validation import Validation
+from hggt_models.training.watchdog import Watchdog
 
 
 def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
@@ -68,8 +69,14 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
     config = run.config
     require_equal_shares(config, runtime.world)
     folder = RunFolder(run.output)
-    with folder.locked(runtime), StopSignals() as signals, _memory_errors(runtime), ExitStack() as stack:
-        runtime.barrier()
+    with (
+        folder.locked(runtime),
+        StopSignals() as signals,
+        _memory_errors(runtime),
+        Watchdog(runtime) as watchdog,
+        ExitStack() as stack,
+    ):
+        watchdog.watch_others()
         state = RunState(run, runtime, folder)
         stack.callback(state.loader.stop)
         validates = run.data.held_out and config.validation.every
@@ -89,6 +96,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
                 validation.check()
         if validation:
             validation.tiler.on_smaller_tile = progress.note_smaller_tile
+        watchdog.rescue, watchdog.is_saving = state.rescue, lambda: state.is_saving
         with state.rescued():
             _loop(run, runtime, state, validation, progress, signals)
         stopped = f"stopped by {signals.received.name}" if signals.received else "finished"

@@ -1,21 +1,29 @@
 """Small training runs: every published recipe with small networks, on small pictures, in seconds on a CPU."""
 
+import itertools
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from click.testing import CliRunner, Result
+from torch import nn
 
 from hggt_models.cli import main
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import open_training_data
+from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.runtime import Runtime, StopSignals
+from hggt_models.training.ema import Ema
+from hggt_models.training.learner import Learner
+from hggt_models.training.loss_meter import LossMeter
 from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.trainer import train_run
 from tests.hggt_data.kills import FORKED
@@ -107,6 +115,54 @@ def write_pictures(folder: Path) -> Path:
         if entry.name.endswith(".png"):
             (folder / entry.name).write_bytes(entry.read_bytes())
     return folder
+
+
+def fail_in_update(place: str, step: int, patch: pytest.MonkeyPatch) -> None:
+    """Let memory run out halfway through the update of one iteration, after some weights have changed."""
+    calls = itertools.count(0)  # the networks prepare for updates with one
+
+    def is_time() -> bool:
+        return next(calls) == step
+
+    class Failing(torch.optim.Adam):
+        def step(self, closure: Any = None) -> Any:
+            if not is_time():
+                return super().step(closure)
+            [group] = self.param_groups
+            for weights in group["params"][::2]:
+                weights.grad = None
+            super().step(closure)
+            raise MemoryError("halfway")
+
+    def failing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            result = function(*arguments)
+            if is_time():
+                raise MemoryError("halfway")
+            return result
+
+        return call
+
+    def adam(learner: Learner, network: nn.Module) -> torch.optim.Optimizer:
+        fails = isinstance(network, UnetDiscriminator) == (place == "discriminator's optimizer")
+        return (Failing if fails else torch.optim.Adam)(network.parameters(), 1e-4, (0.9, 0.99), fused=True)
+
+    if place == "average":
+        patch.setattr(Ema, "update", failing(Ema.update))
+    elif place == "meter":
+        next(calls)
+        patch.setattr(LossMeter, "add", failing(LossMeter.add))
+    else:
+        patch.setattr(Learner, "_adam", adam)
+
+
+def assert_within_ten_seconds(since_s: float) -> None:
+    """On a machine so busy that a process gets a share of a core, as many times longer."""
+    passed_s, start_s, start_cpu_s = time.monotonic() - since_s, time.monotonic(), time.process_time()
+    while time.process_time() - start_cpu_s < 0.2:
+        pass
+    slower = max(1, (time.monotonic() - start_s) / (time.process_time() - start_cpu_s))
+    assert passed_s < 10 * slower
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:

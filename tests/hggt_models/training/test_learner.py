@@ -220,25 +220,29 @@ def test_compiled_networks_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads the size of a process in /proc")
-def test_memory_does_not_run_out_in_an_update() -> None:
+def test_undoing_a_step_needs_no_memory() -> None:
     """A process of its own has no memory left for a copy of the largest weights."""
-    process = FORKED.Process(target=_update_without_memory)
+    process = FORKED.Process(target=_undo_without_memory)
     process.start()
     process.join(60)
     assert process.exitcode == 0
 
 
-def _update_without_memory() -> None:
+def _undo_without_memory() -> None:
     learner = Learner(config("generator.num_feat=512", "loss.perceptual=0", "channels_last=no"), ALONE)
-    before = [value.detach().clone() for value in learner.generator.parameters()]
-    learner.compute(lambda: pairs(2, side=16))
+    small_pairs = pairs(2, side=16)
+    learner.step(lambda: small_pairs, 1e-3)
+    before = copy.deepcopy(learner.state_dict())
+    learner.keep()
+    learner.step(lambda: small_pairs, 1e-3)
+    weights = dict(learner.generator.named_parameters())
+    assert not any(torch.equal(value, before["generator"][name]) for name, value in weights.items())
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, -1))
     with pytest.raises(RuntimeError, match="can't allocate memory"):
-        torch.empty_like(max(before, key=Tensor.numel))
-    learner.update(1e-3)
-    for old, new in zip(before, learner.generator.parameters(), strict=True):
-        assert not torch.equal(old, new)
+        torch.empty_like(max(weights.values(), key=Tensor.numel))
+    learner.undo()
+    assert_same(learner.state_dict(), before)
 
 
 def test_a_resumed_run_may_have_another_memory_format() -> None:
@@ -249,7 +253,7 @@ def test_a_resumed_run_may_have_another_memory_format() -> None:
         generator = torch.Generator().manual_seed(0)
         for weights in learner.generator.parameters():
             weights.grad = torch.empty_like(weights).copy_(torch.randn(weights.shape, generator=generator))
-        learner.update(1e-2)
+        learner._update(1e-2)
     for one, other in zip(*(learner.generator.parameters() for learner in others), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 

@@ -2,11 +2,13 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from hggt_models.runtime import Runtime
-from hggt_models.training.loss_meter import DivergedError, LossMeter
+from hggt_models.training.loss_meter import DivergedError, LossMeter, blank_loss
 
 ALONE = Runtime()
+BLANK = torch.tensor(0.2)
 
 
 def losses(pixel: float, other: float = 1.0) -> dict[str, torch.Tensor]:
@@ -16,11 +18,11 @@ def losses(pixel: float, other: float = 1.0) -> dict[str, torch.Tensor]:
 def test_means_are_over_all_losses_since_the_last_restart() -> None:
     meter = LossMeter(pixel_weight=1)
     for pixel in (0.25, 0.5, 0.75):
-        meter.add(losses(pixel, 2 * pixel))
+        meter.add(losses(pixel, 2 * pixel), BLANK)
     assert meter.means(ALONE) == {"pixel": 0.5, "other": 1.0}
     meter.restart()
     assert meter.means(ALONE) == {}
-    meter.add(losses(0.125))
+    meter.add(losses(0.125), BLANK)
     assert meter.means(ALONE) == {"pixel": 0.125, "other": 1.0}
 
 
@@ -28,14 +30,14 @@ def test_means_are_over_all_losses_since_the_last_restart() -> None:
 def test_one_infinite_loss_among_many_is_found(strange: float) -> None:
     meter = LossMeter(pixel_weight=1)
     for other in (1.0, strange, 2.0):
-        meter.add(losses(0.5, other))
+        meter.add(losses(0.5, other), BLANK)
     with pytest.raises(DivergedError, match=f"became NaN or infinite .other is {strange}"):
         meter.means(ALONE)
 
 
-def add(meter: LossMeter, pixel: float, times: int = 100) -> None:
+def add(meter: LossMeter, pixel: float, times: int = 100, blank: Tensor = BLANK) -> None:
     for _ in range(times):
-        meter.add(losses(pixel))
+        meter.add(losses(pixel), blank)
 
 
 def test_a_pixel_loss_ten_times_its_lowest_is_divergence() -> None:
@@ -48,14 +50,46 @@ def test_a_pixel_loss_ten_times_its_lowest_is_divergence() -> None:
         meter.means(ALONE)
 
 
-@pytest.mark.parametrize(("before", "after"), [(0.05, 0.56), (0.02, 0.3)])
+@pytest.mark.parametrize(("before", "after"), [(0.05, 0.56), (0.02, 0.3), (0.05, 0.21), (0.4, 0.59)])
 def test_a_start_network_ruined_within_fifty_iterations_is_divergence(before: float, after: float) -> None:
-    """Worse than plain grey, or ten times worse than it began; no window of 100 iterations was better."""
+    """Worse than a blank picture and than it began; no window of 100 iterations was better."""
     meter = LossMeter(pixel_weight=1, starts_trained=True)
     for number in range(50):
-        meter.add(losses(before + (after - before) * min(number / 5, 1)))
+        meter.add(losses(before + (after - before) * min(number / 5, 1)), BLANK)
     with pytest.raises(DivergedError, match=rf"the mean pixel loss has grown from {before} to {after}"):
         meter.means(ALONE)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.05, 0.19), (0.4, 0.49)])
+def test_a_start_network_that_is_changed_is_not_ruined(before: float, after: float) -> None:
+    """By an adversarial loss, for example: better than a blank picture, or hardly worse than it began."""
+    meter = LossMeter(pixel_weight=1, starts_trained=True)
+    add(meter, before, times=5)
+    add(meter, after, times=45)
+    meter.means(ALONE)
+
+
+def test_ten_hard_batches_are_not_divergence() -> None:
+    """Batches of one picture each, of pictures that are hard and pictures that are easy for random weights."""
+    meter = LossMeter(pixel_weight=1)
+    for number in range(80):
+        meter.add(losses(0.1 + 0.4 * (number * 7 % 10 < 4 + 2 * (number >= 70))), BLANK)
+        meter.means(ALONE)
+
+
+def test_what_was_learned_and_is_lost_is_divergence() -> None:
+    meter = LossMeter(pixel_weight=1)
+    for pixel in (0.4, 0.1):
+        add(meter, pixel)
+    add(meter, 0.21, times=10)
+    with pytest.raises(DivergedError, match=r"has grown from 0\.1 to 0\.21"):
+        meter.means(ALONE)
+
+
+def test_the_pixel_loss_of_blank_pictures() -> None:
+    targets = torch.zeros(2, 3, 2, 2)
+    targets[1, :, 0] = torch.tensor([0.2, 0.4, 0.6])[:, None]
+    assert blank_loss(targets).item() == pytest.approx((0 + 0 + 0 + 0.1 + 0.2 + 0.3) / 6)
 
 
 def test_learning_from_random_weights_or_dark_pictures_is_not_divergence() -> None:
@@ -70,7 +104,7 @@ def test_learning_from_random_weights_or_dark_pictures_is_not_divergence() -> No
 def test_a_single_easy_or_hard_batch_is_not_divergence(every: int) -> None:
     meter = LossMeter(pixel_weight=1)
     for number in range(300):
-        meter.add(losses({50: 1e-9, 250: 4.0}.get(number, 0.05)))
+        meter.add(losses({50: 1e-9, 250: 4.0}.get(number, 0.05)), BLANK)
         if number % every == 0:
             meter.means(ALONE)
             meter.restart()
@@ -95,7 +129,7 @@ def test_ten_exploding_iterations_are_detected_however_rare_the_log_lines() -> N
 def test_without_a_pixel_loss_another_is_watched(names: list[str], watched: str) -> None:
     meter = LossMeter(pixel_weight=0)
     for value in [0.5] * 100 + [6.0] * 10:
-        meter.add({name: torch.tensor(value) for name in names} | {"discriminator_real": torch.tensor(value)})
+        meter.add({name: torch.tensor(value) for name in (*names, "discriminator_real")}, BLANK)
     with pytest.raises(DivergedError, match=rf"the mean {watched} loss has grown from 0\.5 to 6"):
         meter.means(ALONE)
 
@@ -105,11 +139,11 @@ def test_a_meter_resumes_from_its_state(done: int) -> None:
     whole, other = LossMeter(1), LossMeter(1)
     values = [0.1 + 0.001 * number for number in range(150)] + [20.0] * 3
     for value in values[:done]:
-        whole.add(losses(value))
+        whole.add(losses(value), BLANK)
     other.load_state_dict(whole.state_dict(), torch.device("cpu"))
     for value in values[done:-1]:
         for meter in (whole, other):
-            meter.add(losses(value))
+            meter.add(losses(value), BLANK)
     texts = []
     for meter in (whole, other):
         with pytest.raises(DivergedError) as caught:
