@@ -44,7 +44,7 @@ def estimate_bytes(data: bytes, most_bytes: int) -> int:
 
 def _read_footer(data: memoryview) -> _Fields:
     size = int.from_bytes(data[-8:-4], "little")
-    if data[-4:] != b"PAR1" or not 0 < size <= min(len(data) - 12, _MOST_FOOTER_BYTES):
+    if bytes(data[-4:]) != b"PAR1" or not 0 < size <= min(len(data) - 12, _MOST_FOOTER_BYTES):
         raise ValueError("its footer is damaged or too large")
     return _read_struct(data[-8 - size : -8], 0)[0]
 
