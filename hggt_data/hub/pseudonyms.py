@@ -239,7 +239,8 @@ def _write_ipc(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer, schema: pa.Schema) -> pa.Table:
