@@ -52,6 +52,7 @@ def test_a_signal_ends_a_process_that_is_stuck(
     expected = f"Error: stopped by {number.name}, while a call of a library did not return; 2 iterations are saved in"
     assert line == f"{expected} {output}"
     assert_same(state_of(output, 2), state_of(stopped, 2))
+    assert [path.name for path in (output / "weights").iterdir()] == ["000002.safetensors"]
     result = train("rrdb-psnr", pictures, output, *RUN, "iterations=3")
     assert result.exit_code == 0, result.output
 
