@@ -5,16 +5,18 @@ python benchmarks/bench_loader.py [--groups 48] [--batches 4] [--batch-size 12] 
 A core makes whole batches of 512 x 512 pictures: read, decode, choose, mirror, stack. Plain: `plain_groups.py`, with
 Pillow and with OpenCV. Ours: `GroupDataset` from the tree, and from the dataset built of it. All take turns, and the
 best round counts. The ratio is of the processor's time to that of plain with Pillow; the clock's time also tells how
-busy others keep the machine. The second table says where our time goes, the third what two processes give: those of a
-run of `hggt-models train`, and those of PyTorch's `DataLoader` over the same `GroupDataset`.
+busy others keep the machine. The second table says where our time goes. The third compares a run's own `Readers` with
+PyTorch's `DataLoader` over the same `GroupDataset`: processor's time of both processes and of the one that uses the
+batches, and how much of it remains when all samples are ready-made, that is, what handing them over takes.
 """
 
 import argparse
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,7 +39,7 @@ from hggt_models.config.train import TargetKind
 from hggt_models.data import group_dataset
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.readers import Readers
-from hggt_models.data.samples import ShareSampler
+from hggt_models.data.samples import Sample, SampleDataset, ShareSampler
 from hggt_models.data.targets import GroupLabels
 
 SIDE = 512
@@ -78,7 +80,8 @@ def main() -> None:
             groups = sources["ours, dataset"]
             samples = group_samples(groups, target)
             print_shares(target, samples, type(groups), arguments.rounds, arguments.batches, arguments.batch_size)
-        print(f"\n| target | {WORKERS} processes of | samples/s by the clock | ratio |\n|---|---|---|---|")
+        print(f"\n| target | {WORKERS} processes of | ms per sample | ms of the user | ratio | ms, ready samples |")
+        print("|---" * 6 + "|")
         for target in TARGETS:
             samples = group_samples(sources["ours, dataset"], target)
             print_loaders(target, samples, arguments.rounds, arguments.batches * WORKERS, arguments.batch_size)
@@ -167,26 +170,60 @@ def print_shares(
     print(f"| {target} | {total * scale:.2f} | {figures} |", flush=True)
 
 
+class ReadySamples(SampleDataset):
+    """Samples of `num_pictures` pictures that take no work."""
+
+    def __init__(self, num_pictures: int) -> None:
+        super().__init__(1, source_px=SIDE, flip=False, rotate=False, seed=0)
+        self._num_pictures = num_pictures
+
+    @cached_property
+    def _pictures(self) -> Tensor:
+        return torch.ones((self._num_pictures, 3, SIDE, SIDE), dtype=torch.uint8)
+
+    def __getitem__(self, number: int) -> Sample:
+        """Sample `number`."""
+        return {"number": torch.tensor(number), "pictures": self._pictures}
+
+
 def print_loaders(target: str, samples: GroupDataset, rounds: int, batches: int, batch_size: int) -> None:
     """Print a line for each way to read batches in processes."""
-    best = {"a run": float("inf"), "DataLoader": float("inf")}
+    ready = ReadySamples(len(samples[0]["pictures"]))
+    best = {(way, of): (float("inf"), 0.0) for way in (Readers, data.DataLoader) for of in (samples, ready)}
     for _ in range(rounds):
-        for way in best:
-            sampler = ShareSampler(batch_size)
-            readers = Readers(samples, iter(sampler), WORKERS, pin_memory=False) if way == "a run" else None
-            loader = readers or iter(data.DataLoader(samples, batch_sampler=sampler, num_workers=WORKERS))
-            for _ in range(2 * WORKERS):  # what the processes have read ahead
-                next(loader)
-            started = time.perf_counter()
-            for _ in range(batches):
-                next(loader)
-            best[way] = min(best[way], time.perf_counter() - started)
-            if readers:
-                readers.close()
-            del loader
-    for way, seconds in best.items():
-        figures = f"{batches * batch_size / seconds:.1f} | {best['a run'] / seconds:.2f}"
-        print(f"| {target} | {way} | {figures} |", flush=True)
+        for way, of in best:
+            best[way, of] = min(best[way, of], time_loader(way, of, batches, batch_size))
+    for way in (Readers, data.DataLoader):
+        (workers, main), handing = best[way, samples], sum(best[way, ready])
+        ratio = sum(best[Readers, samples]) / (workers + main)
+        print(f"| {target} | {way.__name__} | {workers:.2f} | {main:.2f} | {ratio:.2f} | {handing:.2f} |", flush=True)
+
+
+def time_loader(way: type, samples: SampleDataset, batches: int, batch_size: int) -> tuple[float, float]:
+    """Milliseconds per sample that the workers' processors take, and this one's."""
+    sampler = ShareSampler(batch_size)
+    if way is Readers:
+        loader: Any = Readers(samples, sampler, WORKERS)
+        processes = loader._processes
+    else:
+        loader = iter(data.DataLoader(samples, batch_sampler=sampler, num_workers=WORKERS))
+        processes = loader._workers
+    spent = [0.0, 0.0]
+    for number in range(2 * WORKERS + batches):
+        if number == 2 * WORKERS:  # the processes have started, and read ahead
+            spent = [-processor_seconds(processes), -time.process_time()]
+        next(loader)["pictures"].max()  # the memory of a batch may not be there before it is used
+    spent = [spent[0] + processor_seconds(processes), spent[1] + time.process_time()]
+    if way is Readers:
+        loader.close()
+    del loader
+    workers, main = (1000 * seconds / (batches * batch_size) for seconds in spent)
+    return workers, main
+
+
+def processor_seconds(processes: Sequence[Any]) -> float:
+    """What processes have taken so far (Linux)."""
+    return sum(int(Path(f"/proc/{one.pid}/schedstat").read_text().split()[0]) for one in processes) / 1e9
 
 
 @contextmanager

@@ -48,9 +48,9 @@ class _ScoreCommand(HggtCommand):
     """The command `score`, whose help ends with all metrics."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from hggt_eval.metrics import METRICS, NO_REFERENCE
+        from hggt_eval.metrics import METRICS, NO_REFERENCE, SET_METRICS
 
-        metrics = f"Metrics: {', '.join([*METRICS, *NO_REFERENCE])}, and those of pyiqa under its names."
+        metrics = f"Metrics: {', '.join([*METRICS, *NO_REFERENCE, *SET_METRICS])}, and those of pyiqa under its names."
         self.epilog = f"{metrics}\n\nExample: {_EXAMPLE}"
         super().format_epilog(ctx, formatter)
 

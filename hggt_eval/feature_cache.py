@@ -1,4 +1,4 @@
-"""Features of ground truths, kept on disk, so that a method scored later costs one forward pass per image.
+"""Features of pictures, kept on disk, so that a method scored later costs one forward pass per image.
 
 A file is found by the picture's content and by everything its features depend on: metric, weights, border, versions,
 kind of device. Files are written atomically and carry checksums; damaged ones are computed again. Nothing is deleted
@@ -17,7 +17,7 @@ from hggt_data.errors import OutputError
 from hggt_data.io.files import atomic_file, sha256_of
 from hggt_data.io.images import Pixels
 from hggt_eval.metrics import metric_versions, require_metric
-from hggt_eval.metrics.comparer import AnyComparer
+from hggt_eval.metrics.comparer import AnyComparer, SetMetricFeatures
 
 
 class FeatureCache:
@@ -26,9 +26,9 @@ class FeatureCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def describe(self, metric: AnyComparer, pixels: Pixels, key: str) -> Any:
+    def describe(self, metric: AnyComparer | SetMetricFeatures, pixels: Pixels, key: str) -> Any:
         """The same bits as `metric.describe(pixels)`; `key` is the SHA-256 of the picture's file, and its part."""
-        path = self.folder / metric.name / _fingerprint(metric) / key[:2] / f"{key}.npz"
+        path = self.folder / metric.features_name / _fingerprint(metric) / key[:2] / f"{key}.npz"
         if (arrays := _read(path)) is not None:
             return metric.unpack(arrays)
         features = metric.describe(pixels)
@@ -36,7 +36,7 @@ class FeatureCache:
         return features
 
 
-def _fingerprint(metric: AnyComparer) -> str:
+def _fingerprint(metric: AnyComparer | SetMetricFeatures) -> str:
     """Everything that features depend on, except the picture."""
     known = {
         "border": metric.settings.border,

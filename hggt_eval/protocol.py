@@ -31,7 +31,9 @@ from hggt_eval.metrics.comparer import LoadedMetric
 from hggt_eval.metrics.protocols import Aggregation, Sizes
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.journal import Journal
+from hggt_eval.scores.picture_sets import Features
 from hggt_eval.scores.scores import GroupScores, MethodScores, best_of_ground_truths
+from hggt_eval.set_describer import SetDescriber
 
 _ALONE = Processes()
 # The slowest process may still be scoring.
@@ -49,6 +51,7 @@ def evaluate(
     aggregation: Aggregation = "mean",
     sizes: Sizes = "equal",
     cache: FeatureCache | None = None,
+    known_features: Features | None = None,
     journal: Journal | None = None,
     processes: Processes = _ALONE,
     allow_missing: bool = False,
@@ -65,7 +68,8 @@ def evaluate(
         negatives: Also compare with every negative, for the label measures.
         aggregation: Whether a group counts with the mean over its ground truths or with the best of them.
         sizes: `common` to crop pictures at the right and bottom to the size in `restored`, if that is smaller.
-        cache: Keeps features of positives and negatives for later runs.
+        cache: Keeps features of positives and negatives for later runs, and those of all pictures for metrics of sets.
+        known_features: Features for metrics of sets from an earlier run with the same settings.
         journal: Keeps each image's scores, so that an interrupted run can resume.
         processes: Processes that share the groups; all must make this call, and each gets all scores.
         allow_missing: Leave out images for which a metric is undefined, as a fault of their method.
@@ -106,6 +110,8 @@ def evaluate(
         raise SettingsError(f"{source.location} has no labels, so there are no negatives and no label measures")
     groups = [group for group in judged if group.ground_truths or not source.has_ground_truths]
     _require_sizes(restored, metrics)
+    kept = cache or (FeatureCache(journal.features_folder) if journal else None)
+    describer = SetDescriber(source, restored, metrics, kept, known_features or {})
     own = processes.share(groups)
     names = {group.id: (*group.ground_truths, *(group.negatives if negatives else ())) for group in own}
     pictures = sum(len(names[group.id]) + sum(group.id in files.files for files in restored) for group in own)
@@ -135,13 +141,14 @@ def evaluate(
                     faults[name].append(Fault("unusable", name, group.id, f"{files.method.file_name(path)}: {error}"))
                 bar.update()
             bar.update(len(names[group.id]))
-    shares = gather((results, faults), processes)
+    described = describer.describe(processes.share(judged), progress)
+    shares = gather((results, faults, described), processes)
     order = {group.id: number for number, group in enumerate(groups)}
     scored = {
-        name: tuple(sorted((scores for share, _ in shares for scores in share[name]), key=lambda s: order[s.id]))
+        name: tuple(sorted((scores for share, *_ in shares for scores in share[name]), key=lambda s: order[s.id]))
         for name in results
     }
-    unusable = {name: tuple(fault for _, share in shares for fault in share[name]) for name in results}
+    unusable = {name: tuple(fault for _, share, _ in shares for fault in share[name]) for name in results}
     if not any(scored.values()):
         raise MatchError(
             f"nothing to score: no group of {source.location} has both "
@@ -149,6 +156,11 @@ def evaluate(
         )
     if aggregation == "best":
         scored = {name: tuple(best_of_ground_truths(own, descriptions)) for name, own in scored.items()}
+    sets = None
+    if describer.is_needed:
+        left_out = {name: {fault.id for fault in own if fault.id} for name, own in unusable.items()}
+        of_group = {group.id: number for number, group in enumerate(judged)}
+        sets = describer.join([share for *_, share in shares], of_group, left_out)
     return Evaluation(
         metrics=descriptions,
         methods=tuple(
@@ -159,6 +171,7 @@ def evaluate(
         num_groups=len(judged),
         with_negatives=negatives,
         same_pictures=tuple(map(tuple, join_pairs(find_same_pictures(source)))),
+        sets=sets,
     )
 
 

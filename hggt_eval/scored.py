@@ -41,8 +41,16 @@ class Scored:
         return format_table(self.evaluation, self.settings)
 
     def rows(self) -> list[dict[str, str | float]]:
-        """All scores, one dictionary each: method, group, metric, value (`GroupScores.mean`)."""
-        return [
+        """All scores, one dictionary each: method, group, metric, value (`GroupScores.mean`).
+
+        A metric of sets, such as KID, has one row for each method, with an empty group.
+        """
+        of_sets: list[dict[str, str | float]] = [
+            {"method": method, "group": "", "metric": metric, "value": distance.value}
+            for method, distances in self.evaluation.distances.items()
+            for metric, distance in distances.items()
+        ]
+        return of_sets + [
             {"method": method.name, "group": group.id, "metric": metric, "value": value}
             for method in self.evaluation.methods
             for group in method.groups

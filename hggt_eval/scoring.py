@@ -27,7 +27,7 @@ from hggt_eval.report.files import require_nothing_lost
 from hggt_eval.scored import Scored, prepare_folder
 from hggt_eval.scores.comparison import group_seeds
 from hggt_eval.scores.file import Settings, what_scores_depend_on
-from hggt_eval.scores.journal import Journal
+from hggt_eval.scores.journal import Journal, read_features
 
 
 def score(
@@ -65,8 +65,8 @@ def score(
         suffix: Suffix of the restored images' names; only ID_SUFFIX.png and IDSUFFIX.png are scored.
         device: Device for networks: auto (a GPU if available), cpu, cuda, cuda:1.
         weights_dir: Folder with ImageNet weights: torchvision's alexnet-owt-7be5be79.pth and vgg16-397923af.pth, or
-            alexnet_features.pth and vgg16_features.pth. Weights missing there are read from torch's cache or
-            downloaded.
+            alexnet_features.pth and vgg16_features.pth; for KID and FID pt_inception-2015-12-05-6726825d.pth. Weights
+            missing there are read from torch's cache or downloaded.
         output: Folder for scores.json, scores.csv, comparison.csv, table.md, table.tex, report.html and NAME/*.txt. An
             interrupted run resumes there; scores of other methods are not overwritten.
         cache: Folder for features of the ground truths, which later runs reuse: 11 MB (LPIPS) and 127 MB (DISTS) per
@@ -179,6 +179,7 @@ def score(
         aggregation=followed.aggregation,
         sizes=followed.sizes,
         cache=None if cache is None else FeatureCache(cache),
+        known_features=None if output is None else read_features(output, settings),
         journal=journal,
         processes=processes,
         allow_missing=allow_missing,

@@ -30,7 +30,7 @@ ORDER = {
     "hggt_eval": [
         {"metrics"},
         {"scores", "device_check", "feature_cache"},
-        {"ground_truth", "group_scorer", "report"},
+        {"ground_truth", "group_scorer", "set_describer", "report"},
         {"protocol", "scored"},
         {"scoring"},
         {"agreement"},

@@ -15,7 +15,7 @@ from hggt_data.cli.group import EXTRAS
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data" / "fixtures"
 # Imported where they are used; if missing, a message of their own says so.
-ASKED_FOR = {"spandrel", "pyiqa", "wandb"}
+ASKED_FOR = {"spandrel", "pyiqa", "wandb", "torch_fidelity"}
 
 
 def canonical(name: str) -> str:

@@ -8,7 +8,7 @@ or of the existing dataset, and ends with the same bytes.
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -215,6 +215,8 @@ def _build(settings: BuildSettings, inputs: Inputs, staging: Path, output: Path)
         require_no_overlap(shared, image_names)
     total = sum(len(root.listing) for root in inputs.roots)
     tasks = _plan_shards(settings, inputs, staging, output)
+    if _refuses([*problems, *inputs.group_problems()], settings.skip_faulty):
+        tasks = [replace(task, is_check=True) for task in tasks]
     outcomes = list(run_tasks(build_shard, tasks, settings.workers or default_workers(), total=total, label="building"))
     shard_problems = [problem for outcome in outcomes for problem in outcome.problems]
     found = [inputs.located(problem) for problem in (*problems, *shard_problems)]
@@ -297,10 +299,20 @@ def _earlier_shards(staging: Path, output: Path) -> dict[str, list[tuple[Path, S
     return found
 
 
-def _require_no_errors(problems: Sequence[Problem], skip_faulty: bool) -> None:
+def _refuses(problems: Sequence[Problem], skip_faulty: bool) -> bool:
+    """Whether a build with these problems is refused."""
     errors = [problem for problem in problems if problem.severity == "error"]
-    blocking = [problem for problem in errors if problem.kind in _BLOCKING and problem.group is None]
-    if blocking or (errors and not skip_faulty):
+    return any(map(_is_blocking, errors)) or (bool(errors) and not skip_faulty)
+
+
+def _is_blocking(error: Problem) -> bool:
+    return error.kind in _BLOCKING and error.group is None
+
+
+def _require_no_errors(problems: Sequence[Problem], skip_faulty: bool) -> None:
+    if _refuses(problems, skip_faulty):
+        errors = [problem for problem in problems if problem.severity == "error"]
+        blocking = any(map(_is_blocking, errors))
         errors.sort(key=lambda problem: (problem.kind, problem.path))
         advice = "Correct them." if blocking else "Correct them, or pass `skip_faulty` to leave out those groups."
         heading = f"{plural(len(errors), 'error')}; nothing was built. {advice}"

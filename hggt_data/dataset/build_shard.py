@@ -4,6 +4,7 @@ A shard's key is a hash of everything that determines its bytes: inputs, setting
 """
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class ShardTask:
         votes: Those of `VOTE_COLUMNS` that the dataset has.
         has_captions: Whether the dataset has the column `caption`.
         reusable: Folder and shard of the same path from earlier builds.
+        is_check: Write nothing, because the build is refused; the problems of the groups join the report.
     """
 
     staging: Path
@@ -54,6 +56,7 @@ class ShardTask:
     scale: int
     skip_faulty: bool
     reusable: list[tuple[Path, Shard]]
+    is_check: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class ShardOutcome:
 
 def build_shard(task: ShardTask) -> ShardOutcome:
     """Keep an earlier shard that would come out the same, or check its groups and write it."""
-    kept = _reuse(task)
+    kept = None if task.is_check else _reuse(task)
     if kept is not None:
         for _ in task.groups:
             advance()
@@ -92,6 +95,9 @@ def build_shard(task: ShardTask) -> ShardOutcome:
                 yield _row(examined, task)
             advance()
 
+    if task.is_check:
+        deque(rows(), maxlen=0)
+        return ShardOutcome(None, False, [*problems, *equal.problems()])
     path = task.staging / task.path
     write_shard(path, pa.ipc.read_schema(pa.py_buffer(task.schema)), rows(), task.pictures)
     problems += equal.problems()

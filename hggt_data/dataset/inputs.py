@@ -145,6 +145,10 @@ class Inputs:
             problems += self.sources.check({name for root in self.roots for name in root.listing.image_names})
         return problems
 
+    def group_problems(self) -> list[Problem]:
+        """Problems of single groups that their names show; they are found again with the groups' shards."""
+        return [in_root(root.name, p) for root in self.roots for p in root.listing.problems if p.group is not None]
+
     def located(self, problem: Problem) -> Problem:
         """The problem with the path that the user knows; manifests have the name of the tree (`train-0`) instead."""
         name, _, rest = problem.path.partition("/")

@@ -15,32 +15,11 @@ from hggt_data.io.folders import new_folder
 from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
-from hggt_data.schema import Annotation, PatchGroup, Protocol, Vote, group_order
+from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, Protocol, Vote, group_order
 from hggt_data.tree.protocol import write_protocol
-from hggt_data.tree.table_groups import COLUMNS, GROUPS_FILE
-from hggt_data.tree.table_votes import VOTES_FILE
-
-_TABLES = {
-    "labels": ("group", "candidate", "annotator", "label"),
-    "pairs": ("group", "first", "second", "annotator", "preferred"),
-    "choices": ("group", "shown", "annotator", "preferred"),
-    "scores": ("group", "candidate", "score"),
-}
-# Other columns are written only if a row has another value.
-_DEFAULTS: dict[str, Any] = {
-    "annotator": None,
-    "preferred_share": None,
-    "std": None,
-    "votes": None,
-    "count": 1,
-    "annotator_kind": "person",
-    "question": None,
-    "slot": None,
-    "start": None,
-    "end": None,
-    "seconds": None,
-    "kind": "vote",
-}
+from hggt_data.tree.table_groups import COLUMNS as GROUP_COLUMNS
+from hggt_data.tree.table_groups import GROUPS_FILE
+from hggt_data.tree.table_votes import COLUMNS, DEFAULTS, KINDS, VOTES_FILE, Kind, columns_of
 
 Row = dict[str, Any]
 
@@ -52,7 +31,8 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
     then count, annotator_kind, question, slot, start, end, seconds and kind, as far as they are known. Votes on pairs
     have group, first, second, annotator, preferred, or for totals preferred_share and votes; choices have group, shown,
     annotator, preferred; scores have group, candidate, score, std, votes. If a source has several kinds of vote, the
-    others are in `pairs.csv`, `choices.csv` and `scores.csv`. `groups.csv` has group, image and split.
+    others are in `pairs.csv`, `choices.csv` and `scores.csv`. `groups.csv` has group, image and split, and the
+    files of LR images and originals in a tree that a table does not find by their names.
 
     Args:
         source: Data to export: see `open_source`.
@@ -80,7 +60,7 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
     if not columns:
         raise DatasetError(f"{source.location} has no votes")
     names = {table: f"{table}.csv" for table in columns} | {next(iter(columns)): VOTES_FILE}
-    counts: Counter[str] = Counter()
+    counts: Counter[Kind] = Counter()
     with new_folder(output) as staging:
         with ExitStack() as stack:
             writers = {
@@ -89,9 +69,10 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
             write_group = stack.enter_context(csv_file(staging / GROUPS_FILE, of_groups))
             for group in _groups(source, "exporting"):
                 facts = {**vars(group), "group": group.id, "image": group.image_name, "split": group.source.split}
+                facts |= _files(group)
                 write_group(facts[column] for column in of_groups)
                 for table, row in _rows(group):
-                    writers[table](row.get(column, _DEFAULTS.get(column)) for column in columns[table])
+                    writers[table](row.get(column, DEFAULTS.get(column)) for column in columns[table])
                     counts[table] += 1
         splits = source.splits.values()
         rules = [groups.consensus_rule for groups in splits]  # one, as they are of one dataset
@@ -108,31 +89,39 @@ def _groups(source: OpenedSource, label: str) -> Iterator[Group]:
         yield from show_progress(groups, len(groups), f"{label} {split}")
 
 
-def _find_columns(source: OpenedSource) -> tuple[dict[str, list[str]], list[str]]:
-    """The columns of each table that is not empty, in the order of `_TABLES`, and those of `groups.csv`."""
-    used: dict[str, set[str]] = {}
+def _find_columns(source: OpenedSource) -> tuple[dict[Kind, list[str]], list[str]]:
+    """The columns of each table that is not empty, in the order of `KINDS`, and those of `groups.csv`."""
+    used: dict[Kind, set[str]] = {}
     of_groups = {"group", "image", "split"}
     for group in _groups(source, "reading votes of"):
         if group.caption is not None:
             of_groups.add("caption")
         if group.top is not None and group_order(group.id) != group_order(group.id, *_place(group)):
             of_groups |= {"top", "left"}  # the name does not say it
+        of_groups |= _files(group).keys()
         for table, row in _rows(group):
             found = used.setdefault(table, set())
-            found.update(name for name, value in row.items() if name in _TABLES[table] or value != _DEFAULTS[name])
-    columns = {
-        table: [name for name in dict.fromkeys((*columns, *_DEFAULTS)) if name in used[table]]
-        for table, columns in _TABLES.items()
-        if table in used
-    }
-    return columns, [name for name in COLUMNS if name in of_groups]
+            found.update(name for name, value in row.items() if name in COLUMNS[table] or value != DEFAULTS.get(name))
+    columns = {table: [name for name in columns_of(table) if name in used[table]] for table in KINDS if table in used}
+    return columns, [name for name in GROUP_COLUMNS if name in of_groups]
+
+
+def _files(group: Group) -> dict[str, str]:
+    """The files in a tree that a table does not find by their names, as LR images in most layouts."""
+    found = {name: group.source.find_file(group.index, name) for name in (ORIGINAL, LR) if group.has_picture(name)}
+    return {name: file for name, file in found.items() if file and not _is_named(Path(file), name)}
+
+
+def _is_named(path: Path, name: str) -> bool:
+    """Whether a table finds a picture; one outside the tree has no path in it."""
+    return path.is_absolute() or name in (path.parent.name.lower(), path.stem.lower())
 
 
 def _place(group: PatchGroup) -> tuple[str, int | None, int | None]:
     return group.image_name, group.top, group.left
 
 
-def _rows(group: PatchGroup) -> Iterator[tuple[str, Row]]:
+def _rows(group: PatchGroup) -> Iterator[tuple[Kind, Row]]:
     """The votes on a group: the table of each, and its values."""
     for annotation in group.annotations:
         for name, label in zip(group.candidates, annotation.labels, strict=True):

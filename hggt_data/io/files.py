@@ -155,9 +155,14 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
     Undecodable bytes of file names are written as `\\udcff`, which JSON reads back. Once this returns, the file
     survives a power cut.
     """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), private=private)
+
+
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
+    """The same for bytes."""
     _make_folder(path.parent)
     with atomic_file(path, private=private) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        file.write(data)
     _sync_names(path.parent)
 
 

@@ -46,7 +46,7 @@ def new_folder(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumed_folder(output: Path, record: Mapping[str, Any], name: str) -> Iterator[Path]:
-    """As `new_folder`, but the files of a run that failed or was killed stay for the next one.
+    """As `new_folder`, but the files of a run that failed or was killed stay for the next one, if there are any.
 
     `record` is written to the file `name` in the folder; files of a run with another record are removed first.
     """
@@ -59,7 +59,12 @@ def resumed_folder(output: Path, record: Mapping[str, Any], name: str) -> Iterat
         for path in staging.rglob(".*.tmp"):
             if is_leftover(path.name):
                 path.unlink()
-        yield staging
+        try:
+            yield staging
+        except Exception:
+            if not any(path.is_file() and path.name != name for path in staging.rglob("*")):
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
         put_in_place(staging, output)
 
 

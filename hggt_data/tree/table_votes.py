@@ -6,7 +6,7 @@ The rows stay text until a group is read, so that a million of them take about 2
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from hggt_data.errors import TableError
 from hggt_data.io.files import iterate_csv
@@ -18,19 +18,26 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 VOTES_FILE = "votes.csv"
 
 GROUP = "group"
-_REQUIRED: Mapping[Kind, tuple[str, ...]] = {
-    "labels": ("candidate", "label"),
-    "pairs": ("first", "second"),
-    "choices": ("shown", "preferred"),
-    "scores": ("candidate", "score"),
+COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    "labels": (GROUP, "candidate", "annotator", "label"),
+    "pairs": (GROUP, "first", "second", "annotator", "preferred"),
+    "choices": (GROUP, "shown", "annotator", "preferred"),
+    "scores": (GROUP, "candidate", "score"),
 }
-_OPTIONAL: Mapping[Kind, tuple[str, ...]] = {
-    "labels": (),
-    "pairs": ("preferred", "preferred_share", "votes"),
-    "choices": (),
-    "scores": ("std", "votes"),
+_TOTALS = ("preferred_share", "votes")  # in place of the preferred version, and of who voted
+_OPTIONAL: Mapping[Kind, tuple[str, ...]] = {"labels": (), "pairs": _TOTALS, "choices": (), "scores": ("std", "votes")}
+# What a vote has that does not say otherwise.
+DEFAULTS: Mapping[str, Any] = {
+    "annotator": None,
+    "count": 1,
+    "annotator_kind": "person",
+    "question": None,
+    "slot": None,
+    "start": None,
+    "end": None,
+    "seconds": None,
+    "kind": "vote",
 }
-_FACTS = ("annotator", "count", "annotator_kind", "question", "slot", "start", "end", "seconds", "kind")
 # Columns that only one kind has; they show which kind a table is.
 _OWN: Mapping[str, Kind] = {
     "label": "labels",
@@ -159,9 +166,9 @@ def _require_kind(path: Path, columns: list[str]) -> Kind:
         shown = ", ".join(columns) or "none"
         raise TableError(f"{path} has the columns {shown}; expected those of one kind of vote: {_describe_kinds()}")
     kind = found[0]
-    required, known = (GROUP, *_REQUIRED[kind]), (GROUP, *_REQUIRED[kind], *_OPTIONAL[kind], *_FACTS)
-    faults = [f"column {name} is missing" for name in required if name not in columns]
-    if kind == "pairs" and "preferred" not in columns and not {"preferred_share", "votes"} <= set(columns):
+    known = columns_of(kind)
+    faults = [f"column {name} is missing" for name in _required(kind) if name not in columns]
+    if kind == "pairs" and "preferred" not in columns and not set(_TOTALS) <= set(columns):
         faults.append("column preferred is missing (or preferred_share and votes, for totals)")
     faults += [f"unknown column {name!r}, {nearest(name, known)}" for name in columns if name not in known]
     if faults:
@@ -170,4 +177,13 @@ def _require_kind(path: Path, columns: list[str]) -> Kind:
 
 
 def _describe_kinds() -> str:
-    return "; ".join(f"{kind} ({', '.join((GROUP, *_REQUIRED[kind]))})" for kind in KINDS)
+    return "; ".join(f"{kind} ({', '.join(_required(kind))})" for kind in KINDS)
+
+
+def _required(kind: Kind) -> list[str]:
+    return [name for name in COLUMNS[kind] if name != "annotator" and (kind, name) != ("pairs", "preferred")]
+
+
+def columns_of(kind: Kind) -> list[str]:
+    """All columns that a table of this kind may have, in the order in which exports write them."""
+    return list(dict.fromkeys((*COLUMNS[kind], *_OPTIONAL[kind], *DEFAULTS)))

@@ -17,7 +17,7 @@ from hggt_eval.agreement.ranking import rank_metrics
 from hggt_eval.agreement.rating import open_journal, rate_versions, rating_settings
 from hggt_eval.feature_cache import FeatureCache
 from hggt_eval.ground_truth import GroundTruth
-from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, parse_metrics
+from hggt_eval.metrics import DEFAULT_METRICS, MetricSettings, SetMetric, parse_metrics, require_metric
 from hggt_eval.metrics.comparer import BORDER_PX, Colour
 from hggt_eval.metrics.load import choose_device, load_metrics
 from hggt_eval.protocol import find_same_pictures
@@ -106,6 +106,8 @@ def agree(
     elif metrics is None:
         metrics = () if scores else DEFAULT_METRICS
     require_lists(metrics=metrics)
+    if of_sets := [name for name in metrics if isinstance(require_metric(name), SetMetric)]:
+        raise SettingsError(f"{', '.join(of_sets)} compares sets, and has no value for a picture; choose others")
     if both := set(lower_is_better) & set(higher_is_better):
         raise SettingsError(f"{', '.join(sorted(both))}: in `lower_is_better` and in `higher_is_better`; name it once")
     if families is not None and by != "family":

@@ -59,6 +59,8 @@ def describe(ranking: Ranking) -> str:
     ceiling = "" if math.isnan(best.ceiling) else f"; a person reaches {_percent(best.ceiling)}"
     rivals = [row.name for row in ranking.metrics[1:] if row.p_holm is None or row.p_holm > 0.05]
     unsure = f" It does not differ significantly from {', '.join(rivals)}." if rivals else ""
+    if best.p_chance_holm is None or best.p_chance_holm > 0.05:
+        unsure = f" It does not differ significantly from {', '.join(['chance', *rivals])}."
     share = f"{_percent(accuracy.value)} of {accuracy.pairs:,} pairs{interval}"
     return f"{title}: {best.name} agrees with people on {share}, chance on 50 %{ceiling}.{unsure}"
 

@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from hggt_data.errors import HggtError, SettingsError
 from hggt_data.io.text import nearest, parse_names
-from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference
+from hggt_eval.metrics.comparer import AnyComparer, MetricSettings, NoReference, SetMetricFeatures
 
 __all__ = [
     "DEFAULT_METRICS",
     "METRICS",
     "NO_REFERENCE",
+    "SET_METRICS",
     "AnyMetric",
     "FullReferenceMetric",
     "Metric",
     "MetricSettings",
     "NoReferenceMetric",
+    "SetMetric",
     "UnknownMetricError",
     "metric_versions",
     "parse_decimals",
@@ -55,7 +57,7 @@ class Metric:
     @property
     def runs_on_torch(self) -> bool:
         """Whether torch computes it, on the device of its settings."""
-        return self.package in ("lpips", "torchmetrics", "piq", "pyiqa")
+        return self.package in ("lpips", "torchmetrics", "piq", "pyiqa", "torch-fidelity")
 
 
 class FullReferenceMetric(Metric):
@@ -104,7 +106,35 @@ def _own_class(name: str) -> Any:
     return getattr(import_module(f"hggt_eval.metrics.{module}"), "".join(map(str.capitalize, words)))
 
 
-AnyMetric = FullReferenceMetric | NoReferenceMetric
+class SetMetric(Metric):
+    """A metric that compares the set of a method's restored images with a set of pictures; no image has a value."""
+
+    __slots__ = ()
+
+    @property
+    def distance(self) -> Literal["kid", "fid"]:
+        """What is computed from the features."""
+        return "kid" if "kid" in self.name else "fid"
+
+    @property
+    def view(self) -> str:
+        """How pictures are brought to the network's size."""
+        return _VIEWS.get(self.name, "tensorflow")
+
+    @property
+    def takes_positives(self) -> bool:
+        """Whether the other set is the positives, instead of the ground truths of all groups."""
+        return self.name.endswith("_positives")
+
+    def load(self, settings: MetricSettings | None = None) -> SetMetricFeatures:
+        """Its network, ready to run; raises the errors of `FullReferenceMetric.load`."""
+        from hggt_eval.metrics.inception import InceptionFeatures
+
+        return InceptionFeatures(self, settings)
+
+
+_VIEWS = {"fid_clean": "clean", "fid_legacy_pytorch": "legacy_pytorch", "patch_fid": "patches"}
+AnyMetric = FullReferenceMetric | NoReferenceMetric | SetMetric
 
 METRICS = {
     metric.name: metric
@@ -132,6 +162,18 @@ NO_REFERENCE = {
     "niqe": NoReferenceMetric("niqe", "NIQE", False, (), "opencv-python-headless"),
     "niqe_pyiqa": NoReferenceMetric("niqe_pyiqa", "NIQE (pyiqa)", False, (), "opencv-python-headless"),
 }
+SET_METRICS = {
+    name: SetMetric(name, title, False, ("Inception v3",), "torch-fidelity")
+    for name, title in (
+        ("kid", "KID"),
+        ("fid", "FID"),
+        ("fid_clean", "FID (clean)"),
+        ("fid_legacy_pytorch", "FID (legacy_pytorch)"),
+        ("kid_positives", "KID (positives)"),
+        ("fid_positives", "FID (positives)"),
+        ("patch_fid", "patch FID"),
+    )
+}
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "dists")
 
 
@@ -141,7 +183,7 @@ def require_metric(name: str) -> AnyMetric:
     Raises:
         UnknownMetricError: No metric has this name; the message suggests the closest one.
     """
-    own: dict[str, AnyMetric] = {**METRICS, **NO_REFERENCE}
+    own: dict[str, AnyMetric] = {**METRICS, **NO_REFERENCE, **SET_METRICS}
     if name in own:
         return own[name]
     from hggt_eval.metrics.pyiqa_metrics import find_metric, known_names
@@ -174,7 +216,7 @@ def parse_decimals(text: str) -> dict[str, int]:
 
 def title_of(name: str) -> str:
     """A metric's title in reports, even if its package is missing."""
-    own = METRICS.get(name) or NO_REFERENCE.get(name)
+    own = METRICS.get(name) or NO_REFERENCE.get(name) or SET_METRICS.get(name)
     return own.title if own else name.upper()
 
 

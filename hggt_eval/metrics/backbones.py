@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -130,36 +131,45 @@ def empty_network(name: str) -> torch.nn.Module:
 def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
     """The file that `load_convolutions` would read; None if it would be downloaded."""
     backbone = BACKBONES[name]
-    folders = [_cache_folder()] if weights_dir is None else [Path(weights_dir), _cache_folder()]
+    folders = [cache_folder()] if weights_dir is None else [Path(weights_dir), cache_folder()]
     places = [folder / name for folder in folders for name in (backbone.features_name, backbone.file_name)]
     return next((place for place in places if place.is_file()), None)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """torch's cache of downloaded weights."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def _download(backbone: Backbone, weights_dir: str | Path | None, advice: str) -> Path:
-    """Download torchvision's file into torch's cache; torch checks its hash and writes it atomically."""
-    path = _cache_folder() / backbone.file_name
+    names = f"{backbone.file_name} (or {backbone.features_name})"
+    return download(backbone.url, backbone.hash_prefix, names, weights_dir, advice)
+
+
+def download(url: str, hash_prefix: str, names: str, weights_dir: str | Path | None, advice: str) -> Path:
+    """Download a file into torch's cache; torch checks its hash and writes it atomically.
+
+    WeightsError, with the `names` that were looked for and advice, if that fails.
+    """
+    path = cache_folder() / url.rpartition("/")[2]
     timeout_before = socket.getdefaulttimeout()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
-        torch.hub.download_url_to_file(backbone.url, str(path), backbone.hash_prefix, progress=sys.stderr.isatty())
+        torch.hub.download_url_to_file(url, str(path), hash_prefix, progress=sys.stderr.isatty())
     except (OSError, RuntimeError, http.client.HTTPException) as error:
-        looked = " and ".join(str(folder) for folder in (weights_dir, _cache_folder()) if folder is not None)
+        looked = " and ".join(str(folder) for folder in (weights_dir, cache_folder()) if folder is not None)
         raise WeightsError(
-            f"{backbone.file_name} (or {backbone.features_name}) is not in {looked} and cannot be downloaded "
-            f"({error}); download it from {backbone.url} on a machine with network access, {advice}"
+            f"{names} is not in {looked} and cannot be downloaded ({error}); download it from {url} on a machine with "
+            f"network access, {advice}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout_before)
     return path
 
 
-def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
-    """Read convolutions and check names, shapes and types against torchvision's network."""
+def read_tensors(path: Path, network: str) -> dict[str, Any]:
+    """Read a state dict without executing code in the file; DamagedWeightsError if it is none."""
     if is_lfs_pointer(path):
         raise DamagedWeightsError(f"{path}: {LFS_POINTER}")
     try:
@@ -172,9 +182,13 @@ def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedWeightsError(f"{path}: cannot be read as weights: {reason}") from error
     if not isinstance(found, dict):
-        raise DamagedWeightsError(
-            f"{path}: contains a {type(found).__name__}; expected a state dict of {backbone.name}"
-        )
+        raise DamagedWeightsError(f"{path}: contains a {type(found).__name__}; expected a state dict of {network}")
+    return found
+
+
+def _read(backbone: Backbone, path: Path) -> dict[str, Tensor]:
+    """Read convolutions and check names, shapes and types against torchvision's network."""
+    found = read_tensors(path, backbone.name)
     expected = {
         key: tensor.shape
         for key, tensor in empty_network(backbone.name).state_dict().items()

@@ -19,6 +19,7 @@ from hggt_data.io.images import Pixels
 from hggt_data.ranges import CountOrNone, require_ranges
 
 if TYPE_CHECKING:  # torch is imported only for metrics that run on it
+    from hggt_eval.metrics import SetMetric
     from hggt_eval.metrics.backbones import Convolutions
 
 Features = TypeVar("Features")
@@ -78,6 +79,11 @@ class LoadedMetric(ABC):
         self.settings = settings or MetricSettings()
         self.weights_sha256: dict[str, str] = {}
         self.other_weights = ""
+
+    @property
+    def features_name(self) -> str:
+        """Name of its features in a cache; metrics that share features share it."""
+        return self.name
 
     def _record(self, convolutions: "Convolutions") -> None:
         """Record which weights this metric has."""
@@ -141,6 +147,33 @@ class NoReference(LoadedMetric):
     @abstractmethod
     def rate(self, pixels: Pixels) -> float:
         """The score of one picture, uint8 (H, W, 3) RGB; the border is cut off here."""
+
+
+class SetMetricFeatures(LoadedMetric):
+    """A metric of sets, ready to describe single pictures; distances are computed from their features later.
+
+    Attributes:
+        metric: The metric.
+    """
+
+    metric: "SetMetric"
+
+    @property
+    def features_name(self) -> str:
+        """One name for all metrics with the same features."""
+        return f"inception-{self.metric.view}"
+
+    @abstractmethod
+    def describe(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Features, (1, D) or, for patches, (patches, D), of one picture uint8 (H, W, 3); the border is cut off."""
+
+    def pack(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Features as named arrays, for a file."""
+        return {"features": features}
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The features that `pack` packed."""
+        return arrays["features"]
 
 
 AnyComparer = Comparer[Any]

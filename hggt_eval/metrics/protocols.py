@@ -16,7 +16,14 @@ from hggt_data.io.files import read_toml
 from hggt_data.io.parsing import read_value
 from hggt_data.io.text import nearest
 from hggt_data.ranges import CountOrNone, require_ranges
-from hggt_eval.metrics import DEFAULT_METRICS, NO_REFERENCE, FullReferenceMetric, metric_versions, require_metric
+from hggt_eval.metrics import (
+    DEFAULT_METRICS,
+    NO_REFERENCE,
+    FullReferenceMetric,
+    SetMetric,
+    metric_versions,
+    require_metric,
+)
 from hggt_eval.metrics.comparer import BORDER_PX, Colour
 
 CUSTOM = "custom"
@@ -145,7 +152,7 @@ def choose_protocol(
 
 
 def _compares(name: str) -> bool:
-    return isinstance(require_metric(name), FullReferenceMetric)
+    return isinstance(require_metric(name), FullReferenceMetric | SetMetric)
 
 
 def find_protocol(name_or_file: str | Path) -> ScoringProtocol:
@@ -162,7 +169,7 @@ def find_protocol(name_or_file: str | Path) -> ScoringProtocol:
         return PROTOCOLS[text]
     path = Path(text)
     if path.suffix.lower() != ".toml":
-        raise SettingsError(f"protocol {text!r} is not known; {nearest(text, PROTOCOLS)}; or pass a file FILE.toml")
+        raise SettingsError(f"protocol {text!r} is neither a known name nor a file .toml; {nearest(text, PROTOCOLS)}")
     content = read_toml(path, SettingsError)
     if unknown := [key for key in content if key not in _KEYS]:
         raise SettingsError(f"{path}: unknown key {unknown[0]!r}; {nearest(unknown[0], _KEYS)}")

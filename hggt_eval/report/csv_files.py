@@ -3,6 +3,7 @@
 import io
 
 from hggt_data.io.files import csv_writer
+from hggt_eval.report.tables import count_images
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 
@@ -11,13 +12,15 @@ _CSV_COLUMNS = (
     *("infinite_groups", "missing_groups"),
     *("baseline", "difference", "difference_low", "difference_high", "p", "p_holm"),
     *("paired_groups", "paired_source_pictures", "effective_source_pictures", "paired_effective_source_pictures"),
+    "patches",
 )
 
 
 def format_csv(evaluation: Evaluation) -> str:
     """`scores.csv`: one row per restored image and positive, and one for its no-reference scores, if any.
 
-    Negatives have the note `negative`; whatever was left out has a row with a note and no scores.
+    A metric of sets has a row of its own for each method, without an id. Negatives have the note `negative`; whatever
+    was left out has a row with a note and no scores.
     """
     buffer = io.StringIO()
     write_line = csv_writer(buffer)
@@ -32,6 +35,9 @@ def format_csv(evaluation: Evaluation) -> str:
             for candidate, scores, note in rows:
                 cells = [repr(scores[metric]) if metric in scores else "" for metric in metrics]
                 write_line([method.name, group.id, candidate, *cells, note])
+        for metric, distance in evaluation.distances[method.name].items():
+            cells = [repr(distance.value) if name == metric else "" for name in metrics]
+            write_line([method.name, "", "", *cells, f"set {count_images(distance.num_images, distance.num_patches)}"])
         for fault in method.faults:
             write_line([method.name, fault.id or "", "", *blanks, f"{fault.kind}: {fault.message}"])
         for group_id in evaluation.without_positives:
@@ -52,6 +58,6 @@ def format_comparison_csv(comparison: Comparison) -> str:
             row += [d.baseline, d.mean, d.low, d.high, d.p_value, d.p_holm, d.num_groups, d.num_pictures]
         else:
             row += [None] * 8
-        row += [s.effective_pictures, d.effective_pictures if d else None]
+        row += [s.effective_pictures, d.effective_pictures if d else None, s.num_patches or None]
         write_line("" if value is None or value != value else value for value in row)
     return buffer.getvalue()

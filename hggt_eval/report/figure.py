@@ -14,7 +14,7 @@ from hggt_data.licence import describe_license
 from hggt_data.palette import PALETTE
 from hggt_data.ranges import Range, require_arguments, require_lists
 from hggt_data.schema import LR, ORIGINAL
-from hggt_eval.metrics import Metric
+from hggt_eval.metrics import Metric, SetMetric
 from hggt_eval.report.figure_layout import FONT_PT, GAP_IN, Crop, Tile, draw_row, row_height
 from hggt_eval.report.pictures import ScoredPictures
 from hggt_eval.report.tables import decimals_of, heading_of
@@ -85,7 +85,7 @@ def draw_figure(
     require_lists(crops=crops, methods=methods, candidates=candidates, metrics=metrics)
     require_arguments(draw_figure, width_in=width_in)
     pictures = scores if isinstance(scores, ScoredPictures) else ScoredPictures.open(scores)
-    known = {metric.name: metric for metric in pictures.evaluation.metrics}
+    known = {m.name: m for m in pictures.evaluation.metrics if not isinstance(m, SetMetric)}  # which has no picture's
     scored = [method.name for method in pictures.evaluation.methods]
     for what, names, available in (("metric", metrics, list(known)), ("method", methods, scored)):
         if unknown := [name for name in names if name not in available]:
@@ -97,7 +97,7 @@ def draw_figure(
     for crop in places:
         group = pictures.group(crop.id)
         has_original = group.has_picture(ORIGINAL)
-        original = group.read(ORIGINAL) if has_original else pictures.restored(methods[0], group.id)
+        original = pictures.ground_truth(group, ORIGINAL) if has_original else pictures.restored(methods[0], group.id)
         crop.require_inside(original)
         tiles = [
             *_lr_tile(group),

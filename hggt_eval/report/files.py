@@ -14,15 +14,24 @@ from hggt_data.io.text import aligned, format_examples, join_lines, printable
 from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import AGREEMENT_FILE, PAGE_FILE, REPORT_FILES, SCORES_FILE
 from hggt_data.schema import Label
+from hggt_eval.metrics import Metric, SetMetric
 from hggt_eval.report.csv_files import format_comparison_csv, format_csv
 from hggt_eval.report.formats import format_markdown, format_text, list_lines
 from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import licence_note, list_notes
-from hggt_eval.report.tables import comparison_tables, heading_of, measures_table, paper_tables
+from hggt_eval.report.tables import (
+    comparison_tables,
+    count_images,
+    decimals_of,
+    heading_of,
+    measures_table,
+    paper_tables,
+)
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, format_json, read_scores
 from hggt_eval.scores.scores import MethodScores
+from hggt_eval.scores.sets_file import remove_other_features, write_features
 
 # Official file -> its metrics; it is written if all of them were computed.
 _OFFICIAL_FILES = {"psnr_ssim.txt": ("psnr", "ssim"), "lpips.txt": ("lpips",), "dists.txt": ("dists",)}
@@ -64,7 +73,7 @@ def format_table(
     rows = [
         [
             *(method.name, str(len(method.groups))),
-            *(f"{method.mean.get(metric.name, math.nan):.4f}".replace("nan", "-") for metric in evaluation.metrics),
+            *(_format_value(evaluation, method, metric, decimals) for metric in evaluation.metrics),
         ]
         for method in evaluation.methods
     ]
@@ -77,6 +86,18 @@ def format_table(
         for table in (*over_seeds, *differences):
             lines += ["", f"{table.title}:", format_text(table)]
     return join_lines([*lines, *list_lines(list_notes(evaluation, settings, comparison))])
+
+
+def _format_value(
+    evaluation: Evaluation, method: MethodScores, metric: Metric, decimals: Mapping[str, int] | None
+) -> str:
+    if not isinstance(metric, SetMetric):
+        return f"{method.mean.get(metric.name, math.nan):.4f}".replace("nan", "-")
+    distance = evaluation.distances[method.name].get(metric.name)
+    if distance is None:
+        return "-"
+    value = f"{distance.value:.{max(4, decimals_of(metric.name, decimals))}f}"
+    return f"{value} {count_images(distance.num_images, distance.num_patches)}"
 
 
 def write_reports(
@@ -142,7 +163,15 @@ def write_reports(
         (output / PAGE_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(output / PAGE_FILE, error) from error
-    return [_write(path, text) for path, text in texts.items()]
+    features = None
+    if evaluation.sets is not None:  # before scores.json, which names it
+        try:
+            features = write_features(evaluation.sets, output)
+        except OSError as error:
+            raise _cannot_write(output / evaluation.sets.file_name, error) from error
+    written = [_write(path, text) for path, text in texts.items()]
+    remove_other_features(output, features)
+    return written if features is None else [*written, features]
 
 
 def _require_scores(evaluation: Evaluation, settings: Settings) -> None:

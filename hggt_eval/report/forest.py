@@ -10,7 +10,8 @@ from hggt_data.io.text import escape_html
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.report.tables import decimals_of, format_score, format_signed, heading_of
 from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of
-from hggt_eval.scores.comparison import Comparison, Difference
+from hggt_eval.scores.comparison import Comparison
+from hggt_eval.scores.summary import Difference
 
 _WIDTH = 340
 _MARGIN = 10

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from hggt_data.io.names import tell_apart
 from hggt_data.io.text import format_examples, printable
 from hggt_data.licence import describe_license
-from hggt_eval.metrics import title_of
+from hggt_eval.metrics import SET_METRICS, SetMetric, title_of
 from hggt_eval.metrics.comparer import BORDER_PX
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings
+
+_NUM_FEATURES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
     if evaluation.same_pictures:
         shown = format_examples([" = ".join(tell_apart(names)) for names in evaluation.same_pictures])
         yield Note(f"Source pictures with equal pixels, or names that look the same, count as one: {shown}")
+    yield from _of_sets(evaluation)
     if settings.other_weights:
         named = ", ".join(f"{title_of(name)} ({file})" for name, file in settings.other_weights.items())
         yield Note(
@@ -73,6 +76,22 @@ def _of_run(evaluation: Evaluation, settings: Settings) -> Iterator[Note]:
     if settings.skipped_metrics:
         titles = ", ".join(title_of(name) for name in settings.skipped_metrics)
         yield Note(f"Metrics left out, as their weights or packages are not available: {titles}")
+
+
+def _of_sets(evaluation: Evaluation) -> Iterator[Note]:
+    """What to know of FID."""
+    metrics = [m for m in evaluation.metrics if isinstance(m, SetMetric) and m.distance == "fid"]
+    titles = {
+        metric.title: None
+        for metric in metrics
+        for own in evaluation.distances.values()
+        if metric.name in own and (own[metric.name].num_patches or own[metric.name].num_images) <= _NUM_FEATURES
+    }
+    if titles:
+        yield Note(
+            f"{', '.join(titles)}: N is not above the {_NUM_FEATURES:,} features, so covariances are singular and the "
+            "value is too large; it falls as N grows, so compare only values of equal N"
+        )
 
 
 def _of_methods(evaluation: Evaluation) -> Iterator[Note]:
@@ -105,6 +124,12 @@ def _between_methods(evaluation: Evaluation, comparison: Comparison) -> Iterator
             num_groups = summary.num_groups + summary.num_infinite
             total = num_groups + summary.num_missing
             yield Note(f"{method}: not ranked, as its mean is over {num_groups} of {total} groups")
+        for own in comparison.summaries:
+            if own.method == method and own.metric in SET_METRICS and own.num_missing and own.metric != summary.metric:
+                known = own.num_groups + own.num_missing
+                yield Note(
+                    f"{method}: {title_of(own.metric)} is not ranked, as its set has {own.num_groups} of {known} images"
+                )
     same: dict[frozenset[tuple[str, str]], list[str]] = defaultdict(list)
     for scored in evaluation.methods:
         same[frozenset((group.id, group.sha256) for group in scored.groups)].append(scored.name)

@@ -8,8 +8,9 @@ from hggt_data.errors import ImageError, MatchError
 from hggt_data.groups import Group, GroupSource
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import read_regular_file, sha256_of
-from hggt_data.io.images import Pixels, decode_png
+from hggt_data.io.images import Pixels, decode_png, parse_png
 from hggt_data.loading import open_cached_groups, open_groups, open_tree_folders
+from hggt_data.schema import ORIGINAL
 from hggt_data.tree.picture_folders import NamesOnly, PictureFolders
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import Settings, read_scores
@@ -28,6 +29,7 @@ class ScoredPictures:
     def __init__(self, evaluation: Evaluation, settings: Settings, source: GroupSource | None = None) -> None:
         self.evaluation = evaluation
         self._settings = settings
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._scores: Mapping[tuple[str, str], GroupScores] = {
             (method.name, group.id): group for method in evaluation.methods for group in method.groups
         }
@@ -70,7 +72,21 @@ class ScoredPictures:
             compared = name in scores.positives or name in scores.negatives
             if compared and scores.ground_truths_sha256.get(name) != sha256_of(data):
                 raise MatchError(f"{group.name_picture(name)} has changed since it was scored against; score again")
-        return _decode(data, group.name_picture(name))
+        return self._alike(group.id, _decode(data, group.name_picture(name)))
+
+    def _alike(self, group_id: str, pixels: Pixels) -> Pixels:
+        """A picture of a group, cropped as it was for the method with the smallest images, so that all fit together."""
+        if self._settings.sizes == "equal":
+            return pixels
+        if group_id not in self._sizes:
+            group = self.source[self._index[group_id]]
+            sizes = [parse_png(group.read_bytes(ORIGINAL)).size] if group.has_picture(ORIGINAL) else []
+            for method in self.evaluation.methods:
+                if scores := self.scores(method.name, group_id):
+                    sizes.append(parse_png(self._read(method.name, scores)).size)
+            self._sizes[group_id] = min(height for height, _ in sizes), min(width for _, width in sizes)
+        height, width = self._sizes[group_id]
+        return pixels[:height, :width]
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -85,9 +101,16 @@ class ScoredPictures:
         scores = self.scores(method, group_id)
         if scores is None:
             raise MatchError(f"{method} has no score of {group_id}")
+        data = self._read(method, scores)
+        return self._alike(group_id, _decode(data, str(self._path(method, scores))))
+
+    def _path(self, method: str, scores: GroupScores) -> Path:
         if method not in self._settings.restored:
             raise MatchError(f"the scores do not record the folder of {method}'s restored images")
-        path = Path(self._settings.restored[method]) / scores.file
+        return Path(self._settings.restored[method]) / scores.file
+
+    def _read(self, method: str, scores: GroupScores) -> bytes:
+        path = self._path(method, scores)
         try:
             data = read_regular_file(path)
         except FileNotFoundError as error:
@@ -96,7 +119,7 @@ class ScoredPictures:
             ) from error
         if scores.sha256 != sha256_of(data):
             raise MatchError(f"{path} has changed since it was scored; score it again")
-        return _decode(data, str(path))
+        return data
 
 
 def _decode(data: bytes, name: str) -> Pixels:

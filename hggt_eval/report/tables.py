@@ -9,15 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from hggt_eval.metrics import FullReferenceMetric, Metric
-from hggt_eval.scores.comparison import Comparison, Difference, Summary
+from hggt_eval.metrics import SET_METRICS, FullReferenceMetric, Metric, SetMetric
+from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.label_measures import GroupMean
 from hggt_eval.scores.resampling import FEWEST_RESAMPLED
+from hggt_eval.scores.summary import Difference, Summary
 
 Mark = Literal["", "best", "second"]
 # As papers print them; all other metrics have four decimals.
-_DECIMALS = {"psnr": 2}
+_DECIMALS = {
+    "psnr": 2,
+    **{name: 5 if metric.distance == "kid" else 2 for name, metric in SET_METRICS.items()},
+}
 # With fewer effective source pictures, intervals of skewed scores cover the true mean clearly less often than stated.
 _FEW_PICTURES = 20
 # If even the smallest possible p is above this, the table says so.
@@ -133,14 +137,21 @@ def _other_count(number: int, num_groups: int) -> str:
     return f"(n = {number})" if number != num_groups else ""
 
 
+def count_images(num_images: int, num_patches: int = 0) -> str:
+    """The size of a set, which stands beside each distance of sets."""
+    patches = f" pictures, {num_patches} patches" if num_patches else ""
+    return f"(N = {num_images}{patches})"
+
+
 def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> Table:
     with_seeds = any(summary.num_seeds > 1 for summary in comparison.summaries)
     marks = {m.name: _marks(comparison, m, decimals_of(m.name, decimals)) for m in comparison.metrics}
     rows = []
     for method in comparison.methods:
         own = [comparison.summary(method, metric.name) for metric in comparison.metrics]
-        num_groups = max(summary.num_groups + summary.num_infinite for summary in own)
-        num_pictures = max(summary.num_pictures for summary in own)
+        of_images = [summary for summary in own if summary.metric not in SET_METRICS] or own
+        num_groups = max(summary.num_groups + summary.num_infinite for summary in of_images)
+        num_pictures = max(summary.num_pictures for summary in of_images)
         counts = [num_groups, num_pictures, *([own[0].num_seeds] if with_seeds else [])]
         cells = [
             _mean_cell(s, decimals_of(s.metric, decimals), num_groups, marks[s.metric].get(method, "")) for s in own
@@ -154,6 +165,8 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
     )
     if any(summary.num_missing for summary in comparison.summaries):
         note += " Means over fewer groups than others are not ranked."
+    if any(isinstance(metric, SetMetric) for metric in comparison.metrics):
+        note += " Metrics of sets have one value for all N images; their intervals are jackknives by source picture."
     note += _few_pictures(comparison.summaries)
     if with_seeds:
         note += (
@@ -166,7 +179,13 @@ def _means_table(comparison: Comparison, decimals: Mapping[str, int] | None) -> 
 
 def _mean_cell(summary: Summary, decimals: int, num_groups: int, mark: Mark) -> Cell:
     deviation = "" if summary.deviation is None else f"± {summary.deviation:.{decimals}f}"
-    beside = f"{deviation} {_other_count(summary.num_groups, num_groups)}".strip()
+    is_set = summary.metric in SET_METRICS
+    count = (
+        count_images(summary.num_groups, summary.num_patches)
+        if is_set
+        else _other_count(summary.num_groups, num_groups)
+    )
+    beside = f"{deviation} {count}".strip()
     low, high = summary.low, summary.high
     interval = "" if low is None or high is None else f"[{format_score(low, decimals)}, {format_score(high, decimals)}]"
     return Cell(format_score(summary.mean, decimals), beside, interval, mark)

@@ -7,8 +7,9 @@ from typing import Literal
 
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.report.tables import decimals_of, format_score, format_signed
-from hggt_eval.scores.comparison import Comparison, Difference, Summary, compare_methods
+from hggt_eval.scores.comparison import Comparison, compare_methods
 from hggt_eval.scores.evaluation import Evaluation
+from hggt_eval.scores.summary import Difference, Summary
 
 Direction = Literal["better", "worse", "unclear"]
 # A difference is called clear if its p, corrected by Holm, is at most this.

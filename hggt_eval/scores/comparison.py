@@ -15,78 +15,15 @@ from numpy.typing import NDArray
 
 from hggt_data.errors import MatchError, SettingsError
 from hggt_data.ranges import Count, require_arguments, require_kind
-from hggt_eval.metrics import AnyMetric
+from hggt_eval.metrics import AnyMetric, SetMetric
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.resampling import NUM_RESAMPLES, effective_number, holm, mean_interval, sign_flip_p_value
 from hggt_eval.scores.scores import GroupScores, MethodScores
+from hggt_eval.scores.set_comparison import compare_sets, summarise_sets
+from hggt_eval.scores.summary import Difference, Summary
 
 _GroupKey = tuple[str, str]  # source picture, id
 _GroupValues = Mapping[_GroupKey, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A method's mean of one metric.
-
-    Attributes:
-        method: Name of the method, without its seed.
-        metric: Name of the metric.
-        mean: Mean over groups; infinite if all scores are, NaN if the seeds share no group.
-        low: Lower end of the 95 % interval; None with fewer than two source pictures.
-        high: Upper end of that interval.
-        num_groups: Groups in the mean.
-        num_pictures: Source pictures from which the groups are cut, those with infinite scores included.
-        effective_pictures: How many source pictures with equally many groups would be as informative; groups in the
-            mean count.
-        num_infinite: Groups left out because their score is infinite.
-        num_missing: Groups on which another method was scored but not this one.
-        num_seeds: Training runs; 1 if the method has no seeds.
-        deviation: Standard deviation (n - 1) of the seeds' means over these groups; None with fewer than two seeds.
-    """
-
-    method: str
-    metric: str
-    mean: float
-    low: float | None
-    high: float | None
-    num_groups: int
-    num_pictures: int
-    effective_pictures: float
-    num_infinite: int = 0
-    num_missing: int = 0
-    num_seeds: int = 1
-    deviation: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A method minus the baseline, over the groups that both have.
-
-    Attributes:
-        method: Name of the method, without its seed.
-        baseline: Name of the baseline.
-        metric: Name of the metric.
-        mean: Mean difference over groups; NaN without a group.
-        low: Lower end of the 95 % interval; None with fewer than two source pictures.
-        high: Upper end of that interval.
-        p_value: P-value of the two-sided paired permutation test; None with fewer than two source pictures.
-        p_holm: The same, corrected by Holm for all methods compared within the metric.
-        num_groups: Groups that both methods have.
-        num_pictures: Source pictures of these groups.
-        effective_pictures: How many source pictures with equally many groups would be as informative.
-    """
-
-    method: str
-    baseline: str
-    metric: str
-    mean: float
-    low: float | None
-    high: float | None
-    p_value: float | None
-    p_holm: float | None
-    num_groups: int
-    num_pictures: int
-    effective_pictures: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +129,7 @@ def compare_methods(
     values = {
         metric.name: {base: _group_values(own, metric.name) for base, own in runs.items()}
         for metric in evaluation.metrics
+        if not isinstance(metric, SetMetric)
     }
     known = {metric: set().union(*of_method.values()) for metric, of_method in values.items()}
     draws = _Draws(num_resamples, seed)
@@ -205,6 +143,16 @@ def compare_methods(
         if baseline is None
         else [found for metric in values for found in _compare_with(baseline, metric, values[metric], draws)]
     )
+    of_sets = [metric for metric in evaluation.metrics if isinstance(metric, SetMetric)]
+    names = group_seeds(methods)
+    for metric in of_sets:
+        summaries += summarise_sets(evaluation.set_distances, metric, names, num_resamples, seed)
+        if baseline is not None:
+            differences += compare_sets(evaluation.set_distances, metric, names, baseline, num_resamples, seed)
+    if of_sets:  # in the order of the methods, then of the metrics
+        metrics = {metric.name: number for number, metric in enumerate(evaluation.metrics)}
+        summaries.sort(key=lambda summary: (list(runs).index(summary.method), metrics[summary.metric]))
+        differences.sort(key=lambda difference: metrics[difference.metric])
     order = {base: number for number, base in enumerate(runs)}
     differences.sort(key=lambda difference: order[difference.method])  # stable: metrics keep their order
     return Comparison(

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hggt_data.schema import ORIGINAL
-from hggt_eval.metrics import AnyMetric
+from hggt_eval.metrics import AnyMetric, SetMetric
 from hggt_eval.scores.label_measures import LabelMeasures, measure_labels
+from hggt_eval.scores.picture_sets import PictureSets, SetDistance, SetDistances
 from hggt_eval.scores.scores import MethodScores
 
 
@@ -22,6 +23,7 @@ class Evaluation:
         num_groups: Number of groups, scored or not.
         with_negatives: Whether restored images were also compared with the negatives.
         same_pictures: Names of source pictures that count as one: they look the same, or have equal pixels.
+        sets: The sets of pictures that KID and FID compare; None without such a metric.
     """
 
     metrics: tuple[AnyMetric, ...]
@@ -30,6 +32,26 @@ class Evaluation:
     num_groups: int
     with_negatives: bool = False
     same_pictures: tuple[tuple[str, ...], ...] = ()
+    sets: PictureSets | None = None
+
+    @cached_property
+    def set_distances(self) -> SetDistances:
+        """KID and FID, computed when they are asked for."""
+        assert self.sets is not None
+        return SetDistances(self.sets, {name: names[0] for names in self.same_pictures for name in names})
+
+    @cached_property
+    def distances(self) -> Mapping[str, Mapping[str, SetDistance]]:
+        """Method -> metric of sets -> its distance, for methods with groups in both sets."""
+        metrics = [metric for metric in self.metrics if isinstance(metric, SetMetric)]
+        return {
+            method.name: {
+                metric.name: self.set_distances.of(metric, method.name)
+                for metric in metrics
+                if self.set_distances.groups_of(metric, method.name)
+            }
+            for method in self.methods
+        }
 
     @property
     def against_originals(self) -> bool:

@@ -17,13 +17,14 @@ from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.restored.methods import SCORES_FILE, Fault, FaultKind, require_distinct_names, require_method_name
 from hggt_data.schema import ORIGINAL, Label, group_order, require_group_id
-from hggt_eval.metrics import AnyMetric, FullReferenceMetric, NoReferenceMetric
+from hggt_eval.metrics import SET_METRICS, AnyMetric, FullReferenceMetric, NoReferenceMetric, SetMetric
 from hggt_eval.metrics.comparer import Colour
 from hggt_eval.metrics.protocols import Aggregation, Sizes
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.label_measures import GroupMean, LabelMeasures
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores, best_of_ground_truths
+from hggt_eval.scores.sets_file import SetsContent, distance_content, parse_sets, require_sets, sets_content
 
 SCHEMA_VERSION = 1
 _LARGEST_SCORE = 1e12
@@ -114,9 +115,8 @@ def format_json(evaluation: Evaluation, settings: Settings, comparison: Comparis
         "num_groups": evaluation.num_groups,
         "groups_without_positives": list(evaluation.without_positives),
         **({"same_pictures": evaluation.same_pictures} if evaluation.same_pictures else {}),
-        "methods": [
-            _method_content(method, evaluation.label_measures.get(method.name)) for method in evaluation.methods
-        ],
+        "methods": [_method_content(method, evaluation) for method in evaluation.methods],
+        **({} if evaluation.sets is None else {"sets": sets_content(evaluation.sets)}),
         **({"comparison": _comparison_content(comparison)} if comparison else {}),
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -186,6 +186,7 @@ def read_scores(path: str | Path) -> ScoresFile:
             num_groups=described["num_groups"],
             with_negatives=settings.label_measures,
             same_pictures=tuple(map(tuple, described.get("same_pictures", ()))),
+            sets=None if "sets" not in described else parse_sets(described["sets"], path),
         )
         _require_complete(evaluation, without_ground_truths=settings.no_gt)
     except (HggtError, ValueError) as error:
@@ -206,6 +207,7 @@ class _Metric(TypedDict):
     higher_is_better: bool
     full_reference: bool
     package: str
+    of_sets: NotRequired[bool]
 
 
 class _Group(TypedDict):
@@ -243,6 +245,7 @@ class _Content(TypedDict):
     groups_without_positives: list[str]
     same_pictures: NotRequired[list[list[str]]]
     methods: list[_Method]
+    sets: NotRequired[SetsContent]
 
 
 def _require_complete(evaluation: Evaluation, *, without_ground_truths: bool) -> None:
@@ -252,7 +255,10 @@ def _require_complete(evaluation: Evaluation, *, without_ground_truths: bool) ->
     if not any(method.groups for method in evaluation.methods):
         raise ValueError("it has no scores")
     compared = {metric.name for metric in evaluation.metrics if isinstance(metric, FullReferenceMetric)}
-    alone = {metric.name for metric in evaluation.metrics} - compared
+    of_sets = [metric for metric in evaluation.metrics if isinstance(metric, SetMetric)]
+    alone = {metric.name for metric in evaluation.metrics} - compared - {metric.name for metric in of_sets}
+    if of_sets:
+        require_sets(evaluation.sets, of_sets, [method.name for method in evaluation.methods])
     require_distinct_names([(method.name, "the same file") for method in evaluation.methods])
     for method in evaluation.methods:
         require_method_name(method.name)
@@ -276,10 +282,15 @@ def _metric_content(metric: AnyMetric) -> dict[str, Any]:
         "higher_is_better": metric.higher_is_better,
         "full_reference": isinstance(metric, FullReferenceMetric),
         "package": metric.package,
+        **({"of_sets": True} if isinstance(metric, SetMetric) else {}),
     }
 
 
 def _parse_metric(name: str, facts: _Metric) -> AnyMetric:
+    if facts.get("of_sets"):
+        if name not in SET_METRICS:
+            raise ValueError(f"metric of sets {name!r} is not known")
+        return SET_METRICS[name]
     kind = FullReferenceMetric if facts["full_reference"] else NoReferenceMetric
     return kind(name, facts["title"], facts["higher_is_better"], (), facts["package"])
 
@@ -339,7 +350,9 @@ def _parse_group(values: _Group) -> GroupScores:
     )
 
 
-def _method_content(method: MethodScores, measures: LabelMeasures | None) -> dict[str, Any]:
+def _method_content(method: MethodScores, evaluation: Evaluation) -> dict[str, Any]:
+    measures = evaluation.label_measures.get(method.name)
+    distances = evaluation.distances[method.name]
     return {
         "name": method.name,
         "num_groups": len(method.groups),
@@ -348,6 +361,7 @@ def _method_content(method: MethodScores, measures: LabelMeasures | None) -> dic
         "num_swapped": method.num_swapped,
         "left_out": [{"kind": fault.kind, "id": fault.id, "message": fault.message} for fault in method.faults],
         **({"label_measures": _measures_content(measures)} if measures else {}),
+        **({"sets": {name: distance_content(own) for name, own in distances.items()}} if distances else {}),
         "groups": [group_content(group) for group in method.groups],
     }
 

@@ -10,9 +10,11 @@ from hggt_data.errors import MatchError, SettingsError
 from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.restored.methods import require_distinct_names
 from hggt_data.tree.aliases import join_pairs
+from hggt_eval.metrics import SetMetric
 from hggt_eval.metrics.protocols import CUSTOM
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.file import ScoresFile, Settings, find_scores, read_scores
+from hggt_eval.scores.picture_sets import join_sets
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores
 
 
@@ -46,6 +48,7 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         listed = "; ".join(f"{place}: {', '.join(f.settings.metrics)}" for place, f in zip(places, files, strict=True))
         raise MatchError(f"no metric is in all files: {listed}")
     methods = _distinct_methods(places, files)
+    kept = [metric for metric in first.evaluation.metrics if isinstance(metric, SetMetric) and metric.name in metrics]
     label_measures = all(file.settings.label_measures for file in files)
     evaluation = replace(
         first.evaluation,
@@ -53,6 +56,7 @@ def join_scores(paths: Sequence[Path]) -> tuple[ScoresFile, list[str]]:
         methods=tuple(_with_metrics(method, metrics) for method, _ in methods),
         with_negatives=label_measures,
         same_pictures=_same_pictures(files),
+        sets=join_sets([file.evaluation.sets for file in files], kept) if kept else None,
     )
     followed = next((f.settings for f in files if f.settings.protocol != CUSTOM), first.settings)
     settings = replace(
@@ -167,9 +171,10 @@ def _require_same_pictures(places: Sequence[Path], files: Sequence[ScoresFile]) 
 
 def _ground_truths(evaluation: Evaluation) -> Mapping[tuple[str, str], str]:
     groups = [group for method in evaluation.methods for group in method.groups]
-    return {
-        (group.id, candidate): sha256 for group in groups for candidate, sha256 in group.ground_truths_sha256.items()
-    }
+    known = {(group.id, name): sha256 for group in groups for name, sha256 in group.ground_truths_sha256.items()}
+    for own in () if evaluation.sets is None else evaluation.sets.groups:
+        known |= {(own.id, name): sha256 for name, sha256 in {**own.ground_truths, **own.positives}.items()}
+    return known
 
 
 def _with_metrics(method: MethodScores, metrics: Sequence[str]) -> MethodScores:

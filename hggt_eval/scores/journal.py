@@ -5,6 +5,7 @@ skipped. Several processes write a file each and read all of them.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import IO, Any, TypedDict
 from hggt_data.errors import OutputError
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.parsing import parse_json, read_value
-from hggt_eval.scores.file import group_content, parse_group
+from hggt_data.restored.methods import SCORES_FILE
+from hggt_eval.scores.file import Settings, group_content, parse_group, read_scores, what_scores_depend_on
+from hggt_eval.scores.picture_sets import Features
 from hggt_eval.scores.scores import GroupScores
 
 
@@ -39,6 +42,11 @@ class Journal:
         self._known = _read(sorted(folder.glob(self._pattern)), self._run)
         self._file: IO[str] | None = None
         self.num_found = len(self._known)
+
+    @property
+    def features_folder(self) -> Path:
+        """Folder for features that this run would compute again; `finish` deletes it."""
+        return self._folder / f"{self._prefix}-{self._run[:16]}-features"
 
     def find(
         self, method: str, group_id: str, sha256: str, ground_truths_sha256: Mapping[str, str]
@@ -67,6 +75,7 @@ class Journal:
             self._file.close()
         for path in self._folder.glob(self._pattern):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.features_folder, ignore_errors=True)
 
     def keep(self) -> None:
         """Delete the files of other settings, as the folder now has the results of these, and keep this run's."""
@@ -74,6 +83,19 @@ class Journal:
             self._file.close()
         for path in set(self._folder.glob(f"{self._prefix}-*.jsonl")) - set(self._folder.glob(self._pattern)):
             path.unlink(missing_ok=True)
+
+
+def read_features(folder: Path, settings: Settings) -> Features:
+    """The features beside a folder's `scores.json`, if they depend on the same settings; else none."""
+    if not (folder / SCORES_FILE).exists():
+        return {}
+    earlier = read_scores(folder)
+    parts = ("border", "device", "weights_sha256", "versions")
+    own, others = (
+        {name: what_scores_depend_on(known)[name] for name in parts} for known in (settings, earlier.settings)
+    )
+    sets = earlier.evaluation.sets
+    return {} if sets is None or own != others else sets.features
 
 
 class _Line(TypedDict):

@@ -7,10 +7,10 @@ import torch
 
 from hggt_data.errors import DatasetError
 from hggt_data.groups import GroupSource
-from hggt_data.loading import opened
 from hggt_models.config.train import TargetKind
 from hggt_models.data.samples import Sample, SampleDataset
 from hggt_models.data.targets import GroupLabels, choose
+from hggt_models.data.training_groups import open_training_groups, require_labels_and_originals
 
 
 class GroupDataset(SampleDataset):
@@ -59,9 +59,10 @@ class GroupDataset(SampleDataset):
         positions: Sequence[int] | None = None,
         labelled: Sequence[GroupLabels] | None = None,
     ) -> None:
-        self._groups = opened(groups, "train")
+        self._groups = groups if isinstance(groups, GroupSource) else open_training_groups(groups)
         if positions is None:
             known = [GroupLabels.of(group) for group in self._groups]
+            require_labels_and_originals(self._groups, known)
             positions = [number for number, labels in enumerate(known) if labels.serves(target)]
             labelled = [known[number] for number in positions]
             if not positions:

@@ -51,7 +51,7 @@ class PairLoader:
         self._fetched.clear()
         if self._workers:
             pin_memory = runtime.device.type == "cuda"
-            self._batches = Readers(self._samples, iter(sampler), self._workers, pin_memory=pin_memory)
+            self._batches = Readers(self._samples, sampler, self._workers, pin_memory=pin_memory)
         else:
             self._batches = (read_batch(self._samples, numbers) for numbers in sampler)
 

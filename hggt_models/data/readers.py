@@ -9,7 +9,7 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
@@ -30,13 +30,33 @@ _PATIENCE_S = 5.0
 
 
 class Readers:
-    """An iterator over the batches of `tasks`, lists of sample numbers, in their order.
+    """The batches of a run, read ahead by processes: an iterator that is faster than PyTorch's `DataLoader`.
 
-    An error of a process is raised when its batch is due; WorkerError if any process has ended.
+    Batches come in the order of the sampler and have the same content with any number of processes. An error of a
+    process is raised when its batch is due; WorkerError if any process has ended. The processes import the calling
+    script, so its own work must be under `if __name__ == "__main__":`.
+
+    Args:
+        samples: `GroupDataset`.
+        sampler: Lists of sample numbers, one per batch, without end: `ShareSampler`.
+        workers: Number of processes, at least 1.
+        pin_memory: Put batches into memory from which CUDA copies faster.
+
+    Example:
+        >>> import tempfile
+        >>> from hggt_data import write_demo_tree
+        >>> from hggt_models.data import GroupDataset, Readers, ShareSampler
+        >>> samples = GroupDataset(write_demo_tree(tempfile.mkdtemp()).train, "positive", source_px=128)
+        >>> batches = Readers(samples, ShareSampler(4), 1)
+        >>> next(batches)["pictures"].shape
+        torch.Size([4, 2, 3, 128, 128])
+        >>> batches.close()
     """
 
-    def __init__(self, samples: SampleDataset, tasks: Iterator[list[int]], count: int, *, pin_memory: bool) -> None:
-        self._tasks = tasks
+    def __init__(
+        self, samples: SampleDataset, sampler: Iterable[list[int]], workers: int, *, pin_memory: bool = False
+    ) -> None:
+        self._tasks = iter(sampler)
         self._pin_memory = pin_memory
         self._num_read = 0
         self._connections: list[Connection] = []
@@ -45,7 +65,7 @@ class Readers:
         self.close = Finalize(self, _stop, (self._processes, self._connections), exitpriority=100)
         context = multiprocessing.get_context("spawn")  # a fork would copy this process's threads and CUDA's state
         with shielded_children():
-            for _ in range(count):
+            for _ in range(workers):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_serve, args=(theirs, samples), daemon=True)
                 process.start()
@@ -55,7 +75,7 @@ class Readers:
         try:
             for _ in range(_AHEAD):
                 for connection in self._connections:
-                    connection.send(next(tasks))
+                    connection.send(next(self._tasks))
         except OSError as error:
             raise self._ended() from error
 
@@ -132,10 +152,10 @@ def _serve(connection: Connection, samples: SampleDataset) -> None:
         return
 
 
-def _answer(samples: SampleDataset, numbers: list[int]) -> Sample | Exception:
-    """A batch, or the error that prevents it, with its traceback if it is unexpected."""
+def _answer(samples: SampleDataset, numbers: list[int]) -> list[Sample] | Exception:
+    """The samples of a batch, or the error that prevents it, with its traceback if it is unexpected."""
     try:
-        return read_batch(samples, numbers)
+        return [samples[number] for number in numbers]
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         try:
@@ -147,16 +167,17 @@ def _answer(samples: SampleDataset, numbers: list[int]) -> Sample | Exception:
         return error
 
 
-def _send(connection: Connection, answer: Sample | Exception) -> None:
-    """Send an error, or the form of a batch and then its bytes."""
+def _send(connection: Connection, answer: list[Sample] | Exception) -> None:
+    """Send an error, or the form of a batch and then its bytes; to stack it here would need twice the memory."""
     if isinstance(answer, Exception):
         connection.send(answer)
         return
-    connection.send({name: (tuple(tensor.shape), tensor.dtype) for name, tensor in answer.items()})
-    for tensor in answer.values():
-        content = _bytes_of(tensor)
-        while content:
-            content = content[os.write(connection.fileno(), content) :]
+    connection.send({name: ((len(answer), *tensor.shape), tensor.dtype) for name, tensor in answer[0].items()})
+    for name in answer[0]:
+        for sample in answer:
+            content = _bytes_of(sample[name])
+            while content:
+                content = content[os.write(connection.fileno(), content) :]
 
 
 def _receive(connection: Connection, pin_memory: bool) -> Sample | Exception:

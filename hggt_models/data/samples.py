@@ -39,6 +39,8 @@ class SampleDataset(Dataset[Sample]):
 
     def locate(self, number: int) -> tuple[int, random.Random]:
         """The group or picture of a sample, and the random source of its other choices."""
+        if number < 0:
+            raise IndexError(f"sample {number}; the first one has number 0, and there is no last one")
         epoch, offset = divmod(number, self._length)
         return int(_order(self._length, self._seed, epoch)[offset]), random.Random(f"{self._seed}/{number}")
 

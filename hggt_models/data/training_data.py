@@ -5,7 +5,6 @@ Patches of one source picture are similar, so whole source pictures are held out
 
 import os
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,23 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from hggt_data.dataset.manifest import is_built_dataset
-from hggt_data.errors import DatasetError, TreeError
+from hggt_data.errors import TreeError
 from hggt_data.groups import GroupSource, hash_labels
 from hggt_data.io.files import sha256_of
 from hggt_data.io.images import Pixels
 from hggt_data.io.names import by_look, look
 from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
-from hggt_data.io.text import format_examples, plural
-from hggt_data.loading import open_groups, split_or_default
-from hggt_data.schema import LR, ORIGINAL, PatchGroup, source_picture
+from hggt_data.io.text import plural
+from hggt_data.schema import ORIGINAL, PatchGroup, source_picture
 from hggt_models.config.train import TargetKind, TrainConfig
 from hggt_models.data.checks import require_usable_groups, require_usable_pictures
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.picture_dataset import PictureDataset
 from hggt_models.data.samples import SampleDataset
 from hggt_models.data.targets import GroupLabels
+from hggt_models.data.training_groups import open_training_groups, require_labels_and_originals
 
-_TEST_FOLDER = re.compile(r"GT|Test|Test-.*")
 _HELD_OUT_SHARE = 10  # at most one of so many source pictures; but one of 2 to 9
 
 
@@ -108,9 +106,7 @@ def open_training_data(
 
 def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed: ResumeState | None) -> TrainingData:
     target = config.target
-    split = split_or_default(source, None, "train")
-    groups = open_groups(source, split, revision=revision)
-    _refuse_test_set(groups, source, is_tree=split is None)
+    groups = open_training_groups(source, revision)
     labelled: list[GroupLabels] = []
     names: list[str] = []
 
@@ -121,7 +117,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             yield group
 
     digest = hash_labels(kept())  # reads each label once for all
-    _require_labels_and_originals(groups, source, labelled)
+    require_labels_and_originals(groups, labelled)
     images = [source_picture(f"{name}-0-0") for name in groups.image_names]  # the place protects numbers in a name
     identity = {"kind": "groups", "labels_sha256": digest}
     chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, resumed)
@@ -157,24 +153,6 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             f"learning from {len(serving):,} of {plural(len(groups), 'group')} ({target}); {_describe(held, images)}"
         ),
     )
-
-
-def _refuse_test_set(groups: GroupSource, source: str, *, is_tree: bool) -> None:
-    if is_tree and _TEST_FOLDER.fullmatch(Path(groups.location).resolve().name.removesuffix(".zip")):
-        raise DatasetError(f"{source} is a test set, as its folder name says; pass the training tree")
-    if any(groups.has_picture(number, LR) for number in range(len(groups))):
-        raise DatasetError(f"{source} has low-resolution images, so it is a test set; pass the training tree")
-
-
-def _require_labels_and_originals(groups: GroupSource, source: str, labelled: Sequence[GroupLabels]) -> None:
-    if not any(one.num_annotators for one in labelled):
-        raise DatasetError(f"{source} has no label votes (layout {groups.layout}); training requires them")
-    without = [group for number, group in enumerate(groups.ids) if not groups.has_picture(number, ORIGINAL)]
-    if without:
-        raise DatasetError(
-            f"{source}: {plural(len(without), 'group')} without an original ({format_examples(without)}); training "
-            "makes the low-resolution image from it"
-        )
 
 
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:

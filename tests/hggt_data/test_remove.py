@@ -1,13 +1,14 @@
 """`hggt-data remove` on datasets, rounds and trees."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from hggt_data.annotate.reassign import reassign_groups
-from hggt_data.annotate.round import Item, Kind, read_round
+from hggt_data.annotate.round import Checks, Item, Kind, read_round, write_round
 from hggt_data.cli.main import main
 from hggt_data.hub.pseudonyms import read_pseudonyms
 from hggt_data.io.images import encode_png
@@ -199,10 +200,12 @@ def test_an_annotators_answers_and_name_leave_a_round_and_others_take_over(round
 
 
 def test_a_group_leaves_a_round_with_its_answers(round_folder: Path) -> None:
+    write_round(replace(read_round(round_folder), checks=Checks(gold=("p0-0-0", "gold"))))
     result = run(round_folder, "--group", "p0-0-0")
     assert result.exit_code == 0, result.output
     assert "Deleted 4 files" in result.output
     assert read_round(round_folder).groups_to_vote_on == {"p1-0-0", "p2-0-0"}
+    assert read_round(round_folder).checks == Checks(gold=("gold",))
     assert not [path for path, data in contents(round_folder).items() if "p0-0-0" in path or b"p0-0-0" in data]
     assert run(round_folder, "--group", "p0-0-0").exit_code == 2
 

@@ -1,5 +1,6 @@
 """Shared fixtures: pictures, weights, and a blocked network, because no test may depend on a download."""
 
+import io
 import os
 import socket
 from collections.abc import Mapping
@@ -56,6 +57,29 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 inputs = tensor[0].numel() if tensor.ndim > 1 else 400
                 state[key] = torch.randn(tensor.shape, generator=generator) * (2 / inputs) ** 0.5
         torch.save(state, folder / f"{name}_features.pth")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with seeded random weights of Inception v3 in the published file's form and under its name."""
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Empty(FeatureExtractorInceptionV3):  # type: ignore[misc]
+        def load_state_dict(self, *_: object, **__: object) -> None:
+            """Keep the shapes only; the package would download weights or read a file."""
+
+    nothing = io.BytesIO()
+    torch.save({}, nothing)
+    nothing.seek(0)
+    generator = torch.Generator().manual_seed(7)
+    state = {
+        key: torch.randn(value.shape, generator=generator) * (2 / value[0].numel()) ** 0.5 if value.ndim == 4 else value
+        for key, value in Empty("inception", ["2048"], nothing).state_dict().items()
+    }
+    folder = tmp_path_factory.mktemp("inception")
+    torch.save(state, folder / "pt_inception-2015-12-05-6726825d.pth")
     return folder
 
 

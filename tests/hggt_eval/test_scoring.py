@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from hggt_eval import GroundTruth, read_scores, score
 from hggt_eval.cli import main
 from hggt_eval.metrics import METRICS, MetricSettings
 from hggt_eval.metrics.niqe import niqe
+from hggt_eval.report.figure import draw_figure
+from hggt_eval.report.figure_layout import Crop
 from hggt_eval.scores.join import join_scores
 from tests.hggt_data.sriqa_tree import write_sriqa_tree
 
@@ -281,6 +284,13 @@ def test_invsr_crops_to_the_common_size(methods: list[Method], fixtures: Path, t
             assert group.mean == {"psnr_pyiqa": pytest.approx(metric(*pair))}
     scored.report(tmp_path / "scores")
     assert read_scores(tmp_path / "scores").evaluation == scored.evaluation
+    # All pictures of a group are shown in one size, so that they fit together.
+    shown = re.findall(r'"note": "(\d+ x \d+|PSNR[^"]*)"', (tmp_path / "scores/report.html").read_text())
+    assert set(shown[::4]) == {"156 x 150"}
+    crops = [Crop("coffee-163-150", 0, 0, 150), Crop("coffee-163-150", 0, 1, 150)]
+    draw_figure(tmp_path / "scores", crops[:1])
+    with pytest.raises(MatchError, match="the pictures are 156 x 150"):
+        draw_figure(tmp_path / "scores", crops[1:])
     assert "smaller: 6 of 6 images or their ground truths are cropped" in scored.table()
     for path in (tmp_path / "smaller").iterdir():
         write_png(path, read_pixels(path)[::4, ::4])

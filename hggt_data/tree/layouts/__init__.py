@@ -1,5 +1,7 @@
 """The known layouts of trees, and which of them a folder has. A new layout is one module here and a line below."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hggt_data.tree.table_votes import VOTES_FILE
 
 LAYOUTS = (hggt.LAYOUT, diffiqa.LAYOUT, sriqa.LAYOUT, table.LAYOUT)
 
+_SEPARATE = "Separate them, or pass a part of the folder."
 _OTHER_ARCHIVES = (".7z", ".rar", ".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tgz")
 
 
@@ -29,7 +32,32 @@ def list_tree(folder: Path, options: ListOptions | None = None) -> Listing:
             f"{folder} has the layout {layout.name}; `votes`, `pictures`, `label_words` and `source_pattern` are for "
             "tables of votes"
         )
+    if not options.table.names_files:
+        _require_no_other(entered, layout)
     return layout.list(entered, options)
+
+
+def _require_no_other(root: Path, layout: Layout) -> None:
+    """Refuse a tree that has folders of another layout in it, or a second table of votes: it would not be read."""
+    with suppress(OSError):  # listing reports it
+        for folder, other in _layouts_below(root):
+            if other != layout or other == table.LAYOUT:
+                raise TreeError(
+                    f"mixed layouts: {root} has the layout {layout.name}, and {folder} in it {other.name}; expected "
+                    f"one. {_SEPARATE}"
+                )
+
+
+def _layouts_below(root: Path, depth: int = 2) -> Iterator[tuple[Path, Layout]]:
+    """Folders in a folder, and their layouts; a table of votes counts even without pictures."""
+    for folder in [root / entry.name for entry in scan(root) if entry.is_dir()]:
+        entries = scan(folder)  # once, because a table may have a folder for each of many groups
+        if any(entry.name == VOTES_FILE for entry in entries):
+            yield folder, table.LAYOUT
+        elif any(entry.is_dir() for entry in entries):
+            yield from ((folder, layout) for layout in _fitting(folder))
+            if depth > 1:
+                yield from _layouts_below(folder, depth - 1)
 
 
 def _has_rest(folder: Path, options: TableOptions) -> bool:
@@ -65,9 +93,7 @@ def recognise(folder: Path) -> Layout:
     fitting = _fitting(folder)
     if len(fitting) > 1:
         names = " and ".join(layout.name for layout in fitting)
-        raise TreeError(
-            f"{folder} mixes the layouts {names}; expected one. Separate them, or pass a part of the folder."
-        )
+        raise TreeError(f"mixed layouts: {folder} has the layouts {names}; expected one. {_SEPARATE}")
     if not fitting:
         raise TreeError(_nothing_fits(folder))
     return fitting[0]

@@ -658,6 +658,15 @@ class TestRefusals:
             build(tree, output=output)
         assert list(output.parent.glob(".*")) == []
 
+    def test_a_build_whose_names_show_errors_writes_nothing_but_reports_all(self, tree: Path, output: Path) -> None:
+        write_bytes(tree / "labels/0-9/A/q-0-0.json", b"{}")  # of no group
+        picture_of(tree, IDS[-1], "01").write_bytes(b"")  # all other shards could be finished
+        with pytest.raises(TreeError, match="2 errors; nothing was built") as error:
+            build(tree, output=output)
+        assert "annotation-without-group" in str(error.value)
+        assert str(picture_of(tree, IDS[-1], "01")) in str(error.value)
+        assert list(output.parent.glob(".*")) == []
+
 
 class TestWarnings:
     def test_equal_pictures_of_two_groups(self, tree: Path, output: Path) -> None:

@@ -1,6 +1,6 @@
 """Votes as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +13,16 @@ from hggt_data.consensus import consensus_label
 from hggt_data.errors import DatasetError
 from hggt_data.exports.source import OpenedSource
 from hggt_data.exports.votes import export_votes
-from hggt_data.groups import GroupSource
-from hggt_data.loading import open_groups
+from hggt_data.groups import GroupSource, anonymous_votes
+from hggt_data.loading import open_groups, open_splits
 from hggt_data.schema import ChoiceVote, Label, PairVote, PatchGroup, Score
+from hggt_data.tree.demo import write_demo_tree
+from hggt_data.tree.table_options import TableOptions
+from tests.hggt_data.diffiqa_tree import write_splits
 from tests.hggt_data.exports.commands import done, read_table, refused
 from tests.hggt_data.memory_source import MemorySource
 from tests.hggt_data.named_tree import ANNOTATORS, write_named_tree
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
 
 
 def test_the_table_gives_the_same_labels_again(real_dataset: Path, tmp_path: Path) -> None:
@@ -51,6 +55,11 @@ def test_annotators_are_named_only_if_they_are_known(tmp_path: Path) -> None:
     assert {(row["group"], row["slot"]): row["annotator"] for row in rows} == {
         (row["group"], row["slot"]): ANNOTATORS.get((row["group"], row["slot"]), "") for row in rows
     }
+
+
+def write_hggt_test(folder: Path) -> Path:
+    """A tree with LR images."""
+    return write_demo_tree(folder).test
 
 
 class Voted(MemorySource):
@@ -118,3 +127,23 @@ def test_no_votes_are_an_error(tmp_path: Path) -> None:
 
 def test_outputs_inside_the_source_are_refused(tree: Path) -> None:
     refused("is inside the source", "votes", tree, "--output", tree / "votes")
+
+
+@pytest.mark.parametrize("write", [write_sriqa_tree, write_splits, write_hggt_test])
+def test_the_table_and_the_pictures_of_a_tree_are_the_same_groups_again(
+    write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    tree = write(tmp_path / "T")
+    export_votes(tree, tmp_path / "out")
+    table = TableOptions(votes=tmp_path / "out/votes.csv", pictures=tree)
+    given, read = open_splits(tree), open_splits(tmp_path / "out", table=table)
+    assert list(given) == list(read)
+    for split, groups in given.items():
+        again = read[split]
+        assert (again.ids, again.consensus_rule, again.protocol) == (groups.ids, groups.consensus_rule, groups.protocol)
+        for one, other in zip(groups, again, strict=True):
+            assert anonymous_votes(one) == anonymous_votes(other)
+            assert (one.consensus, one.image_name, one.top) == (other.consensus, other.image_name, other.top)
+            for name in ("original", "lr", *groups.candidates):
+                assert one.has_picture(name) == other.has_picture(name)
+                assert not one.has_picture(name) or one.read_bytes(name) == other.read_bytes(name)

@@ -11,9 +11,10 @@ from hggt_eval.report.formats import format_html, format_markdown, format_text
 from hggt_eval.report.latex import format_latex
 from hggt_eval.report.notes import Note
 from hggt_eval.report.tables import comparison_tables, decimals_of, measures_table
-from hggt_eval.scores.comparison import Comparison, Difference, Summary
+from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.scores import MethodScores
+from hggt_eval.scores.summary import Difference, Summary
 from tests.hggt_eval.scores.test_label_measures import GROUPS
 
 NOTES = (Note("net_1: 2 left out:", ("missing: a<b&c.png", "extra: 1 %.png")),)

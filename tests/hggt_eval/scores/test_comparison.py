@@ -11,12 +11,12 @@ from hggt_data.schema import PatchId
 from hggt_eval.metrics import METRICS
 from hggt_eval.scores.comparison import (
     Comparison,
-    Difference,
     compare_methods,
     group_seeds,
 )
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.scores import GroupScores, MethodScores
+from hggt_eval.scores.summary import Difference
 
 # Three source pictures, the first with two groups.
 BASE = {"a-0-0": 20.0, "a-0-8": 22.0, "b-0-0": 30.0, "c-0-0": 28.0}

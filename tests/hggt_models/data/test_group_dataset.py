@@ -43,6 +43,9 @@ class Counting(GroupSource):
     def _read_labels(self, index: int) -> PatchGroup:
         return self._groups._read_labels(index)
 
+    def has_picture(self, index: int, name: str) -> bool:
+        return self._groups.has_picture(index, name)
+
     def read_bytes(self, index: int, name: str) -> bytes:
         self.num_read += 1
         return self._groups.read_bytes(index, name)

@@ -33,7 +33,7 @@ class UnpicklableError(Exception):
 
 @pytest.fixture(scope="module")
 def readers() -> Iterator[Readers]:
-    opened = Readers(Failing(), ([number, 7] for number in itertools.count()), 1, pin_memory=False)
+    opened = Readers(Failing(), ([number, 7] for number in itertools.count()), 1)
     yield opened
     opened.close()
 

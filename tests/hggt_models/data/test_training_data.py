@@ -1,6 +1,7 @@
 import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,10 @@ from hggt_data.schema import PatchId
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data import training_data
+from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.training_data import ResumeState, TrainingData, open_training_data
-from tests.hggt_data import table_tree
+from hggt_models.data.training_groups import require_training_set
+from tests.hggt_data import sriqa_tree, table_tree
 from tests.hggt_data.trees import noise, with_chunk, write_bytes, zip_folder
 from tests.hggt_models.data.coded import cut_of, picture_of, write_groups, write_pictures
 from tests.hggt_models.data.conftest import LABELS
@@ -167,7 +170,7 @@ def test_a_test_set_is_refused_for_its_low_resolution_pictures(fixtures: Path, t
 
 def test_a_test_set_is_refused_even_if_its_first_group_has_no_lr(lr_of_some: GroupSource) -> None:
     with pytest.raises(DatasetError, match="has low-resolution images, so it is a test set"):
-        training_data._refuse_test_set(lr_of_some, "mine", is_tree=False)
+        require_training_set(lr_of_some, "mine", [lr_of_some.split])
 
 
 @pytest.mark.parametrize("folder", ["Test", "Test/GT/Test-mini"])
@@ -493,15 +496,56 @@ def test_a_table_of_labels_is_learnt_from(tmp_path: Path) -> None:
     assert (len(opened.samples), len(opened.held_out)) == (1, 1)
 
 
+SCORES = "group,candidate,score\na,sharp,3\nb,sharp,4\n"
+CHOICES = "group,shown,preferred\na,sharp;soft,sharp\nb,sharp;soft,soft\n"
+BY_MODELS = LABELLED.replace("label\n", "label,annotator_kind\n", 1).replace("Positive", "Positive,model")
+THREE = ("original", "sharp", "soft")
+
+
+def write_sriqa(root: Path) -> Path:
+    """Votes on pairs, with scores."""
+    return sriqa_tree.write_sriqa_tree(root / "T", contents=("x1",), slots="A")
+
+
+def table(votes: str, versions: tuple[str, ...] = THREE, groups: str = "") -> Callable[[Path], Path]:
+    """Write a table of votes, and `groups.csv`."""
+
+    def write(root: Path) -> Path:
+        if groups:
+            write_bytes(root / "T/groups.csv", groups.encode())
+        return write_table(root / "T", votes, versions)
+
+    return write
+
+
+@pytest.mark.parametrize("is_built", [False, True])
 @pytest.mark.parametrize(
-    ("votes", "versions", "message"),
+    ("write", "message"),
     [
-        (PAIRS, ("original", "sharp", "soft"), r"has no label votes \(layout table\); training requires them"),
-        (LABELLED, ("sharp",), r"2 groups without an original \(a, b\); training makes the low-resolution image from"),
+        (
+            write_sriqa,
+            r"T has no label votes, only votes on pairs and scores \(layout sriqa\); training requires label",
+        ),
+        (table(PAIRS), r"T has no label votes, only votes on pairs \(layout table\); training requires"),
+        (table(CHOICES), r"T has no label votes, only choices \(layout table\); training requires"),
+        (table(SCORES), r"T has no label votes, only scores \(layout table\); training requires"),
+        (table(BY_MODELS), "T has no label votes by people; training requires them"),
+        (table(LABELLED, ("sharp",)), r"T: 2 groups without an original \(a, b\); training makes the low-resolution"),
+        (
+            table(LABELLED, groups="group,split\na,test\nb,test\n"),
+            "T has no split 'train', only test; pass the training",
+        ),
     ],
 )
-def test_data_without_labels_or_originals_is_refused(
-    tmp_path: Path, votes: str, versions: tuple[str, ...], message: str
+def test_data_that_cannot_train_is_refused_for_its_true_reason(
+    write: Callable[[Path], Path], message: str, is_built: bool, tmp_path: Path
 ) -> None:
-    with pytest.raises(DatasetError, match=message):
-        open_groups_of(write_table(tmp_path, votes, versions))
+    tree = write(tmp_path)
+    if is_built:
+        tree = tree.rename(tmp_path / "tree")
+        build_dataset(BuildSettings([tree], tmp_path / "T", license="cc0-1.0", workers=1))
+        tree = tmp_path / "T"
+    for refused in (lambda: open_groups_of(tree), lambda: GroupDataset(tree, "original", source_px=8)):
+        with pytest.raises(DatasetError, match=message) as caught:
+            refused()
+        assert "\n" not in str(caught.value)

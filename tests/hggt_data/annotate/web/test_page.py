@@ -814,10 +814,10 @@ def test_everything_fits_a_small_phone_also_enlarged(page: Page, session: Sessio
 
 
 def test_a_touched_button_shows_the_original(browser: Browser, session: Session) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 664}, has_touch=True, is_mobile=True)
+    context = browser.new_context(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
     page = context.new_page()
     open_page(page, session)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
     button = page.locator("#flip")
     before = middle_of(page, 1)
     button.dispatch_event("pointerdown")

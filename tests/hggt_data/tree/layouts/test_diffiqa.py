@@ -120,7 +120,7 @@ def test_a_vote_that_says_something_else_is_named(
 
 def test_votes_of_two_layouts_are_refused(tree: Path) -> None:
     shutil.copy(tree / f"labels/A/01/{GROUPS[0]}_01.json", tree / f"labels/B/{GROUPS[0]}.json")
-    with pytest.raises(TreeError, match="mixes the layouts hggt and diffiqa; expected one"):
+    with pytest.raises(TreeError, match="has the layouts hggt and diffiqa; expected one"):
         list_tree(tree)
 
 

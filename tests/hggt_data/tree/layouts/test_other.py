@@ -1,11 +1,15 @@
-"""What a layout may leave out: originals, candidates of some groups, labels."""
+"""What a layout may leave out: originals, candidates of some groups, labels; and layouts that are mixed."""
 
+import re
+import shutil
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.errors import TreeError
 from hggt_data.exports.votes import export_votes
 from hggt_data.groups import GroupSource
 from hggt_data.io.images import encode_png
@@ -13,9 +17,13 @@ from hggt_data.loading import open_groups
 from hggt_data.schema import Protocol, Score
 from hggt_data.tree import layouts
 from hggt_data.tree.folders import scan
+from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.listing import GroupFiles, GroupName, Layout, Listing, ListOptions, Votes
 from hggt_data.tree.validate import validate_tree
-from tests.hggt_data.trees import noise, write_bytes
+from tests.hggt_data.diffiqa_tree import write_diffiqa, write_splits
+from tests.hggt_data.sriqa_tree import write_sriqa_tree
+from tests.hggt_data.table_tree import write_pictures
+from tests.hggt_data.trees import noise, write_bytes, write_tree
 
 
 class ScoredFiles(GroupFiles):
@@ -102,3 +110,45 @@ def test_groups_without_original_labels_and_some_candidates_go_into_a_dataset_an
         "cat 2,ESRGAN+,7.0",
         "cat 2,bicubic,7.0",
     ]
+
+
+def write_table(folder: Path) -> Path:
+    """A table of votes."""
+    write_pictures(folder, {"cat": ("original", "a")})
+    write_bytes(folder / "votes.csv", b"group,candidate,annotator,label\ncat,a,ann,Positive\n")
+    return folder
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "hggt": lambda folder: write_tree(folder, ["a-0-0"], slots="A"),
+    "diffiqa": write_diffiqa,
+    "sriqa": lambda folder: write_sriqa_tree(folder, ("x1",), "A"),
+    "table": write_table,
+}
+
+
+@pytest.mark.parametrize(("place", "is_zipped"), [("part", False), ("part/deeper", True)])
+@pytest.mark.parametrize(("outer", "inner"), [*permutations(WRITERS, 2), ("table", "table")])
+def test_a_layout_inside_another_is_refused(
+    outer: str, inner: str, place: str, is_zipped: bool, tmp_path: Path
+) -> None:
+    tree = WRITERS[outer](tmp_path / "T")
+    WRITERS[inner](tmp_path / "inner")
+    (tree / place).parent.mkdir(exist_ok=True)
+    (tmp_path / "inner").rename(tree / place)
+    if is_zipped:
+        tree = Path(shutil.make_archive(str(tmp_path / "Z"), "zip", tmp_path, "T"))
+    expected = rf"^mixed layouts: \S+ has the layout {outer}, and \S+/{place} in it {inner}; expected one\. Separate"
+    with pytest.raises(TreeError, match=expected):
+        list_tree(tree)
+
+
+def test_a_table_of_votes_among_other_files_is_not_overlooked(tmp_path: Path) -> None:
+    tree = write_splits(tmp_path / "T")
+    table = tree / "Train/images/votes.csv"
+    write_bytes(table, b"group,candidate,annotator,label\n")
+    (problem,) = validate_tree(tree, workers=1).errors
+    assert re.match("mixed layouts: .*/images in it table", problem.message)
+    table.rename(tree / "Train/images/01/votes.csv")  # too deep for a table with its pictures
+    found = {(problem.kind, problem.path) for problem in validate_tree(tree, workers=1).problems}
+    assert ("extra-file", "Train/images/01/votes.csv") in found

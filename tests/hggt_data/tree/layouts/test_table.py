@@ -216,7 +216,7 @@ class TestTables:
         (tree / "labels/A").mkdir(parents=True)
         (tree / "images/original/a-0-0.png").write_bytes(b"")
         (tree / "labels/A/a-0-0.json").write_text("{}")
-        with pytest.raises(TreeError, match="mixes the layouts hggt and table"):
+        with pytest.raises(TreeError, match="has the layouts hggt and table"):
             list_tree(tree)
 
 
