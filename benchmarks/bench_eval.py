@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -190,7 +190,7 @@ def write_weights(folder: Path) -> None:
         torch.save(state, folder / f"{name}_features.pth")
 
 
-def write_pictures(root: Path, num_groups: int) -> None:
+def write_pictures(root: Path, num_groups: int, methods: Sequence[str] = METHODS) -> None:
     """A tree below `root/tree` and a folder of restored images per method, seeded."""
     rng = np.random.default_rng(0)
     sources = sorted(FIXTURES.glob("*/**/original/*.png"))
@@ -205,7 +205,7 @@ def write_pictures(root: Path, num_groups: int) -> None:
         for slot in "ABC":
             text = format_annotation(Annotation(slot, labels), group_id, CANDIDATES)
             write_text(root / "tree" / "labels" / slot / f"{group_id}.json", text)
-        for method in METHODS:
+        for method in methods:
             (root / method).mkdir(exist_ok=True)
             write_png(root / method / f"{group_id}.png", _noisy(base, 10, rng))
 

@@ -1,7 +1,7 @@
 """Scores of one group: each picture is read and decoded once for all metrics, and described once for all methods."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cached_property, partial
@@ -37,7 +37,7 @@ class GroupScorer:
         size: (height, width) that all pictures must have.
         may_crop: Whether larger pictures are cropped to it at the right and bottom.
         metrics: Metrics ready to run.
-        threads: Runs metrics that use a single core.
+        threads: Decode pictures and run metrics that use a single core.
         cache: Keeps features, if given.
     """
 
@@ -78,11 +78,15 @@ class GroupScorer:
 
     def _compute(self, path: Path, data: bytes, sha256: str, file: str) -> GroupScores:
         group = self._group
-        whole = self._decode(data, str(path))
+        # While its ground truths are decoded and described, as most of the time of simple metrics is decoding.
+        decoding = self._threads.submit(self._decode, data, str(path))
+        truths = self._whole
+        whole = decoding.result()
         picture = self._cropped(whole)
+        own_features = [self._start_describing(metric, picture) for metric in self._comparers]
         scores: dict[str, dict[str, float]] = {name: {} for name in self._names}
-        for metric, features in zip(self._comparers, self._features, strict=True):
-            compare = partial(metric.compare, metric.describe(picture))
+        for metric, own, features in zip(self._comparers, own_features, self._features, strict=True):
+            compare = partial(metric.compare, own())
             values = self._threads.map(compare, features) if metric.threadable else map(compare, features)
             for name, value in zip(self._names, values, strict=True):
                 _require_number(value, f"{metric.name} against {name} of {group.id}")
@@ -100,17 +104,15 @@ class GroupScorer:
             },
             is_flat=bool((picture == picture[0, 0]).all()),
             looks_swapped=bool(self._pictures) and _looks_swapped(picture, self._pictures[0]),
-            is_cropped=any(one.shape[:2] != self.size for one in (whole, *self._whole)),
+            is_cropped=any(one.shape[:2] != self.size for one in (whole, *truths)),
             sha256=sha256,
             ground_truths_sha256=self._sha256,
         )
 
     @cached_property
     def _whole(self) -> list[Pixels]:
-        return [
-            self._decode(data, self._group.name_picture(name))
-            for name, data in zip(self._names, self._files, strict=True)
-        ]
+        places = map(self._group.name_picture, self._names)
+        return list(self._threads.map(self._decode, self._files, places))
 
     @property
     def _pictures(self) -> list[Pixels]:
@@ -120,6 +122,12 @@ class GroupScorer:
     def _features(self) -> list[list[Any]]:
         """The features of all pictures, for each metric."""
         return [self._describe(metric) for metric in self._comparers]
+
+    def _start_describing(self, metric: AnyComparer, picture: Pixels) -> Callable[[], Any]:
+        """What returns a picture's features, which are computed meanwhile if the metric uses a single core."""
+        if metric.threadable:
+            return self._threads.submit(metric.describe, picture).result
+        return partial(metric.describe, picture)
 
     def _describe(self, metric: AnyComparer) -> list[Any]:
         if self._cache is not None and metric.worth_caching:

@@ -167,10 +167,10 @@ def score(
         versions=metric_versions([require_metric(name) for name in scored_metrics]),
     )
     journal = None if output is None else Journal(output, what_scores_depend_on(settings), processes.rank)
-    if journal is not None and journal.num_found and processes.leads:
-        log(f"Resuming: {journal.num_found} images were scored before the interruption.")
     if output is not None:
         require_nothing_lost(output, names, settings)
+    if journal is not None and journal.num_found and processes.leads:
+        log(f"Resuming: {journal.num_found} images were scored before.")
     evaluation = evaluate(
         source,
         found,

@@ -90,7 +90,7 @@ def write_map_pictures(
     chosen = _named(groups, ids) if ids else list(islice(_with_negative(groups), num or 4))
     if not chosen:
         raise DatasetError(
-            f"{groups.location}: none of its {len(groups):,} groups has a negative, so there is no map to draw"
+            f"{groups.location}: none of its {len(groups):,} groups has a negative and an original; nothing to draw"
         )
     if is_png:
         _write(output, _stacked([draw_maps(group) for group in chosen]))
@@ -131,18 +131,18 @@ def _named(groups: GroupSource, ids: Sequence[str]) -> list[Group]:
         similar = groups.suggest(unknown[0]) or f"; its groups are {format_examples(groups.ids)}"
         raise DatasetError(f"{groups.location} has no group {format_examples(unknown)}{similar}")
     chosen = [groups[positions[name]] for name in dict.fromkeys(ids)]
-    without = [group.id for group in chosen if not group.negatives]
+    without = [group.id for group in chosen if not group.negatives or not group.has_picture(ORIGINAL)]
     if without:
         others = [group.id for group in islice(_with_negative(groups), 3)]
         hint = f"groups that have one: {format_examples(others)}" if others else "no group here has one"
         raise DatasetError(
-            f"{groups.location}: {format_examples(without)} has no negative and therefore no map; {hint}"
+            f"{groups.location}: {format_examples(without)} lacks a negative or an original, so it has no map; {hint}"
         )
     return chosen
 
 
 def _with_negative(groups: GroupSource) -> Iterator[Group]:
-    return (group for group in groups if group.negatives)
+    return (group for group in groups if group.negatives and group.has_picture(ORIGINAL))
 
 
 def _cells(group: Group, labelled: GroupLabels, negative: str, negative_agreement: int) -> list[_Cell]:

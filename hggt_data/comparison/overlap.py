@@ -21,7 +21,7 @@ from hggt_data.dataset.overlap import shared_pictures
 from hggt_data.errors import ImageError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import csv_file
-from hggt_data.io.images import Pixels, hash_pixels
+from hggt_data.io.images import Pixels, hash_pixels, is_flat_digest
 from hggt_data.io.pictures import is_picture_name, read_picture
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import advance, default_workers, run_tasks
@@ -84,7 +84,8 @@ class OverlapReport:
         if not self.shared:
             lines.append("no shared pictures found")
         if any(self.flat):
-            lines.append(f"flat pictures, compared by their pixels only: {self.flat[0]:,} and {self.flat[1]:,}")
+            first, second = self.flat
+            lines.append(f"flat pictures, compared by pixels, or if of one colour not at all: {first:,} and {second:,}")
         if self.faults:
             lines.append(f"{plural(len(self.faults), 'file')} could not be read: {format_examples(self.faults)}")
         return lines
@@ -223,7 +224,8 @@ def _examine(pictures: Sequence[_Picture]) -> list[_Fingerprint | str]:
 def _find_equal(ours: _Examined, theirs: _Examined) -> Iterator[SharedPicture]:
     by_digest: dict[str, list[str]] = {}
     for picture, found in ours:
-        by_digest.setdefault(found.digest, []).append(picture.name)
+        if not is_flat_digest(found.digest):
+            by_digest.setdefault(found.digest, []).append(picture.name)
     for picture, found in theirs:
         for name in by_digest.get(found.digest, ()):
             yield SharedPicture("equal", name, picture.name, "")

@@ -5,6 +5,7 @@ from itertools import combinations
 
 from hggt_data.dataset.manifest import Shard
 from hggt_data.errors import TreeError
+from hggt_data.io.images import is_flat_digest
 from hggt_data.io.names import by_look, compare_names, look
 from hggt_data.io.text import format_examples, plural
 from hggt_data.problems import Problem
@@ -32,7 +33,7 @@ def shared_pictures(image_names: Mapping[str, Iterable[str]]) -> dict[str, list[
 def find_overlap(
     shards: Sequence[Shard], candidates: Sequence[str], image_names: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """Source pictures, and originals or candidates with the same pixels, that splits share.
+    """Source pictures, and originals or candidates with the same pixels of more than one colour, that splits share.
 
     `image_names` are the source pictures of the groups of each split.
     """
@@ -46,6 +47,8 @@ def find_overlap(
         own: dict[str, list[str]] = {}
         for _, digests in _pictures(shards, candidates, split):
             for picture, digest in digests.items():
+                if is_flat_digest(digest):
+                    continue
                 own.setdefault(digest, []).append(picture)
                 if digest in earlier:
                     same.append(f"{picture} = {format_examples(earlier[digest])}")

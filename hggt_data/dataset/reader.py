@@ -11,7 +11,7 @@ from hggt_data.dataset.manifest import Manifest, read_manifest
 from hggt_data.errors import DatasetError, ImageError
 from hggt_data.groups import GroupSource
 from hggt_data.io.files import LFS_POINTER, FileDigest, is_lfs_pointer, open_regular_file, read_regular_file, sha256_of
-from hggt_data.io.images import Pixels
+from hggt_data.io.images import Pixels, is_flat_digest
 from hggt_data.io.parsing import read_value
 from hggt_data.schema import PatchGroup
 
@@ -49,6 +49,8 @@ class DatasetSource(GroupSource):
         shards = [shard for shard in read_manifest(self._folder).shards if shard.split == self.split]
         for group, digests in (found for shard in shards for found in shard.digests(self.candidates)):
             for digest in digests.values() if group in image_of else ():  # it may have been rebuilt meanwhile
+                if is_flat_digest(digest):
+                    continue
                 twin = first.setdefault(digest, image_of[group])
                 if twin != image_of[group]:
                     yield image_of[group], twin

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hggt_data.consensus import judge_group
 from hggt_data.dataset.features import arrow_schema, image_columns, labels_to_row
@@ -18,7 +17,7 @@ from hggt_data.dataset.folder import complete_folder, manifest_features, require
 from hggt_data.dataset.manifest import DESCRIPTIONS, SCHEMA_VERSION, Manifest, Shard, read_manifest, require_whole
 from hggt_data.dataset.overlap import find_overlap
 from hggt_data.dataset.reader import DatasetSource
-from hggt_data.dataset.shards import write_shard
+from hggt_data.dataset.shards import read_pictures, write_shard
 from hggt_data.errors import DatasetError
 from hggt_data.groups import Group
 from hggt_data.io.files import link_or_copy, sha256_of_file
@@ -219,13 +218,11 @@ def _write_shard(task: _Task) -> Shard | None:
 
 
 def _rows(task: _Task, updates: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(task.folder / task.shard.path) as file:
-        for batch in file.iter_batches(batch_size=16):
-            for row in batch.to_pylist():
-                if row["id"] in updates:
-                    row |= {column: row[column] and row[column]["bytes"] for column in task.pictures}
-                    yield row | updates[row["id"]]
-                advance()
+    shown = read_pictures(task.folder / task.shard.path, len(task.shard.ids), task.pictures)
+    for group, pictures in zip(task.shard.ids, shown, strict=True):
+        if group in updates:
+            yield updates[group] | pictures
+        advance()
 
 
 def _without_mentions(shard: Shard, unwanted: Unwanted) -> Shard:

@@ -6,6 +6,7 @@ the row groups. Other Parquet readers ignore it.
 """
 
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from hggt_data.dataset.parquet_pages import estimate_bytes
 from hggt_data.errors import DatasetError
-from hggt_data.io.files import MOST_BYTES, atomic_file
+from hggt_data.io.files import MOST_BYTES, atomic_file, open_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 
 _MOST_LABEL_BYTES, _MOST_LABEL_BYTES_PER_ROW = 1 << 28, 1 << 14
@@ -76,10 +77,27 @@ def read_offsets(path: Path, num_rows: int, columns: Collection[str] = ()) -> Of
                 raise ValueError(f"{column} has {len(places):,} pictures for {num_rows:,} rows")
             if not all(place is None or _lies_in(size_bytes, *place) for place in places):
                 raise ValueError(f"a picture of {column} lies outside the file or is too large")
+        if sum(place[1] for places in offsets.values() for place in places if place) > size_bytes:
+            raise ValueError("its pictures overlap")
     except (pa.ArrowException, OSError, ValueError) as error:
-        why = str(error).strip()
+        why = " ".join(str(error).split())
         raise DatasetError(f"{path} is not a shard of a built dataset ({why}); build the dataset again") from error
     return offsets
+
+
+def read_pictures(path: Path, num_rows: int, columns: Collection[str]) -> Iterator[dict[str, bytes | None]]:
+    """The PNG files of each row of a shard by column, None if a row has none; DatasetError as in `read_offsets`.
+
+    No page of the file is decoded, so that it may come from anybody.
+    """
+    offsets = read_offsets(path, num_rows, columns)
+    with open_regular_file(path) as file:
+        for row in range(num_rows):
+            yield {column: _read_place(file, offsets[column][row]) for column in columns}
+
+
+def _read_place(file: BinaryIO, place: tuple[int, int] | None) -> bytes | None:
+    return None if place is None else os.pread(file.fileno(), place[1], place[0])
 
 
 def _lies_in(size_bytes: int, offset: int, length: int) -> bool:
@@ -102,16 +120,16 @@ def read_table_bytes(data: bytes, name: str, num_rows: int, columns: list[str] |
     """
     most_bytes = max(_MOST_LABEL_BYTES, num_rows * _MOST_LABEL_BYTES_PER_ROW)
     try:
+        estimate_bytes(data, most_bytes)
         # Not `pq.read_table`: even with `use_threads=False, pre_buffer=False` its scanner uses Arrow's I/O threads.
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
             if file.metadata.num_rows != num_rows or sum(group.num_rows for group in groups) != num_rows:
                 raise ValueError(f"{file.metadata.num_rows:,} rows; expected {num_rows:,}")
-            estimate_bytes(data, file.metadata, most_bytes)
             batches = list(file.iter_batches(columns=columns, use_threads=False))
             return pa.Table.from_batches(batches, file.schema_arrow if columns is None else None).combine_chunks()
     except (pa.ArrowException, LookupError, MemoryError, OSError, ValueError) as error:
-        why = str(error).strip()
+        why = " ".join(str(error).split())  # Arrow's have several lines
         raise DatasetError(f"{name} is not a table of labels ({why}); build or download the dataset again") from error
 
 

@@ -14,12 +14,11 @@ from statistics import median_low
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hggt_data.dataset.features import arrow_schema, image_columns
 from hggt_data.dataset.folder import complete_folder, finished_shards, manifest_features, note_finished
 from hggt_data.dataset.manifest import SCHEMA_VERSION, Manifest, Shard
-from hggt_data.dataset.shards import write_shard
+from hggt_data.dataset.shards import read_pictures, write_shard
 from hggt_data.dataset.times import format_time, parse_time
 from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import DatasetError
@@ -150,10 +149,24 @@ def anonymized_copy(
     pictures = image_columns(tuple(manifest.candidates), manifest.has_lr)
     finished = {record.key: record for record in finished_shards(copy)}
     tasks = []
+    first_rows = dict.fromkeys(labels, 0)
     for shard in manifest.shards:
         key = sha256_of(repr((_FORMAT, pa.__version__, shard.sha256, pseudonymizer)).encode())
+        rows = labels[shard.split].slice(first_rows[shard.split], len(shard.ids))
+        first_rows[shard.split] += len(shard.ids)
         tasks.append(
-            _CopyTask(dataset, shard, copy, schema, pictures, pseudonymizer, key, finished.get(key), keep_shards)
+            _CopyTask(
+                dataset,
+                shard,
+                copy,
+                schema,
+                pictures,
+                _write_ipc(rows),
+                pseudonymizer,
+                key,
+                finished.get(key),
+                keep_shards,
+            )
         )
     total = sum(len(shard.ids) for shard in manifest.shards)
     shards = list(run_tasks(_write_shard, tasks, workers, total=total, label="replacing names"))
@@ -174,13 +187,17 @@ def anonymized_copy(
 
 @dataclass(frozen=True)
 class _CopyTask:
-    """One shard of the copy; `finished` is the record of an interrupted run that wrote the same shard."""
+    """One shard of the copy; `finished` is the record of an interrupted run that wrote the same shard.
+
+    `rows` are those of the label table, as an Arrow stream.
+    """
 
     dataset: Path
     shard: Shard
     copy: Path
     schema: bytes
     pictures: list[str]
+    rows: bytes
     pseudonymizer: Pseudonymizer
     key: str
     finished: Shard | None
@@ -211,12 +228,19 @@ def _write_shard(task: _CopyTask) -> Shard:
 
 
 def _replaced_rows(task: _CopyTask) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(task.dataset / task.shard.path) as file:
-        for batch in file.iter_batches(batch_size=16):
-            for row in batch.to_pylist():
-                row |= {column: row[column] and row[column]["bytes"] for column in task.pictures}
-                yield row | task.pseudonymizer.replace(row)
-                advance()
+    rows = pa.ipc.open_stream(task.rows).read_all().to_pylist()
+    shown = read_pictures(task.dataset / task.shard.path, len(rows), task.pictures)
+    for row, pictures in zip(rows, shown, strict=True):
+        yield row | pictures | task.pseudonymizer.replace(row)
+        advance()
+
+
+def _write_ipc(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer, schema: pa.Schema) -> pa.Table:

@@ -192,9 +192,22 @@ def read_pixels(path: Path) -> Pixels:
 DIGEST_DIGITS = 20  # hexadecimal, of `hash_pixels`: a billion different pictures have different ones
 
 
+_FLAT = "flat"  # not hexadecimal
+
+
 def hash_pixels(pixels: Pixels) -> str:
-    """A digest of a picture's size and pixels, uint8 (H, W, 3), however its file is encoded: 32 hexadecimal digits."""
-    return hashlib.sha256(repr(pixels.shape[:2]).encode() + np.ascontiguousarray(pixels).data).hexdigest()[:32]
+    """A digest of a picture's size and pixels, uint8 (H, W, 3), however its file is encoded.
+
+    32 hexadecimal digits; those of a picture of a single colour begin with a mark, see `is_flat_digest`.
+    """
+    digest = hashlib.sha256(repr(pixels.shape[:2]).encode() + np.ascontiguousarray(pixels).data).hexdigest()
+    is_flat = pixels.size > 0 and bool((pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all())
+    return f"{_FLAT if is_flat else ''}{digest}"[:32]
+
+
+def is_flat_digest(digest: str) -> bool:
+    """Whether a digest is that of a single colour, which does not show that two source pictures are the same."""
+    return digest.startswith(_FLAT)
 
 
 def read_beginning(path: Path) -> tuple[tuple[int, int], bytes]:

@@ -8,8 +8,10 @@ files, only size, mode and checksums are checked, which is 20 times as fast.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hggt_data.errors import HggtError, ImageError, MatchError, TableError
@@ -20,6 +22,7 @@ from hggt_data.io.names import by_look, look, note_lookalike
 from hggt_data.io.pictures import looks_like_picture
 from hggt_data.io.portability import require_upright
 from hggt_data.io.text import join_lines, plural
+from hggt_data.io.workers import cores_per_process
 from hggt_data.loading import as_groups
 from hggt_data.ranges import require_kind
 from hggt_data.restored.methods import ID_FIELD, Fault, FaultKind, Method, absolute
@@ -313,10 +316,11 @@ def _check_files(
     faults = [fault for fault in found.faults if fault.kind != "missing" or fault.id not in needless]
     files: dict[str, Path] = {}
     common: dict[str, tuple[int, int]] = {}
-    for group_id, path in found.files.items():
-        if group_id not in sizes:
-            continue
-        size, reason = _check_picture(path, sizes[group_id], common_size=common_size)
+    known = {group_id: path for group_id, path in found.files.items() if group_id in sizes}
+    check = partial(_check_picture, common_size=common_size)
+    with ThreadPoolExecutor(cores_per_process()) as threads:
+        checked = list(threads.map(check, known.values(), map(sizes.__getitem__, known)))
+    for (group_id, path), (size, reason) in zip(known.items(), checked, strict=True):
         if reason:
             faults.append(Fault("unusable", method.name, group_id, f"{method.file_name(path)}: {reason}"))
         else:

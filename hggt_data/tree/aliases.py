@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hggt_data.errors import ImageError
-from hggt_data.io.images import hash_pixels, read_beginning, read_pixels
+from hggt_data.io.images import hash_pixels, is_flat_digest, read_beginning, read_pixels
 from hggt_data.io.names import find_lookalikes
 from hggt_data.io.workers import show_progress
 from hggt_data.schema import LR
@@ -24,10 +24,10 @@ def list_pictures(groups: Iterable[GroupFiles]) -> Iterator[tuple[str, Path]]:
 
 
 def find_equal(pictures: Iterable[tuple[str, Path]], *, skip_faulty: bool = False) -> Iterator[tuple[str, str]]:
-    """Pairs of names that have equal pictures, from the name and file of each; a name may have several.
+    """Pairs of names that have equal pictures of more than one colour, from the name and file of each.
 
-    Only those that begin with the same pixels are decoded. Pictures other than intact 8-bit RGB PNG raise ImageError or
-    OSError, or are skipped.
+    A name may have several files. Only those that begin with the same pixels are decoded. Pictures other than intact
+    8-bit RGB PNG raise ImageError or OSError, or are skipped.
     """
     faults = (ImageError, OSError) if skip_faulty else ()
     beginnings: dict[object, list[tuple[str, Path]]] = {}
@@ -41,10 +41,11 @@ def find_equal(pictures: Iterable[tuple[str, Path]], *, skip_faulty: bool = Fals
             first: dict[str, str] = {}
             for name, path in alike:
                 try:
-                    first_name = first.setdefault(hash_pixels(read_pixels(path)), name)
+                    digest = hash_pixels(read_pixels(path))
                 except faults:
                     continue
-                if first_name != name:
+                first_name = first.setdefault(digest, name)
+                if first_name != name and not is_flat_digest(digest):
                     yield name, first_name
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from hggt_data.io.images import is_flat_digest
 from hggt_data.io.text import plural
 from hggt_data.problems import Problem
 
@@ -37,7 +38,7 @@ class EqualPictures:
 
 
 class RepeatedPictures:
-    """Finds pictures that have the pixels of a picture of an earlier group."""
+    """Finds pictures that have the pixels of a picture of an earlier group, and more than one colour."""
 
     def __init__(self) -> None:
         self._first: dict[str, tuple[str, str]] = {}
@@ -49,6 +50,8 @@ class RepeatedPictures:
         """
         repeated: dict[str, list[tuple[str, str]]] = {}
         for picture, digest in digests.items():
+            if is_flat_digest(digest):
+                continue
             other, first = self._first.setdefault(digest, (group, picture))
             if other != group:
                 repeated.setdefault(other, []).append((picture, first))

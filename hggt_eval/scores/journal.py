@@ -1,4 +1,6 @@
-"""What an interrupted run had already scored, one line per image, so that the same command resumes from there.
+"""What earlier runs have scored, so that the same command scores only what is missing or has changed.
+
+A finished run has left its `scores.json`, an interrupted one a line per image.
 
 A line counts only for the same pictures, by content, and the same way of scoring. A line that a kill cut short is
 skipped. Several processes write a file each and read all of them.
@@ -11,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TypedDict
 
-from hggt_data.errors import OutputError
+from hggt_data.errors import HggtError, OutputError
 from hggt_data.io.files import read_regular_file, sha256_of
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.restored.methods import SCORES_FILE
@@ -30,16 +32,16 @@ class Journal:
         prefix: How the files' names begin.
 
     Attributes:
-        num_found: Images that an earlier run had scored.
+        num_found: Images that earlier runs have scored.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0, prefix: str = ".unfinished") -> None:
         self._folder = folder
         self._prefix = prefix
-        self._run = sha256_of(json.dumps(settings, sort_keys=True).encode())
+        self._run = _fingerprint(settings)
         self._pattern = f"{prefix}-{self._run[:16]}-*.jsonl"
         self._own = folder / self._pattern.replace("*", str(rank))
-        self._known = _read(sorted(folder.glob(self._pattern)), self._run)
+        self._known = _read_finished(folder, self._run) | _read(sorted(folder.glob(self._pattern)), self._run)
         self._file: IO[str] | None = None
         self.num_found = len(self._known)
 
@@ -83,6 +85,21 @@ class Journal:
             self._file.close()
         for path in set(self._folder.glob(f"{self._prefix}-*.jsonl")) - set(self._folder.glob(self._pattern)):
             path.unlink(missing_ok=True)
+
+
+def _fingerprint(settings: Mapping[str, Any]) -> str:
+    return sha256_of(json.dumps(settings, sort_keys=True).encode())
+
+
+def _read_finished(folder: Path, run: str) -> dict[tuple[str, str], GroupScores]:
+    """The scores in the folder's `scores.json`, if it can be read and they were computed in the same way."""
+    try:
+        file = read_scores(folder)
+    except (HggtError, OSError):  # `require_nothing_lost` reports it
+        return {}
+    if _fingerprint(what_scores_depend_on(file.settings)) != run:
+        return {}
+    return {(method.name, group.id): group for method in file.evaluation.methods for group in method.groups}
 
 
 def read_features(folder: Path, settings: Settings) -> Features:

@@ -42,6 +42,7 @@ MEMORY_KEYS = ("accumulate", "precision")
 # So may these, which change how a run is executed and watched, not what it computes.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
              "validation.metrics", "validation.shown", "compile", "channels_last", *MEMORY_KEYS)  # fmt: skip
+_MOST_PARAMETERS = 10**9
 _CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
 
@@ -198,7 +199,7 @@ class TrainConfig:
     """Sharpen the LR's source and the target of the pixel and perceptual losses, as LDL does."""
     draws: Literal["official", "per_sample"] = "official"
     """Draw the degradation's choices partly once per batch, as published, or all of them per sample."""
-    batch_size: Count = 12
+    batch_size: Annotated[int, Field(gt=0, le=65_536)] = 12
     """Samples per iteration, over all devices."""
     pool_size: CountOrNone = 144
     """Training pairs in the pool that mixes batches, over all devices; 0 for no pool."""
@@ -306,8 +307,13 @@ class TrainConfig:
             yield f"discriminator is {self.discriminator.name}; expected {DISCRIMINATOR}"
         if self.generator.name == DISCRIMINATOR:
             yield f"generator is {DISCRIMINATOR}; expected a network that restores images"
-        elif (scale := _scale_of(self.generator.name, tuple(self.generator.args.items()))) != self.scale:
-            yield f"the generator's scale is {scale}, but degradation.scale is {self.scale}; expected the same"
+        for key in ("generator", "discriminator"):
+            network = getattr(self, key)
+            scale, num_parameters = _measure(network.name, tuple(network.args.items()))
+            if num_parameters > _MOST_PARAMETERS:
+                yield f"the {key} has {num_parameters:,} parameters; expected at most {_MOST_PARAMETERS:,}"
+            if key == "generator" and network.name != DISCRIMINATOR and scale != self.scale:
+                yield f"the generator's scale is {scale}, but degradation.scale is {self.scale}; expected the same"
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss
@@ -401,10 +407,11 @@ def _format_value(value: Any) -> str:
 
 
 @cache
-def _scale_of(name: str, args: tuple[tuple[str, Any], ...]) -> int:
-    """By how much a network enlarges, which only the built network knows."""
+def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
+    """By how much a network enlarges, and its number of parameters, which only the built network knows."""
     with torch.device("meta"):
-        return build_network(name, **dict(args)).scale
+        network = build_network(name, **dict(args))
+    return network.scale, sum(parameter.numel() for parameter in network.parameters())
 
 
 def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:

@@ -20,6 +20,7 @@ ResizeForm = Literal["official", "aligned"]
 PublishedName = Literal["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"]
 Range = tuple[float, float]
 
+_LARGEST_KERNEL_PX = 99  # a kernel of 100,000 would take 40 GB
 _RANGE_LIMITS = {
     "blur_sigma_px": (0.01, 100.0),
     "generalized_beta": (0.01, 100.0),
@@ -107,8 +108,13 @@ class DegradationSettings:
     def _faults(self) -> Iterator[str]:
         if self.scale < 1:
             yield f"scale is {self.scale}; expected 1 or more"
-        if not self.kernel_sizes_px or any(size < 1 or size % 2 == 0 for size in self.kernel_sizes_px):
-            yield f"kernel_sizes_px is {self.kernel_sizes_px}; expected one or more odd numbers"
+        if not self.kernel_sizes_px or any(
+            not 1 <= size <= _LARGEST_KERNEL_PX or size % 2 == 0 for size in self.kernel_sizes_px
+        ):
+            yield (
+                f"kernel_sizes_px is {self.kernel_sizes_px}; expected one or more odd numbers, at most "
+                f"{_LARGEST_KERNEL_PX}"
+            )
         for name, (least, most) in _RANGE_LIMITS.items():
             low, high = getattr(self, name)
             if not least <= low <= high <= most:

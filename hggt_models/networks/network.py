@@ -16,6 +16,9 @@ from hggt_data.errors import SettingsError
 # The mean colour of DIV2K, which the official networks subtract from their input.
 DIV2K_MEAN = (0.4488, 0.4371, 0.404)
 
+# Far above any published network. The layers of larger ones would fill memory, or take minutes to build.
+LARGEST_ARG = 1024
+
 Shapes = Mapping[str, torch.Size]
 
 
@@ -38,7 +41,9 @@ class NetworkArgs:
                 value = tuple(value)
                 object.__setattr__(self, field.name, value)
             if not _is_like(value, field.default):
-                faults.append(f"{field.name} is {value!r}; expected a value like {field.default!r}")
+                faults.append(f"{field.name} is {value!r:.60}; expected a value like {field.default!r}")
+            elif _largest(value) > LARGEST_ARG:
+                faults.append(f"{field.name} is {value!r:.60}; expected at most {LARGEST_ARG:,}")
         faults = faults or list(self.contradictions())
         if faults:
             raise NetworkError(*faults)
@@ -113,6 +118,13 @@ def count_keys(shapes: Shapes, pattern: str) -> int:
     while pattern.format(number) in shapes:
         number += 1
     return number
+
+
+def _largest(value: object) -> int:
+    """The largest whole number of a value, or how many it has."""
+    if isinstance(value, tuple):
+        return max(len(value), *map(_largest, value))
+    return value if type(value) is int else 0
 
 
 def _is_like(value: object, example: object) -> bool:

@@ -6,7 +6,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hggt_models.networks.network import DIV2K_MEAN, MeanShift, Network, NetworkArgs, Shapes, count_keys
+from hggt_models.networks.network import (
+    DIV2K_MEAN,
+    LARGEST_ARG,
+    MeanShift,
+    Network,
+    NetworkArgs,
+    Shapes,
+    count_keys,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +45,8 @@ class RcanArgs(NetworkArgs):
 
     def contradictions(self) -> Iterator[str]:
         """See `NetworkArgs`."""
+        if self.num_group * self.num_block > LARGEST_ARG:
+            yield f"num_group times num_block is {self.num_group * self.num_block:,}; expected at most {LARGEST_ARG:,}"
         if self.squeeze_factor > self.num_feat:
             yield f"squeeze_factor {self.squeeze_factor} exceeds num_feat {self.num_feat}"
         if not self.num_in_ch == self.num_out_ch == len(self.rgb_mean):

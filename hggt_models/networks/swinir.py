@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hggt_models.networks.network import DIV2K_MEAN, MeanShift, Network, NetworkArgs, Shapes, count_keys
+from hggt_models.networks.network import (
+    DIV2K_MEAN,
+    LARGEST_ARG,
+    MeanShift,
+    Network,
+    NetworkArgs,
+    Shapes,
+    count_keys,
+)
 from hggt_models.networks.receptive_field import Step, convolution, receptive_field_px, windows
 from hggt_models.networks.upsampling import can_upsample, pixel_shuffle_upsampler, recognise_scale, upsampler_steps
 from hggt_models.networks.windows import from_windows, pad_to_multiple, to_windows
@@ -60,6 +68,8 @@ class SwinIrArgs(NetworkArgs):
 
     def contradictions(self) -> Iterator[str]:
         """See `NetworkArgs`."""
+        if sum(self.depths) > LARGEST_ARG:
+            yield f"the sum of depths is {sum(self.depths):,}; expected at most {LARGEST_ARG:,}"
         if not can_upsample(self.upscale):
             yield f"upscale is {self.upscale}; expected 3, or a power of two above 1"
         if self.in_chans != len(DIV2K_MEAN):

@@ -14,6 +14,7 @@ from hggt_data.licence import HGGT_TERMS
 from hggt_data.schema import ORIGINAL, Annotation, Label
 from hggt_data.tree.hggt_folders import picture_name
 from hggt_data.tree.hggt_labels import format_annotation
+from hggt_data.tree.reader import TreeSource
 from hggt_models.cli import main
 from hggt_models.show_map import draw_maps, shade, write_map_pictures
 from tests.hggt_data.trees import noise, write_bytes
@@ -127,9 +128,17 @@ def test_a_file_gets_all_maps_stacked(tree: Path, tmp_path: Path) -> None:
     assert np.array_equal(pixels[2 * GAP + len(first) :][: len(second)], second)
 
 
+def test_a_group_without_an_original_has_no_map(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TreeSource, "has_picture", lambda _, index, name: (index, name) != (0, "original"))
+    groups = open_groups(tree)
+    with pytest.raises(DatasetError, match=r"p-0-0 lacks a negative or an original, so it has no map; .* one: p-0-1$"):
+        write_map_pictures(groups, tmp_path / "maps", ["p-0-0"])
+    assert [path.name for path in write_map_pictures(groups, tmp_path / "maps")] == ["p-0-1_map.png"]
+
+
 def test_groups_without_a_map_are_refused(tree: Path, tmp_path: Path) -> None:
     groups = open_groups(tree)
-    with pytest.raises(DatasetError, match=r"Train: p-0-2 has no negative .* have one: p-0-0, p-0-1$"):
+    with pytest.raises(DatasetError, match=r"Train: p-0-2 lacks a negative .* have one: p-0-0, p-0-1$"):
         write_map_pictures(groups, tmp_path / "maps", ["p-0-0", "p-0-2"])
     with pytest.raises(DatasetError, match=r"Train has no group P-0-1; 'P-0-1' differs from 'p-0-1' only in case$"):
         write_map_pictures(groups, tmp_path / "maps", ["P-0-1"])
@@ -141,9 +150,13 @@ def test_groups_without_a_map_are_refused(tree: Path, tmp_path: Path) -> None:
 def test_data_without_any_negative_is_refused(tmp_path: Path) -> None:
     write_group(tmp_path / "Train", "p-0-0", [(changed(slice(0, 8), slice(0, 8)), P)])
     groups = open_groups(tmp_path / "Train")
-    with pytest.raises(DatasetError, match=r"Train: none of its 1 groups has a negative, so there is no map to draw$"):
+    with pytest.raises(
+        DatasetError, match=r"Train: none of its 1 groups has a negative and an original; nothing to draw$"
+    ):
         write_map_pictures(groups, tmp_path / "maps")
-    with pytest.raises(DatasetError, match=r"p-0-0 has no negative and therefore no map; no group here has one$"):
+    with pytest.raises(
+        DatasetError, match=r"p-0-0 lacks a negative or an original, so it has no map; no group here has one$"
+    ):
         write_map_pictures(groups, tmp_path / "maps", ["p-0-0"])
 
 
@@ -166,7 +179,9 @@ def test_the_command_on_a_tree_and_on_a_dataset(fixtures: Path, tmp_path: Path) 
 def test_the_command_reports_errors_in_one_line(tree: Path, tmp_path: Path) -> None:
     result = run("--data", tree, "--group", "p-0-2", "--output", tmp_path / "maps.png")
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
-    assert result.output.endswith("p-0-2 has no negative and therefore no map; groups that have one: p-0-0, p-0-1\n")
+    assert result.output.endswith(
+        "p-0-2 lacks a negative or an original, so it has no map; groups that have one: p-0-0, p-0-1\n"
+    )
     result = run("--data", tree, "--group", "p-0-0", "--num", 2, "--output", tmp_path / "maps.png")
     assert result.exit_code == 2
     assert "--group and --num cannot be combined" in result.output

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -419,6 +420,18 @@ class TestOverlap:
         result = build(tree, output=output, test_tree=test, allow_overlap=True)
         assert read_manifest(output).overlap == {"source_pictures": [], "pictures": [same]}
         assert f"train and test share 1 equal picture: {same}" in result.describe()
+
+    def test_equal_pictures_of_a_single_colour_are_no_evidence(self, tree: Path, output: Path) -> None:
+        test = small_tree(output.parent / "E", ("q-0-0",), seed=1)
+        for path in (
+            picture_of(tree, IDS[0], "01"),
+            picture_of(tree, "p4-64-0", "01"),
+            picture_of(test, "q-0-0", "02"),
+        ):
+            path.write_bytes(encode_png(np.zeros(read_pixels(path).shape, np.uint8)))
+        build(tree, output=output, test_tree=test)
+        assert read_manifest(output).overlap == {"source_pictures": [], "pictures": []}
+        assert list(open_groups(output, "train").find_equal_pictures()) == []
 
     def test_an_original_used_twice_in_train_is_found_by_either_name(self, tree: Path, output: Path) -> None:
         shutil.copy(tree / "images/0-9/original/p4-64-0.png", tree / "images/0-9/original/p5-80-0.png")

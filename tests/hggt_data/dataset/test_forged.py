@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from hggt_data.dataset.manifest import MANIFEST_FILE
 from hggt_data.errors import DatasetError
+from hggt_data.hub.push import PushSettings, open_push
 from hggt_data.io.files import sha256_of
 from hggt_data.loading import open_groups
 
@@ -116,3 +118,34 @@ def test_pipes_are_not_read(dataset: Path, path: str) -> None:
     os.mkfifo(dataset / path)
     with pytest.raises((OSError, DatasetError)):
         open_groups(dataset, "train")
+
+
+def test_a_damaged_record_of_a_column_does_not_end_the_process(dataset: Path) -> None:
+    data = (dataset / LABELS).read_bytes()
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    rng, refused = random.Random(5), 0
+    for _ in range(300):
+        changed = bytearray(data)
+        for _ in range(rng.choice((1, 8))):
+            changed[rng.randrange(start, len(data))] = rng.randrange(256)
+        forge(dataset, LABELS, bytes(changed))
+        try:
+            list(open_groups(dataset, "train"))
+        except DatasetError as error:
+            refused += "\n" not in str(error)
+    assert refused > 100
+
+
+def test_pictures_that_overlap_are_refused(dataset: Path) -> None:
+    size = (dataset / SHARD).stat().st_size
+    forge_offsets(dataset, lambda offsets: offsets.update(lr=[[0, size], [0, size]]))
+    with pytest.raises(DatasetError, match="its pictures overlap"):
+        open_groups(dataset, "train")[0].read("original")
+
+
+def test_no_page_of_a_shard_is_decoded_for_a_push(dataset: Path) -> None:
+    data = bytearray((dataset / SHARD).read_bytes())
+    data[4:24] = b"\xff" * 20  # the first page
+    forge(dataset, SHARD, bytes(data))
+    with open_push(PushSettings(dataset=dataset, repo_id="lab/hggt", dry_run=True)) as push:
+        assert any("data/train-00000" in line for line in push.describe())

@@ -13,6 +13,7 @@ from PIL import Image
 
 from hggt_data.io.images import encode_png, read_pixels
 from hggt_data.problems import Problem, summarise
+from hggt_data.tree.aliases import find_aliases
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.validate import hash_inputs, validate_tree
 from tests.hggt_data.trees import edit_text, noise, with_chunk, with_rows, write_tree
@@ -218,6 +219,16 @@ def test_equal_pictures_inside_groups_are_a_warning_for_each_folder(test_tree: P
             f"{GT}03: 6 pictures have the same pixels as in 02/ (first: astronaut-231-286_03.png)",
         ),
     ]
+
+
+def test_pictures_of_a_single_colour_are_equal_inside_a_group_only(tmp_path: Path) -> None:
+    write_tree(tmp_path, ["a-0-0", "b-0-0"], candidates=("01", "02"))
+    for name in ("a-0-0_01", "b-0-0_01", "b-0-0_02"):
+        path = tmp_path / f"images/0-9/{name[-2:]}/{name}.png"
+        path.write_bytes(encode_png(np.full(read_pixels(path).shape, 9, np.uint8)))
+    found = validate_tree(tmp_path, workers=1).problems
+    assert [(one.kind, one.path) for one in found] == [("equal-pictures", "images/0-9/02")]
+    assert find_aliases(list_tree(tmp_path)) == []
 
 
 def test_pictures_of_one_colour_but_other_shapes_are_no_duplicates(tmp_path: Path) -> None:

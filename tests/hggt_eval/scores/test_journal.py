@@ -21,6 +21,7 @@ from hggt_eval.metrics.psnr import Psnr
 from hggt_eval.protocol import evaluate
 from hggt_eval.scores.journal import Journal
 from hggt_eval.scores.scores import GroupScores, MethodScores
+from hggt_eval.scoring import score as score_folders
 
 DATA = Path(__file__).parents[2] / "data" / "fixtures"
 BICUBIC = DATA / "restored/bicubic"
@@ -127,6 +128,37 @@ def test_a_journal_that_cannot_be_written_is_an_error(tmp_path: Path, groups: tu
         Journal(tmp_path / "gone", SETTINGS).add("net", groups[0])
 
 
+def test_a_rerun_scores_nothing_that_is_finished_and_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(shutil.copytree(BICUBIC, tmp_path / "bicubic"))
+    output = tmp_path / "scores"
+    compared: list[int] = []
+    compare = Psnr.compare
+
+    def counted(metric: Psnr, restored: Pixels, positive: Pixels) -> float:
+        compared.append(1)
+        return compare(metric, restored, positive)
+
+    monkeypatch.setattr(Psnr, "compare", counted)
+
+    def run(border: int = 4) -> int:
+        compared.clear()
+        scored = score_folders({"bicubic": folder}, dataset=DATA / "Test", metrics="psnr", border=border, output=output)
+        scored.report(output, gallery=0)
+        return len(compared)
+
+    assert run() > 6
+    first = (output / "scores.json").read_bytes()
+    assert run() == 0
+    assert (output / "scores.json").read_bytes() == first
+    changed = sorted(folder.glob("*.png"))[0]
+    write_png(changed, 255 - read_pixels(changed))
+    assert 0 < run() < 6
+    assert run(border=5) > 6  # with other settings, nothing counts
+    (output / "scores.json").write_text("{}")
+    with pytest.raises(OutputError, match="would be overwritten"):
+        run()
+
+
 def test_the_command_resumes_after_kill_9(output: Path) -> None:
     code = "import time, hggt_eval.metrics.psnr as p; f = p.Psnr.compare; " + (
         "p.Psnr.compare = lambda *a: (time.sleep(0.15), f(*a))[1]; from hggt_eval.cli import main; main()"
@@ -146,7 +178,7 @@ def test_the_command_resumes_after_kill_9(output: Path) -> None:
     assert not (output / "scores.json").exists()
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 0, again.output
-    assert "images were scored before the interruption" in again.stderr
+    assert "images were scored before." in again.stderr
     assert not list(output.glob(".unfinished-*"))
     content = json.loads((output / "scores.json").read_text())
     assert content["methods"][0]["mean"] == dict(score(None)[0].mean)

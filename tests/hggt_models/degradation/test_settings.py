@@ -19,6 +19,7 @@ from hggt_models.degradation.settings import (
     [
         ({"scale": 0}, "scale is 0; expected 1 or more"),
         ({"kernel_sizes_px": (3, 4)}, r"kernel_sizes_px is \(3, 4\); expected one or more odd numbers"),
+        ({"kernel_sizes_px": (100_001,)}, r"kernel_sizes_px is \(100001,\); expected .*, at most 99"),
         ({"blur_sigma_px": (1.0, 0.1)}, r"blur_sigma_px is \(1.0, 0.1\); expected \(lowest, highest\)"),
         ({"blur_sigma_px": (1, float("inf"))}, "blur_sigma_px is .* within 0.01 to 100"),
         ({"jpeg_quality": (75, 101)}, "jpeg_quality is .* within 1 to 100"),
