@@ -85,12 +85,14 @@ class SetDescriber:
             names = [self._ground_truths(group), self._positives(group)]
             if not present or not any(names):
                 continue
-            known = {name: self._describe_reference(group, name, share) for own in names for name in own}
-            ground_truths, positives = ({name: known[name] for name in own} for own in names)
+            ground_truths, positives = (
+                {name: self._describe_reference(group, name, views, share) for name in own}
+                for own, views in zip(names, (self._views(False), self._views(True)), strict=True)
+            )
             share.groups.append(SetGroup(group.id, group.image_name, ground_truths, positives))
             for files in present:
                 path = files.files[group.id]
-                sha256 = self._describe(read_regular_file(path), str(path), share)
+                sha256 = self._describe(read_regular_file(path), str(path), list(self._by_view), share)
                 share.restored[files.method.name][group.id] = sha256
         return share
 
@@ -125,14 +127,19 @@ class SetDescriber:
     def _positives(self, group: Group) -> tuple[str, ...]:
         return group.ground_truths if any(metric.takes_positives for metric in self._metrics) else ()
 
-    def _describe_reference(self, group: Group, name: str, share: SetShare) -> str:
-        return self._describe(group.read_bytes(name), group.name_picture(name), share)
+    def _views(self, takes_positives: bool) -> list[str]:
+        """The views of the metrics that compare with positives, or of the others."""
+        return list(dict.fromkeys(one.view for one in self._metrics if one.takes_positives == takes_positives))
 
-    def _describe(self, data: bytes, where: str, share: SetShare) -> str:
-        """Describe the picture in a file for all views, and return its SHA-256."""
+    def _describe_reference(self, group: Group, name: str, views: Sequence[str], share: SetShare) -> str:
+        return self._describe(group.read_bytes(name), group.name_picture(name), views, share)
+
+    def _describe(self, data: bytes, where: str, views: Sequence[str], share: SetShare) -> str:
+        """Describe the picture in a file for these views, and return its SHA-256."""
         sha256 = sha256_of(data)
         decoded: Pixels | None = None
-        for view, metric in self._by_view.items():
+        for view in views:
+            metric = self._by_view[view]
             if sha256 in share.features[view]:
                 continue
             features = self._known.get(view, {}).get(sha256)

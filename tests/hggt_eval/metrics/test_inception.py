@@ -81,7 +81,7 @@ def test_other_layers_and_code_are_refused(inception_weights: Path, tmp_path: Pa
     torch.save({"fc.weight": torch.zeros(3)}, path)
     with pytest.raises(DamagedWeightsError, match="not the layers of Inception v3: Missing key"):
         load("kid", tmp_path)
-    path.write_bytes(pickle.dumps(Path("x")))
+    path.write_bytes(pickle.dumps(Path("x"), protocol=2))
     with pytest.raises(DamagedWeightsError, match="contains other objects than tensors"):
         load("kid", tmp_path)
     path.write_bytes((inception_weights / FILE_NAMES[0]).read_bytes()[:1000])
