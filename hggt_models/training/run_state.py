@@ -207,6 +207,7 @@ class RunState:
         with self._saving():
             self._folder.write_checkpoint_alone(self.done, self.learner.state_dict(), self._share(), self._runtime.rank)
             self._saved = self.done
+            self._write_weights()
 
     @contextmanager
     def _saving(self) -> Iterator[None]:

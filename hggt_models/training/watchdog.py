@@ -22,6 +22,7 @@ from hggt_models.runtime import STOP_SIGNALS, Runtime, exit_code_of
 
 _PATIENCE_S = 5.0  # for a sign of life of the main thread, or for its end if the run cannot go on
 _RESCUE_S = 20.0  # torchrun kills 30 s after its signal
+_FAREWELL_S = 60.0  # for the other processes to end as well, which lets `_listen` return
 _POLL_S = 0.5
 _LIMIT = timedelta(days=10_000)
 _ENDED, _LOST = 0, 255  # in the pipe, beside the numbers of signals
@@ -64,7 +65,8 @@ class Watchdog:
         self._runtime.barrier()
         if self._runtime.world > 1:
             self._others = dist.new_group(backend="gloo", timeout=_LIMIT)
-            threading.Thread(target=self._listen, daemon=True).start()
+            self._listener = threading.Thread(target=self._listen, daemon=True)
+            self._listener.start()
 
     def __exit__(self, kind: object, *_: object) -> None:
         with self._decides:
@@ -75,7 +77,10 @@ class Watchdog:
         signal.signal(signal.SIGURG, self._signal_before)
         os.close(self._alarm)
         os.close(self._pipe)
-        self._tell(is_lost=kind is not None)
+        if self._others is not None:
+            self._tell(is_lost=kind is not None)
+            # A thread that returns from gloo while the interpreter ends would abort the process.
+            self._listener.join(_FAREWELL_S if kind is None else _PATIENCE_S)
 
     def _listen(self) -> None:
         """Wait until the process before this one ends, and tell the one after it if it failed."""
@@ -92,10 +97,9 @@ class Watchdog:
         self._tell(is_lost=True)
 
     def _tell(self, *, is_lost: bool) -> None:
-        if self._others is not None:
-            with suppress(RuntimeError):
-                word = torch.full((1,), float(is_lost))
-                dist.send(word, (self._runtime.rank + 1) % self._runtime.world, self._others)
+        with suppress(RuntimeError):
+            word = torch.full((1,), float(is_lost))
+            dist.send(word, (self._runtime.rank + 1) % self._runtime.world, self._others)
 
     def _watch(self) -> None:
         """Wait for a reason to end, and then look after the main thread."""

@@ -3,11 +3,14 @@
 import os
 import signal
 import time
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from hggt_models.cli import main
+from hggt_models.data.loader import PairLoader
 from tests.hggt_models.training.processes import children_of, run, start, start_torchrun
 from tests.hggt_models.training.runs import (
     assert_same,
@@ -52,6 +55,7 @@ def test_a_signal_ends_a_process_that_is_stuck(
     expected = f"Error: stopped by {number.name}, while a call of a library did not return; 2 iterations are saved in"
     assert line == f"{expected} {output}"
     assert_same(state_of(output, 2), state_of(stopped, 2))
+    assert [path.name for path in (output / "weights").iterdir()] == ["000002.safetensors"]
     result = train("rrdb-psnr", pictures, output, *RUN, "iterations=3")
     assert result.exit_code == 0, result.output
 
@@ -102,3 +106,26 @@ def test_the_death_of_a_process_ends_torchrun_whose_other_process_is_stuck(pictu
     assert process.returncode == 1
     assert out.count("Error: process 0 of 2 stops, because another process ended; see its message; 2 iterations") == 1
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["000002"]
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_a_process_that_ends_before_another_ends_well(slow: int, pictures: Path, tmp_path: Path) -> None:
+    """Its thread, which waits for the other in gloo, must not outlive the interpreter."""
+    settings = (*RUN, "iterations=1")
+    processes = start("rrdb-psnr", pictures, tmp_path / "run", *settings, function=partial(_end_slowly, slow))
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0, 0], (tmp_path / "shown.txt").read_text()
+
+
+def _end_slowly(rank: int, arguments: list[str]) -> None:
+    """The command; one process takes three seconds longer than the other."""
+    stop = PairLoader.stop
+
+    def stop_slowly(loader: PairLoader) -> None:
+        stop(loader)
+        if loader.pool.state_dict() and os.environ["RANK"] == str(rank):
+            time.sleep(3)
+
+    PairLoader.stop = stop_slowly  # type: ignore[method-assign, assignment]
+    main(arguments)
