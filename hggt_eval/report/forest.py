@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hggt_data.io.text import escape_html
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.report.tables import decimals_of, format_score, format_signed, heading_of
-from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of
+from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of, is_tested
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.summary import Difference
 
@@ -32,7 +32,8 @@ def draw_forests(comparison: Comparison, decimals: Mapping[str, int] | None = No
     marks = (f"<span>{_swatch(direction)} {word}</span>" for direction, word in _WORDS.items())
     legend = (
         f'<p class="note keys">{" ".join(marks)}</p>\n<p class="note">Dots are mean differences, lines their 95 % '
-        f"intervals by source picture. A difference is clear if p, corrected by Holm, is at most {SIGNIFICANT}.</p>"
+        f"intervals by source picture. A difference is clear if p, corrected by Holm, is at most {SIGNIFICANT}; "
+        "without p, none is.</p>"
     )
     return f'<div class="forests">\n{"".join(plots)}</div>\n{legend}'
 
@@ -58,7 +59,7 @@ def _draw(metric: AnyMetric, differences: Sequence[Difference], decimals: int) -
         if difference.low is not None and difference.high is not None:
             ends = (format_signed(difference.low, decimals), format_signed(difference.high, decimals))
             numbers += f" [{ends[0]}, {ends[1]}]"
-        words.append(f"{difference.method}: {numbers}, {_WORDS[direction]}")
+        words.append(f"{difference.method}: {numbers}, {_WORDS[direction] if is_tested(difference) else 'not tested'}")
         top = _ROW * number
         title = f"<title>{escape_html(words[-1])}</title>"
         drawn = [

@@ -23,6 +23,11 @@ def direction_of(difference: Difference, metric: AnyMetric) -> Direction:
     return "better" if (difference.mean > 0) == metric.higher_is_better else "worse"
 
 
+def is_tested(difference: Difference) -> bool:
+    """Whether there is a p; metrics such as FID have none."""
+    return difference.p_holm is not None or difference.num_pictures < 2
+
+
 def describe_verdict(
     evaluation: Evaluation, comparison: Comparison, decimals: Mapping[str, int] | None = None
 ) -> tuple[str, list[str]]:
@@ -101,6 +106,9 @@ def _against_baseline(metric: AnyMetric, baseline: str, comparison: Comparison) 
     best = (max if metric.higher_is_better else min)(paired, key=lambda difference: difference.mean)
     if len(own) == 1:
         return _of_two(best.method, direction_of(best, metric), metric, best)
+    if not any(map(is_tested, paired)):
+        short = f"differences from {baseline} are not tested; the best is {best.method}"
+        return _Verdict(metric, f"In {title}, {short}", short, best)
     better = sum(direction_of(difference, metric) == "better" for difference in paired)
     counted = f"{better or 'none'} of {len(own)} methods {'is' if better < 2 else 'are'} "
     counted += f"{'' if better else 'clearly '}better than {baseline}"
@@ -125,6 +133,9 @@ def _best_of_all(metric: AnyMetric, evaluation: Evaluation, comparison: Comparis
     difference = _reversed(others[second])
     if len(comparison.methods) == 2:
         return _of_two(best, direction_of(difference, metric), metric, difference)
+    if not is_tested(difference):
+        short = f"{best} is the best, which is not tested; next is {second}"
+        return _Verdict(metric, f"In {title}, {short}", short, difference)
     unclear = [summary.method for summary in ranked[1:] if direction_of(others[summary.method], metric) != "worse"]
     if not unclear:
         said = "better than all others"
@@ -137,14 +148,17 @@ def _best_of_all(metric: AnyMetric, evaluation: Evaluation, comparison: Comparis
 
 
 def _ranked(metric: AnyMetric, comparison: Comparison) -> list[Summary]:
-    """The methods whose means are over all groups, best first."""
+    """The methods whose means are over all groups, best first; the same that the tables rank."""
     own = [comparison.summary(method, metric.name) for method in comparison.methods]
-    whole = [summary for summary in own if not summary.num_missing and not math.isnan(summary.mean)]
+    whole = [s for s in own if not s.num_missing and (math.isinf(s.mean) or (s.num_groups and not s.num_infinite))]
     return sorted(whole, key=lambda summary: summary.mean, reverse=metric.higher_is_better)
 
 
 def _of_two(method: str, direction: Direction, metric: AnyMetric, difference: Difference) -> _Verdict:
     other = difference.baseline
+    if not is_tested(difference):
+        statement = f"The difference between {method} and {other} in {metric.title} is not tested"
+        return _Verdict(metric, statement, "not tested", difference)
     if direction == "unclear":
         statement = f"No clear difference between {method} and {other} in {metric.title}"
         return _Verdict(metric, statement, "no clear difference", difference)

@@ -110,10 +110,23 @@ def test_a_single_method_is_compared_with_nothing() -> None:
     assert others == []
 
 
+def test_a_difference_without_p_is_not_tested() -> None:
+    evaluation = scored(old=ZERO, new=ONE, other=ONE)
+    for names in (("old", "new"), ("old", "new", "other")):
+        chosen = replace(evaluation, methods=tuple(m for m in evaluation.methods if m.name in names))
+        comparison = compare_methods(chosen, "old")
+        untested = tuple(replace(d, p_value=None, p_holm=None) for d in comparison.differences)
+        sentence, [line] = describe_verdict(chosen, replace(comparison, differences=untested))
+        assert "not tested" in sentence
+        assert "not tested" in line
+
+
 def test_infinite_and_missing_scores() -> None:
     perfect = scored(old=ZERO, new=[math.inf] * PICTURES)
     assert verdict(perfect, "old")[0] == "In PSNR, no method has finite scores in common with old."
     assert verdict(perfect)[0] == "In PSNR, new is the best; old has no finite scores in common with it."
+    partly = scored(old=ZERO, new=[math.inf, *ONE[1:]], other=ZERO)
+    assert verdict(partly)[0].startswith("old has the best PSNR, without a clear difference from other;")
     fewer = scored(old=ZERO, new=ONE[:-2])
     assert verdict(fewer, "old")[0].startswith("new is better than old in PSNR: mean difference +1.00")
     assert verdict(fewer, "old")[0].endswith("10 source pictures.")
