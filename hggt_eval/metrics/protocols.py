@@ -85,7 +85,7 @@ class ScoringProtocol:
 
 
 _PYIQA = "0.1"
-_OF_PYIQA = {"psnr_pyiqa": "", "ssim_pyiqa": "", "lpips": "0.1", "dists": "", "niqe_pyiqa": ""}
+_OF_PYIQA = {"psnr_pyiqa": "", "ssim_pyiqa": "", "lpips": "0.1", "dists": "", "niqe_pyiqa": "", "fid_clean": ""}
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -100,6 +100,7 @@ PROTOCOLS = {
             {
                 **_OF_PYIQA,
                 "lpips-vgg": "0.1",
+                "fid_legacy_pytorch": "",
                 **dict.fromkeys(("clipiqa", "musiq", "maniqa", "pi", "tres", "dbcnn"), _PYIQA),
             },
             sizes="common",

@@ -60,11 +60,16 @@ def test_metrics_outside_the_protocol_and_other_versions_are_refused(tmp_path: P
 def test_what_papers_and_programs_compute() -> None:
     """Origins: the scripts `test_metrics.py` of cswry/OSEDiff, `cal_metrics_ref.py` and `cal_metrics_nonref.py` of
     zsyOAOA/InvSR, and the validation settings of XPixelGroup/BasicSR."""
-    of_pyiqa = {"psnr_pyiqa", "ssim_pyiqa", "lpips", "dists", "niqe_pyiqa", "clipiqa", "musiq"}
+    of_pyiqa = {"psnr_pyiqa", "ssim_pyiqa", "lpips", "dists", "niqe_pyiqa", "fid_clean", "clipiqa", "musiq"}
     expected = {
         "hggt": (4, "rgb", "equal", {"psnr", "ssim", "lpips", "dists"}),
         "osediff": (0, "y", "equal", of_pyiqa | {"maniqa-pipal"}),
-        "invsr": (0, "y", "common", of_pyiqa | {"lpips-vgg", "maniqa", "pi", "tres", "dbcnn"}),
+        "invsr": (
+            0,
+            "y",
+            "common",
+            of_pyiqa | {"lpips-vgg", "fid_legacy_pytorch", "maniqa", "pi", "tres", "dbcnn"},
+        ),
         "basicsr": (4, "rgb", "equal", {"psnr", "ssim", "niqe"}),
     }
     for name, (border, colour, sizes, metrics) in expected.items():

@@ -21,22 +21,25 @@ def start(
     **environment: object,
 ) -> list[BaseProcess]:
     """Two processes with the environment that torchrun gives them; they print to `shown.txt` beside the output."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    where = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
         fork_command(
             command(recipe, data, output, *more),
             output.with_name("shown.txt"),
             function=function,
-            **where,
+            **place,
             **environment,
-            RANK=k,
-            LOCAL_RANK=k,
         )
-        for k in range(2)
+        for place in places()
     ]
+
+
+def places() -> list[dict[str, str]]:
+    """The environment that torchrun gives each of two processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    where = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [{**where, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
 
 
 def run(recipe: str, data: Path, output: Path, *more: str) -> tuple[list[int | None], str]:

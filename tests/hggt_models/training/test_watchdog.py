@@ -2,16 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
-from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
-from hggt_models.cli import main
-from hggt_models.data.loader import PairLoader
-from tests.hggt_models.training.processes import children_of, run, start, start_torchrun
+from tests.hggt_models.training.processes import children_of, places, run, start, start_torchrun
 from tests.hggt_models.training.runs import (
     assert_same,
     assert_within_ten_seconds,
@@ -108,24 +107,40 @@ def test_the_death_of_a_process_ends_torchrun_whose_other_process_is_stuck(pictu
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["000002"]
 
 
-@pytest.mark.parametrize("slow", [0, 1])
-def test_a_process_that_ends_before_another_ends_well(slow: int, pictures: Path, tmp_path: Path) -> None:
-    """Its thread, which waits for the other in gloo, must not outlive the interpreter."""
-    settings = (*RUN, "iterations=1")
-    processes = start("rrdb-psnr", pictures, tmp_path / "run", *settings, function=partial(_end_slowly, slow))
-    for process in processes:
-        process.join(300)
-    assert [process.exitcode for process in processes] == [0, 0], (tmp_path / "shown.txt").read_text()
+# The command; while the interpreter of one process ends, the other one still runs, and then ends as well.
+END_ONE_AFTER_THE_OTHER = """
+import os, sys, time
+from pathlib import Path
+from hggt_models.cli import main
+from hggt_models.data.loader import PairLoader
+
+class Last:
+    def __del__(self, create=os.open, path=sys.argv[2], flags=os.O_CREAT, sleep=time.sleep):
+        create(path, flags)
+        sleep(2)
+
+def stop_late(loader, stop=PairLoader.stop):
+    stop(loader)
+    end = time.monotonic() + 4
+    while loader.pool.state_dict() and not Path(sys.argv[2]).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+if os.environ["RANK"] == sys.argv[1]:
+    PairLoader.stop = stop_late
+else:
+    sys.modules["last"] = Last()
+main(sys.argv[3:])
+"""
 
 
-def _end_slowly(rank: int, arguments: list[str]) -> None:
-    """The command; one process takes three seconds longer than the other."""
-    stop = PairLoader.stop
-
-    def stop_slowly(loader: PairLoader) -> None:
-        stop(loader)
-        if loader.pool.state_dict() and os.environ["RANK"] == str(rank):
-            time.sleep(3)
-
-    PairLoader.stop = stop_slowly  # type: ignore[method-assign, assignment]
-    main(arguments)
+@pytest.mark.parametrize("late", ["0", "1"])
+def test_a_process_that_ends_before_the_other_ends_well(late: str, pictures: Path, tmp_path: Path) -> None:
+    """Its thread, which waits for the other in gloo, would abort it if it returned while the interpreter ends."""
+    arguments = [late, tmp_path / "ending", *command("rrdb-psnr", pictures, tmp_path / "run", *RUN, "iterations=1")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", END_ONE_AFTER_THE_OTHER, *map(str, arguments)], env={**os.environ, **place}
+        )
+        for place in places()
+    ]
+    assert [process.wait(300) for process in processes] == [0, 0]
