@@ -124,7 +124,9 @@ def write_hostile_files(folder: Path) -> dict[str, str]:
     torch.save(itself, folder / "itself.pth", pickle_module=pickle)
     state = small_network("rrdb").state_dict()
     blocks = {"name": "rrdb", "num_feat": 6, "num_grow_ch": 4, "num_block": 10**9}
-    for name, text in {"deep": "[" * 200_000, "blocks": json.dumps({"network": blocks})}.items():
+    claims = {"deep": "[" * 200_000, "blocks": json.dumps({"network": blocks})}
+    claims["more-blocks"] = json.dumps({"network": {**blocks, "num_block": 1000}})
+    for name, text in claims.items():
         safetensors.torch.save_file(state, folder / f"{name}.safetensors", {"hggt": text})
     (folder / "header.safetensors").write_bytes(struct.pack("<Q", 1 << 62) + b"{}")
     wide = {**state, "conv_first.weight": torch.ones(1_000_000, 3, 1, 1), "conv_body.weight": torch.ones(3)}
@@ -137,9 +139,10 @@ def write_hostile_files(folder: Path) -> dict[str, str]:
         "old.pth": "truncated, damaged or not a weights file",
         "itself.pth": "not named tensors",
         "deep.safetensors": "expected JSON",
-        "blocks.safetensors": "its metadata says num_block 1000000000, but its tensors have 1",
+        "blocks.safetensors": "num_block is 1000000000; expected at most 1,024",
+        "more-blocks.safetensors": "its metadata says num_block 1000, but its tensors have 1",
         "header.safetensors": "cannot be read as safetensors",
-        "wide.pth": "does not fit",
+        "wide.pth": "num_feat is 1000000; expected at most 1,024",
         "script.pt": "is a TorchScript program",
     }
 
