@@ -25,7 +25,7 @@ CONFIGS = {
     "musiq": {"metric_mode": "NR"},
     "piqe": {"metric_mode": "NR", "lower_better": True},
     "topiq_fr": {"metric_mode": "FR"},
-    "fid": {"metric_mode": "NR", "lower_better": True},
+    "sfid": {"metric_mode": "NR", "lower_better": True},
 }
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
@@ -63,7 +63,7 @@ def test_direction_and_kind_come_from_pyiqa() -> None:
     with pytest.raises(UnknownMetricError, match="did you mean 'topiq_fr'"):
         require_metric("topiq_rf")
     with pytest.raises(UnknownMetricError):
-        require_metric("fid")  # rates sets of pictures
+        require_metric("sfid")  # rates sets of pictures
 
 
 def test_every_picture_is_rated_alone_and_with_the_same_seed(pyiqa: list[tuple[torch.Tensor, ...]]) -> None:
