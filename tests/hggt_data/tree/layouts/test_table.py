@@ -523,7 +523,7 @@ class TestExportedVotes:
 
     def test_of_sriqa(self, tmp_path: Path) -> None:
         source = write_sriqa_tree(tmp_path / "SRIQA-Bench")
-        self.same(source, source / "images", tmp_path, "test")
+        self.same(source, source, tmp_path, "test")
 
     def test_of_pairs(self, tmp_path: Path) -> None:
         source = write_shape("pickapic", tmp_path / "tree")
