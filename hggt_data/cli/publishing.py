@@ -34,6 +34,6 @@ def confirm_and_push(
 
 
 def require_terminal(verb: str, way_out: str) -> None:
-    """End the command if nobody can be asked; `way_out` is what to pass instead of --yes."""
+    """End the command if there is no terminal to ask on; `way_out` is what to pass instead of --yes."""
     if not sys.stdin.isatty():
         raise click.UsageError(f"not a terminal: pass --yes to {verb} without confirmation, or {way_out}")

@@ -126,7 +126,7 @@ def versions_of(candidates: Sequence[str]) -> tuple[str, ...]:
 
 
 def count_pairs(votes: Iterable[PairVote], candidates: Sequence[str]) -> PairCounts:
-    """The votes on each pair of `versions_of(candidates)`; each vote counts, whoever gave it."""
+    """The votes on each pair of `versions_of(candidates)`; votes of people and models count alike."""
     index = {name: k for k, name in enumerate(versions_of(candidates))}
     counts = PairCounts(*np.zeros((3, len(index), len(index))))
     for vote in votes:
