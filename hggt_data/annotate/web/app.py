@@ -250,6 +250,8 @@ class AdminRoutes(Routes):
         return JSONResponse({"total": len(found), "groups": shown})
 
     def _show_picture(self, request: Request) -> Response:
+        if self._store.round.study is not None:
+            raise HTTPException(404, "This picture is not in the round.")
         groups = {str(item.group): item.group for annotator in self._store.round.annotators for item in annotator.items}
         group, name = groups.get(request.path_params["group"]), request.path_params["name"]
         if group is None or name not in (ORIGINAL, *self._store.round.candidates):
@@ -258,6 +260,8 @@ class AdminRoutes(Routes):
 
     def _export_answers(self, _: Request) -> Response:
         headers = {"Content-Disposition": 'attachment; filename="answers.csv"'}
+        if self._store.round.study is not None:
+            raise HTTPException(403, self._texts["error_study"])
         return Response(_format_answers(self._store), media_type="text/csv", headers=headers)
 
 
