@@ -150,6 +150,7 @@ class AnnotatorRoutes(Routes):
                 "required_full_zoom_s": FULL_ZOOM_S if self._store.round.protocol.full_zoom else 0,
                 "instructions": _read_instructions(self._store.round.folder),
                 "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
+                **self._store.page_facts(),
             }
         )
 
@@ -159,7 +160,11 @@ class AnnotatorRoutes(Routes):
             raise HTTPException(404, "error_not_dealt")
         return JSONResponse(
             [
-                {"id": self._store.item_id(annotator, page), "state": self._store.state(annotator, page)}
+                {
+                    "id": self._store.item_id(annotator, page),
+                    "state": self._store.state(annotator, page),
+                    **self._store.item_facts(annotator, page),
+                }
                 for page in self._store.pages(annotator, annotator.batches[number])
             ]
         )

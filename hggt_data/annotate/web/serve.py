@@ -22,10 +22,10 @@ from hggt_data.annotate.answers import remove_leftovers
 from hggt_data.annotate.round import Round, lock_round, read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
-from hggt_data.annotate.web.blind import open_store
 from hggt_data.annotate.web.connections import Connection, TlsConnection
 from hggt_data.annotate.web.guard import LOOPBACK, Guard
 from hggt_data.annotate.web.store import AnswerStore
+from hggt_data.annotate.web.study import open_store
 from hggt_data.annotate.web.terminal import log_to_terminal
 from hggt_data.annotate.web.texts import Language
 from hggt_data.errors import OutputError, RoundError, SettingsError
