@@ -75,9 +75,9 @@ def deal_study(arguments: dict[str, Any]) -> None:
     },
 )
 def reassign(arguments: dict[str, Any]) -> None:
-    """Change the annotators or the patch folder of a round, or extend a study.
+    """Change the people of a round, or extend a study.
 
-    Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
+    With --input, the round finds its patches in their new folder. Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
     others; then loads are made as equal as possible, with few changes. Stop hggt-data annotate first.
     """
     from hggt_data.annotate.reassign import reassign_groups
@@ -91,9 +91,9 @@ def reassign(arguments: dict[str, Any]) -> None:
     details={"folder": Option("--round", FOLDER, "ROUND"), "patches": FOLDER},
 )
 def merge(arguments: dict[str, Any]) -> None:
-    """Convert a round's votes to an official tree, and those of a study to a table.
+    """Convert the votes of a round to a tree.
 
-    Groups with all their votes get the slots A, B, C and so on. Other groups, files that are not valid votes, and
+    The tree has the official layout. Groups with all their votes get the slots A, B, C and so on. Other groups, files that are not valid votes, and
     groups whose pictures have changed are listed on the screen and in ROUND/merge.json. annotators.csv gives the
     pseudonym of the annotator behind each slot; names stay in the round.
 
