@@ -77,8 +77,9 @@ def deal_study(arguments: dict[str, Any]) -> None:
 def reassign(arguments: dict[str, Any]) -> None:
     """Change the people of a round, or extend a study.
 
-    With --input, the round finds its patches in their new folder. Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
-    others; then loads are made as equal as possible, with few changes. Stop hggt-data annotate first.
+    With --input, the round finds its patches in their new folder. Answered groups stay with their annotators.
+    Unanswered groups of annotators who left, and skipped groups, go to others; then loads are made as equal as
+    possible, with few changes. Stop hggt-data annotate first.
     """
     from hggt_data.annotate.reassign import reassign_groups
 
@@ -93,9 +94,9 @@ def reassign(arguments: dict[str, Any]) -> None:
 def merge(arguments: dict[str, Any]) -> None:
     """Convert the votes of a round to a tree.
 
-    The tree has the official layout. Groups with all their votes get the slots A, B, C and so on. Other groups, files that are not valid votes, and
-    groups whose pictures have changed are listed on the screen and in ROUND/merge.json. annotators.csv gives the
-    pseudonym of the annotator behind each slot; names stay in the round.
+    The tree has the official layout. Groups with all their votes get the slots A, B, C and so on. Other groups, files
+    that are not valid votes, and groups whose pictures have changed are listed on the screen and in ROUND/merge.json.
+    annotators.csv gives the pseudonym of the annotator behind each slot; names stay in the round.
 
     A study gives votes.csv, the pictures and plan.json, once each comparison has all its votes.
     """
