@@ -22,7 +22,7 @@ class Psnr(Comparer[NDArray[Any]]):
     def describe(self, pixels: Pixels) -> NDArray[Any]:
         """The cropped picture, or its luma."""
         cropped = self.cropped(pixels)
-        return bt601_luma(cropped) if self.settings.colour == "y" else np.ascontiguousarray(cropped)
+        return bt601_luma(cropped) if self.settings.colour == "y" else cropped
 
     def compare(self, restored: NDArray[Any], positive: NDArray[Any]) -> float:
         """PSNR in dB, `inf` for identical pictures.
