@@ -1,7 +1,7 @@
 """Structural similarity (Wang et al. 2004), equal to the official script: 11 x 11 Gaussian, sigma 1.5, valid region.
 
 The official window is a product of two 1-D Gaussians and is applied as such, in float64. Local means and variances are
-computed once per picture; a pair costs one more filter. Memory is reused, as fresh memory costs half as much time again.
+computed once per picture; a pair costs one more filter. Memory is used again, as fresh memory costs half of the time.
 """
 
 import threading
