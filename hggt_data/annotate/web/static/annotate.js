@@ -1,8 +1,10 @@
 // The annotation page: one group after the other.
 
 import {Clock} from "./clock.js";
+import {askConsent} from "./consent.js";
 import {Coverage} from "./coverage.js";
 import {listenToKeys, showKeys} from "./keys.js";
+import {showBlocks} from "./markdown.js";
 import {Outbox} from "./outbox.js";
 import {loadTexts, RequestError, requestJson, requestPicture, wait} from "./server.js";
 import {Stage} from "./stage.js";
@@ -35,6 +37,10 @@ class Page {
 
   async start() {
     this.#round = await this.#retry(() => requestJson("api/round"));
+    while (this.#round.consent) {
+      await askConsent(this.#round.consent, text);
+      this.#round = await this.#retry(() => requestJson("api/round"));
+    }
     // By annotator, not by URL: a new URL sends what the old one could not.
     this.#outbox = new Outbox(this.#round.annotator, (state, detail) => this.#showSaving(state, detail));
     this.#stage = new Stage($("stage"), text, this.#round.num_candidates, this.#round.is_blind, {
@@ -42,8 +48,9 @@ class Page {
       zoom: () => this.#showZoom(),
       view: (versions, box) => this.#clock.view(versions, box),
     });
-    $("instructions-text").textContent = this.#round.instructions;
-    $("instructions").hidden = !this.#round.instructions;
+    const {instructions} = this.#round;
+    showBlocks($("instructions-text"), instructions, (path) => `api/${path}`);
+    $("instructions").hidden = !instructions.length;
     this.#fillBatches();
     this.#listen();
     if (this.#round.required_full_zoom_s) {
@@ -51,7 +58,7 @@ class Page {
     }
     const first = this.#round.batches.findIndex((batch) => batch.open > 0);
     await this.#openBatch(first < 0 ? 0 : first);
-    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.annotator}`)) {
+    if (instructions.length && !localStorage.getItem(`hggt-read:${this.#round.annotator}`)) {
       this.#openDialog("instructions");
       localStorage.setItem(`hggt-read:${this.#round.annotator}`, "1");
     }
@@ -580,7 +587,7 @@ class Page {
       {caps: ["Z"], help: "help_slider", keys: {z: () => this.#toggle("slider")}, buttons: {slider: "z"}},
       {caps: [",", "."], help: "help_slide", keys: {",": () => stage.slide(-0.05), ".": () => stage.slide(0.05)}},
       {caps: ["B"], help: "help_pause", keys: {b: open("pause")}, buttons: {pause: "b"}},
-      ...(this.#round.instructions
+      ...(this.#round.instructions.length
         ? [{caps: ["I"], help: "help_instructions", keys: {i: open("instructions")}, buttons: {instructions: "i"}}]
         : []),
       {caps: ["H"], help: "help_help", keys: {h: open("help"), "?": open("help")}, buttons: {help: "h"}},
