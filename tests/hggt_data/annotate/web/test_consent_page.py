@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,8 @@ def test_consent_the_code_and_the_instructions_come_first(page: Page, sessions: 
     expect(text).to_contain_text("<b>No HTML.</b>")
     expect(text.locator("strong")).to_have_text("To test.")
     assert accessibility_faults(page) == []
-    press(page, "Escape", "Enter", "p")
+    for key in ("Escape", "Escape", "Enter", "p"):
+        page.keyboard.press(key)
     expect(page.locator("#consent-dialog")).to_be_visible()
     assert not [url for url in requests if "/items/" in url or "/batches/" in url or "/instructions/" in url]
     page.locator("#consent-dialog button[value=accept]").click()
@@ -59,7 +59,7 @@ def test_consent_the_code_and_the_instructions_come_first(page: Page, sessions: 
     expect(code).to_have_text(re.compile(".{29}"))
     assert code.inner_text() != shown_code
     shown_code = code.inner_text()
-    press(page, "Escape")
+    page.keyboard.press("Escape")
     expect(code).to_be_visible()
     page.locator("#code-dialog button.main").click()
     pictures = page.locator("#instructions-dialog img")
@@ -102,7 +102,7 @@ def test_the_page_is_chinese_in_a_chinese_browser(browser: Browser, sessions: li
     assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     page.locator("#consent-dialog .main").click()
     page.locator("#code-dialog .main").click()
-    press(page, "Enter")
+    page.locator("#instructions-dialog .main").click()
     shown(page)
     expect(page.locator("#next")).to_have_text(texts["next"])
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -119,19 +119,18 @@ VISIBLE = """() => {
       found.push(walker.currentNode.data);
     }
   }
-  for (const element of document.querySelectorAll("*")) {
-    for (const name of ["title", "aria-label", "alt", "placeholder"]) {
+  for (const element of document.querySelectorAll("body *")) {
+    for (const name of ["title", "aria-label", "placeholder"]) {
       found.push(element.getAttribute(name) ?? "");
     }
   }
-  return [document.title, ...found].filter((text) => /\\p{Letter}/u.test(text.replace(/«.*?»/gsu, "")));
+  const bare = (text) => (/«[^«»]*»/u.test(text) ? bare(text.replace(/«[^«»]*»/gu, "")) : text);
+  return [document.title, ...found].filter((text) => /\\p{Letter}/u.test(bare(text)));
 }"""
 
 
 def test_every_word_on_the_page_is_from_the_texts(page: Page, sessions: list[Session], tmp_path: Path) -> None:
     """With all texts in guillemets, no letter stands outside of them, but keys, names and what the round says."""
-    names = [entry.name for entry in (files("hggt_data.annotate.web") / "static").iterdir()]
-    assert "texts.json" in names
     marked = {key: f"«{text}»" for key, text in read_texts(tmp_path).items() if key not in ("lang", "translation")}
     page.route("**/api/texts", lambda route: route.fulfill(body=json.dumps(marked | {"lang": "en", "translation": ""})))
     page.goto(sessions[3].url)
@@ -139,7 +138,7 @@ def test_every_word_on_the_page_is_from_the_texts(page: Page, sessions: list[Ses
     assert page.evaluate(VISIBLE) == []
     page.locator("#consent-dialog .main").click()
     page.locator("#code-dialog .main").click()
-    press(page, "Enter")
+    page.locator("#instructions-dialog .main").click()
     shown(page)
     press(page, "p")
     for key, name in (("h", "help"), ("b", "pause"), ("x", "skip")):
@@ -154,6 +153,5 @@ def test_every_word_on_the_page_is_from_the_texts(page: Page, sessions: list[Ses
     assert page.evaluate(VISIBLE) == []
     page.goto(sessions[3].server.admin_url)
     expect(page.locator("#annotators tr")).to_have_count(4)
-    names_of_people = {session.annotator.name for session in sessions}
-    found = set(page.evaluate(VISIBLE))
-    assert not {text for text in found if text not in names_of_people and not re.fullmatch(r"p\d-0-0", text)}
+    names = r"(Ada|Bob|Cleo|Dora|p\d-0-0)(: «.*»)?"  # of people and groups
+    assert [text for text in page.evaluate(VISIBLE) if not re.fullmatch(names, text)] == []
