@@ -5,6 +5,7 @@ from .annotate.export import export_round as export_round
 from .annotate.merge import merge_round as merge_round
 from .annotate.reassign import reassign_groups as reassign_groups
 from .annotate.status import describe_round as describe_round
+from .annotate.study.merge import merge_study as merge_study
 from .annotate.study.settings import StudySettings as StudySettings
 from .comparison.difference import Difference as Difference
 from .comparison.difference import compare_versions as compare_versions
