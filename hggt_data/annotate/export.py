@@ -40,9 +40,17 @@ _README = """# Answers of a round
 | `start`, `end` | the person's local time |
 | `seconds` | working time without pauses |
 
-`people.csv` has one line per pseudonym: whether the person still takes part, how many items were assigned, answered and
-skipped, and the SHA-256 of the text that they accepted (`consent/`), with its time in UTC. `round.json` has the
-protocol, the versions, the known answers, the licence of the pictures and the number of people who withdrew.
+`people.csv` has one line per person:
+
+| column | content |
+|---|---|
+| `pseudonym` | as in `answers.csv` |
+| `active` | whether the person still takes part |
+| `assigned`, `answered`, `skipped` | numbers of items |
+| `consent_sha256`, `consent_time` | the text in `consent/` that the person accepted, and when (UTC) |
+
+`round.json` has the protocol, the versions, the known answers, the licence of the pictures, the plan of a study, and
+how many people withdrew.
 """
 _PRIVATE = """
 `private/` must not be published: `records.json` has how each item was shown (order, pauses, zoom, screen, earlier
