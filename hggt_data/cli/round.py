@@ -13,7 +13,7 @@ _ROUND = Argument("ROUND", FOLDER)
 
 @click.group("round", cls=HggtGroup)
 def round_() -> None:
-    """Look after an annotation round, or a study: progress, answers, consent and withdrawal."""
+    """Look after a round: progress, answers, consent, withdrawal."""
 
 
 @round_.command("status", options_of="hggt_data.annotate.status:describe_round", details={"folder": _ROUND})
