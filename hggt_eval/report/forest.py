@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hggt_data.io.text import escape_html
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.report.tables import decimals_of, format_score, format_signed, heading_of
-from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of, is_tested
+from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of, is_tested, size_of_sets
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.summary import Difference
 
@@ -59,6 +59,7 @@ def _draw(metric: AnyMetric, differences: Sequence[Difference], decimals: int) -
         if difference.low is not None and difference.high is not None:
             ends = (format_signed(difference.low, decimals), format_signed(difference.high, decimals))
             numbers += f" [{ends[0]}, {ends[1]}]"
+        numbers += size_of_sets(difference, metric)
         words.append(f"{difference.method}: {numbers}, {_WORDS[direction] if is_tested(difference) else 'not tested'}")
         top = _ROW * number
         title = f"<title>{escape_html(words[-1])}</title>"
