@@ -13,7 +13,7 @@ _ROUND = Argument("ROUND", FOLDER)
 
 @click.group("round", cls=HggtGroup)
 def round_() -> None:
-    """Look after a round: progress, answers, consent, withdrawal."""
+    """Look after a round, or a study, under way."""
 
 
 @round_.command("status", options_of="hggt_data.annotate.status:describe_round", details={"folder": _ROUND})
