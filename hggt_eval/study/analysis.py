@@ -123,6 +123,11 @@ class Analysis:
     components: Components | None
     num_resamples: int
 
+    @property
+    def tie_share(self) -> float:
+        """The share of votes that are ties."""
+        return ratio(sum(method.ties for method in self.methods) / 2, self.votes.num_votes)
+
     def pair(self, first: str, second: str) -> PairResult | None:
         """How often `first` was preferred to `second`."""
         return next((pair for pair in self.pairs if (pair.first, pair.second) == (first, second)), None)
@@ -137,7 +142,12 @@ class Analysis:
 
 
 def analyse(
-    votes: StudyVotes, baseline: str | None = None, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    votes: StudyVotes,
+    baseline: str | None = None,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+    *,
+    with_p: bool = True,
 ) -> Analysis:
     """Analyse the votes under one question; there must be some.
 
@@ -146,6 +156,7 @@ def analyse(
         baseline: Method that the others are compared with.  [default: the weakest]
         num_resamples: Draws of the bootstrap.
         seed: Random seed of the bootstrap.
+        with_p: Whether differences have p values.
     """
     model = make_model(votes)
     counts = model.count(votes.weight)
@@ -166,7 +177,7 @@ def analyse(
     found = [Estimate(*map(float, numbers)) for numbers in zip(values, low, high, strict=True)]
     parts = contrasts.parts
     others = [k for k in range(num) if k != base]
-    p = p_values(draws, scale)[parts["difference"]][others].tolist() if votes.num_pictures > 1 else []
+    p = p_values(draws, scale)[parts["difference"]][others].tolist() if with_p and votes.num_pictures > 1 else []
     p_holm = holm(p)
     differences = tuple(
         Difference(
@@ -255,8 +266,3 @@ def _thurstone(votes: StudyVotes, wins: FloatArray) -> list[float | None]:
     if votes.design == "best-of":
         return [None] * len(votes.methods)
     return list(thurstone_scores(PairCounts.of_wins(wins)).values.tolist())
-
-
-def tie_share(analysis: Analysis) -> float:
-    """The share of votes that are ties."""
-    return ratio(sum(method.ties for method in analysis.methods) / 2, analysis.votes.num_votes)

@@ -18,7 +18,7 @@ import numpy as np
 from hggt_eval.study.votes import FloatArray, IntArray
 
 NUM_RESAMPLES = 10_000
-_BLOCK = 500
+_BLOCK = 250
 # Quantiles further out than this many draws are extrapolated by the normal distribution.
 _FEWEST_BEYOND = 10
 
