@@ -3,6 +3,7 @@ from .annotate.deal import DealSettings as DealSettings
 from .annotate.deal import deal_groups as deal_groups
 from .annotate.merge import merge_round as merge_round
 from .annotate.reassign import reassign_groups as reassign_groups
+from .annotate.study.settings import StudySettings as StudySettings
 from .comparison.difference import Difference as Difference
 from .comparison.difference import compare_versions as compare_versions
 from .comparison.overlap import OverlapReport as OverlapReport
@@ -13,6 +14,7 @@ from .dataset.build import BuildResult as BuildResult
 from .dataset.build import BuildSettings as BuildSettings
 from .dataset.build import build_dataset as build_dataset
 from .dataset.collate import collate as collate
+from .deal_study import deal_study as deal_study
 from .errors import AnnotationError as AnnotationError
 from .errors import DatasetError as DatasetError
 from .errors import DeviceError as DeviceError

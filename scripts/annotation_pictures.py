@@ -23,9 +23,9 @@ from hggt_data.annotate.deal import DealSettings, deal_groups
 from hggt_data.annotate.round import read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
-from hggt_data.annotate.web.blind import open_store
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.store import Answer, AnswerStore
+from hggt_data.annotate.web.study import open_store
 from hggt_data.schema import Label
 from hggt_data.tree.demo import write_demo_tree
 

@@ -24,6 +24,7 @@ ORDER = {
         {"hub"},
         {"loading"},
         {"exports", "restored", "counting", "comparison", "remove"},
+        {"deal_study"},
         {"cli"},
         {"__main__"},
     ],

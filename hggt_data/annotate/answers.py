@@ -61,14 +61,19 @@ def read_answers(round_: Round, annotator: Annotator) -> Answers:
             except OSError as error:
                 answers.faults[path] = error.strerror or str(error)
                 continue
+            if item not in assigned:
+                answers.faults[path] = "not assigned to this annotator"
+                continue
             annotation, problems = check_annotation(
-                data, "", item.group, annotator.pseudonym, round_.candidates, annotator.name
+                data, "", item.group, annotator.pseudonym, round_.versions(item), annotator.name
             )
             if annotation is None:
                 errors = [problem.message for problem in problems if problem.severity == "error"]
                 answers.faults[path] = "; ".join(errors)
-            elif item not in assigned:
-                answers.faults[path] = "not assigned to this annotator"
+            elif round_.study and not round_.study.by_id[item.group].allows(
+                annotation.labels, ties=round_.study.plan.ties
+            ):
+                answers.faults[path] = "its labels are not an answer of this study"
             else:
                 answers.annotations[item] = annotation
         for path, _ in _list_files(round_.folder / "skips" / kind.folder / annotator.pseudonym):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hggt_data.annotate.answers import Answers
 from hggt_data.annotate.round import Annotator, Checks, Item, Kind, Round, write_pictures
+from hggt_data.annotate.study.comparisons import Comparisons
 from hggt_data.errors import RoundError
 from hggt_data.io.files import is_system_file, write_text
 from hggt_data.io.text import format_examples, plural
@@ -30,8 +31,9 @@ def with_batches(
     per_batch: int,
     rng: random.Random,
     answers: Answers | None = None,
+    study: Comparisons | None = None,
 ) -> Annotator:
-    """An annotator with batches for these votes.
+    """An annotator with batches for these votes; in a study, each new batch has one question.
 
     Existing batches keep what is answered or still assigned; practice comes first, new batches last. Whenever the votes
     change, repeats and gold are spread again over all unanswered votes.
@@ -54,7 +56,8 @@ def with_batches(
     ]
     existing = {item for batch in kept for item in batch}
     new = [group for group in votes if Item(Kind.VOTE, group) not in existing]
-    batches = [*kept, *_cut(rng.sample(new, len(new)), per_batch)]
+    new = rng.sample(new, len(new))
+    batches = [*kept, *(batch for block in _by_question(new, study, rng) for batch in _cut(block, per_batch))]
     if any(item.kind is Kind.VOTE and item not in settled for batch in batches for item in batch):
         _insert_repeats(batches, checks.repeats, per_batch, settled, rng)
         _insert_evenly(_choose_gold(batches, checks.gold, answers, settled, rng), batches, settled, rng)
@@ -105,6 +108,15 @@ def require_own_batches(round_: Round) -> None:
             f"{format_examples(unknown_files)}. Move answers to {round_.folder / Kind.VOTE.folder}/PSEUDONYM/"
             "GROUP.json and other files out of the folder, then run the command again."
         )
+
+
+def _by_question(votes: Sequence[str], study: Comparisons | None, rng: random.Random) -> list[list[str]]:
+    """The votes of each question of a study, in random order of the questions; all votes of other rounds."""
+    if study is None:
+        return [list(votes)]
+    questions = range(len(study.plan.questions))
+    blocks = [[vote for vote in votes if study.by_id[vote].question == question] for question in questions]
+    return rng.sample(blocks, len(blocks))
 
 
 def _cut(groups: Sequence[str], per_batch: int) -> list[list[Item]]:

@@ -13,6 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
 
+from hggt_data.annotate.study.comparisons import Comparison, Comparisons, StudyEntry, parse_comparisons
+from hggt_data.annotate.study.plan import read_plan
 from hggt_data.errors import RoundError
 from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
@@ -150,6 +152,7 @@ class Round:
         batch_form: Form of the batches for other annotation tools.
         protocol: How the annotators are asked.
         checks: What they judge in addition to their votes.
+        study: In a study of methods, what is compared: each group is then a comparison, and `patches` has the pictures.
     """
 
     folder: Path
@@ -164,6 +167,7 @@ class Round:
     batch_form: BatchForm = "lists"
     protocol: Protocol = HGGT_PROTOCOL
     checks: Checks = Checks()
+    study: Comparisons | None = None
 
     @property
     def groups_to_vote_on(self) -> set[str]:
@@ -178,6 +182,15 @@ class Round:
         names = [annotator.name for annotator in self.annotators]
         hint = note_lookalike(name, by_look(names)) or f"; expected one of {', '.join(names)}"
         raise RoundError(f"{self.folder}: {name!r} is not an annotator of this round{hint}")
+
+    def comparison(self, item: Item) -> Comparison | None:
+        """What an item of a study compares; None in other rounds."""
+        return None if self.study is None else self.study.by_id[item.group]
+
+    def versions(self, item: Item) -> tuple[str, ...]:
+        """What an answer labels, in the order of its labels: the candidates, or in a study those that are compared."""
+        comparison = self.comparison(item)
+        return self.candidates if comparison is None else comparison.versions
 
     def picture(self, group: str, name: str) -> Path:
         """Path of an original or a candidate."""
@@ -239,6 +252,8 @@ def write_round(round_: Round) -> None:
             for annotator in round_.annotators
         ],
     }
+    if round_.study is not None:
+        content["study"] = round_.study.to_json()
     write_json(round_.folder / ASSIGNMENTS, content, private=True)
 
 
@@ -258,6 +273,8 @@ def read_round(folder: Path, patches: Path | None = None) -> Round:
         ) from error
     try:
         round_ = _parse_round(folder, content)
+    except RoundError:
+        raise
     except ValueError as error:
         raise RoundError(f"{path} is damaged ({error}); restore it from a copy") from error
     if patches is not None:
@@ -301,6 +318,7 @@ class _Assignments(TypedDict):
     checks: NotRequired[Checks]
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
+    study: NotRequired[StudyEntry]
 
 
 def _parse_round(folder: Path, content: object) -> Round:
@@ -320,7 +338,13 @@ def _parse_round(folder: Path, content: object) -> Round:
         )
         for entry in values["annotators"]
     )
+    study = parse_comparisons(read_plan(folder), values["study"]) if "study" in values else None
+    if study is not None:
+        for annotator in annotators:
+            if lacking := [item for item in annotator.items if (annotator.pseudonym, str(item)) not in study.orders]:
+                raise ValueError(f"{lacking[0]} has no order")
     return Round(
+        study=study,
         folder=folder,
         patches=folder / values["patches"],
         candidates=tuple(values["candidates"]),

@@ -38,6 +38,32 @@ def deal(arguments: dict[str, Any]) -> None:
 
 
 @click.command(
+    "deal-study",
+    cls=HggtCommand,
+    options_of="hggt_data.deal_study:deal_study",
+    details={
+        "restored": Option(metavar="[NAME=]DIR"),
+        "names": Option("--annotators", Parsed("hggt_data.annotate.deal:read_names", "FILE", FILE)),
+        "questions": Option("--question", metavar="TEXT"),
+        "primary": Option(type=Parsed("hggt_data.annotate.study.settings:parse_primary", "A,B")),
+        "gt": FOLDER,
+        "lr": FOLDER,
+        "dataset": Option(metavar="DIR"),
+        "methods": FILE,
+    },
+)
+def deal_study(arguments: dict[str, Any]) -> None:
+    """Start a study in which people compare methods.
+
+    Checks every picture and writes a round with a plan (plan.json), for hggt-data annotate, reassign and merge. Over
+    the study, each method of a pair is shown on the left equally often.
+    """
+    from hggt_data.deal_study import deal_study as run
+
+    echo_all(run(**arguments).describe())
+
+
+@click.command(
     cls=HggtCommand,
     options_of="hggt_data.annotate.reassign:reassign_groups",
     details={

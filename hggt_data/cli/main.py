@@ -19,6 +19,6 @@ for command in (
     *(dataset.build, dataset.push, dataset.publish, dataset.download, dataset.remove, exports.export),
     *(comparison.diff, comparison.overlap),
     *(patches.extract_subimages, patches.select_patches),
-    *(annotate.deal, annotate.reassign, annotate.annotate, annotate.accounts, annotate.merge),
+    *(annotate.deal, annotate.deal_study, annotate.reassign, annotate.annotate, annotate.accounts, annotate.merge),
 ):
     main.add_command(command)

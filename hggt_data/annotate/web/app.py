@@ -5,7 +5,6 @@ annotator who asks, and no path is built from what a client sends.
 """
 
 import io
-import json
 import logging
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -22,17 +21,18 @@ from starlette.routing import Route
 
 from hggt_data.annotate.answers import FULL_ZOOM_S
 from hggt_data.annotate.instructions import INSTRUCTIONS
-from hggt_data.annotate.round import TEXTS, Annotator, Item, Kind
+from hggt_data.annotate.round import Annotator, Item, Kind
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
 from hggt_data.annotate.web.progress import disagreements, measure_progress
 from hggt_data.annotate.web.store import AnswerStore, ConflictError, SavedAnswer
-from hggt_data.errors import AnnotationError, RoundError
+from hggt_data.annotate.web.texts import Language, Texts
+from hggt_data.errors import AnnotationError
 from hggt_data.io.files import csv_writer, read_regular_file
-from hggt_data.io.parsing import parse_json, read_value
-from hggt_data.io.text import nearest
+from hggt_data.io.parsing import parse_json
+from hggt_data.io.text import escape_html
 from hggt_data.palette import format_palette_css
-from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, QUESTION, PatchGroup, Protocol
+from hggt_data.schema import ORIGINAL, PatchGroup
 from hggt_data.tree.annotators import FULL_ZOOM_COLUMN, FULL_ZOOM_WORDS
 
 _LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
@@ -45,37 +45,47 @@ _MOST_DISAGREEMENTS = 200
 _Save = Callable[[Annotator, Item, object, Headers], Response]
 
 
-def make_app(store: AnswerStore) -> Starlette:
-    """The application of a round; it needs the `Guard` middleware, which identifies the user."""
-    texts = read_texts(store.round.folder, store.round.protocol)
+def make_app(store: AnswerStore, language: Language | None = None) -> Starlette:
+    """The application of a round; it needs the `Guard` middleware, which identifies the user.
+
+    `language` is that of all pages; None for the browser's.
+    """
+    texts = Texts(store.round.folder, store.round.protocol, language)
     routes = [*AnnotatorRoutes(store, texts).routes(), *AdminRoutes(store, texts).routes()]
 
-    def show_texts(_: Request) -> Response:
-        return JSONResponse(texts)
+    def show_texts(request: Request) -> Response:
+        return JSONResponse(texts.of(request.headers))
+
+    def show_static(request: Request) -> Response:
+        return _show_static(request, texts.of(request.headers)["needs_javascript"])
+
+    def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = texts.of(request.headers).get(error.detail, error.detail)
+        return refusal(error.status_code, message, request.headers)
 
     def refuse_for_disk(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
         _LOG.error("%s: %s", error.filename or "An answer was not saved", error.strerror or error)
-        return refusal(500, texts["error_disk"].replace("{reason}", error.strerror or str(error)), request.headers)
+        message = texts.of(request.headers)["error_disk"].replace("{reason}", error.strerror or str(error))
+        return refusal(500, message, request.headers)
 
-    def note_disconnect(request: Request, _: Exception) -> Response:
-        _LOG.warning(
-            "A client ended the connection before its request was complete: %s", request.client and request.client.host
-        )
+    def note_disconnect(_: Request, __: Exception) -> Response:
+        _LOG.warning("A client ended the connection before its request was complete.")
         return Response(status_code=400)  # goes nowhere
 
-    too_large = f"The request body is larger than {MAX_BODY_BYTES:,} bytes."
+    too_large = f"The request body is larger than {MAX_BODY_BYTES:,} bytes."  # the page never sends such a body
     return Starlette(
         routes=[
-            Route("/", _show_static),
-            Route("/admin", _show_static),
+            Route("/", show_static),
+            Route("/admin", show_static),
             Route("/static/palette.css", _show_palette),
-            Route("/static/{name}", _show_static),
+            Route("/static/{name}", show_static),
             Route("/api/texts", show_texts),
             *routes,
         ],
         exception_handlers={
-            HTTPException: lambda request, error: refusal(error.status_code, error.detail, request.headers),
+            HTTPException: refuse,
             AnnotationError: lambda request, error: refusal(422, str(error), request.headers),
             BodyTooLargeError: lambda request, _: refusal(413, too_large, request.headers),
             OSError: refuse_for_disk,
@@ -85,23 +95,23 @@ def make_app(store: AnswerStore) -> Starlette:
 
 
 class Routes:
-    """Routes that need an account."""
+    """Routes that need an account; they refuse with the key of a text."""
 
-    def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
+    def __init__(self, store: AnswerStore, texts: Texts) -> None:
         self._store = store
         self._texts = texts
 
     def _account(self, request: Request) -> Account:
         account: Account | None = request.state.account
         if account is None:
-            raise HTTPException(401, self._texts["error_who"])
+            raise HTTPException(401, "error_who")
         return account
 
 
 class AnnotatorRoutes(Routes):
     """Routes of the annotation page."""
 
-    def __init__(self, store: AnswerStore, texts: Mapping[str, str]) -> None:
+    def __init__(self, store: AnswerStore, texts: Texts) -> None:
         super().__init__(store, texts)
         self._annotators = {annotator.name: annotator for annotator in store.round.annotators if annotator.is_active}
 
@@ -119,14 +129,14 @@ class AnnotatorRoutes(Routes):
     def _annotator(self, request: Request) -> Annotator:
         account = self._account(request)
         if account.is_admin or account.name not in self._annotators:
-            raise HTTPException(403, self._texts["error_not_in_round"])
+            raise HTTPException(403, "error_not_in_round")
         return self._annotators[account.name]
 
     def _item(self, request: Request) -> tuple[Annotator, Item]:
         annotator = self._annotator(request)
         item = self._store.find(annotator, request.path_params["item"])
         if item is None:
-            raise HTTPException(404, self._texts["error_not_dealt"])
+            raise HTTPException(404, "error_not_dealt")
         return annotator, item
 
     def _show_round(self, request: Request) -> Response:
@@ -140,16 +150,21 @@ class AnnotatorRoutes(Routes):
                 "required_full_zoom_s": FULL_ZOOM_S if self._store.round.protocol.full_zoom else 0,
                 "instructions": _read_instructions(self._store.round.folder),
                 "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
+                **self._store.page_facts(),
             }
         )
 
     def _show_batch(self, request: Request) -> Response:
         annotator, number = self._annotator(request), _index_of(request, "number")
         if number not in range(len(annotator.batches)):
-            raise HTTPException(404, self._texts["error_not_dealt"])
+            raise HTTPException(404, "error_not_dealt")
         return JSONResponse(
             [
-                {"id": self._store.item_id(annotator, page), "state": self._store.state(annotator, page)}
+                {
+                    "id": self._store.item_id(annotator, page),
+                    "state": self._store.state(annotator, page),
+                    **self._store.item_facts(annotator, page),
+                }
                 for page in self._store.pages(annotator, annotator.batches[number])
             ]
         )
@@ -157,13 +172,13 @@ class AnnotatorRoutes(Routes):
     def _show_picture(self, request: Request) -> Response:
         path = self._store.picture(*self._item(request), _index_of(request, "position"))
         if path is None:
-            raise HTTPException(404, self._texts["error_not_dealt"])
+            raise HTTPException(404, "error_not_dealt")
         return _picture(path)
 
     def _show_answer(self, request: Request) -> Response:
         saved = self._store.read(*self._item(request))
         if saved is None:
-            raise HTTPException(404, self._texts["error_no_answer"])
+            raise HTTPException(404, "error_no_answer")
         return JSONResponse(_format_saved(saved))
 
     def _with_body(self, save: _Save) -> Callable[[Request], Any]:
@@ -179,7 +194,8 @@ class AnnotatorRoutes(Routes):
 
         return run
 
-    def _save_answer(self, annotator: Annotator, item: Item, body: object, _: Headers) -> Response:
+    def _save_answer(self, annotator: Annotator, item: Item, body: object, headers: Headers) -> Response:
+        texts = self._texts.of(headers)
         answer = self._store.parse(body)
         replaces = body.get("replaces") if isinstance(body, dict) else None
         try:
@@ -187,10 +203,10 @@ class AnnotatorRoutes(Routes):
         except ConflictError:
             existing = self._store.read(annotator, item)
             assert existing is not None
-            return JSONResponse({"error": self._texts["error_conflict"], **_format_saved(existing)}, 409)
-        return JSONResponse(_format_saved(saved) | self._feedback(annotator, item))
+            return JSONResponse({"error": texts["error_conflict"], **_format_saved(existing)}, 409)
+        return JSONResponse(_format_saved(saved) | self._feedback(annotator, item, texts))
 
-    def _feedback(self, annotator: Annotator, item: Item) -> dict[str, Any]:
+    def _feedback(self, annotator: Annotator, item: Item, texts: Mapping[str, str]) -> dict[str, Any]:
         """For practice, the correct labels in the order shown; None if any label is correct.
 
         `{03}` in the note becomes the number under which the annotator saw candidate 03. In a blind round, `original`
@@ -203,7 +219,7 @@ class AnnotatorRoutes(Routes):
         numbers = {name: str(number) for number, name in enumerate(store.order(annotator, item), start=1)}
         note = known.note
         for name in store.round.candidates:
-            note = note.replace(f"{{{name}}}", numbers.get(name, self._texts["feedback_other"]))
+            note = note.replace(f"{{{name}}}", numbers.get(name, texts["feedback_other"]))
         labels = [label and label.value for label in store.correct(annotator, item)]
         return {"feedback": {"labels": labels, "note": note, "original": numbers.get(ORIGINAL)}}
 
@@ -211,7 +227,7 @@ class AnnotatorRoutes(Routes):
         try:
             skipped = self._store.skip(annotator, item, body.get("reason") if isinstance(body, dict) else None)
         except ConflictError:
-            return refusal(409, self._texts["error_conflict"], headers)
+            return refusal(409, self._texts.of(headers)["error_conflict"], headers)
         return JSONResponse({"skipped": skipped})
 
 
@@ -231,7 +247,7 @@ class AdminRoutes(Routes):
     def _require_admin(self, show: Callable[[Request], Response]) -> Callable[[Request], Response]:
         def run(request: Request) -> Response:
             if not self._account(request).is_admin:
-                raise HTTPException(403, self._texts["error_not_admin"])
+                raise HTTPException(403, "error_not_admin")
             return show(request)
 
         return run
@@ -248,7 +264,7 @@ class AdminRoutes(Routes):
         groups = {str(item.group): item.group for annotator in self._store.round.annotators for item in annotator.items}
         group, name = groups.get(request.path_params["group"]), request.path_params["name"]
         if group is None or name not in (ORIGINAL, *self._store.round.candidates):
-            raise HTTPException(404, "This picture is not in the round.")
+            raise HTTPException(404, "error_no_picture")
         return _picture(self._store.round.picture(group, name))
 
     def _export_answers(self, _: Request) -> Response:
@@ -260,35 +276,16 @@ def _show_palette(_: Request) -> Response:
     return Response(format_palette_css(), media_type="text/css")
 
 
-def _show_static(request: Request) -> Response:
+def _show_static(request: Request, needs_javascript: str) -> Response:
     name = request.path_params.get("name") or {"/": "index.html", "/admin": "admin.html"}[request.url.path]
     known = {entry.name for entry in _STATIC.iterdir()}
     suffix = Path(name).suffix
     if name not in known or suffix not in _MEDIA_TYPES:
-        raise HTTPException(404, "This page does not exist.")
-    return Response((_STATIC / name).read_bytes(), media_type=_MEDIA_TYPES[suffix])
-
-
-def read_texts(folder: Path, protocol: Protocol = HGGT_PROTOCOL) -> dict[str, str]:
-    """All texts of the pages; the round's own `texts.json`, in any language, replaces ours key by key."""
-    texts: dict[str, str] = json.loads((_STATIC / TEXTS).read_bytes())
-    if protocol.blind:
-        texts |= json.loads((_STATIC / "texts_blind.json").read_bytes())
-    elif protocol.question != QUESTION:
-        texts |= json.loads((_STATIC / "texts_question.json").read_bytes())
-    if protocol.question not in (None, QUESTION):
-        texts["title"] = protocol.question
-    path = folder / TEXTS
-    if not path.exists():
-        return texts
-    try:
-        own = read_value(dict[str, str], parse_json(read_regular_file(path)))
-    except ValueError as error:
-        raise RoundError(f"{path}: expected a JSON object of strings ({error})") from error
-    for key in own:
-        if key not in texts:
-            raise RoundError(f"{path}: unknown key {key!r}; {nearest(key, texts)}")
-    return texts | own
+        raise HTTPException(404, "error_no_page")
+    content = (_STATIC / name).read_text("utf-8")
+    if suffix == ".html":
+        content = content.replace("{needs_javascript}", escape_html(needs_javascript))
+    return Response(content, media_type=_MEDIA_TYPES[suffix])
 
 
 def _index_of(request: Request, name: str) -> int:

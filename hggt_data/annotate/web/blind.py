@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from hggt_data.annotate.answers import is_full_zoom
-from hggt_data.annotate.round import Annotator, Item, Round
+from hggt_data.annotate.round import Annotator, Item
 from hggt_data.annotate.web.store import Answer, AnswerStore
 from hggt_data.io.files import read_regular_file, write_json
 from hggt_data.io.parsing import parse_json, read_value
@@ -95,11 +95,6 @@ class BlindStore(AnswerStore):
             self._write_answer(annotator, item.whole, _join(judged))
             self._full_zoom[annotator.pseudonym][item.whole] = is_full_zoom(full_zoom_s.values())
         self._pairs[annotator.pseudonym][item] = annotation
-
-
-def open_store(round_: Round) -> AnswerStore:
-    """The answers of a round."""
-    return BlindStore(round_) if round_.protocol.blind else AnswerStore(round_)
 
 
 def _join(pairs: Sequence[Annotation]) -> Annotation:

@@ -22,11 +22,12 @@ from hggt_data.annotate.answers import remove_leftovers
 from hggt_data.annotate.round import Round, lock_round, read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
-from hggt_data.annotate.web.blind import open_store
 from hggt_data.annotate.web.connections import Connection, TlsConnection
 from hggt_data.annotate.web.guard import LOOPBACK, Guard
 from hggt_data.annotate.web.store import AnswerStore
+from hggt_data.annotate.web.study import open_store
 from hggt_data.annotate.web.terminal import log_to_terminal
+from hggt_data.annotate.web.texts import Language
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Range, require_ranges
@@ -49,6 +50,7 @@ class ServerSettings:
         tls_key: Private key (PEM) of the certificate.
         plain_http: Serve other machines without encryption, on a network you trust.
         patches: Folder of the patches, if they were moved.
+        language: Language of the pages [default: the browser's, if there is a translation; else English].
     """
 
     host: str = "127.0.0.1"
@@ -60,6 +62,7 @@ class ServerSettings:
     tls_key: Path | None = None
     plain_http: bool = False
     patches: Path | None = None
+    language: Language | None = None
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -88,7 +91,7 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         store = open_store(round_)
         with _listen(settings) as listener:
             hosts = {*settings.allow_host, *([] if _is_any(settings.host) else [settings.host])}
-            app = Guard(make_app(store), accounts.find, hosts, plain_http=settings.plain_http)
+            app = Guard(make_app(store, settings.language), accounts.find, hosts, plain_http=settings.plain_http)
             port = listener.getsockname()[1]
             for line in _welcome(round_, store, accounts, settings, port):
                 print_line(line)

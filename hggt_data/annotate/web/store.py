@@ -149,6 +149,14 @@ class AnswerStore:
         """How many pictures a page shows beside the first."""
         return len(self.round.candidates)
 
+    def page_facts(self) -> dict[str, Any]:
+        """What the page needs to know of a study; empty in other rounds."""
+        return {}
+
+    def item_facts(self, annotator: Annotator, item: Item) -> dict[str, Any]:
+        """What the page needs to know of an item of a study; empty in other rounds."""
+        return {}
+
     def pages(self, annotator: Annotator, batch: Sequence[Item]) -> Sequence[Item]:
         """What the annotator judges one page after the other."""
         return batch
@@ -273,19 +281,19 @@ class AnswerStore:
 
     def _saved(self, annotator: Annotator, item: Item, annotation: Annotation) -> SavedAnswer:
         shown = self._labels_sent(annotator, item, annotation.labels)
-        text = format_annotation(annotation, item.group, self.round.candidates[: len(annotation.labels)])
+        text = format_annotation(annotation, item.group, self.round.versions(item)[: len(annotation.labels)])
         return SavedAnswer(shown, hashlib.sha256(text.encode()).hexdigest()[:20])
 
     def _labels(self, annotator: Annotator, item: Item, sent: Sequence[Label]) -> tuple[Label, ...]:
         """The labels of candidates, in their order, from those that a page sent."""
         of_name = dict(zip(self.order(annotator, item), sent, strict=True))
-        return tuple(of_name[name] for name in self.round.candidates)
+        return tuple(of_name[name] for name in self.round.versions(item))
 
     def _labels_sent(
         self, annotator: Annotator, item: Item, labels: Sequence[Label | None]
     ) -> tuple[Label | None, ...]:
         """The labels as a page sends them; the inverse of `_labels`."""
-        of_name = dict(zip(self.round.candidates, labels, strict=True))
+        of_name = dict(zip(self.round.versions(item), labels, strict=True))
         return tuple(of_name[name] for name in self.order(annotator, item))
 
     def _write(self, annotator: Annotator, item: Item, annotation: Annotation, record: dict[str, Any]) -> None:
@@ -299,7 +307,7 @@ class AnswerStore:
         path = self.round.answer_path(annotator, item)
         if item not in self.answers(annotator) and path.exists():
             path.replace(path.with_suffix(BROKEN))
-        write_text(path, format_annotation(annotation, item.group, self.round.candidates))
+        write_text(path, format_annotation(annotation, item.group, self.round.versions(item)))
         self._require_in_place()
         self._answers[annotator.pseudonym][item] = annotation
         if self._skips[annotator.pseudonym].pop(item, None) is not None:

@@ -27,9 +27,9 @@ import httpx2
 
 from hggt_data.annotate.round import Annotator, Round
 from hggt_data.annotate.web.accounts import Account, add_account
-from hggt_data.annotate.web.blind import open_store
 from hggt_data.annotate.web.serve import ServerSettings, serve_round
 from hggt_data.annotate.web.store import AnswerStore
+from hggt_data.annotate.web.study import open_store
 from hggt_data.schema import HGGT_PROTOCOL, Label, Protocol
 from tests.hggt_data.annotate.rounds import make_round, votes
 from tests.hggt_data.annotate.servers import free_port

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from hggt_data.annotate.deal import DealResult, DealSettings, deal_groups, read_names
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
-from hggt_data.annotate.web.app import read_texts
+from hggt_data.annotate.web.texts import read_texts
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.images import encode_png

@@ -538,7 +538,7 @@ class Page {
     const label = (word, position) => () => this.#label(position ?? stage.selected, word);
     const [zoomIn, zoomOut] = [() => stage.zoomBy(1), () => stage.zoomBy(-1)];
     const open = (dialog) => () => void this.#openDialog(dialog);
-    const [space, shift] = [text("key_space"), text("key_shift")];
+    const [space, shift, enter, backspace] = ["space", "shift", "enter", "backspace"].map((name) => text(`key_${name}`));
     return [
       ...(this.#round.is_blind
         ? [
@@ -555,8 +555,8 @@ class Page {
         keys: {"shift+arrowleft": () => step(-1), "shift+arrowright": () => step(1)},
       },
       {caps: [space], help: "help_flip", keys: {" ": () => stage.flip(true)}},
-      {caps: ["Enter"], help: "help_next", keys: {enter: () => this.#next()}, buttons: {next: "enter"}},
-      {caps: ["Backspace"], help: "help_previous", keys: {backspace: () => this.#previous()}, buttons: {previous: "backspace"}},
+      {caps: [enter], help: "help_next", keys: {enter: () => this.#next()}, buttons: {next: "enter"}},
+      {caps: [backspace], help: "help_previous", keys: {backspace: () => this.#previous()}, buttons: {previous: "backspace"}},
       {caps: ["U"], help: "help_undo", keys: {u: () => this.#undo()}, buttons: {undo: "u"}},
       {caps: ["X"], help: "help_skip", keys: {x: () => this.#skip()}, buttons: {skip: "x"}},
       {
@@ -594,7 +594,7 @@ class Page {
     return [
       ...Object.entries(this.#round.is_blind ? choice : labels).map(([cap, help]) => ({caps: [cap], help})),
       {caps: [text("key_space")], help: "guide_flip"},
-      {caps: ["Enter"], help: "help_next"},
+      {caps: [text("key_enter")], help: "help_next"},
     ];
   }
 

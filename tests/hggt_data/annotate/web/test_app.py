@@ -1,10 +1,7 @@
 import csv
-import inspect
 import io
 import json
-import re
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,10 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from hggt_data.annotate.round import Item, Kind, KnownAnswer, Round
-from hggt_data.annotate.web import app, progress
 from hggt_data.annotate.web.accounts import Account
-from hggt_data.annotate.web.app import make_app, read_texts
+from hggt_data.annotate.web.app import make_app
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.store import AnswerStore
-from hggt_data.errors import RoundError
 from hggt_data.schema import Label
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 
@@ -216,7 +211,7 @@ def test_a_client_that_leaves_costs_one_line(server: Server, caplog: pytest.LogC
     server.routes.routes.append(Route("/leave", leave))
     server.as_("Ada").get("/leave")
     [record] = caplog.records
-    assert record.getMessage() == "A client ended the connection before its request was complete: testclient"
+    assert record.getMessage() == "A client ended the connection before its request was complete."
 
 
 def test_annotators_see_their_batches_and_administrators_all_answers(server: Server) -> None:
@@ -278,40 +273,6 @@ def test_pages_need_no_token(server: Server) -> None:
         answer = server.as_(None).get(path)
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith(kind)
-
-
-def test_texts_of_the_round_replace_the_default_ones(server: Server) -> None:
-    (server.round.folder / "texts.json").write_text('{"next": "Weiter"}', "utf-8")
-    texts = Server(server.round).as_(None).get("/api/texts").json()
-    assert (texts["next"], texts["previous"]) == ("Weiter", "Previous")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"nxt": "Weiter"}', "unknown key 'nxt'; did you mean 'next'"),
-        ('{"next": 3}', "expected a JSON object of strings"),
-    ],
-)
-def test_invalid_texts_are_reported_at_the_start(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "texts.json").write_text(content)
-    with pytest.raises(RoundError, match=message):
-        read_texts(tmp_path)
-
-
-def test_every_text_is_used_and_every_used_text_exists(tmp_path: Path) -> None:
-    static = files("hggt_data.annotate.web") / "static"
-    sources = [entry.read_text("utf-8") for entry in static.iterdir() if entry.name.endswith((".js", ".html"))]
-    source = "\n".join([*sources, inspect.getsource(app), inspect.getsource(progress)])
-    texts = read_texts(tmp_path)
-    composed = {
-        key for key in texts if key.startswith(("positive", "similar", "negative", "chosen", "same", "admin_column_"))
-    }
-    used = {key for key in texts if re.search(rf"[\"'.\s]{key}[\"':\s]", source)}
-    assert texts.keys() - composed - used == set()
-    named = re.findall(r"\btext\(\"(\w+)\"|data-(?:text|label)=\"(\w+)\"|texts\[[\"'](\w+)", source)
-    assert {"".join(groups) for groups in named} - texts.keys() == set()
-    assert len(named) > 50
 
 
 # The admin

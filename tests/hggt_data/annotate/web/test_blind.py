@@ -16,10 +16,10 @@ from hggt_data.annotate.reassign import reassign_groups
 from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.app import make_app
-from hggt_data.annotate.web.blind import open_store
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.progress import measure_progress
 from hggt_data.annotate.web.store import AnswerStore, ConflictError
+from hggt_data.annotate.web.study import open_store
 from hggt_data.errors import AnnotationError
 from hggt_data.schema import ORIGINAL, Annotation, Label, Protocol
 from hggt_data.tree.hggt_labels import format_annotation, parse_annotation

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from hggt_data.annotate.round import Kind, KnownAnswer
-from hggt_data.annotate.web.blind import open_store
+from hggt_data.annotate.web.study import open_store
 from hggt_data.schema import ORIGINAL, Label, Protocol
 from tests.hggt_data.annotate.rounds import votes
 from tests.hggt_data.annotate.web.test_page import (

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hggt_data.annotate.round import Annotator, Item, Kind, KnownAnswer, Round
-from hggt_data.annotate.web.app import read_texts
 from hggt_data.annotate.web.progress import AnnotatorProgress, Skip, disagreements, judged_groups, measure_progress
 from hggt_data.annotate.web.store import Answer, AnswerStore
+from hggt_data.annotate.web.texts import read_texts
 from hggt_data.schema import Label
 from hggt_data.statistics.agreement import krippendorff_alpha, votes_of
 from tests.hggt_data.annotate.rounds import make_round, votes

@@ -1,0 +1,87 @@
+"""The words of the pages, in the language of the round or of the browser.
+
+`static/texts.json` has all of them in English; `texts_blind.json` and `texts_question.json` replace some in such
+rounds. Each has a translation beside it, such as `texts_zh.json`, with the same keys.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, get_args
+
+from starlette.datastructures import Headers
+
+from hggt_data.annotate.round import TEXTS
+from hggt_data.errors import RoundError
+from hggt_data.io.files import read_regular_file
+from hggt_data.io.parsing import parse_json, read_value
+from hggt_data.io.text import nearest
+from hggt_data.schema import BLIND_QUESTION, HGGT_PROTOCOL, QUESTION, Protocol
+
+Language = Literal["en", "zh"]
+_STATIC = files("hggt_data.annotate.web") / "static"
+
+
+class Texts:
+    """The words of one round's pages.
+
+    Args:
+        folder: The round; its own `texts.json`, in any language, replaces ours key by key.
+        protocol: How the annotators are asked.
+        language: Language of all pages; None for the browser's, or English if there is no translation or the round has
+            words of its own.
+    """
+
+    def __init__(self, folder: Path, protocol: Protocol = HGGT_PROTOCOL, language: Language | None = None) -> None:
+        own = (folder / TEXTS).exists()
+        languages = [language] if language else ["en"] if own else get_args(Language)
+        self._by_language = {one: read_texts(folder, protocol, one) for one in languages}
+
+    def of(self, headers: Headers) -> Mapping[str, str]:
+        """The words for the browser that sent these headers."""
+        asked = _parse_languages(headers.get("accept-language", ""))
+        fallback = next(iter(self._by_language))
+        return self._by_language[next((one for one in asked if one in self._by_language), fallback)]
+
+
+def read_texts(folder: Path, protocol: Protocol = HGGT_PROTOCOL, language: str = "en") -> dict[str, str]:
+    """All words of the pages in one language; the round's own `texts.json` replaces them key by key."""
+    texts = _read(TEXTS, language)
+    if protocol.blind:
+        texts |= _read("texts_blind.json", language)
+    elif protocol.question != QUESTION:
+        texts |= _read("texts_question.json", language)
+    if protocol.question not in (None, QUESTION, BLIND_QUESTION):
+        texts["title"] = protocol.question
+    path = folder / TEXTS
+    if not path.exists():
+        return texts
+    try:
+        own = read_value(dict[str, str], parse_json(read_regular_file(path)))
+    except ValueError as error:
+        raise RoundError(f"{path}: expected a JSON object of strings ({error})") from error
+    for key in own:
+        if key not in texts:
+            raise RoundError(f"{path}: unknown key {key!r}; {nearest(key, texts)}")
+    return texts | own
+
+
+def _read(name: str, language: str) -> dict[str, str]:
+    name = name if language == "en" else name.replace(".json", f"_{language}.json")
+    texts: dict[str, str] = json.loads((_STATIC / name).read_bytes())
+    return texts
+
+
+def _parse_languages(header: str) -> list[str]:
+    """The languages in an Accept-Language header without their regions, the most wanted first."""
+    wanted = []
+    for part in header.split(","):
+        tag, _, weight = part.partition(";")
+        try:
+            quality = float(weight.strip().removeprefix("q=") or 1)
+        except ValueError:
+            quality = 0
+        if quality > 0:
+            wanted.append((-quality, tag.strip().lower().partition("-")[0]))
+    return [tag for _, tag in sorted(wanted, key=lambda pair: pair[0])]
