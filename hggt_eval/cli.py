@@ -191,7 +191,6 @@ def agree(arguments: dict[str, Any]) -> None:
         "source": Argument("SOURCE"),
         "baseline": _REPORT["baseline"],
         "scores": Option(type=EXISTING, metavar="SCORES"),
-        "look": None,
         "resamples": Option(metavar="N"),
     },
 )

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hggt_data.annotate.round import ASSIGNMENTS
 from hggt_data.annotate.study.plan import PLAN_FILE, StudyPlan, is_damaged_name, read_plan
+from hggt_data.annotate.study.votes import read_study
 from hggt_data.errors import MatchError, NameFormatError, TableError
 from hggt_data.io.names import compare_names, find_lookalikes
 from hggt_data.io.text import format_examples
@@ -73,9 +75,16 @@ def open_study(source: str | Path, split: str | None = None, revision: str | Non
         DatasetError: The dataset is incomplete.
     """
     path = Path(source)
-    opened = _open_table(path) or _open_groups(source, split, revision)
+    opened = _open_round(path) or _open_table(path) or _open_groups(source, split, revision)
     _require_votes(opened)
     return opened
+
+
+def _open_round(path: Path) -> StudySource | None:
+    if not (path / ASSIGNMENTS).is_file():
+        return None
+    study = read_study(path)
+    return StudySource(str(path), study.groups, plan=study.plan, complete=study.complete, is_round=True)
 
 
 def _open_table(path: Path) -> StudySource | None:

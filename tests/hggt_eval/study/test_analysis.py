@@ -159,7 +159,7 @@ def test_intervals_need_no_draws_beyond_the_last() -> None:
     assert p_values(draws, scale)[0] > 0.5
 
 
-@pytest.mark.parametrize(("best_of", "tie", "num_studies"), [(False, 0.4, 120), (True, 0.0, 60)])
+@pytest.mark.parametrize(("best_of", "tie", "num_studies"), [(False, 0.4, 60), (True, 0.0, 60)])
 def test_intervals_cover_the_truth_of_random_pictures_and_people(best_of: bool, tie: float, num_studies: int) -> None:
     """The long version is benchmarks/bench_coverage.py; its figures are in docs/studies.md."""
     design = Simulation(30, 15, 4, 0.5, 0.5, best_of, tie)
