@@ -16,4 +16,3 @@ from .scores.file import read_scores as read_scores
 from .scoring import score as score
 from .study.study import plan_study as plan_study
 from .study.study import study as study
-from .study.text import format_study as format_study

@@ -125,6 +125,16 @@ def plan_study(
 
     Returns:
         What studies of each number of pictures and people can detect, and the variance that this is based on.
+
+    Raises:
+        SettingsError: A number is too small, or there are more votes than annotators.
+        MatchError: The variance cannot be estimated from the earlier study.
+
+    Example:
+        >>> from hggt_eval import plan_study
+        >>> sizes, _ = plan_study([20, 80], [20], votes=5)
+        >>> [round(size.detectable, 2) for size in sizes]
+        [0.17, 0.11]
     """
     require_arguments(plan_study, votes=votes, picture_std=picture_std, person_std=person_std)
     faults = [f"`pictures` is {number}; expected 2 or more" for number in pictures if number < 2]

@@ -8,11 +8,7 @@ from hggt_eval.study.tables import metrics_table, question_tables
 
 
 def format_study(result: StudyResult) -> str:
-    """Sentences, tables, facts and warnings of each question, as lines of text.
-
-    Args:
-        result: What `study` found.
-    """
+    """Sentences, tables, facts and warnings of each question, as lines of text."""
     lines: list[str] = []
     for question in result.questions:
         if question.question:
