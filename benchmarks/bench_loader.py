@@ -1,6 +1,6 @@
 """Training samples per second of one core, as a ratio to a plain loader that decodes and parses all of a group.
 
-python benchmarks/bench_loader.py [--groups 48] [--batches 4] [--batch-size 12] [--rounds 5]
+python benchmarks/bench_loader.py [--groups 48] [--batches 4] [--batch-size 12] [--rounds 5] [--crop 512]
 
 A core makes whole batches of 512 x 512 pictures: read, decode, choose, mirror, stack. Plain: `plain_groups.py`, with
 Pillow and with OpenCV. Ours: `GroupDataset` from the tree, and from the dataset built of it. All take turns, and the
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=4, help="batches per round")
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--crop", type=int, default=SIDE, help="side of ours in the third table, pixels")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -83,7 +84,7 @@ def main() -> None:
         print(f"\n| target | {WORKERS} processes of | ms per sample | ms of the user | ratio | ms, ready samples |")
         print("|---" * 6 + "|")
         for target in TARGETS:
-            samples = group_samples(sources["ours, dataset"], target)
+            samples = group_samples(sources["ours, dataset"], target, arguments.crop)
             print_loaders(target, samples, arguments.rounds, arguments.batches * WORKERS, arguments.batch_size)
 
 
@@ -109,9 +110,9 @@ class PlainSamples(Dataset[Mapping[str, Tensor]]):
         return {**chosen, "labels": sample["labels"], "agreement": sample["agreement"]}
 
 
-def group_samples(groups: GroupSource, target: TargetKind) -> GroupDataset:
+def group_samples(groups: GroupSource, target: TargetKind, side: int = SIDE) -> GroupDataset:
     """Ours. Every group of the large tree suits every target."""
-    samples = GroupDataset(groups, target, source_px=SIDE)
+    samples = GroupDataset(groups, target, source_px=side)
     assert len(samples) == len(groups)
     return samples
 
@@ -171,15 +172,15 @@ def print_shares(
 
 
 class ReadySamples(SampleDataset):
-    """Samples of `num_pictures` pictures that take no work."""
+    """Samples whose `pictures` all have this shape and the same content, and take no work."""
 
-    def __init__(self, num_pictures: int) -> None:
-        super().__init__(1, source_px=SIDE, flip=False, rotate=False, seed=0)
-        self._num_pictures = num_pictures
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__(1, source_px=shape[-1], flip=False, rotate=False, seed=0)
+        self._shape = tuple(shape)
 
     @cached_property
     def _pictures(self) -> Tensor:
-        return torch.ones((self._num_pictures, 3, SIDE, SIDE), dtype=torch.uint8)
+        return torch.ones(self._shape, dtype=torch.uint8)
 
     def __getitem__(self, number: int) -> Sample:
         """Sample `number`."""
@@ -188,7 +189,7 @@ class ReadySamples(SampleDataset):
 
 def print_loaders(target: str, samples: GroupDataset, rounds: int, batches: int, batch_size: int) -> None:
     """Print a line for each way to read batches in processes."""
-    ready = ReadySamples(len(samples[0]["pictures"]))
+    ready = ReadySamples(samples[0]["pictures"].shape)
     best = {(way, of): (float("inf"), 0.0) for way in (Readers, data.DataLoader) for of in (samples, ready)}
     for _ in range(rounds):
         for way, of in best:

@@ -16,7 +16,8 @@ _WORDS = (
     "allocation failed",  # cuDNN 9, of the device or the host
     "statusallocfailed",  # MIOpen
     "rocblas status memory error",
-    "cublas status not initialized",  # no memory for the handle
+    "status not initialized",  # cuBLAS, cuDNN, hipBLAS: no memory for the handle
+    "status error out of resources",  # HSA, below HIP
     "unable to find an engine to execute",  # cuDNN: no algorithm whose workspace fits
     "failed to cuda ",  # NCCL: "Failed to CUDA calloc async 608 bytes"
     "invalid buffer size",  # MPS

@@ -14,7 +14,7 @@ from hggt_models.data.training_groups import open_training_groups, require_label
 
 
 class GroupDataset(SampleDataset):
-    """Samples of the groups that a target can learn from, for a `DataLoader` and your own training loop.
+    """Samples of the groups that a target can learn from, for your own training loop.
 
     A sample holds its `number` and `pictures`, uint8 (K, 3, source_px, source_px) RGB, all cropped and flipped alike:
     the original (to make the LR from), then for `positive` a positive (to compare with); for `positive_negative` then
@@ -23,8 +23,9 @@ class GroupDataset(SampleDataset):
     that equals one of the other pictures does not count.
 
     Numbers have no end: each `len(dataset)` of them are all groups once, in another order and with other crops and
-    choices. `ShareSampler` gives a `DataLoader` such numbers; with a sampler that stops at `len(dataset)`, every epoch
-    has the same samples. The seed and the number alone decide a sample. A dataset can be pickled.
+    choices. `ShareSampler` gives such numbers to `Readers` or a `DataLoader`; with a sampler that stops at
+    `len(dataset)`, every epoch has the same samples. The seed and the number alone decide a sample. A dataset can be
+    pickled.
 
     Args:
         groups: Opened groups, a tree, a built dataset or ORG/NAME on the Hub, whose training split is used.

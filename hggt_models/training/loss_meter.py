@@ -14,7 +14,8 @@ _WINDOW = 100  # iterations of such a mean: a single easy batch would set a boun
 _LATEST = 10  # iterations whose mean is compared with it, and with that of the first as many
 _SMALL = 0.02  # a pixel loss that may be that of a few dark pictures; a start below it counts as this
 # An output farther from the target than a picture of one colour is ruined if it was nearer before: so many times nearer
-# than now at the start or in the lowest mean, and by more standard errors than chance explains.
+# than now at the start or in the lowest mean, and by more standard errors than chance explains; or if it is farther
+# than any picture could be, which is a pixel loss of 1.
 _NEARER_AT_START, _NEARER_LATER, _STANDARD_ERRORS = 1.25, 2, 4
 _WATCHED = ("pixel", "perceptual", "artifact_map", "adversarial")  # losses that cannot be negative
 
@@ -89,9 +90,11 @@ class LossMeter:
         if self._has_pixel:
             start = max(start, _SMALL * self._weight)
             lowest = min(lowest, start)
-            error = math.sqrt(variance * (1 / _LATEST + 1 / self._num_first))
+            # Relative, because a loss that grows varies more; so its own growth does not hide it.
+            error = math.sqrt(variance * (1 / _LATEST + 1 / self._num_first)) / now if now else 0.0
             was_nearer = now > _NEARER_AT_START * start or now > _NEARER_LATER * lowest
-            is_ruined = was_nearer and now > max(blank, lowest + _STANDARD_ERRORS * error)
+            is_by_chance = now <= lowest * math.exp(_STANDARD_ERRORS * error)
+            is_ruined = was_nearer and (now > self._weight or (now > blank and not is_by_chance))
             is_ruined &= self._num_watched >= self._num_first + _LATEST
         if is_ruined or now > _DIVERGED * lowest:
             before, after = lowest / self._weight, now / self._weight

@@ -18,6 +18,8 @@ from hggt_models.memory import ran_out_of_memory, ran_out_of_shared_memory
         RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
+        RuntimeError("HSA_STATUS_ERROR_OUT_OF_RESOURCES: The runtime failed to allocate the necessary resources."),
         RuntimeError("GET was unable to find an engine to execute this computation"),
         RuntimeError("ncclUnhandledCudaError: Call failed.\nLast error:\nFailed to CUDA calloc async 608 bytes"),
         RuntimeError("CUDA ran out of memory outside PyTorch's allocator."),

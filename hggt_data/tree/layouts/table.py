@@ -201,9 +201,15 @@ class TableListing(Listing):
                 message, hint = compare_names(name, other), "If they are one person, write the same name for both."
                 self.folders.report("lookalike-annotator", "warning", table.path, message, hint)
         voted = {group for table in self._tables for group in table.groups}
-        if without := sorted(group for group in ids if group not in voted):
-            message = f"{plural(len(without), 'group')} without votes: {format_examples(without)}"
+        without = sorted(group for group in ids if group not in voted)
+        named = [group for group in without if group in self._groups.lines]
+        if named:
+            message = f"{plural(len(named), 'group')} without votes: {format_examples(named)}"
             self.folders.report("no-votes", "warning", self._votes, message, "They are unlabelled.")
+        if forgotten := sorted({*without} - {*named}):
+            message = f"{plural(len(forgotten), 'group')} without votes: {format_examples(forgotten)}"
+            hint = "Add their votes, remove the pictures, or name the groups in groups.csv to keep them unlabelled."
+            self.folders.report("no-votes", "error", self._votes, message, hint)
         labelled = {group for table in self._tables if table.kind == "labels" for group in table.groups}
         places = self._pictures.places
         if without := sorted(group for group in labelled if group in places and ORIGINAL not in places[group]):

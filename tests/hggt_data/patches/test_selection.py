@@ -18,8 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 from hggt_data.cli.main import main
 from hggt_data.errors import OutputError, TreeError
 from hggt_data.io.images import encode_png, parse_png, read_pixels, write_png
+from hggt_data.patches.enhanced_pictures import list_enhanced
 from hggt_data.patches.grid import PatchSettings, seeded_draw, select_patches
-from hggt_data.patches.selection import SelectionOutcome, cut_patches, list_enhanced
+from hggt_data.patches.selection import SelectionOutcome, cut_patches
 from hggt_data.schema import PatchId
 from hggt_data.tree.validate import validate_tree
 from tests.full_disk import FullDisk

@@ -60,6 +60,28 @@ def test_a_start_network_ruined_within_fifty_iterations_is_divergence(before: fl
         meter.means(ALONE)
 
 
+# The pixel loss of small networks on the demo, a batch of two per iteration, in means of five iterations.
+GROWING = [0.061, 0.078, 0.059, 0.066, 0.078, 0.092, 0.112, 0.15, 0.204, 0.24, 0.282, 0.34, 0.41, 0.49]
+POOR = [0.466, 0.464, 0.483, 0.48, 0.477, 0.49, 0.503, 0.47, 0.443, 0.5, 0.567, 0.6, 0.7, 0.8, 1.1, 1.2]
+
+
+@pytest.mark.parametrize(
+    ("means", "ruined", "growth"),
+    [(GROWING, 9, r"from 0\.04575 to 0\.222"), (POOR, 15, r"from 0\.3495 to 1\.15")],
+    ids=["growing", "poor"],
+)
+def test_a_loss_that_varies_because_it_grows_is_divergence(means: list[float], ruined: int, growth: str) -> None:
+    """The first as soon as it is well above that of a blank picture; the second when no picture could be so far."""
+    meter = LossMeter(pixel_weight=1, starts_trained=True)
+    for number, mean in enumerate(means[: ruined + 1]):
+        if number:
+            meter.means(ALONE)
+        for factor in (0.75, 1.25, 1.0, 0.8, 1.2):
+            meter.add(losses(mean * factor), BLANK)
+    with pytest.raises(DivergedError, match=growth):
+        meter.means(ALONE)
+
+
 @pytest.mark.parametrize(("before", "after"), [(0.05, 0.19), (0.4, 0.49)])
 def test_a_start_network_that_is_changed_is_not_ruined(before: float, after: float) -> None:
     """By an adversarial loss, for example: better than a blank picture, or hardly worse than it began."""
