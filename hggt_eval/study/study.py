@@ -134,7 +134,7 @@ def plan_study(
         >>> from hggt_eval import plan_study
         >>> sizes, _ = plan_study([20, 80], [20], votes=5)
         >>> [round(size.detectable, 2) for size in sizes]
-        [0.17, 0.11]
+        [0.17, 0.1]
     """
     require_arguments(plan_study, votes=votes, picture_std=picture_std, person_std=person_std)
     faults = [f"`pictures` is {number}; expected 2 or more" for number in pictures if number < 2]
