@@ -3,6 +3,7 @@ from .annotate.deal import DealSettings as DealSettings
 from .annotate.deal import deal_groups as deal_groups
 from .annotate.merge import merge_round as merge_round
 from .annotate.reassign import reassign_groups as reassign_groups
+from .annotate.study.merge import merge_study as merge_study
 from .annotate.study.settings import StudySettings as StudySettings
 from .comparison.difference import Difference as Difference
 from .comparison.difference import compare_versions as compare_versions

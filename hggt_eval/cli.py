@@ -169,6 +169,7 @@ def compare(scores: dict[str, Any], report: dict[str, Any]) -> None:
         "colour": Option("--y-channel", value="y"),
         "weights_dir": FOLDER,
         "cache": NEW_FOLDER,
+        "plain": Option("--plain"),
         "log": None,
     },
 )

@@ -61,6 +61,7 @@ class SetDescriber:
     ) -> None:
         loaded = [metric for metric in metrics if isinstance(metric, SetMetricFeatures)]
         self._metrics = [metric.metric for metric in loaded]
+        self._names_of_all = [metric.name for metric in metrics]
         self._by_view = {metric.metric.view: metric for metric in loaded}
         self._source = source
         self._restored = restored
@@ -162,10 +163,12 @@ class SetDescriber:
             for files in self._restored:
                 num = len(compared & files.files.keys())
                 if num < fewest:
-                    other = "; kid needs 2" if metric.distance == "fid" else ""
+                    alike = {one.name for one in self._metrics if one.distance == metric.distance}
+                    others = [name for name in self._names_of_all if name not in alike]
+                    advice = f"leave it out, as by `metrics` {','.join(others)}" if others else "kid needs 2"
                     raise MatchError(
                         f"{metric.name} of {files.method.name} would compare {plural(num, 'picture')}; expected "
-                        f"{fewest} or more{other}"
+                        f"{fewest} or more; {advice}"
                     )
 
     def _names(self, metric: SetMetric, group: Group) -> tuple[str, ...]:

@@ -116,17 +116,18 @@ class DealResult:
         active = [annotator for annotator in round_.annotators if annotator.is_active]
         votes = {annotator.name: annotator.groups_to_vote_on for annotator in round_.annotators}
         loads = [len(votes[annotator.name]) for annotator in active]
+        what = "group" if round_.study is None else "comparison"
         lines = [
-            f"{plural(len(round_.groups_to_vote_on), 'group')} (candidates {', '.join(round_.candidates)}), "
-            f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads, 'group')} "
+            f"{plural(len(round_.groups_to_vote_on), what)} (candidates {', '.join(round_.candidates)}), "
+            f"{plural(round_.votes, 'vote')} each; {plural(len(active), 'annotator')} with {_span(loads, what)} "
             f"each, in batches of at most {round_.per_batch:,}"
         ]
         if self.difference:
             lines.append(self.difference)
         if len(active) > 1:
             shared = [len(votes[one.name] & votes[other.name]) for one, other in combinations(active, 2)]
-            lines.append(f"Any two annotators share {_span(shared, 'group')}.")
-        for kind, noun in ((Kind.PRACTICE, "practice group"), (Kind.GOLD, "gold group"), (Kind.REPEAT, "repeat")):
+            lines.append(f"Any two annotators share {_span(shared, what)}.")
+        for kind, noun in ((Kind.PRACTICE, f"practice {what}"), (Kind.GOLD, f"gold {what}"), (Kind.REPEAT, "repeat")):
             numbers = [sum(item.kind is kind for item in annotator.items) for annotator in active]
             if any(numbers):
                 lines.append(f"Each annotator also judges {_span(numbers, noun)} (not counted as votes).")
@@ -135,7 +136,7 @@ class DealResult:
             for name, groups in votes.items():
                 if groups != (before := earlier.get(name, set())):
                     lines.append(
-                        f"{name}: {plural(len(groups - before), 'group')} added, {len(before - groups):,} removed"
+                        f"{name}: {plural(len(groups - before), what)} added, {len(before - groups):,} removed"
                     )
         if self.faults:
             count = plural(len(self.faults), "unusable answer file")
@@ -147,7 +148,10 @@ class DealResult:
             lines.append(f"The page asks: {round_.protocol.question}")
         if round_.protocol.full_zoom:
             lines.append("An answer is accepted only after all of every version was in view at 100 % for a second.")
-        if round_.votes < 2:
+        if round_.study is not None:
+            after = " after a look at the preferences" if round_.study.plan.extended_after_look else ""
+            lines.append(f"The study was changed {plural(len(round_.study.plan.extensions), 'time')}{after}.")
+        elif round_.votes < 2:
             lines.append(
                 "Warning: a consensus needs two votes per group; with one, no candidate becomes positive or negative."
             )

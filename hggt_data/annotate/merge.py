@@ -164,6 +164,8 @@ def merge_round(
     folder, output = Path(folder), Path(output)
     patches = None if patches is None else Path(patches)
     round_ = read_round(folder, patches)
+    if round_.study is not None:
+        raise RoundError(f"{folder} is a study, whose votes are no labels; merge it with `merge_study`")
     require_outside(output, folder, "the round")
     require_outside(output, round_.patches, "the pictures")
     votes = count_votes(round_)

@@ -13,18 +13,25 @@ from hggt_data.annotate.assignment import Assignment, Excluded, Reassignable
 from hggt_data.annotate.batches import BATCHES, require_own_batches, with_batches, write_batches
 from hggt_data.annotate.deal import DealResult, require_names
 from hggt_data.annotate.round import Annotator, Round, groups_to_vote_on, lock_round, read_round, write_round
+from hggt_data.annotate.study.deal import extend_study
+from hggt_data.annotate.study.plan import write_plan
 from hggt_data.errors import RoundError
 from hggt_data.io.folders import replaced_folder
 from hggt_data.io.text import format_examples, plural
-from hggt_data.ranges import require_lists
+from hggt_data.ranges import Count, require_arguments, require_lists
 from hggt_data.schema import ORIGINAL, group_order
 from hggt_data.tree.annotators import draw_pseudonym
 
 
 def reassign_groups(
-    round_folder: str | Path, add: Sequence[str] = (), drop: Sequence[str] = (), *, patches: str | Path | None = None
+    round_folder: str | Path,
+    add: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    *,
+    patches: str | Path | None = None,
+    votes: Count | None = None,
 ) -> DealResult:
-    """Reassign unanswered groups after annotators join or leave.
+    """Reassign unanswered groups after annotators join or leave, or extend a study.
 
     Answers stay with their annotators, loads become as equal as answers and skips allow, and few groups change hands.
     A group that an annotator skipped goes to another one.
@@ -34,12 +41,14 @@ def reassign_groups(
         add: Annotator who joins, or comes back after being dropped; repeatable.
         drop: Annotator who leaves, but whose answers are kept; repeatable.
         patches: New folder of the patches, if they were moved.
+        votes: Votes per comparison from now on, to extend a study; plan.json records it.
 
     Returns:
         The round as it is now and as it was before, and lines that describe the changes.
 
     Raises:
-        RoundError: This is not a round, a name is unknown or already taken, or too few annotators are left.
+        RoundError: This is not a round, a name is unknown or already taken, too few annotators are left, or `votes`
+            would not extend a study.
         OutputError: The round is being served.
 
     Example:
@@ -54,6 +63,7 @@ def reassign_groups(
         [('Ann', 3), ('Ben', 0), ('Cleo', 3)]
     """
     require_lists(add=add, drop=drop)
+    require_arguments(reassign_groups, votes=votes)
     round_folder = Path(round_folder)
     patches = None if patches is None else Path(patches)
     with lock_round(round_folder):
@@ -61,11 +71,17 @@ def reassign_groups(
         if patches is not None:
             _require_patches(before)
         require_own_batches(before)
+        wanted = before if votes is None else _with_votes(before, votes)
         annotators = _change_annotators(before, add, drop)
         answers = {annotator.name: read_answers(before, annotator) for annotator in annotators}
-        result = assign_again(before, annotators, answers)
-        with replaced_folder(round_folder / BATCHES) as staging:
-            write_batches(result.round, staging)
+        result = replace(assign_again(wanted, annotators, answers), before=before)
+        if result.round.study is None:
+            with replaced_folder(round_folder / BATCHES) as staging:
+                write_batches(result.round, staging)
+        else:
+            result = replace(result, round=extend_study(result.round, before))
+            assert result.round.study is not None
+            write_plan(round_folder, result.round.study.plan)
         write_round(result.round)  # last, so that after an interruption the same command gives the same result
     faults = [path.relative_to(round_folder).as_posix() for found in answers.values() for path in found.faults]
     return replace(result, faults=tuple(faults))
@@ -89,6 +105,7 @@ def assign_again(before: Round, annotators: Sequence[Annotator], answers: Mappin
             before.per_batch,
             assignment.rng,
             answers[annotator.name],
+            before.study,
         )
         for annotator in annotators
     ]
@@ -96,8 +113,22 @@ def assign_again(before: Round, annotators: Sequence[Annotator], answers: Mappin
     return DealResult(before.with_annotators(tuple(after)), before, difference=difference)
 
 
+def _with_votes(before: Round, votes: int) -> Round:
+    """The round with more votes; RoundError if it is not a study, or has so many already."""
+    if before.study is None:
+        raise RoundError(f"{before.folder} is not a study; the number of votes of a round of labels cannot be changed")
+    if votes <= before.votes:
+        raise RoundError(
+            f"`votes` is {votes}; expected more than the {plural(before.votes, 'vote')} per comparison that the study "
+            "has: a study can be extended, not shortened"
+        )
+    return replace(before, votes=votes)
+
+
 def _require_patches(round_: Round) -> None:
     """Check that a new folder of patches has all pictures of the round."""
+    if round_.study is not None:
+        raise RoundError(f"{round_.folder} is a study, whose pictures are in its own folder; leave out `patches`")
     groups = sorted({item.group for annotator in round_.annotators for item in annotator.items}, key=group_order)
     paths = [round_.picture(group, name) for group in groups for name in (ORIGINAL, *round_.candidates)]
     missing = [path for path in paths if not path.is_file()]

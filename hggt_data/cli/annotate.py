@@ -71,13 +71,15 @@ def deal_study(arguments: dict[str, Any]) -> None:
         "add": Option(metavar="NAME"),
         "drop": Option(metavar="NAME"),
         "patches": _INPUT,
+        "votes": Option(metavar="N"),
     },
 )
 def reassign(arguments: dict[str, Any]) -> None:
-    """Change the annotators or the patch folder of a round.
+    """Change the people of a round, or extend a study.
 
-    Answered groups stay with their annotators. Unanswered groups of annotators who left, and skipped groups, go to
-    others; then loads are made as equal as possible, with few changes. Stop hggt-data annotate first.
+    With --input, the round finds its patches in their new folder. Answered groups stay with their annotators.
+    Unanswered groups of annotators who left, and skipped groups, go to others; then loads are made as equal as
+    possible, with few changes. Stop hggt-data annotate first.
     """
     from hggt_data.annotate.reassign import reassign_groups
 
@@ -86,19 +88,21 @@ def reassign(arguments: dict[str, Any]) -> None:
 
 @click.command(
     cls=HggtCommand,
-    options_of="hggt_data.annotate.merge:merge_round",
+    options_of="hggt_data.annotate.study.merge:merge_votes",
     details={"folder": Option("--round", FOLDER, "ROUND"), "patches": FOLDER},
 )
 def merge(arguments: dict[str, Any]) -> None:
-    """Convert a round's votes to an official tree.
+    """Convert the votes of a round to a tree.
 
-    Groups with all their votes get the slots A, B, C and so on. Other groups, files that are not valid votes, and
-    groups whose pictures have changed are listed on the screen and in ROUND/merge.json. annotators.csv gives the
-    pseudonym of the annotator behind each slot; names stay in the round.
+    The tree has the official layout. Groups with all their votes get the slots A, B, C and so on. Other groups, files
+    that are not valid votes, and groups whose pictures have changed are listed on the screen and in ROUND/merge.json.
+    annotators.csv gives the pseudonym of the annotator behind each slot; names stay in the round.
+
+    A study gives votes.csv, the pictures and plan.json, once each comparison has all its votes.
     """
-    from hggt_data.annotate.merge import merge_round
+    from hggt_data.annotate.study.merge import merge_votes
 
-    echo_all(merge_round(**arguments).describe())
+    echo_all(merge_votes(**arguments).describe())
 
 
 @click.command(

@@ -47,6 +47,7 @@ def agree(
     weights_dir: str | Path | None = None,
     output: str | Path | None = None,
     cache: str | Path | None = None,
+    plain: bool = False,
     log: Callable[[str], None] = lambda _: None,
 ) -> Agreement:
     """Measure how often metrics prefer the version that people prefer.
@@ -77,6 +78,7 @@ def agree(
         output: Folder for agree.json, table.md, table.tex and report.html, and the scores for later runs. Results of
             other commands are not overwritten.
         cache: Folder for features of the originals, as for `score`.
+        plain: Write table.tex for LaTeX without packages (booktabs otherwise).
         log: Receives a line for each metric left out, and for scores kept from an earlier run.
 
     Returns:
@@ -180,7 +182,7 @@ def agree(
         tuple(rankings), source.labels_sha256(), settings, tuple(notes), tuple(marked), source.license
     )
     if output is not None:
-        write_agreement(agreement, output)
+        write_agreement(agreement, output, plain=plain)
     if journal is not None:
         journal.keep()
     return agreement

@@ -76,12 +76,12 @@ def require_own_folder(output: Path) -> None:
     require_no_other_results(output, AGREEMENT_FILE, ("table.md", "table.tex", PAGE_FILE), (SCORES_FILE,))
 
 
-def write_agreement(agreement: Agreement, output: Path) -> None:
-    """Write `agree.json`, `table.md`, `table.tex` and `report.html`."""
+def write_agreement(agreement: Agreement, output: Path, *, plain: bool) -> None:
+    """Write `agree.json`, `table.md`, `table.tex` (for LaTeX without packages if `plain`) and `report.html`."""
     tables, notes = agreement.tables, [Note(text) for text in agreement.notes]
     write_json(output / AGREEMENT_FILE, agreement_json(agreement))
     write_text(output / "table.md", format_markdown(tables, notes))
-    write_text(output / "table.tex", format_latex(tables, notes))
+    write_text(output / "table.tex", format_latex(tables, notes, plain=plain))
     write_text(output / PAGE_FILE, format_agreement_html(agreement))
 
 

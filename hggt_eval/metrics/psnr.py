@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from hggt_data.io.images import Pixels
@@ -22,7 +21,7 @@ class Psnr(Comparer[NDArray[Any]]):
     def describe(self, pixels: Pixels) -> NDArray[Any]:
         """The cropped picture, or its luma."""
         cropped = self.cropped(pixels)
-        return bt601_luma(cropped) if self.settings.colour == "y" else np.ascontiguousarray(cropped)
+        return bt601_luma(cropped) if self.settings.colour == "y" else cropped
 
     def compare(self, restored: NDArray[Any], positive: NDArray[Any]) -> float:
         """PSNR in dB, `inf` for identical pictures.
@@ -39,6 +38,7 @@ def psnr(restored: Pixels, positive: Pixels, border: int = BORDER_PX, colour: Co
     """PSNR in dB of two pictures of the same size, uint8 (H, W, 3) RGB; their order does not matter.
 
     Example:
+        >>> import numpy as np
         >>> black = np.zeros((16, 16, 3), np.uint8)
         >>> psnr(black, black + np.uint8(255)), psnr(black, black)
         (0.0, inf)

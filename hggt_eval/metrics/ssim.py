@@ -1,9 +1,11 @@
 """Structural similarity (Wang et al. 2004), equal to the official script: 11 x 11 Gaussian, sigma 1.5, valid region.
 
 The official window is a product of two 1-D Gaussians and is applied as such, in float64. Local means and variances are
-computed once per picture; a pair costs one more filter.
+computed once per picture; a pair costs one more filter. Memory is used again, as fresh memory costs half of the time.
 """
 
+import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +25,7 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _STRIP_ROWS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class SsimFeatures:
     """What SSIM needs of one picture.
 
@@ -45,19 +47,39 @@ class Ssim(Comparer[SsimFeatures]):
     threadable = True
     min_side_px = _WINDOW_PX
 
+    def __init__(self, settings: MetricSettings | None = None) -> None:
+        super().__init__(settings)
+        self._spare: list[NDArray[np.float64]] = []
+
     def describe(self, pixels: Pixels) -> SsimFeatures:
         """The cropped picture with its local means and variances."""
         cropped = self.cropped(pixels)
         # Luma keeps a channel axis, so that both cases are (H, W, C).
         values = self.luma(cropped)[..., None] if self.settings.colour == "y" else cropped
         height, width, channels = values.shape
-        mean, variance = np.empty((2, height - 2 * _MARGIN_PX, width - 2 * _MARGIN_PX, channels))
+        memory = self._take((2, height - 2 * _MARGIN_PX, width - 2 * _MARGIN_PX, channels))
+        mean, variance = memory
+        buffers = _Buffers.of(values)
         for rows, window_rows in _strips(len(mean)):
             strip = values[window_rows]
-            mean[rows] = local = _local_mean(strip)
-            local *= local
-            np.subtract(_local_mean(_product(strip, strip), plus=C2 / 2), local, out=variance[rows])
-        return SsimFeatures(values, mean, variance)
+            mean[rows] = buffers.local_mean(strip)
+            squares = buffers.local_mean(buffers.product(strip, strip), plus=C2 / 2)
+            np.multiply(mean[rows], mean[rows], out=variance[rows])
+            np.subtract(squares, variance[rows], out=variance[rows])
+        features = SsimFeatures(values, mean, variance)
+        weakref.finalize(features, self._spare.append, memory).atexit = False
+        return features
+
+    def _take(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Memory of features that are no longer used, if they have this shape."""
+        try:
+            memory = self._spare.pop()
+        except IndexError:
+            return np.empty(shape)
+        if memory.shape != shape:
+            self._spare.clear()
+            return np.empty(shape)
+        return memory
 
     def luma(self, cropped: Pixels) -> NDArray[np.float64]:
         """Luma as the official script computes it, (H, W)."""
@@ -71,16 +93,18 @@ class Ssim(Comparer[SsimFeatures]):
         a, b = restored, positive
         require_same_size(a.values, b.values)
         total = 0.0
+        buffers = _Buffers.of(a.values)
         for rows, window_rows in _strips(len(a.mean)):
             # (2 mean_a mean_b + C1) (covariance + C2/2), in place, as allocating arrays would dominate the time.
-            means = a.mean[rows] * b.mean[rows]
-            similarity = _local_mean(_product(a.values[window_rows], b.values[window_rows]), plus=C2 / 2)
+            product = buffers.product(a.values[window_rows], b.values[window_rows])
+            similarity = buffers.local_mean(product, plus=C2 / 2)
+            means = np.multiply(a.mean[rows], b.mean[rows], out=buffers.take(0, similarity.shape))
             similarity -= means
             means *= 2
             means += C1
             similarity *= means
             # Over (mean_a^2 + mean_b^2 + C1) (variance_a + variance_b + C2), the first as (mean_a - mean_b)^2 + means.
-            energy = a.mean[rows] - b.mean[rows]
+            energy = np.subtract(a.mean[rows], b.mean[rows], out=buffers.take(1, similarity.shape))
             energy *= energy
             energy += means
             energy *= np.add(a.variance[rows], b.variance[rows], out=means)
@@ -102,20 +126,49 @@ def ssim(restored: Pixels, positive: Pixels, border: int = BORDER_PX, colour: Co
 
 def covariance(a: SsimFeatures, b: SsimFeatures) -> NDArray[np.float64]:
     """Local covariances of two pictures, float64 (H - 10, W - 10, C)."""
-    return _local_mean(_product(a.values, b.values)) - a.mean * b.mean
+    found = np.empty_like(a.mean)
+    buffers = _Buffers.of(a.values)
+    for rows, window_rows in _strips(len(found)):
+        product = buffers.product(a.values[window_rows], b.values[window_rows])
+        np.subtract(buffers.local_mean(product), a.mean[rows] * b.mean[rows], out=found[rows])
+    return found
 
 
-def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """a * b; 16 bits hold the product of two 8-bit values exactly and take a quarter of the memory of float64."""
-    product: NDArray[Any] = np.multiply(a, b, dtype=np.uint16 if a.dtype == np.uint8 else np.float64)
-    return product
+class _Buffers:
+    """Memory of a thread for one strip of a picture (H, W, C) at a time."""
 
+    _of_thread = threading.local()
 
-def _local_mean(values: NDArray[Any], plus: float = 0.0) -> NDArray[np.float64]:
-    """Gaussian means in float64, (H - 10, W - 10, C) from (H, W, C): where the whole window lies inside."""
-    filtered: NDArray[Any] = cv2.sepFilter2D(values, cv2.CV_64F, _GAUSSIAN, _GAUSSIAN, delta=plus)
-    filtered = filtered.reshape(values.shape)  # OpenCV drops the axis of a single channel
-    return filtered[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
+    def __init__(self, width: int, channels: int, dtype: np.dtype[Any]) -> None:
+        rows = _STRIP_ROWS + 2 * _MARGIN_PX
+        # 16 bits hold the product of two 8-bit values exactly and take a quarter of the memory of float64.
+        self._product = np.empty((rows, width, channels), np.uint16 if dtype == np.uint8 else np.float64)
+        self._filtered = np.empty((rows, width, channels))
+        self._others = np.empty((2, rows, width - 2 * _MARGIN_PX, channels))
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> "_Buffers":
+        """The thread's memory for a picture of this width, made anew if the last picture was another."""
+        form = values.shape[1], values.shape[2], values.dtype
+        if getattr(cls._of_thread, "form", None) != form:
+            cls._of_thread.form, cls._of_thread.buffers = form, cls(*form)
+        found: _Buffers = cls._of_thread.buffers
+        return found
+
+    def product(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        """a * b, exact for 8-bit values."""
+        product: NDArray[Any] = np.multiply(a, b, out=self._product[: len(a)], dtype=self._product.dtype)
+        return product
+
+    def local_mean(self, values: NDArray[Any], plus: float = 0.0) -> NDArray[np.float64]:
+        """Gaussian means in float64, (H - 10, W - 10, C) from (H, W, C): where the whole window lies inside."""
+        filtered = self._filtered[: len(values)]
+        cv2.sepFilter2D(values, cv2.CV_64F, _GAUSSIAN, _GAUSSIAN, dst=filtered, delta=plus)
+        return filtered[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
+
+    def take(self, number: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """One of two more arrays of a strip's means, with any content."""
+        return self._others[number, : shape[0]]
 
 
 def _strips(height: int) -> Iterator[tuple[slice, slice]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hggt_data.io.text import escape_html
 from hggt_eval.metrics import AnyMetric
 from hggt_eval.report.tables import decimals_of, format_score, format_signed, heading_of
-from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of, is_tested
+from hggt_eval.report.verdict import SIGNIFICANT, Direction, direction_of, is_tested, size_of_sets
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.summary import Difference
 
@@ -69,6 +69,7 @@ def _draw(metric: AnyMetric, differences: Sequence[Difference], decimals: int) -
         if difference.low is not None and difference.high is not None:
             interval = (format_signed(difference.low, decimals), format_signed(difference.high, decimals))
             numbers += f" [{interval[0]}, {interval[1]}]"
+        numbers += size_of_sets(difference, metric)
         words = _WORDS[direction] if is_tested(difference) else "not tested"
         value = difference.mean if difference.num_groups else None
         rows.append(ForestRow(difference.method, numbers, value, difference.low, difference.high, direction, words))

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hggt_eval.metrics import AnyMetric
-from hggt_eval.report.tables import decimals_of, format_score, format_signed
+from hggt_eval.metrics import AnyMetric, SetMetric
+from hggt_eval.report.tables import count_images, decimals_of, format_score, format_signed
 from hggt_eval.scores.comparison import Comparison, compare_methods
 from hggt_eval.scores.evaluation import Evaluation
 from hggt_eval.scores.summary import Difference, Summary
@@ -26,6 +26,11 @@ def direction_of(difference: Difference, metric: AnyMetric) -> Direction:
 def is_tested(difference: Difference) -> bool:
     """Whether there is a p; metrics such as FID have none."""
     return difference.p_holm is not None or difference.num_pictures < 2
+
+
+def size_of_sets(difference: Difference, metric: AnyMetric) -> str:
+    """The number of images in both sets, for a metric of sets; otherwise empty."""
+    return f" {count_images(difference.num_groups)}" if isinstance(metric, SetMetric) else ""
 
 
 def describe_verdict(
@@ -71,16 +76,18 @@ class _Verdict:
             return f"{self.statement}."
         mean, low, high = _numbers(self.difference, decimals_of(self.metric.name, decimals))
         interval = f", 95 % interval {low} to {high}" if low else ""
-        number = self.difference.num_pictures
+        number, sets = self.difference.num_pictures, size_of_sets(self.difference, self.metric)
         few = ", too few for a clear difference" if 2 ** (1 - number) > SIGNIFICANT else ""
-        return f"{self.statement}: mean difference {mean}{interval}, {_pictures(number)}{few}."
+        mean = f"{'difference' if sets else 'mean difference'} {mean}{sets}"
+        return f"{self.statement}: {mean}{interval}, {_pictures(number)}{few}."
 
     def line(self, decimals: Mapping[str, int] | None) -> str:
         """In short."""
         if self.difference is None:
             return f"{self.metric.title}: {self.short}"
         mean, low, high = _numbers(self.difference, decimals_of(self.metric.name, decimals))
-        return f"{self.metric.title}: {self.short}, {mean}{f' [{low}, {high}]' if low else ''}"
+        sets = size_of_sets(self.difference, self.metric)
+        return f"{self.metric.title}: {self.short}, {mean}{sets}{f' [{low}, {high}]' if low else ''}"
 
 
 def _describe_single(comparison: Comparison, decimals: Mapping[str, int] | None) -> str:
@@ -90,9 +97,12 @@ def _describe_single(comparison: Comparison, decimals: Mapping[str, int] | None)
     interval = ""
     if summary.low is not None and summary.high is not None:
         interval = f"95 % interval {format_score(summary.low, digits)} to {format_score(summary.high, digits)}, "
+    what, sets = f"a mean {metric.title}", ""
+    if isinstance(metric, SetMetric):
+        what, sets = f"the {metric.title}", f" {count_images(summary.num_groups, summary.num_patches)}"
     return (
-        f"Only one method, so nothing is compared: {method} has a mean {metric.title} of "
-        f"{format_score(summary.mean, digits)}, {interval}{_pictures(summary.num_pictures)}."
+        f"Only one method, so nothing is compared: {method} has {what} of "
+        f"{format_score(summary.mean, digits)}{sets}, {interval}{_pictures(summary.num_pictures)}."
     )
 
 
@@ -106,6 +116,9 @@ def _against_baseline(metric: AnyMetric, baseline: str, comparison: Comparison) 
     best = (max if metric.higher_is_better else min)(paired, key=lambda difference: difference.mean)
     if len(own) == 1:
         return _of_two(best.method, direction_of(best, metric), metric, best)
+    if isinstance(metric, SetMetric) and len({difference.num_groups for difference in paired}) > 1:
+        short = "no method is called best, as it is comparable only between equal numbers of pictures"
+        return _Verdict(metric, f"In {title}, {short}", short)
     if not any(map(is_tested, paired)):
         short = f"differences from {baseline} are not tested; the best is {best.method}"
         return _Verdict(metric, f"In {title}, {short}", short, best)

@@ -23,6 +23,7 @@ from hggt_eval.cli import main
 from hggt_eval.metrics.inception import InceptionFeatures
 from hggt_eval.metrics.set_distances import FeatureSet, fid
 from hggt_eval.report.figure_layout import Crop
+from hggt_eval.report.verdict import describe_verdict
 from hggt_eval.scores import file as scores_file
 from hggt_eval.scores.comparison import compare_methods
 from hggt_eval.scores.join import join_scores
@@ -163,6 +164,8 @@ def test_intervals_differences_and_ranks(
     assert fid.p_value is None
     shared = next(d for d in comparison.differences if (d.method, d.metric) == ("few", "kid"))
     assert shared.num_groups == 5
+    none_best = "no method is called best, as it is comparable only between equal numbers of pictures"
+    assert describe_verdict(scored.evaluation, comparison) == (f"In KID, {none_best}.", [f"FID: {none_best}"])
     html = scored._repr_html_()
     assert "(N = 5)" in html
     assert "few: not ranked" in html
@@ -225,6 +228,8 @@ def test_one_line_for_each_mistake(
             shutil.copy(path, folder)
     with pytest.raises(MatchError, match=r"^fid of a would compare 3 pictures; expected 5 or more; kid needs 2$"):
         score({"a": three}, GroundTruth(gt=[their]), metrics="fid", weights_dir=inception_weights, cache=cache)
+    with pytest.raises(MatchError, match=r"expected 5 or more; leave it out, as by `metrics` psnr,kid$"):
+        score({"a": three}, GroundTruth(gt=[their]), metrics="psnr,fid,kid", weights_dir=inception_weights, cache=cache)
     with pytest.raises(SettingsError, match=r"kid_positives compares with positives, but .* has no labels; use kid"):
         score(folders, GroundTruth(gt=[originals]), metrics="kid_positives", weights_dir=inception_weights, cache=cache)
     with pytest.raises(SettingsError, match="kid compares with ground truths, which `no_gt` excludes"):

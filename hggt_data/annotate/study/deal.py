@@ -163,6 +163,19 @@ def write_study(
     return replace(round_, folder=output, patches=output / PICTURES_FOLDER), warnings
 
 
+def extend_study(round_: Round, before: Round) -> Round:
+    """A reassigned study, with orders for its new items, and the change in its plan."""
+    assert round_.study is not None
+    number = len(round_.study.orders) + len(round_.study.plan.extensions)
+    study = round_.study.with_orders(items_of(round_.annotators), random.Random(f"orders {round_.seed} {number}"))
+    active = [sum(one.is_active for one in either.annotators) for either in (before, round_)]
+    if (round_.votes, active[1]) != (before.votes, active[0]) or any(
+        one.is_active and one not in before.annotators for one in round_.annotators
+    ):
+        study = replace(study, plan=study.plan.with_extension(round_.votes, active[1]))
+    return replace(round_, study=study)
+
+
 def items_of(annotators: Sequence[Annotator]) -> list[tuple[str, list[str]]]:
     """Pseudonym and items of each annotator, as `Comparisons.with_orders` takes them."""
     return [(annotator.pseudonym, [str(item) for item in annotator.items]) for annotator in annotators]

@@ -47,7 +47,7 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The preferences of a study were looked at before it was complete.
+    """The preferences of a study were looked at.
 
     Attributes:
         time: When, in UTC.
@@ -82,7 +82,7 @@ class StudyPlan:
         seed: Random seed of the assignment and the order.
         created: When the plan was made, in UTC (`2026-01-31T12:00:00Z`).
         extensions: Later changes of the number of votes or annotators.
-        looks: When the preferences were looked at before the study was complete.
+        looks: When the preferences were looked at, finished or not.
     """
 
     methods: tuple[str, ...]
@@ -125,7 +125,9 @@ class StudyPlan:
         return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
     def with_look(self, votes: int, how: str) -> "StudyPlan":
-        """The plan with one more look at unfinished preferences."""
+        """The plan with one more look at the preferences; the same if the last look saw as many votes."""
+        if self.looks and self.looks[-1].votes == votes:
+            return self
         return replace(self, looks=(*self.looks, Look(format_now(), votes, how)))
 
     def with_extension(self, votes: int, annotators: int) -> "StudyPlan":

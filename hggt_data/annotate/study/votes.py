@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from hggt_data.annotate.answers import Answers, read_answers
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
 from hggt_data.annotate.study.comparisons import Comparison
-from hggt_data.annotate.study.plan import Study
+from hggt_data.annotate.study.plan import Study, StudyPlan, write_plan
 from hggt_data.consensus import judge_group
 from hggt_data.errors import RoundError
 from hggt_data.io.files import read_regular_file
@@ -39,7 +39,7 @@ class StudyVote:
 def read_study(folder: str | Path) -> Study:
     """The plan and the votes of a study, from its round, complete or not.
 
-    Reading an unfinished study is not recorded; see `record_look`.
+    This records no look at the preferences; see `record_look`.
 
     Args:
         folder: Round of the study.
@@ -50,6 +50,26 @@ def read_study(folder: str | Path) -> Study:
     round_ = read_study_round(Path(folder))
     answers = [read_answers(round_, annotator) for annotator in round_.annotators]
     return collect_study(round_, list(read_votes(round_, answers)))
+
+
+def record_look(folder: str | Path, how: str) -> StudyPlan:
+    """Note in the plan of a study that its preferences were looked at, and return the plan as it is now.
+
+    Args:
+        folder: Round of the study.
+        how: The command or function that looked.
+
+    Raises:
+        RoundError: The folder is not a round of a study, or is damaged.
+    """
+    round_ = read_study_round(Path(folder))
+    assert round_.study is not None
+    answers = [read_answers(round_, annotator) for annotator in round_.annotators]
+    votes = sum(one.item.kind is Kind.VOTE for one in read_votes(round_, answers))
+    plan = round_.study.plan.with_look(votes, how)
+    if plan != round_.study.plan:
+        write_plan(Path(folder), plan)
+    return plan
 
 
 def collect_study(round_: Round, votes: list[StudyVote]) -> Study:

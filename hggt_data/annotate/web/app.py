@@ -50,7 +50,8 @@ def make_app(store: AnswerStore, language: Language | None = None) -> Starlette:
 
     `language` is that of all pages; None for the browser's.
     """
-    texts = Texts(store.round.folder, store.round.protocol, language)
+    study = store.round.study
+    texts = Texts(store.round.folder, store.round.protocol, language, None if study is None else study.plan)
     routes = [*AnnotatorRoutes(store, texts).routes(), *AdminRoutes(store, texts).routes()]
 
     def show_texts(request: Request) -> Response:
@@ -261,6 +262,8 @@ class AdminRoutes(Routes):
         return JSONResponse({"total": len(found), "groups": shown})
 
     def _show_picture(self, request: Request) -> Response:
+        if self._store.round.study is not None:
+            raise HTTPException(404, "error_no_picture")
         groups = {str(item.group): item.group for annotator in self._store.round.annotators for item in annotator.items}
         group, name = groups.get(request.path_params["group"]), request.path_params["name"]
         if group is None or name not in (ORIGINAL, *self._store.round.candidates):
@@ -269,6 +272,8 @@ class AdminRoutes(Routes):
 
     def _export_answers(self, _: Request) -> Response:
         headers = {"Content-Disposition": 'attachment; filename="answers.csv"'}
+        if self._store.round.study is not None:
+            raise HTTPException(403, "error_study")
         return Response(_format_answers(self._store), media_type="text/csv", headers=headers)
 
 

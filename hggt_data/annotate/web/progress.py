@@ -1,6 +1,7 @@
 """Progress of a round for its administrator: counts, pace, agreement, and annotators to talk to.
 
-Computed from the answers in memory at each request. Shows real names.
+Computed from the answers in memory at each request. Shows real names. Of a study it shows no preferences: whoever has
+seen them may stop or extend the study because of them.
 """
 
 from collections import Counter, defaultdict
@@ -24,7 +25,10 @@ GOLD_SHARE = 0.7
 REPEAT_SHARE = 0.6
 FULL_ZOOM_SHARE = 0.5
 _FEWEST_GROUPS = 3  # one label in all versions of a group or two, or a quick decision, is nothing unusual
+_FEWEST_CHOICES = 8  # of one position in a row by chance
 _MOST_SKIPS = 100
+
+_Labels = tuple[Label | None, ...]
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ class AnnotatorProgress:
         seconds_left: For the groups that are neither answered nor skipped, at that pace.
         full_zoom: (groups of which every version was seen at 100 %, groups of which this is recorded).
         last: End of the latest answer.
-        labels: Count of each label.
-        gold: (correct, given) labels of gold groups, also when they are asked again.
-        repeats: (same, given) labels of groups judged twice.
+        labels: Count of each label; empty in a study.
+        gold: (correct, given) labels of gold groups, also when they are asked again; in a study, comparisons.
+        repeats: (same, given) labels of groups judged twice; in a study, comparisons.
     """
 
     name: str
@@ -84,6 +88,7 @@ class RoundProgress:
         compared: Versions with two votes or more, on which alpha rests.
         skips: The first skipped groups, by annotator.
         unreadable: Files that are not answers.
+        is_study: Whether the groups are comparisons of a study, whose preferences and agreement are not shown.
     """
 
     groups: int
@@ -95,6 +100,7 @@ class RoundProgress:
     annotators: tuple[AnnotatorProgress, ...]
     skips: tuple[Skip, ...]
     unreadable: tuple[str, ...]
+    is_study: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The content of the progress request."""
@@ -107,11 +113,17 @@ class RoundProgress:
 def measure_progress(store: AnswerStore) -> RoundProgress:
     """Measure a round and each of its annotators."""
     wanted = store.round.groups_to_vote_on
-    judged = list(judged_groups(store))
-    votes = sum(len(group.annotations) for group in judged)
+    given = Counter(
+        item.group
+        for annotator in store.round.annotators
+        for item in list(store.answers(annotator))  # a copy: an answer may arrive meanwhile
+        if item.kind is Kind.VOTE
+    )
+    judged = [] if store.round.study else list(judged_groups(store))
+    votes = given.total()
     return RoundProgress(
-        groups=len(wanted | {group.id for group in judged}),
-        complete=sum(len(group.annotations) >= store.round.votes for group in judged),
+        groups=len(wanted | given.keys()),
+        complete=sum(number >= store.round.votes for number in given.values()),
         votes=votes,
         wanted=max(votes, len(wanted) * store.round.votes),
         alpha=_alpha(judged),
@@ -119,6 +131,7 @@ def measure_progress(store: AnswerStore) -> RoundProgress:
         annotators=tuple(_measure_annotator(store, annotator) for annotator in store.round.annotators),
         skips=tuple(islice(_skips(store), _MOST_SKIPS)),
         unreadable=tuple(str(path) for path in store.unreadable),
+        is_study=store.round.study is not None,
     )
 
 
@@ -134,7 +147,12 @@ def judged_groups(store: AnswerStore) -> Iterator[PatchGroup]:
 
 
 def disagreements(store: AnswerStore) -> list[PatchGroup]:
-    """Groups with a candidate that is Positive for one annotator and Negative for another; the worst first."""
+    """Groups with a candidate that is Positive for one annotator and Negative for another; the worst first.
+
+    There are none in a study, in which people may prefer different versions.
+    """
+    if store.round.study is not None:
+        return []
     counted = [(_num_contradicted(group), group) for group in judged_groups(store)]
     return [group for count, group in sorted(counted, key=lambda pair: -pair[0]) if count]
 
@@ -145,6 +163,8 @@ def _num_contradicted(group: PatchGroup) -> int:
 
 
 def _alpha(judged: list[PatchGroup]) -> dict[str, float | None]:
+    if not judged:
+        return {"nominal": None, "ordinal": None}
     votes, _ = votes_of(judged)
     found = {"nominal": krippendorff_alpha(votes), "ordinal": krippendorff_alpha(votes, "ordinal")}
     return {level: None if value != value else value for level, value in found.items()}  # NaN is not itself
@@ -155,9 +175,12 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
         item: answer for item, answer in list(store.answers(annotator).items()) if item.kind is not Kind.PRACTICE
     }
     labels = Counter(label for answer in answers.values() for label in answer.labels if label is not None)
+    study = store.round.study
+    positions = _positions(store, annotator, answers) if study is not None else Counter()
+    gold_share = GOLD_SHARE if study is None else study.plan.least_gold_share
     times = [answer.seconds for answer in answers.values() if answer.seconds is not None]
     seconds = median(times) if times else None
-    gold, repeats = _gold(store, answers), _repeats(answers)
+    gold, repeats = _gold(store, answers), _repeats(store, answers)
     open_items = {item for item in annotator.items if item.kind is not Kind.PRACTICE} - answers.keys()
     skipped = sum(item in store.skips(annotator) for item in open_items)
     seen = store.full_zoom(annotator)
@@ -174,10 +197,13 @@ def _measure_annotator(store: AnswerStore, annotator: Annotator) -> AnnotatorPro
         seconds_left=None if seconds is None else seconds * (len(open_items) - skipped),
         full_zoom=full_zoom,
         last=max((answer.end for answer in answers.values() if answer.end), default=None),
-        labels={label.value: labels[label] for label in Label},
+        labels={} if study is not None else {label.value: labels[label] for label in Label},
         gold=gold,
         repeats=repeats,
-        flags=tuple(_flags(len(times), seconds, fastest, labels, gold, repeats, full_zoom)),
+        flags=(
+            *_flags(len(times), seconds, fastest, gold, repeats, full_zoom, gold_share),
+            *(_flag_position(positions) if study is not None else _flag_label(len(times), labels)),
+        ),
     )
 
 
@@ -188,47 +214,77 @@ def _skips(store: AnswerStore) -> Iterator[Skip]:
 
 
 def _gold(store: AnswerStore, answers: Mapping[Item, Annotation]) -> tuple[int, int]:
+    known = store.round.known
     pairs = [
-        (given, correct)
+        pair
         for item, answer in answers.items()
-        if item.kind in (Kind.GOLD, Kind.REPEAT) and item.group in store.round.known
-        for given, correct in zip(answer.labels, store.round.known[item.group].labels, strict=True)
-        if correct is not None
+        if item.kind in (Kind.GOLD, Kind.REPEAT) and item.group in known
+        for pair in _compared(store, answer.labels, known[item.group].labels)
+        if pair[1] is not None
     ]
-    return sum(given is correct for given, correct in pairs), len(pairs)
+    return sum(given == correct for given, correct in pairs), len(pairs)
 
 
-def _repeats(answers: Mapping[Item, Annotation]) -> tuple[int, int]:
+def _repeats(store: AnswerStore, answers: Mapping[Item, Annotation]) -> tuple[int, int]:
     pairs = [
         pair
         for item, answer in answers.items()
         if item.kind is Kind.REPEAT
         and (first := answers.get(Item(Kind.VOTE, item.group)) or answers.get(Item(Kind.GOLD, item.group)))
-        for pair in zip(answer.labels, first.labels, strict=True)
+        for pair in _compared(store, answer.labels, first.labels)
     ]
-    return sum(again is first for again, first in pairs), len(pairs)
+    return sum(again == first for again, first in pairs), len(pairs)
+
+
+def _compared(store: AnswerStore, given: _Labels, other: _Labels) -> list[tuple[object, object]]:
+    """Pairs of labels; in a study, whose answers are one choice, all labels together."""
+    return [(given, other)] if store.round.study else list(zip(given, other, strict=True))
+
+
+def _positions(store: AnswerStore, annotator: Annotator, answers: Mapping[Item, Annotation]) -> Counter[int]:
+    """How often the versions in each position, counted from 1, were chosen; 0 stands for ties."""
+    found: Counter[int] = Counter()
+    for item, answer in answers.items():
+        comparison = store.round.comparison(item)
+        assert comparison is not None
+        chosen = comparison.preferred(answer.labels)
+        found[0 if chosen is None else store.order(annotator, item).index(chosen) + 1] += 1
+    return found
 
 
 def _flags(
     done: int,
     seconds: float | None,
     fastest: float,
-    labels: Counter[Label],
     gold: tuple[int, int],
     repeats: tuple[int, int],
     full_zoom: tuple[int, int],
+    gold_share: float,
 ) -> Iterator[Flag]:
     """What to talk about, from the first groups on; each says how many groups or labels it rests on."""
-    if done >= _FEWEST_GROUPS:
-        if seconds is not None and seconds < fastest:
-            yield Flag("admin_flag_fast", {"seconds": round(seconds, 1), "groups": done})
-        (label, count), *_ = labels.most_common()
-        if count >= ONE_LABEL_SHARE * labels.total():
-            yield Flag("admin_flag_one_label", {"count": count, "given": labels.total(), "label": label.value})
+    if done >= _FEWEST_GROUPS and seconds is not None and seconds < fastest:
+        yield Flag("admin_flag_fast", {"seconds": round(seconds, 1), "groups": done})
     for (right, given), least, text in (
-        (gold, GOLD_SHARE, "admin_flag_gold"),
+        (gold, gold_share, "admin_flag_gold"),
         (repeats, REPEAT_SHARE, "admin_flag_repeats"),
         (full_zoom, FULL_ZOOM_SHARE, "admin_flag_full_zoom"),
     ):
         if right < least * given:
             yield Flag(text, {"right": right, "given": given})
+
+
+def _flag_label(done: int, labels: Counter[Label]) -> Iterator[Flag]:
+    if done >= _FEWEST_GROUPS:
+        (label, count), *_ = labels.most_common()
+        if count >= ONE_LABEL_SHARE * labels.total():
+            yield Flag("admin_flag_one_label", {"count": count, "given": labels.total(), "label": label.value})
+
+
+def _flag_position(positions: Counter[int]) -> Iterator[Flag]:
+    """Somebody who nearly always chooses the same position has hardly looked."""
+    total = positions.total()
+    if total >= _FEWEST_CHOICES:
+        (position, count), *_ = positions.most_common()
+        if count >= ONE_LABEL_SHARE * total:
+            text = "admin_flag_one_position" if position else "admin_flag_ties"
+            yield Flag(text, {"count": count, "given": total, "position": position})

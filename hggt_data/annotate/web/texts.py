@@ -1,7 +1,8 @@
 """The words of the pages, in the language of the round or of the browser.
 
-`static/texts.json` has all of them in English; `texts_blind.json` and `texts_question.json` replace some in such
-rounds. Each has a translation beside it, such as `texts_zh.json`, with the same keys.
+`static/texts.json` has all of them in English; `texts_blind.json`, `texts_question.json`, `texts_study.json` and
+`texts_reference.json` (of a study with a reference) replace some in such rounds. Each has a translation beside it, such
+as `texts_zh.json`, with the same keys.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Literal, get_args
 from starlette.datastructures import Headers
 
 from hggt_data.annotate.round import TEXTS
+from hggt_data.annotate.study.plan import StudyPlan
 from hggt_data.errors import RoundError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
@@ -29,14 +31,21 @@ class Texts:
     Args:
         folder: The round; its own `texts.json`, in any language, replaces ours key by key.
         protocol: How the annotators are asked.
+        plan: The plan of a study.
         language: Language of all pages; None for the browser's, or English if there is no translation or the round has
             words of its own.
     """
 
-    def __init__(self, folder: Path, protocol: Protocol = HGGT_PROTOCOL, language: Language | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        protocol: Protocol = HGGT_PROTOCOL,
+        language: Language | None = None,
+        plan: StudyPlan | None = None,
+    ) -> None:
         own = (folder / TEXTS).exists()
         languages = [language] if language else ["en"] if own else get_args(Language)
-        self._by_language = {one: read_texts(folder, protocol, one) for one in languages}
+        self._by_language = {one: read_texts(folder, protocol, one, plan) for one in languages}
 
     def of(self, headers: Headers) -> Mapping[str, str]:
         """The words for the browser that sent these headers."""
@@ -45,10 +54,16 @@ class Texts:
         return self._by_language[next((one for one in asked if one in self._by_language), fallback)]
 
 
-def read_texts(folder: Path, protocol: Protocol = HGGT_PROTOCOL, language: str = "en") -> dict[str, str]:
+def read_texts(
+    folder: Path, protocol: Protocol = HGGT_PROTOCOL, language: str = "en", plan: StudyPlan | None = None
+) -> dict[str, str]:
     """All words of the pages in one language; the round's own `texts.json` replaces them key by key."""
     texts = _read(TEXTS, language)
-    if protocol.blind:
+    if plan is not None:
+        texts |= _read("texts_blind.json", language) | _read("texts_study.json", language)
+        if plan.reference == "shown":
+            texts |= _read("texts_reference.json", language)
+    elif protocol.blind:
         texts |= _read("texts_blind.json", language)
     elif protocol.question != QUESTION:
         texts |= _read("texts_question.json", language)

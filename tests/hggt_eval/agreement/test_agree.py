@@ -41,8 +41,9 @@ def _write(path: Path, *lines: str) -> Path:
 
 def test_metrics_are_computed_against_the_original(tmp_path: Path) -> None:
     """Accuracy by hand: each pair of candidates with different labels, from the metric itself."""
-    done = _run("--dataset", TREE, "--metrics", "psnr", "--output", tmp_path / "out")
+    done = _run("--dataset", TREE, "--metrics", "psnr", "--plain", "--output", tmp_path / "out")
     assert done.exit_code == 0, done.output
+    assert r"\toprule" not in (tmp_path / "out/table.tex").read_text("utf-8")
     psnr = METRICS["psnr"].load(MetricSettings(border=4))
     order = {"Positive": 0, "Similar": 1, "Negative": 2}
     right = total = 0

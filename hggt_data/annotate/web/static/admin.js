@@ -18,6 +18,7 @@ const ALPHA_WORDS = {
 const $ = (id) => document.getElementById(id);
 const text = await loadTexts();
 let contradictions = [];
+let isStudy = false; // whose preferences are not shown
 let numShown = 0;
 
 function make(tag, className, content = "") {
@@ -77,8 +78,12 @@ function showTotals(progress) {
     admin_groups: `${progress.complete} / ${progress.groups}`,
     admin_votes: `${progress.votes} / ${progress.wanted} (${percent(progress.votes, progress.wanted)})`,
     admin_left: duration(secondsLeft(progress.annotators)),
-    admin_alpha: alphaText(progress.alpha, progress.compared),
   };
+  if (isStudy) {
+    totals.admin_study = text("admin_study_hidden");
+  } else {
+    totals.admin_alpha = alphaText(progress.alpha, progress.compared);
+  }
   if (progress.unreadable.length) {
     totals.admin_unreadable = progress.unreadable.join(", ");
   }
@@ -109,7 +114,8 @@ function flagText(flag) {
 }
 
 function showAnnotators(annotators) {
-  $("columns").replaceChildren(...COLUMNS.map((column) => {
+  const columns = COLUMNS.filter((column) => column !== "labels" || !isStudy);
+  $("columns").replaceChildren(...columns.map((column) => {
     const head = make("th", "", text(`admin_column_${column}`));
     head.scope = "col";
     return head;
@@ -128,9 +134,9 @@ function showAnnotators(annotators) {
       last: annotator.last ?? "–",
     };
     const row = document.createElement("tr");
-    row.append(...COLUMNS.map((column) => make("td", column, cells[column])));
+    row.append(...columns.map((column) => make("td", column, cells[column])));
     for (const [k, cell] of [...row.cells].entries()) {
-      cell.dataset.column = text(`admin_column_${COLUMNS[k]}`); // shown beside it in a narrow window
+      cell.dataset.column = text(`admin_column_${columns[k]}`); // shown beside it in a narrow window
     }
     row.querySelector(".name").classList.toggle("flagged", annotator.flags.length > 0);
     row.querySelector(".name").classList.toggle("inactive", !annotator.is_active);
@@ -174,6 +180,8 @@ async function showMore() {
 
 async function refresh() {
   const progress = await requestJson("api/admin/progress");
+  isStudy = progress.is_study;
+  $("export").hidden = $("contrary-section").hidden = isStudy;
   showTotals(progress);
   const flags = progress.annotators.flatMap(({name, flags}) => flags.map((flag) => `${name}: ${flagText(flag)}`));
   fillList("flags", flags.length ? flags : [text("admin_flags_none")]);

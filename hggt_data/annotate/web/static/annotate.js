@@ -3,6 +3,7 @@
 import {Clock} from "./clock.js";
 import {Coverage} from "./coverage.js";
 import {listenToKeys, showKeys} from "./keys.js";
+import {Mode} from "./mode.js";
 import {Outbox} from "./outbox.js";
 import {loadTexts, RequestError, requestJson, requestPicture, wait} from "./server.js";
 import {Stage} from "./stage.js";
@@ -16,12 +17,13 @@ const text = await loadTexts();
 
 class Page {
   #round;
+  #mode;
   #batch = 0;
   #items = [];
   #index = 0;
   #labels = [];
   #saved = []; // the labels that are saved or being sent
-  #history = []; // earlier labels of this group, for undo
+  #history = []; // earlier {labels, position} of this group, for undo
   #drafts = new Map(); // unfinished groups: {labels, reading, coverage} by item
   #answered = []; // indices in the order of answering, for undo
   #pictures = new Map();
@@ -37,8 +39,9 @@ class Page {
     this.#round = await this.#retry(() => requestJson("api/round"));
     // By annotator, not by URL: a new URL sends what the old one could not.
     this.#outbox = new Outbox(this.#round.annotator, (state, detail) => this.#showSaving(state, detail));
-    this.#stage = new Stage($("stage"), text, this.#round.num_candidates, this.#round.is_blind, {
-      label: (position, label) => this.#label(position, label),
+    this.#mode = new Mode(this.#round);
+    this.#stage = new Stage($("stage"), text, this.#mode, {
+      label: (position, label) => this.#answer(position, label),
       zoom: () => this.#showZoom(),
       view: (versions, box) => this.#clock.view(versions, box),
     });
@@ -110,12 +113,13 @@ class Page {
     this.#closeGroup();
     this.#index = index;
     this.#history = [];
-    this.#saved = Array(this.#round.num_candidates).fill(null);
+    this.#saved = Array(this.#mode.numLabels).fill(null);
     this.#labels = [...this.#saved];
     const turn = ++this.#turn;
     const item = this.#item;
-    this.#stage.showLabels(this.#labels);
+    this.#showLabels();
     this.#stage.select(this.#stage.first);
+    this.#showQuestion(item.question);
     this.#showProgress();
     this.#showStatus(text("loading"));
     const [saved, pictures] = await Promise.all([
@@ -129,7 +133,7 @@ class Page {
     this.#drafts.delete(item.id);
     this.#saved = saved ?? this.#saved;
     this.#labels = [...(draft?.labels ?? this.#saved)];
-    this.#stage.showLabels(this.#labels);
+    this.#showLabels();
     this.#selectOpen();
     this.#stage.show(pictures);
     this.#showStatus("");
@@ -170,7 +174,7 @@ class Page {
   /** The pictures of an item; failed requests are repeated at the next call. */
   #loadPictures(id) {
     if (!this.#pictures.has(id)) {
-      const positions = [...Array(this.#round.num_candidates + 1).keys()];
+      const positions = [...Array(this.#mode.numPictures).keys()];
       const loading = Promise.all(positions.map((k) => requestPicture(`api/items/${id}/pictures/${k}`)));
       loading.catch(() => this.#pictures.delete(id));
       this.#pictures.set(id, loading);
@@ -204,6 +208,14 @@ class Page {
 
   // Judging
 
+  #answer(position, label) {
+    if (this.#mode.isChoice) {
+      this.#choose(label === "Similar" ? null : position - this.#stage.first);
+    } else {
+      this.#label(position, label);
+    }
+  }
+
   #label(position, label) {
     if (!this.#stage.isShown) {
       return; // pictures that are not shown cannot be judged
@@ -211,35 +223,49 @@ class Page {
     if (this.#stage.selected !== position) {
       this.#stage.select(position);
     }
-    this.#history.push({position, label: this.#labels[this.#indexOf(position)]});
-    this.#setLabel(position, label);
+    this.#remember(position);
+    this.#labels[position - 1] = label;
+    this.#showLabels();
     this.#showStatus(text("labelled", {number: position, label: text(label.toLowerCase())}));
     const left = this.#unlabelled();
     if (left.length) {
       this.#stage.select(left.find((other) => other > position) ?? left[0]);
     } else {
-      this.#showStatus(text("ready", {choice: this.#nameOf(label)}));
+      this.#showStatus(text("ready"));
     }
   }
 
-  #setLabel(position, label) {
-    this.#labels[this.#indexOf(position)] = label;
-    this.#stage.showLabels(this.#labels);
+  /** Prefer a version, counted from 0, or none. */
+  #choose(version) {
+    if (!this.#stage.isShown) {
+      return;
+    }
+    this.#remember(this.#stage.selected);
+    if (version !== null) {
+      this.#stage.select(version + this.#stage.first);
+    }
+    this.#labels = this.#mode.labelsOf(version);
+    this.#showLabels();
+    this.#showStatus(text("ready", {choice: this.#nameOf(version)}));
   }
 
-  /** The label of a version; a pair has one, which compares the first with the second. */
-  #indexOf(position) {
-    return this.#round.is_blind ? 0 : position - 1;
+  /** Keep the labels for undo, and the version to select then. */
+  #remember(position) {
+    this.#history.push({labels: [...this.#labels], position});
   }
 
-  /** The choice between two versions in words. */
-  #nameOf(label) {
-    return label === "Similar" ? text("same") : text("version", {number: label === "Positive" ? 1 : 2});
+  #showLabels() {
+    this.#stage.showLabels(this.#mode.spread(this.#labels));
+  }
+
+  /** The choice of a version, counted from 0, or of none, in words. */
+  #nameOf(version) {
+    return version === null ? text("same") : text("version", {number: version + 1});
   }
 
   /** Select the first version without a label. */
   #selectOpen() {
-    this.#stage.select(this.#round.is_blind ? this.#stage.selected : (this.#unlabelled()[0] ?? 1));
+    this.#stage.select(this.#mode.isChoice ? this.#stage.selected : (this.#unlabelled()[0] ?? 1));
   }
 
   /** Positions without a label. */
@@ -264,7 +290,7 @@ class Page {
       return;
     }
     if (left.length) {
-      this.#showStatus(text("judge_all", {numbers: left.join(", ")}));
+      this.#showStatus(text(this.#mode.hasTies ? "judge_all" : "judge_one", {numbers: left.join(", ")}));
       this.#selectOpen();
       return;
     }
@@ -375,7 +401,8 @@ class Page {
   async #undo() {
     const last = this.#history.pop();
     if (last) {
-      this.#setLabel(last.position, last.label);
+      this.#labels = last.labels;
+      this.#showLabels();
       this.#stage.select(last.position);
     } else if (this.#answered.length) {
       await this.#openGroup(this.#answered.pop());
@@ -407,7 +434,8 @@ class Page {
   }
 
   async #showFeedback({labels, note, original}, given) {
-    const name = (label) => (this.#round.is_blind ? this.#nameOf(label) : text(label.toLowerCase()));
+    const versions = {Positive: 0, Similar: null, Negative: 1}; // of a pair
+    const name = (label) => (this.#round.is_blind ? this.#nameOf(versions[label]) : text(label.toLowerCase()));
     const wrong = labels.flatMap((expected, k) =>
       expected && expected !== given[k]
         ? [text("feedback_wrong", {number: k + 1, given: name(given[k]), expected: name(expected)})]
@@ -421,7 +449,8 @@ class Page {
 
   async #showDone() {
     this.#closeGroup();
-    this.#stage.showLabels([]);
+    this.#labels = Array(this.#mode.numLabels).fill(null);
+    this.#showLabels();
     this.#showStatus("");
     this.#showProgress();
     const other = this.#round.batches.findIndex((batch) => batch.open > 0);
@@ -441,6 +470,12 @@ class Page {
 
   #showStatus(message) {
     $("status").textContent = message;
+  }
+
+  /** What the page asks now, if it differs between items. */
+  #showQuestion(question) {
+    $("title").textContent = question ?? text("title");
+    $("status").dataset.question = $("title").textContent; // shown where there is no room for it above
   }
 
   #showNotice(message) {
@@ -501,7 +536,8 @@ class Page {
     showKeys(rows, $("keys"), text);
     showKeys(this.#guide(), $("guide-keys"), text);
     $("zoom").title = text("help_whole");
-    $("status").dataset.question = text("title"); // shown where there is no room for it above
+    this.#showQuestion();
+    $("flip").hidden = $("slider").hidden = !this.#mode.hasOther;
     addEventListener("click", (event) => event.detail && event.target.closest?.("button")?.blur()); // keys stay with the page
     addEventListener("keyup", (event) => (event.key === " " || event.code === "Space") && this.#stage.flip(false));
     addEventListener("blur", () => this.#stage.flip(false));
@@ -532,41 +568,32 @@ class Page {
   /** Key bindings in the order of the help; see keys.js. */
   #keys() {
     const stage = this.#stage;
-    const count = this.#round.num_candidates + 1 - stage.first;
-    const numbers = Array.from({length: count}, (_, k) => [k + 1, () => stage.select(k + 1)]);
-    const step = (by) => stage.select(((stage.selected - stage.first + by + count) % count) + stage.first);
-    const label = (word, position) => () => this.#label(position ?? stage.selected, word);
+    const {isPairOfStudy, hasOther} = this.#mode;
     const [zoomIn, zoomOut] = [() => stage.zoomBy(1), () => stage.zoomBy(-1)];
     const open = (dialog) => () => void this.#openDialog(dialog);
     const [space, shift, enter, backspace] = ["space", "shift", "enter", "backspace"].map((name) => text(`key_${name}`));
+    const pan = isPairOfStudy ? "shift+" : ""; // the arrows alone choose
     return [
-      ...(this.#round.is_blind
+      ...this.#answerKeys(),
+      ...(hasOther
         ? [
-            {caps: ["1", "2"], help: "help_choose", keys: {1: label("Positive", 0), 2: label("Negative", 1)}},
-            {caps: ["S"], help: "help_same", keys: {s: label("Similar")}},
-          ]
-        : [
-            {caps: [`1–${count}`], help: "help_select", keys: Object.fromEntries(numbers)},
-            {caps: ["P", "S", "N"], help: "help_label", keys: {p: label("Positive"), s: label("Similar"), n: label("Negative")}},
-          ]),
-      {
-        caps: [`${shift} ←`, `${shift} →`],
-        help: "help_step",
-        keys: {"shift+arrowleft": () => step(-1), "shift+arrowright": () => step(1)},
-      },
-      {caps: [space], help: "help_flip", keys: {" ": () => stage.flip(true)}},
+          {caps: [space], help: "help_flip", keys: {" ": () => stage.flip(true)}},
+          {caps: ["Z"], help: "help_slider", keys: {z: () => this.#toggle("slider")}, buttons: {slider: "z"}},
+          {caps: [",", "."], help: "help_slide", keys: {",": () => stage.slide(-0.05), ".": () => stage.slide(0.05)}},
+        ]
+        : []),
       {caps: [enter], help: "help_next", keys: {enter: () => this.#next()}, buttons: {next: "enter"}},
       {caps: [backspace], help: "help_previous", keys: {backspace: () => this.#previous()}, buttons: {previous: "backspace"}},
       {caps: ["U"], help: "help_undo", keys: {u: () => this.#undo()}, buttons: {undo: "u"}},
       {caps: ["X"], help: "help_skip", keys: {x: () => this.#skip()}, buttons: {skip: "x"}},
       {
-        caps: ["←", "↑", "→", "↓"],
+        caps: ["←", "↑", "→", "↓"].map((cap) => (isPairOfStudy ? `${shift} ${cap}` : cap)),
         help: "help_pan",
         keys: {
-          arrowleft: () => stage.panBy(-0.2, 0),
-          arrowright: () => stage.panBy(0.2, 0),
-          arrowup: () => stage.panBy(0, -0.2),
-          arrowdown: () => stage.panBy(0, 0.2),
+          [`${pan}arrowleft`]: () => stage.panBy(-0.2, 0),
+          [`${pan}arrowright`]: () => stage.panBy(0.2, 0),
+          [`${pan}arrowup`]: () => stage.panBy(0, -0.2),
+          [`${pan}arrowdown`]: () => stage.panBy(0, 0.2),
         },
       },
       {
@@ -577,8 +604,6 @@ class Page {
       },
       {caps: ["0"], help: "help_whole", keys: {0: () => stage.toggleWhole()}, buttons: {zoom: "0"}},
       {caps: ["F"], help: "help_focus", keys: {f: () => this.#toggle("focus")}, buttons: {focus: "f"}},
-      {caps: ["Z"], help: "help_slider", keys: {z: () => this.#toggle("slider")}, buttons: {slider: "z"}},
-      {caps: [",", "."], help: "help_slide", keys: {",": () => stage.slide(-0.05), ".": () => stage.slide(0.05)}},
       {caps: ["B"], help: "help_pause", keys: {b: open("pause")}, buttons: {pause: "b"}},
       ...(this.#round.instructions
         ? [{caps: ["I"], help: "help_instructions", keys: {i: open("instructions")}, buttons: {instructions: "i"}}]
@@ -587,13 +612,49 @@ class Page {
     ];
   }
 
+  /** The keys that label or choose, and those that select a version. */
+  #answerKeys() {
+    const stage = this.#stage;
+    const {isChoice, isPairOfStudy, hasTies, numVersions: count} = this.#mode;
+    const numbers = (action) => Object.fromEntries(Array.from({length: count}, (_, k) => [k + 1, () => action(k)]));
+    const label = (word) => () => this.#label(stage.selected, word);
+    const step = (by) => stage.select(((stage.selected - stage.first + by + count) % count) + stage.first);
+    const shift = text("key_shift");
+    const chooseKeys = numbers((version) => this.#choose(version));
+    const arrows = {arrowleft: chooseKeys[1], arrowright: chooseKeys[2]};
+    const caps = count === 2 ? ["1", "2"] : [`1–${count}`];
+    return [
+      ...(isPairOfStudy
+        ? [{caps: ["←", "→", ...caps], help: "help_choose", keys: {...chooseKeys, ...arrows}}]
+        : isChoice
+          ? [{caps, help: "help_choose", keys: chooseKeys}]
+          : [
+              {caps, help: "help_select", keys: numbers((version) => stage.select(version + 1))},
+              {caps: ["P", "S", "N"], help: "help_label", keys: {p: label("Positive"), s: label("Similar"), n: label("Negative")}},
+            ]),
+      ...(isChoice && hasTies ? [{caps: ["S"], help: "help_same", keys: {s: () => this.#choose(null)}}] : []),
+      isPairOfStudy
+        ? {caps: ["N"], help: "help_other", keys: {n: () => step(1)}}
+        : {
+            caps: [`${shift} ←`, `${shift} →`],
+            help: "help_step",
+            keys: {"shift+arrowleft": () => step(-1), "shift+arrowright": () => step(1)},
+          },
+    ];
+  }
+
   /** What to remember while judging, beside the map. */
   #guide() {
+    const {isChoice, isPairOfStudy, hasTies, hasOther, numVersions} = this.#mode;
+    const choice = [
+      ...(isPairOfStudy ? [{caps: ["←", "→"], help: "chosen"}] : []),
+      ...(isChoice && !isPairOfStudy ? [{caps: numVersions === 2 ? ["1", "2"] : [`1–${numVersions}`], help: "chosen"}] : []),
+      ...(isChoice && hasTies ? [{caps: ["S"], help: "same"}] : []),
+    ];
     const labels = {P: "positive_hint", S: "similar_hint", N: "negative_hint"};
-    const choice = {1: "chosen", 2: "chosen", S: "same"};
     return [
-      ...Object.entries(this.#round.is_blind ? choice : labels).map(([cap, help]) => ({caps: [cap], help})),
-      {caps: [text("key_space")], help: "guide_flip"},
+      ...(isChoice ? choice : Object.entries(labels).map(([cap, help]) => ({caps: [cap], help}))),
+      ...(hasOther ? [{caps: [text("key_space")], help: "guide_flip"}] : []),
       {caps: [text("key_enter")], help: "help_next"},
     ];
   }

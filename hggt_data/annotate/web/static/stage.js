@@ -25,7 +25,8 @@ export class Stage {
   #observer = new ResizeObserver((entries) => this.#resize(entries));
   #onZoom;
   #onView;
-  #first; // position of the first version: 0 if no picture is named as the original
+  #first; // position of the first version: 0 if no picture is named as the original or reference
+  #mode;
   selected;
   isFlipped = false;
   isFocused = false;
@@ -35,21 +36,21 @@ export class Stage {
   /**
    * @param root the element to fill; it has an aside with a canvas, which shows the map
    * @param text (key, values) => string
-   * @param numCandidates how many pictures there are beside the first
-   * @param isBlind whether the first is a version like the others, of which one is chosen, and not the original
+   * @param mode what the pages show and how they are answered; see mode.js
    * @param handlers {label(position, label), zoom(), view(versions, box)}; the last is called with the versions, counted
    *   from 0, that are in view at 100 % or more, and the part of them, in image pixels
    */
-  constructor(root, text, numCandidates, isBlind, handlers) {
+  constructor(root, text, mode, handlers) {
     this.#root = root;
     this.#text = text;
-    this.#first = isBlind ? 0 : 1;
-    root.classList.toggle("blind", isBlind);
+    this.#mode = mode;
+    this.#first = mode.first;
+    root.classList.toggle("choice", mode.isChoice);
     this.#onZoom = handlers.zoom;
     this.#onView = handlers.view;
     this.#aside = root.querySelector("aside");
     this.#map = this.#aside.querySelector("canvas");
-    for (let position = 0; position <= numCandidates; position++) {
+    for (let position = 0; position < mode.numPictures; position++) {
       this.#panes.push(this.#makePane(position, handlers.label));
     }
     this.#listenToMap();
@@ -99,7 +100,7 @@ export class Stage {
 
   showLabels(labels) {
     for (const pane of this.#panes.slice(this.#first)) {
-      const label = labels[Math.max(0, pane.position - 1)];
+      const label = labels[pane.position - this.#first];
       for (const button of pane.buttons) {
         button.setAttribute("aria-pressed", button.dataset.label === label);
       }
@@ -199,16 +200,16 @@ export class Stage {
   }
 
   #nameOf(position) {
-    return position < this.#first ? this.#text("original") : this.#text("version", {number: this.#numberOf(position)});
+    return position < this.#first ? this.#text(this.#mode.firstName) : this.#text("version", {number: this.#numberOf(position)});
   }
 
   #numberOf(position) {
     return position + 1 - this.#first;
   }
 
-  /** The picture that a version is compared with: the original, or in a pair the other one. */
+  /** The picture that a version is compared with: the first one, or in a pair the other; else the version itself. */
   #otherOf(position) {
-    return this.#first ? 0 : 1 - position;
+    return this.#first ? 0 : this.#mode.hasOther ? 1 - position : position;
   }
 
   #makePane(position, onLabel) {
@@ -259,9 +260,8 @@ export class Stage {
   }
 
   #makeButtons(position, onLabel) {
-    // Of a pair there is one label, which compares the first with the second.
-    const choice = {[position ? "Negative" : "Positive"]: "chosen", Similar: "same"};
-    const keys = this.#first ? {Positive: "positive", Similar: "similar", Negative: "negative"} : choice;
+    const choice = {Positive: "chosen", ...(this.#mode.hasTies ? {Similar: "same"} : {})};
+    const keys = this.#mode.isChoice ? choice : {Positive: "positive", Similar: "similar", Negative: "negative"};
     return Object.entries(keys).map(([label, key]) => {
       const symbol = SYMBOLS[key];
       const button = document.createElement("button");
@@ -274,7 +274,7 @@ export class Stage {
       word.className = "word";
       word.textContent = ` ${this.#text(key)}`;
       button.append(symbol, word);
-      if (!this.#first) {
+      if (this.#mode.isChoice) {
         const cap = document.createElement("kbd");
         cap.textContent = label === "Similar" ? "S" : this.#numberOf(position);
         button.append(" ", cap);

@@ -57,7 +57,7 @@ def test_a_round_by_keyboard(browser: Browser, sessions: list[Session], size: tu
     open_page(page, session)
     for _ in range(4):
         choose_darker(page)
-        expect(page.locator("#feedback-dialog")).to_contain_text("is the original")
+        expect(page.locator("#feedback-dialog[open]")).to_contain_text("is the original")
         expect(page.locator("#feedback-dialog")).to_contain_text("Your choice is as expected.")
         press(page, "Enter")
     press(page, "Enter")
