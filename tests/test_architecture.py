@@ -34,7 +34,7 @@ ORDER = {
         {"ground_truth", "group_scorer", "set_describer", "report"},
         {"protocol", "scored"},
         {"scoring"},
-        {"agreement"},
+        {"agreement", "study"},
         {"cli"},
         {"__main__"},
     ],
