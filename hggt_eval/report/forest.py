@@ -17,6 +17,7 @@ _WIDTH = 340
 _MARGIN = 10
 _ROW = 44
 _LONGEST_NAME = 18
+_ROW_LETTERS = 46  # that fit beside each other
 _WORDS: dict[Direction, str] = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
 
 
@@ -64,7 +65,7 @@ def _draw(metric: AnyMetric, differences: Sequence[Difference], decimals: int) -
         top = _ROW * number
         title = f"<title>{escape_html(words[-1])}</title>"
         drawn = [
-            _text(0, top + 14, _shorten(difference.method), "strong"),
+            _text(0, top + 14, _shorten(difference.method, numbers), "strong"),
             _text(_WIDTH, top + 14, numbers, "plain", "end"),
         ]
         if difference.num_groups:
@@ -117,5 +118,7 @@ def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> st
     return f'<text class="{kind}" x="{x:.1f}" y="{y:g}" text-anchor="{anchor}">{escape_html(text)}</text>'
 
 
-def _shorten(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _shorten(name: str, beside: str) -> str:
+    """The name, cut off so that it fits beside this text."""
+    longest = max(4, min(_LONGEST_NAME, _ROW_LETTERS - len(beside)))
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
