@@ -185,6 +185,55 @@ def agree(arguments: dict[str, Any]) -> None:
 
 
 @main.command(
+    short_help="Analyse a user study of methods.",
+    epilog="Example: hggt-eval study votes.csv --baseline bicubic --output study",
+    options_of="hggt_eval.study.study:study",
+    details={
+        "source": Argument("SOURCE"),
+        "baseline": _REPORT["baseline"],
+        "scores": Option(type=EXISTING, metavar="SCORES"),
+        "resamples": Option(metavar="N"),
+    },
+)
+def study(arguments: dict[str, Any]) -> None:
+    """Analyse how often people preferred each method, with intervals and tests.
+
+    SOURCE is a round of a study, a tree or dataset with votes on pairs or choices of the best, ORG/NAME on the Hub, or
+    a CSV file of votes. Each question has its own results.
+    """
+    from hggt_eval.study.study import study as run
+    from hggt_eval.study.text import format_study
+
+    echo_all([format_study(run(**arguments))])
+    if output := arguments.get("output"):
+        echo_all([f"Written to {output}: study.json, study.csv, pairs.csv, tables, sentence.tex and report.html."])
+
+
+@main.command(
+    short_help="Plan the size of a user study.",
+    epilog="Example: hggt-eval study-size --pictures 20,40,80 --annotators 10,20 --votes 5",
+    options_of="hggt_eval.study.study:plan_study",
+    details={
+        "pictures": Option(type=Parsed("hggt_eval.study.study:parse_sizes", "N,...")),
+        "annotators": Option(type=Parsed("hggt_eval.study.study:parse_sizes", "N,...")),
+        "votes": Option(metavar="N"),
+        "source": Option("--from", metavar="SOURCE"),
+        "picture_std": Option(metavar="X"),
+        "person_std": Option(metavar="X"),
+    },
+)
+def study_size(arguments: dict[str, Any]) -> None:
+    """Show the smallest difference between two methods that a user study of a given size can detect.
+
+    Run it before the study. A finished study has intervals instead.
+    """
+    from hggt_eval.study.study import plan_study
+    from hggt_eval.study.tables import describe_sizes
+
+    echo_all([describe_sizes(*plan_study(**arguments), assumed="source" not in arguments)])
+
+
+@main.command(
     short_help="Draw the zoom figure of a paper.",
     epilog="Example: hggt-eval figure scores --crop 0001-586-1469:120,64,96 --methods bicubic,swinir --output zoom.pdf",
     options_of=("hggt_eval.report.figure:draw_figure", "hggt_eval.report.figure:write_figure"),

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Standard deviation of the normal prior of a strength, in log odds. It moves a strength of 2 with 100 votes by 0.001.
-PRIOR_STD = 10.0
-_TOLERANCE = 1e-8
+from hggt_data.statistics.choice_model import TOLERANCE, FloatArray, Trials, fit_choices
+
 _MOST_STEPS = 200
 # On a pair. With many more, the prior of a version that won all is lost to rounding, so all counts are scaled down.
 _MOST_VOTES = 1e9
@@ -22,7 +21,6 @@ _ROUNDING = 1e-9
 # SRIQA-Bench takes the logarithm of no smaller probability.
 _SMALLEST_PROBABILITY = 1e-6
 
-FloatArray = npt.NDArray[np.float64]
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
@@ -115,27 +113,15 @@ def pair_strengths(counts: PairCounts, side_effect: bool = False) -> Strengths:
     if not with_ties:
         design, votes = design[:, :2], votes[:, :2]
     estimated = np.append(judged, [with_ties, side_effect and len(votes) > 0])
-    design = design[:, :, estimated]
-    totals = votes.sum(axis=1, keepdims=True)
-
-    def log_posterior(parameters: FloatArray) -> _Value:
-        logits = design @ parameters  # (pairs, outcomes)
-        logits -= logits.max(axis=1, keepdims=True)
-        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        expected = totals * np.exp(logs)
-        centred = design - np.einsum("po,pok->pk", np.exp(logs), design)[:, None]
-        curvature = np.einsum("po,pok,pol->kl", expected, centred, centred)
-        gradient = np.einsum("po,pok->k", votes - expected, design)
-        return _with_prior(_Value(float((votes * logs).sum()), gradient, curvature), parameters, PRIOR_STD)
-
+    trials = Trials(design[:, :, estimated], np.ones(votes.shape, dtype=bool))
     parameters = np.zeros(len(estimated))
-    parameters[estimated] = _maximise(log_posterior, int(estimated.sum()))
+    parameters[estimated] = fit_choices(trials, votes[None])[0]
     *values, log_tie, side = parameters
     return Strengths(
         np.where(judged, values, np.nan),
         math.exp(log_tie) if with_ties else 0.0,
         float(side),
-        *_separation(counts, judged),
+        *find_separation((counts.wins + counts.tied) > 0, judged),
     )
 
 
@@ -192,7 +178,8 @@ def _maximise_thurstone(votes: FloatArray) -> FloatArray:
         bend = bend + bend.T
         curvature = np.diag(bend.sum(axis=1)) - bend
         gradient = pull.sum(axis=1) - pull.sum(axis=0)
-        return _with_prior(_Value(float((votes * logs).sum()), gradient, curvature), scores, 1.0)
+        value = float((votes * logs).sum()) - float(scores @ scores) / 2
+        return _Value(value, gradient - scores, curvature + np.eye(len(scores)))
 
     return _maximise(log_posterior, len(votes))
 
@@ -214,14 +201,6 @@ class _Value(NamedTuple):
     curvature: FloatArray
 
 
-def _with_prior(likelihood: _Value, parameters: FloatArray, std: float) -> _Value:
-    return _Value(
-        likelihood.value - float(parameters @ parameters) / (2 * std**2),
-        likelihood.gradient - parameters / std**2,
-        likelihood.curvature + np.eye(len(parameters)) / std**2,
-    )
-
-
 def _maximise(function: Callable[[FloatArray], _Value], size: int) -> FloatArray:
     """The maximum of a strictly concave function of `size` parameters, by Newton's method with halved steps."""
     at = np.zeros(size)
@@ -229,20 +208,31 @@ def _maximise(function: Callable[[FloatArray], _Value], size: int) -> FloatArray
     for _ in range(_MOST_STEPS):
         step = np.linalg.solve(here.curvature, here.gradient)
         there = function(at + step)
-        while there.value < here.value - 1e-12 * abs(here.value) and np.abs(step).max() > _TOLERANCE:
+        while there.value < here.value - 1e-12 * abs(here.value) and np.abs(step).max() > TOLERANCE:
             step = step / 2
             there = function(at + step)
         at, here = at + step, there
-        if np.abs(step).max(initial=0) <= _TOLERANCE:
+        if np.abs(step).max(initial=0) <= TOLERANCE:
             return at
     raise ArithmeticError(f"no maximum found in {_MOST_STEPS} steps")
 
 
-def _separation(
-    counts: PairCounts, judged: npt.NDArray[np.bool_]
-) -> tuple[tuple[int, ...], tuple[int, ...], bool, tuple[tuple[int, ...], ...]]:
-    """`won_all`, `won_nothing`, `separated` and `parts` of `Strengths`."""
-    not_lost = (counts.wins + counts.tied) > 0  # [i, j]: i won against j, or tied
+class Separation(NamedTuple):
+    """Where votes only bound strengths, or do not compare them; the attributes of `Strengths` of the same names."""
+
+    won_all: tuple[int, ...]
+    won_nothing: tuple[int, ...]
+    separated: bool
+    parts: tuple[tuple[int, ...], ...]
+
+
+def find_separation(not_lost: npt.NDArray[np.bool_], judged: npt.NDArray[np.bool_]) -> Separation:
+    """The separation of votes.
+
+    Args:
+        not_lost: (versions, versions) `[i, j]`: i was preferred to j at least once, chosen where j was shown, or tied.
+        judged: (versions,) whether there are votes on a version.
+    """
     won_all, won_nothing = (
         tuple(np.flatnonzero(judged & ~lost.any(axis=axis)).tolist()) for lost, axis in ((not_lost, 0), (not_lost, 1))
     )
@@ -250,7 +240,7 @@ def _separation(
     parts = sorted({tuple(np.flatnonzero(row).tolist()) for row in connected[judged]})
     # Ford's condition: finite strengths need a chain of votes from each version to each other one.
     separated = bool((connected & ~_reachable(not_lost))[judged].any())
-    return won_all, won_nothing, separated, tuple(parts)
+    return Separation(won_all, won_nothing, separated, tuple(parts))
 
 
 def _reachable(edges: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

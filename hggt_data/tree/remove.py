@@ -56,6 +56,7 @@ def remove_from_tree(root: Path, unwanted: Unwanted) -> TreeRemoval:
         removed |= unwanted.groups & {line.get("group", "") for line in _read_votes(root)}
         if all(_is_gone(line, removed, unwanted) for line in _read_votes(root)):
             raise TreeError(f"{root}: no vote would remain; delete the folder instead")
+        _keep_unlabelled(root / GROUPS_FILE, _read_votes(root), removed, unwanted)
     tables = (*_VOTE_TABLES, GROUPS_FILE, ANNOTATORS_FILE) if has_tables else (ANNOTATORS_FILE,)
     num_rows = sum(_remove_rows(root / name, removed, unwanted) for name in tables)
     num_files = 0
@@ -85,6 +86,19 @@ def _read_votes(root: Path) -> list[dict[str, str]]:
 def _is_gone(line: dict[str, str], groups: Collection[str], unwanted: Unwanted) -> bool:
     person = line.get("annotator") or line.get("pseudonym") or None
     return line.get("group") in groups or unwanted.is_by(person, line.get("slot") or None)
+
+
+def _keep_unlabelled(
+    path: Path, votes: Collection[dict[str, str]], removed: Collection[str], unwanted: Unwanted
+) -> None:
+    """Name the groups that lose their last vote in `groups.csv`, without which they would be an error."""
+    remaining = {line.get("group") for line in votes if not _is_gone(line, removed, unwanted)}
+    emptied = {line.get("group", "") for line in votes} - remaining - {*removed}
+    columns, lines = read_csv(path) if path.is_file() else (["group"], [])
+    if new := sorted(emptied - {line["group"] for line in lines}):
+        with csv_file(path, columns) as write_line:
+            for line in (*lines, *({"group": group} for group in new)):
+                write_line(line.get(column, "") for column in columns)
 
 
 def _remove_rows(path: Path, groups: Collection[str], unwanted: Unwanted) -> int:

@@ -16,10 +16,10 @@ def format_latex(tables: Sequence[Table], notes: Sequence[Note], *, plain: bool 
     commands = {"best": r"\textbf", "second": r"\underline"}
 
     def small(text: str) -> str:
-        return rf"{{\scriptsize {_escape_latex(text)}}}" if text else ""
+        return rf"{{\scriptsize {escape_latex(text)}}}" if text else ""
 
     def cell(content: Cell) -> str:
-        text = _escape_latex(content.text)
+        text = escape_latex(content.text)
         text = f"{commands[content.mark]}{{{text}}}" if content.mark else text
         return f"{text} {small(content.beside)}".strip()
 
@@ -31,7 +31,7 @@ def format_latex(tables: Sequence[Table], notes: Sequence[Note], *, plain: bool 
     top, middle, bottom = (r"\hline",) * 3 if plain else (r"\toprule", r"\midrule", r"\bottomrule")
     parts = ["% No package is needed." if plain else r"% \usepackage{booktabs}"]
     names = [cell.text for table in tables for row in table.rows for cell in row[: table.num_names]]
-    if any(ord(letter) > _LAST_LATIN for name in names for letter in _escape_latex(name)):
+    if any(ord(letter) > _LAST_LATIN for name in names for letter in escape_latex(name)):
         parts.append(
             "% Names contain letters that pdflatex cannot print; use xelatex or lualatex and a font that has them."
         )
@@ -40,7 +40,7 @@ def format_latex(tables: Sequence[Table], notes: Sequence[Note], *, plain: bool 
         lines = [
             rf"\begin{{tabular}}{{{sides}}}",
             top,
-            " & ".join(map(_escape_latex, table.columns)) + r" \\",
+            " & ".join(map(escape_latex, table.columns)) + r" \\",
             middle,
             *(line for row in table.rows for line in lines_of(row)),
             bottom,
@@ -69,5 +69,6 @@ _LATEX = {
 }
 
 
-def _escape_latex(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Text as LaTeX prints it unchanged."""
     return "".join(_LATEX.get(character, character) for character in printable(text))

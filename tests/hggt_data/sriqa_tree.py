@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from hggt_data.io.images import encode_png
-from hggt_data.statistics.strengths import FloatArray
+from hggt_data.statistics.choice_model import FloatArray
 from tests.hggt_data.trees import noise, write_bytes
 
 METHODS = ("BSRGAN", "SwinIR", "StableSR")

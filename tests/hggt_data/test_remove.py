@@ -160,6 +160,16 @@ def test_a_persons_rows_of_own_data_are_deleted(tables: Path) -> None:
     assert contents(tables) == before
 
 
+def test_groups_that_lose_their_last_vote_stay_unlabelled(tables: Path) -> None:
+    (tables / "groups.csv").unlink()
+    (tables / "votes.csv").write_text(
+        "group,candidate,annotator,label\ng,01,Ann,Positive\nh,01,Ann,Positive\nh,01,Ben,Positive\n"
+    )
+    assert run(tables, "--annotator", "Ann").exit_code == 0
+    assert (tables / "groups.csv").read_text() == "group\ng\n"
+    assert not validate_tree(tables, workers=1).errors
+
+
 def test_exported_votes_lose_the_rows(named: Path, tmp_path: Path) -> None:
     out = tmp_path / "votes"
     assert CliRunner().invoke(main, ["export", "votes", str(named), "--output", str(out)]).exit_code == 0

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from hggt_data.statistics.strengths import FloatArray, PairCounts, pair_strengths, thurstone_scores
+from hggt_data.statistics.choice_model import FloatArray
+from hggt_data.statistics.strengths import PairCounts, pair_strengths, thurstone_scores
 from tests.hggt_data.sriqa_tree import mos_by_scipy
 
 
