@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hggt_data.annotate.answers import read_answers
 from hggt_data.annotate.merge import MergeResult, merge_round
 from hggt_data.annotate.round import PICTURES, Kind, Round
 from hggt_data.annotate.study.plan import PLAN_FILE, StudyPlan, is_damaged_name, write_plan
+from hggt_data.annotate.study.sriqa import require_sriqa, write_sriqa
 from hggt_data.annotate.study.votes import StudyVote, count_missing, read_study_round, read_votes
 from hggt_data.errors import HggtError, RoundError, SettingsError
 from hggt_data.io.files import csv_file, link_or_copy, read_csv
@@ -45,6 +46,7 @@ class MergedStudy:
         missing: Votes that the study lacks.
         faults: Answer files that are not valid.
         skips: Why comparisons were skipped.
+        layout: Layout of the tree.
     """
 
     output: Path
@@ -53,13 +55,14 @@ class MergedStudy:
     missing: int
     faults: tuple[str, ...] = ()
     skips: tuple[str, ...] = ()
+    layout: str = "table"
 
     def describe(self) -> list[str]:
         """Summary lines, and what to do next."""
         checks = [f"{plural(self.votes[kind], noun)}" for kind, noun in (("gold", "gold answer"), ("repeat", "repeat"))]
         lines = [
             f"{self.output}: {plural(self.votes['vote'], 'vote')} on {plural(self.plan.groups, 'picture')}, "
-            f"{' and '.join(checks)} (layout: table)"
+            f"{' and '.join(checks)} (layout: {self.layout})"
         ]
         if self.missing:
             lines.append(
@@ -84,6 +87,7 @@ def merge_votes(
     patches: str | Path | None = None,
     workers: Count | None = None,
     unfinished: bool = False,
+    layout: Literal["table", "sriqa"] = "table",
 ) -> MergeResult | MergedStudy:
     """Convert the votes of a round of labels or of a study, see `merge_round` and `merge_study`.
 
@@ -95,18 +99,28 @@ def merge_votes(
         workers: Worker processes that compare the pictures with those that were assigned [default: one per core, at
             most 8].
         unfinished: Merge a study that is not complete.
+        layout: Layout of a study's tree; sriqa is for pairs with ground truths and low-resolution pictures.
     """
     if (Path(folder) / PLAN_FILE).exists():
         if patches is not None:
             raise SettingsError("the pictures of a study are in its round; leave out `patches`")
-        return merge_study(folder, output, copy=copy, unfinished=unfinished)
+        return merge_study(folder, output, copy=copy, unfinished=unfinished, layout=layout)
+    if layout != "table":
+        raise SettingsError("`layout` is for studies; a round of labels becomes an official tree")
     if unfinished:
         raise SettingsError("`unfinished` is for studies; a round of labels is merged group by group")
     return merge_round(folder, output, copy=copy, patches=patches, workers=workers)
 
 
-def merge_study(folder: str | Path, output: str | Path, *, copy: bool = False, unfinished: bool = False) -> MergedStudy:
-    """Convert the votes of a study to a tree in the layout `table`; the study can be merged again.
+def merge_study(
+    folder: str | Path,
+    output: str | Path,
+    *,
+    copy: bool = False,
+    unfinished: bool = False,
+    layout: Literal["table", "sriqa"] = "table",
+) -> MergedStudy:
+    """Convert the votes of a study to a tree; the study can be merged again.
 
     The plan of the study records that its preferences were looked at: an extension after that is marked in all results.
 
@@ -115,6 +129,8 @@ def merge_study(folder: str | Path, output: str | Path, *, copy: bool = False, u
         output: New or empty folder for the tree.
         copy: Copy the pictures [default: hard links, if both folders are on the same disk].
         unfinished: Merge a study that is not complete.
+        layout: `table`, or `sriqa` for pairs with ground truths and low-resolution pictures, without gold and repeats,
+            annotators and times.
 
     Returns:
         What the tree has.
@@ -154,18 +170,23 @@ def merge_study(folder: str | Path, output: str | Path, *, copy: bool = False, u
         )
     if not number["vote"]:
         raise RoundError(f"{folder}: the study has no votes yet; go on with hggt-data annotate")
+    if layout == "sriqa":
+        require_sriqa(round_)
     _require_same_pictures(round_)
     plan = round_.study.plan.with_look(number["vote"], "hggt-data merge")
     with new_folder(output) as staging:
-        _write_votes(staging, plan, votes)
-        _write_pictures(round_, staging, copy=copy)
+        if layout == "sriqa":
+            write_sriqa(round_, staging, votes, copy=copy)
+        else:
+            _write_votes(staging, plan, votes)
+            _write_pictures(round_, staging, copy=copy)
         write_protocol(staging, round_.protocol)
         write_plan(staging, plan)
         if plan != round_.study.plan:
             write_plan(folder, plan)  # before anybody sees the votes
     faults = [path.relative_to(folder).as_posix() for found in answers for path in found.faults]
     skips = [reason for found in answers for item, reason in found.skips.items() if item.kind is Kind.VOTE]
-    return MergedStudy(output, plan, number, missing, tuple(faults), tuple(skips))
+    return MergedStudy(output, plan, number, missing, tuple(faults), tuple(skips), layout)
 
 
 def vote_columns(plan: StudyPlan) -> tuple[str, ...]:

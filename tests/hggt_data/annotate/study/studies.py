@@ -41,11 +41,14 @@ def make_study(
     methods: Sequence[str] = ("a", "b", "c"),
     names: Sequence[str] = NAMES,
     lr: bool = False,
+    both: bool = False,
     **settings: Any,
 ) -> Round:
     """A study of methods whose pictures are noise, in `folder/round`."""
     write_methods(folder, methods)
     reference: dict[str, Any] = {"lr": folder / "lr"} if lr else {"gt": folder / "gt"}
+    if both:
+        reference["lr"] = folder / "lr"
     settings = {"questions": (QUESTION,), "votes": 2, **settings}
     restored = [str(folder / name) for name in methods]
     return deal_study(restored, folder / "round", names, StudySettings(**settings), **reference).round

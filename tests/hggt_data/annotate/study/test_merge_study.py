@@ -1,6 +1,7 @@
 """`merge` of a study, looks at its preferences, and what it does not show before it is complete."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,21 @@ def test_options_of_rounds_of_labels_and_of_studies_are_told_apart(tmp_path: Pat
     labels = make_round(tmp_path / "labels", {"Ada": [votes(*IDS)], "Bob": [votes(*IDS)]})
     with pytest.raises(SettingsError, match="`unfinished` is for studies"):
         merge_votes(labels.folder, tmp_path / "tree", unfinished=True)
+
+
+def test_pairs_with_ground_truths_and_low_resolution_fit_sriqa(tmp_path: Path) -> None:
+    round_ = make_study(tmp_path, ties=True, gold=1, both=True)
+    judge(round_, lambda _, __, order: None if "c" in order else best("a", "b")(_, __, order))
+    merge_study(round_.folder, tmp_path / "tree", layout="sriqa")
+    report = validate_tree(tmp_path / "tree", workers=1)
+    assert (report.layout, report.slots) == ("sriqa", ("A", "B"))
+    assert not [problem for problem in report.problems if problem.severity == "error"]
+    pairs = [vote for group in open_groups(tmp_path / "tree") for vote in group.pairs]
+    found = Counter("tie" if vote.preferred == "tie" else getattr(vote, str(vote.preferred)) for vote in pairs)
+    assert found == {"tie": 16, "a": 8}
+    assert open_groups(tmp_path / "tree")[0].has_picture("lr")
+    other = make_study(tmp_path / "other")
+    judge(other, best("a"))
+    with pytest.raises(RoundError, match="does not fit the layout sriqa: it has no lr pictures"):
+        merge_study(other.folder, tmp_path / "none", layout="sriqa")
+    assert not (tmp_path / "none").exists()
