@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hggt_data.annotate.study.plan import StudyPlan, write_plan
+from hggt_data.annotate.reassign import reassign_groups
+from hggt_data.annotate.study.merge import merge_study
+from hggt_data.annotate.study.plan import StudyPlan, read_plan, write_plan
 from hggt_eval.cli import main
 from hggt_eval.scores.file import read_scores
 from hggt_eval.study.study import study
+from tests.hggt_data.annotate.study.studies import again, best, judge, make_study
 from tests.hggt_eval.study.simulated import METHODS, PAIR_COLUMNS, Simulation, pair_rows, simulate, write_csv
 
 QUESTION = "Which looks better?"
@@ -152,15 +155,15 @@ def test_a_plan_names_the_primary_comparison(tmp_path: Path) -> None:
     assert "(primary comparison)" in first
 
 
-def test_an_unfinished_study_needs_a_look_and_has_no_p(tmp_path: Path) -> None:
+def test_an_unfinished_study_is_shown_only_on_request_and_has_no_p(tmp_path: Path) -> None:
     folder = planned(tmp_path / "tree", rows=votes_of()[:-1])
     refused = run("study", folder, "--output", tmp_path / "out")
     assert refused.exit_code == 1
     assert "the study is not complete (215 votes so far)" in refused.output
-    assert "--look" in refused.output
+    assert "--unfinished" in refused.output
     assert "preferred" not in refused.output
     assert not (tmp_path / "out").exists()
-    shown = run("study", folder, "--look", "--output", tmp_path / "out", "--resamples", 200)
+    shown = run("study", folder, "--unfinished", "--output", tmp_path / "out", "--resamples", 200)
     assert shown.exit_code == 0
     require_no_p(
         tmp_path / "out", shown.output, "The study is not complete, so these are interim results and p is withheld."
@@ -320,3 +323,28 @@ def test_sizes_of_studies_are_planned(tmp_path: Path) -> None:
     refused = run("study-size", "--pictures", "1", "--annotators", "4", "--votes", "5")
     assert refused.exit_code == 2
     assert "pictures is 1; expected 2 or more" in refused.output.replace("--", "").replace("`", "")
+
+
+@pytest.mark.parametrize("design", ["pairs", "best-of"])
+def test_a_round_and_its_merged_tree_have_the_same_results(tmp_path: Path, design: str) -> None:
+    round_ = make_study(tmp_path, design=design, gold=1)
+    judge(round_, best("a", "b", "c"), ["Ada"])
+    refused = run("study", round_.folder)
+    assert refused.exit_code == 1
+    assert "the study is not complete" in refused.output
+    assert not read_plan(round_.folder).looks
+    interim = study(round_.folder, unfinished=True, resamples=100)
+    assert "interim" in interim.caveat
+    assert [look.how for look in read_plan(round_.folder).looks] == ["hggt-eval study"]
+    judge(round_, best("a", "b", "c"))
+    found = study(round_.folder, resamples=100)
+    assert found.caveat == ""
+    assert found.questions[0].num_failed == 0
+    assert found.questions[0].main.method("a").win_rate.value == 1
+    merge_study(round_.folder, tmp_path / "tree")
+    merged = study(tmp_path / "tree", resamples=100)
+    assert merged.complete
+    assert merged.questions[0].main.methods == found.questions[0].main.methods
+    reassign_groups(round_.folder, votes=3)
+    judge(again(round_), best("b", "a", "c"))
+    assert "extended" in study(round_.folder, resamples=100).caveat
