@@ -23,7 +23,7 @@ from hggt_eval.study.variance import Components, Size, assume_components, find_c
 from hggt_eval.study.votes import StudyVotes, collect_votes
 
 
-def study(
+def analyse_study(
     source: str | Path,
     *,
     baseline: str | None = None,
@@ -66,15 +66,15 @@ def study(
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from hggt_eval import study
+        >>> from hggt_eval import analyse_study
         >>> votes = Path(tempfile.mkdtemp()) / "votes.csv"
         >>> rows = [f"p{k % 30},a,b,ann-{k % 11},{'second' if k % 4 else 'first'}" for k in range(330)]
         >>> _ = votes.write_text("group,first,second,annotator,preferred\\n" + "\\n".join(rows) + "\\n")
-        >>> found = study(votes, resamples=1000)
+        >>> found = analyse_study(votes, resamples=1000)
         >>> [(method.name, round(method.win_rate.value, 2)) for method in found.questions[0].main.methods]
         [('a', 0.25), ('b', 0.75)]
     """
-    require_arguments(study, resamples=resamples)
+    require_arguments(analyse_study, resamples=resamples)
     output = None if output is None else Path(output)
     opened = open_study(source, split, revision)
     _require_complete(opened, unfinished)
