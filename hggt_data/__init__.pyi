@@ -1,8 +1,10 @@
 # The names that this package offers and their modules: read by lazy_loader at run time, by type checkers and editors.
 from .annotate.deal import DealSettings as DealSettings
 from .annotate.deal import deal_groups as deal_groups
+from .annotate.export import export_round as export_round
 from .annotate.merge import merge_round as merge_round
 from .annotate.reassign import reassign_groups as reassign_groups
+from .annotate.status import describe_round as describe_round
 from .annotate.study.merge import merge_study as merge_study
 from .annotate.study.settings import StudySettings as StudySettings
 from .comparison.difference import Difference as Difference
@@ -76,3 +78,4 @@ from .tree.split import SplitSettings as SplitSettings
 from .tree.split import split_tree as split_tree
 from .tree.table_options import TableOptions as TableOptions
 from .tree.validate import validate_tree as validate_tree
+from .withdraw import withdraw_person as withdraw_person

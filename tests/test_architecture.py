@@ -23,7 +23,7 @@ ORDER = {
         {"dataset", "patches", "annotate"},
         {"hub"},
         {"loading"},
-        {"exports", "restored", "counting", "comparison", "remove"},
+        {"exports", "restored", "counting", "comparison", "remove", "withdraw"},
         {"deal_study"},
         {"cli"},
         {"__main__"},

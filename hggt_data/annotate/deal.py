@@ -31,6 +31,7 @@ from hggt_data.io.files import csv_file, read_csv, read_utf8, write_text
 from hggt_data.io.folders import new_folder, require_outside
 from hggt_data.io.names import by_look, compare_names, find_lookalikes, note_lookalike
 from hggt_data.io.text import format_examples, join_lines, plural
+from hggt_data.licence import HGGT_LICENSE_NAME, require_license_id
 from hggt_data.ranges import Count, CountOrNone, Range, require_arguments, require_lists, require_ranges
 from hggt_data.schema import BLIND_QUESTION, ORIGINAL, QUESTION, Label, Protocol
 from hggt_data.tree.annotators import clean_name, draw_pseudonym
@@ -61,6 +62,8 @@ class DealSettings:
         question: What the page asks, in one line.  [default: which versions look better than the original, or in a
             blind round, which version looks better]
         blind: Hide which version is the original: show it and one candidate side by side, in random order.
+        license: Licence of the pictures: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the terms of the
+            official data, which forbid showing them outside your organisation]
 
     Raises:
         SettingsError: A value is out of range.
@@ -76,9 +79,12 @@ class DealSettings:
     require_full_zoom: bool = False
     question: str | None = None
     blind: bool = False
+    license: str | None = None
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if self.license is not None:
+            require_license_id(self.license)
         if self.question is not None and not (
             self.question.isprintable() and 0 < len(self.question.strip()) <= _LONGEST_QUESTION
         ):
@@ -240,6 +246,7 @@ def deal_groups(
             checks=checks,
             batch_form=settings.batches,
             protocol=settings.protocol(len(listing.candidates)),
+            license=settings.license or HGGT_LICENSE_NAME,
         )
         write_text(folder / INSTRUCTIONS, format_instructions(round_.protocol))
         write_batches(round_, folder / BATCHES)

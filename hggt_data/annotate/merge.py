@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hggt_data.annotate.answers import find_unknown_folders, read_answers, read_full_zoom
 from hggt_data.annotate.batches import BATCHES
+from hggt_data.annotate.copies import note_copy
 from hggt_data.annotate.round import PICTURES, Item, Kind, Round, read_round, write_pictures
 from hggt_data.errors import RoundError
 from hggt_data.io.files import csv_file, read_csv, write_json
@@ -28,7 +29,7 @@ from hggt_data.tree.protocol import write_protocol
 from hggt_data.tree.validate import examine_groups
 
 _MOST_SHOWN = 5
-_REPORT = "merge.json"
+REPORT = "merge.json"
 
 
 @dataclass
@@ -202,10 +203,11 @@ def merge_round(
     per_annotator = Counter(pseudonym for group in complete for pseudonym in votes.by_group[group])
     is_compared = (folder / PICTURES).exists()
     result = MergeResult(output, complete, round_.votes, partial, votes, per_annotator, faults, is_compared)
+    note_copy(folder, output, "hggt-data merge")
     try:
-        write_json(folder / _REPORT, result.to_json())
+        write_json(folder / REPORT, result.to_json())
     except OSError as error:  # a read-only round can be merged too
-        return replace(result, unwritten=f"{folder / _REPORT}: {error.strerror}")
+        return replace(result, unwritten=f"{folder / REPORT}: {error.strerror}")
     return result
 
 

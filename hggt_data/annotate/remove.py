@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hggt_data.annotate.batches import BATCHES, require_own_batches, write_batches
+from hggt_data.annotate.consent import acceptance_path
+from hggt_data.annotate.merge import REPORT
 from hggt_data.annotate.round import PICTURES, Kind, Round, lock_round, read_round, write_round
 from hggt_data.errors import NameFormatError, RoundError
 from hggt_data.io.files import csv_file, read_csv
@@ -31,31 +33,41 @@ def remove_from_round(folder: Path, unwanted: Unwanted) -> RoundRemoval:
     RoundError if this is not a round, or no group would remain.
     """
     with lock_round(folder):
-        round_ = read_round(folder)
-        require_own_batches(round_)
-        annotators = [one for one in round_.annotators if not unwanted.annotators.isdisjoint((one.name, one.pseudonym))]
-        every = {item.group for one in round_.annotators for item in one.items} | round_.known.keys()
-        groups = {group for group in every if unwanted.has_group(group, _image_name(group))}
-        after = _without(round_, groups, {one.pseudonym for one in annotators})
-        if groups and not after.groups_to_vote_on:
-            raise RoundError(f"{folder}: no group would remain; delete the round instead")
-        num_files = 0
-        for place in (folder, folder / "shown", folder / "skips"):
-            for kind in Kind:
-                for annotator in annotators:
-                    own = place / kind.folder / annotator.pseudonym
-                    num_files += sum(path.is_file() for path in own.rglob("*"))
-                    if own.is_dir():
-                        shutil.rmtree(own)
-                for path in (place / kind.folder).glob("*/*"):
-                    if path.name.partition(".json")[0] in groups:  # also a broken one that a new answer replaced
-                        path.unlink()
-                        num_files += 1
-        if groups or annotators:
-            with replaced_folder(folder / BATCHES) as staging:
-                write_batches(after, staging)
-            _remove_lines(folder / PICTURES, groups)
-            write_round(after)
+        return remove_from_locked(folder, unwanted)
+
+
+def remove_from_locked(folder: Path, unwanted: Unwanted) -> RoundRemoval:
+    """The same for a round that the caller has locked."""
+    round_ = read_round(folder)
+    require_own_batches(round_)
+    annotators = [one for one in round_.annotators if not unwanted.annotators.isdisjoint((one.name, one.pseudonym))]
+    every = {item.group for one in round_.annotators for item in one.items} | round_.known.keys()
+    groups = {group for group in every if unwanted.has_group(group, _image_name(group))}
+    after = _without(round_, groups, {one.pseudonym for one in annotators})
+    if groups and not after.groups_to_vote_on:
+        raise RoundError(f"{folder}: no group would remain; delete the round instead")
+    num_files = 0
+    for place in (folder, folder / "shown", folder / "skips"):
+        for kind in Kind:
+            for annotator in annotators:
+                own = place / kind.folder / annotator.pseudonym
+                num_files += sum(path.is_file() for path in own.rglob("*"))
+                if own.is_dir():
+                    shutil.rmtree(own)
+            for path in (place / kind.folder).glob("*/*"):
+                if path.name.partition(".json")[0] in groups:  # also a broken one that a new answer replaced
+                    path.unlink()
+                    num_files += 1
+    for annotator in annotators:
+        consent = acceptance_path(folder, annotator.pseudonym)
+        num_files += consent.is_file()
+        consent.unlink(missing_ok=True)
+    if groups or annotators:
+        (folder / REPORT).unlink(missing_ok=True)  # quotes reasons for skips; merge writes it again
+        with replaced_folder(folder / BATCHES) as staging:
+            write_batches(after, staging)
+        _remove_lines(folder / PICTURES, groups)
+        write_round(after)
     return RoundRemoval(tuple(sorted(groups)), tuple(one.name for one in annotators), num_files)
 
 

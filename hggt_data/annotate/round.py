@@ -20,6 +20,7 @@ from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
 from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
+from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Label, Protocol, group_order, require_group_id
 from hggt_data.tree.annotators import clean_name
 from hggt_data.tree.hggt_folders import picture_name
@@ -152,6 +153,7 @@ class Round:
         batch_form: Form of the batches for other annotation tools.
         protocol: How the annotators are asked.
         checks: What they judge in addition to their votes.
+        license: Licence id of the pictures; by default the terms of the official data.
         study: In a study of methods, what is compared: each group is then a comparison, and `patches` has the pictures.
     """
 
@@ -168,6 +170,7 @@ class Round:
     protocol: Protocol = HGGT_PROTOCOL
     checks: Checks = Checks()
     study: Comparisons | None = None
+    license: str = HGGT_LICENSE_NAME
 
     @property
     def groups_to_vote_on(self) -> set[str]:
@@ -238,6 +241,7 @@ def write_round(round_: Round) -> None:
         "batch_form": round_.batch_form,
         "protocol": asdict(round_.protocol),
         "checks": asdict(round_.checks),
+        "license": round_.license,
         "known": {
             str(group): {"labels": [label and label.value for label in answer.labels], "note": answer.note}
             for group, answer in sorted(round_.known.items(), key=lambda entry: group_order(entry[0]))
@@ -319,6 +323,7 @@ class _Assignments(TypedDict):
     annotators: list[_AnnotatorEntry]
     known: dict[str, _KnownEntry]
     study: NotRequired[StudyEntry]
+    license: NotRequired[str]
 
 
 def _parse_round(folder: Path, content: object) -> Round:
@@ -345,6 +350,7 @@ def _parse_round(folder: Path, content: object) -> Round:
                 raise ValueError(f"{lacking[0]} has no order")
     return Round(
         study=study,
+        license=values.get("license", HGGT_LICENSE_NAME),
         folder=folder,
         patches=folder / values["patches"],
         candidates=tuple(values["candidates"]),

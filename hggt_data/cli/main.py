@@ -2,7 +2,7 @@
 
 import click
 
-from hggt_data.cli import annotate, comparison, dataset, exports, patches, statistics, tree
+from hggt_data.cli import annotate, comparison, dataset, exports, patches, round, statistics, tree
 from hggt_data.cli.group import HggtGroup
 
 build = dataset.build  # hggt-build-dataset
@@ -19,6 +19,7 @@ for command in (
     *(dataset.build, dataset.push, dataset.publish, dataset.download, dataset.remove, exports.export),
     *(comparison.diff, comparison.overlap),
     *(patches.extract_subimages, patches.select_patches),
-    *(annotate.deal, annotate.deal_study, annotate.reassign, annotate.annotate, annotate.accounts, annotate.merge),
+    *(annotate.deal, annotate.deal_study, annotate.reassign, annotate.annotate, annotate.accounts),
+    *(annotate.merge, round.round_),
 ):
     main.add_command(command)

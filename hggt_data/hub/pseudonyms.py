@@ -1,7 +1,8 @@
 """A copy of a built dataset that does not show who labelled it.
 
 Names become pseudonyms, which a file of the dataset's owner keeps the same from one version to the next. Times count
-from each annotator's first start, so pace and pauses stay but dates do not. Pictures and labels are unchanged.
+from each annotator's first start, so pace and pauses stay but dates do not. How people looked at pictures (`full_zoom`)
+is left out. Pictures and labels are unchanged.
 """
 
 import io
@@ -27,7 +28,7 @@ from hggt_data.io.workers import advance, run_tasks
 from hggt_data.tree.annotators import draw_pseudonym
 
 # Raise it when the code changes the content of a copy.
-_FORMAT = 3
+_FORMAT = 4
 _COLUMNS = ("annotations", *VOTE_COLUMNS)
 _FIRST_START = datetime(1970, 1, 1)
 # A clock that was reset starts at a known day, and its distance to the other times would reveal their date.
@@ -62,7 +63,8 @@ class Pseudonymizer:
     def _replace_vote(self, vote: dict[str, Any]) -> dict[str, Any]:
         clock = _clock(vote)
         times = {key: self._relative(clock, parse_time(vote[key])) for key in ("start", "end")}
-        return vote | times | {key: self.pseudonyms[name] for key, name in _named(vote)}
+        zoom = {"full_zoom": None} if "full_zoom" in vote else {}
+        return vote | times | zoom | {key: self.pseudonyms[name] for key, name in _named(vote)}
 
     def _relative(self, clock: Clock | None, time: datetime | None) -> str | None:
         if time is None or clock is None or clock not in self.starts:
@@ -80,6 +82,11 @@ def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
 def has_times(labels: Mapping[str, pa.Table]) -> bool:
     """Whether any vote has timestamps."""
     return any(vote["start"] or vote["end"] for vote in _votes(labels))
+
+
+def has_zoom(labels: Mapping[str, pa.Table]) -> bool:
+    """Whether it is recorded of any vote if every version was seen at 100 %."""
+    return any(vote.get("full_zoom") is not None for vote in _votes(labels))
 
 
 def make_pseudonymizer(labels: Mapping[str, pa.Table], known: Mapping[str, str]) -> Pseudonymizer:

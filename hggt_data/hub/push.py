@@ -32,6 +32,7 @@ from hggt_data.hub.pseudonyms import (
     anonymized_copy,
     find_names,
     has_times,
+    has_zoom,
     make_pseudonymizer,
     read_pseudonyms,
     write_pseudonyms,
@@ -228,7 +229,7 @@ def _prepared(
     if settings.keep_names:
         yield _Prepared(folder, manifest, f"{plural(len(names), 'name')} and all times are pushed unchanged")
         return
-    if not names and not has_times(labels):
+    if not names and not has_times(labels) and not has_zoom(labels):
         yield _Prepared(folder, manifest, "no names; no times")
         return
     known = read_pseudonyms(settings.pseudonyms_file)

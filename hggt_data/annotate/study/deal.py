@@ -29,6 +29,7 @@ from hggt_data.io.folders import new_folder
 from hggt_data.io.images import Pixels, decode_png, encode_png, hash_pixels, read_pixels
 from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
+from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.schema import LR, ORIGINAL, Protocol
 from hggt_data.tree.annotators import draw_pseudonym
 
@@ -155,6 +156,7 @@ def write_study(
             protocol=_protocol(plan, full_zoom=settings.require_full_zoom),
             checks=checks,
             study=study,
+            license=settings.license or HGGT_LICENSE_NAME,
         )
         warnings = _write_pictures(round_, plan, pictures, list(gold.values()))
         write_text(folder / INSTRUCTIONS, format_study_instructions(plan))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from hggt_data.annotate.study.plan import Design, Enlargement, is_damaged_name
 from hggt_data.errors import SettingsError
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import require_license_id
 from hggt_data.ranges import Count, CountOrNone, Range, require_lists, require_ranges
 from hggt_data.schema import is_candidate
 
@@ -32,6 +33,8 @@ class StudySettings:
         per_batch: Maximum number of votes per batch.
         require_full_zoom: Accept an answer only after all of every version was in view at 100 % for a second.
         seed: Random seed for the assignment and the order.
+        license: Licence of the pictures: an id of the Hub such as cc-by-4.0, or other:NAME.  [default: the terms of the
+            official data, which forbid showing them outside your organisation]
 
     Raises:
         SettingsError: A value is out of range, or values contradict each other.
@@ -50,10 +53,13 @@ class StudySettings:
     per_batch: Count = 100
     require_full_zoom: bool = False
     seed: int = 0
+    license: str | None = None
 
     def __post_init__(self) -> None:
         require_lists(questions=self.questions, primary=self.primary)
         require_ranges(self)
+        if self.license is not None:
+            require_license_id(self.license)
         faults = []
         for question in self.questions:
             if not (question.isprintable() and 0 < len(question.strip()) <= _LONGEST_QUESTION):

@@ -20,14 +20,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hggt_data.annotate.answers import FULL_ZOOM_S
-from hggt_data.annotate.instructions import INSTRUCTIONS
+from hggt_data.annotate.consent import CONSENT, Consents
+from hggt_data.annotate.instructions import read_instructions
 from hggt_data.annotate.round import Annotator, Item, Kind
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refusal
 from hggt_data.annotate.web.progress import disagreements, measure_progress
+from hggt_data.annotate.web.reading import ReadingRoutes
 from hggt_data.annotate.web.store import AnswerStore, ConflictError, SavedAnswer
 from hggt_data.annotate.web.texts import Language, Texts
-from hggt_data.errors import AnnotationError
+from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json
 from hggt_data.io.text import escape_html
@@ -71,6 +73,11 @@ def make_app(store: AnswerStore, language: Language | None = None) -> Starlette:
         message = texts.of(request.headers)["error_disk"].replace("{reason}", error.strerror or str(error))
         return refusal(500, message, request.headers)
 
+    def refuse_for_text(request: Request, error: Exception) -> Response:
+        _LOG.error("%s", error)
+        message = texts.of(request.headers)["error_disk"].replace("{reason}", CONSENT)
+        return refusal(503, message, request.headers)
+
     def note_disconnect(_: Request, __: Exception) -> Response:
         _LOG.warning("A client ended the connection before its request was complete.")
         return Response(status_code=400)  # goes nowhere
@@ -90,6 +97,7 @@ def make_app(store: AnswerStore, language: Language | None = None) -> Starlette:
             AnnotationError: lambda request, error: refusal(422, str(error), request.headers),
             BodyTooLargeError: lambda request, _: refusal(413, too_large, request.headers),
             OSError: refuse_for_disk,
+            RoundError: refuse_for_text,
             ClientDisconnect: note_disconnect,
         },
     )
@@ -115,10 +123,13 @@ class AnnotatorRoutes(Routes):
     def __init__(self, store: AnswerStore, texts: Texts) -> None:
         super().__init__(store, texts)
         self._annotators = {annotator.name: annotator for annotator in store.round.annotators if annotator.is_active}
+        self._consents = Consents(store.round.folder)
+        self._reading = ReadingRoutes(store.round.folder, self._consents, self._person, self._annotator)
 
     def routes(self) -> list[Route]:
         """Path and endpoint of each."""
         return [
+            *self._reading.routes(),
             Route("/api/round", self._show_round),
             Route("/api/batches/{number}", self._show_batch),
             Route("/api/items/{item}/pictures/{position}", self._show_picture),
@@ -127,11 +138,19 @@ class AnnotatorRoutes(Routes):
             Route("/api/items/{item}/skip", self._with_body(self._save_skip), methods=["PUT"]),
         ]
 
-    def _annotator(self, request: Request) -> Annotator:
+    def _person(self, request: Request) -> Annotator:
+        """Who asks."""
         account = self._account(request)
         if account.is_admin or account.name not in self._annotators:
             raise HTTPException(403, "error_not_in_round")
         return self._annotators[account.name]
+
+    def _annotator(self, request: Request) -> Annotator:
+        """Who asks, if they have accepted the text of the round."""
+        person = self._person(request)
+        if not self._consents.is_given(person):
+            raise HTTPException(403, "error_consent")
+        return person
 
     def _item(self, request: Request) -> tuple[Annotator, Item]:
         annotator = self._annotator(request)
@@ -141,7 +160,9 @@ class AnnotatorRoutes(Routes):
         return annotator, item
 
     def _show_round(self, request: Request) -> Response:
-        annotator = self._annotator(request)
+        annotator = self._person(request)
+        if consent := self._reading.describe(annotator):
+            return JSONResponse({"consent": consent})
         return JSONResponse(
             {
                 "annotator": self._store.annotator_id(annotator),
@@ -149,7 +170,7 @@ class AnnotatorRoutes(Routes):
                 "is_blind": bool(self._store.round.protocol.blind),
                 "num_candidates": self._store.num_candidates,
                 "required_full_zoom_s": FULL_ZOOM_S if self._store.round.protocol.full_zoom else 0,
-                "instructions": _read_instructions(self._store.round.folder),
+                "instructions": [block.to_json() for block in read_instructions(self._store.round.folder)],
                 "batches": [_summarise(self._store, annotator, batch) for batch in annotator.batches],
                 **self._store.page_facts(),
             }
@@ -297,13 +318,6 @@ def _index_of(request: Request, name: str) -> int:
     """A number in the path; -1 if it is not one, or far too long."""
     text = request.path_params[name]
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
-
-
-def _read_instructions(folder: Path) -> str:
-    try:
-        return read_regular_file(folder / INSTRUCTIONS).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
 
 
 def _summarise(store: AnswerStore, annotator: Annotator, batch: tuple[Item, ...]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from typing import Annotated, cast
 import uvicorn
 
 from hggt_data.annotate.answers import remove_leftovers
+from hggt_data.annotate.consent import CONSENT, read_consent
+from hggt_data.annotate.instructions import read_instructions, require_pictures
 from hggt_data.annotate.round import Round, lock_round, read_round
 from hggt_data.annotate.web.accounts import Account, Accounts
 from hggt_data.annotate.web.app import make_app
@@ -30,9 +32,11 @@ from hggt_data.annotate.web.terminal import log_to_terminal
 from hggt_data.annotate.web.texts import Language
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.text import format_examples, plural
+from hggt_data.licence import is_restricted, terms_of
 from hggt_data.ranges import Range, require_ranges
 
 _MOST_FILES = 1 << 14
+_LOCAL_NAMES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")  # never resolved by public name servers
 _BACKLOG = 256  # also how many connections are accepted before any of them is looked at
 
 
@@ -50,6 +54,8 @@ class ServerSettings:
         tls_key: Private key (PEM) of the certificate.
         plain_http: Serve other machines without encryption, on a network you trust.
         patches: Folder of the patches, if they were moved.
+        i_have_permission: Serve pictures whose terms forbid passing them on under a public address or host name: their
+            owner allows it, or only people of your organisation can connect.
         language: Language of the pages [default: the browser's, if there is a translation; else English].
     """
 
@@ -62,6 +68,7 @@ class ServerSettings:
     tls_key: Path | None = None
     plain_http: bool = False
     patches: Path | None = None
+    i_have_permission: bool = False
     language: Language | None = None
 
     def __post_init__(self) -> None:
@@ -78,7 +85,8 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
 
     Raises:
         RoundError: This is not a round, or the annotator is not known.
-        SettingsError: The settings would be unsafe, or do not say which of several annotators is served.
+        SettingsError: The settings would be unsafe, do not say which of several annotators is served, or would show
+            pictures outside the organisation that must not be.
         OutputError: The port is in use, or another process serves or changes the round.
     """
     context = _require_safe(settings)
@@ -86,6 +94,9 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         with TemporaryFile(dir=folder):
             pass  # fails now if answers cannot be written
         round_ = read_round(folder, settings.patches)
+        _require_permission(round_, settings)
+        require_pictures(folder, read_instructions(folder))
+        consent = read_consent(folder)
         remove_leftovers(round_)
         accounts = Accounts(settings.accounts)
         store = open_store(round_)
@@ -93,6 +104,8 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
             hosts = {*settings.allow_host, *([] if _is_any(settings.host) else [settings.host])}
             app = Guard(make_app(store, settings.language), accounts.find, hosts, plain_http=settings.plain_http)
             port = listener.getsockname()[1]
+            if consent and consent.missing:
+                print_line(f"Warning: {CONSENT} lacks {', '.join(consent.missing)}; write what annotators must know.")
             for line in _welcome(round_, store, accounts, settings, port):
                 print_line(line)
             log_to_terminal()
@@ -133,6 +146,28 @@ def _require_safe(settings: ServerSettings) -> ssl.SSLContext | None:
     if settings.tls_certificate is None:
         return None
     return _read_certificate(settings.tls_certificate, settings.tls_key)
+
+
+def _require_permission(round_: Round, settings: ServerSettings) -> None:
+    """Refuse to show restricted pictures where people outside the organisation may connect."""
+    hosts = [*settings.allow_host, *([] if _is_any(settings.host) else [settings.host])]
+    public = [host for host in hosts if not _is_inside(host)]
+    if public and is_restricted(round_.license) and not settings.i_have_permission:
+        raise SettingsError(
+            f"{public[0]} may be reached from outside your organisation, and the pictures of this round must not be "
+            f"passed on. {terms_of(round_.license)} Use a private address (such as 192.168.1.5) or a local name; if "
+            "their owner allows it, or only people of your organisation can connect, pass `i_have_permission`; if they "
+            "have another licence, state it with hggt-data deal --license when you make the round"
+        )
+
+
+def _is_inside(host: str) -> bool:
+    """Whether only this machine or a private network can have this address or name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.lower().endswith(_LOCAL_NAMES)
+    return address.is_private or address.is_loopback or address.is_link_local
 
 
 def _read_certificate(certificate: Path, key: Path | None) -> ssl.SSLContext:

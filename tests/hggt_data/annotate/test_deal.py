@@ -61,7 +61,7 @@ def test_a_round_has_fair_assignments_and_lists_of_batches(patches: Path, tmp_pa
     orders = [[item.group for item in annotator.items] for annotator in round_.annotators]
     assert all(order != sorted(order) for order in orders)
     assert stat.S_IMODE((output / "assignments.json").stat().st_mode) == 0o600
-    assert "Compare every version with the original" in (output / "instructions.txt").read_text()
+    assert "Compare every version with the original" in (output / "instructions.md").read_text()
     text = "\n".join(result.describe())
     assert "30 groups (candidates 01, 02), 3 votes each; 4 annotators with 22 to 23 groups each" in text
     assert text.endswith(
@@ -221,7 +221,7 @@ def test_the_question_is_asked_on_the_page_and_in_the_instructions(patches: Path
     question = "Which looks more <i>natural</i>?"
     round_ = deal(patches, tmp_path / "round", question=f" {question} ").round
     assert read_round(round_.folder).protocol == Protocol(False, question, 3, False)
-    assert f"\n\n{question}\n\n" in (round_.folder / "instructions.txt").read_text()
+    assert "\n\nWhich looks more \\<i\\>natural\\</i\\>?\n\n" in (round_.folder / "instructions.md").read_text()
     texts = read_texts(round_.folder, round_.protocol)
     assert (texts["title"], texts["positive_hint"]) == (question, "this version, not the original")
     for wrong in (" ", "two\nlines", "long " * 50):

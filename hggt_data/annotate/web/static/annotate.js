@@ -1,8 +1,10 @@
 // The annotation page: one group after the other.
 
 import {Clock} from "./clock.js";
+import {askConsent} from "./consent.js";
 import {Coverage} from "./coverage.js";
 import {listenToKeys, showKeys} from "./keys.js";
+import {showBlocks} from "./markdown.js";
 import {Mode} from "./mode.js";
 import {Outbox} from "./outbox.js";
 import {loadTexts, RequestError, requestJson, requestPicture, wait} from "./server.js";
@@ -37,6 +39,10 @@ class Page {
 
   async start() {
     this.#round = await this.#retry(() => requestJson("api/round"));
+    while (this.#round.consent) {
+      await askConsent(this.#round.consent, text);
+      this.#round = await this.#retry(() => requestJson("api/round"));
+    }
     // By annotator, not by URL: a new URL sends what the old one could not.
     this.#outbox = new Outbox(this.#round.annotator, (state, detail) => this.#showSaving(state, detail));
     this.#mode = new Mode(this.#round);
@@ -45,8 +51,9 @@ class Page {
       zoom: () => this.#showZoom(),
       view: (versions, box) => this.#clock.view(versions, box),
     });
-    $("instructions-text").textContent = this.#round.instructions;
-    $("instructions").hidden = !this.#round.instructions;
+    const {instructions} = this.#round;
+    showBlocks($("instructions-text"), instructions, (path) => `api/${path}`);
+    $("instructions").hidden = !instructions.length;
     this.#fillBatches();
     this.#listen();
     if (this.#round.required_full_zoom_s) {
@@ -54,7 +61,7 @@ class Page {
     }
     const first = this.#round.batches.findIndex((batch) => batch.open > 0);
     await this.#openBatch(first < 0 ? 0 : first);
-    if (this.#round.instructions && !localStorage.getItem(`hggt-read:${this.#round.annotator}`)) {
+    if (instructions.length && !localStorage.getItem(`hggt-read:${this.#round.annotator}`)) {
       this.#openDialog("instructions");
       localStorage.setItem(`hggt-read:${this.#round.annotator}`, "1");
     }
@@ -605,7 +612,7 @@ class Page {
       {caps: ["0"], help: "help_whole", keys: {0: () => stage.toggleWhole()}, buttons: {zoom: "0"}},
       {caps: ["F"], help: "help_focus", keys: {f: () => this.#toggle("focus")}, buttons: {focus: "f"}},
       {caps: ["B"], help: "help_pause", keys: {b: open("pause")}, buttons: {pause: "b"}},
-      ...(this.#round.instructions
+      ...(this.#round.instructions.length
         ? [{caps: ["I"], help: "help_instructions", keys: {i: open("instructions")}, buttons: {instructions: "i"}}]
         : []),
       {caps: ["H"], help: "help_help", keys: {h: open("help"), "?": open("help")}, buttons: {help: "h"}},

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from hggt_data.annotate.markdown import parse_markdown
 from hggt_data.annotate.round import Item, Kind, KnownAnswer, Round
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.app import make_app
@@ -66,7 +67,7 @@ def server(tmp_path: Path) -> Server:
 
 
 def test_annotators_see_their_own_batches(server: Server) -> None:
-    (server.round.folder / "instructions.txt").write_text("Look closely.", "utf-8")
+    (server.round.folder / "instructions.md").write_text("Look **closely**.", "utf-8")
     found = server.as_("Ada").get("/api/round").json()
     assert found == {
         "annotator": server.store.annotator_id(server.round.annotators[0]),
@@ -74,7 +75,7 @@ def test_annotators_see_their_own_batches(server: Server) -> None:
         "is_blind": False,
         "num_candidates": 4,
         "required_full_zoom_s": 0,
-        "instructions": "Look closely.",
+        "instructions": [block.to_json() for block in parse_markdown("Look **closely**.")],
         "batches": [
             {"is_practice": True, "total": 1, "open": 1},
             {"is_practice": False, "total": 4, "open": 4},

@@ -129,7 +129,7 @@ def large_sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Se
 
 @pytest.fixture
 def instructions(session: Session) -> Iterator[None]:
-    path = session.round.folder / "instructions.txt"
+    path = session.round.folder / "instructions.md"
     path.write_text("Look <b>closely</b>.", "utf-8")
     yield
     path.unlink()
@@ -834,7 +834,7 @@ def test_the_usual_instructions_fit_a_small_phone_and_longer_ones_scroll(page: P
     page.goto(session.url)
     button = page.locator("#instructions-dialog button")
     expect(button).to_be_visible()
-    usual = (files("hggt_data.annotate") / "instructions.txt").read_text("utf-8")
+    usual = (files("hggt_data.annotate") / "instructions.md").read_text("utf-8")
     fill = "(element, text) => {element.textContent = text; return element.scrollHeight > element.clientHeight}"
     for content, scrolls in ((usual, False), (3 * usual, True)):
         assert page.locator("#instructions-text").evaluate(fill, content) == scrolls

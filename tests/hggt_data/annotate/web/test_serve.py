@@ -92,7 +92,7 @@ def test_other_machines_are_served_over_https(round_: Round, tmp_path: Path) -> 
     certificate, key = make_certificate(tmp_path, "-nodes")
     accounts = tmp_path / "accounts.json"
     token = add_account(accounts, Account("Ada"))
-    options = ["--accounts", accounts, "--host", "0.0.0.0", "--allow-host", "lab.example"]
+    options = ["--accounts", accounts, "--host", "0.0.0.0", "--allow-host", "lab.example", "--i-have-permission"]
     tls = ["--tls-certificate", certificate, "--tls-key", key]
     with Server(round_.folder, *map(str, [*options, *tls]), scheme="https") as server:
         assert f"annotators at https://lab.example:{server.port}/" in server.log
@@ -107,7 +107,7 @@ def test_other_machines_are_served_over_https(round_: Round, tmp_path: Path) -> 
 
 def test_other_machines_are_served_over_http_only_on_request(round_: Round, tmp_path: Path) -> None:
     token = add_account(tmp_path / "accounts.json", Account("Ada"))
-    options = ["--accounts", str(tmp_path / "accounts.json"), "--allow-host", "lab.example"]
+    options = ["--accounts", str(tmp_path / "accounts.json"), "--allow-host", "lab.example", "--i-have-permission"]
     headers = {"Authorization": f"Bearer {token}", "Host": "lab.example"}
     proxied = headers | {"X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.7"}
     with Server(round_.folder, *options) as server:
@@ -255,3 +255,31 @@ def test_the_account_commands(tmp_path: Path) -> None:
     assert accounts("add", "Ada", "--accounts", path).exit_code == 1
     assert accounts("remove", "Ada", "--accounts", path).exit_code == 0
     assert accounts("list", "--accounts", path).output == "lab (admin)\n"
+
+
+@pytest.mark.parametrize(
+    ("license", "options", "is_refused"),
+    [
+        ("hggt-terms", ["--allow-host", "lab.example.org"], True),
+        ("hggt-terms", ["--allow-host", "8.8.8.8"], True),
+        ("hggt-terms", ["--host", "8.8.8.8", "--plain-http"], True),
+        ("other:unknown", ["--allow-host", "lab.example.org"], True),
+        ("hggt-terms", ["--allow-host", "lab.example.org", "--i-have-permission"], False),
+        ("hggt-terms", ["--allow-host", "10.1.2.3", "--allow-host", "lab.local"], False),
+        ("cc-by-4.0", ["--allow-host", "lab.example.org"], False),
+    ],
+)
+def test_restricted_pictures_stay_inside_the_organisation(
+    round_: Round, tmp_path: Path, license: str, options: list[str], is_refused: bool
+) -> None:
+    """Those that are allowed fail later, because pictures of the instructions are missing."""
+    write_round(replace(round_, license=license))
+    add_account(tmp_path / "accounts.json", Account("Ada"))
+    (round_.folder / "instructions.md").write_text("![x](instructions/x.png) ![y](https://example.org/y.png)")
+    result = refuse(round_.folder, "--accounts", tmp_path / "accounts.json", *options)
+    message = " ".join(result.output.split())
+    if is_refused:
+        assert "may be reached from outside your organisation" in message
+        assert "pass --i-have-permission" in message
+    else:
+        assert "2 pictures cannot be shown: https://example.org/y.png, instructions/x.png" in message
