@@ -18,6 +18,7 @@ _WIDTH = 340
 _MARGIN = 10
 _ROW = 44
 _LONGEST_NAME = 18
+_ROW_LETTERS = 46  # that fit beside each other
 _WORDS: dict[Direction, str] = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
 
 
@@ -104,7 +105,7 @@ def draw_rows(rows: Sequence[ForestRow], label: str, ends: tuple[str, str], marg
         words.append(f"{row.name}: {row.numbers}, {row.words}")
         top = _ROW * number
         drawn = [
-            _text(0, top + 14, _shorten(row.name), "strong"),
+            _text(0, top + 14, _shorten(row.name, row.numbers), "strong"),
             _text(_WIDTH, top + 14, row.numbers, "plain", "end"),
         ]
         if row.value is not None:
@@ -162,5 +163,7 @@ def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> st
     return f'<text class="{kind}" x="{x:.1f}" y="{y:g}" text-anchor="{anchor}">{escape_html(text)}</text>'
 
 
-def _shorten(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _shorten(name: str, beside: str) -> str:
+    """The name, cut off so that it fits beside this text."""
+    longest = max(4, min(_LONGEST_NAME, _ROW_LETTERS - len(beside)))
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

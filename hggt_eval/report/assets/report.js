@@ -240,6 +240,7 @@ function startImages() {
   const first = data.metrics[0].name;
   Object.assign(state, { metric: first, scatter: (data.metrics[1] ?? data.metrics[0]).name, order: `score:${data.methods[0]}` });
   const metrics = data.metrics.map((metric) => [metric.name, titleOf(metric)]);
+  byId("scatter-plot").closest("figure").hidden = metrics.length < 2;
   const orders = data.methods.map((method) => [`score:${method}`, `score of ${method}`]);
   const others = data.baseline === null ? [] : data.methods.filter((method) => method !== data.baseline);
   orders.push(...others.map((method) => [`difference:${method}`, `difference of ${method} from ${data.baseline}`]));
