@@ -161,7 +161,7 @@ async function showGroup({id, candidates, labels}) {
       }
     }
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${id} ${version}`);
+    canvas.setAttribute("aria-label", `${id} ${k ? version : text("original")}`);
     figure.append(canvas, caption);
     row.append(figure);
     const path = ["api/admin/pictures", encodeURIComponent(id), encodeURIComponent(version)].join("/");

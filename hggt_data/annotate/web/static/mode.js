@@ -18,6 +18,7 @@ export class Mode {
     this.numVersions = this.numPictures - this.first;
     this.numLabels = isBlind ? 1 : this.numVersions;
     this.firstName = ENLARGED[study?.enlargement] ?? "original";
+    this.firstShortName = study?.enlargement ? "enlarged_short" : "original";
     // Whether a version can be held against another picture: the first one, or the other of a pair.
     this.hasOther = this.first === 1 || this.numVersions === 2;
   }

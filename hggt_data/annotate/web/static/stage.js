@@ -222,7 +222,7 @@ export class Stage {
     const name = document.createElement("span");
     name.className = "name";
     const long = this.#nameOf(position);
-    const short = position < this.#first ? long : String(this.#numberOf(position));
+    const short = position < this.#first ? this.#text(this.#mode.firstShortName) : String(this.#numberOf(position));
     for (const [className, content] of Object.entries({long, short})) {
       const words = document.createElement("span");
       words.className = className;

@@ -153,5 +153,5 @@ def test_every_word_on_the_page_is_from_the_texts(page: Page, sessions: list[Ses
     assert page.evaluate(VISIBLE) == []
     page.goto(sessions[3].server.admin_url)
     expect(page.locator("#annotators tr")).to_have_count(4)
-    names = r"(Ada|Bob|Cleo|Dora|p\d-0-0)(: «.*»)?"  # of people and groups
+    names = r"(Ada|Bob|Cleo|Dora|p\d-0-0)((: | )«.*»)?|p\d-0-0 0\d"  # of people, groups and candidates
     assert [text for text in page.evaluate(VISIBLE) if not re.fullmatch(names, text)] == []
