@@ -14,5 +14,5 @@ from .scores.evaluation import Evaluation as Evaluation
 from .scores.file import Settings as Settings
 from .scores.file import read_scores as read_scores
 from .scoring import score as score
+from .study.study import analyse_study as analyse_study
 from .study.study import plan_study as plan_study
-from .study.study import study as study

@@ -187,7 +187,7 @@ def agree(arguments: dict[str, Any]) -> None:
 @main.command(
     short_help="Analyse a user study of methods.",
     epilog="Example: hggt-eval study votes.csv --baseline bicubic --output study",
-    options_of="hggt_eval.study.study:study",
+    options_of="hggt_eval.study.study:analyse_study",
     details={
         "source": Argument("SOURCE"),
         "baseline": _REPORT["baseline"],
@@ -201,7 +201,7 @@ def study(arguments: dict[str, Any]) -> None:
     SOURCE is a round of a study, a tree or dataset with votes on pairs or choices of the best, ORG/NAME on the Hub, or
     a CSV file of votes. Each question has its own results.
     """
-    from hggt_eval.study.study import study as run
+    from hggt_eval.study.study import analyse_study as run
     from hggt_eval.study.text import format_study
 
     echo_all([format_study(run(**arguments))])

@@ -174,6 +174,7 @@ def analyse(
     values = contrasts.values(counts[None], parameters[None])[0]
     scale = find_scale(contrasts.influence(counts, parameters, votes.weight), crossed)
     low, high = intervals(values, draws, scale) if votes.num_pictures > 1 else np.full((2, len(values)), np.nan)
+    low, high = contrasts.within_range(low, high)
     found = [Estimate(*map(float, numbers)) for numbers in zip(values, low, high, strict=True)]
     parts = contrasts.parts
     others = [k for k in range(num) if k != base]
@@ -235,6 +236,12 @@ class _Contrasts:
         on = counts @ self._on
         rates = np.divide(counts @ self._won, on, out=np.full_like(on, np.nan), where=on > 0)
         return self._arrange(parameters, rates)
+
+    def within_range(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Ends of intervals, (statistics,), those of win rates from 0 to 1."""
+        is_rate = np.zeros(len(low), dtype=bool)
+        is_rate[self._num : 2 * self._num] = is_rate[self.parts["pairs"]] = True
+        return np.where(is_rate, np.maximum(low, 0), low), np.where(is_rate, np.minimum(high, 1), high)
 
     def influence(self, counts: FloatArray, parameters: FloatArray, weight: FloatArray) -> FloatArray:
         """(votes, statistics)."""

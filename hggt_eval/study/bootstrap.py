@@ -110,7 +110,8 @@ def intervals(estimate: FloatArray, draws: FloatArray, scale: Scale) -> tuple[Fl
     for k, (value, own) in enumerate(zip(estimate, draws.T, strict=True)):
         own = own[np.isfinite(own)]
         level = ndtr(-far_out[k])
-        if len(own) < 2 or not np.isfinite(value):
+        # Draws that are all equal, as of a method that won all its votes, would look like certainty.
+        if len(own) < 2 or not np.isfinite(value) or np.ptp(own) == 0:
             continue
         if level * len(own) < _FEWEST_BEYOND:
             reach = far_out[k] * own.std()

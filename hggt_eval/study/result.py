@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hggt_data.annotate.study.plan import StudyPlan
 from hggt_data.io.text import plural
+from hggt_eval.report.tables import format_signed
 from hggt_eval.study.analysis import Analysis
 
 FEWEST_PEOPLE, FEWEST_PICTURES = 10, 20
@@ -134,8 +135,9 @@ def list_facts(analysis: Analysis) -> Iterator[tuple[str, str]]:
         )
     if analysis.side is not None:
         low, high = analysis.side.low, analysis.side.high
-        interval = "" if low != low else f" [{low:.2f}, {high:.2f}]"
-        yield "Side effect", f"{analysis.side.value:+.2f}{interval} log odds for the version shown first"
+        interval = "" if low != low else f" [{format_signed(low, 2)}, {format_signed(high, 2)}]"
+        value = format_signed(analysis.side.value, 2)
+        yield "Side effect", f"{value}{interval} log odds for the version shown first"
     elif votes.design == "pairs":
         yield "Side effect", "not estimated, as not all pairs of methods were shown in both orders"
 

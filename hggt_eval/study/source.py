@@ -31,7 +31,7 @@ class StudySource:
         plan: What was planned; None if there is no plan.
         complete: Whether each comparison has all its votes; None without a plan.
         license: Licence id of the data.
-        is_round: Whether it is a round, in which a look can be recorded.
+        is_round: Whether it is a round, whose plan records each look at preferences.
     """
 
     location: str
@@ -91,8 +91,10 @@ def _open_table(path: Path) -> StudySource | None:
     """A file of votes, or a folder that has nothing but tables."""
     if (path / VOTES_FILE).is_file() and not any(place.is_dir() for place in path.iterdir()):
         path = path / VOTES_FILE
-    if not path.is_file() or path.suffix.lower() != ".csv":
+    if path.suffix.lower() != ".csv" or path.is_dir():
         return None
+    if not path.is_file():
+        raise TableError(f"{path} does not exist; expected a CSV file of votes")
     table = read_vote_table(path)
     if table.kind not in ("pairs", "choices"):
         raise _no_votes(str(path), [table.kind])

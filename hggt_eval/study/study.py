@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from hggt_data.annotate.study.plan import write_plan
+from hggt_data.annotate.study.votes import record_look
 from hggt_data.errors import MatchError, RoundError, SettingsError
 from hggt_data.io.text import format_examples, nearest, parse_names, plural
 from hggt_data.ranges import Range, require_arguments
@@ -23,12 +23,12 @@ from hggt_eval.study.variance import Components, Size, assume_components, find_c
 from hggt_eval.study.votes import StudyVotes, collect_votes
 
 
-def study(
+def analyse_study(
     source: str | Path,
     *,
     baseline: str | None = None,
     scores: str | Path | None = None,
-    look: bool = False,
+    unfinished: bool = False,
     split: str | None = None,
     revision: str | None = None,
     resamples: Annotated[int, Range(100)] = NUM_RESAMPLES,
@@ -40,12 +40,12 @@ def study(
     Votes under different questions are never pooled, nor are votes on pairs and choices of the best.
 
     Args:
-        source: A round of a study, a tree or dataset with votes on pairs or choices, ORG/NAME on the Hub, or a CSV file
-            of votes, which needs no pictures.
+        source: The round of a study, whose plan records that its preferences were looked at; a tree or dataset with
+            votes on pairs or choices, ORG/NAME on the Hub, or a CSV file of votes, which needs no pictures.
         baseline: Method that the others are tested against.  [default: the second method of the plan's primary
             comparison; without a plan the weakest, and then without p, as the votes chose it]
         scores: Scores of the same methods by metrics: scores.json of `hggt-eval`, or its folder.
-        look: Analyse a study that is not complete. The look is recorded in the plan of a round, and results have no p.
+        unfinished: Analyse a study that is not complete; the results have no p.
         split: The only split of a dataset to read.  [default: all]
         revision: Tag, branch or commit of a dataset on the Hub.
         resamples: Draws of the bootstrap.
@@ -59,25 +59,25 @@ def study(
     Raises:
         MatchError: There are no votes on pairs and no choices, or two methods have one name.
         SettingsError: The baseline is not a method of the study, or the scores are of other methods.
-        RoundError: The study is not complete, and `look` is not set; or the round is damaged.
+        RoundError: The study is not complete, and `unfinished` is not set; or the round is damaged.
         TableError: Rows of a table are faulty, such as a vote on a method against itself.
         OutputError: The output cannot be written to, or contains results of another command.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from hggt_eval import study
+        >>> from hggt_eval import analyse_study
         >>> votes = Path(tempfile.mkdtemp()) / "votes.csv"
         >>> rows = [f"p{k % 30},a,b,ann-{k % 11},{'second' if k % 4 else 'first'}" for k in range(330)]
         >>> _ = votes.write_text("group,first,second,annotator,preferred\\n" + "\\n".join(rows) + "\\n")
-        >>> found = study(votes, resamples=1000)
+        >>> found = analyse_study(votes, resamples=1000)
         >>> [(method.name, round(method.win_rate.value, 2)) for method in found.questions[0].main.methods]
         [('a', 0.25), ('b', 0.75)]
     """
-    require_arguments(study, resamples=resamples)
+    require_arguments(analyse_study, resamples=resamples)
     output = None if output is None else Path(output)
     opened = open_study(source, split, revision)
-    _require_complete(opened, look)
+    _require_complete(opened, unfinished)
     methods = opened.plan.methods if opened.plan is not None else ()
     votes = [one for one in collect_votes(opened.groups, opened.picture_of, methods) if one.num_votes]
     _require_baseline(votes, baseline)
@@ -85,8 +85,8 @@ def study(
     if output is not None:
         require_own_folder(output)
         prepare_folder(output)
-    if not opened.complete and opened.plan is not None:
-        opened = _record_look(opened, Path(source))
+    if opened.is_round:
+        opened = replace(opened, plan=record_look(source, "hggt-eval study"))
     with_p = not find_caveat(opened.plan, opened.complete)
     failed = opened.find_failed()
     result = StudyResult(
@@ -178,23 +178,14 @@ def parse_sizes(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _require_complete(source: StudySource, look: bool) -> None:
-    if source.plan is None or source.complete or look:
+def _require_complete(source: StudySource, unfinished: bool) -> None:
+    if source.plan is None or source.complete or unfinished:
         return
     raise RoundError(
         f"{source.location}: the study is not complete ({plural(source.num_votes, 'vote')} so far). Those who see "
         "results early may stop or extend when they like them, and then p is not valid. Wait until it is complete, or "
-        "pass `look`: the look is recorded in plan.json, and results have no p"
+        "pass `unfinished` to look nevertheless, which plan.json records; the results then have no p"
     )
-
-
-def _record_look(source: StudySource, folder: Path) -> StudySource:
-    """Record in the plan of a round that somebody looked at unfinished results."""
-    if not source.is_round or source.plan is None:
-        return source
-    plan = source.plan.with_look(source.num_votes, "hggt-eval study")
-    write_plan(folder, plan)
-    return replace(source, plan=plan)
 
 
 def _require_baseline(votes: Sequence[StudyVotes], baseline: str | None) -> None:

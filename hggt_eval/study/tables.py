@@ -94,7 +94,7 @@ def _differences_table(analysis: Analysis) -> Iterator[Table]:
         if is_pairs:
             pair = analysis.pair(one.method, one.baseline)
             cells += [Cell("-"), Cell("0")] if pair is None else [share_cell(pair.win_rate), Cell(number(pair.votes))]
-        rows.append((*cells, *(Cell("-" if p is None else f"{p:.4f}") for p in (one.p, one.p_holm))))
+        rows.append((*cells, *(Cell(format_p(p)) for p in (one.p, one.p_holm))))
     direct = ("preferred", "comparisons") if is_pairs else ()
     note = "Difference of strengths in log odds, from the same draws as the intervals"
     note += "; preferred: share of the direct comparisons, ties as half" if is_pairs else ""
@@ -238,6 +238,11 @@ def count_same_order(analysis: Analysis, higher_is_better: bool, scores: dict[st
     pairs = [(a, b) for n, a in enumerate(values) for b in values[:n]]
     sign = 1 if higher_is_better else -1
     return sum((a[0] - b[0]) * (a[1] - b[1]) * sign > 0 for a, b in pairs), len(pairs)
+
+
+def format_p(value: float | None) -> str:
+    """A p value, not smaller than the draws can show."""
+    return "-" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def estimate_cell(estimate: Estimate, mark: Mark = "") -> Cell:

@@ -79,11 +79,12 @@ def assume_components(picture_std: float, person_std: float, tie_share: float = 
 
 
 def find_components(votes: StudyVotes, model: Model) -> Components | None:
-    """The components, pooled over pairs of methods (or methods, for choices); None if people are unknown, or too few.
+    """The components, pooled over pairs of methods (or methods, for choices); None if they cannot be estimated.
 
     Products of the deviations of two votes have the variance between pictures as their mean if only the picture is the
     same, and that between people if only the person is. Deviations from a mean are too small by the variance of the
-    mean, which is added again.
+    mean, which is added again. They need known people, several for each picture and several pictures for each person,
+    and votes that do not all agree.
     """
     if votes.people is None:
         return None
@@ -106,7 +107,8 @@ def find_components(votes: StudyVotes, model: Model) -> Components | None:
     left = 1 - shares[0] - shares[1] + shares[2]
     mean = float(shares @ [same_picture, same_person, rest]) / left if left > 0 else 0.0
     between = [max(value + mean, 0.0) for value in (same_picture, same_person)]
-    return Components(*(math.sqrt(value) for value in (*between, max(all_votes + mean - sum(between), 0.0))))
+    found = Components(*(math.sqrt(value) for value in (*between, max(all_votes + mean - sum(between), 0.0))))
+    return found if found.vote_std else None
 
 
 def _units(votes: StudyVotes, model: Model) -> Iterator[tuple[IntArray, FloatArray]]:

@@ -2,16 +2,20 @@
 
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from hggt_data.annotate.study.plan import StudyPlan, write_plan
+from hggt_data.annotate.reassign import reassign_groups
+from hggt_data.annotate.study.merge import merge_study
+from hggt_data.annotate.study.plan import StudyPlan, read_plan, write_plan
 from hggt_eval.cli import main
 from hggt_eval.scores.file import read_scores
-from hggt_eval.study.study import study
+from hggt_eval.study.study import analyse_study
+from tests.hggt_data.annotate.study.studies import again, best, judge, make_study
 from tests.hggt_eval.study.simulated import METHODS, PAIR_COLUMNS, Simulation, pair_rows, simulate, write_csv
 
 QUESTION = "Which looks better?"
@@ -81,7 +85,7 @@ def test_a_table_of_votes_becomes_all_files(tmp_path: Path) -> None:
 
 
 def test_without_a_chosen_baseline_there_is_no_p(tmp_path: Path) -> None:
-    found = study(write_csv(tmp_path / "votes.csv", votes_of()), resamples=200).questions[0].main
+    found = analyse_study(write_csv(tmp_path / "votes.csv", votes_of()), resamples=200).questions[0].main
     assert found.baseline == min(found.methods, key=lambda method: method.strength.value).name
     assert [difference.p for difference in found.differences] == [None, None]
 
@@ -122,7 +126,7 @@ def test_unknown_annotators_are_reported_and_only_pictures_are_drawn(tmp_path: P
     assert "Intervals by the bootstrap of source pictures." in table
     assert "draws of pictures." in result.output
     alone = json.loads((tmp_path / "out" / "study.json").read_text())["methods"]
-    both = study(write_csv(tmp_path / "known.csv", known), resamples=500).questions[0].main.methods
+    both = analyse_study(write_csv(tmp_path / "known.csv", known), resamples=500).questions[0].main.methods
     assert alone[0]["strength"] == pytest.approx(both[0].strength.value)
     assert alone[0]["high"] - alone[0]["low"] < both[0].strength.high - both[0].strength.low
 
@@ -130,7 +134,7 @@ def test_unknown_annotators_are_reported_and_only_pictures_are_drawn(tmp_path: P
 def test_groups_csv_names_source_pictures(tmp_path: Path) -> None:
     votes = write_csv(tmp_path / "votes.csv", votes_of())
     write_csv(tmp_path / "groups.csv", [(f"p{k}", f"photo-{k // 2}") for k in range(24)], ("group", "image"))
-    assert study(votes, resamples=200).questions[0].main.votes.num_pictures == 12
+    assert analyse_study(votes, resamples=200).questions[0].main.votes.num_pictures == 12
 
 
 def test_choices_are_analysed_as_choices(tmp_path: Path) -> None:
@@ -152,15 +156,15 @@ def test_a_plan_names_the_primary_comparison(tmp_path: Path) -> None:
     assert "(primary comparison)" in first
 
 
-def test_an_unfinished_study_needs_a_look_and_has_no_p(tmp_path: Path) -> None:
+def test_an_unfinished_study_is_shown_only_on_request_and_has_no_p(tmp_path: Path) -> None:
     folder = planned(tmp_path / "tree", rows=votes_of()[:-1])
     refused = run("study", folder, "--output", tmp_path / "out")
     assert refused.exit_code == 1
     assert "the study is not complete (215 votes so far)" in refused.output
-    assert "--look" in refused.output
+    assert "--unfinished" in refused.output
     assert "preferred" not in refused.output
     assert not (tmp_path / "out").exists()
-    shown = run("study", folder, "--look", "--output", tmp_path / "out", "--resamples", 200)
+    shown = run("study", folder, "--unfinished", "--output", tmp_path / "out", "--resamples", 200)
     assert shown.exit_code == 0
     require_no_p(
         tmp_path / "out", shown.output, "The study is not complete, so these are interim results and p is withheld."
@@ -176,7 +180,7 @@ def test_a_study_extended_after_a_look_has_no_p(tmp_path: Path) -> None:
 
 def test_a_study_extended_before_any_look_has_p(tmp_path: Path) -> None:
     plan = replace(PLAN, votes=2).with_extension(3, 12)
-    found = study(planned(tmp_path / "tree", plan), resamples=200)
+    found = analyse_study(planned(tmp_path / "tree", plan), resamples=200)
     assert found.caveat == ""
     assert all(one.p is not None for one in found.questions[0].main.differences)
 
@@ -320,3 +324,34 @@ def test_sizes_of_studies_are_planned(tmp_path: Path) -> None:
     refused = run("study-size", "--pictures", "1", "--annotators", "4", "--votes", "5")
     assert refused.exit_code == 2
     assert "pictures is 1; expected 2 or more" in refused.output.replace("--", "").replace("`", "")
+
+
+@pytest.mark.parametrize("design", ["pairs", "best-of"])
+def test_a_round_and_its_merged_tree_have_the_same_results(tmp_path: Path, design: str) -> None:
+    round_ = make_study(tmp_path, design=design, gold=1)
+    judge(round_, best("a", "b", "c"), ["Ada"])
+    refused = run("study", round_.folder)
+    assert refused.exit_code == 1
+    assert "the study is not complete" in refused.output
+    assert not read_plan(round_.folder).looks
+    interim = analyse_study(round_.folder, unfinished=True, resamples=100)
+    assert "interim" in interim.caveat
+    assert [look.how for look in read_plan(round_.folder).looks] == ["hggt-eval study"]
+    judge(round_, best("a", "b", "c"))
+    found = analyse_study(round_.folder, resamples=100)
+    assert found.caveat == ""
+    assert found.questions[0].num_failed == 0
+    rates = [method.win_rate for method in found.questions[0].main.methods]
+    assert (rates[0].value, rates[2].value) == (1, 0)
+    assert all(math.isnan(rate.low) or 0 <= rate.low < rate.value < rate.high <= 1 for rate in rates)
+    assert math.isnan(rates[0].low)
+    assert found.questions[0].main.components is None
+    merge_study(round_.folder, tmp_path / "tree")
+    merged = analyse_study(tmp_path / "tree", resamples=100)
+    assert merged.complete
+    for one, other in zip(merged.questions[0].main.methods, found.questions[0].main.methods, strict=True):
+        assert (one.name, one.wins, one.votes) == (other.name, other.wins, other.votes)
+        assert one.strength.high == pytest.approx(other.strength.high)
+    reassign_groups(round_.folder, votes=3)
+    judge(again(round_), best("b", "a", "c"))
+    assert "extended" in analyse_study(round_.folder, resamples=100).caveat
