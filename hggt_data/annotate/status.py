@@ -49,7 +49,8 @@ def describe_round(folder: str | Path) -> list[str]:
         f"{progress.complete:,} of {plural(progress.groups, what)} have all {plural(round_.votes, 'vote')}; "
         f"{progress.votes:,} of {plural(progress.wanted, 'vote')} given ({share} %)"
     ]
-    columns, rows = [*_COLUMNS], [_row(annotator) for annotator in progress.annotators]
+    columns = [column.replace("group", what) for column in _COLUMNS]
+    rows = [_row(annotator) for annotator in progress.annotators]
     text = read_consent(folder)
     if text is not None:
         columns.append("consent")
@@ -57,7 +58,7 @@ def describe_round(folder: str | Path) -> list[str]:
             accepted = read_acceptance(folder, person.pseudonym)
             row.append("-" if accepted is None else "yes" if accepted.sha256 == text.sha256 else "to an earlier text")
     lines += aligned([columns, *rows])
-    texts = read_texts(folder, round_.protocol)
+    texts = read_texts(folder, round_.protocol, plan=None if round_.study is None else round_.study.plan)
     for annotator in progress.annotators:
         for flag in annotator.flags:
             values = {**flag.values, "label": texts.get(str(flag.values.get("label")).lower(), "")}
@@ -82,7 +83,7 @@ def _row(annotator: AnnotatorProgress) -> list[str]:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part // whole} % of {whole:,}" if whole else "-"
+    return f"{100 * part / whole:.0f} % of {whole:,}" if whole else "-"
 
 
 def _duration(seconds: float | None) -> str:

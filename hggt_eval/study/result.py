@@ -23,7 +23,7 @@ class QuestionResult:
 
     Attributes:
         everyone: All people.
-        passed: Without the people who failed gold; None if nobody did, or nobody else is left.
+        passed: Without the people who failed gold; None if nobody failed, or everyone did.
         num_failed: How many people failed; None if the votes or the plan do not show it.
     """
 
@@ -40,6 +40,11 @@ class QuestionResult:
     def question(self) -> str | None:
         """What was asked."""
         return self.everyone.votes.question
+
+    @property
+    def gold_caveat(self) -> str:
+        """That everyone failed gold, in one sentence for every table; empty if somebody passed."""
+        return "Everyone failed gold, so nobody is left out." if self.num_failed and self.passed is None else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,10 @@ def describe_votes(question: QuestionResult) -> str:
     )
     drawn = "pictures" if votes.num_people in (None, 1) else "pictures and people"
     failed = ""
-    if question.num_failed:
-        left_out = plural(question.num_failed, "person").replace("persons", "people")
-        failed = f", without {left_out} who failed gold" if question.passed else f"; {left_out} failed gold"
-    return f"{of} by {people}{failed}; intervals from {analysis.num_resamples:,} draws of {drawn}."
+    if question.num_failed and question.passed:
+        failed = f", without {plural(question.num_failed, 'person').replace('persons', 'people')} who failed gold"
+    sentence = f"{of} by {people}{failed}; intervals from {analysis.num_resamples:,} draws of {drawn}."
+    return f"{sentence} {question.gold_caveat}".rstrip()
 
 
 def _describe(analysis: Analysis, difference: Difference, is_primary: bool) -> str:

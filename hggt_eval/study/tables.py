@@ -37,11 +37,15 @@ def question_tables(result: StudyResult, question: QuestionResult) -> list[Table
     analysis = question.main
     tables = [_strengths_table(question), *_differences_table(analysis), *_matrix(analysis)]
     tables += [*_people_table(question), *_next_table(analysis)]
-    marked = []
-    for table in tables:
-        caveat = f" {result.caveat}" if result.caveat else ""
-        marked.append(replace(table, title=f"{table.title}{_ending(result, question)}", note=f"{table.note}{caveat}"))
-    return marked
+    ending = _ending(result, question)
+    return [
+        replace(
+            table,
+            title=f"{table.title}{ending}",
+            note=" ".join(filter(None, (table.note, question.gold_caveat, result.caveat))),
+        )
+        for table in tables
+    ]
 
 
 def _ending(result: StudyResult, question: QuestionResult) -> str:

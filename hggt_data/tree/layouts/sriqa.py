@@ -251,8 +251,13 @@ class SriqaListing(Listing):
                     self.folders.report_extra(path, f"{content} has no pictures")
 
     def _report_missing_votes(self) -> None:
-        """Which votes are missing: every slot should have voted on every pair of every content."""
-        labels, pairs = self.root / "labels", list(combinations(versions_of(self.candidates), 2))
+        """Which votes are missing: every slot should have voted on every pair of every content.
+
+        A version without any vote, such as the originals of a study, was not compared.
+        """
+        voted = {version for votes in self._pairs.values() for _, pair in votes for version in pair}
+        versions = [version for version in versions_of(self.candidates) if version in voted]
+        labels, pairs = self.root / "labels", list(combinations(versions, 2))
         hint = "The labels as first published were incomplete; download them again. The other votes are used."
         num_missing = 0
         for content, votes in self._pairs.items():

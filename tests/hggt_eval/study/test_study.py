@@ -234,6 +234,18 @@ def test_results_are_given_with_and_without_people_who_fail_gold(tmp_path: Path)
     }
 
 
+def test_every_table_says_so_if_everyone_failed_gold(tmp_path: Path) -> None:
+    gold = [gold_row(person, number, right=False) for person in range(12) for number in range(2)]
+    folder = planned(tmp_path / "tree", gold=gold)
+    result = run("study", folder, "--output", tmp_path / "out", "--resamples", 200)
+    assert result.exit_code == 0, result.output
+    words = "Everyone failed gold, so nobody is left out."
+    tables = (tmp_path / "out" / "table.md").read_text().split("### ")[1:]
+    assert tables
+    assert all(words in table for table in tables)
+    assert all(words in text for text in (result.output, (tmp_path / "out" / "sentence.tex").read_text()))
+
+
 def test_strengths_stand_beside_the_scores_of_metrics(tmp_path: Path, fixtures: Path) -> None:
     scores = tmp_path / "scores"
     names = {"a": "realesrgan", "b": "lanczos", "c": "bicubic"}
