@@ -340,8 +340,10 @@ def test_sizes_of_studies_are_planned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("design", ["pairs", "best-of"])
 def test_a_round_and_its_merged_tree_have_the_same_results(tmp_path: Path, design: str) -> None:
-    round_ = make_study(tmp_path, design=design, gold=1)
+    round_ = make_study(tmp_path, design=design, gold=1, license="cc0-1.0")
     judge(round_, best("a", "b", "c"), ["Ada"])
+    inside = run("study", round_.folder, "--unfinished", "--output", round_.folder / "results")
+    assert f"is inside the data {round_.folder}" in inside.output
     refused = run("study", round_.folder)
     assert refused.exit_code == 1
     assert "the study is not complete" in refused.output
@@ -351,7 +353,7 @@ def test_a_round_and_its_merged_tree_have_the_same_results(tmp_path: Path, desig
     assert [look.how for look in read_plan(round_.folder).looks] == ["hggt-eval study"]
     judge(round_, best("a", "b", "c"))
     found = analyse_study(round_.folder, resamples=100)
-    assert found.caveat == ""
+    assert (found.caveat, found.license) == ("", "cc0-1.0")
     assert found.questions[0].num_failed == 0
     rates = [method.win_rate for method in found.questions[0].main.methods]
     assert (rates[0].value, rates[2].value) == (1, 0)
